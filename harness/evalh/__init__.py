@@ -1,0 +1,1 @@
+"""evalh: versions, tests, a price and a merge gate for prompts."""

@@ -1,0 +1,1 @@
+"""From stored results to statements about them."""

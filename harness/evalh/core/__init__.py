@@ -1,0 +1,1 @@
+"""Values and rules. No I/O; imports nothing of evalh but itself."""

@@ -1,0 +1,156 @@
+"""Calls and attempts: what a model was asked, what came back, and what went wrong."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from evalh.core.request import Request, ToolCall
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt gave no answer. Classified once, by the provider that saw it."""
+
+    RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"  # out of credit: waiting does not help
+    OVERLOAD = "overload"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    BAD_RESPONSE = "bad_response"  # truncated, not JSON, HTML with 200, no choices, over the size cap
+    BAD_REQUEST = "bad_request"
+    AUTH = "auth"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    UNSUPPORTED = "unsupported"  # the provider cannot carry a part of this request; nothing was sent
+    NOT_RECORDED = "not_recorded"  # a recording has no row for this call
+    INTERRUPTED = "interrupted"  # we stopped waiting: Ctrl-C, kill, a run that ended early
+
+
+FATAL_KINDS = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA})
+"""Kinds that every further call of the run would meet too: the run stops early, saved."""
+
+
+class CallError(Exception):
+    """One attempt failed. Data, not a message to the user; never carries a key."""
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(f"{kind.value}: {message}")
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.request_id = request_id
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them; None: it did not say."""
+
+    input_tokens: int | None = None  # all of them, cached ones included
+    output_tokens: int | None = None  # all of them, reasoning included
+    cached_tokens: int | None = None  # of the input, read from the provider's cache
+    reasoning_tokens: int | None = None  # of the output, not shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One answer of a model. Filtered, refused and truncated answers are answers too: see `finish`."""
+
+    text: str
+    finish: FinishReason = FinishReason.STOP
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None  # time to first token; None: not streamed
+    model: str | None = None  # the model's name as it answered
+    request_id: str | None = None
+    cost_usd: Decimal | None = None  # set by a recording; otherwise the routing stack prices the usage
+    raw: str | None = None  # the body as it came, for the log
+
+
+class Purpose(StrEnum):
+    """What the money of a call was spent on."""
+
+    TASK = "task"
+    JUDGE = "judge"
+    CRITIQUE = "critique"
+
+
+@dataclass(frozen=True, slots=True)
+class CallKey:
+    """An answer's key: with the request's digest it serves store, resume and comparison alike.
+
+    `draw` 0 is the answer; 1, 2, … are samples, critics, confirmations, canaries.
+    """
+
+    case_id: str
+    trial: int = 0
+    step: str | None = None
+    draw: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One logical request. `id` is unique over all stores: `<run>:<number>`."""
+
+    id: str
+    run_id: str
+    key: CallKey
+    request: Request
+    purpose: Purpose = Purpose.TASK
+    attempts: int = 0  # begun so far
+    cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
+    reasons: list[str] = field(default_factory=list)  # why each further attempt was made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStart:
+    """One physical request, as it leaves."""
+
+    id: str  # `<call>.<number>`
+    call: Call
+    number: int  # from 1
+    model: str  # the name in the workspace: "small"
+    provider: str
+    started_at: float  # seconds since the epoch, UTC
+    reason: str = "first"  # why it was made: first, retry, repair, fallback, escalation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd:
+    """How a physical request ended: with an answer or with an error, never both."""
+
+    start: AttemptStart
+    latency_ms: float
+    completion: Completion | None = None
+    error: CallError | None = None
+    cost_usd: Decimal | None = None
+    estimated: bool = False  # sent and never answered: the cost is what was reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored answer, with what it cost when it was bought (all attempts of its call)."""
+
+    attempt_id: str
+    completion: Completion
+    cost_usd: Decimal | None

@@ -1,0 +1,70 @@
+"""Every error evalh raises on purpose.
+
+EvalhError
+├── UsageError            the command line or a call from Python asks for something that cannot be   exit 2
+│   └── NotFound          a prompt, version, suite, case, model or run that is not there
+├── WorkspaceError        a file of the workspace is wrong                                            exit 2
+├── NotComparable         two results that must not be compared                                       exit 3
+└── CannotMeasure         answers or verdicts are missing for infrastructure                          exit 4
+
+`CallError` (in `core.attempt`) is apart: it is data about one failed attempt, not a message to the user.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from evalh.core.exits import ExitCode
+
+
+class EvalhError(Exception):
+    """Says what is wrong, where, and what to type next."""
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f"\n  {self.hint}" if self.hint else ""
+        return f"{place}{self.what}{advice}"
+
+
+class UsageError(EvalhError):
+    """The request itself cannot be met."""
+
+
+class NotFound(UsageError):
+    """What was named is not there; the hint lists what is."""
+
+
+class WorkspaceError(EvalhError):
+    """A file of the workspace is wrong; `where` is `file:line` as far as it is known."""
+
+
+class NotComparable(EvalhError):
+    """Two results differ in what they measured; the message names the parts."""
+
+    exit_code = ExitCode.INCONCLUSIVE
+
+
+class CannotMeasure(EvalhError):
+    """Answers or verdicts are missing and no statement can be made."""
+
+    exit_code = ExitCode.CANNOT_MEASURE
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word closest to `word`, None if none is close."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Say which known word may be meant, and otherwise what is known."""
+    known = sorted(known)
+    guess = nearest(word, known)
+    return f"did you mean {guess!r}?" if guess else f"have: {', '.join(known) or 'nothing'}"

@@ -1,0 +1,24 @@
+"""A model as the workspace names it: `[models.<name>]` in evalh.toml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evalh.core.digest import JsonValue
+from evalh.core.money import Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """Which provider answers under this name, and how it is reached. Holds a key's variable name, never a key."""
+
+    name: str
+    provider: str  # openai, anthropic, gemini, local, replay, scripted, or a plugin's
+    model: str
+    api_key_env: str | None = None
+    base_url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 120.0
+    params: Mapping[str, JsonValue] = field(default_factory=dict)  # overrides; null removes one
+    price: Price | None = None
+    options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
+    where: str = ""  # file:line

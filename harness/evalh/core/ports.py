@@ -1,0 +1,175 @@
+"""Ports: what deciding code asks of the outside world, and is handed.
+
+Every adapter (files, git, HTTP, SQLite, a clock) implements one of these; tests hand in their own.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Completion, Usage
+from evalh.core.case import Case
+from evalh.core.decision import Decision
+from evalh.core.digest import JsonValue
+from evalh.core.request import Message, Request
+from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.sample import Sample
+from evalh.core.verdict import GradeContext, Verdict
+
+
+class Clock(Protocol):
+    """Time as an argument."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch, UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds from an arbitrary start; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Provider(Protocol):
+    """Something that answers requests: a model's wire, or logic wrapped around other providers."""
+
+    @property
+    def name(self) -> str:
+        """The name in the workspace: `small`."""
+
+    @property
+    def kind(self) -> str:
+        """The provider's word in evalh.toml: `openai`, `local`, …"""
+
+    @property
+    def model(self) -> str:
+        """The model's name on the wire."""
+
+    @property
+    def identity(self) -> Mapping[str, JsonValue]:
+        """What is physically addressed: `Settings.sent_to`. Never holds a key."""
+
+    @property
+    def params(self) -> Mapping[str, JsonValue]:
+        """The workspace's overrides of a prompt's params; null removes one."""
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """How many calls it can carry at once; None: as many as asked."""
+
+    async def open(self) -> None:
+        """Get ready: load weights, check that a key is there. Raises EvalhError."""
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Answer. Raises CallError."""
+
+    async def close(self) -> None:
+        """Let go of everything; safe to call twice."""
+
+
+class Pricer(Protocol):
+    """The price of one model."""
+
+    def cost(self, usage: Usage, seconds: float) -> Decimal | None:
+        """Price one answer in USD; None where it cannot be known."""
+
+
+class Prices(Protocol):
+    """Where prices come from."""
+
+    def find(self, provider: Provider) -> Pricer | None:
+        """Return the model's price; None: not priced."""
+
+
+class Template(Protocol):
+    """A compiled prompt version."""
+
+    def render(self, inputs: Mapping[str, JsonValue]) -> tuple[Message, ...]:
+        """Fill the slots. Raises WorkspaceError naming the variable that is missing."""
+
+
+class Tree(Protocol):
+    """Files at one revision: the work tree, or a commit. Paths are relative, with `/`."""
+
+    @property
+    def revision(self) -> str | None:
+        """As the user named it; None: the work tree."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError."""
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file is there."""
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+
+
+class Cases(Protocol):
+    """A dataset, streamed."""
+
+    @property
+    def digest(self) -> str:
+        """The order-free digest of all rows."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __iter__(self) -> Iterator[Case]:
+        """Read the rows in file order."""
+
+
+class CallLog(Protocol):
+    """Where attempts are recorded. Returns at once; what is handed over is durable within 50 ms."""
+
+    def begin(self, start: AttemptStart) -> None:
+        """Record that a request leaves."""
+
+    def end(self, end: AttemptEnd) -> None:
+        """Record how it ended."""
+
+    def decide(self, decision: Decision) -> None:
+        """Record a decision."""
+
+
+class Store(CallLog, Protocol):
+    """Where runs are kept."""
+
+    def start_run(self, record: RunRecord) -> None:
+        """Open a run's row; samples may follow."""
+
+    def find(self, request_digest: str, key: CallKey) -> Answer | None:
+        """Return the newest successful answer to this request for this key."""
+
+    def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
+        """Record a sample with its verdicts, and its call."""
+
+    def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
+        """Close a run's row. Returns when everything is durable."""
+
+
+class Progress(Protocol):
+    """Where a person watches."""
+
+    def start(self, label: str, total: int) -> None:
+        """A run begins."""
+
+    def advance(self, sample: Sample) -> None:
+        """One more sample is done."""
+
+    def note(self, text: str) -> None:
+        """Something the person should know now."""
+
+    def stop(self) -> None:
+        """The run is over."""
+
+
+class Check(Protocol):
+    """A grader that needs no gold; it may stand inside a route."""
+
+    @property
+    def name(self) -> str:
+        """What reports print."""
+
+    async def check(self, ctx: GradeContext) -> Verdict:
+        """Judge the output."""

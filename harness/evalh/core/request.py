@@ -1,0 +1,175 @@
+"""What is sent to a model: messages of parts, and the settings around them.
+
+A request's digest covers everything that is physically sent. The settings' half is digested once per run, the
+messages' half once per call.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import TypeAlias, assert_never
+
+from evalh.core.digest import JsonValue, canonical, digest
+
+
+class Role(StrEnum):
+    """Who speaks. Dotprompt's `model` and OpenAI's `assistant` are one role."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An image or a file. Only its SHA-256 and content type are its identity; the log keeps no bytes."""
+
+    sha256: str  # 64 hex digits
+    content_type: str  # "image/png"
+    data: bytes = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, data: bytes, content_type: str) -> "Media":
+        """Wrap the bytes."""
+        return cls(sha256(data).hexdigest(), content_type, data)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool. `arguments` is the JSON text as the model wrote it: it may be wrong."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A stubbed answer of a tool, from the case."""
+
+    call_id: str
+    name: str
+    content: str
+
+
+Part: TypeAlias = Text | Media | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; its parts stay apart until the wire."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> "Message":
+        """Build a message of one text."""
+        return cls(role, (Text(text),))
+
+    @property
+    def text(self) -> str:
+        """All text parts, joined by nothing."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the message as JSON: what the digest covers and the log shows."""
+        return {"role": self.role.value, "parts": [part_document(part) for part in self.parts]}
+
+
+def part_document(part: Part) -> JsonValue:
+    """Return one part as JSON; a text is a bare string."""
+    match part:
+        case Text():
+            return part.text
+        case Media():
+            return {"media": {"sha256": part.sha256, "content_type": part.content_type}}
+        case ToolCall():
+            return {"tool_call": {"id": part.id, "name": part.name, "arguments": part.arguments}}
+        case ToolResult():
+            return {"tool_result": {"call_id": part.call_id, "name": part.name, "content": part.content}}
+        case other:
+            assert_never(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the model may call."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, JsonValue]  # JSON Schema of the arguments
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the tool as JSON."""
+        return {"name": self.name, "description": self.description, "parameters": self.parameters}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything of a request but its messages; the same for all calls of one step.
+
+    `sent_to` is the provider's identity: provider, base_url, non-secret headers, or a local model's weights.
+    `params` are the sampling parameters in DESIGN's words (temperature, max_tokens, top_p, stop, seed, …);
+    a provider maps their names to its own.
+    """
+
+    model: str
+    sent_to: Mapping[str, JsonValue]
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    json_output: bool = False
+    output_schema: Mapping[str, JsonValue] | None = None
+    stream: bool = False
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the settings as JSON: what the digest covers and the log shows."""
+        return {
+            "model": self.model,
+            "sent_to": dict(self.sent_to),
+            "params": dict(self.params),
+            "tools": [tool.document() for tool in self.tools],
+            "json_output": self.json_output,
+            "output_schema": self.output_schema,
+            "stream": self.stream,
+        }
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The declared bound on output tokens; None: there is none."""
+        bound = self.params.get("max_tokens")
+        return bound if isinstance(bound, int) else None
+
+
+class Request:
+    """One request. Immutable by convention; the digest is computed once, when it is first asked for."""
+
+    __slots__ = ("_digest", "_settings_digest", "messages", "settings")
+
+    def __init__(self, messages: tuple[Message, ...], settings: Settings, settings_digest: str | None = None) -> None:
+        self.messages = messages
+        self.settings = settings
+        self._settings_digest = settings_digest
+        self._digest: str | None = None
+
+    def digest(self) -> str:
+        """Return the request digest, `sha256:…`."""
+        if self._digest is None:
+            head = self._settings_digest or digest(self.settings.document())
+            state = sha256(head.encode())
+            state.update(canonical([message.document() for message in self.messages]))
+            self._digest = f"sha256:{state.hexdigest()}"
+        return self._digest
+
+    def messages_json(self) -> str:
+        """Return the messages as JSON text, for the log."""
+        return canonical([message.document() for message in self.messages]).decode("utf-8", "surrogatepass")

@@ -1,0 +1,139 @@
+"""Runs: one execution of a suite for one version and model, and the numbers at its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from evalh.core.digest import JsonValue
+
+
+class RunStatus(StrEnum):
+    """How a run stands. Only `complete` means that every planned sample was evaluated."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    STOPPED = "stopped"  # ended early on purpose: a dead provider, a spent budget
+    INTERRUPTED = "interrupted"  # Ctrl-C, SIGTERM, kill -9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """One digest each, so that what differs can be named."""
+
+    prompt: str
+    dataset: str
+    graders: str
+    model: str
+    route: str
+
+    def document(self) -> dict[str, str]:
+        """Return the five digests."""
+        return {part: getattr(self, part) for part in ("prompt", "dataset", "graders", "model", "route")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What identifies a run: its row in the store."""
+
+    id: str
+    suite: str
+    prompt: str  # "triage@v3"
+    model: str  # the name in the workspace: "small"
+    model_sent: str  # the name on the wire
+    fingerprint: Fingerprint
+    trials: int
+    planned: int  # samples
+    started_at: float  # seconds since the epoch, UTC
+    owner: str | None = None
+    prompt_digest: str = ""
+    prompt_document: Mapping[str, JsonValue] = field(default_factory=dict)
+    settings_document: Mapping[str, JsonValue] = field(default_factory=dict)  # of the task's request
+    commit: str | None = None
+    dirty: bool | None = None
+    evalh_version: str = ""
+    selection: Mapping[str, JsonValue] = field(default_factory=dict)  # --limit, --tag, --case
+    max_ungraded: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its interval (95 %, two-sided) and how it was computed. None: not known, or no finite limit."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        return {"value": self.value, "low": self.low, "high": self.high, "method": self.method}
+
+
+@dataclass(slots=True, kw_only=True)
+class GraderTally:
+    """How often a grader said what."""
+
+    grader: str
+    required: bool
+    passed: int = 0
+    failed: int = 0
+    abstained: int = 0
+    erred: int = 0
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        return {
+            "grader": self.grader,
+            "required": self.required,
+            "pass": self.passed,
+            "fail": self.failed,
+            "abstain": self.abstained,
+            "error": self.erred,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """The honest number at the end. `samples` counts every planned sample that was evaluated, ungraded ones too."""
+
+    samples: int
+    good: int
+    bad: int
+    ungraded: int
+    good_rate: Estimate
+    cost_usd: Decimal | None  # spent by this run; None: not priced
+    cached_cost_usd: Decimal | None  # what the store's answers cost when they were bought
+    judge_cost_usd: Decimal | None
+    cost_per_good_usd: Estimate
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    calls: int
+    attempts: int
+    cache_hits: int
+    graders: tuple[GraderTally, ...]
+    errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSample:
+    """An example to look at: what went in, what came out, which grader said what."""
+
+    case_id: str
+    trial: int
+    standing: str
+    inputs: Mapping[str, JsonValue]
+    output: str | None
+    reasons: tuple[tuple[str, str], ...]  # (grader, reason), required graders that did not pass
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """A run, how it ended, its numbers, and a few failures to look at."""
+
+    record: RunRecord
+    status: RunStatus
+    summary: RunSummary
+    failures: tuple[FailedSample, ...] = ()
+    stopped_because: str | None = None

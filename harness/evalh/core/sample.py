@@ -1,0 +1,45 @@
+"""Samples: one (case, trial) under one version and model, and whether it is good."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from evalh.core.attempt import CallError, Completion
+from evalh.core.case import Case
+from evalh.core.verdict import Verdict
+
+
+class Standing(StrEnum):
+    """What a sample is. `ungraded` stays in every denominator."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNGRADED = "ungraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """One grader's verdict on one sample."""
+
+    grader: str
+    required: bool
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The unit that is counted. Without an answer `completion` is None and `error` says why."""
+
+    case: Case
+    case_index: int  # the case's place in the dataset, from 0
+    trial: int
+    standing: Standing
+    verdicts: tuple[Graded, ...]
+    call_id: str
+    attempt_id: str | None = None  # the attempt that holds the answer; in an earlier run on a cache hit
+    completion: Completion | None = None
+    error: CallError | None = None
+    cache_hit: bool = False
+    cost_usd: Decimal | None = Decimal(0)  # what the answer cost, when it was bought; None: unknown
+    judge_cost_usd: Decimal | None = Decimal(0)
+    attempts: int = 0  # made in this run

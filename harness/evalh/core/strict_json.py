@@ -1,0 +1,36 @@
+"""Strict JSON: big integers stay exact, duplicate keys and NaN are refused."""
+
+import json
+
+from evalh.core.digest import JsonValue
+
+
+class NotStrictJson(ValueError):
+    """The text is not JSON, or is JSON that would lose something when read."""
+
+
+def parse(text: str) -> JsonValue:
+    """Read one JSON value. Raises NotStrictJson with what is wrong and where."""
+    try:
+        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+    except json.JSONDecodeError as exc:
+        raise NotStrictJson(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from None
+    except RecursionError:
+        raise NotStrictJson("nested too deeply") from None
+    except NotStrictJson:
+        raise
+    except ValueError as exc:  # an integer longer than the interpreter converts
+        raise NotStrictJson(str(exc).partition(";")[0]) from None
+
+
+def _without_duplicates(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise NotStrictJson(f"duplicate key {twice!r}")
+    return mapping
+
+
+def _refuse(word: str) -> JsonValue:
+    raise NotStrictJson(f"{word} is not JSON")

@@ -1,0 +1,42 @@
+"""Suites: a prompt, a dataset, graders, and what is asked of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evalh.core.digest import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraderSpec:
+    """One entry under `graders:`, before the registry builds it.
+
+    `name` is what reports print: the kind, or `kind(param)` where a suite uses a kind twice.
+    """
+
+    kind: str
+    name: str
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    required: bool = True
+    where: str = ""  # file:line
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return what the suite digest covers."""
+        return {"kind": self.kind, "params": dict(self.params), "required": self.required}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """`evals/<name>.yaml`. `gate`, `value` and `compare` are read by the verbs that use them."""
+
+    name: str
+    prompt: str
+    dataset: str
+    graders: tuple[GraderSpec, ...]
+    model: str | None = None
+    owner: str | None = None
+    trials: int = 1
+    max_ungraded: float = 0.02  # share of samples; above it a run could not measure
+    gate: Mapping[str, JsonValue] = field(default_factory=dict)
+    value: Mapping[str, JsonValue] = field(default_factory=dict)
+    compare: tuple[GraderSpec, ...] = ()
+    where: str = ""

@@ -1,0 +1,78 @@
+"""What graders see and say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from evalh.core.attempt import Completion
+from evalh.core.case import Case
+from evalh.core.digest import JsonValue
+
+
+class Outcome(StrEnum):
+    """What one grader says of one sample. `error` is about the grader, never about the output."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ABSTAIN = "abstain"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome, a score in [0, 1] (None where nothing was graded) and a reason for people."""
+
+    outcome: Outcome
+    score: float | None
+    reason: str
+
+    @classmethod
+    def check(cls, passed: bool, reason: str) -> "Verdict":  # noqa: FBT001 (the six-line grader reads well so)
+        """Pass with score 1 or fail with score 0."""
+        return cls(Outcome.PASS, 1.0, reason) if passed else cls(Outcome.FAIL, 0.0, reason)
+
+    @classmethod
+    def scored(cls, score: float, pass_mark: float, reason: str) -> "Verdict":
+        """Pass at or above the pass mark. Raises ValueError for a score or mark outside [0, 1]."""
+        if not (0.0 <= score <= 1.0 and 0.0 <= pass_mark <= 1.0):
+            raise ValueError(f"score {score} and pass mark {pass_mark} must lie in [0, 1]")
+        return cls(Outcome.PASS if score >= pass_mark else Outcome.FAIL, score, reason)
+
+    @classmethod
+    def abstain(cls, reason: str) -> "Verdict":
+        """Say that there is nothing to judge by."""
+        return cls(Outcome.ABSTAIN, None, reason)
+
+    @classmethod
+    def error(cls, reason: str) -> "Verdict":
+        """Say that the grader itself failed."""
+        return cls(Outcome.ERROR, None, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradeContext:
+    """One sample, as a grader sees it."""
+
+    case: Case
+    completion: Completion
+    output_schema: Mapping[str, JsonValue] | None = None  # the version's own
+    cost_usd: Decimal | None = None
+    trial: int = 0
+    step: str | None = None
+    cache: dict[str, object] = field(default_factory=dict, repr=False, compare=False)  # one parse for all graders
+
+    @property
+    def text(self) -> str:
+        """The output's text."""
+        return self.completion.text
+
+    @property
+    def expected(self) -> JsonValue:
+        """The case's `expected`; `core.case.ABSENT` where it has none."""
+        return self.case.expected
+
+    @property
+    def inputs(self) -> Mapping[str, JsonValue]:
+        """The case's inputs."""
+        return self.case.inputs

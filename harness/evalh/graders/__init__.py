@@ -1,0 +1,1 @@
+"""Graders: a registry and one module per family."""

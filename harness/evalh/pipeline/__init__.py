@@ -1,0 +1,1 @@
+"""Steps: what is asked, in which order, with which data."""

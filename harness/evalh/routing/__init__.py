@@ -1,0 +1,1 @@
+"""Logic around a call, as providers that wrap providers."""

@@ -1,0 +1,1 @@
+"""The one SQLite file: migrations, the writer, the readers."""

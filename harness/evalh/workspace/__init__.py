@@ -1,0 +1,1 @@
+"""Files and git in, core values out."""
