@@ -35,11 +35,11 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in the workspace: `small`."""
+        """The name in the workspace, such as `small`."""
 
     @property
     def kind(self) -> str:
-        """The provider's word in evalh.toml: `openai`, `local`, …"""
+        """The provider's word in evalh.toml, such as `openai`."""
 
     @property
     def model(self) -> str:
@@ -152,7 +152,7 @@ class Progress(Protocol):
     """Where a person watches."""
 
     def start(self, label: str, total: int) -> None:
-        """A run begins."""
+        """Show that a run begins."""
 
     def advance(self, sample: Sample) -> None:
         """One more sample is done."""
@@ -161,7 +161,7 @@ class Progress(Protocol):
         """Something the person should know now."""
 
     def stop(self) -> None:
-        """The run is over."""
+        """Show that the run is over."""
 
 
 class Check(Protocol):

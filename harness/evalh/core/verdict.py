@@ -13,7 +13,7 @@ from evalh.core.digest import JsonValue
 class Outcome(StrEnum):
     """What one grader says of one sample. `error` is about the grader, never about the output."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 (a verdict, not a password)
     FAIL = "fail"
     ABSTAIN = "abstain"
     ERROR = "error"
