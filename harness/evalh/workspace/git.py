@@ -1,0 +1,341 @@
+"""The only door to git: files, commits and history, read without touching the work tree.
+
+GitPython is imported when a repository is first looked at, never before: a plain run does not need it.
+"""
+
+import io
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.workspace.trees import parts_of
+
+if TYPE_CHECKING:
+    import git
+    from git.objects.base import IndexObject
+
+# Reading must neither write (index locks), run what the repository configures (monitors, hooks, pagers, signature
+# checks), nor ask a person.
+_OPTIONS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "log.showSignature=false", "core.quotePath=false")
+_ENVIRONMENT = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_PAGER": "cat",
+    "LC_ALL": "C",
+}
+_IN_MEMORY_BYTES = 8 * 2**20
+_MAX_LINKS = 40
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_DEEPER = "this clone is shallow: git fetch --unshallow (in CI: fetch-depth: 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class NoRepository:
+    """Why there is no usable repository, and what to type to get one."""
+
+    reason: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One commit that touched a file; `date` is ISO 8601 with its zone."""
+
+    commit: str
+    date: str
+    author: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Where a file lives in git. `blob` is its object at HEAD, None where HEAD does not hold it."""
+
+    blob: str | None
+    dirty: bool  # the work tree's file is not the one at HEAD
+
+
+class _GitFailed(Exception):
+    def __init__(self, status: int, stderr: str) -> None:
+        lines = [line for line in stderr.splitlines() if line.strip()]
+        self.status = status
+        self.reason = lines[0].removeprefix("fatal: ").removeprefix("error: ") if lines else ""
+        super().__init__(self.reason)
+
+
+def open_repository(root: Path) -> "Repository | None":
+    """Return the repository round `root`; None where there is none or git cannot use it (`probe` says why)."""
+    found = probe(root)
+    return found if isinstance(found, Repository) else None
+
+
+def probe(root: Path) -> "Repository | NoRepository":
+    """Look for a usable repository round `root`."""
+    root = root.resolve()
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return NoRepository("no git repository round this folder", "git init")
+    if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
+        return NoRepository("the git command is not on PATH", "install git")
+    try:
+        return Repository(root)
+    except _GitFailed as exc:
+        trust = f"git config --global --add safe.directory {root}" if "ownership" in exc.reason else "git fsck"
+        return NoRepository(f"git refuses this repository: {exc.reason}", trust)
+    except Exception as exc:  # noqa: BLE001 (a damaged .git folder raises whatever its parser trips over)
+        return NoRepository(f"the git repository cannot be read: {exc or type(exc).__name__}", "git fsck")
+
+
+class Repository:
+    """The repository round a workspace. Paths are the workspace's, whose folder may lie deep in the repository."""
+
+    def __init__(self, root: Path) -> None:
+        """Open it; `probe` is the door that says what is wrong instead of raising."""
+        import git
+
+        repo = git.Repo(root, search_parent_directories=True, expand_vars=False)
+        if repo.working_tree_dir is None:
+            raise _GitFailed(0, "it is bare: it has no files")
+        repo.git.update_environment(**_ENVIRONMENT)
+        repo.git.set_persistent_git_options(no_pager=True, c=list(_OPTIONS))
+        self._repo = repo
+        self._lock = RLock()  # one `git cat-file` answers all reads, in turn
+        top = Path(repo.working_tree_dir).resolve()
+        self._prefix = root.resolve().relative_to(top).parts
+        self.is_shallow = self._run("rev_parse", "--is-shallow-repository") == "true"
+
+    def close(self) -> None:
+        """End the git process that reads objects; safe to call twice."""
+        self._repo.close()
+
+    def tree(self, revision: str) -> "CommitTree":
+        """Return the files at a revision. Raises NotFound."""
+        return CommitTree(self, self.commit(revision), revision)
+
+    def commit(self, revision: str) -> str:
+        """Return the full id of the commit that a revision names. Raises NotFound."""
+        commit = None if revision.startswith("-") else self._commit_or_none(revision)
+        if commit is None:
+            hint = _DEEPER if self.is_shallow else did_you_mean(revision, self._references())
+            raise NotFound(f"git knows no revision {revision!r}", hint=hint)
+        return commit
+
+    def head_commit(self) -> str | None:
+        """Return the id of the commit that is checked out; None before the first one."""
+        return self._commit_or_none("HEAD")
+
+    def dirty(self, paths: Iterable[str]) -> bool:
+        """Tell whether any file under these paths differs from HEAD, new files included."""
+        places = [self._path(path) for path in paths]
+        with self._readable():
+            status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
+        return bool(status)
+
+    def file_state(self, path: str) -> FileState:
+        """Compare a file with HEAD."""
+        try:
+            blob = self._run("rev_parse", "--verify", "--quiet", f"HEAD:{self._path(path)}")
+        except _GitFailed:
+            blob = None
+        return FileState(blob, blob is None or self.dirty([path]))
+
+    def base_revision(self, configured: str | None) -> str | None:
+        """Return the revision that work is merged into: as configured, else the remote's HEAD; None: unknown."""
+        if configured is not None:
+            return configured
+        with self._readable():
+            remotes = self._run("remote").splitlines()
+        if "origin" not in remotes and len(remotes) != 1:
+            return None
+        remote = "origin" if "origin" in remotes else remotes[0]
+        candidates = [f"{remote}/main", f"{remote}/master"]
+        with suppress(_GitFailed):
+            named = self._run("symbolic_ref", "--quiet", f"refs/remotes/{remote}/HEAD")
+            candidates.insert(0, named.removeprefix("refs/remotes/"))
+        return next((name for name in candidates if self._commit_or_none(f"refs/remotes/{name}")), None)
+
+    def merge_base(self, base: str, head: str) -> str | None:
+        """Return the newest commit that both revisions hold; None if they share none. Raises NotFound, UsageError."""
+        try:
+            return self._run("merge_base", self.commit(base), self.commit(head))
+        except _GitFailed as exc:
+            if exc.status != 1:
+                raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
+            if self.is_shallow:
+                raise UsageError(f"{base} and {head} share no commit that is here", hint=_DEEPER) from exc
+            return None
+
+    def log(self, path: str, *, limit: int | None = None) -> list[LogEntry]:
+        """Return the commits that touched a file, newest first; empty before the first commit."""
+        if self.head_commit() is None:
+            return []
+        bound = () if limit is None else (f"--max-count={limit}",)
+        form = "--format=%H%x1f%aI%x1f%an%x1f%s"
+        with self._readable():
+            text = self._run("log", "--encoding=UTF-8", "--no-color", form, *bound, "--", self._path(path))
+        return [LogEntry(*line.split("\x1f", 3)) for line in text.split("\n") if line]
+
+    def _path(self, path: str) -> str:
+        return "/".join((*self._prefix, *parts_of(path))) or "."
+
+    def _references(self) -> list[str]:
+        with self._readable():
+            return self._run("for_each_ref", "--format=%(refname:short)").splitlines()
+
+    def _commit_or_none(self, revision: str) -> str | None:
+        try:
+            return self._run("rev_parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        except _GitFailed as exc:
+            # Quiet: no such name. Anything said is about a repository that cannot be read.
+            if exc.reason and "bad object" in exc.reason:
+                raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
+            return None
+
+    def _run(self, verb: str, *arguments: str) -> str:
+        import git
+
+        try:
+            status, stdout, stderr = getattr(self._repo.git, verb)(
+                *arguments, with_extended_output=True, with_exceptions=False
+            )
+        except git.GitCommandNotFound as exc:
+            raise UsageError("the git command is not on PATH", hint="install git") from exc
+        except (ValueError, OSError) as exc:  # a NUL in a name, a folder that went away
+            raise _GitFailed(128, str(exc)) from exc
+        if status != 0:
+            raise _GitFailed(status, stderr)
+        return str(stdout)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn git's own failures inside the block into a UsageError."""
+        try:
+            yield
+        except _GitFailed as exc:
+            raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
+
+    @contextmanager
+    def objects(self) -> Iterator["git.Repo"]:
+        """Lend the repository for reading objects, to one reader at a time. Raises UsageError for damaged objects."""
+        from git.exc import ODBError
+
+        with self._lock:
+            try:
+                yield self._repo
+            except (EvalhError, FileNotFoundError):
+                raise
+            except (ODBError, ValueError, OSError) as exc:
+                self._repo.git.clear_cache()  # its answers may be out of step
+                raise UsageError(f"git cannot read an object: {exc}", hint="git fsck") from exc
+
+
+class CommitTree:
+    """The workspace's files as one commit holds them."""
+
+    def __init__(self, repository: Repository, commit: str, revision: str) -> None:
+        self.commit = commit
+        self._repository = repository
+        self._revision = revision
+        self._listings: dict[str, Mapping[str, IndexObject]] = {}
+
+    @property
+    def revision(self) -> str:
+        """The revision as the user named it."""
+        return self._revision
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError; WorkspaceError for what git does not hold."""
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading, seekable; a big one lies in a temporary file, not in memory."""
+        with self._repository.objects():
+            blob = self._find(path)
+            if blob is None or blob.type != "blob":
+                raise FileNotFoundError(f"{self._revision}:{path}")
+            if blob.size > _IN_MEMORY_BYTES:
+                file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+                blob.stream_data(file)
+                file.seek(0)
+                return file
+            data: bytes = blob.data_stream.read()
+        if data.startswith(_LFS_POINTER):
+            raise WorkspaceError(
+                "lies in Git LFS; git holds only a pointer to it",
+                where=f"{self._revision}:{path}",
+                hint="only the work tree's copy can be read",
+            )
+        return io.BytesIO(data)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file is there."""
+        with self._repository.objects():
+            found = self._find(path)
+        return found is not None and found.type == "blob"
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+        with self._repository.objects():
+            found = self._find(folder)
+            return sorted(self._entries(found)) if found is not None and found.type == "tree" else []
+
+    @cached_property
+    def _root(self) -> "IndexObject | None":
+        with self._repository.objects() as repo:
+            place: IndexObject = repo.commit(self.commit).tree
+            for name in self._repository._prefix:  # noqa: SLF001 (the two classes are one module's secret)
+                found = self._entries(place).get(name) if place.type == "tree" else None
+                if found is None:
+                    return None
+                place = found
+            return place
+
+    def _entries(self, folder: "IndexObject") -> "Mapping[str, IndexObject]":
+        known = self._listings.get(folder.hexsha)
+        if known is None:
+            known = {str(entry.name): entry for entry in cast("git.Tree", folder)}
+            self._listings[folder.hexsha] = known
+        return known
+
+    def _find(self, path: str) -> "IndexObject | None":
+        """Walk from the workspace's root, following links that stay inside it."""
+        if self._root is None:
+            return None
+        todo = list(parts_of(path))
+        walked = [self._root]
+        links = 0
+        while todo:
+            name = todo.pop(0)
+            if name == "..":
+                if len(walked) == 1:
+                    raise self._outside(path)
+                walked.pop()
+                continue
+            entry = self._entries(walked[-1]).get(name) if walked[-1].type == "tree" else None
+            if entry is None or links > _MAX_LINKS:
+                return None
+            if stat.S_ISLNK(entry.mode):
+                links += 1
+                todo[:0] = self._target(entry, path)
+            else:
+                walked.append(entry)
+        return walked[-1]
+
+    def _target(self, link: "IndexObject", path: str) -> list[str]:
+        target = os.fsdecode(link.data_stream.read())
+        if target.startswith("/"):
+            raise self._outside(path)
+        return [name for name in target.split("/") if name not in ("", ".")]
+
+    def _outside(self, path: str) -> WorkspaceError:
+        return WorkspaceError("is a symbolic link out of the workspace", where=f"{self._revision}:{path}")
