@@ -1,0 +1,186 @@
+"""Cost per good output: a ratio of two means, with its interval, over cases.
+
+Inputs are two sequences of the same length, one number per case: `costs` in USD (everything that was spent on the
+case, over all its trials; a case whose cost is unknown is the caller's to refuse) and `goods` (how many of its
+trials were good). Sums are exact (`fsum`), so the order of cases moves no digit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, fsum, inf, sqrt
+from typing import NamedTuple
+
+from evalh.core.run import Estimate
+from evalh.stats.critical import t_critical
+
+LOG_DELTA = "log-delta"
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Means, and variances with ddof 1 (0 for one case)."""
+
+    cases: int
+    cost: float
+    good: float
+    cost_variance: float
+    good_variance: float
+    covariance: float
+
+
+class FiellerLimits(NamedTuple):
+    """Fieller's confidence set for a ratio that is not negative; high is None where the set has no upper end."""
+
+    low: float
+    high: float | None
+
+
+def cost_per_good(
+    costs: Sequence[float], goods: Sequence[float], *, trials: int = 1, confidence: float = 0.95
+) -> Estimate:
+    """Estimate the cost of one good output: sum(costs) / sum(goods), in USD.
+
+    `method` says how the limits were found:
+
+    - `log-delta`: R * exp(± t_{n-1} SE / R), clustered by case
+    - `fieller`: the good rate is not clearly above 0, so no finite upper limit exists; low is Fieller's
+    - `zero-goods`: nothing was good; value and high are None, low is the mean cost of a trial over the one-sided
+      upper limit of the good rate, 1 - (1 - confidence)^(1/n). `trials` per case matter here only
+    - `one-case`: no spread is known, no limits; `none`: no cases
+
+    Raises ValueError for negative or not finite costs and goods, and for sequences of unequal length.
+    """
+    _check(costs, goods)
+    cases = len(costs)
+    if not cases:
+        return Estimate(None, None, None, "none")
+    if not any(goods):
+        rate_limit = 1 - (1 - confidence) ** (1 / cases)
+        return Estimate(None, fsum(costs) / (cases * trials) / rate_limit, None, "zero-goods")
+    value = fsum(costs) / fsum(goods)
+    if cases == 1:
+        return Estimate(value, None, None, "one-case")
+    limits = fieller(costs, goods, confidence)
+    if limits.high is None:
+        return Estimate(value, limits.low, None, "fieller")
+    if value == 0.0:
+        return Estimate(0.0, 0.0, 0.0, LOG_DELTA)
+    factor = _exp(t_critical(confidence, cases - 1) * standard_error(costs, goods) / value)
+    return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
+
+
+def standard_error(costs: Sequence[float], goods: Sequence[float]) -> float:
+    """Return the delta-method standard error of sum(costs) / sum(goods). Needs two cases and one good."""
+    influences = _influences(costs, goods)
+    return sqrt(fsum(value * value for value in influences) / (len(influences) - 1) / len(influences))
+
+
+def fieller(costs: Sequence[float], goods: Sequence[float], confidence: float = 0.95) -> FiellerLimits:
+    """Bound the ratio of means by Fieller's method: {R: (mean cost - R mean good)^2 <= t^2 Var}.
+
+    Needs two cases and one good.
+    """
+    moments = _moments(costs, goods)
+    t2n = t_critical(confidence, moments.cases - 1) ** 2 / moments.cases
+    a = moments.good**2 - t2n * moments.good_variance
+    b = moments.cost * moments.good - t2n * moments.covariance
+    c = moments.cost**2 - t2n * moments.cost_variance
+    # The ratio itself is in the set; where a is a rounding error of 0, only holding on to that keeps it there.
+    value = moments.cost / moments.good
+    if a > 0:
+        root = sqrt(max(0.0, b * b - a * c))
+        return FiellerLimits(min(value, max(0.0, (b - root) / a)), max(value, (b + root) / a))
+    # c / (b + root) is the set's lower end on the positive side, for a = 0 too.
+    denominator = b + sqrt(max(0.0, b * b - a * c))
+    if c <= 0 or denominator <= 0:  # the cost itself is not clearly above 0: nothing is excluded
+        return FiellerLimits(0.0, None)
+    return FiellerLimits(min(value, c / denominator), None)
+
+
+def cost_per_good_difference(
+    base: tuple[Sequence[float], Sequence[float]],
+    head: tuple[Sequence[float], Sequence[float]],
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate head's minus base's cost per good output, in USD; (costs, goods) of the same cases in the same order.
+
+    value ± t_{n-1} sd(i_head - i_base) / sqrt(n), with i the influence of a case. All None where a side has no good.
+    """
+    paired = _paired(base, head)
+    if paired is None:
+        return Estimate(None, None, None, "paired-delta")
+    (base_value, head_value), (base_influences, head_influences) = paired
+    value = head_value - base_value
+    spread = _paired_error([h - b for b, h in zip(base_influences, head_influences, strict=True)], confidence)
+    return Estimate(value, value - spread, value + spread, "paired-delta")
+
+
+def cost_per_good_ratio(
+    base: tuple[Sequence[float], Sequence[float]],
+    head: tuple[Sequence[float], Sequence[float]],
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate head's over base's cost per good output; (costs, goods) of the same cases in the same order.
+
+    By logarithms: value * exp(± t_{n-1} sd(i_head / R_head - i_base / R_base) / sqrt(n)). All None where a side has
+    no good or cost nothing.
+    """
+    paired = _paired(base, head)
+    if paired is None or 0.0 in paired[0]:
+        return Estimate(None, None, None, LOG_DELTA)
+    (base_value, head_value), (base_influences, head_influences) = paired
+    value = head_value / base_value
+    relative = [h / head_value - b / base_value for b, h in zip(base_influences, head_influences, strict=True)]
+    factor = _exp(_paired_error(relative, confidence))
+    return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
+
+
+def _paired(
+    base: tuple[Sequence[float], Sequence[float]], head: tuple[Sequence[float], Sequence[float]]
+) -> tuple[tuple[float, float], tuple[list[float], list[float]]] | None:
+    """Return (values, influences) of both sides; None where a side has no good."""
+    _check(*base)
+    _check(*head)
+    if len(base[0]) != len(head[0]) or len(base[0]) < 2:  # noqa: PLR2004 (a variance needs two values)
+        raise ValueError("two versions are compared over the same cases, at least two")
+    if not any(base[1]) or not any(head[1]):
+        return None
+    values = (fsum(base[0]) / fsum(base[1]), fsum(head[0]) / fsum(head[1]))
+    return values, (_influences(*base), _influences(*head))
+
+
+def _paired_error(differences: Sequence[float], confidence: float) -> float:
+    # Influences of one side sum to 0, and so do their differences: no mean is subtracted.
+    cases = len(differences)
+    return t_critical(confidence, cases - 1) * sqrt(fsum(d * d for d in differences) / (cases - 1) / cases)
+
+
+def _influences(costs: Sequence[float], goods: Sequence[float]) -> list[float]:
+    value = fsum(costs) / fsum(goods)
+    mean_good = fsum(goods) / len(goods)
+    return [(cost - value * good) / mean_good for cost, good in zip(costs, goods, strict=True)]
+
+
+def _moments(costs: Sequence[float], goods: Sequence[float]) -> _Moments:
+    cases = len(costs)
+    cost, good = fsum(costs) / cases, fsum(goods) / cases
+    pairs = [(c - cost, g - good) for c, g in zip(costs, goods, strict=True)]
+    return _Moments(
+        cases=cases,
+        cost=cost,
+        good=good,
+        cost_variance=fsum(c * c for c, _ in pairs) / (cases - 1),
+        good_variance=fsum(g * g for _, g in pairs) / (cases - 1),
+        covariance=fsum(c * g for c, g in pairs) / (cases - 1),
+    )
+
+
+def _exp(exponent: float) -> float:
+    return exp(exponent) if exponent < 700 else inf  # noqa: PLR2004 (math.exp raises above 709)
+
+
+def _check(costs: Sequence[float], goods: Sequence[float]) -> None:
+    if len(costs) != len(goods):
+        raise ValueError(f"{len(costs)} costs and {len(goods)} goods are not of the same cases")
+    if not all(0.0 <= value < inf for values in (costs, goods) for value in values):
+        raise ValueError("costs and goods are finite and not negative")
