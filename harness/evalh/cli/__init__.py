@@ -1,1 +1,5 @@
-"""One module per verb."""
+"""The command line: one module per verb."""
+
+from evalh.cli.main import main
+
+__all__ = ["main"]

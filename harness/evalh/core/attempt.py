@@ -79,7 +79,7 @@ class Completion:
     finish: FinishReason = FinishReason.STOP
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
-    latency_ms: float = 0.0
+    latency_ms: float | None = None  # None: a recording that does not say
     ttft_ms: float | None = None  # time to first token; None: not streamed
     model: str | None = None  # the model's name as it answered
     request_id: str | None = None

@@ -114,6 +114,11 @@ class RunSummary:
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
 
+    @property
+    def cost_per_good(self) -> float | None:
+        """The cost of one good output in USD; None: not priced, or nothing was good."""
+        return self.cost_per_good_usd.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedSample:

@@ -1,0 +1,30 @@
+# One entry for everything. `make ci` is all that CI runs, beside the README's test command.
+PYTHON ?= python
+
+.PHONY: check test slow fix golden bench docs ci
+
+check: ## lint, types, layers
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	lint-imports
+
+test: ## every test but the slow ones
+	$(PYTHON) -m pytest -m "not slow"
+
+slow: ## seeded simulations and soaks
+	$(PYTHON) -m pytest -m slow
+
+fix: ## what can be mended by a machine
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+golden: ## write the expected command-line output anew; read the diff
+	EVALH_GOLDEN=write $(PYTHON) -m pytest tests/cli tests/docs
+
+bench: ## speed and memory; prints, never fails
+	$(PYTHON) benchmarks/throughput.py
+
+ci: check
+	$(PYTHON) -m pytest -m slow
+	evalh check

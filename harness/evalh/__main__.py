@@ -1,0 +1,6 @@
+"""`python -m evalh`."""
+
+from evalh.cli import main
+
+if __name__ == "__main__":
+    main()

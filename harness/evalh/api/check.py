@@ -1,0 +1,102 @@
+"""`evalh check`: every file of the workspace, read as a run would read it, with nothing sent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import EvalhError
+from evalh.core.suite import Suite
+from evalh.graders.registry import build_all
+from evalh.workspace.prompts import Prompts
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+
+@dataclass(slots=True)
+class CheckOutcome:
+    """What was found. `problems` make the check fail; `notices` say what could not be checked."""
+
+    problems: list[EvalhError] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        counted = ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        found = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}" if self.problems else "ok"
+        return f"{found}: {counted}"
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        problems = [{"what": one.what, "where": one.where, "hint": one.hint} for one in self.problems]
+        return {"schema": "evalh.check/1", "problems": problems, "notices": self.notices, "counts": self.counts}
+
+
+def check_workspace(workspace: "Workspace") -> CheckOutcome:
+    """Read everything and report every problem, not only the first."""
+    outcome = CheckOutcome()
+    prompts = workspace.prompts()
+    outcome.problems.extend(prompts.check_all())
+    names = prompts.names()
+    outcome.counts["prompts"] = len(names)
+    outcome.counts["versions"] = sum(len(prompts.versions(name)) for name in names)
+    outcome.counts["suites"] = len(workspace.suites())
+    outcome.counts["cases"] = 0
+    for name in workspace.suites():
+        try:
+            suite = workspace.suite(name)
+        except EvalhError as exc:
+            outcome.problems.append(exc)
+            continue
+        outcome.problems.extend(_suite_problems(workspace, suite, prompts, outcome))
+    _check_frozen(workspace, prompts, outcome)
+    return outcome
+
+
+def _suite_problems(
+    workspace: "Workspace", suite: Suite, prompts: Prompts, outcome: CheckOutcome
+) -> Iterator[EvalhError]:
+    if suite.model is not None and suite.model not in workspace.config.models:
+        yield EvalhError(f"no model {suite.model!r} in evalh.toml", where=suite.where)
+    try:
+        build_all(suite.graders, workspace.grader_environment)
+    except EvalhError as exc:
+        yield exc
+    try:
+        dataset = workspace.dataset(suite.dataset)
+    except EvalhError as exc:
+        yield exc
+        return
+    outcome.counts["cases"] += len(dataset)
+    try:
+        versions = [prompts.load(suite.prompt, version) for version in prompts.versions(suite.prompt)]
+    except EvalhError as exc:
+        if exc not in outcome.problems and exc.what not in {problem.what for problem in outcome.problems}:
+            yield exc
+        return
+    for version in versions:
+        yield from workspace.input_problems(version, dataset)
+
+
+def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcome) -> None:
+    from evalh.workspace.versions import frozen_edits
+
+    repository = workspace.repository
+    if repository is None:
+        outcome.notices.append("no git: whether frozen versions were edited is not checked")
+        return
+    try:
+        base = repository.base_revision(workspace.config.base)
+        if base is None:
+            outcome.notices.append(
+                "no remote and no [workspace] base: whether frozen versions were edited is not checked"
+            )
+            return
+        edited = frozen_edits(workspace.prompts(base), prompts)
+    except EvalhError as exc:
+        outcome.problems.append(exc)
+        return
+    outcome.problems.extend(edited)

@@ -1,0 +1,96 @@
+"""Prompt versions for the command line: lists, differences, releases, history."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import UsageError
+from evalh.core.prompt import PromptVersion
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+    from evalh.workspace.prompt_diff import PromptDiff
+
+_SHORT = len("sha256:") + 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRow:
+    """One version in a list."""
+
+    label: str
+    digest: str
+    path: str
+    live: bool
+    git: str  # committed | modified | new | no git
+    description: str | None
+
+    @property
+    def short_digest(self) -> str:
+        """The digest as people read it."""
+        return self.digest[:_SHORT]
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        fields = ("label", "digest", "path", "live", "git", "description")
+        return {("prompt" if name == "label" else name): getattr(self, name) for name in fields}
+
+
+def version_rows(workspace: "Workspace", name: str | None) -> list[VersionRow]:
+    """Return every version of a prompt, or of all prompts. Raises NotFound."""
+    prompts = workspace.prompts()
+    rows: list[VersionRow] = []
+    for prompt in [name] if name else prompts.names():
+        live = prompts.live(prompt)
+        versions = prompts.versions(prompt)
+        rows += [_row(workspace, prompts.load(prompt, version), live=version == live) for version in versions]
+    return rows
+
+
+def _row(workspace: "Workspace", version: PromptVersion, *, live: bool) -> VersionRow:
+    return VersionRow(
+        label=version.label,
+        digest=version.digest,
+        path=version.path,
+        live=live,
+        git=_state(workspace, version.path),
+        description=version.description,
+    )
+
+
+def _state(workspace: "Workspace", path: str) -> str:
+    if workspace.repository is None:
+        return "no git"
+    state = workspace.repository.file_state(path)
+    if state.blob is None:
+        return "new"
+    return "modified" if state.dirty else "committed"
+
+
+def diff_versions(workspace: "Workspace", base: str, head: str) -> "PromptDiff":
+    """Compare two versions. Raises NotFound."""
+    from evalh.workspace.prompt_diff import diff
+
+    default = workspace.default_prompt
+    return diff(workspace.version(base, default), workspace.version(head, default))
+
+
+def release_draft(workspace: "Workspace", name: str) -> VersionRow:
+    """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
+    from evalh.workspace.versions import release
+
+    version = release(workspace.root, workspace.config, name)
+    return _row(workspace, version, live=False)
+
+
+def commits(workspace: "Workspace", name: str) -> list[dict[str, str]]:
+    """Return the commits that touched a prompt's folder, newest first. Raises UsageError without git."""
+    prompts = workspace.prompts()
+    prompts.versions(name)
+    if workspace.repository is None:
+        raise UsageError("this workspace is in no git repository", hint="git init")
+    entries = workspace.repository.log(f"{workspace.config.prompts_dir}/{name}")
+    return [
+        {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}
+        for entry in entries
+    ]

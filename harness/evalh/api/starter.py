@@ -1,0 +1,43 @@
+"""The workspace that `evalh init` writes: small, complete, and runnable without a key."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from evalh.core.errors import UsageError, WorkspaceError
+
+_STARTER = files("evalh.api") / "starter"
+
+
+def write_starter(folder: Path) -> list[str]:
+    """Write the starter files; return their relative names.
+
+    Raises UsageError where a workspace is already there or a file would be overwritten: nothing is written then.
+    """
+    if (folder / "evalh.toml").exists():
+        raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh run")
+    sources = dict(_walk(_STARTER, ""))
+    for name in sources:
+        if (folder / name).exists():
+            raise UsageError(
+                "would overwrite a file", where=str(folder / name), hint="use an empty folder: evalh init NAME"
+            )
+    try:
+        for name, source in sources.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    except OSError as exc:
+        raise WorkspaceError(f"cannot write: {exc.strerror or exc}", where=str(folder)) from exc
+    return list(sources)
+
+
+def _walk(folder: Traversable, prefix: str) -> "list[tuple[str, Traversable]]":
+    found: list[tuple[str, Traversable]] = []
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            found.extend(_walk(entry, f"{name}/"))
+        elif not entry.name.endswith((".pyc", ".py")):
+            found.append((name, entry))
+    return found

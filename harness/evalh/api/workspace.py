@@ -1,0 +1,324 @@
+"""`Workspace`: the façade that scripts, tests and the command line share.
+
+The only place where files, models, the store and the engine are wired together.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalh.api.clock import SystemClock
+from evalh.api.runs import Execution, RunOptions, Silence
+from evalh.core.digest import JsonValue
+from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.ports import Progress, Provider
+from evalh.core.prompt import PromptRef, PromptVersion
+from evalh.core.run import RunResult
+from evalh.core.suite import Suite
+from evalh.engine.forecast import Forecast, forecast
+from evalh.engine.plan import Plan
+from evalh.engine.selection import Selection, select
+from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.pipeline.step import Step, settings_for
+from evalh.plugins import function_loader, load_plugins
+from evalh.providers.registry import PER_VERSION, ProviderContext, build
+from evalh.workspace.config import Config, find_root, load_config
+from evalh.workspace.datasets import Dataset, open_dataset
+from evalh.workspace.prompts import Prompts
+from evalh.workspace.suites import load_suite, suite_names
+from evalh.workspace.templates import compile_version
+from evalh.workspace.trees import WorkTree
+
+if TYPE_CHECKING:
+    from evalh.providers.prices import WorkspacePrices
+    from evalh.store import Reader, SqliteStore
+    from evalh.store.records import CallRow
+    from evalh.workspace.git import Repository
+
+STORE_FOLDER = ".evalh"
+
+
+class Workspace:
+    """One workspace: the folder of an evalh.toml."""
+
+    def __init__(self, root: Path, env: Mapping[str, str], cache_dir: Path) -> None:
+        """Read evalh.toml. Raises WorkspaceError."""
+        self.root = root
+        self.tree = WorkTree(root)
+        self.env = env
+        self.cache_dir = cache_dir
+        self.config: Config = load_config(self.tree)
+        self._providers: dict[tuple[str, ...], Provider] = {}
+
+    @classmethod
+    def open(
+        cls, path: str | Path = ".", *, env: Mapping[str, str] | None = None, cache_dir: Path | None = None
+    ) -> "Workspace":
+        """Open the workspace round `path`: the nearest evalh.toml upwards. Raises WorkspaceError."""
+        env = os.environ if env is None else env
+        return cls(find_root(Path(path)), env, cache_dir or cache_dir_of(env))
+
+    # -- what is in it
+
+    @cached_property
+    def repository(self) -> "Repository | None":
+        """The git repository round the workspace; None: there is none."""
+        from evalh.workspace.git import open_repository
+
+        return open_repository(self.root)
+
+    def suites(self) -> tuple[str, ...]:
+        """Return the names of the suites."""
+        return suite_names(self.tree, self.config)
+
+    def suite(self, name: str) -> Suite:
+        """Load a suite. Raises NotFound, WorkspaceError."""
+        return load_suite(self.tree, self.config, name)
+
+    def dataset(self, name: str) -> Dataset:
+        """Open a dataset, checked from end to end. Raises WorkspaceError."""
+        return open_dataset(self.tree, self.config, name)
+
+    def prompts(self, revision: str | None = None) -> Prompts:
+        """Return the prompts of the work tree, or of a revision. Raises NotFound for an unknown revision."""
+        if revision is None:
+            return Prompts(self.tree, self.config.prompts_dir, self.config.live)
+        if self.repository is None:
+            raise UsageError(f"{revision!r} is a git revision, and this workspace is in no git repository")
+        tree = self.repository.tree(revision)
+        return Prompts(tree, self.config.prompts_dir, self.config.live)
+
+    def version(self, ref: str | PromptRef, default_name: str | None = None) -> PromptVersion:
+        """Load the version that a reference names. Raises NotFound, UsageError, WorkspaceError."""
+        if isinstance(ref, str):
+            ref = PromptRef.parse(ref)
+        return self.prompts(ref.revision).resolve(ref, default_name)
+
+    @property
+    def default_prompt(self) -> str | None:
+        """The default suite's prompt: what a bare `v3` means."""
+        name = self.config.default_suite
+        return self.suite(name).prompt if name else None
+
+    # -- running
+
+    def run(  # noqa: PLR0913 (a script's convenience: everything but the suite has a default)
+        self,
+        suite: str | None = None,
+        *,
+        prompt: str | None = None,
+        model: str | None = None,
+        trials: int | None = None,
+        selection: Selection | None = None,
+        concurrency: int | None = None,
+        fresh: bool = False,
+    ) -> RunResult:
+        """Run one suite for one version and model. Raises EvalhError; a failed model call is in the result."""
+        options = RunOptions(
+            target=suite,
+            prompts=(prompt,) if prompt else (),
+            models=(model,) if model else (),
+            trials=trials,
+            selection=selection or Selection(),
+            concurrency=concurrency,
+            fresh=fresh,
+        )
+        results = self.run_all(options)
+        if len(results) != 1:
+            raise UsageError(f"{suite!r} names {len(results)} suites", hint="use run_all, or name one suite")
+        return results[0]
+
+    def run_all(self, options: RunOptions, progress: Progress | None = None) -> list[RunResult]:
+        """Run every pair of version and model. Raises EvalhError."""
+        from evalh import __version__
+
+        plans = self.plans(options)
+        store = self.open_store()
+        try:
+            return Execution(
+                store=store,
+                prices=self.prices,
+                progress=progress or Silence(),
+                options=options,
+                provenance=self._provenance,
+                version=__version__,
+            ).run(plans)
+        finally:
+            store.close()
+
+    def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
+        """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
+        plans = self.plans(options)
+        store = self.open_store() if (self.root / STORE_FOLDER).is_dir() else None
+        try:
+            return [
+                (
+                    plan.suite.name,
+                    plan.version.label,
+                    plan.provider.name,
+                    forecast(plan, store, self.prices.find(plan.provider), fresh=options.fresh),
+                )
+                for plan in plans
+            ]
+        finally:
+            if store is not None:
+                store.close()
+
+    def plans(self, options: RunOptions) -> list[Plan]:
+        """Resolve everything that a run needs, without sending anything. Raises EvalhError."""
+        plans = []
+        for suite, refs in self._targets(options):
+            cases = select(self.dataset(suite.dataset), options.selection)
+            graders = build_all(suite.graders, self.grader_environment)
+            for ref in refs:
+                version = self.version(ref, suite.prompt)
+                if version.name != suite.prompt:
+                    raise UsageError(
+                        f"suite {suite.name!r} is about prompt {suite.prompt!r}, not {version.name!r}",
+                        where=suite.where,
+                    )
+                for model in options.models or (self._default_model(suite, version),):
+                    provider = self.provider(model, version)
+                    step = Step(compile_version(version, media=self._media), settings_for(version, provider))
+                    trials = options.trials or suite.trials
+                    plans.append(
+                        Plan(
+                            suite=suite,
+                            version=version,
+                            provider=provider,
+                            step=step,
+                            graders=graders,
+                            cases=cases,
+                            trials=trials,
+                        )
+                    )
+        return plans
+
+    def provider(self, model: str, version: PromptVersion | None = None) -> Provider:
+        """Build the provider behind a model's name; nothing is opened yet. Raises NotFound, WorkspaceError."""
+        spec = self.config.models.get(model)
+        if spec is None:
+            raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
+        _ = self._plugins
+        versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
+        key = (model, *versioned)
+        if key not in self._providers:
+            context = ProviderContext(
+                prompt=version.name if version else None,
+                version=version.version if version else None,
+                tree=self.tree,
+                root=self.root,
+                env=self.env,
+                cache_dir=self.cache_dir,
+                load_function=function_loader(self.root),
+            )
+            self._providers[key] = build(spec, context)
+        return self._providers[key]
+
+    @cached_property
+    def prices(self) -> "WorkspacePrices":
+        """Where prices come from: evalh.toml, then the bundled table."""
+        from evalh.providers.prices import WorkspacePrices
+
+        return WorkspacePrices()
+
+    @cached_property
+    def grader_environment(self) -> GraderEnvironment:
+        """What graders may be handed."""
+        _ = self._plugins
+        return GraderEnvironment(load_function=function_loader(self.root))
+
+    # -- the log
+
+    def open_store(self) -> "SqliteStore":
+        """Open the log for writing. Raises EvalhError."""
+        from evalh.store import open_store
+
+        return open_store(self.root / STORE_FOLDER, clock=SystemClock())
+
+    @cached_property
+    def log(self) -> "Reader":
+        """The log, for reading. Raises NotFound where nothing was run yet."""
+        from evalh.store import open_reader
+
+        return open_reader(self.root / STORE_FOLDER)
+
+    def log_entry(self, name: str) -> tuple[str, object]:
+        """Return what an id names, and its kind: run, unfinished, case, sample or call. Raises NotFound."""
+        from evalh.store.records import CallRow, CaseDetail, RunRow
+
+        shown = self.log.show(name)
+        if isinstance(shown, RunRow):
+            return ("unfinished", shown) if shown.summary is None else ("run", self.log.result(shown.record.id))
+        if isinstance(shown, CaseDetail):
+            return "case", shown
+        return ("call", shown) if isinstance(shown, CallRow) else ("sample", shown)
+
+    def calls(self, which: str, run: str | None, limit: int) -> "list[CallRow]":
+        """Return calls of the log: all, errors, slow or retried. Raises NotFound for an unknown run."""
+        from evalh.store import CallFilter
+
+        run_id = self.log.run(run).record.id if run else None
+        return self.log.calls(CallFilter(which), run_id, limit)
+
+    def recording(self, run: str) -> Iterator[dict[str, JsonValue]]:
+        """Yield a run's answers as rows of a recording. Raises NotFound."""
+        return self.log.recording(self.log.run(run).record.id)
+
+    # -- inside
+
+    @cached_property
+    def _plugins(self) -> None:
+        load_plugins(self.root, self.config.plugins)
+
+    def _provenance(self) -> tuple[str | None, bool | None]:
+        repository = self.repository
+        if repository is None:
+            return None, None
+        folders = (self.config.prompts_dir, self.config.evals_dir, self.config.datasets_dir, "evalh.toml")
+        return repository.head_commit(), repository.dirty(folders)
+
+    def _targets(self, options: RunOptions) -> list[tuple[Suite, tuple[PromptRef, ...]]]:
+        """Pair each suite with the versions to run; a target that names no suite names a prompt."""
+        refs = tuple(PromptRef.parse(text) for text in options.prompts)
+        names = self.suites()
+        target = options.target or self.config.default_suite
+        if target is None:
+            raise UsageError("which suite?", hint=f"evalh run {' | '.join(names)}; or set default_suite in evalh.toml")
+        if target in names:
+            suite = self.suite(target)
+            return [(suite, refs or (PromptRef(suite.prompt, None),))]
+        ref = PromptRef.parse(target)
+        suites = [suite for suite in map(self.suite, names) if suite.prompt == ref.name]
+        if not suites:
+            raise NotFound(
+                f"no suite and no prompt with a suite is called {target!r}", hint=did_you_mean(target, names)
+            )
+        return [(suite, refs or (ref,)) for suite in suites]
+
+    def _default_model(self, suite: Suite, version: PromptVersion) -> str:
+        model = suite.model or version.model
+        if model is None:
+            raise UsageError(
+                f"which model? suite {suite.name!r} names none",
+                where=suite.where,
+                hint=f"add `model: …` or use --model {' | '.join(self.config.models)}",
+            )
+        return model
+
+    @cached_property
+    def _media(self) -> "partial[object]":
+        from evalh.workspace.templates import media_from
+
+        return partial(media_from, self.tree)
+
+
+def cache_dir_of(env: Mapping[str, str]) -> Path:
+    """Return the user cache, where weights are kept; EVALH_CACHE_DIR overrides it."""
+    if override := env.get("EVALH_CACHE_DIR"):
+        return Path(override)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("evalh"))

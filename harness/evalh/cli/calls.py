@@ -1,0 +1,24 @@
+"""`evalh calls`: the log of requests."""
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.command("calls")
+@click.option("--errors", "which", flag_value="errors", help="Only calls with a failed attempt.")
+@click.option("--slow", "which", flag_value="slow", help="The slowest first.")
+@click.option("--retried", "which", flag_value="retried", help="Only calls with more than one attempt.")
+@click.option("--run", "run_id", metavar="RUN", help="Only this run's; a beginning of its id, or last.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@json_option
+@click.pass_obj
+def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:
+    """List calls and their attempts: what was asked, how long it took, what it cost, what went wrong."""
+    from evalh.report.log import calls_document, show_calls
+
+    calls = app.workspace.calls(which or "all", run_id, limit)
+    if app.json:
+        app.show_json(calls_document(calls))
+        return
+    show_calls(app.console, calls)

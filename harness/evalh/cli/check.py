@@ -1,0 +1,33 @@
+"""`evalh check`: the whole workspace, offline."""
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.command("check")
+@json_option
+@click.pass_obj
+def command(app: App) -> int:
+    """Check every file of the workspace, offline: nothing is asked of any model.
+
+    Prompts, suites, datasets and evalh.toml are read as a run would read them; a version that is frozen on the base
+    branch must not have been edited. Exit 2 where something is wrong.
+    """
+    from evalh.api.check import check_workspace
+    from evalh.core.exits import ExitCode
+    from evalh.report.text import safe
+
+    outcome = check_workspace(app.workspace)
+    if app.json:
+        app.show_json(outcome.document())
+        return ExitCode.USAGE if outcome.problems else ExitCode.YES
+    for problem in outcome.problems:
+        place = f"{problem.where}: " if problem.where else ""
+        app.console.print(safe(f"{place}{problem.what}"), style="red", soft_wrap=True)
+        if problem.hint:
+            app.console.print(safe(f"  {problem.hint}"), soft_wrap=True)
+    for notice in outcome.notices:
+        app.hints.print(safe(f"note: {notice}"), style="dim", soft_wrap=True)
+    app.console.print(outcome.line)
+    return ExitCode.USAGE if outcome.problems else ExitCode.YES

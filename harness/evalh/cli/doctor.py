@@ -1,0 +1,34 @@
+"""`evalh doctor`: what is missing on this machine."""
+
+import click
+
+from evalh.cli.app import App, json_option
+
+_MARKS = {"ok": ("ok", "green"), "missing": ("missing", "yellow"), "wrong": ("wrong", "red")}
+
+
+@click.command("doctor")
+@json_option
+@click.pass_obj
+def command(app: App) -> int:
+    """Say what this machine has and lacks: the workspace, git, models, keys (never shown), the log.
+
+    Exit 2 where the default suite could not be run here.
+    """
+    from rich.text import Text
+
+    from evalh.api.doctor import examine
+    from evalh.core.exits import ExitCode
+    from evalh.report.text import safe
+
+    findings = examine(app.folder)
+    if app.json:
+        app.show_json({"schema": "evalh.doctor/1", "findings": [finding.document() for finding in findings]})
+    else:
+        for finding in findings:
+            word, style = _MARKS[finding.state]
+            app.console.print(Text.assemble((f"{word:8s}", style), f"{finding.subject:22s}", safe(finding.what)))
+            if finding.hint and finding.state != "ok":
+                app.console.print(Text(f"{'':30s}{safe(finding.hint)}", "dim"))
+    blocked = any(finding.state == "wrong" for finding in findings)
+    return ExitCode.USAGE if blocked else ExitCode.YES

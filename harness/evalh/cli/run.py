@@ -1,0 +1,132 @@
+"""`evalh run`: evaluate versions on models."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from evalh.cli.app import App, json_option
+
+if TYPE_CHECKING:
+    from evalh.api.runs import RunOptions
+    from evalh.core.run import RunResult
+
+
+@click.command("run")
+@click.argument("target", required=False, metavar="[SUITE | PROMPT@VERSION]")
+@click.option("-p", "--prompt", "prompts", multiple=True, metavar="REF", help="Version to run; repeats. Default: live.")
+@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
+@click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each case.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N cases.")
+@click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
+@click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
+@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
+@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
+@click.option("--at-least", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 below this good rate.")
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 (one parameter per option is click's contract)
+    app: App,
+    *,
+    target: str | None,
+    prompts: tuple[str, ...],
+    models: tuple[str, ...],
+    trials: int | None,
+    limit: int | None,
+    tags: tuple[str, ...],
+    cases: tuple[str, ...],
+    concurrency: int | None,
+    fresh: bool,
+    dry_run: bool,
+    at_least: float | None,
+) -> int:
+    """Run a prompt version over a suite: how many outputs are good, and what one costs.
+
+    Without a target the workspace's default suite is run. Answers that the log already holds
+    are not asked for again.
+
+    \b
+      evalh run --prompt v3
+      evalh run triage --prompt v2 --prompt v3 --model small
+      evalh run triage@draft --limit 20
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.runs import RunOptions
+    from evalh.engine.selection import Selection
+
+    selection = Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit)
+    options = RunOptions(
+        target=target,
+        prompts=prompts,
+        models=models,
+        trials=trials,
+        selection=selection,
+        concurrency=concurrency,
+        fresh=fresh,
+    )
+    if dry_run:
+        return _show_plan(app, options)
+    from evalh.cli.progress import progress_for
+
+    results = app.workspace.run_all(options, progress_for(app))
+    _show(app, results)
+    return _exit_code(results, at_least)
+
+
+def _show_plan(app: App, options: "RunOptions") -> int:
+    from evalh.report.document import plan_document
+    from evalh.report.terminal import show_plans
+
+    plans = app.workspace.plan_all(options)
+    if app.json:
+        app.show_json(plan_document(plans))
+    else:
+        show_plans(app.console, plans)
+    return 0
+
+
+def _show(app: App, results: "list[RunResult]") -> None:
+    from evalh.report.document import run_document
+    from evalh.report.terminal import show_run, show_table
+
+    if app.json:
+        app.show_json(run_document(results))
+        return
+    if len(results) == 1:
+        show_run(app.console, results[0])
+    else:
+        show_table(app.console, results)
+    _suggest(app, results)
+
+
+def _suggest(app: App, results: "list[RunResult]") -> None:
+    from evalh.core.run import RunStatus
+
+    last = results[-1]
+    lines = []
+    if last.status is not RunStatus.COMPLETE:
+        lines.append("the same command goes on where this stopped")
+    if last.failures:
+        lines.append(f"evalh show {last.failures[0].case_id}   what was sent, what came back, who said no")
+    if len(results) == 1:
+        lines.append(f"evalh show {last.record.id}   this run again")
+        if last.summary.errors:
+            lines.append("evalh calls --errors   what went wrong on the wire")
+    app.hints.print()
+    for line in lines:
+        app.hints.print(f"next: {line}", style="dim")
+
+
+def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
+    from evalh.core.exits import ExitCode, worst
+    from evalh.core.run import RunStatus
+
+    codes = []
+    for result in results:
+        summary = result.summary
+        if result.status is RunStatus.INTERRUPTED:
+            codes.append(ExitCode.INTERRUPTED)
+        if result.status is RunStatus.STOPPED or summary.ungraded > result.record.max_ungraded * summary.samples:
+            codes.append(ExitCode.CANNOT_MEASURE)
+        if at_least is not None and (summary.good_rate.value or 0.0) < at_least:
+            codes.append(ExitCode.NO)
+    return worst(codes)

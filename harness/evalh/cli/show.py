@@ -1,0 +1,23 @@
+"""`evalh show`: whatever an id names."""
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.command("show")
+@click.argument("name", metavar="ID", default="last")
+@json_option
+@click.pass_obj
+def command(app: App, name: str) -> None:
+    """Show a run, a case, a sample, a call or an attempt: ID says which. Without ID: the newest run.
+
+    A case is shown as the newest run saw it: what was sent, what came back, who said no.
+    """
+    from evalh.report.log import SHOW, thing_document
+
+    kind, thing = app.workspace.log_entry(name)
+    if app.json:
+        app.show_json(thing_document(kind, thing))
+        return
+    SHOW[kind](app.console, thing)

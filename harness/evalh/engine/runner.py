@@ -1,0 +1,142 @@
+"""The run itself: cases stream in, requests fly under a bound, samples stream out.
+
+`concurrency` workers share one iterator of samples: no task per case, nothing queued, so memory does not grow with
+the dataset.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from inspect import isawaitable
+
+from evalh.analysis.summary import Fold
+from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion, ErrorKind
+from evalh.core.case import Case
+from evalh.core.errors import EvalhError
+from evalh.core.ports import Progress, Provider, Store
+from evalh.core.run import RunRecord, RunStatus
+from evalh.core.sample import Graded, Sample
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.engine.outcome import standing
+from evalh.engine.plan import Plan
+
+_OUTAGE_KINDS = frozenset({ErrorKind.NETWORK, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT})
+_OUTAGE_AFTER = 25
+_YIELD_EVERY = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Runner:
+    """Evaluates a plan. `provider` is the routing stack round the plan's provider."""
+
+    plan: Plan
+    record: RunRecord
+    provider: Provider
+    store: Store
+    fold: Fold
+    progress: Progress
+    concurrency: int
+    fresh: bool = False
+    _number: int = field(default=0, init=False)
+    _failures_in_a_row: int = field(default=0, init=False)
+    _stop: str | None = field(default=None, init=False)
+
+    async def run(self) -> tuple[RunStatus, str | None]:
+        """Evaluate every sample; return how it ended and why it ended early.
+
+        Raises CancelledError when the run is interrupted; what was stored stays.
+        """
+        work = self._work()
+        workers = min(self.concurrency, self.provider.max_in_flight or self.concurrency, self.plan.planned)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._worker(work))
+        except* EvalhError as errors:  # a file that changed under us, a full disk: the first tells it
+            raise errors.exceptions[0] from None
+        return (RunStatus.STOPPED, self._stop) if self._stop else (RunStatus.COMPLETE, None)
+
+    def _work(self) -> Iterator[tuple[int, Case, int]]:
+        for index, case in enumerate(self.plan.cases):
+            for trial in range(self.plan.trials):
+                yield index, case, trial
+
+    async def _worker(self, work: Iterator[tuple[int, Case, int]]) -> None:
+        for done, (index, case, trial) in enumerate(work):
+            if done % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # answers from the store never wait: let Ctrl-C and the display in
+            if self._stop:
+                return
+            await self._evaluate(index, case, trial)
+
+    async def _evaluate(self, index: int, case: Case, trial: int) -> None:
+        key = CallKey(case.id, trial, self.plan.step.name)
+        request = self.plan.step.request(case)
+        self._number += 1
+        call = Call(id=f"{self.record.id}:{self._number}", run_id=self.record.id, key=key, request=request)
+        answer = None if self.fresh else self.store.find(request.digest(), key)
+        completion, error = (answer.completion, None) if answer else await self._ask(call)
+        cost = answer.cost_usd if answer else call.cost_usd
+        verdicts = await self._grade(case, trial, completion, error, cost)
+        sample = Sample(
+            case=case,
+            case_index=index,
+            trial=trial,
+            standing=standing(verdicts),
+            verdicts=verdicts,
+            call_id=call.id,
+            attempt_id=_answered_by(answer, call, completion),
+            completion=completion,
+            error=error,
+            cache_hit=answer is not None,
+            cost_usd=cost,
+            attempts=call.attempts,
+        )
+        self.store.add_sample(self.record.id, sample, call)
+        self.fold.add(sample)
+        self.progress.advance(sample)
+
+    async def _ask(self, call: Call) -> tuple[Completion | None, CallError | None]:
+        try:
+            completion = await self.provider.send(call.request, call)
+        except CallError as error:
+            self._consider_stopping(error)
+            return None, error
+        self._failures_in_a_row = 0
+        return completion, None
+
+    def _consider_stopping(self, error: CallError) -> None:
+        """Stop a run that cannot go well: a refused key, an empty account, a provider that is down."""
+        self._failures_in_a_row += error.kind in _OUTAGE_KINDS
+        if error.kind in FATAL_KINDS:
+            self._stop = str(error)
+        elif self._failures_in_a_row >= _OUTAGE_AFTER:
+            self._stop = f"{self._failures_in_a_row} attempts in a row failed, the last with {error}"
+
+    async def _grade(
+        self, case: Case, trial: int, completion: Completion | None, error: CallError | None, cost: Decimal | None
+    ) -> tuple[Graded, ...]:
+        if completion is None:
+            missing = Verdict.error(f"no answer: {error}")
+            return tuple(Graded(grader.name, grader.required, missing) for grader in self.plan.graders)
+        context = GradeContext(
+            case=case,
+            completion=completion,
+            output_schema=self.plan.step.settings.output_schema,
+            cost_usd=cost,
+            trial=trial,
+            step=self.plan.step.name,
+        )
+        graded = []
+        for grader in self.plan.graders:
+            judged = grader.judge(context)
+            verdict = await judged if isawaitable(judged) else judged
+            graded.append(Graded(grader.name, grader.required, verdict))
+        return tuple(graded)
+
+
+def _answered_by(answer: Answer | None, call: Call, completion: Completion | None) -> str | None:
+    if answer is not None:
+        return answer.attempt_id
+    return f"{call.id}.{call.attempts}" if completion is not None else None

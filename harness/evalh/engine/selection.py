@@ -1,0 +1,74 @@
+"""Which cases of a dataset a run takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from evalh.core.case import Case
+from evalh.core.digest import JsonValue, RowsDigest
+from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.ports import Cases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Cases by id, by tag (any of them), and at most `limit` of them in file order. Empty: all."""
+
+    case_ids: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    limit: int | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Tell whether nothing is left out."""
+        return not self.case_ids and not self.tags and self.limit is None
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return what was asked for; empty where nothing was."""
+        asked = {"case": sorted(self.case_ids), "tag": sorted(self.tags), "limit": self.limit}
+        return {name: value for name, value in asked.items() if value}
+
+    def takes(self, case: Case) -> bool:
+        """Tell whether a case is taken, the limit aside."""
+        by_id = not self.case_ids or case.id in self.case_ids
+        return by_id and (not self.tags or not self.tags.isdisjoint(case.tags))
+
+
+class SelectedCases:
+    """A dataset, narrowed: its digest covers the rows that are taken, so results say what they measured."""
+
+    def __init__(self, cases: Cases, selection: Selection) -> None:
+        """Count and digest the taken rows in one pass. Raises UsageError when none is taken."""
+        self._cases = cases
+        self._selection = selection
+        rows = RowsDigest()
+        self._count = 0
+        for case in self:
+            rows.add(case.document())
+            self._count += 1
+        self.digest = rows.value()
+        if not self._count or self._count < len(selection.case_ids):
+            self._refuse()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Case]:
+        taken = (case for case in self._cases if self._selection.takes(case))
+        return islice(taken, self._selection.limit)
+
+    def _refuse(self) -> None:
+        known = [case.id for case in self._cases]
+        for case_id in sorted(self._selection.case_ids.difference(known)):
+            raise NotFound(f"no case {case_id!r} in the dataset", hint=did_you_mean(case_id, known[:5000]))
+        if self._count:
+            return  # ids that exist, cut by --limit or --tag
+        tags = {tag for case in self._cases for tag in case.tags}
+        raise UsageError(
+            "the selection takes no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
+        )
+
+
+def select(cases: Cases, selection: Selection) -> Cases:
+    """Narrow a dataset; the dataset itself where nothing is left out."""
+    return cases if selection.everything else SelectedCases(cases, selection)

@@ -1,0 +1,45 @@
+"""A step: one prompt call. A plain suite is a pipeline with one step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evalh.core.case import Case
+from evalh.core.digest import JsonValue, digest
+from evalh.core.ports import Provider, Template
+from evalh.core.prompt import PromptVersion
+from evalh.core.request import Request, Settings
+
+
+def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Lay the model's overrides over the version's params; null removes what a model refuses."""
+    return {name: value for name, value in {**version, **model}.items() if value is not None}
+
+
+def settings_for(version: PromptVersion, provider: Provider) -> Settings:
+    """Build everything of a step's requests but the messages."""
+    return Settings(
+        model=provider.model,
+        sent_to=provider.identity,
+        params=merged_params(version.params, provider.params),
+        tools=version.tools,
+        json_output=version.json_output,
+        output_schema=version.output_schema,
+        stream=provider.params.get("stream") is True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Turns a case into the request that is sent."""
+
+    template: Template
+    settings: Settings
+    name: str | None = None  # None: the only step of a plain suite
+    settings_digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings_digest", digest(self.settings.document()))
+
+    def request(self, case: Case) -> Request:
+        """Render the case. Raises WorkspaceError naming a missing variable."""
+        return Request(self.template.render(case.inputs), self.settings, self.settings_digest)

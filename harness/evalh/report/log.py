@@ -1,0 +1,232 @@
+"""What is in the log, for people and for programs: runs, cases, samples, calls.
+
+The rows are the store's; they are read here by their fields' names, and never imported: what is shown is handed in.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from evalh.core.case import ABSENT, Case
+from evalh.core.digest import JsonValue
+from evalh.core.run import RunRecord, RunResult, RunStatus, RunSummary
+from evalh.core.sample import Graded
+from evalh.core.verdict import Outcome
+from evalh.report.document import run_document
+from evalh.report.terminal import show_run
+from evalh.report.text import dollars, milliseconds, one_line, safe
+
+_OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
+
+
+class Run(Protocol):
+    """A run's row."""
+
+    record: RunRecord
+    status: RunStatus
+    reason: str | None
+    summary: RunSummary | None
+
+
+class Attempt(Protocol):
+    """An attempt's row."""
+
+    id: str
+    number: int
+    model: str
+    status: str
+    reason: str
+    started_at: float
+    latency_ms: float | None
+    completion: Any
+    error_kind: str | None
+    error: str | None
+    usage: Any
+    cost_usd: Decimal | None
+    estimated: bool
+
+
+class CallEntry(Protocol):
+    """A call's row with its attempts."""
+
+    id: str
+    case_id: str
+    trial: int
+    purpose: str
+    cache_hit: bool
+    cost_usd: Decimal | None
+    messages: JsonValue
+    attempts: Sequence[Attempt]
+    answer: Attempt | None
+
+
+class SampleEntry(Protocol):
+    """A sample with its case and calls."""
+
+    sample: Any
+    case: Case
+    calls: Sequence[CallEntry]
+
+
+class CaseEntry(Protocol):
+    """A case in one run."""
+
+    case_id: str
+    run: Run
+    samples: Sequence[SampleEntry]
+
+
+def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
+    """Return the document of `evalh show --json`."""
+    if kind == "run" and isinstance(thing, RunResult):
+        return run_document([thing])
+    return {"schema": f"evalh.{kind}/1", kind: _plain(thing)}
+
+
+def calls_document(calls: Sequence[CallEntry]) -> dict[str, JsonValue]:
+    """Return the document of `evalh calls --json`."""
+    return {"schema": "evalh.calls/1", "calls": [_plain(call) for call in calls]}
+
+
+def _plain(value: Any) -> JsonValue:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    match value:
+        case Enum():
+            plain: JsonValue = None if value is ABSENT else value.value
+        case Decimal():
+            plain = float(value)
+        case Mapping():
+            plain = {str(name): _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            plain = [_plain(one) for one in value]
+        case frozenset() | set():
+            plain = sorted(value)
+        case _:
+            plain = value
+    return plain
+
+
+def show_unfinished(console: Console, run: Run) -> None:
+    """Print a run that has no summary: it runs, or was killed."""
+    record = run.record
+    console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
+    console.print(Text(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
+
+
+def show_result(console: Console, result: RunResult) -> None:
+    """Print a finished run as it was reported, and when and where it was run."""
+    show_run(console, result)
+    record = result.record
+    started = datetime.fromtimestamp(record.started_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    commit = "" if record.commit is None else f" · commit {record.commit[:10]}{' with changes' if record.dirty else ''}"
+    console.print(Text(f"\n{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
+
+
+def show_case(console: Console, case: CaseEntry) -> None:
+    """Print a case as one run saw it: every trial's request, answer and verdicts."""
+    record = case.run.record
+    console.print(Text.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
+    for sample in case.samples:
+        show_sample(console, sample)
+
+
+def show_sample(console: Console, detail: SampleEntry) -> None:
+    """Print one sample."""
+    sample = detail.sample
+    console.print()
+    title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
+    console.print(Rule(title, align="left", style="dim"))
+    if detail.case.expected is not ABSENT:
+        console.print(Text.assemble(("expected  ", "dim"), _json(detail.case.expected)))
+    if detail.case.tags:
+        console.print(Text.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
+    for graded in sample.verdicts:
+        console.print(_verdict(graded))
+    for call in detail.calls:
+        show_call(console, call)
+
+
+def _verdict(graded: Graded) -> Text:
+    verdict = graded.verdict
+    required = "" if graded.required else " (not required)"
+    word = (f"{verdict.outcome.value:8s}", _OUTCOME_STYLES[verdict.outcome])
+    return Text.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
+
+
+def show_call(console: Console, call: CallEntry) -> None:
+    """Print a call: the messages as they were sent, every attempt, the answer."""
+    for message in call.messages or ():
+        console.print(Rule(str(message["role"]), align="left", style="dim"))
+        for part in message["parts"]:
+            console.print(Text(safe(part if isinstance(part, str) else _json(part))))
+    if call.answer is not None and call.answer.completion is not None:
+        console.print(Rule("answer", align="left", style="dim"))
+        console.print(Text(safe(call.answer.completion.text)))
+        for asked in call.answer.completion.tool_calls:
+            console.print(Text(safe(f"{asked.name}({asked.arguments})")))
+    console.print(Rule(f"call {call.id}", align="left", style="dim"))
+    if call.cache_hit and call.answer is not None:
+        console.print(Text(f"answered by the log: attempt {call.answer.id}", "dim"))
+    for attempt in call.attempts or ([call.answer] if call.answer else []):
+        console.print(Padding(_attempt(attempt), (0, 0, 0, 2)))
+
+
+def _attempt(attempt: Attempt) -> Text:
+    usage = attempt.usage
+    tokens = "" if usage.input_tokens is None else f" · {usage.input_tokens} + {usage.output_tokens} tokens"
+    cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated else ''}"
+    style = "green" if attempt.status == "ok" else "red"
+    line = Text.assemble(f"{attempt.number}. {attempt.model}  ", (attempt.status, style))
+    line.append(f" · {milliseconds(attempt.latency_ms)}{tokens}{cost}")
+    if attempt.reason != "first":
+        line.append(f" · {attempt.reason}", "dim")
+    if attempt.error_kind:
+        line.append(f"\n   {attempt.error_kind}: {one_line(attempt.error or '', 80)}", "red")
+    return line
+
+
+def show_calls(console: Console, calls: Sequence[CallEntry]) -> None:
+    """Print calls, a line each."""
+    if not calls:
+        console.print("no such calls")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("call", "case", "status"):
+        table.add_column(column)
+    for column in ("attempts", "latency", "cost"):
+        table.add_column(column, justify="right")
+    table.add_column("what went wrong")
+    for call in calls:
+        last = call.attempts[-1] if call.attempts else call.answer
+        status = "from the log" if call.cache_hit else last.status if last else "nothing sent"
+        wrong = f"{last.error_kind}: {last.error}" if last is not None and last.error_kind else ""
+        latency = milliseconds(last.latency_ms) if last is not None else ""
+        trial = f" trial {call.trial}" if call.trial else ""
+        cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 60))
+        table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
+    console.print(table)
+
+
+def _json(value: JsonValue) -> str:
+    return safe(json.dumps(value, ensure_ascii=False))
+
+
+SHOW = {
+    "run": show_result,
+    "unfinished": show_unfinished,
+    "case": show_case,
+    "sample": show_sample,
+    "call": show_call,
+}
+"""How each kind of thing that an id may name is printed."""

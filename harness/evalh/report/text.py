@@ -1,0 +1,69 @@
+"""How numbers and untrusted text look in a terminal."""
+
+import re
+from decimal import Decimal
+
+from evalh.core.run import Estimate
+
+_ACTIVE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of text
+    "\ud800-\udfff]"  # lone surrogates: no encoding carries them
+)
+
+
+def safe(text: str) -> str:
+    """Make text inert: control characters, bidi overrides and lone surrogates are shown as escapes."""
+    return _ACTIVE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def one_line(text: str, width: int) -> str:
+    """Make text inert and fit it on one line of `width` characters."""
+    flat = safe(" ".join(text.split()))
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def percent(share: float | None) -> str:
+    """Write a share as `80.0 %`."""
+    return "unknown" if share is None else f"{100 * share:.1f} %"
+
+
+def rate(estimate: Estimate) -> str:
+    """Write a rate with its interval."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "unknown"
+    return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def dollars(amount: Decimal | float | None) -> str:
+    """Write an amount with three significant digits below a cent."""
+    if amount is None:
+        return "not priced"
+    value = float(amount)
+    if value == 0 or value >= 0.01:  # noqa: PLR2004 (a cent)
+        return f"${value:,.2f}"
+    return f"${value:.3g}" if value >= 0.0001 else f"${value:.2e}"  # noqa: PLR2004 (where %g turns to exponents)
+
+
+def cost_per_good(estimate: Estimate) -> str:
+    """Write the cost per good output; says so where it is not priced or has no finite upper limit."""
+    if estimate.method == "unpriced":
+        return "not priced"
+    if estimate.value is None:
+        return f"no good output; above {dollars(estimate.low)}" if estimate.low else "no good output"
+    if estimate.low is None:
+        return dollars(estimate.value)
+    if estimate.high is None:
+        return f"{dollars(estimate.value)}  [{dollars(estimate.low)}, no finite upper limit]"
+    return f"{dollars(estimate.value)}  [{dollars(estimate.low)}, {dollars(estimate.high)}]"
+
+
+def milliseconds(value: float | None) -> str:
+    """Write a latency."""
+    if value is None:
+        return "unknown"
+    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"  # noqa: PLR2004 (readable from there on)

@@ -1,0 +1,156 @@
+"""What the command line prints, word for word. `make golden` writes it anew; a reviewer reads the diff."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workspaces import write_workspace
+
+GOLDEN = Path(__file__).parent / "golden"
+WRITE = os.environ.get("EVALH_GOLDEN") == "write"
+
+HELP = [["--help"]] + [
+    [*verb.split(), "--help"]
+    for verb in (
+        "run",
+        "check",
+        "prompt",
+        "prompt list",
+        "prompt show",
+        "prompt diff",
+        "prompt release",
+        "prompt log",
+        "render",
+        "show",
+        "calls",
+        "sql",
+        "model",
+        "model pull",
+        "model list",
+        "export",
+        "export recorded",
+        "init",
+        "doctor",
+    )
+]
+SESSION = [
+    ["run", "--dry-run"],
+    ["run"],
+    ["run"],
+    ["run", "--json"],
+    ["run", "--limit", "3", "--trials", "2"],
+    ["run", "--at-least", "0.9"],
+    ["run", "--case", "t-0007", "--json"],
+    ["run", "--prompt", "v1", "--prompt", "draft"],
+    ["run", "--prompt", "v9"],
+    ["run", "--model", "smal"],
+    ["run", "--tag", "nothing"],
+    ["run", "--case", "t-7"],
+    ["run", "triaje"],
+    ["check"],
+    ["prompt", "list"],
+    ["prompt", "show", "v1"],
+    ["prompt", "diff", "v1", "draft"],
+    ["prompt", "release", "triage"],
+    ["prompt", "release", "triage"],
+    ["render", "t-0001"],
+    ["show", "last"],
+    ["show", "t-0007"],
+    ["calls", "--errors"],
+    ["calls", "--limit", "3"],
+    ["sql", "select standing, count(*) as samples from samples group by 1 order by 1"],
+    ["sql", "delete from samples"],
+    ["sql", "selec 1"],
+    ["frobnicate"],
+    ["rum"],
+]
+
+
+@pytest.mark.parametrize("arguments", HELP, ids=" ".join)
+def test_help_reads_as_recorded(arguments: list[str]) -> None:
+    name = "help" + "".join(f"-{word}" for word in arguments[:-1])
+    _compare(name, _transcript(Path.cwd(), [arguments]))
+
+
+def test_a_session_reads_as_recorded(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=30)
+    draft = (folder / "prompts/triage/v1.prompt").read_text().replace("Sort the ticket.", "Sort this ticket.")
+    (folder / "prompts/triage/draft.prompt").write_text(draft)
+
+    _compare("session", _transcript(folder, SESSION))
+
+
+def test_a_terminal_sees_colours_and_a_pipe_does_not(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=30)
+    subprocess.run(_command(["run"]), cwd=folder, env=_environment(), capture_output=True, check=True)
+
+    seen = _on_terminal(folder, ["run"])
+
+    assert "\x1b[1m" in seen
+    _compare("run-on-a-terminal", _masked(seen.replace("\r\n", "\n").replace("\x1b", "<ESC>"), folder))
+    assert "\x1b[1m" not in _on_terminal(folder, ["run"], NO_COLOR="1").replace("\x1b[1mtriage", "")
+
+
+def _command(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "evalh", *arguments]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TERM"}}
+    return {**kept, "COLUMNS": "100", "LINES": "40", **more}
+
+
+def _transcript(folder: Path, session: list[list[str]]) -> str:
+    parts = []
+    for arguments in session:
+        done = subprocess.run(
+            _command(arguments), cwd=folder, env=_environment(), capture_output=True, text=True, check=False, timeout=60
+        )
+        quoted = " ".join(f'"{word}"' if " " in word else word for word in arguments)
+        parts.append(f"$ evalh {quoted}\n{done.stdout}")
+        if done.stderr:
+            parts.append("-- stderr\n" + done.stderr)
+        parts.append(f"-- exit {done.returncode}\n\n")
+    return _masked("".join(parts), folder)
+
+
+def _masked(text: str, folder: Path) -> str:
+    text = text.replace(str(folder), "<workspace>")
+    text = re.sub(r"r\d{8}-\d{6}-[0-9a-f]{6}", "<run>", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "<time>", text)
+    text = re.sub(r"p(50|95) \d+ ms", r"p\1 <n> ms", text)
+    return re.sub(r'("p(50|95)"|"latency_ms"|"ttft_ms"): [\d.]+', r"\1: <ms>", text)
+
+
+def _on_terminal(folder: Path, arguments: list[str], **more: str) -> str:
+    controller, terminal = pty.openpty()
+    environment = _environment(TERM="xterm-256color", **more)
+    process = subprocess.Popen(
+        _command(arguments), cwd=folder, env=environment, stdout=terminal, stderr=subprocess.PIPE
+    )
+    os.close(terminal)
+    chunks = []
+    while True:
+        try:
+            chunk = os.read(controller, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    process.communicate(timeout=60)
+    os.close(controller)
+    return b"".join(chunks).decode()
+
+
+def _compare(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if WRITE:
+        path.write_text(text)
+    assert path.exists(), f"no golden {path.name}: make golden"
+    assert text == path.read_text()

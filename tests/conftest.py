@@ -1,0 +1,41 @@
+"""What every test may rely on: only loopback is reachable, and no user's settings leak in."""
+
+import os
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = os.environ.get("EVALH_REAL_DATA")
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] != "localhost" and not ip_address(address[0]).is_loopback:
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "NO_COLOR", "EVALH_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@localhost")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of recorded outputs of real models; the test is skipped where it is not given."""
+    if not REAL_DATA:
+        pytest.skip("EVALH_REAL_DATA is not set")
+    return Path(REAL_DATA).resolve()

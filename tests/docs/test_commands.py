@@ -1,0 +1,84 @@
+"""The commands in the documentation are run, in a copy of this workspace, on the embedded model.
+
+In a ```console block every `$ evalh …` line is a command; the lines under it are what it must print, where `…` stands
+for any text (a line of its own: any lines). `# exit N` behind a command states its exit code. Blocks in other
+languages, and commands of other programs, are not run.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets")
+
+
+@dataclass
+class Command:
+    line: int
+    text: str
+    exit_code: int = 0
+    output: list[str] = field(default_factory=list)
+
+
+def commands(page: Path) -> list[Command]:
+    found: list[Command] = []
+    inside = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("```"):
+            inside = line.strip() == "```console"
+            current = None
+        elif inside and line.startswith("$ "):
+            text, _, note = line[2:].partition("  # exit ")
+            current = Command(number, text, int(note or 0))
+            if text.startswith("evalh "):
+                found.append(current)
+        elif inside and current is not None:
+            current.output.append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs")
+    for name in WORKSPACE:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Start"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_prints_what_the_page_says(page: Path, workspace: Path) -> None:
+    environment = {**os.environ, "COLUMNS": "100"}
+    for command in commands(page):
+        arguments = [sys.executable, "-m", *shlex.split(command.text, comments=True)]
+        done = subprocess.run(
+            arguments, cwd=workspace, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        place = f"{page.name}:{command.line}: {command.text}"
+        assert done.returncode == command.exit_code, f"{place}\n{done.stdout}{done.stderr}"
+        if command.output:
+            assert re.fullmatch(pattern(command.output), done.stdout.strip("\n") + "\n"), f"{place}\n{done.stdout}"
+
+
+def pattern(lines: list[str]) -> str:
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    parts = []
+    for line in lines:
+        if line.strip() == "…":
+            parts.append(r"(?:.*\n)*?")
+        else:
+            parts.append(r"[^\n]*?".join(re.escape(part.rstrip()) for part in line.split("…")) + r"[ ]*\n")
+    return "".join(parts)

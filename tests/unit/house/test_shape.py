@@ -1,0 +1,78 @@
+"""The shape of the house, held by tests: sizes, light start, exported names."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import evalh
+
+PACKAGE = Path(evalh.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("scipy", "numpy", "pydantic", "aiohttp", "httpx", "git", "sqlite_utils", "genai_prices", "xllamacpp", "rich")
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _is_click_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    # One parameter per option and the declaration above it are click's contract.
+    return any("click" in ast.dump(decorator) for decorator in function.decorator_list)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_fits_a_readers_head(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_functions_are_short_and_take_few_parameters(path: Path) -> None:
+    for function in _functions(path):
+        if _is_click_command(function):
+            continue
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        arguments = function.args
+        parameters = [*arguments.posonlyargs, *arguments.args]
+        parameters = [one for one in parameters if one.arg not in {"self", "cls"}]
+        assert lines <= 50, f"{function.name}: {lines} lines"
+        assert len(parameters) <= 6, f"{function.name}: {len(parameters)} positional parameters"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from evalh.cli.main import cli\n"
+        "try: cli.main(['--help'], standalone_mode=False)\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(evalh.__all__) == sorted(PUBLIC)
+
+
+PUBLIC = (
+    "Case",
+    "Completion",
+    "EvalhError",
+    "GradeContext",
+    "Outcome",
+    "RunResult",
+    "RunSummary",
+    "Selection",
+    "Verdict",
+    "Workspace",
+    "__version__",
+    "grader",
+    "provider",
+)
