@@ -1,0 +1,57 @@
+"""Finding the answer to a request that was asked before. Called for every sample, so it is one prepared statement."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Usage
+from evalh.core.money import from_stored
+from evalh.store.columns import restored, restored_or_none, stored
+from evalh.store.database import explained
+from evalh.store.restore import tool_calls_from
+
+_FINISHES = {str(reason): reason for reason in FinishReason}
+
+# What an answer cost is what all attempts of its call cost; one unknown makes the sum unknown. An attempt's id is
+# `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
+CALL_COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end
+  from attempts where id > a.call_id || '.' and id < a.call_id || '/')"""
+
+_FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
+  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {CALL_COST}
+from attempts a
+where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
+order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
+
+
+class Answers:
+    """The answers in a store, by what was asked."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._cursor = connection.cursor()
+        self._path = path
+
+    def find(self, request_digest: str, key: CallKey) -> Answer | None:
+        """Return the newest successful answer to this request for this key. Raises EvalhError."""
+        try:
+            row = self._cursor.execute(
+                _FIND, (stored(key.case_id), key.trial, key.draw, key.step, request_digest)
+            ).fetchone()
+        except sqlite3.Error as exc:
+            raise explained(exc, self._path) from exc
+        return None if row is None else _answer(row)
+
+
+def _answer(row: tuple[Any, ...]) -> Answer:
+    attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, tool_calls, *tokens, cost = row
+    completion = Completion(
+        text=restored(text),
+        finish=_FINISHES.get(finish, FinishReason.OTHER),
+        tool_calls=tool_calls_from(tool_calls),
+        usage=Usage(*tokens),
+        latency_ms=latency_ms,
+        ttft_ms=ttft_ms,
+        model=restored_or_none(model),
+        request_id=restored_or_none(request_id),
+    )
+    return Answer(attempt_id, completion, from_stored(cost))

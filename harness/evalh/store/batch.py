@@ -1,0 +1,170 @@
+"""What one transaction writes: items from the engine, grouped by statement.
+
+Runs in the writer's thread, so that the caller only hands its values over.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, ErrorKind, Purpose
+from evalh.core.decision import Decision
+from evalh.core.request import Settings
+from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.sample import Sample
+from evalh.store import rows
+from evalh.store.columns import Instants, json_text
+from evalh.store.rows import Row
+
+_ORDER = (
+    rows.INSERT_RUN,
+    rows.INSERT_VERSION,
+    rows.INSERT_SENT,
+    rows.INSERT_OK,
+    rows.INSERT_ERROR,
+    rows.UPDATE_OK,
+    rows.UPDATE_ERROR,
+    rows.INSERT_CASE,
+    rows.INSERT_CALL,
+    rows.INSERT_SAMPLE,
+    rows.INSERT_VERDICT,
+    rows.INSERT_DECISION,
+    rows.GIVE_UP,
+    rows.FINISH_RUN,
+)
+_SETTINGS_KEPT = 64  # settings are made once per step or judge; a caller that makes them per call must not fill memory
+
+
+@dataclass(frozen=True, slots=True)
+class NewSample:
+    """`Store.add_sample`, handed over."""
+
+    run_id: str
+    sample: Sample
+    call: Call | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """`Store.finish_run`, handed over."""
+
+    run_id: str
+    status: RunStatus
+    summary: RunSummary | None  # None: the run was left without one
+    reason: str | None
+    at: float  # seconds since the epoch, UTC
+
+
+Statement: TypeAlias = tuple[str, list[Row]]
+Item: TypeAlias = AttemptStart | AttemptEnd | NewSample | Decision | RunRecord | Finish
+
+
+@dataclass(slots=True)
+class WriterMemory:
+    """What the writer remembers between two batches; small however long the run."""
+
+    in_flight: set[str] = field(default_factory=set)  # attempts whose row says `sent`
+    decisions: dict[str, int] = field(default_factory=dict)  # per live run
+    settings: dict[int, tuple[Settings, str]] = field(default_factory=dict)  # JSON by identity
+    instants: Instants = field(default_factory=Instants)
+
+
+class Batch:
+    """Items in, statements out. An attempt that begins and ends within one batch costs one row."""
+
+    def __init__(self, memory: WriterMemory) -> None:
+        self._memory = memory
+        self._begun: dict[str, AttemptStart] = {}
+        self._calls: dict[str, tuple[Call, str | None, bool]] = {}  # a call's last state counts
+        self._cases: dict[str, Row] = {}
+        self._finished: list[Finish] = []
+        self._rows: defaultdict[str, list[Row]] = defaultdict(list)
+
+    def add(self, item: Item) -> None:
+        """Turn one item into rows."""
+        match item:
+            case AttemptStart():
+                self._begun[item.id] = item
+            case AttemptEnd():
+                self._end(item)
+            case NewSample():
+                self._sample(item)
+            case Decision():
+                self._decide(item)
+            case RunRecord():
+                self._rows[rows.INSERT_RUN].append(rows.run_row(item, self._memory.instants))
+                self._rows[rows.INSERT_VERSION].append(rows.version_row(item, self._memory.instants))
+            case Finish():
+                self._finished.append(item)
+
+    def statements(self) -> Iterator[Statement]:
+        """Return what to execute, in order. Asked for once, when everything is added."""
+        instants = self._memory.instants
+        self._memory.in_flight.update(self._begun)
+        self._rows[rows.INSERT_SENT] = [(*rows.sent_row(start, instants), "sent") for start in self._begun.values()]
+        self._rows[rows.INSERT_CASE] = list(self._cases.values())
+        self._rows[rows.INSERT_CALL] = [self._call_row(*state) for state in self._calls.values()]
+        for finish in self._finished:
+            self._finish(finish)
+        return ((sql, self._rows[sql]) for sql in _ORDER if self._rows[sql])
+
+    def _end(self, end: AttemptEnd) -> None:
+        start, completion = end.start, end.completion
+        if completion is not None:
+            insert, update, row = rows.INSERT_OK, rows.UPDATE_OK, rows.ok_row(end, completion)
+        else:
+            error = end.error or CallError(ErrorKind.INTERRUPTED, "no answer")
+            insert, update, row = rows.INSERT_ERROR, rows.UPDATE_ERROR, rows.error_row(end, error)
+        if start.id in self._memory.in_flight:
+            self._memory.in_flight.discard(start.id)
+            self._rows[update].append((*row, start.id))
+        else:
+            self._begun.pop(start.id, None)
+            self._rows[insert].append(rows.sent_row(start, self._memory.instants) + row)
+        # The call goes with its answer, not with its sample: after a kill between the two the request is there.
+        self._calls[start.call.id] = (start.call, start.id if completion is not None else None, False)
+
+    def _sample(self, item: NewSample) -> None:
+        sample = item.sample
+        case = rows.case_row(sample.case)
+        self._cases[case[1]] = case
+        sample_id = f"{item.run_id}/{case[0]}/{sample.trial}"
+        self._rows[rows.INSERT_SAMPLE].append(rows.sample_row(sample_id, item.run_id, sample, case))
+        self._rows[rows.INSERT_VERDICT] += [
+            rows.verdict_row(sample_id, position, graded) for position, graded in enumerate(sample.verdicts)
+        ]
+        if item.call is not None:
+            self._calls[item.call.id] = (item.call, sample.attempt_id, sample.cache_hit)
+
+    def _call_row(self, call: Call, answered_by: str | None, cache_hit: bool) -> Row:  # noqa: FBT001 (from a tuple)
+        own_settings = call.purpose is not Purpose.TASK or call.key.step is not None
+        settings = self._settings_text(call.request.settings) if own_settings else None
+        return rows.call_row(call, answered_by, settings, cache_hit=cache_hit)
+
+    def _settings_text(self, settings: Settings) -> str:
+        known = self._memory.settings
+        found = known.get(id(settings))
+        if found is None:
+            if len(known) >= _SETTINGS_KEPT:
+                known.clear()
+            found = known[id(settings)] = (settings, json_text(settings.document()))
+        return found[1]
+
+    def _decide(self, decision: Decision) -> None:
+        number = self._memory.decisions.get(decision.run_id, 0) + 1
+        self._memory.decisions[decision.run_id] = number
+        self._rows[rows.INSERT_DECISION].append(rows.decision_row(number, decision, self._memory.instants))
+
+    def _finish(self, finish: Finish) -> None:
+        from msgspec.json import encode
+
+        memory = self._memory
+        left = [one for one in memory.in_flight if one.startswith(f"{finish.run_id}:")]
+        memory.in_flight.difference_update(left)
+        memory.decisions.pop(finish.run_id, None)
+        self._rows[rows.GIVE_UP] += [(one,) for one in left]
+        summary = None if finish.summary is None else encode(finish.summary).decode()
+        at = memory.instants.text(finish.at)
+        row = rows.finish_row(finish.status, finish.reason, at, summary, finish.run_id)
+        self._rows[rows.FINISH_RUN].append(row)

@@ -1,0 +1,125 @@
+"""The file itself: where it lies, how it is opened, which schema it has, and what its errors mean."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
+
+FILE = "evalh.db"
+LIVE = "live"  # the folder of the live runs' locks
+SCHEMA = 2  # `PRAGMA user_version`: the number of migrations
+APPLICATION = 0x65766C68  # `PRAGMA application_id`: "evlh"
+BUSY_TIMEOUT_S = 15.0
+
+
+class StoreError(CannotMeasure):
+    """The store cannot be written or read now: a full disk, a lock, a read-only folder."""
+
+
+def prepare(folder: Path) -> Path:
+    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError."""
+    try:
+        (folder / LIVE).mkdir(parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as exc:
+        raise StoreError(
+            f"cannot create the store: {exc.strerror}", where=str(folder), hint="make this folder writable"
+        ) from exc
+    return folder / FILE
+
+
+def connect(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Open the database for writing; created where there is none. Raises sqlite3.Error.
+
+    Every statement commits by itself unless a transaction was begun.
+    """
+    connection = _connect(path, "mode=rwc", busy_timeout_s)
+    connection.execute("PRAGMA synchronous = normal")
+    connection.execute("PRAGMA secure_delete = off")  # on in Debian's SQLite: every changed page would be zeroed first
+    return connection
+
+
+def connect_reading(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Open an existing database for reading. Raises sqlite3.Error."""
+    connection = _connect(path, "mode=ro", busy_timeout_s)
+    try:
+        connection.execute("select 1 from sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # WAL wants to create files beside the database. Where the folder forbids that, nobody writes either.
+        if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
+            raise
+        connection = _connect(path, "mode=ro&immutable=1", busy_timeout_s)
+    connection.execute("PRAGMA query_only = on")
+    return connection
+
+
+def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
+    # One connection is used by one thread at a time, though not always by the thread that opened it.
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to this evalh's schema. Raises EvalhError and sqlite3.Error.
+
+    A plain start only looks: sqlite_utils and filelock are imported where a migration is pending.
+    """
+    if schema_version(connection, path) == SCHEMA:
+        return
+    from evalh.store.migrations import migrate
+
+    migrate(path)
+
+
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the schema's number, 0 for a new file. Raises WorkspaceError for one that this evalh must not touch."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application not in {0, APPLICATION} or (application == 0 and _holds_tables(connection)):
+        raise WorkspaceError(
+            "this database was not made by evalh", where=str(path), hint="move it away; evalh run makes a new one"
+        )
+    if version > SCHEMA:
+        raise WorkspaceError(
+            f"this store was written by a newer evalh (schema {version}; this one knows {SCHEMA})",
+            where=str(path),
+            hint="pip install --upgrade evalh",
+        )
+    return int(version)
+
+
+def _holds_tables(connection: sqlite3.Connection) -> bool:
+    query = "select 1 from sqlite_master where name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
+    return connection.execute(query).fetchone() is not None
+
+
+def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
+    """Say what SQLite's error means to a person, and what to do next."""
+    where = str(path)
+    match getattr(exc, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            hint = "move it away (evalh run makes a new one), or rescue what is in it: sqlite3 FILE .recover"
+            return WorkspaceError(f"not a database, or a damaged one ({exc})", where=where, hint=hint)
+        case sqlite3.SQLITE_FULL:
+            hint = "make room and run the same command again: what is stored is not asked twice"
+            return StoreError("the disk is full; what was stored before is kept", where=where, hint=hint)
+        case sqlite3.SQLITE_IOERR:
+            hint = "make room or mend the disk, and run the same command again: what is stored is not asked twice"
+            return StoreError(f"the disk failed ({exc}); what was stored before is kept", where=where, hint=hint)
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            hint = "close the program that holds it (an SQLite shell with an open transaction?) and run again"
+            return StoreError("another program keeps the database locked", where=where, hint=hint)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            hint = f"make {path.parent} and what is in it readable and writable"
+            return StoreError(f"cannot open the database ({exc})", where=where, hint=hint)
+        case _:
+            return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")

@@ -1,0 +1,236 @@
+"""The schema's history. Migrations append: one that was released is never edited.
+
+`database.SCHEMA` counts them. docs/reference/log.md describes what they add up to.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlite_utils import Database, Migrations
+
+from evalh.store.database import APPLICATION, SCHEMA, StoreError, connect, explained, schema_version
+
+_WAIT_S = 60.0
+
+migrations = Migrations("evalh")
+
+
+@migrations()
+def m001_the_log(db: Database) -> None:
+    """Make every call, retries included, a row that a person can query when something breaks.
+
+    Ids are text and unique over all stores, so stores merge by copying rows.
+    """
+    for statement in _TABLES:
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION}")
+
+
+@migrations()
+def m002_questions(db: Database) -> None:
+    """Name the questions that people ask first: what failed, what a good output costs, what was slow."""
+    for statement in _VIEWS:
+        db.execute(statement)
+
+
+def migrate(path: Path) -> None:
+    """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
+    try:
+        with FileLock(path.parent / "migrate.lock", timeout=_WAIT_S):
+            connection = connect(path)
+            try:
+                _apply(connection, path)
+            finally:
+                connection.close()
+    except Timeout as exc:
+        raise StoreError(
+            f"another evalh has been changing the schema for {_WAIT_S:.0f} s", where=str(path), hint="wait, run again"
+        ) from exc
+    except OSError as exc:
+        raise StoreError(f"cannot lock the store: {exc.strerror}", where=str(path.parent)) from exc
+    except sqlite3.Error as exc:
+        raise explained(exc, path) from exc
+
+
+def _apply(connection: sqlite3.Connection, path: Path) -> None:
+    if schema_version(connection, path) == SCHEMA:
+        return  # the one that held the lock before us did it
+    connection.execute("PRAGMA journal_mode = wal")
+    migrations.apply(Database(connection, execute_plugins=False))
+    # Set last: who reads the number without the lock finds everything in place.
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+_TABLES = (
+    """create table runs (
+  id text primary key,
+  suite text not null,
+  prompt text not null,            -- triage@v3
+  prompt_digest text not null,     -- versions.digest
+  model text not null,             -- the name in the workspace
+  model_sent text not null,        -- the name on the wire
+  status text not null,            -- running, complete, stopped, interrupted
+  reason text,                     -- why it ended early
+  started_at text not null,        -- UTC, 2026-07-28T10:15:00.123Z
+  finished_at text,                -- null: running, or killed
+  planned integer not null,        -- samples
+  trials integer not null,
+  owner text,
+  git_commit text,
+  git_dirty integer,
+  evalh_version text not null,
+  max_ungraded real not null,
+  fingerprint_prompt text not null,
+  fingerprint_dataset text not null,
+  fingerprint_graders text not null,
+  fingerprint_model text not null,
+  fingerprint_route text not null,
+  selection text not null,         -- JSON: --limit, --tag, --case
+  settings text not null,          -- JSON: all of the task's request but its messages
+  summary text                     -- JSON: the numbers at its end
+)""",
+    """create table versions (
+  prompt text not null,            -- triage@v3
+  digest text not null,            -- of the content
+  content text not null,           -- JSON: what the digest covers
+  first_seen_at text not null,
+  primary key (prompt, digest)
+) without rowid""",
+    """create table cases (
+  id text not null,
+  digest text not null,            -- of the row: a case that was edited is another row
+  inputs text not null,            -- JSON
+  expected text,                   -- JSON; null: the case expects nothing (a case that expects null holds 'null')
+  tags text not null,              -- JSON
+  primary key (id, digest)
+) without rowid""",
+    """create table samples (
+  id text primary key,             -- <run>/<case>/<trial>
+  run_id text not null,
+  case_id text not null,
+  case_digest text not null,
+  case_index integer not null,     -- the case's place in the dataset, from 0
+  trial integer not null,
+  standing text not null,          -- good, bad, ungraded
+  call_id text not null,
+  answered_by text,                -- attempts.id; of an earlier run on a cache hit; null: no answer
+  cache_hit integer not null,
+  cost_usd real,                   -- spent by this run; null: unknown
+  cached_cost_usd real,            -- what an answer from the store cost when it was bought; null: unknown
+  judge_cost_usd real,
+  attempts integer not null,       -- made by this run
+  latency_ms real,
+  finish text,                     -- stop, length, tool_calls, content_filter, refusal, other
+  error_kind text,
+  error text,
+  output_digest text               -- equal outputs have equal digests
+) without rowid""",
+    """create table calls (
+  id text primary key,             -- <run>:<number>
+  run_id text not null,
+  case_id text not null,
+  trial integer not null,
+  step text,                       -- of a pipeline
+  draw integer not null,           -- 0: the answer; 1, 2, …: samples, critics, confirmations
+  purpose text not null,           -- task, judge, critique
+  request_digest text not null,
+  cache_hit integer not null,
+  answered_by text,                -- attempts.id; null: no answer
+  attempts integer not null,
+  cost_usd real,                   -- all attempts, failed ones included; null: unknown
+  reasons text not null,           -- JSON: why each further attempt was made
+  settings text,                   -- JSON; null: runs.settings
+  messages text                    -- JSON; null on a cache hit: see the call of answered_by
+)""",
+    """create table attempts (
+  id text primary key,             -- <call>.<number>
+  call_id text not null,
+  number integer not null,         -- from 1
+  run_id text not null,
+  case_id text not null,
+  trial integer not null,
+  step text,
+  draw integer not null,
+  purpose text not null,
+  model text not null,             -- the name in the workspace
+  provider text not null,
+  request_digest text not null,
+  started_at text not null,        -- UTC
+  reason text not null,            -- first, retry, repair, fallback, escalation
+  status text not null,            -- sent, ok, error, interrupted
+  latency_ms real,
+  ttft_ms real,                    -- time to first token; null: not streamed
+  error_kind text,
+  error text,
+  http_status integer,
+  retry_after_s real,
+  request_id text,                 -- the provider's
+  model_answered text,             -- the model's name as it answered
+  finish text,
+  input_tokens integer,
+  output_tokens integer,
+  cached_tokens integer,
+  reasoning_tokens integer,
+  cost_usd real,                   -- null: unknown
+  estimated integer,               -- 1: sent and never answered; cost_usd is what was reserved
+  text text,                       -- the output
+  tool_calls text,                 -- JSON
+  raw text                         -- the body as it came
+)""",
+    # Where find() looks an answer up. By case first: the cases of a batch are neighbours in the dataset, so a batch
+    # touches few pages; digests first would touch one page for each.
+    """create index attempts_answers on attempts (case_id, trial, draw, step, request_digest, started_at)
+  where status = 'ok'""",
+    """create table verdicts (
+  sample_id text not null,
+  position integer not null,       -- the grader's place in the suite, from 0
+  grader text not null,
+  required integer not null,
+  outcome text not null,           -- pass, fail, abstain, error
+  score real,                      -- in [0, 1]; null: nothing was graded
+  reason text not null,
+  primary key (sample_id, position)
+) without rowid""",
+    """create table decisions (
+  id text primary key,             -- <run>:d<number>
+  run_id text not null,
+  call_id text,                    -- null: about the run
+  kind text not null,              -- retry, repair, fallback, escalate, open, close, wait, stop
+  reason text not null,
+  at text not null,                -- UTC
+  detail text not null             -- JSON
+)""",
+)
+
+_VIEWS = (
+    """create view failures as
+select s.run_id, s.id as sample_id, s.case_id, s.trial, s.standing,
+  (select group_concat(v.grader || ': ' || v.reason, char(10)) from verdicts v
+    where v.sample_id = s.id and v.required and v.outcome <> 'pass') as reasons,
+  a.text as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id, s.answered_by
+from samples s
+left join attempts a on a.id = s.answered_by
+left join cases c on c.id = s.case_id and c.digest = s.case_digest
+where s.standing <> 'good'""",
+    """create view cost_per_good as
+select run_id, suite, prompt, model, status, samples, good, 1.0 * good / samples as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd
+from (
+  select s.run_id, r.suite, r.prompt, r.model, r.status, r.started_at,
+    count(*) as samples, sum(s.standing = 'good') as good,
+    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
+  from samples s join runs r on r.id = s.run_id
+  group by s.run_id
+)
+order by started_at""",
+    """create view slow_calls as
+select id as attempt_id, call_id, run_id, case_id, trial, model, status, started_at, latency_ms, ttft_ms,
+  output_tokens, round(output_tokens * 1000.0 / nullif(latency_ms, 0), 1) as output_tokens_per_s, slower_than
+from (
+  select *, percent_rank() over (partition by run_id, model order by latency_ms) as slower_than
+  from attempts where latency_ms is not null
+)
+where slower_than >= 0.95
+order by latency_ms desc""",
+)

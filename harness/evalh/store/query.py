@@ -1,0 +1,86 @@
+"""A person's own SQL, which can read everything and change nothing."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from evalh.core.errors import EvalhError, UsageError
+from evalh.store.database import connect_reading, explained
+
+Rows: TypeAlias = Iterator[tuple[Any, ...]]
+
+_CHECK_EVERY = 20_000  # steps of SQLite's machine: well under a millisecond
+_READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
+_SCHEMA_PRAGMAS = frozenset(
+    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"}
+)
+_NOT_THE_QUERYS_FAULT = frozenset(
+    {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+)
+
+
+def query(path: Path, sql: str, deadline_s: float | None) -> tuple[tuple[str, ...], Rows]:
+    """Execute one statement; see `Reader.query`."""
+    running = _Query(path, sql, deadline_s)
+    columns = running.start()
+    return columns, running.rows()
+
+
+class _Query:
+    """One statement on a connection of its own, which refuses everything but reading."""
+
+    def __init__(self, path: Path, sql: str, deadline_s: float | None) -> None:
+        self._path = path
+        self._sql = sql
+        self._deadline_s = deadline_s
+        self._until = None if deadline_s is None else time.monotonic() + deadline_s
+        self._connection = connect_reading(path)
+        # Text that another tool wrote may be no UTF-8: shown with a replacement, instead of failing the whole query.
+        self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        self._connection.set_authorizer(_authorize)
+        # Also lets Ctrl-C through: Python handles signals between bytecodes only, and SQLite can run for hours.
+        self._connection.set_progress_handler(self._overdue, _CHECK_EVERY)
+        self._cursor = self._connection.cursor()
+
+    def start(self) -> tuple[str, ...]:
+        try:
+            self._cursor.execute(self._sql)
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as exc:
+            self._connection.close()
+            raise self._refusal(exc) from exc
+        if self._cursor.description is None:
+            self._connection.close()
+            raise UsageError("this SQL asks for nothing", hint="evalh sql 'select * from runs'")
+        return tuple(column[0] for column in self._cursor.description)
+
+    def rows(self) -> Rows:
+        try:
+            yield from self._cursor
+        except sqlite3.Error as exc:
+            raise self._refusal(exc) from exc
+        finally:
+            self._connection.close()
+
+    def _overdue(self) -> bool:
+        return self._until is not None and time.monotonic() > self._until
+
+    def _refusal(self, exc: Exception) -> EvalhError:
+        """Tell a wrong query from a broken file. Raises KeyboardInterrupt where that was the reason."""
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
+            if not self._overdue():
+                raise KeyboardInterrupt from exc
+            return UsageError(f"the query took longer than {self._deadline_s:g} s", hint="narrow it: where run_id = …")
+        if isinstance(exc, sqlite3.Error) and code in _NOT_THE_QUERYS_FAULT:
+            return explained(exc, self._path)
+        if code in {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}:
+            return UsageError(f"SQL: {exc}", hint="the log can be read here, not changed: one select")
+        return UsageError(f"SQL: {exc}", hint="tables and columns: docs/reference/log.md")
+
+
+def _authorize(action: int, name: str | None, *_: str | None) -> int:
+    """Allow reading. Refused: writing, ATTACH (other files), VACUUM INTO, PRAGMAs that change something."""
+    reads_schema = action == sqlite3.SQLITE_PRAGMA and name in _SCHEMA_PRAGMAS
+    return sqlite3.SQLITE_OK if action in _READS or reads_schema else sqlite3.SQLITE_DENY

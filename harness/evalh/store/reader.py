@@ -1,0 +1,230 @@
+"""Reading the log: what `show`, `calls`, `export recorded` and the reports ask. Never writes."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from evalh.core.case import Case
+from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.run import FailedSample, RunResult
+from evalh.core.sample import Standing
+from evalh.core.verdict import Outcome
+from evalh.store.calls import CallReader
+from evalh.store.columns import restored, stored
+from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, ensure_schema, explained, schema_version
+from evalh.store.liveness import any_lost, settle
+from evalh.store.query import Rows, query
+from evalh.store.recording import recording
+from evalh.store.records import CallFilter, CallRow, CaseDetail, RunRow, SampleDetail, SampleRow, Shown
+from evalh.store.restore import case_from, completion_from, run_from, sample_from, verdict_from
+
+LAST = "last"
+
+_RUNS = """select r.*, v.content from runs r
+  left join versions v on v.prompt = r.prompt and v.digest = r.prompt_digest"""
+
+# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key ('0' follows '/').
+_SAMPLES = """select * from samples
+  where id > :run || '/' and id < :run || '0' and (:standing is null or standing = :standing)
+  order by case_index, trial limit :limit"""
+_FAILURES = """select * from samples
+  where id > :run || '/' and id < :run || '0' and standing <> 'good'
+  order by standing, case_index, trial limit :limit"""
+
+
+class Reader:
+    """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._calls = CallReader(self._rows)
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        self._connection.close()
+
+    # -- runs
+
+    def runs(self, limit: int = 20) -> list[RunRow]:
+        """Return the newest runs, newest first."""
+        return [run_from(row) for row in self._rows(f"{_RUNS} order by started_at desc, r.id desc limit ?", limit)]
+
+    def run(self, name: str) -> RunRow:
+        """Find a run by its id, a beginning of it, or `last`. Raises NotFound; UsageError where several fit."""
+        found = self.runs(1) if name == LAST else self._runs_called(name)
+        if len(found) == 1:
+            return found[0]
+        known = [run.record.id for run in found or self.runs(5)]
+        if found:
+            raise UsageError(f"{name!r} is the beginning of several runs", hint=f"have: {', '.join(known)}")
+        raise NotFound(f"no run {name!r}", hint=f"newest: {', '.join(known)}" if known else "evalh run")
+
+    def _runs_called(self, name: str) -> list[RunRow]:
+        exact = self._rows(f"{_RUNS} where r.id = ?", name)
+        found = exact or self._rows(f"{_RUNS} where substr(r.id, 1, ?) = ? limit 5", len(name), name)
+        return [run_from(row) for row in found] if name else []
+
+    def result(self, run_id: str, failures: int = 3) -> RunResult:
+        """Return a finished run as it was reported. Raises NotFound where there is no summary."""
+        run = self.run(run_id)
+        if run.summary is None:
+            raise NotFound(
+                f"run {run.record.id} is {run.status}: it has no summary",
+                hint="the same evalh run finishes it; what it has so far is in the view cost_per_good",
+            )
+        return RunResult(
+            record=run.record,
+            status=run.status,
+            summary=run.summary,
+            failures=self.failures(run.record.id, failures),
+            stopped_because=run.reason,
+        )
+
+    # -- samples
+
+    def samples(self, run_id: str, standing: Standing | None = None, limit: int | None = None) -> Iterator[SampleRow]:
+        """Yield a run's samples in dataset order, with their verdicts."""
+        rows = self._stream(
+            _SAMPLES, {"run": run_id, "standing": standing and str(standing), "limit": -1 if limit is None else limit}
+        )
+        return (self._with_verdicts(row) for row in rows)
+
+    def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
+        """Return samples that are not good, with input and output: bad ones first, then in dataset order."""
+        rows = self._rows(_FAILURES, {"run": run_id, "limit": limit})
+        return tuple(self._failure(self._with_verdicts(row)) for row in rows)
+
+    def _with_verdicts(self, row: sqlite3.Row) -> SampleRow:
+        verdicts = self._rows("select * from verdicts where sample_id = ? order by position", row["id"])
+        return sample_from(row, tuple(verdict_from(verdict) for verdict in verdicts))
+
+    def _failure(self, sample: SampleRow) -> FailedSample:
+        answer = self._rows("select * from attempts where id = ?", sample.answered_by)
+        missed = (
+            graded for graded in sample.verdicts if graded.required and graded.verdict.outcome is not Outcome.PASS
+        )
+        return FailedSample(
+            case_id=sample.case_id,
+            trial=sample.trial,
+            standing=str(sample.standing),
+            inputs=self._case_of(sample).inputs,
+            output=completion_from(answer[0]).text if answer else None,
+            reasons=tuple((graded.grader, graded.verdict.reason) for graded in missed),
+            error=sample.error,
+        )
+
+    def _case_of(self, sample: SampleRow) -> Case:
+        key = (stored(sample.case_id), sample.case_digest)
+        return case_from(self._rows("select * from cases where id = ? and digest = ?", *key)[0])
+
+    # -- one thing, whole
+
+    def case(self, case_id: str, run_id: str | None = None) -> CaseDetail:
+        """Return a case with its samples, calls, attempts and verdicts in a run; None: the newest run that has it.
+
+        Raises NotFound.
+        """
+        found = self._find_case(case_id, run_id)
+        if found is None:
+            place = f" in run {run_id}" if run_id else ""
+            known = [restored(row["id"]) for row in self._rows("select distinct id from cases limit 5000")]
+            raise NotFound(f"no case {case_id!r}{place}", hint=did_you_mean(case_id, known))
+        return found
+
+    def _find_case(self, case_id: str, run_id: str | None) -> CaseDetail | None:
+        runs = (
+            [self.run(run_id).record.id]
+            if run_id
+            else [row["id"] for row in self._rows("select id from runs order by started_at desc, id desc")]
+        )
+        case_key = stored(case_id)
+        for run in runs:
+            # A sample's id is <run>/<case>/<trial>, so this reads the primary key; '0' follows '/'.
+            low, high = f"{run}/{case_key}/", f"{run}/{case_key}0"
+            samples = self._rows(
+                "select * from samples where id > ? and id < ? and case_id = ? order by trial", low, high, case_key
+            )
+            if samples:
+                details = tuple(self._sample_detail(row) for row in samples)
+                return CaseDetail(case_id=case_id, run=self.run(run), samples=details)
+        return None
+
+    def _sample_detail(self, row: sqlite3.Row) -> SampleDetail:
+        sample = self._with_verdicts(row)
+        calls = self._calls.of_sample(sample)
+        return SampleDetail(sample=sample, case=self._case_of(sample), calls=calls)
+
+    def calls(self, which: CallFilter = CallFilter.ALL, run_id: str | None = None, limit: int = 20) -> list[CallRow]:
+        """Return calls with their attempts: those of one run in its order, or of all runs, newest run first."""
+        return self._calls.find(which, run_id, limit)
+
+    def show(self, name: str) -> Shown:
+        """Return what an id names: a run, a sample, a call, an attempt's call, or a case. Raises NotFound."""
+        found = self._runs_called(name) if self._rows("select 1 from runs where id = ?", name) else []
+        if found or name == LAST:
+            return self.run(name)
+        call = self._calls.one(name)
+        if call is not None:
+            return call
+        sample = self._rows("select * from samples where id = ?", stored(name))
+        if sample:
+            return self._sample_detail(sample[0])
+        return self._find_case(name, None) or self._run_or_nothing(name)
+
+    def _run_or_nothing(self, name: str) -> RunRow:
+        if self._runs_called(name):
+            return self.run(name)
+        known = [restored(row["id"]) for row in self._rows("select distinct id from cases limit 5000")]
+        known += [run.record.id for run in self.runs()]
+        raise NotFound(f"{name!r} names no run, sample, call, attempt or case", hint=did_you_mean(name, known))
+
+    # -- out of the house
+
+    def recording(self, run_id: str) -> Iterator[dict[str, Any]]:
+        """Yield a run's answers in dataset order, as rows of a recording that `replay` reads."""
+        return recording(self._stream, run_id)
+
+    def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
+        """Run a person's SQL: the columns' names, and the rows as they are read.
+
+        Only reading is allowed. Raises UsageError with SQLite's message, and past the deadline; so does the iterator.
+        """
+        return query(self._path, sql, deadline_s)
+
+    # -- inside
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        return list(self._stream(sql, *values))
+
+    def _stream(self, sql: str, *values: Any) -> Iterator[sqlite3.Row]:
+        cursor = self._connection.cursor()
+        cursor.row_factory = sqlite3.Row
+        try:
+            yield from cursor.execute(sql, values[0] if values and isinstance(values[0], dict) else values)
+        except sqlite3.Error as exc:
+            raise explained(exc, self._path) from exc
+
+
+def open_reader(folder: Path) -> Reader:
+    """Open the store in a folder such as `.evalh`, for reading.
+
+    Raises NotFound where there is none, WorkspaceError for a file that is no store or a newer evalh's.
+    """
+    path = folder / FILE
+    if not path.exists():
+        raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
+    try:
+        connection = connect_reading(path)
+        if schema_version(connection, path) < SCHEMA:
+            with closing(connect(path)) as writable:
+                ensure_schema(writable, path)
+        if any_lost(connection, folder / LIVE):
+            # What `kill -9` left behind is told as it is. In a folder that cannot be written it stays as it was left.
+            with suppress(sqlite3.Error, OSError), closing(connect(path)) as writable:
+                settle(writable, folder / LIVE)
+    except sqlite3.Error as exc:
+        raise explained(exc, path) from exc
+    return Reader(connection, path)

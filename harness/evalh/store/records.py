@@ -1,0 +1,128 @@
+"""What readers return: the log's rows as values. Field names are the columns' names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+from evalh.core.attempt import Completion, Usage
+from evalh.core.case import Case
+from evalh.core.digest import JsonValue
+from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.sample import Graded, Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run. `summary` is None while it runs, and where it was killed."""
+
+    record: RunRecord
+    status: RunStatus
+    reason: str | None
+    finished_at: float | None  # seconds since the epoch, UTC
+    summary: RunSummary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRow:
+    """A sample with its verdicts. The output and the answer's usage are with its attempt."""
+
+    id: str
+    run_id: str
+    case_id: str
+    case_digest: str
+    case_index: int
+    trial: int
+    standing: Standing
+    call_id: str
+    answered_by: str | None
+    cache_hit: bool
+    cost_usd: Decimal | None  # spent by this run
+    cached_cost_usd: Decimal | None  # what the store's answer cost when it was bought
+    judge_cost_usd: Decimal | None
+    attempts: int
+    latency_ms: float | None
+    finish: str | None
+    error_kind: str | None
+    error: str | None
+    output_digest: str | None
+    verdicts: tuple[Graded, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One physical request and how it ended."""
+
+    id: str
+    call_id: str
+    number: int
+    model: str
+    provider: str
+    request_digest: str
+    started_at: float
+    reason: str
+    status: str  # sent, ok, error, interrupted
+    latency_ms: float | None
+    completion: Completion | None  # of an attempt that was answered; its cost_usd is None: see below
+    error_kind: str | None
+    error: str | None
+    http_status: int | None
+    retry_after_s: float | None
+    request_id: str | None
+    usage: Usage
+    cost_usd: Decimal | None
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One logical request with its attempts."""
+
+    id: str
+    run_id: str
+    case_id: str
+    trial: int
+    step: str | None
+    draw: int
+    purpose: str
+    request_digest: str
+    cache_hit: bool
+    answered_by: str | None
+    cost_usd: Decimal | None
+    reasons: tuple[str, ...]
+    settings: Mapping[str, JsonValue]
+    messages: JsonValue  # None: it was killed before an answer came
+    attempts: tuple[AttemptRow, ...]  # of this call; none on a cache hit
+    answer: AttemptRow | None  # the attempt that holds the answer, of an earlier run on a cache hit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleDetail:
+    """A sample, its case as it was then, and all its calls: the answer's, the judges', the critics'."""
+
+    sample: SampleRow
+    case: Case
+    calls: tuple[CallRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseDetail:
+    """A case in one run: a sample for each trial."""
+
+    case_id: str
+    run: RunRow
+    samples: tuple[SampleDetail, ...]
+
+
+Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow
+"""What an id may name. An attempt's id shows its call."""
+
+
+class CallFilter(StrEnum):
+    """Which calls a person looks for."""
+
+    ALL = "all"
+    ERRORS = "errors"  # at least one attempt failed or was interrupted
+    SLOW = "slow"  # slowest first
+    RETRIED = "retried"  # more than one attempt

@@ -1,0 +1,127 @@
+"""Rows back to values; the other half of `rows`."""
+
+import json
+from sqlite3 import Row
+
+from evalh.core.attempt import Completion, FinishReason, Usage
+from evalh.core.case import ABSENT, Case
+from evalh.core.money import from_stored
+from evalh.core.request import ToolCall
+from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
+from evalh.core.sample import Graded, Standing
+from evalh.core.verdict import Outcome, Verdict
+from evalh.store.columns import read_instant, read_json, restored, restored_or_none
+from evalh.store.records import AttemptRow, RunRow, SampleRow
+
+_FINISHES = {str(reason): reason for reason in FinishReason}
+
+
+def run_from(row: Row) -> RunRow:
+    """Read a row of `runs` joined with its version's `content`."""
+    parts = ("prompt", "dataset", "graders", "model", "route")
+    record = RunRecord(
+        id=row["id"],
+        suite=restored(row["suite"]),
+        prompt=restored(row["prompt"]),
+        model=restored(row["model"]),
+        model_sent=restored(row["model_sent"]),
+        fingerprint=Fingerprint(**{part: row[f"fingerprint_{part}"] for part in parts}),
+        trials=row["trials"],
+        planned=row["planned"],
+        started_at=read_instant(row["started_at"]),
+        owner=restored_or_none(row["owner"]),
+        prompt_digest=row["prompt_digest"],
+        prompt_document=read_json(row["content"]) or {},
+        settings_document=read_json(row["settings"]),
+        commit=row["git_commit"],
+        dirty=None if row["git_dirty"] is None else bool(row["git_dirty"]),
+        evalh_version=row["evalh_version"],
+        selection=read_json(row["selection"]),
+        max_ungraded=row["max_ungraded"],
+    )
+    return RunRow(
+        record=record,
+        status=RunStatus(row["status"]),
+        reason=restored_or_none(row["reason"]),
+        finished_at=None if row["finished_at"] is None else read_instant(row["finished_at"]),
+        summary=_summary(row["summary"]),
+    )
+
+
+def _summary(text: str | None) -> RunSummary | None:
+    from msgspec.json import decode
+
+    return None if text is None else decode(text, type=RunSummary)
+
+
+def case_from(row: Row) -> Case:
+    """Read a row of `cases`."""
+    return Case(
+        id=restored(row["id"]),
+        inputs=read_json(row["inputs"]),
+        expected=ABSENT if row["expected"] is None else read_json(row["expected"]),
+        tags=frozenset(read_json(row["tags"])),
+    )
+
+
+def sample_from(row: Row, verdicts: tuple[Graded, ...]) -> SampleRow:
+    """Read a row of `samples`."""
+    plain = (
+        "id run_id case_digest case_index trial call_id answered_by attempts latency_ms finish error_kind output_digest"
+    )
+    return SampleRow(
+        **{name: row[name] for name in plain.split()},
+        case_id=restored(row["case_id"]),
+        standing=Standing(row["standing"]),
+        cache_hit=bool(row["cache_hit"]),
+        cost_usd=from_stored(row["cost_usd"]),
+        cached_cost_usd=from_stored(row["cached_cost_usd"]),
+        judge_cost_usd=from_stored(row["judge_cost_usd"]),
+        error=restored_or_none(row["error"]),
+        verdicts=verdicts,
+    )
+
+
+def verdict_from(row: Row) -> Graded:
+    """Read a row of `verdicts`."""
+    verdict = Verdict(Outcome(row["outcome"]), row["score"], restored(row["reason"]))
+    return Graded(restored(row["grader"]), bool(row["required"]), verdict)
+
+
+def attempt_from(row: Row) -> AttemptRow:
+    """Read a row of `attempts`."""
+    plain = "id call_id number model provider request_digest reason status latency_ms error_kind http_status"
+    return AttemptRow(
+        **{name: row[name] for name in f"{plain} retry_after_s".split()},
+        started_at=read_instant(row["started_at"]),
+        completion=completion_from(row) if row["status"] == "ok" else None,
+        error=restored_or_none(row["error"]),
+        request_id=restored_or_none(row["request_id"]),
+        usage=_usage(row),
+        cost_usd=from_stored(row["cost_usd"]),
+        estimated=bool(row["estimated"]),
+    )
+
+
+def completion_from(row: Row) -> Completion:
+    """Read the answer of an attempt, whole but for `cost_usd`, which is the attempt's."""
+    return Completion(
+        text=restored(row["text"]),
+        finish=_FINISHES.get(row["finish"], FinishReason.OTHER),
+        tool_calls=tool_calls_from(row["tool_calls"]),
+        usage=_usage(row),
+        latency_ms=row["latency_ms"],
+        ttft_ms=row["ttft_ms"],
+        model=restored_or_none(row["model_answered"]),
+        request_id=restored_or_none(row["request_id"]),
+        raw=restored_or_none(row["raw"]),
+    )
+
+
+def _usage(row: Row) -> Usage:
+    return Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"])
+
+
+def tool_calls_from(text: str | None) -> tuple[ToolCall, ...]:
+    """Read the column `tool_calls`."""
+    return () if text is None else tuple(ToolCall(**call) for call in json.loads(text))

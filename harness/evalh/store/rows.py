@@ -1,0 +1,279 @@
+"""How the engine's values become rows: one statement and one function for each kind of row.
+
+Binding None costs CPython 0.4 to 0.8 µs a column (it looks for an adapter; so for bool and enums), an exact int or str
+0.05. A row of the log is mostly NULL, so NULL travels as an integer that no column can hold, and SQL turns it back.
+"""
+
+from typing import Any, TypeAlias
+
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind
+from evalh.core.case import ABSENT, Case
+from evalh.core.decision import Decision
+from evalh.core.digest import digest, digest_bytes
+from evalh.core.request import ToolCall
+from evalh.core.run import RunRecord, RunStatus
+from evalh.core.sample import Graded, Sample
+from evalh.store.columns import Instants, dollars, json_text, stored, whole_number
+
+Row: TypeAlias = tuple[Any, ...]
+
+NULL = -(2**63)
+
+# A column that may be NULL ends in "?".
+_SENT = "id call_id number run_id case_id trial step? draw purpose model provider request_digest started_at reason"
+_OK = (
+    "status latency_ms? ttft_ms? request_id? model_answered? finish input_tokens? output_tokens? cached_tokens?"
+    " reasoning_tokens? cost_usd? estimated text tool_calls? raw?"
+)
+_ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? request_id? cost_usd? estimated"
+_CALL = (
+    "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd? reasons"
+    " settings? messages?"
+)
+_CASE = "id digest inputs expected? tags"
+_SAMPLE = (
+    "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
+    " judge_cost_usd? attempts latency_ms? finish? error_kind? error? output_digest?"
+)
+_VERDICT = "sample_id position grader required outcome score? reason"
+_DECISION = "id run_id call_id? kind reason at detail"
+_RUN = (
+    "id suite prompt prompt_digest model model_sent status started_at planned trials owner? git_commit? git_dirty?"
+    " evalh_version max_ungraded fingerprint_prompt fingerprint_dataset fingerprint_graders fingerprint_model"
+    " fingerprint_route selection settings"
+)
+_VERSION = "prompt digest content first_seen_at"
+_FINISH = "status reason? finished_at summary?"
+
+
+def _insert(table: str, columns: str, verb: str = "insert") -> str:
+    slots = ", ".join(map(_slot, columns.split()))
+    return f"{verb} into {table} ({', '.join(columns.replace('?', '').split())}) values ({slots})"
+
+
+def _update(table: str, columns: str) -> str:
+    changes = ", ".join(f"{column.rstrip('?')} = {_slot(column)}" for column in columns.split())
+    return f"update {table} set {changes} where id = ?"  # noqa: S608 (names are ours)
+
+
+def _slot(column: str) -> str:
+    return f"nullif(?, {NULL})" if column.endswith("?") else "?"
+
+
+INSERT_SENT = _insert("attempts", f"{_SENT} status")
+INSERT_OK = _insert("attempts", f"{_SENT} {_OK}")
+INSERT_ERROR = _insert("attempts", f"{_SENT} {_ERROR}")
+UPDATE_OK = _update("attempts", _OK)
+UPDATE_ERROR = _update("attempts", _ERROR)
+INSERT_CALL = _insert("calls", _CALL, "insert or replace")
+INSERT_CASE = _insert("cases", _CASE, "insert or ignore")
+INSERT_SAMPLE = _insert("samples", _SAMPLE)
+INSERT_VERDICT = _insert("verdicts", _VERDICT)
+INSERT_DECISION = _insert("decisions", _DECISION)
+INSERT_RUN = _insert("runs", _RUN)
+INSERT_VERSION = _insert("versions", _VERSION, "insert or ignore")
+FINISH_RUN = _update("runs", _FINISH)
+GIVE_UP = "update attempts set status = 'interrupted', error_kind = 'interrupted' where id = ? and status = 'sent'"
+
+
+def nullable(value: Any) -> Any:
+    """Return what stands for a value that may be NULL."""
+    return NULL if value is None else value
+
+
+def _text(text: str | None) -> str | int:
+    return NULL if text is None else stored(text)
+
+
+def sent_row(start: AttemptStart, instants: Instants) -> Row:
+    """Build an attempt as it leaves, up to its status."""
+    call = start.call
+    key = call.key
+    return (
+        start.id,
+        call.id,
+        start.number,
+        call.run_id,
+        stored(key.case_id),
+        key.trial,
+        nullable(key.step),
+        key.draw,
+        str(call.purpose),
+        start.model,
+        start.provider,
+        call.request.digest(),
+        instants.text(start.started_at),
+        stored(start.reason),
+    )
+
+
+def ok_row(end: AttemptEnd, completion: Completion) -> Row:
+    """Build the rest of an attempt that was answered."""
+    usage = completion.usage
+    return (
+        "ok",
+        nullable(completion.latency_ms),
+        nullable(completion.ttft_ms),
+        _text(completion.request_id),
+        _text(completion.model),
+        str(completion.finish),
+        nullable(whole_number(usage.input_tokens)),
+        nullable(whole_number(usage.output_tokens)),
+        nullable(whole_number(usage.cached_tokens)),
+        nullable(whole_number(usage.reasoning_tokens)),
+        nullable(dollars(end.cost_usd)),
+        int(end.estimated),
+        stored(completion.text),
+        _tool_calls(completion.tool_calls) if completion.tool_calls else NULL,
+        _text(completion.raw),
+    )
+
+
+def error_row(end: AttemptEnd, error: CallError) -> Row:
+    """Build the rest of an attempt that failed."""
+    return (
+        "interrupted" if error.kind is ErrorKind.INTERRUPTED else "error",
+        nullable(end.latency_ms),
+        str(error.kind),
+        stored(error.message),
+        nullable(whole_number(error.status)),
+        nullable(error.retry_after_s),
+        _text(error.request_id),
+        nullable(dollars(end.cost_usd)),
+        int(end.estimated),
+    )
+
+
+def _tool_calls(calls: tuple[ToolCall, ...]) -> str:
+    return json_text([{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls])
+
+
+def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache_hit: bool) -> Row:
+    """Build a call. Its messages are stored with the call that sent them, not again with an answer from the store."""
+    key = call.key
+    return (
+        call.id,
+        call.run_id,
+        stored(key.case_id),
+        key.trial,
+        nullable(key.step),
+        key.draw,
+        str(call.purpose),
+        call.request.digest(),
+        int(cache_hit),
+        nullable(answered_by),
+        call.attempts,
+        nullable(dollars(call.cost_usd)),
+        json_text(call.reasons) if call.reasons else "[]",
+        nullable(settings),
+        NULL if cache_hit else stored(call.request.messages_json()),
+    )
+
+
+def case_row(case: Case) -> Row:
+    """Build a case; its digest, over the columns, tells it from other contents under the same id."""
+    case_id, inputs = stored(case.id), json_text(case.inputs)
+    expected = NULL if case.expected is ABSENT else json_text(case.expected)
+    tags = json_text(sorted(case.tags)) if case.tags else "[]"
+    return (case_id, digest_bytes(f"{case_id}\0{inputs}\0{expected}\0{tags}".encode()), inputs, expected, tags)
+
+
+def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
+    """Build a sample of the case whose row is given."""
+    completion, error = sample.completion, sample.error
+    cost = nullable(dollars(sample.cost_usd))
+    return (
+        sample_id,
+        run_id,
+        case[0],
+        case[1],
+        sample.case_index,
+        sample.trial,
+        str(sample.standing),
+        sample.call_id,
+        nullable(sample.attempt_id),
+        int(sample.cache_hit),
+        0.0 if sample.cache_hit else cost,
+        cost if sample.cache_hit else 0.0,
+        nullable(dollars(sample.judge_cost_usd)),
+        sample.attempts,
+        NULL if completion is None else nullable(completion.latency_ms),
+        NULL if completion is None else str(completion.finish),
+        NULL if error is None else str(error.kind),
+        NULL if error is None else stored(error.message),
+        NULL if completion is None else output_digest(completion),
+    )
+
+
+def output_digest(completion: Completion) -> str:
+    """Digest what a model said: its text, and its tool calls where it made any."""
+    if not completion.tool_calls:
+        return digest_bytes(completion.text.encode("utf-8", "surrogatepass"))
+    return digest([completion.text, [[call.id, call.name, call.arguments] for call in completion.tool_calls]])
+
+
+def verdict_row(sample_id: str, position: int, graded: Graded) -> Row:
+    """Build one grader's verdict."""
+    verdict = graded.verdict
+    return (
+        sample_id,
+        position,
+        stored(graded.grader),
+        int(graded.required),
+        str(verdict.outcome),
+        nullable(verdict.score),
+        stored(verdict.reason),
+    )
+
+
+def decision_row(number: int, decision: Decision, instants: Instants) -> Row:
+    """Build a run's decision of that number."""
+    return (
+        f"{decision.run_id}:d{number}",
+        decision.run_id,
+        nullable(decision.call_id),
+        decision.kind,
+        stored(decision.reason),
+        instants.text(decision.at),
+        json_text(decision.detail),
+    )
+
+
+def run_row(record: RunRecord, instants: Instants) -> Row:
+    """Build a run as it starts."""
+    prints = record.fingerprint
+    return (
+        record.id,
+        stored(record.suite),
+        stored(record.prompt),
+        record.prompt_digest,
+        stored(record.model),
+        stored(record.model_sent),
+        str(RunStatus.RUNNING),
+        instants.text(record.started_at),
+        record.planned,
+        record.trials,
+        _text(record.owner),
+        nullable(record.commit),
+        NULL if record.dirty is None else int(record.dirty),
+        record.evalh_version,
+        record.max_ungraded,
+        prints.prompt,
+        prints.dataset,
+        prints.graders,
+        prints.model,
+        prints.route,
+        json_text(record.selection),
+        json_text(record.settings_document),
+    )
+
+
+def version_row(record: RunRecord, instants: Instants) -> Row:
+    """Build the prompt version that a run used."""
+    content = json_text(record.prompt_document)
+    return (stored(record.prompt), record.prompt_digest, content, instants.text(record.started_at))
+
+
+def finish_row(status: RunStatus, reason: str | None, finished_at: str, summary: str | None, run_id: str) -> Row:
+    """Build what closes a run."""
+    return (str(status), _text(reason), finished_at, nullable(summary), run_id)

@@ -1,0 +1,128 @@
+"""`core.ports.Store` on one SQLite file."""
+
+import sqlite3
+from pathlib import Path
+
+from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey
+from evalh.core.decision import Decision
+from evalh.core.errors import EvalhError
+from evalh.core.ports import Clock
+from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
+from evalh.core.sample import Sample
+from evalh.store.answers import Answers
+from evalh.store.batch import Finish, NewSample
+from evalh.store.database import (
+    BUSY_TIMEOUT_S,
+    LIVE,
+    StoreError,
+    connect,
+    connect_reading,
+    ensure_schema,
+    explained,
+    prepare,
+)
+from evalh.store.liveness import RunLock, lock_path, settle
+from evalh.store.reader import Reader
+from evalh.store.writer import GATHER_S, Writer
+
+
+class SqliteStore:
+    """Where runs are kept. Called from one thread, the event loop's; `open_store` makes it."""
+
+    def __init__(self, path: Path, clock: Clock, *, gather_s: float, busy_timeout_s: float) -> None:
+        """Open, migrate where needed, and close the runs of dead processes. Raises EvalhError."""
+        self._path = path
+        self._clock = clock
+        self._locks: dict[str, RunLock] = {}
+        try:
+            connection = connect(path, busy_timeout_s)
+            ensure_schema(connection, path)
+            settle(connection, path.parent / LIVE)
+            self._reading = connect_reading(path, busy_timeout_s)
+        except sqlite3.Error as exc:
+            raise explained(exc, path) from exc
+        except OSError as exc:
+            raise StoreError(f"cannot use the store: {exc.strerror}", where=str(path.parent)) from exc
+        self._answers = Answers(self._reading, path)
+        self._writer = Writer(connection, path, gather_s)
+
+    @property
+    def failed(self) -> EvalhError | None:
+        """Why nothing can be stored any more; None: all is well."""
+        return self._writer.failed
+
+    def check(self) -> None:
+        """Raise what `failed` holds. Every method that stores does so too."""
+        self._writer.check()
+
+    def begin(self, start: AttemptStart) -> None:
+        """Record that a request leaves. Raises EvalhError when the store has failed; so do all that store."""
+        self._writer.put(start)
+
+    def end(self, end: AttemptEnd) -> None:
+        """Record how it ended."""
+        self._writer.put(end)
+
+    def decide(self, decision: Decision) -> None:
+        """Record a decision."""
+        self._writer.put(decision)
+
+    def start_run(self, record: RunRecord) -> None:
+        """Open a run's row; samples may follow."""
+        self.check()
+        try:
+            # Before the row: whoever sees a running run without a lock takes its process for dead.
+            self._locks[record.id] = RunLock(lock_path(self._path.parent / LIVE, record.id))
+        except OSError as exc:
+            raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
+        self._writer.put(record)
+
+    def find(self, request_digest: str, key: CallKey) -> Answer | None:
+        """Return the newest successful answer to this request for this key. Raises EvalhError."""
+        return self._answers.find(request_digest, key)
+
+    def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
+        """Record a sample with its verdicts, and its call."""
+        self._writer.put(NewSample(run_id, sample, call))
+
+    def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
+        """Close a run's row. Returns when everything is durable."""
+        self._writer.put(Finish(run_id, status, summary, reason, self._clock.now()))
+        self._writer.flush()
+        self._release(run_id)
+
+    def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
+        """Return samples of a run that are not good: see `Reader.failures`."""
+        self.flush()
+        return Reader(self._reading, self._path).failures(run_id, limit)
+
+    def flush(self) -> None:
+        """Return when everything handed over is durable. Raises EvalhError when it cannot be."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Store what is queued and let go; a run that was not finished is `interrupted`. Safe to call twice."""
+        if self._writer.failed is None:
+            for run_id in self._locks:
+                left = Finish(run_id, RunStatus.INTERRUPTED, None, "the run was left unfinished", self._clock.now())
+                self._writer.put(left)
+        self._reading.close()
+        self._writer.close()
+        for run_id in tuple(self._locks):
+            self._release(run_id)
+
+    def _release(self, run_id: str) -> None:
+        lock = self._locks.pop(run_id, None)
+        if lock is not None:
+            lock.release()
+
+
+def open_store(
+    folder: Path, *, clock: Clock, gather_s: float = GATHER_S, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> SqliteStore:
+    """Open the store in a folder such as `.evalh`, for writing; create it where there is none.
+
+    `gather_s` is how long a batch gathers, `busy_timeout_s` how long another program's lock is waited for.
+    Raises WorkspaceError for a file that is no store or a newer evalh's, StoreError where it cannot be written.
+    """
+    return SqliteStore(prepare(folder), clock, gather_s=gather_s, busy_timeout_s=busy_timeout_s)
