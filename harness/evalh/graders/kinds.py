@@ -1,0 +1,193 @@
+"""What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.suite import GraderSpec
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.paths import BadPath, JsonPath
+from evalh.graders.quoting import one_line
+
+Judge: TypeAlias = Callable[[GradeContext], Verdict | Awaitable[Verdict]]
+"""Judges one sample. Returns a verdict, or something to await where it must wait."""
+
+
+class FunctionLoader(Protocol):
+    """Finds a user's function by `evals/x.py:name` or `pkg.mod:name`."""
+
+    def __call__(self, path: str) -> Callable[..., Any]:
+        """Return it. Raises WorkspaceError."""
+
+
+def _no_functions(path: str) -> Callable[..., Any]:
+    raise WorkspaceError(f"{path!r} cannot be loaded: graders were given no function loader")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraderEnvironment:
+    """What graders may be handed. `kinds` are the workspace's own: what `plugins.load_plugins` returns."""
+
+    load_function: FunctionLoader = _no_functions
+    kinds: "Mapping[str, Kind]" = field(default_factory=dict)
+    deadline_s: float = 10.0  # for one call of a user's function
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A kind with its parameters fixed, ready to judge."""
+
+    judge: Judge
+    needs_expected: bool = False  # False: it can judge without gold, so it may stand inside a route
+    parts: "tuple[Grader, ...]" = ()  # what `not`, `any_of` and `all_of` are made of
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """The declared parameters of a built-in kind, and how it is compiled."""
+
+    def compile(self, scope: "Scope") -> Compiled:
+        """Fix the parameters. Raises WorkspaceError."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of grader. `semantics` is raised by hand when the same output would now be judged differently."""
+
+    name: str
+    semantics: int
+    parameters: type[msgspec.Struct]
+    compile: Callable[["Scope", Any], Compiled]
+    where: str = "evalh"  # file:line of the code, for messages
+
+    def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """Return the stated parameters that differ from their defaults: a new default changes no digest."""
+        defaults = {one.encode_name: one.default for one in msgspec.structs.fields(self.parameters)}
+        return {name: value for name, value in stated.items() if not _identical(value, defaults[name])}
+
+
+def accept(parameters: type[msgspec.Struct], stated: Mapping[str, JsonValue], name: str, where: str) -> msgspec.Struct:
+    """Check what a suite states for grader `name` against what it declares. Raises WorkspaceError at `where`."""
+    fields = {one.encode_name: one for one in msgspec.structs.fields(parameters)}
+    for given in stated:
+        if given not in fields:
+            hint = did_you_mean(given, fields) if fields else "it takes no parameters"
+            raise WorkspaceError(f"grader {name!r} has no parameter {given!r}", where=where, hint=hint)
+    for declared, one in fields.items():
+        if one.required and declared not in stated:
+            raise WorkspaceError(f"grader {name!r} needs {declared!r}", where=where)
+    try:
+        return msgspec.convert(dict(stated), parameters, strict=True)
+    except msgspec.ValidationError as exc:
+        what, place = _plainly(exc)
+    choices = [choice for choice in get_args(fields[place].type) if isinstance(choice, str)] if place in fields else []
+    what = f"{place}: {what}" if place else what
+    raise WorkspaceError(
+        f"grader {name!r}: {what}", where=where, hint=f"one of {', '.join(choices)}" if choices else None
+    )
+
+
+def _plainly(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Turn "Expected `int`, got `str` - at `$.limit`" into what is wrong and where."""
+    what, _, place = str(error).partition(" - at `$")
+    return what[:1].lower() + what[1:], place.lstrip(".").rstrip("`")
+
+
+def _identical(value: JsonValue, default: object) -> bool:
+    return type(value) is type(default) and bool(value == default)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a kind is compiled: the entry in the suite, and what may be handed to it."""
+
+    spec: GraderSpec
+    environment: GraderEnvironment
+    build: Callable[[GraderSpec, GraderEnvironment], "Grader"]  # for graders made of graders
+
+    def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:
+        """Return the error that says what is wrong with this entry."""
+        return WorkspaceError(f"grader {self.spec.kind!r} {what}", where=self.spec.where, hint=hint)
+
+    def function(self, path: str) -> Callable[..., Any]:
+        """Load a user's function. Raises WorkspaceError at the user's line, or at this entry's."""
+        try:
+            return self.environment.load_function(path)
+        except WorkspaceError as exc:
+            raise WorkspaceError(exc.what, where=exc.where or self.spec.where, hint=exc.hint) from exc.__cause__
+
+    def path(self, text: str | None) -> JsonPath | None:
+        """Compile a JSON path; None stays None. Raises WorkspaceError."""
+        try:
+            return None if text is None else JsonPath.parse(text)
+        except BadPath as exc:
+            raise self.wrong(f"cannot use this path: {exc}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grader:
+    """A grader of a suite, compiled."""
+
+    spec: GraderSpec
+    kind: Kind
+    compiled: Compiled
+    stated: Mapping[str, JsonValue]  # the parameters that differ from their defaults
+    name: str = field(init=False)
+    required: bool = field(init=False)
+    _judge: Judge = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.spec.name)
+        object.__setattr__(self, "required", self.spec.required)
+        object.__setattr__(self, "_judge", self.compiled.judge)
+
+    @property
+    def needs_expected(self) -> bool:
+        """Tell whether it compares with the case's `expected`; if not, it may stand inside a route as a check."""
+        return self.compiled.needs_expected
+
+    def judge(self, ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
+        """Judge a sample. Never raises, awaited or not: a grader that breaks gives an `error` verdict."""
+        try:
+            return self._judge(ctx)
+        except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
+            return broke(exc)
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return what the graders' digest covers."""
+        document: dict[str, JsonValue] = {
+            "kind": self.kind.name,
+            "semantics": self.kind.semantics,
+            "required": self.required,
+        }
+        if self.compiled.parts:
+            return document | {"parts": [part.document() for part in self.compiled.parts]}
+        return document | {"params": dict(self.stated)}
+
+
+def broke(exc: BaseException) -> Verdict:
+    """Return the verdict of a grader that raised: type and message, without a traceback."""
+    return Verdict.error(one_line(f"{type(exc).__name__}: {exc}"))
+
+
+BUILT_IN: dict[str, Kind] = {}
+"""The kinds that need no plugin. Filled when the families are imported, by `registry`."""
+
+P = TypeVar("P", bound=Parameters)
+
+
+def built_in(name: str, *, semantics: int = 1) -> Callable[[type[P]], type[P]]:
+    """Register a class of parameters as a kind."""
+
+    def register(cls: type[P]) -> type[P]:
+        def compiled(scope: Scope, parameters: P) -> Compiled:
+            return parameters.compile(scope)
+
+        BUILT_IN[name] = Kind(name=name, semantics=semantics, parameters=cls, compile=compiled)
+        return cls
+
+    return register

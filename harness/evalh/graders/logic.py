@@ -1,0 +1,136 @@
+"""`not`, `any_of` and `all_of`: graders made of graders.
+
+Three-valued logic: `abstain` and `error` both mean "not known". A grader made of graders says "not known" only where
+what is known does not decide, and then it says `error` if any part erred.
+"""
+
+from collections.abc import Awaitable, Mapping
+
+from evalh.core.digest import JsonValue
+from evalh.core.suite import GraderSpec
+from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.graders.kinds import Compiled, Grader, Parameters, Scope, built_in
+from evalh.graders.quoting import kind_of, one_line
+
+Entry = str | dict[str, JsonValue]
+"""As under `graders:` in a suite: a name, or one name with its parameters."""
+
+
+@built_in("not")
+class Not(Parameters, frozen=True, kw_only=True):
+    """The opposite: pass and fail change places, the score is 1 - score; abstain and error stay."""
+
+    grader: Entry
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Build the inner grader."""
+        part = _part(scope, self.grader)
+
+        def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
+            verdict = part.judge(ctx)
+            return _opposite(part, verdict) if isinstance(verdict, Verdict) else later(verdict)
+
+        async def later(verdict: Awaitable[Verdict]) -> Verdict:
+            return _opposite(part, await verdict)
+
+        return Compiled(judge, needs_expected=part.needs_expected, parts=(part,))
+
+
+def _opposite(part: Grader, verdict: Verdict) -> Verdict:
+    reason = f"not {part.name}: {verdict.reason}"
+    score = None if verdict.score is None else 1.0 - verdict.score
+    match verdict.outcome:
+        case Outcome.PASS:
+            return Verdict(Outcome.FAIL, score, reason)
+        case Outcome.FAIL:
+            return Verdict(Outcome.PASS, score, reason)
+        case _:
+            return Verdict(verdict.outcome, None, reason)
+
+
+class _Several(Parameters, frozen=True, kw_only=True):
+    graders: list[Entry]
+
+    def joined(self, scope: Scope, decisive: Outcome) -> Compiled:
+        """Ask the graders in order, up to the first whose outcome decides."""
+        if not self.graders:
+            raise scope.wrong("has no graders")
+        parts = tuple(_part(scope, entry) for entry in self.graders)
+
+        def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
+            said: list[Verdict] = []
+            for part in parts:
+                verdict = part.judge(ctx)
+                if not isinstance(verdict, Verdict):
+                    return later(ctx, verdict, said)
+                said.append(verdict)
+                if verdict.outcome is decisive:
+                    break
+            return _joined(parts, said, decisive)
+
+        async def later(ctx: GradeContext, pending: Awaitable[Verdict], said: list[Verdict]) -> Verdict:
+            said.append(await pending)
+            while said[-1].outcome is not decisive and len(said) < len(parts):
+                verdict = parts[len(said)].judge(ctx)
+                said.append(verdict if isinstance(verdict, Verdict) else await verdict)
+            return _joined(parts, said, decisive)
+
+        return Compiled(judge, needs_expected=any(part.needs_expected for part in parts), parts=parts)
+
+
+def _joined(parts: tuple[Grader, ...], said: list[Verdict], decisive: Outcome) -> Verdict:
+    """Combine: the decisive outcome wins; then what is not known, error before abstain; else its opposite.
+
+    The score is the best one of `any_of` and the worst of `all_of`, among the graders that were asked.
+    """
+    outcomes = {verdict.outcome for verdict in said}
+    order = (decisive, Outcome.ERROR, Outcome.ABSTAIN)
+    opposite = Outcome.FAIL if decisive is Outcome.PASS else Outcome.PASS
+    outcome = next((one for one in order if one in outcomes), opposite)
+    telling = [
+        f"{part.name}: {verdict.reason}"
+        for part, verdict in zip(parts, said, strict=False)  # those behind the decisive one were not asked
+        if verdict.outcome is outcome
+    ]
+    reason = one_line("; ".join(telling), 400)
+    if outcome in {Outcome.ABSTAIN, Outcome.ERROR}:
+        return Verdict(outcome, None, reason)
+    pick = max if decisive is Outcome.PASS else min
+    return Verdict(outcome, pick(verdict.score for verdict in said if verdict.score is not None), reason)
+
+
+@built_in("any_of")
+class AnyOf(_Several, frozen=True, kw_only=True):
+    """Pass where one of the graders passes. Asked in order, and no further once one passed."""
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Build the inner graders."""
+        return self.joined(scope, Outcome.PASS)
+
+
+@built_in("all_of")
+class AllOf(_Several, frozen=True, kw_only=True):
+    """Pass where all of the graders pass. Asked in order, and no further once one failed."""
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Build the inner graders."""
+        return self.joined(scope, Outcome.FAIL)
+
+
+def _part(scope: Scope, entry: Entry) -> Grader:
+    """Build a grader inside a grader, from the same form that a suite uses."""
+    outer = scope.spec
+    if isinstance(entry, str):
+        kind, params = entry, {}
+    elif len(entry) == 1:
+        ((kind, stated),) = entry.items()
+        if stated is not None and not isinstance(stated, Mapping):
+            raise scope.wrong(f"holds {kind!r} with {kind_of(stated)}; its parameters have names")
+        params = dict(stated or {})
+    else:
+        raise scope.wrong(
+            f"holds an entry with {len(entry)} names", "one grader's name, or one name with its parameters"
+        )
+    if "required" in params:
+        raise scope.wrong(f"states required for {kind!r} inside it", "required belongs to the outermost grader")
+    return scope.build(GraderSpec(kind=kind, name=kind, params=params, where=outer.where), scope.environment)

@@ -1,0 +1,131 @@
+"""Reading an output: its text, the JSON in it, and one place inside that JSON.
+
+The parsed JSON stays in `GradeContext.cache`, so the graders of a sample share one parse.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from evalh.core import strict_json
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.verdict import GradeContext
+from evalh.graders.paths import JsonPath
+from evalh.graders.quoting import kind_of
+
+DEEPEST = 200
+"""Levels of nesting beyond which an output is not read: Python's own limit differs between versions, and validators
+in native code crash the process on it."""
+
+_FENCE = re.compile(r"^ {0,3}```(?P<language>[^\n`]*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why an output holds no such value: the reason of a failing verdict."""
+
+    reason: str
+
+
+def output_json(ctx: GradeContext, *, fenced: bool = False) -> JsonValue | Unreadable:
+    """Return the output's JSON, parsed once per sample.
+
+    Strict: all of the text must be one JSON value, without duplicate keys and NaN. With `fenced`, the text may
+    instead hold exactly one ``` block, and that is read.
+    """
+    key = "fenced json" if fenced else "json"
+    if key not in ctx.cache:
+        ctx.cache[key] = _parse(json_text(ctx, fenced=fenced))
+    return ctx.cache[key]
+
+
+def json_text(ctx: GradeContext, *, fenced: bool = False) -> str | Unreadable:
+    """Return the text that should be JSON: all of it, or with `fenced` the only ``` block if there is one."""
+    text = ctx.text
+    if not fenced or "```" not in text:
+        return text
+    blocks = _fenced_blocks(text)
+    if len(blocks) > 1:
+        return Unreadable(f"the output holds {len(blocks)} fenced blocks; one was expected")
+    return blocks[0] if blocks else text
+
+
+def _fenced_blocks(text: str) -> list[str]:
+    # One pass over the fence lines: a pattern for whole blocks would look for each block's end up to the text's end.
+    blocks: list[str] = []
+    begun: int | None = None
+    for fence in _FENCE.finditer(text):
+        if begun is None:
+            begun = fence.end()
+        elif not fence["language"].strip():  # a language can only open a block
+            blocks.append(text[begun : fence.start()])
+            begun = None
+    return blocks
+
+
+def _parse(text: str | Unreadable) -> JsonValue | Unreadable:
+    if isinstance(text, Unreadable):
+        return text
+    try:
+        value = strict_json.parse(text)
+    except strict_json.NotStrictJson as exc:
+        return Unreadable(f"the output is not JSON: {exc}")
+    if text.count("[") + text.count("{") > DEEPEST and _deeper_than(value, DEEPEST):
+        return Unreadable("the output is not JSON: nested too deeply")
+    return value
+
+
+def _deeper_than(value: JsonValue, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+    return any(isinstance(inner, dict | list) for inner in layer)
+
+
+def _inside(value: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a grader looks: the whole output, or a path in its JSON."""
+
+    path: JsonPath | None = None
+    fenced: bool = False
+
+    def json(self, ctx: GradeContext) -> JsonValue | Unreadable:
+        """Return the JSON value at this place."""
+        value = output_json(ctx, fenced=self.fenced)
+        if self.path is None or isinstance(value, Unreadable):
+            return value
+        found = self.path.find(value)
+        return Unreadable(f"the output's JSON has no {self.path}") if found is ABSENT else found
+
+    def text(self, ctx: GradeContext) -> str | Unreadable:
+        """Return the text at this place; a path must lead to a string."""
+        if self.path is None:
+            return ctx.text
+        value = self.json(ctx)
+        if isinstance(value, str | Unreadable):
+            return value
+        return Unreadable(f"{self.path} is {kind_of(value)}, not a string")
+
+    def __str__(self) -> str:
+        return "the output" if self.path is None else str(self.path)
+
+
+def folded(value: JsonValue, *, ignore_case: bool, trim: bool) -> JsonValue:
+    """Fold the case and trim the ends of every string in a value; keys stay as they are."""
+    match value:
+        case str():
+            text = value.strip() if trim else value
+            return text.casefold() if ignore_case else text
+        case Mapping():
+            return {key: folded(inner, ignore_case=ignore_case, trim=trim) for key, inner in value.items()}
+        case list() | tuple():
+            return [folded(inner, ignore_case=ignore_case, trim=trim) for inner in value]
+        case _:
+            return value

@@ -1,0 +1,129 @@
+"""The graders that exist, how a suite's entries become graders, and how a user adds one.
+
+from evalh import GradeContext, Verdict, grader
+
+@grader("max_words")
+def max_words(ctx: GradeContext, *, limit: int = 50) -> Verdict:
+    words = len(ctx.text.split())
+    return Verdict.check(words <= limit, f"{words} words; limit {limit}")
+
+Built-in kinds are classes of parameters that compile themselves; see `kinds.built_in`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+
+from evalh.core.digest import canonical, digest
+from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.suite import GraderSpec
+from evalh.graders import code, compare, logic, numbers, schema, spend, text  # noqa: F401 (importing them registers their kinds)
+from evalh.graders.functions import declared_parameters, judging, where_defined
+from evalh.graders.kinds import BUILT_IN, Compiled, Grader, GraderEnvironment, Kind, Scope, accept
+
+__all__ = [
+    "Grader",
+    "GraderEnvironment",
+    "Kind",
+    "build",
+    "build_all",
+    "collecting",
+    "grader",
+    "graders_digest",
+    "registered",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_registered: dict[str, Kind] = {}
+_collections: list[tuple[str, dict[str, Kind]]] = []
+
+
+def grader(name: str, *, semantics: int = 1) -> Callable[[F], F]:
+    """Register `def f(ctx: GradeContext, *, limit: int = 50) -> Verdict`, sync or async, as a kind of grader.
+
+    Keyword-only parameters are what a suite may state, checked against their types when it is loaded. The function
+    itself is returned unchanged. Raise `semantics` when the same output would now be judged differently.
+    Raises WorkspaceError at the function's line.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise WorkspaceError(f"{name!r} cannot be a grader's name", hint='write @grader("max_words")')
+
+    def register(function: F) -> F:
+        kind = Kind(
+            name=name,
+            semantics=semantics,
+            parameters=declared_parameters(function, name),
+            compile=lambda scope, parameters: Compiled(
+                judging(function, msgspec.structs.asdict(parameters), scope.environment.deadline_s)
+            ),
+            where=where_defined(function),
+        )
+        _add(kind)
+        return function
+
+    return register
+
+
+def _add(kind: Kind) -> None:
+    if kind.name in BUILT_IN:
+        raise WorkspaceError(f"{kind.name!r} is a built-in grader", where=kind.where, hint="choose another name")
+    file = kind.where.rpartition(":")[0]
+    if _collections and _collections[-1][0] == file:
+        kinds = _collections[-1][1]
+        earlier = kinds.get(kind.name)
+    else:
+        kinds = _registered
+        earlier = kinds.get(kind.name)
+        if earlier is not None and earlier.where.rpartition(":")[0] == file:
+            earlier = None  # a module that was reloaded, or a notebook's cell: the newer function counts
+    if earlier is not None:
+        raise WorkspaceError(f"grader {kind.name!r} exists already, at {earlier.where}", where=kind.where)
+    kinds[kind.name] = kind
+
+
+@contextmanager
+def collecting(file: str) -> Iterator[dict[str, Kind]]:
+    """Gather the graders that `file` registers, instead of making them known to the whole process.
+
+    What it imports registers for the process: a module is executed once, whoever imports it again.
+    """
+    kinds: dict[str, Kind] = {}
+    _collections.append((file, kinds))
+    try:
+        yield kinds
+    finally:
+        _collections.pop()
+
+
+def registered(name: str) -> Kind | None:
+    """Return the kind that was registered for the whole process under this name."""
+    return _registered.get(name)
+
+
+def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
+    """Compile one entry of a suite. Raises WorkspaceError at its line."""
+    kind = BUILT_IN.get(spec.kind) or environment.kinds.get(spec.kind) or _registered.get(spec.kind)
+    if kind is None:
+        known = {*BUILT_IN, *environment.kinds, *_registered}
+        raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))
+    parameters = accept(kind.parameters, spec.params, spec.kind, spec.where)
+    compiled = kind.compile(Scope(spec, environment, build), parameters)
+    return Grader(spec, kind, compiled, kind.differing(spec.params))
+
+
+def build_all(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
+    """Compile the graders of a suite, in order. Raises WorkspaceError."""
+    return tuple(build(spec, environment) for spec in specs)
+
+
+def graders_digest(graders: Iterable[Grader]) -> str:
+    """Digest what the graders judge by: kinds, semantics, required, and parameters that differ from their defaults.
+
+    Their order does not count.
+    """
+    return digest(sorted((grader.document() for grader in graders), key=canonical))

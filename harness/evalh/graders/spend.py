@@ -1,0 +1,48 @@
+"""`latency` and `cost`: what the output took. An answer from the store counts as when it was bought."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+
+Amount = Annotated[float, Meta(ge=0)]
+
+
+@built_in("latency")
+class Latency(Parameters, frozen=True, kw_only=True):
+    """The answer came fast enough."""
+
+    max_ms: Amount
+
+    def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
+        """Fix the limit."""
+
+        def judge(ctx: GradeContext) -> Verdict:
+            took = ctx.completion.latency_ms
+            if took is None:
+                return Verdict.abstain("the latency is not known")
+            return Verdict.check(took <= self.max_ms, f"{took:.0f} ms; at most {self.max_ms:g}")
+
+        return Compiled(judge)
+
+
+@built_in("cost")
+class Cost(Parameters, frozen=True, kw_only=True):
+    """The answer was cheap enough, failed attempts included."""
+
+    max_usd: Amount
+
+    def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
+        """Fix the limit, as the decimal number that was written."""
+        limit = Decimal(str(self.max_usd))
+
+        def judge(ctx: GradeContext) -> Verdict:
+            cost = ctx.cost_usd
+            if cost is None:
+                return Verdict.abstain("the cost is not known")
+            return Verdict.check(cost <= limit, f"{cost:f} USD; at most {limit:f}")
+
+        return Compiled(judge)

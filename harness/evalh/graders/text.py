@@ -1,0 +1,234 @@
+"""`contains`, `regex` and `length`: what stands in the text."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.expectation import Expectation
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.output import Place, Unreadable
+from evalh.graders.quoting import kind_of, shown
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+@built_in("contains")
+class Contains(Parameters, frozen=True, kw_only=True):
+    """This text, or these, stand in the output."""
+
+    value: str | list[str] | None = None
+    expected: str | None = None
+    path: str | None = None
+    match: Literal["all", "any"] = "all"
+    ignore_case: bool = False
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix where to look and what to look for."""
+        if self.value is not None and _needles(self.value) is None:
+            raise scope.wrong("looks for an empty text, which stands in every output")
+        place = Place(scope.path(self.path), self.fenced)
+        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+
+        def judge(ctx: GradeContext) -> Verdict:
+            wanted = expectation.resolve(ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            needles = _needles(wanted)
+            if needles is None:
+                return Verdict.error(f"the case's expected is {kind_of(wanted)}; texts that are not empty are needed")
+            text = place.text(ctx)
+            if isinstance(text, Unreadable):
+                return Verdict.check(False, text.reason)
+            return self._search(text, needles)
+
+        return Compiled(judge, needs_expected=expectation.needs_expected)
+
+    def _search(self, text: str, needles: list[str]) -> Verdict:
+        if self.ignore_case:
+            text = text.casefold()
+            found = [needle for needle in needles if needle.casefold() in text]
+        else:
+            found = [needle for needle in needles if needle in text]
+        if self.match == "any":
+            return Verdict.check(bool(found), f"contains {shown(found[0]) if found else f'none of {shown(needles)}'}")
+        missing = [needle for needle in needles if needle not in found]
+        if missing:
+            return Verdict.check(False, f"does not contain {shown(missing[0])}")
+        return Verdict.check(True, f"contains {shown(needles[0]) if len(needles) == 1 else f'all of {shown(needles)}'}")
+
+
+def _needles(wanted: JsonValue) -> list[str] | None:
+    needles = wanted if isinstance(wanted, list) else [wanted]
+    return needles if needles and all(isinstance(needle, str) and needle for needle in needles) else None
+
+
+@built_in("regex")
+class Regex(Parameters, frozen=True, kw_only=True):
+    """A pattern (RE2) matches, and caught what was expected."""
+
+    pattern: str
+    value: str | None = None
+    expected: str | None = None
+    path: str | None = None
+    group: int | str | None = None
+    which: Literal["first", "last"] = "first"
+    ignore_case: bool = False
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Compile the pattern; RE2 needs linear time for any pattern and any text."""
+        pattern = _compiled(self.pattern, ignore_case=self.ignore_case, scope=scope)
+        place = Place(scope.path(self.path), self.fenced)
+        if self.value is None and self.expected is None:
+            if self.group is not None:
+                raise scope.wrong(
+                    "names a group but nothing to compare it with", "add value: …, or expected: a path ($: all of it)"
+                )
+            return Compiled(_matching(place, pattern))
+        group = self._group(pattern, scope)
+        find = _last if self.which == "last" else _first
+        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+
+        def judge(ctx: GradeContext) -> Verdict:
+            wanted = expectation.resolve(ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            text = place.text(ctx)
+            if isinstance(text, Unreadable):
+                return Verdict.check(False, text.reason)
+            return self._compare(find(pattern, _encoded(text)), group, wanted)
+
+        return Compiled(judge, needs_expected=expectation.needs_expected)
+
+    def _group(self, pattern: Any, scope: Scope) -> int:
+        """Return the number of the group that is compared: the stated one, else the first, else the whole match."""
+        if self.group is None:
+            return 1 if pattern.groups else 0
+        named: dict[str, int] = {name.decode(): number for name, number in pattern.groupindex.items()}
+        number = self.group if isinstance(self.group, int) else named.get(self.group, -1)
+        if not 0 <= number <= pattern.groups:
+            have = ", ".join([*map(str, range(pattern.groups + 1)), *named])
+            raise scope.wrong(f"has no group {self.group!r} in its pattern", f"have: {have}")
+        return number
+
+    def _compare(self, found: Any, group: int, wanted: JsonValue) -> Verdict:
+        if found is None:
+            return Verdict.check(False, "the pattern does not match")
+        caught = found.group(group)
+        if caught is None:
+            return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
+        got = caught.decode("utf-8", "surrogatepass")
+        text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+        alike = got.casefold() == text.casefold() if self.ignore_case else got == text
+        return Verdict.check(alike, f"caught {shown(got)}" + ("" if alike else f"; expected {shown(text)}"))
+
+
+def _matching(place: Place, pattern: Any) -> Callable[[GradeContext], Verdict]:
+    def judge(ctx: GradeContext) -> Verdict:
+        text = place.text(ctx)
+        if isinstance(text, Unreadable):
+            return Verdict.check(False, text.reason)
+        found = pattern.search(_encoded(text)) is not None
+        return Verdict.check(found, "the pattern matches" if found else "the pattern does not match")
+
+    return judge
+
+
+def _first(pattern: Any, text: bytes) -> Any:
+    return pattern.search(text)
+
+
+def _last(pattern: Any, text: bytes) -> Any:
+    found = None
+    for found in pattern.finditer(text):  # noqa: B007 (the last one is what is wanted)
+        pass
+    return found
+
+
+def _encoded(text: str) -> bytes:
+    # Bytes, since RE2 reads UTF-8 anyway, and a lone surrogate cannot be encoded strictly: it matches nothing.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Any:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write to stderr
+    options.case_sensitive = not ignore_case
+    try:
+        return re2.compile(_encoded(pattern), options)
+    except re2.error as exc:
+        said = exc.args[0].decode("utf-8", "replace") if exc.args else "it cannot be read"
+    fragment = said.partition(": ")[2]
+    # RE2 says which part it stopped at, not where that stands; all of the pattern is no place.
+    place = pattern.find(fragment) + 1 if fragment and fragment != pattern else 0
+    at = f" at character {place}" if place else ""
+    raise scope.wrong(f"has a pattern that RE2 does not take{at}: {said}", _why_not(fragment))
+
+
+def _why_not(fragment: str) -> str | None:
+    if fragment.startswith(("(?=", "(?!", "(?<=", "(?<!")):
+        return "RE2 has no lookahead and no lookbehind; catch the part in a group instead"
+    if fragment[:1] == "\\" and fragment[1:2].isdigit():
+        return "RE2 has no backreferences: they are what makes other engines take for ever"
+    if fragment.startswith("(?>") or fragment in {"++", "*+", "?+"}:
+        return "RE2 has no atomic groups and no possessive repetition; it never backtracks anyway"
+    return None
+
+
+@built_in("length")
+class Length(Parameters, frozen=True, kw_only=True):
+    """The output is as long as it may be; `tokens` are the output tokens that the provider counted."""
+
+    min_chars: Count | None = None
+    max_chars: Count | None = None
+    min_words: Count | None = None
+    max_words: Count | None = None
+    min_tokens: Count | None = None
+    max_tokens: Count | None = None
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix the bounds."""
+        bounds = [
+            (unit, measure, getattr(self, f"min_{unit}"), getattr(self, f"max_{unit}"))
+            for unit, measure in _MEASURES.items()
+        ]
+        bounds = [bound for bound in bounds if bound[2:] != (None, None)]
+        if not bounds:
+            raise scope.wrong("needs a bound", f"one of {', '.join(self.__struct_fields__)}")
+        for unit, _, low, high in bounds:
+            if low is not None and high is not None and low > high:
+                raise scope.wrong(f"can never pass: min_{unit} {low} is above max_{unit} {high}")
+
+        def judge(ctx: GradeContext) -> Verdict:
+            reasons = []
+            for unit, measure, low, high in bounds:
+                count = measure(ctx)
+                if count is None:
+                    return Verdict.abstain("the provider did not count the output's tokens")
+                if (low is not None and count < low) or (high is not None and count > high):
+                    return Verdict.check(False, f"{count} {unit}; {_range(low, high)}")
+                reasons.append(f"{count} {unit}")
+            return Verdict.check(True, ", ".join(reasons))
+
+        return Compiled(judge)
+
+
+_MEASURES: dict[str, Callable[[GradeContext], int | None]] = {
+    "chars": lambda ctx: len(ctx.text),
+    "words": lambda ctx: len(ctx.text.split()),
+    "tokens": lambda ctx: ctx.completion.usage.output_tokens,
+}
+
+
+def _range(low: int | None, high: int | None) -> str:
+    if low is None:
+        return f"at most {high}"
+    return f"at least {low}" if high is None else f"from {low} to {high}"

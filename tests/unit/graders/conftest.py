@@ -1,0 +1,68 @@
+"""One way to ask a grader: the entry as a suite states it, and what the model said."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from evalh.core.attempt import Completion, Usage
+from evalh.core.case import ABSENT, Case
+from evalh.core.suite import GraderSpec
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.registry import Grader, GraderEnvironment, build
+
+
+def built(entry: str | dict[str, Any], **environment: Any) -> Grader:
+    """Build a grader from the form that stands under `graders:` in a suite."""
+    kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+    spec = GraderSpec(kind=kind, name=kind, params=params or {}, where="evals/triage.yaml:7")
+    return build(spec, GraderEnvironment(**environment))
+
+
+def context(text: str, **about: Any) -> GradeContext:
+    """Build what a grader sees; what is not stated is absent."""
+    completion = Completion(
+        text=text,
+        latency_ms=about.pop("latency_ms", None),
+        usage=Usage(output_tokens=about.pop("output_tokens", None)),
+    )
+    cost = about.pop("cost_usd", None)
+    case = Case("c-1", about.pop("inputs", {}), expected=about.pop("expected", ABSENT))
+    return GradeContext(case=case, completion=completion, cost_usd=None if cost is None else Decimal(cost), **about)
+
+
+async def _awaited(verdict: Awaitable[Verdict]) -> Verdict:
+    return await verdict
+
+
+def asked(grader: Grader, ctx: GradeContext) -> Verdict:
+    """Ask a grader as the engine does."""
+    verdict = grader.judge(ctx)
+    return verdict if isinstance(verdict, Verdict) else asyncio.run(_awaited(verdict))
+
+
+@pytest.fixture
+def build_grader() -> Callable[..., Grader]:
+    return built
+
+
+@pytest.fixture
+def make_context() -> Callable[..., GradeContext]:
+    return context
+
+
+@pytest.fixture
+def ask() -> Callable[[Grader, GradeContext], Verdict]:
+    return asked
+
+
+@pytest.fixture
+def judge() -> Callable[..., Verdict]:
+    """Judge one output by one entry: `judge({"equals": {"value": 1}}, "1", expected=…)`."""
+
+    def judge(entry: str | dict[str, Any], text: str, **about: Any) -> Verdict:
+        return asked(built(entry), context(text, **about))
+
+    return judge
