@@ -1,0 +1,54 @@
+"""Keys do not belong into files: what looks like one is refused, and no message ever repeats it."""
+
+import re
+from collections.abc import Mapping
+
+from evalh.core.errors import WorkspaceError
+from evalh.workspace.located import Located, Path
+
+_NAMES = frozenset(
+    (
+        *("key", "apikey", "xapikey", "xgoogapikey", "token", "accesstoken", "authtoken", "bearertoken"),
+        *("secret", "secretkey", "clientsecret", "password", "authorization", "proxyauthorization", "cookie"),
+    )
+)
+_VALUE = re.compile(
+    r"(sk|pk|rk|gsk|hf|xai|nvapi|pplx|r8|ghp|gho|ghu|ghs|ghr|github_pat)[-_][\w-]{16,}"
+    r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{20,}|(AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
+    r"|(?i:bearer|basic)\s+\S{8,}"
+)
+
+
+def names_key(name: str) -> bool:
+    """Tell whether a setting or header of this name holds a key."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()) in _NAMES
+
+
+def is_key(value: str) -> bool:
+    """Tell whether a text has the form of a key."""
+    return _VALUE.fullmatch(value.strip()) is not None
+
+
+def key_found(name: str, where: str) -> WorkspaceError:
+    """Return the refusal of a key that stands in a file."""
+    return WorkspaceError(
+        f"{name!r} looks like a key; keys do not belong into files",
+        where=where,
+        hint='put it into an environment variable and name that: api_key_env = "OPENAI_API_KEY"',
+    )
+
+
+def refuse_keys(config: Located) -> None:
+    """Raise WorkspaceError for a text in evalh.toml that is named or looks like a key; answers are not looked at."""
+    waiting: list[tuple[Path, object]] = [((), config.value)]
+    while waiting:
+        path, value = waiting.pop()
+        match value:
+            case Mapping() if path[:1] != ("models",) or path[2:] != ("table",):
+                waiting += [((*path, key), item) for key, item in value.items()]
+            case list():
+                waiting += [((*path, number), item) for number, item in enumerate(value)]
+            case str() if names_key(str(path[-1])) or is_key(value):
+                raise key_found(str(path[-1]), config.where(*path))
+            case _:
+                pass

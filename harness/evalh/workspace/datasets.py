@@ -1,0 +1,159 @@
+"""Datasets: checked once from end to end while they are indexed, then read row by row."""
+
+import io
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import BinaryIO, Protocol
+from zlib import crc32
+
+from evalh.core.case import Case
+from evalh.core.digest import RowsDigest
+from evalh.core.errors import NotFound, WorkspaceError, did_you_mean, nearest
+from evalh.core.ports import Tree
+from evalh.workspace.config import Config
+from evalh.workspace.dataset_csv import Csv
+from evalh.workspace.dataset_index import RowIndex
+from evalh.workspace.dataset_jsonl import JsonLines
+from evalh.workspace.lines import Span
+from evalh.workspace.reading import label, refuse_other_encodings
+
+_SUFFIXES = (".jsonl", ".csv")
+_MOST_IDS_COMPARED = 5_000
+
+
+class _Rows(Protocol):
+    """One file format."""
+
+    def rows(self, file: BinaryIO, offset: int | None = None, line: int = 1) -> Iterator[Span]:
+        """Find the rows, from a row's offset and line on."""
+
+    def case(self, span: Span) -> Case:
+        """Read one row. Raises WorkspaceError."""
+
+
+class Dataset:
+    """The cases of one file, in file order. Rows stay in the file; where they lie is kept in memory."""
+
+    def __init__(self, tree: Tree, path: str, hash_of: Callable[[str], int] = hash) -> None:
+        """Check every row. Raises WorkspaceError with file and line."""
+        self.path = path
+        self._name = label(tree, path)
+        self._open = _source(tree, path)
+        self._index = RowIndex(hash_of)
+        digest = RowsDigest()
+        with self._opened() as file:
+            self._size = file.seek(0, io.SEEK_END)
+            self._format = _format(file, self._name, path)
+            for span in self._format.rows(file):
+                case = self._format.case(span)
+                for row in self._index.add(case.id, span.offset, span.line, crc32(span.raw)):
+                    self._refuse_duplicate(case, row)
+                digest.add(case.document())
+        if not self._index:
+            raise WorkspaceError("has no rows", where=self._name, hint="a dataset needs at least one case")
+        self.digest = digest.value()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[Case]:
+        """Read the rows in file order. Raises WorkspaceError if the file has changed since it was indexed."""
+        with self._unchanged() as file:
+            spans = self._format.rows(file)
+            for row in range(len(self)):
+                yield self._checked(row, next(spans, None))
+
+    def find(self, case_id: str) -> Case:
+        """Read the case with this id. Raises NotFound."""
+        for row in self._index.candidates(case_id):
+            case = self._read(row)
+            if case.id == case_id:
+                return case
+        close = nearest(case_id, (case.id for case in islice(self, _MOST_IDS_COMPARED)))
+        raise NotFound(f"no case {case_id!r}", where=self._name, hint=f"did you mean {close!r}?" if close else None)
+
+    def _checked(self, row: int, span: Span | None) -> Case:
+        if span and self._index.holds(row, span.offset, crc32(span.raw)):
+            return self._format.case(span)
+        raise self._changed()
+
+    def _read(self, row: int) -> Case:
+        with self._unchanged() as file:
+            span = next(self._format.rows(file, *self._index.place(row)), None)
+        return self._checked(row, span)
+
+    def _refuse_duplicate(self, case: Case, row: int) -> None:
+        if self._read(row).id == case.id:
+            raise WorkspaceError(
+                f"duplicate id {case.id!r}, first on line {self._index.place(row)[1]}",
+                where=case.where,
+                hint="results are paired by id: each row needs its own",
+            )
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[BinaryIO]:
+        with self._opened() as file:
+            if file.seek(0, io.SEEK_END) != self._size:
+                raise self._changed()
+            yield file
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        try:
+            with self._open() as file:
+                yield file
+        except FileNotFoundError:
+            raise WorkspaceError("no such file", where=self._name) from None
+        except OSError as exc:
+            raise WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=self._name) from exc
+
+    def _changed(self) -> WorkspaceError:
+        return WorkspaceError("has changed while it was in use", where=self._name, hint="run the command again")
+
+
+def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
+    """Open `datasets/<name>.jsonl` or `.csv`, or a path that ends so. Raises NotFound and WorkspaceError."""
+    if name.endswith(".gz"):
+        raise WorkspaceError("compressed datasets are not read", where=name, hint=f"unpack it: gunzip {name}")
+    stem = f"{config.datasets_dir}/{name}"
+    paths = [name] if name.endswith(_SUFFIXES) else [stem + suffix for suffix in _SUFFIXES]
+    found = [path for path in paths if tree.exists(path)]
+    if len(found) > 1:
+        raise WorkspaceError(
+            f"the dataset {name!r} may be {' or '.join(found)}",
+            where=label(tree, found[0]),
+            hint=f"dataset: {found[0]}",
+        )
+    if found:
+        return Dataset(tree, found[0])
+    packed = next((f"{path}.gz" for path in paths if tree.exists(f"{path}.gz")), None)
+    if packed:
+        raise WorkspaceError(
+            "compressed datasets are not read", where=label(tree, packed), hint=f"unpack it: gunzip {packed}"
+        )
+    if name.endswith(_SUFFIXES):
+        hint = f"did you mean {stem}?" if tree.exists(stem) else "the path starts at the workspace's root"
+        raise NotFound(f"no dataset {name!r}", where=label(tree, name), hint=hint)
+    names = {PurePosixPath(file).stem for file in tree.names(config.datasets_dir) if file.endswith(_SUFFIXES)}
+    raise NotFound(f"no dataset {name!r}", where=label(tree, config.datasets_dir), hint=did_you_mean(name, names))
+
+
+def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:
+    """Return what opens the file: streamed from the work tree, once in memory from a commit."""
+    opener: Callable[[str], BinaryIO] | None = getattr(tree, "open", None)
+    if tree.revision is None and opener is not None:
+        return partial(opener, path)
+    read = cache(partial(tree.read, path))
+    return lambda: io.BytesIO(read())
+
+
+def _format(file: BinaryIO, name: str, path: str) -> _Rows:
+    file.seek(0)
+    head = file.read(len(BOM_UTF8))
+    refuse_other_encodings(head, name)
+    start = len(BOM_UTF8) if head == BOM_UTF8 else 0
+    return Csv(file, name, start) if path.endswith(".csv") else JsonLines(name, start)

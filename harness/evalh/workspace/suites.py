@@ -1,0 +1,209 @@
+"""Suites: `evals/<name>.yaml`."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
+from evalh.core.ports import Tree
+from evalh.core.prompt import PromptRef
+from evalh.core.suite import GraderSpec, Suite
+from evalh.workspace.config import Config
+from evalh.workspace.located import Located, Table, kind_of
+from evalh.workspace.reading import label, read_text
+from evalh.workspace.yaml import parse_yaml
+
+_SUFFIX = ".yaml"
+_GRADERS = {"type": "array", "items": {"$ref": "#/$defs/grader"}}
+_KEYS: Mapping[str, dict[str, Any]] = {
+    "description": {"type": "string", "description": "What the suite is for; for people."},
+    "prompt": {"type": "string", "minLength": 1, "description": "The prompt's name: the folder prompts/<name>."},
+    "dataset": {
+        "type": "string",
+        "minLength": 1,
+        "description": "The dataset's name: datasets/<name>.jsonl or .csv; or a path that ends so.",
+    },
+    "model": {"type": "string", "minLength": 1, "description": "A model or route of evalh.toml; --model goes first."},
+    "owner": {"type": "string", "minLength": 1, "description": "Who answers for the suite."},
+    "trials": {"type": "integer", "minimum": 1, "description": "How often each case is run. Default: 1."},
+    "max_ungraded": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "The share of ungraded samples above which a run could not measure (exit 4). Default: 0.02.",
+    },
+    "graders": {**_GRADERS, "minItems": 1, "description": "What makes an output good. One at least is required."},
+    "compare": {**_GRADERS, "description": "Graders that need both sides of a comparison."},
+    "gate": {"type": "object", "description": "The merge gate's policy."},
+    "value": {"type": "object", "description": "What a bad output costs downstream, in USD."},
+}
+_NEEDED = ("prompt", "dataset", "graders")
+
+
+def suite_names(tree: Tree, config: Config) -> tuple[str, ...]:
+    """Return the names of the suites, sorted."""
+    return tuple(name.removesuffix(_SUFFIX) for name in tree.names(config.evals_dir) if name.endswith(_SUFFIX))
+
+
+def load_suite(tree: Tree, config: Config, name: str) -> Suite:
+    """Read a suite. Raises NotFound, which lists the suites there are, and WorkspaceError with file and line."""
+    path = f"{config.evals_dir}/{name}{_SUFFIX}"
+    if name not in suite_names(tree, config):
+        other = path.removesuffix(_SUFFIX) + ".yml"
+        hint = f"rename {other} to {path}" if tree.exists(other) else did_you_mean(name, suite_names(tree, config))
+        raise NotFound(f"no suite {name!r}", where=label(tree, config.evals_dir), hint=hint)
+    located = parse_yaml(read_text(tree, path), label(tree, path))
+    table = Table(located, located.value)
+    table.refuse_unknown(_KEYS)
+    table.text("description")
+    max_ungraded = table.number("max_ungraded", high=1.0)
+    return Suite(
+        name=name,
+        prompt=_prompt(table),
+        dataset=table.needed_text("dataset", hint="dataset: <name>"),
+        model=table.text("model"),
+        owner=table.text("owner"),
+        trials=table.count("trials") or 1,
+        max_ungraded=0.02 if max_ungraded is None else float(max_ungraded),
+        graders=_required_graders(table, located),
+        compare=_graders(table, located, "compare"),
+        gate=table.mapping("gate"),
+        value=table.mapping("value"),
+        where=table.where(),
+    )
+
+
+def suite_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a suite file, published as schemas/suite.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "evalh suite",
+        "description": "evals/<name>.yaml: a prompt, a dataset, graders, and what is asked of them.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(_NEEDED),
+        "properties": dict(_KEYS),
+        "$defs": {
+            "grader": {
+                "description": "A grader's kind, or one `kind: parameters`; anything but a mapping is its `value`.",
+                "oneOf": [
+                    {"type": "string", "minLength": 1},
+                    {
+                        "type": "object",
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                        "additionalProperties": {
+                            "properties": {
+                                "required": {
+                                    "type": "boolean",
+                                    "description": "Whether an output must pass it to be good. Default: true.",
+                                },
+                                "name": {"type": "string", "minLength": 1, "description": "What reports print."},
+                            }
+                        },
+                    },
+                ],
+            }
+        },
+    }
+
+
+def _prompt(table: Table) -> str:
+    text = table.needed_text("prompt", hint="prompt: <name>")
+    where = table.where("prompt")
+    try:
+        ref = PromptRef.parse(text)
+    except EvalhError as exc:
+        raise WorkspaceError(exc.what, where=where, hint="prompt: <name>") from None
+    if ref.version or ref.revision or ref.name is None:
+        raise WorkspaceError(
+            f"a suite names a prompt, not a version of one: {text!r}",
+            where=where,
+            hint=f"prompt: {ref.name or '<name>'}; the version is chosen by --prompt, or by `live` in evalh.toml",
+        )
+    return text
+
+
+def _required_graders(table: Table, located: Located) -> tuple[GraderSpec, ...]:
+    graders = _graders(table, located, "graders")
+    if not any(grader.required for grader in graders):
+        what = "no grader is required: every output would be good" if graders else "the suite has no graders"
+        raise WorkspaceError(what, where=table.where("graders"), hint="graders: [schema]")
+    return graders
+
+
+def _graders(table: Table, located: Located, key: str) -> tuple[GraderSpec, ...]:
+    entries = table.values.get(key, [])
+    if not isinstance(entries, list):
+        raise WorkspaceError(f"{key!r} must be a list, not {kind_of(entries)}", where=table.where(key))
+    read = [_grader(entry, located, (key, number)) for number, entry in enumerate(entries)]
+    return tuple(_named(read))
+
+
+def _grader(entry: JsonValue, located: Located, path: tuple[str, int]) -> GraderSpec:
+    """Read one entry; its name is empty where the entry gives none."""
+    where = located.where(*path)
+    if isinstance(entry, str) and entry.strip():
+        return GraderSpec(kind=entry, name="", where=where)
+    if not isinstance(entry, dict) or not entry or not next(iter(entry)):
+        raise WorkspaceError(
+            f"a grader is a name or one `name: parameters`, not {kind_of(entry)}", where=where, hint="- schema"
+        )
+    kind = next(iter(entry))
+    if len(entry) > 1:
+        raise WorkspaceError(
+            f"one grader per entry; this one has the keys {', '.join(map(repr, entry))}",
+            where=where,
+            hint=f"write parameters inside it: - {kind}: {{…}}",
+        )
+    params = entry[kind]
+    if params is None:
+        params = {}
+    if not isinstance(params, dict):
+        return GraderSpec(kind=kind, name="", params={"value": params}, where=where)
+    given = Table(located, params, (*path, kind))
+    required = params.get("required", True)
+    if not isinstance(required, bool):
+        raise WorkspaceError(
+            f"'required' must be true or false, not {kind_of(required)}", where=given.where("required")
+        )
+    return GraderSpec(
+        kind=kind,
+        name=given.text("name") or "",
+        params={key: value for key, value in params.items() if key not in ("required", "name")},
+        required=required,
+        where=where,
+    )
+
+
+def _named(graders: list[GraderSpec]) -> Iterator[GraderSpec]:
+    """Give each grader a name of its own: as given, else its kind; with its path or number if the kind comes twice."""
+    taken: dict[str, str] = {}
+    for grader in graders:
+        if grader.name in taken:
+            raise WorkspaceError(
+                f"two graders are called {grader.name!r}", where=grader.where, hint=f"the other: {taken[grader.name]}"
+            )
+        if grader.name:
+            taken[grader.name] = grader.where
+    wishes = Counter(wish for grader in graders if not grader.name for wish in _wishes(grader))
+    numbers: Counter[str] = Counter()
+    for grader in graders:
+        if grader.name:
+            yield grader
+            continue
+        kind = grader.kind
+        numbers[kind] += 1
+        free = (wish for wish in _wishes(grader) if wishes[wish] == 1 and wish not in taken)
+        numbered = (f"{kind}(#{number})" for number in count(numbers[kind]))
+        name = next(free, None) or next(name for name in numbered if name not in taken)
+        taken[name] = grader.where
+        yield replace(grader, name=name)
+
+
+def _wishes(grader: GraderSpec) -> list[str]:
+    path = grader.params.get("path")
+    return [grader.kind, f"{grader.kind}({path})"] if isinstance(path, str) else [grader.kind]
