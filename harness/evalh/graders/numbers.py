@@ -71,21 +71,24 @@ class Reader:
         return Unreadable("there is no number in it") if found is None else self._decimal(found)
 
     def _last(self, text: str) -> re.Match[str] | None:
-        # From the end: first the last word with a digit, then growing windows. A number ends with a digit and holds
-        # no blank, so a window that begins behind a blank shows what the whole text would show.
-        end = max(map(text.rfind, _DIGITS)) + 1
-        begin = max(text.rfind(" ", 0, end), text.rfind("\n", 0, end)) + 1
+        # Most texts end with their number, so the last word comes first, then growing windows from the end. A number
+        # holds no blank: a window that begins behind one shows what the whole text would show.
+        begin = max(text.rfind(" "), text.rfind("\n")) + 1
+        found = self._last_within(text, begin, len(text))
+        end = max(map(text.rfind, _DIGITS)) + 1 if found is None and begin else 0
         size = _WINDOW
-        while end:
-            found = None
-            for found in self.pattern.finditer(text, begin, end):  # noqa: B007 (the last one)
-                pass
-            if found is not None or begin == 0:
-                return found
-            blank = _BLANK.search(text, end - size, begin) if size < end else None
+        while found is None and begin and end:
+            blank = _BLANK.search(text, end - size, min(begin, end)) if size < end else None
             begin = blank.end() if blank else 0
+            found = self._last_within(text, begin, end)
             size *= 8
-        return None
+        return found
+
+    def _last_within(self, text: str, begin: int, end: int) -> re.Match[str] | None:
+        found = None
+        for found in self.pattern.finditer(text, begin, end):  # noqa: B007 (the last one is what is wanted)
+            pass
+        return found
 
     def _decimal(self, found: re.Match[str]) -> Decimal | Unreadable:
         written, divisor = found["number"], found["divisor"]

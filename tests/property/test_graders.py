@@ -1,0 +1,198 @@
+"""What must hold of graders for any output."""
+
+import json
+
+import pytest
+from hypothesis import given as given_any
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from evalh.core.attempt import Completion
+from evalh.core.case import ABSENT, Case
+from evalh.core.suite import GraderSpec
+from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.graders.compare import same
+from evalh.graders.numbers import Number
+from evalh.graders.output import folded
+from evalh.graders.paths import BadPath, JsonPath
+from evalh.graders.quoting import one_line, shown
+from evalh.graders.registry import Grader, GraderEnvironment, build, graders_digest
+
+
+def given(**what):
+    """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
+    return lambda claim: settings(deadline=None)(given_any(**what)(claim))
+
+
+def built(entry) -> Grader:
+    kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+    return build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment())
+
+
+def judged(grader: Grader, text: str, expected=ABSENT) -> Verdict:
+    ctx = GradeContext(case=Case("c", {}, expected=expected), completion=Completion(text=text), output_schema={})
+    verdict = grader.judge(ctx)
+    assert isinstance(verdict, Verdict)
+    return verdict
+
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=60) | st.lists(
+    st.sampled_from(
+        ['{"a":', "[", "]", "}", '"', "```", "```json\n", "\n", "18", "-", "1,000", "$", "/", "é", "\ud800"]
+    ),
+    max_size=25,
+).map("".join)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+GRADERS = [
+    built(entry)
+    for entry in (
+        "json",
+        {"json": {"fenced": True}},
+        "schema",
+        "equals",
+        {"equals": {"path": "a[0]", "ignore_case": True, "trim": True, "fenced": True}},
+        {"one_of": {"values": ["a", 1, None]}},
+        {"contains": {"value": ["1", "é"], "match": "any", "ignore_case": True}},
+        {"regex": {"pattern": r"(\d+)|(é)", "value": "18", "which": "last"}},
+        {"number": {"value": 18, "fractions": True, "rel_tol": 0.1}},
+        {"number": {"value": 18, "decimal_comma": True, "which": "first"}},
+        {"length": {"min_chars": 1, "max_words": 3}},
+        {"latency": {"max_ms": 5}},
+        {"not": {"grader": {"all_of": {"graders": ["json", "schema"]}}}},
+    )
+]
+
+
+@pytest.mark.parametrize("grader", GRADERS, ids=lambda grader: grader.name)
+@given(text=ANY_TEXT, expected=JSON)
+def test_any_output_gets_a_verdict_that_can_be_printed(grader: Grader, text: str, expected) -> None:
+    verdict = judged(grader, text, expected)
+
+    assert verdict.outcome is not Outcome.ERROR
+    assert (verdict.score is None) == (verdict.outcome is Outcome.ABSTAIN)
+    assert verdict.reason.isprintable()
+    assert len(verdict.reason) < 450
+
+
+@given(value=JSON)
+def test_a_value_equals_itself_however_it_is_written(value) -> None:
+    written = json.dumps(value, indent=1, ensure_ascii=False)
+    if not isinstance(value, str):  # a string is compared with the text itself
+        assert judged(built("equals"), written, value).outcome == "pass"
+    assert judged(built({"equals": {"path": "$"}}), written, value).outcome == "pass"
+
+
+@given(one=JSON, other=JSON)
+def test_equality_is_symmetric_and_finer_than_pythons(one, other) -> None:
+    assert same(one, one)
+    assert same(one, other) == same(other, one)
+    if same(one, other):
+        assert one == other
+
+
+@given(value=JSON)
+def test_folding_twice_is_folding_once(value) -> None:
+    once = folded(value, ignore_case=True, trim=True)
+
+    assert folded(once, ignore_case=True, trim=True) == once
+
+
+@st.composite
+def places(draw: st.DrawFn) -> tuple[object, str, object]:
+    """Draw a value, a path into it, and what stands there."""
+    value = draw(JSON)
+    path, here = "$", value
+    while isinstance(here, dict | list) and here and draw(st.booleans()):
+        if isinstance(here, dict):
+            step = draw(st.sampled_from(sorted(here)))
+            path += f"[{json.dumps(step)}]"
+        else:
+            step = draw(st.integers(-len(here), len(here) - 1))
+            path += f"[{step}]"
+        here = here[step]
+    return value, path, here
+
+
+@given(place=places())
+def test_every_place_in_a_value_has_a_path(place) -> None:
+    value, path, here = place
+
+    assert JsonPath.parse(path).find(value) is here
+
+
+@given(text=st.text(max_size=20) | st.text('.[]"-$a0\\', max_size=12), value=JSON)
+def test_a_text_is_a_path_or_is_refused_and_never_breaks(text: str, value) -> None:
+    try:
+        path = JsonPath.parse(text)
+    except BadPath:
+        return
+    path.find(value)
+
+
+@pytest.mark.parametrize("reader", [Number()._reader(None, "last"), Number(fractions=True)._reader(None, "last")])
+@given(
+    words=st.lists(
+        st.sampled_from(
+            ["18", "-7", "$1,234.5", "v2", "x", "\t", "3/4", "1e5", "5kg", "\u202f", "é", ".", "1\u00a0000", "30-7"]
+        ),
+        max_size=30,
+    ),
+    blanks=st.sampled_from(["", " ", "\n", "\t", " " * 600]),
+)
+def test_the_last_number_is_the_one_that_reading_from_the_front_ends_with(reader, words, blanks: str) -> None:
+    text = blanks.join(words)
+    last = None
+    for found in reader.pattern.finditer(text):
+        last = found
+
+    got = reader._last(text)
+
+    assert (got and (got.span(), got.groups())) == (last and (last.span(), last.groups()))
+
+
+@given(number=st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**12), max_value=10**12))
+def test_a_number_is_read_back_from_how_people_write_it(number) -> None:
+    plain, grouped = f"The sum is {number:f}.", f"so ${number:,f}"
+
+    for text in (plain, grouped):
+        assert judged(built("number"), text, f"#### {number:f}").outcome == "pass", text
+
+
+OUTCOMES = {
+    Outcome.PASS: {"equals": {"value": "x"}},
+    Outcome.FAIL: {"equals": {"value": "y"}},
+    Outcome.ABSTAIN: {"latency": {"max_ms": 1}},
+    Outcome.ERROR: {"number": {"expected": "$"}},
+}
+SEVERAL = st.lists(st.sampled_from(list(OUTCOMES.values())), min_size=1, max_size=5)
+
+
+@given(graders=SEVERAL)
+def test_any_of_is_not_all_of_not(graders) -> None:
+    any_of = {"any_of": {"graders": graders}}
+    other = {"not": {"grader": {"all_of": {"graders": [{"not": {"grader": one}} for one in graders]}}}}
+
+    one, two = judged(built(any_of), "x", "no number"), judged(built(other), "x", "no number")
+
+    assert (one.outcome, one.score) == (two.outcome, two.score)
+
+
+@given(graders=SEVERAL, data=st.data())
+def test_order_changes_no_outcome_and_no_digest(graders, data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(graders))
+
+    assert graders_digest(map(built, graders)) == graders_digest(map(built, shuffled))
+    for kind in ("any_of", "all_of"):
+        outcomes = {judged(built({kind: {"graders": one}}), "x", "no number").outcome for one in (graders, shuffled)}
+        assert len(outcomes) == 1
+
+
+@given(value=JSON | ANY_TEXT)
+def test_what_is_shown_is_one_short_printable_line(value) -> None:
+    assert shown(value).isprintable()
+    assert len(shown(value)) <= 81 * 10  # every character may have to be escaped
+    assert one_line(str(value), 5).isprintable()
