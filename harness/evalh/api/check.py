@@ -1,14 +1,17 @@
 """`evalh check`: every file of the workspace, read as a run would read it, with nothing sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
-from evalh.core.errors import EvalhError
+from evalh.core.errors import EvalhError, WorkspaceError
+from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.graders.registry import build_all
-from evalh.workspace.prompts import Prompts
+from evalh.workspace.datasets import Dataset
+from evalh.workspace.prompts import Prompts, frozen_edits
+from evalh.workspace.templates import check_inputs
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
@@ -77,13 +80,27 @@ def _suite_problems(
         if exc not in outcome.problems and exc.what not in {problem.what for problem in outcome.problems}:
             yield exc
         return
-    for version in versions:
-        yield from workspace.input_problems(version, dataset)
+    yield from _input_problems(versions, dataset)
+
+
+def _input_problems(versions: Sequence[PromptVersion], dataset: Dataset) -> Iterator[EvalhError]:
+    """Name the first case that lacks a variable, for each version and set of inputs."""
+    seen: set[frozenset[str]] = set()
+    for case in dataset:
+        names = frozenset(case.inputs)
+        if names in seen:
+            continue
+        seen.add(names)
+        for version in versions:
+            for variable in check_inputs(version, names):
+                yield WorkspaceError(
+                    f"case {case.id!r} gives no {variable!r}, which {version.label} uses",
+                    where=case.where,
+                    hint=f"it gives: {', '.join(sorted(names)) or 'nothing'}",
+                )
 
 
 def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcome) -> None:
-    from evalh.workspace.versions import frozen_edits
-
     repository = workspace.repository
     if repository is None:
         outcome.notices.append("no git: whether frozen versions were edited is not checked")

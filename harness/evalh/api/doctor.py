@@ -114,4 +114,4 @@ def _log(workspace: Workspace) -> Finding:
         runs = workspace.log.runs(limit=1)
     except EvalhError as exc:
         return Finding("missing", "log", exc.what, exc.hint)
-    return Finding("ok", "log", f"newest run {runs[0].id}" if runs else "no run yet")
+    return Finding("ok", "log", f"newest run {runs[0].record.id}" if runs else "no run yet")

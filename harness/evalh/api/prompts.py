@@ -5,13 +5,24 @@ from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
-from evalh.core.prompt import PromptVersion
+from evalh.core.prompt import DRAFT, PromptVersion
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
     from evalh.workspace.prompt_diff import PromptDiff
 
 _SHORT = len("sha256:") + 12
+
+_FIRST_DRAFT = """---
+description: What this prompt is for
+config: {temperature: 0, max_tokens: 256}
+input: {schema: {text: string}}
+---
+{{role "system"}}
+Say what the model shall do.
+{{role "user"}}
+{{text}}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +88,19 @@ def diff_versions(workspace: "Workspace", base: str, head: str) -> "PromptDiff":
 
 def release_draft(workspace: "Workspace", name: str) -> VersionRow:
     """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
-    from evalh.workspace.versions import release
+    from evalh.workspace.releases import release
 
-    version = release(workspace.root, workspace.config, name)
-    return _row(workspace, version, live=False)
+    path = release(workspace.root, workspace.prompts(), name)
+    prompts = workspace.prompts()
+    return _row(workspace, prompts.load(name, path.stem), live=prompts.live(name) == path.stem)
+
+
+def start_prompt(workspace: "Workspace", name: str) -> VersionRow:
+    """Write the first draft of a new prompt. Raises UsageError where the prompt is there."""
+    from evalh.workspace.releases import new
+
+    new(workspace.root, workspace.prompts(), name, _FIRST_DRAFT)
+    return _row(workspace, workspace.prompts().load(name, DRAFT), live=False)
 
 
 def commits(workspace: "Workspace", name: str) -> list[dict[str, str]]:

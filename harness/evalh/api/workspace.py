@@ -22,10 +22,11 @@ from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection, select
 from evalh.graders.registry import GraderEnvironment, build_all
 from evalh.pipeline.step import Step, settings_for
-from evalh.plugins import function_loader, load_plugins
-from evalh.providers.registry import PER_VERSION, ProviderContext, build
+from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
+from evalh.providers.registry import PER_VERSION, ProviderContext, build, kinds
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.datasets import Dataset, open_dataset
+from evalh.workspace.media import media_from
 from evalh.workspace.prompts import Prompts
 from evalh.workspace.suites import load_suite, suite_names
 from evalh.workspace.templates import compile_version
@@ -181,7 +182,9 @@ class Workspace:
                     )
                 for model in options.models or (self._default_model(suite, version),):
                     provider = self.provider(model, version)
-                    step = Step(compile_version(version, media=self._media), settings_for(version, provider))
+                    step = Step(
+                        compile_version(version, media=partial(media_from, self.tree)), settings_for(version, provider)
+                    )
                     trials = options.trials or suite.trials
                     plans.append(
                         Plan(
@@ -201,7 +204,9 @@ class Workspace:
         spec = self.config.models.get(model)
         if spec is None:
             raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
-        _ = self._plugins
+        _ = self._kinds  # plugin files register providers too
+        if spec.provider not in kinds():
+            load_provider(spec.provider)
         versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
         key = (model, *versioned)
         if key not in self._providers:
@@ -227,8 +232,7 @@ class Workspace:
     @cached_property
     def grader_environment(self) -> GraderEnvironment:
         """What graders may be handed."""
-        _ = self._plugins
-        return GraderEnvironment(load_function=function_loader(self.root))
+        return GraderEnvironment(load_function=function_loader(self.root), kinds=self._kinds)
 
     # -- the log
 
@@ -270,8 +274,8 @@ class Workspace:
     # -- inside
 
     @cached_property
-    def _plugins(self) -> None:
-        load_plugins(self.root, self.config.plugins)
+    def _kinds(self) -> WorkspaceKinds:
+        return load_plugins(self.root, self.config.plugins)
 
     def _provenance(self) -> tuple[str | None, bool | None]:
         repository = self.repository
@@ -307,12 +311,6 @@ class Workspace:
                 hint=f"add `model: …` or use --model {' | '.join(self.config.models)}",
             )
         return model
-
-    @cached_property
-    def _media(self) -> "partial[object]":
-        from evalh.workspace.templates import media_from
-
-        return partial(media_from, self.tree)
 
 
 def cache_dir_of(env: Mapping[str, str]) -> Path:

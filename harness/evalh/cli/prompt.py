@@ -75,9 +75,9 @@ def diff(app: App, base: str, head: str) -> None:
 
     difference = diff_versions(app.workspace, base, head)
     if app.json:
-        app.show_json({"schema": "evalh.prompt-diff/1", **difference.document()})
+        app.show_json(difference.document())
         return
-    show_diff(app.console, difference.document())
+    show_diff(app.console, difference)
 
 
 @command.command("release")
@@ -94,6 +94,22 @@ def release(app: App, name: str) -> None:
         return
     app.console.print(f"{row.label}  {row.short_digest}  {row.path}")
     app.hints.print(f"next: git add {row.path}; evalh run --prompt {row.label}", style="dim")
+
+
+@command.command("new")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def new(app: App, name: str) -> None:
+    """Start a prompt: write NAME's first draft.prompt."""
+    from evalh.api.prompts import start_prompt
+
+    row = start_prompt(app.workspace, name)
+    if app.json:
+        app.show_json({"schema": "evalh.release/1", **row.document()})
+        return
+    app.console.print(f"{row.label}  {row.path}")
+    app.hints.print(f"next: edit {row.path}; then evalh prompt release {name}", style="dim")
 
 
 @command.command("log")

@@ -28,7 +28,7 @@ def forecast(plan: Plan, store: Store | None, pricer: Pricer | None, *, fresh: b
     for case in plan.cases:
         request = plan.step.request(case)
         for trial in range(plan.trials):
-            if store is not None and not fresh and store.find(request.digest(), CallKey(case.id, trial)):
+            if store is not None and not fresh and store.find_all([(request.digest(), CallKey(case.id, trial))])[0]:
                 answered += 1
                 continue
             to_ask += 1

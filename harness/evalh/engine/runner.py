@@ -1,7 +1,7 @@
 """The run itself: cases stream in, requests fly under a bound, samples stream out.
 
 `concurrency` workers share one iterator of samples: no task per case, nothing queued, so memory does not grow with
-the dataset.
+the dataset. The log is asked for a hundred answers at a time: one question a sample cost a tenth of the run.
 """
 
 import asyncio
@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from inspect import isawaitable
+from itertools import islice
 
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion, ErrorKind
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress, Provider, Store
+from evalh.core.request import Request
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
 from evalh.core.verdict import GradeContext, Verdict
@@ -24,6 +26,18 @@ from evalh.engine.plan import Plan
 _OUTAGE_KINDS = frozenset({ErrorKind.NETWORK, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT})
 _OUTAGE_AFTER = 25
 _YIELD_EVERY = 64
+_LOOK_AHEAD = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One sample to evaluate: what would be sent, and the answer that the log holds already."""
+
+    case_index: int
+    case: Case
+    key: CallKey
+    request: Request
+    answer: Answer | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,32 +71,39 @@ class Runner:
             raise errors.exceptions[0] from None
         return (RunStatus.STOPPED, self._stop) if self._stop else (RunStatus.COMPLETE, None)
 
-    def _work(self) -> Iterator[tuple[int, Case, int]]:
-        for index, case in enumerate(self.plan.cases):
-            for trial in range(self.plan.trials):
-                yield index, case, trial
+    def _work(self) -> Iterator[Unit]:
+        samples = (
+            (index, case, CallKey(case.id, trial, self.plan.step.name), request)
+            for index, case in enumerate(self.plan.cases)
+            for request in (self.plan.step.request(case),)
+            for trial in range(self.plan.trials)
+        )
+        while ahead := list(islice(samples, _LOOK_AHEAD)):
+            if self.fresh:
+                yield from (Unit(*sample, None) for sample in ahead)
+            else:
+                answers = self.store.find_all([(request.digest(), key) for _, _, key, request in ahead])
+                yield from (Unit(*sample, answer) for sample, answer in zip(ahead, answers, strict=True))
 
-    async def _worker(self, work: Iterator[tuple[int, Case, int]]) -> None:
-        for done, (index, case, trial) in enumerate(work):
+    async def _worker(self, work: Iterator[Unit]) -> None:
+        for done, unit in enumerate(work):
             if done % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # answers from the store never wait: let Ctrl-C and the display in
             if self._stop:
                 return
-            await self._evaluate(index, case, trial)
+            await self._evaluate(unit)
 
-    async def _evaluate(self, index: int, case: Case, trial: int) -> None:
-        key = CallKey(case.id, trial, self.plan.step.name)
-        request = self.plan.step.request(case)
+    async def _evaluate(self, unit: Unit) -> None:
         self._number += 1
-        call = Call(id=f"{self.record.id}:{self._number}", run_id=self.record.id, key=key, request=request)
-        answer = None if self.fresh else self.store.find(request.digest(), key)
+        call = Call(id=f"{self.record.id}:{self._number}", run_id=self.record.id, key=unit.key, request=unit.request)
+        answer = unit.answer
         completion, error = (answer.completion, None) if answer else await self._ask(call)
         cost = answer.cost_usd if answer else call.cost_usd
-        verdicts = await self._grade(case, trial, completion, error, cost)
+        verdicts = await self._grade(unit, completion, error, cost)
         sample = Sample(
-            case=case,
-            case_index=index,
-            trial=trial,
+            case=unit.case,
+            case_index=unit.case_index,
+            trial=unit.key.trial,
             standing=standing(verdicts),
             verdicts=verdicts,
             call_id=call.id,
@@ -115,18 +136,18 @@ class Runner:
             self._stop = f"{self._failures_in_a_row} attempts in a row failed, the last with {error}"
 
     async def _grade(
-        self, case: Case, trial: int, completion: Completion | None, error: CallError | None, cost: Decimal | None
+        self, unit: Unit, completion: Completion | None, error: CallError | None, cost: Decimal | None
     ) -> tuple[Graded, ...]:
         if completion is None:
             missing = Verdict.error(f"no answer: {error}")
             return tuple(Graded(grader.name, grader.required, missing) for grader in self.plan.graders)
         context = GradeContext(
-            case=case,
+            case=unit.case,
             completion=completion,
             output_schema=self.plan.step.settings.output_schema,
             cost_usd=cost,
-            trial=trial,
-            step=self.plan.step.name,
+            trial=unit.key.trial,
+            step=unit.key.step,
         )
         graded = []
         for grader in self.plan.graders:

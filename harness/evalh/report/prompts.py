@@ -1,8 +1,8 @@
 """Prompt versions, their differences, and requests, as text and as JSON."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 from rich.console import Console
 from rich.rule import Rule
@@ -45,26 +45,59 @@ def show_version(console: Console, version: PromptVersion) -> None:
         console.print(Text(safe(section.source)))
 
 
-def show_diff(console: Console, difference: Mapping[str, Any]) -> None:
-    """Print a `PromptDiff` document: text, config and schemas apart."""
-    console.print(Text.assemble((str(difference["base"]), "bold"), " → ", (str(difference["head"]), "bold")))
-    nothing = True
-    for line in difference["text"]:
-        nothing = False
-        console.print(Text(safe(line), _style(line)))
-    for part in ("config", "schemas", "tools"):
-        for change in difference[part]:
-            nothing = False
-            old, new = _compact(change["base"]), _compact(change["head"])
+class SectionChange(Protocol):
+    """One message on both sides."""
+
+    @property
+    def base_role(self) -> str | None:
+        """None where base does not have it."""
+
+    @property
+    def head_role(self) -> str | None:
+        """None where head does not have it."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the sides differ."""
+
+    def unified(self, context: int = 3) -> list[str]:
+        """Return the lines of a unified diff."""
+
+
+class Difference(Protocol):
+    """Two versions beside each other."""
+
+    @property
+    def sections(self) -> Sequence[SectionChange]:
+        """The messages."""
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+
+
+def show_diff(console: Console, difference: Difference) -> None:
+    """Print what differs between two versions: text, config and schemas apart."""
+    document = difference.document()
+    base, head = document["base"]["prompt"], document["head"]["prompt"]
+    console.print(Text.assemble((base, "bold"), " → ", (head, "bold")))
+    for section in difference.sections:
+        if section.changed:
+            roles = {section.base_role: None, section.head_role: None}
+            console.print(Rule(" → ".join(str(role or "nothing") for role in roles), align="left", style="dim"))
+            for line in section.unified():
+                console.print(Text(safe(line), _style(line)))
+    for part in ("config", "schemas", "tools", "notes"):
+        for change in document[part]:
+            old, new = (_compact(change[side]) if side in change else "absent" for side in ("base", "head"))
             console.print(Text.assemble((f"{part} {change['key']}  ", "dim"), (old, "red"), " → ", (new, "green")))
-    if nothing:
-        console.print("the same content")
+    if document["same_content"]:
+        console.print("the same content: nothing that is sent differs")
 
 
 def _style(line: str) -> str:
     if line.startswith("+"):
         return "green"
-    return "red" if line.startswith("-") else ""
+    return "red" if line.startswith("-") else "dim" if line.startswith("@@") else ""
 
 
 def request_document(request: Request) -> dict[str, JsonValue]:

@@ -107,7 +107,7 @@ def show_table(console: Console, results: Sequence[RunResult]) -> None:
     table.add_column("model")
     for column in ("samples", "good", "ungraded"):
         table.add_column(column, justify="right")
-    for column in ("good rate", "interval", "cost per good output", "p50"):
+    for column in ("good rate", "interval", "cost per good", "p50"):
         table.add_column(column)
     for result in results:
         summary, estimate = result.summary, result.summary.good_rate
