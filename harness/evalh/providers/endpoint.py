@@ -1,0 +1,182 @@
+"""Where a hosted model is reached, with which key, and what of that may be known."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
+from evalh.core.model import ModelSpec
+from evalh.providers.egress import is_loopback
+
+_SECRET_WORDS = frozenset(
+    ("auth", "authorization", "key", "apikey", "token", "secret", "cookie", "password", "signature", "credential")
+)
+_FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "te"))
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """A provider's own address and how it takes a key."""
+
+    kind: str
+    base_url: str
+    api: str  # what of the API is spoken, for the identity
+    key_variables: tuple[str, ...]  # the first that is set
+    key_header: str
+    key_prefix: str = ""
+    headers: Mapping[str, str] | None = None  # sent with every request
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model's address, checked. Built from `[models.<name>]`; raises WorkspaceError with its file and line."""
+
+    home: Home
+    spec: ModelSpec
+    parts: SplitResult
+    key_variables: tuple[str, ...]  # empty: no key is sent
+
+    @classmethod
+    def of(cls, spec: ModelSpec, home: Home) -> "Endpoint":
+        """Check the address, the headers and what of the key leaves in the clear."""
+        parts = _address(spec, home)
+        own = _same_origin(parts, urlsplit(home.base_url))
+        # A key goes only where it belongs: the provider's usual variable is never read for another address.
+        variables = (spec.api_key_env,) if spec.api_key_env else home.key_variables if own else ()
+        _check_headers(spec, home, keyed=bool(variables))
+        secret = bool(variables) or any(is_secret(name) for name in spec.headers)
+        if parts.scheme == "http" and secret and not is_loopback(parts.hostname or ""):
+            raise WorkspaceError(
+                f"model {spec.name!r}: a key would travel to {parts.hostname} unencrypted",
+                where=spec.where or None,
+                hint="use https, or leave api_key_env out where no key is needed",
+            )
+        return cls(home, spec, parts, variables)
+
+    @property
+    def is_home(self) -> bool:
+        """Whether this is the provider's own address: the only one whose prices are known."""
+        return _same_origin(self.parts, urlsplit(self.home.base_url))
+
+    @property
+    def base_url(self) -> str:
+        """The address as it is addressed."""
+        return urlunsplit(self.parts)
+
+    def url(self, path: str, query: str = "") -> str:
+        """Return the URL of a path below the base; the base's own query stays."""
+        parts = self.parts
+        joined = "&".join(text for text in (parts.query, query) if text)
+        return urlunsplit((parts.scheme, parts.netloc, f"{parts.path}{path}", joined, ""))
+
+    def identity(self, options: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        """Return what is physically addressed; headers by lower-case name, without those that hold secrets."""
+        spec = self.spec
+        return {
+            "provider": self.home.kind,
+            "base_url": self.base_url,
+            "api": self.home.api,
+            "headers": {name.lower(): spec.headers[name] for name in sorted(spec.headers) if not is_secret(name)},
+            **({"options": dict(options)} if options else {}),
+        }
+
+    def key(self, env: Mapping[str, str]) -> str | None:
+        """Read the key; None where none is sent. Raises UsageError that names the variable, never its value."""
+        if not self.key_variables:
+            return None
+        for variable in self.key_variables:
+            key = env.get(variable, "").strip()
+            if key and not _VALUE.fullmatch(key):
+                raise UsageError(
+                    f"model {self.spec.name!r}: {variable} holds a character that no header may hold",
+                    where=self.spec.where or None,
+                    hint=f"set {variable} again, without line breaks or quotes from a document",
+                )
+            if key:
+                return key
+        variables = " or ".join(self.key_variables)
+        raise UsageError(
+            f"model {self.spec.name!r} needs a key, and {variables} is not set",
+            where=self.spec.where or None,
+            hint=f"export {self.key_variables[0]}=…",
+        )
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Return the headers of every request."""
+        home = self.home
+        auth = {home.key_header: f"{home.key_prefix}{key}"} if key is not None else {}
+        return {"Content-Type": "application/json", **(home.headers or {}), **auth, **self.spec.headers}
+
+    def secrets(self, key: str | None) -> list[str]:
+        """Return every value that must never be shown or stored."""
+        return [value for name, value in self.spec.headers.items() if is_secret(name)] + ([key] if key else [])
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a header or query parameter of this name holds what must not be known."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return any(word in _SECRET_WORDS or word.endswith(("key", "token")) for word in words)
+
+
+def refuse_unknown(spec: ModelSpec, known: Iterable[str]) -> None:
+    """Raise WorkspaceError for an option that the provider does not have."""
+    known = tuple(known)
+    for name in spec.options:
+        if name not in known:
+            raise WorkspaceError(
+                f"model {spec.name!r}: {spec.provider} has no option {name!r}",
+                where=spec.where or None,
+                hint=did_you_mean(name, known),
+            )
+
+
+def one_of(spec: ModelSpec, name: str, allowed: tuple[str, ...]) -> str:
+    """Read an option with few values; the first is the default. Raises WorkspaceError."""
+    value = spec.options.get(name, allowed[0])
+    if value not in allowed:
+        raise WorkspaceError(
+            f"model {spec.name!r}: {name} = {value!r} is not one of {', '.join(allowed)}", where=spec.where or None
+        )
+    return str(value)
+
+
+def _address(spec: ModelSpec, home: Home) -> SplitResult:
+    text = spec.base_url or home.base_url
+    wrong: str | None = None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        parts, wrong = urlsplit(home.base_url), "is not a URL"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f#]", text):
+        wrong = wrong or "is not an http or https URL"
+    elif parts.username is not None or any(is_secret(name) for name, _ in parse_qsl(parts.query)):
+        wrong = wrong or "holds what looks like a key; name its variable in api_key_env"
+    if wrong is not None:
+        raise WorkspaceError(
+            f"model {spec.name!r}: base_url {wrong}",
+            where=spec.where or None,
+            hint='base_url = "http://localhost:8000/v1"',
+        )
+    return parts._replace(path=parts.path.rstrip("/"), fragment="")
+
+
+def _same_origin(one: SplitResult, other: SplitResult) -> bool:
+    return (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
+
+
+def _check_headers(spec: ModelSpec, home: Home, *, keyed: bool) -> None:
+    for name, value in spec.headers.items():
+        wrong = None
+        if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+            wrong = "holds a character that no header may hold"
+        elif name.lower() in _FRAMING:
+            wrong = "belongs to the transport"
+        elif keyed and name.lower() == home.key_header.lower():
+            wrong = "is where the key from api_key_env goes"
+        if wrong is not None:
+            raise WorkspaceError(f"model {spec.name!r}: header {name!r} {wrong}", where=spec.where or None)

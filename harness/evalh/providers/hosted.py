@@ -1,0 +1,311 @@
+"""A model behind HTTP: everything that the hosted APIs share. What differs is a `Wire`."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.digest import JsonValue
+from evalh.core.model import ModelSpec
+from evalh.core.request import Message, Request, Settings, ToolCall
+from evalh.providers.egress import Egress
+from evalh.providers.endpoint import Endpoint, Home
+from evalh.providers.http_errors import (
+    Refusal,
+    at,
+    describe,
+    json_of,
+    kind_of_status,
+    redirected,
+    retry_after_s,
+    shown,
+)
+from evalh.providers.redaction import Redactor
+from evalh.providers.speech import encode
+from evalh.providers.sse import EventStream
+from evalh.providers.transport import OK, Response, Transport, share, unshare
+
+_PREPARED_CAP = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an answer's body says."""
+
+    text: str
+    finish: FinishReason
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    model: str | None = None
+    id: str | None = None
+
+
+class Assembler(Protocol):
+    """Puts a streamed answer together again."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the model has said anything yet that belongs to its answer."""
+
+    def add(self, event: bytes) -> None:
+        """Take one event. Raises CallError for an event that is an error, ValueError for one that cannot be read."""
+
+    def reading(self) -> Reading:
+        """Return the whole answer. Raises ValueError where the stream ended before it."""
+
+
+class Wire(Protocol):
+    """How one API is spoken. Reads raise ValueError for what cannot be read; requests raise CallError."""
+
+    @property
+    def home(self) -> Home:
+        """The API's own address."""
+
+    def path(self, settings: Settings) -> tuple[str, str]:
+        """Return the path below the base URL, and the query."""
+
+    def head(self, settings: Settings) -> dict[str, JsonValue]:
+        """Return the half of the body that is the same for every call. Raises CallError by name."""
+
+    def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:
+        """Return the half of the body that the messages make. Raises CallError (unsupported) by name."""
+
+    def read(self, body: bytes, settings: Settings) -> Reading:
+        """Read a whole answer."""
+
+    def assembler(self, settings: Settings) -> Assembler:
+        """Return what reads a streamed answer."""
+
+    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+        """Read an error's body; None where it is not of the documented shape."""
+
+    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:
+        """Find what the provider's support asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    settings: Settings  # held, so that its id stays its own
+    url: str
+    head: bytes  # a JSON object without its closing brace
+
+
+class Hosted:
+    """`core.ports.Provider` over HTTP. One instance serves any number of calls at once."""
+
+    def __init__(
+        self, spec: ModelSpec, env: Mapping[str, str], wire: Wire, *, transport: Transport | None = None
+    ) -> None:
+        self.spec = spec
+        self._wire = wire
+        self._env = env
+        self._endpoint = Endpoint.of(spec, wire.home)
+        self._identity = self._endpoint.identity(spec.options)
+        self._egress = Egress.of(env)
+        self._given = transport
+        self._transport: Transport | None = None
+        self._headers: dict[str, str] = {}
+        self._redact = Redactor(())
+        self._prepared: dict[int, _Prepared] = {}
+
+    @property
+    def name(self) -> str:
+        """The name in the workspace."""
+        return self.spec.name
+
+    @property
+    def kind(self) -> str:
+        """The provider's word in evalh.toml."""
+        return self.spec.provider
+
+    @property
+    def model(self) -> str:
+        """The model's name on the wire."""
+        return self.spec.model
+
+    @property
+    def identity(self) -> Mapping[str, JsonValue]:
+        """What is physically addressed; no key, no secret header."""
+        return self._identity
+
+    @property
+    def params(self) -> Mapping[str, JsonValue]:
+        """The workspace's overrides."""
+        return self.spec.params
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """No bound of our own: the provider's rate limits are its own."""
+        return None
+
+    @property
+    def at_home(self) -> bool:
+        """Whether the provider's own address is used: the only one whose prices are public."""
+        return self._endpoint.is_home
+
+    async def open(self) -> None:
+        """Read the key and get a transport. Raises UsageError: no key, an unusable proxy or certificate file."""
+        if self._transport is not None:
+            return
+        key = self._endpoint.key(self._env)
+        self._egress.proxy_for(self._endpoint.base_url)
+        self._egress.tls()
+        self._headers = self._endpoint.headers(key)
+        self._redact = Redactor(self._endpoint.secrets(key))
+        self._transport = self._given or share(self._egress)
+
+    async def close(self) -> None:
+        """Give the transport back."""
+        transport, self._transport = self._transport, None
+        if transport is not None and transport is not self._given:
+            await unshare(self._egress)
+
+    async def send(self, request: Request, call: Call) -> Completion:  # noqa: ARG002 (the port's)
+        """Ask once. Raises CallError; whatever it carries is free of the key."""
+        try:
+            return await self._send(request)
+        except CallError as error:
+            raise self._redact.error(error) from None
+
+    async def _send(self, request: Request) -> Completion:
+        transport = self._transport
+        if transport is None:
+            raise RuntimeError(f"model {self.name!r} is used before open() or after close()")
+        settings = request.settings
+        prepared = self._prepared.get(id(settings)) or self._prepare(settings)
+        tail = encode(self._wire.tail(request.messages, settings))
+        body = b"%b,%b" % (prepared.head, tail[1:])
+        stream = _Stream(self._wire.assembler(settings), self._failed_in_stream) if settings.stream else None
+        began = time.perf_counter()
+        response = await transport.post(
+            prepared.url,
+            self._headers,
+            body,
+            timeout_s=self.spec.timeout_s,
+            on_chunk=None if stream is None else stream.feed,
+        )
+        latency_ms = (time.perf_counter() - began) * 1000.0
+        if response.status != OK:
+            raise self._refused(response.status, response.headers, response.body)
+        content = self._redact.body(response.body)
+        ttft_ms = None
+        try:
+            if stream is not None and stream.events:
+                reading = stream.reading()
+                ttft_ms = None if stream.first is None else (stream.first - began) * 1000.0
+            else:  # not asked to stream, or a server that does not
+                reading = self._wire.read(content, settings)
+        except (ValueError, RecursionError) as exc:
+            raise self._unreadable(response, exc) from None
+        return self._completion(reading, response, content, (latency_ms, ttft_ms))
+
+    def _completion(
+        self, reading: Reading, response: Response, content: bytes, times: tuple[float, float | None]
+    ) -> Completion:
+        redact = self._redact
+        calls = reading.tool_calls
+        told = (reading.text, *(part for call in calls for part in (call.id, call.name, call.arguments)))
+        raw: str | None = content.decode("utf-8", "replace")
+        if any(redact.holds(part) for part in told):
+            raw = None  # the body spells the key in escapes, or in pieces
+            calls = tuple(ToolCall(redact.text(c.id), redact.text(c.name), redact.text(c.arguments)) for c in calls)
+        request_id = self._wire.request_id(response.headers, None) or reading.id
+        return Completion(
+            text=redact.text(reading.text),
+            finish=reading.finish,
+            tool_calls=calls,
+            usage=reading.usage,
+            latency_ms=times[0],
+            ttft_ms=times[1],
+            model=reading.model and redact.text(reading.model),
+            request_id=request_id and redact.text(shown(request_id)),
+            raw=raw,
+        )
+
+    def _prepare(self, settings: Settings) -> _Prepared:
+        head = encode(self._wire.head(settings))
+        prepared = _Prepared(settings, self._endpoint.url(*self._wire.path(settings)), head[:-1])
+        if len(self._prepared) >= _PREPARED_CAP:
+            self._prepared.clear()
+        self._prepared[id(settings)] = prepared
+        return prepared
+
+    def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> CallError:
+        """Classify an answer that is an error: by its body where it speaks, by its status where not."""
+        if 300 <= status < 400:  # noqa: PLR2004 (HTTP's own class)
+            return CallError(ErrorKind.BAD_REQUEST, redirected(headers.get("Location")), status=status)
+        document = json_of(self._redact.body(body))
+        refusal = self._wire.refusal(status, document)
+        if refusal is None:
+            told = describe(self._redact.body(body[:8192]))
+            refusal = Refusal(kind_of_status(status), f"HTTP {status}: {told}")
+        wait_s = refusal.retry_after_s
+        if refusal.kind in _WAITING:
+            asked_s = retry_after_s(headers, time.time())
+            wait_s = asked_s if asked_s is not None else wait_s
+        return CallError(
+            refusal.kind,
+            shown(self._redact.text(refusal.message)),
+            status=status,
+            retry_after_s=wait_s,
+            request_id=self._wire.request_id(headers, document),
+        )
+
+    def _failed_in_stream(self, event: bytes) -> CallError:
+        """Classify an error that came as an event of a stream that had begun well."""
+        document = json_of(event)
+        refusal = self._wire.refusal(OK, document)
+        if refusal is None:
+            refusal = Refusal(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
+        return CallError(
+            refusal.kind,
+            shown(self._redact.text(refusal.message)),
+            status=OK,
+            retry_after_s=refusal.retry_after_s,
+            request_id=self._wire.request_id({}, document),
+        )
+
+    def _unreadable(self, response: Response, exc: Exception) -> CallError:
+        """Explain a 200 that holds no answer: some gateways put their errors there."""
+        document = json_of(response.body)
+        if at(document, "error"):
+            return self._refused(OK, response.headers, response.body)
+        reason = shown(str(exc)) if isinstance(exc, ValueError) else "nested too deeply"
+        return CallError(
+            ErrorKind.BAD_RESPONSE,
+            shown(f"the answer cannot be read ({reason}): {describe(self._redact.body(response.body[:8192]))}"),
+            status=response.status,
+            request_id=self._wire.request_id(response.headers, document),
+        )
+
+
+_WAITING = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT})
+
+
+class _Stream:
+    """One streamed answer while it arrives."""
+
+    def __init__(self, assembler: Assembler, failed: Callable[[bytes], CallError]) -> None:
+        self._assembler = assembler
+        self._failed = failed
+        self._source = EventStream()
+        self.events = 0
+        self.first: float | None = None  # when the first token came, by perf_counter
+
+    def feed(self, chunk: bytes) -> None:
+        self._take(self._source.feed(chunk))
+
+    def reading(self) -> Reading:
+        self._take(self._source.end())
+        return self._assembler.reading()
+
+    def _take(self, events: Iterable[bytes]) -> None:
+        for event in events:
+            self.events += 1
+            try:
+                self._assembler.add(event)
+            except (ValueError, RecursionError):
+                raise self._failed(event) from None
+            if self.first is None and self._assembler.started:
+                self.first = time.perf_counter()

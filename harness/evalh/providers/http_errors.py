@@ -1,0 +1,176 @@
+"""What an HTTP error means, and what of it may be shown. The providers know their own bodies; the rest is here."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from urllib.parse import urlsplit
+
+import orjson
+
+from evalh.core.attempt import ErrorKind
+from evalh.core.digest import JsonValue
+
+MESSAGE_CAP = 500
+_READ_CAP = 64 * 1024  # of an error's body, in bytes: an explanation, not an answer
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,200})", re.IGNORECASE)
+_BLANKS = re.compile(r"\s+")
+_EPOCH_S, _EPOCH_MS = 1e9, 1e12
+
+_BY_STATUS: Mapping[int, ErrorKind] = {
+    401: ErrorKind.AUTH,
+    402: ErrorKind.QUOTA,
+    403: ErrorKind.AUTH,
+    408: ErrorKind.TIMEOUT,
+    409: ErrorKind.OVERLOAD,  # the providers' own clients retry it as a lock that is held
+    425: ErrorKind.OVERLOAD,
+    429: ErrorKind.RATE_LIMIT,
+    504: ErrorKind.TIMEOUT,
+    524: ErrorKind.TIMEOUT,  # Cloudflare: the origin did not answer
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a provider's error says. `retry_after_s` is what its body asks for; headers are read by everyone alike."""
+
+    kind: ErrorKind
+    message: str
+    retry_after_s: float | None = None
+
+
+def kind_of_status(status: int) -> ErrorKind:
+    """Classify by status alone: what holds where a body says no more."""
+    known = _BY_STATUS.get(status)
+    if known is not None:
+        return known
+    if 300 <= status < 500:  # noqa: PLR2004 (HTTP's own classes)
+        return ErrorKind.BAD_REQUEST
+    return ErrorKind.OVERLOAD if 500 <= status < 600 else ErrorKind.BAD_RESPONSE  # noqa: PLR2004
+
+
+def json_of(body: bytes) -> JsonValue:
+    """Read an error's body; None where it is not JSON."""
+    if len(body) > _READ_CAP:
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def at(document: JsonValue, *path: str | int) -> JsonValue:
+    """Return what stands at a path of a JSON value; None where nothing does."""
+    for step in path:
+        match document, step:
+            case dict(), str():
+                document = document.get(step)
+            case list(), int() if -len(document) <= step < len(document):
+                document = document[step]
+            case _:
+                return None
+    return document
+
+
+def text_at(document: JsonValue, *path: str | int) -> str:
+    """Return the text at a path of a JSON value; empty where there is none."""
+    value = at(document, *path)
+    return value if isinstance(value, str) else ""
+
+
+def shown(text: str) -> str:
+    """Make foreign text fit for a message: one line, no control characters, at most 500 characters."""
+    line = _BLANKS.sub(" ", text[: 8 * MESSAGE_CAP])
+    line = "".join(char for char in line if char.isprintable()).strip()
+    return line if len(line) <= MESSAGE_CAP else f"{line[: MESSAGE_CAP - 1]}…"
+
+
+def describe(body: bytes) -> str:
+    """Say what an error's body is where it is not the provider's JSON: the page's title, or its first words."""
+    text = body[:4096].decode("utf-8", "replace").strip()
+    if not text:
+        return "an empty body"
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        return f"an HTML page, {shown(title[1])!r}" if title else "an HTML page"
+    return shown(text[:200])
+
+
+def redirected(location: str | None) -> str:
+    """Say where a redirect points, by scheme and host only: a path or query may hold what is secret."""
+    try:
+        parts = urlsplit(location or "")
+        target = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        place = target if parts.hostname else "another path of the same host"
+    except ValueError:
+        place = "what is not a URL"
+    return f"the server redirects to {shown(place)}; evalh never follows, the key would go along: set base_url to it"
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how long the server asks to wait, in seconds from `now` (seconds since the epoch); None: it does not say.
+
+    Read in this order: `retry-after-ms`, `retry-after` (seconds or an HTTP date), `x-ratelimit-reset-*`.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000.0
+    after = headers.get("retry-after")
+    if after is not None:
+        seconds = _number(after)
+        return seconds if seconds is not None else _until(after, now)
+    return _rate_limit_reset(headers, now)
+
+
+def _rate_limit_reset(headers: Mapping[str, str], now: float) -> float | None:
+    """Wait for what is used up; where nothing says so, for whatever resets last."""
+    waits: list[float] = []
+    spent: list[float] = []
+    for what in ("-requests", "-tokens", ""):
+        wait = _reset(headers.get(f"x-ratelimit-reset{what}"), now)
+        if wait is None:
+            continue
+        waits.append(wait)
+        if headers.get(f"x-ratelimit-remaining{what}", "").strip() == "0":
+            spent.append(wait)
+    return max(spent or waits, default=None)
+
+
+def _reset(text: str | None, now: float) -> float | None:
+    """Read `1m3.5s`, `20ms`, seconds, or seconds or milliseconds since the epoch."""
+    if not text:
+        return None
+    number = _number(text)
+    if number is not None:
+        if number >= _EPOCH_MS:
+            number /= 1000.0
+        return max(0.0, number - now) if number >= _EPOCH_S else number
+    return duration_s(text)
+
+
+def duration_s(text: str) -> float | None:
+    """Read a duration such as `1h2m3.5s`, `20ms` or `34.07s`; None where it is none."""
+    match = _DURATION.fullmatch(text.strip()) if 0 < len(text.strip()) <= 40 else None  # noqa: PLR2004 (longer is no duration)
+    if match is None:
+        return None
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
+    return hours * 3600.0 + minutes * 60.0 + seconds + milliseconds / 1000.0
+
+
+def _until(text: str, now: float) -> float | None:
+    try:
+        when = parsedate_to_datetime(text)
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if isfinite(number) and number >= 0.0 else None

@@ -1,0 +1,59 @@
+"""Which schemas OpenAI can enforce to the letter.
+
+Source: OpenAI's guide to structured outputs: with `strict`, every object closes itself (`additionalProperties: false`)
+and requires each of its properties, the root is an object, and a subset of the keywords is known. A schema outside of
+that is sent with `strict: false`: the model sees it and tries; the schema grader judges either way.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from evalh.core.digest import JsonValue
+
+_KNOWN = frozenset(
+    (
+        *("type", "enum", "const", "title", "description", "properties", "required", "additionalProperties", "items"),
+        *("anyOf", "$ref", "$defs", "definitions", "pattern", "format", "minItems", "maxItems"),
+        *("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    )
+)
+_FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"))
+
+
+def fits_strict(schema: Mapping[str, JsonValue]) -> bool:
+    """Tell whether `strict: true` can be asked for."""
+    if schema.get("type") != "object" or "anyOf" in schema:
+        return False
+    waiting: list[JsonValue] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, Mapping) or not _fits(part):
+            return False
+        waiting.extend(_inner(part))
+    return True
+
+
+def _fits(schema: Mapping[str, JsonValue]) -> bool:
+    if not _KNOWN.issuperset(schema) or not (schema.keys() & {"type", "enum", "const", "anyOf", "$ref"}):
+        return False
+    if "format" in schema and schema["format"] not in _FORMATS:
+        return False
+    kinds = schema.get("type")
+    if kinds != "object" and not (isinstance(kinds, list | tuple) and "object" in kinds):
+        return True
+    properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
+        return False
+    return schema.get("additionalProperties") is False and set(properties) == set(required)
+
+
+def _inner(schema: Mapping[str, JsonValue]) -> Iterator[JsonValue]:
+    for word in ("properties", "$defs", "definitions"):
+        named = schema.get(word)
+        if isinstance(named, Mapping):
+            yield from named.values()
+    if "items" in schema:
+        yield schema["items"]
+    options = schema.get("anyOf")
+    if isinstance(options, list | tuple):
+        yield from options

@@ -1,0 +1,49 @@
+"""Keys never leave through an answer: whatever a server echoes, the exact key is taken out of it."""
+
+from collections.abc import Iterable
+
+from evalh.core.attempt import CallError
+
+MASK = "[key]"
+_TOO_SHORT = 6
+"""A shorter secret would be found in ordinary words, and masking it would say more than it hides."""
+
+
+class Redactor:
+    """Takes a set of secrets out of whatever came from outside."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(
+            sorted({secret for secret in secrets if len(secret) >= _TOO_SHORT}, key=len, reverse=True)
+        )
+        self._encoded = tuple((secret.encode(), MASK.encode()) for secret in self._secrets)
+
+    def body(self, body: bytes) -> bytes:
+        """Return the bytes without any secret."""
+        for secret, mask in self._encoded:
+            if secret in body:
+                body = body.replace(secret, mask)
+        return body
+
+    def text(self, text: str) -> str:
+        """Return the text without any secret."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, MASK)
+        return text
+
+    def holds(self, text: str) -> bool:
+        """Tell whether a secret stands in the text."""
+        return any(secret in text for secret in self._secrets)
+
+    def error(self, error: CallError) -> CallError:
+        """Return the error without any secret."""
+        if not self.holds(error.message) and not (error.request_id and self.holds(error.request_id)):
+            return error
+        return CallError(
+            error.kind,
+            self.text(error.message),
+            status=error.status,
+            retry_after_s=error.retry_after_s,
+            request_id=error.request_id and self.text(error.request_id),
+        )

@@ -1,0 +1,103 @@
+"""What the wires share in saying a request: JSON, refusals by name, and parts that every API cuts alike."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+
+import orjson
+
+from evalh.core.attempt import CallError, ErrorKind
+from evalh.core.digest import JsonValue
+from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
+
+_COUNTABLE = 2**53
+_OURS = frozenset({"stream"})
+"""Params that say how to ask, not what: `Settings.stream` carries it."""
+
+
+def encode(value: JsonValue) -> bytes:
+    """Encode a request's JSON; integers of any size stay exact. Raises CallError for what JSON cannot carry."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # integers past 64 bits, lone surrogates, mappings that are no dict
+        try:
+            return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain).encode("ascii")
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise CallError(ErrorKind.BAD_REQUEST, f"the request is not JSON: {exc}") from None
+
+
+def _plain(value: object) -> JsonValue:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, orjson.Fragment):
+        return json.loads(value.contents)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def count(value: float | None) -> int | None:
+    """Read a number of tokens; None for what is none."""
+    return int(value) if value is not None and 0 <= value < _COUNTABLE else None
+
+
+def unsupported(kind: str, what: str) -> CallError:
+    """Return the refusal of something that an API cannot carry; nothing was sent."""
+    return CallError(ErrorKind.UNSUPPORTED, f"{kind} cannot carry {what}; nothing was sent")
+
+
+def params_of(settings: Settings, kind: str) -> dict[str, JsonValue]:
+    """Return the params to send. Raises CallError for more than one answer per call: nobody would read the rest."""
+    params = {name: value for name, value in settings.params.items() if value is not None and name not in _OURS}
+    if params.pop("n", 1) != 1:
+        raise unsupported(kind, "several answers to one call (n): use trials")
+    return params
+
+
+def refuse_collisions(params: Iterable[str], own: Mapping[str, JsonValue]) -> None:
+    """Raise CallError for a param that would replace what evalh itself says in this request."""
+    for name in params:
+        if name in own:
+            raise CallError(
+                ErrorKind.BAD_REQUEST, f"params names {name!r}, which evalh sets in this request; nothing was sent"
+            )
+
+
+def base64_of(media: Media) -> str:
+    """Return the media's bytes as base64 text."""
+    return b64encode(media.data).decode("ascii")
+
+
+def system_first(messages: Sequence[Message], kind: str) -> tuple[list[str], Sequence[Message]]:
+    """Split the leading system texts from the conversation, for an API that keeps them apart. Raises CallError."""
+    split = next((i for i, message in enumerate(messages) if message.role is not Role.SYSTEM), len(messages))
+    rest = messages[split:]
+    if any(message.role is Role.SYSTEM for message in rest):
+        raise unsupported(kind, "a system message after the conversation has begun")
+    for message in messages[:split]:
+        only_text(message, kind)
+    return [message.text for message in messages[:split]], rest
+
+
+def only_text(message: Message, kind: str) -> str:
+    """Return a message's text. Raises CallError where another part stands in it."""
+    for part in message.parts:
+        if not isinstance(part, Text):
+            raise unsupported(kind, f"{name_of(part)} in a {message.role.value} message")
+    return message.text
+
+
+def name_of(part: object) -> str:
+    """Name a part for a refusal."""
+    if isinstance(part, Media):
+        return f"media of type {part.content_type!r}"
+    return "a tool call" if isinstance(part, ToolCall) else "a tool result"
+
+
+def arguments_object(call: ToolCall, kind: str) -> orjson.Fragment:
+    """Return a tool call's arguments, as the model wrote them, for an API that takes them as an object."""
+    try:
+        value = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise unsupported(kind, f"the call of tool {call.name!r} in the history: its arguments are no JSON object")
+    return orjson.Fragment(call.arguments or "{}")
