@@ -1,0 +1,201 @@
+"""A recording on disk: JSON Lines of answers, found by case id, trial, step and draw.
+
+The rows stay bytes in an unnamed temporary file that the system may page out; 16 bytes a row say where each lies.
+"""
+
+import gzip
+import mmap
+import tempfile
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from decimal import Decimal
+from hashlib import sha256
+from io import BytesIO
+from typing import IO, Annotated, TypeAlias
+
+import msgspec
+
+from evalh.core.attempt import CallKey
+from evalh.core.digest import JsonValue
+from evalh.core.errors import WorkspaceError
+from evalh.core.strict_json import NotStrictJson, parse
+
+_CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class RecordedUsage(msgspec.Struct, frozen=True):
+    """Tokens, as far as the recording counts them."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+
+
+class RecordedToolCall(msgspec.Struct, frozen=True):
+    """A tool that the model asked for; `arguments` is JSON text, or the JSON itself."""
+
+    id: str
+    name: str
+    arguments: JsonValue
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One answer. Only `id` and `output` are required; keys that are not named here are ignored."""
+
+    id: str
+    output: str
+    trial: Count = 0
+    step: str | None = None
+    draw: Count = 0
+    usage: RecordedUsage | None = None
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    cost_usd: Decimal | None = None
+    finish: str | None = None
+    tool_calls: list[RecordedToolCall] | None = None
+    model: str | None = None
+    request: str | None = None
+
+    @property
+    def key(self) -> CallKey:
+        """What the row answers."""
+        return CallKey(self.id, self.trial, self.step, self.draw)
+
+
+_decode_fast = msgspec.json.Decoder(Row).decode
+
+
+class Recording:
+    """The rows of one recording. Raises WorkspaceError for a file that is none, naming the line."""
+
+    def __init__(self, path: str, raw: bytes) -> None:
+        self.path = path
+        with tempfile.TemporaryFile() as file:
+            self.digest = _unpack(path, raw, file)
+            if not file.tell():
+                raise _empty(path)
+            file.flush()
+            self._rows = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._hashes = array("q")
+        self._offsets = array("Q")
+        self._index()
+        if not len(self):
+            raise _empty(path)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def find(self, key: CallKey) -> Row | None:
+        """Return the row that answers this call."""
+        wanted = hash(key)
+        place = bisect_left(self._hashes, wanted)
+        while place < len(self) and self._hashes[place] == wanted:
+            row = _decode(self._line_at(self._offsets[place]))
+            if row.key == key:
+                return row
+            place += 1
+        return None
+
+    def close(self) -> None:
+        """Free the temporary file."""
+        self._rows.close()
+
+    def _index(self) -> None:
+        hashes, offsets = array("q"), array("Q")
+        for number, (offset, line) in enumerate(self._lines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = _decode(line)
+            except (msgspec.ValidationError, NotStrictJson) as exc:
+                raise WorkspaceError(f"not a row of a recording: {exc}", where=f"{self.path}:{number}") from None
+            except UnicodeDecodeError:
+                raise WorkspaceError("not UTF-8", where=f"{self.path}:{number}") from None
+            if row.cost_usd is not None and not (row.cost_usd.is_finite() and row.cost_usd >= 0):
+                raise WorkspaceError(f"'cost_usd' is {row.cost_usd}, no amount", where=f"{self.path}:{number}")
+            hashes.append(hash(row.key))
+            offsets.append(offset)
+        # Sorted by hash, a lookup is a bisection: Python's dict would take 100 bytes a row and more.
+        order = sorted(range(len(hashes)), key=hashes.__getitem__)
+        self._hashes = array("q", (hashes[place] for place in order))
+        self._offsets = array("Q", (offsets[place] for place in order))
+        self._refuse_duplicates()
+
+    def _refuse_duplicates(self) -> None:
+        start = 0
+        for place in range(1, len(self) + 1):
+            if place < len(self) and self._hashes[place] == self._hashes[start]:
+                continue
+            if place - start > 1:
+                self._compare([self._offsets[one] for one in range(start, place)])
+            start = place
+
+    def _compare(self, offsets: list[int]) -> None:
+        """Refuse two rows of one key among rows that share a hash; the later one is named as the place."""
+        seen: dict[CallKey, int] = {}
+        for offset in sorted(offsets):
+            key = _decode(self._line_at(offset)).key
+            if key in seen:
+                first, second = (1 + self._rows[:at].count(b"\n") for at in (seen[key], offset))
+                raise WorkspaceError(
+                    f"{describe(key)} is recorded twice: on lines {first} and {second}",
+                    where=f"{self.path}:{second}",
+                    hint="remove one of the two rows, or give them different trials",
+                )
+            seen[key] = offset
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        offset = len(_BOM) if self._rows[: len(_BOM)] == _BOM else 0
+        while offset < len(self._rows):
+            line = self._line_at(offset)
+            yield offset, line
+            offset += len(line)
+
+    def _line_at(self, offset: int) -> bytes:
+        end = self._rows.find(b"\n", offset)
+        return self._rows[offset : end + 1 if end >= 0 else len(self._rows)]
+
+
+def _decode(line: bytes) -> Row:
+    """Read one row. Raises ValidationError, NotStrictJson, UnicodeDecodeError."""
+    try:
+        return _decode_fast(line)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Models do write half a surrogate pair, and msgspec refuses it; otherwise this names what is wrong better.
+        return msgspec.convert(parse(line.decode("utf-8")), Row)
+
+
+def _empty(path: str) -> WorkspaceError:
+    return WorkspaceError("the recording is empty", where=path, hint='a row is {"id": "t-001", "output": "…"}')
+
+
+def describe(key: CallKey) -> str:
+    """Name a call as a person would: case 't-001', and what differs from the plain case."""
+    parts = [f"case {key.case_id!r}"]
+    if key.trial:
+        parts.append(f"trial {key.trial}")
+    if key.step is not None:
+        parts.append(f"step {key.step!r}")
+    if key.draw:
+        parts.append(f"draw {key.draw}")
+    return ", ".join(parts)
+
+
+def _unpack(path: str, raw: bytes, file: IO[bytes]) -> str:
+    """Write the plain rows; return their digest. A gzipped recording is the same recording."""
+    state = sha256()
+    try:
+        with gzip.open(BytesIO(raw)) if path.endswith(".gz") else BytesIO(raw) as source:
+            while chunk := source.read(_CHUNK):
+                state.update(chunk)
+                file.write(chunk)
+    except (OSError, EOFError, zlib.error) as exc:
+        raise WorkspaceError(f"cannot be unpacked: {exc}", where=path) from exc
+    return f"sha256:{state.hexdigest()}"

@@ -1,0 +1,173 @@
+"""`provider = "scripted"`: answers from a Python function or from a table in evalh.toml, for tests and demos."""
+
+import asyncio
+import inspect
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
+from evalh.core.digest import JsonValue, digest, digest_bytes
+from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.model import ModelSpec
+from evalh.core.request import Request
+from evalh.providers.registry import ProviderContext
+
+CHARACTERS_PER_TOKEN = 4
+"""A scripted answer has no tokenizer: its usage is characters / 4, rounded up, so that a price shows something."""
+
+_HANDED = ("request", "messages", "case_id", "trial", "step", "draw")
+"""What a function may ask for, by the names of its parameters."""
+
+Answerer = Callable[[Request, Call], object]
+
+
+class ScriptedProvider:
+    """Answers at once, or after `latency_ms`; sends nothing anywhere."""
+
+    kind = "scripted"
+    max_in_flight = None
+
+    def __init__(self, spec: ModelSpec, answer: Answerer, script: Mapping[str, JsonValue], latency_s: float) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.model = spec.model
+        self.params = spec.params
+        self.identity: Mapping[str, JsonValue] = {"provider": self.kind, **script}
+        self._answer = answer
+        self._latency_s = latency_s
+
+    async def open(self) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Answer from the script. Raises CallError: the function's own, or BAD_RESPONSE for whatever else it raises."""
+        began = time.perf_counter()
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        try:
+            given = self._answer(request, call)
+            if inspect.isawaitable(given):
+                given = await _awaited(given)
+        except CallError:
+            raise  # how a script plays a rate limit
+        except Exception as exc:
+            raise CallError(ErrorKind.BAD_RESPONSE, f"the script raised {type(exc).__name__}: {exc}") from exc
+        completion = _completion(given)
+        if completion.usage == Usage():
+            completion = replace(completion, usage=_usage(request, completion.text))
+        if completion.latency_ms is None:
+            completion = replace(completion, latency_ms=(time.perf_counter() - began) * 1000.0)
+        return completion if completion.model else replace(completion, model=self.model)
+
+
+def build(spec: ModelSpec, context: ProviderContext) -> ScriptedProvider:
+    """Build from `function`, or from `table` and `default`. Raises WorkspaceError."""
+    latency_ms = spec.options.get("latency_ms", 0)
+    if isinstance(latency_ms, bool) or not isinstance(latency_ms, int | float) or not 0 <= latency_ms <= 3_600_000:  # noqa: PLR2004 (an hour)
+        raise _wrong(spec, f"'latency_ms' must be a number of milliseconds, not {latency_ms!r}")
+    path = spec.options.get("function")
+    if path is None:
+        answer, script = _from_table(spec)
+    elif isinstance(path, str):
+        answer, script = _from_function(spec, path, context)
+    else:
+        raise _wrong(spec, f"'function' must be text, not {path!r}", 'function = "evals/answers.py:answer"')
+    return ScriptedProvider(spec, answer, script, latency_ms / 1000.0)
+
+
+def _from_function(spec: ModelSpec, path: str, context: ProviderContext) -> tuple[Answerer, Mapping[str, JsonValue]]:
+    try:
+        function = context.load_function(path)
+    except WorkspaceError as exc:
+        raise exc if exc.where else _wrong(spec, exc.what, exc.hint) from exc
+    wanted = _parameters(spec, path, function)
+    script: dict[str, JsonValue] = {"function": path}
+    source = context.root / path.rpartition(":")[0]
+    if source.suffix == ".py" and source.is_file():
+        # An edited script answers anew: its content is part of what is asked.
+        script["source"] = digest_bytes(source.read_bytes())
+
+    def answer(request: Request, call: Call) -> object:
+        handed = {
+            "request": request,
+            "messages": request.messages,
+            "case_id": call.key.case_id,
+            "trial": call.key.trial,
+            "step": call.key.step,
+            "draw": call.key.draw,
+        }
+        return function(**{name: handed[name] for name in wanted})
+
+    return answer, script
+
+
+def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> tuple[str, ...]:
+    """Return the names that the function asks for. Raises WorkspaceError for one that cannot be handed to it."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        raise _wrong(spec, f"{path} has no signature that can be read") from None
+    wanted: list[str] = []
+    for one in parameters:
+        if one.kind is inspect.Parameter.VAR_POSITIONAL:
+            continue
+        if one.kind is inspect.Parameter.VAR_KEYWORD:
+            return _HANDED
+        if one.name in _HANDED and one.kind is not inspect.Parameter.POSITIONAL_ONLY:
+            wanted.append(one.name)
+        elif one.default is inspect.Parameter.empty:
+            what = f"{path} asks for {one.name!r}, which a script is not handed"
+            raise _wrong(spec, what, did_you_mean(one.name, _HANDED))
+    return tuple(wanted)
+
+
+def _from_table(spec: ModelSpec) -> tuple[Answerer, Mapping[str, JsonValue]]:
+    table = spec.options.get("table", {})
+    default = spec.options.get("default")
+    if not isinstance(table, Mapping) or not (table or default is not None):
+        raise _wrong(
+            spec,
+            "a scripted model needs a 'function', a 'table' or a 'default'",
+            'function = "evals/answers.py:answer", or table = {"t-001" = "the answer"}',
+        )
+
+    def answer(_request: Request, call: Call) -> object:
+        given = table.get(call.key.case_id, default)
+        if given is None:
+            raise CallError(ErrorKind.NOT_RECORDED, f"the table has no answer for case {call.key.case_id!r}")
+        return given
+
+    return answer, {"table": digest([table, default])}
+
+
+async def _awaited(given: Awaitable[object]) -> object:
+    return await given
+
+
+def _completion(given: object) -> Completion:
+    """Read what a script gave: a Completion, a text, or a dict or list, which stands for its JSON."""
+    if isinstance(given, Completion):
+        return given
+    if isinstance(given, str):
+        return Completion(text=given)
+    if isinstance(given, dict | list):
+        try:
+            return Completion(text=json.dumps(given, ensure_ascii=False, allow_nan=False))
+        except (TypeError, ValueError) as exc:
+            raise CallError(ErrorKind.BAD_RESPONSE, f"the script's answer is not JSON: {exc}") from exc
+    what = "nothing" if given is None else f"{type(given).__name__} {given!r}"[:200]
+    raise CallError(ErrorKind.BAD_RESPONSE, f"the script answered {what}, not a text, a dict or a Completion")
+
+
+def _usage(request: Request, text: str) -> Usage:
+    asked = sum(len(message.text) for message in request.messages)
+    return Usage(input_tokens=-(-asked // CHARACTERS_PER_TOKEN), output_tokens=-(-len(text) // CHARACTERS_PER_TOKEN))
+
+
+def _wrong(spec: ModelSpec, what: str, hint: str | None = None) -> WorkspaceError:
+    return WorkspaceError(f"model {spec.name!r}: {what}", where=spec.where or None, hint=hint)
