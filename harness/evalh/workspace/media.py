@@ -1,0 +1,131 @@
+"""Images and files that a case brings: `data:` URLs and files of the workspace. Nothing is fetched.
+
+A case is untrusted text, so it reaches only files that a model may be shown: no hidden ones, and only known types.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.ports import Tree
+from evalh.core.request import Media
+
+LoadMedia: TypeAlias = Callable[[str], Media]
+"""Reads a file of the workspace. Raises WorkspaceError."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_CONTENT_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+")
+_KEYS = ("url", "path", "content_type", "contentType")
+
+# What the first bytes say; (offset, bytes, type).
+_MAGIC = (
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (4, b"ftypheic", "image/heic"),
+    (4, b"ftypavif", "image/avif"),
+    (0, b"%PDF-", "application/pdf"),
+    (8, b"WAVE", "audio/wav"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"fLaC", "audio/flac"),
+    (4, b"ftypM4A", "audio/mp4"),
+    (4, b"ftyp", "video/mp4"),
+    (0, b"\x1aE\xdf\xa3", "video/webm"),
+)
+# What has no first bytes of its own.
+_EXTENSIONS = {
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+    "md": "text/markdown",
+    "mp3": "audio/mpeg",
+    "svg": "image/svg+xml",
+    "txt": "text/plain",
+    "xml": "text/xml",
+}
+
+
+def media_from(tree: Tree, path: str) -> Media:
+    """Read a file of the workspace. Raises WorkspaceError, for hidden files and unknown types too."""
+    if any(name.startswith(".") for name in path.split("/")):
+        raise WorkspaceError("a case may not show hidden files to a model", where=path)
+    try:
+        data = tree.read(path)
+    except FileNotFoundError:
+        raise WorkspaceError("there is no such file", where=path, hint="paths start at the workspace's root") from None
+    content_type = content_type_of(data, path)
+    if content_type is None:
+        known = "png, jpeg, gif, webp, heic, avif, pdf, wav, mp3, ogg, flac, mp4, webm"
+        raise WorkspaceError(
+            "its type cannot be told", where=path, hint=f"known: {known}, {', '.join(sorted(_EXTENSIONS))}"
+        )
+    return Media.of(data, content_type)
+
+
+def content_type_of(data: bytes, path: str) -> str | None:
+    """Return the content type by the first bytes, else by the name's ending; None: unknown."""
+    for offset, magic, content_type in _MAGIC:
+        if data[offset : offset + len(magic)] == magic:
+            return content_type
+    return _EXTENSIONS.get(path.rpartition(".")[2].lower())
+
+
+def read_media(value: JsonValue, content_type: str | None, load: LoadMedia | None) -> Media:
+    """Return what a case names: text, or `{url | path, content_type}`. Raises WorkspaceError."""
+    if isinstance(value, Mapping):
+        value, stated = _named(value)
+        content_type = stated or content_type
+    if not isinstance(value, str) or not value:
+        raise WorkspaceError(f"media is named by a path or a data: URL, not by {type(value).__name__}")
+    if content_type is not None and not _CONTENT_TYPE.fullmatch(content_type):
+        raise WorkspaceError(f"{content_type!r} is no content type", hint="such as image/png")
+    media = _located(value, load)
+    return media if content_type is None else Media(media.sha256, content_type, media.data)
+
+
+def _named(value: Mapping[str, JsonValue]) -> tuple[JsonValue, str | None]:
+    for key in value:
+        if key not in _KEYS:
+            raise WorkspaceError(f"media has no {key!r}", hint=did_you_mean(str(key), _KEYS))
+    places = [value[key] for key in ("url", "path") if key in value]
+    if len(places) != 1:
+        raise WorkspaceError("media is named by one of url and path")
+    stated = value.get("content_type", value.get("contentType"))
+    if stated is not None and not isinstance(stated, str):
+        raise WorkspaceError("content_type is text, such as image/png")
+    return places[0], stated
+
+
+def _located(place: str, load: LoadMedia | None) -> Media:
+    scheme = _SCHEME.match(place)
+    if scheme is None:
+        if load is None:
+            raise WorkspaceError("files cannot be read here", where=place, hint="use a data: URL")
+        return load(place)
+    if scheme[1].lower() != "data":
+        raise WorkspaceError(
+            f"{scheme[1].lower()}: URLs are not fetched: {place[:80]}",
+            hint="put the file into the workspace; its bytes are sent, and known by their SHA-256",
+        )
+    return _inline(place[len(scheme[0]) :])
+
+
+def _inline(rest: str) -> Media:
+    """Read what follows `data:` (RFC 2397)."""
+    head, comma, body = rest.partition(",")
+    content_type, *parameters = [part.strip() for part in head.split(";")]
+    if not comma:
+        raise WorkspaceError("a data: URL without a comma")
+    try:
+        raw = unquote_to_bytes(body)
+        data = base64.b64decode(raw, validate=True) if "base64" in parameters else raw
+    except (binascii.Error, ValueError) as exc:
+        raise WorkspaceError(f"a data: URL that is no base64: {exc}") from None
+    return Media.of(data, content_type.lower() or content_type_of(data, "") or "text/plain")
