@@ -1,0 +1,234 @@
+"""What differs between two versions: the words of each message, the settings, the schemas, the tools."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher, unified_diff
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from evalh.core.case import ABSENT, Absent
+from evalh.core.digest import JsonValue
+from evalh.core.prompt import PromptVersion, Section
+
+Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]
+
+_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+_MAX_WORDS = 2_000  # above it a word diff takes seconds, and nobody reads it
+_HISTORY = "history"
+
+
+class Op(StrEnum):
+    """What happens to a stretch of text on the way from base to head."""
+
+    EQUAL = "equal"
+    DELETE = "delete"
+    INSERT = "insert"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A stretch of text; joined, all but the inserts are the base, all but the deletes the head."""
+
+    op: Op
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key that differs; `ABSENT` where a side does not have it. Keys of schemas are paths: `output.schema.type`."""
+
+    key: str
+    base: Side
+    head: Side
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form; a side without the key is left out."""
+        sides = {"base": self.base, "head": self.head}
+        return {"key": self.key, **{side: value for side, value in sides.items() if value is not ABSENT}}
+
+
+@dataclass(frozen=True, slots=True)
+class SectionDiff:
+    """One message on both sides; a role is None where the side does not have it, `history` for the history."""
+
+    base_role: str | None
+    head_role: str | None
+    edits: tuple[Edit, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether the two sides differ."""
+        return self.base_role != self.head_role or any(edit.op is not Op.EQUAL for edit in self.edits)
+
+    def text(self, without: Op) -> str:
+        """Return one side: the head without the deletes, the base without the inserts."""
+        return "".join(edit.text for edit in self.edits if edit.op is not without)
+
+    def unified(self, context: int = 3) -> list[str]:
+        """Return the lines of a unified diff, without its file names; empty where the text is the same."""
+        base, head = self.text(Op.INSERT).split("\n"), self.text(Op.DELETE).split("\n")
+        return list(unified_diff(base, head, n=context, lineterm=""))[2:]
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        edits = [{"op": edit.op.value, "text": edit.text} for edit in self.edits]
+        return {"base_role": self.base_role, "head_role": self.head_role, "edits": edits}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptDiff:
+    """Two versions beside each other. Same digests mean that the same is sent; notes and model may differ still."""
+
+    base: str  # triage@v2
+    head: str
+    base_digest: str
+    head_digest: str
+    sections: tuple[SectionDiff, ...]  # the unchanged ones too
+    config: tuple[Change, ...]
+    schemas: tuple[Change, ...]
+    tools: tuple[Change, ...]
+    notes: tuple[Change, ...]  # description, why, model: not part of the content
+
+    @property
+    def same_content(self) -> bool:
+        """Tell whether both versions send the same."""
+        return self.base_digest == self.head_digest
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        return {
+            "schema": "evalh.prompt-diff/1",
+            "base": {"prompt": self.base, "digest": self.base_digest},
+            "head": {"prompt": self.head, "digest": self.head_digest},
+            "same_content": self.same_content,
+            "sections": [section.document() for section in self.sections],
+            **{
+                part: [change.document() for change in getattr(self, part)]
+                for part in ("config", "schemas", "tools", "notes")
+            },
+        }
+
+
+def diff(base: PromptVersion, head: PromptVersion) -> PromptDiff:
+    """Compare two versions."""
+    return PromptDiff(
+        base=base.label,
+        head=head.label,
+        base_digest=base.digest,
+        head_digest=head.digest,
+        sections=tuple(_sections(base.sections, head.sections)),
+        config=tuple(_changes(_config(base), _config(head))),
+        schemas=tuple(_changes(_flat(_schemas(base)), _flat(_schemas(head)))),
+        tools=tuple(_changes(_flat(_tools(base)), _flat(_tools(head)))),
+        notes=tuple(_changes(_notes(base), _notes(head))),
+    )
+
+
+def _config(version: PromptVersion) -> dict[str, JsonValue]:
+    logic = {"evalh.template": version.dialect.value}
+    return {**version.params, **logic, "output.format": "json" if version.json_output else "text"}
+
+
+def _schemas(version: PromptVersion) -> dict[str, JsonValue]:
+    stated = {"input.schema": version.input_schema, "output.schema": version.output_schema}
+    stated["input.default"] = version.input_defaults or None
+    return {key: schema for key, schema in stated.items() if schema is not None}
+
+
+def _tools(version: PromptVersion) -> dict[str, JsonValue]:
+    return {tool.name: {"description": tool.description, "parameters": tool.parameters} for tool in version.tools}
+
+
+def _notes(version: PromptVersion) -> dict[str, JsonValue]:
+    notes = {"description": version.description, "evalh.why": version.why, "model": version.model}
+    return {key: value for key, value in notes.items() if value is not None}
+
+
+def _flat(tree: Mapping[str, JsonValue], prefix: str = "") -> dict[str, JsonValue]:
+    """Return every leaf under its path; lists and empty mappings are leaves."""
+    leaves: dict[str, JsonValue] = {}
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            leaves |= _flat(value, f"{path}.")
+        else:
+            leaves[path] = value
+    return leaves
+
+
+def _changes(base: Mapping[str, JsonValue], head: Mapping[str, JsonValue]) -> Iterator[Change]:
+    for key in sorted(base.keys() | head.keys()):
+        before, after = base.get(key, ABSENT), head.get(key, ABSENT)
+        # 1 == True in Python, not in JSON.
+        if before != after or type(before) is not type(after):
+            yield Change(key, before, after)
+
+
+def _sections(base: Sequence[Section], head: Sequence[Section]) -> Iterator[SectionDiff]:
+    """Pair the messages: equal ones first, then in order within the same role, then what is left."""
+    same = SequenceMatcher(None, [(s.role, s.source) for s in base], [(s.role, s.source) for s in head], autojunk=False)
+    for op, base_from, base_to, head_from, head_to in same.get_opcodes():
+        left, right = base[base_from:base_to], head[head_from:head_to]
+        if op == "equal":
+            yield from (_section(before, after) for before, after in zip(left, right, strict=True))
+        else:
+            yield from _unequal(left, right)
+
+
+def _unequal(base: Sequence[Section], head: Sequence[Section]) -> Iterator[SectionDiff]:
+    roles = SequenceMatcher(None, [s.role for s in base], [s.role for s in head], autojunk=False)
+    for op, base_from, base_to, head_from, head_to in roles.get_opcodes():
+        left, right = base[base_from:base_to], head[head_from:head_to]
+        if op == "equal" or (op == "replace" and len(left) == len(right)):
+            yield from (_section(before, after) for before, after in zip(left, right, strict=True))
+        else:
+            yield from (_section(before, None) for before in left)
+            yield from (_section(None, after) for after in right)
+
+
+def _section(base: Section | None, head: Section | None) -> SectionDiff:
+    edits = _edits(base.source if base else "", head.source if head else "")
+    return SectionDiff(_role(base), _role(head), tuple(edits))
+
+
+def _role(section: Section | None) -> str | None:
+    if section is None:
+        return None
+    return _HISTORY if section.role is None else section.role
+
+
+def _edits(base: str, head: str) -> list[Edit]:
+    """Return the edits, lines first and words inside the lines that changed."""
+    edits: list[Edit] = []
+    for op, before, after in _matched(base.splitlines(keepends=True), head.splitlines(keepends=True)):
+        words = _WORDS.findall(before), _WORDS.findall(after)
+        if op == "replace" and max(map(len, words)) <= _MAX_WORDS:
+            for inner, left, right in _matched(*words):
+                edits += _stretch(inner, left, right)
+        else:
+            edits += _stretch(op, before, after)
+    return _merged(edits)
+
+
+def _matched(base: Sequence[str], head: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    matcher = SequenceMatcher(None, base, head, autojunk=False)
+    for op, base_from, base_to, head_from, head_to in matcher.get_opcodes():
+        yield op, "".join(base[base_from:base_to]), "".join(head[head_from:head_to])
+
+
+def _stretch(op: str, before: str, after: str) -> list[Edit]:
+    if op == "equal":
+        return [Edit(Op.EQUAL, before)]
+    return [Edit(kind, text) for kind, text in ((Op.DELETE, before), (Op.INSERT, after)) if text]
+
+
+def _merged(edits: Sequence[Edit]) -> list[Edit]:
+    """Join neighbours of one kind."""
+    merged: list[Edit] = []
+    for edit in edits:
+        if merged and merged[-1].op is edit.op:
+            merged[-1] = Edit(edit.op, merged[-1].text + edit.text)
+        else:
+            merged.append(edit)
+    return merged

@@ -1,0 +1,90 @@
+"""Writing prompts: a new draft, and a draft frozen as the next version."""
+
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.prompt import DRAFT, PromptRef, version_number
+from evalh.workspace.bodies import BodyReader
+from evalh.workspace.prompts import Prompts
+from evalh.workspace.templates import grammar_of
+from evalh.workspace.versions import cut
+
+
+def new(root: Path, prompts: Prompts, name: str, text: str) -> Path:
+    """Write the first draft of a prompt. Raises UsageError where the prompt is there, WorkspaceError for bad text."""
+    ref = PromptRef.parse(f"{name}@{DRAFT}")
+    if ref.name != name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise UsageError(f"{name!r} is no prompt's name", hint="letters, digits, . _ -; folders with /")
+    if name in prompts.names():
+        raise UsageError(f"prompt {name!r} is there", hint=f"edit it, or release it: evalh prompt release {name}")
+    text = text.replace("\r\n", "\n")
+    prompts.parse(name, DRAFT, text)
+    return _write(root, prompts.path(name, DRAFT), text)
+
+
+def release(root: Path, prompts: Prompts, name: str) -> Path:
+    """Freeze a prompt's draft as its next version; the draft stays. Raises EvalhError.
+
+    Partials are written out into the frozen file, so that editing a partial later never changes a frozen version.
+    """
+    if DRAFT not in prompts.versions(name):
+        raise UsageError(
+            f"prompt {name!r} has no draft to release",
+            hint=f"copy a version to {prompts.path(name, DRAFT)} and edit it",
+        )
+    draft = prompts.load(name, DRAFT)
+    newest = prompts.newest(name)
+    if newest is not None and _digest_or_none(prompts, name, newest) == draft.digest:
+        raise UsageError(f"the draft of {name!r} is the same as {newest}", hint="edit the draft first")
+    text = prompts.text(name, DRAFT)
+    source = cut(text, draft.path)
+    reader = BodyReader(grammar_of(draft.dialect), partial(prompts.partial, name))
+    frozen = text.removesuffix(source.body) + reader.inline(source.body, draft.path, source.body_line)
+    version = f"v{(version_number(newest) or 0) + 1 if newest else 1}"
+    if prompts.parse(name, version, frozen).digest != draft.digest:
+        raise WorkspaceError(
+            "with its partials written out the draft would say something else", where=draft.path, hint="write them out"
+        )
+    return _write(root, prompts.path(name, version), frozen)
+
+
+def _digest_or_none(prompts: Prompts, name: str, version: str) -> str | None:
+    try:
+        return prompts.load(name, version).digest
+    except WorkspaceError:  # `evalh check` reports it; a release does not wait for it
+        return None
+
+
+def _write(root: Path, path: str, text: str) -> Path:
+    """Create a file whole or not at all. Raises UsageError if it is there or cannot be written."""
+    target = root / path
+    passing = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with passing.open("wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        _publish(passing, target)
+    except FileExistsError as exc:
+        raise UsageError("is already there", hint="somebody was faster; look at it") from exc
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be written: {exc.strerror}") from exc
+    finally:
+        with suppress(OSError):
+            passing.unlink()
+    return target
+
+
+def _publish(passing: Path, target: Path) -> None:
+    try:
+        os.link(passing, target)  # unlike a rename, a link never replaces what somebody else just wrote
+    except FileExistsError:
+        raise
+    except OSError:  # file systems without links
+        if target.exists():
+            raise FileExistsError(target) from None
+        passing.rename(target)
