@@ -11,7 +11,7 @@ from evalh.graders.functions import declared_parameters, judging
 from evalh.graders.kinds import Compiled, Parameters, Scope, accept, built_in
 
 
-@built_in("python")
+@built_in("python", short="function")
 class Python(Parameters, frozen=True, kw_only=True):
     """A function of the workspace, or of an installed package, says a verdict or a bool.
 

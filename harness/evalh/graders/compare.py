@@ -57,7 +57,7 @@ class Equals(Comparison, frozen=True, kw_only=True):
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
 
-@built_in("one_of")
+@built_in("one_of", short="values")
 class OneOf(Comparison, frozen=True, kw_only=True):
     """Any of several values is expected."""
 

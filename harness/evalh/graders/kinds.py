@@ -62,7 +62,17 @@ class Kind:
     semantics: int
     parameters: type[msgspec.Struct]
     compile: Callable[["Scope", Any], Compiled]
+    short: str | None = None  # the parameter that a suite may state without its name: `- contains: refund`
+    holds_entry: bool = False  # that parameter is a grader's entry: `- not: {contains: refund}`
     where: str = "evalh"  # file:line of the code, for messages
+
+    def spelled_out(self, stated: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        """Return the parameters by their names. A suite hands over what it states without a name as `value`."""
+        if self.short is None or len(stated) != 1 or self.short in stated:
+            return stated
+        if "value" in stated:
+            return {self.short: stated["value"]}
+        return {self.short: dict(stated)} if self.holds_entry else stated
 
     def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the stated parameters that differ from their defaults: a new default changes no digest."""
@@ -180,14 +190,18 @@ BUILT_IN: dict[str, Kind] = {}
 P = TypeVar("P", bound=Parameters)
 
 
-def built_in(name: str, *, semantics: int = 1) -> Callable[[type[P]], type[P]]:
-    """Register a class of parameters as a kind."""
+def built_in(
+    name: str, *, short: str | None = None, holds_entry: bool = False, semantics: int = 1
+) -> Callable[[type[P]], type[P]]:
+    """Register a class of parameters as a kind; the keywords are those of `Kind`."""
 
     def register(cls: type[P]) -> type[P]:
         def compiled(scope: Scope, parameters: P) -> Compiled:
             return parameters.compile(scope)
 
-        BUILT_IN[name] = Kind(name=name, semantics=semantics, parameters=cls, compile=compiled)
+        BUILT_IN[name] = Kind(
+            name=name, semantics=semantics, parameters=cls, compile=compiled, short=short, holds_entry=holds_entry
+        )
         return cls
 
     return register

@@ -10,13 +10,13 @@ from evalh.core.digest import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, Scope, built_in
-from evalh.graders.quoting import kind_of, one_line
+from evalh.graders.quoting import one_line
 
 Entry = str | dict[str, JsonValue]
 """As under `graders:` in a suite: a name, or one name with its parameters."""
 
 
-@built_in("not")
+@built_in("not", short="grader", holds_entry=True)
 class Not(Parameters, frozen=True, kw_only=True):
     """The opposite: pass and fail change places, the score is 1 - score; abstain and error stay."""
 
@@ -99,7 +99,7 @@ def _joined(parts: tuple[Grader, ...], said: list[Verdict], decisive: Outcome) -
     return Verdict(outcome, pick(verdict.score for verdict in said if verdict.score is not None), reason)
 
 
-@built_in("any_of")
+@built_in("any_of", short="graders")
 class AnyOf(_Several, frozen=True, kw_only=True):
     """Pass where one of the graders passes. Asked in order, and no further once one passed."""
 
@@ -108,7 +108,7 @@ class AnyOf(_Several, frozen=True, kw_only=True):
         return self.joined(scope, Outcome.PASS)
 
 
-@built_in("all_of")
+@built_in("all_of", short="graders")
 class AllOf(_Several, frozen=True, kw_only=True):
     """Pass where all of the graders pass. Asked in order, and no further once one failed."""
 
@@ -124,9 +124,7 @@ def _part(scope: Scope, entry: Entry) -> Grader:
         kind, params = entry, {}
     elif len(entry) == 1:
         ((kind, stated),) = entry.items()
-        if stated is not None and not isinstance(stated, Mapping):
-            raise scope.wrong(f"holds {kind!r} with {kind_of(stated)}; its parameters have names")
-        params = dict(stated or {})
+        params = {} if stated is None else dict(stated) if isinstance(stated, Mapping) else {"value": stated}
     else:
         raise scope.wrong(
             f"holds an entry with {len(entry)} names", "one grader's name, or one name with its parameters"

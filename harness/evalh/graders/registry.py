@@ -54,13 +54,16 @@ def grader(name: str, *, semantics: int = 1) -> Callable[[F], F]:
         raise WorkspaceError(f"{name!r} cannot be a grader's name", hint='write @grader("max_words")')
 
     def register(function: F) -> F:
+        parameters = declared_parameters(function, name)
+        names = parameters.__struct_fields__
         kind = Kind(
             name=name,
             semantics=semantics,
-            parameters=declared_parameters(function, name),
+            parameters=parameters,
             compile=lambda scope, parameters: Compiled(
                 judging(function, msgspec.structs.asdict(parameters), scope.environment.deadline_s)
             ),
+            short=names[0] if len(names) == 1 else None,
             where=where_defined(function),
         )
         _add(kind)
@@ -111,9 +114,10 @@ def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
     if kind is None:
         known = {*BUILT_IN, *environment.kinds, *_registered}
         raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))
-    parameters = accept(kind.parameters, spec.params, spec.kind, spec.where)
+    stated = kind.spelled_out(spec.params)
+    parameters = accept(kind.parameters, stated, spec.kind, spec.where)
     compiled = kind.compile(Scope(spec, environment, build), parameters)
-    return Grader(spec, kind, compiled, kind.differing(spec.params))
+    return Grader(spec, kind, compiled, kind.differing(stated))
 
 
 def build_all(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:

@@ -11,7 +11,7 @@ from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 Amount = Annotated[float, Meta(ge=0)]
 
 
-@built_in("latency")
+@built_in("latency", short="max_ms")
 class Latency(Parameters, frozen=True, kw_only=True):
     """The answer came fast enough."""
 
@@ -29,7 +29,7 @@ class Latency(Parameters, frozen=True, kw_only=True):
         return Compiled(judge)
 
 
-@built_in("cost")
+@built_in("cost", short="max_usd")
 class Cost(Parameters, frozen=True, kw_only=True):
     """The answer was cheap enough, failed attempts included."""
 

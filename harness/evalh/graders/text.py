@@ -68,7 +68,7 @@ def _needles(wanted: JsonValue) -> list[str] | None:
     return needles if needles and all(isinstance(needle, str) and needle for needle in needles) else None
 
 
-@built_in("regex")
+@built_in("regex", short="pattern")
 class Regex(Parameters, frozen=True, kw_only=True):
     """A pattern (RE2) matches, and caught what was expected."""
 

@@ -17,7 +17,8 @@ from evalh.graders.registry import Grader, GraderEnvironment, build
 def built(entry: str | dict[str, Any], **environment: Any) -> Grader:
     """Build a grader from the form that stands under `graders:` in a suite."""
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-    spec = GraderSpec(kind=kind, name=kind, params=params or {}, where="evals/triage.yaml:7")
+    params = {} if params is None else params if isinstance(params, dict) else {"value": params}
+    spec = GraderSpec(kind=kind, name=kind, params=params, where="evals/triage.yaml:7")
     return build(spec, GraderEnvironment(**environment))
 
 

@@ -138,9 +138,11 @@ def test_what_is_inside_is_checked_when_the_suite_is_loaded(build_grader) -> Non
         ({"any_of": {"graders": "equals"}}, "expected `array`"),
         ({"not": {"grader": {"equals": {}, "json": {}}}}, "an entry with 2 names"),
         ({"not": {"grader": {}}}, "an entry with 0 names"),
-        ({"not": {"grader": {"contains": "x"}}}, "holds 'contains' with a string"),
+        ({"not": {"grader": {"length": 3}}}, "grader 'length' has no parameter 'value'"),
         ({"not": {"grader": {"json": {"required": False}}}}, "states required"),
-        ({"not": {"contains": {"value": "x"}}}, "no parameter 'contains'"),
+        ({"not": {"contain": "x"}}, "no grader 'contain'"),
+        ({"not": {"grader": "json", "contains": "x"}}, "no parameter 'contains'"),
+        ({"any_of": {"contains": "x"}}, "no parameter 'contains'"),
     ],
 )
 def test_an_entry_of_the_wrong_form_is_refused(build_grader, entry, message: str) -> None:

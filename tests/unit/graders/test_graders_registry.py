@@ -89,6 +89,36 @@ def test_a_built_in_grader_that_breaks_is_an_error_verdict(build_grader) -> None
     assert verdict.reason.startswith("AttributeError: ")
 
 
+@pytest.mark.parametrize(
+    ("short", "full"),
+    [
+        ({"contains": ["a", "b"]}, {"contains": {"value": ["a", "b"]}}),
+        ({"equals": 3}, {"equals": {"value": 3}}),
+        ({"number": 3}, {"number": {"value": 3}}),
+        ({"one_of": ["a", 1]}, {"one_of": {"values": ["a", 1]}}),
+        ({"regex": "^a"}, {"regex": {"pattern": "^a"}}),
+        ({"latency": 800}, {"latency": {"max_ms": 800}}),
+        ({"cost": 0.1}, {"cost": {"max_usd": 0.1}}),
+        ({"not": "json"}, {"not": {"grader": "json"}}),
+        ({"not": {"contains": "a"}}, {"not": {"grader": {"contains": {"value": "a"}}}}),
+        ({"any_of": ["json", {"contains": "a"}]}, {"any_of": {"graders": ["json", {"contains": {"value": "a"}}]}}),
+        ({"all_of": [{"not": "json"}]}, {"all_of": {"graders": [{"not": {"grader": "json"}}]}}),
+    ],
+)
+def test_the_main_parameter_needs_no_name(build_grader, short, full) -> None:
+    assert graders_digest([build_grader(short)]) == graders_digest([build_grader(full)])
+
+
+def test_a_users_only_parameter_needs_no_name(build_grader) -> None:
+    with collecting(__file__) as kinds:
+        grader("one")(lambda ctx, *, limit=1: Verdict.check(True, ""))
+        grader("two")(lambda ctx, *, limit=1, unit="": Verdict.check(True, ""))
+
+    assert build_grader({"one": 3}, kinds=kinds).stated == {"limit": 3}
+    with pytest.raises(WorkspaceError, match="grader 'two' has no parameter 'value'"):
+        build_grader({"two": 3}, kinds=kinds)
+
+
 # -- identity
 
 
