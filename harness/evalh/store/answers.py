@@ -1,12 +1,13 @@
 """Finding the answer to a request that was asked before. Called for every sample, so it is one prepared statement."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Usage
 from evalh.core.money import from_stored
-from evalh.store.columns import restored, restored_or_none, stored
+from evalh.store.columns import restored, restored_or_none, stored, stored_or_none
 from evalh.store.database import explained
 from evalh.store.restore import tool_calls_from
 
@@ -23,6 +24,15 @@ from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 
+_FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
+select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
+  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {CALL_COST}
+from wanted join attempts a on a.rowid = (
+  select b.rowid from attempts b
+  where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
+    and b.step is wanted.step and b.request_digest = wanted.request_digest
+  order by b.started_at desc, b.rowid desc limit 1)"""  # noqa: S608 (ours)
+
 
 class Answers:
     """The answers in a store, by what was asked."""
@@ -35,11 +45,27 @@ class Answers:
         """Return the newest successful answer to this request for this key. Raises EvalhError."""
         try:
             row = self._cursor.execute(
-                _FIND, (stored(key.case_id), key.trial, key.draw, key.step, request_digest)
+                _FIND, (stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), request_digest)
             ).fetchone()
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc
         return None if row is None else _answer(row)
+
+    def find_all(self, wanted: Sequence[tuple[str, CallKey]]) -> list[Answer | None]:
+        """Do what `find` does for many: one statement, so the writer's thread is waited for once."""
+        answers: list[Answer | None] = [None] * len(wanted)
+        rows = ", ".join(("(?, ?, ?, ?, ?, ?)",) * len(wanted))
+        values = [
+            value
+            for number, (digest, key) in enumerate(wanted)
+            for value in (number, stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), digest)
+        ]
+        try:
+            for number, *row in self._cursor.execute(_FIND_ALL.format(rows), values) if wanted else ():
+                answers[number] = _answer(tuple(row))
+        except sqlite3.Error as exc:
+            raise explained(exc, self._path) from exc
+        return answers
 
 
 def _answer(row: tuple[Any, ...]) -> Answer:

@@ -20,9 +20,9 @@ from evalh.store.rows import Row
 _ORDER = (
     rows.INSERT_RUN,
     rows.INSERT_VERSION,
-    rows.INSERT_SENT,
+    rows.INSERT_ERROR,  # a call's failed attempts come before its answer
     rows.INSERT_OK,
-    rows.INSERT_ERROR,
+    rows.INSERT_SENT,
     rows.UPDATE_OK,
     rows.UPDATE_ERROR,
     rows.INSERT_CASE,

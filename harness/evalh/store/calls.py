@@ -110,5 +110,6 @@ class CallReader:
 
 def _identity(row: Row) -> dict[str, Any]:
     """Read what a call and its attempts have in common."""
-    names = ("run_id", "trial", "step", "draw", "purpose", "request_digest")
-    return {"case_id": restored(row["case_id"]), **{name: row[name] for name in names}}
+    names = ("run_id", "trial", "draw", "purpose", "request_digest")
+    texts = {"case_id": restored(row["case_id"]), "step": restored_or_none(row["step"])}
+    return texts | {name: row[name] for name in names}

@@ -8,7 +8,7 @@ functions stop reading). Both are replaced, reversibly, by code points that text
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from time import gmtime, strftime
 
@@ -102,7 +102,7 @@ class Instants:
 
 def read_instant(text: str) -> float:
     """Read an instant back as seconds since the epoch."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(text).timestamp()
 
 
 def dollars(amount: Decimal | None) -> float | None:

@@ -226,11 +226,11 @@ from (
 order by started_at""",
     """create view slow_calls as
 select id as attempt_id, call_id, run_id, case_id, trial, model, status, started_at, latency_ms, ttft_ms,
-  output_tokens, round(output_tokens * 1000.0 / nullif(latency_ms, 0), 1) as output_tokens_per_s, slower_than
+  output_tokens, round(output_tokens * 1000.0 / nullif(latency_ms, 0), 1) as output_tokens_per_s
 from (
-  select *, percent_rank() over (partition by run_id, model order by latency_ms) as slower_than
+  select *, cume_dist() over (partition by run_id, model order by latency_ms) as not_slower
   from attempts where latency_ms is not null
 )
-where slower_than >= 0.95
+where not_slower > 0.95
 order by latency_ms desc""",
 )

@@ -82,5 +82,7 @@ class _Query:
 
 def _authorize(action: int, name: str | None, *_: str | None) -> int:
     """Allow reading. Refused: writing, ATTACH (other files), VACUUM INTO, PRAGMAs that change something."""
-    reads_schema = action == sqlite3.SQLITE_PRAGMA and name in _SCHEMA_PRAGMAS
+    # `pragma_table_info(…)` is a table that SQLite declares on the spot; this is how it asks. Nothing is written.
+    declares = action == sqlite3.SQLITE_UPDATE and name == "sqlite_master"
+    reads_schema = (action == sqlite3.SQLITE_PRAGMA and name in _SCHEMA_PRAGMAS) or declares
     return sqlite3.SQLITE_OK if action in _READS or reads_schema else sqlite3.SQLITE_DENY

@@ -200,9 +200,9 @@ class Reader:
         return list(self._stream(sql, *values))
 
     def _stream(self, sql: str, *values: Any) -> Iterator[sqlite3.Row]:
-        cursor = self._connection.cursor()
-        cursor.row_factory = sqlite3.Row
         try:
+            cursor = self._connection.cursor()
+            cursor.row_factory = sqlite3.Row
             yield from cursor.execute(sql, values[0] if values and isinstance(values[0], dict) else values)
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc

@@ -1,6 +1,7 @@
 """`core.ports.Store` on one SQLite file."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey
@@ -80,6 +81,10 @@ class SqliteStore:
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
         """Return the newest successful answer to this request for this key. Raises EvalhError."""
         return self._answers.find(request_digest, key)
+
+    def find_all(self, wanted: Sequence[tuple[str, CallKey]]) -> list[Answer | None]:
+        """Return the newest successful answer for each (request digest, key), in their order. Raises EvalhError."""
+        return self._answers.find_all(wanted)
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         """Record a sample with its verdicts, and its call."""
