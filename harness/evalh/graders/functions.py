@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from traceback import walk_tb
@@ -10,12 +11,13 @@ from typing import Any, get_type_hints
 import msgspec
 
 from evalh.core.errors import WorkspaceError
-from evalh.core.verdict import GradeContext, Verdict
+from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.deadline import Deadline, NoAnswerError
 from evalh.graders.kinds import Judge
 from evalh.graders.quoting import one_line
 
 _KINDS_ALLOWED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_LONGEST_REASON = 1000  # characters
 
 
 class _Annotated:
@@ -101,7 +103,7 @@ def judging(
 
 def _verdict(answer: Any, *, may_say_bool: bool) -> Verdict:
     if isinstance(answer, Verdict):
-        return answer
+        return _checked(answer)
     if may_say_bool and isinstance(answer, bool):
         return Verdict.check(answer, f"said {answer}")
     if inspect.iscoroutine(answer):
@@ -109,6 +111,16 @@ def _verdict(answer: Any, *, may_say_bool: bool) -> Verdict:
         return Verdict.error("returned a coroutine: declare the function with async def")
     wanted = "a Verdict or a bool" if may_say_bool else "a Verdict"
     return Verdict.error(f"returned {one_line(type(answer).__name__)}, not {wanted}")
+
+
+def _checked(verdict: Verdict) -> Verdict:
+    """Let no verdict through that would break a sum or a screen: it may have been built without its constructors."""
+    score = verdict.score
+    score_fits = score is None or (isinstance(score, int | float) and 0.0 <= score <= 1.0)
+    if not (isinstance(verdict.outcome, Outcome) and score_fits and isinstance(verdict.reason, str)):
+        return Verdict.error(one_line(f"returned a verdict that cannot be: {verdict!r}"))
+    reason = one_line(verdict.reason, _LONGEST_REASON)  # it may quote the output
+    return verdict if reason == verdict.reason else replace(verdict, reason=reason)
 
 
 def _line_of(exc: Exception) -> str:

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 
 from evalh.core.errors import WorkspaceError
-from evalh.core.verdict import GradeContext, Verdict
+from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.registry import Kind, collecting, grader
 
 
@@ -154,6 +154,30 @@ def test_a_verdict_that_cannot_be_is_an_error(build_grader, make_context, ask) -
     verdict = ask(build_grader("mine", kinds=kinds_of(lambda ctx: Verdict.scored(7, 0.5, ""))), make_context(""))
 
     assert (verdict.outcome, "must lie in" in verdict.reason) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Verdict("pass", 1.0, ""),
+        Verdict(Outcome.PASS, 1.5, ""),
+        Verdict(Outcome.PASS, float("nan"), ""),
+        Verdict(Outcome.PASS, "1", ""),
+        Verdict(Outcome.FAIL, 0.0, None),
+    ],
+)
+def test_a_verdict_built_by_hand_is_checked(build_grader, make_context, ask, verdict: Verdict) -> None:
+    said = ask(build_grader("mine", kinds=kinds_of(lambda ctx: verdict)), make_context(""))
+
+    assert (said.outcome, said.score) == ("error", None)
+    assert said.reason.startswith("returned a verdict that cannot be: Verdict(")
+
+
+def test_a_reason_that_quotes_the_output_moves_no_cursor(build_grader, make_context, ask) -> None:
+    grader = build_grader("mine", kinds=kinds_of(lambda ctx: Verdict.check(True, ctx.text)))
+
+    assert ask(grader, make_context("\x1b[2J\u202e")).reason == "\\x1b[2J\\u202e"
+    assert len(ask(grader, make_context("x" * 1_000_000)).reason) == 1001
 
 
 @pytest.mark.parametrize(
