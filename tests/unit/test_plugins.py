@@ -111,10 +111,11 @@ def test_no_compiled_file_is_left_in_the_workspace(tmp_path, write) -> None:
     assert [file.name for file in (tmp_path / "evals").iterdir()] == ["graders.py"]
 
 
-def test_a_file_may_import_its_neighbours_and_shadows_nothing(tmp_path, write) -> None:
+def test_a_file_may_import_its_neighbours_and_shadows_nothing(tmp_path, write, monkeypatch) -> None:
     write("evals/shared.py", "LIMIT = 7")
-    write("json.py", "raise RuntimeError('this is not the standard library')")
-    write("evals/graders.py", "import json\nfrom evals.shared import LIMIT\n" + MAX_WORDS.replace("50", "LIMIT"))
+    write("colorsys.py", "raise RuntimeError('this is not the standard library')")
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    write("evals/graders.py", "import colorsys\nfrom evals.shared import LIMIT\n" + MAX_WORDS.replace("50", "LIMIT"))
 
     assert judge(load_plugins(tmp_path, ["evals/graders.py"]), "max_words").reason == "0 words; limit 7"
 

@@ -108,7 +108,7 @@ def _plainly(error: msgspec.ValidationError) -> tuple[str, str]:
 
 
 def _identical(value: JsonValue, default: object) -> bool:
-    return type(value) is type(default) and bool(value == default)
+    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,8 @@ def wilson(good: float, n: float, confidence: float = 0.95) -> Interval:
     centre = rate + z2 / (2 * n)
     half = sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n * n)))
     scale = 1 + z2 / n
-    # At the ends the limit is exact; computed, it would miss by a rounding error.
-    return Interval(
-        0.0 if good == 0 else min(rate, max(0.0, (centre - half) / scale)),
-        1.0 if good == n else max(rate, min(1.0, (centre + half) / scale)),
-    )
+    # The rate lies inside; at 0 and 1 it is the limit, which computed would miss by a rounding error.
+    return Interval(min(rate, max(0.0, (centre - half) / scale)), max(rate, min(1.0, (centre + half) / scale)))
 
 
 def clopper_pearson(good: int, n: int, confidence: float = 0.95) -> Interval:

@@ -68,6 +68,20 @@ async def test_a_grader_that_keeps_hanging_is_not_called_again(gate: threading.E
         await deadline.call(lambda: 1)
 
 
+async def test_hanging_threads_are_not_replaced(gate: threading.Event) -> None:
+    deadline = Deadline(SHORT)
+    called: list[int] = []
+
+    def hang() -> None:
+        called.append(1)
+        gate.wait()
+
+    for _ in range(4):  # what hangs from one round is still there in the next
+        await asyncio.gather(*(deadline.call(hang) for _ in range(3)), return_exceptions=True)
+
+    assert len(called) == 8
+
+
 async def test_a_grader_is_called_again_once_its_hanging_calls_came_back(gate: threading.Event) -> None:
     deadline = Deadline(SHORT)
     await asyncio.gather(*(deadline.call(gate.wait) for _ in range(8)), return_exceptions=True)

@@ -133,6 +133,15 @@ def test_equal_graders_have_equal_digests_in_any_order(build_grader) -> None:
     assert one == other
 
 
+def test_a_default_is_a_default_as_an_integer_too_but_not_as_a_boolean(build_grader) -> None:
+    with collecting(__file__) as kinds:
+        grader("loose")(lambda ctx, *, mode=1: Verdict.check(True, ""))
+
+    assert build_grader({"number": {"abs_tol": 0}}).stated == {}
+    assert build_grader({"loose": {"mode": 1}}, kinds=kinds).stated == {}
+    assert build_grader({"loose": {"mode": True}}, kinds=kinds).stated == {"mode": True}
+
+
 def test_a_stated_default_and_a_name_change_no_digest(build_grader) -> None:
     named = build_all([GraderSpec(kind="equals", name="equals(again)", where="other.yaml:1")], GraderEnvironment())
 

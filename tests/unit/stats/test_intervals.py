@@ -57,6 +57,12 @@ def test_wilson_and_clopper_pearson_are_scipys(good: int, n: int, confidence: fl
     assert clopper_pearson(good, n, confidence) == pytest.approx((exact.low, exact.high), abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [10, 35, 43, 49])  # where rounding would leave a limit beside 0 or 1
+def test_nothing_good_and_nothing_bad_reach_the_end_exactly(n: int) -> None:
+    assert wilson(0, n).low == 0.0
+    assert wilson(n, n).high == 1.0
+
+
 @pytest.mark.parametrize("interval", [wilson, clopper_pearson])
 def test_without_trials_nothing_is_known(interval) -> None:
     assert interval(0, 0) == (0.0, 1.0)
