@@ -13,11 +13,12 @@ from evalh.api.clock import SystemClock
 from evalh.api.runs import Execution, RunOptions, Silence
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.forecast import Forecast
 from evalh.core.ports import Progress, Provider
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
 from evalh.core.suite import Suite
-from evalh.engine.forecast import Forecast, forecast
+from evalh.engine.forecast import forecast
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection, select
 from evalh.graders.registry import GraderEnvironment, build_all
@@ -33,9 +34,9 @@ from evalh.workspace.templates import compile_version
 from evalh.workspace.trees import WorkTree
 
 if TYPE_CHECKING:
+    from evalh.core.log import CallRow
     from evalh.providers.prices import WorkspacePrices
     from evalh.store import Reader, SqliteStore
-    from evalh.store.records import CallRow
     from evalh.workspace.git import Repository
 
 STORE_FOLDER = ".evalh"
@@ -251,7 +252,7 @@ class Workspace:
 
     def log_entry(self, name: str) -> tuple[str, object]:
         """Return what an id names, and its kind: run, unfinished, case, sample or call. Raises NotFound."""
-        from evalh.store.records import CallRow, CaseDetail, RunRow
+        from evalh.core.log import CallRow, CaseDetail, RunRow
 
         shown = self.log.show(name)
         if isinstance(shown, RunRow):

@@ -1,24 +1,13 @@
 """`--dry-run`: what a run would send and what it could cost at most."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from evalh.core.attempt import CallKey
 from evalh.core.errors import WorkspaceError
+from evalh.core.forecast import Forecast
 from evalh.core.ports import Pricer, Store
 from evalh.engine.plan import Plan
 from evalh.routing.logged import worst_case_usd
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """The plan in numbers. `worst_case_usd` is None where a price or a bound on output tokens is missing."""
-
-    samples: int
-    answered: int  # by the store
-    to_ask: int
-    worst_case_usd: Decimal | None
-    why_unknown: str | None = None
 
 
 def forecast(plan: Plan, store: Store | None, pricer: Pricer | None, *, fresh: bool = False) -> Forecast:

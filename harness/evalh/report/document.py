@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from evalh.core.digest import JsonValue
+from evalh.core.forecast import Forecast
 from evalh.core.run import RunResult, RunStatus
-from evalh.engine.forecast import Forecast
 
 RUN_SCHEMA = "evalh.run/1"
 PLAN_SCHEMA = "evalh.plan/1"

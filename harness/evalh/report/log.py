@@ -1,15 +1,12 @@
-"""What is in the log, for people and for programs: runs, cases, samples, calls.
-
-The rows are the store's; they are read here by their fields' names, and never imported: what is shown is handed in.
-"""
+"""What is in the log, for people and for programs: runs, cases, samples, calls."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -17,9 +14,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from evalh.core.case import ABSENT, Case
+from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
-from evalh.core.run import RunRecord, RunResult, RunStatus, RunSummary
+from evalh.core.log import AttemptRow, CallRow, CaseDetail, RunRow, SampleDetail
+from evalh.core.run import RunResult
 from evalh.core.sample import Graded
 from evalh.core.verdict import Outcome
 from evalh.report.document import run_document
@@ -29,63 +27,6 @@ from evalh.report.text import dollars, milliseconds, one_line, safe
 _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
 
 
-class Run(Protocol):
-    """A run's row."""
-
-    record: RunRecord
-    status: RunStatus
-    reason: str | None
-    summary: RunSummary | None
-
-
-class Attempt(Protocol):
-    """An attempt's row."""
-
-    id: str
-    number: int
-    model: str
-    status: str
-    reason: str
-    started_at: float
-    latency_ms: float | None
-    completion: Any
-    error_kind: str | None
-    error: str | None
-    usage: Any
-    cost_usd: Decimal | None
-    estimated: bool
-
-
-class CallEntry(Protocol):
-    """A call's row with its attempts."""
-
-    id: str
-    case_id: str
-    trial: int
-    purpose: str
-    cache_hit: bool
-    cost_usd: Decimal | None
-    messages: JsonValue
-    attempts: Sequence[Attempt]
-    answer: Attempt | None
-
-
-class SampleEntry(Protocol):
-    """A sample with its case and calls."""
-
-    sample: Any
-    case: Case
-    calls: Sequence[CallEntry]
-
-
-class CaseEntry(Protocol):
-    """A case in one run."""
-
-    case_id: str
-    run: Run
-    samples: Sequence[SampleEntry]
-
-
 def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
     """Return the document of `evalh show --json`."""
     if kind == "run" and isinstance(thing, RunResult):
@@ -93,7 +34,7 @@ def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
     return {"schema": f"evalh.{kind}/1", kind: _plain(thing)}
 
 
-def calls_document(calls: Sequence[CallEntry]) -> dict[str, JsonValue]:
+def calls_document(calls: Sequence[CallRow]) -> dict[str, JsonValue]:
     """Return the document of `evalh calls --json`."""
     return {"schema": "evalh.calls/1", "calls": [_plain(call) for call in calls]}
 
@@ -117,7 +58,7 @@ def _plain(value: Any) -> JsonValue:
     return plain
 
 
-def show_unfinished(console: Console, run: Run) -> None:
+def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
     record = run.record
     console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
@@ -133,7 +74,7 @@ def show_result(console: Console, result: RunResult) -> None:
     console.print(Text(f"\n{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
 
 
-def show_case(console: Console, case: CaseEntry) -> None:
+def show_case(console: Console, case: CaseDetail) -> None:
     """Print a case as one run saw it: every trial's request, answer and verdicts."""
     record = case.run.record
     console.print(Text.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
@@ -141,7 +82,7 @@ def show_case(console: Console, case: CaseEntry) -> None:
         show_sample(console, sample)
 
 
-def show_sample(console: Console, detail: SampleEntry) -> None:
+def show_sample(console: Console, detail: SampleDetail) -> None:
     """Print one sample."""
     sample = detail.sample
     console.print()
@@ -164,7 +105,7 @@ def _verdict(graded: Graded) -> Text:
     return Text.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
 
 
-def show_call(console: Console, call: CallEntry) -> None:
+def show_call(console: Console, call: CallRow) -> None:
     """Print a call: the messages as they were sent, every attempt, the answer."""
     for message in call.messages or ():
         console.print(Rule(str(message["role"]), align="left", style="dim"))
@@ -182,7 +123,7 @@ def show_call(console: Console, call: CallEntry) -> None:
         console.print(Padding(_attempt(attempt), (0, 0, 0, 2)))
 
 
-def _attempt(attempt: Attempt) -> Text:
+def _attempt(attempt: AttemptRow) -> Text:
     usage = attempt.usage
     tokens = "" if usage.input_tokens is None else f" · {usage.input_tokens} + {usage.output_tokens} tokens"
     cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated else ''}"
@@ -196,7 +137,7 @@ def _attempt(attempt: Attempt) -> Text:
     return line
 
 
-def show_calls(console: Console, calls: Sequence[CallEntry]) -> None:
+def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
     """Print calls, a line each."""
     if not calls:
         console.print("no such calls")
@@ -222,7 +163,7 @@ def _json(value: JsonValue) -> str:
     return safe(json.dumps(value, ensure_ascii=False))
 
 
-SHOW = {
+SHOW: Mapping[str, Callable[[Console, Any], None]] = {
     "run": show_result,
     "unfinished": show_unfinished,
     "case": show_case,

@@ -7,8 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
-from evalh.engine.forecast import Forecast
 from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe
 
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from evalh.core.case import Case
 from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.log import CallFilter, CallRow, CaseDetail, RunRow, SampleDetail, SampleRow, Shown
 from evalh.core.run import FailedSample, RunResult
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
@@ -17,7 +18,6 @@ from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, e
 from evalh.store.liveness import any_lost, settle
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
-from evalh.store.records import CallFilter, CallRow, CaseDetail, RunRow, SampleDetail, SampleRow, Shown
 from evalh.store.restore import case_from, completion_from, run_from, sample_from, verdict_from
 
 LAST = "last"

@@ -5,13 +5,13 @@ from sqlite3 import Row
 
 from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
+from evalh.core.log import AttemptRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
 from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none
-from evalh.store.records import AttemptRow, RunRow, SampleRow
 
 _FINISHES = {str(reason): reason for reason in FinishReason}
 

@@ -7,12 +7,12 @@ import pytest
 from evalh.core.attempt import ErrorKind, Purpose
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import NotFound, UsageError
+from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.request import ToolCall
 from evalh.core.run import RunStatus
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Verdict
 from evalh.store import CallFilter, Reader
-from evalh.store.records import CallRow, CaseDetail, RunRow, SampleDetail
 from unit.store.playing import ANSWER, FAIL, PASS, SETTINGS, Play, make_record, make_summary
 
 BAD_CASE = Case("t-2", {"ticket": "It crashes\0!"}, {"label": "bug"}, frozenset({"short"}))

@@ -1,0 +1,15 @@
+"""What a run would send and could cost, before anything is sent."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The plan in numbers. `worst_case_usd` is None where a price or a bound on output tokens is missing."""
+
+    samples: int
+    answered: int  # by the store
+    to_ask: int
+    worst_case_usd: Decimal | None
+    why_unknown: str | None = None
