@@ -49,7 +49,7 @@ class Csv:
     def rows(self, file: BinaryIO, offset: int | None = None, line: int = 1) -> Iterator[Span]:
         """Find the records, from one's offset and line on; those without content are skipped."""
         records = self._records(file, *(self._start if offset is None else (offset, line)))
-        return (span for span in records if span.raw.strip(b", \t\r\n"))
+        return (span for span in records if not span.raw.isspace() and span.raw.strip(b",\r\n"))
 
     def case(self, span: Span) -> Case:
         """Read one record. Raises WorkspaceError."""
@@ -62,7 +62,7 @@ class Csv:
                 hint="cells with a comma stand in double quotes",
             )
         case_id = cells[self._id]
-        if not case_id:
+        if not case_id.strip():
             raise WorkspaceError("'id' is empty", where=where, hint="results are paired by id: each row needs its own")
         inputs = {name: cells[number] for number, name in self._inputs}
         tags = () if self._tags is None else cells[self._tags].translate(_TAG_ENDS).split()

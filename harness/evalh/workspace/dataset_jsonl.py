@@ -68,7 +68,7 @@ class JsonLines:
             complete = self._encode(row).count(b'"') == raw.count(b'"')
         except (msgspec.MsgspecError, ValueError, OverflowError):
             return None
-        return row if complete and row.id and not (row.tags and "" in row.tags) else None
+        return row if complete and row.id.strip() and not (row.tags and "" in row.tags) else None
 
 
 def strict_case(span: Span, name: str) -> Case:
@@ -82,7 +82,7 @@ def strict_case(span: Span, name: str) -> Case:
     case_id = row.get("id")
     if isinstance(case_id, int) and not isinstance(case_id, bool):
         raise WorkspaceError("'id' must be text, not a number", where=where, hint=f'write "id": "{case_id}"')
-    if not isinstance(case_id, str) or not case_id:
+    if not isinstance(case_id, str) or not case_id.strip():
         found = f"must be text that is not empty, not {kind_of(case_id)}" if "id" in row else "is missing"
         raise WorkspaceError(f"'id' {found}", where=where, hint="results are paired by id: each row needs its own")
     inputs = row.get("inputs")

@@ -68,8 +68,9 @@ class FileState:
 class _GitFailed(Exception):
     def __init__(self, status: int, stderr: str) -> None:
         lines = [line for line in stderr.splitlines() if line.strip()]
+        said = next((line for line in lines if line.startswith("fatal: ")), lines[0] if lines else "")
         self.status = status
-        self.reason = lines[0].removeprefix("fatal: ").removeprefix("error: ") if lines else ""
+        self.reason = said.removeprefix("fatal: ").removeprefix("error: ")
         super().__init__(self.reason)
 
 
@@ -130,8 +131,13 @@ class Repository:
         return commit
 
     def head_commit(self) -> str | None:
-        """Return the id of the commit that is checked out; None before the first one."""
-        return self._commit_or_none("HEAD")
+        """Return the id of the commit that is checked out; None before the first one. Raises UsageError."""
+        commit = self._commit_or_none("HEAD")
+        if commit is None:
+            with suppress(_GitFailed):
+                named = self._run("rev_parse", "--verify", "--quiet", "HEAD")
+                raise UsageError(f"git cannot read the commit that is checked out, {named[:10]}", hint="git fsck")
+        return commit
 
     def dirty(self, paths: Iterable[str]) -> bool:
         """Tell whether any file under these paths differs from HEAD, new files included."""
@@ -168,7 +174,7 @@ class Repository:
         try:
             return self._run("merge_base", self.commit(base), self.commit(head))
         except _GitFailed as exc:
-            if exc.status != 1:
+            if exc.reason:
                 raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
             if self.is_shallow:
                 raise UsageError(f"{base} and {head} share no commit that is here", hint=_DEEPER) from exc
@@ -195,8 +201,7 @@ class Repository:
         try:
             return self._run("rev_parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         except _GitFailed as exc:
-            # Quiet: no such name. Anything said is about a repository that cannot be read.
-            if exc.reason and "bad object" in exc.reason:
+            if "corrupt" in exc.reason:
                 raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
             return None
 

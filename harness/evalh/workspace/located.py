@@ -146,5 +146,5 @@ class Table:
 
     def _wrong(self, key: str, wanted: str) -> WorkspaceError:
         found = kind_of(self.values[key])
-        but = "" if found in wanted else f", not {found}"
+        but = "" if found.split()[-1] in wanted.split() else f", not {found}"
         return WorkspaceError(f"{key!r} must be {wanted}{but}", where=self.where(key))

@@ -53,7 +53,8 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
     path = f"{config.evals_dir}/{name}{_SUFFIX}"
     if name not in suite_names(tree, config):
         other = path.removesuffix(_SUFFIX) + ".yml"
-        hint = f"rename {other} to {path}" if tree.exists(other) else did_you_mean(name, suite_names(tree, config))
+        misnamed = "/" not in name and tree.exists(other)
+        hint = f"rename {other} to {path}" if misnamed else did_you_mean(name, suite_names(tree, config))
         raise NotFound(f"no suite {name!r}", where=label(tree, config.evals_dir), hint=hint)
     located = parse_yaml(read_text(tree, path), label(tree, path))
     table = Table(located, located.value)

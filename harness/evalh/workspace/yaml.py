@@ -83,7 +83,7 @@ class _Document:
 
     def __init__(self, file: str, first_line: int) -> None:
         self.value: JsonValue = None
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[Path, int] = {(): first_line}
         self._file = file
         self._first_line = first_line
         self._open: list[_Open] = []

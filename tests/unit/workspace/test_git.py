@@ -427,16 +427,42 @@ def test_a_missing_object_is_a_clear_error(folder: Path, repository: Repository)
     assert repository.tree("HEAD~1").read(V1) == b"two"  # the next answer is not out of step
 
 
-def test_a_missing_commit_is_a_clear_error(folder: Path, repository: Repository) -> None:
+@pytest.mark.parametrize("content", [b"garbage", None])
+def test_a_damaged_commit_is_a_clear_error(folder: Path, repository: Repository, content: bytes | None) -> None:
     commit = git_in(folder)("rev-parse", "HEAD")
     place = folder / ".git" / "objects" / commit[:2] / commit[2:]
-    place.chmod(0o644)
-    place.write_bytes(b"garbage")
+    place.unlink()
+    if content is not None:
+        place.write_bytes(content)
 
-    with pytest.raises((UsageError, NotFound)):
-        repository.tree("HEAD")
-    with pytest.raises(UsageError):
-        repository.dirty(["prompts"])
+    for ask in (
+        repository.head_commit,
+        lambda: repository.dirty(["prompts"]),
+        lambda: repository.log(V1),
+        lambda: repository.tree("HEAD"),
+        lambda: repository.merge_base("HEAD", "HEAD~1"),
+    ):
+        with pytest.raises(UsageError):
+            ask()
+
+
+def test_a_damaged_line_of_commits_is_a_clear_error(folder: Path, repository: Repository) -> None:
+    git = git_in(folder)
+    commit = git("rev-parse", "HEAD~1")
+    git("branch", "first", "HEAD~2")
+    (folder / ".git" / "objects" / commit[:2] / commit[2:]).unlink()
+
+    with pytest.raises(UsageError, match="git failed"):
+        repository.merge_base("HEAD", "first")
+
+
+def test_a_bare_repository_holds_no_workspace(tmp_path: Path) -> None:
+    git_in(tmp_path)("init", "-q", "--bare", ".git")
+
+    found = probe(tmp_path)
+
+    assert isinstance(found, NoRepository)
+    assert "bare" in found.reason
 
 
 def test_a_linked_work_tree_is_a_repository_too(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,241 @@
+"""Suites: evals/<name>.yaml."""
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from evalh.core.errors import ExitCode, NotFound, WorkspaceError
+from evalh.core.suite import Suite
+from evalh.workspace.config import Config
+from evalh.workspace.suites import load_suite, suite_json_schema, suite_names
+from evalh.workspace.trees import WorkTree
+from evalh.workspace.yaml import parse_yaml
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = ROOT / "schemas/suite.schema.json"
+PAGE = ROOT / "docs/reference/suite.md"
+
+FULL = """description: Which team gets a ticket.
+prompt: triage
+dataset: triage
+model: small
+owner: support-team
+trials: 3
+max_ungraded: 0.1
+graders:
+  - schema
+  - equals: {path: label, expected: label}
+  - equals:
+      path: order.id
+      required: false
+  - contains: foo
+  - contains: [a, b]
+  - judge: {rubric: rubrics/tone.md, required: false, name: tone}
+  - not: {equals: {value: yes, required: 3, name: 4}}
+value: {bad_usd: 0.50}
+compare:
+  - prefer: {rubric: rubrics/tone.md}
+gate:
+  margin: 0.05
+  must_pass: {tags: [incident], trials: 5}
+"""
+LEAST = "prompt: triage\ndataset: triage\n"
+
+
+def load(tmp_path: Path, text: str) -> Suite:
+    (tmp_path / "evals").mkdir(exist_ok=True)
+    (tmp_path / "evals/s.yaml").write_text(text, encoding="utf-8")
+    return load_suite(WorkTree(tmp_path), Config(), "s")
+
+
+def refused(tmp_path: Path, text: str) -> WorkspaceError:
+    with pytest.raises(WorkspaceError) as caught:
+        load(tmp_path, text)
+    assert caught.value.exit_code is ExitCode.USAGE
+    return caught.value
+
+
+def names(tmp_path: Path, *entries: str) -> list[str]:
+    suite = load(tmp_path, LEAST + "graders:\n" + "".join(f"  - {entry}\n" for entry in entries))
+    return [grader.name for grader in suite.graders]
+
+
+def test_every_documented_key_is_read(tmp_path: Path) -> None:
+    suite = load(tmp_path, FULL)
+
+    assert (suite.name, suite.prompt, suite.dataset, suite.model) == ("s", "triage", "triage", "small")
+    assert (suite.owner, suite.trials, suite.max_ungraded) == ("support-team", 3, 0.1)
+    assert suite.gate == {"margin": 0.05, "must_pass": {"tags": ["incident"], "trials": 5}}
+    assert suite.value == {"bad_usd": 0.5}
+    assert [(one.kind, one.params) for one in suite.compare] == [("prefer", {"rubric": "rubrics/tone.md"})]
+    assert suite.where == "evals/s.yaml:1"
+
+
+def test_graders_are_read_with_their_parameters_and_lines(tmp_path: Path) -> None:
+    schema, label, order, one, many, judge, negated = load(tmp_path, FULL).graders
+
+    assert (schema.kind, schema.params, schema.required, schema.where) == ("schema", {}, True, "evals/s.yaml:9")
+    assert (label.params, label.name, label.where) == (
+        {"path": "label", "expected": "label"},
+        "equals(label)",
+        "evals/s.yaml:10",
+    )
+    assert (order.params, order.required, order.where) == ({"path": "order.id"}, False, "evals/s.yaml:11")
+    assert (one.params, many.params) == ({"value": "foo"}, {"value": ["a", "b"]})
+    assert (judge.name, judge.required, judge.params) == ("tone", False, {"rubric": "rubrics/tone.md"})
+    assert negated.params == {"equals": {"value": "yes", "required": 3, "name": 4}}
+
+
+def test_what_is_not_said_has_defaults(tmp_path: Path) -> None:
+    suite = load(tmp_path, LEAST + "graders: [schema]\n")
+
+    assert (suite.model, suite.owner, suite.trials, suite.max_ungraded) == (None, None, 1, 0.02)
+    assert (suite.gate, suite.value, suite.compare) == ({}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        (["schema", "json"], ["schema", "json"]),
+        (["schema:", "json: {}"], ["schema", "json"]),
+        (["equals: {path: a}"], ["equals"]),
+        (["equals: {path: a}", "equals: {path: b}"], ["equals(a)", "equals(b)"]),
+        (["equals: {path: a}", "equals: {path: a}"], ["equals(#1)", "equals(#2)"]),
+        (["equals: {path: a}", "equals: {value: 1}"], ["equals(a)", "equals(#2)"]),
+        (["contains: a", "contains: b", "contains: c"], ["contains(#1)", "contains(#2)", "contains(#3)"]),
+        (["contains: a", "contains: {value: b, name: polite}"], ["contains", "polite"]),
+        (["contains: a", "regex: {value: b, name: contains}"], ["contains(#1)", "contains"]),
+        (
+            ["contains: a", "contains: b", "json: {name: 'contains(#1)'}"],
+            ["contains(#2)", "contains(#3)", "contains(#1)"],
+        ),
+    ],
+)
+def test_names_of_graders_are_unique(tmp_path: Path, entries: list[str], expected: list[str]) -> None:
+    assert names(tmp_path, *entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("[1]\n", "the file must be a mapping, not a list", 1),
+        ("", "the file must be a mapping, not null", 1),
+        (LEAST + "grader: [schema]\n", "unknown key 'grader'", 3),
+        ("prompt: triage\ngraders: [schema]\n", "'dataset' is missing", 1),
+        ("dataset: triage\ngraders: [schema]\n", "'prompt' is missing", 1),
+        ("dataset: d\nprompt: triage@v3\ngraders: [schema]\n", "names a prompt, not a version", 2),
+        ("dataset: d\nprompt: main:triage\ngraders: [schema]\n", "names a prompt, not a version", 2),
+        ("dataset: d\nprompt: v3\ngraders: [schema]\n", "names a prompt, not a version", 2),
+        ("dataset: d\nprompt: 'a b'\ngraders: [schema]\n", "names no prompt", 2),
+        (LEAST, "the suite has no graders", 1),
+        (LEAST + "graders: []\n", "the suite has no graders", 3),
+        (LEAST + "graders:\n", "'graders' must be a list, not null", 3),
+        (LEAST + "graders: schema\n", "'graders' must be a list, not text", 3),
+        (LEAST + "graders:\n  - schema: {required: false}\n", "no grader is required", 3),
+        (LEAST + "graders:\n  - schema\n  - 3\n", "a grader is a name or one `name: parameters`, not a number", 5),
+        (LEAST + "graders:\n  - schema\n  - ''\n", "a grader is a name", 5),
+        (LEAST + "graders:\n  - {}\n", "a grader is a name", 4),
+        (LEAST + "graders:\n  - equals:\n    path: label\n", "one grader per entry", 4),
+        (
+            LEAST + "graders:\n  - equals:\n      path: label\n      required: 'no'\n",
+            "'required' must be true or false",
+            6,
+        ),
+        (LEAST + "graders:\n  - equals: {name: ''}\n", "'name' must be text that is not empty", 4),
+        (LEAST + "graders:\n  - a: {name: x}\n  - b: {name: x}\n", "two graders are called 'x'", 5),
+        (LEAST + "graders: [schema]\ntrials: 0\n", "'trials' must be a whole number of at least 1", 4),
+        (LEAST + "graders: [schema]\ntrials: 1.5\n", "'trials' must be a whole number", 4),
+        (LEAST + "graders: [schema]\nmax_ungraded: 2\n", "'max_ungraded' must be a number from 0 to 1", 4),
+        (LEAST + "graders: [schema]\nmax_ungraded: 2%\n", "'max_ungraded' must be a number from 0 to 1, not text", 4),
+        (LEAST + "graders: [schema]\ngate: strict\n", "'gate' must be a mapping, not text", 4),
+        (LEAST + "graders: [schema]\nmodel:\n", "'model' must be text, not null", 4),
+        (LEAST + "graders: [schema]\ncompare: [{}]\n", "a grader is a name", 4),
+        (LEAST + "graders: [schema]\nprompt: b\n", "duplicate key 'prompt', first on line 1", 4),
+    ],
+)
+def test_a_wrong_suite_is_refused_with_its_line(tmp_path: Path, text: str, what: str, line: int) -> None:
+    error = refused(tmp_path, text)
+
+    assert what in error.what
+    assert error.where == f"evals/s.yaml:{line}"
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+    assert refused(tmp_path, LEAST + "grader: [schema]\n").hint == "did you mean 'graders'?"
+
+
+def test_a_slip_of_indentation_says_where_parameters_belong(tmp_path: Path) -> None:
+    error = refused(tmp_path, LEAST + "graders:\n  - equals:\n    path: label\n")
+
+    assert error.hint == "write parameters inside it: - equals: {…}"
+
+
+def test_suites_are_the_yaml_files_of_the_folder(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.yaml", "graders.py", "c.yml"):
+        (tmp_path / "tests").mkdir(exist_ok=True)
+        (tmp_path / "tests" / name).touch()
+
+    assert suite_names(WorkTree(tmp_path), Config(evals_dir="tests")) == ("a", "b")
+    assert suite_names(WorkTree(tmp_path), Config(evals_dir="missing")) == ()
+
+
+def test_an_unknown_suite_lists_what_there_is(tmp_path: Path) -> None:
+    load(tmp_path, LEAST + "graders: [schema]\n")
+    (tmp_path / "evals/other.yml").touch()
+
+    for name, hint in (
+        ("x", "have: s"),
+        ("../evals/s", "have: s"),
+        ("other", "rename evals/other.yml to evals/other.yaml"),
+    ):
+        with pytest.raises(NotFound, match="no suite") as caught:
+            load_suite(WorkTree(tmp_path), Config(), name)
+
+        assert caught.value.hint == hint
+
+
+def test_the_published_schema_is_up_to_date() -> None:
+    text = json.dumps(suite_json_schema(), indent=2) + "\n"
+    if os.environ.get("EVALH_GOLDEN") == "write":
+        SCHEMA.parent.mkdir(exist_ok=True)
+        SCHEMA.write_text(text, encoding="utf-8")
+
+    assert SCHEMA.read_text(encoding="utf-8") == text
+
+
+def test_the_published_schema_takes_what_is_read() -> None:
+    jsonschema_rs.meta.validate(suite_json_schema())
+    validator = jsonschema_rs.validator_for(suite_json_schema())
+    for path in (None, *sorted(ROOT.glob("evals/*.yaml")), *sorted(ROOT.glob("harness/**/evals/*.yaml"))):
+        validator.validate(parse_yaml(path.read_text() if path else FULL, "s").value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LEAST,
+        LEAST + "graders: []\n",
+        LEAST + "graders: [3]\n",
+        LEAST + "graders: [{}]\n",
+        LEAST + "graders: [{a: 1, b: 2}]\n",
+        LEAST + "graders: [{a: {required: 1}}]\n",
+        LEAST + "graders: [schema]\ngrader: x\n",
+        LEAST + "graders: [schema]\ntrials: 0\n",
+        LEAST + "graders: [schema]\nmax_ungraded: 2\n",
+        LEAST + "graders: [schema]\ngate: x\n",
+    ],
+)
+def test_the_published_schema_refuses_what_is_refused(tmp_path: Path, text: str) -> None:
+    refused(tmp_path, text)
+
+    assert not jsonschema_rs.validator_for(suite_json_schema()).is_valid(parse_yaml(text, "s").value)
+
+
+def test_every_key_is_documented() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    keys = [*suite_json_schema()["properties"], "required", "name"]
+
+    assert [key for key in keys if f"`{key}`" not in page] == []
