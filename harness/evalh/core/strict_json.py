@@ -12,7 +12,7 @@ class NotStrictJson(ValueError):
 def parse(text: str) -> JsonValue:
     """Read one JSON value. Raises NotStrictJson with what is wrong and where."""
     try:
-        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as exc:
         raise NotStrictJson(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from None
     except RecursionError:
@@ -34,3 +34,6 @@ def _without_duplicates(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonVal
 
 def _refuse(word: str) -> JsonValue:
     raise NotStrictJson(f"{word} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse)

@@ -68,7 +68,7 @@ class AiohttpTransport:
         self._egress = egress
         self._session: ClientSession | None = None
         self._timeouts: dict[float, ClientTimeout] = {}
-        self._proxies: dict[str, dict[str, Any]] = {}
+        self._proxies: dict[str, tuple[Mapping[str, str], dict[str, Any]]] = {}
         self._errors: tuple[type[Exception], ...] = (OSError, ValueError)
 
     async def post(
@@ -83,12 +83,18 @@ class AiohttpTransport:
         """Send and read to the end; see `Transport.post`."""
         session = self._session or self._open()
         timeout = self._timeouts.get(timeout_s) or self._timeout(timeout_s)
-        proxy = self._proxies.get(url)
-        if proxy is None:
-            proxy = self._proxy(url)
+        route = self._proxies.get(url)
+        if route is None:
+            route = self._proxy(url)
+        login, proxy = route
         try:
             response = await session.post(
-                url, data=body, headers=headers, timeout=timeout, allow_redirects=False, **proxy
+                url,
+                data=body,
+                headers={**headers, **login} if login else headers,
+                timeout=timeout,
+                allow_redirects=False,
+                **proxy,
             )
             try:
                 received = response.headers
@@ -131,11 +137,17 @@ class AiohttpTransport:
         self._timeouts[timeout_s] = timeout
         return timeout
 
-    def _proxy(self, url: str) -> dict[str, Any]:
+    def _proxy(self, url: str) -> tuple[Mapping[str, str], dict[str, Any]]:
+        """Return the headers for the proxy that travel with the request, and aiohttp's own arguments."""
         proxy = self._egress.proxy_for(url)
-        chosen = {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
-        self._proxies[url] = chosen
-        return chosen
+        route: tuple[Mapping[str, str], dict[str, Any]] = ({}, {})
+        if proxy is not None:
+            # A plain request reaches the proxy itself; behind TLS only CONNECT does, and the rest is not for its eyes.
+            tunnel = url.startswith("https:")
+            route = ({}, {"proxy_headers": proxy.headers}) if tunnel else (proxy.headers, {})
+            route[1]["proxy"] = proxy.url
+        self._proxies[url] = route
+        return route
 
 
 def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:

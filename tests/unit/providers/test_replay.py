@@ -222,7 +222,7 @@ def test_a_truncated_archive_is_refused() -> None:
 
 
 @given(st.dictionaries(st.text(), st.text(), min_size=1), st.booleans(), st.sampled_from(["\n", "\r\n"]))
-def test_every_output_is_found_by_its_id(outputs: dict[str, str], bom: bool, end: str) -> None:  # noqa: FBT001 (drawn by hypothesis)
+def test_every_output_is_found_by_its_id(outputs: dict[str, str], bom: bool, end: str) -> None:
     text = "".join(json.dumps({"id": case, "output": output}) + end for case, output in outputs.items())
 
     recording = Recording("r.jsonl", (b"\xef\xbb\xbf" if bom else b"") + text.encode())
@@ -239,4 +239,4 @@ def test_no_bytes_give_a_traceback(raw: bytes) -> None:
         try:
             Recording(path, raw)
         except EvalhError as error:
-            assert error.where is not None  # noqa: PT017 (both outcomes are right)
+            assert error.where is not None
