@@ -33,6 +33,13 @@ graders:
 Answer = Callable[[str], str]
 
 
+MODEL = """provider = "openai"
+model = "test-1"
+base_url = "http://127.0.0.1:{port}/v1"
+price = {{input = 0.25, output = 2.0}}
+"""
+
+
 def label_of(ticket: str) -> str:
     """What the servers here answer: right for most tickets, wrong for every seventh."""
     number = int("".join(filter(str.isdigit, ticket)) or 0)
@@ -89,6 +96,8 @@ class ChatServer:
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
         self.asked: list[str] = []  # tickets, in the order in which requests arrived
+        self.fail_after: int | None = None  # from this request on, answer with `failure`
+        self.failure: tuple[int, dict[str, Any]] = (503, {"error": {"message": "overloaded"}})
         self._lock = threading.Lock()
 
     def note(self, ticket: str) -> None:
@@ -109,6 +118,9 @@ def chat_server(delay_s: float = 0.0) -> Iterator[tuple[ChatServer, str]]:
             ticket = body["messages"][-1]["content"]
             state.note(ticket)
             time.sleep(state.delay_s)
+            if state.fail_after is not None and len(state.asked) > state.fail_after:
+                self.reply(*state.failure)
+                return
             reply = {
                 "id": "chatcmpl-1",
                 "object": "chat.completion",
@@ -119,8 +131,11 @@ def chat_server(delay_s: float = 0.0) -> Iterator[tuple[ChatServer, str]]:
                 ],
                 "usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28},
             }
-            data = json.dumps(reply).encode()
-            self.send_response(200)
+            self.reply(200, reply)
+
+        def reply(self, status: int, document: dict[str, Any]) -> None:
+            data = json.dumps(document).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -141,11 +156,7 @@ def chat_server(delay_s: float = 0.0) -> Iterator[tuple[ChatServer, str]]:
     thread.start()
     port = server.server_address[1]
     try:
-        yield (
-            state,
-            f'provider = "openai"\nmodel = "test-1"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
-            "price = {input = 0.25, output = 2.0}\n",
-        )
+        yield state, MODEL.format(port=port)
     finally:
         server.shutdown()
         server.server_close()

@@ -1,7 +1,7 @@
 """evalh: versions, tests, a price and a merge gate for prompts.
 
-    from evalh import Workspace
-    Workspace.open(".").run("triage", prompt="v3").summary.cost_per_good
+from evalh import Workspace
+Workspace.open(".").run("triage", prompt="v3").summary.cost_per_good
 """
 
 from importlib import import_module

@@ -22,7 +22,7 @@ def total(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def from_stored(usd: float | None) -> Decimal | None:
-    """Read an amount back from the store; exact to 1e-12 USD below 9,000 USD."""
+    """Read an amount back from the store; exact to 1e-12 USD below 4,096 USD (half a float's step there)."""
     return None if usd is None else Decimal(usd).quantize(_RESOLUTION).normalize()
 
 
