@@ -1,8 +1,10 @@
 """What every verb is handed: the workspace, where to print, and whether the answer is JSON."""
 
+import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_ENDS = re.compile(r"(?:\x1b\[[0-9;]*m| )+$", re.MULTILINE)
 
 
 class App:
@@ -45,10 +49,25 @@ class App:
         click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False))
 
 
+class Trimmed:
+    """A stream that writes no blanks at the ends of lines: tables pad their last column, which nobody can see or use."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write whole lines, trimmed; colour codes behind the blanks stay."""
+        return self._stream.write(_ENDS.sub(lambda end: end[0].replace(" ", ""), text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _console(*, stderr: bool) -> "Console":
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    stream = cast("IO[str]", Trimmed(sys.stderr if stderr else sys.stdout))
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:  # noqa: SLF001 (rich has no public reading)
         console.width = 100
     return console

@@ -54,9 +54,12 @@ def _numbers(summary: RunSummary) -> Table:
 
 
 def _spent(summary: RunSummary) -> str:
-    parts = [dollars(summary.cost_usd)]
-    if summary.cache_hits:
-        parts.append(f"{dollars(summary.cached_cost_usd)} for the log's answers when they were bought")
+    if summary.cost_usd is None or summary.cached_cost_usd is None:
+        parts = [dollars(None)]
+    else:
+        parts = [dollars(summary.cost_usd)]
+        if summary.cache_hits:
+            parts.append(f"the log's answers cost {dollars(summary.cached_cost_usd)} when they were bought")
     if summary.judge_cost_usd != 0:
         parts.append(f"graders {dollars(summary.judge_cost_usd)}")
     return " · ".join(parts)
