@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
-from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
+from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall
 from evalh.providers.anthropic_answers import MessageAssembler, read_message
 from evalh.providers.anthropic_schema import narrowed
 from evalh.providers.endpoint import Home, one_of, refuse_unknown
@@ -18,7 +18,9 @@ from evalh.providers.speech import (
     name_of,
     params_of,
     refuse_collisions,
+    results_of,
     system_first,
+    typed,
     unsupported,
 )
 from evalh.providers.transport import Transport
@@ -103,6 +105,10 @@ class Messages:
             ]
         if settings.output_schema is not None:
             own.update(self._output(settings.output_schema, settings, params))
+        elif settings.json_output and self._schema != "none":
+            raise unsupported(
+                HOME.kind, 'JSON output without a schema (schema = "none" on the model leaves it to the words)'
+            )
         if settings.stream:
             own["stream"] = True
         refuse_collisions(params, own)
@@ -116,7 +122,7 @@ class Messages:
             return {}
         if self._schema == "output_config":
             given = params.pop("output_config", None)  # it holds `effort` too
-            format_ = {"type": "json_schema", "schema": narrowed(schema)}
+            format_ = {"type": "json_schema", "schema": narrowed(typed(schema))}
             return {"output_config": {**(given if isinstance(given, Mapping) else {}), "format": format_}}
         if settings.tools or schema.get("type") != "object":
             raise unsupported(HOME.kind, 'a schema as a tool beside other tools, or one whose root is no "object"')
@@ -126,6 +132,7 @@ class Messages:
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
         """Say the messages; system texts stand apart."""
         system, rest = system_first(messages, HOME.kind)
+        system = [text for text in system if text]  # an empty text block is an error there
         said = {"messages": _turns(rest)}
         if not system:
             return said
@@ -172,10 +179,10 @@ def _turns(messages: Sequence[Message]) -> list[JsonValue]:
     for message in messages:
         if message.role is Role.ASSISTANT:
             turns.append({"role": "assistant", "content": _content(message, _assistant_block)})
-        elif previous is Role.TOOL:
-            turns[-1]["content"] += [_user_block(part) for part in message.parts]
-        elif message.role is Role.TOOL:
-            turns.append({"role": "user", "content": [_user_block(part) for part in message.parts]})
+        elif message.role is Role.TOOL or previous is Role.TOOL:
+            if previous is not Role.TOOL:
+                turns.append({"role": "user", "content": []})
+            turns[-1]["content"] += _results(message) if message.role is Role.TOOL else _blocks(message, _user_block)
         else:
             turns.append({"role": "user", "content": _content(message, _user_block)})
         previous = message.role
@@ -185,8 +192,19 @@ def _turns(messages: Sequence[Message]) -> list[JsonValue]:
 def _content(message: Message, block: Callable[[Part], JsonValue]) -> JsonValue:
     if all(isinstance(part, Text) for part in message.parts):
         return message.text
+    return _blocks(message, block)
+
+
+def _blocks(message: Message, block: Callable[[Part], JsonValue]) -> list[JsonValue]:
     # An empty text block is an error of its own there, and a slot may well be empty.
     return [block(part) for part in message.parts if not (isinstance(part, Text) and not part.text)]
+
+
+def _results(message: Message) -> list[JsonValue]:
+    return [
+        {"type": "tool_result", "tool_use_id": result.call_id, "content": result.content}
+        for result in results_of(message, HOME.kind)
+    ]
 
 
 def _text(text: str) -> JsonValue:
@@ -204,8 +222,6 @@ def _user_block(part: Part) -> JsonValue:
         case Media(content_type="text/plain"):
             text = part.data.decode("utf-8", "replace")
             return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}}
-        case ToolResult():
-            return {"type": "tool_result", "tool_use_id": part.call_id, "content": part.content}
         case _:
             raise unsupported(HOME.kind, f"{name_of(part)} in a user message")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from json import dumps
 
 from evalh.core.digest import JsonValue
-from evalh.providers.speech import unsupported
+from evalh.providers.speech import kind_of, unsupported
 
 _AS_THEY_ARE = ("enum", "const", "title", "default", "required")
 _FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"))
@@ -18,7 +18,10 @@ _LOST_WITHOUT_A_WORD = frozenset({"$schema", "$id", "$comment", "examples"})
 
 
 def narrowed(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the schema in the subset that is known. Raises CallError for an object of free keys, by name."""
+    """Return a schema whose listed values have types in the known subset.
+
+    Raises CallError for an object of free keys, by name.
+    """
     if "$ref" in schema:
         return {"$ref": schema["$ref"], **_definitions(schema)}
     left = {word: value for word, value in schema.items() if word not in _LOST_WITHOUT_A_WORD}
@@ -57,17 +60,29 @@ def _definitions(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _take_type(left: dict[str, JsonValue], out: dict[str, JsonValue]) -> None:
-    """Take `type`; several types become alternatives, unless the values themselves are listed."""
+    """Take `type`; several types become alternatives, each with the listed values that are its own."""
     kinds = left.get("type")
     if not isinstance(kinds, list | tuple):
         if kinds is not None:
             out["type"] = left.pop("type")
         return
     del left["type"]
-    if "enum" in left or "const" in left:
-        return
-    shape = {word: left.pop(word) for word in tuple(left) if word not in {"description", "title"}}
-    out["anyOf"] = [_inner({"type": kind, **(shape if kind != "null" else {})}) for kind in kinds]
+    shape = {word: left.pop(word) for word in tuple(left) if word not in {"description", "title", "enum", "const"}}
+    listed = [left.pop("const")] if "const" in left else left.pop("enum", None)
+    options: list[JsonValue] = []
+    for kind in kinds:
+        option: dict[str, JsonValue] = {"type": kind, **(shape if kind != "null" else {})}
+        if isinstance(listed, list | tuple):
+            option["enum"] = [value for value in listed if _is_of(value, kind)]
+            if not option["enum"]:
+                continue
+        options.append(_inner(option))
+    out["anyOf"] = options
+
+
+def _is_of(value: JsonValue, kind: JsonValue) -> bool:
+    own = kind_of(value)
+    return own == kind or (kind == "number" and own == "integer")
 
 
 def _take_object(left: dict[str, JsonValue], out: dict[str, JsonValue]) -> None:

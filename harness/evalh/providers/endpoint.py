@@ -11,10 +11,14 @@ from evalh.core.model import ModelSpec
 from evalh.providers.egress import is_loopback
 
 _SECRET_WORDS = frozenset(
-    ("auth", "authorization", "key", "apikey", "token", "secret", "cookie", "password", "signature", "credential")
+    (
+        *("auth", "authorization", "authentication", "bearer", "jwt", "session", "cookie", "key", "apikey", "token"),
+        *("secret", "secrets", "pass", "passwd", "password", "pwd", "sig", "signature", "credential", "credentials"),
+    )
 )
 _FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "te"))
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -112,8 +116,10 @@ class Endpoint:
         return {"Content-Type": "application/json", **(home.headers or {}), **auth, **self.spec.headers}
 
     def secrets(self, key: str | None) -> list[str]:
-        """Return every value that must never be shown or stored."""
-        return [value for name, value in self.spec.headers.items() if is_secret(name)] + ([key] if key else [])
+        """Return every value that must never be shown or stored; of `Bearer sk-…` the bare key too."""
+        values = [value.strip() for name, value in self.spec.headers.items() if is_secret(name)]
+        bare = [value.split(None, 1)[1] for value in values if _SCHEME.match(value)]
+        return [*values, *bare, *([key] if key else [])]
 
 
 def is_secret(name: str) -> bool:
@@ -166,7 +172,11 @@ def _address(spec: ModelSpec, home: Home) -> SplitResult:
 
 
 def _same_origin(one: SplitResult, other: SplitResult) -> bool:
-    return (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
+    return (one.scheme, one.hostname, _port(one)) == (other.scheme, other.hostname, _port(other))
+
+
+def _port(parts: SplitResult) -> int | None:
+    return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _check_headers(spec: ModelSpec, home: Home, *, keyed: bool) -> None:

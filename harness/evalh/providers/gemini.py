@@ -21,7 +21,9 @@ from evalh.providers.speech import (
     name_of,
     params_of,
     refuse_collisions,
+    results_of,
     system_first,
+    typed,
     unsupported,
 )
 from evalh.providers.transport import OK, Transport
@@ -48,7 +50,8 @@ _FAMILIES = ("audio/", "video/", "text/")
 
 _UNSIGNED = "skip_thought_signature_validator"
 """What Google documents for a function call that the model did not make itself: a case's history holds no signature."""
-_SIGNING = re.compile(r"(models/)?gemini-([3-9]|[1-9][0-9])")
+_SIGNING = re.compile(r"(models/)?gemini-([3-9]|[1-9][0-9]|.*latest$)")
+"""Models that refuse an unsigned call; `gemini-flash-latest` and its like are names of theirs."""
 
 _BY_STATUS: Mapping[str, ErrorKind] = {
     "INVALID_ARGUMENT": ErrorKind.BAD_REQUEST,
@@ -101,7 +104,7 @@ class GenerateContent:
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
         """Say the generation config and the tools."""
-        params = params_of(settings, HOME.kind)
+        params = params_of(settings, HOME.kind, count="candidateCount")
         beside = {name: params.pop(name) for name in tuple(params) if name in _BESIDE_CONFIG}
         config: dict[str, JsonValue] = {}
         for name in tuple(params):
@@ -112,13 +115,13 @@ class GenerateContent:
         if (settings.json_output or settings.output_schema is not None) and self._schema != "none":
             config["responseMimeType"] = "application/json"
             if settings.output_schema is not None:
-                config["responseJsonSchema"] = settings.output_schema
+                config["responseJsonSchema"] = typed(settings.output_schema)
         refuse_collisions(params, {**config, "contents": None, "systemInstruction": None})
         config.update(params)
         own: dict[str, JsonValue] = {"generationConfig": config} if config else {}
         if settings.tools:
             declared = [
-                {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+                {"name": tool.name, "description": tool.description, "parametersJsonSchema": typed(tool.parameters)}
                 for tool in settings.tools
             ]
             own["tools"] = [{"functionDeclarations": declared}]
@@ -138,8 +141,12 @@ class GenerateContent:
         for message in messages:
             if message.role is Role.ASSISTANT:
                 turns.append({"role": "model", "parts": self._said(message)})
-            elif message.role is Role.TOOL and previous is Role.TOOL:
-                turns[-1]["parts"] += [_user_part(part) for part in message.parts]
+            elif message.role is Role.TOOL:
+                if previous is not Role.TOOL:
+                    turns.append({"role": "user", "parts": []})
+                turns[-1]["parts"] += [
+                    {"functionResponse": _function_response(result)} for result in results_of(message, HOME.kind)
+                ]
             else:
                 turns.append({"role": "user", "parts": [_user_part(part) for part in message.parts]})
             previous = message.role
@@ -228,8 +235,6 @@ def _user_part(part: Part) -> JsonValue:
             return {"text": part.text}
         case Media(content_type=kind) if kind in _IMAGES or kind.startswith(_FAMILIES) or kind == "application/pdf":
             return {"inlineData": {"mimeType": kind, "data": base64_of(part)}}
-        case ToolResult():
-            return {"functionResponse": _function_response(part)}
         case _:
             raise unsupported(HOME.kind, f"{name_of(part)} in a user message")
 

@@ -235,11 +235,11 @@ class Hosted:
         """Classify an answer that is an error: by its body where it speaks, by its status where not."""
         if 300 <= status < 400:  # noqa: PLR2004 (HTTP's own class)
             return CallError(ErrorKind.BAD_REQUEST, redirected(headers.get("Location")), status=status)
-        document = json_of(self._redact.body(body))
+        body = self._redact.body(body)  # before anything is cut: half a key is still half a key
+        document = json_of(body)
         refusal = self._wire.refusal(status, document)
         if refusal is None:
-            told = describe(self._redact.body(body[:8192]))
-            refusal = Refusal(kind_of_status(status), f"HTTP {status}: {told}")
+            refusal = Refusal(kind_of_status(status), f"HTTP {status}: {describe(body)}")
         wait_s = refusal.retry_after_s
         if refusal.kind in _WAITING:
             asked_s = retry_after_s(headers, time.time())
@@ -254,6 +254,7 @@ class Hosted:
 
     def _failed_in_stream(self, event: bytes) -> CallError:
         """Classify an error that came as an event of a stream that had begun well."""
+        event = self._redact.body(event)
         document = json_of(event)
         refusal = self._wire.refusal(OK, document)
         if refusal is None:
@@ -268,13 +269,14 @@ class Hosted:
 
     def _unreadable(self, response: Response, exc: Exception) -> CallError:
         """Explain a 200 that holds no answer: some gateways put their errors there."""
-        document = json_of(response.body)
+        body = self._redact.body(response.body)
+        document = json_of(body)
         if at(document, "error"):
-            return self._refused(OK, response.headers, response.body)
-        reason = shown(str(exc)) if isinstance(exc, ValueError) else "nested too deeply"
+            return self._refused(OK, response.headers, body)
+        reason = shown(self._redact.text(str(exc))) if isinstance(exc, ValueError) else "nested too deeply"
         return CallError(
             ErrorKind.BAD_RESPONSE,
-            shown(f"the answer cannot be read ({reason}): {describe(self._redact.body(response.body[:8192]))}"),
+            shown(f"the answer cannot be read ({reason}): {describe(body)}"),
             status=response.status,
             request_id=self._wire.request_id(response.headers, document),
         )

@@ -5,14 +5,23 @@ from collections.abc import Iterator, Mapping
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
-from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall, ToolResult
+from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.providers.endpoint import Endpoint, Home, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http_errors import Refusal, at, kind_of_status, text_at
 from evalh.providers.openai_answers import ChatAssembler, read_chat
 from evalh.providers.openai_schema import fits_strict
 from evalh.providers.registry import ProviderContext
-from evalh.providers.speech import base64_of, name_of, only_text, params_of, refuse_collisions, unsupported
+from evalh.providers.speech import (
+    base64_of,
+    name_of,
+    only_text,
+    params_of,
+    refuse_collisions,
+    results_of,
+    typed,
+    unsupported,
+)
 from evalh.providers.transport import OK, Transport
 
 HOME = Home(
@@ -105,7 +114,7 @@ class ChatCompletions:
             return None
         if settings.output_schema is None or self._schema == "json_object":
             return {"type": "json_object"}
-        schema = settings.output_schema
+        schema = typed(settings.output_schema)
         return {
             "type": "json_schema",
             "json_schema": {"name": "output", "schema": schema, "strict": fits_strict(schema)},
@@ -175,10 +184,8 @@ def _messages(message: Message) -> Iterator[dict[str, JsonValue]]:
         case Role.ASSISTANT:
             yield _assistant(message)
         case Role.TOOL:
-            for part in message.parts:
-                if not isinstance(part, ToolResult):
-                    raise unsupported(HOME.kind, f"{_name(part)} in a tool message")
-                yield {"role": "tool", "tool_call_id": part.call_id, "content": part.content}
+            for result in results_of(message, HOME.kind):
+                yield {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
 
 
 def _user_content(message: Message) -> JsonValue:
@@ -218,7 +225,3 @@ def _assistant(message: Message) -> dict[str, JsonValue]:
     if not calls:
         return {"role": "assistant", "content": message.text}
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
-
-
-def _name(part: object) -> str:
-    return "text" if isinstance(part, Text) else name_of(part)

@@ -21,6 +21,8 @@ _FINISH = {
 }
 _NOTHING = Raw(b"")
 _DONE = b"[DONE]"
+_BROKE_OFF = "error"
+"""OpenRouter's finish reason where the model behind it failed; what came before is half an answer."""
 _NO_ERROR = frozenset((b"", b"null", b"{}", b'""', b"false"))
 
 
@@ -83,9 +85,13 @@ _decode = msgspec.json.Decoder(_Completion).decode
 def read_chat(body: bytes) -> Reading:
     """Read a whole chat completion. Raises ValueError."""
     answer = _decode(body)
+    if bytes(answer.error) not in _NO_ERROR:
+        raise ValueError("an error")
     if not answer.choices or answer.choices[0].message is None:
         raise ValueError("no choices")
     choice = answer.choices[0]
+    if choice.finish_reason == _BROKE_OFF:
+        raise ValueError("the model broke off")
     message = choice.message
     assert message is not None
     calls = tuple(
@@ -138,6 +144,8 @@ class ChatAssembler:
                 self._take(choice)
 
     def _take(self, choice: _Choice) -> None:
+        if choice.finish_reason == _BROKE_OFF:
+            raise ValueError("the model broke off")
         self._finish = choice.finish_reason or self._finish
         delta = choice.delta
         if delta is None:

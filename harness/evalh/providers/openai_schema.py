@@ -1,8 +1,9 @@
 """Which schemas OpenAI can enforce to the letter.
 
 Source: OpenAI's guide to structured outputs: with `strict`, every object closes itself (`additionalProperties: false`)
-and requires each of its properties, the root is an object, and a subset of the keywords is known. A schema outside of
-that is sent with `strict: false`: the model sees it and tries; the schema grader judges either way.
+and requires each of its properties, the root is an object, everything has a type, a reference stands alone, and a
+subset of the keywords is known. A schema outside of that is sent with `strict: false`: the model sees it and tries; the
+schema grader judges either way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,9 @@ def fits_strict(schema: Mapping[str, JsonValue]) -> bool:
 
 
 def _fits(schema: Mapping[str, JsonValue]) -> bool:
-    if not _KNOWN.issuperset(schema) or not (schema.keys() & {"type", "enum", "const", "anyOf", "$ref"}):
+    if "$ref" in schema:
+        return len(schema) == 1
+    if not _KNOWN.issuperset(schema) or not (schema.keys() & {"type", "anyOf"}):
         return False
     if "format" in schema and schema["format"] not in _FORMATS:
         return False

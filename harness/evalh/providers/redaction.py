@@ -1,5 +1,6 @@
 """Keys never leave through an answer: whatever a server echoes, the exact key is taken out of it."""
 
+import json
 from collections.abc import Iterable
 
 from evalh.core.attempt import CallError
@@ -16,10 +17,11 @@ class Redactor:
         self._secrets = tuple(
             sorted({secret for secret in secrets if len(secret) >= _TOO_SHORT}, key=len, reverse=True)
         )
-        self._encoded = tuple((secret.encode(), MASK.encode()) for secret in self._secrets)
+        spellings = dict.fromkeys(spelling for secret in self._secrets for spelling in _spellings(secret))
+        self._encoded = tuple((spelling.encode(), MASK.encode()) for spelling in spellings)
 
     def body(self, body: bytes) -> bytes:
-        """Return the bytes without any secret."""
+        """Return the bytes without any secret, as it stands or as JSON writes it."""
         for secret, mask in self._encoded:
             if secret in body:
                 body = body.replace(secret, mask)
@@ -47,3 +49,8 @@ class Redactor:
             retry_after_s=error.retry_after_s,
             request_id=error.request_id and self.text(error.request_id),
         )
+
+
+def _spellings(secret: str) -> tuple[str, ...]:
+    quoted = json.dumps(secret)[1:-1]
+    return secret, quoted, quoted.replace("/", "\\/")  # some servers escape the slash

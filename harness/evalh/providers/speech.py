@@ -8,9 +8,12 @@ import orjson
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.digest import JsonValue
-from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
+from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall, ToolResult
 
 _COUNTABLE = 2**53
+_KINDS = ((int, "integer"), (float, "number"), (str, "string"), (type(None), "null"))
+_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
+_SCHEMAS = ("items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties")
 _OURS = frozenset({"stream"})
 """Params that say how to ask, not what: `Settings.stream` carries it."""
 
@@ -39,16 +42,58 @@ def count(value: float | None) -> int | None:
     return int(value) if value is not None and 0 <= value < _COUNTABLE else None
 
 
+def kind_of(value: JsonValue) -> str | None:
+    """Return a value's JSON Schema type; None for arrays and objects, which no listed value needs."""
+    if isinstance(value, bool):  # before int, which it is too
+        return "boolean"
+    for python, name in _KINDS:
+        if isinstance(value, python):
+            return name
+    return None
+
+
+def typed(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the schema with the type of its listed values said: APIs refuse an `enum` without, Picoschema writes none.
+
+    Nothing else changes: what fits one fits the other.
+    """
+    out = dict(schema)
+    for word in _NAMED_SCHEMAS:
+        named = out.get(word)
+        if isinstance(named, Mapping):
+            out[word] = {name: _typed(part) for name, part in named.items()}
+    for word in _SCHEMAS:
+        inner = out.get(word)
+        if isinstance(inner, list | tuple):
+            out[word] = [_typed(part) for part in inner]
+        elif inner is not None:
+            out[word] = _typed(inner)
+    listed = [out["const"]] if "const" in out else out.get("enum")
+    if "type" not in out and isinstance(listed, list | tuple) and listed:
+        kinds = list(dict.fromkeys(kind_of(value) for value in listed))
+        if None not in kinds:
+            out["type"] = kinds[0] if len(kinds) == 1 else kinds
+    return out
+
+
+def _typed(schema: JsonValue) -> JsonValue:
+    return typed(schema) if isinstance(schema, Mapping) else schema
+
+
 def unsupported(kind: str, what: str) -> CallError:
     """Return the refusal of something that an API cannot carry; nothing was sent."""
     return CallError(ErrorKind.UNSUPPORTED, f"{kind} cannot carry {what}; nothing was sent")
 
 
-def params_of(settings: Settings, kind: str) -> dict[str, JsonValue]:
-    """Return the params to send. Raises CallError for more than one answer per call: nobody would read the rest."""
+def params_of(settings: Settings, kind: str, *, count: str = "n") -> dict[str, JsonValue]:
+    """Return the params to send; `count` is the API's own word for how many answers it shall give.
+
+    Raises CallError for more than one answer per call: nobody would read the rest.
+    """
     params = {name: value for name, value in settings.params.items() if value is not None and name not in _OURS}
-    if params.pop("n", 1) != 1:
-        raise unsupported(kind, "several answers to one call (n): use trials")
+    for name in ("n", count):
+        if params.pop(name, 1) != 1:
+            raise unsupported(kind, f"several answers to one call ({name}): use trials")
     return params
 
 
@@ -85,8 +130,20 @@ def only_text(message: Message, kind: str) -> str:
     return message.text
 
 
+def results_of(message: Message, kind: str) -> list[ToolResult]:
+    """Return what the tools of one message gave. Raises CallError where another part stands in it."""
+    results: list[ToolResult] = []
+    for part in message.parts:
+        if not isinstance(part, ToolResult):
+            raise unsupported(kind, f"{name_of(part)} in a tool message")
+        results.append(part)
+    return results
+
+
 def name_of(part: object) -> str:
     """Name a part for a refusal."""
+    if isinstance(part, Text):
+        return "text"
     if isinstance(part, Media):
         return f"media of type {part.content_type!r}"
     return "a tool call" if isinstance(part, ToolCall) else "a tool result"

@@ -1,0 +1,94 @@
+"""A provider and the service behind it, talking over a real socket."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from evalh.core.attempt import Call, CallError, CallKey, Completion
+from evalh.core.model import ModelSpec
+from evalh.core.request import Message, Request, Role, Settings
+from evalh.providers.hosted import Hosted
+from wire.anthropic_service import ANTHROPIC
+from wire.gemini_service import GEMINI
+from wire.openai_service import OPENAI
+from wire.service import Reply, Service
+from wire.serving import Seen, Served, serving
+
+KEY = "sk-live-4f9c2a7e8b1d"
+ENV = {"TEST_KEY": KEY}
+SERVICES = (OPENAI, ANTHROPIC, GEMINI)
+
+
+@dataclass
+class Talk:
+    """An open provider and the service behind it."""
+
+    model: Hosted
+    server: Served
+
+    async def ask(self, *messages: Message, **settings: Any) -> Completion:
+        asked = messages or (Message.of(Role.USER, "hello"),)
+        return await self.send(Request(asked, settings_of(self.model, **settings)))
+
+    async def send(self, request: Request) -> Completion:
+        return await self.model.send(request, Call(id="r:1", run_id="r", key=CallKey("t-1"), request=request))
+
+    async def failing(self, *messages: Message, **settings: Any) -> CallError:
+        try:
+            answer = await self.ask(*messages, **settings)
+        except CallError as error:
+            return error
+        raise AssertionError(f"an answer instead of an error: {answer}")
+
+    @property
+    def sent(self) -> Any:
+        """The body that arrived last."""
+        return self.server.last
+
+
+def settings_of(model: Hosted, **settings: Any) -> Settings:
+    params = {"max_tokens": 50, **settings.pop("params", {})}
+    return Settings(model=model.model, sent_to=model.identity, params=params, **settings)
+
+
+def spec_of(service: Service, url: str | None, **spec: Any) -> ModelSpec:
+    return ModelSpec(
+        **{
+            "name": "strong",
+            "provider": service.kind,
+            "model": service.model,
+            "api_key_env": "TEST_KEY",
+            "base_url": url and f"{url}{service.base}",
+            "timeout_s": 20.0,
+            "where": "evalh.toml:7",
+            **spec,
+        }
+    )
+
+
+@asynccontextmanager
+async def talking(service: Service, reply: Reply | None = None, **spec: Any) -> AsyncIterator[Talk]:
+    """Open a provider at a server that checks each request as the service would, then sends the reply."""
+    answer = reply or Reply(service.answer("hi"))
+
+    async def handle(request: web.Request, seen: Seen) -> web.StreamResponse:
+        wrong = next(service.wrong(seen), None)
+        if wrong is not None:
+            return await Reply(service.error(400, "invalid", f"refused: {wrong}"), 400).send(request)
+        return await answer.send(request)
+
+    async with serving(handle) as server, opened(service, server.url, **spec) as model:
+        yield Talk(model, server)
+
+
+@asynccontextmanager
+async def opened(service: Service, url: str, *, env: Mapping[str, str] = ENV, **spec: Any) -> AsyncIterator[Hosted]:
+    model = service.build(spec_of(service, url, **spec), env)
+    await model.open()
+    try:
+        yield model
+    finally:
+        await model.close()
