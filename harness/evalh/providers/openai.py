@@ -40,6 +40,7 @@ _BY_CODE: Mapping[str, ErrorKind] = {
     "insufficient_quota": ErrorKind.QUOTA,
     "credit_balance_exhausted": ErrorKind.QUOTA,
     "organization_spend_limit_exceeded": ErrorKind.QUOTA,
+    "organization_usage_limit_exceeded": ErrorKind.QUOTA,
     "project_spend_limit_exceeded": ErrorKind.QUOTA,
     "billing_hard_limit_reached": ErrorKind.QUOTA,
     "billing_not_active": ErrorKind.QUOTA,
@@ -50,6 +51,7 @@ _BY_CODE: Mapping[str, ErrorKind] = {
     "invalid_prompt": ErrorKind.CONTENT_FILTER,
     "moderation_blocked": ErrorKind.CONTENT_FILTER,
     "server_is_overloaded": ErrorKind.OVERLOAD,
+    "slow_down": ErrorKind.OVERLOAD,
 }
 _BY_TYPE_IN_STREAM: Mapping[str, ErrorKind] = {
     "authentication_error": ErrorKind.AUTH,
