@@ -4,18 +4,21 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from evalh.core.attempt import Call, CallError, CallKey, Completion
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
+from evalh.providers.egress import Egress
 from evalh.providers.hosted import Hosted
+from evalh.providers.transport import AiohttpTransport, Response
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI
 from wire.service import Reply, Service
-from wire.serving import Seen, Served, serving
+from wire.serving import Handler, Seen, Served, serving
 
 KEY = "sk-live-4f9c2a7e8b1d"
 ENV = {"TEST_KEY": KEY}
@@ -73,15 +76,50 @@ def spec_of(service: Service, url: str | None, **spec: Any) -> ModelSpec:
 async def talking(service: Service, reply: Reply | None = None, **spec: Any) -> AsyncIterator[Talk]:
     """Open a provider at a server that checks each request as the service would, then sends the reply."""
     answer = reply or Reply(service.answer("hi"))
+    async with serving(checking(service, answer)) as server, opened(service, server.url, **spec) as model:
+        yield Talk(model, server)
 
+
+class Rerouted:
+    """A transport that takes what is meant for the provider's own address to a server here."""
+
+    def __init__(self, server: Served) -> None:
+        self._server = server
+        self._sockets = AiohttpTransport(Egress())
+        self.urls: list[str] = []
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, **how: Any) -> Response:
+        self.urls.append(url)
+        here = urlsplit(self._server.url)
+        return await self._sockets.post(
+            urlsplit(url)._replace(scheme=here.scheme, netloc=here.netloc).geturl(), headers, body, **how
+        )
+
+    async def close(self) -> None:
+        await self._sockets.close()
+
+
+@asynccontextmanager
+async def at_home(service: Service, **spec: Any) -> AsyncIterator[tuple[Talk, list[str]]]:
+    """Open a provider at its own address, which is rerouted; hand out the URLs that it asked, too."""
+    variable = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}[service.kind]
+    async with serving(checking(service, Reply(service.answer("hi")))) as server:
+        rerouted = Rerouted(server)
+        model = service.build(spec_of(service, None, api_key_env=None, **spec), {variable: KEY}, transport=rerouted)
+        await model.open()
+        yield Talk(model, server), rerouted.urls
+        await model.close()
+        await rerouted.close()
+
+
+def checking(service: Service, answer: Reply) -> Handler:
     async def handle(request: web.Request, seen: Seen) -> web.StreamResponse:
         wrong = next(service.wrong(seen), None)
         if wrong is not None:
             return await Reply(service.error(400, "invalid", f"refused: {wrong}"), 400).send(request)
         return await answer.send(request)
 
-    async with serving(handle) as server, opened(service, server.url, **spec) as model:
-        yield Talk(model, server)
+    return handle
 
 
 @asynccontextmanager

@@ -207,7 +207,7 @@ class Hosted:
         calls = reading.tool_calls
         told = (reading.text, *(part for call in calls for part in (call.id, call.name, call.arguments)))
         raw: str | None = content.decode("utf-8", "replace")
-        if any(redact.holds(part) for part in told):
+        if any(redact.holds(part) for part in told) or redact.hides(content):
             raw = None  # the body spells the key in escapes, or in pieces
             calls = tuple(ToolCall(redact.text(c.id), redact.text(c.name), redact.text(c.arguments)) for c in calls)
         request_id = self._wire.request_id(response.headers, None) or reading.id

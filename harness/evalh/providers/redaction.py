@@ -1,11 +1,13 @@
 """Keys never leave through an answer: whatever a server echoes, the exact key is taken out of it."""
 
 import json
+import re
 from collections.abc import Iterable
 
 from evalh.core.attempt import CallError
 
 MASK = "[key]"
+_ESCAPED = re.compile(rb"\\u00([2-7][0-9a-fA-F])")  # the characters that a header may hold
 _TOO_SHORT = 6
 """A shorter secret would be found in ordinary words, and masking it would say more than it hides."""
 
@@ -26,6 +28,13 @@ class Redactor:
             if secret in body:
                 body = body.replace(secret, mask)
         return body
+
+    def hides(self, body: bytes) -> bool:
+        """Tell whether a secret is spelled in the body in JSON's escapes, where `body` cannot take it out."""
+        if b"\\u00" not in body:
+            return False
+        plain = _ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), body)
+        return any(secret in plain for secret, _ in self._encoded)
 
     def text(self, text: str) -> str:
         """Return the text without any secret."""

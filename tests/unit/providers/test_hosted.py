@@ -14,7 +14,7 @@ from wire.anthropic_service import message, message_events
 from wire.gemini_service import content
 from wire.openai_service import chat, chat_chunk
 from wire.service import Reply, Service, event
-from wire.talking import SERVICES, opened, settings_of, spec_of, talking
+from wire.talking import KEY, SERVICES, at_home, opened, settings_of, spec_of, talking
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x01\xfe\xff"
 SEARCH = Tool("search", "Find orders.", {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]})
@@ -278,12 +278,28 @@ async def test_no_key_is_no_run_and_names_the_variable(service: Service) -> None
 
 
 @every_service
+async def test_at_home_the_documented_address_is_asked_with_the_key_of_the_usual_variable(service: Service) -> None:
+    async with at_home(service) as (talk, urls):
+        assert (await talk.ask()).text == "hi"
+        header, prefix = service.key_headers
+        assert talk.server.seen[0].headers[header] == f"{prefix}{KEY}"
+
+    assert urls == [
+        {
+            "openai": "https://api.openai.com/v1/chat/completions",
+            "anthropic": "https://api.anthropic.com/v1/messages",
+            "gemini": "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
+        }[service.kind]
+    ]
+
+
+@every_service
 async def test_the_usual_variable_is_read_for_the_providers_own_address_only(service: Service) -> None:
     variable = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}[service.kind]
-    at_home = service.build(spec_of(service, None, api_key_env=None), {})
-    assert at_home.at_home
+    home = service.build(spec_of(service, None, api_key_env=None), {})
+    assert home.at_home
     with pytest.raises(UsageError, match=variable):
-        await at_home.open()
+        await home.open()
 
     env = {variable: "sk-meant-for-another"}
     async with talking(service, api_key_env=None, env=env) as talk:
