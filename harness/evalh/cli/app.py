@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_NARROWEST = 60
 _ENDS = re.compile(r"(?:\x1b\[[0-9;]*m| )+$", re.MULTILINE)
 
 
@@ -24,33 +25,36 @@ class App:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.json = False
+        self.answer = sys.stdout
 
     @cached_property
     def workspace(self) -> "Workspace":
         """The workspace round the folder. Raises WorkspaceError where there is none."""
         from evalh.api.workspace import Workspace
 
+        # What a plugin file prints from here on is no part of the answer, which may be a JSON document.
+        sys.stdout = sys.stderr
         return Workspace.open(self.folder)
 
     @cached_property
     def console(self) -> "Console":
         """Where the answer goes: stdout."""
-        return _console(stderr=False)
+        return _console(self.answer)
 
     @cached_property
     def hints(self) -> "Console":
         """Where progress and hints go: stderr."""
-        return _console(stderr=True)
+        return _console(sys.stderr)
 
     def show_json(self, document: Mapping[str, Any]) -> None:
         """Print a document, the whole answer of a verb under `--json`."""
         import json
 
-        click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False))
+        click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False), file=self.answer)
 
 
 class Trimmed:
-    """A stream that writes no blanks at the ends of lines: tables pad their last column, which nobody can see or use."""
+    """A stream that writes no blanks at the ends of lines: tables pad their last column, which nobody can see."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -63,13 +67,14 @@ class Trimmed:
         return getattr(self._stream, name)
 
 
-def _console(*, stderr: bool) -> "Console":
-    from rich.console import Console
+def _console(stream: TextIO) -> "Console":
+    from evalh.report.console import InertConsole
 
-    stream = cast("IO[str]", Trimmed(sys.stderr if stderr else sys.stdout))
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = InertConsole(file=cast("IO[str]", Trimmed(stream)), highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:  # noqa: SLF001 (rich has no public reading)
         console.width = 100
+    # Below that a table drops what it is there to show; the terminal breaks the lines then.
+    console.width = max(console.width, _NARROWEST)
     return console
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from evalh.cli.app import App, json_option
+from evalh.core.errors import UsageError
 
 
 @click.group("export")
@@ -21,10 +22,12 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
     """Write RUN's answers as a recording that `provider = "replay"` reads."""
     from evalh.interop.recording import lines, write
 
+    if app.json and output is None:
+        raise UsageError("a recording is no JSON document: it has a line for each answer", hint="--json -o FILE.jsonl")
     rows = app.workspace.recording(run_id)
     if output is None:
         for line in lines(rows):
-            click.echo(line, nl=False)
+            click.echo(line, nl=False, file=app.answer)
         return
     count = write(rows, output)
     if app.json:

@@ -1,16 +1,22 @@
 """The entry point: finds the verb, maps errors to exit codes."""
 
+import errno
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 import click
 
+from evalh.cli import streams
 from evalh.cli.app import App
 from evalh.core.errors import EvalhError, nearest
-from evalh.core.exits import ExitCode
+from evalh.core.exits import ExitCode, worst
+
+_DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 VERBS = (
     "run",
@@ -57,15 +63,22 @@ def cli(ctx: click.Context, folder: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line; exit codes as in docs/reference/exit-codes.md."""
-    code = _run()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader (head, less) left: not an error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    answer = streams.prepare()
+    signal.signal(signal.SIGTERM, _interrupt)
+    code = _run(answer)
+    failed = streams.flush(answer)
+    if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was told already, or is as bad
+        code = worst([ExitCode(code), _explain(failed, answer, as_json=False)])
+    streams.flush(sys.stderr)
     sys.exit(code)
 
 
-def _run() -> int:
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    """End on SIGTERM as on Ctrl-C: a job that is cancelled saves what was paid for."""
+    raise KeyboardInterrupt
+
+
+def _run(answer: TextIO) -> int:
     app: App | None = None
     try:
         with cli.make_context("evalh", sys.argv[1:]) as ctx:
@@ -74,61 +87,64 @@ def _run() -> int:
             return outcome if isinstance(outcome, int) else ExitCode.YES
     except click.exceptions.Exit as exc:
         return exc.exit_code
-    except BrokenPipeError:
-        return ExitCode.YES
-    except KeyboardInterrupt:
-        return _interrupted()
-    except Exception as exc:  # noqa: BLE001 (the one place that turns errors into exit codes)
-        return _explain(exc, as_json=(app is not None and app.json) or "--json" in sys.argv)
+    except BaseException as exc:  # noqa: BLE001 (the one place that turns errors into exit codes)
+        return _explain(exc, answer, as_json=(app is not None and app.json) or "--json" in sys.argv)
 
 
-def _interrupted() -> ExitCode:
-    print("interrupted", file=sys.stderr)
-    return ExitCode.INTERRUPTED
-
-
-def _explain(exc: Exception, *, as_json: bool) -> int:
+def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
+    document = answer if as_json else None
     match exc:
         case EvalhError():
-            _show_error(exc, as_json=as_json)
-            return exc.exit_code
-        case click.Abort():
-            return _interrupted()
-        case click.ClickException():
-            _show_error(EvalhError(exc.format_message(), hint=_usage(exc)), as_json=as_json)
+            error, code = exc, exc.exit_code
+        case KeyboardInterrupt() | click.Abort():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever insists is not shown a traceback
+            error, code = EvalhError("interrupted", hint="what was paid for is saved"), ExitCode.INTERRUPTED
+        case click.exceptions.NoArgsIsHelpError() if not as_json:
+            print(exc.format_message(), file=sys.stderr)
             return ExitCode.USAGE
+        case click.exceptions.NoArgsIsHelpError():
+            error, code = EvalhError("which verb?", hint=_usage(exc)), ExitCode.USAGE
+        case click.ClickException():
+            error, code = EvalhError(exc.format_message(), hint=_usage(exc)), ExitCode.USAGE
+        case SystemExit():
+            what = f"the workspace's own code ended the program: SystemExit({exc.code})"
+            error, code = EvalhError(what, hint="let it raise an exception that says what is wrong"), ExitCode.USAGE
+        case BaseExceptionGroup() if exc.subgroup(KeyboardInterrupt):
+            return _explain(KeyboardInterrupt(), answer, as_json=as_json)
+        case OSError() if exc.errno in _DISK_FAILURES:
+            error = EvalhError(f"cannot write: {exc.strerror}", where=exc.filename or "stdout", hint="make room")
+            code = ExitCode.CANNOT_MEASURE
         case _:
-            return _show_bug(exc)
+            error, code = _bug(exc), ExitCode.BUG
+    _show_error(error, code, document)
+    return code
 
 
-def _usage(exc: click.ClickException) -> str | None:
+def _usage(exc: click.ClickException) -> str:
     context = exc.ctx if isinstance(exc, click.UsageError) else None
-    return f"see `{context.command_path} --help`" if context is not None else None
+    return f"see `{context.command_path if context is not None else 'evalh'} --help`"
 
 
-def _show_error(error: EvalhError, *, as_json: bool) -> None:
+def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> None:
+    """Print an error for people on stderr, or as the one document of `--json`."""
     from evalh.report.text import safe
 
-    if as_json:
+    if document is not None:
         import json
 
-        problem = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(error.exit_code)}
-        print(json.dumps({"schema": "evalh.error/1", "error": problem}, indent=2))
+        problem = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(code)}
+        print(json.dumps({"schema": "evalh.error/1", "error": problem}, indent=2), file=document)
         return
     place = f"{error.where}: " if error.where else ""
     print(safe(f"error: {place}{error.what}"), file=sys.stderr)
-    if error.hint:
-        print(safe(f"  {error.hint}"), file=sys.stderr)
+    for line in (error.hint or "").splitlines():
+        print(safe(f"  {line}"), file=sys.stderr)
 
 
-def _show_bug(exc: Exception) -> ExitCode:
+def _bug(exc: BaseException) -> EvalhError:
     if os.environ.get("EVALH_DEBUG"):
-        traceback.print_exc()
-    else:
-        last = traceback.extract_tb(exc.__traceback__)[-1]
-        print(
-            f"this is a bug in evalh: {type(exc).__name__}: {exc} ({os.path.basename(last.filename)}:{last.lineno})\n"  # noqa: PTH119
-            "  what was paid for is saved; EVALH_DEBUG=1 shows the traceback to report",
-            file=sys.stderr,
-        )
-    return ExitCode.BUG
+        traceback.print_exception(exc)
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    what = f"this is a bug in evalh: {type(exc).__name__}: {exc}{place}"
+    return EvalhError(what, hint="what was paid for is saved; EVALH_DEBUG=1 shows the traceback to report")

@@ -1,17 +1,20 @@
 """The live line: done, good rate, spend, speed, time left. On stderr, so stdout stays the answer."""
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
 from evalh.core.sample import Sample, Standing
+from evalh.report.text import safe
 
 if TYPE_CHECKING:
     from evalh.cli.app import App
 
 _TICK_S = 0.1
 _PLAIN_TICK_S = 10.0
+_NO_CURSOR = ("dumb", "unknown")
 
 
 class Line:
@@ -23,7 +26,7 @@ class Line:
         self._reset("", 0)
 
     def _reset(self, label: str, total: int) -> None:
-        self._label = label
+        self._label = safe(label)
         self._total = total
         self._done = self._good = self._hits = 0
         self._spent: float | None = 0.0
@@ -52,7 +55,7 @@ class Line:
     def note(self, text: str) -> None:
         """Print something that should be seen now."""
         self._clear()
-        print(text, file=sys.stderr)
+        print(safe(text), file=sys.stderr)
 
     def stop(self) -> None:
         """Take the line away: what follows is the answer."""
@@ -97,7 +100,7 @@ def _clock(seconds: float) -> str:
 def progress_for(app: "App") -> Progress:
     """Choose the live line on a terminal, plain lines elsewhere."""
     del app
-    return Line(live=sys.stderr.isatty())
+    return Line(live=sys.stderr.isatty() and os.environ.get("TERM") not in _NO_CURSOR)
 
 
 class Download:

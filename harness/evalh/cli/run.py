@@ -100,20 +100,22 @@ def _show(app: App, results: "list[RunResult]") -> None:
 
 def _suggest(app: App, results: "list[RunResult]") -> None:
     from evalh.core.run import RunStatus
+    from evalh.report.text import typable
 
     last = results[-1]
     lines = []
     if last.status is not RunStatus.COMPLETE:
         lines.append("the same command goes on where this stopped")
     if last.failures:
-        lines.append(f"evalh show {last.failures[0].case_id}   what was sent, what came back, who said no")
+        name = typable(last.failures[0].case_id) or last.record.id
+        lines.append(f"evalh show {name}   what was sent, what came back, who said no")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
     app.hints.print()
     for line in lines:
-        app.hints.print(f"next: {line}", style="dim")
+        app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:

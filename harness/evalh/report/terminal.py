@@ -84,7 +84,9 @@ def _counts(tally: GraderTally) -> tuple[int, int, int, int]:
 def _show_failure(console: Console, failure: FailedSample) -> None:
     console.print()
     trial = f" trial {failure.trial}" if failure.trial else ""
-    console.print(Text.assemble((failure.standing, _STYLES[failure.standing]), f"  {safe(failure.case_id)}{trial}"))
+    console.print(
+        Text.assemble((failure.standing, _STYLES[failure.standing]), f"  {one_line(failure.case_id, 60)}{trial}")
+    )
     lines = Text()
     for name, value in failure.inputs.items():
         text = value if isinstance(value, str) else repr(value)

@@ -1,6 +1,7 @@
 """How numbers and untrusted text look in a terminal."""
 
 import re
+import shlex
 from decimal import Decimal
 
 from evalh.core.run import Estimate
@@ -19,6 +20,11 @@ def safe(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
+
+
+def typable(text: str) -> str | None:
+    """Quote a name for a shell where that is needed; None for one that nobody can type."""
+    return shlex.quote(text) if text.isprintable() and safe(text) == text and not text.startswith("-") else None
 
 
 def one_line(text: str, width: int) -> str:
