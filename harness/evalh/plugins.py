@@ -122,6 +122,9 @@ def function_loader(root: Path) -> FunctionLoader:
 def _executed(root: Path, path: str, where: str | None) -> _PluginFile:
     """Return the module of a workspace file, executed if it was not yet; `where` names it. Raises WorkspaceError."""
     file = (root / path).resolve()
+    if not file.is_relative_to(root.resolve()):
+        hint = "copy the file in, or install it as a package"
+        raise WorkspaceError(f"{path!r} leaves the workspace", where=where, hint=hint)
     if file.suffix != ".py":
         raise WorkspaceError(f"{path!r} is no Python file", where=where, hint="plugins are files: evals/graders.py")
     try:

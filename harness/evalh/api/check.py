@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
-from evalh.core.errors import EvalhError, WorkspaceError
+from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.graders.registry import build_all
@@ -28,7 +28,7 @@ class CheckOutcome:
     @property
     def line(self) -> str:
         """One line for people."""
-        counted = ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        counted = ", ".join(f"{count} {what if count != 1 else what[:-1]}" for what, count in self.counts.items())
         found = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}" if self.problems else "ok"
         return f"{found}: {counted}"
 
@@ -42,13 +42,14 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
     """Read everything and report every problem, not only the first."""
     outcome = CheckOutcome()
     prompts = workspace.prompts()
-    outcome.problems.extend(prompts.check_all())
-    names = prompts.names()
-    outcome.counts["prompts"] = len(names)
-    outcome.counts["versions"] = sum(len(prompts.versions(name)) for name in names)
-    outcome.counts["suites"] = len(workspace.suites())
-    outcome.counts["cases"] = 0
-    for name in workspace.suites():
+    suites = workspace.suites()
+    outcome.counts = {"prompts": 0, "versions": 0, "suites": len(suites), "cases": 0}
+    _check_prompts(prompts, outcome)
+    default = workspace.config.default_suite
+    if default is not None and default not in suites:
+        where = workspace.config.where_of("workspace", "default_suite")
+        outcome.problems.append(NotFound(f"no suite {default!r}", where=where, hint=did_you_mean(default, suites)))
+    for name in suites:
         try:
             suite = workspace.suite(name)
         except EvalhError as exc:
@@ -59,17 +60,26 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
     return outcome
 
 
+def _check_prompts(prompts: Prompts, outcome: CheckOutcome) -> None:
+    try:
+        outcome.problems.extend(prompts.check_all())
+        names = prompts.names()
+        outcome.counts["prompts"] = len(names)
+        outcome.counts["versions"] = sum(len(prompts.versions(name)) for name in names)
+    except EvalhError as exc:  # the folders themselves cannot be walked: a link that leads out
+        outcome.problems.append(exc)
+
+
 def _suite_problems(
     workspace: "Workspace", suite: Suite, prompts: Prompts, outcome: CheckOutcome
 ) -> Iterator[EvalhError]:
-    if suite.model is not None and suite.model not in workspace.config.models:
-        yield EvalhError(f"no model {suite.model!r} in evalh.toml", where=suite.where)
+    yield from _model_problems(workspace, suite)
     try:
         build_all(suite.graders, workspace.grader_environment)
     except EvalhError as exc:
         yield exc
     try:
-        dataset = workspace.dataset(suite.dataset)
+        dataset = workspace.dataset_of(suite)
     except EvalhError as exc:
         yield exc
         return
@@ -81,6 +91,19 @@ def _suite_problems(
             yield exc
         return
     yield from _input_problems(versions, dataset)
+
+
+def _model_problems(workspace: "Workspace", suite: Suite) -> Iterator[EvalhError]:
+    models = workspace.config.models
+    spec = models.get(suite.model) if suite.model is not None else None
+    if suite.model is not None and spec is None:
+        hint = did_you_mean(suite.model, models) if models else f"[models.{suite.model}]"
+        yield WorkspaceError(f"no model {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
+    if spec is not None and spec.provider == "scripted":  # others want keys, weights or a network
+        try:
+            workspace.provider(spec.name)
+        except EvalhError as exc:
+            yield exc
 
 
 def _input_problems(versions: Sequence[PromptVersion], dataset: Dataset) -> Iterator[EvalhError]:

@@ -83,6 +83,13 @@ class Workspace:
         """Open a dataset, checked from end to end. Raises WorkspaceError."""
         return open_dataset(self.tree, self.config, name)
 
+    def dataset_of(self, suite: Suite) -> Dataset:
+        """Open a suite's dataset. Raises WorkspaceError; one that is not there is the suite's mistake."""
+        try:
+            return self.dataset(suite.dataset)
+        except NotFound as exc:
+            raise NotFound(exc.what, where=suite.where, hint=exc.hint) from None
+
     def prompts(self, revision: str | None = None) -> Prompts:
         """Return the prompts of the work tree, or of a revision. Raises NotFound for an unknown revision."""
         if revision is None:
@@ -172,7 +179,7 @@ class Workspace:
         """Resolve everything that a run needs, without sending anything. Raises EvalhError."""
         plans = []
         for suite, refs in self._targets(options):
-            cases = select(self.dataset(suite.dataset), options.selection)
+            cases = select(self.dataset_of(suite), options.selection)
             graders = build_all(suite.graders, self.grader_environment)
             for ref in refs:
                 version = self.version(ref, suite.prompt)
@@ -276,7 +283,7 @@ class Workspace:
 
     @cached_property
     def _kinds(self) -> WorkspaceKinds:
-        return load_plugins(self.root, self.config.plugins)
+        return load_plugins(self.root, self.config.plugins, self.config.where_of("workspace", "plugins"))
 
     def _provenance(self) -> tuple[str | None, bool | None]:
         repository = self.repository
@@ -289,7 +296,7 @@ class Workspace:
         """Pair each suite with the versions to run; a target that names no suite names a prompt."""
         refs = tuple(PromptRef.parse(text) for text in options.prompts)
         names = self.suites()
-        target = options.target or self.config.default_suite
+        target = self.config.default_suite if options.target is None else options.target
         if target is None:
             raise UsageError("which suite?", hint=f"evalh run {' | '.join(names)}; or set default_suite in evalh.toml")
         if target in names:
@@ -299,7 +306,9 @@ class Workspace:
         suites = [suite for suite in map(self.suite, names) if suite.prompt == ref.name]
         if not suites:
             raise NotFound(
-                f"no suite and no prompt with a suite is called {target!r}", hint=did_you_mean(target, names)
+                f"no suite and no prompt with a suite is called {target!r}",
+                where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
+                hint=did_you_mean(target, names) if names else f"write {self.config.evals_dir}/{target}.yaml",
             )
         return [(suite, refs or (ref,)) for suite in suites]
 

@@ -55,7 +55,9 @@ class ScriptedProvider:
                 given = await _awaited(given)
         except CallError:
             raise  # how a script plays a rate limit
-        except Exception as exc:
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise
+        except BaseException as exc:  # SystemExit too: a script cannot end the run, let alone with its own exit code
             raise CallError(ErrorKind.BAD_RESPONSE, f"the script raised {type(exc).__name__}: {exc}") from exc
         completion = _completion(given)
         if completion.usage == Usage():

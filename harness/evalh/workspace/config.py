@@ -44,7 +44,14 @@ class Config:
 
 def find_root(start: Path) -> Path:
     """Return the nearest folder upwards from `start` that holds an evalh.toml. Raises WorkspaceError."""
-    start = start.resolve()
+    try:
+        start = start.resolve()
+        there = start.exists()
+    except OSError as exc:  # the current folder was deleted under us
+        raise WorkspaceError(f"cannot be read: {exc.strerror}", where=str(start), hint="cd to a folder") from None
+    if not there:
+        # A misspelt folder must not lead to the workspace of a folder above it.
+        raise WorkspaceError("no such folder", where=str(start))
     for folder in (start, *start.parents):
         try:
             if (folder / CONFIG_NAME).is_file():

@@ -83,7 +83,8 @@ def strict_case(span: Span, name: str) -> Case:
     if isinstance(case_id, int) and not isinstance(case_id, bool):
         raise WorkspaceError("'id' must be text, not a number", where=where, hint=f'write "id": "{case_id}"')
     if not isinstance(case_id, str) or not case_id.strip():
-        found = f"must be text that is not empty, not {kind_of(case_id)}" if "id" in row else "is missing"
+        instead = "" if isinstance(case_id, str) else f", not {kind_of(case_id)}"
+        found = f"must be text that is not empty{instead}" if "id" in row else "is missing"
         raise WorkspaceError(f"'id' {found}", where=where, hint="results are paired by id: each row needs its own")
     inputs = row.get("inputs")
     if not isinstance(inputs, dict):
@@ -97,7 +98,7 @@ def strict_case(span: Span, name: str) -> Case:
 
 def _object(text: str, where: str) -> Mapping[str, JsonValue]:
     try:
-        row = parse(text)
+        row = parse(text.rstrip())  # the line end is not the row's
     except NotStrictJson as exc:
         spread = text.strip() in ("[", "{")
         hint = "a dataset has one JSON object on each line; this file spreads over several" if spread else None

@@ -135,11 +135,15 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
         raise WorkspaceError(
             "compressed datasets are not read", where=label(tree, packed), hint=f"unpack it: gunzip {packed}"
         )
+    for lost in map(PurePosixPath, paths):
+        if lost.name in tree.names(str(lost.parent)):
+            raise WorkspaceError("is no file: a folder, or a link that leads nowhere", where=label(tree, str(lost)))
     if name.endswith(_SUFFIXES):
         hint = f"did you mean {stem}?" if tree.exists(stem) else "the path starts at the workspace's root"
         raise NotFound(f"no dataset {name!r}", where=label(tree, name), hint=hint)
     names = {PurePosixPath(file).stem for file in tree.names(config.datasets_dir) if file.endswith(_SUFFIXES)}
-    raise NotFound(f"no dataset {name!r}", where=label(tree, config.datasets_dir), hint=did_you_mean(name, names))
+    hint = did_you_mean(name, names) if names else f"write {paths[0]}"
+    raise NotFound(f"no dataset {name!r}", where=label(tree, config.datasets_dir), hint=hint)
 
 
 def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:

@@ -119,11 +119,13 @@ class Table:
             raise self._wrong(key, "a list of texts")
         return tuple(value)
 
-    def count(self, key: str) -> int | None:
-        """Read a whole number of at least 1."""
+    def count(self, key: str, most: int = 1_000_000) -> int | None:
+        """Read a whole number from 1 to `most`."""
         value = self.values.get(key)
         if key in self.values and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise self._wrong(key, "a whole number of at least 1")
+        if value is not None and value > most:
+            raise self._wrong(key, f"a whole number of at most {most:,}")
         return value
 
     def number(self, key: str, low: float = 0.0, high: float = float("inf")) -> Decimal | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from evalh.core.digest import JsonValue
-from evalh.core.errors import WorkspaceError
+from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.model import ModelSpec
 from evalh.core.money import Price
 from evalh.workspace.credentials import key_found, names_key
@@ -38,6 +38,8 @@ def model_spec(name: str, table: Table) -> ModelSpec:
         raise WorkspaceError(
             f"{name!r} cannot name a model", where=table.where(), hint="letters, digits, `.`, `_` and `-`"
         )
+    if "provider" not in table.values:  # misspelt, more likely than left out
+        table.refuse_unknown([key for key in table.values if nearest(key, ["provider"]) is None] + ["provider"])
     provider = table.needed_text("provider", hint=f"one of {', '.join(_KEYS)}, or a plugin's")
     known = _KEYS.get(provider)
     if known is not None:

@@ -30,9 +30,9 @@ class Prompts:
         """Return a prompt's versions in order, the draft last. Raises NotFound."""
         found = self._versions(name) if _is_plain(name) else ()
         if not found:
-            raise NotFound(
-                f"no prompt {name!r}", where=label(self.tree, self.folder), hint=did_you_mean(name, self.names())
-            )
+            have = self.names()
+            hint = did_you_mean(name, have) if have else f"evalh prompt new {name}"
+            raise NotFound(f"no prompt {name!r}", where=label(self.tree, self.folder), hint=hint)
         return found
 
     def newest(self, name: str) -> str | None:

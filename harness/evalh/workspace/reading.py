@@ -38,7 +38,9 @@ def decode(data: bytes, name: str, first_line: int = 1) -> str:
     """Read UTF-8 bytes that begin on a line of a file. Raises WorkspaceError with the line that is wrong."""
     if b"\0" in data:
         line = first_line + data[: data.index(b"\0")].count(b"\n")
-        raise WorkspaceError("is a binary file: it holds a NUL byte", where=f"{name}:{line}")
+        raise WorkspaceError(
+            "is a binary file: it holds a NUL byte", where=f"{name}:{line}", hint="it must be text: UTF-8"
+        )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as exc:

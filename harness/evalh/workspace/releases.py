@@ -15,8 +15,11 @@ from evalh.workspace.versions import cut
 
 def new(root: Path, prompts: Prompts, name: str, text: str) -> Path:
     """Write the first draft of a prompt. Raises UsageError where the prompt is there, WorkspaceError for bad text."""
-    ref = PromptRef.parse(f"{name}@{DRAFT}")
-    if ref.name != name or any(part in ("", ".", "..") for part in name.split("/")):
+    try:
+        nameable = PromptRef.parse(f"{name}@{DRAFT}").name == name
+    except UsageError:
+        nameable = False
+    if not nameable or any(part in ("", ".", "..") for part in name.split("/")):
         raise UsageError(f"{name!r} is no prompt's name", hint="letters, digits, . _ -; folders with /")
     if name in prompts.names():
         raise UsageError(f"prompt {name!r} is there", hint=f"edit it, or release it: evalh prompt release {name}")
@@ -72,7 +75,7 @@ def _write(root: Path, path: str, text: str) -> Path:
     except FileExistsError as exc:
         raise UsageError("is already there", hint="somebody was faster; look at it") from exc
     except OSError as exc:
-        raise UsageError(f"{path} cannot be written: {exc.strerror}") from exc
+        raise UsageError(f"cannot be written: {exc.strerror}", where=path, hint="make its folder writable") from exc
     finally:
         with suppress(OSError):
             passing.unlink()

@@ -14,8 +14,10 @@ from evalh.core.suite import GraderSpec, Suite
 from evalh.workspace.config import Config
 from evalh.workspace.located import Located, Table, kind_of
 from evalh.workspace.reading import label, read_text
+from evalh.workspace.trees import parts_of
 from evalh.workspace.yaml import parse_yaml
 
+MOST_TRIALS = 1000
 _SUFFIX = ".yaml"
 _GRADERS = {"type": "array", "items": {"$ref": "#/$defs/grader"}}
 _KEYS: Mapping[str, dict[str, Any]] = {
@@ -28,7 +30,12 @@ _KEYS: Mapping[str, dict[str, Any]] = {
     },
     "model": {"type": "string", "minLength": 1, "description": "A model or route of evalh.toml; --model goes first."},
     "owner": {"type": "string", "minLength": 1, "description": "Who answers for the suite."},
-    "trials": {"type": "integer", "minimum": 1, "description": "How often each case is run. Default: 1."},
+    "trials": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MOST_TRIALS,
+        "description": "How often each case is run. Default: 1.",
+    },
     "max_ungraded": {
         "type": "number",
         "minimum": 0,
@@ -64,10 +71,10 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
     return Suite(
         name=name,
         prompt=_prompt(table),
-        dataset=table.needed_text("dataset", hint="dataset: <name>"),
+        dataset=_dataset(table),
         model=table.text("model"),
         owner=table.text("owner"),
-        trials=table.count("trials") or 1,
+        trials=table.count("trials", MOST_TRIALS) or 1,
         max_ungraded=0.02 if max_ungraded is None else float(max_ungraded),
         graders=_required_graders(table, located),
         compare=_graders(table, located, "compare"),
@@ -110,6 +117,15 @@ def suite_json_schema() -> dict[str, Any]:
             }
         },
     }
+
+
+def _dataset(table: Table) -> str:
+    name = table.needed_text("dataset", hint="dataset: <name>")
+    try:
+        parts_of(name)
+    except EvalhError as exc:
+        raise WorkspaceError(exc.what, where=table.where("dataset"), hint=exc.hint) from None
+    return name
 
 
 def _prompt(table: Table) -> str:

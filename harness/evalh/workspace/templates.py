@@ -113,8 +113,9 @@ class CompiledSection:
 
     def _missing(self, name: str, inputs: Mapping[str, JsonValue]) -> WorkspaceError:
         guess = nearest(name, inputs)
-        have = f"did you mean {guess!r}?" if guess else f"the case gives: {', '.join(sorted(inputs)) or 'nothing'}"
-        return WorkspaceError(f"variable {name!r} has no value", where=self.where, hint=f"{have}; or set input.default")
+        have = f"did you mean {guess!r}?" if guess else f"the case gives: {', '.join(sorted(inputs)) or 'nothing'}."
+        hint = f"{have} Or set input.default in the front matter"
+        return WorkspaceError(f"variable {name!r} has no value", where=self.where, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,12 @@ def parse_toml(text: str, path: str) -> Located:
         raise WorkspaceError("is nested too deeply", where=path) from None
     except ValueError as exc:  # an integer longer than the interpreter converts
         raise WorkspaceError(f"cannot be read: {str(exc).partition(';')[0]}", where=path) from None
-    located = Located(value, path, dict(_lines(text)))
+    lines: dict[Path, int] = {}
+    for key, line in _lines(text):
+        lines[key] = line
+        for depth in range(1, len(key)):  # `[models.small]` opens `models` too
+            lines.setdefault(key[:depth], line)
+    located = Located(value, path, lines)
     _refuse_what_json_lacks(located)
     return located
 
