@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, TieredPrices
 
 _PER_MILLION = Decimal("0.000001")
+_PRICED_APART = {"service_tier": "service_tier", "serviceTier": "service_tier", "speed": "speed"}
+"""Params that change a price, by the table's names for them."""
 _TABLES: Mapping[str, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 
 
@@ -32,10 +34,14 @@ class _Priced(Protocol):
 
 
 class WorkspacePrices:
-    """`core.ports.Prices`: one pricer per model, for as long as the workspace is open."""
+    """`core.ports.Prices`: one pricer per model, for as long as the workspace is open.
 
-    def __init__(self) -> None:
-        self._listed: dict[tuple[str, str, str | None], ListedPrice] = {}
+    `at` is the moment whose prices hold; None: when a model is first asked for.
+    """
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self._at = at
+        self._listed: dict[_Listing, ListedPrice] = {}
 
     def find(self, provider: Provider) -> Pricer | None:
         """Return the user's price, else the table's; None for a model that neither can know.
@@ -49,11 +55,12 @@ class WorkspacePrices:
         table = _TABLES.get(provider.kind)
         if table is None or not getattr(provider, "at_home", False):
             return None
-        tier = provider.params.get("service_tier", provider.params.get("serviceTier"))
-        key = (table, provider.model, tier if isinstance(tier, str) else None)
-        listed = self._listed.get(key)
+        stated = ((name, provider.params.get(param)) for param, name in _PRICED_APART.items())
+        variant = tuple((name, value) for name, value in stated if isinstance(value, str))
+        listing = _Listing(table, provider.model, variant, self._at)
+        listed = self._listed.get(listing)
         if listed is None:
-            listed = self._listed[key] = ListedPrice(*key)
+            listed = self._listed[listing] = ListedPrice(listing)
         return listed
 
 
@@ -63,6 +70,14 @@ def price_table_date() -> str:
 
     newest = _newest_price(datetime.now(tz=UTC).date())
     return f"genai-prices {version('genai-prices')}, newest price of {newest.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    table: str
+    model: str
+    variant: tuple[tuple[str, str], ...]  # params that change the price
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +131,8 @@ class ListedPrice:
     request nor the first answer waits for it.
     """
 
-    def __init__(self, table: str, model: str, tier: str | None) -> None:
-        self._key = (table, model, tier)
+    def __init__(self, listing: _Listing) -> None:
+        self._listing = listing
         self._rates: Rates | None = None
         self._thread: Thread | None = Thread(target=self._look_up, name="evalh-prices")
         self._thread.start()
@@ -130,18 +145,18 @@ class ListedPrice:
         return None if self._rates is None else self._rates.cost(usage)
 
     def _look_up(self) -> None:
-        self._rates = _rates(*self._key)
+        self._rates = _rates(self._listing)
 
 
 @cache
-def _rates(table: str, model: str, tier: str | None) -> Rates | None:
+def _rates(listing: _Listing) -> Rates | None:
     from genai_prices.data_snapshot import get_snapshot
 
     try:
-        _, found = get_snapshot().find_provider_model(model, None, table, None)
+        _, found = get_snapshot().find_provider_model(listing.model, None, listing.table, None)
     except LookupError:
         return None
-    price = found.get_prices(datetime.now(tz=UTC), {"service_tier": tier} if tier is not None else None)
+    price = found.get_prices(listing.at or datetime.now(tz=UTC), dict(listing.variant) or None)
     plain, output = _rate(price, "input_mtok"), _rate(price, "output_mtok")
     if plain is None or output is None:
         return None  # half a price reads as cheap
