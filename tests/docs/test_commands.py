@@ -1,8 +1,9 @@
 """The commands in the documentation are run, in a copy of this workspace, on the embedded model.
 
 In a ```console block every `$ evalh …` line is a command; the lines under it are what it must print, where `…` stands
-for any text (a line of its own: any lines). `# exit N` behind a command states its exit code. Blocks in other
-languages, and commands of other programs, are not run.
+for any text (a line of its own: any lines). `# exit N` behind a command states its exit code. `$ sed …` and `$ git …` are
+run too: a page edits a file, or commits one. Blocks in other languages, and commands of other programs, are not run.
+Each page begins in a fresh copy with an empty log, so that no page depends on another.
 """
 
 import os
@@ -19,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
 WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets")
+RUN = ("evalh", "git", "sed")
 
 
 @dataclass
@@ -39,16 +41,17 @@ def commands(page: Path) -> list[Command]:
         elif inside and line.startswith("$ "):
             text, _, note = line[2:].partition("  # exit ")
             current = Command(number, text, int(note or 0))
-            if text.startswith("evalh "):
+            if text.split(" ")[0] in RUN:
                 found.append(current)
         elif inside and current is not None:
             current.output.append(line)
     return found
 
 
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("docs")
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
     for name in WORKSPACE:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
@@ -62,7 +65,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_prints_what_the_page_says(page: Path, workspace: Path) -> None:
     environment = {**os.environ, "COLUMNS": "100"}
     for command in commands(page):
-        arguments = [sys.executable, "-m", *shlex.split(command.text, comments=True)]
+        arguments = shlex.split(command.text, comments=True)
+        if arguments[0] == "evalh":
+            arguments = [sys.executable, "-m", *arguments]
         done = subprocess.run(
             arguments, cwd=workspace, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
