@@ -49,6 +49,7 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
     if default is not None and default not in suites:
         where = workspace.config.where_of("workspace", "default_suite")
         outcome.problems.append(NotFound(f"no suite {default!r}", where=where, hint=did_you_mean(default, suites)))
+    outcome.problems.extend(_model_problems(workspace))
     for name in suites:
         try:
             suite = workspace.suite(name)
@@ -73,7 +74,10 @@ def _check_prompts(prompts: Prompts, outcome: CheckOutcome) -> None:
 def _suite_problems(
     workspace: "Workspace", suite: Suite, prompts: Prompts, outcome: CheckOutcome
 ) -> Iterator[EvalhError]:
-    yield from _model_problems(workspace, suite)
+    if suite.model is not None and suite.model not in workspace.config.models:
+        models = workspace.config.models
+        hint = did_you_mean(suite.model, models) if models else f"[models.{suite.model}]"
+        yield WorkspaceError(f"no model {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
     try:
         build_all(suite.graders, workspace.grader_environment)
     except EvalhError as exc:
@@ -93,15 +97,13 @@ def _suite_problems(
     yield from _input_problems(versions, dataset)
 
 
-def _model_problems(workspace: "Workspace", suite: Suite) -> Iterator[EvalhError]:
-    models = workspace.config.models
-    spec = models.get(suite.model) if suite.model is not None else None
-    if suite.model is not None and spec is None:
-        hint = did_you_mean(suite.model, models) if models else f"[models.{suite.model}]"
-        yield WorkspaceError(f"no model {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
-    if spec is not None and spec.provider == "scripted":  # others want keys, weights or a network
+def _model_problems(workspace: "Workspace") -> Iterator[EvalhError]:
+    """Find providers that nobody offers, and scripts that are not there; keys and weights are `evalh doctor`'s."""
+    for spec in workspace.config.models.values():
         try:
-            workspace.provider(spec.name)
+            workspace.refuse_unknown_provider(spec)
+            if spec.provider == "scripted":
+                workspace.provider(spec.name)
         except EvalhError as exc:
             yield exc
 
@@ -126,7 +128,9 @@ def _input_problems(versions: Sequence[PromptVersion], dataset: Dataset) -> Iter
 def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcome) -> None:
     repository = workspace.repository
     if repository is None:
-        outcome.notices.append("no git: whether frozen versions were edited is not checked")
+        reason, hint = workspace.no_git or ("", None)
+        advice = f" ({hint})" if hint else ""
+        outcome.notices.append(f"{reason}: whether frozen versions were edited is not checked{advice}")
         return
     try:
         base = repository.base_revision(workspace.config.base)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from evalh.api.workspace import Workspace
 from evalh.core.digest import JsonValue
-from evalh.core.errors import EvalhError
+from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 
 State = Literal["ok", "missing", "wrong"]
@@ -58,6 +58,8 @@ def _git(workspace: Workspace) -> Finding:
     try:
         commit = found.head_commit()
         base = found.base_revision(workspace.config.base)
+    except EvalhError as exc:
+        return Finding("wrong", "git", exc.what, exc.hint)
     finally:
         found.close()
     shallow = ", shallow" if found.is_shallow else ""
@@ -112,6 +114,8 @@ def _local(workspace: Workspace, spec: ModelSpec, subject: str, lacking: State) 
 def _log(workspace: Workspace) -> Finding:
     try:
         runs = workspace.log.runs(limit=1)
-    except EvalhError as exc:
+    except NotFound as exc:
         return Finding("missing", "log", exc.what, exc.hint)
+    except EvalhError as exc:
+        return Finding("wrong", "log", _line(exc), exc.hint)
     return Finding("ok", "log", f"newest run {runs[0].record.id}" if runs else "no run yet")

@@ -51,7 +51,7 @@ def version_rows(workspace: "Workspace", name: str | None) -> list[VersionRow]:
     """Return every version of a prompt, or of all prompts. Raises NotFound."""
     prompts = workspace.prompts()
     rows: list[VersionRow] = []
-    for prompt in [name] if name else prompts.names():
+    for prompt in prompts.names() if name is None else [name]:
         live = prompts.live(prompt)
         versions = prompts.versions(prompt)
         rows += [_row(workspace, prompts.load(prompt, version), live=version == live) for version in versions]
@@ -108,7 +108,8 @@ def commits(workspace: "Workspace", name: str) -> list[dict[str, str]]:
     prompts = workspace.prompts()
     prompts.versions(name)
     if workspace.repository is None:
-        raise UsageError("this workspace is in no git repository", hint="git init")
+        reason, hint = workspace.no_git or ("", None)
+        raise UsageError(f"there is no history: {reason}", hint=hint)
     entries = workspace.repository.log(f"{workspace.config.prompts_dir}/{name}")
     return [
         {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}

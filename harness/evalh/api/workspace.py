@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from evalh.api.clock import SystemClock
 from evalh.api.runs import Execution, RunOptions, Silence
 from evalh.core.digest import JsonValue
-from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.forecast import Forecast
+from evalh.core.model import ModelSpec
 from evalh.core.ports import Progress, Provider
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
@@ -52,6 +53,7 @@ class Workspace:
         self.env = env
         self.cache_dir = cache_dir
         self.config: Config = load_config(self.tree)
+        self.no_git: tuple[str, str | None] | None = None  # why there is no `repository`, and what to type next
         self._providers: dict[tuple[str, ...], Provider] = {}
 
     @classmethod
@@ -66,10 +68,12 @@ class Workspace:
 
     @cached_property
     def repository(self) -> "Repository | None":
-        """The git repository round the workspace; None: there is none."""
-        from evalh.workspace.git import open_repository
+        """The git repository round the workspace; None: there is none, or git cannot use it (`no_git` says why)."""
+        from evalh.workspace.git import NoRepository, probe
 
-        return open_repository(self.root)
+        found = probe(self.root)
+        self.no_git = (found.reason, found.hint) if isinstance(found, NoRepository) else None
+        return None if isinstance(found, NoRepository) else found
 
     def suites(self) -> tuple[str, ...]:
         """Return the names of the suites."""
@@ -95,7 +99,8 @@ class Workspace:
         if revision is None:
             return Prompts(self.tree, self.config.prompts_dir, self.config.live)
         if self.repository is None:
-            raise UsageError(f"{revision!r} is a git revision, and this workspace is in no git repository")
+            reason, hint = self.no_git or ("", None)
+            raise UsageError(f"{revision!r} is a git revision: {reason}", hint=hint)
         tree = self.repository.tree(revision)
         return Prompts(tree, self.config.prompts_dir, self.config.live)
 
@@ -212,9 +217,7 @@ class Workspace:
         spec = self.config.models.get(model)
         if spec is None:
             raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
-        _ = self._kinds  # plugin files register providers too
-        if spec.provider not in kinds():
-            load_provider(spec.provider)
+        self.refuse_unknown_provider(spec)
         versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
         key = (model, *versioned)
         if key not in self._providers:
@@ -229,6 +232,13 @@ class Workspace:
             )
             self._providers[key] = build(spec, context)
         return self._providers[key]
+
+    def refuse_unknown_provider(self, spec: ModelSpec) -> None:
+        """Raise WorkspaceError where neither evalh, a plugin file nor a package offers a model's provider."""
+        _ = self._kinds  # plugin files register providers too
+        if spec.provider not in kinds() and not load_provider(spec.provider):
+            what = f"model {spec.name!r}: no provider {spec.provider!r}"
+            raise WorkspaceError(what, where=spec.where or None, hint=did_you_mean(spec.provider, kinds()))
 
     @cached_property
     def prices(self) -> "WorkspacePrices":
@@ -272,7 +282,7 @@ class Workspace:
         """Return calls of the log: all, errors, slow or retried. Raises NotFound for an unknown run."""
         from evalh.store import CallFilter
 
-        run_id = self.log.run(run).record.id if run else None
+        run_id = None if run is None else self.log.run(run).record.id
         return self.log.calls(CallFilter(which), run_id, limit)
 
     def recording(self, run: str) -> Iterator[dict[str, JsonValue]]:

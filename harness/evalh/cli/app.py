@@ -1,5 +1,6 @@
 """What every verb is handed: the workspace, where to print, and whether the answer is JSON."""
 
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -76,6 +77,31 @@ def _console(stream: TextIO) -> "Console":
     # Below that a table drops what it is there to show; the terminal breaks the lines then.
     console.width = max(console.width, _NARROWEST)
     return console
+
+
+class Count(click.IntRange):
+    """A number of things, from 1 on. More than a machine counts is as good as all."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number. Raises click's BadParameter."""
+        return min(int(super().convert(value, param, ctx)), sys.maxsize)
+
+
+class Rate(click.FloatRange):
+    """A share from 0 to 1. Nothing compares with NaN, so it would let everything pass."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a share. Raises click's BadParameter."""
+        share = float(super().convert(value, param, ctx))
+        if math.isnan(share):
+            self.fail(f"{value!r} is no rate.", param, ctx)
+        return share
 
 
 def json_option(function: F) -> F:

@@ -2,7 +2,7 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, Count, json_option
 
 
 @click.command("calls")
@@ -10,7 +10,7 @@ from evalh.cli.app import App, json_option
 @click.option("--slow", "which", flag_value="slow", help="The slowest first.")
 @click.option("--retried", "which", flag_value="retried", help="Only calls with more than one attempt.")
 @click.option("--run", "run_id", metavar="RUN", help="Only this run's; a beginning of its id, or last.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--limit", type=Count(), default=20, show_default=True)
 @json_option
 @click.pass_obj
 def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:

@@ -27,8 +27,10 @@ def command(app: App) -> int:
     else:
         for finding in findings:
             word, style = _MARKS[finding.state]
-            app.console.print(Text.assemble((f"{word:8s}", style), f"{finding.subject:22s}", safe(finding.what)))
+            app.console.print(
+                Text.assemble((f"{word:8s}", style), f"{finding.subject:22s}", safe(finding.what)), soft_wrap=True
+            )
             if finding.hint and finding.state != "ok":
-                app.console.print(Text(f"{'':30s}{safe(finding.hint)}", "dim"))
+                app.console.print(Text(f"{'':30s}{safe(finding.hint)}", "dim"), soft_wrap=True)
     blocked = any(finding.state == "wrong" for finding in findings)
     return ExitCode.USAGE if blocked else ExitCode.YES

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, Count, Rate, json_option
 
 if TYPE_CHECKING:
     from evalh.api.runs import RunOptions
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 @click.option("-p", "--prompt", "prompts", multiple=True, metavar="REF", help="Version to run; repeats. Default: live.")
 @click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
 @click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each case.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N cases.")
+@click.option("--limit", type=Count(), help="Only the first N cases.")
 @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
 @click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
-@click.option("--at-least", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 below this good rate.")
+@click.option("--at-least", type=Rate(), metavar="RATE", help="Exit 1 below this good rate.")
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)

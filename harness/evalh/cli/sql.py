@@ -1,15 +1,18 @@
 """`evalh sql`: the log, queried."""
 
+import math
+import sys
+
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, Count, json_option
 
 _SHOWN = 1000
 
 
 @click.command("sql")
 @click.argument("query")
-@click.option("--limit", type=click.IntRange(min=1), default=_SHOWN, show_default=True, help="Most rows to print.")
+@click.option("--limit", type=Count(), default=_SHOWN, show_default=True, help="Most rows to print.")
 @json_option
 @click.pass_obj
 def command(app: App, query: str, limit: int) -> None:
@@ -22,10 +25,10 @@ def command(app: App, query: str, limit: int) -> None:
     from itertools import islice
 
     columns, rows = app.workspace.log.query(query)
-    taken = list(islice(rows, limit + 1))
+    taken = list(islice(rows, min(limit + 1, sys.maxsize)))
     more = len(taken) > limit
     if app.json:
-        shown = [list(row) for row in taken[:limit]]
+        shown = [[_json_value(value) for value in row] for row in taken[:limit]]
         app.show_json({"schema": "evalh.sql/1", "columns": list(columns), "rows": shown, "more": more})
         return
     from rich.table import Table
@@ -40,3 +43,10 @@ def command(app: App, query: str, limit: int) -> None:
     app.console.print(table)
     if more:
         app.hints.print(f"note: only the first {limit} rows; --limit shows more", style="dim")
+
+
+def _json_value(value: object) -> object:
+    """Return what JSON can hold: a blob as hexadecimal digits, an infinity as text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -35,7 +35,8 @@ def write(rows: Iterable[Mapping[str, JsonValue]], target: Path) -> int:
         Path(temporary).replace(target)
         temporary = None
     except OSError as exc:
-        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target)) from exc
+        hint = None if target.parent.is_dir() else f"mkdir -p {target.parent}"
+        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target), hint=hint) from exc
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

@@ -113,7 +113,8 @@ class Recording:
             try:
                 row = _decode(line)
             except (msgspec.ValidationError, NotStrictJson) as exc:
-                raise WorkspaceError(f"not a row of a recording: {exc}", where=f"{self.path}:{number}") from None
+                what = str(exc).replace(" at line 1, column", " at column")
+                raise WorkspaceError(f"not a row of a recording: {what}", where=f"{self.path}:{number}") from None
             except UnicodeDecodeError:
                 raise WorkspaceError("not UTF-8", where=f"{self.path}:{number}") from None
             if row.cost_usd is not None and not (row.cost_usd.is_finite() and row.cost_usd >= 0):
@@ -169,7 +170,7 @@ def _decode(line: bytes) -> Row:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Models do write half a surrogate pair, and msgspec refuses it; otherwise this names what is wrong better.
-        return msgspec.convert(parse(line.decode("utf-8")), Row)
+        return msgspec.convert(parse(line.decode("utf-8").rstrip()), Row)
 
 
 def _empty(path: str) -> WorkspaceError:

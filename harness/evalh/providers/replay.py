@@ -61,11 +61,13 @@ class ReplayProvider:
     def _recording(self) -> Recording:
         try:
             raw = self._tree.read(self._path)
+        except WorkspaceError as exc:  # a path that leaves the workspace
+            raise WorkspaceError(exc.what, where=exc.where or self.spec.where or None, hint=exc.hint) from None
         except FileNotFoundError:
             raise NotFound(
                 f"model {self.name!r}: no recording {self._path}",
                 where=self.spec.where or None,
-                hint=f"make one from a run: evalh export recorded RUN > {self._path}",
+                hint=f"make one from a run: evalh export recorded RUN -o {self._path}",
             ) from None
         return Recording(self._path, raw)
 

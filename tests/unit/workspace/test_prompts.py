@@ -58,7 +58,7 @@ def test_without_a_prompts_folder_there_are_none(tmp_path: Path) -> None:
     assert problems(found) == []
     with pytest.raises(NotFound) as caught:
         found.versions("triage")
-    assert caught.value.hint == "have: nothing"
+    assert caught.value.hint == "evalh prompt new triage"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/../triage", "/triage", "triage/", "nothing", "triage/v1.prompt"])
