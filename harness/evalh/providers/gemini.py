@@ -16,6 +16,7 @@ from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http_errors import Refusal, at, duration_s, kind_of_status, text_at
 from evalh.providers.registry import ProviderContext
 from evalh.providers.speech import (
+    AsWritten,
     arguments_object,
     base64_of,
     name_of,
@@ -250,6 +251,6 @@ def _function_response(result: ToolResult) -> JsonValue:
         value = orjson.loads(result.content)
     except orjson.JSONDecodeError:
         value = None
-    content = orjson.Fragment(result.content) if isinstance(value, dict) else {"output": result.content}
+    content = AsWritten(result.content) if isinstance(value, dict) else {"output": result.content}
     said = {"name": result.name, "response": content}
     return {"id": result.call_id, **said} if result.call_id else said

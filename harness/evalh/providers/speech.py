@@ -18,22 +18,35 @@ _OURS = frozenset({"stream"})
 """Params that say how to ask, not what: `Settings.stream` carries it."""
 
 
+class AsWritten:
+    """JSON text that is sent as it is: a model's own digits stay its own."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 def encode(value: JsonValue) -> bytes:
     """Encode a request's JSON; integers of any size stay exact. Raises CallError for what JSON cannot carry."""
     try:
-        return orjson.dumps(value)
-    except TypeError:  # integers past 64 bits, lone surrogates, mappings that are no dict
+        return orjson.dumps(value, default=_fragment)
+    except TypeError:  # integers past 64 bits, lone surrogates
         try:
             return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain).encode("ascii")
         except (TypeError, ValueError, RecursionError) as exc:
             raise CallError(ErrorKind.BAD_REQUEST, f"the request is not JSON: {exc}") from None
 
 
+def _fragment(value: object) -> JsonValue:
+    return orjson.Fragment(value.text) if isinstance(value, AsWritten) else _plain(value)
+
+
 def _plain(value: object) -> JsonValue:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, orjson.Fragment):
-        return json.loads(value.contents)
+    if isinstance(value, AsWritten):
+        return json.loads(value.text)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
@@ -149,7 +162,7 @@ def name_of(part: object) -> str:
     return "a tool call" if isinstance(part, ToolCall) else "a tool result"
 
 
-def arguments_object(call: ToolCall, kind: str) -> orjson.Fragment:
+def arguments_object(call: ToolCall, kind: str) -> AsWritten:
     """Return a tool call's arguments, as the model wrote them, for an API that takes them as an object."""
     try:
         value = orjson.loads(call.arguments or "{}")
@@ -157,4 +170,4 @@ def arguments_object(call: ToolCall, kind: str) -> orjson.Fragment:
         value = None
     if not isinstance(value, dict):
         raise unsupported(kind, f"the call of tool {call.name!r} in the history: its arguments are no JSON object")
-    return orjson.Fragment(call.arguments or "{}")
+    return AsWritten(call.arguments or "{}")

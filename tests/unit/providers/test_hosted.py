@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -170,6 +171,22 @@ async def test_tool_calls_come_back_with_their_arguments_as_written(service: Ser
 
 
 @every_service
+async def test_turns_keep_their_speakers_and_order(service: Service) -> None:
+    turns = [(Role.USER, "a"), (Role.ASSISTANT, "b"), (Role.USER, "c"), (Role.USER, "d")]
+    async with talking(service) as talk:
+        await talk.ask(*(Message.of(role, text) for role, text in turns))
+
+    said = talk.sent.get("contents", talk.sent.get("messages"))
+    assert [turn["role"] for turn in said] == [
+        "user",
+        {"gemini": "model"}.get(service.kind, "assistant"),
+        "user",
+        "user",
+    ]
+    assert [text for text in _texts(said) if text in "abcd"] == ["a", "b", "c", "d"]
+
+
+@every_service
 async def test_an_image_arrives_as_its_own_bytes_beside_the_text(service: Service) -> None:
     picture = Message(Role.USER, (Text("What is this?"), Media.of(PNG, "image/png")))
     async with talking(service) as talk:
@@ -201,6 +218,34 @@ async def test_half_a_surrogate_pair_is_sent_as_json_can(service: Service) -> No
         await talk.ask(Message.of(Role.USER, "cut \ud83d here"))
 
     assert "cut \ud83d here" in _texts(talk.sent)
+
+
+@every_service
+async def test_a_history_of_calls_beside_half_a_surrogate_pair_is_sent_too(service: Service) -> None:
+    async with talking(service) as talk:
+        await talk.ask(*HISTORY[:5], Message.of(Role.USER, "cut \ud83d"), tools=(SEARCH,))
+
+    assert "cut \ud83d" in _texts(talk.sent)
+    assert "12345678901234567890" in json.dumps(talk.sent)
+
+
+@every_service
+async def test_what_is_no_json_is_told_before_anything_is_sent(service: Service) -> None:
+    async with talking(service) as talk:
+        error = await talk.failing(params={"temperature": object()})
+
+        assert talk.server.seen == []
+    assert error.kind is ErrorKind.BAD_REQUEST
+    assert "object is not JSON" in error.message
+
+
+@every_service
+async def test_values_that_nobody_may_change_are_sent_as_they_are(service: Service) -> None:
+    frozen = MappingProxyType({"type": "object", "properties": MappingProxyType({}), "required": ()})
+    async with talking(service) as talk:
+        await talk.ask(tools=(Tool("now", "The time.", frozen),))
+
+    assert {"type": "object", "properties": {}, "required": []} in _objects(talk.sent)
 
 
 CARRIED_BY_NONE = {
@@ -248,14 +293,15 @@ async def test_a_parameter_may_not_replace_what_is_said_already(service: Service
 
 
 @every_service
-async def test_one_set_of_settings_serves_many_calls_and_two_do_not_mix(service: Service) -> None:
+async def test_settings_do_not_mix_however_many_there_are(service: Service) -> None:
     async with talking(service) as talk:
         warm, cold = (settings_of(talk.model, params={"temperature": value}) for value in (1, 0))
-        for settings in (warm, cold, warm):
+        others = [settings_of(talk.model, params={"temperature": 0.5}) for _ in range(100)]
+        for settings in (warm, cold, *others, warm):
             await talk.send(Request((Message.of(Role.USER, "hello"),), settings))
 
         temperatures = [seen.body.get("generationConfig", seen.body)["temperature"] for seen in talk.server.seen]
-    assert temperatures == [1, 0, 1]
+    assert temperatures == [1, 0, *[0.5] * 100, 1]
 
 
 @every_service
@@ -414,6 +460,12 @@ def _message_calls(blocks: list[tuple[str, str, str]]) -> list[bytes]:
         for start, text in starts
     ]
     return message_events([({"type": "text", "text": ""}, []), *deltas], finish="tool_use")
+
+
+def _objects(sent: Any) -> list[Any]:
+    """Every object of a body, wherever it stands."""
+    inner = sent.values() if isinstance(sent, dict) else sent if isinstance(sent, list) else ()
+    return [*([sent] if isinstance(sent, dict) else []), *(found for value in inner for found in _objects(value))]
 
 
 def _texts(sent: Any) -> list[str]:

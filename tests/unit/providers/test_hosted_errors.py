@@ -263,6 +263,7 @@ NO_ANSWERS: dict[str, bytes] = {
     "empty choices": b'{"choices": [], "content": null, "candidates": [], "usage": {"prompt_tokens": 1}}',
     "a choice of nothing": b'{"choices": [{"index": 0, "finish_reason": "stop"}], "candidates": [{"index": 0}]}',
     "another's object": b'{"type": "ping", "object": "list", "data": []}',
+    "another type of answer": b'{"type": "completion", "content": []}',
     "no text": b"\xff\xfe\x00",
     "a hundred thousand brackets": b"[" * 100_000,
     "brackets where the answer is": b'{"choices": ' + b"[" * 100_000,

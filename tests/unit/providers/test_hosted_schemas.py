@@ -42,8 +42,10 @@ BOUNDED = {
         "tags": {"type": "array", "items": {"type": "string", "maxLength": 9}, "minItems": 2},
         "when": {"type": ["string", "null"], "format": "date-time"},
         "mood": {"oneOf": [{"enum": ["calm"]}, {"type": "boolean"}]},
+        "tone": {"type": ["string", "null", "integer"], "enum": ["kind", None], "description": "If any."},
+        "rows": {"type": "array", "items": {"type": "number"}, "minItems": 1},
     },
-    "required": ["score", "tags", "when", "mood"],
+    "required": ["score", "tags", "when", "mood", "tone", "rows"],
 }
 SCHEMAS = {"triage": TRIAGE, "optional": OPTIONAL, "nested": NESTED, "pointed": POINTED, "bounded": BOUNDED}
 
@@ -141,6 +143,16 @@ async def test_what_anthropic_cannot_enforce_is_said_in_words() -> None:
 
     score = placed(ANTHROPIC, talk.sent)["properties"]["score"]
     assert score == {"type": "integer", "description": 'How bad.\n\n{"maximum": 5, "minimum": 1}'}
+
+
+async def test_several_types_become_alternatives_on_anthropic_each_with_its_own_values() -> None:
+    async with talking(ANTHROPIC) as talk:
+        await talk.ask(json_output=True, output_schema=BOUNDED)
+
+    assert placed(ANTHROPIC, talk.sent)["properties"]["tone"] == {
+        "anyOf": [{"type": "string", "enum": ["kind"]}, {"type": "null", "enum": [None]}],
+        "description": "If any.",
+    }
 
 
 async def test_an_object_of_free_keys_is_refused_by_name_on_anthropic() -> None:

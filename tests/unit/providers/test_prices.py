@@ -135,8 +135,12 @@ def test_what_the_provider_did_not_count_costs_nobody_knows_what(service: Servic
     assert cost(model(service), usage) is None
 
 
+def test_half_a_listed_price_is_no_price() -> None:
+    assert cost(model(OPENAI, model="text-embedding-3-small"), Usage(10, 10)) is None
+
+
 @every_service
-def test_half_a_price_is_no_price(service: Service) -> None:
+def test_half_a_price_of_the_users_is_no_price(service: Service) -> None:
     pricer = WorkspacePrices().find(model(service, price=Price(input=Decimal(1))))
 
     assert pricer is not None
