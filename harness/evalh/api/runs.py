@@ -15,7 +15,6 @@ from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
 from evalh.core.ports import Prices, Progress
 from evalh.core.run import RunRecord, RunResult, RunStatus
-from evalh.engine.forecast import check_inputs
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
@@ -72,8 +71,6 @@ class Execution:
     def run(self, plans: Sequence[Plan]) -> list[RunResult]:
         """Run every plan. A run that stops or is interrupted ends the list: what is left was not begun."""
         results: list[RunResult] = []
-        for plan in plans:
-            check_inputs(plan)
         for plan in plans:
             result = _in_loop(self._run_one(plan))
             results.append(result)

@@ -19,7 +19,7 @@ from evalh.core.ports import Progress, Provider
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
 from evalh.core.suite import Suite
-from evalh.engine.forecast import forecast
+from evalh.engine.forecast import check_inputs, forecast
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection, select
 from evalh.graders.registry import GraderEnvironment, build_all
@@ -149,6 +149,8 @@ class Workspace:
         from evalh import __version__
 
         plans = self.plans(options)
+        for plan in plans:
+            check_inputs(plan)
         store = self.open_store()
         try:
             return Execution(

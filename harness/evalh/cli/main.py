@@ -114,6 +114,7 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
         case OSError() if exc.errno in _DISK_FAILURES:
             error = EvalhError(f"cannot write: {exc.strerror}", where=exc.filename or "stdout", hint="make room")
             code = ExitCode.CANNOT_MEASURE
+            document = document if exc.filename else None  # the document is what could not be written
         case _:
             error, code = _bug(exc), ExitCode.BUG
     _show_error(error, code, document)

@@ -1,0 +1,152 @@
+"""What a person types: names that are not there, arguments that are empty or odd; each refusal lists what exists."""
+
+from pathlib import Path
+
+import pytest
+
+from faults.command_line import CommandLine
+from faults.test_bad_input import ACTIVE
+from workspaces import write_workspace
+
+FORMS = "forms: v3 · triage@v3"
+TYPED: list[tuple[list[str], str, str]] = [
+    (["run", "--prompt", "v9"], "no version 'v9' of prompt 'triage'", "have: v1"),
+    (["run", "triage@v9"], "no version 'v9' of prompt 'triage'", "have: v1"),
+    (["run", "--prompt", "triag@v1"], "no prompt 'triag'", "did you mean 'triage'?"),
+    (["run", "triag"], "no suite and no prompt with a suite is called 'triag'", "did you mean 'triage'?"),
+    (["run", "--model", "smal"], "no model 'smal' in evalh.toml", "did you mean 'small'?"),
+    (["run", "--case", "t-001"], "no case 't-001' in the dataset", "did you mean 't-0001'?"),
+    (["run", "--case", "../x"], "no case '../x' in the dataset", "have: t-0001"),
+    (["run", "--tag", "x"], "the selection takes no case", "tags in this dataset: none"),
+    (["run", "--prompt", "main:triage@v1"], "'main' is a git revision: no git repository", "git init"),
+    (["run", ""], "'' names no prompt version", FORMS),
+    (["run", "--prompt", ""], "'' names no prompt version", FORMS),
+    (["run", "--case", ""], "no case ''", "have: t-0001"),
+    (["run", "--model", ""], "no model ''", "have: small"),
+    (["run", "../x"], "'../x' names no prompt version", FORMS),
+    (["run", "\x1b[31m\u202ex"], "'\\x1b[31m\\u202ex' names no prompt version", FORMS),
+    (["run", "--at-least", "nan"], "'nan' is no rate", "evalh run --help"),
+    (["run", "--at-least", "2"], "2.0 is not in the range", "evalh run --help"),
+    (["run", "--limit", "0"], "0 is not in the range", "evalh run --help"),
+    (["run", "--limt", "3"], "--limt", "evalh run --help"),
+    (["rum"], "there is no verb 'rum'; did you mean `evalh run`?", "evalh --help"),
+    (["show", "t-9"], "'t-9' names no run, sample, call, attempt or case", "t-0001"),
+    (["show", ""], "'' names no run", "t-0001"),
+    (["calls", "--run", "zz"], "no run 'zz'", "newest: r2"),
+    (["calls", "--run", ""], "no run ''", "newest: r2"),
+    (["sql", "selct 1"], 'near "selct": syntax error', "docs/reference/log.md"),
+    (["sql", "select * from runns"], "no such table: runns", "docs/reference/log.md"),
+    (["sql", "delete from runs"], "not authorized", "can be read here, not changed"),
+    (["sql", "attach '/tmp/x' as y"], "not authorized", "can be read here, not changed"),
+    (["sql", ""], "this SQL asks for nothing", "select * from runs"),
+    (["render"], "Missing argument 'CASE'", "evalh render --help"),
+    (["render", "t-9"], "no case 't-9'", "t-0001"),
+    (["prompt", "diff", "v1", "v2"], "no version 'v2'", "have: v1"),
+    (["prompt", "show", "v7"], "no version 'v7'", "have: v1"),
+    (["prompt", "list", "zzz"], "no prompt 'zzz'", "have: triage"),
+    (["prompt", "list", ""], "no prompt ''", "have: triage"),
+    (["prompt", "release", "triage"], "has no draft to release", "prompts/triage/draft.prompt"),
+    (["prompt", "release", "nope"], "no prompt 'nope'", "have: triage"),
+    (["prompt", "new", "triage"], "prompt 'triage' is there", "evalh prompt release triage"),
+    (["prompt", "new", "../x"], "'../x' is no prompt's name", "letters, digits"),
+    (["prompt", "new", ""], "'' is no prompt's name", "letters, digits"),
+    (["prompt", "log", "triage"], "there is no history: no git repository", "git init"),
+    (["export", "recorded", "zz", "-o", "x"], "no run 'zz'", "newest: r2"),
+    (["export", "recorded", "-o", "/nowhere/x.jsonl"], "/nowhere/x.jsonl: cannot write", "mkdir -p /nowhere"),
+    (["model", "pull", "gpt9"], "no weights are known for 'gpt9'", "smollm2-135m-instruct"),
+    (["init", "."], "there is a workspace already", "evalh run"),
+]
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory, evalh: CommandLine) -> Path:
+    """A workspace in which something was run."""
+    folder = write_workspace(tmp_path_factory.mktemp("used"), cases=3)
+    assert evalh(folder, "run").code == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("typed", "what", "hint"), TYPED, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_name_that_is_not_there_is_refused_with_what_is(
+    used: Path, evalh: CommandLine, typed: list[str], what: str, hint: str
+) -> None:
+    told = evalh(used, *typed)
+    document = evalh(used, *typed, "--json")
+
+    assert (told.code, told.out) == (2, "")
+    assert what in told.err.split("\n")[0]
+    assert hint in told.err.split("\n", 1)[1]
+    assert not ACTIVE.search(told.err)
+    assert (document.code, document.err) == (2, "")
+    assert document.document["schema"] == "evalh.error/1"
+    assert document.document["error"]["exit"] == 2
+    assert hint in (document.document["error"]["hint"] or "")
+
+
+def test_numbers_past_all_bounds_mean_all(used: Path, evalh: CommandLine) -> None:
+    many = "9" * 30
+
+    assert evalh(used, "run", "--limit", many).code == 0
+    assert evalh(used, "calls", "--limit", many).code == 0
+    assert evalh(used, "sql", "select 1", "--limit", many).code == 0
+
+
+def test_whatever_sql_answers_fits_one_json_document(used: Path, evalh: CommandLine) -> None:
+    done = evalh(used, "sql", "select x'00ff', null, 9e999, 9223372036854775807, char(27)", "--json")
+
+    assert done.document["rows"] == [["00ff", None, "inf", 9223372036854775807, "\x1b"]]
+
+
+def test_a_recording_is_no_json_document_unless_it_goes_to_a_file(
+    used: Path, evalh: CommandLine, tmp_path: Path
+) -> None:
+    refusal = evalh(used, "export", "recorded", "--json")
+    written = evalh(used, "export", "recorded", "--json", "-o", str(tmp_path / "r.jsonl"))
+
+    assert refusal.code == 2
+    assert "-o FILE.jsonl" in refusal.document["error"]["hint"]
+    assert written.document["rows"] == 3
+    assert evalh(used, "export", "recorded").out == (tmp_path / "r.jsonl").read_text()
+
+
+@pytest.mark.parametrize("verb", ["show", "calls", "sql", "export"])
+def test_before_the_first_run_the_log_says_so(tmp_path: Path, evalh: CommandLine, verb: str) -> None:
+    arguments = {"sql": ["sql", "select 1"], "export": ["export", "recorded", "-o", "x"]}.get(verb, [verb])
+
+    done = evalh(write_workspace(tmp_path, cases=1), *arguments, "--json")
+
+    assert done.code == 2
+    assert "nothing was run here yet" in done.document["error"]["what"]
+    assert done.document["error"]["hint"] == "evalh run"
+
+
+@pytest.mark.parametrize("group", [[], ["prompt"], ["model"], ["export"]])
+def test_without_a_verb_help_is_shown_and_nothing_is_an_answer(evalh: CommandLine, group: list[str]) -> None:
+    told = evalh.run(group)
+    document = evalh.run([*group, "--json"])
+
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("Usage: evalh")
+    assert document.document["error"]["exit"] == 2
+
+
+def test_a_folder_that_is_not_there_never_leads_to_the_workspace_above(tmp_path: Path, evalh: CommandLine) -> None:
+    write_workspace(tmp_path, cases=1)
+
+    done = evalh(tmp_path / "packages/foo", "run")
+
+    assert done.code == 2
+    assert done.err == f"error: {tmp_path / 'packages/foo'}: no such folder\n"
+
+
+def test_a_working_directory_that_was_deleted_is_told(tmp_path: Path, evalh: CommandLine) -> None:
+    gone = tmp_path / "gone"
+
+    for verb in (["run"], ["check"], ["doctor"], ["init"]):
+        gone.mkdir()
+        done = evalh.run([*verb, "--json"], gone=str(gone))
+
+        assert done.code == 2, done
+        assert "No such file or directory" in done.out
