@@ -12,11 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 30.0
+_SCRIPTED = '[models.small]\nprovider = "scripted"\ntable = {"s-001" = "x"}\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def _become(wanted: Mapping[str, Any], out: int, err: int) -> None:
         os.chdir(wanted["gone"])
         Path(wanted["gone"]).rmdir()
     if wanted.get("uid"):
+        _import_all(out)
         os.setgroups([])
         os.setgid(wanted["uid"])
         os.setuid(wanted["uid"])
@@ -120,6 +123,30 @@ def _become(wanted: Mapping[str, Any], out: int, err: int) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def _import_all(out: int) -> None:
+    """Use the verbs once: another user may not be able to read the interpreter's own files later."""
+    from evalh.cli import main
+    from evalh.cli.main import VERBS
+
+    with tempfile.TemporaryDirectory() as folder:
+        verbs = [["init", folder], *([verb, "--help"] for verb in VERBS), ["-C", folder, "check"]]
+        table = Path(folder) / "evalh.toml"
+        for verb in [
+            *verbs,
+            ["-C", folder, "run", "--limit", "1"],
+            ["-C", folder, "show"],
+            ["-C", folder, "run", "--model", ""],
+        ]:
+            sys.argv = ["evalh", *verb]
+            with suppress(SystemExit):
+                main()
+            if verb[0] == "init":
+                table.write_text(table.read_text().partition("[models.small]")[0] + _SCRIPTED)
+    for descriptor in (out, 1, 2):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.ftruncate(descriptor, 0)
 
 
 def _waited(child: int, interrupt_after: float | None) -> int:

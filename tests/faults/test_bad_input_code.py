@@ -1,6 +1,11 @@
 """Users' code that raises, hangs, ends the process or answers nonsense: never a pass, never a traceback."""
 
+import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -177,3 +182,49 @@ def test_a_key_that_cannot_be_sent_stops_the_run_before_it_begins_unshown(
     assert done.err.startswith("error: evalh.toml:3: ")
     assert what in done.err
     assert "hidden" not in done.err
+
+
+def test_an_endpoint_that_sends_us_elsewhere_is_not_followed_and_gets_no_key_there(
+    tmp_path: Path, evalh: CommandLine
+) -> None:
+    with _redirecting() as (port, asked):
+        folder = write_workspace(tmp_path, cases=2)
+        model(HOSTED.replace(":9/", f":{port}/"))(folder)
+
+        done = evalh(folder, "run", "--json", env={**os.environ, "K": "sk-hidden"})
+
+    run = done.document["results"][0]
+    assert (done.code, run["ungraded"]) == (4, 2)
+    assert set(asked) == {"/v1/chat/completions"}
+    assert "sk-hidden" not in done.out + done.err
+
+
+@contextmanager
+def _redirecting() -> Iterator[tuple[int, list[str]]]:
+    """Serve on loopback; send every request to another path of the same server."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(307)
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:  # what a client that follows a 303 would ask
+            self.do_POST()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1], asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
