@@ -30,6 +30,8 @@ ROUND = (
         ("BLOCKLIST", FinishReason.CONTENT_FILTER),
         ("PROHIBITED_CONTENT", FinishReason.CONTENT_FILTER),
         ("SPII", FinishReason.CONTENT_FILTER),
+        ("IMAGE_SAFETY", FinishReason.CONTENT_FILTER),
+        ("IMAGE_RECITATION", FinishReason.CONTENT_FILTER),
         ("LANGUAGE", FinishReason.OTHER),
         ("MALFORMED_FUNCTION_CALL", FinishReason.OTHER),
         ("OTHER", FinishReason.OTHER),

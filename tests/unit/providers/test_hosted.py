@@ -405,6 +405,28 @@ async def test_before_open_and_after_close_nothing_is_sent(service: Service) -> 
 
 
 @every_service
+async def test_the_last_to_close_lets_the_connections_go_and_a_given_transport_stays_its_owners(
+    service: Service,
+) -> None:
+    async with talking(service) as talk:
+        await talk.ask()
+        await talk.ask()
+        await talk.model.close()
+        await talk.model.open()
+        await talk.ask()
+
+        first, second, third = (seen.peer for seen in talk.server.seen)
+    assert first == second != third
+    async with at_home(service) as (talk, _):
+        await talk.ask()
+        await talk.model.close()
+        await talk.model.open()
+        await talk.ask()
+
+        assert talk.server.seen[0].peer == talk.server.seen[1].peer
+
+
+@every_service
 async def test_the_identity_says_what_is_addressed(service: Service) -> None:
     async with opened(service, "http://127.0.0.1:9", headers={"X-Team": "support"}) as model:
         identity = model.identity

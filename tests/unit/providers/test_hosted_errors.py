@@ -103,6 +103,8 @@ SPOKEN: list[tuple[Service, int, Any, ErrorKind]] = [
     (ANTHROPIC, 500, claude_error("api_error", "Internal server error"), K.OVERLOAD),
     (ANTHROPIC, 504, claude_error("timeout_error"), K.TIMEOUT),
     (ANTHROPIC, 529, claude_error("overloaded_error", "Overloaded"), K.OVERLOAD),
+    (ANTHROPIC, 400, claude_error("overloaded_error", ""), K.OVERLOAD),
+    (ANTHROPIC, 400, claude_error("", "prompt is too long: 9 tokens > 8 maximum"), K.CONTEXT_LENGTH),
     (GEMINI, 400, google_error(400, "INVALID_ARGUMENT", "API key not valid.", BAD_KEY), K.AUTH),
     (GEMINI, 403, google_error(403, "PERMISSION_DENIED"), K.AUTH),
     (GEMINI, 404, google_error(404, "NOT_FOUND", "models/gemini-9 is not found"), K.BAD_REQUEST),

@@ -90,6 +90,13 @@ def test_a_reference_with_words_beside_it_is_not_asked_for_strictly() -> None:
     assert not fits_strict(typed(pointed))
 
 
+@pytest.mark.parametrize(("format_", "strict"), [("date-time", True), ("uri", False)])
+def test_a_format_that_openai_lacks_is_not_asked_for_strictly(format_: str, strict: bool) -> None:
+    told = {"type": "object", "properties": {"at": {"type": "string", "format": format_}}}
+
+    assert fits_strict(told | {"required": ["at"], "additionalProperties": False}) is strict
+
+
 @pytest.mark.parametrize(
     "schema",
     [{"type": "array", "items": {"type": "string"}}, {"anyOf": [{"type": "object"}]}, {"enum": ["yes", "no"]}],
