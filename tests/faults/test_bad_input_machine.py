@@ -229,3 +229,13 @@ def test_init_overwrites_no_file_and_writes_none_then(tmp_path: Path, evalh: Com
     assert f"{tmp_path}/datasets/sentiment.jsonl: would overwrite a file" in done.err
     assert "evalh init NAME" in done.err
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["datasets", "sentiment.jsonl"]
+
+
+def test_init_works_in_a_repository_that_ignores_files_already(tmp_path: Path, evalh: CommandLine) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n")
+
+    done = evalh.run(["init", str(tmp_path), "--json"])
+
+    assert done.code == 0
+    assert ".gitignore" not in done.document["written"]
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"

@@ -150,3 +150,18 @@ def test_a_working_directory_that_was_deleted_is_told(tmp_path: Path, evalh: Com
 
         assert done.code == 2, done
         assert "No such file or directory" in done.out
+
+
+def test_a_draft_that_is_an_older_version_again_is_not_released_twice(tmp_path: Path, evalh: CommandLine) -> None:
+    folder = write_workspace(tmp_path, cases=1)
+    prompts = folder / "prompts/triage"
+    first = (prompts / "v1.prompt").read_text()
+    (prompts / "v2.prompt").write_text(first.replace("Sort", "Rank"))
+    (prompts / "draft.prompt").write_text(first)
+
+    done = evalh(folder, "prompt", "release", "triage")
+
+    assert done.code == 2
+    assert "the draft of 'triage' is the same as v1" in done.err
+    assert 'live = "v1"' in done.err
+    assert not (prompts / "v3.prompt").exists()

@@ -184,3 +184,12 @@ def test_what_a_plugin_prints_is_no_part_of_the_answer(tmp_path: Path, evalh: Co
 
     assert done.document["results"][0]["samples"] == 2
     assert done.err.count("noise") == 3
+
+
+def test_a_row_too_wide_for_a_table_is_shown_whole(used: Path, evalh: CommandLine) -> None:
+    (wide,) = evalh(used, "sql", "select * from failures limit 1", "--json").document["rows"]
+
+    shown = evalh(used, "sql", "select * from failures limit 1", env={**os.environ, "COLUMNS": "80"}).out
+
+    assert f"sample_id    {wide[1]}" in shown.splitlines()
+    assert "…" not in shown

@@ -7,6 +7,7 @@ from pathlib import Path
 from evalh.core.errors import UsageError, WorkspaceError
 
 _STARTER = files("evalh.api") / "starter"
+_IGNORED = ".gitignore"
 
 
 def write_starter(folder: Path) -> list[str]:
@@ -17,6 +18,8 @@ def write_starter(folder: Path) -> list[str]:
     if (folder / "evalh.toml").exists():
         raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh run")
     sources = dict(_walk(_STARTER, ""))
+    if (folder / _IGNORED).exists():  # most repositories have one; the log's folder ignores itself anyway
+        del sources[_IGNORED]
     for name in sources:
         if (folder / name).exists():
             raise UsageError(

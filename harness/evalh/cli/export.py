@@ -14,7 +14,7 @@ def command() -> None:
 
 
 @command.command("recorded")
-@click.argument("run_id", metavar="RUN", default="last")
+@click.argument("run_id", metavar="[RUN]", default="last")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz is packed. Default: stdout.")
 @json_option
 @click.pass_obj

@@ -39,9 +39,11 @@ def _show_rows(app: App, rows: "list[VersionRow]") -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("version", "digest", "", "git", "description"):
         table.add_column(column)
+    taken = max((len(row.label) + len(row.short_digest) + len(row.git) for row in rows), default=0)
+    room = max(app.console.width - taken - len("live") - 5 * 2, 20)  # a description is cut, never an id
     for row in rows:
         state = Text("live", "green") if row.live else Text("")
-        table.add_row(row.label, row.short_digest, state, row.git, one_line(row.description or "", 48))
+        table.add_row(row.label, row.short_digest, state, row.git, one_line(row.description or "", room))
     app.console.print(table)
 
 

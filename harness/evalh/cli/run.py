@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.argument("target", required=False, metavar="[SUITE | PROMPT@VERSION]")
-@click.option("-p", "--prompt", "prompts", multiple=True, metavar="REF", help="Version to run; repeats. Default: live.")
+@click.option(
+    "-p",
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="REF",
+    help="Version to run; repeats. Default: the draft, else live.",
+)
 @click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
 @click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each case.")
 @click.option("--limit", type=Count(), help="Only the first N cases.")

@@ -6,7 +6,7 @@ from evalh.cli.app import App, json_option
 
 
 @click.command("show")
-@click.argument("name", metavar="ID", default="last")
+@click.argument("name", metavar="[ID]", default="last")
 @json_option
 @click.pass_obj
 def command(app: App, name: str) -> None:

@@ -2,11 +2,17 @@
 
 import math
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli.app import App, Count, json_option
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDEST, _UNBOUNDED = 60, 100_000
 _SHOWN = 1000
 
 
@@ -31,18 +37,34 @@ def command(app: App, query: str, limit: int) -> None:
         shown = [[_json_value(value) for value in row] for row in taken[:limit]]
         app.show_json({"schema": "evalh.sql/1", "columns": list(columns), "rows": shown, "more": more})
         return
+    _show(app.console, columns, taken[:limit])
+    if more:
+        app.hints.print(f"note: only the first {limit} rows; --limit shows more", style="dim")
+
+
+def _show(console: "Console", columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; where it is too wide for one, a line for each value: a cut id is no use to anybody."""
     from rich.table import Table
 
     from evalh.report.text import one_line
 
+    def text(value: object) -> str:
+        return "NULL" if value is None else one_line(str(value), _WIDEST)
+
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
-        table.add_column(one_line(column, 60))
-    for row in taken[:limit]:
-        table.add_row(*("NULL" if value is None else one_line(str(value), 60) for value in row))
-    app.console.print(table)
-    if more:
-        app.hints.print(f"note: only the first {limit} rows; --limit shows more", style="dim")
+        table.add_column(one_line(column, _WIDEST))
+    for row in rows:
+        table.add_row(*map(text, row))
+    if console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum <= console.width:
+        console.print(table)
+        return
+    names = [one_line(column, _WIDEST) for column in columns]
+    widest = max(map(len, names))
+    for row in rows:
+        for name, value in zip(names, row, strict=True):
+            console.print(f"{name:{widest}s}  {text(value)}", soft_wrap=True)
+        console.print()
 
 
 def _json_value(value: object) -> object:

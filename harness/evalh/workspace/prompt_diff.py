@@ -67,7 +67,8 @@ class SectionDiff:
 
     def unified(self, context: int = 3) -> list[str]:
         """Return the lines of a unified diff, without its file names; empty where the text is the same."""
-        base, head = self.text(Op.INSERT).split("\n"), self.text(Op.DELETE).split("\n")
+        base = [] if self.base_role is None else self.text(Op.INSERT).split("\n")
+        head = [] if self.head_role is None else self.text(Op.DELETE).split("\n")
         return list(unified_diff(base, head, n=context, lineterm=""))[2:]
 
     def document(self) -> dict[str, JsonValue]:

@@ -42,6 +42,10 @@ def release(root: Path, prompts: Prompts, name: str) -> Path:
     newest = prompts.newest(name)
     if newest is not None and _digest_or_none(prompts, name, newest) == draft.digest:
         raise UsageError(f"the draft of {name!r} is the same as {newest}", hint="edit the draft first")
+    for earlier in prompts.versions(name):
+        if earlier not in (DRAFT, newest) and _digest_or_none(prompts, name, earlier) == draft.digest:
+            hint = f'edit the draft first; going back is one line of evalh.toml: live = "{earlier}"'
+            raise UsageError(f"the draft of {name!r} is the same as {earlier}", hint=hint)
     text = prompts.text(name, DRAFT)
     source = cut(text, draft.path)
     reader = BodyReader(grammar_of(draft.dialect), partial(prompts.partial, name))
