@@ -170,6 +170,12 @@ async def test_a_tool_without_arguments_is_called_with_an_empty_object() -> None
     assert answer.tool_calls == (ToolCall("t1", "now", "{}"),)
 
 
+async def test_text_with_which_a_block_begins_belongs_to_the_answer() -> None:
+    blocks = [({"type": "text", "text": "a "}, [{"type": "text_delta", "text": "bug"}])]
+    async with talking(ANTHROPIC, Reply(chunks=message_events(blocks))) as talk:
+        assert (await talk.ask(stream=True)).text == "a bug"
+
+
 async def test_events_that_are_yet_to_come_are_let_through() -> None:
     chunks = ANTHROPIC.events(["hi"])
     chunks.insert(1, event({"type": "weather", "sunny": True}, "weather"))
