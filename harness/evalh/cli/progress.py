@@ -101,33 +101,3 @@ def progress_for(app: "App") -> Progress:
     """Choose the live line on a terminal, plain lines elsewhere."""
     del app
     return Line(live=sys.stderr.isatty() and os.environ.get("TERM") not in _NO_CURSOR)
-
-
-class Download:
-    """A bar for bytes that arrive; plain text where nobody watches."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._last = ""
-
-    def show(self, done: int, total: int | None, text: str) -> None:
-        """Show `done` of `total` bytes; None: nobody says how many will come."""
-        if self._live:
-            megabytes = f"{done / 1e6:.0f}"
-            amount = f"{_bar(done / total)} {megabytes}/{total / 1e6:.0f} MB" if total else f"{megabytes} MB"
-            sys.stderr.write(f"\r\x1b[K{text}  {amount}")
-            sys.stderr.flush()
-        elif text != self._last:
-            print(text, file=sys.stderr)
-        self._last = text
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        if self._live and self._last:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
-def _bar(share: float, width: int = 24) -> str:
-    full = round(min(share, 1.0) * width)
-    return "█" * full + "░" * (width - full)

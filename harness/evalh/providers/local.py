@@ -1,8 +1,16 @@
 """`provider = "local"`: a GGUF model inside this process, by llama.cpp.
 
-One thread a slot calls `handle_chat_completions` with a callback: the callback's True stops a generation within some
-30 ms, which the library's own HTTP listener cannot do. The number of slots is fixed, since it changes answers, and a
-slot keeps the beginning of its last prompt, so the examples that every request shares are read once.
+A slot is a llama.cpp server of its own with one sequence and one compute thread, driven by one of our threads through
+`handle_chat_completions`. Why not one server with many sequences and threads:
+
+- Two compute threads wait for each other hundreds of times a token. On two busy cores that took eight times as long
+  as on two idle ones; slots that share nothing lose only what the neighbours take.
+- An answer does not depend on what happened to be computed beside it, so the number of slots is no part of a
+  request's identity, and a laptop and a CI machine share answers.
+
+The weights are mapped, so all slots share them; each keeps the beginning of its last prompt, so the examples that every
+request shares are read once a slot. The callback's True stops a generation within some 30 ms, which the library's own
+HTTP listener cannot do.
 """
 
 import asyncio
@@ -12,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -21,21 +29,22 @@ from typing import Any
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.digest import JsonValue
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.providers import weights
 from evalh.providers.registry import ProviderContext
 
-SLOTS = 4
+MOST_SLOTS = 8  # by default; each keeps a context in memory
 CONTEXT_TOKENS = 2048
 MAX_TOKENS = 512
+_JOIN_S = 30.0
 _FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH, "tool_calls": FinishReason.TOOL_CALLS}
-Job = Callable[[int], None]
+Job = Callable[["_Slot"], None]
 
 
 class LocalProvider:
-    """A model in the process. Weights are fetched when it is opened for the first time."""
+    """A model in the process. Nothing is fetched or loaded before the first request: a full log needs no model."""
 
     kind = "local"
 
@@ -44,20 +53,22 @@ class LocalProvider:
         self.name = spec.name
         self.model = spec.model
         self.params = spec.params
+        self.show: weights.Show = weights.Announce()
         self._cache_dir = context.cache_dir
-        self._slots = _whole(spec, "slots", SLOTS)
-        self._context_tokens = _whole(spec, "context", CONTEXT_TOKENS)
-        self._threads = _whole(spec, "threads", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-        path = spec.options.get("path")
-        self._path = context.root / str(path) if path is not None else None
-        self._engine: _Engine | None = None
-        self.price = replace(spec.price, share=Decimal(1) / self._slots) if spec.price is not None else None
+        _refuse_unknown(spec)
+        self._slots = _whole(spec, "slots", min(_cores(), MOST_SLOTS))
+        self._shape = _Shape(context=_whole(spec, "context", CONTEXT_TOKENS), threads=_whole(spec, "threads", 1))
+        self._path = _path(spec, context.root)
+        self._stopping = threading.Event()
+        self._loading: Future[_Engine] | None = None
+        if spec.price is not None:
+            self.spec = replace(spec, price=replace(spec.price, share=Decimal(1) / self._slots))
         digest = weights.digest_of(self._path, context.cache_dir) if self._path else weights.known(spec.model).sha256
         self.identity: Mapping[str, JsonValue] = {
             "provider": self.kind,
             "weights": f"sha256:{digest}",
-            "slots": self._slots,
-            "context": self._context_tokens,
+            "context": self._shape.context,
+            "threads": self._shape.threads,
         }
 
     @property
@@ -66,29 +77,26 @@ class LocalProvider:
         return self._slots
 
     async def open(self) -> None:
-        """Fetch the weights where they are not here, and load them. Raises EvalhError."""
-        if self._engine is None:
-            self._engine = await asyncio.to_thread(self._load)
-
-    def _load(self) -> "_Engine":
-        path = self._path or weights.find(self.model, self._cache_dir)
-        if path is None:
-            path = weights.pull(self.model, self._cache_dir, progress=_Announce())
-        return _Engine(path, self._slots, self._context_tokens, self._threads)
+        """Get ready to load at the first request."""
+        self._stopping = threading.Event()
 
     async def close(self) -> None:
-        """Let go of the model; safe to call twice."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await asyncio.to_thread(engine.close)
+        """Let go of the model, or of the attempt to load it; safe to call twice."""
+        loading, self._loading = self._loading, None
+        self._stopping.set()
+        if loading is not None:
+            await asyncio.to_thread(_let_go, loading)
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Generate. Raises CallError; cancelled or out of time, it stops the generation and frees the slot."""
+        """Generate. Raises CallError; cancelled or out of time, it stops the generation and frees the slot.
+
+        Raises EvalhError where the model cannot be fetched or loaded: no further request could be answered either.
+        """
         del call
-        assert self._engine is not None, "open() comes first"
         payload = _payload(request.messages, request.settings)
+        engine = await self._ready()
         stop = threading.Event()
-        answer = self._engine.submit(partial(_generate, payload=payload, model=self.model, stop=stop))
+        answer = engine.submit(partial(_generate, payload=payload, model=self.model, stop=stop))
         try:
             async with asyncio.timeout(self.spec.timeout_s):
                 return await asyncio.wrap_future(answer)
@@ -97,62 +105,128 @@ class LocalProvider:
         finally:
             stop.set()
 
+    async def _ready(self) -> "_Engine":
+        if self._loading is None:
+            self._loading = _in_thread(partial(self._load, self._stopping))
+        return await asyncio.wrap_future(self._loading)
 
-class _Announce:
-    """Says once on stderr that weights are on their way, then every tenth part."""
+    def _load(self, stopping: threading.Event) -> "_Engine":
+        def show(done: int, total: int | None, text: str) -> None:
+            self.show(done, total, text)
+            if stopping.is_set():
+                raise _Stopped
 
-    def __init__(self) -> None:
-        self._last = ""
-
-    def __call__(self, done: int, total: int | None, text: str) -> None:
-        import sys
-
-        part = f"{text}  {10 * (10 * done // total)} %" if total else text
-        if part != self._last:
-            sys.stderr.write(f"\r\x1b[K{part}" if sys.stderr.isatty() else f"{part}\n")
-            sys.stderr.flush()
-            self._last = part
-            if total and done >= total and sys.stderr.isatty():
-                sys.stderr.write("\r\x1b[K")
+        _require_llama()
+        path = self._path or weights.find(self.model, self._cache_dir)
+        if path is None or not (self._path or weights.is_whole(self.model, path, self._cache_dir)):
+            path = weights.pull(self.model, self._cache_dir, progress=show)
+        return _Engine(path, self._slots, self._shape)
 
 
-class _Engine:
-    """llama.cpp with a thread for each slot."""
+class _Stopped(Exception):
+    """The run ended while the weights were on their way."""
 
-    def __init__(self, path: Path, slots: int, context_tokens: int, threads: int) -> None:
+
+def _in_thread(work: Callable[[], "_Engine"]) -> "Future[_Engine]":
+    """Begin in a thread of its own: an event loop that is closed never waits for it."""
+    future: Future[_Engine] = Future()
+    future.set_running_or_notify_cancel()  # from here on a waiting task that is cancelled leaves it alone
+
+    def run() -> None:
         try:
-            import xllamacpp
-        except ImportError as exc:
-            raise UsageError("xllamacpp is not installed", hint="pip install 'evalh[local]'") from exc
+            future.set_result(work())
+        except BaseException as exc:  # noqa: BLE001 (who waits raises it)
+            future.set_exception(exc)
+
+    threading.Thread(target=run, name="evalh-load", daemon=True).start()
+    return future
+
+
+def _let_go(loading: "Future[_Engine]") -> None:
+    if loading.exception() is None:
+        loading.result().close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What one slot is given. Both may change answers."""
+
+    context: int  # tokens
+    threads: int
+
+
+def _require_llama() -> Any:
+    try:
+        import xllamacpp
+    except ImportError as exc:
+        raise UsageError("xllamacpp is not installed", hint="pip install 'evalh[local]'") from exc
+    return xllamacpp
+
+
+class _Slot:
+    """One llama.cpp server with one sequence. It is made when a job reaches it: loading holds the interpreter."""
+
+    def __init__(self, path: Path, shape: _Shape) -> None:
+        self._path = path
+        self._shape = shape
+        self._server: Any = None
+
+    @property
+    def server(self) -> Any:
+        """The server, loaded now if it was not yet. Raises UsageError."""
+        if self._server is None:
+            self._server = self._load()
+        return self._server
+
+    def _load(self) -> Any:
+        xllamacpp = _require_llama()
         parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(path)
-        parameters.n_parallel = slots
-        parameters.n_ctx = slots * context_tokens
-        parameters.cpuparams.n_threads = threads
-        parameters.cpuparams_batch.n_threads = threads
+        parameters.model.path = str(self._path)
+        parameters.n_parallel = 1
+        parameters.n_ctx = self._shape.context
+        parameters.cpuparams.n_threads = self._shape.threads
+        parameters.cpuparams_batch.n_threads = self._shape.threads
+        parameters.fit_params = False  # reads the file twice to see what fits: half of the time to load
+        parameters.cache_ram_mib = 0  # copies of old prompts, up to 8 GB of them
         parameters.verbosity = -1
         parameters.warmup = False
         try:
-            self._server = xllamacpp.Server(parameters)
+            server = xllamacpp.Server(parameters)
+            # One token, for its own sake: a server that is let go before its loop runs waits for it forever.
+            server.handle_completions({"prompt": "a", "max_tokens": 1})
         except Exception as exc:
-            raise UsageError(f"llama.cpp cannot load it: {exc}", where=str(path), hint="evalh doctor") from exc
+            raise UsageError(f"llama.cpp cannot load it: {exc}", where=str(self._path), hint="evalh doctor") from exc
+        return server
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self._server = None
+
+
+class _Engine:
+    """The slots, with a thread for each."""
+
+    def __init__(self, path: Path, slots: int, shape: _Shape) -> None:
+        """Load the first slot. Raises UsageError."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._slots = [_Slot(path, shape) for _ in range(slots)]
+        _ = self._slots[0].server
         self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"evalh-slot-{slot}", daemon=True)
-            for slot in range(slots)
+            threading.Thread(target=self._work, args=(slot,), name=f"evalh-slot-{number}", daemon=True)
+            for number, slot in enumerate(self._slots)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Callable[[Any, int], Completion]) -> "Future[Completion]":
+    def submit(self, work: Callable[[Any], Completion]) -> "Future[Completion]":
         """Hand work to the next free slot."""
         future: Future[Completion] = Future()
 
-        def job(slot: int) -> None:
+        def job(slot: _Slot) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(work(self._server, slot))
+                future.set_result(work(slot.server))
             except BaseException as exc:  # noqa: BLE001 (the waiting side raises it)
                 future.set_exception(exc)
 
@@ -164,20 +238,21 @@ class _Engine:
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join(10)
-        del self._server
+            thread.join(_JOIN_S)
+        for slot in self._slots:
+            slot.close()
 
-    def _work(self, slot: int) -> None:
+    def _work(self, slot: _Slot) -> None:
         while (job := self._jobs.get()) is not None:
             job(slot)
 
 
-def _generate(server: Any, slot: int, *, payload: dict[str, Any], model: str, stop: threading.Event) -> Completion:
-    """Run one generation on a slot, to its end or until `stop` is set. Raises CallError."""
+def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threading.Event) -> Completion:
+    """Run one generation, to its end or until `stop` is set. Raises CallError."""
     answer = _Answer(stop)
     began = time.perf_counter()
     try:
-        refused = server.handle_chat_completions({**payload, "id_slot": slot}, answer.take)
+        refused = server.handle_chat_completions(payload, answer.take)
     except Exception as exc:
         raise _classified(str(exc)) from exc
     seconds = time.perf_counter() - began
@@ -261,10 +336,36 @@ def _message(message: Message) -> dict[str, str]:
     return {"role": message.role.value, "content": message.text}
 
 
+_OPTIONS = ("slots", "threads", "context", "path")
+
+
+def _refuse_unknown(spec: ModelSpec) -> None:
+    for option in spec.options:
+        if option not in _OPTIONS:
+            hint = did_you_mean(option, _OPTIONS)
+            raise WorkspaceError(f"a local model has no option {option!r}", where=spec.where or None, hint=hint)
+
+
+def _path(spec: ModelSpec, root: Path) -> Path | None:
+    path = spec.options.get("path")
+    if path is None:
+        return None
+    if not isinstance(path, str) or not path:
+        raise WorkspaceError(
+            f"path must name a GGUF file, not {path!r}", where=spec.where or None, hint="path = 'FILE.gguf'"
+        )
+    return root / Path(path).expanduser()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _whole(spec: ModelSpec, option: str, default: int) -> int:
     value = spec.options.get(option, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise WorkspaceError(f"{option} must be a whole number above 0, not {value!r}", where=spec.where)
+        what = f"{option} must be a whole number above 0, not {value!r}"
+        raise WorkspaceError(what, where=spec.where or None, hint=f"{option} = {default}")
     return value
 
 

