@@ -10,7 +10,7 @@ check: ## lint, types, layers
 	lint-imports
 
 test: ## every test but the slow ones
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest
 
 slow: ## seeded simulations and soaks
 	$(PYTHON) -m pytest -m slow

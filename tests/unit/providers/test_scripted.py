@@ -99,7 +99,11 @@ def test_a_completion_is_handed_on_as_it_stands() -> None:
     assert ask(scripted(lambda: given)) == given
 
 
-@pytest.mark.parametrize("nonsense", [None, 7, b"bytes", {"x": object()}, {"x": float("nan")}], ids=repr)
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, 7, b"bytes", {"x": object()}, {"x": float("nan")}],
+    ids=["None", "a number", "bytes", "an object", "NaN"],
+)
 def test_nonsense_is_a_bad_response(nonsense: object) -> None:
     with pytest.raises(CallError) as caught:
         ask(scripted(lambda: nonsense))

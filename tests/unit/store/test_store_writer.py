@@ -101,13 +101,15 @@ def test_the_wal_begins_anew_while_the_run_goes_on(folder: Path, monkeypatch: py
     wal = folder / "evalh.db-wal"
     with closing(open_store(folder, clock=FixedClock(), gather_s=0.001)) as store:
         note = replace(NOTE, reason="x" * 4000)
-        for _ in range(150):
+        sizes = [0] * 10
+        while sizes[-1] != sizes[-10] or len(sizes) < 40:
+            assert len(sizes) < 2000, "160 MB were written, and the WAL grew all the while"
             for _ in range(20):
                 store.decide(note)
             store.flush()
+            sizes.append(wal.stat().st_size)  # it never shrinks; what begins anew leaves it as it is
 
-        assert (folder / "evalh.db").stat().st_size > 5_000_000, "copied while the run goes on"
-        assert wal.stat().st_size < 6_000_000, "12 MB were written"
+        assert (folder / "evalh.db").stat().st_size > 500_000, "copied while the run goes on"
 
 
 def test_a_store_that_is_closed_leaves_one_file_that_can_be_copied(play: Play, folder: Path) -> None:
