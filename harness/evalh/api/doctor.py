@@ -86,12 +86,17 @@ def _model(workspace: Workspace, spec: ModelSpec, *, needed: bool) -> Finding:
         return _local(workspace, spec, subject, lacking)
     if spec.provider in {"replay", "scripted"}:
         return Finding("ok", subject, f"{spec.provider}: needs no key")
-    if spec.api_key_env is None:
-        return Finding("ok", subject, f"{spec.provider} {spec.model}: the provider's usual key variable, or none")
-    if workspace.env.get(spec.api_key_env):
-        return Finding("ok", subject, f"{spec.provider} {spec.model}: {spec.api_key_env} is set")
-    what = f"{spec.provider} {spec.model}: {spec.api_key_env} is not set"
-    return Finding(lacking, subject, what, f"export {spec.api_key_env}=…")
+    try:
+        variables = getattr(workspace.provider(spec.name), "key_variables", ())
+    except EvalhError as exc:
+        return Finding(lacking, subject, _line(exc), exc.hint)
+    named = f"{spec.provider} {spec.model}"
+    if not variables:
+        return Finding("ok", subject, f"{named}: no key is sent")
+    for variable in variables:
+        if workspace.env.get(variable):
+            return Finding("ok", subject, f"{named}: {variable} is set")
+    return Finding(lacking, subject, f"{named}: {' or '.join(variables)} is not set", f"export {variables[0]}=…")
 
 
 def _local(workspace: Workspace, spec: ModelSpec, subject: str, lacking: State) -> Finding:

@@ -5,14 +5,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
+from evalh.core.errors import UsageError
 from evalh.core.ports import Prices, Progress
 from evalh.core.run import RunRecord, RunResult, RunStatus
 from evalh.engine.plan import Plan
@@ -105,7 +106,7 @@ class Execution:
         try:
             status, reason = await runner.run()
         except asyncio.CancelledError:
-            reason = "interrupted; the same command goes on"
+            reason = "interrupted"
         finally:
             self.progress.stop()
             summary = fold.summary()
@@ -150,11 +151,30 @@ def new_run_id(now: float) -> str:
 
 
 def _in_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run on a fresh event loop; SIGTERM ends the work as Ctrl-C does: cancelled, saved."""
+    """Run on a fresh event loop; SIGTERM ends the work as Ctrl-C does: cancelled, saved.
+
+    Raises UsageError inside a running loop.
+    """
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        work.close()
+        hint = "await asyncio.to_thread(workspace.run, …)"
+        raise UsageError("a run cannot start inside a running event loop", hint=hint)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        loop = runner.get_loop()
-        with _sigterm_as_sigint(loop):
-            return runner.run(work)
+        return runner.run(_ended_by_sigterm(work))
+
+
+async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    # Not by raising SIGINT: a shell's background job ignores that, and must end all the same.
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
+        return await work
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await work
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -163,15 +183,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-@contextmanager
-def _sigterm_as_sigint(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread() or os.name == "nt":
-        yield
-        return
-    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)

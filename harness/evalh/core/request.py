@@ -150,6 +150,14 @@ class Settings:
         return bound if isinstance(bound, int) else None
 
 
+def content_digest(settings: Mapping[str, JsonValue], messages: JsonValue) -> str:
+    """Digest what is asked, whoever is asked: settings and messages as documents, without `model` and `sent_to`.
+
+    A recording is made on one provider and replayed by another, so a request's own digest would never match.
+    """
+    return digest([{key: part for key, part in settings.items() if key not in ("model", "sent_to")}, messages])
+
+
 class Request:
     """One request. Immutable by convention; the digest is computed once, when it is first asked for."""
 

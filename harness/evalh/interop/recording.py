@@ -24,6 +24,7 @@ def write(rows: Iterable[Mapping[str, JsonValue]], target: Path) -> int:
     count = 0
     temporary: str | None = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(handle, "wb") as file:
             packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.suffix == ".gz" else file
@@ -32,12 +33,19 @@ def write(rows: Iterable[Mapping[str, JsonValue]], target: Path) -> int:
                 count += 1
             if packed is not file:
                 packed.close()
+        Path(temporary).chmod(_readable())
         Path(temporary).replace(target)
         temporary = None
     except OSError as exc:
-        hint = None if target.parent.is_dir() else f"mkdir -p {target.parent}"
-        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target), hint=hint) from exc
+        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target)) from exc
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
     return count
+
+
+def _readable() -> int:
+    """Return the mode of a file that is made in the ordinary way: a temporary one is its owner's only."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -140,6 +140,11 @@ class Hosted:
         return None
 
     @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that may hold the key, the first that is set counts; empty: no key is sent."""
+        return self._endpoint.key_variables
+
+    @property
     def at_home(self) -> bool:
         """Whether the provider's own address is used: the only one whose prices are public."""
         return self._endpoint.is_home

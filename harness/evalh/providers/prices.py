@@ -50,8 +50,10 @@ class WorkspacePrices:
         table is looked up in the background, and answers None to every usage where the table lacks the model.
         """
         spec = provider.spec if isinstance(provider, _Priced) else None
-        if spec is not None and spec.price is not None:
-            return spec.price
+        # A provider may know more of its price than was stated: which part of the machine a call occupies.
+        own: Pricer | None = getattr(provider, "price", None) or (spec.price if spec is not None else None)
+        if own is not None:
+            return own
         table = _TABLES.get(provider.kind)
         if table is None or not getattr(provider, "at_home", False):
             return None

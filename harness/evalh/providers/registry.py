@@ -70,14 +70,16 @@ def kinds() -> list[str]:
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
-    factory = _FACTORIES.get(spec.provider)
-    if factory is None:
-        home = _BUILT_IN.get(spec.provider)
-        if home is None:
-            raise WorkspaceError(
-                f"model {spec.name!r}: no provider {spec.provider!r}",
-                where=spec.where or None,
-                hint=did_you_mean(spec.provider, kinds()),
-            )
-        factory = cast("Factory", import_module(home).build)
+    plugin, home = _FACTORIES.get(spec.provider), _BUILT_IN.get(spec.provider)
+    if plugin is not None:
+        from evalh.providers.guarded import Guarded
+
+        return Guarded(plugin(spec, context))
+    if home is None:
+        raise WorkspaceError(
+            f"model {spec.name!r}: no provider {spec.provider!r}",
+            where=spec.where or None,
+            hint=did_you_mean(spec.provider, kinds()),
+        )
+    factory = cast("Factory", import_module(home).build)
     return factory(spec, context)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Tree
-from evalh.core.request import Request, ToolCall
+from evalh.core.request import Request, ToolCall, content_digest
 from evalh.providers.recording import RecordedToolCall, Recording, Row, describe
 from evalh.providers.registry import ProviderContext
 
@@ -50,7 +50,7 @@ class ReplayProvider:
         row = self._recording.find(call.key)
         if row is None:
             raise CallError(ErrorKind.NOT_RECORDED, f"{self._path} has no row for {describe(call.key)}")
-        if row.request is not None and row.request not in (content_digest(request), request.digest()):
+        if row.request is not None and row.request not in (_asked(request), request.digest()):
             raise CallError(
                 ErrorKind.NOT_RECORDED,
                 f"{self._path}: {describe(call.key)} is recorded for another request: prompt, inputs or params differ",
@@ -72,13 +72,8 @@ class ReplayProvider:
         return Recording(self._path, raw)
 
 
-def content_digest(request: Request) -> str:
-    """Return the digest of what is asked, whoever is asked: the request without `model` and `sent_to`.
-
-    A recording is made on one provider and replayed by another, so the request's own digest would never match.
-    """
-    settings = {key: part for key, part in request.settings.document().items() if key not in ("model", "sent_to")}
-    return digest([settings, [message.document() for message in request.messages]])
+def _asked(request: Request) -> str:
+    return content_digest(request.settings.document(), [message.document() for message in request.messages])
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> ReplayProvider:

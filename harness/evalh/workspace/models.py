@@ -16,12 +16,12 @@ REMOVED = "null"
 _EVERYWHERE = ("provider", "model", "timeout_s", "params", "price")
 _HOSTED = (*_EVERYWHERE, "api_key_env", "base_url", "headers")
 _KEYS: Mapping[str, tuple[str, ...]] = {
-    "openai": _HOSTED,
-    "anthropic": _HOSTED,
-    "gemini": _HOSTED,
+    "openai": (*_HOSTED, "schema", "max_tokens_name"),
+    "anthropic": (*_HOSTED, "schema"),
+    "gemini": (*_HOSTED, "schema"),
     "local": (*_EVERYWHERE, "path", "slots", "context", "threads"),
     "replay": (*_EVERYWHERE, "path"),
-    "scripted": (*_EVERYWHERE, "function", "table"),
+    "scripted": (*_EVERYWHERE, "function", "table", "default", "latency_ms"),
 }
 _MODEL_NEEDED = ("openai", "anthropic", "gemini")
 _PRICE_KEYS = ("input", "output", "cached_input", "per_hour")
@@ -73,7 +73,7 @@ def _options(table: Table, provider: str) -> Mapping[str, JsonValue]:
         case "replay":
             table.needed_text("path", hint='path = "recorded/{version}.jsonl"')
         case "scripted":
-            if ("function" in table.values) == ("table" in table.values):
+            if ("function" in table.values) == ("table" in table.values or "default" in table.values):
                 raise WorkspaceError(
                     "a scripted model takes either 'function' or 'table'",
                     where=table.where(),

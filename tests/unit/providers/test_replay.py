@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError
 from evalh.core.model import ModelSpec
-from evalh.core.request import Message, Request, Role, Settings
+from evalh.core.request import Message, Request, Role, Settings, content_digest
 from evalh.providers.recording import Recording
 from evalh.providers.registry import ProviderContext
-from evalh.providers.replay import ReplayProvider, build, content_digest
+from evalh.providers.replay import ReplayProvider, build
 
 
 class Files:
@@ -36,6 +36,10 @@ class Files:
 
     def names(self, folder: str) -> list[str]:
         return sorted(self.files)
+
+
+def asked(request: Request) -> str:
+    return content_digest(request.settings.document(), [message.document() for message in request.messages])
 
 
 def provider(files: dict[str, bytes], path: str, prompt: str | None = "triage", model: str = "m") -> ReplayProvider:
@@ -115,7 +119,7 @@ def test_a_call_without_a_row_could_not_be_measured(key: CallKey) -> None:
 
 
 def test_a_recording_of_another_request_is_not_an_answer() -> None:
-    recorded = content_digest(request("the old wording"))
+    recorded = asked(request("the old wording"))
     it = provider({"r.jsonl": rows({"id": "t-1", "output": "x", "request": recorded})}, "r.jsonl")
 
     with pytest.raises(CallError, match="another request") as caught:
@@ -126,7 +130,7 @@ def test_a_recording_of_another_request_is_not_an_answer() -> None:
 
 
 def test_a_recording_of_one_provider_answers_for_it_under_another() -> None:
-    recorded = content_digest(request(model="gpt", sent_to={"provider": "openai"}))
+    recorded = asked(request(model="gpt", sent_to={"provider": "openai"}))
     it = provider({"r.jsonl": rows({"id": "t-1", "output": "x", "request": recorded})}, "r.jsonl")
 
     assert ask(it, CallKey("t-1"), request(model="m", sent_to=dict(it.identity))).text == "x"

@@ -8,7 +8,7 @@ from evalh.core.attempt import ErrorKind, Purpose
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
-from evalh.core.request import ToolCall
+from evalh.core.request import ToolCall, content_digest
 from evalh.core.run import RunStatus
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Verdict
@@ -293,7 +293,10 @@ def test_a_recording_has_the_answers_in_dataset_order(mixed: Play, reader: Reade
         "cost_usd": 0.0001,
         "finish": "stop",
         "model": "tiny-1-2026",
-        "request": mixed.call("t-1", "where is my money").request.digest(),
+        "request": content_digest(
+            SETTINGS.document(),
+            [message.document() for message in mixed.call("t-1", "where is my money").request.messages],
+        ),
     }
     assert (second["id"], second["cost_usd"]) == ("t-2", 0.0002)
 

@@ -253,3 +253,24 @@ def test_no_workspace_says_how_to_begin_one(tmp_path: Path) -> None:
         find_root(tmp_path)
 
     assert caught.value.hint == "evalh init"
+
+
+@pytest.mark.parametrize(
+    ("provider", "keys"),
+    [
+        ("openai", 'schema = "json_object"\nmax_tokens_name = "max_completion_tokens"'),
+        ("anthropic", 'schema = "tool"'),
+        ("gemini", 'schema = "none"'),
+    ],
+)
+def test_what_a_hosted_provider_takes_may_be_written(tmp_path: Path, provider: str, keys: str) -> None:
+    config = load(tmp_path, model(f'provider = "{provider}"\nmodel = "m"\n{keys}'))
+
+    written = dict(line.split(" = ") for line in keys.splitlines())
+    assert config.models["m"].options == {key: value.strip('"') for key, value in written.items()}
+
+
+def test_a_script_may_have_a_default_and_take_its_time(tmp_path: Path) -> None:
+    for body in ('default = "yes"\nlatency_ms = 5', 'table = {a = "b"}\ndefault = "yes"'):
+        load(tmp_path, model(f'provider = "scripted"\n{body}'))
+    assert "either" in refused(tmp_path, model('provider = "scripted"\nfunction = "a.py:f"\ndefault = "x"')).what
