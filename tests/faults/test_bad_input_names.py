@@ -52,7 +52,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["prompt", "new", ""], "'' is no prompt's name", "letters, digits"),
     (["prompt", "log", "triage"], "there is no history: no git repository", "git init"),
     (["export", "recorded", "zz", "-o", "x"], "no run 'zz'", "newest: r2"),
-    (["export", "recorded", "-o", "/dev/null/x.jsonl"], "/nowhere/x.jsonl: cannot write", "mkdir -p /nowhere"),
+    (["export", "recorded", "-o", "/dev/null/x.jsonl"], "/dev/null/x.jsonl: cannot write", "/dev/null is no folder"),
     (["model", "pull", "gpt9"], "no weights are known for 'gpt9'", "smollm2-135m-instruct"),
     (["init", "."], "there is a workspace already", "evalh run"),
 ]

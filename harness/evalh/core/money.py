@@ -39,9 +39,11 @@ class Price:
     per_hour: Decimal | None = None
     share: Decimal = Decimal(1)
 
-    def cost(self, usage: Usage, seconds: float) -> Decimal | None:
-        """Price one answer; None where the price needs tokens that the provider did not report."""
+    def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:
+        """Price one answer; None where it needs tokens that the provider did not report, or time that is not known."""
         if self.per_hour is not None:
+            if seconds is None:
+                return None
             return (self.per_hour * _PER_SECOND * self.share * Decimal(seconds)).quantize(_RESOLUTION)
         if self.input is None or self.output is None or usage.input_tokens is None or usage.output_tokens is None:
             return None

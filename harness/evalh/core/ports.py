@@ -70,8 +70,8 @@ class Provider(Protocol):
 class Pricer(Protocol):
     """The price of one model."""
 
-    def cost(self, usage: Usage, seconds: float) -> Decimal | None:
-        """Price one answer in USD; None where it cannot be known."""
+    def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:
+        """Price one answer in USD; None where it cannot be known. `seconds` is None before anything was sent."""
 
 
 class Prices(Protocol):

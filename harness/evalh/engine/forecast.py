@@ -25,7 +25,7 @@ def forecast(plan: Plan, store: Store | None, pricer: Pricer | None, *, fresh: b
             ceiling = None if ceiling is None or cost is None else ceiling + cost
     why = None
     if ceiling is None:
-        why = "the model is not priced" if pricer is None else "the prompt sets no max_tokens"
+        why = "the model is not priced" if pricer is None else "the prompt sets no max_tokens, or the price is per hour"
     return Forecast(samples=plan.planned, answered=answered, to_ask=to_ask, worst_case_usd=ceiling, why_unknown=why)
 
 

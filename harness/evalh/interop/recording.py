@@ -37,7 +37,9 @@ def write(rows: Iterable[Mapping[str, JsonValue]], target: Path) -> int:
         Path(temporary).replace(target)
         temporary = None
     except OSError as exc:
-        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target)) from exc
+        parent = target.parent
+        hint = f"{parent} is no folder" if parent.exists() and not parent.is_dir() else None
+        raise UsageError(f"cannot write: {exc.strerror or exc}", where=str(target), hint=hint) from exc
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

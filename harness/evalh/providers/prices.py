@@ -50,10 +50,8 @@ class WorkspacePrices:
         table is looked up in the background, and answers None to every usage where the table lacks the model.
         """
         spec = provider.spec if isinstance(provider, _Priced) else None
-        # A provider may know more of its price than was stated: which part of the machine a call occupies.
-        own: Pricer | None = getattr(provider, "price", None) or (spec.price if spec is not None else None)
-        if own is not None:
-            return own
+        if spec is not None and spec.price is not None:
+            return spec.price
         table = _TABLES.get(provider.kind)
         if table is None or not getattr(provider, "at_home", False):
             return None
@@ -139,7 +137,7 @@ class ListedPrice:
         self._thread: Thread | None = Thread(target=self._look_up, name="evalh-prices")
         self._thread.start()
 
-    def cost(self, usage: Usage, seconds: float) -> Decimal | None:  # noqa: ARG002 (the port's)
+    def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:  # noqa: ARG002 (the port's)
         """Price one answer in USD; None where the table lacks the model, or the provider did not count."""
         if self._thread is not None:
             self._thread.join()

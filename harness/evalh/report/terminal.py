@@ -9,7 +9,7 @@ from rich.text import Text
 
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe
+from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe, short_cost_per_good
 
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
 _WIDTH = 88
@@ -125,7 +125,7 @@ def show_table(console: Console, results: Sequence[RunResult]) -> None:
             str(summary.ungraded),
             percent(estimate.value),
             interval,
-            cost_per_good(summary.cost_per_good_usd),
+            short_cost_per_good(summary.cost_per_good_usd),
             milliseconds(summary.latency_p50_ms),
         ]
         table.add_row(*([result.record.suite] if len(suites) > 1 else []), *cells)

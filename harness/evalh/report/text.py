@@ -3,6 +3,7 @@
 import re
 import shlex
 from decimal import Decimal
+from math import floor, log10
 
 from evalh.core.run import Estimate
 
@@ -46,13 +47,14 @@ def rate(estimate: Estimate) -> str:
 
 
 def dollars(amount: Decimal | float | None) -> str:
-    """Write an amount with three significant digits below a cent."""
+    """Write an amount: cents above a dollar, three significant digits below, never with an exponent."""
     if amount is None:
         return "not priced"
     value = float(amount)
-    if value == 0 or value >= 0.01:  # noqa: PLR2004 (a cent)
-        return f"${value:,.2f}"
-    return f"${value:.3g}" if value >= 0.0001 else f"${value:.2e}"  # noqa: PLR2004 (where %g turns to exponents)
+    shown = float(f"{value:.3g}") if abs(value) < 1 else value
+    if shown == 0 or abs(shown) >= 1 or round(shown, 2) == shown:
+        return f"${shown:,.2f}"
+    return f"${shown:.{2 - floor(log10(abs(shown)))}f}".rstrip("0")
 
 
 def cost_per_good(estimate: Estimate) -> str:
@@ -66,6 +68,13 @@ def cost_per_good(estimate: Estimate) -> str:
     if estimate.high is None:
         return f"{dollars(estimate.value)}  [{dollars(estimate.low)}, no finite upper limit]"
     return f"{dollars(estimate.value)}  [{dollars(estimate.low)}, {dollars(estimate.high)}]"
+
+
+def short_cost_per_good(estimate: Estimate) -> str:
+    """Write the cost per good output where there is no room for its interval."""
+    if estimate.method == "unpriced":
+        return "not priced"
+    return "none good" if estimate.value is None else dollars(estimate.value)
 
 
 def milliseconds(value: float | None) -> str:

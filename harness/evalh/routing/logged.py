@@ -18,7 +18,7 @@ def worst_case_usd(request: Request, pricer: Pricer | None) -> Decimal | None:
     bound = request.settings.max_tokens
     if pricer is None or bound is None:
         return None
-    return pricer.cost(Usage(input_tokens=_input_bytes(request), output_tokens=bound), 0.0)
+    return pricer.cost(Usage(input_tokens=_input_bytes(request), output_tokens=bound), None)
 
 
 def _input_bytes(request: Request) -> int:
@@ -121,9 +121,14 @@ class Logged:
 
     def _failed(self, start: AttemptStart, began: float, error: CallError) -> None:
         estimated = error.kind in MAYBE_BILLED
-        cost = worst_case_usd(start.call.request, self._pricer) if estimated else Decimal(0)
+        seconds = self._clock.monotonic() - began
+        cost: Decimal | None = Decimal(0)
+        if estimated:
+            cost = worst_case_usd(start.call.request, self._pricer)
+            if cost is None and self._pricer is not None:
+                cost = self._pricer.cost(Usage(), seconds)  # a price per hour
         _charge(start.call, cost)
-        latency_ms = (self._clock.monotonic() - began) * 1000.0
+        latency_ms = seconds * 1000.0
         self._log.end(AttemptEnd(start=start, latency_ms=latency_ms, error=error, cost_usd=cost, estimated=estimated))
 
 
