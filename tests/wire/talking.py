@@ -11,9 +11,10 @@ from aiohttp import web
 from evalh.core.attempt import Call, CallError, CallKey, Completion
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
+from evalh.providers.direct import DirectTransport
 from evalh.providers.egress import Egress
 from evalh.providers.hosted import Hosted
-from evalh.providers.transport import AiohttpTransport, Response
+from evalh.providers.transport import Response
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI
@@ -85,7 +86,7 @@ class Rerouted:
 
     def __init__(self, server: Served) -> None:
         self._server = server
-        self._sockets = AiohttpTransport(Egress())
+        self._sockets = DirectTransport(Egress())
         self.urls: list[str] = []
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, **how: Any) -> Response:

@@ -12,7 +12,19 @@ import evalh
 
 PACKAGE = Path(evalh.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("scipy", "numpy", "pydantic", "aiohttp", "httpx", "git", "sqlite_utils", "genai_prices", "xllamacpp", "rich")
+HEAVY = (
+    "scipy",
+    "numpy",
+    "pydantic",
+    "aiohttp",
+    "httptools",
+    "httpx",
+    "git",
+    "sqlite_utils",
+    "genai_prices",
+    "xllamacpp",
+    "rich",
+)
 
 
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -1,4 +1,4 @@
-"""Both adapters keep one contract, over real sockets."""
+"""All adapters keep one contract, over real sockets."""
 
 import asyncio
 import gzip
@@ -17,19 +17,21 @@ from aiohttp import web
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.errors import UsageError
 from evalh.providers import httpx_transport, transport
+from evalh.providers.aiohttp_transport import AiohttpTransport
 from evalh.providers.body import BODY_CAP_BYTES
+from evalh.providers.direct import DirectTransport
 from evalh.providers.egress import Egress
 from evalh.providers.httpx_transport import HttpxTransport
-from evalh.providers.transport import AiohttpTransport, Response, Transport, share, unshare
+from evalh.providers.transport import Response, Transport, share, unshare
 from wire.serving import CERTIFICATE, Seen, framed, head, raw, serving, stream
 
 KEY = {"Authorization": "Bearer sk-secret", "Content-Type": "application/json"}
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
+@pytest.fixture(params=["direct", "aiohttp", "httpx"])
 async def adapter(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    if request.param == "aiohttp":
-        ours = AiohttpTransport(Egress())
+    if request.param != "httpx":
+        ours = (DirectTransport if request.param == "direct" else AiohttpTransport)(Egress())
         yield ours
         await ours.close()
         return
@@ -203,7 +205,7 @@ async def test_another_protocol_is_named_as_far_as_the_adapter_can_tell(adapter:
         kind = (await failing(adapter, server.url)).kind
 
     # httpx reports a first line without an end as a server that never answered; both kinds may be tried again.
-    assert kind is (ErrorKind.BAD_RESPONSE if isinstance(adapter, AiohttpTransport) else ErrorKind.NETWORK)
+    assert kind is (ErrorKind.BAD_RESPONSE if not isinstance(adapter, HttpxTransport) else ErrorKind.NETWORK)
 
 
 async def test_a_server_that_hangs_up_is_the_network(adapter: Transport) -> None:
@@ -279,7 +281,7 @@ async def test_what_the_reader_of_chunks_raises_comes_through(adapter: Transport
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
-    ours = AiohttpTransport(Egress())
+    ours = DirectTransport(Egress())
     async with serving(echo, tls=True) as server:
         error = await failing(ours, server.url)
         await ours.close()
@@ -292,7 +294,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 async def test_the_users_own_authority_is_trusted(variable: str) -> None:
-    ours = AiohttpTransport(Egress.of({variable: str(CERTIFICATE)}))
+    ours = DirectTransport(Egress.of({variable: str(CERTIFICATE)}))
     async with serving(echo, tls=True) as server:
         response = await post(ours, server.url)
         await ours.close()
@@ -308,7 +310,7 @@ def test_an_authority_that_cannot_be_read_is_named_with_its_variable() -> None:
 async def test_a_proxy_carries_plain_http_with_its_own_password_only() -> None:
     async with serving(echo) as proxy:
         egress = Egress.of({"http_proxy": proxy.url.replace("//", "//me:p%40ss@")})
-        ours = AiohttpTransport(egress)
+        ours = DirectTransport(egress)
         await ours.post("http://model.example/v1/x", {"Content-Type": "application/json"}, b"{}", timeout_s=5.0)
         await ours.close()
 
@@ -320,7 +322,7 @@ async def test_a_proxy_carries_plain_http_with_its_own_password_only() -> None:
 
 async def test_a_proxy_that_refuses_is_the_network_and_its_password_is_not_told() -> None:
     async with raw(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as proxy:
-        ours = AiohttpTransport(Egress.of({"HTTPS_PROXY": proxy.url.replace("//", "//me:hidden@")}))
+        ours = DirectTransport(Egress.of({"HTTPS_PROXY": proxy.url.replace("//", "//me:hidden@")}))
         error = await failing(ours, "https://model.example")
         await ours.close()
 
@@ -333,7 +335,7 @@ async def test_a_proxy_that_refuses_is_the_network_and_its_password_is_not_told(
 
 async def test_this_machine_is_reached_without_a_proxy() -> None:
     async with serving(echo) as server:
-        ours = AiohttpTransport(Egress.of({"ALL_PROXY": "http://127.0.0.1:9"}))
+        ours = DirectTransport(Egress.of({"ALL_PROXY": "http://127.0.0.1:9"}))
         response = await post(ours, server.url)
         await ours.close()
 
@@ -400,4 +402,4 @@ async def test_a_process_that_used_it_ends_in_silence(loop: str, tls: bool) -> N
     assert (process.returncode, out.strip(), err.decode()) == (0, b"20", "")
 
 
-type_checked: Callable[[], Transport] = lambda: AiohttpTransport(Egress())  # noqa: E731
+type_checked: Callable[[], Transport] = lambda: DirectTransport(Egress())  # noqa: E731

@@ -1,0 +1,201 @@
+"""The default transport: straight to the server, over connections that are kept alive.
+
+A general client spends 0.18 ms of CPU on a request, which was a third of a run's; this one spends 0.05. It knows only
+what a model's API needs (HTTP/1.1, POST, a body of bytes), reads by llhttp, and hands what goes through a proxy to
+aiohttp. The contract is `transport.Transport`'s, held by the same tests.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from evalh.core.attempt import CallError, ErrorKind
+from evalh.providers import transport
+from evalh.providers.aiohttp_transport import AiohttpTransport
+from evalh.providers.egress import Egress
+from evalh.providers.http1 import Connection
+from evalh.providers.transport import OWN_HEADERS, Response, reason_of, verdict_of
+
+IDLE_S = 15.0
+"""Longer a connection is not kept without a request: many servers hang up soon after, and a request would be lost."""
+
+_CLOSE_WITHIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a URL leads, and the beginning of every request to it."""
+
+    host: str
+    port: int
+    netloc: str
+    tls: ssl.SSLContext | None
+    head: bytes
+
+
+class DirectTransport:
+    """One pool of connections on one event loop."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+        self._proxied: AiohttpTransport | None = None
+        self._places: dict[str, _Place | None] = {}
+        self._idle: dict[_Place, deque[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._lookups: dict[str, asyncio.Future[list[str]]] = {}
+        self._context: ssl.SSLContext | None = None
+
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        timeout_s: float,
+        on_chunk: Callable[[bytes], None] | None = None,
+    ) -> Response:
+        """Send and read to the end; see `Transport.post`."""
+        try:
+            place = self._places[url]
+        except KeyError:
+            place = self._places[url] = self._place(url)
+        if place is None:
+            return await self._by_proxy().post(url, headers, body, timeout_s=timeout_s, on_chunk=on_chunk)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        request = _request(place, headers, body)
+        connection = self._kept(place, loop.time()) or await self._connect(place, timeout_s)
+        answer = connection.ask(request, on_chunk)
+        alarm = loop.call_at(until, connection.give_up, timeout_s)
+        try:
+            response = await answer
+        finally:
+            alarm.cancel()
+            connection.release()
+        if connection.reusable:
+            connection.idle_since = loop.time()
+            self._idle.setdefault(place, deque()).append(connection)
+        return response
+
+    async def close(self) -> None:
+        """Close every connection."""
+        lost = [connection.lost for connection in self._open]
+        for connection in tuple(self._open):
+            connection.abort()
+        self._idle.clear()
+        proxied, self._proxied = self._proxied, None
+        if proxied is not None:
+            await proxied.close()
+        if lost:
+            await asyncio.wait(lost, timeout=_CLOSE_WITHIN_S)
+
+    # -- places and connections
+
+    def _place(self, url: str) -> _Place | None:
+        """Read a URL; None: it is reached through a proxy. Raises UsageError."""
+        if self._egress.proxy_for(url) is not None:
+            return None
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        host = parts.hostname or ""
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        own = "".join(f"{name}: {value}\r\n" for name, value in OWN_HEADERS.items())
+        return _Place(
+            host=host,
+            port=parts.port or (443 if secure else 80),
+            netloc=parts.netloc,
+            tls=self._tls() if secure else None,
+            head=f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{own}".encode("ascii"),
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = self._egress.tls() or ssl.create_default_context()
+        return self._context
+
+    def _by_proxy(self) -> AiohttpTransport:
+        if self._proxied is None:
+            self._proxied = AiohttpTransport(self._egress)
+        return self._proxied
+
+    def _kept(self, place: _Place, now: float) -> Connection | None:
+        idle = self._idle.get(place)
+        while idle:
+            connection = idle.pop()  # the newest: the others grow old and are let go of
+            if connection.reusable and now - connection.idle_since < IDLE_S:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, place: _Place, timeout_s: float) -> Connection:
+        patience_s = min(transport.CONNECT_TIMEOUT_S, timeout_s)
+        try:
+            async with asyncio.timeout(patience_s):
+                connection = await self._reach(place)
+        except TimeoutError:
+            raise _no_connection(place, timeout_s, patience_s) from None
+        except ssl.SSLCertVerificationError as exc:
+            what = f"the certificate of {place.netloc} was not accepted: {verdict_of(exc)}"
+            raise CallError(ErrorKind.NETWORK, what) from None
+        except (OSError, ValueError) as exc:
+            raise CallError(ErrorKind.NETWORK, f"cannot reach {place.netloc}: {reason_of(exc)}") from None
+        self._open.add(connection)
+        return connection
+
+    async def _reach(self, place: _Place) -> Connection:
+        """Connect to the first address that answers."""
+        loop = asyncio.get_running_loop()
+        *firsts, last = await self._addresses(place)
+        name = place.host if place.tls else None
+
+        async def connected(address: str) -> Connection:
+            _, connection = await loop.create_connection(
+                lambda: Connection(place.netloc, self._open.discard),
+                address,
+                place.port,
+                ssl=place.tls,
+                server_hostname=name,
+            )
+            return connection
+
+        for address in firsts:
+            with suppress(OSError):
+                return await connected(address)
+        return await connected(last)
+
+    async def _addresses(self, place: _Place) -> list[str]:
+        """Look a name up, once for all that ask at the same time."""
+        looking = self._lookups.get(place.netloc)
+        if looking is None:
+            looking = self._lookups[place.netloc] = asyncio.ensure_future(_looked_up(place))
+            looking.add_done_callback(lambda _: self._lookups.pop(place.netloc, None))
+        return await asyncio.shield(looking)
+
+
+async def _looked_up(place: _Place) -> list[str]:
+    try:
+        return [str(ip_address(place.host))]
+    except ValueError:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+def _request(place: _Place, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Write a request. Raises CallError for a header that would end the head early."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
+        raise CallError(ErrorKind.BAD_REQUEST, "a header holds a line break")
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (place.head, lines.encode("latin-1", "replace"), len(body), body)
+
+
+def _no_connection(place: _Place, timeout_s: float, patience_s: float) -> CallError:
+    if patience_s < transport.CONNECT_TIMEOUT_S:
+        return CallError(ErrorKind.TIMEOUT, f"no whole answer from {place.netloc} within {timeout_s:g} s")
+    return CallError(ErrorKind.NETWORK, f"no connection to {place.netloc} within {patience_s:g} s")
