@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+PAGES = [
+    pytest.param(ROOT / "README.md", id="README.md", marks=pytest.mark.slow),  # all 168 tickets, on the real model
+    *(pytest.param(page, id=page.name) for page in sorted((ROOT / "docs/guide").glob("*.md"))),
+]
 WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets")
 RUN = ("evalh", "git", "sed")
 TIMEOUT_S = 1200.0  # the README's whole run takes a minute on a quiet machine, many on one that is shared
@@ -62,7 +65,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_command_prints_what_the_page_says(page: Path, workspace: Path) -> None:
     environment = {**os.environ, "COLUMNS": "100"}
     for command in commands(page):

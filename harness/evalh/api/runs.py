@@ -173,11 +173,14 @@ async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
     assert task is not None
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         return await work
+    before = signal.getsignal(signal.SIGTERM)
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         return await work
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
+        if before is not None:  # None: it was installed by no Python code
+            signal.signal(signal.SIGTERM, before)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
