@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from evalh.core.attempt import Completion
+from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
@@ -76,14 +77,12 @@ class Fold:
             self._errors[sample.error.kind.value] += 1
 
     def _count_cost(self, sample: Sample) -> None:
-        cost = sample.cost_usd
-        if cost is not None:
-            self._cost[sample.case_index] += float(cost)
-        if sample.cache_hit:
-            self._cached = _plus(self._cached, cost)
-        else:
-            self._spent = _plus(self._spent, cost)
-        self._judges = _plus(self._judges, sample.judge_cost_usd)
+        spent, cached = sample.cost_usd, sample.cached_cost_usd
+        if spent is not None and cached is not None:
+            self._cost[sample.case_index] += float(spent + cached)
+        self._spent = plus(self._spent, spent)
+        self._cached = plus(self._cached, cached)
+        self._judges = plus(self._judges, sample.judge_cost_usd)
 
     def _count_verdicts(self, sample: Sample) -> None:
         for tally, graded in zip(self._tallies, sample.verdicts, strict=True):
@@ -137,7 +136,3 @@ class Fold:
             return cost_per_good(self._cost, self._good)
         seen = [index for index, trials in enumerate(self._seen) if trials]
         return cost_per_good([self._cost[index] for index in seen], [self._good[index] for index in seen])
-
-
-def _plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
-    return None if amount is None or more is None else amount + more

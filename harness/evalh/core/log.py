@@ -62,6 +62,7 @@ class AttemptRow:
     request_digest: str
     started_at: float
     reason: str
+    messages: JsonValue  # None: the call's
     status: str  # sent, ok, error, interrupted
     latency_ms: float | None
     completion: Completion | None  # of an attempt that was answered; its cost_usd is None: see below
@@ -90,6 +91,8 @@ class CallRow:
     cache_hit: bool
     answered_by: str | None
     cost_usd: Decimal | None
+    cached_cost_usd: Decimal | None
+    route: str | None  # None: a model was asked directly
     reasons: tuple[str, ...]
     settings: Mapping[str, JsonValue]
     messages: JsonValue  # None: it was killed before an answer came
@@ -126,3 +129,4 @@ class CallFilter(StrEnum):
     ERRORS = "errors"  # at least one attempt failed or was interrupted
     SLOW = "slow"  # slowest first
     RETRIED = "retried"  # more than one attempt
+    ESCALATED = "escalated"  # the first answer was in doubt, and a stronger model was asked

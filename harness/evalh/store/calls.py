@@ -20,6 +20,7 @@ _SELECTIONS = {
     CallFilter.RETRIED: "select id from calls where attempts > 1 and {scope} {order}",
     CallFilter.ERRORS: "select id from (select call_id as id from attempts where status in ('error', 'interrupted')"
     " and {scope} union select id from calls where answered_by is null and {scope}) {order}",
+    CallFilter.ESCALATED: "select distinct call_id as id from decisions where kind = 'escalate' and {scope} {order}",
     CallFilter.SLOW: "select call_id as id from attempts where latency_ms is not null and {scope} group by call_id"
     " order by sum(latency_ms) desc limit :limit",
 }
@@ -81,6 +82,8 @@ class CallReader:
             cache_hit=bool(row["cache_hit"]),
             answered_by=row["answered_by"],
             cost_usd=from_stored(row["cost_usd"]),
+            cached_cost_usd=from_stored(row["cached_cost_usd"]),
+            route=restored_or_none(row["route"]),
             reasons=tuple(read_json(row["reasons"])),
             settings=read_json(row["settings"]) or self._settings_of_run(row["run_id"]),
             messages=read_json(restored_or_none(messages)),
@@ -96,6 +99,8 @@ class CallReader:
             cache_hit=False,
             answered_by=None,
             cost_usd=None,
+            cached_cost_usd=None,
+            route=None,
             reasons=(),
             settings=self._settings_of_run(first["run_id"]),
             messages=None,

@@ -94,6 +94,7 @@ def attempt_from(row: Row) -> AttemptRow:
     return AttemptRow(
         **{name: row[name] for name in f"{plain} retry_after_s".split()},
         started_at=read_instant(row["started_at"]),
+        messages=read_json(restored_or_none(row["messages"])),
         completion=completion_from(row) if row["status"] == "ok" else None,
         error=restored_or_none(row["error"]),
         request_id=restored_or_none(row["request_id"]),

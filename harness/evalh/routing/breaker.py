@@ -1,0 +1,169 @@
+"""A provider that is not well is left alone: closed → open → half-open with one probe → closed."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
+from evalh.core.ports import Clock, Provider
+from evalh.core.request import Request
+from evalh.core.route import OUTAGE, BreakerPolicy
+from evalh.routing.decisions import Decisions
+from evalh.routing.halt import Halt
+from evalh.routing.wrapper import Wrapper
+
+PROBES = 2
+"""Failed probes in a row after which a provider without a fallback is given up, and the run ends."""
+
+_PROBE_S = 8.0
+"""A probe waits no longer than this, or twice the slowest good answer so far: a black hole must not hold a run."""
+
+
+class State(StrEnum):
+    """Whether requests pass."""
+
+    CLOSED = "closed"  # they do
+    OPEN = "open"  # none does, until the cooldown is over
+    HALF_OPEN = "half_open"  # one does: the probe
+
+
+@dataclass(slots=True)
+class Breaker:
+    """The state machine. Time is an argument: seconds that never go back.
+
+    A failure *rate* over a window trips it. A fixed count of failures would trip at 256 in flight with 1 % errors.
+    """
+
+    policy: BreakerPolicy
+    state: State = State.CLOSED
+    failed_probes: int = 0  # in a row
+    _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
+    _failures: int = 0
+    _opened_at: float = 0.0
+
+    def admit(self, now: float) -> bool:
+        """Tell whether a request may leave. In half-open the one that gets True is the probe, and must `settle`."""
+        if self.state is State.OPEN and now >= self.probe_at:
+            self.state = State.HALF_OPEN
+            return True
+        return self.state is State.CLOSED
+
+    @property
+    def probe_at(self) -> float:
+        """When an open breaker lets its probe through."""
+        return self._opened_at + self.policy.cooldown_s
+
+    @property
+    def rate(self) -> float:
+        """The failure rate of the window."""
+        return self._failures / len(self._window) if self._window else 0.0
+
+    def settle(self, now: float, *, failed: bool, probe: bool) -> State | None:
+        """Take how a request that was admitted ended; return the new state where it changed."""
+        if probe:
+            return self._settle_probe(now, failed=failed)
+        if self.state is not State.CLOSED:
+            return None  # it left before the breaker opened: that story is told
+        self._window.append((now, failed))
+        self._failures += failed
+        while self._window[0][0] < now - self.policy.window_s:
+            self._failures -= self._window.popleft()[1]
+        if failed and len(self._window) >= self.policy.min and self.rate >= self.policy.rate:
+            return self._open(now)
+        return None
+
+    def abandon(self, now: float) -> None:
+        """Take that a probe was cancelled: another may be sent at once."""
+        self.state = State.OPEN
+        self._opened_at = now - self.policy.cooldown_s
+
+    def _settle_probe(self, now: float, *, failed: bool) -> State:
+        if failed:
+            self.failed_probes += 1
+            return self._open(now)
+        self.failed_probes = 0
+        self._window.clear()
+        self._failures = 0
+        self.state = State.CLOSED
+        return self.state
+
+    def _open(self, now: float) -> State:
+        self.state = State.OPEN
+        self._opened_at = now
+        return self.state
+
+
+class Breaking(Wrapper):
+    """Holds a provider's breaker. With a fallback behind it an open breaker refuses; alone it waits for the probe.
+
+    The breaker itself is shared by all that lead to the same model.
+    """
+
+    def __init__(
+        self, inner: Provider, breaker: Breaker, decisions: Decisions, clock: Clock, halt: Halt, *, alone: bool
+    ) -> None:
+        super().__init__(inner)
+        self.breaker = breaker
+        self.alone = alone
+        self._decisions = decisions
+        self._clock = clock
+        self._halt = halt
+        self._slowest_s = 0.0
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Send where the breaker lets it through. Raises CallError (`breaker_open`: nothing was sent), NotSent."""
+        breaker, clock = self.breaker, self._clock
+        while not breaker.admit(clock.monotonic()):
+            if not self.alone:
+                raise CallError(ErrorKind.BREAKER_OPEN, f"{self.name} is left alone after too many failures")
+            await self._halt.sleep(max(breaker.probe_at - clock.monotonic(), 0.05))
+        probe = breaker.state is State.HALF_OPEN
+        if probe:
+            return await self._probe(request, call)
+        began = clock.monotonic()
+        try:
+            completion = await self.inner.send(request, call)
+        except CallError as error:
+            self._settle(call, error, probe=False)
+            raise
+        now = clock.monotonic()
+        self._slowest_s = max(self._slowest_s, now - began)
+        breaker.settle(now, failed=False, probe=False)
+        return completion
+
+    async def _probe(self, request: Request, call: Call) -> Completion:
+        self._decide(call, "probe", "one request is let through")
+        limit_s = max(_PROBE_S, 2.0 * self._slowest_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                completion = await self.inner.send(request, call)
+        except CallError as error:
+            self._settle(call, error, probe=True)
+            raise
+        except TimeoutError:
+            late = CallError(ErrorKind.TIMEOUT, f"a probe had no answer within {limit_s:g} s")
+            self._settle(call, late, probe=True)
+            raise late from None
+        except BaseException:
+            self.breaker.abandon(self._clock.monotonic())
+            raise
+        self.breaker.settle(self._clock.monotonic(), failed=False, probe=True)
+        self._decide(call, "close", "the probe was answered")
+        return completion
+
+    def _settle(self, call: Call, error: CallError, *, probe: bool) -> None:
+        breaker = self.breaker
+        # An answer of any other kind, a refused request included, shows that the provider is there.
+        failed = error.kind in OUTAGE
+        state = breaker.settle(self._clock.monotonic(), failed=failed, probe=probe)
+        if state is State.OPEN:
+            seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
+            self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
+            if self.alone and breaker.failed_probes >= PROBES:
+                self._halt.now(f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}")
+        elif state is State.CLOSED:
+            self._decide(call, "close", f"the probe was answered: {error.kind.value}")
+
+    def _decide(self, call: Call, kind: str, reason: str) -> None:
+        self._decisions.tell(call, kind, reason, {"model": self.name})

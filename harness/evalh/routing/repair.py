@@ -1,0 +1,61 @@
+"""When an output does not fit, the next attempt is a different one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from evalh.core.attempt import Call, Completion
+from evalh.core.ports import Check, Provider
+from evalh.core.request import Request, Settings
+from evalh.core.route import RepairBy, RepairPolicy
+from evalh.routing.checking import Findings, examine
+from evalh.routing.decisions import Decisions
+from evalh.routing.feedback import asked_to_repair
+from evalh.routing.wrapper import Wrapper
+
+_WARM = 0.7  # a temperature at which a second draw differs from a first one at 0
+
+
+class Repairing(Wrapper):
+    """Checks what a model answered and asks again, differently, while it does not fit.
+
+    An output judged invalid is never answered by the same request again. When every attempt is used up the last
+    output is returned as it is: it is an answer, and graders will say what it is worth.
+    """
+
+    def __init__(self, inner: Provider, policy: RepairPolicy, checks: Sequence[Check], decisions: Decisions) -> None:
+        super().__init__(inner)
+        self._policy = policy
+        self._checks = checks
+        self._decisions = decisions
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Return the first output that fits, else the last. Raises CallError, NotSent."""
+        asked = request
+        for number in range(self._policy.attempts + 1):
+            completion = await self.inner.send(asked, call)
+            findings = await examine(self._checks, completion, call, request.settings)
+            last = number == self._policy.attempts
+            self._tell(call, findings, "fits" if findings.trusted else "unrepaired" if last else "repair")
+            if findings.trusted or last:
+                break
+            call.reasons.append("repair")
+            asked = self._different(request, completion, findings, number + 1)
+        return completion
+
+    def _different(self, request: Request, completion: Completion, findings: Findings, number: int) -> Request:
+        match self._policy.by:
+            case RepairBy.FEEDBACK:
+                return asked_to_repair(request, completion, findings)
+            case RepairBy.VARY:
+                return Request(request.messages, _varied(request.settings, number))
+
+    def _tell(self, call: Call, findings: Findings, kind: str) -> None:
+        detail = {"model": self.name, "by": self._policy.by.value, "checks": findings.document()}
+        self._decisions.tell(call, kind, findings.reason, detail)
+
+
+def _varied(settings: Settings, number: int) -> Settings:
+    """Return the settings warm enough for another answer, and with a seed of this attempt's own."""
+    temperature = settings.params.get("temperature")
+    warm = max(_WARM, temperature) if isinstance(temperature, int | float) else _WARM
+    return replace(settings, params={**settings.params, "temperature": warm, "seed": number})

@@ -1,0 +1,41 @@
+"""What a request can cost at most, before it is sent."""
+
+from decimal import Decimal
+
+from evalh.core.attempt import Usage
+from evalh.core.ports import Pricer
+from evalh.core.request import Media, Request, Text
+
+_PER_MESSAGE = 16  # the chat template's own tokens round a message
+
+
+def worst_case_usd(request: Request, pricer: Pricer | None) -> Decimal | None:
+    """Bound what a request can cost: a token per input byte, `max_tokens` of output. None: no bound or no price."""
+    tokens = worst_case_tokens(request)
+    if pricer is None or tokens is None:
+        return None
+    return pricer.cost(tokens, 0.0)
+
+
+def worst_case_tokens(request: Request) -> Usage | None:
+    """Bound a request's tokens: no tokenizer makes more than one of a byte. None: no bound on the output."""
+    bound = request.settings.max_tokens
+    return None if bound is None else Usage(input_tokens=input_bytes(request), output_tokens=bound)
+
+
+def input_bytes(request: Request) -> int:
+    """Count the bytes of everything that the model reads."""
+    size = len(str(request.settings.output_schema or "")) + sum(
+        len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in request.settings.tools
+    )
+    for message in request.messages:
+        for part in message.parts:
+            match part:
+                case Text():
+                    size += len(part.text.encode("utf-8", "surrogatepass"))
+                case Media():
+                    size += len(part.data)
+                case other:
+                    size += len(str(other))
+        size += _PER_MESSAGE
+    return size
