@@ -19,6 +19,7 @@ VERBS = (
     "render",
     "show",
     "calls",
+    "explain",
     "sql",
     "model",
     "export",

@@ -77,6 +77,16 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """What evalh decided about a call, and why."""
+
+    kind: str
+    reason: str
+    at: float  # seconds since the epoch, UTC
+    detail: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
     """One logical request with its attempts."""
 
@@ -97,7 +107,20 @@ class CallRow:
     settings: Mapping[str, JsonValue]
     messages: JsonValue  # None: it was killed before an answer came
     attempts: tuple[AttemptRow, ...]  # of this call; none on a cache hit
+    decisions: tuple[DecisionRow, ...]
     answer: AttemptRow | None  # the attempt that holds the answer, of an earlier run on a cache hit
+    origin: "CallRow | None" = None  # on a cache hit: the call that bought the answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstAnswer:
+    """What the first model of a cascade said where a stronger one was asked, and what became of the sample."""
+
+    suite: str
+    case: Case
+    completion: Completion
+    output_schema: Mapping[str, JsonValue] | None
+    standing: Standing  # of the sample in the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,9 @@ def dollars(amount: Decimal | float | None) -> str:
     if amount is None:
         return "not priced"
     value = float(amount)
-    if value == 0 or value >= 0.01:  # noqa: PLR2004 (a cent)
-        return f"${value:,.2f}"
+    cents = f"${value:,.2f}"
+    if value == 0 or value >= 1 or round(value, 2) == value:
+        return cents
     return f"${value:.3g}" if value >= 0.0001 else f"${value:.2e}"  # noqa: PLR2004 (where %g turns to exponents)
 
 

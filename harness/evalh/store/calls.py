@@ -5,10 +5,10 @@ from sqlite3 import Row
 from typing import Any
 
 from evalh.core.digest import JsonValue
-from evalh.core.log import CallFilter, CallRow, SampleRow
+from evalh.core.log import CallFilter, CallRow, DecisionRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.store.columns import read_json, restored, restored_or_none, stored
-from evalh.store.restore import attempt_from
+from evalh.store.restore import attempt_from, decision_from
 
 Ask = Callable[..., list[Row]]
 
@@ -88,8 +88,14 @@ class CallReader:
             settings=read_json(row["settings"]) or self._settings_of_run(row["run_id"]),
             messages=read_json(restored_or_none(messages)),
             attempts=tuple(attempt_from(attempt) for attempt in attempts),
+            decisions=self._decisions(row["id"]),
             answer=None if answer is None else attempt_from(answer),
+            origin=self.one(answer["call_id"]) if row["cache_hit"] and answer is not None else None,
         )
+
+    def _decisions(self, call_id: str) -> tuple[DecisionRow, ...]:
+        rows = self._ask("select * from decisions where call_id = ? order by at, length(id), id", call_id)
+        return tuple(decision_from(row) for row in rows)
 
     def _unanswered(self, first: Row, attempts: list[Row]) -> CallRow:
         """Build a call that is in flight, or whose process died: its own row comes with its first attempt's end."""
@@ -105,6 +111,7 @@ class CallReader:
             settings=self._settings_of_run(first["run_id"]),
             messages=None,
             attempts=tuple(attempt_from(attempt) for attempt in attempts),
+            decisions=self._decisions(first["call_id"]),
             answer=None,
         )
 

@@ -219,6 +219,7 @@ _ROUTES = (
     "alter table attempts add column messages text",  # JSON; null: the call's
     """create index routed_answers on calls (case_id, trial, request_digest)
   where route is not null and answered_by is not null""",
+    "create index decisions_of_call on decisions (call_id)",
     """create view escalations as
 select d.run_id, d.call_id, c.case_id, c.trial, d.kind = 'escalate' as escalated,
   json_extract(k.value, '$.check') as check_name, json_extract(k.value, '$.outcome') as outcome,
