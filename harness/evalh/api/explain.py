@@ -1,9 +1,9 @@
 """Explaining a route: what it declares, and what the log says of it."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from inspect import isawaitable
 from typing import TYPE_CHECKING
 
 from evalh.analysis.explain import Statement, explain
@@ -12,7 +12,7 @@ from evalh.core.log import FirstAnswer
 from evalh.core.route import Route, direct
 from evalh.core.sample import Graded, Standing
 from evalh.core.tallies import Escalated, Tallies
-from evalh.core.verdict import GradeContext, Verdict
+from evalh.core.verdict import GradeContext
 from evalh.engine.outcome import standing
 from evalh.graders.registry import Grader, build_all
 from evalh.routing.target import reachable
@@ -59,17 +59,21 @@ def _tallies(workspace: "Workspace", target: str, suite: str | None, last: int) 
         return Tallies()
     runs = log.last_runs(target, suite, last)
     found = log.tallies(runs)
-    return replace(found, escalated=_worth(workspace, log.first_answers(runs))) if found.of("escalate").taken else found
+    return (
+        replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs))))
+        if found.of("escalate").taken
+        else found
+    )
 
 
-def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer]) -> Escalated:
+async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer]) -> Escalated:
     """Grade the first answers as if they had been kept, with the graders that the suites name today."""
     graders: dict[str, tuple[Grader, ...]] = {}
     counts: Counter[str] = Counter()
     for answer in answers:
         if answer.suite not in graders:
             graders[answer.suite] = _graders(workspace, answer.suite)
-        first = _standing(graders[answer.suite], answer)
+        first = await _standing(graders[answer.suite], answer)
         counts[_change(first, answer.standing)] += 1
     return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])
 
@@ -89,15 +93,6 @@ def _graders(workspace: "Workspace", suite: str) -> tuple[Grader, ...]:
         return ()
 
 
-def _standing(graders: tuple[Grader, ...], answer: FirstAnswer) -> Standing:
+async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer) -> Standing:
     context = GradeContext(case=answer.case, completion=answer.completion, output_schema=answer.output_schema)
-    verdicts = []
-    for grader in graders:
-        verdict = grader.judge(context)
-        if isawaitable(verdict):  # one that asks a model, or a function of the user's: not asked again to explain
-            close = getattr(verdict, "close", None)
-            if close is not None:
-                close()
-            verdict = Verdict.abstain("not asked again")
-        verdicts.append(Graded(grader.name, grader.required, verdict))
-    return standing(verdicts)
+    return standing([Graded(one.name, one.required, await one.check(context)) for one in graders])

@@ -41,16 +41,19 @@ def show_explained(console: Console, name: str, tallies: Tallies | None, stateme
     for topic, group in groupby(statements, key=lambda statement: statement.topic):
         console.print(Text(f"\n{topic}", "bold"))
         for one in group:
-            console.print(Padding(_statement(one, counted=bool(runs)), (0, 0, 0, 2), expand=False))
+            console.print(Padding(Text(safe(one.when), "cyan"), (0, 0, 0, 2), expand=False))
+            then = Text(safe(one.then))
+            if runs and one.taken is not None:
+                then.append(f"\n{_counted(one)}", "dim")
+            console.print(Padding(then, (0, 0, 0, 4), expand=False))
 
 
-def _statement(one: Statement, *, counted: bool) -> Text:
-    text = Text.assemble((safe(one.when), "cyan"), "\n    → ", safe(one.then))
-    if counted and one.taken is not None:
-        parts = [f"{one.taken} times"]
-        if one.taken and one.cost_usd is not None:
-            parts.append(dollars(one.cost_usd))
-        if one.taken and one.helped:
-            parts.append(one.helped)
-        text.append(f"\n    {' · '.join(parts)}", "dim")
-    return text
+def _counted(one: Statement) -> str:
+    if not one.taken:
+        return "never"
+    parts = [f"{one.taken} time{'s' * (one.taken > 1)}"]
+    if one.cost_usd is not None:
+        parts.append(dollars(one.cost_usd))
+    if one.helped:
+        parts.append(one.helped)
+    return " · ".join(parts)

@@ -85,8 +85,9 @@ class Retrying(Wrapper):
             try:
                 return await self.inner.send(request, call)
             except CallError as error:
-                # Seeded by what is asked, not by time: the same run waits the same times.
-                rng = Random(f"{request.digest()}/{attempt}")  # noqa: S311 (jitter, not a secret)
+                # Seeded by what is asked for what, not by time: the same run waits the same times, and the trials of
+                # one case, which ask the same, don't come back in lockstep.
+                rng = Random(f"{request.digest()}/{call.key!r}/{attempt}")  # noqa: S311 (jitter, not a secret)
                 step = after(self._policy, attempt, error, rng)
                 if isinstance(step, Wait) and not self._budget.take():
                     step = GiveUp(f"the run's retries are spent ({self._policy.share:g} of its calls)")
