@@ -128,6 +128,21 @@ def test_what_was_bought_for_the_weak_model_alone_serves_the_cascade(workspace: 
     assert first["attempts"] in (0, escalated)  # 0: the test above has run, and the route is answered already
 
 
+def test_explain_says_how_often_escalation_helped_and_what_it_cost(workspace: Path, rows: list[Row]) -> None:
+    evalh(workspace, "run", "gsm8k", "--model", "short", "--fresh", "--json")
+
+    (explained,) = document(evalh(workspace, "explain", "short", "--last", "1", "--json"))["routes"]
+
+    (decision,) = [one for one in explained["decisions"] if one["then"] == "strong answers anew"]
+    escalated = [row for row in rows if not short(row)]
+    helped = sum(row["strong_correct"] and not row["weak_correct"] for row in escalated)
+    harmed = sum(row["weak_correct"] and not row["strong_correct"] for row in escalated)
+    same = len(escalated) - helped - harmed
+    assert decision["taken"] == len(escalated)
+    assert decision["cost_usd"] == pytest.approx(STRONG_USD * len(escalated), abs=1e-9)
+    assert decision["helped"] == f"{helped} bad → good, {harmed} good → bad, {same} the same"
+
+
 def _escalated(folder: Path, run_id: str) -> set[str]:
     with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
         query = "select distinct case_id from escalations where run_id = ? and escalated"

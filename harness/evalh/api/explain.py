@@ -59,11 +59,9 @@ def _tallies(workspace: "Workspace", target: str, suite: str | None, last: int) 
         return Tallies()
     runs = log.last_runs(target, suite, last)
     found = log.tallies(runs)
-    return (
-        replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs))))
-        if found.of("escalate").taken
-        else found
-    )
+    if not found.of("escalate").taken:
+        return found
+    return replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs))))
 
 
 async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer]) -> Escalated:
