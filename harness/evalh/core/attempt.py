@@ -37,6 +37,10 @@ MAYBE_BILLED = frozenset({ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.BAD_RE
 """Kinds after which the provider may have worked, and charged, although nothing usable came back."""
 
 
+UNSENT = frozenset({ErrorKind.UNSUPPORTED, ErrorKind.NOT_RECORDED, ErrorKind.BUDGET, ErrorKind.BREAKER_OPEN})
+"""Kinds after which nothing had left: they say nothing of the provider."""
+
+
 class CallError(Exception):
     """One attempt failed. Data, not a message to the user; never carries a key."""
 
@@ -134,6 +138,7 @@ class Call:
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
     answered_by: str | None = None  # the attempt that holds the answer
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
+    patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 
 

@@ -1,11 +1,10 @@
 """A provider that is not well is left alone: closed → open → half-open with one probe → closed."""
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind
+from evalh.core.attempt import UNSENT, Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Clock, Provider
 from evalh.core.request import Request
 from evalh.core.route import OUTAGE, BreakerPolicy
@@ -40,30 +39,29 @@ class Breaker:
     failed_probes: int = 0  # in a row
     _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
     _failures: int = 0
-    _opened_at: float = 0.0
+    probe_at: float = 0.0  # when an open breaker lets its probe through
+    _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
-        """Tell whether a request may leave. In half-open the one that gets True is the probe, and must `settle`."""
+        """Tell whether a request may leave. In half-open the one that gets True is the probe.
+
+        It must `settle`, or be abandoned.
+        """
         if self.state is State.OPEN and now >= self.probe_at:
             self.state = State.HALF_OPEN
             return True
         return self.state is State.CLOSED
 
     @property
-    def probe_at(self) -> float:
-        """When an open breaker lets its probe through."""
-        return self._opened_at + self.policy.cooldown_s
-
-    @property
     def rate(self) -> float:
         """The failure rate of the window."""
         return self._failures / len(self._window) if self._window else 0.0
 
-    def settle(self, now: float, *, failed: bool, probe: bool) -> State | None:
-        """Take how a request that was admitted ended; return the new state where it changed."""
+    def settle(self, now: float, *, began: float, failed: bool, probe: bool) -> State | None:
+        """Take how a request that was admitted at `began` ended; return the new state where it changed."""
         if probe:
             return self._settle_probe(now, failed=failed)
-        if self.state is not State.CLOSED:
+        if self.state is not State.CLOSED or began < self._closed_at:
             return None  # it left before the breaker opened: that story is told
         self._window.append((now, failed))
         self._failures += failed
@@ -74,9 +72,9 @@ class Breaker:
         return None
 
     def abandon(self, now: float) -> None:
-        """Take that a probe was cancelled: another may be sent at once."""
+        """Take that a probe was cancelled, or never left: another may be sent at once."""
         self.state = State.OPEN
-        self._opened_at = now - self.policy.cooldown_s
+        self.probe_at = now
 
     def _settle_probe(self, now: float, *, failed: bool) -> State:
         if failed:
@@ -86,11 +84,12 @@ class Breaker:
         self._window.clear()
         self._failures = 0
         self.state = State.CLOSED
+        self._closed_at = now
         return self.state
 
     def _open(self, now: float) -> State:
         self.state = State.OPEN
-        self._opened_at = now
+        self.probe_at = now + self.policy.cooldown_s
         return self.state
 
 
@@ -118,45 +117,46 @@ class Breaking(Wrapper):
             if not self.alone:
                 raise CallError(ErrorKind.BREAKER_OPEN, f"{self.name} is left alone after too many failures")
             await self._halt.sleep(max(breaker.probe_at - clock.monotonic(), 0.05))
-        probe = breaker.state is State.HALF_OPEN
-        if probe:
-            return await self._probe(request, call)
         began = clock.monotonic()
+        if breaker.state is State.HALF_OPEN:
+            return await self._probe(request, call, began)
         try:
             completion = await self.inner.send(request, call)
         except CallError as error:
-            self._settle(call, error, probe=False)
+            self._failed(call, error, began, probe=False)
             raise
         now = clock.monotonic()
-        self._slowest_s = max(self._slowest_s, now - began)
-        breaker.settle(now, failed=False, probe=False)
+        self._slowest_s = max(self._slowest_s, _took_s(completion, now - began))
+        breaker.settle(now, began=began, failed=False, probe=False)
         return completion
 
-    async def _probe(self, request: Request, call: Call) -> Completion:
+    async def _probe(self, request: Request, call: Call, began: float) -> Completion:
         self._decide(call, "probe", "one request is let through")
-        limit_s = max(_PROBE_S, 2.0 * self._slowest_s)
+        # Counted from when it leaves: waiting for a place or a rate says nothing of the provider.
+        call.patience_s = max(_PROBE_S, 2.0 * self._slowest_s)
         try:
-            async with asyncio.timeout(limit_s):
-                completion = await self.inner.send(request, call)
+            completion = await self.inner.send(request, call)
         except CallError as error:
-            self._settle(call, error, probe=True)
+            self._failed(call, error, began, probe=True)
             raise
-        except TimeoutError:
-            late = CallError(ErrorKind.TIMEOUT, f"a probe had no answer within {limit_s:g} s")
-            self._settle(call, late, probe=True)
-            raise late from None
         except BaseException:
             self.breaker.abandon(self._clock.monotonic())
             raise
-        self.breaker.settle(self._clock.monotonic(), failed=False, probe=True)
+        finally:
+            call.patience_s = None
+        self.breaker.settle(self._clock.monotonic(), began=began, failed=False, probe=True)
         self._decide(call, "close", "the probe was answered")
         return completion
 
-    def _settle(self, call: Call, error: CallError, *, probe: bool) -> None:
-        breaker = self.breaker
+    def _failed(self, call: Call, error: CallError, began: float, *, probe: bool) -> None:
+        breaker, now = self.breaker, self._clock.monotonic()
+        if error.kind in UNSENT:
+            if probe:
+                breaker.abandon(now)
+            return
         # An answer of any other kind, a refused request included, shows that the provider is there.
         failed = error.kind in OUTAGE
-        state = breaker.settle(self._clock.monotonic(), failed=failed, probe=probe)
+        state = breaker.settle(now, began=began, failed=failed, probe=probe)
         if state is State.OPEN:
             seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
             self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
@@ -167,3 +167,8 @@ class Breaking(Wrapper):
 
     def _decide(self, call: Call, kind: str, reason: str) -> None:
         self._decisions.tell(call, kind, reason, {"model": self.name})
+
+
+def _took_s(completion: Completion, elapsed_s: float) -> float:
+    """Return how long the provider took; what passed here holds the wait for a place too."""
+    return elapsed_s if completion.latency_ms is None else completion.latency_ms / 1000.0

@@ -38,11 +38,19 @@ class Logged(Wrapper):
         )
         self._log.begin(start)
         began = clock.monotonic()
+        patience = asyncio.timeout(call.patience_s)
         try:
-            completion = await self.inner.send(request, call)
+            async with patience:
+                completion = await self.inner.send(request, call)
         except CallError as error:
             self._failed(start, began, error)
             raise
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            late = CallError(ErrorKind.TIMEOUT, f"no answer within {call.patience_s:g} s")
+            self._failed(start, began, late)
+            raise late from None
         except asyncio.CancelledError:
             self._failed(start, began, CallError(ErrorKind.INTERRUPTED, "stopped while in flight"))
             raise

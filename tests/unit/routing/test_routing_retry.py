@@ -9,7 +9,7 @@ import pytest
 from evalh.core.attempt import Call, CallError, CallKey, ErrorKind, NotSent
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
-from evalh.routing.retry import GiveUp, Retrying, RetryBudget, Wait, after
+from evalh.routing.retry import GiveUp, RetryBudget, Retrying, Wait, after
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
 
 RATE_LIMIT, TIMEOUT = ErrorKind.RATE_LIMIT, ErrorKind.TIMEOUT
