@@ -16,6 +16,8 @@ from evalh.routing.wrapper import Wrapper
 _BURST_S = 1.0  # what may leave at once: a second's worth
 _MINUTE_S = 60.0 + _BURST_S  # so that no minute sees more than its rate, its burst included
 _BYTES_PER_TOKEN = 4  # an estimate, settled when the provider has counted
+_AT_ONCE_S = 1e-6  # a shorter wait is a rounding error
+_LOOK_AGAIN_S = 0.25  # meanwhile an answer may have given tokens back
 _SHRINK_ON = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD})
 
 
@@ -53,28 +55,56 @@ class Window:
         return True
 
 
+@dataclass(slots=True, eq=False)
+class Share:
+    """What one request takes of a minute, in seconds of its rate."""
+
+    seconds: float
+
+
 @dataclass(slots=True)
 class Rate:
     """Evenly spaced leaves, a second's worth at once (the generic cell rate algorithm).
 
-    No minute sees more than `per_minute` units, up to the size of one request. What is taken is an estimate; `correct`
-    settles it.
+    No minute sees more than `per_minute` units, up to the size of one request. What is taken may be an estimate;
+    `settle` corrects it.
     """
 
     per_minute: int
     _paid_until: float = 0.0
+    _shares: deque[Share] = field(default_factory=deque)  # back to back, the last ends at `_paid_until`
 
     def wait_s(self, now: float, units: float) -> float:
         """Return how long `units` must wait; 0: they may leave."""
-        return max(0.0, self._paid_until - now - max(_BURST_S - self._seconds(units), 0.0))
+        wait_s = self._paid_until - now - max(_BURST_S - self._seconds(units), 0.0)
+        return wait_s if wait_s > _AT_ONCE_S else 0.0
 
-    def take(self, now: float, units: float) -> None:
-        """Take them out."""
-        self._paid_until = max(self._paid_until, now) + self._seconds(units)
+    def take(self, now: float, units: float) -> Share:
+        """Take them out, as they leave."""
+        if self._paid_until <= now:
+            self._shares.clear()  # their time has passed
+        share = Share(self._seconds(units))
+        self._paid_until = max(self._paid_until, now) + share.seconds
+        self._shares.append(share)
+        return share
 
-    def correct(self, units: float) -> None:
-        """Take out more (or less, below 0): the estimate was wrong by so many units."""
-        self._paid_until += self._seconds(units)
+    def settle(self, now: float, share: Share, units: float) -> None:
+        """Take that it was so many. What was too much is given back, unless its time has passed.
+
+        Others have waited for that time already: given back to those who leave now, it would let them rush.
+        """
+        more_s = self._seconds(units) - share.seconds
+        if more_s < 0.0:
+            ends = self._paid_until
+            for one in reversed(self._shares):
+                if one is share:
+                    break
+                ends -= one.seconds
+            else:
+                ends = now
+            more_s = -max(0.0, min(-more_s, ends - now))
+        share.seconds += more_s
+        self._paid_until += more_s
 
     def _seconds(self, units: float) -> float:
         return units * _MINUTE_S / self.per_minute
@@ -95,12 +125,14 @@ class Limited(Wrapper):
         self._clock = clock
         self._halt = halt
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._next = asyncio.Lock()  # first come, first served: held by whoever waits for the rates
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Wait for a place, send, give it back. Raises CallError, NotSent."""
         await self._enter()
         try:
-            estimate = await self._pay(request)
+            self._halt.check()  # while it waited the run may have ended
+            share = await self._pay(request)
             began = self._clock.monotonic()
             try:
                 completion = await self.inner.send(request, call)
@@ -109,8 +141,8 @@ class Limited(Wrapper):
                     self._tell(call, error)
                 raise
             self.window.good()
-            if self._tokens is not None:
-                self._settle(self._tokens, completion, estimate)
+            if self._tokens is not None and share is not None:
+                self._settle(self._tokens, share, completion)
             return completion
         finally:
             self._leave()
@@ -138,30 +170,30 @@ class Limited(Wrapper):
                 window.in_flight += 1
                 turn.set_result(None)
 
-    async def _pay(self, request: Request) -> float:
-        """Wait until the rates allow it; return the tokens that were estimated."""
+    async def _pay(self, request: Request) -> Share | None:
+        """Wait until the rates allow it; return what was taken of the tokens."""
         requests, tokens = self._requests, self._tokens
         if requests is None and tokens is None:
-            return 0.0
+            return None
         estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0) if tokens else 0.0
-        now = self._clock.monotonic()
-        wait_s = max(
-            requests.wait_s(now, 1.0) if requests else 0.0,
-            tokens.wait_s(now, estimate) if tokens else 0.0,
-        )
-        if requests:
-            requests.take(now, 1.0)
-        if tokens:
-            tokens.take(now, estimate)
-        if wait_s:
-            await self._halt.sleep(wait_s)
-        return estimate
+        async with self._next:
+            while True:
+                now = self._clock.monotonic()
+                wait_s = max(
+                    requests.wait_s(now, 1.0) if requests else 0.0,
+                    tokens.wait_s(now, estimate) if tokens else 0.0,
+                )
+                if not wait_s:
+                    break
+                await self._halt.sleep(min(wait_s, _LOOK_AGAIN_S) if tokens else wait_s)
+            if requests:
+                requests.take(now, 1.0)
+            return tokens.take(now, estimate) if tokens else None
 
-    @staticmethod
-    def _settle(tokens: Rate, completion: Completion, estimate: float) -> None:
+    def _settle(self, tokens: Rate, share: Share, completion: Completion) -> None:
         usage = completion.usage
         if usage.input_tokens is not None and usage.output_tokens is not None:
-            tokens.correct(usage.input_tokens + usage.output_tokens - estimate)
+            tokens.settle(self._clock.monotonic(), share, usage.input_tokens + usage.output_tokens)
 
     def _tell(self, call: Call, error: CallError) -> None:
         detail = {"model": self.name, "window": int(self.window.size)}
