@@ -136,6 +136,7 @@ class Call:
     attempts: int = 0  # begun so far
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
+    counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
     answered_by: str | None = None  # the attempt that holds the answer
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
     patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout

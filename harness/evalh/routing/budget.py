@@ -55,19 +55,20 @@ class Treasury:
 
     async def reserve(self, usd: Decimal, tokens: Decimal, call: Call) -> None:
         """Set both aside; wait while they don't fit and anything is in flight. Raises NotSent when they never will."""
-        if self.usd_per_case is not None and (call.cost_usd or Decimal(0)) + usd > self.usd_per_case:
+        if self.usd_per_case is not None and call.counted_usd + usd > self.usd_per_case:
             raise CallError(
                 ErrorKind.BUDGET,
                 f"another attempt could cost ${usd}, more than is left of ${self.usd_per_case} for a case",
             )
+        self.halt.check()
         while not self._try(usd, tokens):
-            self.halt.check()
             if not self._in_flight or self._never(usd, tokens):
                 self.halt.now(f"the budget is spent: {self.told()}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
+            self.halt.check()  # while it waited the run may have ended
         self._in_flight += 1
 
     def settle(self, reserved: tuple[Decimal, Decimal], spent: tuple[Decimal, Decimal]) -> None:
@@ -133,4 +134,5 @@ class Budgeted(Wrapper):
         finally:
             after = call.cost_usd
             cost = usd if before is None or after is None else after - before
+            call.counted_usd += cost
             self._treasury.settle((usd, tokens), (cost, used))

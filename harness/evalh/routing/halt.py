@@ -33,6 +33,8 @@ class Halt:
         self._waiting.add(nap)
         try:
             await asyncio.wait((nap,))
+            if not nap.cancelled():
+                nap.result()  # a clock that breaks is heard
         finally:
             nap.cancel()
             self._waiting.discard(nap)

@@ -25,17 +25,22 @@ def worst_case_tokens(request: Request) -> Usage | None:
 
 def input_bytes(request: Request) -> int:
     """Count the bytes of everything that the model reads."""
-    size = len(str(request.settings.output_schema or "")) + sum(
-        len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in request.settings.tools
+    settings = request.settings
+    size = _bytes(settings.output_schema or "") + sum(
+        _bytes(tool.name) + _bytes(tool.description) + _bytes(tool.parameters) for tool in settings.tools
     )
     for message in request.messages:
         for part in message.parts:
             match part:
                 case Text():
-                    size += len(part.text.encode("utf-8", "surrogatepass"))
+                    size += _bytes(part.text)
                 case Media():
                     size += len(part.data)
                 case other:
-                    size += len(str(other))
+                    size += _bytes(other)
         size += _PER_MESSAGE
     return size
+
+
+def _bytes(value: object) -> int:
+    return len(str(value).encode("utf-8", "surrogatepass"))
