@@ -9,6 +9,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.ports import Check
 from evalh.core.request import Settings
 from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.routing.remembered import spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ async def examine(checks: Sequence[Check], completion: Completion, call: Call, s
         case=replace(case, expected=ABSENT),  # a route works where nobody knows the right answer
         completion=completion,
         output_schema=settings.output_schema,
+        cost_usd=spent(call),
         trial=call.key.trial,
         step=call.key.step,
     )

@@ -39,23 +39,25 @@ class Repairing(Wrapper):
             if findings.trusted or last:
                 break
             call.reasons.append("repair")
-            asked = self._different(request, completion, findings, number + 1)
+            asked = self._different(asked, completion, findings)
         return completion
 
-    def _different(self, request: Request, completion: Completion, findings: Findings, number: int) -> Request:
+    def _different(self, asked: Request, completion: Completion, findings: Findings) -> Request:
+        # Built on what was asked last: a model that repeats itself is not told the same words a second time.
         match self._policy.by:
             case RepairBy.FEEDBACK:
-                return asked_to_repair(request, completion, findings)
+                return asked_to_repair(asked, completion, findings)
             case RepairBy.VARY:
-                return Request(request.messages, _varied(request.settings, number))
+                return Request(asked.messages, _varied(asked.settings))
 
     def _tell(self, call: Call, findings: Findings, kind: str) -> None:
         detail = {"model": self.name, "by": self._policy.by.value, "checks": findings.document()}
         self._decisions.tell(call, kind, findings.reason, detail)
 
 
-def _varied(settings: Settings, number: int) -> Settings:
-    """Return the settings warm enough for another answer, and with a seed of this attempt's own."""
-    temperature = settings.params.get("temperature")
+def _varied(settings: Settings) -> Settings:
+    """Return the settings warm enough for another answer, and with the next seed."""
+    temperature, seed = settings.params.get("temperature"), settings.params.get("seed")
     warm = max(_WARM, temperature) if isinstance(temperature, int | float) else _WARM
-    return replace(settings, params={**settings.params, "temperature": warm, "seed": number})
+    following = seed + 1 if isinstance(seed, int) else 1
+    return replace(settings, params={**settings.params, "temperature": warm, "seed": following})
