@@ -1,6 +1,6 @@
 """Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and what a model asked by name gets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -130,19 +130,20 @@ class Route:
         escalation = (self.cascade.escalate_to,) if self.cascade else ()
         return (self.model, *self.fallback, *escalation)
 
-    def document(self) -> dict[str, JsonValue]:
+    def document(self, stands_for: Callable[[str], JsonValue] = str) -> dict[str, JsonValue]:
         """Return what the route's digest covers: everything that can change an answer or end a run.
 
-        Name and place don't; neither do breaker and limits, which only say when a request leaves.
+        Name and place don't; neither do breaker and limits, which only say when a request leaves. `stands_for` gives
+        what is put for the name of a model or route.
         """
+        repair, cascade = self.repair, self.cascade
+        others = [stands_for(name) for name in self.fallback]
         return {
-            "model": self.model,
+            "model": stands_for(self.model),
             "retry": {"attempts": self.retry.attempts, "on": sorted(self.retry.on)},
-            "repair": self.repair
-            and {**_checks(self.repair.checks), "by": self.repair.by, "attempts": self.repair.attempts},
-            "fallback": {"to": list(self.fallback), "on": sorted(self.fallback_on)} if self.fallback else None,
-            "cascade": self.cascade
-            and {**_checks(self.cascade.checks), "to": self.cascade.escalate_to, "by": self.cascade.by},
+            "repair": repair and {**_checks(repair.checks), "by": repair.by, "attempts": repair.attempts},
+            "fallback": {"to": others, "on": sorted(self.fallback_on)} if others else None,
+            "cascade": cascade and {**_checks(cascade.checks), "to": stands_for(cascade.escalate_to), "by": cascade.by},
         }
 
 

@@ -13,12 +13,12 @@ Logged     every attempt is a row
 the model
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from evalh.core.ports import CallLog, Check, Clock, Prices, Provider
-from evalh.core.route import BudgetPolicy, Route
+from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
@@ -31,7 +31,7 @@ from evalh.routing.logged import Logged
 from evalh.routing.remembered import Find, Remembered
 from evalh.routing.repair import Repairing
 from evalh.routing.retry import Retrying
-from evalh.routing.target import Target
+from evalh.routing.target import Target, reachable
 from evalh.routing.targeted import Targeted
 
 BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
@@ -84,7 +84,7 @@ class Builder:
 
     def _model(self, name: str, route: Route, *, alone: bool) -> Provider:
         """Build what stands round one model: the route's retries and repairs, and the model's own door."""
-        provider = self._door(name, route)
+        provider = self._door(name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._decisions, self.clock, self.halt, alone=alone)
@@ -98,7 +98,7 @@ class Builder:
             provider = Repairing(provider, route.repair, checks, self._decisions)
         return Targeted(provider, self.target.leaves[name].settings)
 
-    def _door(self, name: str, route: Route) -> Provider:
+    def _door(self, name: str) -> Provider:
         """Return the one way to a model: its window, rates and purse are the same for all that ask it."""
         door = self._doors.get(name)
         if door is None:
@@ -107,9 +107,23 @@ class Builder:
             door = Logged(model, self.log, self.clock, pricer)
             if self._treasury is not None:
                 door = Budgeted(door, self._treasury, pricer)
-            door = Limited(door, route.limit, self.concurrency, self._decisions, self.clock, self.halt)
+            door = Limited(door, self._limit(name), self.concurrency, self._decisions, self.clock, self.halt)
             self._doors[name] = door
         return door
+
+    def _limit(self, name: str) -> LimitPolicy:
+        """Return the lowest ceilings that any route declares for what leads to this model."""
+        routes = reachable(self.target.route, self.target.routes)
+        limits = [route.limit for route in routes if name in route.targets]
+        return LimitPolicy(
+            concurrency=_lowest(limit.concurrency for limit in limits),
+            rpm=_lowest(limit.rpm for limit in limits),
+            tpm=_lowest(limit.tpm for limit in limits),
+        )
+
+
+def _lowest(ceilings: Iterable[int | None]) -> int | None:
+    return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
 
 
 def _treasury(budget: BudgetPolicy, halt: Halt) -> Treasury | None:

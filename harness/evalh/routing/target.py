@@ -56,13 +56,19 @@ class Target:
     def settings(self) -> Settings:
         """Return the settings of the run's requests: the first model's own, or the whole route where it chooses.
 
-        An answer of a route that chooses is found by everything that decides who gives it.
+        An answer of a route that chooses is found by everything that decides who gives it, and by no name.
         """
         own = self.first.settings
         if not self.chooses:
             return own
-        models = {name: digest(leaf.settings.document()) for name, leaf in sorted(self.leaves.items())}
-        return replace(own, model=self.name, sent_to={"route": self.route_document(), "models": models})
+        return replace(own, sent_to={"route": self._content(self.route)})
+
+    def _content(self, route: Route) -> dict[str, JsonValue]:
+        def stands_for(name: str) -> JsonValue:
+            inner = self.routes.get(name)
+            return digest(self.leaves[name].settings.document()) if inner is None else self._content(inner)
+
+        return route.document(stands_for)
 
 
 def reachable(route: Route, routes: Mapping[str, Route]) -> list[Route]:

@@ -17,9 +17,12 @@ from evalh.core.digest import JsonValue
 from evalh.core.money import Price
 from evalh.core.ports import Provider
 from evalh.core.request import Message, Request, Role, Settings
+from evalh.core.route import Route
 from evalh.core.verdict import GradeContext, Verdict
+from evalh.routing.build import Builder
 from evalh.routing.decisions import Decisions
 from evalh.routing.halt import Halt
+from evalh.routing.target import Leaf, Target
 
 T = TypeVar("T")
 
@@ -232,3 +235,31 @@ async def ask(provider: Provider, case_id: str = "t-1", text: str = "hello", **c
 async def outcome(work: Coroutine[Any, Any, T]) -> T | BaseException:
     """Return what a coroutine gave or raised."""
     return (await asyncio.gather(work, return_exceptions=True))[0]
+
+
+def target_of(route: Route, *others: Route, models: Iterable[Model] = ()) -> Target:
+    """Resolve a route over `others` and as many models as it names; `models` are played, the others say yes."""
+    routes = {one.name: one for one in (route, *others) if one.name != one.model}
+    played = {model.name: model for model in models}
+    leaves = {}
+    for one in (route, *others):
+        for name in one.targets:
+            if name not in routes:
+                model = played.get(name) or Model(name=name)
+                leaves[name] = Leaf(model, settings(name, max_tokens=5))
+    return Target(route=route, routes=routes, leaves=leaves)
+
+
+def builder(stage: Stage, target: Target, **changes: Any) -> Builder:
+    """The builder of a run on this stage: checks by the name of what they let pass."""
+    parts: dict[str, Any] = {
+        "target": target,
+        "log": stage.log,
+        "clock": stage.clock,
+        "prices": Prices(),
+        "halt": stage.halt,
+        "concurrency": 8,
+        "build_checks": lambda specs: [Eye(good=(spec.kind,), name=spec.kind) for spec in specs],
+        "find": lambda *_: None,
+    }
+    return Builder(**{**parts, **changes})
