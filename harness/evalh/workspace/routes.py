@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from evalh.core.attempt import ErrorKind
+from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.route import (
     FALLBACK_ON,
@@ -20,7 +21,7 @@ from evalh.core.route import (
     Route,
 )
 from evalh.core.suite import GraderSpec
-from evalh.workspace.located import Table, kind_of
+from evalh.workspace.located import Table, json_of, kind_of
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "retry": ("attempts", "on", "base_s", "cap_s", "max_wait_s", "share"),
@@ -164,15 +165,20 @@ def _checks(table: Table) -> tuple[GraderSpec, ...]:
     return tuple(_check(entry, where) for entry in entries)
 
 
-def _check(entry: object, where: str) -> GraderSpec:
+def _check(entry: JsonValue, where: str) -> GraderSpec:
     if isinstance(entry, str) and entry:
         return GraderSpec(kind=entry, name=entry, where=where)
     if isinstance(entry, Mapping) and len(entry) == 1:
-        kind, params = next(iter(entry.items()))
+        kind, params = next(iter(json_of(entry).items()))
         params = params if isinstance(params, Mapping) else {"value": params}
-        return GraderSpec(kind=str(kind), name=str(kind), params=params, where=where)
+        return GraderSpec(kind=kind, name=kind, params=params, where=where)
+    found = kind_of(entry)
+    if isinstance(entry, Mapping):
+        found += f" of {len(entry)} keys"
+    elif entry == "":
+        found += " that is empty"
     raise WorkspaceError(
-        f"a check is a grader's name or {{name = parameters}}, not {kind_of(entry)}",
+        f"a check is a grader's name or {{name = parameters}}, not {found}",
         where=where,
         hint='checks = ["schema", {contains = "because"}]',
     )
