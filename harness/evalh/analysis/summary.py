@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from evalh.core.attempt import Completion
+from evalh.core.attempt import Call, Completion
 from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
@@ -69,6 +69,14 @@ class Fold:
         self._attempts += sample.attempts
         self._hits += sample.cache_hit
         self._count_answer(sample.completion, sample)
+
+    def cut_off(self, case_index: int, call: Call) -> None:
+        """Count what a call had spent when the run ended before its sample: money, but no sample."""
+        if call.cost_usd is not None:
+            self._cost[case_index] += float(call.cost_usd)
+        self._spent = plus(self._spent, call.cost_usd)
+        self._cached = plus(self._cached, call.cached_cost_usd)
+        self._attempts += call.attempts
 
     def _count_answer(self, completion: Completion | None, sample: Sample) -> None:
         if completion is not None and completion.latency_ms is not None:
@@ -134,5 +142,5 @@ class Fold:
             return Estimate(None, None, None, "unpriced")
         if len(self._seen) == self.done:
             return cost_per_good(self._cost, self._good)
-        seen = [index for index, trials in enumerate(self._seen) if trials]
+        seen = [index for index, trials in enumerate(self._seen) if trials or self._cost[index]]
         return cost_per_good([self._cost[index] for index in seen], [self._good[index] for index in seen])

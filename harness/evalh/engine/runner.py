@@ -108,7 +108,12 @@ class Runner:
         )
         answer = unit.answer
         if answer is None:
-            completion, error = await self._ask(call)
+            try:
+                completion, error = await self._ask(call)
+            except (NotSent, asyncio.CancelledError):
+                # The sample is left to the next run; what its attempts have cost was spent by this one.
+                self.fold.cut_off(unit.case_index, call)
+                raise
         else:
             completion, error = answer.completion, None
             call.answered_by, call.cached_cost_usd = answer.attempt_id, answer.cost_usd
