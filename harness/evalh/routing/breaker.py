@@ -18,6 +18,9 @@ PROBES = 2
 _PROBE_S = 8.0
 """A probe waits no longer than this, or twice the slowest good answer so far: a black hole must not hold a run."""
 
+_SILENT = 5
+"""Failures in a row, with no answer between, that say as much as a window's minimum: see `Silence`."""
+
 
 class State(StrEnum):
     """Whether requests pass."""
@@ -25,6 +28,29 @@ class State(StrEnum):
     CLOSED = "closed"  # they do
     OPEN = "open"  # none does, until the cooldown is over
     HALF_OPEN = "half_open"  # one does: the probe
+
+
+@dataclass(slots=True)
+class Silence:
+    """How long nothing was answered.
+
+    With few requests in flight a dead provider never brings a window to its minimum: one at a time that waits for a
+    timeout is a dozen in the window, or none. That not one was answered for so long tells as much as a rate.
+    """
+
+    failures: int = 0  # in a row
+    since: float = 0.0  # when the first of them left
+
+    def failed(self, began: float, now: float, policy: BreakerPolicy) -> bool:
+        """Take a failure; True where the silence has lasted long enough: some failures, and a third of a window."""
+        if not self.failures:
+            self.since = began
+        self.failures += 1
+        return self.failures >= min(_SILENT, policy.min) and now - self.since >= policy.window_s / 3.0
+
+    def broken(self) -> None:
+        """Take an answer, of whatever kind."""
+        self.failures = 0
 
 
 @dataclass(slots=True)
@@ -40,6 +66,7 @@ class Breaker:
     _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
     _failures: int = 0
     probe_at: float = 0.0  # when an open breaker lets its probe through
+    silence: Silence = field(default_factory=Silence)
     _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
@@ -70,6 +97,16 @@ class Breaker:
         if failed and len(self._window) >= self.policy.min and self.rate >= self.policy.rate:
             return self._open(now)
         return None
+
+    def silent(self, now: float, *, began: float) -> bool:
+        """Take a failure of a request that left at `began`; True where nothing was answered for too long."""
+        if self.state is not State.CLOSED or began < self._closed_at:
+            return False  # as for the window
+        return self.silence.failed(began, now, self.policy)
+
+    def trip(self, now: float) -> State:
+        """Open, whatever the window says."""
+        return self._open(now)
 
     def abandon(self, now: float) -> None:
         """Take that a probe was cancelled, or never left: another may be sent at once."""
@@ -127,6 +164,7 @@ class Breaking(Wrapper):
             raise
         now = clock.monotonic()
         self._slowest_s = max(self._slowest_s, _took_s(completion, now - began))
+        breaker.silence.broken()
         breaker.settle(now, began=began, failed=False, probe=False)
         return completion
 
@@ -144,6 +182,7 @@ class Breaking(Wrapper):
             raise
         finally:
             call.patience_s = None
+        self.breaker.silence.broken()
         self.breaker.settle(self._clock.monotonic(), began=began, failed=False, probe=True)
         self._decide(call, "close", "the probe was answered")
         return completion
@@ -157,8 +196,13 @@ class Breaking(Wrapper):
         # An answer of any other kind, a refused request included, shows that the provider is there.
         failed = error.kind in OUTAGE
         state = breaker.settle(now, began=began, failed=failed, probe=probe)
+        seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
+        if not failed:
+            breaker.silence.broken()
+        elif breaker.silent(now, began=began):
+            state = breaker.trip(now)
+            seen = f"nothing was answered for {now - breaker.silence.since:.0f} s"
         if state is State.OPEN:
-            seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
             self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
             if self.alone and breaker.failed_probes >= PROBES:
                 self._halt.now(f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}")
