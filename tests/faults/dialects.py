@@ -39,9 +39,8 @@ class Dialect:
         status, document = self.errors[kind]
         return act(document, status=status, **more)
 
-    def config(self, port: int, *, name: str = "small", model: str | None = None, more: str = "") -> str:
+    def config(self, port: int, *, model: str | None = None, more: str = "") -> str:
         """Write the body of `[models.<name>]`."""
-        del name
         return (
             f'provider = "{self.kind}"\nmodel = "{model or self.model}"\nbase_url = "http://127.0.0.1:{port}{self.base}"\n'
             f"price = {{input = 0.25, output = 2.0}}\n{more}"

@@ -170,7 +170,9 @@ class FaultServer:
             except asyncio.IncompleteReadError:
                 return
             line, *lines = head.decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines if text)}
+            headers = {
+                name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines if text)
+            }
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             yield self._note(line.split(" ")[1], headers, body)
 
@@ -199,33 +201,34 @@ async def _send(writer: asyncio.StreamWriter, act: Act) -> bool:
     """Do it; False: the connection is of no more use."""
     if act.delay_s:
         await asyncio.sleep(act.delay_s)
+    size = len(act.body)
     match act.how:
         case How.RESET:
             _reset(writer)
         case How.HANG:
             await asyncio.Event().wait()
-        case How.GARBAGE:
-            writer.write(b"\x00\xff\xfe not HTTP at all \x1b[2J\r\n\r\n")
-            await writer.drain()
-        case How.CUT:
-            writer.write(_head(act, f"Content-Length: {len(act.body)}") + act.body[: len(act.body) // 2])
-            await writer.drain()
-        case How.LIES:
-            writer.write(_head(act, f"Content-Length: {len(act.body) // 2}") + act.body)
-            await writer.drain()
         case How.DRIP:
-            writer.write(_head(act, f"Content-Length: {len(act.body)}"))
-            for byte in act.body:
-                writer.write(bytes([byte]))
-                await writer.drain()
-                await asyncio.sleep(0.25)
+            await _drip(writer, act)
         case How.ENDLESS:
             await _endless(writer, act)
+        case How.GARBAGE:
+            writer.write(b"\x00\xff\xfe not HTTP at all \x1b[2J\r\n\r\n")
+        case How.CUT:
+            writer.write(_head(act, f"Content-Length: {size}") + act.body[: size // 2])
+        case How.LIES:
+            writer.write(_head(act, f"Content-Length: {size // 2}") + act.body)
         case How.WHOLE:
-            writer.write(_head(act, f"Content-Length: {len(act.body)}") + act.body)
-            await writer.drain()
-            return True
-    return False
+            writer.write(_head(act, f"Content-Length: {size}") + act.body)
+    await writer.drain()
+    return act.how is How.WHOLE
+
+
+async def _drip(writer: asyncio.StreamWriter, act: Act) -> None:
+    writer.write(_head(act, f"Content-Length: {len(act.body)}"))
+    for byte in act.body:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.25)
 
 
 async def _endless(writer: asyncio.StreamWriter, act: Act) -> None:

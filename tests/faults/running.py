@@ -16,7 +16,8 @@ from evalh.cli.main import _run
 from workspaces import write_workspace
 
 KEY = "sk-live-5d0c7be91f3a"
-RETRY = "retry = {attempts = 3, base_s = 0.01}"
+EVERY_KIND = '["rate_limit", "overload", "timeout", "network", "bad_response"]'
+"""All that a retry may be declared for."""
 
 
 @dataclass(frozen=True)

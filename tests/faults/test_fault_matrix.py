@@ -12,17 +12,12 @@ import pytest
 
 from faults.dialects import ANSWER_USD, DIALECTS, USD_PER_TOKEN, Dialect, act
 from faults.fault_server import Act, Asked, How, fault_server
-from faults.running import KEY, decisions, rows, run, workspace
+from faults.running import EVERY_KIND, KEY, decisions, rows, run, workspace
 
 CASES = 2
 ATTEMPTS = 3
 OUTPUT_BOUND_USD = 24 * USD_PER_TOKEN[1]  # the prompt's max_tokens
-ROUTE = "\n".join(
-    [
-        'model = "small"',
-        'retry = {attempts = 3, base_s = 0.01, on = ["rate_limit", "overload", "timeout", "network", "bad_response"]}',
-    ]
-)
+ROUTE = f'model = "small"\nretry = {{attempts = {ATTEMPTS}, base_s = 0.01, on = {EVERY_KIND}}}'
 Fault = Callable[[Dialect], Act]
 
 
@@ -104,7 +99,7 @@ def test_what_may_pass_is_retried_as_declared_and_every_attempt_is_counted_and_p
     _assert_paid(folder, done.result, billed=kind in {"timeout", "network", "bad_response"})
     retries, ends = decisions(folder, "retry"), decisions(folder, "give_up")
     assert [decision["reason"] for decision in retries] == [kind] * CASES * (ATTEMPTS - 1)
-    assert [decision["detail"]["why"] for decision in ends] == ["3 attempts failed"] * CASES
+    assert [decision["detail"]["why"] for decision in ends] == [f"{ATTEMPTS} attempts failed"] * CASES
 
 
 @each_service
