@@ -28,7 +28,10 @@ def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Tar
     providers = {
         model: workspace.provider(model, version) for model in models_of(route, config.routes, tuple(config.models))
     }
-    leaves = {model: Leaf(provider, settings_for(version, provider)) for model, provider in providers.items()}
+    leaves = {
+        model: Leaf(provider, settings_for(version, provider), config.models[model].where)
+        for model, provider in providers.items()
+    }
     target = Target(route=route, routes=config.routes, leaves=leaves)
     for one in reachable(route, config.routes):
         route_checks(one, workspace.grader_environment)
@@ -67,12 +70,13 @@ def budget_for(target: Target, prices: Prices, usd: BudgetPolicy | None) -> Budg
         if budget.counts_money and prices.find(leaf.provider) is None:
             raise UsageError(
                 f"a budget in USD cannot bound {name!r}: it is not priced",
-                where=getattr(leaf.provider, "where", None),
+                where=leaf.where,
                 hint=f"add to [models.{name}] in evalh.toml: price = {{input = 0.25, output = 2.0}}",
             )
         if leaf.settings.max_tokens is None:
             raise UsageError(
                 f"a budget cannot bound {name!r}: nothing bounds its output tokens",
+                where=leaf.where,
                 hint="add max_tokens to the prompt's config, or to the model's params",
             )
     return budget

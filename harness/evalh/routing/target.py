@@ -16,6 +16,7 @@ class Leaf:
 
     provider: Provider
     settings: Settings
+    where: str | None = None  # file:line of the model, for messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
