@@ -14,6 +14,7 @@ from evalh.core.request import Request
 from evalh.core.route import CascadePolicy, EscalateBy, RepairBy, RepairPolicy, RetryPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.engine.forecast import most
+from evalh.routing.worst_case import input_bytes
 from unit.routing.staging import Line, Model, Stage, builder, call, outcome, play, request, target_of
 
 CHECKS = (GraderSpec(kind="yes", name="yes"),)
@@ -25,6 +26,7 @@ class Worst(Model):
 
     route: Route = field(default_factory=lambda: Route(name="", model=""))
     ends_with_an_error: bool = False
+    unfit: str = "no"
 
     def __post_init__(self) -> None:
         self.lines = self._line
@@ -37,7 +39,7 @@ class Worst(Model):
         last_request = len(self._sent) > repairs
         if self._sent[digest] < self.route.retry.attempts or (last_request and self.ends_with_an_error):
             return ErrorKind.TIMEOUT
-        return "no"
+        return self.unfit
 
 
 @st.composite
@@ -110,7 +112,7 @@ def test_the_worst_that_models_can_do_costs_the_ceiling(tree: tuple[list[Route],
         play(outcome(provider.send(asked, call(asked=asked))))
         dearest = max(dearest, sum((costs[start.model] or Decimal(0) for start in stage.log.begun), Decimal(0)))
 
-    assert most(routes[0], target_of(*routes), costs) == dearest
+    assert most(routes[0], target_of(*routes), lambda name, _: costs[name]) == dearest
 
 
 @given(trees(), st.data())
@@ -127,7 +129,7 @@ def test_nothing_that_models_do_costs_more_than_the_ceiling(
 
     play(outcome(builder(stage, target).build().send(asked, call(asked=asked))))
 
-    ceiling = most(routes[0], target, costs)
+    ceiling = most(routes[0], target, lambda name, _: costs[name])
     assert ceiling is not None
     assert sum((costs[start.model] or Decimal(0) for start in stage.log.begun), Decimal(0)) <= ceiling
 
@@ -140,4 +142,24 @@ def test_one_model_whose_cost_is_unknown_makes_the_ceiling_unknown(
     costs = costs_of(owners)
     costs[list(costs)[pick % len(costs)]] = None
 
-    assert most(routes[0], target_of(*routes), costs) is None
+    assert most(routes[0], target_of(*routes), lambda name, _: costs[name]) is None
+
+
+@given(trees(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_what_is_sent_along_with_a_request_is_in_the_ceiling(
+    tree: tuple[list[Route], dict[str, Route]], data: st.DataObject
+) -> None:
+    """Every answer is as long as it may be, a token for each byte, and what the models read is counted."""
+    routes, owners = tree
+    models = [Worst(name=name, route=owners[name], ends_with_an_error=data.draw(st.booleans())) for name in owners]
+    for model in models:
+        model.unfit = "wrong"  # five bytes: all of `max_tokens`
+    stage, target = Stage(), target_of(*routes, models=models)
+    asked = request(sent=target.settings())
+
+    play(outcome(builder(stage, target).build().send(asked, call(asked=asked))))
+
+    ceiling = most(routes[0], target, lambda _, more: Decimal(input_bytes(asked) + more))
+    assert ceiling is not None
+    assert sum(input_bytes(start.request) for start in stage.log.begun) <= ceiling

@@ -6,21 +6,25 @@ from evalh.core.attempt import Usage
 from evalh.core.ports import Pricer
 from evalh.core.request import Media, Request, Text
 
-_PER_MESSAGE = 16  # the chat template's own tokens round a message
+PER_MESSAGE = 16
+"""The chat template's own tokens round a message."""
 
 
-def worst_case_usd(request: Request, pricer: Pricer | None) -> Decimal | None:
-    """Bound what a request can cost: a token per input byte, `max_tokens` of output. None: no bound or no price."""
-    tokens = worst_case_tokens(request)
+def worst_case_usd(request: Request, pricer: Pricer | None, more_tokens: int = 0) -> Decimal | None:
+    """Bound what a request can cost: a token per input byte, `max_tokens` of output. None: no bound or no price.
+
+    `more_tokens` are read besides: what may yet be added to the request.
+    """
+    tokens = worst_case_tokens(request, more_tokens)
     if pricer is None or tokens is None:
         return None
     return pricer.cost(tokens, 0.0)
 
 
-def worst_case_tokens(request: Request) -> Usage | None:
+def worst_case_tokens(request: Request, more_tokens: int = 0) -> Usage | None:
     """Bound a request's tokens: no tokenizer makes more than one of a byte. None: no bound on the output."""
     bound = request.settings.max_tokens
-    return None if bound is None else Usage(input_tokens=input_bytes(request), output_tokens=bound)
+    return None if bound is None else Usage(input_tokens=input_bytes(request) + more_tokens, output_tokens=bound)
 
 
 def input_bytes(request: Request) -> int:
@@ -38,7 +42,7 @@ def input_bytes(request: Request) -> int:
                     size += len(part.data)
                 case other:
                     size += _bytes(other)
-        size += _PER_MESSAGE
+        size += PER_MESSAGE
     return size
 
 
