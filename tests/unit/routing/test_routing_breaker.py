@@ -378,3 +378,50 @@ def test_a_halt_wakes_whoever_waits_for_a_probe() -> None:
     ends, at = play(calls())
 
     assert ([type(end) for end in ends], at, len(model.asked)) == ([NotSent] * 3, 1.0, 4)
+
+
+# -- silence
+
+
+@pytest.mark.parametrize(("took_s", "asked"), [(60.0, 5), (3.0, 5), (2.0, 5), (0.5, 20)])
+def test_a_provider_that_answers_nothing_is_left_alone_however_few_ask_it(took_s: float, asked: int) -> None:
+    """One at a time never brings the window to twenty; five failures and a third of the window without an answer do."""
+    stage, model = Stage(), Model(lines=[TIMEOUT], took_s=took_s)
+    provider = breaking(stage, model, Breaker(BreakerPolicy(min=20, window_s=30.0)), alone=False)
+
+    async def calls() -> None:
+        while provider.breaker.state is State.CLOSED:
+            await outcome(ask(provider))
+
+    play(calls())
+
+    assert len(model.asked) == asked
+    assert stage.log.kinds == ["open"]
+
+
+@pytest.mark.parametrize("answer", ["yes", ErrorKind.BAD_REQUEST, ErrorKind.RATE_LIMIT])
+def test_one_answer_of_any_kind_breaks_the_silence(answer: Line) -> None:
+    stage, model = Stage(), Model(lines=[TIMEOUT, TIMEOUT, TIMEOUT, TIMEOUT, answer] * 10, took_s=20.0)
+    provider = breaking(stage, model, Breaker(BreakerPolicy(min=20, window_s=30.0)), alone=False)
+
+    async def calls() -> None:
+        for _ in range(50):
+            await outcome(ask(provider))
+
+    play(calls())
+
+    assert provider.breaker.state is State.CLOSED
+    assert "open" not in stage.log.kinds
+
+
+def test_a_few_failures_at_once_are_no_silence() -> None:
+    stage, model = Stage(), Model(lines=[TIMEOUT])
+    provider = breaking(stage, model, Breaker(BreakerPolicy(min=20, window_s=30.0)), alone=False)
+
+    async def calls() -> None:
+        for _ in range(19):
+            await outcome(ask(provider))
+
+    play(calls())
+
+    assert provider.breaker.state is State.CLOSED
