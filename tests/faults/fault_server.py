@@ -27,6 +27,7 @@ class How(StrEnum):
     """What becomes of the response on its way."""
 
     WHOLE = "whole"
+    LAST = "last"  # whole, then hangs up
     RESET = "reset"  # RST instead of an answer
     CUT = "cut"  # hangs up in the middle of the body
     HANG = "hang"  # never answers
@@ -217,7 +218,7 @@ async def _send(writer: asyncio.StreamWriter, act: Act) -> bool:
             writer.write(_head(act, f"Content-Length: {size}") + act.body[: size // 2])
         case How.LIES:
             writer.write(_head(act, f"Content-Length: {size // 2}") + act.body)
-        case How.WHOLE:
+        case How.WHOLE | How.LAST:
             writer.write(_head(act, f"Content-Length: {size}") + act.body)
     await writer.drain()
     return act.how is How.WHOLE

@@ -12,7 +12,7 @@ import pytest
 
 from faults.dialects import ANSWER_USD, DIALECTS, USD_PER_TOKEN, Dialect, act
 from faults.fault_server import Act, Asked, How, fault_server
-from faults.running import EVERY_KIND, KEY, decisions, rows, run, workspace
+from faults.running import EVERY_KIND, KEY, decisions, here, rows, run, workspace
 
 CASES = 2
 ATTEMPTS = 3
@@ -243,7 +243,7 @@ def test_no_failure_lets_the_key_out(tmp_path: Path, dialect: Dialect) -> None:
         with fault_server(lambda _, fault=fault: _echoing(fault(dialect))) as server:
             folder = _write(tmp_path / str(number), dialect, server.port)
             done = run(folder)
-            shown = run(folder, "--limit", "1")
+            shown = here(folder, "calls", "--json")
         assert {KEY in str(dict(one.headers)) for one in server.asked} == {True}
         written += [done.out, done.err, shown.out, shown.err]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
