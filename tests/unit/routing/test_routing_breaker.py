@@ -11,7 +11,7 @@ from evalh.core.route import BreakerPolicy, LimitPolicy
 from evalh.routing.breaker import Breaker, Breaking, State
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
-from unit.routing.staging import Line, Model, Stage, ask, outcome, play
+from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
 
 POLICY = BreakerPolicy(rate=0.5, min=4, window_s=10.0, cooldown_s=5.0)
 DOWN, TIMEOUT = ErrorKind.NETWORK, ErrorKind.TIMEOUT
@@ -304,6 +304,23 @@ def test_a_probe_that_is_not_answered_ends_after_eight_seconds_as_a_timeout() ->
     assert error is not None
     assert error.kind is TIMEOUT  # the attempt's row tells the same
     assert provider.breaker.failed_probes == 1
+
+
+def test_a_probes_patience_ends_with_the_probe() -> None:
+    """The same call may send again, a repair for instance, and that request has the provider's own timeout."""
+    stage = Stage()
+    model = Model(lines=[DOWN] * 4 + ["yes"], took_s=lambda number: 60.0 if number == 5 else 0.0)
+    provider = breaking(stage, model)
+
+    async def calls() -> list[Completion]:
+        for _ in range(4):
+            await outcome(ask(provider))
+        asked = request()
+        one = call(asked=asked)
+        return [await provider.send(asked, one) for _ in range(2)]
+
+    assert [answer.text for answer in play(calls())] == ["yes", "yes"]
+    assert stage.log.kinds == ["open", "probe", "close"]
 
 
 def test_a_slow_provider_has_twice_its_slowest_answer_for_a_probe() -> None:
