@@ -178,6 +178,7 @@ class Limited(Wrapper):
         estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0) if tokens else 0.0
         async with self._next:
             while True:
+                self._halt.check()
                 now = self._clock.monotonic()
                 wait_s = max(
                     requests.wait_s(now, 1.0) if requests else 0.0,

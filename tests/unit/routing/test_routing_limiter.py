@@ -340,3 +340,23 @@ def test_a_failure_passes_and_gives_its_place_back() -> None:
 
     assert all(isinstance(one, CallError) and one.kind is ErrorKind.AUTH for one in raised)
     assert provider.window.in_flight == 0
+
+
+def test_a_halt_lets_nobody_pass_whom_a_larger_request_had_held_up() -> None:
+    stage = Stage()
+    model = Model(
+        lines=lambda asked, _: Completion(text="yes", usage=Usage(504 if len(asked.messages[0].text) > 9 else 4, 5))
+    )
+    provider = limited(stage, model, 32, tpm=6100)
+
+    async def calls() -> list[Any]:
+        large, small = "x" * 2000, ""
+        await ask(provider, "t-1", large)  # owed for 5.09 s
+        await stage.clock.sleep(4.9)
+        ends = asyncio.gather(*(outcome(ask(provider, "t-2", text)) for text in (large, small)))
+        await stage.clock.sleep(0.1)
+        stage.halt.now("enough")
+        return await ends
+
+    assert [type(end) for end in play(calls())] == [NotSent, NotSent]
+    assert len(model.asked) == 1
