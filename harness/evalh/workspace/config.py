@@ -112,4 +112,11 @@ def _routes(tables: Table, models: Mapping[str, ModelSpec]) -> dict[str, Route]:
                 hint=f"the model is at {models[name].where}",
             )
         routes[name] = route(name, table)
+    for one in routes.values():
+        if one.repair is not None and one.model in routes:
+            raise WorkspaceError(
+                f"route {one.name!r} would repair what {one.model!r} answers, which is a route with repairs of its own",
+                where=one.where,
+                hint=f"declare it where a model is asked: [routes.{one.model}]",
+            )
     return routes
