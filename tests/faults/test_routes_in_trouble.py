@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from faults.dialects import ANSWER_USD, OPENAI, act
+from faults.dialects import ANSWER_USD, ANTHROPIC, OPENAI, act
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server
 from faults.running import EVERY_KIND, decisions, here, rows, run, workspace
 from workspaces import label_of
@@ -103,6 +103,25 @@ def test_a_refused_key_leads_to_the_next_model_and_stops_nothing(tmp_path: Path)
 
     assert (done.exit, done.result["status"], done.result["good"]) == (0, "complete", good_of(20))
     assert set(server.cases(model="cheap-1").values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("refused", "temperatures"),
+    [('seed = "null"', [0, 0.7, 0.8]), ('seed = "null", temperature = "null"', [None])],
+    ids=["no seed", "neither"],
+)
+def test_a_repair_varies_what_the_model_takes_and_asks_no_more_where_that_is_nothing(
+    tmp_path: Path, refused: str, temperatures: list[float | None]
+) -> None:
+    with fault_server(lambda _: ANTHROPIC.answer("maybe")) as server:
+        config = ANTHROPIC.config(server.port, more=f"params = {{{refused}}}\n")
+        route = 'model = "small"\nrepair = {checks = ["schema"], by = "vary", attempts = 2}'
+        folder = workspace(tmp_path, {"small": config}, {"careful": route}, cases=1)
+        done = run(folder)
+
+    assert [one.document.get("temperature") for one in server.asked] == temperatures
+    assert (done.exit, done.result["bad"], done.result["errors"]) == (0, 1, {})
+    assert decisions(folder)[-1]["kind"] == "unrepaired"
 
 
 def test_fresh_asks_a_whole_route_again_and_the_newest_answer_counts(tmp_path: Path) -> None:
