@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import product
 
@@ -16,6 +16,7 @@ from evalh.core.suite import GraderSpec
 from evalh.engine.forecast import most
 from evalh.routing.worst_case import input_bytes
 from unit.routing.staging import Line, Model, Stage, builder, call, outcome, play, request, target_of
+from unit.routing.staging import settings as settings_of
 
 CHECKS = (GraderSpec(kind="yes", name="yes"),)
 
@@ -153,9 +154,13 @@ def test_what_is_sent_along_with_a_request_is_in_the_ceiling(
     """Every answer is as long as it may be, a token for each byte, and what the models read is counted."""
     routes, owners = tree
     models = [Worst(name=name, route=owners[name], ends_with_an_error=data.draw(st.booleans())) for name in owners]
-    for model in models:
-        model.unfit = "wrong"  # five bytes: all of `max_tokens`
     stage, target = Stage(), target_of(*routes, models=models)
+    leaves = {}
+    for number, (name, leaf) in enumerate(target.leaves.items()):
+        bound = 5_000 * (number + 1)
+        models[list(owners).index(name)].unfit = "x" * bound
+        leaves[name] = replace(leaf, settings=settings_of(name, max_tokens=bound))
+    target = replace(target, leaves=leaves)
     asked = request(sent=target.settings())
 
     play(outcome(builder(stage, target).build().send(asked, call(asked=asked))))

@@ -73,6 +73,7 @@ class Rate:
     per_minute: int
     _paid_until: float = 0.0
     _shares: deque[Share] = field(default_factory=deque)  # back to back, the last ends at `_paid_until`
+    _owed_s: float = 0.0  # their sum
 
     def wait_s(self, now: float, units: float) -> float:
         """Return how long `units` must wait; 0: they may leave."""
@@ -81,12 +82,11 @@ class Rate:
 
     def take(self, now: float, units: float) -> Share:
         """Take them out, as they leave."""
-        if self._paid_until <= now:
-            self._shares.clear()  # their time has passed
-        share = Share(self._seconds(units))
-        self._paid_until = max(self._paid_until, now) + share.seconds
-        self._shares.append(share)
-        return share
+        shares = self._shares
+        while shares and self._paid_until - self._owed_s + shares[0].seconds <= now:
+            self._owed_s -= shares.popleft().seconds  # its time has passed
+        self._paid_until = max(self._paid_until, now)
+        return self._owe(self._seconds(units))
 
     def settle(self, now: float, share: Share, units: float) -> None:
         """Take that it was so many. What was too much is given back, unless its time has passed.
@@ -94,17 +94,25 @@ class Rate:
         Others have waited for that time already: given back to those who leave now, it would let them rush.
         """
         more_s = self._seconds(units) - share.seconds
-        if more_s < 0.0:
-            ends = self._paid_until
-            for one in reversed(self._shares):
-                if one is share:
-                    break
-                ends -= one.seconds
-            else:
-                ends = now
-            more_s = -max(0.0, min(-more_s, ends - now))
-        share.seconds += more_s
-        self._paid_until += more_s
+        if more_s > 0.0:
+            self._owe(more_s)
+            return
+        ends = self._paid_until
+        for one in reversed(self._shares):
+            if one is share:
+                back_s = max(0.0, min(-more_s, ends - now))
+                share.seconds -= back_s
+                self._owed_s -= back_s
+                self._paid_until -= back_s
+                return
+            ends -= one.seconds
+
+    def _owe(self, seconds: float) -> Share:
+        share = Share(seconds)
+        self._shares.append(share)
+        self._owed_s += seconds
+        self._paid_until += seconds
+        return share
 
     def _seconds(self, units: float) -> float:
         return units * _MINUTE_S / self.per_minute

@@ -236,6 +236,15 @@ def test_what_was_too_little_is_owed_by_those_who_follow() -> None:
     assert rate.wait_s(5.0, 100.0) == pytest.approx(5.0)
 
 
+def test_a_rate_remembers_only_what_is_still_owed() -> None:
+    rate, now = Rate(610), 1000.0
+    for _ in range(5_000):
+        now += rate.wait_s(now, 4.0)
+        rate.take(now, 4.0)
+
+    assert len(rate._shares) <= 4
+
+
 @pytest.mark.parametrize("rpm", [1, 7, 60, 61, 300, 1000])
 def test_no_minute_sees_more_requests_than_declared(rpm: int) -> None:
     stage, model = Stage(), Model(took_s=0.3)
