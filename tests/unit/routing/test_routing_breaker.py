@@ -442,3 +442,16 @@ def test_a_few_failures_at_once_are_no_silence() -> None:
     play(calls())
 
     assert provider.breaker.state is State.CLOSED
+
+
+def test_an_answered_probe_ends_the_silence_before_it() -> None:
+    stage, model = Stage(), Model(lines=[*[TIMEOUT] * 5, "yes", TIMEOUT], took_s=lambda at: 6.0 if at != 5 else 0.0)
+    provider = breaking(stage, model, Breaker(BreakerPolicy(min=20, window_s=30.0)))
+
+    async def calls() -> None:
+        for _ in range(7):
+            await outcome(ask(provider))
+
+    play(calls())
+
+    assert stage.log.kinds == ["open", "probe", "close"]

@@ -245,6 +245,22 @@ def test_a_rate_remembers_only_what_is_still_owed() -> None:
     assert len(rate._shares) <= 4
 
 
+def test_a_rate_gives_back_after_a_long_run_as_on_its_first_day() -> None:
+    rate, now = Rate(610), 1000.0
+    for _ in range(1_000):
+        now += rate.wait_s(now, 40.0)
+        share = rate.take(now, 40.0)
+        now += 1.0
+        rate.settle(now, share, 20.0)
+    now += rate.wait_s(now, 100.0)
+
+    share = rate.take(now, 40.0)
+    rate.take(now, 1.0)
+    rate.settle(now, share, 0.0)
+
+    assert rate.wait_s(now, 100.0) == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("rpm", [1, 7, 60, 61, 300, 1000])
 def test_no_minute_sees_more_requests_than_declared(rpm: int) -> None:
     stage, model = Stage(), Model(took_s=0.3)
