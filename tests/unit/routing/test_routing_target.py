@@ -163,7 +163,7 @@ def test_a_route_that_only_retries_asks_what_the_model_itself_is_asked() -> None
         {"retry": RetryPolicy(base_s=9.0, cap_s=99.0, share=0.1)},
         {"repair": RepairPolicy(checks=(replace(JSON, where="evalh.toml:9"),))},
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )
 def test_what_only_says_when_a_request_leaves_changes_no_digest(change: dict[str, Any]) -> None:
     assert content(target_of(replace(FULL, **change))) == content(target_of(FULL))
@@ -191,7 +191,7 @@ def test_what_only_says_when_a_request_leaves_changes_no_digest(change: dict[str
         {"cascade": cascade("strong", JSON, SCHEMA)},
         {"cascade": cascade(by=EscalateBy.VERIFY)},
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )
 def test_what_decides_who_answers_what_changes_the_digest(change: dict[str, Any]) -> None:
     assert content(target_of(replace(FULL, **change))) != content(target_of(FULL))
