@@ -76,7 +76,7 @@ class Execution:
     version: str
 
     def run(self, plans: Sequence[Plan]) -> list[RunResult]:
-        """Run every plan. A run that stops or is interrupted ends the list: what is left was not begun."""
+        """Run every plan. An interrupted run ends the list; one that stopped does not: the next may ask elsewhere."""
         results: list[RunResult] = []
         for plan in plans:
             check_inputs(plan)

@@ -256,16 +256,3 @@ def test_no_workspace_says_how_to_begin_one(tmp_path: Path) -> None:
         find_root(tmp_path)
 
     assert caught.value.hint == "evalh init"
-
-
-def test_a_repair_that_would_never_be_made_is_refused_at_its_route(tmp_path: Path) -> None:
-    (tmp_path / "evalh.toml").write_text(
-        '[models.small]\nprovider = "openai"\nmodel = "s"\n'
-        '[routes.inner]\nmodel = "small"\n'
-        '[routes.outer]\nmodel = "inner"\nrepair = {checks = ["schema"]}\n'
-    )
-
-    with pytest.raises(WorkspaceError) as refused:
-        load_config(WorkTree(tmp_path))
-    assert refused.value.where == "evalh.toml:6"
-    assert "[routes.inner]" in (refused.value.hint or "")

@@ -291,3 +291,16 @@ def test_a_check_that_does_not_exist_is_refused_at_its_line(tmp_path: Path) -> N
         build_checks(one.repair.checks, GraderEnvironment())
 
     assert (caught.value.where, caught.value.hint) == ("evalh.toml:3", "did you mean 'schema'?")
+
+
+def test_a_repair_that_would_never_be_made_is_refused_at_its_route(tmp_path: Path) -> None:
+    (tmp_path / "evalh.toml").write_text(
+        '[models.small]\nprovider = "openai"\nmodel = "s"\n'
+        '[routes.inner]\nmodel = "small"\n'
+        '[routes.outer]\nmodel = "inner"\nrepair = {checks = ["schema"]}\n'
+    )
+
+    with pytest.raises(WorkspaceError) as refused:
+        load_config(WorkTree(tmp_path))
+    assert refused.value.where == "evalh.toml:6"
+    assert "[routes.inner]" in (refused.value.hint or "")
