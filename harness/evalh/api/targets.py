@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.ports import Check, Prices
 from evalh.core.prompt import PromptVersion
 from evalh.core.route import BudgetPolicy, Route, direct
 from evalh.core.suite import GraderSpec
-from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.graders.registry import GraderEnvironment, build, build_all
 from evalh.pipeline.step import settings_for
 from evalh.routing.target import Leaf, Target, models_of, reachable
 
@@ -32,10 +33,14 @@ def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Tar
         model: Leaf(provider, settings_for(version, provider), config.models[model].where)
         for model, provider in providers.items()
     }
-    target = Target(route=route, routes=config.routes, leaves=leaves)
+    environment = workspace.grader_environment
     for one in reachable(route, config.routes):
-        route_checks(one, workspace.grader_environment)
-    return target
+        route_checks(one, environment)
+
+    def judges_by(spec: GraderSpec) -> JsonValue:
+        return build(spec, environment).document()
+
+    return Target(route=route, routes=config.routes, leaves=leaves, judges_by=judges_by)
 
 
 def route_checks(route: Route, environment: GraderEnvironment) -> None:

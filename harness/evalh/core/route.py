@@ -1,6 +1,6 @@
 """Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and what a model asked by name gets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -130,25 +130,30 @@ class Route:
         escalation = (self.cascade.escalate_to,) if self.cascade else ()
         return (self.model, *self.fallback, *escalation)
 
-    def document(self, stands_for: Callable[[str], JsonValue] = str) -> dict[str, JsonValue]:
+    def document(
+        self,
+        stands_for: Callable[[str], JsonValue] = str,
+        judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document,
+    ) -> dict[str, JsonValue]:
         """Return what the route's digest covers: everything that can change an answer or end a run.
 
         Name and place don't; neither do breaker and limits, which only say when a request leaves. `stands_for` gives
-        what is put for the name of a model or route.
+        what is put for the name of a model or route, `judges_by` for a check.
         """
         repair, cascade = self.repair, self.cascade
         others = [stands_for(name) for name in self.fallback]
+
+        def checks(specs: tuple[GraderSpec, ...]) -> list[JsonValue]:
+            return [judges_by(spec) for spec in specs]
+
         return {
             "model": stands_for(self.model),
             "retry": {"attempts": self.retry.attempts, "on": sorted(self.retry.on)},
-            "repair": repair and {**_checks(repair.checks), "by": repair.by, "attempts": repair.attempts},
+            "repair": repair and {"checks": checks(repair.checks), "by": repair.by, "attempts": repair.attempts},
             "fallback": {"to": others, "on": sorted(self.fallback_on)} if others else None,
-            "cascade": cascade and {**_checks(cascade.checks), "to": stands_for(cascade.escalate_to), "by": cascade.by},
+            "cascade": cascade
+            and {"checks": checks(cascade.checks), "to": stands_for(cascade.escalate_to), "by": cascade.by},
         }
-
-
-def _checks(specs: tuple[GraderSpec, ...]) -> Mapping[str, JsonValue]:
-    return {"checks": [spec.document() for spec in specs]}
 
 
 def direct(model: str) -> Route:

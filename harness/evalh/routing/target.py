@@ -1,6 +1,6 @@
 """What a run asks: a route, the routes it may lead to, and the models at their ends."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from evalh.core.digest import JsonValue, digest
@@ -8,6 +8,7 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.ports import Provider
 from evalh.core.request import Settings
 from evalh.core.route import Route
+from evalh.core.suite import GraderSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Target:
     route: Route
     routes: Mapping[str, Route]  # by name, all of the workspace
     leaves: Mapping[str, Leaf]  # by model name, all that can be reached
+    judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document  # what a check's verdicts depend on
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Target:
 
     def route_document(self) -> list[JsonValue]:
         """Return what the fingerprint's route part covers."""
-        return [route.document() for route in reachable(self.route, self.routes)]
+        return [route.document(judges_by=self.judges_by) for route in reachable(self.route, self.routes)]
 
     def models_document(self) -> list[JsonValue]:
         """Return what the fingerprint's model part covers."""
@@ -69,7 +71,7 @@ class Target:
             inner = self.routes.get(name)
             return digest(self.leaves[name].settings.document()) if inner is None else self._content(inner)
 
-        return route.document(stands_for)
+        return route.document(stands_for, self.judges_by)
 
 
 def reachable(route: Route, routes: Mapping[str, Route]) -> list[Route]:

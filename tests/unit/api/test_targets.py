@@ -8,6 +8,7 @@ import pytest
 from evalh.api.runs import RunOptions
 from evalh.api.targets import budget_for, target_for
 from evalh.api.workspace import Workspace
+from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
 from evalh.core.request import Request, Settings
 from evalh.core.route import BudgetPolicy
@@ -165,3 +166,20 @@ def test_the_command_lines_budget_comes_before_the_routes(tmp_path: Path) -> Non
     assert budget_for(target(at, "r"), at.prices, stated) == stated
     assert budget_for(target(at, "r"), at.prices, None) == BudgetPolicy(usd_per_run=Decimal(2))
     assert budget_for(target(at, "small"), at.prices, None) == BudgetPolicy()
+
+
+def test_a_routes_digest_covers_what_its_checks_judge_by_and_not_how_that_is_written(tmp_path: Path) -> None:
+    def digest_of(check: str, semantics: int = 1) -> str:
+        route = f'[routes.r]\nmodel = "small"\nrepair = {{checks = [{check}]}}\n'
+        at = workspace(tmp_path, route)
+        (tmp_path / "evals/graders.py").write_text(
+            f'from evalh import Verdict, grader\n\n@grader("short", semantics={semantics})\n'
+            'def short(ctx, *, limit: int = 50) -> Verdict:\n    return Verdict.check(len(ctx.text) <= limit, "")\n'
+        )
+        toml = tmp_path / "evalh.toml"
+        toml.write_text(toml.read_text().replace("[workspace]\n", '[workspace]\nplugins = ["evals/graders.py"]\n'))
+        return digest(target(Workspace.open(at.root, env={}, cache_dir=at.cache_dir), "r").settings().document())
+
+    assert digest_of('"short"') == digest_of("{short = {}}") == digest_of("{short = {limit = 50}}")
+    assert digest_of('"short"') != digest_of("{short = {limit = 51}}")
+    assert digest_of('"short"') != digest_of('"short"', semantics=2)
