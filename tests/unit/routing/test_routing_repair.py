@@ -107,3 +107,25 @@ def test_an_error_is_not_repaired() -> None:
 
     assert isinstance(raised, CallError)
     assert (len(model.asked), stage.log.kinds) == (2, ["repair"])
+
+
+@pytest.mark.parametrize("refused", [("seed",), ("temperature",), ("seed", "temperature")], ids="-".join)
+@pytest.mark.parametrize(
+    "params", [{}, {"temperature": 0.5}, {"temperature": 0.7}, {"temperature": 1}, {"top_p": 0.5}], ids=str
+)
+def test_vary_leaves_out_what_a_model_refuses_and_still_never_asks_the_same(
+    refused: tuple[str, ...], params: dict[str, JsonValue]
+) -> None:
+    model = Model(lines=["no"], params=dict.fromkeys(refused))
+    sent = settings(**{name: value for name, value in params.items() if name not in refused})
+    asked = request("hello", sent)
+    stage = Stage()
+
+    answer = play(repairing(stage, model, "vary", attempts=5).send(asked, call(asked=asked)))
+
+    assert len({one.digest() for one in model.asked}) == len(model.asked)
+    for one in model.asked[1:]:
+        assert not set(refused) & set(one.settings.params)
+    assert (answer.text, stage.log.kinds[-1]) == ("no", "unrepaired")
+    if refused == ("seed", "temperature"):
+        assert len(model.asked) == 1  # there is nothing else to ask
