@@ -92,17 +92,53 @@ def test_an_outage_ends_the_run_saved_and_the_same_command_asks_for_no_stored_an
     assert finished.result["cache_hits"] == len(stored)
 
 
-@pytest.mark.parametrize("concurrency", ["32", "1"])
-def test_a_black_hole_ends_the_run_within_its_timeout_and_half_a_minute(tmp_path: Path, concurrency: str) -> None:
-    with fault_server(OPENAI.right) as server:
-        server.black_hole = True
+@pytest.mark.parametrize(
+    ("concurrency", "begins"),
+    [("32", 0), ("1", 0), ("32", 1500)],
+    ids=["at once", "one by one", "after a good stretch"],
+)
+def test_a_black_hole_ends_the_run_within_its_timeout_and_half_a_minute(
+    tmp_path: Path, concurrency: str, begins: int
+) -> None:
+    began: list[float] = []
+
+    def script(asked: Asked) -> Act:
+        if asked.number <= begins:
+            return OPENAI.right(asked)
+        began.append(asked.at)
+        return Act(how=How.HANG)
+
+    with fault_server(script) as server:
         config = OPENAI.config(server.port, more="timeout_s = 2\n")
-        folder = workspace(tmp_path, {"small": config}, {"careful": 'model = "small"'}, cases=200)
-        done, seconds = _timed(folder, "--concurrency", concurrency)
+        folder = workspace(tmp_path, {"small": config}, {"careful": 'model = "small"'}, cases=begins + 200)
+        done = run(folder, "--concurrency", concurrency)
+        seconds = time.monotonic() - began[0]
 
     assert (done.exit, done.result["status"]) == (4, "stopped")
     assert seconds < 2 + 30
-    assert len(server.asked) < 100
+    assert len(_answered(folder)) == begins
+    assert len(began) < 200
+
+
+@pytest.mark.parametrize("concurrency", ["32", "1"])
+def test_an_outage_after_a_good_stretch_ends_the_run_within_half_a_minute(tmp_path: Path, concurrency: str) -> None:
+    cases, begins = 3000, 1500
+    began: list[float] = []
+
+    def script(asked: Asked) -> Act:
+        if asked.number <= begins:
+            return OPENAI.right(asked)
+        began.append(asked.at)
+        return OPENAI.error("overload")
+
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": 'model = "small"'}, cases=cases)
+        done = run(folder, "--concurrency", concurrency)
+        seconds = time.monotonic() - began[0]
+
+    assert (done.exit, done.result["status"]) == (4, "stopped")
+    assert seconds < 30.0
+    assert len(_answered(folder)) == begins
 
 
 def test_each_hop_of_nested_routes_is_a_decision_and_the_result_remembers_who_answered(tmp_path: Path) -> None:
