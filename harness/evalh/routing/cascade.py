@@ -41,7 +41,12 @@ class Cascading(Wrapper):
         """Return the first answer where it can be trusted, else the stronger model's. Raises CallError, NotSent."""
         completion = await self.inner.send(request, call)
         findings = await examine(self._checks, completion, call, request.settings)
-        detail = {"from": self.name, "to": self._stronger.name, "checks": findings.document()}
+        detail = {
+            "from": self.name,
+            "to": self._stronger.name,
+            "answer": call.answered_by,  # the attempt in question: a fallback's, where the first model gave none
+            "checks": findings.document(),
+        }
         self._decisions.tell(call, "keep" if findings.trusted else "escalate", findings.reason, detail)
         if findings.trusted:
             return completion

@@ -30,19 +30,13 @@ _CALLS = f"""select count(*) filter (where not cache_hit) as sent, count(*) filt
 from calls where run_id in ({_RUNS}) and purpose = 'task'"""  # noqa: S608
 _STOPPED = f"select count(*) as n from runs where id in ({_RUNS}) and status = 'stopped'"  # noqa: S608
 
-# The answer that was in doubt is the newest of the call's attempts before the decision to ask a stronger model, or the
-# one that it took from the log.
 _FIRST = f"""select r.suite, r.settings, s.standing, k.id, k.inputs, k.expected, k.tags, a.*
 from decisions d
 join calls c on c.id = d.call_id
 join runs r on r.id = d.run_id
 join samples s on s.call_id = c.id
 join cases k on k.id = s.case_id and k.digest = s.case_digest
-join attempts a on a.rowid = (
-  select b.rowid from attempts b
-  where b.case_id = c.case_id and b.trial = c.trial and b.status = 'ok' and b.started_at <= d.at
-    and b.model = json_extract(d.detail, '$.from')
-  order by b.started_at desc, b.rowid desc limit 1)
+join attempts a on a.id = json_extract(d.detail, '$.answer')
 where d.kind = 'escalate' and d.run_id in ({_RUNS})"""  # noqa: S608
 
 

@@ -222,6 +222,18 @@ def test_a_routes_answer_may_come_from_its_last_resort_and_every_step_is_told() 
         assert start.request.settings == target.leaves[model.name].settings
 
 
+def test_the_decision_names_the_answer_in_doubt_whoever_gave_it() -> None:
+    stage = Stage()
+    models = [Model(name="small", lines=[ErrorKind.AUTH]), Model(name="third", lines=["no"])]
+    route = Route(name="careful", model="small", fallback=("third",), cascade=cascade("strong"))
+
+    play(ask(builder(stage, target_of(route, models=models)).build()))
+
+    (detail,) = stage.log.details("escalate")
+    (third,) = [start.id for start in stage.log.begun if start.model == "third"]
+    assert detail["answer"] == third
+
+
 def test_a_route_that_was_cut_off_goes_on_where_it_was() -> None:
     """The first model's answer is in the log: it is checked again, and only the stronger model is asked."""
     stage = Stage()

@@ -42,6 +42,7 @@ def test_an_answer_that_every_check_passes_is_kept_and_what_they_said_is_stored_
     assert kept.detail == {
         "from": "small",
         "to": "strong",
+        "answer": None,
         "checks": [
             {"check": "one", "outcome": "pass", "score": 1.0, "reason": "fine"},
             {"check": "two", "outcome": "pass", "score": 0.8, "reason": "likely"},
