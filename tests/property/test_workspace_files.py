@@ -43,6 +43,7 @@ provider = "local"
 price = {input = 0.25, output = 2}
 params = {temperature = "null", stop = ["a", 'b']}
 [routes.careful]
+model = "small"
 budget = {usd_per_run = 2.0}
 """
 SUITE = b"""prompt: triage
@@ -190,7 +191,7 @@ def test_any_evalh_toml_is_a_config_or_a_workspace_error(data: bytes) -> None:
         for model in config.models.values():
             assert math.isfinite(model.timeout_s)
             canonical([dict(model.params), dict(model.options)])
-        canonical(config.routes)
+        canonical([route.document() for route in config.routes.values()])
 
 
 @given(st.binary(max_size=80) | damaged(SUITE))

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from evalh.core.attempt import Completion
+from evalh.core.attempt import Call, Completion
+from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
@@ -69,6 +70,14 @@ class Fold:
         self._hits += sample.cache_hit
         self._count_answer(sample.completion, sample)
 
+    def cut_off(self, case_index: int, call: Call) -> None:
+        """Count what a call had spent when the run ended before its sample: money, but no sample."""
+        if call.cost_usd is not None:
+            self._cost[case_index] += float(call.cost_usd)
+        self._spent = plus(self._spent, call.cost_usd)
+        self._cached = plus(self._cached, call.cached_cost_usd)
+        self._attempts += call.attempts
+
     def _count_answer(self, completion: Completion | None, sample: Sample) -> None:
         if completion is not None and completion.latency_ms is not None:
             self._latency.append(completion.latency_ms)
@@ -76,14 +85,12 @@ class Fold:
             self._errors[sample.error.kind.value] += 1
 
     def _count_cost(self, sample: Sample) -> None:
-        cost = sample.cost_usd
-        if cost is not None:
-            self._cost[sample.case_index] += float(cost)
-        if sample.cache_hit:
-            self._cached = _plus(self._cached, cost)
-        else:
-            self._spent = _plus(self._spent, cost)
-        self._judges = _plus(self._judges, sample.judge_cost_usd)
+        spent, cached = sample.cost_usd, sample.cached_cost_usd
+        if spent is not None and cached is not None:
+            self._cost[sample.case_index] += float(spent + cached)
+        self._spent = plus(self._spent, spent)
+        self._cached = plus(self._cached, cached)
+        self._judges = plus(self._judges, sample.judge_cost_usd)
 
     def _count_verdicts(self, sample: Sample) -> None:
         for tally, graded in zip(self._tallies, sample.verdicts, strict=True):
@@ -135,9 +142,5 @@ class Fold:
             return Estimate(None, None, None, "unpriced")
         if len(self._seen) == self.done:
             return cost_per_good(self._cost, self._good)
-        seen = [index for index, trials in enumerate(self._seen) if trials]
+        seen = [index for index, trials in enumerate(self._seen) if trials or self._cost[index]]
         return cost_per_good([self._cost[index] for index in seen], [self._good[index] for index in seen])
-
-
-def _plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
-    return None if amount is None or more is None else amount + more

@@ -8,18 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
+from evalh.api.targets import budget_for
 from evalh.core.errors import UsageError
-from evalh.core.ports import Prices, Progress
+from evalh.core.ports import Prices, Progress, Provider
+from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunResult, RunStatus
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
-from evalh.routing.logged import Logged
+from evalh.routing.build import BuildChecks, Builder
+from evalh.routing.halt import Halt
 
 if TYPE_CHECKING:
     from evalh.store import SqliteStore
@@ -40,6 +44,7 @@ class RunOptions:
     selection: Selection = field(default_factory=Selection)
     concurrency: int | None = None
     fresh: bool = False
+    budget_usd: Decimal | None = None  # for each run; None: the route's
 
 
 class Silence:
@@ -67,11 +72,14 @@ class Execution:
     progress: Progress
     options: RunOptions
     provenance: Callable[[], tuple[str | None, bool | None]]
+    build_checks: BuildChecks
     version: str
 
     def run(self, plans: Sequence[Plan]) -> list[RunResult]:
-        """Run every plan. A run that stops or is interrupted ends the list: what is left was not begun."""
+        """Run every plan. An interrupted run ends the list; one that stopped does not: the next may ask elsewhere."""
         results: list[RunResult] = []
+        for plan in plans:
+            self._budget(plan)
         for plan in plans:
             result = _in_loop(self._run_one(plan))
             results.append(result)
@@ -81,33 +89,59 @@ class Execution:
 
     async def _run_one(self, plan: Plan) -> RunResult:
         clock = SystemClock()
-        await plan.provider.open()
+        providers = [leaf.provider for leaf in plan.target.leaves.values()]
         try:
+            for provider in providers:
+                await provider.open()
             return await self._evaluate(plan, clock)
         finally:
-            await plan.provider.close()
+            for provider in providers:
+                await provider.close()
+
+    def _budget(self, plan: Plan) -> BudgetPolicy:
+        usd = self.options.budget_usd
+        stated = None if usd is None else replace(plan.target.route.budget, usd_per_run=usd)
+        return budget_for(plan.target, self.prices, stated)
+
+    def _stack(self, plan: Plan, clock: SystemClock, halt: Halt) -> Provider:
+        return Builder(
+            target=plan.target,
+            log=self.store,
+            clock=clock,
+            prices=self.prices,
+            halt=halt,
+            concurrency=self.options.concurrency or DEFAULT_CONCURRENCY,
+            build_checks=self.build_checks,
+            find=None if self.options.fresh else self.store.find,
+            budget=self._budget(plan),
+        ).build()
 
     async def _evaluate(self, plan: Plan, clock: SystemClock) -> RunResult:
+        halt = Halt(clock)
+        provider = self._stack(plan, clock, halt)
         record = self._record(plan, clock)
         self.store.start_run(record)
         fold = Fold([grader.spec for grader in plan.graders], len(plan.cases), plan.trials)
         runner = Runner(
             plan=plan,
             record=record,
-            provider=Logged(plan.provider, self.store, clock, self.prices.find(plan.provider)),
+            provider=provider,
             store=self.store,
             fold=fold,
             progress=self.progress,
+            halt=halt,
             concurrency=self.options.concurrency or DEFAULT_CONCURRENCY,
             fresh=self.options.fresh,
         )
         self.progress.start(f"{record.prompt} on {record.model}", record.planned)
         status, reason = RunStatus.INTERRUPTED, None
+        deadline = asyncio.ensure_future(_deadline(self._budget(plan).deadline_s, halt))
         try:
             status, reason = await runner.run()
         except asyncio.CancelledError:
             reason = "interrupted"
         finally:
+            deadline.cancel()
             self.progress.stop()
             summary = fold.summary()
             self.store.finish_run(record.id, status, summary, reason)
@@ -126,8 +160,8 @@ class Execution:
             id=new_run_id(now),
             suite=plan.suite.name,
             prompt=plan.version.label,
-            model=plan.provider.name,
-            model_sent=plan.provider.model,
+            model=plan.target.name,
+            model_sent=plan.target.first.provider.model,
             fingerprint=plan.fingerprint(),
             trials=plan.trials,
             planned=plan.planned,
@@ -142,6 +176,12 @@ class Execution:
             selection=self.options.selection.document(),
             max_ungraded=plan.suite.max_ungraded,
         )
+
+
+async def _deadline(seconds: float | None, halt: Halt) -> None:
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+        halt.now(f"the deadline of {seconds:g} s has passed")
 
 
 def new_run_id(now: float) -> str:

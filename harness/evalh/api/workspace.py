@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
 from evalh.api.runs import Execution, RunOptions, Silence
+from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.forecast import Forecast
@@ -23,7 +24,7 @@ from evalh.engine.forecast import check_inputs, forecast
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection, select
 from evalh.graders.registry import GraderEnvironment, build_all
-from evalh.pipeline.step import Step, settings_for
+from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import PER_VERSION, ProviderContext, build, kinds
 from evalh.workspace.config import Config, find_root, load_config
@@ -159,6 +160,7 @@ class Workspace:
                 progress=progress or Silence(),
                 options=options,
                 provenance=self._provenance,
+                build_checks=partial(build_checks, environment=self.grader_environment),
                 version=__version__,
             ).run(plans)
         finally:
@@ -173,8 +175,8 @@ class Workspace:
                 (
                     plan.suite.name,
                     plan.version.label,
-                    plan.provider.name,
-                    forecast(plan, store, self.prices.find(plan.provider), fresh=options.fresh),
+                    plan.target.name,
+                    forecast(plan, store, self.prices, fresh=options.fresh),
                 )
                 for plan in plans
             ]
@@ -195,21 +197,18 @@ class Workspace:
                         f"suite {suite.name!r} is about prompt {suite.prompt!r}, not {version.name!r}",
                         where=suite.where,
                     )
+                template = compile_version(version, media=partial(media_from, self.tree))
                 for model in options.models or (self._default_model(suite, version),):
-                    provider = self.provider(model, version)
-                    step = Step(
-                        compile_version(version, media=partial(media_from, self.tree)), settings_for(version, provider)
-                    )
-                    trials = options.trials or suite.trials
+                    target = target_for(self, model, version)
                     plans.append(
                         Plan(
                             suite=suite,
                             version=version,
-                            provider=provider,
-                            step=step,
+                            target=target,
+                            step=Step(template, target.settings()),
                             graders=graders,
                             cases=cases,
-                            trials=trials,
+                            trials=options.trials or suite.trials,
                         )
                     )
         return plans

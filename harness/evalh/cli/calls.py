@@ -9,6 +9,7 @@ from evalh.cli.app import App, Count, json_option
 @click.option("--errors", "which", flag_value="errors", help="Only calls with a failed attempt.")
 @click.option("--slow", "which", flag_value="slow", help="The slowest first.")
 @click.option("--retried", "which", flag_value="retried", help="Only calls with more than one attempt.")
+@click.option("--escalated", "which", flag_value="escalated", help="Only calls that a stronger model answered.")
 @click.option("--run", "run_id", metavar="RUN", help="Only this run's; a beginning of its id, or last.")
 @click.option("--limit", type=Count(), default=20, show_default=True)
 @json_option

@@ -25,6 +25,7 @@ VERBS = (
     "render",
     "show",
     "calls",
+    "explain",
     "sql",
     "model",
     "export",

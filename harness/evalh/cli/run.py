@@ -1,5 +1,6 @@
 """`evalh run`: evaluate versions on models."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
 @click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each run may spend.")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=Rate(), metavar="RATE", help="Exit 1 below this good rate.")
@@ -43,6 +45,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     tags: tuple[str, ...],
     cases: tuple[str, ...],
     concurrency: int | None,
+    budget: float | None,
     fresh: bool,
     dry_run: bool,
     at_least: float | None,
@@ -69,6 +72,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         selection=selection,
         concurrency=concurrency,
         fresh=fresh,
+        budget_usd=None if budget is None else Decimal(str(budget)),
     )
     if dry_run:
         return _show_plan(app, options)

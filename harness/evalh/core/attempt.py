@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from evalh.core.case import Case
 from evalh.core.request import Request, ToolCall
 
 
@@ -23,11 +24,21 @@ class ErrorKind(StrEnum):
     REFUSAL = "refusal"
     UNSUPPORTED = "unsupported"  # the provider cannot carry a part of this request; nothing was sent
     NOT_RECORDED = "not_recorded"  # a recording has no row for this call
+    BUDGET = "budget"  # another attempt would exceed what one case may cost; nothing was sent
+    BREAKER_OPEN = "breaker_open"  # the provider is being left alone; nothing was sent
     INTERRUPTED = "interrupted"  # we stopped waiting: Ctrl-C, kill, a run that ended early
 
 
 FATAL_KINDS = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA})
 """Kinds that every further call of the run would meet too: the run stops early, saved."""
+
+
+MAYBE_BILLED = frozenset({ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.BAD_RESPONSE, ErrorKind.INTERRUPTED})
+"""Kinds after which the provider may have worked, and charged, although nothing usable came back."""
+
+
+UNSENT = frozenset({ErrorKind.UNSUPPORTED, ErrorKind.NOT_RECORDED, ErrorKind.BUDGET, ErrorKind.BREAKER_OPEN})
+"""Kinds after which nothing had left: they say nothing of the provider."""
 
 
 class CallError(Exception):
@@ -48,6 +59,10 @@ class CallError(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
         self.request_id = request_id
+
+
+class NotSent(Exception):
+    """The run is ending: this call's next request was not sent, and its sample is not evaluated."""
 
 
 class FinishReason(StrEnum):
@@ -116,9 +131,15 @@ class Call:
     run_id: str
     key: CallKey
     request: Request
+    case: Case | None = None  # for checks inside a route; they are not shown its `expected`
     purpose: Purpose = Purpose.TASK
     attempts: int = 0  # begun so far
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
+    cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
+    counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
+    answered_by: str | None = None  # the attempt that holds the answer
+    route: str | None = None  # the route that chose who answers; None: a model was asked directly
+    patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 
 
@@ -128,6 +149,7 @@ class AttemptStart:
 
     id: str  # `<call>.<number>`
     call: Call
+    request: Request  # as it is sent: a route may send another than the call's
     number: int  # from 1
     model: str  # the name in the workspace: "small"
     provider: str

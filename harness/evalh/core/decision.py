@@ -10,7 +10,8 @@ from evalh.core.digest import JsonValue
 class Decision:
     """One decision: what was done, why, and what it was about.
 
-    `kind` is a word of the route: retry, repair, fallback, escalate, open, close, wait, stop.
+    `kind` is a word of the route: retry, give_up, fits, repair, unrepaired, fallback, keep, escalate, open, probe,
+    close, shrink.
     """
 
     run_id: str

@@ -11,5 +11,6 @@ class Forecast:
     samples: int
     answered: int  # by the store
     to_ask: int
-    worst_case_usd: Decimal | None
+    once_usd: Decimal | None  # if the first model answers every request at once
+    worst_case_usd: Decimal | None  # if every attempt that the route allows is made and billed
     why_unknown: str | None = None

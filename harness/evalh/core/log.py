@@ -62,6 +62,7 @@ class AttemptRow:
     request_digest: str
     started_at: float
     reason: str
+    messages: JsonValue  # None: the call's
     status: str  # sent, ok, error, interrupted
     latency_ms: float | None
     completion: Completion | None  # of an attempt that was answered; its cost_usd is None: see below
@@ -73,6 +74,16 @@ class AttemptRow:
     usage: Usage
     cost_usd: Decimal | None
     estimated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """What evalh decided about a call, and why."""
+
+    kind: str
+    reason: str
+    at: float  # seconds since the epoch, UTC
+    detail: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +101,26 @@ class CallRow:
     cache_hit: bool
     answered_by: str | None
     cost_usd: Decimal | None
+    cached_cost_usd: Decimal | None
+    route: str | None  # None: a model was asked directly
     reasons: tuple[str, ...]
     settings: Mapping[str, JsonValue]
     messages: JsonValue  # None: it was killed before an answer came
     attempts: tuple[AttemptRow, ...]  # of this call; none on a cache hit
+    decisions: tuple[DecisionRow, ...]
     answer: AttemptRow | None  # the attempt that holds the answer, of an earlier run on a cache hit
+    origin: "CallRow | None" = None  # on a cache hit: the call that bought the answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstAnswer:
+    """What the first model of a cascade said where a stronger one was asked, and what became of the sample."""
+
+    suite: str
+    case: Case
+    completion: Completion
+    output_schema: Mapping[str, JsonValue] | None
+    standing: Standing  # of the sample in the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +152,4 @@ class CallFilter(StrEnum):
     ERRORS = "errors"  # at least one attempt failed or was interrupted
     SLOW = "slow"  # slowest first
     RETRIED = "retried"  # more than one attempt
+    ESCALATED = "escalated"  # the first answer was in doubt, and a stronger model was asked

@@ -21,6 +21,11 @@ def total(costs: Iterable[Decimal | None]) -> Decimal | None:
     return amount
 
 
+def plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
+    """Add two amounts; None if either is unknown."""
+    return None if amount is None or more is None else amount + more
+
+
 def from_stored(usd: float | None) -> Decimal | None:
     """Read an amount back from the store; exact to 1e-12 USD below 4,096 USD (half a float's step there)."""
     return None if usd is None else Decimal(usd).quantize(_RESOLUTION).normalize()

@@ -138,8 +138,14 @@ class Store(CallLog, Protocol):
     def start_run(self, record: RunRecord) -> None:
         """Open a run's row; samples may follow."""
 
-    def find_all(self, wanted: Sequence[tuple[str, CallKey]]) -> list[Answer | None]:
-        """Return the newest successful answer for each (request digest, key), in their order."""
+    def find(self, request_digest: str, key: CallKey) -> Answer | None:
+        """Return the newest successful answer to this request for this key."""
+
+    def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
+        """Return the newest successful answer for each (request digest, key), in their order.
+
+        `routed`: the requests are a route's that chooses who answers; its answers are found by the call.
+        """
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         """Record a sample with its verdicts, and its call."""

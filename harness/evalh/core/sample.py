@@ -40,6 +40,7 @@ class Sample:
     completion: Completion | None = None
     error: CallError | None = None
     cache_hit: bool = False
-    cost_usd: Decimal | None = Decimal(0)  # what the answer cost, when it was bought; None: unknown
+    cost_usd: Decimal | None = Decimal(0)  # spent by this run; None: unknown
+    cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought; None: unknown
     judge_cost_usd: Decimal | None = Decimal(0)
     attempts: int = 0  # made in this run

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalh.core.digest import digest
-from evalh.core.ports import Cases, Provider
+from evalh.core.ports import Cases
 from evalh.core.prompt import PromptVersion
 from evalh.core.run import Fingerprint
 from evalh.core.suite import Suite
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
-
-DIRECT = digest("direct")
-"""The route digest of a model that is asked directly, without a declared route."""
+from evalh.routing.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +19,11 @@ class Plan:
 
     suite: Suite
     version: PromptVersion
-    provider: Provider
+    target: Target
     step: Step
     graders: Sequence[Grader]
     cases: Cases
     trials: int
-    route_digest: str = DIRECT
 
     @property
     def planned(self) -> int:
@@ -39,12 +36,6 @@ class Plan:
             prompt=self.version.digest,
             dataset=self.cases.digest,
             graders=graders_digest(self.graders),
-            model=digest(
-                {
-                    "model": self.provider.model,
-                    "sent_to": dict(self.provider.identity),
-                    "params": dict(self.provider.params),
-                }
-            ),
-            route=self.route_digest,
+            model=digest(self.target.models_document()),
+            route=digest(self.target.route_document()),
         )

@@ -12,7 +12,7 @@ from inspect import isawaitable
 from itertools import islice
 
 from evalh.analysis.summary import Fold
-from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion, ErrorKind
+from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion, NotSent
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress, Provider, Store
@@ -22,9 +22,9 @@ from evalh.core.sample import Graded, Sample
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.outcome import standing
 from evalh.engine.plan import Plan
+from evalh.routing.halt import Halt
+from evalh.routing.remembered import spent
 
-_OUTAGE_KINDS = frozenset({ErrorKind.NETWORK, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT})
-_OUTAGE_AFTER = 25
 _YIELD_EVERY = 64
 _LOOK_AHEAD = 128
 
@@ -50,11 +50,10 @@ class Runner:
     store: Store
     fold: Fold
     progress: Progress
+    halt: Halt
     concurrency: int
     fresh: bool = False
     _number: int = field(default=0, init=False)
-    _failures_in_a_row: int = field(default=0, init=False)
-    _stop: str | None = field(default=None, init=False)
 
     async def run(self) -> tuple[RunStatus, str | None]:
         """Evaluate every sample; return how it ended and why it ended early.
@@ -62,14 +61,14 @@ class Runner:
         Raises CancelledError when the run is interrupted; what was stored stays.
         """
         work = self._work()
-        workers = min(self.concurrency, self.provider.max_in_flight or self.concurrency, self.plan.planned)
+        workers = min(self.concurrency, self.plan.planned)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._worker(work))
         except* EvalhError as errors:  # a file that changed under us, a full disk: the first tells it
             raise errors.exceptions[0] from None
-        return (RunStatus.STOPPED, self._stop) if self._stop else (RunStatus.COMPLETE, None)
+        return (RunStatus.STOPPED, self.halt.reason) if self.halt.reason else (RunStatus.COMPLETE, None)
 
     def _work(self) -> Iterator[Unit]:
         samples = (
@@ -82,24 +81,43 @@ class Runner:
             if self.fresh:
                 yield from (Unit(*sample, None) for sample in ahead)
             else:
-                answers = self.store.find_all([(request.digest(), key) for _, _, key, request in ahead])
+                wanted = [(request.digest(), key) for _, _, key, request in ahead]
+                answers = self.store.find_all(wanted, routed=self.plan.target.chooses)
                 yield from (Unit(*sample, answer) for sample, answer in zip(ahead, answers, strict=True))
 
     async def _worker(self, work: Iterator[Unit]) -> None:
         for done, unit in enumerate(work):
             if done % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # answers from the store never wait: let Ctrl-C and the display in
-            if self._stop:
+            if self.halt.reason:
                 return
-            await self._evaluate(unit)
+            try:
+                await self._evaluate(unit)
+            except NotSent:
+                return  # the run is ending; this sample was not evaluated, and the same command goes on with it
 
     async def _evaluate(self, unit: Unit) -> None:
         self._number += 1
-        call = Call(id=f"{self.record.id}:{self._number}", run_id=self.record.id, key=unit.key, request=unit.request)
+        call = Call(
+            id=f"{self.record.id}:{self._number}",
+            run_id=self.record.id,
+            key=unit.key,
+            request=unit.request,
+            case=unit.case,
+            route=self.record.model if self.plan.target.chooses else None,
+        )
         answer = unit.answer
-        completion, error = (answer.completion, None) if answer else await self._ask(call)
-        cost = answer.cost_usd if answer else call.cost_usd
-        verdicts = await self._grade(unit, completion, error, cost)
+        if answer is None:
+            try:
+                completion, error = await self._ask(call)
+            except (NotSent, asyncio.CancelledError):
+                # The sample is left to the next run; what its attempts have cost was spent by this one.
+                self.fold.cut_off(unit.case_index, call)
+                raise
+        else:
+            completion, error = answer.completion, None
+            call.answered_by, call.cached_cost_usd = answer.attempt_id, answer.cost_usd
+        verdicts = await self._grade(unit, completion, error, spent(call))
         sample = Sample(
             case=unit.case,
             case_index=unit.case_index,
@@ -107,11 +125,12 @@ class Runner:
             standing=standing(verdicts),
             verdicts=verdicts,
             call_id=call.id,
-            attempt_id=_answered_by(answer, call, completion),
+            attempt_id=None if completion is None else call.answered_by,
             completion=completion,
             error=error,
             cache_hit=answer is not None,
-            cost_usd=cost,
+            cost_usd=call.cost_usd,
+            cached_cost_usd=call.cached_cost_usd,
             attempts=call.attempts,
         )
         self.store.add_sample(self.record.id, sample, call)
@@ -122,18 +141,10 @@ class Runner:
         try:
             completion = await self.provider.send(call.request, call)
         except CallError as error:
-            self._consider_stopping(error)
+            if error.kind in FATAL_KINDS:  # a refused key, an empty account: every further call would meet it
+                self.halt.now(str(error))
             return None, error
-        self._failures_in_a_row = 0
         return completion, None
-
-    def _consider_stopping(self, error: CallError) -> None:
-        """Stop a run that cannot go well: a refused key, an empty account, a provider that is down."""
-        self._failures_in_a_row += error.kind in _OUTAGE_KINDS
-        if error.kind in FATAL_KINDS:
-            self._stop = str(error)
-        elif self._failures_in_a_row >= _OUTAGE_AFTER:
-            self._stop = f"{self._failures_in_a_row} attempts in a row failed, the last with {error}"
 
     async def _grade(
         self, unit: Unit, completion: Completion | None, error: CallError | None, cost: Decimal | None
@@ -155,9 +166,3 @@ class Runner:
             verdict = await judged if isawaitable(judged) else judged
             graded.append(Graded(grader.name, grader.required, verdict))
         return tuple(graded)
-
-
-def _answered_by(answer: Answer | None, call: Call, completion: Completion | None) -> str | None:
-    if answer is not None:
-        return answer.attempt_id
-    return f"{call.id}.{call.attempts}" if completion is not None else None

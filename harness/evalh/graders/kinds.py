@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -166,6 +167,11 @@ class Grader:
             return self._judge(ctx)
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
             return broke(exc)
+
+    async def check(self, ctx: GradeContext) -> Verdict:
+        """Judge as a check inside a route: `core.ports.Check`."""
+        judged = self.judge(ctx)
+        return await judged if isawaitable(judged) else judged
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the graders' digest covers."""

@@ -66,6 +66,7 @@ def plan_document(plans: Sequence[tuple[str, str, str, Forecast]]) -> dict[str, 
                 "samples": forecast.samples,
                 "answered": forecast.answered,
                 "to_ask": forecast.to_ask,
+                "once_usd": usd(forecast.once_usd),
                 "worst_case_usd": usd(forecast.worst_case_usd),
                 "why_unknown": forecast.why_unknown,
             }

@@ -16,13 +16,14 @@ from rich.text import Text
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
-from evalh.core.log import AttemptRow, CallRow, CaseDetail, RunRow, SampleDetail
+from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.run import RunResult
 from evalh.core.sample import Graded
 from evalh.core.verdict import Outcome
 from evalh.report.document import run_document
 from evalh.report.terminal import show_run
 from evalh.report.text import dollars, milliseconds, one_line, safe
+from evalh.report.waterfall import waterfall
 
 _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
 
@@ -119,22 +120,8 @@ def show_call(console: Console, call: CallRow) -> None:
     console.print(Rule(f"call {call.id}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
         console.print(Text(f"answered by the log: attempt {call.answer.id}", "dim"))
-    for attempt in call.attempts or ([call.answer] if call.answer else []):
-        console.print(Padding(_attempt(attempt), (0, 0, 0, 2)))
-
-
-def _attempt(attempt: AttemptRow) -> Text:
-    usage = attempt.usage
-    tokens = "" if usage.input_tokens is None else f" · {usage.input_tokens} + {usage.output_tokens} tokens"
-    cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated else ''}"
-    style = "green" if attempt.status == "ok" else "red"
-    line = Text.assemble(f"{attempt.number}. {attempt.model}  ", (attempt.status, style))
-    line.append(f" · {milliseconds(attempt.latency_ms)}{tokens}{cost}")
-    if attempt.reason != "first":
-        line.append(f" · {attempt.reason}", "dim")
-    if attempt.error_kind:
-        line.append(f"\n   {attempt.error_kind}: {one_line(attempt.error or '', 80)}", "red")
-    return line
+    for line in waterfall(call.origin or call):
+        console.print(Padding(line, (0, 0, 0, 2)))
 
 
 def show_calls(console: Console, calls: Sequence[CallRow]) -> None:

@@ -141,12 +141,13 @@ def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("suite", "prompt", "model"):
         table.add_column(column)
-    for column in ("samples", "in the log", "to ask", "at most"):
+    for column in ("samples", "in the log", "to ask", "each asked once", "at most"):
         table.add_column(column, justify="right")
     for suite, prompt, model, forecast in plans:
         ceiling = "unknown" if forecast.worst_case_usd is None else dollars(forecast.worst_case_usd)
         counts = (str(forecast.samples), str(forecast.answered), str(forecast.to_ask))
-        table.add_row(suite, prompt, model, *counts, ceiling)
+        once = "unknown" if forecast.once_usd is None else dollars(forecast.once_usd)
+        table.add_row(suite, prompt, model, *counts, once, ceiling)
     console.print(table)
     for reason in sorted({forecast.why_unknown for *_, forecast in plans if forecast.why_unknown}):
         console.print(Text(f"the worst case is unknown: {reason}", "yellow"))

@@ -13,25 +13,39 @@ from evalh.store.restore import tool_calls_from
 
 _FINISHES = {str(reason): reason for reason in FinishReason}
 
-# What an answer cost is what all attempts of its call cost; one unknown makes the sum unknown. An attempt's id is
-# `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
-CALL_COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end
-  from attempts where id > a.call_id || '.' and id < a.call_id || '/')"""
+# What an answer cost is what all attempts of its call at the same request cost; one unknown makes the sum unknown. An
+# attempt's id is `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
+_COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
+  where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
 
 _FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
-  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {CALL_COST}
+  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {_COST}
 from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
-  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {CALL_COST}
+  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {_COST}
 from wanted join attempts a on a.rowid = (
   select b.rowid from attempts b
   where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
     and b.step is wanted.step and b.request_digest = wanted.request_digest
   order by b.started_at desc, b.rowid desc limit 1)"""  # noqa: S608 (ours)
+
+
+# A route's answer is found by its call: the attempts below it were other requests. It cost what the call cost, and what
+# the call took from the log had cost.
+_FIND_ROUTED = """with wanted(number, case_id, trial, draw, step, request_digest) as (values {})
+select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
+  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, c.cost_usd + c.cached_cost_usd
+from wanted join calls c on c.rowid = (
+  select b.rowid from calls b
+  where b.route is not null and b.answered_by is not null and b.cache_hit = 0 and b.case_id = wanted.case_id
+    and b.trial = wanted.trial and b.draw = wanted.draw and b.step is wanted.step
+    and b.request_digest = wanted.request_digest
+  order by b.rowid desc limit 1)
+join attempts a on a.id = c.answered_by"""
 
 
 class Answers:
@@ -51,17 +65,21 @@ class Answers:
             raise explained(exc, self._path) from exc
         return None if row is None else _answer(row)
 
-    def find_all(self, wanted: Sequence[tuple[str, CallKey]]) -> list[Answer | None]:
-        """Do what `find` does for many: one statement, so the writer's thread is waited for once."""
+    def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
+        """Do what `find` does for many: one statement, so the writer's thread is waited for once.
+
+        `routed`: the digests are those of requests to a route that chooses who answers.
+        """
         answers: list[Answer | None] = [None] * len(wanted)
         rows = ", ".join(("(?, ?, ?, ?, ?, ?)",) * len(wanted))
+        query = _FIND_ROUTED if routed else _FIND_ALL
         values = [
             value
             for number, (digest, key) in enumerate(wanted)
             for value in (number, stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), digest)
         ]
         try:
-            for number, *row in self._cursor.execute(_FIND_ALL.format(rows), values) if wanted else ():
+            for number, *row in self._cursor.execute(query.format(rows), values) if wanted else ():
                 answers[number] = _answer(tuple(row))
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc

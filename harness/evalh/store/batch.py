@@ -122,8 +122,10 @@ class Batch:
         else:
             self._begun.pop(start.id, None)
             self._rows[insert].append(rows.sent_row(start, self._memory.instants) + row)
-        # The call goes with its answer, not with its sample: after a kill between the two the request is there.
-        self._calls[start.call.id] = (start.call, start.id if completion is not None else None, False)
+        # The call goes with its answer, not with its sample: after a kill between the two the request is there. Which
+        # of a route's attempts is its answer is known at its end: until then a check may still doubt this one.
+        answers = completion is not None and start.call.route is None
+        self._calls[start.call.id] = (start.call, start.id if answers else None, False)
 
     def _sample(self, item: NewSample) -> None:
         sample = item.sample

@@ -5,10 +5,10 @@ from sqlite3 import Row
 from typing import Any
 
 from evalh.core.digest import JsonValue
-from evalh.core.log import CallFilter, CallRow, SampleRow
+from evalh.core.log import CallFilter, CallRow, DecisionRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.store.columns import read_json, restored, restored_or_none, stored
-from evalh.store.restore import attempt_from
+from evalh.store.restore import attempt_from, decision_from
 
 Ask = Callable[..., list[Row]]
 
@@ -20,6 +20,7 @@ _SELECTIONS = {
     CallFilter.RETRIED: "select id from calls where attempts > 1 and {scope} {order}",
     CallFilter.ERRORS: "select id from (select call_id as id from attempts where status in ('error', 'interrupted')"
     " and {scope} union select id from calls where answered_by is null and {scope}) {order}",
+    CallFilter.ESCALATED: "select distinct call_id as id from decisions where kind = 'escalate' and {scope} {order}",
     CallFilter.SLOW: "select call_id as id from attempts where latency_ms is not null and {scope} group by call_id"
     " order by sum(latency_ms) desc limit :limit",
 }
@@ -81,12 +82,20 @@ class CallReader:
             cache_hit=bool(row["cache_hit"]),
             answered_by=row["answered_by"],
             cost_usd=from_stored(row["cost_usd"]),
+            cached_cost_usd=from_stored(row["cached_cost_usd"]),
+            route=restored_or_none(row["route"]),
             reasons=tuple(read_json(row["reasons"])),
             settings=read_json(row["settings"]) or self._settings_of_run(row["run_id"]),
             messages=read_json(restored_or_none(messages)),
             attempts=tuple(attempt_from(attempt) for attempt in attempts),
+            decisions=self._decisions(row["id"]),
             answer=None if answer is None else attempt_from(answer),
+            origin=self.one(answer["call_id"]) if row["cache_hit"] and answer is not None else None,
         )
+
+    def _decisions(self, call_id: str) -> tuple[DecisionRow, ...]:
+        rows = self._ask("select * from decisions where call_id = ? order by at, length(id), id", call_id)
+        return tuple(decision_from(row) for row in rows)
 
     def _unanswered(self, first: Row, attempts: list[Row]) -> CallRow:
         """Build a call that is in flight, or whose process died: its own row comes with its first attempt's end."""
@@ -96,10 +105,13 @@ class CallReader:
             cache_hit=False,
             answered_by=None,
             cost_usd=None,
+            cached_cost_usd=None,
+            route=None,
             reasons=(),
             settings=self._settings_of_run(first["run_id"]),
             messages=None,
             attempts=tuple(attempt_from(attempt) for attempt in attempts),
+            decisions=self._decisions(first["call_id"]),
             answer=None,
         )
 

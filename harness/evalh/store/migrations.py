@@ -34,6 +34,16 @@ def m002_questions(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m003_routes(db: Database) -> None:
+    """Let a route's answers be found, and what it sent be seen.
+
+    A route may take a first answer from the log and buy a second one; and it may send other messages than the call's.
+    """
+    for statement in _ROUTES:
+        db.execute(statement)
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:
@@ -201,6 +211,24 @@ _TABLES = (
   at text not null,                -- UTC
   detail text not null             -- JSON
 )""",
+)
+
+_ROUTES = (
+    "alter table calls add column route text",  # null: a model was asked directly
+    "alter table calls add column cached_cost_usd real default 0",
+    "alter table attempts add column messages text",  # JSON; null: the call's
+    """create index routed_answers on calls (case_id, trial, request_digest)
+  where route is not null and answered_by is not null""",
+    "create index decisions_of_call on decisions (call_id)",
+    """create view escalations as
+select d.run_id, d.call_id, c.case_id, c.trial, d.kind = 'escalate' as escalated,
+  json_extract(k.value, '$.check') as check_name, json_extract(k.value, '$.outcome') as outcome,
+  json_extract(k.value, '$.score') as score, d.reason, s.standing, s.cost_usd
+from decisions d
+join json_each(d.detail, '$.checks') k
+join calls c on c.id = d.call_id
+left join samples s on s.call_id = d.call_id
+where d.kind in ('keep', 'escalate')""",
 )
 
 _VIEWS = (

@@ -1,16 +1,17 @@
 """Reading the log: what `show`, `calls`, `export recorded` and the reports ask. Never writes."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from evalh.core.case import Case
 from evalh.core.errors import NotFound, UsageError, did_you_mean
-from evalh.core.log import CallFilter, CallRow, CaseDetail, RunRow, SampleDetail, SampleRow, Shown
+from evalh.core.log import CallFilter, CallRow, CaseDetail, FirstAnswer, RunRow, SampleDetail, SampleRow, Shown
 from evalh.core.run import FailedSample, RunResult
 from evalh.core.sample import Standing
+from evalh.core.tallies import Tallies
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
@@ -19,6 +20,7 @@ from evalh.store.liveness import any_lost, settle
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
 from evalh.store.restore import case_from, completion_from, run_from, sample_from, verdict_from
+from evalh.store.tallies import first_answers, tallies
 
 LAST = "last"
 
@@ -180,6 +182,23 @@ class Reader:
         known = [restored(row["id"]) for row in self._rows("select distinct id from cases limit 5000")]
         known += [run.record.id for run in self.runs()]
         raise NotFound(f"{name!r} names no run, sample, call, attempt or case", hint=did_you_mean(name, known))
+
+    # -- what was decided
+
+    def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
+        """Return the ids of the newest runs of a model or route, newest first; None: of any suite."""
+        sql = """select id from runs where model = ? and (? is null or suite = ?)
+          order by started_at desc, id desc limit ?"""
+        suite = None if suite is None else stored(suite)
+        return [row["id"] for row in self._rows(sql, stored(target), suite, suite, limit)]
+
+    def tallies(self, run_ids: Sequence[str]) -> Tallies:
+        """Count what was decided in these runs, and what it cost."""
+        return tallies(self._rows, run_ids)
+
+    def first_answers(self, run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
+        """Yield what the first models said where their cascades escalated."""
+        return first_answers(self._stream, run_ids)
 
     # -- out of the house
 

@@ -6,22 +6,21 @@ from typing import Any
 
 from evalh.core.money import from_stored
 from evalh.core.request import content_digest
-from evalh.store.answers import CALL_COST
 from evalh.store.columns import read_json, restored, restored_or_none
 from evalh.store.restore import completion_from
 
-_ANSWERS = f"""select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings) as settings,
+_ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings) as settings,
   coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
   a.text, a.finish, a.tool_calls, a.latency_ms,
   a.ttft_ms, a.model_answered, a.request_id, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
   null as raw,
-  {CALL_COST} as cost_usd
+  c.cost_usd + c.cached_cost_usd as cost_usd
 from calls c
 join runs r on r.id = c.run_id
 join samples s on s.id = c.run_id || '/' || c.case_id || '/' || c.trial
 join attempts a on a.id = c.answered_by
 where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task' and c.draw = 0
-order by s.case_index, c.trial, c.rowid"""  # noqa: S608 (ours)
+order by s.case_index, c.trial, c.rowid"""
 
 
 def recording(stream: Callable[..., Iterator[Row]], run_id: str) -> Iterator[dict[str, Any]]:

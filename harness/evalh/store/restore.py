@@ -5,7 +5,7 @@ from sqlite3 import Row
 
 from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
-from evalh.core.log import AttemptRow, RunRow, SampleRow
+from evalh.core.log import AttemptRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
 from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
@@ -94,12 +94,23 @@ def attempt_from(row: Row) -> AttemptRow:
     return AttemptRow(
         **{name: row[name] for name in f"{plain} retry_after_s".split()},
         started_at=read_instant(row["started_at"]),
+        messages=read_json(restored_or_none(row["messages"])),
         completion=completion_from(row) if row["status"] == "ok" else None,
         error=restored_or_none(row["error"]),
         request_id=restored_or_none(row["request_id"]),
         usage=_usage(row),
         cost_usd=from_stored(row["cost_usd"]),
         estimated=bool(row["estimated"]),
+    )
+
+
+def decision_from(row: Row) -> DecisionRow:
+    """Read a row of `decisions`."""
+    return DecisionRow(
+        kind=row["kind"],
+        reason=restored(row["reason"]),
+        at=read_instant(row["at"]),
+        detail=read_json(restored(row["detail"])),
     )
 
 

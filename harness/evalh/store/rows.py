@@ -20,15 +20,18 @@ Row: TypeAlias = tuple[Any, ...]
 NULL = -(2**63)
 
 # A column that may be NULL ends in "?".
-_SENT = "id call_id number run_id case_id trial step? draw purpose model provider request_digest started_at reason"
+_SENT = (
+    "id call_id number run_id case_id trial step? draw purpose model provider request_digest started_at reason"
+    " messages?"
+)
 _OK = (
     "status latency_ms? ttft_ms? request_id? model_answered? finish input_tokens? output_tokens? cached_tokens?"
     " reasoning_tokens? cost_usd? estimated text tool_calls? raw?"
 )
 _ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? request_id? cost_usd? estimated"
 _CALL = (
-    "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd? reasons"
-    " settings? messages?"
+    "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd?"
+    " cached_cost_usd? reasons settings? messages? route?"
 )
 _CASE = "id digest inputs expected? tags"
 _SAMPLE = (
@@ -101,9 +104,10 @@ def sent_row(start: AttemptStart, instants: Instants) -> Row:
         str(call.purpose),
         start.model,
         start.provider,
-        call.request.digest(),
+        start.request.digest(),
         instants.text(start.started_at),
         stored(start.reason),
+        NULL if start.request.messages is call.request.messages else stored(start.request.messages_json()),
     )
 
 
@@ -164,9 +168,11 @@ def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache
         nullable(answered_by),
         call.attempts,
         nullable(dollars(call.cost_usd)),
+        nullable(dollars(call.cached_cost_usd)),
         json_text(call.reasons) if call.reasons else "[]",
         nullable(settings),
         NULL if cache_hit else stored(call.request.messages_json()),
+        _text(call.route),
     )
 
 
@@ -181,7 +187,6 @@ def case_row(case: Case) -> Row:
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
     """Build a sample of the case whose row is given."""
     completion, error = sample.completion, sample.error
-    cost = nullable(dollars(sample.cost_usd))
     return (
         sample_id,
         run_id,
@@ -193,8 +198,8 @@ def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
         sample.call_id,
         nullable(sample.attempt_id),
         int(sample.cache_hit),
-        0.0 if sample.cache_hit else cost,
-        cost if sample.cache_hit else 0.0,
+        nullable(dollars(sample.cost_usd)),
+        nullable(dollars(sample.cached_cost_usd)),
         nullable(dollars(sample.judge_cost_usd)),
         sample.attempts,
         NULL if completion is None else nullable(completion.latency_ms),

@@ -82,9 +82,9 @@ class SqliteStore:
         """Return the newest successful answer to this request for this key. Raises EvalhError."""
         return self._answers.find(request_digest, key)
 
-    def find_all(self, wanted: Sequence[tuple[str, CallKey]]) -> list[Answer | None]:
+    def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
         """Return the newest successful answer for each (request digest, key), in their order. Raises EvalhError."""
-        return self._answers.find_all(wanted)
+        return self._answers.find_all(wanted, routed=routed)
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         """Record a sample with its verdicts, and its call."""

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
+from evalh.core.route import Route
 from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.located import Located, Table
 from evalh.workspace.models import model_spec
 from evalh.workspace.reading import label, read_text
+from evalh.workspace.routes import route
 from evalh.workspace.toml import parse_toml
 
 CONFIG_NAME = "evalh.toml"
@@ -33,7 +34,7 @@ class Config:
     datasets_dir: str = "datasets"
     live: Mapping[str, str] = field(default_factory=dict)  # prompt → version
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
-    routes: Mapping[str, JsonValue] = field(default_factory=dict)  # the tables as they stand; routing reads them
+    routes: Mapping[str, Route] = field(default_factory=dict)
     where: str = CONFIG_NAME
     source: Located | None = field(default=None, repr=False, compare=False)
 
@@ -108,12 +109,21 @@ def _live(prompt: Table) -> str | None:
     return live
 
 
-def _routes(routes: Table, models: Mapping[str, ModelSpec]) -> dict[str, JsonValue]:
-    for name, route in routes.tables():
+def _routes(tables: Table, models: Mapping[str, ModelSpec]) -> dict[str, Route]:
+    routes = {}
+    for name, table in tables.tables():
         if name in models:
             raise WorkspaceError(
                 f"{name!r} is a model already; a route may stand wherever a model may, so their names must differ",
-                where=route.where(),
+                where=table.where(),
                 hint=f"the model is at {models[name].where}",
             )
-    return {name: routes.mapping(name) for name in routes.values}
+        routes[name] = route(name, table)
+    for one in routes.values():
+        if one.repair is not None and one.model in routes:
+            raise WorkspaceError(
+                f"route {one.name!r} would repair what {one.model!r} answers, which is a route with repairs of its own",
+                where=one.where,
+                hint=f"declare it where a model is asked: [routes.{one.model}]",
+            )
+    return routes

@@ -110,6 +110,7 @@ class Play:
         start = AttemptStart(
             id=f"{call.id}.{call.attempts}",
             call=call,
+            request=call.request,
             number=call.attempts,
             model="small",
             provider="scripted",
@@ -144,6 +145,8 @@ class Play:
     ) -> Sample:
         hit: Answer | None = changes.pop("hit", None)
         completion = hit.completion if hit else changes.pop("completion", ANSWER)
+        if hit is not None:
+            call.cached_cost_usd = hit.cost_usd
         standing = Standing.GOOD if all(one.verdict.score == 1.0 for one in verdicts) else Standing.BAD
         sample = Sample(
             case=case,
@@ -155,7 +158,8 @@ class Play:
             attempt_id=hit.attempt_id if hit else (f"{call.id}.{call.attempts}" if completion else None),
             completion=completion,
             cache_hit=hit is not None,
-            cost_usd=hit.cost_usd if hit else call.cost_usd,
+            cost_usd=Decimal(0) if hit else call.cost_usd,
+            cached_cost_usd=hit.cost_usd if hit else Decimal(0),
             attempts=call.attempts,
             **changes,
         )

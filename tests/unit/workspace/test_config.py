@@ -7,6 +7,7 @@ import pytest
 
 from evalh.core.errors import ExitCode, WorkspaceError
 from evalh.core.money import Price
+from evalh.core.route import BudgetPolicy, Route
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.trees import WorkTree
 
@@ -73,7 +74,9 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
     assert (config.default_suite, config.plugins, config.base) == ("triage", ("evals/graders.py",), "origin/main")
     assert (config.prompts_dir, config.evals_dir, config.datasets_dir) == ("ai/prompts", "ai/evals", "data")
     assert config.live == {"triage": "v3"}
-    assert config.routes == {"careful": {"model": "small", "budget": {"usd_per_run": 2.0}}}
+    budget = BudgetPolicy(usd_per_run=Decimal(2))
+    where = config.where_of("routes", "careful")
+    assert config.routes == {"careful": Route(name="careful", model="small", budget=budget, where=where)}
     small, strong, plugin = config.models.values()
     assert (small.provider, small.where, small.timeout_s) == ("local", "evalh.toml:13", 120.0)
     assert small.options == {"slots": 2, "context": 2048, "threads": 2}

@@ -1,0 +1,223 @@
+"""Every decision that the system makes on the user's behalf, in plain language, with how often it was taken."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from evalh.core.attempt import ErrorKind
+from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
+from evalh.core.suite import GraderSpec
+from evalh.core.tallies import Tallies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One decision: under which heading, when it is taken, what follows; and what the last runs say of it.
+
+    None where it cannot be counted.
+    """
+
+    topic: str
+    when: str
+    then: str
+    taken: int | None = None
+    cost_usd: Decimal | None = None
+    helped: str | None = None
+
+
+FAILS = "when a call fails"
+DOWN = "when a provider is down"
+UNFIT = "when the output does not fit"
+UNSURE = "when the model is unsure"
+MONEY = "when money or time runs out"
+KNOWN = "when the answer is known"
+
+_ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
+_HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPORTED)
+
+
+def explain(route: Route, tallies: Tallies) -> list[Statement]:
+    """State a route's decisions in the order in which a call may meet them."""
+    parts = (_known, _retry, _fallback, _failed, _breaker, _limits, _repair, _cascade, _money)
+    return [statement for part in parts for statement in part(route, tallies)]
+
+
+def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
+    yield Statement(
+        topic=KNOWN,
+        when="the log holds an answer to the same request, case and trial",
+        then="it is used, and counts at what it cost when it was bought",
+        taken=tallies.from_log,
+        cost_usd=Decimal(0),
+    )
+
+
+def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    policy = route.retry
+    if policy.attempts == 1:
+        yield Statement(topic=FAILS, when="any kind of failure", then="it is not sent again: one attempt is declared")
+        return
+    tally = tallies.of("retry")
+    yield Statement(
+        topic=FAILS,
+        when=_kinds(policy.on),
+        then=(
+            f"the same request is sent again, {policy.attempts} attempts in all; it waits a random time up to"
+            f" {policy.base_s:g} s, doubled each time up to {policy.cap_s:g} s, never shorter than the provider asks;"
+            f" retries stay below {policy.share:g} of the run's calls"
+        ),
+        taken=tally.taken,
+        cost_usd=tally.cost_usd,
+        helped=f"{tally.answered} calls had an answer in the end",
+    )
+
+
+def _fallback(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    if not route.fallback:
+        return
+    tally = tallies.of("fallback")
+    yield Statement(
+        topic=FAILS,
+        when=f"{route.model} gave no answer: {_kinds(route.fallback_on)}",
+        then=f"{', then '.join(route.fallback)} is asked",
+        taken=tally.taken,
+        cost_usd=tally.cost_usd,
+        helped=f"{tally.answered} calls had an answer in the end",
+    )
+
+
+def _failed(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    caught = route.fallback_on if route.fallback else frozenset()
+    fatal = [kind for kind in _ACCOUNT if kind not in caught]
+    if fatal:
+        yield Statement(
+            topic=FAILS,
+            when=_kinds(fatal),
+            then="the run stops, saved, with exit code 4: every further call would meet it",
+            taken=sum(tallies.unanswered.get(kind.value, 0) for kind in fatal),
+        )
+    others = {kind: count for kind, count in tallies.unanswered.items() if kind not in {str(one) for one in fatal}}
+    yield Statement(
+        topic=FAILS,
+        when=f"no attempt was answered ({_kinds(_HOPELESS)} are never sent again)",
+        then="the sample is ungraded, never bad; above the suite's max_ungraded the exit code is 4",
+        taken=sum(others.values()),
+    )
+
+
+def _breaker(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    policy = route.breaker
+    if policy is None:
+        yield Statement(
+            topic=DOWN, when="a provider fails again and again", then="it is asked on: no breaker is declared"
+        )
+        return
+    otherwise = (
+        f"{route.fallback[0]} is asked" if route.fallback else "calls wait for it; two failed probes end the run"
+    )
+    yield Statement(
+        topic=DOWN,
+        when=(
+            f"{100 * policy.rate:g} % of at least {policy.min} requests in {policy.window_s:g} s failed with overload,"
+            " timeout or network"
+        ),
+        then=f"it is left alone for {policy.cooldown_s:g} s, then one request probes it; meanwhile {otherwise}",
+        taken=tallies.of("open").taken,
+    )
+
+
+def _limits(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    limit = route.limit
+    named = (("concurrency", "in flight"), ("rpm", "requests a minute"), ("tpm", "tokens a minute"))
+    ceilings = [f"{getattr(limit, key)} {words}" for key, words in named if getattr(limit, key) is not None]
+    above = f"; never above {', '.join(ceilings)}" if ceilings else ""
+    yield Statement(
+        topic=DOWN,
+        when="a provider says rate_limit or overload",
+        then=f"half as many requests fly, regrown one by one{above}",
+        taken=tallies.of("shrink").taken,
+    )
+
+
+def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    policy = route.repair
+    if policy is None:
+        yield Statement(topic=UNFIT, when="any output", then="it is taken as it is: no repair is declared")
+        return
+    how = {
+        RepairBy.FEEDBACK: "with the output and what was wrong with it",
+        RepairBy.VARY: "with another temperature and seed",
+    }[policy.by]
+    tally = tallies.of("repair")
+    yield Statement(
+        topic=UNFIT,
+        when=_checks(policy.checks),
+        then=f"{route.model} is asked again {how}, {policy.attempts} time{'s' * (policy.attempts > 1)} at most",
+        taken=tally.taken,
+        cost_usd=tally.cost_usd,
+        helped=f"{max(tally.taken - tallies.of('unrepaired').taken, 0)} outputs fit then",
+    )
+
+
+def _cascade(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    policy = route.cascade
+    if policy is None:
+        yield Statement(topic=UNSURE, when="any output", then="it is taken as it is: no cascade is declared")
+        return
+    what = {EscalateBy.ANEW: "answers anew", EscalateBy.VERIFY: "is shown the answer and confirms or corrects it"}
+    tally, worth = tallies.of("escalate"), tallies.escalated
+    helped = None
+    if worth is not None:
+        helped = f"{worth.helped} bad → good, {worth.harmed} good → bad, {worth.same} the same"
+        helped += f", {worth.unknown} unknown" if worth.unknown else ""
+    yield Statement(
+        topic=UNSURE,
+        when=_checks(policy.checks),
+        then=f"{policy.escalate_to} {what[policy.by]}",
+        taken=tally.taken,
+        cost_usd=tally.cost_usd,
+        helped=helped,
+    )
+    yield Statement(
+        topic=UNSURE,
+        when="every check passes",
+        then=f"the answer of {route.model} is kept",
+        taken=tallies.of("keep").taken,
+    )
+
+
+def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
+    bounds = list(_bounds(route.budget))
+    if not bounds:
+        yield Statement(
+            topic=MONEY, when="a run is dear", then="it goes on: no budget is declared (--budget USD sets one)"
+        )
+        return
+    for when, then in bounds:
+        yield Statement(topic=MONEY, when=when, then=then, taken=None)
+    yield Statement(
+        topic=MONEY, when="a run ended early, for any reason", then="what it has is saved", taken=tallies.stopped
+    )
+
+
+def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
+    stop = "no new call is sent, what is in flight ends, the run is saved with exit code 4"
+    if budget.usd_per_run is not None:
+        yield f"the worst case of the next call would pass ${budget.usd_per_run} for the run", stop
+    if budget.tokens_per_run is not None:
+        yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", stop
+    if budget.usd_per_case is not None:
+        yield (
+            f"another attempt could pass ${budget.usd_per_case} for its case",
+            "it is not made; the sample is ungraded",
+        )
+    if budget.deadline_s is not None:
+        yield f"{budget.deadline_s:g} s have passed since the run began", stop
+
+
+def _kinds(kinds: Iterable[ErrorKind]) -> str:
+    return ", ".join(sorted(kind.value for kind in kinds))
+
+
+def _checks(specs: Iterable[GraderSpec]) -> str:
+    return f"a check does not pass: {', '.join(spec.name for spec in specs)}"

@@ -1,0 +1,96 @@
+"""Explaining a route: what it declares, and what the log says of it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from evalh.analysis.explain import Statement, explain
+from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.log import FirstAnswer
+from evalh.core.route import Route, direct
+from evalh.core.sample import Graded, Standing
+from evalh.core.tallies import Escalated, Tallies
+from evalh.core.verdict import GradeContext
+from evalh.engine.outcome import standing
+from evalh.graders.registry import Grader, build_all
+from evalh.routing.target import reachable
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+Explained = tuple[str, Tallies | None, list[Statement]]
+"""A route's name, what was counted (None: it is part of the route before it, and counted there), its decisions."""
+
+
+def explained(workspace: "Workspace", name: str | None, last: int) -> list[Explained]:
+    """Explain what a suite, a route or a model does, and every route that it leads to. Raises NotFound."""
+    route, suite = _named(workspace, name)
+    tallies = _tallies(workspace, route.name, suite, last)
+    inner = [(one.name, None, explain(one, Tallies())) for one in reachable(route, workspace.config.routes)[1:]]
+    return [(route.name, tallies, explain(route, tallies)), *inner]
+
+
+def _named(workspace: "Workspace", name: str | None) -> tuple[Route, str | None]:
+    config = workspace.config
+    suites = workspace.suites()
+    name = name or config.default_suite
+    if name is None:
+        raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
+    suite = None
+    if name in suites:
+        suite = name
+        name = workspace.suite(suite).model or workspace.version(workspace.suite(suite).prompt).model
+        if name is None:
+            raise NotFound(f"suite {suite!r} names no model", where=workspace.suite(suite).where, hint="add `model: …`")
+    if name in config.routes:
+        return config.routes[name], suite
+    if name in config.models:
+        return direct(name), suite
+    known = (*suites, *config.routes, *config.models)
+    raise NotFound(f"no suite, route or model {name!r}", hint=did_you_mean(name, known))
+
+
+def _tallies(workspace: "Workspace", target: str, suite: str | None, last: int) -> Tallies:
+    try:
+        log = workspace.log
+    except NotFound:
+        return Tallies()
+    runs = log.last_runs(target, suite, last)
+    found = log.tallies(runs)
+    if not found.of("escalate").taken:
+        return found
+    return replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs))))
+
+
+async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer]) -> Escalated:
+    """Grade the first answers as if they had been kept, with the graders that the suites name today."""
+    graders: dict[str, tuple[Grader, ...]] = {}
+    counts: Counter[str] = Counter()
+    for answer in answers:
+        if answer.suite not in graders:
+            graders[answer.suite] = _graders(workspace, answer.suite)
+        first = await _standing(graders[answer.suite], answer)
+        counts[_change(first, answer.standing)] += 1
+    return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])
+
+
+def _change(first: Standing, final: Standing) -> str:
+    if Standing.UNGRADED in (first, final):
+        return "unknown"
+    if first is final:
+        return "same"
+    return "helped" if final is Standing.GOOD else "harmed"
+
+
+def _graders(workspace: "Workspace", suite: str) -> tuple[Grader, ...]:
+    try:
+        return build_all(workspace.suite(suite).graders, workspace.grader_environment)
+    except EvalhError:  # the suite is gone, or another one now: nothing can be said
+        return ()
+
+
+async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer) -> Standing:
+    context = GradeContext(case=answer.case, completion=answer.completion, output_schema=answer.output_schema)
+    return standing([Graded(one.name, one.required, await one.check(context)) for one in graders])

@@ -1,0 +1,93 @@
+"""What `--model` names: a model of evalh.toml, or a route, resolved for one prompt version."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalh.core.attempt import Usage
+from evalh.core.digest import JsonValue
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.ports import Check, Pricer, Prices
+from evalh.core.prompt import PromptVersion
+from evalh.core.route import BudgetPolicy, Route, direct
+from evalh.core.suite import GraderSpec
+from evalh.graders.registry import GraderEnvironment, build, build_all
+from evalh.pipeline.step import settings_for
+from evalh.routing.target import Leaf, Target, models_of, reachable
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+
+def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Target:
+    """Resolve a model's or a route's name. Raises NotFound, WorkspaceError."""
+    config = workspace.config
+    route = config.routes.get(name)
+    if route is None and name not in config.models:
+        raise NotFound(
+            f"no model and no route {name!r} in evalh.toml", hint=did_you_mean(name, (*config.models, *config.routes))
+        )
+    route = route or direct(name)
+    providers = {
+        model: workspace.provider(model, version) for model in models_of(route, config.routes, tuple(config.models))
+    }
+    leaves = {
+        model: Leaf(provider, settings_for(version, provider), config.models[model].where)
+        for model, provider in providers.items()
+    }
+    environment = workspace.grader_environment
+    for one in reachable(route, config.routes):
+        route_checks(one, environment)
+
+    def judges_by(spec: GraderSpec) -> JsonValue:
+        return build(spec, environment).document()
+
+    return Target(route=route, routes=config.routes, leaves=leaves, judges_by=judges_by)
+
+
+def route_checks(route: Route, environment: GraderEnvironment) -> None:
+    """Compile a route's checks. Raises WorkspaceError for one that does not exist, or that needs gold."""
+    for policy in (route.repair, route.cascade):
+        if policy is not None:
+            build_checks(policy.checks, environment)
+
+
+def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) -> Sequence[Check]:
+    """Compile checks. Raises WorkspaceError where one compares with `expected`: a route works without gold."""
+    graders = build_all(specs, environment)
+    for grader in graders:
+        if grader.needs_expected:
+            raise WorkspaceError(
+                f"{grader.name!r} compares with what a case expects, and a route must work without that",
+                where=grader.spec.where,
+                hint='checks without gold: "schema", "json", {regex = "…"}, {length = {max_chars = 500}}, …',
+            )
+    return graders
+
+
+def budget_for(target: Target, prices: Prices, usd: BudgetPolicy | None) -> BudgetPolicy:
+    """Return the budget that bounds a run: the command line's before the route's.
+
+    Raises UsageError where money is counted and a model has no price, or a request no bound on its output.
+    """
+    budget = usd or target.route.budget
+    if not budget.counts_money and budget.tokens_per_run is None:
+        return budget
+    for name, leaf in target.leaves.items():
+        if budget.counts_money and not _bounded(prices.find(leaf.provider)):
+            raise UsageError(
+                f"a budget in USD cannot bound {name!r}: it has no price per token",
+                where=leaf.where,
+                hint=f"add to [models.{name}] in evalh.toml: price = {{input = 0.25, output = 2.0}}",
+            )
+        if leaf.settings.max_tokens is None:
+            raise UsageError(
+                f"a budget cannot bound {name!r}: nothing bounds its output tokens",
+                where=leaf.where,
+                hint="add max_tokens to the prompt's config, or to the model's params",
+            )
+    return budget
+
+
+def _bounded(pricer: Pricer | None) -> bool:
+    """Tell whether a price says what a request costs before it is sent: one per hour does not."""
+    return pricer is not None and pricer.cost(Usage(input_tokens=1, output_tokens=1), None) is not None

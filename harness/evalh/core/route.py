@@ -1,0 +1,161 @@
+"""Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and what a model asked by name gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from evalh.core.attempt import ErrorKind
+from evalh.core.digest import JsonValue
+from evalh.core.suite import GraderSpec
+
+TRANSIENT = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
+"""Kinds that the same request may not meet again a little later."""
+
+RETRYABLE = TRANSIENT | {ErrorKind.BAD_RESPONSE}
+"""Kinds that a retry may be declared for. The others would be met again: their cause is in the request."""
+
+OUTAGE = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
+"""Kinds that say the provider is not well; a breaker counts them."""
+
+FALLBACK_ON = RETRYABLE | {ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BREAKER_OPEN}
+"""Kinds after which the next model is asked, unless the route says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When the same request is sent again, and how long it waits: full jitter below an exponential cap."""
+
+    attempts: int = 4  # in all, the first included
+    on: frozenset[ErrorKind] = TRANSIENT
+    base_s: float = 0.5  # the first wait is drawn from [0, base_s], the next from [0, 2 × base_s], …
+    cap_s: float = 30.0
+    max_wait_s: float = 120.0  # a provider that asks for more than this is not waited for
+    share: float = 0.5  # retries in a run, as a share of its calls; a storm ends here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """When a provider is left alone: a failure rate over a window, never a count."""
+
+    rate: float = 0.5
+    min: int = 20  # requests in the window below which nothing is concluded
+    window_s: float = 30.0
+    cooldown_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitPolicy:
+    """What a provider is never asked above. Below it the window adapts: halved on 429 and overload, then regrown."""
+
+    concurrency: int | None = None
+    rpm: int | None = None  # requests a minute
+    tpm: int | None = None  # tokens a minute, input and output
+
+
+class RepairBy(StrEnum):
+    """How the next attempt differs from one whose output did not fit."""
+
+    FEEDBACK = "feedback"  # the output and what was wrong with it are sent along
+    VARY = "vary"  # another temperature and seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairPolicy:
+    """What an output must pass to be taken, and what is tried when it does not."""
+
+    checks: tuple[GraderSpec, ...]
+    by: RepairBy = RepairBy.FEEDBACK
+    attempts: int = 1  # further ones
+
+
+class EscalateBy(StrEnum):
+    """What the stronger model is asked."""
+
+    ANEW = "anew"  # the same request
+    VERIFY = "verify"  # the request, the first answer, and to confirm or correct it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadePolicy:
+    """Which outputs of the first model are not taken, and who answers then."""
+
+    checks: tuple[GraderSpec, ...]
+    escalate_to: str  # a model or route
+    by: EscalateBy = EscalateBy.ANEW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPolicy:
+    """What a run may spend. Reserved before a request leaves, settled after."""
+
+    usd_per_run: Decimal | None = None
+    usd_per_case: Decimal | None = None
+    tokens_per_run: int | None = None
+    deadline_s: float | None = None  # from the run's start; what is in flight then ends
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether every request needs a price and a bound on its output."""
+        return self.usd_per_run is not None or self.usd_per_case is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How a call is made: who is asked first, and everything that may happen after."""
+
+    name: str
+    model: str  # a model, or another route
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy | None = field(default_factory=BreakerPolicy)
+    limit: LimitPolicy = field(default_factory=LimitPolicy)
+    repair: RepairPolicy | None = None
+    fallback: tuple[str, ...] = ()
+    fallback_on: frozenset[ErrorKind] = FALLBACK_ON
+    cascade: CascadePolicy | None = None
+    budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    where: str = ""  # file:line
+
+    @property
+    def chooses(self) -> bool:
+        """Whether an answer may come from another request than the first model's own.
+
+        Where not, answers of the model and of the route are the same answers, and the log serves both.
+        """
+        return bool(self.fallback or self.cascade or self.repair)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The models and routes that it may ask, in order."""
+        escalation = (self.cascade.escalate_to,) if self.cascade else ()
+        return (self.model, *self.fallback, *escalation)
+
+    def document(
+        self,
+        stands_for: Callable[[str], JsonValue] = str,
+        judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document,
+    ) -> dict[str, JsonValue]:
+        """Return what the route's digest covers: everything that can change an answer or end a run.
+
+        Name and place don't; neither do breaker and limits, which only say when a request leaves. `stands_for` gives
+        what is put for the name of a model or route, `judges_by` for a check.
+        """
+        repair, cascade = self.repair, self.cascade
+        others = [stands_for(name) for name in self.fallback]
+
+        def checks(specs: tuple[GraderSpec, ...]) -> list[JsonValue]:
+            return [judges_by(spec) for spec in specs]
+
+        return {
+            "model": stands_for(self.model),
+            "retry": {"attempts": self.retry.attempts, "on": sorted(self.retry.on)},
+            "repair": repair and {"checks": checks(repair.checks), "by": repair.by, "attempts": repair.attempts},
+            "fallback": {"to": others, "on": sorted(self.fallback_on)} if others else None,
+            "cascade": cascade
+            and {"checks": checks(cascade.checks), "to": stands_for(cascade.escalate_to), "by": cascade.by},
+        }
+
+
+def direct(model: str) -> Route:
+    """Return the route of a model that is asked by its own name: retries and a breaker, nothing else."""
+    return Route(name=model, model=model)

@@ -1,0 +1,218 @@
+"""A provider that is not well is left alone: closed → open → half-open with one probe → closed."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from evalh.core.attempt import UNSENT, Call, CallError, Completion, ErrorKind
+from evalh.core.ports import Clock, Provider
+from evalh.core.request import Request
+from evalh.core.route import OUTAGE, BreakerPolicy
+from evalh.routing.decisions import Decisions
+from evalh.routing.halt import Halt
+from evalh.routing.wrapper import Wrapper
+
+PROBES = 2
+"""Failed probes in a row after which a provider without a fallback is given up, and the run ends."""
+
+_PROBE_S = 8.0
+"""A probe waits no longer than this, or twice the slowest good answer so far: a black hole must not hold a run."""
+
+_SILENT = 5
+"""Failures in a row, with no answer between, that say as much as a window's minimum: see `Silence`."""
+
+
+class State(StrEnum):
+    """Whether requests pass."""
+
+    CLOSED = "closed"  # they do
+    OPEN = "open"  # none does, until the cooldown is over
+    HALF_OPEN = "half_open"  # one does: the probe
+
+
+@dataclass(slots=True)
+class Silence:
+    """How long nothing was answered.
+
+    With few requests in flight a dead provider never brings a window to its minimum: one at a time that waits for a
+    timeout is a dozen in the window, or none. That not one was answered for so long tells as much as a rate.
+    """
+
+    failures: int = 0  # in a row
+    since: float = 0.0  # when the first of them left
+
+    def failed(self, began: float, now: float, policy: BreakerPolicy) -> bool:
+        """Take a failure; True where the silence has lasted long enough: some failures, and a third of a window."""
+        if not self.failures:
+            self.since = began
+        self.failures += 1
+        return self.failures >= min(_SILENT, policy.min) and now - self.since >= policy.window_s / 3.0
+
+    def broken(self) -> None:
+        """Take an answer, of whatever kind."""
+        self.failures = 0
+
+
+@dataclass(slots=True)
+class Breaker:
+    """The state machine. Time is an argument: seconds that never go back.
+
+    A failure *rate* over a window trips it. A fixed count of failures would trip at 256 in flight with 1 % errors.
+    """
+
+    policy: BreakerPolicy
+    state: State = State.CLOSED
+    failed_probes: int = 0  # in a row
+    _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
+    _failures: int = 0
+    probe_at: float = 0.0  # when an open breaker lets its probe through
+    silence: Silence = field(default_factory=Silence)
+    _closed_at: float = float("-inf")
+
+    def admit(self, now: float) -> bool:
+        """Tell whether a request may leave. In half-open the one that gets True is the probe.
+
+        It must `settle`, or be abandoned.
+        """
+        if self.state is State.OPEN and now >= self.probe_at:
+            self.state = State.HALF_OPEN
+            return True
+        return self.state is State.CLOSED
+
+    @property
+    def rate(self) -> float:
+        """The failure rate of the window."""
+        return self._failures / len(self._window) if self._window else 0.0
+
+    def settle(self, now: float, *, began: float, failed: bool, probe: bool) -> State | None:
+        """Take how a request that was admitted at `began` ended; return the new state where it changed."""
+        if probe:
+            return self._settle_probe(now, failed=failed)
+        if self.state is not State.CLOSED or began < self._closed_at:
+            return None  # it left before the breaker opened: that story is told
+        self._window.append((now, failed))
+        self._failures += failed
+        while self._window[0][0] < now - self.policy.window_s:
+            self._failures -= self._window.popleft()[1]
+        if failed and len(self._window) >= self.policy.min and self.rate >= self.policy.rate:
+            return self._open(now)
+        return None
+
+    def silent(self, now: float, *, began: float) -> bool:
+        """Take a failure of a request that left at `began`; True where nothing was answered for too long."""
+        if self.state is not State.CLOSED or began < self._closed_at:
+            return False  # as for the window
+        return self.silence.failed(began, now, self.policy)
+
+    def trip(self, now: float) -> State:
+        """Open, whatever the window says."""
+        return self._open(now)
+
+    def abandon(self, now: float) -> None:
+        """Take that a probe was cancelled, or never left: another may be sent at once."""
+        self.state = State.OPEN
+        self.probe_at = now
+
+    def _settle_probe(self, now: float, *, failed: bool) -> State:
+        if failed:
+            self.failed_probes += 1
+            return self._open(now)
+        self.failed_probes = 0
+        self._window.clear()
+        self._failures = 0
+        self.state = State.CLOSED
+        self._closed_at = now
+        return self.state
+
+    def _open(self, now: float) -> State:
+        self.state = State.OPEN
+        self.probe_at = now + self.policy.cooldown_s
+        return self.state
+
+
+class Breaking(Wrapper):
+    """Holds a provider's breaker. With a fallback behind it an open breaker refuses; alone it waits for the probe.
+
+    The breaker itself is shared by all that lead to the same model.
+    """
+
+    def __init__(
+        self, inner: Provider, breaker: Breaker, decisions: Decisions, clock: Clock, halt: Halt, *, alone: bool
+    ) -> None:
+        super().__init__(inner)
+        self.breaker = breaker
+        self.alone = alone
+        self._decisions = decisions
+        self._clock = clock
+        self._halt = halt
+        self._slowest_s = 0.0
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Send where the breaker lets it through. Raises CallError (`breaker_open`: nothing was sent), NotSent."""
+        breaker, clock = self.breaker, self._clock
+        while not breaker.admit(clock.monotonic()):
+            if not self.alone:
+                raise CallError(ErrorKind.BREAKER_OPEN, f"{self.name} is left alone after too many failures")
+            await self._halt.sleep(max(breaker.probe_at - clock.monotonic(), 0.05))
+        began = clock.monotonic()
+        if breaker.state is State.HALF_OPEN:
+            return await self._probe(request, call, began)
+        try:
+            completion = await self.inner.send(request, call)
+        except CallError as error:
+            self._failed(call, error, began, probe=False)
+            raise
+        now = clock.monotonic()
+        self._slowest_s = max(self._slowest_s, _took_s(completion, now - began))
+        breaker.silence.broken()
+        breaker.settle(now, began=began, failed=False, probe=False)
+        return completion
+
+    async def _probe(self, request: Request, call: Call, began: float) -> Completion:
+        self._decide(call, "probe", "one request is let through")
+        # Counted from when it leaves: waiting for a place or a rate says nothing of the provider.
+        call.patience_s = max(_PROBE_S, 2.0 * self._slowest_s)
+        try:
+            completion = await self.inner.send(request, call)
+        except CallError as error:
+            self._failed(call, error, began, probe=True)
+            raise
+        except BaseException:
+            self.breaker.abandon(self._clock.monotonic())
+            raise
+        finally:
+            call.patience_s = None
+        self.breaker.silence.broken()
+        self.breaker.settle(self._clock.monotonic(), began=began, failed=False, probe=True)
+        self._decide(call, "close", "the probe was answered")
+        return completion
+
+    def _failed(self, call: Call, error: CallError, began: float, *, probe: bool) -> None:
+        breaker, now = self.breaker, self._clock.monotonic()
+        if error.kind in UNSENT:
+            if probe:
+                breaker.abandon(now)
+            return
+        # An answer of any other kind, a refused request included, shows that the provider is there.
+        failed = error.kind in OUTAGE
+        state = breaker.settle(now, began=began, failed=failed, probe=probe)
+        seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
+        if not failed:
+            breaker.silence.broken()
+        elif breaker.silent(now, began=began):
+            state = breaker.trip(now)
+            seen = f"nothing was answered for {now - breaker.silence.since:.0f} s"
+        if state is State.OPEN:
+            self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
+            if self.alone and breaker.failed_probes >= PROBES:
+                self._halt.now(f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}")
+        elif state is State.CLOSED:
+            self._decide(call, "close", f"the probe was answered: {error.kind.value}")
+
+    def _decide(self, call: Call, kind: str, reason: str) -> None:
+        self._decisions.tell(call, kind, reason, {"model": self.name})
+
+
+def _took_s(completion: Completion, elapsed_s: float) -> float:
+    """Return how long the provider took; what passed here holds the wait for a place too."""
+    return elapsed_s if completion.latency_ms is None else completion.latency_ms / 1000.0

@@ -1,0 +1,138 @@
+"""Money is bounded: reserved before a request leaves, settled after."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from evalh.core.attempt import MAYBE_BILLED, Call, CallError, Completion, ErrorKind
+from evalh.core.ports import Pricer, Provider
+from evalh.core.request import Request
+from evalh.routing.halt import Halt
+from evalh.routing.worst_case import worst_case_tokens, worst_case_usd
+from evalh.routing.wrapper import Wrapper
+
+
+@dataclass(slots=True)
+class Purse:
+    """What may be spent of one thing (USD, tokens). `spent` + `reserved` never exceeds `limit`.
+
+    The exception is a provider that charges more than the worst case: what it charged counts in full, and nothing
+    is reserved any more.
+    """
+
+    limit: Decimal
+    spent: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+
+    def reserve(self, amount: Decimal) -> bool:
+        """Set an amount aside; False: it does not fit now."""
+        if self.spent + self.reserved + amount > self.limit:
+            return False
+        self.reserved += amount
+        return True
+
+    def settle(self, reserved: Decimal, spent: Decimal) -> None:
+        """Give a reservation back and count what was really spent."""
+        self.reserved -= reserved
+        self.spent += spent
+
+    def never_fits(self, amount: Decimal) -> bool:
+        """Tell that an amount would not fit even if everything in flight cost nothing."""
+        return self.spent + amount > self.limit
+
+
+@dataclass(slots=True)
+class Treasury:
+    """All purses of a run, shared by every model of its route."""
+
+    halt: Halt
+    usd: Purse | None = None
+    tokens: Purse | None = None
+    usd_per_case: Decimal | None = None
+    _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _in_flight: int = 0
+
+    async def reserve(self, usd: Decimal, tokens: Decimal, call: Call) -> None:
+        """Set both aside; wait while they don't fit and anything is in flight. Raises NotSent when they never will."""
+        if self.usd_per_case is not None and call.counted_usd + usd > self.usd_per_case:
+            raise CallError(
+                ErrorKind.BUDGET,
+                f"another attempt could cost ${usd}, more than is left of ${self.usd_per_case} for a case",
+            )
+        self.halt.check()
+        while not self._try(usd, tokens):
+            if not self._in_flight or self._never(usd, tokens):
+                self.halt.now(f"the budget is spent: {self.told()}")
+                self.halt.check()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+            self.halt.check()  # while it waited the run may have ended
+        self._in_flight += 1
+
+    def settle(self, reserved: tuple[Decimal, Decimal], spent: tuple[Decimal, Decimal]) -> None:
+        """Give both reservations back, count what was spent, and let whoever waits look again."""
+        self._in_flight -= 1
+        for purse, before, after in zip((self.usd, self.tokens), reserved, spent, strict=True):
+            if purse is not None:
+                purse.settle(before, after)
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+
+    def told(self) -> str:
+        """Say what was spent of what."""
+        parts = []
+        if self.usd is not None:
+            parts.append(f"${self.usd.spent:.4f} of ${self.usd.limit}")
+        if self.tokens is not None:
+            parts.append(f"{self.tokens.spent} of {self.tokens.limit} tokens")
+        return ", ".join(parts)
+
+    def _try(self, usd: Decimal, tokens: Decimal) -> bool:
+        if self.usd is not None and not self.usd.reserve(usd):
+            return False
+        if self.tokens is not None and not self.tokens.reserve(tokens):
+            if self.usd is not None:
+                self.usd.reserved -= usd
+            return False
+        return True
+
+    def _never(self, usd: Decimal, tokens: Decimal) -> bool:
+        never_usd = self.usd is not None and self.usd.never_fits(usd)
+        return never_usd or (self.tokens is not None and self.tokens.never_fits(tokens))
+
+
+class Budgeted(Wrapper):
+    """Reserves the worst case of every attempt, and settles what it cost."""
+
+    def __init__(self, inner: Provider, treasury: Treasury, pricer: Pricer | None) -> None:
+        super().__init__(inner)
+        self._treasury = treasury
+        self._pricer = pricer
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Send once, inside the budget. Raises CallError, NotSent."""
+        bound = worst_case_tokens(request)
+        tokens = Decimal((bound.input_tokens or 0) + (bound.output_tokens or 0)) if bound else Decimal(0)
+        usd = worst_case_usd(request, self._pricer) or Decimal(0)  # priced and bounded: the plan has checked it
+        await self._treasury.reserve(usd, tokens, call)
+        before = call.cost_usd
+        used = tokens  # what was sent and never answered counts as it was reserved
+        try:
+            completion = await self.inner.send(request, call)
+            usage = completion.usage
+            if usage.input_tokens is not None and usage.output_tokens is not None:
+                used = Decimal(usage.input_tokens + usage.output_tokens)
+        except CallError as error:
+            used = tokens if error.kind in MAYBE_BILLED else Decimal(0)
+            raise
+        else:
+            return completion
+        finally:
+            after = call.cost_usd
+            cost = usd if before is None or after is None else after - before
+            call.counted_usd += cost
+            self._treasury.settle((usd, tokens), (cost, used))

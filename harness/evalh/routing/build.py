@@ -1,0 +1,134 @@
+"""From a route to a stack of providers: the order of the layers is said here, and only here.
+
+Cascading          the first answer, checked; the stronger model's where it is in doubt
+FallingBack      the next model where one gives no answer
+Targeted       the call's messages under this model's settings
+Repairing    another attempt, a different one, where the output does not fit
+Remembered what the log knows is not bought again
+Retrying   the one retry loop
+Breaking   a provider that is down is left alone
+Limited    ceilings and the adaptive window
+Budgeted   the worst case is reserved
+Logged     every attempt is a row
+the model
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from evalh.core.ports import CallLog, Check, Clock, Prices, Provider
+from evalh.core.route import BudgetPolicy, LimitPolicy, Route
+from evalh.core.suite import GraderSpec
+from evalh.routing.breaker import Breaker, Breaking
+from evalh.routing.budget import Budgeted, Purse, Treasury
+from evalh.routing.cascade import Cascading
+from evalh.routing.decisions import Decisions
+from evalh.routing.fallback import FallingBack
+from evalh.routing.halt import Halt
+from evalh.routing.limiter import Limited
+from evalh.routing.logged import Logged
+from evalh.routing.remembered import Find, Remembered
+from evalh.routing.repair import Repairing
+from evalh.routing.retry import Retrying
+from evalh.routing.target import Target, reachable
+from evalh.routing.targeted import Targeted
+
+BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
+"""Compiles the checks that a route names. Raises WorkspaceError."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Builder:
+    """Builds the stack of one run. Everything that acts on the outside is handed in."""
+
+    target: Target
+    log: CallLog
+    clock: Clock
+    prices: Prices
+    halt: Halt
+    concurrency: int
+    build_checks: BuildChecks
+    find: Find | None  # None: ask again, whatever the log knows
+    budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    _decisions: Decisions = field(init=False)
+    _treasury: Treasury | None = field(init=False)
+    _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
+    _doors: dict[str, Provider] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._decisions = Decisions(self.log, self.clock)
+        self._treasury = _treasury(self.budget, self.halt)
+
+    def build(self) -> Provider:
+        """Return the provider that the run asks. Raises WorkspaceError."""
+        return self._route(self.target.route, alone=True)
+
+    def _route(self, route: Route, *, alone: bool) -> Provider:
+        """Build a route; `alone`: nothing is asked in its place when it fails."""
+        last = len(route.fallback)
+        chain = [
+            self._named(name, route, alone=alone and position == last)
+            for position, name in enumerate((route.model, *route.fallback))
+        ]
+        provider = chain[0] if last == 0 else FallingBack(chain, route.fallback_on, self._decisions)
+        if route.cascade is not None:
+            stronger = self._named(route.cascade.escalate_to, route, alone=alone)
+            checks = self.build_checks(route.cascade.checks)
+            provider = Cascading(provider, stronger, route.cascade, checks, self._decisions)
+        return provider
+
+    def _named(self, name: str, within: Route, *, alone: bool) -> Provider:
+        inner = self.target.routes.get(name)
+        return self._model(name, within, alone=alone) if inner is None else self._route(inner, alone=alone)
+
+    def _model(self, name: str, route: Route, *, alone: bool) -> Provider:
+        """Build what stands round one model: the route's retries and repairs, and the model's own door."""
+        provider = self._door(name)
+        if route.breaker is not None:
+            breaker = self._breakers.setdefault(name, Breaker(route.breaker))
+            provider = Breaking(provider, breaker, self._decisions, self.clock, self.halt, alone=alone)
+        provider = Retrying(provider, route.retry, self._decisions, self.halt)
+        if not self.target.chooses:
+            return provider  # the run has looked its answers up already, and its requests are this model's own
+        if self.find is not None:
+            provider = Remembered(provider, self.find)
+        if route.repair is not None:
+            checks = self.build_checks(route.repair.checks)
+            provider = Repairing(provider, route.repair, checks, self._decisions)
+        return Targeted(provider, self.target.leaves[name].settings)
+
+    def _door(self, name: str) -> Provider:
+        """Return the one way to a model: its window, rates and purse are the same for all that ask it."""
+        door = self._doors.get(name)
+        if door is None:
+            model = self.target.leaves[name].provider
+            pricer = self.prices.find(model)
+            door = Logged(model, self.log, self.clock, pricer)
+            if self._treasury is not None:
+                door = Budgeted(door, self._treasury, pricer)
+            door = Limited(door, self._limit(name), self.concurrency, self._decisions, self.clock, self.halt)
+            self._doors[name] = door
+        return door
+
+    def _limit(self, name: str) -> LimitPolicy:
+        """Return the lowest ceilings that any route declares for what leads to this model."""
+        routes = reachable(self.target.route, self.target.routes)
+        limits = [route.limit for route in routes if name in route.targets]
+        return LimitPolicy(
+            concurrency=_lowest(limit.concurrency for limit in limits),
+            rpm=_lowest(limit.rpm for limit in limits),
+            tpm=_lowest(limit.tpm for limit in limits),
+        )
+
+
+def _lowest(ceilings: Iterable[int | None]) -> int | None:
+    return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+
+
+def _treasury(budget: BudgetPolicy, halt: Halt) -> Treasury | None:
+    usd = None if budget.usd_per_run is None else Purse(budget.usd_per_run)
+    tokens = None if budget.tokens_per_run is None else Purse(Decimal(budget.tokens_per_run))
+    if usd is None and tokens is None and budget.usd_per_case is None:
+        return None
+    return Treasury(halt, usd, tokens, budget.usd_per_case)

@@ -1,0 +1,53 @@
+"""Checks of an output inside a route: graders that need no gold, and what they said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from evalh.core.attempt import Call, Completion
+from evalh.core.case import ABSENT, Case
+from evalh.core.digest import JsonValue
+from evalh.core.ports import Check
+from evalh.core.request import Settings
+from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.routing.remembered import spent
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What every check said of one output, in the route's order."""
+
+    verdicts: tuple[tuple[str, Verdict], ...]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every check passed. One that abstains or errs is no reason to trust."""
+        return all(verdict.outcome is Outcome.PASS for _, verdict in self.verdicts)
+
+    @property
+    def reason(self) -> str:
+        """The first thing that was found, for people."""
+        for name, verdict in self.verdicts:
+            if verdict.outcome is not Outcome.PASS:
+                return f"{name}: {verdict.reason}"
+        return "every check passed"
+
+    def document(self) -> list[JsonValue]:
+        """Return the verdicts as JSON: they are stored even where nothing followed, so thresholds can be studied."""
+        return [
+            {"check": name, "outcome": verdict.outcome.value, "score": verdict.score, "reason": verdict.reason}
+            for name, verdict in self.verdicts
+        ]
+
+
+async def examine(checks: Sequence[Check], completion: Completion, call: Call, settings: Settings) -> Findings:
+    """Ask every check. All are asked, also after one has failed: what they would have said is worth knowing."""
+    case = call.case or Case(call.key.case_id, {})
+    context = GradeContext(
+        case=replace(case, expected=ABSENT),  # a route works where nobody knows the right answer
+        completion=completion,
+        output_schema=settings.output_schema,
+        cost_usd=spent(call),
+        trial=call.key.trial,
+        step=call.key.step,
+    )
+    return Findings(tuple([(check.name, await check.check(context)) for check in checks]))

@@ -1,0 +1,55 @@
+"""When a model gives no answer, the next one is asked."""
+
+from collections.abc import Sequence
+
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason
+from evalh.core.ports import Provider
+from evalh.core.request import Request
+from evalh.routing.decisions import Decisions
+from evalh.routing.wrapper import Wrapper
+
+_FINISHES = {ErrorKind.REFUSAL: FinishReason.REFUSAL, ErrorKind.CONTENT_FILTER: FinishReason.CONTENT_FILTER}
+"""Answers that say no: a route may declare that the next model is asked then."""
+
+
+class FallingBack(Wrapper):
+    """Asks in order, on the kinds of failure that the route declares. Each hop is a decision in the log."""
+
+    def __init__(self, chain: Sequence[Provider], on: frozenset[ErrorKind], decisions: Decisions) -> None:
+        super().__init__(chain[0])
+        self._chain = chain
+        self._on = on
+        self._finishes = {finish: kind for kind, finish in _FINISHES.items() if kind in on}
+        self._decisions = decisions
+
+    async def open(self) -> None:
+        """Open every provider of the chain."""
+        for provider in self._chain:
+            await provider.open()
+
+    async def close(self) -> None:
+        """Close every provider of the chain."""
+        for provider in self._chain:
+            await provider.close()
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Return the first answer. Raises the last model's CallError, or one that is not declared; NotSent."""
+        *firsts, last = self._chain
+        for position, provider in enumerate(firsts):
+            try:
+                completion = await provider.send(request, call)
+            except CallError as error:
+                if error.kind not in self._on:
+                    raise
+                kind = error.kind
+            else:
+                declined = self._finishes.get(completion.finish)
+                if declined is None:
+                    return completion
+                kind = declined
+            self._tell(call, kind, provider, self._chain[position + 1])
+        return await last.send(request, call)
+
+    def _tell(self, call: Call, kind: ErrorKind, before: Provider, after: Provider) -> None:
+        call.reasons.append("fallback")
+        self._decisions.tell(call, "fallback", kind.value, {"from": before.name, "to": after.name})

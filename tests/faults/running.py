@@ -1,0 +1,75 @@
+"""Running the command line against a fault server, and reading what it left."""
+
+import contextlib
+import io
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from evalh.cli.main import _run
+from workspaces import write_workspace
+
+KEY = "sk-live-5d0c7be91f3a"
+EVERY_KIND = '["rate_limit", "overload", "timeout", "network", "bad_response"]'
+"""All that a retry may be declared for."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    exit: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The one result of `run --json`."""
+        (result,) = json.loads(self.out)["results"]
+        assert isinstance(result, dict)
+        return result
+
+
+def here(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
+    """Run the real command line inside this process: a fault costs milliseconds, not an interpreter's start."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.object(sys, "argv", ["evalh", "-C", str(folder), *arguments]),
+        patch.dict(os.environ, {"TEST_KEY": KEY, **(env or {})}),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = _run()
+    return Done(int(code), out.getvalue(), err.getvalue())
+
+
+def run(folder: Path, *arguments: str, model: str = "careful") -> Done:
+    """Run the suite on a model or route."""
+    return here(folder, "run", "--json", "--model", model, *arguments)
+
+
+def workspace(folder: Path, models: Mapping[str, str], routes: Mapping[str, str], *, cases: int) -> Path:
+    """Write a workspace; models and routes by name, the bodies of their tables. One model is called `small`."""
+    tables = [models["small"]]
+    tables += [f"[models.{name}]\n{body}" for name, body in models.items() if name != "small"]
+    tables += [f"[routes.{name}]\n{body}\n" for name, body in routes.items()]
+    return write_workspace(folder, cases=cases, model="\n".join(tables))
+
+
+def rows(folder: Path, sql: str) -> list[dict[str, Any]]:
+    """Ask the log."""
+    with contextlib.closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
+        db.row_factory = sqlite3.Row
+        return [dict(row) for row in db.execute(sql)]
+
+
+def decisions(folder: Path, *kinds: str) -> list[dict[str, Any]]:
+    """Return the decisions of these kinds (all if none), `detail` parsed."""
+    found = rows(folder, "select kind, reason, detail, call_id from decisions order by at, id")
+    return [{**row, "detail": json.loads(row["detail"])} for row in found if not kinds or row["kind"] in kinds]

@@ -1,0 +1,82 @@
+"""Whatever a provider says and however often it fails, the retry loop ends, and never undercuts what it was told."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalh.core.attempt import CallError, ErrorKind
+from evalh.core.route import RETRYABLE, RetryPolicy
+from evalh.routing.retry import GiveUp, RetryBudget, Retrying, Wait, after
+from unit.routing.staging import Line, Model, Stage, ask, outcome, play
+
+POLICIES = st.builds(
+    RetryPolicy,
+    attempts=st.integers(1, 6),
+    on=st.frozensets(st.sampled_from(sorted(RETRYABLE))),
+    base_s=st.floats(0.0, 10.0),
+    cap_s=st.floats(0.0, 60.0),
+    max_wait_s=st.floats(0.0, 300.0),
+    share=st.floats(0.0, 1.0),
+)
+ERRORS = st.builds(
+    CallError,
+    st.sampled_from(ErrorKind),
+    st.just("as drawn"),
+    retry_after_s=st.none() | st.floats(0.0, 400.0),
+)
+
+
+@given(POLICIES, st.integers(1, 2_000), ERRORS, st.integers())
+def test_a_wait_lies_between_what_was_asked_and_the_jitters_ceiling_above_it(
+    policy: RetryPolicy, attempt: int, error: CallError, seed: int
+) -> None:
+    step = after(policy, attempt, error, Random(seed))
+
+    if isinstance(step, Wait):
+        asked_s = error.retry_after_s or 0.0
+        assert error.kind in policy.on
+        assert attempt < policy.attempts
+        assert asked_s <= policy.max_wait_s
+        assert asked_s <= step.seconds <= asked_s + policy.cap_s
+        assert step.seconds <= asked_s + policy.base_s * 2.0 ** (attempt - 1)
+    else:
+        assert (step.reason is None) == (error.kind not in policy.on)
+
+
+@given(st.floats(0.0, 2.0), st.lists(st.booleans(), max_size=200))
+def test_a_run_never_retries_more_than_ten_and_its_share(share: float, calls: list[bool]) -> None:
+    budget, counted, taken = RetryBudget(share), 0, 0
+    for is_call in calls:
+        if is_call:
+            budget.call()
+            counted += 1
+        elif budget.take():
+            taken += 1
+            assert taken <= 11 + share * counted  # the one that reaches the bound may overshoot by less than one
+        else:
+            assert taken >= 10 + share * counted
+
+
+@given(POLICIES, st.lists(ERRORS | st.just("yes"), min_size=1, max_size=8))
+def test_a_call_ends_with_its_first_answer_or_with_the_error_that_was_not_retried(
+    policy: RetryPolicy, lines: list[Line]
+) -> None:
+    stage, model = Stage(), Model(lines=lines)
+
+    ended = play(outcome(ask(Retrying(model, policy, stage.decisions, stage.halt))))
+
+    played = [lines[min(number, len(lines) - 1)] for number in range(len(model.asked))]
+    assert len(played) <= policy.attempts
+    assert all(isinstance(line, CallError) and line.kind in policy.on for line in played[:-1])
+    if isinstance(ended, CallError):
+        assert ended is played[-1]
+        assert isinstance(after(policy, len(played), ended, Random(0)), GiveUp)
+    else:
+        assert played[-1] == "yes"
+    retries = stage.log.details("retry")
+    assert len(retries) == len(played) - 1
+    for number, line in enumerate(played[:-1]):
+        assert isinstance(line, CallError)
+        waited_s = model.asked_at[number + 1] - model.asked_at[number]
+        assert waited_s >= (line.retry_after_s or 0.0) - 1e-6
