@@ -84,6 +84,10 @@ class Prices(Protocol):
 class Template(Protocol):
     """A compiled prompt version."""
 
+    @property
+    def plain_inputs(self) -> frozenset[str] | None:
+        """The inputs that are all it takes where each is text; None: only rendering tells."""
+
     def render(self, inputs: Mapping[str, JsonValue]) -> tuple[Message, ...]:
         """Fill the slots. Raises WorkspaceError naming the variable that is missing."""
 
@@ -107,6 +111,14 @@ class Tree(Protocol):
 
 class Cases(Protocol):
     """A dataset, streamed."""
+
+    @property
+    def text_inputs(self) -> frozenset[str]:
+        """Inputs that every row gives as text."""
+
+    @property
+    def some_inputs(self) -> frozenset[str]:
+        """Inputs that at least one row gives, or may give."""
 
     @property
     def digest(self) -> str:

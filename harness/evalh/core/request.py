@@ -79,6 +79,8 @@ class Message:
     @property
     def text(self) -> str:
         """All text parts, joined by nothing."""
+        if len(self.parts) == 1 and isinstance(only := self.parts[0], Text):
+            return only.text
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     def document(self) -> dict[str, JsonValue]:

@@ -21,6 +21,9 @@ AttemptCost: TypeAlias = Callable[[str, int], Decimal | None]
 """What one attempt of a model can cost, by its name and by how many tokens its request is longer than the first."""
 
 
+_HISTORY = "messages"  # the input that holds a conversation; whatever it holds must be read to know
+
+
 def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = False) -> Forecast:
     """Render every request without sending one. Raises WorkspaceError where a case does not fit the prompt."""
     target = plan.target
@@ -105,7 +108,10 @@ def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
 
 def check_inputs(plan: Plan) -> None:
     """Render every case once: a missing variable is found before the first call, not in the middle of a run."""
-    for case in plan.cases:
+    cases, plain = plan.cases, plan.step.template.plain_inputs
+    if plain is not None and plain <= cases.text_inputs and _HISTORY not in cases.some_inputs:
+        return  # reading the dataset has told: a million rows are not read once more
+    for case in cases:
         try:
             plan.step.template.render(case.inputs)
         except WorkspaceError as exc:

@@ -41,6 +41,8 @@ class SelectedCases:
         """Count and digest the taken rows in one pass. Raises UsageError when none is taken."""
         self._cases = cases
         self._selection = selection
+        self.text_inputs = cases.text_inputs  # what holds for all rows holds for these
+        self.some_inputs = cases.some_inputs
         rows = RowsDigest()
         self._count = 0
         for case in self:

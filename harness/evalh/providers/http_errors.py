@@ -83,6 +83,8 @@ def text_at(document: JsonValue, *path: str | int) -> str:
 
 def shown(text: str) -> str:
     """Make foreign text fit for a message: one line, no control characters, at most 500 characters."""
+    if len(text) <= MESSAGE_CAP and text.isalnum():
+        return text  # most of what is shown are ids, on the way of every call
     line = _BLANKS.sub(" ", text[: 8 * MESSAGE_CAP])
     line = "".join(char for char in line if char.isprintable()).strip()
     return line if len(line) <= MESSAGE_CAP else f"{line[: MESSAGE_CAP - 1]}…"

@@ -1,7 +1,7 @@
 """What a run asks: a route, the routes it may lead to, and the models at their ends."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
@@ -28,6 +28,11 @@ class Target:
     routes: Mapping[str, Route]  # by name, all of the workspace
     leaves: Mapping[str, Leaf]  # by model name, all that can be reached
     judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document  # what a check's verdicts depend on
+    chooses: bool = field(init=False)  # whether an answer may come from another request than the first model's own
+
+    def __post_init__(self) -> None:
+        chooses = any(route.chooses for route in reachable(self.route, self.routes))
+        object.__setattr__(self, "chooses", chooses)
 
     @property
     def name(self) -> str:
@@ -41,11 +46,6 @@ class Target:
         while route.model in self.routes and route.model != route.name:
             route = self.routes[route.model]
         return self.leaves[route.model]
-
-    @property
-    def chooses(self) -> bool:
-        """Whether an answer may come from another request than the first model's own."""
-        return any(route.chooses for route in reachable(self.route, self.routes))
 
     def route_document(self) -> list[JsonValue]:
         """Return what the fingerprint's route part covers."""

@@ -7,9 +7,9 @@ import sqlite3
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlite_utils import Database, Migrations
 
 from evalh.store.database import APPLICATION, SCHEMA, StoreError, connect, explained, schema_version
+from evalh.store.sqlite_utils_alone import Database, Migrations
 
 _WAIT_S = 60.0
 

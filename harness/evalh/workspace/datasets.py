@@ -45,6 +45,7 @@ class Dataset:
         self._open = _source(tree, path)
         self._index = RowIndex(hash_of)
         digest = RowsDigest()
+        shapes: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
         with self._opened() as file:
             self._size = file.seek(0, io.SEEK_END)
             self._format = _format(file, self._name, path)
@@ -53,9 +54,13 @@ class Dataset:
                 for row in self._index.add(case.id, span.offset, span.line, crc32(span.raw)):
                     self._refuse_duplicate(case, row)
                 digest.add(case.document())
+                shapes.add((tuple(case.inputs), tuple(map(type, case.inputs.values()))))
         if not self._index:
             raise WorkspaceError("has no rows", where=self._name, hint="a dataset needs at least one case")
         self.digest = digest.value()
+        texts = [frozenset(n for n, kind in zip(*shape, strict=True) if kind is str) for shape in shapes]
+        self.text_inputs = frozenset.intersection(*texts)
+        self.some_inputs = frozenset().union(*(names for names, _ in shapes))
 
     def __len__(self) -> int:
         return len(self._index)

@@ -134,6 +134,11 @@ class Slots:
         """The inputs that the text uses."""
         return frozenset(segment[0] for segment in self.segments if not isinstance(segment, str))
 
+    @property
+    def flat(self) -> bool:
+        """Whether every slot is an input of its own, none a field of one."""
+        return all(isinstance(segment, str) or len(segment) == 1 for segment in self.segments)
+
     def render(self, inputs: Mapping[str, JsonValue]) -> str:
         """Fill the slots. Raises MissingInput, RenderError."""
         return "".join([s if isinstance(s, str) else text_of(value_at(inputs, s)) for s in self.segments])

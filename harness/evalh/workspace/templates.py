@@ -12,7 +12,7 @@ from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.prompt import Dialect, PromptVersion, Section
 from evalh.core.request import Media, Message, Part, Role, Text
 from evalh.workspace.bodies import BodyError, Grammar, MediaSlot, MissingInput, Program, RenderError, pieces
-from evalh.workspace.dialect_portable import Portable, value_at
+from evalh.workspace.dialect_portable import Portable, Slots, value_at
 from evalh.workspace.history import INPUT, read_history
 from evalh.workspace.media import LoadMedia, read_media
 
@@ -134,6 +134,17 @@ class CompiledVersion:
         if not self.sections:
             return frozenset({INPUT})
         return frozenset().union(*(_required(piece) for section in self.sections for piece in section.pieces))
+
+    @property
+    def plain_inputs(self) -> frozenset[str] | None:
+        """The inputs that are all it takes where each is text; None: only rendering tells.
+
+        Portable slots of one name each cannot fail then; whole paths, media, defaults and logic are rendered to know.
+        """
+        pieces = [piece for section in self.sections for piece in section.pieces]
+        if self.defaults or not pieces or not all(isinstance(piece, Slots) and piece.flat for piece in pieces):
+            return None
+        return self.variables
 
     def render(self, inputs: Mapping[str, JsonValue]) -> tuple[Message, ...]:
         """Fill the slots. Raises WorkspaceError naming the variable that is missing."""

@@ -153,3 +153,15 @@ def test_eight_first_starts_at_once_all_succeed(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "evalh.db")) as connection:
         assert connection.execute("select count(*) from _sqlite_migrations").fetchone() == (SCHEMA,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_first_start_loads_no_numpy(folder: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from evalh.api.clock import SystemClock; from evalh.store import open_store;"
+        "open_store(Path(sys.argv[1]), clock=SystemClock()).close(); assert 'numpy' not in sys.modules;"
+        "import numpy; print(numpy.array([1, 2]).sum())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, folder / "new"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "3\n"

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
@@ -377,3 +379,24 @@ heavy = {"jinja2", "jsonschema_rs", "dotpromptz", "dotpromptz_handlebars", "git"
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.dictionaries(st.sampled_from(["ticket", "name"]), st.text(), min_size=2))
+def test_plain_inputs_are_all_it_takes(inputs: dict[str, str]) -> None:
+    template = compile_version(version('{{role "system"}}\nHello {{name}}.\n{{role "user"}}\n{{ticket}} {{name}}\n'))
+
+    assert template.plain_inputs == {"ticket", "name"}
+    assert template.render(inputs)
+
+
+@pytest.mark.parametrize(
+    ("body", "front"),
+    [
+        ("{{order.id}}\n", ""),
+        ("{{media url=picture}}\n", ""),
+        ("{{ticket}}\n", "input: {default: {ticket: x}}\n"),
+        ("{% if ticket %}x{% endif %}\n", "evalh.template: jinja2\n"),
+    ],
+)
+def test_where_only_rendering_tells_no_input_is_plain(body: str, front: str) -> None:
+    assert compile_version(version(body, front)).plain_inputs is None
