@@ -43,7 +43,6 @@ def _answered(folder: Path, model: str = "small") -> set[str]:
     }
 
 
-@pytest.mark.slow
 def test_a_third_of_all_requests_may_fail_and_the_numbers_are_those_of_a_day_without_faults(tmp_path: Path) -> None:
     cases = 5000
     with fault_server(flaky(0.3)) as server:
@@ -94,8 +93,11 @@ def test_an_outage_ends_the_run_saved_and_the_same_command_asks_for_no_stored_an
 
 @pytest.mark.parametrize(
     ("concurrency", "begins"),
-    [("32", 0), ("1", 0), ("32", 1500)],
-    ids=["at once", "one by one", "after a good stretch"],
+    [
+        pytest.param("32", 0, id="at once"),
+        pytest.param("1", 0, id="one by one", marks=pytest.mark.slow),
+        pytest.param("32", 1500, id="after a good stretch", marks=pytest.mark.slow),
+    ],
 )
 def test_a_black_hole_ends_the_run_within_its_timeout_and_half_a_minute(
     tmp_path: Path, concurrency: str, begins: int
@@ -120,6 +122,7 @@ def test_a_black_hole_ends_the_run_within_its_timeout_and_half_a_minute(
     assert len(began) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", ["32", "1"])
 def test_an_outage_after_a_good_stretch_ends_the_run_within_half_a_minute(tmp_path: Path, concurrency: str) -> None:
     cases, begins = 3000, 1500

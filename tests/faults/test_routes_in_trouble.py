@@ -246,10 +246,12 @@ def test_what_went_wrong_can_be_asked_for(tmp_path: Path) -> None:
         run(folder)
         shown = [here(folder, "calls", which, "--json") for which in ("--errors", "--retried")]
         case = here(folder, "show", "t-0001")
+        explained = here(folder, "explain", "careful")
 
     assert [one.exit for one in shown] == [0, 0]
     assert all('"overload"' in one.out or '"network"' in one.out for one in shown)
-    assert case.exit == 0
+    assert (case.exit, explained.exit) == (0, 0)
+    assert "or 5 in a row while nothing was answered for 10 s" in " ".join(explained.out.split())
 
 
 def _answers(folder: Path) -> set[tuple[str, str]]:

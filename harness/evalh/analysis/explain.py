@@ -119,7 +119,8 @@ def _breaker(route: Route, tallies: Tallies) -> Iterator[Statement]:
         topic=DOWN,
         when=(
             f"{100 * policy.rate:g} % of at least {policy.min} requests in {policy.window_s:g} s failed with overload,"
-            " timeout or network"
+            f" timeout or network, or {policy.silent_failures} in a row while nothing was answered for"
+            f" {policy.silence_s:g} s"
         ),
         then=f"it is left alone for {policy.cooldown_s:g} s, then one request probes it; meanwhile {otherwise}",
         taken=tallies.of("open").taken,

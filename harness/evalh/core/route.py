@@ -43,6 +43,16 @@ class BreakerPolicy:
     window_s: float = 30.0
     cooldown_s: float = 5.0
 
+    @property
+    def silent_failures(self) -> int:
+        """Failures in a row, with no answer between, that trip it too once they last `silence_s`."""
+        return min(5, self.min)
+
+    @property
+    def silence_s(self) -> float:
+        """How long nothing must have been answered for that."""
+        return self.window_s / 3.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitPolicy:

@@ -18,9 +18,6 @@ PROBES = 2
 _PROBE_S = 8.0
 """A probe waits no longer than this, or twice the slowest good answer so far: a black hole must not hold a run."""
 
-_SILENT = 5
-"""Failures in a row, with no answer between, that say as much as a window's minimum: see `Silence`."""
-
 
 class State(StrEnum):
     """Whether requests pass."""
@@ -42,11 +39,11 @@ class Silence:
     since: float = 0.0  # when the first of them left
 
     def failed(self, began: float, now: float, policy: BreakerPolicy) -> bool:
-        """Take a failure; True where the silence has lasted long enough: some failures, and a third of a window."""
+        """Take a failure; True where the silence has lasted long enough."""
         if not self.failures:
             self.since = began
         self.failures += 1
-        return self.failures >= min(_SILENT, policy.min) and now - self.since >= policy.window_s / 3.0
+        return self.failures >= policy.silent_failures and now - self.since >= policy.silence_s
 
     def broken(self) -> None:
         """Take an answer, of whatever kind."""
