@@ -318,3 +318,16 @@ def test_what_cannot_be_opened_says_what_can(files: list[str], name: str, what: 
 
     assert what in caught.value.what
     assert caught.value.hint == hint
+
+
+def test_what_every_row_gives_as_text_is_known(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "inputs": {"x": "one", "y": "two", "z": "three"}},
+        {"id": "b", "inputs": {"x": "one", "y": 2, "w": "four"}},
+        {"id": "c", "inputs": {"y": "two", "x": ""}},
+    ]
+
+    cases = dataset(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
+
+    assert cases.text_inputs == {"x"}
+    assert cases.some_inputs == {"x", "y", "z", "w"}
