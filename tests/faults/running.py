@@ -45,7 +45,7 @@ def here(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        code = _run()
+        code = _run(out)
     return Done(int(code), out.getvalue(), err.getvalue())
 
 

@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         f"{SUITE_FILE}:6: grader 'regex'",
         "backreferences",
     ),
-    "an unknown model": (change(SUITE_FILE, "model: small", "model: smal"), "no model 'smal'", "'small'?"),
+    "an unknown model": (change(SUITE_FILE, "model: small", "model: smal"), "no model and no route 'smal'", "'small'?"),
     "a misspelt default suite": (
         change(CONFIG, '"triage"', '"traige"'),
         f"{CONFIG}:2: no suite",

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalh.api.targets import route_checks
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.graders.registry import build_all
+from evalh.routing.target import models_of
 from evalh.workspace.datasets import Dataset
 from evalh.workspace.prompts import Prompts, frozen_edits
 from evalh.workspace.templates import check_inputs
@@ -50,6 +52,7 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
         where = workspace.config.where_of("workspace", "default_suite")
         outcome.problems.append(NotFound(f"no suite {default!r}", where=where, hint=did_you_mean(default, suites)))
     outcome.problems.extend(_model_problems(workspace))
+    outcome.problems.extend(_route_problems(workspace))
     for name in suites:
         try:
             suite = workspace.suite(name)
@@ -74,10 +77,11 @@ def _check_prompts(prompts: Prompts, outcome: CheckOutcome) -> None:
 def _suite_problems(
     workspace: "Workspace", suite: Suite, prompts: Prompts, outcome: CheckOutcome
 ) -> Iterator[EvalhError]:
-    if suite.model is not None and suite.model not in workspace.config.models:
-        models = workspace.config.models
-        hint = did_you_mean(suite.model, models) if models else f"[models.{suite.model}]"
-        yield WorkspaceError(f"no model {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
+    config = workspace.config
+    known = (*config.models, *config.routes)
+    if suite.model is not None and suite.model not in known:
+        hint = did_you_mean(suite.model, known) if known else f"[models.{suite.model}]"
+        yield WorkspaceError(f"no model and no route {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
     try:
         build_all(suite.graders, workspace.grader_environment)
     except EvalhError as exc:
@@ -95,6 +99,17 @@ def _suite_problems(
             yield exc
         return
     yield from _input_problems(versions, dataset)
+
+
+def _route_problems(workspace: "Workspace") -> Iterator[EvalhError]:
+    """Follow each route to its models, and compile its checks."""
+    config = workspace.config
+    for route in config.routes.values():
+        try:
+            models_of(route, config.routes, tuple(config.models))
+            route_checks(route, workspace.grader_environment)
+        except EvalhError as exc:
+            yield exc
 
 
 def _model_problems(workspace: "Workspace") -> Iterator[EvalhError]:

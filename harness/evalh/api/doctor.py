@@ -10,6 +10,8 @@ from evalh.api.workspace import Workspace
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
+from evalh.core.route import direct
+from evalh.routing.target import models_of
 
 State = Literal["ok", "missing", "wrong"]
 
@@ -76,7 +78,15 @@ def _default_models(workspace: Workspace, findings: list[Finding]) -> set[str]:
     except EvalhError as exc:
         findings.append(Finding("wrong", f"suite {name}", _line(exc), exc.hint))
         return set()
-    return {suite.model} if suite.model else set()
+    if suite.model is None:
+        return set()
+    config = workspace.config
+    route = config.routes.get(suite.model) or direct(suite.model)
+    try:
+        return set(models_of(route, config.routes, tuple(config.models)))
+    except EvalhError as exc:
+        findings.append(Finding("wrong", f"suite {name}", _line(exc), exc.hint))
+        return set()
 
 
 def _model(workspace: Workspace, spec: ModelSpec, *, needed: bool) -> Finding:

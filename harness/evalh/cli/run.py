@@ -96,12 +96,13 @@ def _show_plan(app: App, options: "RunOptions") -> int:
 
 
 def _show(app: App, results: "list[RunResult]") -> None:
-    from evalh.report.document import run_document
-    from evalh.report.terminal import show_run, show_table
-
     if app.json:
+        from evalh.report.document import run_document
+
         app.show_json(run_document(results))
         return
+    from evalh.report.terminal import show_run, show_table
+
     if len(results) == 1:
         show_run(app.console, results[0])
     else:
