@@ -104,6 +104,11 @@ class Reader:
             return Unreadable(f"{one_line(found.group(), 40)} is no number")
 
 
+def number_reader() -> Reader:
+    """Return what finds the last number of a text, as `number` does by default."""
+    return Reader(_written_number(".", fractions=False), decimal_comma=False, which="last", after=None)
+
+
 @built_in("number")
 class Number(Parameters, frozen=True, kw_only=True):
     """The output comes to the expected number."""
