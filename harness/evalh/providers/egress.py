@@ -56,19 +56,7 @@ class Egress:
 
     def tls(self) -> SSLContext | None:
         """Return the context that verifies against the user's authorities; None: the system's. Raises UsageError."""
-        if self.ca_path is None:
-            return None
-        path = Path(self.ca_path)
-        try:
-            if path.is_dir():
-                return create_default_context(capath=str(path))
-            return create_default_context(cafile=str(path))
-        except (OSError, SSLError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "no certificates in it"
-            raise UsageError(
-                f"{self.ca_variable} names {self.ca_path}, which cannot be used: {reason}",
-                hint=f"point {self.ca_variable} at a file of PEM certificates, or unset it",
-            ) from None
+        return None if self.ca_path is None else _verifying(self.ca_path, self.ca_variable)
 
 
 @lru_cache(maxsize=256)
@@ -80,6 +68,21 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=8)  # reading a machine's authorities takes some 40 ms
+def _verifying(ca_path: str, ca_variable: str) -> SSLContext:
+    path = Path(ca_path)
+    try:
+        if path.is_dir():
+            return create_default_context(capath=str(path))
+        return create_default_context(cafile=str(path))
+    except (OSError, SSLError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "no certificates in it"
+        raise UsageError(
+            f"{ca_variable} names {ca_path}, which cannot be used: {reason}",
+            hint=f"point {ca_variable} at a file of PEM certificates, or unset it",
+        ) from None
 
 
 def _variable(env: Mapping[str, str], name: str) -> str | None:

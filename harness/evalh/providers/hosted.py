@@ -155,7 +155,8 @@ class Hosted:
             return
         key = self._endpoint.key(self._env)
         self._egress.proxy_for(self._endpoint.base_url)
-        self._egress.tls()
+        if self._endpoint.base_url.startswith("https:"):
+            self._egress.tls()
         self._headers = self._endpoint.headers(key)
         self._redact = Redactor(self._endpoint.secrets(key))
         self._transport = self._given or share(self._egress)
