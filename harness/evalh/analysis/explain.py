@@ -156,7 +156,7 @@ def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
         then=f"{route.model} is asked again {how}, {policy.attempts} time{'s' * (policy.attempts > 1)} at most",
         taken=tally.taken,
         cost_usd=tally.cost_usd,
-        helped=f"{max(tally.taken - tallies.of('unrepaired').taken, 0)} outputs fit then",
+        helped=f"{max(tally.answered - tallies.of('unrepaired').taken, 0)} outputs fit then",
     )
 
 

@@ -82,9 +82,11 @@ def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """Return the schema's number, 0 for a new file. Raises WorkspaceError for one that this evalh must not touch."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    # Tables first: another evalh may be making them, and commits them with the mark that they are ours.
+    holds_tables = _holds_tables(connection)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if application not in {0, APPLICATION} or (application == 0 and _holds_tables(connection)):
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application not in {0, APPLICATION} or (application == 0 and holds_tables):
         raise WorkspaceError(
             "this database was not made by evalh", where=str(path), hint="move it away; evalh run makes a new one"
         )

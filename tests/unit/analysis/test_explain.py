@@ -92,7 +92,7 @@ def test_counts_stand_beside_their_decision() -> None:
             "retry": Tally(12, Decimal("0.01"), 11),
             "escalate": Tally(30, Decimal("0.9"), 30),
             "keep": Tally(70),
-            "repair": Tally(9, Decimal("0.02"), 9),
+            "repair": Tally(14, Decimal("0.02"), 9),
             "unrepaired": Tally(2),
         },
         unanswered={"bad_request": 3},
