@@ -1,5 +1,6 @@
 """The entry point: finds the verb, maps errors to exit codes."""
 
+import _thread
 import errno
 import os
 import signal
@@ -66,6 +67,7 @@ def main() -> NoReturn:
     """Run the command line; exit codes as in docs/reference/exit-codes.md."""
     answer = streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _ask_again
     code = _run(answer)
     failed = streams.flush(answer)
     if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was told already, or is as bad
@@ -77,6 +79,14 @@ def main() -> NoReturn:
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
     """End on SIGTERM as on Ctrl-C: a job that is cancelled saves what was paid for."""
     raise KeyboardInterrupt
+
+
+def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Deliver an interrupt that came inside a destructor: Python would print it, and forget it."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        _thread.interrupt_main()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _run(answer: TextIO) -> int:
