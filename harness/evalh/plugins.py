@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.graders.kinds import FunctionLoader
 from evalh.graders.registry import Kind, collecting, registered
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint  # 50 ms, and only an installed plugin needs it
 
 GRADERS_GROUP = "evalh.graders"
 PROVIDERS_GROUP = "evalh.providers"
@@ -62,7 +64,7 @@ class WorkspaceKinds(Mapping[str, Kind]):
         return len({**self._own, **self._entry_points})
 
     @cached_property
-    def _entry_points(self) -> Mapping[str, EntryPoint]:
+    def _entry_points(self) -> "Mapping[str, EntryPoint]":
         return _entry_points(GRADERS_GROUP)
 
 
@@ -204,13 +206,13 @@ def _reach(root: Path) -> None:
         sys.path.append(place)
 
 
-def _entry_points(group: str) -> Mapping[str, EntryPoint]:
+def _entry_points(group: str) -> "Mapping[str, EntryPoint]":
     from importlib.metadata import entry_points
 
     return {entry.name: entry for entry in entry_points(group=group)}
 
 
-def _load_entry_point(entry: EntryPoint) -> None:
+def _load_entry_point(entry: "EntryPoint") -> None:
     try:
         entry.load()
     except EvalhError:
@@ -219,6 +221,6 @@ def _load_entry_point(entry: EntryPoint) -> None:
         raise WorkspaceError(f"{_origin(entry)} cannot be loaded: {type(exc).__name__}: {exc}") from exc
 
 
-def _origin(entry: EntryPoint) -> str:
+def _origin(entry: "EntryPoint") -> str:
     package = entry.dist.name if entry.dist else "an installed package"
     return f"entry point {entry.value!r} of {package}"
