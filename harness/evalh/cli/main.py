@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import traceback
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,8 @@ from evalh.core.errors import EvalhError, nearest
 from evalh.core.exits import ExitCode, worst
 
 _DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+_OUTSIDE_S = 0.02
 
 VERBS = (
     "run",
@@ -84,7 +87,7 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
 def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Deliver an interrupt that came inside a destructor: Python would print it, and forget it."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        _thread.interrupt_main()
+        threading.Timer(_OUTSIDE_S, _thread.interrupt_main).start()  # at once would be inside the destructor again
     else:
         sys.__unraisablehook__(unraisable)
 

@@ -100,7 +100,8 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _holds_tables(connection: sqlite3.Connection) -> bool:
-    query = "select 1 from sqlite_master where name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
+    # The migrations' own table and its index come before ours, in a commit of their own.
+    query = "select 1 from sqlite_master where tbl_name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
     return connection.execute(query).fetchone() is not None
 
 

@@ -165,3 +165,17 @@ def test_a_first_start_loads_no_numpy(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program, folder / "new"], capture_output=True, text=True, check=True)
 
     assert done.stdout == "3\n"
+
+
+def test_a_store_that_another_evalh_is_making_is_not_a_foreign_one(folder: Path) -> None:
+    """Between the library's own table, which is committed first, and ours."""
+    folder.mkdir(exist_ok=True)
+    from evalh.store.migrations import migrations
+    from evalh.store.sqlite_utils_alone import Database
+
+    with closing(sqlite3.connect(folder / "evalh.db")) as connection:
+        migrations.ensure_migrations_table(Database(connection))
+        connection.commit()
+
+    with closing(open_store(folder, clock=FixedClock())):
+        pass
