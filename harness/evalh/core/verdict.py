@@ -8,6 +8,7 @@ from enum import StrEnum
 from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
+from evalh.core.request import Request
 
 
 class Outcome(StrEnum):
@@ -56,6 +57,7 @@ class GradeContext:
 
     case: Case
     completion: Completion
+    request: Request | None = None  # what was asked; None: not known any more
     output_schema: Mapping[str, JsonValue] | None = None  # the version's own
     cost_usd: Decimal | None = None
     trial: int = 0

@@ -155,6 +155,7 @@ class Runner:
         context = GradeContext(
             case=unit.case,
             completion=completion,
+            request=unit.request,
             output_schema=self.plan.step.settings.output_schema,
             cost_usd=cost,
             trial=unit.key.trial,

@@ -45,6 +45,7 @@ async def examine(checks: Sequence[Check], completion: Completion, call: Call, s
     context = GradeContext(
         case=replace(case, expected=ABSENT),  # a route works where nobody knows the right answer
         completion=completion,
+        request=call.request,
         output_schema=settings.output_schema,
         cost_usd=spent(call),
         trial=call.key.trial,
