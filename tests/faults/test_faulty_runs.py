@@ -59,7 +59,7 @@ def test_a_third_of_all_requests_may_fail_and_the_numbers_are_those_of_a_day_wit
     assert result["cost_usd"] == pytest.approx(cases * ANSWER_USD + lost["usd"], rel=1e-9)
 
 
-@pytest.mark.parametrize("how", ["resets", "refuses"])
+@pytest.mark.parametrize("how", ["resets", pytest.param("refuses", marks=pytest.mark.slow)])
 def test_an_outage_ends_the_run_saved_and_the_same_command_asks_for_no_stored_answer_again(
     tmp_path: Path, how: str
 ) -> None:
@@ -94,7 +94,7 @@ def test_an_outage_ends_the_run_saved_and_the_same_command_asks_for_no_stored_an
 @pytest.mark.parametrize(
     ("concurrency", "begins"),
     [
-        pytest.param("32", 0, id="at once"),
+        pytest.param("32", 0, id="at once", marks=pytest.mark.slow),
         pytest.param("1", 0, id="one by one", marks=pytest.mark.slow),
         pytest.param("32", 1500, id="after a good stretch", marks=pytest.mark.slow),
     ],

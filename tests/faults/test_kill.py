@@ -8,17 +8,21 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from workspaces import chat_server, document, evalh, without_ids_and_times, write_workspace
 
 CASES = 240
-KILLS = 20
 
 
-def test_a_run_killed_twenty_times_asks_for_no_stored_answer_again_and_ends_as_if_unbroken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_run_killed_again_and_again_asks_for_no_stored_answer_again_and_ends_as_if_unbroken(
+    tmp_path: Path, kills: int
+) -> None:
     rng = Random(20261124)
     with chat_server(delay_s=0.05) as (server, model):
         broken = write_workspace(tmp_path / "broken", cases=CASES, model=model)
-        for _ in range(KILLS):
+        for _ in range(kills // 2):
             _run_and_kill(broken, rng.uniform(0.25, 0.9))
             known = _answered(broken)
             asked_so_far = len(server.asked)

@@ -53,6 +53,7 @@ def test_a_refused_key_stops_the_run_at_once_with_exit_4(tmp_path: Path) -> None
     assert len(server.asked) <= 8
 
 
+@pytest.mark.slow
 def test_a_provider_that_goes_down_stops_the_run_saved_and_resumable(tmp_path: Path) -> None:
     with chat_server() as (server, model):
         server.fail_after = 60
