@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sysconfig
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from faults.running import decisions, rows, run, workspace
 
-FAKELLM = shutil.which("fakellm")
+FAKELLM = shutil.which("fakellm", path=sysconfig.get_path("scripts")) or shutil.which("fakellm")
 pytestmark = pytest.mark.skipif(FAKELLM is None, reason="fakellm is not installed")
 
 CASES = 9  # twice as many failures are too few for a breaker
