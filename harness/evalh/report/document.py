@@ -1,14 +1,17 @@
 """`--json`: one document per verb, with its schema's name."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from decimal import Decimal
 
+from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, PassAt, Side
 from evalh.core.digest import JsonValue
 from evalh.core.forecast import Forecast
 from evalh.core.run import RunResult, RunStatus
 
 RUN_SCHEMA = "evalh.run/1"
 PLAN_SCHEMA = "evalh.plan/1"
+COMPARE_SCHEMA = "evalh.compare/1"
 
 
 def usd(amount: Decimal | None) -> float | None:
@@ -72,4 +75,100 @@ def plan_document(plans: Sequence[tuple[str, str, str, Forecast]]) -> dict[str, 
             }
             for suite, prompt, model, forecast in plans
         ],
+    }
+
+
+def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
+    """Return the document of `evalh compare --json`."""
+    return {
+        "schema": COMPARE_SCHEMA,
+        "base": comparison.base.prompt,
+        "head": comparison.head.prompt,
+        "sides": {"base": _side(comparison.base), "head": _side(comparison.head)},
+        "comparable": comparison.comparable,
+        "mismatches": [asdict(mismatch) | {"cases": list(mismatch.cases)} for mismatch in comparison.mismatches],
+        "missing": [
+            {"case": one.case_id, "absent_from": one.absent_from.value, "trials": list(one.trials)}
+            for one in comparison.missing
+        ],
+        "identical": comparison.identical,
+        "n": comparison.n,
+        "wins": comparison.wins,
+        "losses": comparison.losses,
+        "ties": comparison.ties,
+        "undecided": comparison.undecided,
+        "difference": comparison.difference.document(),
+        "p_value": comparison.p_value,
+        "test": comparison.test,
+        "margin": comparison.margin,
+        "p_no_worse": comparison.p_no_worse,
+        "verdict": comparison.verdict.value,
+        "reason": comparison.reason,
+        "measured": comparison.measured,
+        "cost_per_good_ratio": comparison.cost_per_good_ratio.document(),
+        "latency_ms": {"difference": comparison.latency.difference_ms.document()},
+        "graders": [_part("grader", part) for part in comparison.graders],
+        "tags": [_part("tag", part) for part in comparison.tags],
+        "regressed": list(comparison.regressed),
+        "fixed": list(comparison.fixed),
+        "unstable": list(comparison.unstable),
+        "pass_at": None if comparison.pass_at is None else _pass_at(comparison.pass_at),
+        "confirmed": [_confirmed(one) for one in comparison.confirmed],
+        "preferred": [asdict(one) for one in comparison.preferred],
+    }
+
+
+def _side(side: Side) -> dict[str, JsonValue]:
+    return {
+        "run": side.run,
+        "suite": side.suite,
+        "prompt": side.prompt,
+        "model": side.model,
+        "fingerprint": side.fingerprint.document(),
+        "trials": side.trials,
+        "samples": side.samples,
+        "good": side.good,
+        "bad": side.bad,
+        "ungraded": side.ungraded,
+        "good_rate": side.good_rate.document(),
+        "cost_per_good_usd": side.cost_per_good_usd.document(),
+        "latency_ms": {"p50": side.latency_p50_ms, "p95": side.latency_p95_ms},
+    }
+
+
+def _part(kind: str, part: PartComparison) -> dict[str, JsonValue]:
+    return {
+        kind: part.name,
+        **({"required": part.required} if kind == "grader" else {}),
+        "n": part.n,
+        "wins": part.wins,
+        "losses": part.losses,
+        "ties": part.ties,
+        "base_rate": part.base_rate.document(),
+        "head_rate": part.head_rate.document(),
+        "difference": part.difference.document(),
+        "p_value": part.p_value,
+        "p_adjusted": part.p_adjusted,
+        "adjusted_by": part.adjusted_by,
+        "shown": part.shown,
+    }
+
+
+def _pass_at(pass_at: PassAt) -> dict[str, JsonValue]:
+    return {
+        "k": pass_at.k,
+        "any": {"base": pass_at.base_any.document(), "head": pass_at.head_any.document()},
+        "all": {"base": pass_at.base_all.document(), "head": pass_at.head_all.document()},
+    }
+
+
+def _confirmed(one: Confirmed) -> dict[str, JsonValue]:
+    return {
+        "case": one.case_id,
+        "base": {"good": one.base_good, "trials": one.base_trials},
+        "head": {"good": one.head_good, "trials": one.head_trials},
+        "p_value": one.p_value,
+        "p_adjusted": one.p_adjusted,
+        "p_worse": one.p_worse,
+        "label": one.label.value,
     }

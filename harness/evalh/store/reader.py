@@ -9,6 +9,7 @@ from typing import Any
 from evalh.core.case import Case
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.log import CallFilter, CallRow, CaseDetail, FirstAnswer, RunRow, SampleDetail, SampleRow, Shown
+from evalh.core.result import SampleResult
 from evalh.core.run import FailedSample, RunResult
 from evalh.core.sample import Standing
 from evalh.core.tallies import Tallies
@@ -20,6 +21,7 @@ from evalh.store.liveness import any_lost, settle
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
 from evalh.store.restore import case_from, completion_from, run_from, sample_from, verdict_from
+from evalh.store.results import results
 from evalh.store.tallies import first_answers, tallies
 
 LAST = "last"
@@ -98,6 +100,10 @@ class Reader:
         """Return samples that are not good, with input and output: bad ones first, then in dataset order."""
         rows = self._rows(_FAILURES, {"run": run_id, "limit": limit})
         return tuple(self._failure(self._with_verdicts(row)) for row in rows)
+
+    def results(self, run_id: str) -> Iterator[SampleResult]:
+        """Yield a run's samples in dataset order, as they are compared."""
+        return results(self._stream, run_id)
 
     def _with_verdicts(self, row: sqlite3.Row) -> SampleRow:
         verdicts = self._rows("select * from verdicts where sample_id = ? order by position", row["id"])

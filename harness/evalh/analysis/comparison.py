@@ -1,0 +1,191 @@
+"""A comparison of two results, base and head: what `evalh compare` and the gate state.
+
+Values only; `analysis.compare` fills them in. The unit is the case: five trials of one case are one observation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from evalh.core.run import Estimate, Fingerprint
+
+
+class SideName(StrEnum):
+    """The two sides of a comparison."""
+
+    BASE = "base"
+    HEAD = "head"
+
+
+class ComparisonVerdict(StrEnum):
+    """What the difference's interval says of head, with `margin` as the drop that would still be harmless."""
+
+    BETTER = "better"  # the whole interval lies above 0
+    NO_WORSE = "no_worse"  # a drop of `margin` or more is excluded
+    WORSE = "worse"  # the whole interval lies below 0
+    INCONCLUSIVE = "inconclusive"
+
+
+class Flip(StrEnum):
+    """What fresh trials say of a case that base got right and head got wrong."""
+
+    REGRESSED = "regressed"  # shown again on fresh answers
+    UNSTABLE = "unstable"  # good in some fresh trials and bad in others: the flip may be chance
+    NOISE = "noise"  # in the fresh trials head is no worse on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side, over the cases that were compared."""
+
+    run: str | None  # the store's; None: a committed baseline
+    suite: str
+    prompt: str  # triage@v3
+    model: str
+    fingerprint: Fingerprint
+    trials: int  # planned for each case
+    samples: int
+    good: int
+    bad: int
+    ungraded: int
+    good_rate: Estimate
+    cost_per_good_usd: Estimate
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """A part of the fingerprint that must be the same and is not. `cases` are named where rows differ."""
+
+    part: str  # dataset, graders
+    what: str  # one sentence for people
+    base: str  # digests
+    head: str
+    cases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Samples that one side has and the other lacks."""
+
+    case_id: str
+    absent_from: SideName
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartComparison:
+    """The comparison seen through one grader, or over the cases of one tag.
+
+    `p_adjusted` pays for having looked at all of them: Holm for required graders, Benjamini-Hochberg elsewhere.
+    """
+
+    name: str
+    required: bool  # a grader that decides what is good; a tag never decides
+    n: int
+    wins: int
+    losses: int
+    ties: int
+    base_rate: Estimate
+    head_rate: Estimate
+    difference: Estimate
+    p_value: float | None
+    p_adjusted: float | None
+    adjusted_by: str  # holm, bh
+    shown: bool  # p_adjusted is at or below the level: 0.05 for holm, 0.10 for bh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """How long the answers took, over the paired cases. From the log they may have been measured on different days."""
+
+    difference_ms: Estimate  # the mean of the cases' differences, head - base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassAt:
+    """pass@k (at least one of k trials is good) and pass^k (all are), averaged over cases."""
+
+    k: int
+    base_any: Estimate
+    head_any: Estimate
+    base_all: Estimate
+    head_all: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A case that got worse, asked anew on both sides."""
+
+    case_id: str
+    base_good: int
+    base_trials: int  # graded ones
+    head_good: int
+    head_trials: int
+    p_value: float | None  # Fisher's exact test, one-sided, on the fresh trials alone
+    p_adjusted: float | None  # Benjamini-Hochberg over the cases that were asked anew
+    p_worse: float | None  # the chance that head's good rate on this case is below base's, under Jeffreys' prior
+    label: Flip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferred:
+    """What a grader that reads both outputs said."""
+
+    grader: str
+    head: int  # cases where head's output was preferred, in both orders
+    base: int
+    ties: int  # the order decided, or the judge saw no difference
+    unjudged: int
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Base against head. `n` = `wins` + `losses` + `ties`, in cases.
+
+    An ungraded sample helps no claim: the difference's interval reaches from the lowest limit to the highest that the
+    ungraded samples could give, and a case whose sign hangs on them is a tie, counted in `undecided` too.
+    """
+
+    base: Side
+    head: Side
+    comparable: bool
+    mismatches: tuple[Mismatch, ...]
+    missing: tuple[Missing, ...]
+    identical: bool  # the very same answers on both sides: there was nothing to compare
+    n: int
+    wins: int
+    losses: int
+    ties: int
+    undecided: int
+    difference: Estimate  # head's good rate - base's
+    p_value: float | None  # two-sided, no difference
+    test: str  # mcnemar-midp, mcnemar-exact, sign-flip, none
+    margin: float
+    p_no_worse: float | None  # one-sided: head is worse by `margin` or more
+    verdict: ComparisonVerdict
+    reason: str  # why there is no verdict, or what it rests on, in one sentence
+    measured: bool  # False: more samples are ungraded than the suite allows; there is no verdict then
+    cost_per_good_ratio: Estimate  # head's over base's
+    latency: Latency
+    graders: tuple[PartComparison, ...]
+    tags: tuple[PartComparison, ...]
+    regressed: tuple[str, ...]  # losses, in the dataset's order
+    fixed: tuple[str, ...]  # wins
+    unstable: tuple[str, ...]  # good in some trials of one side and not in others: no flip, whatever the sign
+    pass_at: PassAt | None = None
+    confirmed: tuple[Confirmed, ...] = ()
+    preferred: tuple[Preferred, ...] = ()
+
+    @property
+    def detail(self) -> str:
+        """Name what stands in the way of a comparison; empty where nothing does."""
+        return "; ".join(mismatch.what for mismatch in self.mismatches)
+
+
+def names(cases: Sequence[str], most: int = 5) -> str:
+    """List case ids, and how many more there are."""
+    listed = ", ".join(cases[:most])
+    return f"{listed} and {len(cases) - most} more" if len(cases) > most else listed

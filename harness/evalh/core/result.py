@@ -1,0 +1,24 @@
+"""Results as they are compared: a sample without its case's text and its output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from evalh.core.sample import Standing
+from evalh.core.verdict import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleResult:
+    """One sample, as far as comparing needs it: from the store, from a committed baseline, or from a run under way."""
+
+    case_id: str
+    trial: int
+    standing: Standing
+    cost_usd: Decimal | None  # all task spend, an answer from the store at what it cost when bought; None: unknown
+    latency_ms: float | None
+    output_digest: str | None  # equal outputs have equal digests; None: no answer
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by grader
+    required: frozenset[str] = frozenset()  # the graders that decide what is good
+    row_digest: str | None = None  # of the case's row; None: not known
+    tags: frozenset[str] = frozenset()
