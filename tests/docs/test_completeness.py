@@ -12,6 +12,7 @@ from evalh.graders.registry import build_all
 from evalh.providers.registry import kinds
 from evalh.report.log import SHOW
 from evalh.workspace import config, models, versions
+from evalh.workspace.policies import GATE_KEYS
 from evalh.workspace.suites import suite_json_schema
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,7 @@ def test_every_key_of_evalh_toml_is_documented() -> None:
 
 def test_every_key_of_a_suite_is_documented() -> None:
     assert missing(REFERENCE / "suite.md", suite_json_schema()["properties"]) == []
+    assert missing(REFERENCE / "suite.md", GATE_KEYS) == []
 
 
 def test_every_key_of_a_prompt_file_is_documented() -> None:

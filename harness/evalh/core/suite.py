@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evalh.core.digest import JsonValue
+from evalh.core.policy import GatePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class GraderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """`evals/<name>.yaml`. `gate`, `value` and `compare` are read by the verbs that use them."""
+    """`evals/<name>.yaml`. `value` and `compare` are read by the verbs that use them."""
 
     name: str
     prompt: str
@@ -36,7 +37,7 @@ class Suite:
     owner: str | None = None
     trials: int = 1
     max_ungraded: float = 0.02  # share of samples; above it a run could not measure
-    gate: Mapping[str, JsonValue] = field(default_factory=dict)
+    gate: GatePolicy = field(default_factory=GatePolicy)
     value: Mapping[str, JsonValue] = field(default_factory=dict)
     compare: tuple[GraderSpec, ...] = ()
     where: str = ""

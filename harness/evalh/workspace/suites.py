@@ -13,6 +13,7 @@ from evalh.core.prompt import PromptRef
 from evalh.core.suite import GraderSpec, Suite
 from evalh.workspace.config import Config
 from evalh.workspace.located import Located, Table, kind_of
+from evalh.workspace.policies import GATE_KEYS, gate_policy
 from evalh.workspace.reading import label, read_text
 from evalh.workspace.trees import parts_of
 from evalh.workspace.yaml import parse_yaml
@@ -44,7 +45,12 @@ _KEYS: Mapping[str, dict[str, Any]] = {
     },
     "graders": {**_GRADERS, "minItems": 1, "description": "What makes an output good. One at least is required."},
     "compare": {**_GRADERS, "description": "Graders that need both sides of a comparison."},
-    "gate": {"type": "object", "description": "The merge gate's policy."},
+    "gate": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": dict(GATE_KEYS),
+        "description": "The merge gate's policy.",
+    },
     "value": {"type": "object", "description": "What a bad output costs downstream, in USD."},
 }
 _NEEDED = ("prompt", "dataset", "graders")
@@ -68,6 +74,7 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
     table.refuse_unknown(_KEYS)
     table.text("description")
     max_ungraded = table.number("max_ungraded", high=1.0)
+    graders = _required_graders(table, located)
     return Suite(
         name=name,
         prompt=_prompt(table),
@@ -76,9 +83,9 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         owner=table.text("owner"),
         trials=table.count("trials", MOST_TRIALS) or 1,
         max_ungraded=0.02 if max_ungraded is None else float(max_ungraded),
-        graders=_required_graders(table, located),
+        graders=graders,
         compare=_graders(table, located, "compare"),
-        gate=table.mapping("gate"),
+        gate=gate_policy(table.table("gate"), [grader.name for grader in graders]),
         value=table.mapping("value"),
         where=table.where(),
     )

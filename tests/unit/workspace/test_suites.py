@@ -8,6 +8,7 @@ import jsonschema_rs
 import pytest
 
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
+from evalh.core.policy import GatePolicy, MustPass
 from evalh.core.suite import Suite
 from evalh.workspace.config import Config
 from evalh.workspace.suites import load_suite, suite_json_schema, suite_names
@@ -68,7 +69,8 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
 
     assert (suite.name, suite.prompt, suite.dataset, suite.model) == ("s", "triage", "triage", "small")
     assert (suite.owner, suite.trials, suite.max_ungraded) == ("support-team", 3, 0.1)
-    assert suite.gate == {"margin": 0.05, "must_pass": {"tags": ["incident"], "trials": 5}}
+    assert suite.gate == GatePolicy(margin=0.05, must_pass=MustPass(tags=frozenset({"incident"}), trials=5, passes=5))
+    assert suite.gate.where == "evals/s.yaml:21"
     assert suite.value == {"bad_usd": 0.5}
     assert [(one.kind, one.params) for one in suite.compare] == [("prefer", {"rubric": "rubrics/tone.md"})]
     assert suite.where == "evals/s.yaml:1"
@@ -93,7 +95,7 @@ def test_what_is_not_said_has_defaults(tmp_path: Path) -> None:
     suite = load(tmp_path, LEAST + "graders: [schema]\n")
 
     assert (suite.model, suite.owner, suite.trials, suite.max_ungraded) == (None, None, 1, 0.02)
-    assert (suite.gate, suite.value, suite.compare) == ({}, {}, ())
+    assert (suite.gate, suite.value, suite.compare) == (GatePolicy(), {}, ())
 
 
 @pytest.mark.parametrize(

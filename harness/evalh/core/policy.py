@@ -1,0 +1,79 @@
+"""What a merge gate asks of a change: `gate:` in a suite, as values."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+DEFAULT_MARGIN = 0.05
+DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates
+
+
+class Require(StrEnum):
+    """What must be shown for a change to pass."""
+
+    NOT_WORSE_SHOWN = "not_worse_shown"  # refuse what is shown to be worse, accept the rest
+    NO_WORSE = "no_worse"  # accept what is shown to be no worse than by the margin
+
+
+class About(StrEnum):
+    """What the verdict is about."""
+
+    POPULATION = "population"  # cases like these
+    DATASET = "dataset"  # these cases: the verdict that running all of them would give
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MustPass:
+    """Cases that head must answer well, whatever the statistics say."""
+
+    tags: frozenset[str] = frozenset()
+    cases: frozenset[str] = frozenset()
+    trials: int = 1
+    passes: int = 1  # of the trials
+
+    def takes(self, case_id: str, tags: frozenset[str]) -> bool:
+        """Tell whether the rule is about a case."""
+        return case_id in self.cases or not self.tags.isdisjoint(tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """A grader that must not fail on head. `at_most`: the share that must be shown not to be exceeded."""
+
+    grader: str
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GraderRule:
+    """One grader's passes, held to the same requirement as good outputs."""
+
+    grader: str
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePolicy:
+    """The policy of one suite. None: the rule does not stand."""
+
+    require: Require = Require.NOT_WORSE_SHOWN
+    margin: float = DEFAULT_MARGIN
+    target: About = About.POPULATION
+    sequential: bool = True
+    discordance: float = DEFAULT_DISCORDANCE
+    trials: int | None = None  # None: the suite's
+    must_pass: MustPass | None = None
+    good_rate: float | None = None  # at least
+    never: tuple[Never, ...] = ()
+    cost_may_rise: float | None = None  # 0.1: by a tenth, for each good output
+    latency_may_rise: float | None = None  # of p95
+    graders: tuple[GraderRule, ...] = ()
+    max_ungraded: float | None = None  # None: the suite's
+    where: str = field(default="", compare=False)  # file:line
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether a rule is judged once, over all cases, so that nothing is accepted before they are in."""
+        bounded = any(rule.at_most is not None for rule in self.never)
+        return (
+            bounded or self.good_rate is not None or self.cost_may_rise is not None or self.latency_may_rise is not None
+        )
