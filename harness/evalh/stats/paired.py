@@ -1,0 +1,153 @@
+"""Two versions over the same cases, a fixed number of them. Every difference is head minus base.
+
+`wins` are cases that only head passes, `losses` cases that only base passes, `n` all cases. Everything is paired: what
+both versions do alike says nothing about which is better. Scores, repeated trials and unequal numbers of trials go by
+`difference_interval` and `permutation.sign_flip_p`, over one difference per case.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from math import erfc, fsum, inf, sqrt
+
+from evalh.stats.critical import z_critical
+from evalh.stats.intervals import Interval, mean_interval
+
+
+class Alternative(StrEnum):
+    """What a p-value argues for, against no difference."""
+
+    DIFFERENT = "different"
+    WORSE = "worse"  # head below base
+    BETTER = "better"  # head above base
+
+
+_EXACT_TERMS = 4000  # discordant cases whose binomial sum is taken over whole numbers
+
+
+def mcnemar_exact(wins: int, losses: int, alternative: Alternative = Alternative.DIFFERENT) -> float:
+    """Return McNemar's exact p-value: wins of wins + losses, against a fair coin. It never errs too often."""
+    return _coin(wins, losses, alternative, own_share=1.0)
+
+
+def mcnemar_midp(wins: int, losses: int, alternative: Alternative = Alternative.DIFFERENT) -> float:
+    """Return McNemar's mid-p (Fagerland et al. 2013): what was observed counts half. For reports, not for blocking."""
+    return _coin(wins, losses, alternative, own_share=0.5)
+
+
+def _coin(wins: int, losses: int, alternative: Alternative, own_share: float) -> float:
+    if wins < 0 or losses < 0:
+        raise ValueError(f"{wins} wins and {losses} losses are no counts")
+    match alternative:
+        case Alternative.WORSE:
+            return _lower_tail(wins, wins + losses, own_share)
+        case Alternative.BETTER:
+            return _lower_tail(losses, wins + losses, own_share)
+        case Alternative.DIFFERENT:
+            return min(1.0, 2 * _lower_tail(min(wins, losses), wins + losses, own_share))
+
+
+def _lower_tail(k: int, n: int, own_share: float) -> float:
+    """Return P(X < k) + own_share * P(X = k) for n throws of a fair coin."""
+    if n > _EXACT_TERMS:
+        from scipy.special import bdtr
+
+        far = float(bdtr(k - 1, n, 0.5)) if k else 0.0
+        return far + own_share * (float(bdtr(k, n, 0.5)) - far)
+    term, below = 1, 0
+    for i in range(k):
+        below += term
+        term = term * (n - i) // (i + 1)
+    everything: int = 1 << n
+    return below / everything + own_share * (term / everything)
+
+
+def tango_statistic(wins: int, losses: int, n: int, difference: float) -> float:
+    """Return Tango's score statistic (1998) for H0: the pass rates differ by `difference`; high speaks for head.
+
+    T = (b - c - n d) / sqrt(n (2 q + d (1 - d))) with q the share of losses that is likeliest under H0. Infinite
+    where H0 leaves no variance and the counts contradict it, 0 where they do not.
+    """
+    _check_pairs(wins, losses, n)
+    distance = wins - losses - n * difference
+    spread = _tango_spread(wins, losses, n, difference)
+    if spread > 0.0:
+        return distance / spread
+    return 0.0 if distance == 0.0 else inf if distance > 0 else -inf
+
+
+def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> Interval:
+    """Bound head's minus base's pass rate by the differences that Tango's score test does not reject.
+
+    Without cases nothing is known: (-1, 1). Raises ValueError where wins and losses do not fit n.
+    """
+    _check_pairs(wins, losses, n)
+    if n == 0:
+        return Interval(-1.0, 1.0)
+    z = z_critical(confidence)
+    value = (wins - losses) / n
+
+    def excess(difference: float, sign: float) -> float:
+        # The statistic's inequality multiplied out: its denominator may vanish at the ends.
+        distance = wins - losses - n * difference
+        return distance - sign * z * _tango_spread(wins, losses, n, difference)
+
+    low, _ = _around_root(lambda d: excess(d, 1.0), -1.0, value)
+    _, high = _around_root(lambda d: excess(d, -1.0), value, 1.0)
+    return Interval(low, high)
+
+
+def noninferiority_p(wins: int, losses: int, n: int, margin: float) -> float:
+    """Return the one-sided p-value against H0: head's pass rate is lower by `margin` or more (Tango's score)."""
+    if not 0.0 <= margin < 1.0:
+        raise ValueError(f"a margin lies between 0 and 1, not at {margin}")
+    return erfc(tango_statistic(wins, losses, n, -margin) / sqrt(2)) / 2
+
+
+def difference_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Bound the mean of per-case (or per-cluster) differences: mean ± t_{G-1} SE. Needs two, else ValueError."""
+    return mean_interval(differences, confidence)
+
+
+def t_statistic(differences: Sequence[float]) -> float:
+    """Return mean / SE of at least two differences; infinite where they are equal and not 0, 0 where all are 0."""
+    count = len(differences)
+    if count < 2:  # noqa: PLR2004 (a variance needs two values)
+        raise ValueError("a spread takes at least two differences")
+    mean = fsum(differences) / count
+    if min(differences) == max(differences):
+        return 0.0 if mean == 0.0 else inf if mean > 0 else -inf
+    return mean / sqrt(fsum((value - mean) ** 2 for value in differences) / (count - 1) / count)
+
+
+def t_test_p(differences: Sequence[float]) -> float:
+    """Return the two-sided p-value of the paired t test; `permutation.sign_flip_p` assumes less."""
+    statistic = abs(t_statistic(differences))
+    if statistic == inf:
+        return 0.0
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(len(differences) - 1, -statistic))
+
+
+def _tango_spread(wins: int, losses: int, n: int, difference: float) -> float:
+    a = 2 * n
+    b = (2 * n - wins + losses) * difference - wins - losses
+    c = -losses * difference * (1 - difference)
+    q = (sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a) if n else 0.0
+    return sqrt(max(0.0, n * (2 * q + difference * (1 - difference))))
+
+
+def _around_root(function: Callable[[float], float], low: float, high: float) -> Interval:
+    """Halve [low, high] around the point where a falling function turns negative, until nothing is left of it."""
+    # scipy.optimize.brentq finds the same number after an import that is longer than the rest of a comparison.
+    while low < (middle := (low + high) / 2) < high:
+        if function(middle) > 0.0:
+            low = middle
+        else:
+            high = middle
+    return Interval(low, high)
+
+
+def _check_pairs(wins: int, losses: int, n: int) -> None:
+    if wins < 0 or losses < 0 or wins + losses > n:
+        raise ValueError(f"{wins} wins and {losses} losses do not fit {n} cases")

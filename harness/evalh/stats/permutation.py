@@ -1,0 +1,153 @@
+"""Permutation tests over cases: what a difference would look like if the labels of the versions meant nothing.
+
+Exact where few cases differ, otherwise a seeded sample of relabellings. The order of the cases moves no digit.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import fsum, inf
+from typing import TYPE_CHECKING, Any
+
+from evalh.stats.paired import Alternative
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DRAWS = 9999
+_EXACT_CASES = 16  # 65,536 relabellings; one more case doubles them
+_CELLS = 4_000_000  # relabelled values held at once
+_ROUNDING = 1e-9  # sums that differ by less are the same sum in another order
+
+
+def sign_flip_p(
+    differences: Sequence[float],
+    alternative: Alternative = Alternative.DIFFERENT,
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> float:
+    """Return the p-value of the mean difference (head - base) when each difference might as well have the other sign.
+
+    One difference per case, or per cluster of cases that hang together. Differences of 0 say nothing and cost nothing.
+    Exact up to 16 others, beyond that (x + 1) / (draws + 1) over seeded flips.
+    """
+    sizes = Counter(abs(value) for value in differences if value)
+    if not sizes:
+        return 1.0
+    magnitudes = sorted(sizes)
+    observed = fsum(differences)
+    exact = sizes.total() <= _EXACT_CASES
+    sums = _all_sums(magnitudes, sizes) if exact else _sampled_sums(magnitudes, sizes, seed, draws)
+    slack = _ROUNDING * fsum(size * count for size, count in sizes.items())
+    extreme = total = 0
+    for chunk in sums:
+        total += len(chunk)
+        extreme += int((_directed(chunk, alternative) >= _directed(observed, alternative) - slack).sum())
+    return extreme / total if exact else (extreme + 1) / (total + 1)
+
+
+def _directed(value: Any, alternative: Alternative) -> Any:
+    match alternative:
+        case Alternative.DIFFERENT:
+            return abs(value)
+        case Alternative.BETTER:
+            return value
+        case Alternative.WORSE:
+            return -value
+
+
+def _all_sums(magnitudes: Sequence[float], sizes: Counter[float]) -> "Iterator[NDArray[np.float64]]":
+    import numpy as np
+
+    sums = np.zeros(1)
+    for magnitude in magnitudes:
+        for _ in range(sizes[magnitude]):
+            sums = np.concatenate((sums + magnitude, sums - magnitude))
+    yield sums
+
+
+def _sampled_sums(
+    magnitudes: Sequence[float], sizes: Counter[float], seed: int, draws: int
+) -> "Iterator[NDArray[np.float64]]":
+    """Flip the signs of equal magnitudes by one binomial draw: a million differences of ±1 are as cheap as ten."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    magnitude = np.array(magnitudes)
+    count = np.array([sizes[one] for one in magnitudes])
+    for rows in _chunks(draws, len(magnitudes)):
+        positive = rng.binomial(count, 0.5, size=(rows, len(count)))
+        yield (2 * positive - count) @ magnitude
+
+
+def _chunks(draws: int, width: int) -> Iterator[int]:
+    rows = max(1, _CELLS // width)
+    for start in range(0, draws, rows):
+        yield min(rows, draws - start)
+
+
+def cost_per_good_ratio_p(
+    base: tuple[Sequence[float], Sequence[float]],
+    head: tuple[Sequence[float], Sequence[float]],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> float:
+    """Return the two-sided p-value of log(R_head / R_base), R = sum(costs) / sum(goods), by swapping labels in cases.
+
+    (costs, goods) of the same cases in the same order. A relabelling that leaves a side without a good, or free, is as
+    far off as can be. 1.0 where neither side has a good. Raises ValueError for sequences of unequal length.
+    """
+    import numpy as np
+
+    if len({len(column) for column in (*base, *head)}) != 1:
+        raise ValueError("two versions are compared over the same cases")
+    columns = np.array([*base, *head], dtype=np.float64)
+    if not (np.isfinite(columns) & (columns >= 0)).all():
+        raise ValueError("costs and goods are finite and not negative")
+    columns = columns[:, np.lexsort(columns[::-1])]  # sorted, so that the order of cases changes nothing
+    base_sums, head_sums = columns[:2].sum(axis=1), columns[2:].sum(axis=1)
+    moves = (columns[2:] - columns[:2]).T
+    moves = moves[(moves != 0).any(axis=1)]
+    observed = _log_ratio(base_sums[None], head_sums[None])[0]
+    exact = len(moves) <= _EXACT_CASES
+    extreme = total = 0
+    for shift in _all_shifts(moves) if exact else _sampled_shifts(moves, seed, draws):
+        total += len(shift)
+        extreme += int((_log_ratio(base_sums + shift, head_sums - shift) >= observed - _ROUNDING).sum())
+    return extreme / total if exact else (extreme + 1) / (total + 1)
+
+
+def _log_ratio(base: "NDArray[np.float64]", head: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """Return |log((head cost / head good) / (base cost / base good))| per row of (cost, good) sums."""
+    import numpy as np
+
+    # Sums that should be 0 come out as a rounding error after a swap.
+    floor = _ROUNDING * (abs(base) + abs(head))
+    base, head = np.where(base > floor, base, 0.0), np.where(head > floor, head, 0.0)
+    up, down = head[:, 0] * base[:, 1], base[:, 0] * head[:, 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.abs(np.log(up) - np.log(down))
+    # Both products 0 compares nothing with nothing: no evidence. One of them 0: as far off as can be.
+    return np.where((up == 0) & (down == 0), 0.0, np.where((up == 0) | (down == 0), inf, ratio))
+
+
+def _all_shifts(moves: "NDArray[np.float64]") -> "Iterator[NDArray[np.float64]]":
+    import numpy as np
+
+    shifts = np.zeros((1, 2))
+    for move in moves:
+        shifts = np.concatenate((shifts, shifts + move))
+    yield shifts
+
+
+def _sampled_shifts(moves: "NDArray[np.float64]", seed: int, draws: int) -> "Iterator[NDArray[np.float64]]":
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    width = -(-len(moves) // 8)
+    for rows in _chunks(draws, len(moves)):
+        bits = np.frombuffer(rng.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
+        swapped = np.unpackbits(bits, axis=1, count=len(moves))
+        yield swapped.astype(np.float64) @ moves
