@@ -154,6 +154,7 @@ class Comparison:
     comparable: bool
     mismatches: tuple[Mismatch, ...]
     missing: tuple[Missing, ...]
+    intersection: bool  # the common cases were compared, on request, although others differ
     identical: bool  # the very same answers on both sides: there was nothing to compare
     n: int
     wins: int
@@ -168,6 +169,8 @@ class Comparison:
     verdict: ComparisonVerdict
     reason: str  # why there is no verdict, or what it rests on, in one sentence
     measured: bool  # False: more samples are ungraded than the suite allows; there is no verdict then
+    detectable_drop: float | None  # the smallest that so many such cases show 4 times in 5; None: no drop at all
+    cases_needed: int | None  # where it is inconclusive: to show that a version that is no worse is no worse
     cost_per_good_ratio: Estimate  # head's over base's
     latency: Latency
     graders: tuple[PartComparison, ...]

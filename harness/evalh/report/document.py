@@ -91,6 +91,7 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
             {"case": one.case_id, "absent_from": one.absent_from.value, "trials": list(one.trials)}
             for one in comparison.missing
         ],
+        "intersection": comparison.intersection,
         "identical": comparison.identical,
         "n": comparison.n,
         "wins": comparison.wins,
@@ -105,6 +106,8 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
         "verdict": comparison.verdict.value,
         "reason": comparison.reason,
         "measured": comparison.measured,
+        "detectable_drop": comparison.detectable_drop,
+        "cases_needed": comparison.cases_needed,
         "cost_per_good_ratio": comparison.cost_per_good_ratio.document(),
         "latency_ms": {"difference": comparison.latency.difference_ms.document()},
         "graders": [_part("grader", part) for part in comparison.graders],

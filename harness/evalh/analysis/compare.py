@@ -1,0 +1,301 @@
+"""Comparing two sides: pairing, the numbers, the verdict. No I/O; what differs is named, never compared quietly."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import fsum
+
+from evalh.analysis.comparison import (
+    Comparison,
+    ComparisonVerdict,
+    Latency,
+    PartComparison,
+    PassAt,
+    Side,
+)
+from evalh.analysis.differences import ONE_SIDED, UNKNOWN, Differences, Tally, goods
+from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, pair
+from evalh.core.errors import UsageError
+from evalh.core.run import Estimate
+from evalh.core.sample import Standing
+from evalh.core.verdict import Outcome
+from evalh.stats.intervals import clustered_rate, mean_interval, pass_at_k, pass_hat_k, wilson
+from evalh.stats.multiplicity import benjamini_hochberg, holm
+from evalh.stats.paired import difference_interval
+from evalh.stats.quantiles import quantile
+from evalh.stats.ratio import cost_per_good, cost_per_good_ratio
+
+DEFAULT_MARGIN = 0.05
+FALSE_DISCOVERIES = 0.10  # of the tags and graders that are called different, so many may be chance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOptions:
+    """How to compare. `seed` chooses the permutations where there are too many to try all."""
+
+    margin: float = DEFAULT_MARGIN
+    intersection: bool = False  # compare the cases that both sides have, although others differ
+    exact: bool = False  # McNemar's exact test, for a verdict that blocks
+    pass_at: int | None = None
+    seed: int = 0
+
+
+def compare(base: Results, head: Results, options: CompareOptions | None = None) -> Comparison:
+    """Compare head with base. Raises UsageError for a `pass_at` above the number of trials."""
+    options = options or CompareOptions()
+    paired = pair(base, head)
+    pairs = paired.pairs if _comparable(paired, options) else ()
+    differences = Differences(pairs, goods, exact=options.exact, seed=options.seed)
+    identical = bool(pairs) and base.run is not None and base.run == head.run
+    measured = bool(pairs) and not _unmeasured(pairs, base, head)
+    verdict, reason = _verdict(differences, paired, options, measured=measured, identical=identical)
+    won, lost = differences.won, differences.lost
+    return Comparison(
+        base=_side(base, [one.base for one in pairs]),
+        head=_side(head, [one.head for one in pairs]),
+        comparable=bool(pairs),
+        mismatches=paired.mismatches,
+        missing=paired.missing,
+        intersection=options.intersection,
+        identical=identical,
+        n=len(pairs),
+        wins=sum(won),
+        losses=sum(lost),
+        ties=len(pairs) - sum(won) - sum(lost),
+        undecided=differences.undecided,
+        difference=Estimate(0.0, 0.0, 0.0, "identical") if identical else differences.estimate,
+        p_value=1.0 if identical else differences.p_value,
+        test="none" if identical else differences.test,
+        margin=options.margin,
+        p_no_worse=None if identical else differences.p_no_worse(options.margin),
+        verdict=verdict,
+        reason=reason,
+        measured=measured,
+        detectable_drop=differences.detectable_drop(),
+        cases_needed=differences.cases_needed(options.margin) if verdict is ComparisonVerdict.INCONCLUSIVE else None,
+        cost_per_good_ratio=_ratio(pairs),
+        latency=Latency(difference_ms=_latency(pairs)),
+        graders=_graders(pairs, head, options),
+        tags=_tags(pairs, options),
+        regressed=tuple(one.case_id for one, yes in zip(pairs, lost, strict=True) if yes),
+        fixed=tuple(one.case_id for one, yes in zip(pairs, won, strict=True) if yes),
+        unstable=tuple(one.case_id for one in pairs if one.base.flaky or one.head.flaky),
+        pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
+    )
+
+
+def _comparable(paired: Paired, options: CompareOptions) -> bool:
+    if any(mismatch.part != "dataset" for mismatch in paired.mismatches):
+        return False  # other graders: no case is comparable
+    return options.intersection or not (paired.mismatches or paired.missing)
+
+
+def _unmeasured(pairs: Sequence[Pair], base: Results, head: Results) -> bool:
+    for cases, most in (
+        ([one.base for one in pairs], base.max_ungraded),
+        ([one.head for one in pairs], head.max_ungraded),
+    ):
+        if sum(case.ungraded for case in cases) > most * sum(case.trials for case in cases):
+            return True
+    return False
+
+
+def _verdict(
+    differences: Differences, paired: Paired, options: CompareOptions, *, measured: bool, identical: bool
+) -> tuple[ComparisonVerdict, str]:
+    if not differences.n:
+        return ComparisonVerdict.INCONCLUSIVE, _why_nothing(paired)
+    if not measured:
+        return ComparisonVerdict.INCONCLUSIVE, "too many samples are ungraded to say anything"
+    if identical:
+        return ComparisonVerdict.NO_WORSE, "both sides are the same answers: nothing differs"
+    return _shown(differences, options.margin)
+
+
+def _shown(differences: Differences, margin: float) -> tuple[ComparisonVerdict, str]:
+    low, high, points = differences.estimate.low, differences.estimate.high, f"{100 * margin:g} points"
+    if high is not None and high < 0:
+        return ComparisonVerdict.WORSE, "the whole interval of the difference lies below 0"
+    if low is not None and low > 0:
+        return ComparisonVerdict.BETTER, "the whole interval of the difference lies above 0"
+    p_no_worse = differences.p_no_worse(margin)
+    if p_no_worse is not None and p_no_worse <= ONE_SIDED:
+        return ComparisonVerdict.NO_WORSE, f"a drop of {points} or more is excluded"
+    return ComparisonVerdict.INCONCLUSIVE, f"neither a drop of {points} nor a difference is shown or excluded"
+
+
+def _why_nothing(paired: Paired) -> str:
+    if paired.mismatches:
+        return "; ".join(mismatch.what for mismatch in paired.mismatches)
+    if paired.missing:
+        return f"{len(paired.missing)} cases were evaluated on one side only, or in fewer trials"
+    return "the two sides have no case in common"
+
+
+# -- sides
+
+
+def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
+    samples = [sample for case in cases for sample in case.samples]
+    standings = [sample.standing for sample in samples]
+    latencies = [sample.latency_ms for sample in samples if sample.latency_ms is not None]
+    return Side(
+        run=results.run,
+        suite=results.suite,
+        prompt=results.prompt,
+        model=results.model,
+        fingerprint=results.fingerprint,
+        trials=results.trials,
+        samples=len(samples),
+        good=standings.count(Standing.GOOD),
+        bad=standings.count(Standing.BAD),
+        ungraded=standings.count(Standing.UNGRADED),
+        good_rate=_rate([goods(case) for case in cases]),
+        cost_per_good_usd=_cost_per_good(cases),
+        latency_p50_ms=quantile(latencies, 0.5),
+        latency_p95_ms=quantile(latencies, 0.95),
+    )
+
+
+def _rate(tallies: Sequence[Tally]) -> Estimate:
+    if not tallies:
+        return UNKNOWN
+    trials = max(tally.trials for tally in tallies)
+    if trials == 1:
+        passed = sum(tally.passed for tally in tallies)
+        interval = wilson(passed, len(tallies))
+        return Estimate(passed / len(tallies), interval.low, interval.high, "wilson")
+    rate = clustered_rate([tally.least for tally in tallies], trials)
+    return Estimate(rate.rate, rate.low, rate.high, "wilson-clustered")
+
+
+# -- costs and latency
+
+
+def _spending(cases: Sequence[CaseResult]) -> tuple[list[float], list[float]] | None:
+    costs = [case.cost_usd for case in cases]
+    known = [float(cost) for cost in costs if cost is not None]
+    return (known, [float(case.goods) for case in cases]) if len(known) == len(costs) else None
+
+
+def _cost_per_good(cases: Sequence[CaseResult]) -> Estimate:
+    spending = _spending(cases)
+    if spending is None:
+        return Estimate(None, None, None, "unpriced")
+    return cost_per_good(*spending, trials=max((case.trials for case in cases), default=1))
+
+
+def _ratio(pairs: Sequence[Pair]) -> Estimate:
+    """Estimate head's over base's cost per good output; a limit that Fieller's set does not have is None."""
+    base, head = _spending([one.base for one in pairs]), _spending([one.head for one in pairs])
+    if base is None or head is None:
+        return Estimate(None, None, None, "unpriced")
+    if len(pairs) < 2:  # noqa: PLR2004 (a variance needs two values)
+        return Estimate(None, None, None, "none")
+    if not any(base[1]) or not any(head[1]):
+        return Estimate(None, None, None, "zero-goods")
+    ratio = cost_per_good_ratio(base, head)
+    low, high = ratio.low, ratio.high
+    if cost_per_good(*head).high is None:
+        high = None  # head's cost per good output has no finite upper limit
+    if cost_per_good(*base).high is None and low is not None:
+        low = 0.0  # nor has base's, so that the ratio may be as small as can be
+    method = ratio.method if (low, high) == (ratio.low, ratio.high) else "fieller"
+    return Estimate(ratio.value, low, high, "free" if ratio.value is None else method)
+
+
+def _latency(pairs: Sequence[Pair]) -> Estimate:
+    both = [(one.base.latency_ms, one.head.latency_ms) for one in pairs]
+    differences = [head - base for base, head in both if base is not None and head is not None]
+    if len(differences) < 2:  # noqa: PLR2004 (a spread needs two values)
+        return Estimate(differences[0] if differences else None, None, None, "none")
+    interval = difference_interval(differences)
+    return Estimate(fsum(differences) / len(differences), interval.low, interval.high, "paired-t")
+
+
+# -- parts
+
+
+def _graders(pairs: Sequence[Pair], head: Results, options: CompareOptions) -> tuple[PartComparison, ...]:
+    if not pairs:
+        return ()
+    required = [name for name, needed in head.graders if needed]
+    others = [name for name, needed in head.graders if not needed]
+    read = {name: _by_grader(pairs, name, options) for name in (*required, *others)}
+    decided = _adjusted(required, read, holm, needed=True)
+    decided |= _adjusted(others, read, benjamini_hochberg, needed=False)
+    return tuple(decided[name] for name, _ in head.graders)
+
+
+def _by_grader(pairs: Sequence[Pair], name: str, options: CompareOptions) -> Differences:
+    def measure(case: CaseResult) -> Tally:
+        outcomes = [sample.outcomes.get(name) for sample in case.samples]
+        return Tally(
+            trials=len(outcomes),
+            passed=outcomes.count(Outcome.PASS),
+            unknown=len(outcomes) - outcomes.count(Outcome.PASS) - outcomes.count(Outcome.FAIL),
+        )
+
+    # A case that the grader judged on neither side says nothing of it: `n` tells how many it judged.
+    judged = [one for one in pairs if any(tally.unknown < tally.trials for tally in map(measure, (one.base, one.head)))]
+    return Differences(judged, measure, exact=options.exact, seed=options.seed)
+
+
+def _tags(pairs: Sequence[Pair], options: CompareOptions) -> tuple[PartComparison, ...]:
+    tags = sorted({tag for one in pairs for tag in one.head.tags})
+    read = {
+        tag: Differences([one for one in pairs if tag in one.head.tags], goods, exact=options.exact, seed=options.seed)
+        for tag in tags
+    }
+    return tuple(_adjusted(tags, read, benjamini_hochberg, needed=False).values())
+
+
+def _adjusted(
+    parts: Sequence[str],
+    read: dict[str, Differences],
+    adjust: Callable[[Sequence[float]], list[float]],
+    *,
+    needed: bool,
+) -> dict[str, PartComparison]:
+    p_values = {name: p for name in parts if (p := read[name].p_value) is not None}
+    adjusted = dict(zip(p_values, adjust(list(p_values.values())), strict=True))
+    return {name: _part(name, read[name], adjusted.get(name), needed=needed) for name in parts}
+
+
+def _part(name: str, differences: Differences, p_adjusted: float | None, *, needed: bool) -> PartComparison:
+    wins, losses = sum(differences.won), sum(differences.lost)
+    level = ONE_SIDED if needed else FALSE_DISCOVERIES
+    return PartComparison(
+        name=name,
+        required=needed,
+        n=differences.n,
+        wins=wins,
+        losses=losses,
+        ties=differences.n - wins - losses,
+        base_rate=_rate([differences.measure(one.base) for one in differences.pairs]),
+        head_rate=_rate([differences.measure(one.head) for one in differences.pairs]),
+        difference=differences.estimate,
+        p_value=differences.p_value,
+        p_adjusted=p_adjusted,
+        adjusted_by="holm" if needed else "bh",
+        shown=p_adjusted is not None and p_adjusted <= level,
+    )
+
+
+def _pass_at(pairs: Sequence[Pair], k: int) -> PassAt:
+    sides = ([one.base for one in pairs], [one.head for one in pairs])
+    fewest = min(case.trials for cases in sides for case in cases)
+    if not 1 <= k <= fewest:
+        raise UsageError(f"pass@{k} takes {k} trials of each case; there are {fewest}", hint=f"--trials {k}")
+    (base_any, base_all), (head_any, head_all) = (
+        tuple(_mean([chance(case.trials, case.goods, k) for case in cases]) for chance in (pass_at_k, pass_hat_k))
+        for cases in sides
+    )
+    return PassAt(k=k, base_any=base_any, head_any=head_any, base_all=base_all, head_all=head_all)
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    value = fsum(values) / len(values)
+    if len(values) == 1:
+        return Estimate(value, 0.0, 1.0, "one-case")
+    interval = mean_interval(values)
+    return Estimate(value, max(0.0, interval.low), min(1.0, interval.high), "clustered-t")
