@@ -29,6 +29,7 @@ VERBS = (
     "render",
     "show",
     "calls",
+    "label",
     "explain",
     "sql",
     "model",

@@ -1,6 +1,5 @@
 """What is in the log, for people and for programs: runs, cases, samples, calls."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from evalh.core.sample import Graded
 from evalh.core.verdict import Outcome
 from evalh.report.document import run_document
 from evalh.report.terminal import show_run
-from evalh.report.text import dollars, milliseconds, one_line, safe
+from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 from evalh.report.waterfall import waterfall
 
 _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
@@ -90,7 +89,7 @@ def show_sample(console: Console, detail: SampleDetail) -> None:
     title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
     console.print(Rule(title, align="left", style="dim"))
     if detail.case.expected is not ABSENT:
-        console.print(Text.assemble(("expected  ", "dim"), _json(detail.case.expected)))
+        console.print(Text.assemble(("expected  ", "dim"), json_line(detail.case.expected)))
     if detail.case.tags:
         console.print(Text.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
     for graded in sample.verdicts:
@@ -111,7 +110,7 @@ def show_call(console: Console, call: CallRow) -> None:
     for message in call.messages or ():
         console.print(Rule(str(message["role"]), align="left", style="dim"))
         for part in message["parts"]:
-            console.print(Text(safe(part if isinstance(part, str) else _json(part))))
+            console.print(Text(safe(part if isinstance(part, str) else json_line(part))))
     if call.answer is not None and call.answer.completion is not None:
         console.print(Rule("answer", align="left", style="dim"))
         console.print(Text(safe(call.answer.completion.text)))
@@ -144,10 +143,6 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
         cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 60))
         table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
     console.print(table)
-
-
-def _json(value: JsonValue) -> str:
-    return safe(json.dumps(value, ensure_ascii=False))
 
 
 SHOW: Mapping[str, Callable[[Console, Any], None]] = {

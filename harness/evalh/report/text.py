@@ -1,10 +1,12 @@
 """How numbers and untrusted text look in a terminal."""
 
+import json
 import re
 import shlex
 from decimal import Decimal
 from math import floor, log10
 
+from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate
 
 _ACTIVE = re.compile(
@@ -21,6 +23,11 @@ def safe(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
+
+
+def json_line(value: JsonValue) -> str:
+    """Write a JSON value on one line, inert."""
+    return safe(json.dumps(value, ensure_ascii=False))
 
 
 def typable(text: str) -> str | None:

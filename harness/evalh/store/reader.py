@@ -191,6 +191,11 @@ class Reader:
 
     # -- what was decided
 
+    def runs_of(self, suite: str, limit: int) -> list[str]:
+        """Return the ids of a suite's newest runs, newest first."""
+        sql = "select id from runs where suite = ? order by started_at desc, id desc limit ?"
+        return [row["id"] for row in self._rows(sql, stored(suite), limit)]
+
     def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
         """Return the ids of the newest runs of a model or route, newest first; None: of any suite."""
         sql = """select id from runs where model = ? and (? is null or suite = ?)

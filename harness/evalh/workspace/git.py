@@ -139,6 +139,13 @@ class Repository:
                 raise UsageError(f"git cannot read the commit that is checked out, {named[:10]}", hint="git fsck")
         return commit
 
+    def author(self) -> str | None:
+        """Return the e-mail address that git puts on commits here; None: not configured."""
+        try:
+            return self._run("config", "user.email").strip() or None
+        except _GitFailed:
+            return None
+
     def dirty(self, paths: Iterable[str]) -> bool:
         """Tell whether any file under these paths differs from HEAD, new files included."""
         places = [self._path(path) for path in paths]

@@ -1,0 +1,123 @@
+"""Labels: outputs of the log put before a person, blind to who made them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from evalh.analysis.labelling import ordered
+from evalh.api.workspace import Workspace
+from evalh.core.case import Case
+from evalh.core.digest import digest
+from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.label import GOOD, Candidate, Label
+from evalh.core.request import ToolCall
+from evalh.core.suite import Suite
+from evalh.workspace.labels import LabelFile, read_labels
+
+_NEWEST_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One output to be labelled, as the person sees it: no version, no model, no verdict."""
+
+    candidate: Candidate
+    case: Case
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """A suite's outputs of the log, and what people said of them."""
+
+    suite: Suite
+    about: str
+    author: str
+    candidates: tuple[Candidate, ...]
+    labels: tuple[Label, ...]  # of every author, about this
+    file: LabelFile
+    _workspace: Workspace
+
+    @property
+    def mine(self) -> frozenset[tuple[str, str]]:
+        """What this author has labelled."""
+        return frozenset((one.case_digest, one.output_digest) for one in self.labels if one.author == self.author)
+
+    def questions(self, most: int) -> Iterator[Question]:
+        """Yield what to ask next. Outputs are read one at a time."""
+        seed = digest([self.suite.name, self.about])
+        for candidate in ordered(self.candidates, self.mine, seed)[:most]:
+            case = self._workspace.log.case(candidate.case_id, candidate.run_id)
+            sample = next(one for one in case.samples if one.sample.trial == candidate.trial)
+            answer = next((call.answer for call in sample.calls if call.id == sample.sample.call_id), None)
+            completion = None if answer is None else answer.completion
+            if completion is not None:
+                yield Question(
+                    candidate=candidate, case=sample.case, text=completion.text, tool_calls=completion.tool_calls
+                )
+
+    def answer(self, question: Question, *, good: bool, note: str | None) -> int:
+        """Write what the person said; return where it stands, for `file.take_back`. Raises WorkspaceError."""
+        label = Label(
+            case_id=question.candidate.case_id,
+            case_digest=question.candidate.case_digest,
+            output_digest=question.candidate.output_digest,
+            about=self.about,
+            good=good,
+            author=self.author,
+            at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            note=note,
+        )
+        return self.file.add(label)
+
+
+def labelling(
+    workspace: Workspace, suite: str | None, *, about: str = GOOD, author: str | None = None, runs: Sequence[str] = ()
+) -> Labelling:
+    """Gather what may be labelled: the outputs of these runs, or of the suite's newest ones. Raises EvalhError."""
+    name = suite or workspace.config.default_suite
+    if name is None:
+        raise UsageError("which suite?", hint=f"evalh label {' | '.join(workspace.suites())}")
+    found = workspace.suite(name)
+    graders = [grader.name for grader in found.graders]
+    if about != GOOD and about not in graders:
+        raise NotFound(f"suite {name!r} has no grader {about!r}", where=found.where, hint=did_you_mean(about, graders))
+    who = author or _who(workspace)
+    labels = read_labels(workspace.tree, workspace.config.datasets_dir, name)
+    return Labelling(
+        suite=found,
+        about=about,
+        author=who,
+        candidates=tuple(_candidates(workspace, found, about, runs)),
+        labels=tuple(label for label in labels if label.about == about),
+        file=LabelFile(workspace.root, workspace.config.datasets_dir, name, who),
+        _workspace=workspace,
+    )
+
+
+def _candidates(workspace: Workspace, suite: Suite, about: str, runs: Sequence[str]) -> Iterator[Candidate]:
+    log = workspace.log
+    names = [log.run(run).record for run in runs]
+    for record in names:
+        if record.suite != suite.name:
+            raise UsageError(f"run {record.id} is of suite {record.suite!r}, not {suite.name!r}")
+    for run_id in [record.id for record in names] or log.runs_of(suite.name, _NEWEST_RUNS):
+        for sample in log.results(run_id):
+            if sample.output_digest is not None:
+                yield Candidate(
+                    case_id=sample.case_id,
+                    case_digest=sample.row_digest or "",
+                    output_digest=sample.output_digest,
+                    stratum=str(sample.standing if about == GOOD else sample.outcomes.get(about, "not asked")),
+                    run_id=run_id,
+                    trial=sample.trial,
+                )
+
+
+def _who(workspace: Workspace) -> str:
+    repository = workspace.repository
+    email = None if repository is None else repository.author()
+    if email is None:
+        raise UsageError("who is labelling?", hint="--author ada; or git config user.email")
+    return email

@@ -1,0 +1,136 @@
+"""`evalh label`: a person says which outputs are good."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import click
+
+from evalh.cli.app import App, Count, json_option
+
+if TYPE_CHECKING:
+    from evalh.api.labels import Labelling, Question
+
+Read: TypeAlias = Callable[[App], tuple[str, str | None]]
+"""Waits for what the person says: a key, and a note."""
+
+_KEYS = "y good · n bad · s skip · u take the last one back · q stop"
+
+
+@click.command("label")
+@click.argument("suite", required=False)
+@click.option("--about", default="good", metavar="GRADER", help="Ask whether it would pass this grader.")
+@click.option("--run", "runs", multiple=True, metavar="RUN", help="Only outputs of this run; repeats.")
+@click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
+@click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
+@click.option("--expected", is_flag=True, help="Show what the dataset expects.")
+@click.option("--status", is_flag=True, help="Ask nothing; say how far the labelling has come.")
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 (one parameter per option is click's contract)
+    app: App,
+    *,
+    suite: str | None,
+    about: str,
+    runs: tuple[str, ...],
+    author: str | None,
+    number: int,
+    expected: bool,
+    status: bool,
+) -> None:
+    """Label outputs of the log as good or bad, blind to version, model and order.
+
+    Where a judge or the graders say different things there are equal numbers of each to label.
+    Every answer is written at once to <datasets>/labels/SUITE/AUTHOR.jsonl, for git.
+
+    \b
+      evalh label triage
+      evalh label triage --about tone --number 50
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.labels import labelling
+
+    work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
+    if not (status or app.json):
+        asked = _ask_all(app, work, number, expected=expected)
+        if asked:
+            app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
+        work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
+    from evalh.report.label import labels_document, show_status
+
+    document = labels_document(work.suite.name, about, work.candidates, work.labels)
+    if app.json:
+        app.show_json(document)
+    else:
+        show_status(app.console, document)
+
+
+def _ask_all(app: App, work: "Labelling", number: int, *, expected: bool) -> int:
+    """Ask until there is nothing left or the person stops; return how many answers were kept."""
+    with _reader() as read:
+        return _ask(app, work, read, list(work.questions(number)), expected=expected)
+
+
+def _ask(app: App, work: "Labelling", read: "Read", questions: "list[Question]", *, expected: bool) -> int:
+    kept: list[tuple[int, int]] = []  # (question, where its answer stands in the file)
+    at = 0
+    while at < len(questions):
+        _show(app, questions[at], f"{at + 1} of {len(questions)}", expected=expected)
+        key, note = read(app)
+        if key == "q":
+            break
+        if key == "u":
+            if kept:
+                at, begins = kept.pop()
+                work.file.take_back(begins)
+            continue
+        if key in ("y", "n"):
+            kept.append((at, work.answer(questions[at], good=key == "y", note=note)))
+        at += 1
+    return len(kept)
+
+
+def _show(app: App, question: "Question", title: str, *, expected: bool) -> None:
+    from evalh.report.label import show_question
+
+    show_question(app.console, question.case, question.text, question.tool_calls, title=title, expected=expected)
+    app.hints.print(_KEYS, style="dim")
+
+
+@contextmanager
+def _reader() -> Iterator["Read"]:
+    """Read single keys from a terminal, lines from anything else."""
+    try:
+        import termios
+        import tty
+
+        before = termios.tcgetattr(sys.stdin)
+    except (ImportError, OSError, ValueError, termios.error):
+        yield _line
+        return
+    try:
+        tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # once: what is typed ahead is not thrown away
+        yield _key
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _key(app: App) -> tuple[str, str | None]:
+    while pressed := os.read(sys.stdin.fileno(), 1).decode("ascii", "replace").lower():
+        if pressed in "ynsuq":
+            return pressed, None
+        if pressed == "\x04":
+            break
+        app.hints.print(_KEYS, style="dim")
+    return "q", None
+
+
+def _line(app: App) -> tuple[str, str | None]:
+    """Read `y`, or `n it blames the customer`: what follows the letter is kept as a note."""
+    for line in sys.stdin:
+        key, _, note = line.strip().partition(" ")
+        if key.lower() in ("y", "n", "s", "u", "q"):
+            return key.lower(), note.strip() or None
+        app.hints.print(_KEYS, style="dim")
+    return "q", None

@@ -1,0 +1,115 @@
+"""`evalh label`: answers typed by a person, or piped in by a script."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workspaces import document, evalh, write_workspace
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    folder = write_workspace(tmp_path, cases=14)
+    assert evalh(folder, "run").returncode == 0
+    return folder
+
+
+def label(folder: Path, typed: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evalh", "-C", str(folder), "label", "--author", "ada", *arguments]
+    return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+
+
+def rows(folder: Path, author: str = "ada") -> list[dict[str, object]]:
+    text = (folder / f"datasets/labels/triage/{author}.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_answers_are_kept_with_what_was_labelled_and_never_asked_for_twice(labelled: Path) -> None:
+    first = label(labelled, "y\nn it is no bug\ns\nq\n")
+    second = label(labelled, "y\n" * 50)
+    third = label(labelled, "y\n")
+
+    kept = rows(labelled)
+    assert first.returncode == second.returncode == third.returncode == 0, first.stderr
+    assert [row["good"] for row in kept[:2]] == [True, False]
+    assert kept[1]["note"] == "it is no bug"
+    assert len({(row["case"], row["output_digest"]) for row in kept}) == len(kept) == 14
+    assert "14 of 14 distinct outputs" in third.stdout
+
+
+def test_the_person_is_told_neither_version_nor_model_nor_verdict(labelled: Path) -> None:
+    asked = label(labelled, "s\n" * 14).stdout.partition("distinct outputs")[0]
+    questions = asked.rpartition("triage · ")[0]
+
+    for told in ("v1", "small", "script-1", "good", "bad", "expected"):
+        assert told not in questions
+    assert "order" in questions
+
+
+def test_the_last_answer_can_be_taken_back(labelled: Path) -> None:
+    label(labelled, "y\nn\nu\ny\nq\n")
+
+    assert [row["good"] for row in rows(labelled)] == [True, True]
+
+
+def test_a_line_without_an_end_is_not_glued_to_the_next_answer(labelled: Path) -> None:
+    label(labelled, "y\nq\n")
+    file = labelled / "datasets/labels/triage/ada.jsonl"
+    file.write_text(file.read_text().rstrip("\n"))
+    label(labelled, "n\nq\n")
+
+    assert [row["good"] for row in rows(labelled)] == [True, False]
+
+
+def test_the_status_counts_authors_and_strata(labelled: Path) -> None:
+    label(labelled, "y\n" * 4)
+    label(labelled, "n\n" * 3, "--author", "grace")
+
+    told = document(evalh(labelled, "label", "--author", "ada", "--json"))
+    assert told["schema"] == "evalh.labels/1"
+    assert told["authors"] == [{"author": "ada", "labels": 4}, {"author": "grace", "labels": 3}]
+    assert [row["stratum"] for row in told["strata"]] == ["bad", "good"]
+    assert sum(row["outputs"] for row in told["strata"]) == told["outputs"] == 14
+
+
+def test_a_terminal_takes_single_keys(labelled: Path) -> None:
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "evalh", "-C", str(labelled), "label", "--author", "ada"]
+    process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.write(controller, b"yynuq")
+    assert process.wait(60) == 0
+    os.close(controller)
+    os.close(terminal)
+
+    assert len(rows(labelled)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--author", "../ada"), "cannot be an author's name"),
+        (("--about", "equal"), "did you mean 'equals'"),
+        (("triag",), "triage"),
+        (("--run", "nope"), "no run"),
+    ],
+)
+def test_what_cannot_be_labelled_says_why(labelled: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = label(labelled, "y\n", *arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_damaged_label_is_named_with_its_line(labelled: Path) -> None:
+    label(labelled, "y\nq\n")
+    file = labelled / "datasets/labels/triage/ada.jsonl"
+    file.write_text(file.read_text() + '{"case": "t-0001", "good": "yes"}\n')
+    done = label(labelled, "y\n")
+
+    assert done.returncode == 2
+    assert "datasets/labels/triage/ada.jsonl:2" in done.stderr
