@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.workspace import lines as lines_module
 from evalh.workspace.config import Config
-from evalh.workspace.dataset_index import RowIndex
+from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset_jsonl import JsonLines, strict_case
 from evalh.workspace.datasets import Dataset, open_dataset
 from evalh.workspace.lines import Span, read_lines
@@ -241,20 +242,32 @@ def test_lines_are_the_same_however_the_file_is_cut(data: bytes, chunk: int, ski
         assert data[span.offset - skipped :].startswith(span.raw)
 
 
-@given(st.lists(st.integers(0, 40)), st.integers(1, 6))
-def test_the_index_offers_every_earlier_row_of_an_id(ids: list[int], hashes: int) -> None:
-    index = RowIndex(hash_of=lambda text: int(text) % hashes - 2)
-    seen: list[str] = []
-    for row, number in enumerate(ids):
-        earlier = index.add(str(number), offset=10 * row, line=row + 1, checksum=number)
+@given(st.lists(st.integers(0, 40)), st.integers(1, 600))
+def test_an_id_that_came_twice_is_always_suspected(ids: list[int], hashes: int) -> None:
+    found = Hashes(hash_of=lambda text: int(text) % hashes - 2)
+    for number in ids:
+        found.add(str(number))
 
-        same = [place for place, other in enumerate(seen) if int(other) % hashes == number % hashes]
-        assert sorted(earlier) == same
-        seen.append(str(number))
+    repeated = found.repeated()
 
-    assert len(index) == len(ids)
-    for row, text in enumerate(seen):
-        assert row in index.candidates(text)
-        assert index.place(row) == (10 * row, row + 1)
-        assert index.holds(row, 10 * row, ids[row])
-        assert not index.holds(row, 10 * row + 1, ids[row])
+    times = Counter(number % hashes for number in ids)
+    assert {number for number in ids if repeated and repeated(str(number))} == {
+        number for number in ids if times[number % hashes] > 1
+    }
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=3), max_size=300), st.integers(0, 299), st.binary(min_size=1, max_size=3)
+)
+def test_rows_are_given_again_as_long_as_they_are_the_same(rows: list[bytes], place: int, other: bytes) -> None:
+    index = RowIndex()
+    for block in blocks(Span(0, 1, raw) for raw in rows):
+        index.add(block)
+    changed = [*rows[:place], other, *rows[place + 1 :]]
+
+    again = list(index.same(blocks(Span(0, 1, raw) for raw in changed)))
+
+    assert len(index) == len(rows)
+    given_back = [span.raw for block in again if block is not None for span in block]
+    assert given_back == rows[: len(given_back)]
+    assert (None in again) == (changed != rows)

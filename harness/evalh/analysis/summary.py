@@ -1,12 +1,12 @@
 """From samples to the honest number at the end.
 
-Everything is kept per case, in the dataset's order, as machine numbers: a million cases cost some 30 MB, and the
-order in which answers arrive cannot move a digit.
+Nothing is kept per case but of the cases whose trials are under way: a million cases cost as much memory as a hundred.
+Sums are exact, so the order in which answers arrive cannot move a digit.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from evalh.core.attempt import Call, Completion
@@ -16,19 +16,31 @@ from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import Outcome
 from evalh.stats.intervals import clustered_rate, wilson
-from evalh.stats.quantiles import quantile
-from evalh.stats.ratio import cost_per_good
+from evalh.stats.quantiles import Distribution
+from evalh.stats.ratio_sums import CostSums
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(slots=True)
+class _Case:
+    """A case whose trials are under way."""
+
+    left: int  # trials
+    seen: int = 0
+    good: int = 0
+    cost_usd: Decimal = _NOTHING
 
 
 class Fold:
     """Takes samples one by one, in any order, and gives the summary."""
 
-    def __init__(self, graders: Sequence[GraderSpec], cases: int, trials: int) -> None:
+    def __init__(self, graders: Sequence[GraderSpec], trials: int) -> None:
         self._trials = trials
-        self._seen = array("l", bytes(cases * array("l").itemsize))
-        self._good = array("d", bytes(cases * 8))
-        self._cost = array("d", bytes(cases * 8))
-        self._latency = array("d")
+        self._under_way: dict[int, _Case] = {}
+        self._rates: Counter[float] = Counter()  # of good trials, over cases
+        self._costs = CostSums()
+        self._latency = Distribution()
         self._standings: Counter[Standing] = Counter()
         self._spent: Decimal | None = Decimal(0)
         self._cached: Decimal | None = Decimal(0)
@@ -61,9 +73,6 @@ class Fold:
     def add(self, sample: Sample) -> None:
         """Count one sample in."""
         self._standings[sample.standing] += 1
-        self._seen[sample.case_index] += 1
-        if sample.standing is Standing.GOOD:
-            self._good[sample.case_index] += 1.0
         self._count_cost(sample)
         self._count_verdicts(sample)
         self._attempts += sample.attempts
@@ -72,25 +81,47 @@ class Fold:
 
     def cut_off(self, case_index: int, call: Call) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
-        if call.cost_usd is not None:
-            self._cost[case_index] += float(call.cost_usd)
+        self._count_trial(case_index, call.cost_usd or _NOTHING, good=None)
         self._spent = plus(self._spent, call.cost_usd)
         self._cached = plus(self._cached, call.cached_cost_usd)
         self._attempts += call.attempts
 
     def _count_answer(self, completion: Completion | None, sample: Sample) -> None:
         if completion is not None and completion.latency_ms is not None:
-            self._latency.append(completion.latency_ms)
+            self._latency.add(completion.latency_ms)
         if completion is None and sample.error is not None:
             self._errors[sample.error.kind.value] += 1
 
     def _count_cost(self, sample: Sample) -> None:
         spent, cached = sample.cost_usd, sample.cached_cost_usd
-        if spent is not None and cached is not None:
-            self._cost[sample.case_index] += float(spent + cached)
+        known = _NOTHING if spent is None or cached is None else spent + cached
+        self._count_trial(sample.case_index, known, good=sample.standing is Standing.GOOD)
         self._spent = plus(self._spent, spent)
         self._cached = plus(self._cached, cached)
         self._judges = plus(self._judges, sample.judge_cost_usd)
+
+    def _count_trial(self, case_index: int, cost_usd: Decimal, *, good: bool | None) -> None:
+        """Count a trial of a case; `good` is None where there was no sample."""
+        if self._trials == 1:
+            if good is not None or cost_usd:
+                self._costs.add(cost_usd, 1 if good else 0)
+            return
+        case = self._under_way.get(case_index)
+        if case is None:
+            case = self._under_way[case_index] = _Case(self._trials)
+        case.left -= 1
+        case.seen += good is not None
+        case.good += good is True
+        case.cost_usd += cost_usd
+        if not case.left:
+            _close(self._under_way.pop(case_index), self._costs, self._rates)
+
+    def _closed(self) -> tuple[CostSums, Counter[float]]:
+        """Return what is known of all cases, those included whose trials are not all done."""
+        costs, rates = self._costs.copy(), self._rates.copy()
+        for case in self._under_way.values():
+            _close(case, costs, rates)
+        return costs, rates
 
     def _count_verdicts(self, sample: Sample) -> None:
         for tally, graded in zip(self._tallies, sample.verdicts, strict=True):
@@ -107,19 +138,19 @@ class Fold:
     def summary(self) -> RunSummary:
         """Compute the numbers of everything taken so far."""
         samples = self.done
-        latency = sorted(self._latency)
+        costs, rates = self._closed()
         return RunSummary(
             samples=samples,
             good=self.good,
             bad=self._standings[Standing.BAD],
             ungraded=self._standings[Standing.UNGRADED],
-            good_rate=self._good_rate(samples),
+            good_rate=self._good_rate(samples, rates),
             cost_usd=self._spent,
             cached_cost_usd=self._cached,
             judge_cost_usd=self._judges,
-            cost_per_good_usd=self._cost_per_good(),
-            latency_p50_ms=quantile(latency, 0.5),
-            latency_p95_ms=quantile(latency, 0.95),
+            cost_per_good_usd=self._cost_per_good(costs),
+            latency_p50_ms=self._latency.quantile(0.5),
+            latency_p95_ms=self._latency.quantile(0.95),
             calls=samples,
             attempts=self._attempts,
             cache_hits=self._hits,
@@ -127,20 +158,24 @@ class Fold:
             errors=dict(sorted(self._errors.items())),
         )
 
-    def _good_rate(self, samples: int) -> Estimate:
+    def _good_rate(self, samples: int, rates: Counter[float]) -> Estimate:
         if not samples:
             return Estimate(None, None, None, "none")
         if self._trials == 1:
             interval = wilson(self.good, samples)
             return Estimate(self.good / samples, interval.low, interval.high, "wilson")
-        rates = [good / seen for good, seen in zip(self._good, self._seen, strict=True) if seen]
-        rate = clustered_rate(rates, self._trials)
+        rate = clustered_rate(list(rates.elements()), self._trials)
         return Estimate(self.good / samples, rate.low, rate.high, "wilson-clustered")
 
-    def _cost_per_good(self) -> Estimate:
+    def _cost_per_good(self, costs: CostSums) -> Estimate:
         if self._spent is None or self._cached is None:
             return Estimate(None, None, None, "unpriced")
-        if len(self._seen) == self.done:
-            return cost_per_good(self._cost, self._good)
-        seen = [index for index, trials in enumerate(self._seen) if trials or self._cost[index]]
-        return cost_per_good([self._cost[index] for index in seen], [self._good[index] for index in seen])
+        return costs.cost_per_good()
+
+
+def _close(case: _Case, costs: CostSums, rates: Counter[float]) -> None:
+    """Count a case in. One without a sample that cost nothing tells nothing."""
+    if case.seen:
+        rates[case.good / case.seen] += 1
+    if case.seen or case.cost_usd:
+        costs.add(case.cost_usd, case.good)

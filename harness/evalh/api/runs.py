@@ -122,7 +122,7 @@ class Execution:
         provider = self._stack(plan, clock, halt)
         record = self._record(plan, clock)
         self.store.start_run(record)
-        fold = Fold([grader.spec for grader in plan.graders], len(plan.cases), plan.trials)
+        fold = Fold([grader.spec for grader in plan.graders], plan.trials)
         runner = Runner(
             plan=plan,
             record=record,

@@ -16,16 +16,18 @@ from evalh.stats.critical import t_critical
 LOG_DELTA = "log-delta"
 
 
-@dataclass(frozen=True, slots=True)
-class _Moments:
-    """Means, and variances with ddof 1 (0 for one case)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """What the estimate needs of at least two cases, one of them good. Means, and variances with ddof 1."""
 
     cases: int
+    value: float  # the ratio
     cost: float
     good: float
     cost_variance: float
     good_variance: float
     covariance: float
+    residual_variance: float  # of cost - value * good
 
 
 class FiellerLimits(NamedTuple):
@@ -55,24 +57,38 @@ def cost_per_good(
     if not cases:
         return Estimate(None, None, None, "none")
     if not any(goods):
-        rate_limit = 1 - (1 - confidence) ** (1 / cases)
-        return Estimate(None, fsum(costs) / (cases * trials) / rate_limit, None, "zero-goods")
-    value = fsum(costs) / fsum(goods)
+        return zero_goods(fsum(costs) / (cases * trials), cases, confidence)
     if cases == 1:
-        return Estimate(value, None, None, "one-case")
-    limits = fieller(costs, goods, confidence)
+        return Estimate(fsum(costs) / fsum(goods), None, None, "one-case")
+    return estimate(_moments(costs, goods), confidence)
+
+
+def zero_goods(mean_cost: float, cases: int, confidence: float = 0.95) -> Estimate:
+    """Bound the cost of a good output from below where none was good; `mean_cost` is that of a trial."""
+    rate_limit = 1 - (1 - confidence) ** (1 / cases)
+    return Estimate(None, mean_cost / rate_limit, None, "zero-goods")
+
+
+def estimate(moments: Moments, confidence: float = 0.95) -> Estimate:
+    """Estimate the cost of one good output from its cases' moments: see `cost_per_good`."""
+    value = moments.value
+    limits = _fieller(moments, confidence)
     if limits.high is None:
         return Estimate(value, limits.low, None, "fieller")
     if value == 0.0:
         return Estimate(0.0, 0.0, 0.0, LOG_DELTA)
-    factor = _exp(t_critical(confidence, cases - 1) * standard_error(costs, goods) / value)
+    factor = _exp(t_critical(confidence, moments.cases - 1) * _standard_error(moments) / value)
     return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
 
 
 def standard_error(costs: Sequence[float], goods: Sequence[float]) -> float:
     """Return the delta-method standard error of sum(costs) / sum(goods). Needs two cases and one good."""
-    influences = _influences(costs, goods)
-    return sqrt(fsum(value * value for value in influences) / (len(influences) - 1) / len(influences))
+    return _standard_error(_moments(costs, goods))
+
+
+def _standard_error(moments: Moments) -> float:
+    # The influence of a case is (cost - value * good) / mean good; influences sum to 0.
+    return sqrt(moments.residual_variance / moments.cases) / moments.good
 
 
 def fieller(costs: Sequence[float], goods: Sequence[float], confidence: float = 0.95) -> FiellerLimits:
@@ -80,13 +96,16 @@ def fieller(costs: Sequence[float], goods: Sequence[float], confidence: float = 
 
     Needs two cases and one good.
     """
-    moments = _moments(costs, goods)
+    return _fieller(_moments(costs, goods), confidence)
+
+
+def _fieller(moments: Moments, confidence: float) -> FiellerLimits:
     t2n = t_critical(confidence, moments.cases - 1) ** 2 / moments.cases
     a = moments.good**2 - t2n * moments.good_variance
     b = moments.cost * moments.good - t2n * moments.covariance
     c = moments.cost**2 - t2n * moments.cost_variance
     # The ratio itself is in the set; where a is a rounding error of 0, only holding on to that keeps it there.
-    value = moments.cost / moments.good
+    value = moments.value
     if a > 0:
         root = sqrt(max(0.0, b * b - a * c))
         return FiellerLimits(min(value, max(0.0, (b - root) / a)), max(value, (b + root) / a))
@@ -161,17 +180,19 @@ def _influences(costs: Sequence[float], goods: Sequence[float]) -> list[float]:
     return [(cost - value * good) / mean_good for cost, good in zip(costs, goods, strict=True)]
 
 
-def _moments(costs: Sequence[float], goods: Sequence[float]) -> _Moments:
+def _moments(costs: Sequence[float], goods: Sequence[float]) -> Moments:
     cases = len(costs)
+    value = fsum(costs) / fsum(goods)
     cost, good = fsum(costs) / cases, fsum(goods) / cases
-    pairs = [(c - cost, g - good) for c, g in zip(costs, goods, strict=True)]
-    return _Moments(
+    return Moments(
         cases=cases,
+        value=value,
         cost=cost,
         good=good,
-        cost_variance=fsum(c * c for c, _ in pairs) / (cases - 1),
-        good_variance=fsum(g * g for _, g in pairs) / (cases - 1),
-        covariance=fsum(c * g for c, g in pairs) / (cases - 1),
+        cost_variance=fsum((c - cost) ** 2 for c in costs) / (cases - 1),
+        good_variance=fsum((g - good) ** 2 for g in goods) / (cases - 1),
+        covariance=fsum((c - cost) * (g - good) for c, g in zip(costs, goods, strict=True)) / (cases - 1),
+        residual_variance=fsum((c - value * g) ** 2 for c, g in zip(costs, goods, strict=True)) / (cases - 1),
     )
 
 

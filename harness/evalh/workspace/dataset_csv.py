@@ -46,9 +46,9 @@ class Csv:
         ]
         self._start = (header.offset + len(header.raw), header.line + len(header.raw.splitlines()))
 
-    def rows(self, file: BinaryIO, offset: int | None = None, line: int = 1) -> Iterator[Span]:
-        """Find the records, from one's offset and line on; those without content are skipped."""
-        records = self._records(file, *(self._start if offset is None else (offset, line)))
+    def rows(self, file: BinaryIO) -> Iterator[Span]:
+        """Find the records; those without content are skipped."""
+        records = self._records(file, *self._start)
         return (span for span in records if not span.raw.isspace() and span.raw.strip(b",\r\n"))
 
     def case(self, span: Span) -> Case:
@@ -67,6 +67,8 @@ class Csv:
         inputs = {name: cells[number] for number, name in self._inputs}
         tags = () if self._tags is None else cells[self._tags].translate(_TAG_ENDS).split()
         return Case(case_id, inputs, self._expectation(cells), frozenset(tags), where)
+
+    again = case
 
     def _expectation(self, cells: Sequence[str]) -> JsonValue:
         """Return what the case expects; an empty cell expects nothing."""

@@ -1,72 +1,87 @@
-"""Where each row of a dataset lies,: 24 bytes a row, and a table of 6 to 12 that finds rows by id."""
+"""What is remembered of a dataset's rows between two readings: how many they are, and a checksum of each block.
+
+A row costs 4 bytes in 64. While the rows are first read the hashes of their ids are kept too, 8 bytes a row, to see
+which may have come twice; then they are let go of.
+"""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from zlib import crc32
 
-_FIRST_SLOTS = 1024  # a power of two, as it stays
+from evalh.workspace.lines import Span
+
+_BLOCK_ROWS = 64
+_BLOCK_BYTES = 2**18  # rows may be large; whoever reads holds a block of them
+_BUCKETS = 256  # a power of two
+
+
+def blocks(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """Gather rows: the same rows make the same blocks, however often they are read."""
+    block: list[Span] = []
+    size = 0
+    for span in spans:
+        block.append(span)
+        size += len(span.raw)
+        if len(block) == _BLOCK_ROWS or size >= _BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 class RowIndex:
-    """Rows by number and by the hash of their id; ids themselves are not kept.
+    """The rows as they were checked."""
 
-    Two ids may share a hash, so whoever asks for an id reads the rows that are offered and compares.
-    """
+    def __init__(self) -> None:
+        self._rows = 0
+        self._checksums = array("I")
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, block: list[Span]) -> None:
+        """Remember the next rows."""
+        self._rows += len(block)
+        self._checksums.append(_checksum(block))
+
+    def same(self, read: Iterable[list[Span]]) -> Iterator[list[Span] | None]:
+        """Give the blocks as they are read again, each once it is known to be what it was; None: one is not."""
+        left = iter(self._checksums)
+        for block in read:
+            if next(left, None) != _checksum(block):
+                yield None
+                return
+            yield block
+        if next(left, None) is not None:
+            yield None
+
+
+def _checksum(block: list[Span]) -> int:
+    return crc32(b"".join([span.raw for span in block]))
+
+
+class Hashes:
+    """Which ids may have come twice: 8 bytes for each."""
 
     def __init__(self, hash_of: Callable[[str], int] = hash) -> None:
         # Python's own hash is the fastest and nobody can aim at it: it is seeded for each process.
         self._hash_of = hash_of
-        self._hashes = array("q")
-        self._offsets = array("Q")
-        self._lines = array("I")
-        self._checksums = array("I")
-        self._slots = array("I", bytes(4 * _FIRST_SLOTS))  # open addressing: a row's number + 1; 0 is a free slot
+        self._buckets = [array("q") for _ in range(_BUCKETS)]
 
-    def __len__(self) -> int:
-        return len(self._hashes)
-
-    def place(self, row: int) -> tuple[int, int]:
-        """Return the row's offset and line."""
-        return self._offsets[row], self._lines[row]
-
-    def holds(self, row: int, offset: int, checksum: int) -> bool:
-        """Tell whether the row still lies there with the same bytes."""
-        return self._offsets[row] == offset and self._checksums[row] == checksum
-
-    def add(self, case_id: str, offset: int, line: int, checksum: int) -> Sequence[int]:
-        """Append a row; return the earlier rows that may have the same id, as a rule none."""
-        number = len(self._hashes) + 1
-        if 3 * number > 2 * len(self._slots):
-            self._grow()
+    def add(self, case_id: str) -> None:
+        """Take the id of a row."""
         key = self._hash_of(case_id)
-        slot, earlier = self._probe(key)
-        self._slots[slot] = number
-        self._hashes.append(key)
-        self._offsets.append(offset)
-        self._lines.append(line)
-        self._checksums.append(checksum)
-        return earlier
+        self._buckets[key & (_BUCKETS - 1)].append(key)
 
-    def candidates(self, case_id: str) -> Sequence[int]:
-        """Return the rows that may have this id."""
-        return self._probe(self._hash_of(case_id))[1]
-
-    def _probe(self, key: int) -> tuple[int, Sequence[int]]:
-        """Return the free slot at the end of the key's chain, and the rows on the chain with this very key."""
-        slots = self._slots
-        mask = len(slots) - 1
-        slot = key & mask
-        found: Sequence[int] = ()
-        while number := slots[slot]:
-            if self._hashes[number - 1] == key:
-                found = (*found, number - 1)
-            slot = (slot + 1) & mask
-        return slot, found
-
-    def _grow(self) -> None:
-        size = 2 * len(self._slots)
-        self._slots = slots = array("I", bytes(4 * size))
-        for number, key in enumerate(self._hashes, start=1):
-            slot = key & (size - 1)
-            while slots[slot]:
-                slot = (slot + 1) & (size - 1)
-            slots[slot] = number
+    def repeated(self) -> Callable[[str], bool] | None:
+        """Return what tells whether an id's hash came more than once; None: no hash did."""
+        twice = frozenset(
+            key
+            for bucket in self._buckets
+            if len(set(bucket)) < len(bucket)
+            for key, times in Counter(bucket).items()
+            if times > 1
+        )
+        hash_of = self._hash_of
+        return (lambda case_id: hash_of(case_id) in twice) if twice else None

@@ -20,6 +20,7 @@ _FOREIGN = {
     "metadata": "inputs, if the prompt needs it; otherwise leave it out",
 }
 _DEEPEST = 200
+_NO_TAGS: frozenset[str] = frozenset()
 
 
 class _Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,9 +40,9 @@ class JsonLines:
         self._decode = msgspec.json.Decoder(_Row).decode
         self._encode = msgspec.json.Encoder().encode
 
-    def rows(self, file: BinaryIO, offset: int | None = None, line: int = 1) -> Iterator[Span]:
-        """Find the rows, from a row's offset and line on; blank lines are skipped."""
-        spans = read_lines(file, self._name, self._start if offset is None else offset, line)
+    def rows(self, file: BinaryIO) -> Iterator[Span]:
+        """Find the rows; blank lines are skipped."""
+        spans = read_lines(file, self._name, self._start, 1)
         return (span for span in spans if not span.raw.isspace())
 
     def case(self, span: Span) -> Case:
@@ -49,8 +50,19 @@ class JsonLines:
         row = self._fast(span.raw)
         if row is None:
             return strict_case(span, self._name)
+        return self._case(row, span)
+
+    def again(self, span: Span) -> Case:
+        """Read a row that `case` has read before: nothing in it can be lost."""
+        try:
+            return self._case(self._decode(span.raw), span)
+        except (msgspec.MsgspecError, ValueError, OverflowError):
+            return strict_case(span, self._name)
+
+    def _case(self, row: _Row, span: Span) -> Case:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected
-        return Case(row.id, row.inputs, expected, frozenset(row.tags or ()), f"{self._name}:{span.line}")
+        tags = frozenset(row.tags) if row.tags else _NO_TAGS
+        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}")
 
     def _fast(self, raw: bytes) -> _Row | None:
         r"""Read a row with msgspec; None where that may lose something or the row is wrong.

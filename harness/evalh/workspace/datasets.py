@@ -8,7 +8,6 @@ from functools import cache, partial
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
-from zlib import crc32
 
 from evalh.core.case import Case
 from evalh.core.digest import RowsDigest
@@ -16,7 +15,7 @@ from evalh.core.errors import NotFound, WorkspaceError, did_you_mean, nearest
 from evalh.core.ports import Tree
 from evalh.workspace.config import Config
 from evalh.workspace.dataset_csv import Csv
-from evalh.workspace.dataset_index import RowIndex
+from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset_jsonl import JsonLines
 from evalh.workspace.lines import Span
 from evalh.workspace.reading import label, refuse_other_encodings
@@ -28,35 +27,41 @@ _MOST_IDS_COMPARED = 5_000
 class _Rows(Protocol):
     """One file format."""
 
-    def rows(self, file: BinaryIO, offset: int | None = None, line: int = 1) -> Iterator[Span]:
-        """Find the rows, from a row's offset and line on."""
+    def rows(self, file: BinaryIO) -> Iterator[Span]:
+        """Find the rows."""
 
     def case(self, span: Span) -> Case:
         """Read one row. Raises WorkspaceError."""
 
+    def again(self, span: Span) -> Case:
+        """Read a row that `case` has read before."""
+
 
 class Dataset:
-    """The cases of one file, in file order. Rows stay in the file; where they lie is kept in memory."""
+    """The cases of one file, in file order. Rows stay in the file; what they were is known by their checksums."""
 
     def __init__(self, tree: Tree, path: str, hash_of: Callable[[str], int] = hash) -> None:
         """Check every row. Raises WorkspaceError with file and line."""
         self.path = path
         self._name = label(tree, path)
         self._open = _source(tree, path)
-        self._index = RowIndex(hash_of)
+        self._index = RowIndex()
         digest = RowsDigest()
+        hashes = Hashes(hash_of)
         shapes: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
         with self._opened() as file:
             self._size = file.seek(0, io.SEEK_END)
             self._format = _format(file, self._name, path)
-            for span in self._format.rows(file):
-                case = self._format.case(span)
-                for row in self._index.add(case.id, span.offset, span.line, crc32(span.raw)):
-                    self._refuse_duplicate(case, row)
-                digest.add(case.document())
-                shapes.add((tuple(case.inputs), tuple(map(type, case.inputs.values()))))
+            for block in blocks(self._format.rows(file)):
+                self._index.add(block)
+                for span in block:
+                    case = self._format.case(span)
+                    hashes.add(case.id)
+                    digest.add(case.document())
+                    shapes.add((tuple(case.inputs), tuple(map(type, case.inputs.values()))))
         if not self._index:
             raise WorkspaceError("has no rows", where=self._name, hint="a dataset needs at least one case")
+        self._refuse_duplicates(hashes)
         self.digest = digest.value()
         texts = [frozenset(n for n, kind in zip(*shape, strict=True) if kind is str) for shape in shapes]
         self.text_inputs = frozenset.intersection(*texts)
@@ -68,36 +73,36 @@ class Dataset:
     def __iter__(self) -> Iterator[Case]:
         """Read the rows in file order. Raises WorkspaceError if the file has changed since it was indexed."""
         with self._unchanged() as file:
-            spans = self._format.rows(file)
-            for row in range(len(self)):
-                yield self._checked(row, next(spans, None))
+            again = self._format.again
+            for block in self._index.same(blocks(self._format.rows(file))):
+                if block is None:
+                    raise self._changed()
+                for span in block:
+                    yield again(span)
 
     def find(self, case_id: str) -> Case:
         """Read the case with this id. Raises NotFound."""
-        for row in self._index.candidates(case_id):
-            case = self._read(row)
-            if case.id == case_id:
-                return case
+        found = [case for case in self if case.id == case_id]  # to the end: a file that has changed is not believed
+        if found:
+            return found[0]
         close = nearest(case_id, (case.id for case in islice(self, _MOST_IDS_COMPARED)))
         raise NotFound(f"no case {case_id!r}", where=self._name, hint=f"did you mean {close!r}?" if close else None)
 
-    def _checked(self, row: int, span: Span | None) -> Case:
-        if span and self._index.holds(row, span.offset, crc32(span.raw)):
-            return self._format.case(span)
-        raise self._changed()
-
-    def _read(self, row: int) -> Case:
-        with self._unchanged() as file:
-            span = next(self._format.rows(file, *self._index.place(row)), None)
-        return self._checked(row, span)
-
-    def _refuse_duplicate(self, case: Case, row: int) -> None:
-        if self._read(row).id == case.id:
-            raise WorkspaceError(
-                f"duplicate id {case.id!r}, first on line {self._index.place(row)[1]}",
-                where=case.where,
-                hint="results are paired by id: each row needs its own",
-            )
+    def _refuse_duplicates(self, hashes: Hashes) -> None:
+        may_repeat = hashes.repeated()
+        if may_repeat is None:
+            return
+        first: dict[str, str] = {}
+        for case in self:
+            if not may_repeat(case.id):
+                continue
+            earlier = first.setdefault(case.id, case.where)
+            if earlier is not case.where:
+                raise WorkspaceError(
+                    f"duplicate id {case.id!r}, first on line {earlier.rpartition(':')[2]}",
+                    where=case.where,
+                    hint="results are paired by id: each row needs its own",
+                )
 
     @contextmanager
     def _unchanged(self) -> Iterator[BinaryIO]:
