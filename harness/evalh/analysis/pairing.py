@@ -3,16 +3,20 @@
 A side comes from the store's rows, from a committed baseline or from a run under way; all become `CaseResult`s here.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from evalh.analysis.comparison import Mismatch, Missing, SideName, names
+from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import total
 from evalh.core.result import SampleResult
 from evalh.core.run import Fingerprint
 from evalh.core.sample import Standing
+
+_SHOWN = 80  # characters of what a grader judges by
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Results:
     cases: Mapping[str, CaseResult]
     run: str | None = None
     max_ungraded: float = 0.02
+    judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,18 @@ def _graders(base: Results, head: Results) -> str:
     for name in on_base.keys() & on_head.keys():
         if on_base[name] != on_head[name]:
             parts.append(f"{name} is required on {'base' if on_base[name] else 'head'} alone")
+        elif (here := base.judged_by.get(name)) and (there := head.judged_by.get(name)) and here != there:
+            parts += [
+                f"{name}: {key} is {_short(here.get(key))} on base, {_short(there.get(key))} on head"
+                for key in {**here, **there}
+                if here.get(key) != there.get(key)
+            ]
     return "; ".join(sorted(parts)) or "the same names, judging by other parameters"
+
+
+def _short(value: JsonValue) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _missing(base: Results, head: Results) -> Iterator[Missing]:

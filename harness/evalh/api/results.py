@@ -27,4 +27,5 @@ def results_of(log: "Reader", run: "RunRow") -> Results:
         graders=tuple(graders.items()),
         cases=cases,
         max_ungraded=record.max_ungraded,
+        judged_by={document["name"]: document for document in record.graders_document},
     )

@@ -177,6 +177,7 @@ class Execution:
             evalh_version=self.version,
             selection=self.options.selection.document(),
             max_ungraded=plan.suite.max_ungraded,
+            graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],
         )
 
 

@@ -113,6 +113,31 @@ class CallRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """Two results beside each other, and what came of it."""
+
+    id: str
+    at: float  # seconds since the epoch, UTC
+    suite: str
+    base: str  # triage@v2
+    head: str
+    base_model: str
+    head_model: str
+    base_run: str | None
+    head_run: str | None
+    verdict: str
+    comparable: bool
+    n: int
+    wins: int
+    losses: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    content: str  # JSON: `analysis.comparison.Comparison`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstAnswer:
     """What the first model of a cascade said where a stronger one was asked, and what became of the sample."""
 
@@ -141,7 +166,7 @@ class CaseDetail:
     samples: tuple[SampleDetail, ...]
 
 
-Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow
+Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow | ComparisonRow
 """What an id may name. An attempt's id shows its call."""
 
 

@@ -1,6 +1,6 @@
 """Runs: one execution of a suite for one version and model, and the numbers at its end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -54,6 +54,7 @@ class RunRecord:
     evalh_version: str = ""
     selection: Mapping[str, JsonValue] = field(default_factory=dict)  # --limit, --tag, --case
     max_ungraded: float = 0.02
+    graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, ErrorKind, Purpose
 from evalh.core.decision import Decision
+from evalh.core.log import ComparisonRow
 from evalh.core.request import Settings
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -30,6 +31,7 @@ _ORDER = (
     rows.INSERT_SAMPLE,
     rows.INSERT_VERDICT,
     rows.INSERT_DECISION,
+    rows.INSERT_COMPARISON,
     rows.GIVE_UP,
     rows.FINISH_RUN,
 )
@@ -57,7 +59,7 @@ class Finish:
 
 
 Statement: TypeAlias = tuple[str, list[Row]]
-Item: TypeAlias = AttemptStart | AttemptEnd | NewSample | Decision | RunRecord | Finish
+Item: TypeAlias = AttemptStart | AttemptEnd | NewSample | Decision | ComparisonRow | RunRecord | Finish
 
 
 @dataclass(slots=True)
@@ -95,6 +97,8 @@ class Batch:
             case RunRecord():
                 self._rows[rows.INSERT_RUN].append(rows.run_row(item, self._memory.instants))
                 self._rows[rows.INSERT_VERSION].append(rows.version_row(item, self._memory.instants))
+            case ComparisonRow():
+                self._rows[rows.INSERT_COMPARISON].append(rows.comparison_row(item, self._memory.instants))
             case Finish():
                 self._finished.append(item)
 

@@ -44,6 +44,13 @@ def m003_routes(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_comparisons(db: Database) -> None:
+    """Keep what was compared and what came of it; and what graders judged by, so that a difference has a name."""
+    for statement in _COMPARISONS:
+        db.execute(statement)
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:
@@ -229,6 +236,31 @@ join json_each(d.detail, '$.checks') k
 join calls c on c.id = d.call_id
 left join samples s on s.call_id = d.call_id
 where d.kind in ('keep', 'escalate')""",
+)
+
+_COMPARISONS = (
+    "alter table runs add column graders text",  # JSON; null: an older evalh's
+    """create table comparisons (
+  id text primary key,             -- c20260728-101500-3f9c2e
+  at text not null,                -- UTC
+  suite text not null,
+  base text not null,              -- triage@v2
+  head text not null,
+  base_model text not null,        -- the names in the workspace
+  head_model text not null,
+  base_run text,                   -- runs.id; null: a committed baseline
+  head_run text,
+  verdict text not null,           -- better, no_worse, worse, inconclusive
+  comparable integer not null,
+  n integer not null,              -- cases
+  wins integer not null,
+  losses integer not null,
+  difference real,                 -- of the good rates, head - base; null: nothing was compared
+  low real,
+  high real,
+  p_value real,
+  content text not null            -- JSON: all of it
+)""",
 )
 
 _VIEWS = (

@@ -8,7 +8,17 @@ from typing import Any
 
 from evalh.core.case import Case
 from evalh.core.errors import NotFound, UsageError, did_you_mean
-from evalh.core.log import CallFilter, CallRow, CaseDetail, FirstAnswer, RunRow, SampleDetail, SampleRow, Shown
+from evalh.core.log import (
+    CallFilter,
+    CallRow,
+    CaseDetail,
+    ComparisonRow,
+    FirstAnswer,
+    RunRow,
+    SampleDetail,
+    SampleRow,
+    Shown,
+)
 from evalh.core.result import SampleResult
 from evalh.core.run import FailedSample, RunResult
 from evalh.core.sample import Standing
@@ -20,7 +30,7 @@ from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, e
 from evalh.store.liveness import any_lost, settle
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
-from evalh.store.restore import case_from, completion_from, run_from, sample_from, verdict_from
+from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
 from evalh.store.results import results
 from evalh.store.tallies import first_answers, tallies
 
@@ -170,10 +180,13 @@ class Reader:
         return self._calls.find(which, run_id, limit)
 
     def show(self, name: str) -> Shown:
-        """Return what an id names: a run, a sample, a call, an attempt's call, or a case. Raises NotFound."""
+        """Return what an id names: a run, comparison, sample, call, an attempt's call, or a case. Raises NotFound."""
         found = self._runs_called(name) if self._rows("select 1 from runs where id = ?", name) else []
         if found or name == LAST:
             return self.run(name)
+        comparison = self.comparison(name)
+        if comparison is not None:
+            return comparison
         call = self._calls.one(name)
         if call is not None:
             return call
@@ -187,7 +200,9 @@ class Reader:
             return self.run(name)
         known = [restored(row["id"]) for row in self._rows("select distinct id from cases limit 5000")]
         known += [run.record.id for run in self.runs()]
-        raise NotFound(f"{name!r} names no run, sample, call, attempt or case", hint=did_you_mean(name, known))
+        raise NotFound(
+            f"{name!r} names no run, sample, call, attempt, comparison or case", hint=did_you_mean(name, known)
+        )
 
     # -- what was decided
 
@@ -210,6 +225,11 @@ class Reader:
     def first_answers(self, run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
         """Yield what the first models said where their cascades escalated."""
         return first_answers(self._stream, run_ids)
+
+    def comparison(self, name: str) -> ComparisonRow | None:
+        """Return the comparison with this id; None: there is none."""
+        found = self._rows("select * from comparisons where id = ?", name)
+        return comparison_from(found[0]) if found else None
 
     # -- out of the house
 

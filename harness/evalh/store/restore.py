@@ -2,10 +2,11 @@
 
 import json
 from sqlite3 import Row
+from typing import Any
 
 from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
-from evalh.core.log import AttemptRow, DecisionRow, RunRow, SampleRow
+from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
 from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
@@ -38,6 +39,7 @@ def run_from(row: Row) -> RunRow:
         evalh_version=row["evalh_version"],
         selection=read_json(row["selection"]),
         max_ungraded=row["max_ungraded"],
+        graders_document=tuple(read_json(row["graders"]) or ()),
     )
     return RunRow(
         record=record,
@@ -52,6 +54,18 @@ def _summary(text: str | None) -> RunSummary | None:
     from msgspec.json import decode
 
     return None if text is None else decode(text, type=RunSummary)
+
+
+def comparison_from(row: Row) -> ComparisonRow:
+    """Read a row of `comparisons`."""
+    plain = "id base_run head_run verdict n wins losses difference low high p_value"
+    texts = ("suite", "base", "head", "base_model", "head_model", "content")
+    values: dict[str, Any] = {name: row[name] for name in plain.split()}
+    return ComparisonRow(
+        **values | {name: restored(row[name]) for name in texts},
+        at=read_instant(row["at"]),
+        comparable=bool(row["comparable"]),
+    )
 
 
 def case_from(row: Row) -> Case:

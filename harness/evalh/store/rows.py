@@ -10,6 +10,7 @@ from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Comple
 from evalh.core.case import ABSENT, Case
 from evalh.core.decision import Decision
 from evalh.core.digest import digest, digest_bytes
+from evalh.core.log import ComparisonRow
 from evalh.core.request import ToolCall
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
@@ -43,7 +44,11 @@ _DECISION = "id run_id call_id? kind reason at detail"
 _RUN = (
     "id suite prompt prompt_digest model model_sent status started_at planned trials owner? git_commit? git_dirty?"
     " evalh_version max_ungraded fingerprint_prompt fingerprint_dataset fingerprint_graders fingerprint_model"
-    " fingerprint_route selection settings"
+    " fingerprint_route selection settings graders?"
+)
+_COMPARISON = (
+    "id at suite base head base_model head_model base_run? head_run? verdict comparable n wins losses difference? low?"
+    " high? p_value? content"
 )
 _VERSION = "prompt digest content first_seen_at"
 _FINISH = "status reason? finished_at summary?"
@@ -73,6 +78,7 @@ INSERT_CASE = _insert("cases", _CASE, "insert or ignore")
 INSERT_SAMPLE = _insert("samples", _SAMPLE)
 INSERT_VERDICT = _insert("verdicts", _VERDICT)
 INSERT_DECISION = _insert("decisions", _DECISION)
+INSERT_COMPARISON = _insert("comparisons", _COMPARISON)
 INSERT_RUN = _insert("runs", _RUN)
 INSERT_VERSION = _insert("versions", _VERSION, "insert or ignore")
 FINISH_RUN = _update("runs", _FINISH)
@@ -270,6 +276,7 @@ def run_row(record: RunRecord, instants: Instants) -> Row:
         prints.route,
         json_text(record.selection),
         json_text(record.settings_document),
+        json_text(record.graders_document) if record.graders_document else NULL,
     )
 
 
@@ -277,6 +284,24 @@ def version_row(record: RunRecord, instants: Instants) -> Row:
     """Build the prompt version that a run used."""
     content = json_text(record.prompt_document)
     return (stored(record.prompt), record.prompt_digest, content, instants.text(record.started_at))
+
+
+def comparison_row(row: ComparisonRow, instants: Instants) -> Row:
+    """Build a comparison."""
+    return (
+        row.id,
+        instants.text(row.at),
+        *(stored(text) for text in (row.suite, row.base, row.head, row.base_model, row.head_model)),
+        nullable(row.base_run),
+        nullable(row.head_run),
+        row.verdict,
+        int(row.comparable),
+        row.n,
+        row.wins,
+        row.losses,
+        *(nullable(number) for number in (row.difference, row.low, row.high, row.p_value)),
+        stored(row.content),
+    )
 
 
 def finish_row(status: RunStatus, reason: str | None, finished_at: str, summary: str | None, run_id: str) -> Row:

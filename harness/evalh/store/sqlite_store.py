@@ -7,6 +7,7 @@ from pathlib import Path
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey
 from evalh.core.decision import Decision
 from evalh.core.errors import EvalhError
+from evalh.core.log import ComparisonRow
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -67,6 +68,10 @@ class SqliteStore:
     def decide(self, decision: Decision) -> None:
         """Record a decision."""
         self._writer.put(decision)
+
+    def add_comparison(self, comparison: ComparisonRow) -> None:
+        """Record a comparison."""
+        self._writer.put(comparison)
 
     def start_run(self, record: RunRecord) -> None:
         """Open a run's row; samples may follow."""

@@ -53,6 +53,19 @@ def test_graders_that_differ_are_named() -> None:
     )
 
 
+def test_a_grader_that_judges_by_something_else_is_named_with_both() -> None:
+    base = side(signs("+"), judged_by={"equals": {"kind": "equals", "params": {"path": "label"}}})
+    head = side(
+        signs("+"), judged_by={"equals": {"kind": "equals", "params": {"path": "team"}}}, graders_digest="sha256:other"
+    )
+
+    (mismatch,) = pair(base, head).mismatches
+
+    assert mismatch.what == (
+        'the graders differ (equals: params is {"path": "label"} on base, {"path": "team"} on head)'
+    )
+
+
 def test_a_trial_that_comes_twice_is_refused() -> None:
     with pytest.raises(WorkspaceError, match="case 'a' has trial 0 twice"):
         by_case([sample("a", 0, "+"), sample("a", 0, "-")])

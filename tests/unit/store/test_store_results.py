@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from evalh.api.results import results_of
 from evalh.core.case import Case
+from evalh.core.log import ComparisonRow
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store import Reader
@@ -32,3 +33,40 @@ def test_a_stored_run_reads_as_one_side_of_a_comparison(play: Play, reader: Read
     assert first.output_digest == second.output_digest is not None
     assert dict(side.graders) == {"schema": True, "equals": True, "tone": False}
     assert (side.run, side.prompt, side.trials) == ("r1", "triage@v3", 2)
+
+
+def test_a_comparison_comes_back_as_it_was_stored(play: Play, reader: Reader) -> None:
+    row = ComparisonRow(
+        id="c20260728-101500-3f9c2e",
+        at=1_785_233_700.125,
+        suite="triage",
+        base="triage@v2",
+        head="triage@v3",
+        base_model="small",
+        head_model="small",
+        base_run=None,
+        head_run="r1",
+        verdict="better",
+        comparable=True,
+        n=120,
+        wins=14,
+        losses=3,
+        difference=0.092,
+        low=0.03,
+        high=0.17,
+        p_value=0.0075,
+        content='{"reason": "sch\udce4n"}',
+    )
+    play.store.add_comparison(row)
+    play.store.flush()
+
+    assert reader.comparison(row.id) == reader.show(row.id) == row
+    assert reader.comparison("c20260728") is None
+
+
+def test_what_graders_judged_by_comes_back(play: Play, reader: Reader) -> None:
+    judged = ({"name": "equals", "kind": "equals", "params": {"path": "label"}},)
+    play.start(graders_document=judged)
+    play.store.flush()
+
+    assert reader.run("r1").record.graders_document == judged
