@@ -18,6 +18,8 @@ HELP = [["--help"]] + [
     [*verb.split(), "--help"]
     for verb in (
         "run",
+        "compare",
+        "power",
         "check",
         "prompt",
         "prompt list",
@@ -72,6 +74,36 @@ SESSION = [
 ]
 
 
+COMPARISONS = [
+    ["compare", "v1", "v2"],
+    ["compare", "v1", "v2", "--json"],
+    ["compare", "v1", "v2", "--fail-on", "worse"],
+    ["compare", "v2", "v1", "--examples", "1", "--limit", "12", "--fail-on", "inconclusive"],
+    ["compare", "v1", "v2", "--trials", "3", "--pass-at", "2", "--examples", "0"],
+    ["compare", "v1", "v2", "--confirm", "--examples", "0", "--margin", "0.3"],
+    ["compare", "v1", "v1"],
+    ["compare", "v1", "--model", "small", "--model", "other", "--examples", "0"],
+    ["compare", "v1@small", "v1@other", "--examples", "0"],
+    ["compare", "v1", "v9"],
+    ["compare", "v1", "v2@smal"],
+    ["compare", "v1"],
+    ["compare", "r19990101-000000-000000", "v1"],
+    ["compare", "v1", "v2", "--pass-at", "2"],
+    ["power"],
+    ["power", "--drop", "0.05", "--json"],
+    ["sql", "select base, head, verdict, n, wins, losses from comparisons order by at limit 2"],
+]
+COMPARED = """import json
+
+
+def answer(request, case_id, trial, draw):
+    number = int(case_id.split("-")[1])
+    wrong = number % 5 in (0, 2) if "this" in str(request.messages) else number % 7 == 0
+    noisy = number % 4 == 0 and (trial + draw) % 3 == 1
+    return json.dumps({"label": "bug" if wrong or noisy else "billing"})
+"""
+
+
 @pytest.mark.parametrize("arguments", HELP, ids=" ".join)
 def test_help_reads_as_recorded(arguments: list[str]) -> None:
     name = "help" + "".join(f"-{word}" for word in arguments[:-1])
@@ -84,6 +116,18 @@ def test_a_session_reads_as_recorded(tmp_path: Path) -> None:
     (folder / "prompts/triage/draft.prompt").write_text(draft)
 
     _compare("session", _transcript(folder, SESSION))
+
+
+def test_comparisons_read_as_recorded(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=60)
+    head = (folder / "prompts/triage/v1.prompt").read_text().replace("Sort the ticket.", "Sort this ticket.")
+    (folder / "prompts/triage/v2.prompt").write_text(head)
+    (folder / "evals/answers.py").write_text(COMPARED)
+    model = 'provider = "scripted"\nmodel = "script-2"\nfunction = "evals/answers.py:answer"\n'
+    with (folder / "evalh.toml").open("a") as config:
+        config.write(f"\n[models.other]\n{model}")
+
+    _compare("compare", _transcript(folder, COMPARISONS))
 
 
 def test_a_terminal_sees_colours_and_a_pipe_does_not(tmp_path: Path) -> None:
@@ -124,7 +168,10 @@ def _transcript(folder: Path, session: list[list[str]]) -> str:
 
 def _masked(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "<workspace>")
-    text = re.sub(r"r\d{8}-\d{6}-[0-9a-f]{6}", "<run>", text)
+    text = re.sub(r"\br\d{8}-\d{6}-(?!0{6})[0-9a-f]{6}", "<run>", text)
+    text = re.sub(r"\bc\d{8}-\d{6}-[0-9a-f]{6}", "<comparison>", text)
+    text = re.sub(r"mean [+-]\d+ ms  \[[^\]]*\]", "mean <n> ms", text)
+    text = re.sub(r'("latency_ms": \{\s+"difference": )\{.*?\}', r"\1<ms>", text, flags=re.DOTALL)
     text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "<time>", text)
     text = re.sub(r"(?<=\S)( ) *\d+ ms", r"\1<n> ms", text)
     return re.sub(r'("p(50|95)"|"latency_ms"|"ttft_ms"): [\d.]+', r"\1: <ms>", text)

@@ -3,10 +3,11 @@
 Values only; `analysis.compare` fills them in. The unit is the case: five trials of one case are one observation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate, Fingerprint
 
 
@@ -186,6 +187,20 @@ class Comparison:
     def detail(self) -> str:
         """Name what stands in the way of a comparison; empty where nothing does."""
         return "; ".join(mismatch.what for mismatch in self.mismatches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One case to look at, as both sides answered it; an output is None where there was no answer."""
+
+    case_id: str
+    better: bool  # False: it got worse
+    trial: int
+    inputs: Mapping[str, JsonValue]
+    base_output: str | None
+    head_output: str | None
+    base_reasons: tuple[tuple[str, str], ...]  # (grader, reason), required graders that did not pass
+    head_reasons: tuple[tuple[str, str], ...]
 
 
 def names(cases: Sequence[str], most: int = 5) -> str:

@@ -175,7 +175,7 @@ class Execution:
             commit=commit,
             dirty=dirty,
             evalh_version=self.version,
-            selection=self.options.selection.document(),
+            selection=self.options.selection.document() | ({"draw": plan.draw} if plan.draw else {}),
             max_ungraded=plan.suite.max_ungraded,
             graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],
         )

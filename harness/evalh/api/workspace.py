@@ -4,7 +4,7 @@ The only place where files, models, the store and the engine are wired together.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,9 +147,12 @@ class Workspace:
 
     def run_all(self, options: RunOptions, progress: Progress | None = None) -> list[RunResult]:
         """Run every pair of version and model. Raises EvalhError."""
+        return self.execute(self.plans(options), options, progress)
+
+    def execute(self, plans: Sequence[Plan], options: RunOptions, progress: Progress | None = None) -> list[RunResult]:
+        """Carry out plans, one after the other. Raises EvalhError."""
         from evalh import __version__
 
-        plans = self.plans(options)
         for plan in plans:
             check_inputs(plan)
         store = self.open_store()
@@ -269,10 +272,14 @@ class Workspace:
         return open_reader(self.root / STORE_FOLDER)
 
     def log_entry(self, name: str) -> tuple[str, object]:
-        """Return what an id names, and its kind: run, unfinished, case, sample or call. Raises NotFound."""
-        from evalh.core.log import CallRow, CaseDetail, RunRow
+        """Return what an id names, and its kind: run, unfinished, compare, case, sample or call. Raises NotFound."""
+        from evalh.core.log import CallRow, CaseDetail, ComparisonRow, RunRow
 
         shown = self.log.show(name)
+        if isinstance(shown, ComparisonRow):
+            from evalh.api.comparing import view_of
+
+            return "compare", view_of(self, shown)
         if isinstance(shown, RunRow):
             return ("unfinished", shown) if shown.summary is None else ("run", self.log.result(shown.record.id))
         if isinstance(shown, CaseDetail):

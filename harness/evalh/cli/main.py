@@ -24,6 +24,8 @@ _OUTSIDE_S = 0.02
 
 VERBS = (
     "run",
+    "compare",
+    "power",
     "check",
     "prompt",
     "render",

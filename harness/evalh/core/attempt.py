@@ -110,6 +110,10 @@ class Purpose(StrEnum):
     CRITIQUE = "critique"
 
 
+CONFIRM_DRAW = 1000
+"""The draw of answers that confirm a flip: apart from the answers, and from what graders and critics draw."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallKey:
     """An answer's key: with the request's digest it serves store, resume and comparison alike.

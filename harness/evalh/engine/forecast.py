@@ -35,7 +35,7 @@ def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = F
         request = plan.step.request(case)
         cost = _attempts_of(request, target, pricers)
         for trial in range(plan.trials):
-            wanted = [(request.digest(), CallKey(case.id, trial, plan.step.name))]
+            wanted = [(request.digest(), CallKey(case.id, trial, plan.step.name, plan.draw))]
             if store is not None and not fresh and store.find_all(wanted, routed=target.chooses)[0]:
                 answered += 1
                 continue

@@ -24,6 +24,7 @@ class Plan:
     graders: Sequence[Grader]
     cases: Cases
     trials: int
+    draw: int = 0  # 0: the answers; others are drawn apart from them
 
     @property
     def planned(self) -> int:

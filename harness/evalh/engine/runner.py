@@ -72,7 +72,7 @@ class Runner:
 
     def _work(self) -> Iterator[Unit]:
         samples = (
-            (index, case, CallKey(case.id, trial, self.plan.step.name), request)
+            (index, case, CallKey(case.id, trial, self.plan.step.name, self.plan.draw), request)
             for index, case in enumerate(self.plan.cases)
             for request in (self.plan.step.request(case),)
             for trial in range(self.plan.trials)

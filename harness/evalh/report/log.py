@@ -19,7 +19,8 @@ from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.run import RunResult
 from evalh.core.sample import Graded
 from evalh.core.verdict import Outcome
-from evalh.report.document import run_document
+from evalh.report.compare import ComparisonView, show_comparison
+from evalh.report.document import comparison_document, run_document
 from evalh.report.terminal import show_run
 from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 from evalh.report.waterfall import waterfall
@@ -31,6 +32,8 @@ def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
     """Return the document of `evalh show --json`."""
     if kind == "run" and isinstance(thing, RunResult):
         return run_document([thing])
+    if isinstance(thing, ComparisonView):
+        return {**comparison_document(thing.comparison), "id": thing.id}
     return {"schema": f"evalh.{kind}/1", kind: _plain(thing)}
 
 
@@ -148,6 +151,7 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
 SHOW: Mapping[str, Callable[[Console, Any], None]] = {
     "run": show_result,
     "unfinished": show_unfinished,
+    "compare": show_comparison,
     "case": show_case,
     "sample": show_sample,
     "call": show_call,

@@ -231,6 +231,11 @@ class Reader:
         found = self._rows("select * from comparisons where id = ?", name)
         return comparison_from(found[0]) if found else None
 
+    def comparisons(self, suite: str, limit: int = 20) -> list[ComparisonRow]:
+        """Return the newest comparisons over a suite, newest first."""
+        sql = "select * from comparisons where suite = ? order by at desc, id desc limit ?"
+        return [comparison_from(row) for row in self._rows(sql, stored(suite), limit)]
+
     # -- out of the house
 
     def recording(self, run_id: str) -> Iterator[dict[str, Any]]:

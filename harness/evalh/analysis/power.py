@@ -1,0 +1,118 @@
+"""How small a drop a suite can see, and what it takes to see a smaller one. For a fixed number of cases, one-sided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil, fsum
+
+from evalh.analysis.differences import ONE_SIDED
+from evalh.analysis.pairing import Pair
+from evalh.stats.planner import (
+    ScoreSpread,
+    cases_for_difference,
+    cases_for_noninferiority,
+    cases_for_score_difference,
+    margin_is_thin,
+    power_for_difference,
+    smallest_difference,
+    smallest_score_difference,
+)
+
+_TRIALS = (1, 2, 3, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class WithTrials:
+    """What so many trials of each case would see."""
+
+    trials: int
+    detectable_drop: float | None
+    cases_needed: int
+    cost_usd: Decimal | None  # of the needed cases on one side; None: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """What a suite of `cases` cases sees 4 times in 5, at a one-sided level of 0.05."""
+
+    suite: str
+    cases: int
+    trials: int
+    drop: float  # the drop that was asked about
+    margin: float
+    discordance: float  # the share of cases on which two versions disagree
+    discordance_from: str  # a comparison's id, option, policy
+    detectable_drop: float | None  # None: not even a drop from all good to none
+    power: float  # how often these cases show `drop`
+    cases_needed: int  # to see `drop`
+    cases_for_no_worse: int  # to exclude a drop of `margin` where nothing got worse
+    thin: bool  # the margin is finer than so few cases can resolve
+    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
+    cost_usd: Decimal | None  # of the needed cases on one side
+    with_trials: tuple[WithTrials, ...]  # empty: how noisy a case is was never measured
+
+
+def power(  # noqa: PLR0913 (what is asked, and what was measured)
+    *,
+    suite: str,
+    cases: int,
+    trials: int,
+    drop: float,
+    margin: float,
+    discordance: float,
+    discordance_from: str,
+    cost_per_sample_usd: Decimal | None,
+    spread: ScoreSpread | None,
+) -> Power:
+    """Plan. `discordance` must be at least 0; a drop can be no rarer than the disagreement that holds it."""
+    share = max(discordance, drop)
+    needed = ceil(cases_for_difference(share, drop))
+    return Power(
+        suite=suite,
+        cases=cases,
+        trials=trials,
+        drop=drop,
+        margin=margin,
+        discordance=discordance,
+        discordance_from=discordance_from,
+        detectable_drop=smallest_difference(cases, discordance),
+        power=power_for_difference(cases, share, drop),
+        cases_needed=needed,
+        cases_for_no_worse=ceil(cases_for_noninferiority(discordance, margin)),
+        thin=margin_is_thin(cases, discordance, margin),
+        cost_per_sample_usd=cost_per_sample_usd,
+        cost_usd=_cost(cost_per_sample_usd, needed),
+        with_trials=() if spread is None else _with_trials(cases, drop, spread, cost_per_sample_usd),
+    )
+
+
+def spread_of(pairs: Sequence[Pair]) -> ScoreSpread | None:
+    """Split the noise of a difference into that between cases and that within; None without repeated trials."""
+    if len(pairs) < 2 or any(min(one.base.trials, one.head.trials) < 2 for one in pairs):  # noqa: PLR2004
+        return None
+    within_base = fsum(_within(one.base.goods, one.base.trials) for one in pairs) / len(pairs)
+    within_head = fsum(_within(one.head.goods, one.head.trials) for one in pairs) / len(pairs)
+    differences = [one.head.goods / one.head.trials - one.base.goods / one.base.trials for one in pairs]
+    mean = fsum(differences) / len(pairs)
+    seen = fsum((value - mean) ** 2 for value in differences) / (len(pairs) - 1)
+    trials = min(min(one.base.trials, one.head.trials) for one in pairs)
+    return ScoreSpread(max(0.0, seen - (within_base + within_head) / trials), within_base, within_head)
+
+
+def _within(goods: int, trials: int) -> float:
+    return goods * (trials - goods) / trials / (trials - 1)
+
+
+def _with_trials(cases: int, drop: float, spread: ScoreSpread, per_sample: Decimal | None) -> tuple[WithTrials, ...]:
+    if spread.of_mean(1) == 0.0:
+        return ()  # nothing differed and nothing wavered: there is no noise to plan with
+    rows = []
+    for trials in _TRIALS:
+        needed = max(2, ceil(cases_for_score_difference(drop, trials, spread, alpha=2 * ONE_SIDED)))
+        seen = smallest_score_difference(cases, trials, spread, alpha=2 * ONE_SIDED)
+        rows.append(WithTrials(trials, seen if seen <= 1.0 else None, needed, _cost(per_sample, needed * trials)))
+    return tuple(rows)
+
+
+def _cost(per_sample: Decimal | None, samples: int) -> Decimal | None:
+    return None if per_sample is None else per_sample * samples

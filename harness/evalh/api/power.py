@@ -1,0 +1,79 @@
+"""`evalh power`: what a suite can see, from its policy and from what the log has measured."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from evalh.analysis.differences import Differences
+from evalh.analysis.pairing import Paired, pair
+from evalh.analysis.power import Power, power, spread_of
+from evalh.api.results import results_of
+from evalh.core.errors import NotFound, UsageError
+from evalh.core.money import plus
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerRequest:
+    """What a user asks of `evalh power`. None: as the suite and the log say."""
+
+    suite: str | None = None
+    drop: float | None = None
+    cases: int | None = None
+    trials: int | None = None
+    discordance: float | None = None
+
+
+def planned(workspace: "Workspace", request: PowerRequest) -> Power:
+    """Plan for a suite. Raises EvalhError."""
+    name = request.suite or workspace.config.default_suite
+    if name is None:
+        raise UsageError("which suite?", hint=f"evalh power {' | '.join(workspace.suites())}")
+    suite = workspace.suite(name)
+    cases = request.cases or len(workspace.dataset_of(suite))
+    if not cases:
+        raise UsageError(f"dataset {suite.dataset!r} has no cases", where=suite.where)
+    newest = _newest_comparison(workspace, name)
+    discordance, source = suite.gate.discordance, "policy"
+    if newest is not None:
+        discordance, source = Differences(newest[1].pairs).discordance, newest[0]
+    if request.discordance is not None:
+        discordance, source = request.discordance, "option"
+    return power(
+        suite=name,
+        cases=cases,
+        trials=request.trials or suite.trials,
+        drop=request.drop if request.drop is not None else suite.gate.margin,
+        margin=suite.gate.margin,
+        discordance=discordance,
+        discordance_from=source,
+        cost_per_sample_usd=_cost_per_sample(workspace, name, suite.model),
+        spread=None if newest is None else spread_of(newest[1].pairs),
+    )
+
+
+def _newest_comparison(workspace: "Workspace", suite: str) -> tuple[str, Paired] | None:
+    try:
+        log = workspace.log
+    except NotFound:  # nothing was run yet
+        return None
+    for row in log.comparisons(suite):
+        if row.comparable and row.base_run and row.head_run and row.base_run != row.head_run:
+            base, head = (results_of(log, log.run(run)) for run in (row.base_run, row.head_run))
+            return row.id, pair(base, head)
+    return None
+
+
+def _cost_per_sample(workspace: "Workspace", suite: str, model: str | None) -> Decimal | None:
+    try:
+        log = workspace.log
+    except NotFound:
+        return None
+    for run_id in log.last_runs(model, suite, 20) if model else ():
+        summary = log.run(run_id).summary
+        if summary is not None and summary.samples:
+            spent = plus(summary.cost_usd, summary.cached_cost_usd)
+            return None if spent is None else spent / summary.samples
+    return None

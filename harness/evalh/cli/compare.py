@@ -1,0 +1,146 @@
+"""`evalh compare`: which cases got worse, and whether the difference is real."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from evalh.cli.app import App, Count, Rate, json_option
+
+if TYPE_CHECKING:
+    from evalh.analysis.comparison import Comparison
+    from evalh.report.compare import ComparisonView
+
+
+@click.command("compare")
+@click.argument("base")
+@click.argument("head", required=False)
+@click.option("--suite", metavar="NAME", help="Suite to compare over. Default: the prompt's, or the default suite.")
+@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="For both sides; twice: base's, head's.")
+@click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each case.")
+@click.option("--limit", type=Count(), help="Only the first N cases.")
+@click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
+@click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
+@click.option(
+    "--margin", type=Rate(), metavar="SHARE", help="A drop that is harmless.  [default: the suite's, or 0.05]"
+)
+@click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
+@click.option("--pass-at", type=click.IntRange(1, 1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
+@click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
+@click.option(
+    "--examples", type=click.IntRange(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]"
+)
+@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each run may spend.")
+@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["worse", "inconclusive"]),
+    help="worse: exit 1 if head is worse. inconclusive: also exit 3 if nothing is shown.",
+)
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 (one parameter per option is click's contract)
+    app: App,
+    *,
+    base: str,
+    head: str | None,
+    suite: str | None,
+    models: tuple[str, ...],
+    trials: int | None,
+    limit: int | None,
+    tags: tuple[str, ...],
+    cases: tuple[str, ...],
+    margin: float | None,
+    intersection: bool,
+    pass_at: int | None,
+    confirm: bool,
+    examples: int,
+    concurrency: int | None,
+    budget: float | None,
+    fresh: bool,
+    fail_on: str | None,
+) -> int:
+    """Compare HEAD with BASE, case by case: better, no worse, worse, or inconclusive.
+
+    A side is a version, a version on a model, or a saved run. What the log does not hold is run.
+
+    \b
+      evalh compare v2 v3
+      evalh compare main:triage triage@draft
+      evalh compare v3@small v3@strong
+      evalh compare v3 --model small --model strong
+      evalh compare r20261124-014246-3f9c2e last
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.comparing import CompareRequest, compared
+    from evalh.cli.progress import progress_for
+    from evalh.engine.selection import Selection
+
+    request = CompareRequest(
+        base=base,
+        head=head,
+        suite=suite,
+        models=models,
+        trials=trials,
+        selection=Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit),
+        margin=margin,
+        intersection=intersection,
+        pass_at=pass_at,
+        confirm=confirm,
+        fresh=fresh,
+        concurrency=concurrency,
+        budget_usd=None if budget is None else Decimal(str(budget)),
+        examples=examples,
+    )
+    view = compared(app.workspace, request, progress_for(app))
+    _show(app, view)
+    return _exit_code(view.comparison, fail_on)
+
+
+def _show(app: App, view: "ComparisonView") -> None:
+    if app.json:
+        from evalh.report.document import comparison_document
+
+        app.show_json({**comparison_document(view.comparison), "id": view.id})
+        return
+    from evalh.report.compare import show_comparison
+
+    show_comparison(app.console, view)
+    app.hints.print()
+    for line in _next(view):
+        app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _next(view: "ComparisonView") -> list[str]:
+    from evalh.report.text import typable
+
+    comparison = view.comparison
+    again = f"evalh show {view.id}   this comparison again"
+    if not comparison.comparable:
+        if any(mismatch.part == "graders" for mismatch in comparison.mismatches):
+            base, head = comparison.base, comparison.head
+            sides = f"{base.prompt}@{base.model} {head.prompt}@{head.model}"
+            return [f"evalh compare {sides}   grades both as the suite says today; answers come from the log", again]
+        return ["--intersection   compares the cases that both sides have, with the same rows", again]
+    lines = []
+    if comparison.regressed and not comparison.confirmed:
+        lines.append("--confirm   asks what got worse anew: regressed, unstable or noise")
+    if comparison.regressed and (name := typable(comparison.regressed[0])):
+        lines.append(f"evalh show {name}   what was sent, what came back, who said no")
+    return [*lines, again]
+
+
+def _exit_code(comparison: "Comparison", fail_on: str | None) -> int:
+    from evalh.analysis.comparison import ComparisonVerdict
+    from evalh.core.exits import ExitCode, worst
+
+    codes = [ExitCode.YES]
+    if not comparison.comparable:
+        codes.append(ExitCode.INCONCLUSIVE)
+    elif not comparison.measured:
+        codes.append(ExitCode.CANNOT_MEASURE)
+    elif fail_on is not None and comparison.verdict is ComparisonVerdict.WORSE:
+        codes.append(ExitCode.NO)
+    elif fail_on == "inconclusive" and comparison.verdict is ComparisonVerdict.INCONCLUSIVE:
+        codes.append(ExitCode.INCONCLUSIVE)
+    return worst(codes)

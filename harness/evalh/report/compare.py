@@ -1,0 +1,329 @@
+"""A comparison as a person reads it: the verdict first, then the numbers, then what to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from evalh.analysis.comparison import (
+    Comparison,
+    ComparisonVerdict,
+    Confirmed,
+    Example,
+    Flip,
+    PartComparison,
+    PassAt,
+    Side,
+    names,
+)
+from evalh.core.run import Estimate
+from evalh.report.prompts import Difference, show_diff
+from evalh.report.text import cost_per_good, milliseconds, one_line, percent, rate, safe
+
+_STYLES = {
+    ComparisonVerdict.BETTER: "bold green",
+    ComparisonVerdict.NO_WORSE: "bold green",
+    ComparisonVerdict.WORSE: "bold red",
+    ComparisonVerdict.INCONCLUSIVE: "bold yellow",
+}
+_FLIP_STYLES = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
+_TAGS_SHOWN = 12
+_HALF = 46  # characters of one of two outputs side by side
+_OUTPUT_LINES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonView:
+    """A comparison with what is shown beside its numbers."""
+
+    id: str
+    comparison: Comparison
+    difference: Difference | None  # between the prompts; None: the same, or no longer there
+    examples: tuple[Example, ...]
+
+
+def show_comparison(console: Console, view: ComparisonView) -> None:
+    """Print a comparison."""
+    comparison = view.comparison
+    console.print(_sentence(comparison))
+    console.print(_title(comparison))
+    if not comparison.comparable:
+        _show_mismatches(console, comparison)
+        return
+    console.print()
+    console.print(_numbers(comparison))
+    _show_notes(console, comparison)
+    console.print()
+    console.print(_parts("grader", comparison.graders))
+    if comparison.tags:
+        console.print()
+        console.print(_parts("tag", _telling(comparison.tags)))
+        if len(comparison.tags) > _TAGS_SHOWN:
+            console.print(Text(f"and {len(comparison.tags) - _TAGS_SHOWN} more tags: --json", "dim"))
+    if view.difference is not None:
+        console.print()
+        console.print(Rule("what differs", align="left", style="dim"))
+        show_diff(console, view.difference)
+    _show_cases(console, comparison, view.examples)
+
+
+def _title(comparison: Comparison) -> Text:
+    base, head = labels(comparison)
+    models = "" if base.endswith(comparison.base.model) else f" on {comparison.head.model}"
+    return Text.assemble((safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}")
+
+
+def labels(comparison: Comparison) -> tuple[str, str]:
+    """Name both sides: by version, and by model where the models differ."""
+    base, head = comparison.base, comparison.head
+    if base.model == head.model:
+        return base.prompt, head.prompt
+    return f"{base.prompt} on {base.model}", f"{head.prompt} on {head.model}"
+
+
+# -- the verdict
+
+
+def _sentence(comparison: Comparison) -> Text:
+    word = comparison.verdict.value.replace("_", " ")
+    if not comparison.comparable:
+        return Text("not comparable", "bold yellow").append(f": {safe(comparison.reason)}", "")
+    said = {
+        ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
+        ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
+        ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded",
+        ComparisonVerdict.INCONCLUSIVE: f"no difference is shown, nor is a drop of {_margin(comparison)} excluded",
+    }[comparison.verdict]
+    if comparison.identical or not comparison.measured:
+        said = comparison.reason
+    return Text(word, _STYLES[comparison.verdict]).append(f": {said}", "")
+
+
+def _margin(comparison: Comparison) -> str:
+    return f"{100 * comparison.margin:g} points"
+
+
+def points(estimate: Estimate) -> str:
+    """Write a difference of rates as points, with its interval."""
+    if estimate.value is None:
+        return "unknown"
+    value = f"{100 * estimate.value:+.1f}"
+    if estimate.low is None or estimate.high is None:
+        return f"{value} points"
+    return f"{value} points  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
+def _show_mismatches(console: Console, comparison: Comparison) -> None:
+    for mismatch in comparison.mismatches:
+        line = Text(f"\n{mismatch.part}  ", "dim").append(one_line(mismatch.what, 300), "")
+        line.append(f"\nbase {mismatch.base[:19]} · head {mismatch.head[:19]}", "dim")
+        console.print(Padding(line, (0, 0, 0, 2)))
+    if comparison.missing:
+        cases = [f"{safe(one.case_id)} (absent from {one.absent_from})" for one in comparison.missing]
+        console.print(Padding(Text("\nmissing  ", "dim").append(names(cases), ""), (0, 0, 0, 2)))
+
+
+# -- the numbers
+
+
+def _numbers(comparison: Comparison) -> Table:
+    base, head = comparison.base, comparison.head
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(style="dim")
+    same = base.prompt == head.prompt and base.model != head.model
+    for side in (base, head):
+        table.add_column(one_line(side.model if same else side.prompt, 26))
+    table.add_column("head - base")
+    table.add_row("good", *(_counts(side) for side in (base, head)), _cases(comparison))
+    table.add_row("good rate", *(rate(side.good_rate) for side in (base, head)), points(comparison.difference))
+    costs = [cost_per_good(side.cost_per_good_usd) for side in (base, head)]
+    table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
+    latencies = [f"{milliseconds(side.latency_p50_ms)} · {milliseconds(side.latency_p95_ms)}" for side in (base, head)]
+    table.add_row("latency p50 · p95", *latencies, _milliseconds(comparison.latency.difference_ms))
+    if comparison.pass_at is not None:
+        _pass_rows(table, comparison.pass_at)
+    return table
+
+
+def _counts(side: Side) -> str:
+    ungraded = f", {side.ungraded} ungraded" if side.ungraded else ""
+    return f"{side.good} of {side.samples}{ungraded}"
+
+
+def _cases(comparison: Comparison) -> str:
+    return f"{comparison.wins} better, {comparison.losses} worse, {comparison.ties} alike"
+
+
+def _ratio(ratio: Estimate) -> str:
+    if ratio.method == "unpriced":
+        return "not priced"
+    if ratio.method == "zero-goods":
+        return "no finite ratio: a side has no good output"
+    if ratio.value is None:
+        return "unknown"
+    if ratio.low is None:
+        return f"× {ratio.value:.2f}"
+    high = "no finite upper limit" if ratio.high is None else f"{ratio.high:.2f}"
+    return f"× {ratio.value:.2f}  [{ratio.low:.2f}, {high}]"
+
+
+def _milliseconds(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "unknown"
+    value, low, high = (
+        None if number is None else round(number) for number in (estimate.value, estimate.low, estimate.high)
+    )
+    interval = "" if low is None or high is None else f"  [{low:+d}, {high:+d}]"
+    return f"mean {value:+d} ms{interval}"
+
+
+def _pass_rows(table: Table, pass_at: PassAt) -> None:
+    for label, base, head in (
+        (f"pass@{pass_at.k}", pass_at.base_any, pass_at.head_any),
+        (f"pass^{pass_at.k}", pass_at.base_all, pass_at.head_all),
+    ):
+        table.add_row(label, rate(base), rate(head))
+
+
+def _show_notes(console: Console, comparison: Comparison) -> None:
+    lines = []
+    if comparison.p_value is not None and not comparison.identical:
+        drop = comparison.detectable_drop
+        seen = (
+            "too few cases to see any drop" if drop is None else f"a drop of {100 * drop:.1f} points shows 4 times in 5"
+        )
+        lines.append(f"p {p_text(comparison.p_value)} ({comparison.test}) · {comparison.n} cases: {seen}")
+    if comparison.cases_needed is not None:
+        lines.append(
+            f"to exclude a drop of {_margin(comparison)}, about {comparison.cases_needed:,} cases: evalh power"
+        )
+    if comparison.undecided:
+        lines.append(f"{comparison.undecided} of the cases that are called alike hang on ungraded samples")
+    if comparison.unstable:
+        lines.append(
+            f"{len(comparison.unstable)} unstable: their trials disagree ({names(_safe(comparison.unstable))})"
+        )
+    if comparison.intersection and (comparison.mismatches or comparison.missing):
+        left_out = {case for mismatch in comparison.mismatches for case in mismatch.cases}
+        left_out |= {one.case_id for one in comparison.missing}
+        lines.append(f"the common cases alone: {len(left_out)} left out ({names(_safe(sorted(left_out)))})")
+    for preferred in comparison.preferred:
+        split = f"head {preferred.head}, base {preferred.base}, ties {preferred.ties}, unjudged {preferred.unjudged}"
+        lines.append(f"{safe(preferred.grader)} prefers {split} · p {p_text(preferred.p_value)}")
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(Text(line, "dim"))
+
+
+def p_text(p_value: float | None) -> str:
+    """Write a p-value; what is below a ten-thousandth needs no digits."""
+    if p_value is None:
+        return "unknown"
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"  # noqa: PLR2004 (the smallest that is shown)
+
+
+def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:
+    surprising = sorted(tags, key=lambda part: (1.0 if part.p_value is None else part.p_value, part.name))
+    shown = {part.name for part in surprising[:_TAGS_SHOWN]}
+    return [part for part in tags if part.name in shown]
+
+
+def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(kind)
+    for column in ("cases", "base", "head", "better", "worse"):
+        table.add_column(column, justify="right")
+    table.add_column("difference")
+    table.add_column("p adjusted")
+    table.add_column()
+    for part in parts:
+        counts = [str(count) if count else Text("·", "dim") for count in (part.wins, part.losses)]
+        rates = [percent(estimate.value) for estimate in (part.base_rate, part.head_rate)]
+        note = "shown" if part.shown else "" if part.required or kind == "tag" else "not required"
+        style = "bold" if part.shown else "dim"
+        cells = (points(part.difference).replace(" points", ""), p_text(part.p_adjusted), Text(note, style))
+        table.add_row(one_line(part.name, 24), str(part.n), *rates, *counts, *cells)
+    return table
+
+
+# -- what to look at
+
+
+def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Example]) -> None:
+    worse = [one for one in examples if not one.better]
+    better = [one for one in examples if one.better]
+    for title, style, cases, shown in (
+        ("worse", "red", comparison.regressed, worse),
+        ("better", "green", comparison.fixed, better),
+    ):
+        if not cases:
+            continue
+        console.print()
+        console.print(Text(f"{title}: {len(cases)}  ", style).append(names(_safe(cases), 8), "dim"))
+        for example in shown:
+            _show_example(console, example)
+    if comparison.confirmed:
+        console.print()
+        _show_confirmed(console, comparison.confirmed)
+
+
+def _show_example(console: Console, example: Example) -> None:
+    console.print()
+    trial = f" trial {example.trial}" if example.trial else ""
+    console.print(Text(f"{one_line(example.case_id, 60)}{trial}", "bold"))
+    inputs = Text()
+    for name, value in example.inputs.items():
+        text = value if isinstance(value, str) else repr(value)
+        inputs.append(f"{safe(name)}  ", "dim").append(one_line(text, 92 - len(name)) + "\n", "")
+    inputs.rstrip()
+    console.print(Padding(inputs, (0, 0, 0, 2)))
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, width=2 * (_HALF + 2))
+    table.add_column(width=_HALF, overflow="fold")
+    table.add_column(width=_HALF, overflow="fold")
+    table.add_row(Text("base", "dim"), Text("head", "dim"))
+    table.add_row(_output(example.base_output), _output(example.head_output))
+    table.add_row(_reasons(example.base_reasons), _reasons(example.head_reasons))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _output(output: str | None) -> Text:
+    if output is None:
+        return Text("no answer", "yellow")
+    lines = [one_line(line, _HALF * 2) for line in output.splitlines() if line.strip()]
+    shown = lines[:_OUTPUT_LINES]
+    more = [f"… {len(lines) - len(shown)} more lines"] if len(lines) > len(shown) else []
+    return Text("\n".join([*shown, *more]))
+
+
+def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
+    if not reasons:
+        return Text("good", "green")
+    return Text("\n".join(f"{safe(grader)}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
+
+
+def _show_confirmed(console: Console, confirmed: Sequence[Confirmed]) -> None:
+    console.print(Text("asked anew", "bold").append("  good fresh trials on both sides", "dim"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("case")
+    for column in ("base", "head", "p adjusted", "P(worse)"):
+        table.add_column(column, justify="right")
+    table.add_column()
+    for one in confirmed:
+        table.add_row(
+            one_line(one.case_id, 40),
+            f"{one.base_good}/{one.base_trials}",
+            f"{one.head_good}/{one.head_trials}",
+            p_text(one.p_adjusted),
+            "unknown" if one.p_worse is None else f"{one.p_worse:.3f}",
+            Text(one.label.value, _FLIP_STYLES[one.label]),
+        )
+    console.print(table)
+
+
+def _safe(cases: Sequence[str]) -> list[str]:
+    return [one_line(case, 40) for case in cases]
