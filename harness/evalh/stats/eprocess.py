@@ -1,0 +1,155 @@
+"""Betting against a hypothesis: e-values that may be looked at after every case.
+
+For differences D = head - base in [-1, 1], E = sum_j w_j prod_i (1 + l_j (D_i + m)). Were the mean of D truly -m or
+less, E would be a nonnegative supermartingale that starts at 1, so it ever reaches 1/alpha with a probability of at
+most alpha (Ville), however often one looks (Waudby-Smith and Ramdas, JRSSB 2024). The bets l_j are Kelly's for the
+discordance that the design expects, halved, whole and doubled; a wrong expectation costs power, never validity.
+
+E-values stand here as natural logarithms; -inf is an e-value of 0, and `inf` settles the question.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import exp, fsum, inf, log, log1p
+
+WEIGHTS = (0.25, 0.5, 0.25)
+_KELLY = (0.5, 1.0, 2.0)
+_LARGEST_LOSS = 0.9  # a bet never stakes more of what it has on one case
+DISCORDANCE_FLOOR = 0.02
+_GAP_FLOOR = 0.02  # a margin of 0 is still bet on, and bets on a dataset never expect less
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Bets:
+    """Bets against "the mean of sign * D is at most -shift", with the stakes WEIGHTS."""
+
+    fractions: tuple[float, ...]
+    shift: float
+    sign: int
+
+    def gain(self, difference: float, fraction: float) -> float:
+        """Return the logarithm of what one case multiplies the bet by."""
+        return log1p(fraction * (self.sign * difference + self.shift))
+
+    @property
+    def best(self) -> tuple[float, ...]:
+        """Return the logarithms of what the most favourable case multiplies each bet by."""
+        return tuple(log1p(fraction * (1 + self.shift)) for fraction in self.fractions)
+
+
+def no_worse_bets(margin: float, discordance: float) -> Bets:
+    """Bet against "head is worse by `margin` or more", expecting no difference at all."""
+    return Bets(_fractions(margin or _GAP_FLOOR, 0.0, margin, discordance), margin, 1)
+
+
+def worse_bets(margin: float, discordance: float) -> Bets:
+    """Bet against "head is no worse", expecting a drop of `margin`."""
+    gap = margin or _GAP_FLOOR
+    return Bets(_fractions(gap, gap, 0.0, discordance), 0.0, -1)
+
+
+def _fractions(gap: float, expected: float, shift: float, discordance: float) -> tuple[float, ...]:
+    if not 0.0 < gap < 1.0:
+        raise ValueError(f"a margin lies between 0 and 1, not at {gap}")
+    spread = max(discordance, DISCORDANCE_FLOOR) - expected**2 + gap**2
+    return tuple(min(kappa * gap / spread, _LARGEST_LOSS / (1 - shift)) for kappa in _KELLY)
+
+
+NOTHING_STAKED = (0.0, 0.0, 0.0)
+
+
+def play(bets: Bets, logs: Sequence[float], differences: Iterable[float]) -> tuple[float, ...]:
+    """Carry the logarithms of the three bets over more cases; `NOTHING_STAKED` is where they start."""
+    values = list(differences)
+    return tuple(
+        start + fsum(bets.gain(value, fraction) for value in values)
+        for start, fraction in zip(logs, bets.fractions, strict=True)
+    )
+
+
+def mixed(logs: Sequence[float], weights: Sequence[float] = WEIGHTS) -> float:
+    """Return the logarithm of the weighted sum of bets."""
+    top = max(logs)
+    if top in (inf, -inf):
+        return top
+    return top + log(fsum(weight * exp(one - top) for weight, one in zip(weights, logs, strict=True)))
+
+
+def log_e_of_counts(bets: Bets, wins: int, ties: int, losses: int) -> float:
+    """Return log E of cases that were won, tied and lost outright: only their numbers matter, not their order."""
+    return mixed(
+        [
+            wins * bets.gain(1.0, fraction) + ties * bets.gain(0.0, fraction) + losses * bets.gain(-1.0, fraction)
+            for fraction in bets.fractions
+        ]
+    )
+
+
+def log_e_of(bets: Bets, differences: Iterable[float]) -> float:
+    """Return log E of differences in [-1, 1]."""
+    return mixed(play(bets, NOTHING_STAKED, differences))
+
+
+def best_to_come(bets: Bets, logs: Sequence[float], rest: int) -> float:
+    """Return what log E would be, were every one of the `rest` cases still to come the most favourable one."""
+    return mixed([one + rest * gain for one, gain in zip(logs, bets.best, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetBets:
+    """Bets about a finite dataset whose cases are drawn in random order, without putting any back.
+
+    The hypothesis is "the sum over all `cases` of sign * D is at most -sign * margin * cases": for sign 1 that head is
+    worse by the margin over exactly these cases, for sign -1 that it is not. `fixed` replaces the bets by one fraction.
+    """
+
+    cases: int
+    margin: float
+    discordance: float
+    sign: int
+    fixed: float | None = None
+
+    def play(self, logs: Sequence[float], total: float, seen: int, differences: Iterable[float]) -> tuple[float, ...]:
+        """Carry the three bets over the next cases; `total` is the sum of sign * D over the `seen` cases before."""
+        stakes = list(logs)
+        for turned in (self.sign * value for value in differences):
+            left = self.cases - seen
+            if left < 1:
+                raise ValueError(f"a dataset of {self.cases} cases has no more")
+            mean = (-self.sign * self.margin * self.cases - total) / left  # of the rest, under the hypothesis
+            stakes = [
+                self._after(stake, mean, turned, fraction)
+                for stake, fraction in zip(stakes, self._fractions(mean, left), strict=True)
+            ]
+            total += turned
+            seen += 1
+        return tuple(stakes)
+
+    def _fractions(self, mean: float, left: int) -> tuple[float, ...]:
+        most = _LARGEST_LOSS / (1 + mean) if mean > -1 else inf
+        if self.fixed is not None:
+            return (min(self.fixed, most / _LARGEST_LOSS),) * len(WEIGHTS)
+        gap = max(self.margin, _GAP_FLOOR) * self.cases / left
+        kelly = gap / (max(self.discordance, DISCORDANCE_FLOOR) + gap**2)
+        return tuple(min(kappa * kelly, most) for kappa in _KELLY)
+
+    @staticmethod
+    def _after(stake: float, mean: float, turned: float, fraction: float) -> float:
+        if stake in (inf, -inf):
+            return stake  # settled before
+        if mean < -1 - _ROUNDING:
+            return inf  # the rest cannot be as bad as the hypothesis needs it
+        if mean >= 1:
+            return -inf  # the hypothesis holds whatever the rest is
+        return stake + log1p(fraction * (turned - mean))
+
+
+def average(log_values: Sequence[float]) -> float:
+    """Return log of the mean of e-values: how the same question asked anew in another order is put together."""
+    return mixed(log_values, [1 / len(log_values)] * len(log_values))
+
+
+def p_value(log_e: float) -> float:
+    """Return the p-value that the largest e-value so far stands for: min(1, 1/E)."""
+    return 1.0 if log_e <= 0.0 else exp(-log_e)

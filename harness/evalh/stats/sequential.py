@@ -1,0 +1,233 @@
+"""The sequential gate: looks at a growing, ordered set of paired cases, and stops as soon as the answer is known.
+
+Two questions are bet on side by side (`eprocess`): that head is worse, and that it is no worse than by the margin.
+`advance` is a pure step: the state after a look from the state before it and the cases in between.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import log
+
+from evalh.core.policy import DEFAULT_DISCORDANCE, DEFAULT_MARGIN, About, Require
+from evalh.stats.eprocess import (
+    NOTHING_STAKED,
+    DatasetBets,
+    best_to_come,
+    mixed,
+    no_worse_bets,
+    p_value,
+    play,
+    worse_bets,
+)
+from evalh.stats.looks import BATCH, next_look
+from evalh.stats.multiplicity import holm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequentialDesign:
+    """What is fixed before the first answer. `tests`: how many suites (and graders) of one gate share `alpha`."""
+
+    cases: int
+    margin: float = DEFAULT_MARGIN
+    discordance: float = DEFAULT_DISCORDANCE
+    alpha: float = 0.05
+    batch: int = BATCH
+    require: Require = Require.NOT_WORSE_SHOWN
+    target: About = About.POPULATION
+    waits: bool = False  # a rule outside the statistics is judged over all cases: only refusing may stop early
+    tests: int = 1
+    max_ungraded: float = 0.02
+    threshold: float | None = None  # instead of 1 / alpha, for exactly this many cases (`horizon_threshold`)
+
+    @property
+    def log_threshold(self) -> float:
+        """Return where an e-value has shown something."""
+        return log(self.threshold if self.threshold is not None else 1 / self.alpha)
+
+    @property
+    def log_refusal(self) -> float:
+        """Return where one test of several has shown something, whatever the others find."""
+        return self.log_threshold + log(self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Head minus base of one case, over its trials, in [-1, 1]; an ungraded sample helps no claim.
+
+    `low` reads it against head (0 for head, 1 for base), `high` in head's favour; equal where all are graded.
+    """
+
+    low: float
+    high: float
+    ungraded: int = 0  # samples, of both sides
+    samples: int = 2
+
+
+class Stop(StrEnum):
+    """Why no more cases are looked at."""
+
+    WORSE_SHOWN = "worse_shown"
+    NO_WORSE_SHOWN = "no_worse_shown"
+    CANNOT_REFUSE = "cannot_refuse"  # not even if head lost every case to come
+    CANNOT_DECIDE = "cannot_decide"  # neither question could still be answered
+    TOO_MANY_UNGRADED = "too_many_ungraded"  # even if every sample to come were graded
+    ALL_CASES = "all_cases"
+
+
+@dataclass(frozen=True, slots=True)
+class LookState:
+    """Where the gate stands after a look. Start from `LookState()`."""
+
+    seen: int = 0
+    ungraded: int = 0  # samples
+    samples: int = 0
+    no_worse: tuple[float, ...] = NOTHING_STAKED  # logarithms of the bets that head is no worse than by the margin
+    worse: tuple[float, ...] = NOTHING_STAKED
+    low_sum: float = 0.0
+    high_sum: float = 0.0
+    log_e_no_worse: float = 0.0  # the largest at any look so far
+    log_e_worse: float = 0.0
+    stop: Stop | None = None
+
+
+class Finding(StrEnum):
+    """What the statistics say, before the policy."""
+
+    WORSE = "worse"
+    NO_WORSE = "no_worse"
+    NEITHER = "neither"
+    UNMEASURED = "unmeasured"  # more samples are ungraded than the design allows
+
+
+def advance(design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]) -> LookState:
+    """Look once more: `differences` are the cases of the order between the last look and the next.
+
+    Raises ValueError where they are not exactly those, or the gate has stopped. (A gate that came to the end of its
+    cases may go on over more: give it a design with more `cases`.)
+    """
+    over = state.stop is not None and (state.stop is not Stop.ALL_CASES or state.seen >= design.cases)
+    look = next_look(state.seen, design.cases, design.batch)
+    if over or len(differences) != look - state.seen:
+        raise ValueError(f"{len(differences)} cases after {state.seen} are not those up to the look at {look}")
+    no_worse, worse = _bet(design, state, differences)
+    after = replace(
+        state,
+        seen=look,
+        ungraded=state.ungraded + sum(one.ungraded for one in differences),
+        samples=state.samples + sum(one.samples for one in differences),
+        no_worse=no_worse,
+        worse=worse,
+        low_sum=state.low_sum + sum(one.low for one in differences),
+        high_sum=state.high_sum + sum(one.high for one in differences),
+        log_e_no_worse=max(state.log_e_no_worse, mixed(no_worse)),
+        log_e_worse=max(state.log_e_worse, mixed(worse)),
+        stop=None,
+    )
+    return replace(after, stop=_stop(design, after))
+
+
+def run_through(design: SequentialDesign, differences: Iterable[PairedDifference]) -> LookState:
+    """Look at answers that are all there already, in their order, as if they came in one after the other."""
+    state, batch = LookState(), list[PairedDifference]()
+    for difference in differences:
+        batch.append(difference)
+        if state.seen + len(batch) == next_look(state.seen, design.cases, design.batch):
+            state, batch = advance(design, state, batch), []
+            if state.stop is not None:
+                return state
+    return state
+
+
+def _bet(
+    design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    low, high = [one.low for one in differences], [one.high for one in differences]
+    if design.target is About.DATASET:
+        for_head, against = (DatasetBets(design.cases, design.margin, design.discordance, sign) for sign in (1, -1))
+        return (
+            for_head.play(state.no_worse, state.low_sum, state.seen, low),
+            against.play(state.worse, -state.high_sum, state.seen, high),
+        )
+    return (
+        play(no_worse_bets(design.margin, design.discordance), state.no_worse, low),
+        play(worse_bets(design.margin, design.discordance), state.worse, high),
+    )
+
+
+def _stop(design: SequentialDesign, state: LookState) -> Stop | None:
+    rest = design.cases - state.seen
+    # What is ungraded can still thin out; where it cannot, asking on buys nothing.
+    if state.ungraded > design.max_ungraded * (state.samples + rest * state.samples / state.seen):
+        return Stop.TOO_MANY_UNGRADED
+    if not rest:
+        return Stop.ALL_CASES
+    return None if too_many_ungraded(design, state) else _answered(design, state, rest)
+
+
+def _answered(design: SequentialDesign, state: LookState, rest: int) -> Stop | None:
+    if state.log_e_worse >= design.log_refusal:
+        return Stop.WORSE_SHOWN
+    if design.waits:
+        return None
+    if state.log_e_no_worse >= design.log_threshold and not _may_be_refused_yet(design, state):
+        return Stop.NO_WORSE_SHOWN
+    return None if design.target is About.DATASET else _futile(design, state, rest)
+
+
+def _may_be_refused_yet(design: SequentialDesign, state: LookState) -> bool:
+    """Say whether this test is already past what it needs alone, and waits for the other tests of the gate."""
+    return design.tests > 1 and state.log_e_worse >= design.log_threshold
+
+
+def _futile(design: SequentialDesign, state: LookState, rest: int) -> Stop | None:
+    worse = best_to_come(worse_bets(design.margin, design.discordance), state.worse, rest)
+    if max(worse, state.log_e_worse) >= design.log_threshold:
+        return None
+    if design.require is Require.NOT_WORSE_SHOWN:
+        return Stop.CANNOT_REFUSE
+    no_worse = best_to_come(no_worse_bets(design.margin, design.discordance), state.no_worse, rest)
+    return Stop.CANNOT_DECIDE if max(no_worse, state.log_e_no_worse) < design.log_threshold else None
+
+
+def too_many_ungraded(design: SequentialDesign, state: LookState) -> bool:
+    """Say whether more samples are ungraded than a verdict may rest on."""
+    return state.ungraded > design.max_ungraded * state.samples
+
+
+def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Finding]:
+    """Say what each test of one gate found, in the order given; refusals pay for each other by Holm's method.
+
+    Worse and no worse can both be shown (a real drop within the margin): then it is worse.
+    """
+    p_values = holm([_p_worse(design, state) for design, state in states])
+    return [_finding(design, state, p) for (design, state), p in zip(states, p_values, strict=True)]
+
+
+def _p_worse(design: SequentialDesign, state: LookState) -> float:
+    # A threshold of its own stands for alpha.
+    return p_value(state.log_e_worse - design.log_threshold - log(design.alpha))
+
+
+def _finding(design: SequentialDesign, state: LookState, p_worse: float) -> Finding:
+    if too_many_ungraded(design, state):
+        return Finding.UNMEASURED
+    if design.target is About.DATASET and state.seen == design.cases:
+        return _over_the_dataset(design, state)
+    if p_worse <= design.alpha * (1 + 1e-12):
+        return Finding.WORSE
+    return Finding.NO_WORSE if state.log_e_no_worse >= design.log_threshold else Finding.NEITHER
+
+
+def _over_the_dataset(design: SequentialDesign, state: LookState) -> Finding:
+    """Every case is in: no statistics are left, only what the ungraded ones could be."""
+    bound = -design.margin * design.cases
+    slack = 1e-9 * design.cases
+    if state.low_sum > bound + slack:
+        return Finding.NO_WORSE
+    return Finding.WORSE if state.high_sum <= bound + slack else Finding.NEITHER
+
+
+def within_margin(design: SequentialDesign, state: LookState) -> bool:
+    """Say whether head is shown to be worse and shown to be worse by less than the margin."""
+    return state.log_e_worse >= design.log_threshold and state.log_e_no_worse >= design.log_threshold
