@@ -33,6 +33,7 @@ VERBS = (
     "calls",
     "label",
     "explain",
+    "cost",
     "sql",
     "model",
     "export",

@@ -22,6 +22,7 @@ from evalh.core.log import (
 from evalh.core.result import SampleResult
 from evalh.core.run import FailedSample, RunResult
 from evalh.core.sample import Standing
+from evalh.core.spending import Spend, SpendBy
 from evalh.core.tallies import Tallies
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
@@ -32,6 +33,7 @@ from evalh.store.query import Rows, query
 from evalh.store.recording import recording
 from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
 from evalh.store.results import results
+from evalh.store.spending import spending
 from evalh.store.tallies import first_answers, tallies
 
 LAST = "last"
@@ -235,6 +237,10 @@ class Reader:
         """Return the newest comparisons over a suite, newest first."""
         sql = "select * from comparisons where suite = ? order by at desc, id desc limit ?"
         return [comparison_from(row) for row in self._rows(sql, stored(suite), limit)]
+
+    def spending(self, by: SpendBy, since: str) -> list[Spend]:
+        """Sum what every attempt since an instant (UTC, as the log writes it) cost, in groups."""
+        return spending(self._rows, by, since)
 
     # -- out of the house
 

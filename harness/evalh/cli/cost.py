@@ -1,0 +1,58 @@
+"""`evalh cost`: the bill."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from evalh.cli.app import App, json_option
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not generic
+    """An age such as 30d, 12h or 4w, or a day such as 2026-07-01; becomes the instant, as the log writes it."""
+
+    name = "since"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it. Raises click's BadParameter."""
+        text = str(value).strip()
+        try:
+            if age := re.fullmatch(r"(\d{1,5})([hdw])", text):
+                instant = datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+            else:
+                instant = datetime.fromisoformat(text)
+                instant = instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is no time: write 30d, 12h, 4w, or a day such as 2026-07-01.", param, ctx)
+        return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@click.command("cost")
+@click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w, or a day; default: everything.")
+@click.option(
+    "--by",
+    type=click.Choice(["suite", "owner", "model", "purpose", "version"]),
+    default="suite",
+    show_default=True,
+    help="What to split the bill by.",
+)
+@json_option
+@click.pass_obj
+def command(app: App, *, since: str | None, by: str) -> None:
+    """Say what was spent: on the task, on judges and critics, on retries, and what the log saved.
+
+    \b
+      evalh cost --since 30d --by owner
+      evalh cost --by model --json
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.core.spending import SpendBy
+    from evalh.report.spending import cost_document, show_cost
+
+    lines = app.workspace.log.spending(SpendBy(by), since or "")
+    if app.json:
+        app.show_json(cost_document(SpendBy(by), since, lines))
+    else:
+        show_cost(app.console, SpendBy(by), lines)
