@@ -15,7 +15,11 @@ WRITE = os.environ.get("EVALH_GOLDEN") == "write"
 def test_every_verb_and_option_is_in_the_reference() -> None:
     text = "# Commands\n\nGenerated from `evalh --help`; `make golden` writes it anew.\n"
     for path, command in _commands():
-        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        # A command keeps the first help option that it was asked for: the same as the program's, or order would tell.
+        names = cli.context_settings["help_option_names"]
+        context = click.Context(
+            command, info_name=path, max_content_width=100, terminal_width=100, help_option_names=names
+        )
         text += f"\n## {path}\n\n```text\n{command.get_help(context)}\n```\n"
     if WRITE:
         PAGE.write_text(text, encoding="utf-8")
