@@ -82,7 +82,7 @@ class Execution:
         for plan in plans:
             self._budget(plan)
         for plan in plans:
-            result = _in_loop(self._run_one(plan))
+            result = in_loop(self._run_one(plan))
             results.append(result)
             if result.status is RunStatus.INTERRUPTED:
                 break
@@ -209,7 +209,7 @@ def new_run_id(now: float) -> str:
     return f"r{stamp}-{int(now % 1 * 4096):03x}{secrets.token_hex(2)[:3]}"
 
 
-def _in_loop(work: Coroutine[Any, Any, T]) -> T:
+def in_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run on a fresh event loop; SIGTERM ends the work as Ctrl-C does: cancelled, saved.
 
     Raises UsageError inside a running loop.

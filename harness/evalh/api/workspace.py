@@ -4,13 +4,13 @@ The only place where files, models, the store and the engine are wired together.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
-from evalh.api.runs import Execution, RunOptions, Silence
+from evalh.api.runs import Execution, RunOptions, Silence, in_loop
 from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
@@ -36,6 +36,7 @@ from evalh.workspace.templates import compile_version
 from evalh.workspace.trees import WorkTree
 
 if TYPE_CHECKING:
+    from evalh.api.otel import Exported, OtelOptions
     from evalh.core.log import CallRow
     from evalh.providers.prices import WorkspacePrices
     from evalh.store import Reader, SqliteStore
@@ -296,6 +297,15 @@ class Workspace:
     def recording(self, run: str) -> Iterator[dict[str, JsonValue]]:
         """Yield a run's answers as rows of a recording. Raises NotFound."""
         return self.log.recording(self.log.run(run).record.id)
+
+    def export_otel(self, run: str, options: "OtelOptions", watch: Callable[[int], None]) -> "Exported":
+        """Send a run as spans to an OpenTelemetry collector; `watch` sees how many were taken so far.
+
+        Raises NotFound, UsageError; CannotMeasure where no collector is there, or it says no.
+        """
+        from evalh.api.otel import export
+
+        return in_loop(export(self, run, options, watch))
 
     # -- inside
 

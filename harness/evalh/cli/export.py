@@ -1,11 +1,15 @@
 """`evalh export`: results for other tools, and for evalh itself."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli.app import App, json_option
 from evalh.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from evalh.api.otel import Exported
 
 
 @click.group("export")
@@ -34,3 +38,58 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
         app.show_json({"schema": "evalh.export/1", "output": str(output), "rows": count})
         return
     app.console.print(f"{count} answers in {output}", soft_wrap=True)
+
+
+@command.command("otel")
+@click.argument("run_id", metavar="[RUN]", default="last")
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="An OTLP/HTTP receiver; /v1/traces is added.  [default: $OTEL_EXPORTER_OTLP_ENDPOINT, else port 4318 here]",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["http/json", "http/protobuf"]),
+    help="Encoding.  [default: $OTEL_EXPORTER_OTLP_PROTOCOL, else http/json]",
+)
+@click.option("--content", is_flag=True, help="Send messages, outputs, reasons and error texts too.")
+@json_option
+@click.pass_obj
+def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, content: bool) -> int:
+    """Send RUN as spans to an OpenTelemetry collector: run, samples, calls, attempts.
+
+    Ids come from the log's, so what is sent twice is there once. Headers come from
+    OTEL_EXPORTER_OTLP_HEADERS, and are never shown.
+    """
+    from evalh.api.otel import OtelOptions
+    from evalh.cli.progress import counter_for
+    from evalh.core.exits import ExitCode
+
+    options = OtelOptions(endpoint=endpoint, protocol=protocol, content=content)
+    with counter_for("spans") as watch:
+        exported = app.workspace.export_otel(run_id, options, watch)
+    _show_exported(app, exported)
+    return ExitCode.CANNOT_MEASURE if exported.sent.rejected else ExitCode.YES
+
+
+def _show_exported(app: App, exported: "Exported") -> None:
+    sent = exported.sent
+    if app.json:
+        app.show_json(
+            {
+                "schema": "evalh.export/1",
+                "run": exported.run,
+                "endpoint": exported.endpoint,
+                "spans": sent.spans,
+                "rejected": sent.rejected,
+                "message": sent.message or None,
+                "batches": sent.batches,
+                "retries": sent.retries,
+            }
+        )
+    else:
+        app.console.print(f"{sent.spans} spans of {exported.run} at {exported.endpoint}", soft_wrap=True)
+        if sent.rejected:
+            app.console.print(f"{sent.rejected} spans were not taken", soft_wrap=True)
+    if sent.message:
+        app.hints.print(f"the collector says: {sent.message}", soft_wrap=True)

@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
@@ -12,6 +14,7 @@ from evalh.report.text import safe
 if TYPE_CHECKING:
     from evalh.cli.app import App
 
+_ERASE = "\r\x1b[K"
 _TICK_S = 0.1
 _PLAIN_TICK_S = 10.0
 _NO_CURSOR = ("dumb", "unknown")
@@ -63,13 +66,13 @@ class Line:
 
     def _clear(self) -> None:
         if self._live:
-            sys.stderr.write("\r\x1b[K")
+            sys.stderr.write(_ERASE)
             sys.stderr.flush()
 
     def _show(self) -> None:
         text = self.text(time.monotonic() - self._began)
         if self._live:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"{_ERASE}{text}")
             sys.stderr.flush()
         else:
             print(text, file=sys.stderr)
@@ -97,7 +100,32 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+@contextmanager
+def counter_for(what: str) -> Iterator[Callable[[int], None]]:
+    """Count things on a terminal while they are done; elsewhere say nothing. Yields what is told the count."""
+    live = _is_live()
+    shown = 0.0
+
+    def show(count: int) -> None:
+        nonlocal shown
+        if live and time.monotonic() - shown >= _TICK_S:
+            shown = time.monotonic()
+            sys.stderr.write(f"{_ERASE}{count} {what}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if live:
+            sys.stderr.write(_ERASE)
+            sys.stderr.flush()
+
+
+def _is_live() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") not in _NO_CURSOR
+
+
 def progress_for(app: "App") -> Progress:
     """Choose the live line on a terminal, plain lines elsewhere."""
     del app
-    return Line(live=sys.stderr.isatty() and os.environ.get("TERM") not in _NO_CURSOR)
+    return Line(live=_is_live())

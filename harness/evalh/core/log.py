@@ -158,6 +158,16 @@ class SampleDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracedSample:
+    """A sample with its calls as they happened; `sample` is None where the run ended before it was evaluated."""
+
+    case_id: str
+    trial: int
+    sample: SampleRow | None
+    calls: tuple[CallRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDetail:
     """A case in one run: a sample for each trial."""
 

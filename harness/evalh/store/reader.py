@@ -18,6 +18,7 @@ from evalh.core.log import (
     SampleDetail,
     SampleRow,
     Shown,
+    TracedSample,
 )
 from evalh.core.result import SampleResult
 from evalh.core.run import FailedSample, RunResult
@@ -35,6 +36,7 @@ from evalh.store.restore import case_from, comparison_from, completion_from, run
 from evalh.store.results import results
 from evalh.store.spending import spending
 from evalh.store.tallies import first_answers, tallies
+from evalh.store.tracing import planned, traced
 
 LAST = "last"
 
@@ -247,6 +249,14 @@ class Reader:
     def recording(self, run_id: str) -> Iterator[dict[str, Any]]:
         """Yield a run's answers in dataset order, as rows of a recording that `replay` reads."""
         return recording(self._stream, run_id)
+
+    def traced(self, run_id: str) -> Iterator[TracedSample]:
+        """Yield a run's samples with all their calls, one at a time, ordered by case and trial."""
+        return traced(self._stream, self._calls.one, self._with_verdicts, run_id)
+
+    def planned(self, run_id: str) -> int | None:
+        """Return how many samples a run was to have; None: the log does not hold it."""
+        return planned(self._stream, run_id)
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a person's SQL: the columns' names, and the rows as they are read.

@@ -1,0 +1,67 @@
+"""Sending a run of the log to an OpenTelemetry collector."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalh.api.clock import SystemClock
+from evalh.core.digest import JsonValue
+from evalh.core.errors import UsageError
+from evalh.core.run import RunStatus
+from evalh.interop.otel_names import SERVICE_NAME, SERVICE_VERSION
+from evalh.interop.otel_spans import Spans
+from evalh.interop.otlp import Exporter, Sent
+from evalh.interop.otlp_collector import Collector, pairs
+from evalh.interop.otlp_encoding import Origin, encoding
+from evalh.providers.egress import Egress
+from evalh.providers.transport import share, unshare
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """Which run was sent where, and what became of it."""
+
+    run: str
+    endpoint: str  # without what may be secret
+    sent: Sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtelOptions:
+    """What a user asks of `evalh export otel`; None: what the environment says."""
+
+    endpoint: str | None = None
+    protocol: str | None = None
+    content: bool = False
+
+
+async def export(workspace: "Workspace", name: str, options: OtelOptions, watch: Callable[[int], None]) -> Exported:
+    """Send a run's spans. Raises NotFound, UsageError, CannotMeasure."""
+    from evalh import __version__
+
+    collector = Collector.of(workspace.env, options.endpoint, options.protocol)
+    origin = Origin(_resource(workspace, __version__), __version__)
+    encoder = encoding(collector, origin)
+    log = workspace.log
+    run = log.run(name)
+    if run.status is RunStatus.RUNNING:
+        raise UsageError(f"run {run.record.id} is still running", hint="send it when it has ended")
+    spans = Spans(run=run, content=options.content, planned_of=log.planned)
+    egress = Egress.of(workspace.env)
+    transport = share(egress)
+    try:
+        exporter = Exporter(collector=collector, encoding=encoder, transport=transport, clock=SystemClock())
+        sent = await exporter.send(spans.of(log.traced(run.record.id)), watch)
+    finally:
+        await unshare(egress)
+    return Exported(run=run.record.id, endpoint=collector.shown, sent=sent)
+
+
+def _resource(workspace: "Workspace", version: str) -> dict[str, JsonValue]:
+    env = workspace.env
+    stated = pairs("OTEL_RESOURCE_ATTRIBUTES", env.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+    name = env.get("OTEL_SERVICE_NAME") or stated.get(SERVICE_NAME) or "evalh"
+    return {**stated, SERVICE_NAME: name, SERVICE_VERSION: version}

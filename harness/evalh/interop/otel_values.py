@@ -1,0 +1,146 @@
+"""Spans as values, and as OTLP's JSON spells them: 64-bit integers are text, times nanoseconds since the epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from evalh.core.digest import JsonValue
+from evalh.interop.otel_names import ERROR_TYPE
+
+INTERNAL, CLIENT = 1, 3
+"""Span kinds."""
+
+_FAILED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a span stands. Made from names by digest: the same names are the same place on any machine."""
+
+    trace: str  # 32 hex digits
+    span: str  # 16 hex digits
+
+    @classmethod
+    def of(cls, trace: str, span: str) -> "Place":
+        """Place a span by the names of its trace and its own."""
+        return cls(_digest(f"trace {trace}")[:32], _digest(f"span {span}")[:16])
+
+
+@dataclass(slots=True)
+class Period:
+    """From when to when, in seconds since the epoch; empty until something happened."""
+
+    began: float | None = None
+    ended: float | None = None
+
+    def include(self, began: float, ended: float) -> None:
+        """Widen it."""
+        self.began = began if self.began is None else min(self.began, began)
+        self.ended = ended if self.ended is None else max(self.ended, ended)
+
+    def within(self, default: float) -> tuple[float, float]:
+        """Return both ends; the default where nothing happened."""
+        began = default if self.began is None else self.began
+        return began, began if self.ended is None else self.ended
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at one moment of a span."""
+
+    at: float  # seconds since the epoch
+    name: str
+    told: Mapping[str, JsonValue]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as OTLP's JSON."""
+        return {"timeUnixNano": nanoseconds(self.at), "name": self.name, "attributes": attributes(self.told)}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another span that a span has to do with, such as the attempt that bought an answer."""
+
+    place: Place
+    why: str
+
+    def document(self) -> dict[str, Any]:
+        """Return it as OTLP's JSON."""
+        told = attributes({"evalh.link": self.why})
+        return {"traceId": self.place.trace, "spanId": self.place.span, "attributes": told}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One span. `told` may hold None: such an attribute is left out."""
+
+    place: Place
+    parent: Place | None  # of the same trace
+    name: str
+    period: tuple[float, float]  # seconds since the epoch
+    kind: int = INTERNAL
+    told: Mapping[str, JsonValue] = field(default_factory=dict)
+    events: Sequence[Event] = ()
+    links: Sequence[Link] = ()
+    error: str | None = None  # its class; None: it ended well
+    error_text: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as OTLP's JSON."""
+        began, ended = self.period
+        told = self.told if self.error is None else {**self.told, ERROR_TYPE: self.error}
+        document: dict[str, Any] = {
+            "traceId": self.place.trace,
+            "spanId": self.place.span,
+            "name": _clean(self.name),
+            "kind": self.kind,
+            "startTimeUnixNano": nanoseconds(began),
+            "endTimeUnixNano": nanoseconds(max(began, ended)),
+            "attributes": attributes(told),
+        }
+        if self.parent is not None:
+            document["parentSpanId"] = self.parent.span
+        if self.events:
+            document["events"] = [event.document() for event in self.events]
+        if self.links:
+            document["links"] = [link.document() for link in self.links]
+        if self.error is not None:
+            message = {} if self.error_text is None else {"message": _clean(self.error_text)}
+            document["status"] = {"code": _FAILED, **message}
+        return document
+
+
+def attributes(told: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
+    """Return key-value pairs as OTLP's JSON; None is left out: unknown is not zero."""
+    return [{"key": key, "value": _value(value)} for key, value in told.items() if value is not None]
+
+
+def nanoseconds(seconds: float) -> str:
+    """Return an instant as OTLP's JSON. The log's instants are exact to a microsecond: finer digits would be noise."""
+    return f"{round(seconds * 1e6)}000"
+
+
+def _value(value: JsonValue) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)} if -(2**63) <= value < 2**63 else {"stringValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case str():
+            return {"stringValue": _clean(value)}
+        case list() | tuple():
+            return {"arrayValue": {"values": [_value(one) for one in value]}}
+        case _:
+            return {"stringValue": _clean(str(value))}
+
+
+def _clean(text: str) -> str:
+    """Return the text as UTF-8 can carry it: a model may say lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

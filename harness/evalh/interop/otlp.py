@@ -1,0 +1,164 @@
+"""Sending spans: in batches, packed, again where the collector is busy, and never more than a batch in memory."""
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import TypeAlias
+
+from evalh.core.attempt import CallError
+from evalh.core.errors import CannotMeasure, EvalhError
+from evalh.core.ports import Clock
+from evalh.interop.otel_values import Span
+from evalh.interop.otlp_collector import Collector
+from evalh.interop.otlp_encoding import Encoding, Rejected
+from evalh.providers.http_errors import describe, redirected, retry_after_s, shown
+from evalh.providers.redaction import Redactor
+from evalh.providers.transport import Response, Transport
+
+BATCH_SPANS = 512
+BATCH_BYTES = 1 << 20  # unpacked; collectors refuse bodies of some megabytes
+TIMEOUT_S = 10.0
+ATTEMPTS = 6
+LONGEST_WAIT_S = 60.0
+"""A collector that asks for more than this is not waited for."""
+
+_BUSY = frozenset({429, 502, 503, 504})  # those that OTLP says to send again after
+_REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
+
+
+Watch: TypeAlias = Callable[[int], None]
+"""Sees how many spans were taken so far."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of a run's spans."""
+
+    spans: int = 0  # taken
+    batches: int = 0
+    retries: int = 0
+    rejected: int = 0  # sent, and not taken
+    message: str = ""  # the collector's, where it said something
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporter:
+    """Sends to one collector over evalh's own HTTP."""
+
+    collector: Collector
+    encoding: Encoding
+    transport: Transport
+    clock: Clock
+
+    async def send(self, spans: Iterable[Span], watch: Watch) -> Sent:
+        """Send them all, in order. Raises CannotMeasure where the collector is not there, or says no."""
+        sent = Sent()
+        for batch in self._batches(spans):
+            rejected = await self._deliver(self._body(batch), sent)
+            sent.batches += 1
+            sent.rejected += rejected.spans
+            sent.spans += len(batch) - rejected.spans
+            sent.message = sent.message or rejected.message
+            watch(sent.spans)
+        return sent
+
+    def _batches(self, spans: Iterable[Span]) -> Iterator[list[bytes]]:
+        batch: list[bytes] = []
+        size = 0
+        for span in spans:
+            encoded = self.encoding.span(span)
+            if batch and (len(batch) == BATCH_SPANS or size + len(encoded) > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(encoded)
+            size += len(encoded)
+        if batch:
+            yield batch
+
+    def _body(self, batch: list[bytes]) -> bytes:
+        body = self.encoding.request(batch)
+        return gzip.compress(body, 6, mtime=0) if self.collector.packed else body
+
+    async def _deliver(self, body: bytes, sent: Sent) -> Rejected:
+        rng = Random(f"{sent.batches}")  # noqa: S311 (jitter, not a secret)
+        attempt = 1
+        while True:
+            failure: Response | CallError
+            try:
+                failure = await self._post(body)
+            except CallError as error:
+                failure = error
+            if isinstance(failure, Response) and failure.status in range(200, 300):
+                return self._read(failure)
+            wait_s = self._wait_s(failure, attempt, sent, rng)
+            if wait_s is None:
+                raise self._refusal(failure, attempt, sent)
+            sent.retries += 1
+            await self.clock.sleep(wait_s)
+            attempt += 1
+
+    async def _post(self, body: bytes) -> Response:
+        headers = {"Content-Type": self.encoding.content_type, **self.collector.headers}
+        if self.collector.packed:
+            headers["Content-Encoding"] = "gzip"
+        return await self.transport.post(self.collector.url, headers, body, timeout_s=TIMEOUT_S)
+
+    def _wait_s(self, failure: Response | CallError, attempt: int, sent: Sent, rng: Random) -> float | None:
+        """Return how long to wait before the batch is sent again; None: it is not."""
+        if attempt == ATTEMPTS:
+            return None
+        backoff_s = rng.uniform(0.5, 1.0) * 2.0 ** (attempt - 1)
+        if isinstance(failure, CallError):
+            return backoff_s if sent.batches else None  # one that was never there is not waited for
+        if failure.status not in _BUSY:
+            return None
+        asked_s = retry_after_s(failure.headers, self.clock.now())
+        if asked_s is None:
+            return backoff_s
+        return asked_s if asked_s <= LONGEST_WAIT_S else None
+
+    def _read(self, response: Response) -> Rejected:
+        try:
+            rejected = self.encoding.rejected(response.body)
+        except (ValueError, TypeError, AttributeError):
+            return Rejected(0, f"the answer is not OTLP's: {self._told(response.body)}")
+        return Rejected(rejected.spans, shown(self._redact.text(rejected.message)))
+
+    # -- what goes wrong
+
+    @property
+    def _redact(self) -> Redactor:
+        return Redactor(self.collector.secrets)
+
+    def _told(self, body: bytes) -> str:
+        return describe(self._redact.body(body))
+
+    def _refusal(self, failure: Response | CallError, attempt: int, sent: Sent) -> EvalhError:
+        place = self.collector.shown
+        again = f"{sent.spans} spans were taken; the same command sends them again under the same ids"
+        if isinstance(failure, CallError):
+            what = f"no collector answers: {self._redact.text(failure.message)}"
+            hint = "start an OpenTelemetry collector, or name yours: --endpoint URL or OTEL_EXPORTER_OTLP_ENDPOINT"
+        else:
+            tries = f" {attempt} times" if attempt > 1 else ""
+            what = f"the collector answered HTTP {failure.status}{tries}: {self._told(failure.body)}"
+            hint = self._advice(failure)
+        return CannotMeasure(what, where=place, hint=f"{hint}\n{again}" if sent.spans else hint)
+
+    def _advice(self, response: Response) -> str:
+        match response.status:
+            case 401 | 403:
+                return "its key goes into OTEL_EXPORTER_OTLP_HEADERS: key=value,key2=value2"
+            case 404 | 405:
+                return (
+                    "is this the base address of an OTLP/HTTP receiver? /v1/traces is added to it; port 4318, not 4317"
+                )
+            case 415:
+                return "it may want the other encoding: --protocol http/protobuf, or http/json"
+            case status if status in _REDIRECTS:
+                return redirected(response.headers.get("location"))
+            case status if status in _CLIENT_ERRORS and status not in _BUSY:
+                return "the collector's log says what it did not like"
+            case _:
+                return "run the same command again when it is well"

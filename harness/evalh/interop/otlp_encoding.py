@@ -1,0 +1,86 @@
+"""Requests and answers of OTLP/HTTP: JSON, which needs no library, or protobuf by OpenTelemetry's own messages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from evalh.core.digest import JsonValue
+from evalh.core.errors import UsageError
+from evalh.interop import otlp_collector
+from evalh.interop.otel_names import SCHEMA_URL
+from evalh.interop.otel_values import Span, attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What a collector did not take of a request that it answered well."""
+
+    spans: int
+    message: str
+
+
+class Encoding(Protocol):
+    """How a body is written and an answer read."""
+
+    content_type: str
+
+    def span(self, span: Span) -> bytes:
+        """Encode one span."""
+
+    def request(self, spans: Sequence[bytes]) -> bytes:
+        """Put encoded spans into one request."""
+
+    def rejected(self, body: bytes) -> Rejected:
+        """Read an answer. Raises ValueError for what is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who sends: the resource's attributes, and evalh's own version."""
+
+    resource: Mapping[str, JsonValue]
+    version: str
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return a request's head as OTLP's JSON, without spans."""
+        scope = {"scope": {"name": "evalh", "version": self.version}, "schemaUrl": SCHEMA_URL}
+        return {"resource": {"attributes": attributes(self.resource)}, "scopeSpans": [scope]}
+
+
+class Json:
+    """OTLP's JSON."""
+
+    content_type = "application/json"
+
+    def __init__(self, origin: Origin) -> None:
+        self._head = orjson.dumps({"resourceSpans": [origin.document()]}).removesuffix(b"}]}]}") + b',"spans":['
+
+    def span(self, span: Span) -> bytes:
+        """Encode one span."""
+        return orjson.dumps(span.document())
+
+    def request(self, spans: Sequence[bytes]) -> bytes:
+        """Put encoded spans into one request."""
+        return b"%b%b]}]}]}" % (self._head, b",".join(spans))
+
+    def rejected(self, body: bytes) -> Rejected:
+        """Read an answer; an empty one rejects nothing. Raises ValueError for what is none."""
+        answer = orjson.loads(body) if body.strip() else {}
+        partial = (answer.get("partialSuccess") if isinstance(answer, dict) else None) or {}
+        if not isinstance(partial, dict):
+            raise ValueError("partialSuccess is no object")  # noqa: TRY004 (what was read is wrong, not its caller)
+        return Rejected(int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or ""))
+
+
+def encoding(collector: "otlp_collector.Collector", origin: Origin) -> Encoding:
+    """Return the collector's encoding. Raises UsageError where its library is not installed."""
+    if collector.protocol is otlp_collector.Protocol.JSON:
+        return Json(origin)
+    try:
+        from evalh.interop.otlp_protobuf import Protobuf
+    except ImportError:
+        hint = "pip install 'evalh[otel]', or --protocol http/json, which needs nothing"
+        raise UsageError("http/protobuf needs OpenTelemetry's own messages", hint=hint) from None
+    return Protobuf(origin)

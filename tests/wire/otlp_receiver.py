@@ -1,0 +1,100 @@
+"""An OTLP/HTTP receiver on loopback that reads what arrives with OpenTelemetry's own messages."""
+
+import gzip
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+Reply = tuple[int, dict[str, str], bytes]
+OK: Reply = (200, {}, b"")
+
+
+@dataclass
+class Receiver:
+    """What arrived, and how the next request is answered."""
+
+    url: str = ""
+    reply: Callable[[int], Reply] = lambda _: OK  # by the request's number, from 1
+    headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    requests: list[ExportTraceServiceRequest] = field(default_factory=list)
+
+    @property
+    def spans(self) -> list[Span]:
+        return [
+            span
+            for request in self.requests
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+
+def decode(body: bytes, headers: dict[str, str]) -> ExportTraceServiceRequest:
+    """Read a request as a collector does: unknown fields and wrong types are errors."""
+    content = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
+    if headers["content-type"] == "application/x-protobuf":
+        return ExportTraceServiceRequest.FromString(content)
+    assert headers["content-type"] == "application/json"
+    return ParseDict(_in_base64(orjson.loads(content)), ExportTraceServiceRequest())
+
+
+def _in_base64(value: Any) -> Any:
+    """OTLP's JSON writes ids in hex, where protobuf's own JSON has base 64."""
+    if isinstance(value, list):
+        return [_in_base64(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    ids = ("traceId", "spanId", "parentSpanId")
+    return {
+        key: b64encode(bytes.fromhex(one)).decode() if key in ids else _in_base64(one) for key, one in value.items()
+    }
+
+
+@contextmanager
+def otlp_receiver(reply: Callable[[int], Reply] | None = None) -> Iterator[Receiver]:
+    """Receive spans until the block ends."""
+    receiver = Receiver()
+    if reply is not None:
+        receiver.reply = reply
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            receiver.headers.append(headers)
+            receiver.paths.append(self.path)
+            status, more, answer = receiver.reply(len(receiver.headers))
+            if status == 200:
+                receiver.requests.append(decode(body, headers))
+            self.send_response(status)
+            for name, value in {"Content-Type": headers["content-type"], **more}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
