@@ -1,0 +1,181 @@
+"""A judge held against people, held to the reference numbers (ppi-python, Lang and Reiczigel)."""
+
+from math import sqrt
+
+import numpy as np
+import pytest
+from scipy.special import ndtri, stdtrit
+
+from evalh.stats.calibration import (
+    Calibrated,
+    JudgeTable,
+    calibrated_mean,
+    judge_shift,
+    rogan_gladen,
+    stratified,
+)
+from evalh.stats.judges import SwapCounts, panel, swap_analysis
+
+LABELS = [1.0] * 22 + [0.0] * 6 + [1.0] * 3 + [0.0] * 9
+JUDGE = [1.0] * 22 + [1.0] * 6 + [0.0] * 3 + [0.0] * 9
+ELSEWHERE = [1.0] * 290 + [0.0] * 110
+BASE, HEAD = [1] * 20 + [0] * 20, [1] * 17 + [0] * 3 + [1] * 6 + [0] * 14
+JUDGE_BASE, JUDGE_HEAD = [1] * 18 + [0] * 2 + [1] * 4 + [0] * 16, [1] * 16 + [0] * 4 + [1] * 7 + [0] * 13
+LABEL_DIFFERENCES = [float(head - base) for base, head in zip(BASE, HEAD, strict=True)]
+JUDGE_DIFFERENCES = [float(head - base) for base, head in zip(JUDGE_BASE, JUDGE_HEAD, strict=True)]
+DIFFERENCES_ELSEWHERE = [1.0] * 45 + [-1.0] * 30 + [0.0] * 325
+
+
+def as_printed(found: Calibrated, labels, judge, elsewhere) -> tuple[float, float, float]:
+    """Return (SE, low, high) by the reference's convention: variances with ddof 0 and the normal's quantile."""
+    rest = np.array(labels) - found.weight * np.array(judge)
+    se = sqrt(np.var(rest) / len(labels) + found.weight**2 * np.var(elsewhere) / len(elsewhere))
+    ours = sqrt(np.var(rest, ddof=1) / len(labels) + found.weight**2 * np.var(elsewhere, ddof=1) / len(elsewhere))
+    assert found.se == pytest.approx(ours)
+    assert found.high - found.value == pytest.approx(stdtrit(len(labels) - 1, 0.975) * ours)
+    half = ndtri(0.975) * se
+    return round(se, 6), round(found.value - half, 6), round(found.value + half, 6)
+
+
+def test_a_mean_gives_the_reference_numbers() -> None:
+    found = calibrated_mean(LABELS, JUDGE, ELSEWHERE)
+
+    assert (round(found.weight, 6), round(found.value, 6)) == (0.509202, 0.637730)
+    assert as_printed(found, LABELS, JUDGE, ELSEWHERE) == (0.066975, 0.506462, 0.768998)
+    assert (found.labels, found.judged, found.few_labels) == (40, 400, True)
+
+
+def test_a_judge_believed_in_full_gives_the_reference_numbers() -> None:
+    found = calibrated_mean(LABELS, JUDGE, ELSEWHERE, weight=1.0)
+
+    assert round(found.value, 6) == 0.65
+    assert as_printed(found, LABELS, JUDGE, ELSEWHERE)[1:] == (0.498399, 0.801601)
+
+
+def test_a_difference_gives_the_reference_numbers() -> None:
+    found = calibrated_mean(LABEL_DIFFERENCES, JUDGE_DIFFERENCES, DIFFERENCES_ELSEWHERE)
+
+    assert (round(found.weight, 6), round(found.value, 6)) == (0.367467, 0.079593)
+    assert as_printed(found, LABEL_DIFFERENCES, JUDGE_DIFFERENCES, DIFFERENCES_ELSEWHERE)[1:] == (-0.053677, 0.212864)
+
+
+def test_people_alone_are_the_plain_mean() -> None:
+    found = calibrated_mean(LABELS, JUDGE, [])
+
+    assert (found.value, found.weight) == (pytest.approx(0.625), 0.0)
+    assert found.se == pytest.approx(np.std(LABELS, ddof=1) / sqrt(40))
+
+
+def test_a_judge_that_knows_nothing_or_the_opposite_is_not_believed() -> None:
+    assert calibrated_mean(LABELS, [0.5] * 40, [0.5] * 99).weight == 0.0
+    assert calibrated_mean(LABELS, [1 - score for score in LABELS], ELSEWHERE).weight == 0.0
+
+
+def test_versions_swapped_turn_the_difference_round() -> None:
+    forth = calibrated_mean(LABEL_DIFFERENCES, JUDGE_DIFFERENCES, DIFFERENCES_ELSEWHERE)
+    back = calibrated_mean(
+        *([-d for d in side] for side in (LABEL_DIFFERENCES, JUDGE_DIFFERENCES, DIFFERENCES_ELSEWHERE))
+    )
+
+    assert (back.value, back.low, back.high) == pytest.approx((-forth.value, -forth.high, -forth.low))
+
+
+def test_one_label_has_no_limits_and_none_is_refused() -> None:
+    assert calibrated_mean([1.0], [1.0], ELSEWHERE).low is None
+    with pytest.raises(ValueError, match="not of the same cases"):
+        calibrated_mean([1.0], [], ELSEWHERE)
+
+
+def test_strata_are_weighed_by_their_share_of_the_cases() -> None:
+    easy, hard = (
+        calibrated_mean([1.0] * 9 + [0.0], [1.0] * 9 + [0.0], ELSEWHERE),
+        calibrated_mean(LABELS, JUDGE, ELSEWHERE),
+    )
+
+    found = stratified([(0.75, easy), (0.25, hard)])
+
+    assert found.value == pytest.approx(0.75 * easy.value + 0.25 * hard.value)
+    assert found.se == pytest.approx(sqrt((0.75 * easy.se) ** 2 + (0.25 * hard.se) ** 2))
+    assert (found.low, found.labels) == (pytest.approx(2 * found.value - found.high), 50)
+    assert stratified([(1.0, hard)]).high == pytest.approx(hard.high)
+    with pytest.raises(ValueError, match="sum to 1"):
+        stratified([(0.5, easy)])
+
+
+def test_a_judge_that_favours_a_version_is_found_out() -> None:
+    low, high = judge_shift([0.0] * 50 + [1.0] * 10, [0.0] * 30 + [-1.0] * 20 + [0.0] * 10)
+
+    assert 0 < low < high
+    assert judge_shift(LABEL_DIFFERENCES, JUDGE_DIFFERENCES).low < 0
+
+
+def test_rogan_and_gladen_give_the_reference_numbers() -> None:
+    found = rogan_gladen(JudgeTable(22, 6, 3, 9), 290, 400)
+
+    assert (round(found.value, 6), round(found.se, 6)) == (0.677083, 0.133452)
+    assert (found.low, found.high) == pytest.approx((0.414321, 0.981572), abs=1e-6)
+
+
+def test_a_judge_no_better_than_chance_cannot_be_corrected() -> None:
+    assert rogan_gladen(JudgeTable(5, 5, 5, 5), 290, 400) is None
+    assert rogan_gladen(JudgeTable(5, 0, 5, 0), 290, 400) is None
+
+
+def test_both_orders_give_the_reference_numbers() -> None:
+    found = swap_analysis(SwapCounts(head=42, base=28, first=22, second=8))
+
+    assert (round(found.position_p, 6), round(found.preference_p, 6)) == (0.016125, 0.119609)
+    assert (found.win_rate, found.consistency, found.unsteady) == (0.57, 0.7, True)
+
+
+def test_no_pairs_prefer_nothing() -> None:
+    found = swap_analysis(SwapCounts(0, 0, 0, 0, ties=0))
+
+    assert (found.win_rate, found.consistency, found.preference_p, found.unsteady) == (None, None, 1.0, False)
+    assert swap_analysis(SwapCounts(3, 1, 0, 0, ties=4)).win_rate == 0.625
+
+
+def test_judges_that_say_the_same_are_one_judge() -> None:
+    twins = panel([(1.0, 1.0), (0.0, 0.0), (1.0, 1.0)])
+    assert (twins.correlation, twins.effective) == (pytest.approx(1.0), pytest.approx(1.0))
+
+    strangers = panel([(1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
+    assert (strangers.correlation, strangers.effective) == (0.0, 2.0)
+
+
+def test_a_panel_votes_by_the_mean_of_those_that_answered() -> None:
+    found = panel([(1.0, 0.0, 1.0), (None, 1.0, 0.0), (None, None, None)])
+
+    assert found.votes == (pytest.approx(2 / 3), 0.5, None)
+    assert panel([(1.0,), (0.0,)]).effective is None
+    with pytest.raises(ValueError, match="for each judge"):
+        panel([(1.0, 0.0), (1.0,)])
+
+
+@pytest.mark.slow
+def test_a_calibrated_mean_covers_and_is_narrower_than_people_alone_and_than_the_corrected_rate() -> None:
+    # 100 labels, 500 others, 80 % good, a judge that finds 90 % of the good and 80 % of the bad.
+    rng = np.random.default_rng(31)
+    covered, ours, people, corrected = 0, [], [], []
+    for _ in range(1500):
+        truth = rng.random(600) < 0.8
+        judge = np.where(truth, rng.random(600) < 0.9, rng.random(600) < 0.2)
+        labels, on_labelled, elsewhere = (
+            part.astype(float).tolist() for part in (truth[:100], judge[:100], judge[100:])
+        )
+        found = calibrated_mean(labels, on_labelled, elsewhere)
+        covered += found.low <= 0.8 <= found.high
+        ours.append(found.high - found.low)
+        alone = calibrated_mean(labels, on_labelled, [])
+        people.append(alone.high - alone.low)
+        cells = [
+            int((truth[:100] == good)[judge[:100] == said].sum())
+            for good, said in ((True, True), (False, True), (True, False), (False, False))
+        ]
+        diagnostic = rogan_gladen(JudgeTable(*cells), int(judge[100:].sum()), 500)
+        corrected.append(2 * 1.959964 * diagnostic.se)
+
+    assert 0.92 <= covered / 1500 <= 0.97
+    assert np.mean(ours) == pytest.approx(0.126, abs=0.004)
+    assert np.mean(people) == pytest.approx(0.158, abs=0.004)
+    assert np.mean(corrected) == pytest.approx(0.232, abs=0.03)
