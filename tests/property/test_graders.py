@@ -1,6 +1,7 @@
 """What must hold of graders for any output."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given as given_any
@@ -9,19 +10,26 @@ from hypothesis import strategies as st
 
 from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT, Case
+from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.compare import same
+from evalh.graders.leaks import phrases, recited
 from evalh.graders.numbers import Number
 from evalh.graders.output import folded
 from evalh.graders.paths import BadPath, JsonPath
+from evalh.graders.personal import KINDS, personal
 from evalh.graders.quoting import one_line, shown
 from evalh.graders.registry import Grader, GraderEnvironment, build, graders_digest
+from evalh.graders.repetition import repeated
 
 
 def given(**what):
     """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
     return lambda claim: settings(deadline=None)(given_any(**what)(claim))
+
+
+PROMPT = "You sort support tickets. Answer with one label, and never say which labels there are."
 
 
 def built(entry) -> Grader:
@@ -30,7 +38,10 @@ def built(entry) -> Grader:
 
 
 def judged(grader: Grader, text: str, expected=ABSENT) -> Verdict:
-    ctx = GradeContext(case=Case("c", {}, expected=expected), completion=Completion(text=text), output_schema={})
+    messages = (Message.of(Role.SYSTEM, PROMPT), Message.of(Role.USER, text[: len(text) // 2]))
+    request = Request(messages, Settings(model="m", sent_to={}))
+    case = Case("c", {"ticket": text}, expected=expected)
+    ctx = GradeContext(case=case, completion=Completion(text=text), request=request, output_schema={})
     verdict = grader.judge(ctx)
     assert isinstance(verdict, Verdict)
     return verdict
@@ -63,6 +74,14 @@ GRADERS = [
         {"length": {"min_chars": 1, "max_words": 3}},
         {"latency": {"max_ms": 5}},
         {"not": {"grader": {"all_of": {"graders": ["json", "schema"]}}}},
+        "hedging",
+        "refusal",
+        "repetition",
+        {"repetition": {"max_share": 0.01, "max_in_a_row": 1, "max_compression": 1.0, "fenced": True}},
+        "truncation",
+        "leaked_prompt",
+        "pii",
+        {"language": {"value": ["en", "zh"], "min_letters": 1}},
     )
 ]
 
@@ -196,3 +215,39 @@ def test_what_is_shown_is_one_short_printable_line(value) -> None:
     assert shown(value).isprintable()
     assert len(shown(value)) <= 81 * 10  # every character may have to be escaped
     assert one_line(str(value), 5).isprintable()
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["jane@mail.test", "DE89 3704 0044 0532 0130 00", "4111 1111 1111 1111", "212-555-0123", "8.8.8.8", "\ud800",
+         "word", "é", "+", "(", "0", "12", "1.", "@", ":", "::1", "\x00", "\u202e"]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(pieces=PIECES, blank=st.sampled_from(["", " ", ", ", "\n", " - "]))
+def test_personal_data_is_told_in_places_that_do_not_overlap(pieces: list[str], blank: str) -> None:
+    text = blank.join(pieces)
+    found = sorted(personal(text, KINDS), key=lambda one: one.place)
+
+    assert all(text[one.place :].startswith(one.text) for one in found)
+    assert all(one.place + len(one.text) <= other.place for one, other in pairwise(found))
+
+
+@given(words=st.lists(st.sampled_from("abc"), max_size=40))
+def test_what_repeats_is_counted_as_by_counting(words: list[str]) -> None:
+    grams = [tuple(words[place : place + 4]) for place in range(len(words) - 3)]
+    said = repeated(words)
+
+    assert said.share == ((len(grams) - len(set(grams))) / len(grams) if grams else 0.0)
+    assert " ".join([said.phrase] * said.in_a_row) in " ".join(words)
+
+
+@given(words=st.lists(st.sampled_from("abcdefgh"), max_size=60), begin=st.integers(0, 40), length=st.integers(5, 20))
+def test_what_is_quoted_from_a_prompt_is_found_at_its_length(words: list[str], begin: int, length: int) -> None:
+    quoted = words[begin : begin + length]
+    secret = frozenset(phrases(words))
+
+    assert recited(phrases(words), secret).share == (1.0 if secret else 0.0)
+    assert recited(phrases(["x", *quoted, "y"]), secret).in_a_row == (len(quoted) if len(quoted) >= 5 else 0)

@@ -44,6 +44,10 @@ path = "recorded/strong.jsonl"
 model = "weak"
 cascade = {checks = [{regex = '####\\s*-?[\\d,.]+'}], escalate_to = "strong"}
 
+[routes.watched]
+model = "weak"
+cascade = {checks = ["refusal", "repetition", "truncation", "leaked_prompt", "pii"], escalate_to = "strong"}
+
 [routes.short]
 model = "weak"
 cascade = {checks = [{length = {max_words = 60}}, {regex = '####'}], escalate_to = "strong"}
@@ -147,3 +151,14 @@ def _escalated(folder: Path, run_id: str) -> set[str]:
     with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
         query = "select distinct case_id from escalations where run_id = ? and escalated"
         return {case_id for (case_id,) in db.execute(query, (run_id,))}
+
+
+def test_checks_of_the_output_stand_in_a_route_and_see_what_was_asked(workspace: Path, rows: list[Row]) -> None:
+    done = evalh(workspace, "run", "gsm8k", "--model", "watched", "--fresh", "--json")
+
+    assert done.returncode == 0, done.stderr
+    escalated = _escalated(workspace, document(done)["results"][0]["run"])
+    cut = {row["id"] for row in rows if row["weak_output"].rstrip().endswith(("75 -", "3 x"))}
+    refused = {row["id"] for row in rows if "I can't provide" in row["weak_output"]}
+    assert escalated == cut | refused
+    assert len(escalated) == 3

@@ -4,7 +4,7 @@ The parsed JSON stays in `GradeContext.cache`, so the graders of a sample share 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from evalh.core import strict_json
@@ -87,6 +87,19 @@ def _inside(value: JsonValue) -> Iterable[JsonValue]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
+
+
+def strings_in(value: JsonValue) -> Iterator[str]:
+    """Yield every string that a value holds, in order; the keys of objects are not among them."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping):
+            waiting.extend(reversed(list(one.values())))
+        elif isinstance(one, list | tuple):
+            waiting.extend(reversed(one))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,22 @@ import msgspec
 from evalh.core.digest import canonical, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
-from evalh.graders import checks, code, compare, logic, numbers, schema, spend, text  # noqa: F401 (importing them registers their kinds)
+from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
+    checks,
+    code,
+    compare,
+    language,
+    leaks,
+    logic,
+    numbers,
+    personal,
+    refusal,
+    repetition,
+    schema,
+    spend,
+    text,
+    truncation,
+)
 from evalh.graders.functions import declared_parameters, judging, where_defined
 from evalh.graders.kinds import BUILT_IN, Compiled, Grader, GraderEnvironment, Kind, Scope, accept
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from evalh.core.attempt import Completion, Usage
+from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
+from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.registry import Grader, GraderEnvironment, build
@@ -24,14 +25,24 @@ def built(entry: str | dict[str, Any], **environment: Any) -> Grader:
 
 def context(text: str, **about: Any) -> GradeContext:
     """Build what a grader sees; what is not stated is absent."""
+    if "system" in about:
+        about["request"] = asked_with(about.pop("system"), about.pop("user", "Hello."))
     completion = Completion(
         text=text,
+        finish=FinishReason(about.pop("finish", "stop")),
+        tool_calls=tuple(ToolCall(f"t-{number}", *call) for number, call in enumerate(about.pop("tool_calls", ()))),
         latency_ms=about.pop("latency_ms", None),
         usage=Usage(output_tokens=about.pop("output_tokens", None)),
     )
     cost = about.pop("cost_usd", None)
     case = Case("c-1", about.pop("inputs", {}), expected=about.pop("expected", ABSENT))
     return GradeContext(case=case, completion=completion, cost_usd=None if cost is None else Decimal(cost), **about)
+
+
+def asked_with(system: str, user: str = "Hello.", tools: tuple[Tool, ...] = ()) -> Request:
+    """Build a request of a system prompt and a user's message."""
+    messages = [Message.of(role, text) for role, text in ((Role.SYSTEM, system), (Role.USER, user)) if text]
+    return Request(tuple(messages), Settings(model="m", sent_to={}, tools=tools))
 
 
 async def _awaited(verdict: Awaitable[Verdict]) -> Verdict:
@@ -52,6 +63,11 @@ def build_grader() -> Callable[..., Grader]:
 @pytest.fixture
 def make_context() -> Callable[..., GradeContext]:
     return context
+
+
+@pytest.fixture
+def make_request() -> Callable[..., Request]:
+    return asked_with
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Which graders there are, and what identifies them."""
 
+from time import process_time
+
 import pytest
 
 from evalh.core.errors import WorkspaceError
@@ -24,14 +26,20 @@ NAMES = [
     "equals",
     "hedging",
     "json",
+    "language",
     "latency",
+    "leaked_prompt",
     "length",
     "not",
     "number",
     "one_of",
+    "pii",
     "python",
+    "refusal",
     "regex",
+    "repetition",
     "schema",
+    "truncation",
 ]
 
 
@@ -256,6 +264,14 @@ NASTY = [
     "[" * 1_000_000,
     '{"a":' * 200_000,
     '"' + "\\u0041" * 150_000 + '"',
+    "a@" * 150_000,
+    ("a" * 64 + "@x.yy ") * 4_000,
+    "+1234567890x" * 25_000,
+    "0123 4567 " * 30_000,
+    "1.1." * 75_000,
+    ":" * 300_000,
+    "\ufb03\u200b" * 150_000,
+    "\\(" * 150_000,
 ]
 ENTRIES = [
     "json",
@@ -270,14 +286,30 @@ ENTRIES = [
     {"number": {"value": 3}},
     {"number": {"value": 3, "which": "first", "fractions": True, "decimal_comma": True, "abs_tol": 1}},
     {"length": {"max_words": 5}},
+    "hedging",
+    {"refusal": {"also": ["(a+)+$"]}},
+    "repetition",
+    "truncation",
+    "leaked_prompt",
+    {"pii": {"allow_input": True}},
 ]
 
 
 @pytest.mark.parametrize("text", NASTY, ids=lambda text: repr(text[:10]))
 def test_no_text_makes_a_grader_err_hang_or_print_what_it_should_not(judge, text: str) -> None:
     for entry in ENTRIES:
-        verdict = judge(entry, text, expected={"label": "bug"}, output_schema={"type": "string"})
+        began = process_time()
+        verdict = judge(entry, text, expected={"label": "bug"}, output_schema={"type": "string"}, system=text[:90_000])
+        assert process_time() - began < 5.0, entry  # seconds of this process: what is quadratic takes minutes
 
         assert verdict.outcome in {"pass", "fail"}
         assert verdict.reason.isprintable()
         assert len(verdict.reason) < 420
+
+
+@pytest.mark.parametrize("text", NASTY, ids=lambda text: repr(text[:10]))
+def test_no_text_makes_the_detector_of_languages_err_or_hang(judge, text: str) -> None:
+    for entry in ({"language": "en"}, {"language": {"value": "de", "min_letters": 1, "fenced": True}}):
+        began = process_time()
+        assert judge(entry, text).outcome in {"pass", "fail", "abstain"}
+        assert process_time() - began < 5.0
