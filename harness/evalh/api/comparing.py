@@ -198,6 +198,9 @@ def _planned(
     plans = workspace.plans(options)
     if len(plans) != 1:
         raise UsageError(f"{suite!r} names {len(plans)} suites", hint="--suite NAME")
+    if request.pass_at is not None and request.pass_at > plans[0].trials:
+        what = f"pass@{request.pass_at} takes {request.pass_at} trials of each case; this runs {plans[0].trials}"
+        raise UsageError(what, hint=f"--trials {request.pass_at}")
     return plans[0], options
 
 

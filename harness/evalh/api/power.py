@@ -35,10 +35,10 @@ def planned(workspace: "Workspace", request: PowerRequest) -> Power:
     cases = request.cases or len(workspace.dataset_of(suite))
     if not cases:
         raise UsageError(f"dataset {suite.dataset!r} has no cases", where=suite.where)
-    newest = _newest_comparison(workspace, name)
+    measured = _telling_comparison(workspace, name)
     discordance, source = suite.gate.discordance, "policy"
-    if newest is not None:
-        discordance, source = Differences(newest[1].pairs).discordance, newest[0]
+    if measured is not None:
+        discordance, source = Differences(measured[1].pairs).discordance, measured[0]
     if request.discordance is not None:
         discordance, source = request.discordance, "option"
     return power(
@@ -50,17 +50,19 @@ def planned(workspace: "Workspace", request: PowerRequest) -> Power:
         discordance=discordance,
         discordance_from=source,
         cost_per_sample_usd=_cost_per_sample(workspace, name, suite.model),
-        spread=None if newest is None else spread_of(newest[1].pairs),
+        spread=None if measured is None else spread_of(measured[1].pairs),
     )
 
 
-def _newest_comparison(workspace: "Workspace", suite: str) -> tuple[str, Paired] | None:
+def _telling_comparison(workspace: "Workspace", suite: str) -> tuple[str, Paired] | None:
     try:
         log = workspace.log
     except NotFound:  # nothing was run yet
         return None
-    for row in log.comparisons(suite):
-        if row.comparable and row.base_run and row.head_run and row.base_run != row.head_run:
+    # Of two versions, not of one on two models; and rather over all cases than over a few that were looked at.
+    rows = [row for row in log.comparisons(suite) if row.comparable and row.base != row.head]
+    for row in sorted(rows, key=lambda row: -row.n):
+        if row.base_run and row.head_run:
             base, head = (results_of(log, log.run(run)) for run in (row.base_run, row.head_run))
             return row.id, pair(base, head)
     return None

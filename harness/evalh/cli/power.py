@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Say how small a drop of the good rate a suite sees 4 times in 5, and what a smaller one takes.
 
-    How often two versions disagree comes from the newest comparison in the log, else from the
+    How often two versions disagree comes from the widest comparison in the log, else from the
     suite's gate. Nothing is run.
 
     \b

@@ -31,6 +31,7 @@ _STYLES = {
     ComparisonVerdict.INCONCLUSIVE: "bold yellow",
 }
 _FLIP_STYLES = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
+_PARTS = {"dataset": "the datasets", "graders": "the graders"}
 _TAGS_SHOWN = 12
 _HALF = 46  # characters of one of two outputs side by side
 _OUTPUT_LINES = 6
@@ -91,7 +92,9 @@ def labels(comparison: Comparison) -> tuple[str, str]:
 def _sentence(comparison: Comparison) -> Text:
     word = comparison.verdict.value.replace("_", " ")
     if not comparison.comparable:
-        return Text("not comparable", "bold yellow").append(f": {safe(comparison.reason)}", "")
+        parts = " and ".join(_PARTS.get(mismatch.part, mismatch.part) for mismatch in comparison.mismatches)
+        why = f"{parts} differ" if parts else comparison.reason
+        return Text("not comparable", "bold yellow").append(f": {safe(why)}", "")
     said = {
         ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
         ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
@@ -140,13 +143,18 @@ def _numbers(comparison: Comparison) -> Table:
     table.add_column("head - base")
     table.add_row("good", *(_counts(side) for side in (base, head)), _cases(comparison))
     table.add_row("good rate", *(rate(side.good_rate) for side in (base, head)), points(comparison.difference))
-    costs = [cost_per_good(side.cost_per_good_usd) for side in (base, head)]
+    # The interval stands below its value: side by side they leave no room for the third column.
+    costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
     table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
     latencies = [f"{milliseconds(side.latency_p50_ms)} · {milliseconds(side.latency_p95_ms)}" for side in (base, head)]
     table.add_row("latency p50 · p95", *latencies, _milliseconds(comparison.latency.difference_ms))
     if comparison.pass_at is not None:
         _pass_rows(table, comparison.pass_at)
     return table
+
+
+def _two_lines(text: str) -> str:
+    return text.replace("  [", "\n[").replace("; ", ";\n")
 
 
 def _counts(side: Side) -> str:
@@ -162,7 +170,7 @@ def _ratio(ratio: Estimate) -> str:
     if ratio.method == "unpriced":
         return "not priced"
     if ratio.method == "zero-goods":
-        return "no finite ratio: a side has no good output"
+        return "no finite ratio:\na side has no good output"
     if ratio.value is None:
         return "unknown"
     if ratio.low is None:
