@@ -45,7 +45,7 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
     paired = pair(base, head)
     pairs = paired.pairs if _comparable(paired, options) else ()
     differences = Differences(pairs, goods, exact=options.exact, seed=options.seed)
-    identical = bool(pairs) and base.run is not None and base.run == head.run
+    identical = bool(pairs) and _identical(base, head, pairs)
     measured = bool(pairs) and not _unmeasured(pairs, base, head)
     verdict, reason = _verdict(differences, paired, options, measured=measured, identical=identical)
     won, lost = differences.won, differences.lost
@@ -87,6 +87,16 @@ def _comparable(paired: Paired, options: CompareOptions) -> bool:
     if any(mismatch.part != "dataset" for mismatch in paired.mismatches):
         return False  # other graders: no case is comparable
     return options.intersection or not (paired.mismatches or paired.missing)
+
+
+def _identical(base: Results, head: Results, pairs: Sequence[Pair]) -> bool:
+    """Tell whether the same content gave the same answers: asked of the log twice, or a run beside itself."""
+    same = all(
+        getattr(base.fingerprint, part) == getattr(head.fingerprint, part) for part in ("prompt", "model", "route")
+    )
+    return same and all(
+        one.base.output_digests == one.head.output_digests and None not in one.head.output_digests for one in pairs
+    )
 
 
 def _unmeasured(pairs: Sequence[Pair], base: Results, head: Results) -> bool:
