@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalh.api.judge_identity import stale_calibrations
 from evalh.api.targets import route_checks
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
@@ -83,7 +84,8 @@ def _suite_problems(
         hint = did_you_mean(suite.model, known) if known else f"[models.{suite.model}]"
         yield WorkspaceError(f"no model and no route {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
     try:
-        build_all(suite.graders, workspace.grader_environment)
+        graders = build_all(suite.graders, workspace.grader_environment)
+        outcome.notices.extend(stale_calibrations(workspace.tree, suite.name, graders))
     except EvalhError as exc:
         yield exc
     try:

@@ -32,6 +32,7 @@ VERBS = (
     "show",
     "calls",
     "label",
+    "calibrate",
     "explain",
     "cost",
     "sql",

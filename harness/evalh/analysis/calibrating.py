@@ -1,0 +1,140 @@
+"""Holding a judge's verdicts against people's labels.
+
+Outputs were drawn at random within each stratum, and from rare strata as often as from common ones. So rates are put
+together stratum by stratum, weighted by how common each is, never over the labelled outputs as they stand.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalh.core.calibration import AgreementTable, Confusion, CorrectedRate
+from evalh.core.label import Label
+from evalh.core.run import Estimate
+from evalh.stats.agreement import agreement
+from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
+
+_PLAIN, _STRATIFIED = "ppi++", "ppi++-stratified"
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One output that the judge has judged. Equal outputs for equal rows have equal `item`s."""
+
+    item: tuple[str, str]  # digests of the row and of the output
+    stratum: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What people said of one output."""
+
+    by_author: Mapping[str, bool]
+
+    @property
+    def share(self) -> float:
+        """The share that said good."""
+        return sum(self.by_author.values()) / len(self.by_author)
+
+    @property
+    def majority(self) -> bool | None:
+        """What most said; None: as many good as bad."""
+        return None if 2 * sum(self.by_author.values()) == len(self.by_author) else self.share > 1 / 2
+
+
+def votes(labels: Iterable[Label]) -> dict[tuple[str, str], Votes]:
+    """Gather the labels by what was labelled."""
+    gathered: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
+    for label in labels:
+        gathered[label.case_digest, label.output_digest][label.author] = label.good
+    return {item: Votes(by_author) for item, by_author in gathered.items()}
+
+
+def confusion(judged: Iterable[Judged], people: Mapping[tuple[str, str], Votes]) -> Confusion:
+    """Count verdicts against majorities; outputs on which people are torn are left out."""
+    cells = [0, 0, 0, 0]
+    for one in {one.item: one for one in judged}.values():
+        majority = people[one.item].majority if one.item in people else None
+        if majority is not None:
+            cells[2 * (not one.passed) + (not majority)] += 1
+    return Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
+
+
+def judge_agreement(
+    judged: Iterable[Judged], people: Mapping[tuple[str, str], Votes], seed: int
+) -> AgreementTable | None:
+    """Measure how far judge and majority agree on what was labelled; None: nothing was."""
+    pairs = [
+        (one.passed, majority)
+        for one in {one.item: one for one in judged}.values()
+        if one.item in people and (majority := people[one.item].majority) is not None
+    ]
+    return _table(pairs, seed) if pairs else None
+
+
+def people_agreement(people: Mapping[tuple[str, str], Votes], seed: int) -> AgreementTable | None:
+    """Measure how far people agree among themselves; None: no two of them labelled the same output."""
+    authors = sorted({author for one in people.values() for author in one.by_author})
+    rows = [[one.by_author.get(author) for author in authors] for one in people.values()]
+    if not any(sum(label is not None for label in row) >= _TWO for row in rows):
+        return None
+    return _table(rows, seed)
+
+
+def _table(rows: Sequence[Sequence[bool | None]], seed: int) -> AgreementTable:
+    found = agreement(rows, seed=seed)
+    return AgreementTable(
+        cases=found.cases,
+        raters=found.raters,
+        raw=found.raw,
+        ac1=found.ac1,
+        kappa=found.kappa,
+        alpha=found.alpha,
+    )
+
+
+def corrected_rate(
+    name: str, run: str | None, judged: Sequence[Judged], people: Mapping[tuple[str, str], Votes]
+) -> CorrectedRate:
+    """Estimate the rate that people would give to these outputs (PPI++ in each stratum)."""
+    strata: defaultdict[str, list[Judged]] = defaultdict(list)
+    for one in judged:
+        strata[one.stratum].append(one)
+    labels = sum(one.item in people for one in judged)
+    return CorrectedRate(
+        name=name,
+        run=run,
+        judged=len(judged),
+        judge_rate=sum(one.passed for one in judged) / len(judged) if judged else None,
+        labels=labels,
+        corrected=_corrected(list(strata.values()), len(judged), people),
+    )
+
+
+def _corrected(strata: Sequence[Sequence[Judged]], total: int, people: Mapping[tuple[str, str], Votes]) -> Estimate:
+    parts: list[tuple[float, Calibrated]] = []
+    for stratum in strata:
+        labelled = [one for one in stratum if one.item in people]
+        if not labelled:
+            return Estimate(None, None, None, _STRATIFIED)  # nobody knows what this stratum is worth
+        whole = calibrated_mean(
+            [people[one.item].share for one in labelled],
+            [float(one.passed) for one in labelled],
+            [float(one.passed) for one in stratum if one.item not in people],
+        )
+        parts.append((len(stratum) / total, _counted(whole, complete=len(labelled) == len(stratum))))
+    if not parts:
+        return Estimate(None, None, None, _STRATIFIED)
+    together = parts[0][1] if len(parts) == 1 else stratified(parts)
+    low = None if together.low is None else max(0.0, together.low)
+    high = None if together.high is None else min(1.0, together.high)
+    return Estimate(together.value, low, high, _PLAIN if len(parts) == 1 else _STRATIFIED)
+
+
+def _counted(part: Calibrated, *, complete: bool) -> Calibrated:
+    """Take a stratum of one output, labelled, as it is: nothing of it is left to guess."""
+    if complete and part.se is None:
+        return Calibrated(part.value, part.value, part.value, 0.0, part.weight, _TWO, part.judged)
+    return part

@@ -1,0 +1,96 @@
+"""A judge's calibration as a person reads it."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evalh.core.calibration import AgreementTable, Calibration
+from evalh.core.label import GOOD
+from evalh.core.run import Estimate
+from evalh.report.text import percent, safe
+
+
+def show_calibration(console: Console, calibration: Calibration) -> None:
+    """Print what the judge is worth: in words first, then in numbers."""
+    asked = "good" if calibration.about == GOOD else f"passing {calibration.about}"
+    console.print(
+        Text.assemble(
+            (safe(calibration.judge), "bold"),
+            f" · suite {safe(calibration.suite)} · held against what people call {safe(asked)}",
+        )
+    )
+    console.print()
+    for line in _words(calibration):
+        console.print(line)
+    console.print()
+    if calibration.agreement is not None:
+        console.print(_agreement(calibration.agreement, calibration.people))
+        console.print()
+    console.print(_rates(calibration))
+    for line in _warnings(calibration):
+        console.print(Text(line, "yellow"))
+
+
+def _words(calibration: Calibration) -> list[str]:
+    cells = calibration.confusion
+    passed, refused = cells.both_good + cells.judge_only, cells.people_only + cells.both_bad
+    lines = [f"{calibration.labelled} of {calibration.outputs} judged outputs are labelled, by {calibration.authors}"]
+    lines[0] += " person" if calibration.authors == 1 else " people"
+    if passed:
+        lines.append(f"of {passed} labelled outputs that it passes, people call {cells.both_good} good")
+    if refused:
+        lines.append(f"of {refused} labelled outputs that it refuses, people call {cells.both_bad} bad")
+    return lines
+
+
+def _agreement(judge: AgreementTable, people: AgreementTable | None) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("agreement")
+    for column in ("judge and people", *(("people among themselves",) if people else ())):
+        table.add_column(column)
+    both = [judge, *([people] if people else [])]
+    table.add_row("raw", *(_share(one.raw) for one in both))
+    table.add_row("Gwet's AC1", *(_coefficient(one.ac1) for one in both))
+    table.add_row("Cohen's kappa", *("" if one.kappa is None else _coefficient(one.kappa) for one in both))
+    table.add_row("Krippendorff's alpha", *(_coefficient(one.alpha) for one in both))
+    return table
+
+
+def _share(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "not defined"
+    return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def _coefficient(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "not defined"
+    return f"{estimate.value:.2f}  [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def _rates(calibration: Calibration) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("rate of passing")
+    for column in ("outputs", "labels", "the judge's"):
+        table.add_column(column, justify="right")
+    table.add_column("as people would")
+    for rate in calibration.rates:
+        corrected = rate.corrected
+        shown = _share(corrected) if corrected.value is not None else "not known: label outputs of every outcome"
+        if corrected.value is not None and corrected.low is None:
+            shown = f"{percent(corrected.value)}; too few labels for an interval"
+        table.add_row(safe(rate.name), str(rate.judged), str(rate.labels), percent(rate.judge_rate), shown)
+    return table
+
+
+def _warnings(calibration: Calibration) -> list[str]:
+    lines = []
+    if calibration.few_labels:
+        lines.append(f"{calibration.labelled} labels are few: below 50 the intervals cover less often than they say")
+    if calibration.torn:
+        lines.append(f"on {calibration.torn} outputs people are torn; they are in no table of agreement")
+    if calibration.unjudged:
+        lines.append(f"on {calibration.unjudged} outputs the judge erred or abstained; no rate holds them")
+    if calibration.of_others:
+        lines.append(f"{calibration.of_others} labelled outputs were not judged by this judge as it is now")
+    return lines
