@@ -1,0 +1,118 @@
+"""What outputs cost once somebody acts on them: bad ones that were accepted, people who review, answers withheld.
+
+One number per case in every sequence. `accepted`, `good` and `reviewed` are 0 or 1, or shares over trials; an output
+that is good and accepted is the share `accepted_good`. Money in USD.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum
+
+from evalh.core.run import Estimate
+from evalh.stats.bootstrap import RESAMPLES
+from evalh.stats.ratio import cost_per_good
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomePrices:
+    """What follows an output, in USD."""
+
+    bad_usd: float = 0.0  # accepted although bad
+    review_usd: float = 0.0
+    abstain_usd: float = 0.0  # not accepted at all
+    good_usd: float = 0.0  # what an accepted good output is worth: only the net loss counts it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequences:
+    """One version's outputs, one number per case."""
+
+    cost_usd: Sequence[float]  # all spend on the case
+    accepted_good: Sequence[float]
+    accepted_bad: Sequence[float]
+    reviewed: Sequence[float]
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.cost_usd), len(self.accepted_good), len(self.accepted_bad), len(self.reviewed)}
+        if len(lengths) != 1:
+            raise ValueError("the numbers are not of the same cases")
+
+    def costs(self, prices: OutcomePrices) -> list[float]:
+        """Return what each case costs in all: spend, review, bad outputs accepted, answers withheld."""
+        return [
+            cost + prices.review_usd * reviewed + prices.bad_usd * bad + prices.abstain_usd * max(0.0, 1.0 - good - bad)
+            for cost, good, bad, reviewed in self._cases()
+        ]
+
+    def net_losses(self, prices: OutcomePrices) -> list[float]:
+        """Return each case's cost less the worth of its accepted good output: a mean, so every paired test applies."""
+        costs = self.costs(prices)
+        return [cost - prices.good_usd * good for cost, good in zip(costs, self.accepted_good, strict=True)]
+
+    def _cases(self) -> "zip[tuple[float, float, float, float]]":
+        return zip(self.cost_usd, self.accepted_good, self.accepted_bad, self.reviewed, strict=True)
+
+
+def net_cost_per_good(version: Consequences, prices: OutcomePrices, confidence: float = 0.95) -> Estimate:
+    """Estimate all costs over accepted good outputs: the cost per good output with what follows counted in."""
+    return cost_per_good(version.costs(prices), version.accepted_good, confidence=confidence)
+
+
+def bounded_gain(base_losses: Sequence[float], head_losses: Sequence[float], cap_usd: float) -> list[float]:
+    """Return base's minus head's net loss as differences in [-1, 1] for a sequential gate: what head saves.
+
+    Each side is divided by a cap that was set beforehand and clipped to ±1/2.
+    """
+    if cap_usd <= 0:
+        raise ValueError(f"a cap on a loss is positive, not {cap_usd}")
+
+    def clipped(loss: float) -> float:
+        return min(0.5, max(-0.5, loss / cap_usd))
+
+    return [clipped(base) - clipped(head) for base, head in zip(base_losses, head_losses, strict=True)]
+
+
+def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePrices) -> float | None:
+    """Return the price of an accepted bad output at which the preferred version flips. None: at no price above 0.
+
+    The other prices stay as they are; `prices.bad_usd` is not looked at.
+    """
+    rest, bad = (fsum(column) for column in _moves(base, head, prices))
+    if bad == 0.0:
+        return None
+    crossing = -rest / bad
+    return crossing if crossing > 0.0 else None
+
+
+def chance_of_better(
+    base: Consequences,
+    head: Consequences,
+    prices: OutcomePrices,
+    bad_usd: Sequence[float],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> list[float]:
+    """Return, for each price of an accepted bad output, how often head's mean net loss is the lower one.
+
+    Over resampled cases: the acceptability curve of health economics. An equal loss counts half.
+    """
+    import numpy as np
+
+    from evalh.stats.bootstrap import resampled_sums
+
+    moves = np.array(_moves(base, head, prices))
+    sums = resampled_sums(moves[:, np.lexsort(moves)], seed, resamples)
+    slack = 1e-12 * max(1.0, float(np.abs(moves).sum()))
+    chances = []
+    for price in bad_usd:
+        loss = sums[:, 0] + price * sums[:, 1]
+        chances.append(float((loss < -slack).mean() + (np.abs(loss) <= slack).mean() / 2))
+    return chances
+
+
+def _moves(base: Consequences, head: Consequences, prices: OutcomePrices) -> tuple[list[float], list[float]]:
+    """Return head's minus base's net loss at a price of 0, and its accepted bad outputs, per case."""
+    free = OutcomePrices(0.0, prices.review_usd, prices.abstain_usd, prices.good_usd)
+    rest = [h - b for b, h in zip(base.net_losses(free), head.net_losses(free), strict=True)]
+    return rest, [h - b for b, h in zip(base.accepted_bad, head.accepted_bad, strict=True)]
