@@ -16,6 +16,7 @@ from evalh.core.attempt import AttemptEnd
 from evalh.store.batch import Batch, Item, Statement, WriterMemory
 from evalh.store.checkpoint import Checkpoints
 from evalh.store.database import StoreError, explained
+from evalh.store.rows import together
 
 if TYPE_CHECKING:
     from evalh.core.errors import EvalhError
@@ -178,7 +179,8 @@ class Writer:
         try:
             for sql, rows in statements:
                 try:
-                    connection.executemany(sql, rows)
+                    for statement, parameters in together(sql, rows) if refused is None else ((sql, rows),):
+                        connection.executemany(statement, parameters)
                 except _REFUSALS as exc:
                     if refused is None:
                         raise
