@@ -38,19 +38,14 @@ class Logged(Wrapper):
         )
         self._log.begin(start)
         began = clock.monotonic()
-        patience = asyncio.timeout(call.patience_s)
         try:
-            async with patience:
+            if call.patience_s is None:
                 completion = await self.inner.send(request, call)
+            else:
+                completion = await self._within(call.patience_s, request, call)
         except CallError as error:
             self._failed(start, began, error)
             raise
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            late = CallError(ErrorKind.TIMEOUT, f"no answer within {call.patience_s:g} s")
-            self._failed(start, began, late)
-            raise late from None
         except asyncio.CancelledError:
             self._failed(start, began, CallError(ErrorKind.INTERRUPTED, "stopped while in flight"))
             raise
@@ -66,6 +61,16 @@ class Logged(Wrapper):
             )
         )
         return completion
+
+    async def _within(self, seconds: float, request: Request, call: Call) -> Completion:
+        patience = asyncio.timeout(seconds)
+        try:
+            async with patience:
+                return await self.inner.send(request, call)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise CallError(ErrorKind.TIMEOUT, f"no answer within {seconds:g} s") from None
 
     def _failed(self, start: AttemptStart, began: float, error: CallError) -> None:
         estimated = error.kind in MAYBE_BILLED

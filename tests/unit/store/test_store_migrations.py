@@ -12,6 +12,7 @@ from evalh.store import StoreError, open_reader, open_store
 from evalh.store.database import SCHEMA
 from unit.store.playing import FixedClock
 
+SCHEMA_OF = "select type, name, tbl_name, sql from sqlite_master order by rowid"
 DOORS = "import sys; from pathlib import Path; from evalh.api.clock import SystemClock; from evalh.store import *;"
 
 
@@ -24,7 +25,7 @@ def test_the_schemas_number_is_the_number_of_migrations() -> None:
 
     from evalh.store.migrations import migrations
 
-    assert len(migrations.pending(Database(memory=True))) == SCHEMA
+    assert len(migrations.library().pending(Database(memory=True))) == SCHEMA
 
 
 def test_a_new_store_is_made_with_its_folder_and_kept_out_of_git(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(folder: Path) -
 
     folder.mkdir()
     with closing(sqlite3.connect(folder / "evalh.db")) as connection:
-        migrations.apply(Database(connection), stop_before="m002_questions")
+        migrations.library().apply(Database(connection), stop_before="m002_questions")
         connection.execute("PRAGMA user_version = 1")
         connection.execute("insert into versions values ('triage@v1', 'sha256:p', '{}', '2026-01-01T00:00:00.000Z')")
         connection.commit()
@@ -155,16 +156,46 @@ def test_eight_first_starts_at_once_all_succeed(folder: Path) -> None:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_first_start_loads_no_numpy(folder: Path) -> None:
+def test_a_first_start_loads_neither_sqlite_utils_nor_numpy(folder: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from evalh.api.clock import SystemClock; from evalh.store import open_store;"
-        "open_store(Path(sys.argv[1]), clock=SystemClock()).close(); assert 'numpy' not in sys.modules;"
-        "import numpy; print(numpy.array([1, 2]).sum())"
+        f"{DOORS} open_store(Path(sys.argv[1]), clock=SystemClock()).close();"
+        "print([name for name in ('sqlite_utils', 'numpy', 'pandas', 'dateutil') if name in sys.modules])"
     )
 
     done = subprocess.run([sys.executable, "-c", program, folder / "new"], capture_output=True, text=True, check=True)
 
+    assert done.stdout == "[]\n"
+
+
+def test_an_older_stores_migrations_leave_numpy_as_it_was(folder: Path) -> None:
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "evalh.db")) as connection:
+        connection.execute("create table _sqlite_migrations_of_another (x)")
+    program = (
+        f"{DOORS} open_store(Path(sys.argv[1]), clock=SystemClock()).close();"
+        "assert 'sqlite_utils' in sys.modules and 'numpy' not in sys.modules;"
+        "import numpy; print(numpy.array([1, 2]).sum())"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+
     assert done.stdout == "3\n"
+
+
+def test_a_new_store_has_the_schema_that_the_library_makes(folder: Path) -> None:
+    from sqlite_utils import Database
+
+    from evalh.store.migrations import migrations
+
+    _open(folder)
+    with closing(sqlite3.connect(folder / "evalh.db")) as connection:
+        made = connection.execute(SCHEMA_OF).fetchall()
+        applied = connection.execute("select id, migration_set, name from _sqlite_migrations").fetchall()
+
+    with closing(sqlite3.connect(":memory:")) as connection:
+        migrations.library().apply(Database(connection))
+        assert made == connection.execute(SCHEMA_OF).fetchall()
+        assert applied == connection.execute("select id, migration_set, name from _sqlite_migrations").fetchall()
 
 
 def test_a_store_that_another_evalh_is_making_is_not_a_foreign_one(folder: Path) -> None:
@@ -174,7 +205,7 @@ def test_a_store_that_another_evalh_is_making_is_not_a_foreign_one(folder: Path)
     from evalh.store.sqlite_utils_alone import Database
 
     with closing(sqlite3.connect(folder / "evalh.db")) as connection:
-        migrations.ensure_migrations_table(Database(connection))
+        migrations.library().ensure_migrations_table(Database(connection))
         connection.commit()
 
     with closing(open_store(folder, clock=FixedClock())):
