@@ -139,9 +139,7 @@ def _create(connection: sqlite3.Connection) -> None:
         for step in migrations.steps:
             step(connection)
             row = (_SET, step.__name__, now)
-            connection.execute(
-                "insert into _sqlite_migrations (migration_set, name, applied_at) values (?, ?, ?)", row
-            )
+            connection.execute("insert into _sqlite_migrations (migration_set, name, applied_at) values (?, ?, ?)", row)
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("COMMIT")
     finally:

@@ -294,14 +294,14 @@ def test_a_value_that_cannot_be_stored_costs_nothing_else_and_is_told(play: Play
 def test_memory_of_the_writer_does_not_grow_with_the_run(play: Play) -> None:
     play.start()
     memory = WriterMemory()
-    for _ in range(200):
+    for number in range(200):
         batch = Batch(memory)
         call = play.call(purpose=Purpose.JUDGE, settings=Settings(model="strong-1", sent_to={}))
         start = play.begin(call)
         batch.add(start)
         list(batch.statements())
         batch = Batch(memory)
-        sample = play.sample(Case("t-1", {}), call)
+        sample = play.sample(Case(f"t-{number}", {}), call)
         batch.add(NewSample("r1", sample, call))
         list(batch.statements())
         memory.in_flight.discard(start.id)
