@@ -79,11 +79,12 @@ class Fold:
         self._hits += sample.cache_hit
         self._count_answer(sample.completion, sample)
 
-    def cut_off(self, case_index: int, call: Call) -> None:
+    def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
         self._count_trial(case_index, call.cost_usd or _NOTHING, good=None)
         self._spent = plus(self._spent, call.cost_usd)
         self._cached = plus(self._cached, call.cached_cost_usd)
+        self._judges = plus(self._judges, judges_usd)
         self._attempts += call.attempts
 
     def _count_answer(self, completion: Completion | None, sample: Sample) -> None:

@@ -7,7 +7,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
+from evalh.api.judges import routes_of
 from evalh.api.targets import budget_for
+from evalh.core.attempt import Answer, CallKey
 from evalh.core.errors import UsageError
-from evalh.core.ports import Prices, Progress, Provider
+from evalh.core.ports import Prices, Progress
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunResult, RunStatus
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
-from evalh.routing.build import BuildChecks, Builder
+from evalh.routing.build import Builder
 from evalh.routing.halt import Halt
+from evalh.routing.target import Target
 
 if TYPE_CHECKING:
     from evalh.store import SqliteStore
@@ -46,6 +49,14 @@ class RunOptions:
     concurrency: int | None = None
     fresh: bool = False
     budget_usd: Decimal | None = None  # for each run; None: the route's
+
+
+def _nobody(_plan: Plan) -> Sequence[Target]:
+    return ()
+
+
+def _nothing(_plan: Plan) -> Iterable[str]:
+    return ()
 
 
 class Silence:
@@ -73,14 +84,17 @@ class Execution:
     progress: Progress
     options: RunOptions
     provenance: Callable[[], tuple[str | None, bool | None]]
-    build_checks: BuildChecks
     version: str
+    asked: Callable[[Plan], Sequence[Target]] = _nobody  # what graders and checks ask
+    warnings: Callable[[Plan], Iterable[str]] = _nothing  # of a plan's judges
 
     def run(self, plans: Sequence[Plan]) -> list[RunResult]:
         """Run every plan. An interrupted run ends the list; one that stopped does not: the next may ask elsewhere."""
         results: list[RunResult] = []
         for plan in plans:
             self._budget(plan)
+        for warning in dict.fromkeys(text for plan in plans for text in self.warnings(plan)):
+            self.progress.note(f"warning: {warning}")
         for plan in plans:
             result = in_loop(self._run_one(plan))
             results.append(result)
@@ -90,7 +104,8 @@ class Execution:
 
     async def _run_one(self, plan: Plan) -> RunResult:
         clock = SystemClock()
-        providers = [leaf.provider for leaf in plan.target.leaves.values()]
+        targets = (plan.target, *self.asked(plan))
+        providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
         try:
             for provider in providers:
                 await provider.open()
@@ -102,9 +117,9 @@ class Execution:
     def _budget(self, plan: Plan) -> BudgetPolicy:
         usd = self.options.budget_usd
         stated = None if usd is None else replace(plan.target.route.budget, usd_per_run=usd)
-        return budget_for(plan.target, self.prices, stated)
+        return budget_for(plan.target, self.prices, stated, self.asked(plan))
 
-    def _stack(self, plan: Plan, clock: SystemClock, halt: Halt) -> Provider:
+    def _builder(self, plan: Plan, clock: SystemClock, halt: Halt) -> Builder:
         return Builder(
             target=plan.target,
             log=self.store,
@@ -112,21 +127,29 @@ class Execution:
             prices=self.prices,
             halt=halt,
             concurrency=self.options.concurrency or DEFAULT_CONCURRENCY,
-            build_checks=self.build_checks,
+            build_checks=plan.build_checks,
             find=None if self.options.fresh else self.store.find,
+            find_routed=None if self.options.fresh else self._find_routed,
             budget=self._budget(plan),
-        ).build()
+            resolve=plan.resolve,
+            also=routes_of(self.asked(plan)),
+        )
+
+    def _find_routed(self, request_digest: str, key: CallKey) -> Answer | None:
+        return self.store.find_all([(request_digest, key)], routed=True)[0]
 
     async def _evaluate(self, plan: Plan, clock: SystemClock) -> RunResult:
         halt = Halt(clock)
-        provider = self._stack(plan, clock, halt)
+        builder = self._builder(plan, clock, halt)
         record = self._record(plan, clock)
         self.store.start_run(record)
         fold = Fold([grader.spec for grader in plan.graders], plan.trials)
         runner = Runner(
             plan=plan,
             record=record,
-            provider=provider,
+            provider=builder.build(),
+            inquiry=builder.inquiry,
+            numbers=builder.numbers,
             store=self.store,
             fold=fold,
             progress=self.progress,

@@ -1,16 +1,15 @@
 """What `--model` names: a model of evalh.toml, or a route, resolved for one prompt version."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evalh.core.attempt import Usage
-from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
-from evalh.core.ports import Check, Pricer, Prices
+from evalh.core.ports import Pricer, Prices
 from evalh.core.prompt import PromptVersion
 from evalh.core.route import BudgetPolicy, Route, direct
 from evalh.core.suite import GraderSpec
-from evalh.graders.registry import GraderEnvironment, build, build_all
+from evalh.graders.registry import Grader, GraderEnvironment, build_all
 from evalh.pipeline.step import settings_for
 from evalh.routing.target import Leaf, Target, models_of, reachable
 
@@ -34,24 +33,39 @@ def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Tar
         model: Leaf(provider, settings_for(version, provider), config.models[model].where)
         for model, provider in providers.items()
     }
-    environment = workspace.grader_environment
     for one in reachable(route, config.routes):
-        route_checks(one, environment)
-
-    def judges_by(spec: GraderSpec) -> JsonValue:
-        return build(spec, environment).document()
-
-    return Target(route=route, routes=config.routes, leaves=leaves, judges_by=judges_by)
+        route_checks(one, workspace.grader_environment)
+    refuse_circles(route, workspace)
+    return Target(route=route, routes=config.routes, leaves=leaves, judges_by=workspace.judges_by)
 
 
-def route_checks(route: Route, environment: GraderEnvironment) -> None:
+def route_checks(route: Route, environment: GraderEnvironment) -> tuple[Grader, ...]:
     """Compile a route's checks. Raises WorkspaceError for one that does not exist, or that needs gold."""
-    for policy in (route.repair, route.cascade):
-        if policy is not None:
-            build_checks(policy.checks, environment)
+    policies = [policy for policy in (route.repair, route.cascade) if policy is not None]
+    return tuple(check for policy in policies for check in build_checks(policy.checks, environment))
 
 
-def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) -> Sequence[Check]:
+def refuse_circles(route: Route, workspace: "Workspace") -> None:
+    """Raise WorkspaceError where a check asks a route that it is itself a part of: it would ask without end."""
+    routes, environment = workspace.config.routes, workspace.grader_environment
+    done: set[str] = set()
+
+    def visit(one: Route, path: tuple[str, ...]) -> None:
+        if one.name in path:
+            circle = " → ".join((*path[path.index(one.name) :], one.name))
+            raise WorkspaceError(f"a check asks the route that it checks: {circle}", where=one.where)
+        if one.name in done:
+            return
+        asked = [name for check in route_checks(one, environment) for name in check.models]
+        for name in (*one.targets, *asked):
+            if name in routes:
+                visit(routes[name], (*path, one.name))
+        done.add(one.name)
+
+    visit(route, ())
+
+
+def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
     """Compile checks. Raises WorkspaceError where one compares with `expected`: a route works without gold."""
     graders = build_all(specs, environment)
     for grader in graders:
@@ -64,7 +78,7 @@ def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) ->
     return graders
 
 
-def budget_for(target: Target, prices: Prices, usd: BudgetPolicy | None) -> BudgetPolicy:
+def budget_for(target: Target, prices: Prices, usd: BudgetPolicy | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
     """Return the budget that bounds a run: the command line's before the route's.
 
     Raises UsageError where money is counted and a model has no price, or a request no bound on its output.
@@ -72,7 +86,7 @@ def budget_for(target: Target, prices: Prices, usd: BudgetPolicy | None) -> Budg
     budget = usd or target.route.budget
     if not budget.counts_money and budget.tokens_per_run is None:
         return budget
-    for name, leaf in target.leaves.items():
+    for name, leaf in (one for each in (target, *asked) for one in each.leaves.items()):
         if budget.counts_money and not _bounded(prices.find(leaf.provider)):
             raise UsageError(
                 f"a budget in USD cannot bound {name!r}: it has no price per token",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
+from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, kinship, resolve
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop
 from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
@@ -19,11 +20,12 @@ from evalh.core.model import ModelSpec
 from evalh.core.ports import Progress, Provider
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
-from evalh.core.suite import Suite
+from evalh.core.suite import GraderSpec, Suite
 from evalh.engine.forecast import check_inputs, forecast
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection, select
 from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.graders.registry import build as build_grader
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import PER_VERSION, ProviderContext, build, kinds
@@ -164,8 +166,9 @@ class Workspace:
                 progress=progress or Silence(),
                 options=options,
                 provenance=self._provenance,
-                build_checks=partial(build_checks, environment=self.grader_environment),
                 version=__version__,
+                asked=lambda plan: asked_targets(self, plan.target, plan.asking),
+                warnings=lambda plan: kinship(self, plan.asking, plan.target),
             ).run(plans)
         finally:
             store.close()
@@ -213,6 +216,9 @@ class Workspace:
                             graders=graders,
                             cases=cases,
                             trials=options.trials or suite.trials,
+                            resolve=partial(resolve, self),
+                            build_checks=partial(build_checks, environment=self.grader_environment),
+                            checks=checks_of(self, target),
                         )
                     )
         return plans
@@ -255,7 +261,16 @@ class Workspace:
     @cached_property
     def grader_environment(self) -> GraderEnvironment:
         """What graders may be handed."""
-        return GraderEnvironment(load_function=function_loader(self.root), kinds=self._kinds)
+        return GraderEnvironment(
+            load_function=function_loader(self.root),
+            kinds=self._kinds,
+            models=WorkspaceModels(self),
+            texts=WorkspaceTexts(self),
+        )
+
+    def judges_by(self, spec: GraderSpec) -> JsonValue:
+        """Return what a check's verdicts depend on. Raises WorkspaceError."""
+        return build_grader(spec, self.grader_environment).document()
 
     # -- the log
 

@@ -108,6 +108,7 @@ class Purpose(StrEnum):
     TASK = "task"
     JUDGE = "judge"
     CRITIQUE = "critique"
+    SAMPLE = "sample"  # the task's request once more, to see whether the answers agree
 
 
 CONFIRM_DRAW = 1000
@@ -142,6 +143,9 @@ class Call:
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
     counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
     answered_by: str | None = None  # the attempt that holds the answer
+    answered_model: str | None = None  # the model that gave it, by its name in the workspace
+    part_of: "Call | None" = None  # the call whose answer is checked inside a route: one case pays for both
+    asked: "dict[tuple[str, int], Answer]" = field(default_factory=dict, repr=False)  # about it, by graders and checks
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
     patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
@@ -180,3 +184,4 @@ class Answer:
     attempt_id: str
     completion: Completion
     cost_usd: Decimal | None
+    model: str | None = None  # the model that gave it, by its name in the workspace then

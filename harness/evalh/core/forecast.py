@@ -13,4 +13,5 @@ class Forecast:
     to_ask: int
     once_usd: Decimal | None  # if the first model answers every request at once
     worst_case_usd: Decimal | None  # if every attempt that the route allows is made and billed
+    judges_usd: Decimal | None = Decimal(0)  # how much of that the suite's graders may spend
     why_unknown: str | None = None

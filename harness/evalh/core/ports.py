@@ -143,6 +143,9 @@ class CallLog(Protocol):
     def decide(self, decision: Decision) -> None:
         """Record a decision."""
 
+    def conclude(self, call: Call, *, cache_hit: bool) -> None:
+        """Record a call that is no sample's own, as it stands at its end."""
+
 
 class Store(CallLog, Protocol):
     """Where runs are kept."""

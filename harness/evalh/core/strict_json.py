@@ -12,7 +12,7 @@ class NotStrictJson(ValueError):
 def parse(text: str) -> JsonValue:
     """Read one JSON value. Raises NotStrictJson with what is wrong and where."""
     try:
-        return _DECODER.decode(text)
+        return DECODER.decode(text)
     except json.JSONDecodeError as exc:
         raise NotStrictJson(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from None
     except RecursionError:
@@ -36,4 +36,4 @@ def _refuse(word: str) -> JsonValue:
     raise NotStrictJson(f"{word} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse)

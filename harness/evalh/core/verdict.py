@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
-from evalh.core.attempt import Completion
+from evalh.core.asking import Question
+from evalh.core.attempt import Answer, Completion
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
 from evalh.core.request import Request
@@ -27,6 +29,7 @@ class Verdict:
     outcome: Outcome
     score: float | None
     reason: str
+    detail: Mapping[str, JsonValue] | None = None  # what it was made of: votes, scores of criteria; for the log
 
     @classmethod
     def check(cls, passed: bool, reason: str) -> "Verdict":  # noqa: FBT001 (the six-line grader reads well so)
@@ -51,6 +54,13 @@ class Verdict:
         return cls(Outcome.ERROR, None, reason)
 
 
+class Asker(Protocol):
+    """Asks models for the graders of one sample. What it spends is booked on that sample."""
+
+    async def ask(self, question: Question) -> Answer:
+        """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradeContext:
     """One sample, as a grader sees it."""
@@ -62,6 +72,7 @@ class GradeContext:
     cost_usd: Decimal | None = None
     trial: int = 0
     step: str | None = None
+    asker: Asker | None = None  # None: no model can be asked here
     cache: dict[str, object] = field(default_factory=dict, repr=False, compare=False)  # one parse for all graders
 
     @property

@@ -1,16 +1,23 @@
 """What a run will do, before anything is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from evalh.core.digest import digest
 from evalh.core.ports import Cases
 from evalh.core.prompt import PromptVersion
 from evalh.core.run import Fingerprint
-from evalh.core.suite import Suite
+from evalh.core.suite import GraderSpec, Suite
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
+from evalh.routing.asking import Resolve
+from evalh.routing.build import nobody
 from evalh.routing.target import Target
+
+
+def no_checks(_specs: Sequence[GraderSpec]) -> Sequence[Grader]:
+    """Compile nothing: a plan that asks no models needs no checks to be priced."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,14 @@ class Plan:
     cases: Cases
     trials: int
     draw: int = 0  # 0: the answers; others are drawn apart from them
+    resolve: Resolve = nobody  # what graders and checks ask by name
+    build_checks: Callable[[Sequence[GraderSpec]], Sequence[Grader]] = no_checks
+    checks: Sequence[Grader] = ()  # of its route, and of every route that it leads to
+
+    @property
+    def asking(self) -> Iterator[Grader]:
+        """The graders and checks that ask models."""
+        return (grader for grader in (*self.graders, *self.checks) if grader.asked)
 
     @property
     def planned(self) -> int:

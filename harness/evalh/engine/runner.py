@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from inspect import isawaitable
-from itertools import islice
+from itertools import count, islice
 
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion, NotSent
@@ -22,6 +22,7 @@ from evalh.core.sample import Graded, Sample
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.outcome import standing
 from evalh.engine.plan import Plan
+from evalh.routing.asking import Asking, Inquiry
 from evalh.routing.halt import Halt
 from evalh.routing.remembered import spent
 
@@ -52,8 +53,9 @@ class Runner:
     progress: Progress
     halt: Halt
     concurrency: int
+    inquiry: Inquiry | None = None  # None: no grader asks a model
     fresh: bool = False
-    _number: int = field(default=0, init=False)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))  # of calls
 
     async def run(self) -> tuple[RunStatus, str | None]:
         """Evaluate every sample; return how it ended and why it ended early.
@@ -97,9 +99,8 @@ class Runner:
                 return  # the run is ending; this sample was not evaluated, and the same command goes on with it
 
     async def _evaluate(self, unit: Unit) -> None:
-        self._number += 1
         call = Call(
-            id=f"{self.record.id}:{self._number}",
+            id=f"{self.record.id}:{next(self.numbers)}",
             run_id=self.record.id,
             key=unit.key,
             request=unit.request,
@@ -117,7 +118,13 @@ class Runner:
         else:
             completion, error = answer.completion, None
             call.answered_by, call.cached_cost_usd = answer.attempt_id, answer.cost_usd
-        verdicts = await self._grade(unit, completion, error, spent(call))
+            call.answered_model = answer.model
+        asking = None if self.inquiry is None else self.inquiry.about(call)
+        try:
+            verdicts = await self._grade(unit, completion, error, spent(call), asking)
+        except (NotSent, asyncio.CancelledError):
+            self.fold.cut_off(unit.case_index, call, None if asking is None else asking.spent_usd)
+            raise
         sample = Sample(
             case=unit.case,
             case_index=unit.case_index,
@@ -131,6 +138,7 @@ class Runner:
             cache_hit=answer is not None,
             cost_usd=call.cost_usd,
             cached_cost_usd=call.cached_cost_usd,
+            judge_cost_usd=Decimal(0) if asking is None else asking.spent_usd,
             attempts=call.attempts,
         )
         self.store.add_sample(self.record.id, sample, call)
@@ -147,7 +155,12 @@ class Runner:
         return completion, None
 
     async def _grade(
-        self, unit: Unit, completion: Completion | None, error: CallError | None, cost: Decimal | None
+        self,
+        unit: Unit,
+        completion: Completion | None,
+        error: CallError | None,
+        cost: Decimal | None,
+        asking: Asking | None,
     ) -> tuple[Graded, ...]:
         if completion is None:
             missing = Verdict.error(f"no answer: {error}")
@@ -160,6 +173,7 @@ class Runner:
             cost_usd=cost,
             trial=unit.key.trial,
             step=unit.key.step,
+            asker=asking,
         )
         graded = []
         for grader in self.plan.graders:

@@ -7,10 +7,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar, get_args
 
 import msgspec
 
+from evalh.core.asking import Form, Question
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.asking import Models, NoModels, NoTexts, Questions, Texts
+from evalh.graders.fences import TooLongError
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.quoting import one_line
 
@@ -36,6 +39,8 @@ class GraderEnvironment:
     load_function: FunctionLoader = _no_functions
     kinds: "Mapping[str, Kind]" = field(default_factory=dict)
     deadline_s: float = 10.0  # for one call of a user's function
+    models: Models = field(default_factory=NoModels)
+    texts: Texts = field(default_factory=NoTexts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,10 @@ class Compiled:
     judge: Judge
     needs_expected: bool = False  # False: it can judge without gold, so it may stand inside a route
     parts: "tuple[Grader, ...]" = ()  # what `not`, `any_of` and `all_of` are made of
+    models: tuple[str, ...] = ()  # the models and routes that it asks by name
+    forms: tuple[Form, ...] = ()  # what its questions have in common
+    questions: Questions | None = None  # what it asks about a sample at most
+    judges_by: Callable[[], JsonValue] | None = None  # what a digest covers where names stand for contents
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,8 +170,31 @@ class Grader:
         """Tell whether it compares with the case's `expected`; if not, it may stand inside a route as a check."""
         return self.compiled.needs_expected
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models and routes that it asks by name, its parts' too."""
+        return (*self.compiled.models, *(name for part in self.compiled.parts for name in part.models))
+
+    def questions(self, ctx: GradeContext) -> "tuple[Question, ...]":
+        """Return what it asks about a sample at most, its parts' questions too. None where nothing may be asked."""
+        try:
+            own = self.compiled.questions(ctx) if self.compiled.questions is not None else ()
+        except TooLongError:
+            own = ()
+        return (*own, *(question for part in self.compiled.parts for question in part.questions(ctx)))
+
+    @property
+    def asked(self) -> "tuple[tuple[str | None, Form], ...]":
+        """Return whom it asks, and under which form; None: the model that answered."""
+        names = self.compiled.models or (None,)
+        own = [(name, form) for form in self.compiled.forms for name in names]
+        return (*own, *(one for part in self.compiled.parts for one in part.asked))
+
     def judge(self, ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
-        """Judge a sample. Never raises, awaited or not: a grader that breaks gives an `error` verdict."""
+        """Judge a sample. A grader that breaks gives an `error` verdict.
+
+        What is awaited may raise NotSent (the run is ending) and EvalhError (no model can be asked any more).
+        """
         try:
             return self._judge(ctx)
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
@@ -182,6 +214,8 @@ class Grader:
         }
         if self.compiled.parts:
             return document | {"parts": [part.document() for part in self.compiled.parts]}
+        if self.compiled.judges_by is not None:
+            return document | {"judges_by": self.compiled.judges_by()}
         return document | {"params": dict(self.stated)}
 
 

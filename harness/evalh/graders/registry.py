@@ -24,6 +24,7 @@ from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
     checks,
     code,
     compare,
+    judge,
     language,
     leaks,
     logic,

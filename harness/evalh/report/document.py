@@ -71,6 +71,7 @@ def plan_document(plans: Sequence[tuple[str, str, str, Forecast]]) -> dict[str, 
                 "to_ask": forecast.to_ask,
                 "once_usd": usd(forecast.once_usd),
                 "worst_case_usd": usd(forecast.worst_case_usd),
+                "judges_usd": usd(forecast.judges_usd),
                 "why_unknown": forecast.why_unknown,
             }
             for suite, prompt, model, forecast in plans

@@ -55,7 +55,8 @@ class Treasury:
 
     async def reserve(self, usd: Decimal, tokens: Decimal, call: Call) -> None:
         """Set both aside; wait while they don't fit and anything is in flight. Raises NotSent when they never will."""
-        if self.usd_per_case is not None and call.counted_usd + usd > self.usd_per_case:
+        case = call.part_of or call
+        if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
                 ErrorKind.BUDGET,
                 f"another attempt could cost ${usd}, more than is left of ${self.usd_per_case} for a case",
@@ -69,6 +70,7 @@ class Treasury:
             self._waiting.append(turn)
             await turn
             self.halt.check()  # while it waited the run may have ended
+        case.counted_usd += usd  # at once: several critics of one answer are in flight together
         self._in_flight += 1
 
     def settle(self, reserved: tuple[Decimal, Decimal], spent: tuple[Decimal, Decimal]) -> None:
@@ -134,5 +136,5 @@ class Budgeted(Wrapper):
         finally:
             after = call.cost_usd
             cost = usd if before is None or after is None else after - before
-            call.counted_usd += cost
+            (call.part_of or call).counted_usd += cost - usd
             self._treasury.settle((usd, tokens), (cost, used))

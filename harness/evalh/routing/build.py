@@ -13,13 +13,17 @@ Logged     every attempt is a row
 the model
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import count
 
+from evalh.core.asking import Form
+from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
+from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
 from evalh.routing.cascade import Cascading
@@ -33,6 +37,12 @@ from evalh.routing.repair import Repairing
 from evalh.routing.retry import Retrying
 from evalh.routing.target import Target, reachable
 from evalh.routing.targeted import Targeted
+
+
+def nobody(name: str, _form: Form) -> Target:
+    """Refuse: no model can be asked by name."""
+    raise WorkspaceError(f"no model {name!r} can be asked here")
+
 
 BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 """Compiles the checks that a route names. Raises WorkspaceError."""
@@ -50,7 +60,12 @@ class Builder:
     concurrency: int
     build_checks: BuildChecks
     find: Find | None  # None: ask again, whatever the log knows
+    find_routed: FindRouted | None = None  # an answer of a route that a grader asks
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    resolve: Resolve = nobody
+    also: tuple[Route, ...] = ()  # what graders ask, and what that leads to
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
@@ -59,50 +74,69 @@ class Builder:
     def __post_init__(self) -> None:
         self._decisions = Decisions(self.log, self.clock)
         self._treasury = _treasury(self.budget, self.halt)
+        self.inquiry = self._inquiry(self.target)
 
     def build(self) -> Provider:
         """Return the provider that the run asks. Raises WorkspaceError."""
-        return self._route(self.target.route, alone=True)
+        return self._route(self.target, self.target.route, alone=True)
 
-    def _route(self, route: Route, *, alone: bool) -> Provider:
+    def asked(self, target: Target) -> Provider:
+        """Return what a grader asks: where it is down, verdicts are missing, and the run goes on."""
+        return self._route(target, target.route, alone=False)
+
+    def _inquiry(self, target: Target) -> Inquiry:
+        """Return who asks for those that grade what a target answers."""
+        return Inquiry(
+            task=target,
+            resolve=self.resolve,
+            build=self.asked,
+            log=self.log,
+            numbers=self.numbers,
+            find=self.find,
+            find_routed=self.find_routed,
+        )
+
+    def _route(self, target: Target, route: Route, *, alone: bool) -> Provider:
         """Build a route; `alone`: nothing is asked in its place when it fails."""
         last = len(route.fallback)
         chain = [
-            self._named(name, route, alone=alone and position == last)
+            self._named(target, name, route, alone=alone and position == last)
             for position, name in enumerate((route.model, *route.fallback))
         ]
         provider = chain[0] if last == 0 else FallingBack(chain, route.fallback_on, self._decisions)
         if route.cascade is not None:
-            stronger = self._named(route.cascade.escalate_to, route, alone=alone)
+            stronger = self._named(target, route.cascade.escalate_to, route, alone=alone)
             checks = self.build_checks(route.cascade.checks)
-            provider = Cascading(provider, stronger, route.cascade, checks, self._decisions)
+            provider = Cascading(provider, stronger, route.cascade, checks, self._decisions, self._inquiry(target))
         return provider
 
-    def _named(self, name: str, within: Route, *, alone: bool) -> Provider:
-        inner = self.target.routes.get(name)
-        return self._model(name, within, alone=alone) if inner is None else self._route(inner, alone=alone)
+    def _named(self, target: Target, name: str, within: Route, *, alone: bool) -> Provider:
+        inner = None if name == target.name else target.routes.get(name)
+        if inner is None:
+            return self._model(target, name, within, alone=alone)
+        return self._route(target, inner, alone=alone)
 
-    def _model(self, name: str, route: Route, *, alone: bool) -> Provider:
+    def _model(self, target: Target, name: str, route: Route, *, alone: bool) -> Provider:
         """Build what stands round one model: the route's retries and repairs, and the model's own door."""
-        provider = self._door(name)
+        provider = self._door(target, name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._decisions, self.clock, self.halt, alone=alone)
         provider = Retrying(provider, route.retry, self._decisions, self.halt)
-        if not self.target.chooses:
-            return provider  # the run has looked its answers up already, and its requests are this model's own
+        if not target.chooses:
+            return provider  # whoever asks has looked the answer up already, and its requests are this model's own
         if self.find is not None:
             provider = Remembered(provider, self.find)
         if route.repair is not None:
             checks = self.build_checks(route.repair.checks)
-            provider = Repairing(provider, route.repair, checks, self._decisions)
-        return Targeted(provider, self.target.leaves[name].settings)
+            provider = Repairing(provider, route.repair, checks, self._decisions, self._inquiry(target))
+        return Targeted(provider, target.leaves[name].settings)
 
-    def _door(self, name: str) -> Provider:
+    def _door(self, target: Target, name: str) -> Provider:
         """Return the one way to a model: its window, rates and purse are the same for all that ask it."""
         door = self._doors.get(name)
         if door is None:
-            model = self.target.leaves[name].provider
+            model = target.leaves[name].provider
             pricer = self.prices.find(model)
             door = Logged(model, self.log, self.clock, pricer)
             if self._treasury is not None:
@@ -113,7 +147,7 @@ class Builder:
 
     def _limit(self, name: str) -> LimitPolicy:
         """Return the lowest ceilings that any route declares for what leads to this model."""
-        routes = reachable(self.target.route, self.target.routes)
+        routes = (*reachable(self.target.route, self.target.routes), *self.also)
         limits = [route.limit for route in routes if name in route.targets]
         return LimitPolicy(
             concurrency=_lowest(limit.concurrency for limit in limits),

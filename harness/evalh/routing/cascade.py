@@ -6,6 +6,7 @@ from evalh.core.attempt import Call, Completion
 from evalh.core.ports import Check, Provider
 from evalh.core.request import Request
 from evalh.core.route import CascadePolicy, EscalateBy
+from evalh.routing.asking import Inquiry
 from evalh.routing.checking import examine
 from evalh.routing.decisions import Decisions
 from evalh.routing.feedback import asked_to_verify
@@ -19,13 +20,20 @@ class Cascading(Wrapper):
     """
 
     def __init__(
-        self, first: Provider, stronger: Provider, policy: CascadePolicy, checks: Sequence[Check], decisions: Decisions
+        self,
+        first: Provider,
+        stronger: Provider,
+        policy: CascadePolicy,
+        checks: Sequence[Check],
+        decisions: Decisions,
+        inquiry: Inquiry | None = None,
     ) -> None:
         super().__init__(first)
         self._stronger = stronger
         self._policy = policy
         self._checks = checks
         self._decisions = decisions
+        self._inquiry = inquiry
 
     async def open(self) -> None:
         """Open both."""
@@ -40,7 +48,7 @@ class Cascading(Wrapper):
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer where it can be trusted, else the stronger model's. Raises CallError, NotSent."""
         completion = await self.inner.send(request, call)
-        findings = await examine(self._checks, completion, call, request.settings)
+        findings = await examine(self._checks, completion, call, request, self._inquiry)
         detail = {
             "from": self.name,
             "to": self._stronger.name,

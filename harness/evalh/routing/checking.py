@@ -7,8 +7,9 @@ from evalh.core.attempt import Call, Completion
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
 from evalh.core.ports import Check
-from evalh.core.request import Settings
+from evalh.core.request import Request
 from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.routing.asking import Inquiry
 from evalh.routing.remembered import spent
 
 
@@ -39,16 +40,22 @@ class Findings:
         ]
 
 
-async def examine(checks: Sequence[Check], completion: Completion, call: Call, settings: Settings) -> Findings:
-    """Ask every check. All are asked, also after one has failed: what they would have said is worth knowing."""
+async def examine(
+    checks: Sequence[Check], completion: Completion, call: Call, request: Request, inquiry: Inquiry | None = None
+) -> Findings:
+    """Ask every check. All are asked, also after one has failed: what they would have said is worth knowing.
+
+    What checks spend on models is part of what the call costs.
+    """
     case = call.case or Case(call.key.case_id, {})
     context = GradeContext(
         case=replace(case, expected=ABSENT),  # a route works where nobody knows the right answer
         completion=completion,
         request=call.request,
-        output_schema=settings.output_schema,
+        output_schema=request.settings.output_schema,
         cost_usd=spent(call),
         trial=call.key.trial,
         step=call.key.step,
+        asker=None if inquiry is None else inquiry.about(call, part=True),
     )
     return Findings(tuple([(check.name, await check.check(context)) for check in checks]))

@@ -54,7 +54,7 @@ class Logged(Wrapper):
         if cost is None and self._pricer is not None:
             cost = self._pricer.cost(completion.usage, seconds)
         call.cost_usd = plus(call.cost_usd, cost)
-        call.answered_by = start.id
+        call.answered_by, call.answered_model = start.id, self._name
         self._log.end(
             AttemptEnd(
                 start=start, latency_ms=completion.latency_ms or seconds * 1000.0, completion=completion, cost_usd=cost

@@ -29,7 +29,7 @@ class Remembered(Wrapper):
         answer = self._find(request.digest(), call.key)
         if answer is None:
             return await self.inner.send(request, call)
-        call.answered_by = answer.attempt_id
+        call.answered_by, call.answered_model = answer.attempt_id, answer.model
         call.cached_cost_usd = plus(call.cached_cost_usd, answer.cost_usd)
         return answer.completion
 

@@ -8,6 +8,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.ports import Check, Provider
 from evalh.core.request import Request, Settings
 from evalh.core.route import RepairBy, RepairPolicy
+from evalh.routing.asking import Inquiry
 from evalh.routing.checking import Findings, examine
 from evalh.routing.decisions import Decisions
 from evalh.routing.feedback import asked_to_repair
@@ -25,18 +26,26 @@ class Repairing(Wrapper):
     output is returned as it is: it is an answer, and graders will say what it is worth.
     """
 
-    def __init__(self, inner: Provider, policy: RepairPolicy, checks: Sequence[Check], decisions: Decisions) -> None:
+    def __init__(
+        self,
+        inner: Provider,
+        policy: RepairPolicy,
+        checks: Sequence[Check],
+        decisions: Decisions,
+        inquiry: Inquiry | None = None,
+    ) -> None:
         super().__init__(inner)
         self._policy = policy
         self._checks = checks
         self._decisions = decisions
+        self._inquiry = inquiry
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first output that fits, else the last. Raises CallError, NotSent."""
         asked = request
         for number in range(self._policy.attempts + 1):
             completion = await self.inner.send(asked, call)
-            findings = await examine(self._checks, completion, call, request.settings)
+            findings = await examine(self._checks, completion, call, request, self._inquiry)
             last = number == self._policy.attempts
             another = None if findings.trusted or last else self._different(asked, completion, findings)
             self._tell(call, findings, "fits" if findings.trusted else "repair" if another else "unrepaired")

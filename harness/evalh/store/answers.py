@@ -18,15 +18,15 @@ _FINISHES = {str(reason): reason for reason in FinishReason}
 _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
   where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
 
-_FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
-  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {_COST}
+_FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
+  a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {_COST}
 from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
-select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
-  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {_COST}
+select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
+  a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, {_COST}
 from wanted join attempts a on a.rowid = (
   select b.rowid from attempts b
   where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
@@ -37,8 +37,8 @@ from wanted join attempts a on a.rowid = (
 # A route's answer is found by its call: the attempts below it were other requests. It cost what the call cost, and what
 # the call took from the log had cost.
 _FIND_ROUTED = """with wanted(number, case_id, trial, draw, step, request_digest) as (values {})
-select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.tool_calls,
-  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, c.cost_usd + c.cached_cost_usd
+select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
+  a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, c.cost_usd + c.cached_cost_usd
 from wanted join calls c on c.rowid = (
   select b.rowid from calls b
   where b.route is not null and b.answered_by is not null and b.cache_hit = 0 and b.case_id = wanted.case_id
@@ -87,7 +87,7 @@ class Answers:
 
 
 def _answer(row: tuple[Any, ...]) -> Answer:
-    attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, tool_calls, *tokens, cost = row
+    attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, asked, tool_calls, *tokens, cost = row
     completion = Completion(
         text=restored(text),
         finish=_FINISHES.get(finish, FinishReason.OTHER),
@@ -98,4 +98,4 @@ def _answer(row: tuple[Any, ...]) -> Answer:
         model=restored_or_none(model),
         request_id=restored_or_none(request_id),
     )
-    return Answer(attempt_id, completion, from_stored(cost))
+    return Answer(attempt_id, completion, from_stored(cost), asked)

@@ -48,6 +48,14 @@ class NewSample:
 
 
 @dataclass(frozen=True, slots=True)
+class Concluded:
+    """`CallLog.conclude`, handed over."""
+
+    call: Call
+    cache_hit: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """`Store.finish_run`, handed over."""
 
@@ -59,7 +67,7 @@ class Finish:
 
 
 Statement: TypeAlias = tuple[str, list[Row]]
-Item: TypeAlias = AttemptStart | AttemptEnd | NewSample | Decision | ComparisonRow | RunRecord | Finish
+Item: TypeAlias = AttemptStart | AttemptEnd | NewSample | Concluded | Decision | ComparisonRow | RunRecord | Finish
 
 
 @dataclass(slots=True)
@@ -92,6 +100,8 @@ class Batch:
                 self._end(item)
             case NewSample():
                 self._sample(item)
+            case Concluded(call, cache_hit):
+                self._calls[call.id] = (call, call.answered_by, cache_hit)
             case Decision():
                 self._decide(item)
             case RunRecord():

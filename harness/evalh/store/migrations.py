@@ -96,6 +96,12 @@ def m004_comparisons(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m005_votes(db: Database) -> None:
+    """Keep what a verdict was made of: a panel's votes and what each cost, a score for each criterion."""
+    db.execute("alter table verdicts add column detail text")  # JSON; null: nothing but the reason
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:

@@ -98,7 +98,8 @@ def sample_from(row: Row, verdicts: tuple[Graded, ...]) -> SampleRow:
 
 def verdict_from(row: Row) -> Graded:
     """Read a row of `verdicts`."""
-    verdict = Verdict(Outcome(row["outcome"]), row["score"], restored(row["reason"]))
+    detail = read_json(row["detail"])
+    verdict = Verdict(Outcome(row["outcome"]), row["score"], restored(row["reason"]), detail)
     return Graded(restored(row["grader"]), bool(row["required"]), verdict)
 
 

@@ -41,7 +41,7 @@ _SAMPLE = (
     "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
     " judge_cost_usd? attempts latency_ms? finish? error_kind? error? output_digest?"
 )
-_VERDICT = "sample_id position grader required outcome score? reason"
+_VERDICT = "sample_id position grader required outcome score? reason detail?"
 _DECISION = "id run_id call_id? kind reason at detail"
 _RUN = (
     "id suite prompt prompt_digest model model_sent status started_at planned trials owner? git_commit? git_dirty?"
@@ -257,6 +257,7 @@ def verdict_row(sample_id: str, position: int, graded: Graded) -> Row:
         str(verdict.outcome),
         nullable(verdict.score),
         stored(verdict.reason),
+        NULL if verdict.detail is None else json_text(verdict.detail),
     )
 
 

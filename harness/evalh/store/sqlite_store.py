@@ -12,7 +12,7 @@ from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
 from evalh.store.answers import Answers
-from evalh.store.batch import Finish, NewSample
+from evalh.store.batch import Concluded, Finish, NewSample
 from evalh.store.database import (
     BUSY_TIMEOUT_S,
     LIVE,
@@ -72,6 +72,10 @@ class SqliteStore:
     def add_comparison(self, comparison: ComparisonRow) -> None:
         """Record a comparison."""
         self._writer.put(comparison)
+
+    def conclude(self, call: Call, *, cache_hit: bool) -> None:
+        """Record a call that is no sample's own, as it stands at its end."""
+        self._writer.put(Concluded(call, cache_hit))
 
     def start_run(self, record: RunRecord) -> None:
         """Open a run's row; samples may follow."""

@@ -1,13 +1,15 @@
 """One way to ask a grader: the entry as a suite states it, and what the model said."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from evalh.core.attempt import Completion, FinishReason, Usage
+from evalh.core.asking import Question
+from evalh.core.attempt import Answer, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
 from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
@@ -20,7 +22,7 @@ def built(entry: str | dict[str, Any], **environment: Any) -> Grader:
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
     params = {} if params is None else params if isinstance(params, dict) else {"value": params}
     spec = GraderSpec(kind=kind, name=kind, params=params, where="evals/triage.yaml:7")
-    return build(spec, GraderEnvironment(**environment))
+    return build(spec, GraderEnvironment(**{"models": Anybody(), **environment}))
 
 
 def context(text: str, **about: Any) -> GradeContext:
@@ -43,6 +45,32 @@ def asked_with(system: str, user: str = "Hello.", tools: tuple[Tool, ...] = ()) 
     """Build a request of a system prompt and a user's message."""
     messages = [Message.of(role, text) for role, text in ((Role.SYSTEM, system), (Role.USER, user)) if text]
     return Request(tuple(messages), Settings(model="m", sent_to={}, tools=tools))
+
+
+@dataclass
+class Says:
+    """`core.verdict.Asker` whose models give these replies, one after the other; an error kind is raised."""
+
+    replies: Sequence[str | Completion | ErrorKind]
+    questions: list[Question] = field(default_factory=list)
+
+    async def ask(self, question: Question) -> Answer:
+        reply = self.replies[min(len(self.questions), len(self.replies) - 1)]
+        self.questions.append(question)
+        if isinstance(reply, ErrorKind):
+            raise CallError(reply, "as scripted")
+        completion = reply if isinstance(reply, Completion) else Completion(text=reply)
+        return Answer(f"r1:{len(self.questions)}.1", completion, Decimal("0.001"), question.model)
+
+
+class Anybody:
+    """`graders.asking.Models` that knows every model."""
+
+    def require(self, name: str, where: str) -> None:
+        """Let everyone through."""
+
+    def document(self, name: str) -> str:
+        return name
 
 
 async def _awaited(verdict: Awaitable[Verdict]) -> Verdict:
@@ -68,6 +96,11 @@ def make_context() -> Callable[..., GradeContext]:
 @pytest.fixture
 def make_request() -> Callable[..., Request]:
     return asked_with
+
+
+@pytest.fixture
+def says() -> type[Says]:
+    return Says
 
 
 @pytest.fixture

@@ -65,13 +65,15 @@ def workspace(tmp_path: Path):
 @pytest.mark.parametrize(
     "example", [*examples(REFERENCE), *examples(GUIDE)], ids=lambda example: json.dumps(example.entry)[:60]
 )
-def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, workspace, example: Example) -> None:
+def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, says, workspace, example: Example) -> None:
     row = example.row
     about = {name: json.loads(written(row[name])) for name in ("latency_ms", "cost_usd") if row.get(name)}
     if "cost_usd" in about:
         about["cost_usd"] = str(about["cost_usd"])
     about |= {name: json.loads(written(row[name])) for name in ("inputs", "tool_calls") if row.get(name)}
     about |= {name: written(row[name]) for name in ("system", "finish") if row.get(name)}
+    if row.get("reply"):
+        about["asker"] = says([written(row["reply"])])
     text = row.get("expected") and written(row["expected"]).replace("\n", "\\n")
     about["expected"] = json.loads(text) if text else ABSENT
 

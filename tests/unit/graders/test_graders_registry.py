@@ -26,6 +26,7 @@ NAMES = [
     "equals",
     "hedging",
     "json",
+    "judge",
     "language",
     "latency",
     "leaked_prompt",

@@ -93,6 +93,7 @@ class MemoryLog:
     begun: list[AttemptStart] = field(default_factory=list)
     ended: list[AttemptEnd] = field(default_factory=list)
     decided: list[Decision] = field(default_factory=list)
+    concluded: list[tuple[Call, bool]] = field(default_factory=list)
 
     def begin(self, start: AttemptStart) -> None:
         self.begun.append(start)
@@ -102,6 +103,9 @@ class MemoryLog:
 
     def decide(self, decision: Decision) -> None:
         self.decided.append(decision)
+
+    def conclude(self, call: Call, *, cache_hit: bool) -> None:
+        self.concluded.append((call, cache_hit))
 
     @property
     def kinds(self) -> list[str]:

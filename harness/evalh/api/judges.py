@@ -1,0 +1,142 @@
+"""What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalh.api.targets import refuse_circles, route_checks
+from evalh.core.asking import Form
+from evalh.core.attempt import Purpose
+from evalh.core.digest import JsonValue
+from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
+from evalh.core.prompt import PromptRef
+from evalh.core.route import Route, direct
+from evalh.graders.asking import JudgePrompt, RubricText
+from evalh.graders.families import family
+from evalh.graders.registry import Grader
+from evalh.routing.asking import answering, settings_of
+from evalh.routing.target import Leaf, Target, models_of, reachable
+from evalh.workspace.located import Table
+from evalh.workspace.reading import label, read_text
+from evalh.workspace.templates import compile_version
+from evalh.workspace.versions import cut
+from evalh.workspace.yaml import parse_yaml
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+RUBRIC_KEYS = ("scale", "pass_mark", "criteria")
+"""What a rubric file may state in its front matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceModels:
+    """`graders.asking.Models`: the models and routes of evalh.toml."""
+
+    workspace: "Workspace"
+
+    def require(self, name: str, where: str) -> None:
+        """Raise WorkspaceError at `where` for a name that is none."""
+        config = self.workspace.config
+        known = (*config.models, *config.routes)
+        if name not in known:
+            hint = did_you_mean(name, known) if known else f"[models.{name}]"
+            raise WorkspaceError(f"no model and no route {name!r} in evalh.toml", where=where, hint=hint)
+
+    def document(self, name: str) -> JsonValue:
+        """Return what stands for a model in a digest: who it is and what it is sent, under no name."""
+        return resolve(self.workspace, name, Form(purpose=Purpose.JUDGE)).settings().document()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceTexts:
+    """`graders.asking.Texts`: rubric files, and prompt versions that judge."""
+
+    workspace: "Workspace"
+
+    def rubric(self, path: str, where: str) -> RubricText:
+        """Read a rubric file, and the scale in its front matter where it has one. Raises WorkspaceError."""
+        tree = self.workspace.tree
+        name = label(tree, path)
+        try:
+            text = read_text(tree, path)
+        except WorkspaceError as exc:
+            missing = f"no rubric {path!r}" if exc.what == "no such file" else exc.what
+            raise WorkspaceError(missing, where=where, hint="rubric: a file of the workspace, or its text") from None
+        source = cut(text, name)
+        located = parse_yaml(source.front or "", name, first_line=source.front_line)
+        scale = {} if located.value is None else Table(located, located.value).json()
+        if located.value is not None:
+            Table(located, located.value).refuse_unknown(RUBRIC_KEYS)
+        if not source.body.strip():
+            raise WorkspaceError("the rubric is empty", where=name)
+        return RubricText(text=source.body.strip(), scale=scale, where=name)
+
+    def prompt(self, reference: str, where: str) -> JudgePrompt:
+        """Load a prompt version that judges. Raises WorkspaceError."""
+        try:
+            ref = PromptRef.parse(reference)
+            version = self.workspace.prompts(ref.revision).resolve(ref)
+            template = compile_version(version)
+        except EvalhError as exc:
+            raise WorkspaceError(exc.what, where=exc.where or where, hint=exc.hint) from None
+        return JudgePrompt(
+            label=version.label,
+            digest=version.digest,
+            template=template,
+            variables=version.variables - version.input_defaults.keys(),
+            params=version.params,
+            output_schema=version.output_schema,
+        )
+
+
+def resolve(workspace: "Workspace", name: str, form: Form) -> Target:
+    """Find what a grader asks, its requests under the grader's own settings. Raises NotFound, WorkspaceError."""
+    config = workspace.config
+    route = config.routes.get(name) or direct(name)
+    providers = {model: workspace.provider(model) for model in models_of(route, config.routes, tuple(config.models))}
+    leaves = {
+        model: Leaf(provider, settings_of(form, provider), config.models[model].where)
+        for model, provider in providers.items()
+    }
+    return Target(route=route, routes=config.routes, leaves=leaves, judges_by=workspace.judges_by)
+
+
+def asked_targets(workspace: "Workspace", task: Target, graders: Iterable[Grader]) -> list[Target]:
+    """Return everything that graders and checks ask, and what the checks of that ask in turn. Raises WorkspaceError."""
+    targets: list[Target] = []
+    for name, form in (one for grader in graders for one in grader.asked):
+        if name is None:
+            found = [answering(task, model, form) for model in task.leaves]
+        else:
+            found = [resolve(workspace, name, form)]
+        for target in found:
+            refuse_circles(target.route, workspace)
+            targets += [target, *asked_targets(workspace, target, checks_of(workspace, target))]
+    return targets
+
+
+def checks_of(workspace: "Workspace", target: Target) -> tuple[Grader, ...]:
+    """Return the checks of a route and of every route that it leads to. Raises WorkspaceError."""
+    routes = reachable(target.route, target.routes)
+    return tuple(check for route in routes for check in route_checks(route, workspace.grader_environment))
+
+
+def routes_of(targets: Iterable[Target]) -> tuple[Route, ...]:
+    """Return the routes of targets, and those that they lead to."""
+    return tuple(route for target in targets for route in reachable(target.route, target.routes))
+
+
+def kinship(workspace: "Workspace", graders: Iterable[Grader], target: Target) -> Iterator[str]:
+    """Say which judges are of the same family as what they judge: models prefer their own kind's answers."""
+    judged = {family(leaf.provider.model): name for name, leaf in target.leaves.items()}
+    for grader in graders:
+        for name in dict.fromkeys(grader.models):
+            config = workspace.config
+            for model in models_of(config.routes.get(name) or direct(name), config.routes, tuple(config.models)):
+                kind = family(config.models[model].model)
+                if kind is not None and kind in judged:
+                    yield (
+                        f"{grader.name}: the judge {model!r} is of the same family ({kind}) as {judged[kind]!r},"
+                        " which it judges"
+                    )

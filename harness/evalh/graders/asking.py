@@ -1,0 +1,129 @@
+"""What graders that ask a model have in common: who may be asked, and what becomes of a failure."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from evalh.core.asking import Question
+from evalh.core.attempt import Answer, CallError, FinishReason, NotSent
+from evalh.core.digest import JsonValue
+from evalh.core.errors import EvalhError, WorkspaceError
+from evalh.core.ports import Template
+from evalh.core.verdict import Asker, GradeContext, Verdict
+from evalh.graders.fences import TooLongError
+from evalh.graders.quoting import one_line
+
+Ask: TypeAlias = Callable[[GradeContext, Asker], Awaitable[Verdict]]
+
+_DECLINED = {
+    FinishReason.REFUSAL: "refused",
+    FinishReason.CONTENT_FILTER: "was stopped by a content filter",
+    FinishReason.LENGTH: "was cut off: raise max_tokens",
+    FinishReason.TOOL_CALLS: "asked for a tool",
+}
+
+
+class Models(Protocol):
+    """The models and routes that a workspace names."""
+
+    def require(self, name: str, where: str) -> None:
+        """Raise WorkspaceError at `where` for a name that is none."""
+
+    def document(self, name: str) -> JsonValue:
+        """Return what stands for a model in a digest: everything that decides its answers. Raises EvalhError."""
+
+
+class NoModels:
+    """Where no model can be asked."""
+
+    def require(self, name: str, where: str) -> None:
+        """Raise WorkspaceError."""
+        raise WorkspaceError(f"no model {name!r} can be asked here", where=where)
+
+    def document(self, name: str) -> JsonValue:
+        """Return the name: nothing is known of it."""
+        return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RubricText:
+    """A rubric as it was read: its text, and the scale that a file may state in its front matter."""
+
+    text: str
+    scale: Mapping[str, JsonValue]
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgePrompt:
+    """A prompt version that judges. `form` is what its front matter says of the reply and the params."""
+
+    label: str
+    digest: str
+    template: Template
+    variables: frozenset[str]
+    params: Mapping[str, JsonValue]
+    output_schema: Mapping[str, JsonValue] | None
+
+
+class Texts(Protocol):
+    """Where rubrics and judges' prompts come from."""
+
+    def rubric(self, path: str, where: str) -> RubricText:
+        """Read a rubric file. Raises WorkspaceError."""
+
+    def prompt(self, reference: str, where: str) -> JudgePrompt:
+        """Load a prompt version. Raises WorkspaceError."""
+
+
+class NoTexts:
+    """Where no file can be read."""
+
+    def rubric(self, path: str, where: str) -> RubricText:
+        """Raise WorkspaceError."""
+        raise WorkspaceError(f"no rubric {path!r} can be read here", where=where)
+
+    def prompt(self, reference: str, where: str) -> JudgePrompt:
+        """Raise WorkspaceError."""
+        raise WorkspaceError(f"no prompt {reference!r} can be read here", where=where)
+
+
+class UnreadableReplyError(Exception):
+    """A reply that says nothing that counts; the message says why."""
+
+
+def said(answer: Answer) -> str:
+    """Return a reply's text. Raises UnreadableReplyError where the model refused, or was cut off."""
+    declined = _DECLINED.get(answer.completion.finish)
+    if declined is not None:
+        raise UnreadableReplyError(f"it {declined}")
+    return answer.completion.text
+
+
+def by_asking(who: str, ask: Ask) -> Callable[[GradeContext], Awaitable[Verdict]]:
+    """Return the judge that asks. A failure is an `error` verdict, never a pass or a fail.
+
+    Raises NotSent where the run is ending, and EvalhError where no further question could be answered either.
+    """
+
+    async def judge(ctx: GradeContext) -> Verdict:
+        if ctx.asker is None:
+            return Verdict.error(f"{who}: no model can be asked here")
+        try:
+            return await ask(ctx, ctx.asker)
+        except CallError as error:
+            return Verdict.error(one_line(f"{who} gave no answer: {error}"))
+        except UnreadableReplyError as error:
+            return Verdict.error(one_line(f"{who}: {error}"))
+        except TooLongError as error:
+            return Verdict.error(str(error))
+        except (NotSent, EvalhError):
+            raise
+        except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
+            return Verdict.error(one_line(f"{who}: {type(exc).__name__}: {exc}"))
+
+    return judge
+
+
+Questions: TypeAlias = Callable[[GradeContext], "tuple[Question, ...]"]
+"""What a grader would ask about a sample at most, for a plan: an output that is not there yet is empty."""

@@ -1,0 +1,185 @@
+"""How graders ask models: each question is a call of its own, found in the log, priced, bounded and logged like any.
+
+A grader's model that is down says nothing of the task's: its failures are verdicts (`error`), and the run goes on.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from evalh.core.asking import Form, Question
+from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, NotSent
+from evalh.core.digest import JsonValue, digest
+from evalh.core.money import plus
+from evalh.core.ports import CallLog, Provider
+from evalh.core.request import Request, Settings
+from evalh.core.route import direct
+from evalh.routing.remembered import Find
+from evalh.routing.target import Leaf, Target
+
+_APART = 1000  # more samples than anybody takes of one answer
+
+Resolve = Callable[[str, Form], Target]
+"""Finds a model or route of the workspace, its requests under a form's settings. Raises EvalhError."""
+
+FindRouted = Callable[[str, CallKey], Answer | None]
+
+
+def settings_of(form: Form, provider: Provider) -> Settings:
+    """Build the settings of a question to a provider that is asked for itself, not for the task."""
+    params = {**form.params, **provider.params}
+    return Settings(
+        model=provider.model,
+        sent_to=provider.identity,
+        params={name: value for name, value in params.items() if value is not None},
+        json_output=form.output_schema is not None,
+        output_schema=form.output_schema,
+        stream=provider.params.get("stream") is True,
+    )
+
+
+def answering(task: Target, model: str | None, form: Form) -> Target:
+    """Return the model that answered, to be asked by itself; None: the one that is asked first."""
+    name = model if model is not None and model in task.leaves else task.first.provider.name
+    leaf = task.leaves[name]
+    settings = _again(leaf, form) if form.again else settings_of(form, leaf.provider)
+    return Target(route=direct(name), routes={}, leaves={name: replace(leaf, settings=settings)})
+
+
+def _again(leaf: Leaf, form: Form) -> Settings:
+    """Lay the form's params over the task's; what the workspace removes from this model's requests stays removed."""
+    stated = leaf.provider.params
+    params: Mapping[str, JsonValue] = {
+        name: value for name, value in form.params.items() if stated.get(name, value) is not None
+    }
+    return replace(leaf.settings, params={**leaf.settings.params, **params})
+
+
+def _draw(question: Question, of: int) -> int:
+    """Return the draw of a question's reply. Samples of one draw of the task are independent of another's."""
+    return question.draw + (_APART * of if question.form.again else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One model or route under one form, ready to be asked."""
+
+    target: Target
+    provider: Provider
+    settings: Settings
+    digest: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Inquiry:
+    """Everything that the graders and checks of one run ask. Shares the run's budget, limits and breakers."""
+
+    task: Target
+    resolve: Resolve
+    build: Callable[[Target], Provider]
+    log: CallLog
+    numbers: Iterator[int]  # of calls, shared with the task's
+    find: Find | None = None  # None: ask again, whatever the log knows
+    find_routed: FindRouted | None = None
+    _stacks: dict[tuple[str | None, int], tuple[Form, Stack]] = field(default_factory=dict, init=False)
+    _hopeless: dict[str, CallError] = field(default_factory=dict, init=False)  # a refused key, an empty account
+
+    def about(self, call: Call, *, part: bool = False) -> "Asking":
+        """Return who asks about one call's answer. `part`: what it spends is that call's own."""
+        return Asking(self, call, part=part)
+
+    def stack(self, question: Question, answered_by: str | None) -> Stack:
+        """Return what a question is sent down, built at the first of its kind. Raises EvalhError."""
+        form = question.form
+        name = question.model or answered_by
+        key = (name if question.model is not None else f"={name}", id(form))
+        if key not in self._stacks:
+            own = question.model is None
+            target = answering(self.task, name, form) if own else self.resolve(question.model or "", form)
+            settings = target.settings()
+            stack = Stack(target, self.build(target), settings, digest(settings.document()))
+            self._stacks[key] = (form, stack)  # the form is kept, so that its id stays its own
+        return self._stacks[key][1]
+
+    def known(self, stack: Stack, request: Request, key: CallKey) -> Answer | None:
+        """Return the log's answer."""
+        find = self.find_routed if stack.target.chooses else self.find
+        return None if find is None else find(request.digest(), key)
+
+    async def send(self, stack: Stack, request: Request, call: Call) -> Answer:
+        """Ask, unless this model has said that it will answer nobody. Raises CallError, NotSent."""
+        hopeless = self._hopeless.get(stack.target.name)
+        if hopeless is not None:
+            raise hopeless
+        try:
+            completion = await stack.provider.send(request, call)
+        except CallError as error:
+            if error.kind in FATAL_KINDS:
+                self._hopeless[stack.target.name] = error
+            raise
+        cost = plus(call.cost_usd, call.cached_cost_usd)
+        return Answer(call.answered_by or "", completion, cost, call.answered_model)
+
+
+class Asking:
+    """`core.verdict.Asker` for one sample: keeps the accounts."""
+
+    def __init__(self, inquiry: Inquiry, call: Call, *, part: bool) -> None:
+        self._inquiry = inquiry
+        self._call = call
+        self._part = part
+        self.spent_usd: Decimal | None = Decimal(0)
+        self.cached_usd: Decimal | None = Decimal(0)
+
+    async def ask(self, question: Question) -> Answer:
+        """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
+        inquiry, about = self._inquiry, self._call
+        stack = inquiry.stack(question, about.answered_model)
+        request = Request(question.messages, stack.settings, stack.digest)
+        asked = (request.digest(), question.draw)
+        earlier = about.asked.get(asked)
+        if earlier is not None:
+            return earlier  # another grader of this sample has asked the same, and paid for it
+        call = self._new_call(question, stack, request)
+        answer = inquiry.known(stack, request, call.key)
+        hit = answer is not None
+        if answer is not None:
+            call.answered_by, call.answered_model = answer.attempt_id, answer.model
+            call.cached_cost_usd = answer.cost_usd
+        else:
+            try:
+                answer = await inquiry.send(stack, request, call)
+            except CallError:
+                call.answered_by = None  # a route's first answer, in doubt, is none
+                self._close(call, cache_hit=False)
+                raise
+            except NotSent:
+                self._book(call)
+                raise
+        about.asked[asked] = answer
+        self._close(call, cache_hit=hit)
+        return answer
+
+    def _new_call(self, question: Question, stack: Stack, request: Request) -> Call:
+        about, inquiry = self._call, self._inquiry
+        return Call(
+            id=f"{about.run_id}:{next(inquiry.numbers)}",
+            run_id=about.run_id,
+            key=CallKey(about.key.case_id, about.key.trial, about.key.step, _draw(question, about.key.draw)),
+            request=request,
+            case=about.case,
+            purpose=question.form.purpose,
+            route=stack.target.name if stack.target.chooses else None,
+            part_of=about if self._part else None,
+        )
+
+    def _close(self, call: Call, *, cache_hit: bool) -> None:
+        self._book(call)
+        self._inquiry.log.conclude(call, cache_hit=cache_hit)
+
+    def _book(self, call: Call) -> None:
+        self.spent_usd = plus(self.spent_usd, call.cost_usd)
+        self.cached_usd = plus(self.cached_usd, call.cached_cost_usd)
+        if self._part:
+            self._call.cost_usd = plus(self._call.cost_usd, call.cost_usd)
+            self._call.cached_cost_usd = plus(self._call.cached_cost_usd, call.cached_cost_usd)
