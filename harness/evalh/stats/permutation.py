@@ -70,15 +70,19 @@ def _all_sums(magnitudes: Sequence[float], sizes: Counter[float]) -> "Iterator[N
 def _sampled_sums(
     magnitudes: Sequence[float], sizes: Counter[float], seed: int, draws: int
 ) -> "Iterator[NDArray[np.float64]]":
-    """Flip the signs of equal magnitudes by one binomial draw: a million differences of ±1 are as cheap as ten."""
+    """Flip signs at random, those of equal magnitudes by one binomial draw where many are equal."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
     magnitude = np.array(magnitudes)
     count = np.array([sizes[one] for one in magnitudes])
-    for rows in _chunks(draws, len(magnitudes)):
-        positive = rng.binomial(count, 0.5, size=(rows, len(count)))
-        yield (2 * positive - count) @ magnitude
+    many_equal = 4 * len(magnitudes) <= sizes.total()  # a million differences of ±1 are as cheap as ten
+    each = magnitude if many_equal else magnitude.repeat(count)
+    for rows in _chunks(draws, len(each)):
+        if many_equal:
+            yield (2 * rng.binomial(count, 0.5, size=(rows, len(each))) - count) @ each
+        else:
+            yield 2 * (_coins(rng, rows, len(each)) @ each) - each.sum()
 
 
 def _chunks(draws: int, width: int) -> Iterator[int]:
@@ -146,8 +150,14 @@ def _sampled_shifts(moves: "NDArray[np.float64]", seed: int, draws: int) -> "Ite
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    width = -(-len(moves) // 8)
     for rows in _chunks(draws, len(moves)):
-        bits = np.frombuffer(rng.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
-        swapped = np.unpackbits(bits, axis=1, count=len(moves))
-        yield swapped.astype(np.float64) @ moves
+        yield _coins(rng, rows, len(moves)) @ moves
+
+
+def _coins(rng: "np.random.Generator", rows: int, width: int) -> "NDArray[np.float64]":
+    """Throw a fair coin for every place: 0 or 1, from single random bits."""
+    import numpy as np
+
+    octets = -(-width // 8)
+    bits = np.frombuffer(rng.bytes(rows * octets), dtype=np.uint8).reshape(rows, octets)
+    return np.unpackbits(bits, axis=1, count=width).astype(np.float64)

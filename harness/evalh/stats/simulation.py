@@ -5,6 +5,7 @@ side for them. `discordance` grows with the difference where a difference would 
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ def _first(shown: "NDArray[np.bool_]") -> "NDArray[np.int64]":
     return first
 
 
+@lru_cache(maxsize=256)
 def detectable_drop(design: SequentialDesign, power: float = POWER) -> float | None:
     """Return the smallest drop that the design refuses with this chance, in steps of 0.001; None: not even from 1 to 0.
 
@@ -141,6 +143,7 @@ def _refused(design: SequentialDesign, drop: float) -> float:
     return float(((worse <= no_worse) & (worse < len(counts.seen))).mean())
 
 
+@lru_cache(maxsize=256)
 def cases_needed(design: SequentialDesign, difference: float = 0.0, power: float = POWER) -> int | None:
     """Return how many cases show no worse with this chance, when head truly differs by `difference`.
 

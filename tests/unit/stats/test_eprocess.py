@@ -1,7 +1,7 @@
 """Bets, e-values and the interval after stopping, held to the reference numbers."""
 
 from itertools import permutations, product
-from math import exp, inf, log
+from math import exp, inf, log, sin
 
 import pytest
 
@@ -177,3 +177,12 @@ def test_the_interval_of_nothing_and_of_one_sided_outcomes_reaches_the_end() -> 
     assert stopped_interval([]) == (-1.0, 1.0)
     assert stopped_interval([1.0] * 3).high == 1.0
     assert stopped_interval([-1.0] * 400).low == -1.0
+
+
+def test_very_many_different_values_widen_the_interval_by_a_hair() -> None:
+    differences = [0.4 * sin(number) for number in range(3000)]
+
+    rounded, exact = stopped_interval(differences), stopped_interval([round(value, 2) for value in differences])
+
+    assert rounded.low <= exact.low + 1e-9 <= exact.high <= rounded.high + 1e-9
+    assert rounded.high - rounded.low < exact.high - exact.low + 0.009

@@ -88,12 +88,12 @@ def test_over_a_dataset_the_drop_is_seen_around_the_margin() -> None:
 
 
 def test_a_gate_prints_its_detectable_drop_at_once_and_always_the_same() -> None:
-    detectable_drop(DESIGN)  # the import of numpy is not what is measured
+    first = detectable_drop(DESIGN)  # the import of numpy is not what is measured
+    detectable_drop.cache_clear()
     started = time.process_time()
-    again = {detectable_drop(DESIGN) for _ in range(2)}
 
-    assert len(again) == 1
-    assert (time.process_time() - started) / 2 < 0.3 * 2  # the machine may be busy
+    assert detectable_drop(DESIGN) == first
+    assert time.process_time() - started < 2 * 0.3  # the machine may be busy
 
 
 def test_the_cases_that_are_needed_show_it_as_often_as_they_say() -> None:
