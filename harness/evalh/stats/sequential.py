@@ -75,6 +75,9 @@ class Stop(StrEnum):
     ALL_CASES = "all_cases"
 
 
+_ANSWERED = (Stop.WORSE_SHOWN, Stop.NO_WORSE_SHOWN, Stop.TOO_MANY_UNGRADED)
+
+
 @dataclass(frozen=True, slots=True)
 class LookState:
     """Where the gate stands after a look. Start from `LookState()`."""
@@ -103,10 +106,10 @@ class Finding(StrEnum):
 def advance(design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]) -> LookState:
     """Look once more: `differences` are the cases of the order between the last look and the next.
 
-    Raises ValueError where they are not exactly those, or the gate has stopped. (A gate that came to the end of its
-    cases may go on over more: give it a design with more `cases`.)
+    Raises ValueError where they are not exactly those, or the question is answered. (A gate that had too few cases may
+    go on over more, about a population: give it a design with more `cases`.)
     """
-    over = state.stop is not None and (state.stop is not Stop.ALL_CASES or state.seen >= design.cases)
+    over = state.stop in _ANSWERED or state.seen >= design.cases
     look = next_look(state.seen, design.cases, design.batch)
     if over or len(differences) != look - state.seen:
         raise ValueError(f"{len(differences)} cases after {state.seen} are not those up to the look at {look}")

@@ -119,12 +119,21 @@ def test_a_gate_that_ran_out_of_cases_may_go_on() -> None:
     ended = run_through(design, [TIE] * 75)
     longer = replace(design, cases=200)
 
-    assert ended.stop is Stop.CANNOT_DECIDE or ended.stop is Stop.ALL_CASES
-    assert ended.seen == 75
-    state = advance(longer, replace(ended, stop=Stop.ALL_CASES), [TIE] * 25)
+    assert (ended.stop, ended.seen) == (Stop.ALL_CASES, 75)
+    state = advance(longer, ended, [TIE] * 25)
     assert (state.stop, state.seen) == (Stop.NO_WORSE_SHOWN, 100)
     with pytest.raises(ValueError, match="not those up to the look"):
         advance(longer, state, [TIE] * 25)
+
+
+def test_a_gate_that_could_not_decide_may_go_on_over_more_cases() -> None:
+    design = SequentialDesign(cases=30, require=STRICT)
+    ended = run_through(design, [LOSS] + [TIE] * 29)
+
+    assert (ended.stop, ended.seen) == (Stop.CANNOT_DECIDE, 25)
+    assert advance(replace(design, cases=500), ended, [TIE] * 25) == run_through(
+        replace(design, cases=500), [LOSS] + [TIE] * 49
+    )
 
 
 def test_a_look_takes_exactly_its_cases() -> None:
