@@ -39,6 +39,7 @@ VERBS = (
     "model",
     "export",
     "init",
+    "ci",
     "doctor",
 )
 """In the order of `evalh --help`: what a person does first stands first."""

@@ -110,8 +110,8 @@ class Repository:
         repo.git.set_persistent_git_options(no_pager=True, c=list(_OPTIONS))
         self._repo = repo
         self._lock = RLock()  # one `git cat-file` answers all reads, in turn
-        top = Path(repo.working_tree_dir).resolve()
-        self._prefix = root.resolve().relative_to(top).parts
+        self.top = Path(repo.working_tree_dir).resolve()
+        self._prefix = root.resolve().relative_to(self.top).parts
         self.is_shallow = self._run("rev_parse", "--is-shallow-repository") == "true"
 
     def close(self) -> None:

@@ -1,0 +1,43 @@
+"""The files that `evalh ci init` writes."""
+
+import shlex
+from importlib.resources import files
+from pathlib import Path
+
+from evalh.core.errors import UsageError, WorkspaceError
+
+FILES = {
+    "github": ("github/evalh.yml", ".github/workflows/evalh.yml"),
+    "gitlab": ("gitlab/evalh.gitlab-ci.yml", ".gitlab/evalh.gitlab-ci.yml"),
+    "pre-commit": ("pre-commit/pre-commit.yaml", ".pre-commit-config.yaml"),
+}
+"""By service: where the file is in this package, and where it belongs in a repository."""
+
+
+def ci_file(service: str, folder: str = "") -> str:
+    """Return the text of a service's file for a workspace in this folder of the repository; "": its root."""
+    text = (files("evalh.api") / "ci" / FILES[service][0]).read_text(encoding="utf-8")
+    if not folder:
+        return text
+    quoted = shlex.quote(folder)
+    for verb in ("check", "gate"):
+        text = text.replace(f"evalh {verb}", f"evalh -C {quoted} {verb}").replace(f"`evalh -C {quoted}", "`evalh")
+    return text.replace(".evalh", f"{folder}/.evalh")
+
+
+def write_ci_file(root: Path, service: str, folder: str = "") -> str:
+    """Write a service's file below a repository's root; return its name, relative to that.
+
+    Raises UsageError where there is such a file already: it is never overwritten.
+    """
+    name = FILES[service][1]
+    try:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        with (root / name).open("x", encoding="utf-8") as file:
+            file.write(ci_file(service, folder))
+    except FileExistsError:
+        hint = f"evalh ci init {service} --print shows what would stand there"
+        raise UsageError("there is such a file already", where=name, hint=hint) from None
+    except OSError as exc:
+        raise WorkspaceError(f"cannot write: {exc.strerror or exc}", where=str(root / name)) from exc
+    return name
