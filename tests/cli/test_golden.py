@@ -30,6 +30,7 @@ HELP = [["--help"]] + [
         "render",
         "show",
         "calls",
+        "report",
         "sql",
         "model",
         "model pull",

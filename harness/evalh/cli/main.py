@@ -35,6 +35,7 @@ VERBS = (
     "calibrate",
     "explain",
     "cost",
+    "report",
     "sql",
     "model",
     "export",

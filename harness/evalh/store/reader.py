@@ -1,7 +1,7 @@
 """Reading the log: what `show`, `calls`, `export recorded` and the reports ask. Never writes."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from evalh.core.result import SampleResult
 from evalh.core.run import FailedSample, RunResult
 from evalh.core.sample import Standing
 from evalh.core.spending import Spend, SpendBy
+from evalh.core.story import SampleStory, TracedCall
 from evalh.core.tallies import Tallies
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
@@ -35,6 +36,7 @@ from evalh.store.recording import recording
 from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
 from evalh.store.results import results
 from evalh.store.spending import spending
+from evalh.store.stories import stories, traces
 from evalh.store.tallies import first_answers, tallies
 from evalh.store.tracing import planned, traced
 
@@ -243,6 +245,21 @@ class Reader:
     def spending(self, by: SpendBy, since: str) -> list[Spend]:
         """Sum what every attempt since an instant (UTC, as the log writes it) cost, in groups."""
         return spending(self._rows, by, since)
+
+    # -- reports
+
+    def suite_runs(self, suite: str) -> list[RunRow]:
+        """Return every run of a suite, newest first."""
+        rows = self._stream(f"{_RUNS} where r.suite = ? order by started_at desc, r.id desc", stored(suite))
+        return [run_from(row) for row in rows]
+
+    def stories(self, run_id: str) -> Iterator[SampleStory]:
+        """Yield a run's samples with what was asked and answered, in dataset order."""
+        return stories(self._stream, run_id)
+
+    def traces(self, run_id: str) -> Mapping[tuple[str, int], tuple[TracedCall, ...]]:
+        """Return how the answers of a run came about, by (case id, trial)."""
+        return traces(self._stream, run_id)
 
     # -- out of the house
 

@@ -1,8 +1,9 @@
 """Rows back to values; the other half of `rows`."""
 
 import json
+from collections.abc import Mapping
 from sqlite3 import Row
-from typing import Any
+from typing import Any, TypeAlias
 
 from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
@@ -13,6 +14,8 @@ from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none
+
+Fields: TypeAlias = Row | Mapping[str, Any]
 
 _FINISHES = {str(reason): reason for reason in FinishReason}
 
@@ -68,7 +71,7 @@ def comparison_from(row: Row) -> ComparisonRow:
     )
 
 
-def case_from(row: Row) -> Case:
+def case_from(row: Fields) -> Case:
     """Read a row of `cases`."""
     return Case(
         id=restored(row["id"]),
@@ -78,7 +81,7 @@ def case_from(row: Row) -> Case:
     )
 
 
-def sample_from(row: Row, verdicts: tuple[Graded, ...]) -> SampleRow:
+def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
     """Read a row of `samples`."""
     plain = (
         "id run_id case_digest case_index trial call_id answered_by attempts latency_ms finish error_kind output_digest"

@@ -1,0 +1,117 @@
+"""Which version on which model: what a good output costs, how often the output is good, and what to make of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evalh.core.log import RunRow
+from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One version on one model or route, as its newest finished run measured it."""
+
+    run: RunRow
+    here: bool  # the run that the report is about
+    front: bool  # priced, and no other is both cheaper per good output and good more often
+
+    @property
+    def record(self) -> RunRecord:
+        """What was run."""
+        return self.run.record
+
+    @property
+    def summary(self) -> RunSummary:
+        """Its numbers."""
+        assert self.run.summary is not None
+        return self.run.summary
+
+    @property
+    def label(self) -> str:
+        """`v3 on small`: the prompt's name goes without saying in one suite."""
+        return f"{self.record.prompt.partition('@')[2] or self.record.prompt} on {self.record.model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeOff:
+    """All versions and models of one suite that were measured by the same cases and graders."""
+
+    points: tuple[Point, ...]  # best rate first
+    left_out: int  # runs that other cases, graders or numbers of trials measured
+
+    @property
+    def front(self) -> tuple[Point, ...]:
+        """The points worth choosing from, cheapest first."""
+        return tuple(sorted((point for point in self.points if point.front), key=_cost))
+
+
+def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
+    """Take the newest complete run of every version, model and route that `here` can be compared with.
+
+    `runs` come newest first. `here` is a point whatever its status: it is what the reader asked for.
+    """
+    chosen: dict[tuple[str, ...], RunRow] = {_identity(here): here}
+    left_out = 0
+    for run in runs:
+        if run.summary is None or run.status is not RunStatus.COMPLETE:
+            continue
+        if _measured_by(run) != _measured_by(here):
+            left_out += 1
+        else:
+            chosen.setdefault(_identity(run), run)
+    measured = [run for run in chosen.values() if run.summary is not None and run.summary.samples]
+    best = sorted(measured, key=lambda run: (-_rate(run), _usd(run) or 0.0, run.record.id))
+    points = (Point(run=run, here=run is here, front=_on_front(run, measured)) for run in best)
+    return TradeOff(points=tuple(points), left_out=left_out)
+
+
+def _measured_by(run: RunRow) -> tuple[object, ...]:
+    prints = run.record.fingerprint
+    return prints.dataset, prints.graders, run.record.trials
+
+
+def _identity(run: RunRow) -> tuple[str, ...]:
+    prints = run.record.fingerprint
+    return run.record.prompt, prints.prompt, run.record.model, prints.model, prints.route
+
+
+def _rate(run: RunRow) -> float:
+    assert run.summary is not None
+    return run.summary.good_rate.value or 0.0
+
+
+def _usd(run: RunRow) -> float | None:
+    assert run.summary is not None
+    return run.summary.cost_per_good
+
+
+def _cost(point: Point) -> float:
+    return point.summary.cost_per_good or 0.0
+
+
+def _on_front(run: RunRow, others: Sequence[RunRow]) -> bool:
+    cost = _usd(run)
+    if cost is None:
+        return False
+    return not any(_dominates(other, cost, _rate(run)) for other in others if other is not run)
+
+
+def _dominates(other: RunRow, cost: float, rate: float) -> bool:
+    theirs = _usd(other)
+    if theirs is None:
+        return False
+    return theirs <= cost and _rate(other) >= rate and (theirs < cost or _rate(other) > rate)
+
+
+def apart(one: Point, other: Point) -> bool:
+    """Tell whether the intervals of two good rates do not touch. They may touch and the difference be real."""
+    first, second = one.summary.good_rate, other.summary.good_rate
+    low, high = (first, second) if (first.value or 0) <= (second.value or 0) else (second, first)
+    return high.low is not None and low.high is not None and high.low > low.high
+
+
+def finite(estimate: Estimate) -> tuple[float, float, float] | None:
+    """Return (low, value, high) where all three are known and finite."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
+    return estimate.low, estimate.value, estimate.high

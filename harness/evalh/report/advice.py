@@ -1,0 +1,56 @@
+"""Which should I ship? In words, as far as the numbers go."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from evalh.analysis.tradeoff import Point, TradeOff, apart
+from evalh.report.text import dollars, percent
+
+
+def advice(chosen: TradeOff) -> list[str]:
+    """Answer "which should I ship?" in sentences, as far as these numbers go."""
+    if len(chosen.points) == 1:
+        return ["Only this version on this model was measured by these cases and graders: there is nothing to choose."]
+    front = chosen.front
+    if not front:
+        return [*_without_prices(chosen.points)]
+    cheapest = front[0]
+    rate, usd = percent(cheapest.summary.good_rate.value), dollars(cheapest.summary.cost_per_good)
+    sentences = [f"{cheapest.label} has the cheapest good output, {usd} each, at a good rate of {rate}."]
+    sentences += [_step(before, after) for before, after in pairwise(front)]
+    if len(front) == 1:
+        sentences[0] = sentences[0][:-1] + ", and none is good more often: ship it unless something else speaks."
+        sentences += _close_second(cheapest, chosen.points)
+    sentences += _unpriced(chosen.points)
+    return sentences
+
+
+def _without_prices(points: Sequence[Point]) -> Iterable[str]:
+    best, second = points[0], points[1]
+    if not best.summary.good:
+        yield "None of these ever gave a good output."
+        return
+    rate = percent(best.summary.good_rate.value)
+    yield f"{best.label} is good most often, {rate}. Nothing here is priced: at what price is not known."
+    yield from _close_second(best, [second])
+
+
+def _step(before: Point, after: Point) -> str:
+    gain = 100 * ((after.summary.good_rate.value or 0) - (before.summary.good_rate.value or 0))
+    cheap, dear = before.summary.cost_per_good or 0.0, after.summary.cost_per_good or 0.0
+    price = f"{dear / cheap:.2g} × the price" if cheap else f"{dollars(dear)} instead of nothing"
+    hedge = "" if apart(before, after) else " Their intervals overlap: let `evalh compare` say whether that is real."
+    return f"{after.label} buys {gain:.1f} points over {before.label} for {price} of a good output.{hedge}"
+
+
+def _close_second(best: Point, others: Sequence[Point]) -> list[str]:
+    close = [point for point in others if point is not best and not apart(point, best)]
+    if not close:
+        return []
+    names = ", ".join(point.label for point in close[:3])
+    return [f"The interval of {names} overlaps with it: let `evalh compare` say whether the difference is real."]
+
+
+def _unpriced(points: Sequence[Point]) -> list[str]:
+    names = [point.label for point in points if point.summary.cost_per_good_usd.method == "unpriced"]
+    return [f"Not priced, so left out of this: {', '.join(names[:5])}."] if names else []

@@ -1,0 +1,253 @@
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const page = JSON.parse($("evalh-data").textContent);
+  const STANDINGS = ["bad", "ungraded", "good"], OUTCOMES = ["fail", "error", "abstain", "pass"];
+  const ROW = 56, PRINTED = 300, SVG = "http://www.w3.org/2000/svg";
+  const rows = page.rows, list = $("list"), detail = $("detail");
+  const controls = ["tag", "grader", "run", "sort", "q"].filter((name) => $(name));
+  const space = document.createElement("div");
+  space.className = "space";
+  space.setAttribute("role", "presentation");
+  list.append(space);
+  let shown = [], at = -1, first = 0, last = 0;
+
+  // -- building: text goes in as text, never as markup
+
+  const el = (name, className, ...children) => {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    made.append(...children.filter((child) => child !== null && child !== undefined));
+    return made;
+  };
+  const svg = (name, attributes, text) => {
+    const made = document.createElementNS(SVG, name);
+    for (const key in attributes) made.setAttribute(key, attributes[key]);
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+  const whole = (text) => (Array.isArray(text) ? text[0] : text);
+  const ms = (value) => value == null ? "unknown" : value < 10000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+  const usd = (value) => value == null ? "not priced" : value >= 1 || value === 0 ? `$${value.toFixed(2)}` : `$${Number(value.toPrecision(3)).toFixed(Math.min(12, 2 - Math.floor(Math.log10(value)))).replace(/0+$/, "")}`;
+  const texts = (row) => [...Object.entries(row.x || {}), ...Object.entries(row.e || {}), ...Object.entries(row.o || {})];
+  const attempts = (row) => (row.k || []).reduce((sum, call) => sum + call.a.length, 0);
+  const idOf = (row) => `${row.r ? `${row.r}:` : ""}${row.i}${row.t ? `/${row.t}` : ""}`;
+
+  // -- filtering
+
+  const words = (row) => row.words ??= [row.i, ...texts(row).map((pair) => whole(pair[1])), ...row.v.map((verdict) => `${page.graders[verdict[0]]} ${verdict[4] ? whole(verdict[4]) : ""}`)].join("\n").toLowerCase();
+  const standing = () => document.querySelector("input[name=standing]:checked").value;
+  const value = (name) => $(name) ? $(name).value : "";
+  const orders = {
+    latency: (one, other) => (other.l ?? -1) - (one.l ?? -1),
+    cost: (one, other) => (other.c ?? -1) - (one.c ?? -1),
+    attempts: (one, other) => attempts(other) - attempts(one),
+  };
+
+  function filter() {
+    const tag = page.tags.indexOf(value("tag")), grader = page.graders.indexOf(value("grader"));
+    const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), run = value("run");
+    const fits = rows.filter((row) =>
+      (!value("tag") || (row.g || []).includes(tag)) &&
+      (!value("grader") || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
+      (run === "" || (row.r || 0) === Number(run)) && (!q || words(row).includes(q)));
+    const kind = standing(), counts = [0, 0, 0];
+    for (const row of fits) counts[row.s] += 1;
+    const numbers = { all: fits.length, missed: counts[0] + counts[1], bad: counts[0], ungraded: counts[1], good: counts[2] };
+    for (const name in numbers) $(`n-${name}`).textContent = numbers[name].toLocaleString("en");
+    shown = fits.filter((row) => kind === "all" || (kind === "missed" ? row.s !== 2 : STANDINGS[row.s] === kind));
+    if (orders[value("sort")]) shown = [...shown].sort(orders[value("sort")]);
+    $("count").textContent = shown.length === rows.length ? "" : `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} samples`;
+    space.style.height = `${Math.max(shown.length * ROW, 1)}px`;
+    list.scrollTop = 0;
+    draw(true);
+    choose(shown.length ? 0 : -1);
+  }
+
+  // -- the list: only the rows in sight are there
+
+  function draw(anew) {
+    const top = Math.max(0, Math.floor(list.scrollTop / ROW) - 8);
+    const end = Math.min(shown.length, top + Math.ceil(list.clientHeight / ROW) + 16);
+    if (!anew && top === first && end === last) return;
+    [first, last] = [top, end];
+    space.replaceChildren(...shown.slice(top, end).map((row, index) => line(row, top + index)));
+    point();
+  }
+
+  function line(row, index) {
+    const made = el("div", "row",
+      el("div", "", el("b", "", idOf(row)), el("span", `${STANDINGS[row.s]}`, STANDINGS[row.s])),
+      el("div", "", el("em", "", gist(row)), el("span", "dim", row.l == null ? "" : ms(row.l))));
+    made.setAttribute("role", "option");
+    made.id = `row-${index}`;
+    made.setAttribute("aria-setsize", shown.length);
+    made.setAttribute("aria-posinset", index + 1);
+    made.setAttribute("aria-selected", index === at);
+    made.style.top = `${index * ROW}px`;
+    made.addEventListener("click", () => choose(index, true));
+    return made;
+  }
+
+  function gist(row) {
+    const missed = row.v.find((verdict) => verdict[1] !== 3 && verdict[2]) || row.v.find((verdict) => verdict[1] !== 3);
+    if (missed && missed[4]) return `${page.graders[missed[0]]}: ${whole(missed[4]).slice(0, 140)}`;
+    const text = (Object.values(row.o || {})[0]) ?? (Object.values(row.x || {})[0]) ?? "";
+    return whole(text).slice(0, 140).replace(/\s+/g, " ");
+  }
+
+  function point() {
+    for (const made of space.children) made.setAttribute("aria-selected", made.id === `row-${at}`);
+    if (at >= first && at < last) list.setAttribute("aria-activedescendant", `row-${at}`);
+    else list.removeAttribute("aria-activedescendant");
+  }
+
+  function choose(index, asked) {
+    at = index;
+    if (at >= 0) {
+      const top = at * ROW;
+      if (top < list.scrollTop) list.scrollTop = top;
+      if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
+      draw(false);
+    }
+    point();
+    detail.replaceChildren(...(at < 0 ? [el("p", "note", "No sample fits these filters.")] : tell(shown[at])));
+    detail.scrollTop = 0;
+    if (asked && at >= 0) history.replaceState(null, "", `#case=${encodeURIComponent(idOf(shown[at]))}`);
+  }
+
+  // -- one sample
+
+  function tell(row) {
+    const link = el("a", "", "link");
+    link.href = `#case=${encodeURIComponent(idOf(row))}`;
+    link.title = "A link to this sample";
+    const head = el("div", "head", el("b", "", row.i), el("span", `chip s${row.s}`, STANDINGS[row.s]),
+      row.t ? el("span", "dim", `trial ${row.t}`) : null, page.runs.length > 1 ? el("span", "dim", page.runs[row.r || 0]) : null,
+      ...(row.g || []).map((tag) => el("span", "chip", page.tags[tag])), link);
+    const tokens = row.n == null && row.m == null ? "" : ` · ${row.n ?? "?"} + ${row.m ?? "?"} tokens`;
+    const facts = `${row.h ? "answered by the log · " : ""}${ms(row.l)} · ${usd(row.c)}${tokens}${row.f ? ` · ended by ${row.f}` : ""}`;
+    return [head, el("p", "note", facts), ...group(row.x, "Inputs"), ...group(row.e, "Expected"), ...group(row.o, "Output"),
+      row.d ? el("p", "clip", `The texts are not in this page, it would be too large: evalh show ${row.i}`) : null,
+      ...verdicts(row), ...(row.k || []).flatMap(trace)].filter(Boolean);
+  }
+
+  function group(named, title) {
+    if (!named || !Object.keys(named).length) return [];
+    const several = Object.keys(named).length > 1;
+    return Object.entries(named).flatMap(([name, text]) => {
+      const shownText = el("div", "text", whole(text));
+      shownText.dir = "auto";
+      return [el("h3", "", several || name !== title.toLowerCase() ? `${title}: ${name}` : title), shownText,
+        Array.isArray(text) ? el("span", "clip", `Only the beginning: ${text[1].toLocaleString("en")} characters in all; the log has them: evalh show`) : null];
+    }).filter(Boolean);
+  }
+
+  function verdicts(row) {
+    if (!row.v.length) return [];
+    const body = el("tbody", "", ...row.v.map(([grader, outcome, required, score, reason]) => el("tr", "",
+      el("td", `o${outcome}`, OUTCOMES[outcome]), el("td", "", page.graders[grader], required ? "" : " (not required)"),
+      el("td", "dim", reason ? whole(reason) : "", score != null && score !== 0 && score !== 1 ? ` · score ${score.toFixed(2)}` : ""))));
+    return [el("h3", "", "Verdicts"), el("table", "verdicts", body)];
+  }
+
+  // A call on a time axis: a bar for each attempt, a tick for each decision.
+  function trace(call) {
+    const name = [call.step, call.purpose, call.draw ? `draw ${call.draw}` : "", call.route ? `route ${call.route}` : ""].filter(Boolean).join(" · ");
+    const title = el("h3", "", `Trace${name ? `: ${name}` : ""}${call.hit ? " (as it was when the log’s answer was bought)" : ""}`);
+    const events = [...call.a.map((one, index) => [one.at, index ? 2 : 0, one]), ...call.d.map((one) => [one.at, 1, one])];
+    if (!events.length) return [title, el("p", "note", "Nothing was sent.")];
+    events.sort((one, other) => one[0] - other[0] || one[1] - other[1]);
+    const end = Math.max(1, ...call.a.map((one) => one.at + (one.l || 0)), ...call.d.map((one) => one.at));
+    const height = 14 * call.a.length + 22, x = (time) => 4 + 592 * (time / end);
+    const drawn = svg("svg", { viewBox: `0 0 600 ${height}`, class: "trace", role: "img", "aria-label": `${call.a.length} attempts in ${ms(end)}` });
+    call.a.forEach((one, index) => drawn.append(svg("rect", { x: x(one.at), y: 4 + 14 * index, width: Math.max(2, x(one.at + (one.l || 0)) - x(one.at)), height: 9, rx: 2, class: one.s })));
+    call.d.forEach((one) => drawn.append(svg("line", { x1: x(one.at), x2: x(one.at), y1: 2, y2: height - 16, class: "decision" })));
+    drawn.append(svg("text", { x: 4, y: height - 4, class: "tick" }, "0"), svg("text", { x: 596, y: height - 4, class: "tick end" }, ms(end)));
+    return [title, drawn, el("ol", "events", ...events.map(([time, , one]) => el("li", "", el("span", "dim", `+${ms(time)}  `), ...(one.k ? [`${one.k}: ${whole(one.w)}`] : attempt(one)))))];
+  }
+
+  function attempt(one) {
+    const bits = [ms(one.l), one.n == null ? "" : `${one.n} + ${one.o ?? "?"} tokens`, `${usd(one.c)}${one.u ? " at most" : ""}`, one.w === "first" ? "" : one.w].filter(Boolean);
+    return [`${one.m} `, el("span", one.s === "ok" ? "good" : "bad", one.s), ` · ${bits.join(" · ")}`, one.e ? el("div", "bad", whole(one.e)) : ""];
+  }
+
+  // -- the address: filters and cases can be linked to
+
+  function follow() {
+    const hash = location.hash.slice(1);
+    if (!hash.includes("=")) return;
+    const asked = new URLSearchParams(hash);
+    const wanted = asked.get("case");
+    for (const name of controls) $(name).value = wanted === null ? asked.get(name) ?? (name === "sort" ? "dataset" : "") : name === "sort" ? "dataset" : "";
+    if ($("sort").selectedIndex < 0) $("sort").value = "dataset";
+    const kind = document.querySelector(`input[name=standing][value="${CSS.escape(wanted === null ? asked.get("standing") || "all" : "all")}"]`);
+    (kind || document.querySelector("input[name=standing]")).checked = true;
+    filter();
+    if (wanted !== null) choose(shown.findIndex((row) => idOf(row) === wanted));
+    $("samples").scrollIntoView();
+  }
+
+  function remember() {
+    const set = new URLSearchParams();
+    for (const name of controls) if (value(name) && value(name) !== "dataset") set.set(name, value(name));
+    if (standing() !== "all") set.set("standing", standing());
+    history.replaceState(null, "", set.size ? `#${set}` : "#samples");
+  }
+
+  // -- keys
+
+  const move = (step) => { if (shown.length) choose(Math.min(shown.length - 1, Math.max(0, at + step)), true); };
+  const keys = { j: () => move(1), k: () => move(-1), "/": () => { $("q").focus(); $("q").select(); }, g: () => { $("samples").scrollIntoView(); list.focus({ preventScroll: true }); }, "?": () => $("help").showModal() };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "radio";
+    if (event.key === "Escape" && event.target === $("q")) { $("q").value = ""; changed(); list.focus({ preventScroll: true }); }
+    if (typing || !keys[event.key]) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8, Home: -shown.length, End: shown.length }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    move(step);
+  });
+
+  // -- tables that sort
+
+  for (const button of document.querySelectorAll(".sort")) button.addEventListener("click", () => {
+    const head = button.closest("th"), table = head.closest("table"), column = head.cellIndex;
+    const down = head.getAttribute("aria-sort") === "ascending";
+    for (const other of table.querySelectorAll("th[aria-sort]")) other.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const key = (line) => line.cells[column].dataset.v ?? line.cells[column].textContent;
+    const compare = (one, other) => {
+      const [left, right] = [key(one), key(other)];
+      if (!left || !right) return left ? -1 : right ? 1 : 0;
+      const order = isNaN(left) || isNaN(right) ? left.localeCompare(right, "en", { numeric: true }) : left - right;
+      return down ? -order : order;
+    };
+    table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
+  });
+
+  // -- printing: what fits the filters, as far as a person would read it
+
+  addEventListener("beforeprint", () => {
+    space.style.height = "auto";
+    space.replaceChildren(...shown.slice(0, PRINTED).map(line));
+    if (shown.length > PRINTED) space.append(el("p", "note", `${shown.length - PRINTED} more are not printed.`));
+  });
+  addEventListener("afterprint", () => { space.style.height = `${shown.length * ROW}px`; draw(true); });
+
+  const changed = () => { filter(); remember(); };
+  page.runs.forEach((name, index) => { if ($("run")) $("run").append(new Option(name, index)); });
+  $("filters").addEventListener("input", changed);
+  $("filters").addEventListener("submit", (event) => event.preventDefault());
+  list.addEventListener("scroll", () => draw(false), { passive: true });
+  addEventListener("resize", () => draw(true));
+  addEventListener("hashchange", follow);
+  if (rows.some((row) => row.s !== 2)) document.querySelector("input[value=missed]").checked = true;
+  filter();
+  follow();
+})();

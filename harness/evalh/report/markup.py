@@ -1,0 +1,85 @@
+"""HTML and SVG, escaped by construction: text is escaped where it enters, and nothing else can enter.
+
+There is no template and no raw string to forget: an element is built from a name, attributes and children. A child that
+is no `Markup` is text. What could run or load (event handlers, styles, addresses outside the page) cannot be written.
+"""
+
+import re
+from collections.abc import Iterable
+from html import escape
+from typing import TypeAlias
+
+from evalh.report.text import safe
+
+_NAME = re.compile(r"[a-z][a-zA-Z0-9-]*\Z")
+_REFUSED = frozenset({"style", "src", "srcset", "srcdoc", "action", "formaction", "background", "data", "poster"})
+_VOID = frozenset({"meta", "link", "input", "br", "hr"})
+
+
+class Markup(str):
+    """Finished markup: made by this module alone."""
+
+    __slots__ = ()
+
+
+Child: TypeAlias = "Markup | str | int | float | Iterable[Child] | None"
+Attribute: TypeAlias = str | int | float | bool | None
+
+
+def el(name: str, /, *children: Child, **attributes: Attribute) -> Markup:
+    """Build an element. `class_` is class, `aria_label` is aria-label; None and False leave an attribute out.
+
+    Raises ValueError for a name that could run or load something.
+    """
+    if not _NAME.match(name) or name in {"script", "style", "iframe", "object", "embed"}:
+        raise ValueError(f"no element {name!r} here")
+    opening = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
+    return Markup(opening if name in _VOID else f"{opening}{_inside(children)}</{name}>")
+
+
+def join(*children: Child) -> Markup:
+    """Put children one after the other."""
+    return Markup(_inside(children))
+
+
+def own(name: str, content: str, **attributes: Attribute) -> Markup:
+    """Build a script or style element from our own file, byte for byte: its digest stands in the page's policy."""
+    if f"</{name}" in content.lower():
+        raise ValueError(f"a {name} cannot hold its own end")
+    return Markup(f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>{content}</{name}>")
+
+
+def data(name: str, text: str) -> Markup:
+    """Build a block of JSON that the page's script reads: no `<` in it, so nothing in it ends the block."""
+    return own("script", text.replace("<", "\\u003c"), id=name, type="application/json")
+
+
+def _inside(children: Iterable[Child]) -> str:
+    return "".join(map(_child, children))
+
+
+def _child(child: Child) -> str:
+    match child:
+        case Markup():
+            return child
+        case None:
+            return ""
+        case str():
+            return escape(safe(child), quote=False)
+        case int() | float():
+            return str(child)
+        case _:
+            return _inside(child)
+
+
+def _attribute(key: str, value: Attribute) -> str:
+    name = key.rstrip("_").replace("_", "-")
+    if not _NAME.match(name) or name.startswith("on") or name in _REFUSED:
+        raise ValueError(f"no attribute {name!r} here")
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return f" {name}"
+    if name == "href" and not str(value).startswith("#"):
+        raise ValueError("a link leads to a place in the page")
+    return f' {name}="{escape(safe(str(value)))}"'

@@ -1,0 +1,139 @@
+"""The report as one HTML file that stands on its own: no server, no network, nothing that runs but our own script.
+
+The page's policy (Content-Security-Policy) admits our style and our script by their digests and refuses all else.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from evalh.analysis.failings import Failings
+from evalh.analysis.tradeoff import TradeOff
+from evalh.core.log import RunRow
+from evalh.report import page_sections as sections
+from evalh.report.markup import Child, Markup, data, el, join, own
+from evalh.report.page_data import Rows, document
+from evalh.report.page_samples import samples
+from evalh.report.page_words import pointers, verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """One run of a page."""
+
+    run: RunRow
+    failings: Failings
+    chosen: TradeOff
+    prices: Mapping[str, str]  # where prices come from now
+
+
+def html(reported: Sequence[Reported], rows: Rows) -> str:
+    """Return the page about these runs; the first gives its title."""
+    first = reported[0].run.record
+    title = f"{first.prompt} on {first.model} · {first.suite}"
+    several = len(reported) > 1
+    body = join(
+        el("a", "Skip to the samples", href="#samples", class_="skip"),
+        _top(title, several=several),
+        el("main", [_verdict(one) for one in reported], _rest(reported, rows)),
+        _help(),
+        data("evalh-data", document(rows, [f"{one.run.record.prompt} on {one.run.record.model}" for one in reported])),
+        own("script", asset("page.js")),
+    )
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        _policy(),
+        _metas(),
+        el("title", f"{title} · evalh"),
+        own("style", asset("page.css")),
+    )
+    return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
+
+
+def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
+    several = len(reported) > 1
+    parts: list[Child] = [sections.trade_offs(reported[0].chosen)]
+    for number, one in enumerate(reported):
+        of = f"{one.run.record.prompt} on {one.run.record.model}" if several else "it"
+        parts.append(sections.failing(one.failings, _suffix(number), of))
+    parts.append(samples(rows, several=several))
+    for number, one in enumerate(reported):
+        parts.append(sections.prompt(one.run, _suffix(number)))
+        parts.append(sections.provenance(one.run, one.failings, one.prices, _suffix(number)))
+    return join(parts)
+
+
+def _suffix(number: int) -> str:
+    return "" if number == 0 else f"-{number + 1}"
+
+
+def _verdict(one: Reported) -> Markup:
+    summary = one.run.summary
+    return el(
+        "header",
+        el("h1", verdict(one.run)),
+        sections.numbers(summary) if summary is not None and summary.samples else None,
+        sections.look_at(pointers(one.run, one.failings)),
+        class_="verdict",
+    )
+
+
+def _top(title: str, *, several: bool) -> Markup:
+    places = {"tradeoffs": "Trade-offs", "fails": "Where it fails", "samples": "Samples", "provenance": "Provenance"}
+    links = [el("a", words, href=f"#{name}") for name, words in places.items()]
+    return el(
+        "div",
+        el("b", "evalh"),
+        el("span", title if not several else f"{title} and others", class_="title"),
+        el("nav", links, aria_label="Parts"),
+        class_="top",
+    )
+
+
+def _help() -> Markup:
+    keys = {
+        "j k": "next, previous sample",
+        "/": "search",
+        "g": "to the samples",
+        "Esc": "leave the search, clear it",
+        "?": "these keys",
+    }
+    rows = [el("tr", el("th", el("kbd", key), scope="row"), el("td", words)) for key, words in keys.items()]
+    close = el("form", el("button", "Close", value="close"), method="dialog")
+    return el("dialog", el("h2", "Keys"), el("table", el("tbody", rows)), close, id="help", aria_label="Keys")
+
+
+def _policy() -> Markup:
+    digest = {
+        name: f"'sha256-{b64encode(sha256(asset(name).encode()).digest()).decode()}'"
+        for name in ("page.css", "page.js")
+    }
+    rules = (
+        "default-src 'none'",
+        f"style-src {digest['page.css']}",
+        f"script-src {digest['page.js']}",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return el("meta", http_equiv="Content-Security-Policy", content="; ".join(rules))
+
+
+def _metas() -> Markup:
+    pairs = {
+        "viewport": "width=device-width, initial-scale=1",
+        "color-scheme": "light dark",
+        "referrer": "no-referrer",
+        "robots": "noindex",
+        "generator": "evalh",
+    }
+    return join([el("meta", name=name, content=content) for name, content in pairs.items()])
+
+
+@cache
+def asset(name: str) -> str:
+    """Read one of the page's own files."""
+    return (files("evalh.report") / "assets" / name).read_text(encoding="utf-8")

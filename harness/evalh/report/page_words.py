@@ -1,0 +1,122 @@
+"""What the page says in words: the verdict, and what to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from evalh.analysis.failings import Failings, Reason
+from evalh.core.log import RunRow
+from evalh.core.run import RunStatus, RunSummary
+from evalh.report.text import dollars, one_line, percent, rate
+
+_RARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Something to look at: words, and the filter that shows the samples; None: nothing to filter."""
+
+    words: str
+    anchor: str | None = None
+
+
+def verdict(run: RunRow) -> str:
+    """Say in one sentence how a run came out."""
+    record, summary = run.record, run.summary
+    who = f"{record.prompt} on {record.model}"
+    if summary is None or not summary.samples:
+        return f"{who} has no finished sample: there is nothing to judge."
+    if summary.ungraded == summary.samples:
+        return f"{who} could not be judged: all {summary.samples} samples are ungraded."
+    sentence = f"{who} is good on {summary.good:,} of {summary.samples:,} samples: {rate(summary.good_rate)}"
+    if run.status is RunStatus.COMPLETE:
+        return f"{sentence}."
+    return f"{sentence} so far: it is {run.status.value} at {summary.samples:,} of {record.planned:,}."
+
+
+def pointers(run: RunRow, failings: Failings) -> list[Pointer]:
+    """Return what deserves a look, the gravest first."""
+    summary = run.summary
+    if summary is None or not summary.samples:
+        return [Pointer("The same evalh run goes on where this one stopped.")]
+    found = [*_trouble(run, summary), *_reasons(failings), *_tag(failings), *_money(summary)]
+    if not found and summary.good == summary.samples:
+        found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))
+    return found[:6]
+
+
+def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
+    found = []
+    if run.reason:
+        found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}"))
+    if summary.ungraded:
+        share = summary.ungraded / summary.samples
+        weight = ", more than the suite allows" if share > run.record.max_ungraded else ""
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
+        found.append(
+            Pointer(
+                f"{summary.ungraded:,} ungraded{weight}; they count as not good{': ' if kinds else ''}{kinds}",
+                anchor(standing="ungraded"),
+            )
+        )
+    return found
+
+
+def _reasons(failings: Failings) -> list[Pointer]:
+    return [Pointer(_told(reason), reason_anchor(reason)) for reason in failings.reasons()[:3] if reason.count > 1]
+
+
+def _told(reason: Reason) -> str:
+    who = f"{reason.grader}: " if reason.grader else ""
+    return f"{reason.count:,} × {who}{one_line(reason.text, 110)}"
+
+
+def reason_anchor(reason: Reason) -> str:
+    """Return the filter that shows the samples with this reason."""
+    return anchor(
+        grader=reason.grader, q=one_line(reason.text, 60).rstrip("…") if reason.exact else "", standing="missed"
+    )
+
+
+def _tag(failings: Failings) -> list[Pointer]:
+    worst = failings.heat().worst()
+    if worst is None:
+        return []
+    grader, tag, missed, total = worst
+    whole = failings.missed[grader, ""] / failings.samples
+    shares = f"{percent(missed / total)}; overall {percent(whole)}"
+    words = f"Tagged {tag}: {grader} does not pass on {missed:,} of {total:,} ({shares})"
+    return [Pointer(words, anchor(grader=grader, tag=tag))]
+
+
+def _money(summary: RunSummary) -> list[Pointer]:
+    if summary.cost_per_good_usd.method == "unpriced":
+        return [Pointer("The model is not priced, so no cost is known: state `price` in evalh.toml")]
+    retried = summary.attempts - (summary.calls - summary.cache_hits)
+    if retried > _RARE * summary.calls:
+        words = f"{retried:,} attempts more than calls: retries, repairs, escalations"
+        return [Pointer(words, anchor(sort="attempts"))]
+    return []
+
+
+def anchor(**filters: str) -> str:
+    """Return the link that sets the page's filters."""
+    return f"#{urlencode({name: value for name, value in filters.items() if value})}"
+
+
+def cost_range(low: float | None, high: float | None) -> str:
+    """Write the limits of a cost."""
+    if low is None and high is None:
+        return ""
+    return f"[{dollars(low)}, {'no finite limit' if high is None else dollars(high)}]"
+
+
+def plural(count: int, word: str) -> str:
+    """Write a count with its noun."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Write a list that may be long."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

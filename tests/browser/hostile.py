@@ -1,0 +1,32 @@
+"""What models and datasets may contain, and what must not come of it."""
+
+BIDI = "\u202eevil\u202c\u2066x\u2069"
+CORPUS = (
+    "<script>alert('text')</script>",
+    "</script><script>alert('end of block')</script>",
+    "</SCRIPT ><img src=x onerror=alert('image')>",
+    "<!--<script>alert('comment')",
+    "]]><svg/onload=alert('svg')>",
+    '"><svg><animate onbegin=alert(1) attributeName=x dur=1s>',
+    "' onmouseover=alert('attribute') x='",
+    '" autofocus onfocus=alert("focus") "',
+    "javascript:alert('link')",
+    "[click](javascript:alert('markdown'))",
+    "data:text/html,<script>alert('data')</script>",
+    "<iframe srcdoc=\"<script>alert('frame')</script>\"></iframe>",
+    '<link rel=stylesheet href="http://127.0.0.1:9/x.css"><base href="http://127.0.0.1:9/">',
+    "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
+    "<style>*{display:none}</style>",
+    "![beacon](http://127.0.0.1:9/pixel.png) <http://127.0.0.1:9/>",
+    "@everyone @octocat see #1 and !2",
+    "{{7*7}} {% raw %} ${alert('literal')} #{1} <%= 1 %>",
+    "\x1b[2J\x1b]0;title\x07\x1b]8;;http://127.0.0.1:9/\x07link\x1b]8;;\x07",
+    f"{BIDI} \u200f\u061c",
+    '=HYPERLINK("http://127.0.0.1:9/","click")',
+    "+1+cmd|' /C calc'!A0",
+    "\t=1+1",
+    "lone \ud800 and \udfff surrogates, NUL \x00, \u2028 \u2029",
+    "\u2028</script>\u2029<script>alert('separators')</script>",
+    "__proto__ constructor toString",
+    "a" * 1_000_000 + "</script><script>alert('long')</script>",
+)

@@ -1,0 +1,138 @@
+"""The page in a real browser: every feature clicked through, on runs of real work."""
+
+import json
+import resource
+import time
+from pathlib import Path
+
+import pytest
+
+from browser.conftest import Browser, axe
+from workspaces import evalh, write_workspace
+
+pytestmark = pytest.mark.slow
+
+_TWO_VERSIONS = "Sort the ticket. Answer with JSON, please."
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_workspace(tmp_path_factory.mktemp("page"), cases=60)
+    first = (folder / "prompts/triage/v1.prompt").read_text()
+    (folder / "prompts/triage/v2.prompt").write_text(first.replace("Sort the ticket. Answer with JSON.", _TWO_VERSIONS))
+    rows = [json.loads(line) for line in (folder / "datasets/triage.jsonl").read_text().splitlines()]
+    rows = [row | {"tags": ["sevens" if index % 7 == 6 else "others"]} for index, row in enumerate(rows)]
+    (folder / "datasets/triage.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "evalh.toml").write_text((folder / "evalh.toml").read_text() + "price = {per_hour = 1.0}\n")
+    done = evalh(folder, "run", "--prompt", "v1", "--prompt", "v2")
+    assert done.returncode == 0, done.stderr
+    done = evalh(folder, "report", "-o", str(folder / "report.html"))
+    assert done.returncode == 0, done.stderr
+    return folder / "report.html"
+
+
+def test_the_first_screen_gives_the_verdict_and_leads_to_the_samples(report: Path, browser: Browser) -> None:
+    opened = browser.open(report)
+    page = opened.page
+
+    assert page.inner_text("h1").startswith("triage@v2 on small is good on 52 of 60 samples: 86.7 %")
+    page.locator(".look a").first.click()
+    assert page.locator("#count").inner_text() == "8 of 60 samples"
+    assert page.locator("#detail .chip.s0").inner_text() == "bad"
+    assert opened.quiet(), opened
+
+
+def test_filters_search_and_tags_narrow_the_list(report: Path, browser: Browser) -> None:
+    page = browser.open(report).page
+
+    assert page.locator("#n-bad").inner_text() == "8"
+    page.locator("input[value=good]").check()
+    assert page.locator("#count").inner_text() == "52 of 60 samples"
+    page.select_option("#tag", "sevens")
+    assert page.locator("#detail").inner_text() == "No sample fits these filters."
+    page.locator("input[value=all]").check()
+    page.fill("#q", "order 14")
+    assert page.locator(".row b").all_inner_texts() == ["t-0014"]
+    assert "q=order+14" in page.url
+
+
+def test_keys_move_search_and_explain_themselves(report: Path, browser: Browser) -> None:
+    page = browser.open(report).page
+
+    page.keyboard.press("j")
+    assert page.inner_text("#detail .head b") == "t-0014"
+    page.keyboard.press("k")
+    assert page.inner_text("#detail .head b") == "t-0007"
+    page.keyboard.press("/")
+    page.keyboard.type("order 21")
+    assert page.locator(".row").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator(".row").count() > 1
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+
+
+def test_a_link_leads_to_its_sample(report: Path, browser: Browser) -> None:
+    opened = browser.open(report, hash_="#case=t-0049")
+
+    assert opened.page.inner_text("#detail .head b") == "t-0049"
+    assert "Trace" in opened.page.inner_text("#detail")
+    assert opened.quiet()
+
+
+def test_the_table_sorts_and_the_chart_names_its_points(report: Path, browser: Browser) -> None:
+    page = browser.open(report).page
+    before = page.locator(".sortable tbody th").all_inner_texts()
+
+    page.get_by_role("button", name="version").click()
+    page.get_by_role("button", name="version").click()
+    after = page.locator(".sortable tbody th").all_inner_texts()
+
+    assert sorted(before) == sorted(after)
+    assert [text.split()[0] for text in after] == ["triage@v2", "triage@v1"]
+    assert sorted(page.locator("svg.plane .label").all_text_contents()) == ["v1 on small", "v2 on small"]
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [{"color_scheme": "dark"}, {"color_scheme": "light"}, {"viewport": {"width": 390, "height": 844}}],
+    ids=str,
+)
+def test_axe_finds_nothing_serious(report: Path, browser: Browser, screen: dict[str, object]) -> None:
+    page = browser.open(report, **screen).page
+
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_without_scripts_the_numbers_and_pictures_are_there(report: Path, browser: Browser) -> None:
+    page = browser.open(report, java_script_enabled=False).page
+
+    assert "86.7 %" in page.inner_text("h1")
+    assert page.locator("svg.plane").is_visible()
+    assert "needs this page's own script" in page.inner_text("#samples")
+
+
+def test_ten_thousand_cases_open_and_search_at_once(tmp_path: Path, browser: Browser) -> None:
+    folder = write_workspace(tmp_path, cases=10_000)
+    assert evalh(folder, "run").returncode == 0
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime  # the machine may be busy with other tests
+    assert evalh(folder, "report", "-o", str(folder / "report.html")).returncode == 0
+    built_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+    began = time.perf_counter()
+    page = browser.open(folder / "report.html").page
+    page.locator(".row").first.wait_for()
+    opened_s = time.perf_counter() - began
+    search_ms = page.evaluate(
+        "() => { const q = document.getElementById('q'); document.querySelector('[value=all]').checked = true;"
+        " const began = performance.now(); q.value = 'order 4711'; q.dispatchEvent(new Event('input', {bubbles: true}));"
+        " return performance.now() - began; }"
+    )
+    size = (folder / "report.html").stat().st_size
+
+    assert page.locator(".row b").all_inner_texts() == ["t-4711"]
+    assert built_s < 3
+    assert opened_s < 2
+    assert search_ms < 100
+    assert size < 10_000_000
