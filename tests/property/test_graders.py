@@ -74,6 +74,14 @@ GRADERS = [
         {"length": {"min_chars": 1, "max_words": 3}},
         {"latency": {"max_ms": 5}},
         {"not": {"grader": {"all_of": {"graders": ["json", "schema"]}}}},
+        "json_subset",
+        {"json_subset": {"lists": "any_order", "rel_tol": 0.5, "fenced": True}},
+        {"json_fields": {"fields": {"a": 1, "b": {"weight": 2, "abs_tol": 1}}}},
+        *(
+            {"similarity": {"pass_mark": 0.5, "value": "18 é", "measure": one}}
+            for one in ("ratio", "partial", "token_f1")
+        ),
+        {"tool_calls": {"value": ["x"]}},
         "hedging",
         "refusal",
         "repetition",

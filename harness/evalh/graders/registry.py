@@ -24,6 +24,7 @@ from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
     checks,
     code,
     compare,
+    fields,
     judge,
     language,
     leaks,
@@ -33,8 +34,10 @@ from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
     refusal,
     repetition,
     schema,
+    similarity,
     spend,
     text,
+    tools,
     truncation,
 )
 from evalh.graders.functions import declared_parameters, judging, where_defined

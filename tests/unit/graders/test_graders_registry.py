@@ -26,6 +26,8 @@ NAMES = [
     "equals",
     "hedging",
     "json",
+    "json_fields",
+    "json_subset",
     "judge",
     "language",
     "latency",
@@ -40,6 +42,8 @@ NAMES = [
     "regex",
     "repetition",
     "schema",
+    "similarity",
+    "tool_calls",
     "truncation",
 ]
 
@@ -293,6 +297,10 @@ ENTRIES = [
     "truncation",
     "leaked_prompt",
     {"pii": {"allow_input": True}},
+    {"json_subset": {"lists": "any_order", "abs_tol": 0.1}},
+    {"json_fields": {"fields": {"label": 1}, "fenced": True}},
+    {"similarity": {"pass_mark": 0.5, "measure": "token_f1", "value": "1 x a"}},
+    {"tool_calls": {"value": ["x"]}},
 ]
 
 

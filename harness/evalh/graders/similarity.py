@@ -1,0 +1,91 @@
+"""`similarity`: the output is nearly the expected text, by one of the known measures."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from evalh.core.case import ABSENT
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.expectation import Expectation
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.output import Place, Unreadable
+from evalh.graders.quoting import kind_of, shown
+
+Measure: TypeAlias = Callable[[str, str], float]
+_LONGEST = 20_000  # characters: the measures by characters take time by the product of two lengths
+_WORD = re.compile(r"\w+")
+
+
+@built_in("similarity", short="pass_mark")
+class Similarity(Parameters, frozen=True, kw_only=True):
+    """The output is as like the expected text as it must be; of several texts, the nearest counts."""
+
+    pass_mark: Annotated[float, Meta(gt=0, le=1)]
+    measure: Literal["ratio", "partial", "token_sort", "token_set", "token_f1", "jaro_winkler"] = "ratio"
+    value: str | list[str] | None = None
+    expected: str | None = None
+    path: str | None = None
+    ignore_case: bool = False
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix where to look and what to compare with."""
+        if self.value == []:
+            raise scope.wrong("has an empty list of texts: nothing could pass")
+        place = Place(scope.path(self.path), self.fenced)
+        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        measure = token_f1 if self.measure == "token_f1" else _by_characters(self.measure)
+
+        def judge(ctx: GradeContext) -> Verdict:
+            wanted = expectation.resolve(ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            texts = [one for one in (wanted if isinstance(wanted, list) else [wanted]) if isinstance(one, str)]
+            if not texts:
+                return Verdict.error(f"the case's expected is {kind_of(wanted)}; a text, or a list of texts is needed")
+            got = place.text(ctx)
+            if isinstance(got, Unreadable):
+                return Verdict.check(False, got.reason)
+            return self._judge(measure, got, texts)
+
+        return Compiled(judge, needs_expected=expectation.needs_expected)
+
+    def _judge(self, measure: Measure, got: str, texts: list[str]) -> Verdict:
+        if self.measure != "token_f1" and max(len(got), *map(len, texts)) > _LONGEST:
+            return Verdict.error(
+                f"too long to compare by {self.measure}: over {_LONGEST} characters; token_f1 has no limit"
+            )
+        if self.ignore_case:
+            got, texts = got.casefold(), [text.casefold() for text in texts]
+        score, nearest = max((min(max(measure(got, text), 0.0), 1.0), text) for text in texts)
+        return Verdict.scored(score, self.pass_mark, f"{self.measure} {score:.3f} to {shown(nearest)}")
+
+
+def token_f1(got: str, wanted: str) -> float:
+    """Return 2·P·R/(P + R) of the words as a bag, without case and punctuation: SQuAD's, but articles count."""
+    one, other = (Counter(_WORD.findall(text.casefold())) for text in (got, wanted))
+    if not one or not other:
+        return float(one == other)
+    return 2.0 * (one & other).total() / (one.total() + other.total())
+
+
+def _by_characters(name: str) -> Measure:
+    def measure(got: str, wanted: str) -> float:
+        from rapidfuzz import distance, fuzz
+
+        if name == "jaro_winkler":
+            return float(distance.JaroWinkler.similarity(got, wanted))
+        if not got or not wanted:
+            return float(got == wanted)
+        functions = {
+            "ratio": fuzz.ratio,
+            "partial": fuzz.partial_ratio,
+            "token_sort": fuzz.token_sort_ratio,
+            "token_set": fuzz.token_set_ratio,
+        }
+        return float(functions[name](got, wanted)) / 100.0
+
+    return measure

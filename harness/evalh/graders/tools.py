@@ -1,0 +1,200 @@
+"""`tool_calls`: the model called the right tools with the right arguments, and none that it must not."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evalh.core import strict_json
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.request import Tool, ToolCall
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.alike import Subset, Tolerance, TooMuchError, pairs
+from evalh.graders.compare import same
+from evalh.graders.expectation import Expectation
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.output import Unreadable
+from evalh.graders.quoting import kind_of, one_line, shown
+from evalh.graders.schema import BadSchemaError, compiled_schema
+
+_MOST_CALLS = 200
+_Validate = Callable[[JsonValue], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An expected call; ABSENT arguments: any."""
+
+    name: str
+    arguments: JsonValue
+
+
+@built_in("tool_calls")
+class ToolCalls(Parameters, frozen=True, kw_only=True):
+    """The model's calls of tools are the expected ones; without expected calls, they are valid and not forbidden."""
+
+    value: list[JsonValue] | None = None
+    expected: str | None = None
+    arguments: Literal["same", "subset", "ignore"] = "same"
+    order: Literal["any", "same"] = "any"
+    allow_more: bool = False
+    forbidden: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    valid: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix the calls that are wanted. With only `forbidden` or `valid`, no gold is needed."""
+        only_rules = self.value is None and self.expected is None and (self.valid or bool(self.forbidden))
+        expectation = None
+        if not only_rules:
+            literal = ABSENT if self.value is None else self.value
+            expectation = Expectation.of(scope, literal, self.expected)
+            if self.value is not None and isinstance(problem := _wanted(self.value), Unreadable):
+                raise scope.wrong(f"has a value that is no list of calls: {problem.reason}", _SHAPE)
+        forbidden, schemas = frozenset(self.forbidden), _Schemas()
+
+        def judge(ctx: GradeContext) -> Verdict:
+            calls = ctx.completion.tool_calls
+            wanted = None if expectation is None else expectation.resolve(ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            if len(calls) > _MOST_CALLS:
+                return Verdict.check(False, f"{len(calls)} calls; more than {_MOST_CALLS} are not looked at")
+            wrong = self._wrong(ctx, calls, forbidden, schemas)
+            if wrong is not None or expectation is None:
+                return wrong or Verdict.check(
+                    True, f"{len(calls)} call{'' if len(calls) == 1 else 's'}, none of them wrong"
+                )
+            expected = _wanted(wanted)
+            if isinstance(expected, Unreadable):
+                return Verdict.error(f"the case's expected is no list of calls: {expected.reason}")
+            return self._match(calls, expected)
+
+        return Compiled(judge, needs_expected=expectation is not None and expectation.needs_expected)
+
+    def _wrong(
+        self, ctx: GradeContext, calls: Sequence[ToolCall], forbidden: frozenset[str], schemas: "_Schemas"
+    ) -> Verdict | None:
+        for call in calls:
+            if call.name in forbidden:
+                return Verdict.check(False, f"{shown(call.name)} must not be called")
+        if not self.valid:
+            return None
+        if ctx.request is None:
+            return Verdict.abstain("which tools the model had is not known")
+        for call in calls:
+            tool = next((one for one in ctx.request.settings.tools if one.name == call.name), None)
+            if tool is None:
+                return Verdict.check(False, f"there is no tool {shown(call.name)}")
+            wrong = schemas.wrong(call, tool)
+            if wrong is not None:
+                return wrong
+        return None
+
+    def _match(self, calls: Sequence[ToolCall], wanted: Sequence[Wanted]) -> Verdict:
+        got = [(call.name, _arguments(call)) for call in calls]
+
+        def fits(number: int, other: int) -> bool:
+            name, arguments = got[other]
+            return name == wanted[number].name and self._same(arguments, wanted[number].arguments)
+
+        try:
+            if self.order == "same":
+                found = _in_order(len(wanted), len(got), fits)
+            else:
+                found = pairs(len(wanted), len(got), fits)
+        except TooMuchError as exc:
+            return Verdict.error(str(exc))
+        missing = [one for number, one in enumerate(wanted) if number not in found]
+        more = [] if self.allow_more else [got[other][0] for other in range(len(got)) if other not in found.values()]
+        of = len(wanted) + len(more)
+        reason = f"{len(found)} of {len(wanted)} calls as expected"
+        if missing:
+            said = "" if missing[0].arguments is ABSENT else shown(missing[0].arguments)
+            reason += f"; not {one_line(missing[0].name, 40)}({said})"
+        if more:
+            reason += f"; {one_line(more[0], 40)} was not expected"
+        return Verdict.scored(len(found) / of if of else 1.0, 1.0, reason)
+
+    def _same(self, got: JsonValue | Unreadable, wanted: JsonValue) -> bool:
+        if self.arguments == "ignore" or wanted is ABSENT:
+            return True
+        if isinstance(got, Unreadable):
+            return False
+        if self.arguments == "same":
+            return same(got, wanted)
+        fit, of = Subset(Tolerance(), "ordered").count(got, wanted)
+        return fit == of
+
+
+_SHAPE = "value: [{name: refund, arguments: {order: 17}}]"
+
+
+class _Schemas:
+    """Compiles a tool's schema once: the tools of a run stay the same objects."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, tuple[Mapping[str, JsonValue], _Validate]] = {}
+
+    def wrong(self, call: ToolCall, tool: Tool) -> Verdict | None:
+        """Return the verdict on arguments that do not fit the tool's schema; None: they fit."""
+        try:
+            validate = self._of(tool)
+        except BadSchemaError as exc:
+            return Verdict.error(f"the schema of {shown(call.name)} cannot be used: {exc}")
+        arguments = _arguments(call)
+        said = arguments.reason if isinstance(arguments, Unreadable) else validate(arguments)
+        return None if said is None else Verdict.check(False, one_line(f"{call.name}: {said}"))
+
+    def _of(self, tool: Tool) -> _Validate:
+        known = self._compiled.get(tool.name)
+        if known is None or known[0] is not tool.parameters:
+            known = tool.parameters, compiled_schema(dict(tool.parameters))
+            self._compiled[tool.name] = known
+        return known[1]
+
+
+def _arguments(call: ToolCall) -> JsonValue | Unreadable:
+    if not call.arguments.strip():
+        return {}  # what some models send for a tool without parameters
+    try:
+        return strict_json.parse(call.arguments)
+    except strict_json.NotStrictJson as exc:
+        return Unreadable(f"its arguments are not JSON: {exc}")
+
+
+def _wanted(value: JsonValue) -> list[Wanted] | Unreadable:
+    if not isinstance(value, list):
+        return Unreadable(f"it is {kind_of(value)}")
+    wanted = []
+    for one in value:
+        call = {"name": one} if isinstance(one, str) else one
+        if (
+            not isinstance(call, Mapping)
+            or not isinstance(call.get("name"), str)
+            or call.keys() - {"name", "arguments"}
+        ):
+            return Unreadable(f"{shown(one)} is no call")
+        wanted.append(Wanted(call["name"], call.get("arguments", ABSENT)))
+    return wanted
+
+
+def _in_order(wanted: int, got: int, fits: Callable[[int, int], bool]) -> dict[int, int]:
+    """Pair the longest part of both that stands in the same order (the longest common subsequence)."""
+    if wanted * got > _MOST_CALLS**2:
+        raise TooMuchError(f"too large to compare: {wanted} calls with {got}")
+    longest = [[0] * (got + 1) for _ in range(wanted + 1)]
+    fit = [[fits(number, other) for other in range(got)] for number in range(wanted)]
+    for number in reversed(range(wanted)):
+        for other in reversed(range(got)):
+            both = longest[number + 1][other + 1] + 1 if fit[number][other] else 0
+            longest[number][other] = max(both, longest[number + 1][other], longest[number][other + 1])
+    found, number, other = {}, 0, 0
+    while number < wanted and other < got:
+        if fit[number][other] and longest[number][other] == longest[number + 1][other + 1] + 1:
+            found[number] = other
+            number, other = number + 1, other + 1
+        elif longest[number + 1][other] >= longest[number][other + 1]:
+            number += 1
+        else:
+            other += 1
+    return found
