@@ -28,3 +28,30 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence[Grader]) -> lis
             advice = f"evalh run {suite}; evalh calibrate {kept.judge}"
             notices.append(f"{path}: stale, {kept.judge} was changed since {kept.at[:10]} ({advice})")
     return notices
+
+
+def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> list[str]:
+    """Say which required judges nobody holds to account: their verdicts decide, and are relative to the judge.
+
+    Raises WorkspaceError for a calibration that is damaged.
+    """
+    notices = []
+    for grader in graders:
+        if not (grader.required and asks_a_model(grader)):
+            continue
+        kept = read_calibration(tree, suite, grader.name)
+        label, calibrate = f"evalh label {suite} --about {grader.name}", f"evalh calibrate {grader.name}"
+        if kept is None:
+            notices.append(f"{grader.name}: this judge was never held against people ({label}; {calibrate})")
+        elif kept.judge_digest != identity(grader.document()):
+            notices.append(f"{grader.name}: the judge was changed since it was held against people ({calibrate})")
+        elif kept.few_labels:
+            notices.append(
+                f"{grader.name}: this judge was held against {kept.labelled} labels, fewer than 50 ({label})"
+            )
+    return notices
+
+
+def asks_a_model(grader: Grader) -> bool:
+    """Tell whether a grader, or one that it is made of, asks a model."""
+    return bool(grader.compiled.forms) or any(asks_a_model(part) for part in grader.compiled.parts)
