@@ -16,6 +16,7 @@ from evalh.graders.quoting import kind_of, shown
 
 Measure: TypeAlias = Callable[[str, str], float]
 _LONGEST = 20_000  # characters: the measures by characters take time by the product of two lengths
+_LONGEST_OF = {"partial": 2_000}  # it tries every part of the longer text
 _WORD = re.compile(r"\w+")
 
 
@@ -54,9 +55,10 @@ class Similarity(Parameters, frozen=True, kw_only=True):
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
     def _judge(self, measure: Measure, got: str, texts: list[str]) -> Verdict:
-        if self.measure != "token_f1" and max(len(got), *map(len, texts)) > _LONGEST:
+        longest = _LONGEST_OF.get(self.measure, _LONGEST)
+        if self.measure != "token_f1" and max(len(got), *map(len, texts)) > longest:
             return Verdict.error(
-                f"too long to compare by {self.measure}: over {_LONGEST} characters; token_f1 has no limit"
+                f"too long to compare by {self.measure}: over {longest} characters; token_f1 has no limit"
             )
         if self.ignore_case:
             got, texts = got.casefold(), [text.casefold() for text in texts]
