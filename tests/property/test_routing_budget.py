@@ -136,7 +136,7 @@ def test_no_run_spends_more_than_its_budget(plans: list[Plan], worsts: int, toke
     usd = Purse(WORST * worsts)
     purse = None if tokens is None else Purse(Decimal(tokens))
     treasury = Treasury(stage.halt, usd, purse)
-    provider = Budgeted(Logged(watched, stage.log, stage.clock, PRICE), treasury, PRICE)
+    provider = Budgeted(Logged(watched, stage.log, PRICE, stage.shared), treasury, PRICE)
     watched.look = lambda: (
         usd.spent + usd.reserved <= usd.limit and (purse is None or purse.spent + purse.reserved <= purse.limit)
     )

@@ -78,7 +78,7 @@ def scripted(plans: list[Plan], kind: type[Model] = Model) -> Model:
 def test_a_place_is_never_given_twice_and_comes_back_whatever_happens(plans: list[Plan], ceiling: int) -> None:
     stage, model = Stage(), scripted(plans, Watched)
     assert isinstance(model, Watched)
-    limited = Limited(model, LimitPolicy(concurrency=ceiling), 32, stage.decisions, stage.clock, stage.halt)
+    limited = Limited(model, LimitPolicy(concurrency=ceiling), 32, stage.shared)
     model.limited = limited
 
     finished = play(carry_out(limited, plans))
@@ -95,7 +95,7 @@ def test_a_place_is_never_given_twice_and_comes_back_whatever_happens(plans: lis
 @settings(deadline=None, max_examples=60)
 def test_no_minute_sees_more_than_the_rates_and_nobody_overtakes(plans: list[Plan], rpm: int, tpm: int | None) -> None:
     stage, model = Stage(), scripted(plans)
-    limited = Limited(model, LimitPolicy(rpm=rpm, tpm=tpm), 32, stage.decisions, stage.clock, stage.halt)
+    limited = Limited(model, LimitPolicy(rpm=rpm, tpm=tpm), 32, stage.shared)
 
     play(carry_out(limited, plans))
 

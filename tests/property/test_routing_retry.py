@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.route import RETRYABLE, RetryPolicy
-from evalh.routing.retry import GiveUp, RetryBudget, Retrying, Wait, after
+from evalh.routing.retry import GiveUp, Retrying, Wait, after
+from evalh.routing.shared import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, outcome, play
 
 POLICIES = st.builds(
@@ -46,12 +47,12 @@ def test_a_wait_lies_between_what_was_asked_and_the_jitters_ceiling_above_it(
 
 @given(st.floats(0.0, 2.0), st.lists(st.booleans(), max_size=200))
 def test_a_run_never_retries_more_than_ten_and_its_share(share: float, calls: list[bool]) -> None:
-    budget, counted, taken = RetryBudget(share), 0, 0
+    budget, counted, taken = RetryBudget(), 0, 0
     for is_call in calls:
         if is_call:
             budget.call()
             counted += 1
-        elif budget.take():
+        elif budget.take(share):
             taken += 1
             assert taken <= 11 + share * counted  # the one that reaches the bound may overshoot by less than one
         else:
@@ -64,7 +65,7 @@ def test_a_call_ends_with_its_first_answer_or_with_the_error_that_was_not_retrie
 ) -> None:
     stage, model = Stage(), Model(lines=lines)
 
-    ended = play(outcome(ask(Retrying(model, policy, stage.decisions, stage.halt))))
+    ended = play(outcome(ask(Retrying(model, policy, stage.shared))))
 
     played = [lines[min(number, len(lines) - 1)] for number in range(len(model.asked))]
     assert len(played) <= policy.attempts

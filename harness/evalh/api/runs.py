@@ -71,6 +71,9 @@ class Silence:
     def note(self, text: str) -> None:
         """Say nothing."""
 
+    def window(self, model: str, size: int, ceiling: int, because: str) -> None:
+        """Say nothing."""
+
     def stop(self) -> None:
         """Say nothing."""
 
@@ -126,6 +129,7 @@ class Execution:
             clock=clock,
             prices=self.prices,
             halt=halt,
+            progress=self.progress,
             concurrency=self.options.concurrency or DEFAULT_CONCURRENCY,
             build_checks=plan.build_checks,
             find=None if self.options.fresh else self.store.find,
@@ -159,7 +163,7 @@ class Execution:
         )
         self.progress.start(f"{record.prompt} on {record.model}", record.planned)
         status, reason = RunStatus.INTERRUPTED, None
-        deadline = asyncio.ensure_future(_deadline(self._budget(plan).deadline_s, halt))
+        deadline = asyncio.ensure_future(_deadline(self._budget(plan).deadline_s, halt, clock))
         try:
             with _rare_collections():
                 status, reason = await runner.run()
@@ -217,8 +221,9 @@ def _rare_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-async def _deadline(seconds: float | None, halt: Halt) -> None:
+async def _deadline(seconds: float | None, halt: Halt, clock: SystemClock) -> None:
     if seconds is not None:
+        halt.until = clock.monotonic() + seconds
         await asyncio.sleep(seconds)
         halt.now(f"the deadline of {seconds:g} s has passed")
 

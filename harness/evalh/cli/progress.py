@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
@@ -18,6 +19,16 @@ _ERASE = "\r\x1b[K"
 _TICK_S = 0.1
 _PLAIN_TICK_S = 10.0
 _NO_CURSOR = ("dumb", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """A window below its ceiling, and since when it has not shrunk again."""
+
+    size: int
+    ceiling: int
+    because: str
+    at: float  # monotonic
 
 
 class Line:
@@ -34,6 +45,8 @@ class Line:
         self._done = self._good = self._hits = 0
         self._spent: float | None = 0.0
         self._began = self._shown = time.monotonic()
+        self._windows: dict[str, Narrow] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def start(self, label: str, total: int) -> None:
         """Begin a run."""
@@ -54,6 +67,24 @@ class Line:
             if now - self._shown >= self._tick_s:
                 self._shown = now
                 self._show()
+
+    def window(self, model: str, size: int, ceiling: int, because: str) -> None:
+        """Show a window that is below its ceiling; elsewhere than on a terminal once, and once when it is whole."""
+        if size < ceiling:
+            at = time.monotonic()
+            known = self._windows.get(model)
+            if known is not None and size > known.size:
+                at = known.at  # it grows back
+            self._windows[model] = Narrow(size, ceiling, because, at)
+            self._once(model, "shrank", f"{model}: window {size} of {ceiling}: {because}")
+        else:
+            self._windows.pop(model, None)
+            self._once(model, "whole", f"{model}: window {ceiling} of {ceiling} again")
+
+    def _once(self, model: str, what: str, text: str) -> None:
+        if not self._live and (model, what) not in self._told:
+            self._told.add((model, what))
+            self.note(text)
 
     def note(self, text: str) -> None:
         """Print something that should be seen now."""
@@ -91,6 +122,10 @@ class Line:
             if speed > 0:
                 parts.append(f"{speed:.1f}/s")
                 parts.append(f"{_clock((self._total - self._done) / speed)} left")
+        if self._windows:
+            narrow = min(self._windows.values(), key=lambda one: one.size / one.ceiling)
+            ago = time.monotonic() - narrow.at
+            parts.append(f"window {narrow.size} of {narrow.ceiling} ({safe(narrow.because)} {ago:.0f} s ago)")
         return " · ".join(parts)
 
 

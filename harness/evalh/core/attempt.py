@@ -1,5 +1,6 @@
 """Calls and attempts: what a model was asked, what came back, and what went wrong."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -52,6 +53,7 @@ class CallError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         request_id: str | None = None,
+        begun: bool = False,
     ) -> None:
         super().__init__(f"{kind.value}: {message}")
         self.kind = kind
@@ -59,6 +61,13 @@ class CallError(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
         self.request_id = request_id
+        self.begun = begun  # an answer had begun to arrive: a stream that broke off
+        self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
+
+    @property
+    def maybe_billed(self) -> bool:
+        """Whether the provider may charge for what failed."""
+        return self.begun or self.kind in MAYBE_BILLED
 
 
 class NotSent(Exception):
@@ -147,6 +156,8 @@ class Call:
     part_of: "Call | None" = None  # the call whose answer is checked inside a route: one case pays for both
     asked: "dict[tuple[str, int], Answer]" = field(default_factory=dict, repr=False)  # about it, by graders and checks
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
+    counted: bool = False  # among the calls that the run's retries are a share of
+    still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
     patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 

@@ -181,6 +181,12 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something the person should know now."""
 
+    def window(self, model: str, size: int, ceiling: int, because: str) -> None:
+        """Show how many requests a model carries at once: after it shrank, and while it grows back to its ceiling.
+
+        `because` says why it shrank last: `429 from openai`.
+        """
+
     def stop(self) -> None:
         """Show that the run is over."""
 

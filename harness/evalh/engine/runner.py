@@ -12,7 +12,7 @@ from inspect import isawaitable
 from itertools import count, islice
 
 from evalh.analysis.summary import Fold
-from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion, NotSent
+from evalh.core.attempt import Answer, Call, CallError, CallKey, Completion, NotSent
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress, Provider, Store
@@ -149,7 +149,7 @@ class Runner:
         try:
             completion = await self.provider.send(call.request, call)
         except CallError as error:
-            if error.kind in FATAL_KINDS:  # a refused key, an empty account: every further call would meet it
+            if error.ends_run:  # a refused key, an empty account: every further call would meet it
                 self.halt.now(str(error))
             return None, error
         return completion, None

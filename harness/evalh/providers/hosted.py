@@ -271,6 +271,7 @@ class Hosted:
             status=OK,
             retry_after_s=refusal.retry_after_s,
             request_id=self._wire.request_id({}, document),
+            begun=True,
         )
 
     def _unreadable(self, response: Response, exc: Exception) -> CallError:

@@ -57,6 +57,7 @@ class Redactor:
             status=error.status,
             retry_after_s=error.retry_after_s,
             request_id=error.request_id and self.text(error.request_id),
+            begun=error.begun,
         )
 
 

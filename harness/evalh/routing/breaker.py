@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from evalh.core.attempt import UNSENT, Call, CallError, Completion, ErrorKind
-from evalh.core.ports import Clock, Provider
+from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import OUTAGE, BreakerPolicy
-from evalh.routing.decisions import Decisions
-from evalh.routing.halt import Halt
+from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
 
 PROBES = 2
@@ -133,37 +132,50 @@ class Breaking(Wrapper):
     The breaker itself is shared by all that lead to the same model.
     """
 
-    def __init__(
-        self, inner: Provider, breaker: Breaker, decisions: Decisions, clock: Clock, halt: Halt, *, alone: bool
-    ) -> None:
+    def __init__(self, inner: Provider, breaker: Breaker, shared: Shared, *, alone: bool) -> None:
         super().__init__(inner)
         self.breaker = breaker
         self.alone = alone
-        self._decisions = decisions
-        self._clock = clock
-        self._halt = halt
+        self._decisions = shared.decisions
+        self._clock = shared.clock
+        self._halt = shared.halt
         self._slowest_s = 0.0
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send where the breaker lets it through. Raises CallError (`breaker_open`: nothing was sent), NotSent."""
         breaker, clock = self.breaker, self._clock
-        while not breaker.admit(clock.monotonic()):
-            if not self.alone:
-                raise CallError(ErrorKind.BREAKER_OPEN, f"{self.name} is left alone after too many failures")
-            await self._halt.sleep(max(breaker.probe_at - clock.monotonic(), 0.05))
-        began = clock.monotonic()
-        if breaker.state is State.HALF_OPEN:
-            return await self._probe(request, call, began)
-        try:
-            completion = await self.inner.send(request, call)
-        except CallError as error:
-            self._failed(call, error, began, probe=False)
-            raise
+        while True:
+            while not breaker.admit(clock.monotonic()):
+                if not self.alone:
+                    raise self._left_alone()
+                await self._halt.sleep(max(breaker.probe_at - clock.monotonic(), 0.05))
+            began = clock.monotonic()
+            if breaker.state is State.HALF_OPEN:
+                return await self._probe(request, call, began)
+            call.still_wanted = self._still_closed
+            try:
+                completion = await self.inner.send(request, call)
+                break
+            except CallError as error:
+                if error.kind is ErrorKind.BREAKER_OPEN and self.alone and breaker.state is not State.CLOSED:
+                    continue  # it opened while the request waited for its place
+                self._failed(call, error, began, probe=False)
+                raise
+            finally:
+                call.still_wanted = None
         now = clock.monotonic()
         self._slowest_s = max(self._slowest_s, _took_s(completion, now - began))
         breaker.silence.broken()
         breaker.settle(now, began=began, failed=False, probe=False)
         return completion
+
+    def _still_closed(self) -> None:
+        """Let a request leave that has waited since it was admitted. Raises CallError where the breaker opened."""
+        if self.breaker.state is not State.CLOSED:
+            raise self._left_alone()
+
+    def _left_alone(self) -> CallError:
+        return CallError(ErrorKind.BREAKER_OPEN, f"{self.name} is left alone after too many failures")
 
     async def _probe(self, request: Request, call: Call, began: float) -> Completion:
         self._decide(call, "probe", "one request is let through")

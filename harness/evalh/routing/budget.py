@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from evalh.core.attempt import MAYBE_BILLED, Call, CallError, Completion, ErrorKind
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Pricer, Provider
 from evalh.core.request import Request
 from evalh.routing.halt import Halt
@@ -129,7 +129,7 @@ class Budgeted(Wrapper):
             if usage.input_tokens is not None and usage.output_tokens is not None:
                 used = Decimal(usage.input_tokens + usage.output_tokens)
         except CallError as error:
-            used = tokens if error.kind in MAYBE_BILLED else Decimal(0)
+            used = tokens if error.maybe_billed else Decimal(0)
             raise
         else:
             return completion

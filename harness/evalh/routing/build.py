@@ -5,6 +5,7 @@ FallingBack      the next model where one gives no answer
 Targeted       the call's messages under this model's settings
 Repairing    another attempt, a different one, where the output does not fit
 Remembered what the log knows is not bought again
+Refusable  one that refused its key is not asked again
 Retrying   the one retry loop
 Breaking   a provider that is down is left alone
 Limited    ceilings and the adaptive window
@@ -20,7 +21,7 @@ from itertools import count
 
 from evalh.core.asking import Form
 from evalh.core.errors import WorkspaceError
-from evalh.core.ports import CallLog, Check, Clock, Prices, Provider
+from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
@@ -32,9 +33,11 @@ from evalh.routing.fallback import FallingBack
 from evalh.routing.halt import Halt
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
+from evalh.routing.refused import Refusable, Refusal
 from evalh.routing.remembered import Find, Remembered
 from evalh.routing.repair import Repairing
 from evalh.routing.retry import Retrying
+from evalh.routing.shared import Shared
 from evalh.routing.target import Target, reachable
 from evalh.routing.targeted import Targeted
 
@@ -62,17 +65,21 @@ class Builder:
     find: Find | None  # None: ask again, whatever the log knows
     find_routed: FindRouted | None = None  # an answer of a route that a grader asks
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    progress: Progress | None = None
     resolve: Resolve = nobody
     also: tuple[Route, ...] = ()  # what graders ask, and what that leads to
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
+    _shared: Shared = field(init=False)
+    _refusals: dict[str, Refusal] = field(default_factory=dict, init=False)  # one for each model
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
     _doors: dict[str, Provider] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._decisions = Decisions(self.log, self.clock)
+        self._shared = Shared(self._decisions, self.clock, self.halt, self.progress)
         self._treasury = _treasury(self.budget, self.halt)
         self.inquiry = self._inquiry(self.target)
 
@@ -121,8 +128,9 @@ class Builder:
         provider = self._door(target, name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
-            provider = Breaking(provider, breaker, self._decisions, self.clock, self.halt, alone=alone)
-        provider = Retrying(provider, route.retry, self._decisions, self.halt)
+            provider = Breaking(provider, breaker, self._shared, alone=alone)
+        provider = Retrying(provider, route.retry, self._shared)
+        provider = Refusable(provider, self._refusals.setdefault(name, Refusal()))
         if not target.chooses:
             return provider  # whoever asks has looked the answer up already, and its requests are this model's own
         if self.find is not None:
@@ -138,10 +146,10 @@ class Builder:
         if door is None:
             model = target.leaves[name].provider
             pricer = self.prices.find(model)
-            door = Logged(model, self.log, self.clock, pricer)
+            door = Logged(model, self.log, pricer, self._shared)
             if self._treasury is not None:
                 door = Budgeted(door, self._treasury, pricer)
-            door = Limited(door, self._limit(name), self.concurrency, self._decisions, self.clock, self.halt)
+            door = Limited(door, self._limit(name), self.concurrency, self._shared)
             self._doors[name] = door
         return door
 

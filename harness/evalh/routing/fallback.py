@@ -35,6 +35,7 @@ class FallingBack(Wrapper):
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer. Raises the last model's CallError, or one that is not declared; NotSent."""
         *firsts, last = self._chain
+        hopeless = True  # whether the models before the last are refused, or left alone, for the whole run
         for position, provider in enumerate(firsts):
             try:
                 completion = await provider.send(request, call)
@@ -42,13 +43,18 @@ class FallingBack(Wrapper):
                 if error.kind not in self._on:
                     raise
                 kind = error.kind
+                hopeless = hopeless and (error.ends_run or kind is ErrorKind.BREAKER_OPEN)
             else:
                 declined = self._finishes.get(completion.finish)
                 if declined is None:
                     return completion
-                kind = declined
+                kind, hopeless = declined, False
             self._tell(call, kind, provider, self._chain[position + 1])
-        return await last.send(request, call)
+        try:
+            return await last.send(request, call)
+        except CallError as error:
+            error.ends_run = error.ends_run and hopeless  # the next call may be answered by another model
+            raise
 
     def _tell(self, call: Call, kind: ErrorKind, before: Provider, after: Provider) -> None:
         call.reasons.append("fallback")

@@ -5,11 +5,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
-from evalh.core.ports import Clock, Provider
+from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
-from evalh.routing.decisions import Decisions
-from evalh.routing.halt import Halt
+from evalh.routing.shared import Shared
 from evalh.routing.worst_case import input_bytes
 from evalh.routing.wrapper import Wrapper
 
@@ -121,17 +120,17 @@ class Rate:
 class Limited(Wrapper):
     """Lets requests through as the window and the rates allow, first come, first served."""
 
-    def __init__(
-        self, inner: Provider, policy: LimitPolicy, concurrency: int, decisions: Decisions, clock: Clock, halt: Halt
-    ) -> None:
+    def __init__(self, inner: Provider, policy: LimitPolicy, concurrency: int, shared: Shared) -> None:
         super().__init__(inner)
         ceilings = (concurrency, policy.concurrency, inner.max_in_flight)
         self.window = Window(min(ceiling for ceiling in ceilings if ceiling is not None))
         self._requests = Rate(policy.rpm) if policy.rpm else None
         self._tokens = Rate(policy.tpm) if policy.tpm else None
-        self._decisions = decisions
-        self._clock = clock
-        self._halt = halt
+        self._decisions = shared.decisions
+        self._clock = shared.clock
+        self._halt = shared.halt
+        self._progress = shared.progress
+        self._because: str | None = None  # why the window is below its ceiling; None: it is not
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._next = asyncio.Lock()  # first come, first served: held by whoever waits for the rates
 
@@ -140,7 +139,9 @@ class Limited(Wrapper):
         await self._enter()
         try:
             self._halt.check()  # while it waited the run may have ended
+            _leave_if_wanted(call)
             share = await self._pay(request)
+            _leave_if_wanted(call)
             began = self._clock.monotonic()
             try:
                 completion = await self.inner.send(request, call)
@@ -148,12 +149,23 @@ class Limited(Wrapper):
                 if error.kind in _SHRINK_ON and self.window.too_many(self._clock.monotonic(), began):
                     self._tell(call, error)
                 raise
-            self.window.good()
+            self._good()
             if self._tokens is not None and share is not None:
                 self._settle(self._tokens, share, completion)
             return completion
         finally:
             self._leave()
+
+    def _good(self) -> None:
+        window = self.window
+        before = int(window.size)
+        window.good()
+        because = self._because
+        if because is None or int(window.size) == before:
+            return
+        if before + 1 >= window.ceiling:
+            self._because = None
+        self._show(because)
 
     async def _enter(self) -> None:
         window = self.window
@@ -207,3 +219,15 @@ class Limited(Wrapper):
     def _tell(self, call: Call, error: CallError) -> None:
         detail = {"model": self.name, "window": int(self.window.size)}
         self._decisions.tell(call, "shrink", error.kind.value, detail)
+        self._because = f"{error.status or error.kind.value} from {self.kind}"
+        self._show(self._because)
+
+    def _show(self, because: str) -> None:
+        if self._progress is not None:
+            self._progress.window(self.name, int(self.window.size), self.window.ceiling, because)
+
+
+def _leave_if_wanted(call: Call) -> None:
+    """Raise CallError where whoever admitted a request would not do so now, after its wait."""
+    if call.still_wanted is not None:
+        call.still_wanted()

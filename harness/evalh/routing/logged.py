@@ -3,10 +3,12 @@
 import asyncio
 from decimal import Decimal
 
-from evalh.core.attempt import MAYBE_BILLED, AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Usage
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.money import plus
-from evalh.core.ports import CallLog, Clock, Pricer, Provider
+from evalh.core.ports import CallLog, Pricer, Provider
 from evalh.core.request import Request
+from evalh.routing.halt import DEADLINE
+from evalh.routing.shared import Shared
 from evalh.routing.worst_case import worst_case_usd
 from evalh.routing.wrapper import Wrapper
 
@@ -14,16 +16,17 @@ from evalh.routing.wrapper import Wrapper
 class Logged(Wrapper):
     """Records and prices every attempt of the provider it wraps."""
 
-    def __init__(self, door: Provider, log: CallLog, clock: Clock, pricer: Pricer | None) -> None:
+    def __init__(self, door: Provider, log: CallLog, pricer: Pricer | None, shared: Shared) -> None:
         super().__init__(door)
         self._log = log
-        self._clock = clock
+        self._clock = shared.clock
+        self._halt = shared.halt
         self._pricer = pricer
         self._name = door.name
         self._kind = door.kind
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send once, and record it. Raises CallError."""
+        """Send once, and record it. Raises CallError; NotSent where the run's deadline came first."""
         clock = self._clock
         call.attempts += 1
         start = AttemptStart(
@@ -39,12 +42,13 @@ class Logged(Wrapper):
         self._log.begin(start)
         began = clock.monotonic()
         try:
-            if call.patience_s is None:
+            if call.patience_s is None and self._halt.until is None:
                 completion = await self.inner.send(request, call)
             else:
                 completion = await self._within(call.patience_s, request, call)
         except CallError as error:
             self._failed(start, began, error)
+            self._halt.check_deadline(error)
             raise
         except asyncio.CancelledError:
             self._failed(start, began, CallError(ErrorKind.INTERRUPTED, "stopped while in flight"))
@@ -62,7 +66,10 @@ class Logged(Wrapper):
         )
         return completion
 
-    async def _within(self, seconds: float, request: Request, call: Call) -> Completion:
+    async def _within(self, patience_s: float | None, request: Request, call: Call) -> Completion:
+        left_s = self._halt.left_s()
+        of_run = left_s is not None and (patience_s is None or left_s < patience_s)
+        seconds = left_s if of_run else patience_s
         patience = asyncio.timeout(seconds)
         try:
             async with patience:
@@ -70,10 +77,12 @@ class Logged(Wrapper):
         except TimeoutError:
             if not patience.expired():
                 raise
+            if of_run:
+                raise CallError(ErrorKind.INTERRUPTED, DEADLINE) from None
             raise CallError(ErrorKind.TIMEOUT, f"no answer within {seconds:g} s") from None
 
     def _failed(self, start: AttemptStart, began: float, error: CallError) -> None:
-        estimated = error.kind in MAYBE_BILLED
+        estimated = error.maybe_billed
         seconds = self._clock.monotonic() - began
         cost: Decimal | None = Decimal(0)
         if estimated:

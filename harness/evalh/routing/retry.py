@@ -8,12 +8,8 @@ from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
-from evalh.routing.decisions import Decisions
-from evalh.routing.halt import Halt
+from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
-
-_FREE_RETRIES = 10
-"""Retries that a run always has: a share of its first few calls would be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +43,21 @@ def after(policy: RetryPolicy, attempt: int, error: CallError, rng: Random) -> W
     return Wait(asked_s + rng.uniform(0.0, ceiling_s))
 
 
-class RetryBudget:
-    """Bounds the retries of a run to a share of its calls, so that an outage is not answered with a storm."""
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._calls = 0
-        self._retries = 0
-
-    def call(self) -> None:
-        """Count a call."""
-        self._calls += 1
-
-    def take(self) -> bool:
-        """Take one retry; False: there is none left."""
-        if self._retries >= _FREE_RETRIES + self._share * self._calls:
-            return False
-        self._retries += 1
-        return True
-
-
 class Retrying(Wrapper):
     """Sends again what deserves it. Every retry and every end of patience is a decision in the log."""
 
-    def __init__(self, inner: Provider, policy: RetryPolicy, decisions: Decisions, halt: Halt) -> None:
+    def __init__(self, inner: Provider, policy: RetryPolicy, shared: Shared) -> None:
         super().__init__(inner)
         self._policy = policy
-        self._decisions = decisions
-        self._halt = halt
-        self._budget = RetryBudget(policy.share)
+        self._decisions = shared.decisions
+        self._halt = shared.halt
+        self._budget = shared.retries
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send until it is answered, or until the policy says no. Raises the last CallError, NotSent."""
-        self._budget.call()
+        if not call.counted:  # a call may pass several places of a route: its retries are the run's
+            call.counted = True
+            self._budget.call()
         attempt = 1
         while True:
             try:
@@ -89,7 +67,7 @@ class Retrying(Wrapper):
                 # one case, which ask the same, don't come back in lockstep.
                 rng = Random(f"{request.digest()}/{call.key!r}/{attempt}")  # noqa: S311 (jitter, not a secret)
                 step = after(self._policy, attempt, error, rng)
-                if isinstance(step, Wait) and not self._budget.take():
+                if isinstance(step, Wait) and not self._budget.take(self._policy.share):
                     step = GiveUp(f"the run's retries are spent ({self._policy.share:g} of its calls)")
                 if isinstance(step, GiveUp):
                     if step.reason is not None:

@@ -22,6 +22,7 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.routing.build import Builder
 from evalh.routing.decisions import Decisions
 from evalh.routing.halt import Halt
+from evalh.routing.shared import Shared
 from evalh.routing.target import Leaf, Target
 
 T = TypeVar("T")
@@ -214,6 +215,7 @@ class Stage:
         self.log = MemoryLog()
         self.decisions = Decisions(self.log, self.clock)
         self.halt = Halt(self.clock)
+        self.shared = Shared(self.decisions, self.clock, self.halt)
 
 
 def settings(name: str = "small", **params: JsonValue) -> Settings:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,10 +32,8 @@ def opened(now: float = 0.0) -> Breaker:
 
 def breaking(stage: Stage, model: Model, breaker: Breaker | None = None, *, alone: bool = True) -> Breaking:
     """The layers that a breaker stands on in a run."""
-    door = Limited(
-        Logged(model, stage.log, stage.clock, None), LimitPolicy(), 32, stage.decisions, stage.clock, stage.halt
-    )
-    return Breaking(door, breaker or Breaker(POLICY), stage.decisions, stage.clock, stage.halt, alone=alone)
+    door = Limited(Logged(model, stage.log, None, stage.shared), LimitPolicy(), 32, stage.shared)
+    return Breaking(door, breaker or Breaker(POLICY), stage.shared, alone=alone)
 
 
 # -- the state machine
@@ -341,26 +340,35 @@ def test_a_slow_provider_has_twice_its_slowest_answer_for_a_probe() -> None:
 
 
 def test_a_probe_that_waits_for_its_turn_has_not_failed() -> None:
-    """With one place, the probe stands behind a request that was sent into the outage and hangs."""
-    stage = Stage()
-    model = Model(lines=[*[DOWN] * 4, TIMEOUT, "yes"], took_s=lambda number: 60.0 if number == 4 else 0.1)
-    door = Limited(
-        Logged(model, stage.log, stage.clock, None), LimitPolicy(), 1, stage.decisions, stage.clock, stage.halt
-    )
-    provider = Breaking(door, Breaker(POLICY), stage.decisions, stage.clock, stage.halt, alone=True)
+    """At three requests a minute the probe waits longer for its turn than it may take to be answered."""
+    stage, model = Stage(), Model(lines=[*[DOWN] * 4, "yes"])
+    door = Limited(Logged(model, stage.log, None, stage.shared), LimitPolicy(rpm=3), 1, stage.shared)
+    provider = Breaking(door, Breaker(replace(POLICY, window_s=600.0)), stage.shared, alone=True)
 
-    async def hang_first() -> Completion:
-        hanging = [asyncio.ensure_future(outcome(ask(provider))) for _ in range(5)]
-        await stage.clock.sleep(1.0)
-        answer = await ask(provider)
-        await asyncio.wait(hanging)
-        return answer
+    async def calls() -> Completion:
+        for _ in range(4):
+            await outcome(ask(provider))
+        return await ask(provider)
 
-    answer = play(hang_first())
+    answer = play(calls())
 
     assert answer.text == "yes"
     assert stage.log.kinds.count("probe") == 1
     assert stage.halt.reason is None
+
+
+def test_a_request_that_waited_while_the_breaker_opened_is_not_sent() -> None:
+    stage, model = Stage(), Model(lines=[DOWN] * 9)
+    door = Limited(Logged(model, stage.log, None, stage.shared), LimitPolicy(), 1, stage.shared)
+    provider = Breaking(door, Breaker(POLICY), stage.shared, alone=False)
+
+    async def calls() -> list[object]:
+        return await asyncio.gather(*(outcome(ask(provider)) for _ in range(9)))
+
+    ended = play(calls())
+
+    assert len(model.asked) == 4
+    assert [error.kind for error in ended[4:]] == [ErrorKind.BREAKER_OPEN] * 5
 
 
 def test_two_wrappers_of_one_model_share_what_they_saw() -> None:

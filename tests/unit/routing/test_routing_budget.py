@@ -35,7 +35,7 @@ def budgeted(
     treasury = Treasury(
         stage.halt, None if usd is None else Purse(usd), None if tokens is None else Purse(tokens), per_case
     )
-    return Budgeted(Logged(model, stage.log, stage.clock, pricer), treasury, pricer), treasury
+    return Budgeted(Logged(model, stage.log, pricer, stage.shared), treasury, pricer), treasury
 
 
 async def ask_many(provider: Budgeted, count: int) -> list[Any]:

@@ -87,6 +87,7 @@ def test_the_layers_stand_in_this_order() -> None:
         "Targeted",
         "Repairing",
         "Remembered",
+        "Refusable",
         "Retrying",
         "Breaking",
         "Limited",
@@ -97,13 +98,21 @@ def test_the_layers_stand_in_this_order() -> None:
 
 
 def test_a_model_that_is_asked_directly_has_retries_a_breaker_and_a_window() -> None:
-    assert layers(built(direct("small"))) == ["Retrying", "Breaking", "Limited", "Logged", "Model"]
+    assert layers(built(direct("small"))) == ["Refusable", "Retrying", "Breaking", "Limited", "Logged", "Model"]
 
 
 def test_what_a_route_does_not_want_is_not_there() -> None:
     choosing = Route(name="careful", model="small", breaker=None, fallback=("third",))
 
-    assert layers(built(choosing, find=None)) == ["FallingBack", "Targeted", "Retrying", "Limited", "Logged", "Model"]
+    assert layers(built(choosing, find=None)) == [
+        "FallingBack",
+        "Targeted",
+        "Refusable",
+        "Retrying",
+        "Limited",
+        "Logged",
+        "Model",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, r
 
 
 def limited(stage: Stage, model: Model, workers: int = 32, **policy: Any) -> Limited:
-    return Limited(model, LimitPolicy(**policy), workers, stage.decisions, stage.clock, stage.halt)
+    return Limited(model, LimitPolicy(**policy), workers, stage.shared)
 
 
 async def ask_many(provider: Limited, count: int) -> list[Any]:

@@ -16,7 +16,7 @@ COST = (Decimal(10) * 1 + Decimal(5) * 2) / 1_000_000
 
 
 def logged(stage: Stage, model: Model, pricer: Pricer | None = PRICE) -> Logged:
-    return Logged(model, stage.log, stage.clock, pricer)
+    return Logged(model, stage.log, pricer, stage.shared)
 
 
 def test_an_attempt_is_recorded_as_it_leaves_and_as_it_ends() -> None:

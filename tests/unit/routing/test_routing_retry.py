@@ -9,7 +9,8 @@ import pytest
 from evalh.core.attempt import Call, CallError, CallKey, ErrorKind, NotSent
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
-from evalh.routing.retry import GiveUp, RetryBudget, Retrying, Wait, after
+from evalh.routing.retry import GiveUp, Retrying, Wait, after
+from evalh.routing.shared import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
 
 RATE_LIMIT, TIMEOUT = ErrorKind.RATE_LIMIT, ErrorKind.TIMEOUT
@@ -20,7 +21,7 @@ def error(kind: ErrorKind = RATE_LIMIT, retry_after_s: float | None = None) -> C
 
 
 def retrying(stage: Stage, model: Model, **policy: Any) -> Retrying:
-    return Retrying(model, RetryPolicy(**policy), stage.decisions, stage.halt)
+    return Retrying(model, RetryPolicy(**policy), stage.shared)
 
 
 def gaps(model: Model) -> list[float]:
@@ -61,11 +62,11 @@ def test_a_provider_that_asks_for_too_long_a_wait_is_not_waited_for() -> None:
 
 
 def test_a_runs_retries_are_ten_and_a_share_of_its_calls() -> None:
-    budget = RetryBudget(0.5)
-    assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
+    budget = RetryBudget()
+    assert [budget.take(0.5) for _ in range(11)] == [True] * 10 + [False]
     for _ in range(4):
         budget.call()
-    assert [budget.take() for _ in range(3)] == [True, True, False]
+    assert [budget.take(0.5) for _ in range(3)] == [True, True, False]
 
 
 def test_an_answer_is_sent_for_once() -> None:

@@ -1,0 +1,102 @@
+"""What all models of a run share: its retries, its deadline, what was refused, and the window that a person sees."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from evalh.cli.progress import Line
+from faults.dialects import OPENAI
+from faults.fault_server import Act, Asked, fault_server
+from faults.running import here, rows, run, workspace
+
+CASES = 30
+CHAIN = 'model = "small"\nfallback = ["strong"]\nretry = {attempts = 2, base_s = 0.002, cap_s = 0.01}\n'
+
+
+def models(port: int) -> dict[str, str]:
+    return {name: OPENAI.config(port, model=model) for name, model in (("small", "cheap-1"), ("strong", "strong-1"))}
+
+
+def asked_of(folder: Path, model: str) -> int:
+    return rows(folder, f"select count(*) as n from attempts where model = '{model}'")[0]["n"]
+
+
+def test_a_first_model_that_refuses_its_key_is_asked_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Act:
+        return OPENAI.error("auth") if asked.model == "cheap-1" else OPENAI.right(asked)
+
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, models(server.port), {"careful": CHAIN}, cases=CASES)
+        done = run(folder, "--concurrency", "1")
+
+    assert done.exit == 0
+    assert (asked_of(folder, "small"), asked_of(folder, "strong")) == (1, CASES)
+
+
+def test_a_last_model_that_refuses_its_key_does_not_end_a_run_whose_first_is_well(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Act:
+        if asked.model == "strong-1":
+            return OPENAI.error("auth")
+        return OPENAI.error("overload") if asked.case == "t-0002" else OPENAI.right(asked)
+
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, models(server.port), {"careful": CHAIN}, cases=CASES)
+        done = run(folder, "--concurrency", "1")
+
+    assert done.result["samples"] == CASES
+    assert done.result["ungraded"] == 1
+
+
+def test_a_chain_whose_models_all_refuse_ends_the_run(tmp_path: Path) -> None:
+    with fault_server(lambda _: OPENAI.error("auth")) as server:
+        folder = workspace(tmp_path, models(server.port), {"careful": CHAIN}, cases=CASES)
+        done = run(folder, "--concurrency", "1")
+
+    assert done.exit == 4
+    assert len(server.asked) == 2
+
+
+def test_retries_are_counted_over_all_models_of_a_run(tmp_path: Path) -> None:
+    route = CHAIN.replace("attempts = 2", "attempts = 2, share = 0.0") + "breaker = false\n"
+    with fault_server(lambda _: OPENAI.error("overload")) as server:
+        folder = workspace(tmp_path, models(server.port), {"careful": route}, cases=CASES)
+        run(folder, "--concurrency", "1")
+
+    retries = rows(folder, "select count(*) as n from attempts where reason = 'retry'")[0]["n"]
+    assert retries == 10
+
+
+def test_a_deadline_cuts_off_what_is_in_flight_and_counts_it_as_reserved(tmp_path: Path) -> None:
+    with fault_server(lambda asked: replace(OPENAI.right(asked), delay_s=20.0)) as server:
+        route = 'model = "small"\nbudget = {deadline_s = 0.5}\n'
+        folder = workspace(tmp_path, models(server.port), {"careful": route}, cases=CASES)
+        began = time.monotonic()
+        done = run(folder, "--concurrency", "4")
+
+    assert done.exit == 4
+    assert time.monotonic() - began < 8.0
+    cut = rows(folder, "select status, estimated, cost_usd from attempts")
+    assert [(row["status"], row["estimated"], row["cost_usd"] > 0) for row in cut] == [("interrupted", 1, True)] * 4
+
+
+def test_a_window_that_shrinks_and_recovers_is_told_once_each(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Act:
+        return OPENAI.error("rate_limit") if asked.number in {5, 90} else OPENAI.right(asked)
+
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, models(server.port), {}, cases=150)
+        done = here(folder, "run", "--model", "small", "--concurrency", "4")
+
+    told = [line for line in done.err.splitlines() if "window" in line]
+    assert told == ["small: window 2 of 4: 429 from openai", "small: window 4 of 4 again"]
+
+
+def test_the_live_line_shows_the_window_and_why_it_shrank() -> None:
+    line = Line(live=True)
+    line.start("triage", 10)
+    line.window("small", 64, 256, "429 from openai")
+    narrow = line.text(1.0)
+    line.window("small", 256, 256, "429 from openai")
+
+    assert "window 64 of 256 (429 from openai 0 s ago)" in narrow
+    assert "window" not in line.text(1.0)
