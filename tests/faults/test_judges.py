@@ -234,3 +234,63 @@ def test_a_breaker_of_a_dead_judge_opens_and_does_not_end_the_run(tmp_path: Path
     assert (done.exit, done.result["samples"], done.result["ungraded"]) == (4, 60, 60)
     assert asked < 60
     assert decisions(folder, "open")
+
+
+# -- inside a route
+
+
+DOUBTED = """model = "small"
+cascade = {checks = ["schema", {self_consistency = {k = 2, path = "label"}}, {self_critique = {critics = 2}}], \
+escalate_to = "strong"}"""
+
+
+def doubtful(asked: Asked) -> Act:
+    """The cheap model is unsure of every third case: its samples differ, its critics disagree."""
+    if asked.model == "strong-1":
+        return OPENAI.right(asked)
+    unsure = int(asked.case[2:]) % 3 == 0
+    if "Audit it." in asked.document["messages"][-1]["content"]:
+        audit = {"assumed": "-", "wrong_if": "-", "reason": "I checked it.", "agree": not unsure}
+        return OPENAI.answer(json.dumps(audit))
+    warm = asked.document.get("temperature", 0) > 0
+    return OPENAI.answer(json.dumps({"label": "bug" if unsure and warm else "billing"}))
+
+
+def test_checks_that_ask_are_task_spend_in_a_cascade_and_are_never_asked_twice(tmp_path: Path) -> None:
+    cases, doubted = 30, 10
+    with fault_server(doubtful) as server:
+        models = {name: OPENAI.config(server.port, model=f"{name}-1") for name in ("small", "strong")}
+        folder = workspace(tmp_path, models, {"careful": DOUBTED}, cases=cases)
+        plan = json.loads(here(folder, "run", "--dry-run", "--json", "--model", "careful").out)["plans"][0]
+        first = here(folder, "run", "--json", "--model", "careful").result
+        asked = len(server.asked)
+        second = here(folder, "run", "--json", "--model", "careful").result
+        assert len(server.asked) == asked == cases * 5 + doubted
+
+    assert first["cost_usd"] == pytest.approx(asked * ANSWER_USD, rel=1e-9)
+    assert first["judge_cost_usd"] == second["cost_usd"] == 0.0
+    assert second["cached_cost_usd"] == pytest.approx(asked * ANSWER_USD, rel=1e-9)
+    assert asked * ANSWER_USD < plan["worst_case_usd"]
+    assert len(decisions(folder, "escalate")) == doubted
+    checks = rows(
+        folder, "select check_name, outcome, avg(score) as score from escalations group by 1, 2 order by 1, 2"
+    )
+    assert [(row["check_name"], row["outcome"], row["score"]) for row in checks] == [
+        ("schema", "pass", 1.0),
+        ("self_consistency", "fail", 0.0),
+        ("self_consistency", "pass", 1.0),
+        ("self_critique", "fail", 0.25),
+        ("self_critique", "pass", 0.75),
+    ]
+    bought = rows(folder, "select purpose, count(*) as n from attempts group by purpose order by 1")
+    assert {row["purpose"]: row["n"] for row in bought} == {"critique": 60, "sample": 60, "task": 40}
+
+
+def test_a_check_that_asks_the_route_that_it_checks_is_refused(tmp_path: Path) -> None:
+    circle = 'model = "small"\ncascade = {checks = [{self_critique = {model = "careful"}}], escalate_to = "small"}'
+    folder = workspace(tmp_path, {"small": OPENAI.config(1)}, {"careful": circle}, cases=1)
+
+    done = here(folder, "run", "--model", "careful")
+
+    assert done.exit == 2
+    assert "a check asks the route that it checks: careful → careful" in done.err

@@ -32,7 +32,7 @@ class QuestionBounds:
     plan: Plan
     prices: Prices
     store: Store | None
-    _checks: dict[tuple[GraderSpec, ...], Sequence[Grader]] = field(default_factory=dict, init=False)
+    _checks: dict[int, Sequence[Grader]] = field(default_factory=dict, init=False)  # by the identity of their specs
 
     def of_graders(self, case: Case, request: Request, trial: int, answer: Answer | None) -> Bound:
         """Bound what the suite's graders ask about one sample; what the log holds costs nothing."""
@@ -46,7 +46,7 @@ class QuestionBounds:
 
     def of_checks(self, specs: Sequence[GraderSpec], model: str, case: Case, request: Request) -> Decimal | None:
         """Bound what a route's checks ask about one answer of a model."""
-        key = tuple(specs)
+        key = id(specs)  # a route's own, which lives as long as the plan
         if key not in self._checks:
             self._checks[key] = [check for check in self.plan.build_checks(specs) if check.asked]
         if not self._checks[key]:

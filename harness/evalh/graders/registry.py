@@ -24,6 +24,8 @@ from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
     checks,
     code,
     compare,
+    consistency,
+    critique,
     fields,
     judge,
     language,

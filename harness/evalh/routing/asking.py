@@ -17,6 +17,7 @@ from evalh.core.route import direct
 from evalh.routing.remembered import Find
 from evalh.routing.target import Leaf, Target
 
+_BY_SEED = frozenset({"local"})
 _APART = 1000  # more samples than anybody takes of one answer
 
 Resolve = Callable[[str, Form], Target]
@@ -27,7 +28,7 @@ FindRouted = Callable[[str, CallKey], Answer | None]
 
 def settings_of(form: Form, provider: Provider) -> Settings:
     """Build the settings of a question to a provider that is asked for itself, not for the task."""
-    params = {**form.params, **provider.params}
+    params = {**_sendable(form, provider), **provider.params}
     return Settings(
         model=provider.model,
         sent_to=provider.identity,
@@ -36,6 +37,11 @@ def settings_of(form: Form, provider: Provider) -> Settings:
         output_schema=form.output_schema,
         stream=provider.params.get("stream") is True,
     )
+
+
+def _sendable(form: Form, provider: Provider) -> Mapping[str, JsonValue]:
+    """Leave the seed out but for a model that draws by its seed alone: hosted ones draw anew, and some know no seed."""
+    return {name: value for name, value in form.params.items() if name != "seed" or provider.kind in _BY_SEED}
 
 
 def answering(task: Target, model: str | None, form: Form) -> Target:
@@ -50,7 +56,7 @@ def _again(leaf: Leaf, form: Form) -> Settings:
     """Lay the form's params over the task's; what the workspace removes from this model's requests stays removed."""
     stated = leaf.provider.params
     params: Mapping[str, JsonValue] = {
-        name: value for name, value in form.params.items() if stated.get(name, value) is not None
+        name: value for name, value in _sendable(form, leaf.provider).items() if stated.get(name, value) is not None
     }
     return replace(leaf.settings, params={**leaf.settings.params, **params})
 

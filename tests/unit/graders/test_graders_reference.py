@@ -74,6 +74,7 @@ def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, say
     about |= {name: written(row[name]) for name in ("system", "finish") if row.get(name)}
     if row.get("reply"):
         about["asker"] = says([written(row["reply"])])
+        about["system"] = "Add."
     text = row.get("expected") and written(row["expected"]).replace("\n", "\\n")
     about["expected"] = json.loads(text) if text else ABSENT
 

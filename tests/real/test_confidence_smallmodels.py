@@ -1,0 +1,82 @@
+"""Self-consistency and self-critique of a small real model, replayed: as confident as it is wrong."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.running import here, rows
+
+SUITE = """prompt: gsm8k
+dataset: gsm8k
+model: qwen
+graders:
+  - number: {expected: answer}
+  - self_consistency: {k: 3, by: number, threshold: 0.6, required: false}
+  - self_critique: {critics: 3, model: critic, required: false}
+"""
+CONFIG = """[workspace]
+default_suite = "gsm8k"
+[models.qwen]
+provider = "replay"
+path = "recorded/draws.jsonl"
+[models.critic]
+provider = "replay"
+path = "recorded/critiques.jsonl"
+"""
+PROMPT = "---\ninput: {schema: {question: string}}\n---\n{{question}}\n"
+
+
+def recorded(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def workspace(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("smallmodels")
+    for name in ("prompts/gsm8k", "evals", "datasets", "recorded"):
+        (folder / name).mkdir(parents=True)
+    draws = recorded(real_data / "smallmodels/gsm8k-draws.jsonl.gz")
+    critiques = recorded(real_data / "smallmodels/gsm8k-critiques.jsonl.gz")
+    cases = {case["id"]: case for case in recorded(real_data / "gsm8k/cases.jsonl.gz")}
+    (folder / "recorded/draws.jsonl").write_text("".join(json.dumps(row) + "\n" for row in draws))
+    moved = [{**row, "draw": row["draw"] + 1} for row in critiques]  # critics are numbered from 1
+    (folder / "recorded/critiques.jsonl").write_text("".join(json.dumps(row) + "\n" for row in moved))
+    data = [
+        {"id": name, "inputs": {"question": cases[name]["question"]}, "expected": {"answer": cases[name]["answer"]}}
+        for name in dict.fromkeys(row["id"] for row in draws)
+    ]
+    (folder / "datasets/gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))
+    (folder / "evalh.toml").write_text(CONFIG)
+    (folder / "evals/gsm8k.yaml").write_text(SUITE)
+    (folder / "prompts/gsm8k/v1.prompt").write_text(PROMPT)
+    return folder
+
+
+def test_a_small_model_is_right_in_11_of_100_and_its_critics_agree_in_244_of_300(
+    workspace: Path, real_data: Path
+) -> None:
+    done = here(workspace, "run", "--json")
+
+    assert (done.exit, done.result["samples"], done.result["good"], done.result["ungraded"]) == (0, 100, 11, 0)
+    agree = Counter(row["id"] for row in recorded(real_data / "smallmodels/gsm8k-critiques.jsonl.gz") if row["agree"])
+    assert agree.total() == 244
+    scores = {row["case_id"]: row["score"] for row in _verdicts(workspace, "self_critique")}
+    assert {name: round(score * 5) - 1 for name, score in scores.items()} == {name: agree[name] for name in scores}
+    shares = [row["score"] for row in _verdicts(workspace, "self_consistency")]
+    assert len(shares) == 100
+    assert {round(3 * share) for share in shares if share is not None} == {0, 1, 2, 3}
+    purposes = rows(workspace, "select purpose, count(*) as n from calls group by 1 order by 1")
+    assert {row["purpose"]: row["n"] for row in purposes}["critique"] == 300
+
+
+def _verdicts(folder: Path, grader: str) -> list[dict[str, Any]]:
+    return rows(
+        folder,
+        "select s.case_id, v.outcome, v.score from verdicts v join samples s on s.id = v.sample_id"
+        f" where v.grader = '{grader}' order by 1",
+    )
