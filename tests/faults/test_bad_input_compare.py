@@ -197,3 +197,12 @@ def test_what_makes_no_sense_is_exit_2_before_anything_is_asked(folder: Path, ar
 
 def sql(folder: Path, query: str) -> list[list[Any]]:
     return list(document(evalh(folder, "sql", "--json", query))["rows"])
+
+
+def test_show_knows_a_comparison(folder: Path) -> None:
+    told = document(evalh(folder, "compare", "v1", "v2", "--json"))
+
+    shown = evalh(folder, "show", told["id"], "--json")
+
+    assert document(shown) == told
+    assert "triage@v1 → triage@v2 on small" in evalh(folder, "show", told["id"]).stdout
