@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from evalh.api.workspace import cache_dir_of
+from evalh.api.files import cache_dir_of
 from evalh.core.digest import JsonValue
 from evalh.providers import weights
 

@@ -122,7 +122,8 @@ class Execution:
         stated = None if usd is None else replace(plan.target.route.budget, usd_per_run=usd)
         return budget_for(plan.target, self.prices, stated, self.asked(plan))
 
-    def _builder(self, plan: Plan, clock: SystemClock, halt: Halt) -> Builder:
+    def builder(self, plan: Plan, clock: SystemClock, halt: Halt) -> Builder:
+        """Return what builds the provider that a plan's run asks."""
         return Builder(
             target=plan.target,
             log=self.store,
@@ -144,8 +145,8 @@ class Execution:
 
     async def _evaluate(self, plan: Plan, clock: SystemClock) -> RunResult:
         halt = Halt(clock)
-        builder = self._builder(plan, clock, halt)
-        record = self._record(plan, clock)
+        builder = self.builder(plan, clock, halt)
+        record = self.record(plan, clock.now())
         self.store.start_run(record)
         fold = Fold([grader.spec for grader in plan.graders], plan.trials)
         runner = Runner(
@@ -182,8 +183,8 @@ class Execution:
             stopped_because=reason,
         )
 
-    def _record(self, plan: Plan, clock: SystemClock) -> RunRecord:
-        now = clock.now()
+    def record(self, plan: Plan, now: float) -> RunRecord:
+        """State what identifies a run that begins at `now`."""
         commit, dirty = self.provenance()
         return RunRecord(
             id=new_run_id(now),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
+from evalh.api.files import WorkspaceFiles, cache_dir_of
 from evalh.api.judge_identity import uncalibrated
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, kinship, resolve
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop
@@ -17,7 +18,7 @@ from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.forecast import Forecast
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Progress, Provider
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
@@ -47,19 +48,26 @@ if TYPE_CHECKING:
 
 STORE_FOLDER = ".evalh"
 
+_WITHOUT_FILES = ("anthropic", "gemini", "local", "openai")
+"""Providers that read nothing of the revision in force."""
+
 
 class Workspace:
     """One workspace: the folder of an evalh.toml."""
 
-    def __init__(self, root: Path, env: Mapping[str, str], cache_dir: Path) -> None:
-        """Read evalh.toml. Raises WorkspaceError."""
+    def __init__(
+        self, root: Path, env: Mapping[str, str], cache_dir: Path, files: WorkspaceFiles | None = None
+    ) -> None:
+        """Read evalh.toml, in the work tree or in the `files` of another revision. Raises WorkspaceError."""
         self.root = root
-        self.tree = WorkTree(root)
+        self.files = files or WorkspaceFiles(WorkTree(root), lambda: root)
+        self.tree = self.files.tree
         self.env = env
         self.cache_dir = cache_dir
         self.config: Config = load_config(self.tree)
         self.no_git: tuple[str, str | None] | None = None  # why there is no `repository`, and what to type next
         self._providers: dict[tuple[str, ...], Provider] = {}
+        self._twin: Workspace | None = None  # the workspace of which this is another revision
 
     @classmethod
     def open(
@@ -68,6 +76,12 @@ class Workspace:
         """Open the workspace round `path`: the nearest evalh.toml upwards. Raises WorkspaceError."""
         env = os.environ if env is None else env
         return cls(find_root(Path(path)), env, cache_dir or cache_dir_of(env))
+
+    def at(self, files: WorkspaceFiles) -> "Workspace":
+        """Return this workspace as another revision holds it; log, cache and environment are shared."""
+        other = Workspace(self.root, self.env, self.cache_dir, files)
+        other._twin = self
+        return other
 
     # -- what is in it
 
@@ -230,6 +244,9 @@ class Workspace:
         if spec is None:
             raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
         self.refuse_unknown_provider(spec)
+        twin = self._twin
+        if twin and spec.provider in _WITHOUT_FILES and same_model(spec, twin.config.models.get(model)):
+            return twin.provider(model, version)  # one model's weights are not loaded twice
         versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
         key = (model, *versioned)
         if key not in self._providers:
@@ -240,7 +257,7 @@ class Workspace:
                 root=self.root,
                 env=self.env,
                 cache_dir=self.cache_dir,
-                load_function=function_loader(self.root),
+                load_function=self._load_function,
             )
             self._providers[key] = build(spec, context)
         return self._providers[key]
@@ -263,7 +280,7 @@ class Workspace:
     def grader_environment(self) -> GraderEnvironment:
         """What graders may be handed."""
         return GraderEnvironment(
-            load_function=function_loader(self.root),
+            load_function=self._load_function,
             kinds=self._kinds,
             models=WorkspaceModels(self),
             texts=WorkspaceTexts(self),
@@ -327,7 +344,12 @@ class Workspace:
 
     @cached_property
     def _kinds(self) -> WorkspaceKinds:
-        return load_plugins(self.root, self.config.plugins, self.config.where_of("workspace", "plugins"))
+        plugins = self.config.plugins
+        code = self.files.code() if plugins else self.root
+        return load_plugins(code, plugins, self.config.where_of("workspace", "plugins"))
+
+    def _load_function(self, path: str) -> Callable[..., object]:
+        return function_loader(self.files.code())(path)
 
     def _provenance(self) -> tuple[str | None, bool | None]:
         repository = self.repository
@@ -370,12 +392,3 @@ class Workspace:
                 hint=f"add `model: …` or use --model {' | '.join(self.config.models)}",
             )
         return model
-
-
-def cache_dir_of(env: Mapping[str, str]) -> Path:
-    """Return the user cache, where weights are kept; EVALH_CACHE_DIR overrides it."""
-    if override := env.get("EVALH_CACHE_DIR"):
-        return Path(override)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("evalh"))

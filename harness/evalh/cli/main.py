@@ -26,6 +26,7 @@ VERBS = (
     "run",
     "compare",
     "power",
+    "gate",
     "check",
     "prompt",
     "render",

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.case import Case
+from evalh.core.digest import digest, digest_bytes
 from evalh.core.request import Request, ToolCall
 
 
@@ -109,6 +110,12 @@ class Completion:
     request_id: str | None = None
     cost_usd: Decimal | None = None  # set by a recording; otherwise the routing stack prices the usage
     raw: str | None = None  # the body as it came, for the log
+
+    def digest(self) -> str:
+        """Digest what the model said: its text, and its tool calls where it made any."""
+        if not self.tool_calls:
+            return digest_bytes(self.text.encode("utf-8", "surrogatepass"))
+        return digest([self.text, [[call.id, call.name, call.arguments] for call in self.tool_calls]])
 
 
 class Purpose(StrEnum):

@@ -176,6 +176,21 @@ class CaseDetail:
     samples: tuple[SampleDetail, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRow:
+    """A merge that was decided."""
+
+    id: str
+    at: float  # seconds since the epoch, UTC
+    base: str  # as the user named it
+    head: str
+    merge_base: str | None
+    decision: str  # accept, refuse, inconclusive
+    exit: int
+    reasons: str  # one a line
+    content: str  # JSON: the document of `evalh gate --json`
+
+
 Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow | ComparisonRow
 """What an id may name. An attempt's id shows its call."""
 

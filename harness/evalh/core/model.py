@@ -1,7 +1,7 @@
 """A model as the workspace names it: `[models.<name>]` in evalh.toml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.money import Price
@@ -22,3 +22,8 @@ class ModelSpec:
     price: Price | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
+
+
+def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:
+    """Tell whether two entries say the same, wherever they stand."""
+    return other is not None and replace(one, where="") == replace(other, where="")

@@ -5,11 +5,12 @@ the dataset. The log is asked for a hundred answers at a time: one question a sa
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from inspect import isawaitable
 from itertools import count, islice
+from typing import TypeAlias
 
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, Call, CallError, CallKey, Completion, NotSent
@@ -28,6 +29,9 @@ from evalh.routing.remembered import spent
 
 _YIELD_EVERY = 64
 _LOOK_AHEAD = 128
+
+Wanted: TypeAlias = tuple[int, Case, Sequence[int]]
+"""Samples of one case: its place in the dataset, the case, its trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,14 @@ class Runner:
     fresh: bool = False
     numbers: Iterator[int] = field(default_factory=lambda: count(1))  # of calls
 
-    async def run(self) -> tuple[RunStatus, str | None]:
-        """Evaluate every sample; return how it ended and why it ended early.
+    async def run(self, only: Sequence[Wanted] | None = None) -> tuple[RunStatus, str | None]:
+        """Evaluate every sample of the plan, or `only` these; return how it ended and why it ended early.
 
         Raises CancelledError when the run is interrupted; what was stored stays.
         """
-        work = self._work()
-        workers = min(self.concurrency, self.plan.planned)
+        work = self._work(self._everything() if only is None else only)
+        planned = self.plan.planned if only is None else sum(len(trials) for _, _, trials in only)
+        workers = min(self.concurrency, planned)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -72,12 +77,16 @@ class Runner:
             raise errors.exceptions[0] from None
         return (RunStatus.STOPPED, self.halt.reason) if self.halt.reason else (RunStatus.COMPLETE, None)
 
-    def _work(self) -> Iterator[Unit]:
+    def _everything(self) -> Iterator[Wanted]:
+        trials = range(self.plan.trials)
+        return ((index, case, trials) for index, case in enumerate(self.plan.cases))
+
+    def _work(self, wanted_samples: Iterable[Wanted]) -> Iterator[Unit]:
         samples = (
             (index, case, CallKey(case.id, trial, self.plan.step.name, self.plan.draw), request)
-            for index, case in enumerate(self.plan.cases)
+            for index, case, trials in wanted_samples
             for request in (self.plan.step.request(case),)
-            for trial in range(self.plan.trials)
+            for trial in trials
         )
         while ahead := list(islice(samples, _LOOK_AHEAD)):
             if self.fresh:

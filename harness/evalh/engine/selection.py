@@ -1,6 +1,6 @@
 """Which cases of a dataset a run takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -74,3 +74,22 @@ class SelectedCases:
 def select(cases: Cases, selection: Selection) -> Cases:
     """Narrow a dataset; the dataset itself where nothing is left out."""
     return cases if selection.everything else SelectedCases(cases, selection)
+
+
+class Listed:
+    """Cases that are in memory already, as a dataset of their own."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = cases
+        rows = RowsDigest()
+        for case in cases:
+            rows.add(case.document())
+        self.digest = rows.value()
+        self.text_inputs: frozenset[str] = frozenset()  # nothing is promised: the few cases are looked at one by one
+        self.some_inputs = frozenset(name for case in cases for name in case.inputs)
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self._cases)

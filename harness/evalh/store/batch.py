@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, ErrorKind, Purpose
 from evalh.core.decision import Decision
-from evalh.core.log import ComparisonRow
+from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import Settings
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -32,6 +32,7 @@ _ORDER = (
     rows.INSERT_VERDICT,
     rows.INSERT_DECISION,
     rows.INSERT_COMPARISON,
+    rows.INSERT_GATE,
     rows.GIVE_UP,
     rows.FINISH_RUN,
 )
@@ -67,7 +68,9 @@ class Finish:
 
 
 Statement: TypeAlias = tuple[str, list[Row]]
-Item: TypeAlias = AttemptStart | AttemptEnd | NewSample | Concluded | Decision | ComparisonRow | RunRecord | Finish
+Item: TypeAlias = (
+    AttemptStart | AttemptEnd | NewSample | Concluded | Decision | ComparisonRow | GateRow | RunRecord | Finish
+)
 
 
 @dataclass(slots=True)
@@ -107,6 +110,8 @@ class Batch:
             case RunRecord():
                 self._rows[rows.INSERT_RUN].append(rows.run_row(item, self._memory.instants))
                 self._rows[rows.INSERT_VERSION].append(rows.version_row(item, self._memory.instants))
+            case GateRow():
+                self._rows[rows.INSERT_GATE].append(rows.gate_row(item, self._memory.instants))
             case ComparisonRow():
                 self._rows[rows.INSERT_COMPARISON].append(rows.comparison_row(item, self._memory.instants))
             case Finish():

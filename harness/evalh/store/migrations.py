@@ -102,6 +102,12 @@ def m005_votes(db: Database) -> None:
     db.execute("alter table verdicts add column detail text")  # JSON; null: nothing but the reason
 
 
+@migrations()
+def m006_gates(db: Database) -> None:
+    """Keep what was decided of a merge: months later somebody asks why it was let in."""
+    db.execute(_GATES)
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:
@@ -323,6 +329,18 @@ join calls c on c.id = d.call_id
 left join samples s on s.call_id = d.call_id
 where d.kind in ('keep', 'escalate')""",
 )
+
+_GATES = """create table gates (
+  id text primary key,             -- g20260728-101500-3f9c2e
+  at text not null,                -- UTC
+  base text not null,              -- as it was named: origin/main
+  head text not null,
+  merge_base text,                 -- the commit; null: two versions were compared
+  decision text not null,          -- accept, refuse, inconclusive
+  exit integer not null,
+  reasons text not null,           -- one a line
+  content text not null            -- JSON: all of it
+)"""
 
 _COMPARISONS = (
     "alter table runs add column graders text",  # JSON; null: an older evalh's

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind
 from evalh.core.case import ABSENT, Case
 from evalh.core.decision import Decision
-from evalh.core.digest import digest, digest_bytes
-from evalh.core.log import ComparisonRow
+from evalh.core.digest import digest_bytes
+from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import ToolCall
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
@@ -84,6 +84,7 @@ INSERT_SAMPLE = _insert("samples", _SAMPLE)
 INSERT_VERDICT = _insert("verdicts", _VERDICT)
 INSERT_DECISION = _insert("decisions", _DECISION)
 INSERT_COMPARISON = _insert("comparisons", _COMPARISON)
+INSERT_GATE = _insert("gates", "id at base head merge_base? decision exit reasons content")
 INSERT_RUN = _insert("runs", _RUN)
 INSERT_VERSION = _insert("versions", _VERSION, "insert or ignore")
 FINISH_RUN = _update("runs", _FINISH)
@@ -235,15 +236,8 @@ def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
         NULL if completion is None else str(completion.finish),
         NULL if error is None else str(error.kind),
         NULL if error is None else stored(error.message),
-        NULL if completion is None else output_digest(completion),
+        NULL if completion is None else completion.digest(),
     )
-
-
-def output_digest(completion: Completion) -> str:
-    """Digest what a model said: its text, and its tool calls where it made any."""
-    if not completion.tool_calls:
-        return digest_bytes(completion.text.encode("utf-8", "surrogatepass"))
-    return digest([completion.text, [[call.id, call.name, call.arguments] for call in completion.tool_calls]])
 
 
 def verdict_row(sample_id: str, position: int, graded: Graded) -> Row:
@@ -331,3 +325,9 @@ def comparison_row(row: ComparisonRow, instants: Instants) -> Row:
 def finish_row(status: RunStatus, reason: str | None, finished_at: str, summary: str | None, run_id: str) -> Row:
     """Build what closes a run."""
     return (str(status), _text(reason), finished_at, nullable(summary), run_id)
+
+
+def gate_row(row: GateRow, instants: Instants) -> Row:
+    """Build a decision about a merge."""
+    sides = (stored(row.base), stored(row.head), nullable(row.merge_base))
+    return (row.id, instants.text(row.at), *sides, row.decision, row.exit, stored(row.reasons), stored(row.content))

@@ -7,7 +7,7 @@ from pathlib import Path
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey
 from evalh.core.decision import Decision
 from evalh.core.errors import EvalhError
-from evalh.core.log import ComparisonRow
+from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -76,6 +76,10 @@ class SqliteStore:
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
         """Record a call that is no sample's own, as it stands at its end."""
         self._writer.put(Concluded(call, cache_hit))
+
+    def add_gate(self, gate: GateRow) -> None:
+        """Record what was decided of a merge."""
+        self._writer.put(gate)
 
     def start_run(self, record: RunRecord) -> None:
         """Open a run's row; samples may follow."""

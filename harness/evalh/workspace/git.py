@@ -118,6 +118,11 @@ class Repository:
         """End the git process that reads objects; safe to call twice."""
         self._repo.close()
 
+    @property
+    def prefix(self) -> str:
+        """Where the workspace lies in the repository: `` or `apps/support/`."""
+        return "".join(f"{name}/" for name in self._prefix)
+
     def tree(self, revision: str) -> "CommitTree":
         """Return the files at a revision. Raises NotFound."""
         return CommitTree(self, self.commit(revision), revision)
@@ -186,6 +191,33 @@ class Repository:
             if self.is_shallow:
                 raise UsageError(f"{base} and {head} share no commit that is here", hint=_DEEPER) from exc
             return None
+
+    def commits_between(self, old: str, new: str) -> int:
+        """Count the commits that `new` holds and `old` does not. Raises NotFound, UsageError."""
+        with self._readable():
+            return int(self._run("rev_list", "--count", f"{self.commit(old)}..{self.commit(new)}"))
+
+    def export(self, commit: str, folder: Path) -> Path:
+        """Write the workspace's files as a commit holds them under `folder`; return where they lie. Raises UsageError.
+
+        Read from objects, not checked out: filters, hooks and links out of the folder come from the commit's author.
+        """
+        tree = self.tree(commit)
+        home = folder / "workspace"
+        home.mkdir(parents=True)
+        pending = [""]
+        while pending:
+            below = pending.pop()
+            for name in tree.names(below):
+                path = f"{below}/{name}".lstrip("/")
+                with suppress(WorkspaceError):  # what lies in Git LFS is no code; a link that leads out is left out
+                    if tree.exists(path):
+                        place = home.joinpath(*parts_of(path))
+                        place.parent.mkdir(parents=True, exist_ok=True)
+                        place.write_bytes(tree.read(path))
+                    else:
+                        pending.append(path)
+        return home
 
     def log(self, path: str, *, limit: int | None = None) -> list[LogEntry]:
         """Return the commits that touched a file, newest first; empty before the first commit."""

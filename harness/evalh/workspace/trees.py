@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from evalh.core.errors import WorkspaceError
+from evalh.core.ports import Tree
 
 
 def parts_of(path: str) -> tuple[str, ...]:
@@ -66,3 +67,33 @@ class WorkTree:
         if not place.is_relative_to(self._root):
             raise WorkspaceError("is a symbolic link out of the workspace", where=path, hint="copy the file in")
         return place
+
+
+class Overlay:
+    """One tree, with some of its folders as another tree holds them: what a stranger may change, and nothing else."""
+
+    def __init__(self, under: Tree, over: Tree, folders: Sequence[str]) -> None:
+        self._under = under
+        self._over = over
+        self._folders = tuple(tuple(parts_of(folder)) for folder in folders)
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of what lies over."""
+        return self._over.revision
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError; WorkspaceError for what cannot be read."""
+        return self._at(path).read(path)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file is there."""
+        return self._at(path).exists(path)
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+        return self._at(folder).names(folder)
+
+    def _at(self, path: str) -> Tree:
+        parts = tuple(parts_of(path))
+        return self._over if any(parts[: len(folder)] == folder for folder in self._folders) else self._under

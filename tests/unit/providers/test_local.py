@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.workspace import cache_dir_of
+from evalh.api.files import cache_dir_of
 from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
 from evalh.core.model import ModelSpec

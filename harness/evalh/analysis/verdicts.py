@@ -1,0 +1,155 @@
+"""What a gate decides: one value, from which the exit code, the terminal, JSON, Markdown and JUnit are all made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from evalh.analysis.comparison import Comparison
+from evalh.core.exits import ExitCode, worst
+
+
+class GateStatus(StrEnum):
+    """The three answers."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule found. `cases` are those that broke it."""
+
+    rule: str  # good, grader NAME, must_pass, good_rate, never NAME, cost_per_good, latency_p95, dataset, ungraded
+    exit: ExitCode
+    reason: str
+    cases: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> GateStatus:
+        """The answer that the exit code stands for."""
+        return status_of(self.exit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A case that got worse, to look at. Outputs are None where they were not kept, or nothing came."""
+
+    case_id: str
+    base_output: str | None
+    head_output: str | None
+    reasons: tuple[tuple[str, str], ...]  # (grader, reason) on head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteDecision:
+    """One suite's part."""
+
+    suite: str
+    findings: tuple[Finding, ...]
+    require: str
+    parts: tuple[str, ...]  # of the fingerprint that differ
+    base: str | None  # triage@v2; None: the suite is new
+    head: str
+    model: str
+    margin: float
+    detectable_drop: float | None  # None: not known, or not even a drop from 1 to 0
+    cases_needed: int | None
+    stopped_at: int  # cases
+    of: int
+    saved: int  # samples that did not have to be evaluated
+    asked: int  # samples whose answer was neither in the log nor in a baseline
+    comparison: Comparison | None
+    evidence: tuple[Evidence, ...] = ()
+    prompt_path: str = ""
+    prompt_line: int = 1
+    notices: tuple[str, ...] = ()
+
+    @property
+    def exit(self) -> ExitCode:
+        """The worst of the findings."""
+        return worst(finding.exit for finding in self.findings)
+
+    @property
+    def status(self) -> GateStatus:
+        """The answer for this suite."""
+        return status_of(self.exit)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What decided: the findings of the worst kind."""
+        return tuple(finding.reason for finding in self.findings if finding.exit is self.exit)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The cases that got worse or broke a rule, each once."""
+        regressed = self.comparison.regressed if self.comparison is not None else ()
+        named = (case for finding in self.findings if finding.exit is not ExitCode.YES for case in finding.cases)
+        return tuple(dict.fromkeys((*named, *regressed)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDecision:
+    """The whole answer."""
+
+    suites: tuple[SuiteDecision, ...]
+    base: str  # as the user named it
+    head: str
+    merge_base: str | None = None  # None: two versions were compared, not two commits
+    unchanged: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @property
+    def exit(self) -> ExitCode:
+        """The worst suite's; 0 where nothing changed."""
+        return worst(suite.exit for suite in self.suites)
+
+    @property
+    def status(self) -> GateStatus:
+        """The answer."""
+        return status_of(self.exit)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What decided, suite by suite."""
+        if not self.suites:
+            return ("nothing changed that could change an answer: nothing was run",)
+        several = len(self.suites) > 1
+        return tuple(
+            f"{suite.suite}: {reason}" if several else reason
+            for suite in self.suites
+            if suite.exit is self.exit
+            for reason in suite.reasons
+        )
+
+
+def status_of(code: ExitCode) -> GateStatus:
+    """Return the answer that an exit code stands for."""
+    match code:
+        case ExitCode.YES:
+            return GateStatus.ACCEPT
+        case ExitCode.NO:
+            return GateStatus.REFUSE
+        case _:
+            return GateStatus.INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class MustPassCase:
+    """How a case that must pass went."""
+
+    case_id: str
+    good: int
+    ungraded: int
+    trials: int
+
+
+def listed(cases: Sequence[str], most: int = 8) -> str:
+    """Name cases in a sentence."""
+    more = len(cases) - most
+    return ", ".join(cases[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def points(share: float) -> str:
+    """Write a difference of rates: `8 points`."""
+    return f"{100 * share:.3g} points"

@@ -1,0 +1,162 @@
+"""What a change touches: which suites' fingerprints differ between the merge base and head, and which rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from evalh.api.runs import RunOptions
+from evalh.api.sides import Sides
+from evalh.api.workspace import Workspace
+from evalh.core.case import Case
+from evalh.core.digest import digest
+from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.policy import GatePolicy
+from evalh.engine.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChanges:
+    """Cases by what became of their row. Everything but `added` could hide a regression."""
+
+    added: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    relabelled: tuple[str, ...] = ()  # what is expected of the same inputs differs
+    rewritten: tuple[str, ...] = ()  # inputs or tags differ
+
+    @property
+    def suspicious(self) -> tuple[str, ...]:
+        """The cases that need a person's word."""
+        return (*self.deleted, *self.relabelled, *self.rewritten)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteChange:
+    """One suite that a change touches. Both plans are about head's rows and head's graders."""
+
+    suite: str
+    parts: tuple[str, ...]  # of the fingerprint; none: the gate was asked about two versions
+    head: Plan
+    base: Plan | None  # None: there was nothing before
+    before: Plan | None  # base as it was, on its own rows with its own graders
+    policy: GatePolicy
+    rows: RowChanges = field(default_factory=RowChanges)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def compares(self) -> bool:
+        """Tell whether the two sides can answer differently."""
+        return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What was found. `unchanged` and `removed` are suites' names."""
+
+    touched: tuple[SuiteChange, ...]
+    unchanged: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Changes:
+    """Compare every suite's fingerprint, or those that are named. Raises EvalhError where head cannot be read."""
+    on_head = sides.head.suites()
+    on_base = () if sides.base is None else sides.base.suites()
+    for name in suites:
+        if name not in on_head and name not in on_base:
+            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, {*on_head, *on_base}))
+    wanted = suites or tuple(sorted({*on_head, *on_base}))
+    touched, unchanged = [], []
+    for name in wanted:
+        if name in on_head:
+            change = _change(sides, name, name in on_base, model)
+            if change is None:
+                unchanged.append(name)
+            else:
+                touched.append(change)
+    removed = tuple(name for name in wanted if name not in on_head)
+    return Changes(touched=tuple(touched), unchanged=tuple(unchanged), removed=removed)
+
+
+def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> SuiteChange | None:  # noqa: FBT001 (inside)
+    head = _plan(sides.head, name, model)
+    before, problem = _before(sides.base, name, model) if was_there else (None, None)
+    if before is None:
+        notice = "the suite is new" if problem is None else f"the merge base's suite cannot be read: {problem}"
+        return SuiteChange(
+            suite=name, parts=("new",), head=head, base=None, before=None, policy=head.suite.gate, notices=(notice,)
+        )
+    parts = _differing(before, head)
+    if not parts:
+        return None
+    policy = before.suite.gate
+    trials = policy.trials or head.trials
+    head = replace(head, trials=trials)
+    return SuiteChange(
+        suite=name,
+        parts=parts,
+        head=head,
+        base=scored_as(before, head),
+        before=before,
+        policy=policy,
+        rows=row_changes(before, head) if "dataset" in parts else RowChanges(),
+        notices=tuple(_notices(before, head, parts)),
+    )
+
+
+def _plan(workspace: Workspace, suite: str, model: str | None) -> Plan:
+    (plan,) = workspace.plans(RunOptions(target=suite, models=(model,) if model else ()))
+    return plan
+
+
+def _before(base: Workspace | None, suite: str, model: str | None) -> tuple[Plan | None, EvalhError | None]:
+    assert base is not None  # it holds the suite
+    try:
+        return _plan(base, suite, model), None
+    except EvalhError as exc:  # a change that mends what is broken on base must be able to pass
+        return None, exc
+
+
+def _differing(base: Plan, head: Plan) -> tuple[str, ...]:
+    before, after = base.fingerprint().document(), head.fingerprint().document()
+    return tuple(part for part in before if before[part] != after[part])
+
+
+def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
+    if "graders" in parts:
+        yield "the graders changed: both sides are scored with head's"
+    if base.suite.gate != head.suite.gate:
+        yield "the gate's policy changed: the merge base's holds until this is merged"
+
+
+def scored_as(base: Plan, head: Plan) -> Plan:
+    """Return base's plan on head's rows with head's graders, which ask whom head's workspace names."""
+    return replace(
+        base, suite=head.suite, cases=head.cases, graders=head.graders, trials=head.trials, resolve=head.resolve
+    )
+
+
+def row_changes(base: Plan, head: Plan) -> RowChanges:
+    """Say which rows were added, deleted, relabelled or rewritten."""
+    before = {case.id: _digests(case) for case in base.cases}
+    seen: set[str] = set()
+    added, relabelled, rewritten = [], [], []
+    for case in head.cases:
+        seen.add(case.id)
+        if case.id not in before:
+            added.append(case.id)
+            continue
+        inputs, whole = _digests(case)
+        if inputs != before[case.id][0]:
+            rewritten.append(case.id)
+        elif whole != before[case.id][1]:
+            relabelled.append(case.id)
+    return RowChanges(
+        added=tuple(added),
+        deleted=tuple(case for case in before if case not in seen),
+        relabelled=tuple(relabelled),
+        rewritten=tuple(rewritten),
+    )
+
+
+def _digests(case: Case) -> tuple[str, str]:
+    row = case.document()
+    return digest([row["inputs"], row.get("tags")]), digest(row)

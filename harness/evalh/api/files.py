@@ -1,0 +1,24 @@
+"""Where a workspace's files lie: at one revision, and in the user's cache."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalh.core.ports import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceFiles:
+    """Where a workspace is read from. `code` returns a folder on disk from which its Python files are executed."""
+
+    tree: Tree
+    code: Callable[[], Path]
+
+
+def cache_dir_of(env: Mapping[str, str]) -> Path:
+    """Return the user cache, where weights are kept; EVALH_CACHE_DIR overrides it."""
+    if override := env.get("EVALH_CACHE_DIR"):
+        return Path(override)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("evalh"))

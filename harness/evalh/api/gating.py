@@ -1,0 +1,191 @@
+"""`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from evalh.analysis.questions import judge, number_of_questions
+from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
+from evalh.api.changes import SuiteChange, find_changes
+from evalh.api.clock import SystemClock
+from evalh.api.judges import asked_targets, kinship
+from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
+from evalh.api.sides import Sides, open_sides
+from evalh.api.suite_gate import SuiteGate
+from evalh.core.exits import ExitCode
+from evalh.core.log import GateRow
+from evalh.core.ports import Progress
+from evalh.engine.forecast import check_inputs
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+    from evalh.store import SqliteStore
+
+_SHOWN = 12
+WORK_TREE = "the work tree"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOptions:
+    """What a user asks of `evalh gate`."""
+
+    base: str | None = None  # a revision; None: [workspace] base, else the remote's HEAD
+    head: str | None = None  # a revision; None: the work tree
+    suites: tuple[str, ...] = ()  # none: all
+    model: str | None = None  # instead of what each side's own suite names
+    trust_base: bool = False
+    allow_dataset_change: bool = False
+    fresh: bool = False
+    concurrency: int | None = None
+    budget_usd: Decimal | None = None  # for each run
+
+
+def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None = None) -> GateDecision:
+    """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
+    with ExitStack() as kept:
+        sides = open_sides(workspace, options.base, options.head, trust_base=options.trust_base, kept=kept)
+        changes = find_changes(sides, options.suites, options.model)
+        store = _store(workspace, kept) if changes.touched else None
+        gates = _decide(store, changes.touched, _Ways(sides, options, progress or Silence())) if store else ()
+        removed = [
+            f"suite {name} was removed: nothing holds its prompt to anything any more" for name in changes.removed
+        ]
+        decision = GateDecision(
+            suites=gates,
+            base=sides.base_revision,
+            head=sides.head_revision or WORK_TREE,
+            merge_base=sides.merge_base,
+            unchanged=changes.unchanged,
+            notices=(*sides.notices, *removed),
+        )
+        if store:
+            keep_decision(store, decision)
+        return decision
+
+
+def _store(workspace: "Workspace", kept: ExitStack) -> "SqliteStore":
+    store = workspace.open_store()
+    kept.callback(store.close)
+    return store
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How each side is run."""
+
+    sides: Sides
+    options: GateOptions
+    progress: Progress
+
+    def execution(self, store: "SqliteStore", *, of_base: bool) -> Execution:
+        """Return what carries out one side's plans."""
+        commit = (self.sides.merge_base, False) if of_base else (self.sides.head_commit, None)
+        return execution(self.sides.head, store, self.options, self.progress, lambda: commit)
+
+
+def execution(
+    judging: "Workspace",
+    store: "SqliteStore",
+    options: GateOptions,
+    progress: Progress,
+    provenance: Callable[[], tuple[str | None, bool | None]],
+) -> Execution:
+    """Return what carries out plans on a store; graders ask whom `judging` names."""
+    from evalh import __version__
+
+    return Execution(
+        store=store,
+        prices=judging.prices,
+        progress=progress,
+        options=RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd),
+        provenance=provenance,
+        version=__version__,
+        asked=lambda plan: asked_targets(judging, plan.target, plan.asking),
+        warnings=lambda plan: kinship(judging, plan.asking, plan.target),
+    )
+
+
+def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -> tuple[SuiteDecision, ...]:
+    base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
+    gates = [SuiteGate(change, base, head, tests_of(touched)) for change in touched]
+    return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
+
+
+def tests_of(touched: Iterable[SuiteChange]) -> int:
+    """Count the tests that pay for each other."""
+    return sum(number_of_questions(change.policy) for change in touched if change.compares)
+
+
+def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[SuiteDecision, ...]:
+    """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
+    for one in gates:
+        for plan in one.plans:
+            check_inputs(plan)
+    try:
+        in_loop(_run(gates))
+    except asyncio.CancelledError:  # SIGTERM
+        raise KeyboardInterrupt from None
+    asked = [one.asked() for one in gates if one.change.compares]
+    tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
+    return tuple(
+        one.decision([*_rows(one.change, allowed=allow_dataset_change), *tested.get(one.change.suite, [])])
+        for one in gates
+    )
+
+
+async def _run(gates: Sequence[SuiteGate]) -> None:
+    for one in gates:
+        providers = list(dict.fromkeys(one.providers()))
+        try:
+            for provider in providers:
+                await provider.open()
+            await one.run()
+        finally:
+            for provider in providers:
+                await provider.close()
+
+
+def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
+    """Hold a change to its rows: a case that is gone, or expects something else now, can hide a regression."""
+    rows = change.rows
+    if not rows.suspicious:
+        return []
+    parts = [
+        f"{len(cases)} {what} ({', '.join(cases[:5])}{', …' if len(cases) > 5 else ''})"  # noqa: PLR2004 (what is read)
+        for what, cases in (
+            ("deleted", rows.deleted),
+            ("relabelled", rows.relabelled),
+            ("rewritten", rows.rewritten),
+        )
+        if cases
+    ]
+    told = f"cases of the dataset were changed: {', '.join(parts)}"
+    if allowed:
+        return [Finding("dataset", ExitCode.YES, f"{told}; allowed")]
+    reason = f"{told}; look at them, then: --allow-dataset-change"
+    return [Finding("dataset", ExitCode.NO, reason, rows.suspicious)]
+
+
+def keep_decision(store: "SqliteStore", decision: GateDecision) -> None:
+    """Record a decision in the log."""
+    from evalh.report.gate import gate_document
+
+    now = SystemClock().now()
+    store.add_gate(
+        GateRow(
+            id=f"g{new_run_id(now)[1:]}",
+            at=now,
+            base=decision.base,
+            head=decision.head,
+            merge_base=decision.merge_base,
+            decision=decision.status.value,
+            exit=int(decision.exit),
+            reasons="\n".join(decision.reasons),
+            content=json.dumps(gate_document(decision), ensure_ascii=False),
+        )
+    )
+    store.flush()

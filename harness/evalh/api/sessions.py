@@ -1,0 +1,173 @@
+"""Runs that are led case by case: a gate asks for a batch on both sides, looks, and asks for more or stops."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from evalh.analysis.summary import Fold
+from evalh.api.clock import SystemClock
+from evalh.api.runs import DEFAULT_CONCURRENCY, Execution
+from evalh.core.attempt import Answer, CallKey
+from evalh.core.case import Case
+from evalh.core.digest import digest
+from evalh.core.money import plus
+from evalh.core.ports import Progress, Store
+from evalh.core.result import SampleResult
+from evalh.core.run import RunRecord, RunStatus
+from evalh.core.sample import Sample, Standing
+from evalh.core.verdict import Outcome
+from evalh.engine.plan import Plan
+from evalh.engine.runner import Runner, Wanted
+from evalh.routing.halt import Halt
+
+_STAMP = 20  # characters of a run's id that say when it began: r20261124-014246-3f9
+
+
+class Recorded:
+    """The log, with answers from elsewhere before its own: a committed baseline's."""
+
+    def __init__(self, store: Store, answers: Mapping[tuple[str, CallKey], Answer]) -> None:
+        self._store = store
+        self._answers = answers
+
+    def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
+        """Return the answer for each (request digest, key), in their order."""
+        found = [self._answers.get(one) for one in wanted]
+        others = [one for one, answer in zip(wanted, found, strict=True) if answer is None]
+        rest = iter(self._store.find_all(others, routed=routed)) if others else iter(())
+        return [next(rest) if answer is None else answer for answer in found]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+@dataclass(slots=True)
+class Collected:
+    """`core.ports.Progress` that keeps every sample, and shows it on."""
+
+    shown: Progress
+    samples: dict[tuple[str, int], Sample] = field(default_factory=dict)
+
+    def start(self, label: str, total: int) -> None:
+        """Leave the display to the gate."""
+
+    def advance(self, sample: Sample) -> None:
+        """Keep one sample."""
+        self.samples[sample.case.id, sample.trial] = sample
+        self.shown.advance(sample)
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self.shown.note(text)
+
+    def window(self, model: str, size: int, ceiling: int, because: str) -> None:
+        """Pass it on."""
+        self.shown.window(model, size, ceiling, because)
+
+    def stop(self) -> None:
+        """Leave the display to the gate."""
+
+
+class Session:
+    """One side's run. `known` are samples whose results are known without an answer: they are not evaluated."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        plan: Plan,
+        *,
+        began: float,
+        answers: Mapping[tuple[str, CallKey], Answer] | None = None,
+        known: Mapping[tuple[str, int], SampleResult] | None = None,
+    ) -> None:
+        """Open the run's row. Providers are opened by whoever opens several sessions."""
+        self.plan = plan
+        self.halt = Halt(SystemClock())
+        self.collected = Collected(execution.progress)
+        self.record: RunRecord = execution.record(plan, began)
+        self._known = dict(known or {})
+        self._execution = execution
+        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials)
+        store = cast("Store", Recorded(execution.store, answers)) if answers else execution.store
+        execution.store.start_run(self.record)
+        builder = execution.builder(plan, SystemClock(), self.halt)
+        self._runner = Runner(
+            plan=plan,
+            record=self.record,
+            provider=builder.build(),
+            inquiry=builder.inquiry,
+            numbers=builder.numbers,
+            store=store,
+            fold=self._fold,
+            progress=self.collected,
+            halt=self.halt,
+            concurrency=execution.options.concurrency or DEFAULT_CONCURRENCY,
+            fresh=execution.options.fresh,
+        )
+
+    async def evaluate(self, wanted: Iterable[Wanted]) -> None:
+        """Evaluate what is not known yet. Raises CancelledError, EvalhError."""
+        todo = [
+            (index, case, missing)
+            for index, case, trials in wanted
+            if (missing := [trial for trial in trials if not self._has(case.id, trial)])
+        ]
+        if todo:
+            await self._runner.run(todo)
+
+    def close(self, status: RunStatus, reason: str | None) -> None:
+        """Close the run's row. Returns when everything is durable."""
+        self._execution.store.finish_run(self.record.id, status, self._fold.summary(), reason)
+
+    def results(self, cases: Iterable[tuple[int, Case]], trials: int) -> Iterator[SampleResult]:
+        """Yield what is known of these cases, trial by trial; a sample that was not evaluated is left out."""
+        for _, case in cases:
+            row = digest(case.document())
+            for trial in range(trials):
+                sample = self.collected.samples.get((case.id, trial))
+                if sample is not None:
+                    yield replace(result_of(sample), row_digest=row)
+                elif (case.id, trial) in self._known:
+                    yield replace(self._known[case.id, trial], row_digest=row, tags=case.tags)
+
+    def asked(self) -> int:
+        """Count the samples that were neither in the log nor in a baseline."""
+        return sum(not sample.cache_hit for sample in self.collected.samples.values())
+
+    def began(self, case_id: str, trial: int) -> str | None:
+        """Return a stamp of the run that bought an answer: equal stamps mean one gate, both sides interleaved."""
+        sample = self.collected.samples.get((case_id, trial))
+        return None if sample is None or sample.attempt_id is None else sample.attempt_id[:_STAMP]
+
+    def output(self, case_id: str) -> str | None:
+        """Return a case's first output that is not good, or else its first; None: there is none."""
+        found = [sample for (case, _), sample in sorted(self.collected.samples.items()) if case == case_id]
+        told = [one for one in found if one.standing is not Standing.GOOD] or found
+        return None if not told or told[0].completion is None else told[0].completion.text
+
+    def reasons(self, case_id: str) -> tuple[tuple[str, str], ...]:
+        """Return what the required graders said of a case's first sample that is not good."""
+        for (case, _), sample in sorted(self.collected.samples.items()):
+            if case == case_id and sample.standing is not Standing.GOOD:
+                missed = (one for one in sample.verdicts if one.required and one.verdict.outcome is not Outcome.PASS)
+                return tuple((one.grader, one.verdict.reason) for one in missed)
+        return ()
+
+    def _has(self, case_id: str, trial: int) -> bool:
+        return (case_id, trial) in self.collected.samples or (case_id, trial) in self._known
+
+
+def result_of(sample: Sample) -> SampleResult:
+    """Return a sample as comparing needs it."""
+    completion = sample.completion
+    return SampleResult(
+        case_id=sample.case.id,
+        trial=sample.trial,
+        standing=sample.standing,
+        cost_usd=plus(sample.cost_usd, sample.cached_cost_usd),
+        latency_ms=None if completion is None else completion.latency_ms,
+        output_digest=None if completion is None else completion.digest(),
+        outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
+        required=frozenset(one.grader for one in sample.verdicts if one.required),
+        tags=sample.case.tags,
+    )

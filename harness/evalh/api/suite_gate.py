@@ -1,0 +1,359 @@
+"""One suite of a gate: its sessions, its batches, its stop."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+from typing import Any
+
+from evalh.analysis.compare import CompareOptions, compare
+from evalh.analysis.comparison import Comparison
+from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
+from evalh.analysis.questions import Asked, Question, drop_of, needed_by, questions_of
+from evalh.analysis.rules import Measured, judge_rules, must_pass, ungraded
+from evalh.analysis.verdicts import Evidence, Finding, MustPassCase, SuiteDecision
+from evalh.api.baselines import Answers, Recollection
+from evalh.api.changes import SuiteChange, scored_as
+from evalh.api.clock import SystemClock
+from evalh.api.runs import Execution
+from evalh.api.sessions import Session
+from evalh.core.case import Case
+from evalh.core.errors import EvalhError
+from evalh.core.exits import ExitCode
+from evalh.core.policy import Require
+from evalh.core.ports import Provider
+from evalh.core.run import RunStatus
+from evalh.core.sample import Standing
+from evalh.core.verdict import Outcome
+from evalh.engine.plan import Plan
+from evalh.engine.selection import Listed
+from evalh.stats.looks import look_order, next_look, order_seed
+from evalh.stats.sequential import Stop
+
+_MOST_EVIDENCE = 10
+_BY_THE_RULES = ("must_pass", "good_rate", "never NAME")
+
+
+class SuiteGate:
+    """Asks both sides, batch by batch. `decision` says what came of it, once the tests of all suites are judged."""
+
+    def __init__(
+        self,
+        change: SuiteChange,
+        base: Execution,
+        head: Execution,
+        tests: int,
+        recollection: Recollection | None = None,
+    ) -> None:
+        """Order the cases. Nothing is asked yet."""
+        self.change = change
+        self._executions = {"base": base, "head": head}
+        self._recollection = recollection or Recollection()
+        self._began = SystemClock().now()
+        base_digest = "" if change.base is None else change.base.version.digest
+        self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
+        cases = list(change.head.cases)
+        order = look_order(self._seed, (case.id for case in cases))
+        self._order = [(position, cases[position]) for position in order]
+        self._trials = change.head.trials
+        self._questions: list[Question] = (
+            questions_of(change.policy, len(cases), self._max_ungraded, tests) if change.compares else []
+        )
+        self._seen = 0
+        self._must_pass: list[MustPassCase] | None = None
+        self._base: Session | None = None
+        self._head: Session | None = None
+        self._halted: str | None = None
+        self._notices = list(change.notices)
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Every plan that may be asked."""
+        return [plan for plan in (self.change.base, self.change.head) if plan is not None]
+
+    def providers(self) -> Iterator[Provider]:
+        """Yield whoever may be asked, judges too."""
+        for plan in self.plans:
+            for target in (plan.target, *self._executions["head"].asked(plan)):
+                yield from (leaf.provider for leaf in target.leaves.values())
+
+    @property
+    def _max_ungraded(self) -> float:
+        own = self.change.policy.max_ungraded
+        return self.change.head.suite.max_ungraded if own is None else own
+
+    # -- asking
+
+    async def run(self) -> None:
+        """Ask until the answer is sure, or everything is in. Raises EvalhError, CancelledError."""
+        await self._run_must_pass()
+        if self._broken():
+            return
+        with_base = self.change.compares
+        self._head = self._session("head", self.change.head)
+        self._base = self._session("base", self.change.base) if with_base and self.change.base else None
+        await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
+        if self.change.rows.suspicious and with_base:
+            await self._score_the_old_way()
+
+    def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
+        known: Answers = self._recollection.of(plan)
+        plan = plan if trials is None else replace(plan, trials=trials)
+        execution = self._executions[side]
+        execution.progress.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
+        return Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
+
+    async def _led(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session]) -> None:
+        """See to it that every session's run is closed, whatever happens."""
+        status, reason = RunStatus.INTERRUPTED, None
+        try:
+            await work
+            halted = next((one.halt.reason for one in sessions if one.halt.reason), None)
+            self._halted = self._halted or halted
+            status, reason = (RunStatus.STOPPED, halted) if halted else (RunStatus.COMPLETE, None)
+        except asyncio.CancelledError:
+            reason = "interrupted"
+            raise
+        finally:
+            self._executions["head"].progress.stop()
+            for one in sessions:
+                one.close(status, reason)
+
+    async def _run_must_pass(self) -> None:
+        rule = self.change.policy.must_pass
+        if rule is None:
+            return
+        cases = [
+            (place, case)
+            for place, case in sorted(self._order, key=lambda one: one[0])
+            if rule.takes(case.id, case.tags)
+        ]
+        if not cases:
+            self._must_pass = []
+            return
+        plan = replace(self.change.head, cases=Listed([case for _, case in cases]))
+        session = self._session("head", plan, rule.trials)
+        wanted = [(place, case, range(rule.trials)) for place, case in enumerate(case for _, case in cases)]
+        await self._led(session.evaluate(wanted), [session])
+        results = by_case(session.results(cases, rule.trials))
+        self._must_pass = [_must_pass_case(case, results, rule.trials) for _, case in cases]
+
+    def _broken(self) -> bool:
+        rule = self.change.policy.must_pass
+        if rule is None or self._must_pass is None:
+            return False
+        return must_pass(rule, self._must_pass).exit is ExitCode.NO or self._halted is not None
+
+    async def _ask_both(self) -> None:
+        step = self._step
+        while self._seen < len(self._order) and not self._sure():
+            look = next_look(self._seen, len(self._order), step)
+            batch = self._order[self._seen : look]
+            wanted = [(place, case, range(self._trials)) for place, case in batch]
+            async with asyncio.TaskGroup() as group:
+                for session in (self._base, self._head):
+                    if session is not None:
+                        group.create_task(session.evaluate(wanted))
+            if any(session.halt.reason for session in (self._base, self._head) if session is not None):
+                return
+            self._seen = look
+            pairs = self._pairs(batch)
+            self._questions = [question.look(pairs) for question in self._questions]
+
+    @property
+    def _step(self) -> int:
+        return self._questions[0].design.batch if self._questions else max(len(self._order), 1)
+
+    def _sure(self) -> bool:
+        """Tell whether more cases could change nothing."""
+        if self._questions and any(question.state.stop is Stop.WORSE_SHOWN for question in self._questions):
+            return True
+        forbidden = [rule.grader for rule in self.change.policy.never if rule.at_most is None]
+        if forbidden and any(_fails(case, forbidden) for case in self._side("head", self._looked())):
+            return True
+        return bool(self._questions) and all(question.stopped for question in self._questions)
+
+    async def _score_the_old_way(self) -> None:
+        before = self.change.before
+        assert before is not None
+        wanted_ids = set(self.change.rows.suspicious)
+        cases = [case for case in before.cases if case.id in wanted_ids]
+        base = replace(before, cases=Listed(cases), trials=self._trials)
+        plans = {"base": base, "head": scored_as(self.change.head, base)}
+        good = {}
+        try:
+            for side, plan in plans.items():
+                session = self._session(side, plan)
+                indexed = list(enumerate(cases))
+                await self._led(
+                    session.evaluate([(place, case, range(self._trials)) for place, case in indexed]), [session]
+                )
+                good[side] = sum(one.standing is Standing.GOOD for one in session.results(indexed, self._trials))
+        except EvalhError as exc:
+            self._notices.append(f"the changed cases cannot be scored the old way: {exc.what}")
+            return
+        samples = len(cases) * self._trials
+        self._notices.append(
+            f"the changed cases, scored the old way: {good['base']} of {samples} good on base, {good['head']} on head"
+        )
+
+    # -- what is known
+
+    def _looked(self) -> list[tuple[int, Case]]:
+        return self._order[: self._seen]
+
+    def _side(self, side: str, cases: Sequence[tuple[int, Case]]) -> list[CaseResult]:
+        session = self._head if side == "head" else self._base
+        if session is None:
+            return []
+        return list(by_case(session.results(cases, self._trials)).values())
+
+    def _pairs(self, cases: Sequence[tuple[int, Case]]) -> list[Pair]:
+        if self._base is None:
+            return []
+        both = zip(self._side("base", cases), self._side("head", cases), strict=True)
+        return [Pair(base, head) for base, head in both]
+
+    def asked(self) -> Asked:
+        """Return the tests, and what they looked at."""
+        return Asked(
+            suite=self.change.suite,
+            policy=self.change.policy,
+            questions=self._questions if self._seen else (),
+            pairs=self._pairs(self._looked()),
+            fixed=not self.change.policy.sequential,
+        )
+
+    # -- what came of it
+
+    def decision(self, tested: Sequence[Finding]) -> SuiteDecision:
+        """Put everything together; `tested` is what the tests found, and the rows."""
+        change = self.change
+        comparison = self._comparison()
+        asked = self.asked()
+        first = asked.questions[0] if asked.questions else None
+        undecided = change.policy.require is Require.NO_WORSE and any(
+            one.exit is ExitCode.INCONCLUSIVE and one.rule == "good" for one in tested
+        )
+        samples = (len(self._order) - self._seen) * self._trials * (2 if change.compares else 1)
+        return SuiteDecision(
+            suite=change.suite,
+            findings=tuple(self._findings(tested)),
+            require=change.policy.require.value,
+            parts=change.parts,
+            base=None if change.base is None else change.base.version.label,
+            head=change.head.version.label,
+            model=change.head.target.name,
+            margin=change.policy.margin,
+            detectable_drop=None if first is None else drop_of(asked, first),
+            cases_needed=needed_by(asked, first) if first is not None and undecided else None,
+            stopped_at=self._seen,
+            of=len(self._order),
+            saved=samples,
+            asked=sum(session.asked() for session in (self._base, self._head) if session is not None),
+            comparison=comparison,
+            evidence=tuple(self._evidence(comparison)),
+            prompt_path=change.head.version.path,
+            prompt_line=_first_changed_line(change),
+            notices=tuple(self._notices),
+        )
+
+    def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
+        yield from tested
+        head = self._side("head", self._looked())
+        yield from judge_rules(
+            Measured(
+                policy=self.change.policy,
+                pairs=self._pairs(self._looked()),
+                head=head,
+                complete=self._seen == len(self._order),
+                graders=frozenset(grader.name for grader in self.change.head.graders),
+                must_pass=self._must_pass,
+                latencies=self._latencies(),
+                seed=self._seed,
+            )
+        )
+        if self._halted is not None:
+            yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
+        if not self.change.compares and self._seen:
+            yield ungraded(head, self._max_ungraded) or self._not_compared()
+
+    def _not_compared(self) -> Finding:
+        if self.change.base is not None:
+            what = "prompt, model and route are the same on both sides: no answer differs"
+            return Finding("good", ExitCode.YES, what)
+        policy = self.change.policy
+        if policy.good_rate is not None or policy.must_pass is not None or policy.never:
+            return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
+        reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
+        return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")
+
+    def _comparison(self) -> Comparison | None:
+        if self._base is None or self._head is None or not self._seen:
+            return None
+        options = CompareOptions(margin=self.change.policy.margin, exact=True)
+        return compare(self._results(self._base, "base"), self._results(self._head, "head"), options)
+
+    def _results(self, session: Session, side: str) -> Results:
+        plan = session.plan
+        return Results(
+            suite=self.change.suite,
+            prompt=plan.version.label,
+            model=plan.target.name,
+            fingerprint=plan.fingerprint(),
+            trials=self._trials,
+            graders=tuple((grader.name, grader.required) for grader in plan.graders),
+            cases={case.case_id: case for case in self._side(side, self._looked())},
+            run=session.record.id,
+            max_ungraded=self._max_ungraded,
+        )
+
+    def _latencies(self) -> list[tuple[float, float]]:
+        if self._base is None or self._head is None or self.change.policy.latency_may_rise is None:
+            return []
+        return [
+            (pair.base.latency_ms, pair.head.latency_ms)
+            for pair in self._pairs(self._looked())
+            if pair.base.latency_ms is not None
+            and pair.head.latency_ms is not None
+            and self._base.began(pair.case_id, 0) == self._head.began(pair.case_id, 0) is not None
+        ]
+
+    def _evidence(self, comparison: Comparison | None) -> Iterator[Evidence]:
+        if comparison is None or self._base is None or self._head is None:
+            return
+        for case_id in comparison.regressed[:_MOST_EVIDENCE]:
+            yield Evidence(
+                case_id=case_id,
+                base_output=self._base.output(case_id),
+                head_output=self._head.output(case_id),
+                reasons=self._head.reasons(case_id),
+            )
+
+
+def _must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
+    found = results.get(case.id)
+    if found is None:
+        return MustPassCase(case.id, 0, trials, trials)
+    return MustPassCase(case.id, found.goods, found.ungraded + trials - found.trials, trials)
+
+
+def _fails(case: CaseResult, graders: Sequence[str]) -> bool:
+    return any(sample.outcomes.get(grader) is Outcome.FAIL for sample in case.samples for grader in graders)
+
+
+def _first_changed_line(change: SuiteChange) -> int:
+    """Return the line of head's prompt file where the two versions begin to differ; 1 where they do not."""
+    if change.base is None:
+        return 1
+    base = [line for section in change.base.version.sections for line in section.source.split("\n")]
+    places = [
+        (line, section.line + number)
+        for section in change.head.version.sections
+        for number, line in enumerate(section.source.split("\n"))
+    ]
+    matcher = SequenceMatcher(None, base, [line for line, _ in places], autojunk=False)
+    for tag, _, _, low, _ in matcher.get_opcodes():
+        if tag != "equal" and places:
+            return places[min(low, len(places) - 1)][1]
+    return 1
