@@ -70,6 +70,7 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
         pass_at=request.pass_at,
         seed=_seed([one.record for one in runs]),
     )
+    _note_preferences(workspace, suite, progress)
     results = [results_of(workspace.log, one) for one in runs]
     comparison = compare(results[0], results[1], options)
     if request.confirm and comparison.regressed:
@@ -158,6 +159,17 @@ def _margin(workspace: "Workspace", suite: str) -> float:
         return workspace.suite(suite).gate.margin
     except NotFound:  # two saved runs of a suite that is gone
         return CompareOptions().margin
+
+
+def _note_preferences(workspace: "Workspace", suite: str, progress: "Progress | None") -> None:
+    """Say what is not judged: `Comparison.preferred` is where graders that read both outputs will answer."""
+    try:
+        asked = workspace.suite(suite).compare
+    except NotFound:
+        return
+    if asked and progress is not None:
+        kinds = ", ".join(spec.name for spec in asked)
+        progress.note(f"{suite}: {kinds} under `compare:` reads both outputs, and is not judged yet")
 
 
 def _seed(records: Sequence[RunRecord]) -> int:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of
@@ -40,6 +40,7 @@ from evalh.workspace.templates import compile_version
 from evalh.workspace.trees import WorkTree
 
 if TYPE_CHECKING:
+    from evalh.analysis.comparison import Comparison
     from evalh.api.otel import Exported, OtelOptions
     from evalh.core.log import CallRow
     from evalh.providers.prices import WorkspacePrices
@@ -162,6 +163,12 @@ class Workspace:
         if len(results) != 1:
             raise UsageError(f"{suite!r} names {len(results)} suites", hint="use run_all, or name one suite")
         return results[0]
+
+    def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
+        """Compare two sides; `asked` are the fields of `api.comparing.CompareRequest`. Raises EvalhError."""
+        from evalh.api.comparing import CompareRequest, compared
+
+        return compared(self, CompareRequest(base=base, head=head, **asked)).comparison
 
     def run_all(self, options: RunOptions, progress: Progress | None = None) -> list[RunResult]:
         """Run every pair of version and model. Raises EvalhError."""
