@@ -11,7 +11,6 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
+from evalh.core.values import dataclass
 from evalh.graders.kinds import FunctionLoader
 from evalh.graders.registry import Kind, collecting, registered
 

@@ -6,11 +6,11 @@ together stratum by stratum, weighted by how common each is, never over the labe
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from evalh.core.calibration import AgreementTable, Confusion, CorrectedRate
 from evalh.core.label import Label
 from evalh.core.run import Estimate
+from evalh.core.values import dataclass
 from evalh.stats.agreement import agreement
 from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
 

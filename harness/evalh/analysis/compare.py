@@ -1,7 +1,6 @@
 """Comparing two sides: pairing, the numbers, the verdict. No I/O; what differs is named, never compared quietly."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import fsum
 
 from evalh.analysis.comparison import (
@@ -17,6 +16,7 @@ from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, pair
 from evalh.core.errors import UsageError
 from evalh.core.run import Estimate
 from evalh.core.sample import Standing
+from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.stats.intervals import clustered_rate, mean_interval, pass_at_k, pass_hat_k, wilson
 from evalh.stats.multiplicity import benjamini_hochberg, holm

@@ -4,11 +4,11 @@ Values only; `analysis.compare` fills them in. The unit is the case: five trials
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate, Fingerprint
+from evalh.core.values import dataclass
 
 
 class SideName(StrEnum):

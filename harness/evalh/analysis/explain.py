@@ -1,13 +1,13 @@
 """Every decision that the system makes on the user's behalf, in plain language, with how often it was taken."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.tallies import Tallies
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ A side comes from the store's rows, from a committed baseline or from a run unde
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from evalh.analysis.comparison import Mismatch, Missing, SideName, names
@@ -15,6 +15,7 @@ from evalh.core.money import total
 from evalh.core.result import SampleResult
 from evalh.core.run import Fingerprint
 from evalh.core.sample import Standing
+from evalh.core.values import dataclass
 
 _SHOWN = 80  # characters of what a grader judges by
 

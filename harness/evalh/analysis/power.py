@@ -1,12 +1,12 @@
 """How small a drop a suite can see, and what it takes to see a smaller one. For a fixed number of cases, one-sided."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil, fsum
 
 from evalh.analysis.differences import ONE_SIDED
 from evalh.analysis.pairing import Pair
+from evalh.core.values import dataclass
 from evalh.stats.planner import (
     ScoreSpread,
     cases_for_difference,

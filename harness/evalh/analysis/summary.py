@@ -6,7 +6,6 @@ Sums are exact, so the order in which answers arrive cannot move a digit.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from evalh.core.attempt import Call, Completion
@@ -14,6 +13,7 @@ from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
+from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.stats.intervals import clustered_rate, wilson
 from evalh.stats.quantiles import Distribution

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.label import GOOD
 from evalh.core.suite import Suite
+from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all

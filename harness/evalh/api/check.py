@@ -1,7 +1,7 @@
 """`evalh check`: every file of the workspace, read as a run would read it, with nothing sent."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from evalh.api.judge_identity import stale_calibrations
@@ -10,6 +10,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
+from evalh.core.values import dataclass
 from evalh.graders.registry import build_all
 from evalh.routing.target import models_of
 from evalh.workspace.datasets import Dataset

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, d
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.core.run import RunRecord, RunStatus
+from evalh.core.values import dataclass
 from evalh.engine.selection import Selection
 from evalh.report.compare import ComparisonView
 

@@ -1,7 +1,6 @@
 """What a machine has and lacks, without printing a secret."""
 
 import platform
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
+from evalh.core.values import dataclass
 from evalh.routing.target import models_of
 
 State = Literal["ok", "missing", "wrong"]

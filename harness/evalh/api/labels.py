@@ -1,7 +1,6 @@
 """Labels: outputs of the log put before a person, blind to who made them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from evalh.analysis.labelling import ordered
@@ -12,6 +11,7 @@ from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.label import GOOD, Candidate, Label
 from evalh.core.request import ToolCall
 from evalh.core.suite import Suite
+from evalh.core.values import dataclass
 from evalh.workspace.labels import LabelFile, read_labels
 
 _NEWEST_RUNS = 20

@@ -1,13 +1,13 @@
 """Sending a run of the log to an OpenTelemetry collector."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.run import RunStatus
+from evalh.core.values import dataclass
 from evalh.interop.otel_names import SERVICE_NAME, SERVICE_VERSION
 from evalh.interop.otel_spans import Spans
 from evalh.interop.otlp import Exporter, Sent

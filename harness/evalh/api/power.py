@@ -1,6 +1,5 @@
 """`evalh power`: what a suite can see, from its policy and from what the log has measured."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from evalh.analysis.power import Power, power, spread_of
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.money import plus
+from evalh.core.values import dataclass
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace

@@ -1,11 +1,11 @@
 """Prompt versions for the command line: lists, differences, releases, history."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
+from evalh.core.values import dataclass
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace

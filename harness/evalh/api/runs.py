@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ from evalh.core.errors import UsageError
 from evalh.core.ports import Prices, Progress
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunResult, RunStatus
+from evalh.core.values import dataclass
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection

@@ -1,13 +1,14 @@
 """Calls and attempts: what a model was asked, what came back, and what went wrong."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.case import Case
 from evalh.core.digest import digest, digest_bytes
 from evalh.core.request import Request, ToolCall
+from evalh.core.values import dataclass
 
 
 class ErrorKind(StrEnum):

@@ -1,8 +1,7 @@
 """A judge's calibration: what its verdicts are worth, held against people's labels."""
 
-from dataclasses import dataclass
-
 from evalh.core.run import Estimate
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

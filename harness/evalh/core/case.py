@@ -1,11 +1,11 @@
 """Cases: the rows of a dataset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 
 
 class Absent(Enum):

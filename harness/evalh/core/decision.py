@@ -1,9 +1,10 @@
 """Decisions that evalh takes on the user's behalf between the calls, as rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What a run would send and could cost, before anything is sent."""
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Labels: what a person said of an output."""
 
-from dataclasses import dataclass
+from evalh.core.values import dataclass
 
 GOOD = "good"
 """What is asked by default: is this output good? Otherwise `about` is a grader's name: would it pass?"""

@@ -1,7 +1,6 @@
 """What readers return: the log's rows as values. Field names are the columns' names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
@@ -11,6 +10,7 @@ from evalh.core.case import Case
 from evalh.core.digest import JsonValue
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

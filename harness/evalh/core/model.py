@@ -1,10 +1,11 @@
 """A model as the workspace names it: `[models.<name>]` in evalh.toml."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.money import Price
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

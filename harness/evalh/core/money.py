@@ -1,10 +1,10 @@
 """Money: US dollars as `Decimal`. An unknown amount is None, never 0."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from evalh.core.attempt import Usage
+from evalh.core.values import dataclass
 
 _PER_MILLION = Decimal("0.000001")
 _PER_SECOND = Decimal(1) / Decimal(3600)

@@ -1,7 +1,9 @@
 """What a merge gate asks of a change: `gate:` in a suite, as values."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from evalh.core.values import dataclass
 
 DEFAULT_MARGIN = 0.05
 DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates

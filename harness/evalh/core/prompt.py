@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.request import Tool
+from evalh.core.values import dataclass
 
 DRAFT = "draft"
 

@@ -5,12 +5,13 @@ messages' half once per call.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
 from evalh.core.digest import JsonValue, canonical, digest
+from evalh.core.values import dataclass
 
 
 class Role(StrEnum):

@@ -1,10 +1,11 @@
 """Results as they are compared: a sample without its case's text and its output."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from evalh.core.sample import Standing
+from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 
 

@@ -1,13 +1,14 @@
 """Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and what a model asked by name gets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.suite import GraderSpec
+from evalh.core.values import dataclass
 
 TRANSIENT = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
 """Kinds that the same request may not meet again a little later."""

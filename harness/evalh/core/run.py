@@ -1,11 +1,12 @@
 """Runs: one execution of a suite for one version and model, and the numbers at its end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 
 
 class RunStatus(StrEnum):

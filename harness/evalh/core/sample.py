@@ -1,11 +1,11 @@
 """Samples: one (case, trial) under one version and model, and whether it is good."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.attempt import CallError, Completion
 from evalh.core.case import Case
+from evalh.core.values import dataclass
 from evalh.core.verdict import Verdict
 
 

@@ -1,8 +1,9 @@
 """What was spent, summed the way the people who pay ask for it."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from evalh.core.values import dataclass
 
 
 class SpendBy(StrEnum):

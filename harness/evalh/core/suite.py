@@ -1,10 +1,11 @@
 """Suites: a prompt, a dataset, graders, and what is asked of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from evalh.core.digest import JsonValue
 from evalh.core.policy import GatePolicy
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

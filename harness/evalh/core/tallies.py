@@ -1,8 +1,10 @@
 """How often a route's decisions were taken in the last runs, and what they cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
+
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

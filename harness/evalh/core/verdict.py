@@ -1,7 +1,7 @@
 """What graders see and say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -11,6 +11,7 @@ from evalh.core.attempt import Answer, Completion
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
 from evalh.core.request import Request
+from evalh.core.values import dataclass
 
 
 class Outcome(StrEnum):

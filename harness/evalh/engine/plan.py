@@ -1,13 +1,13 @@
 """What a run will do, before anything is sent."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from evalh.core.digest import digest
 from evalh.core.ports import Cases
 from evalh.core.prompt import PromptVersion
 from evalh.core.run import Fingerprint
 from evalh.core.suite import GraderSpec, Suite
+from evalh.core.values import dataclass
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
 from evalh.routing.asking import Resolve

@@ -6,7 +6,7 @@ the dataset. The log is asked for a hundred answers at a time: one question a sa
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from inspect import isawaitable
 from itertools import count, islice
@@ -20,6 +20,7 @@ from evalh.core.ports import Progress, Provider, Store
 from evalh.core.request import Request
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.outcome import standing
 from evalh.engine.plan import Plan

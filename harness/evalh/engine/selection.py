@@ -1,13 +1,13 @@
 """Which cases of a dataset a run takes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, RowsDigest
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,8 @@
 """What an output is compared with: a literal from the suite, or a place in the case's `expected`."""
 
-from dataclasses import dataclass
-
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Scope
 from evalh.graders.paths import JsonPath

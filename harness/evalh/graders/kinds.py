@@ -1,7 +1,7 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias, TypeVar, get_args
 
@@ -11,6 +11,7 @@ from evalh.core.asking import Form, Question
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.asking import Models, NoModels, NoTexts, Questions, Texts
 from evalh.graders.fences import TooLongError

@@ -5,7 +5,6 @@ sign and a unit are no part of the number: `50%` is 50. Values are decimals, so 
 """
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from typing import Annotated, Literal, TypeAlias
 
@@ -13,6 +12,7 @@ from msgspec import Meta
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in

@@ -5,11 +5,11 @@ The parsed JSON stays in `GradeContext.cache`, so the graders of a sample share 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of

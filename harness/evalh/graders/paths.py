@@ -6,11 +6,11 @@ No wildcards and no filters: a path names one place, so it finds one value or no
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from evalh.core.case import ABSENT, Absent
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 
 _STEP = re.compile(
     r"""\.?(?P<name>[^.\[\]"'\s][^.\[\]"']*)"""  # a bare name; the dot before the first is optional

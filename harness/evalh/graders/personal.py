@@ -6,9 +6,9 @@ A verdict says which kinds and where, and quotes nothing: it is stored, printed 
 import ipaddress
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
 
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import strings_in

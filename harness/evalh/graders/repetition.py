@@ -2,11 +2,11 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
 
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import Place, Unreadable, output_json, strings_in

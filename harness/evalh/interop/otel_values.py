@@ -1,11 +1,12 @@
 """Spans as values, and as OTLP's JSON spells them: 64-bit integers are text, times nanoseconds since the epoch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 from evalh.interop.otel_names import ERROR_TYPE
 
 INTERNAL, CLIENT = 1, 3

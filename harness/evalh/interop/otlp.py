@@ -2,13 +2,13 @@
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
 from evalh.core.attempt import CallError
 from evalh.core.errors import CannotMeasure, EvalhError
 from evalh.core.ports import Clock
+from evalh.core.values import dataclass
 from evalh.interop.otel_values import Span
 from evalh.interop.otlp_collector import Collector
 from evalh.interop.otlp_encoding import Encoding, Rejected

@@ -1,13 +1,13 @@
 """Requests and answers of OTLP/HTTP: JSON, which needs no library, or protobuf by OpenTelemetry's own messages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
+from evalh.core.values import dataclass
 from evalh.interop import otlp_collector
 from evalh.interop.otel_names import SCHEMA_URL
 from evalh.interop.otel_values import Span, attributes

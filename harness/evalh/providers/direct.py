@@ -11,11 +11,11 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError, ErrorKind
+from evalh.core.values import dataclass
 from evalh.providers import transport
 from evalh.providers.aiohttp_transport import AiohttpTransport
 from evalh.providers.egress import Egress

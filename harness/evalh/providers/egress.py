@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -10,6 +9,7 @@ from ssl import SSLContext, SSLError, create_default_context
 from urllib.parse import unquote, urlsplit
 
 from evalh.core.errors import UsageError
+from evalh.core.values import dataclass
 
 _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
+from evalh.core.values import dataclass
 from evalh.providers.egress import is_loopback
 
 _SECRET_WORDS = frozenset(

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
+from evalh.core.values import dataclass
 from evalh.providers.egress import Egress
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http_errors import (

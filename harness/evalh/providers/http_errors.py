@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -12,6 +11,7 @@ import orjson
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 
 MESSAGE_CAP = 500
 _READ_CAP = 64 * 1024  # of an error's body, in bytes: an explanation, not an answer

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
+from evalh.core.values import dataclass
 from evalh.providers import weights
 from evalh.providers.registry import ProviderContext
 

@@ -5,7 +5,6 @@ the first call, where budgets are made, and a dated snapshot costs what its fami
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from evalh.core.attempt import Usage
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Pricer, Provider
+from evalh.core.values import dataclass
 from evalh.providers.usage import CachingUsage
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Which provider answers to which word in evalh.toml, and what one may be handed when it is built."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -9,6 +8,7 @@ from typing import TypeAlias, cast
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Provider, Tree
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,11 @@ A transport never retries, never follows a redirect, never reads a netrc and kee
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
+from evalh.core.values import dataclass
 from evalh.providers.egress import Egress
 
 if TYPE_CHECKING:

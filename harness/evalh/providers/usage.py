@@ -1,8 +1,7 @@
 """Tokens that were written to a provider's cache: part of the input, and dearer than the rest of it."""
 
-from dataclasses import dataclass
-
 from evalh.core.attempt import Usage
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
+from evalh.core.values import dataclass
 
 Show = Callable[[int, int | None, str], None]
 """Told of progress some ten times a second: bytes done, bytes in all (None: nobody knows), what is being done.

@@ -1,7 +1,6 @@
 """A comparison as a person reads it: the verdict first, then the numbers, then what to look at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.padding import Padding
@@ -21,6 +20,7 @@ from evalh.analysis.comparison import (
     names,
 )
 from evalh.core.run import Estimate
+from evalh.core.values import dataclass
 from evalh.report.prompts import Difference, show_diff
 from evalh.report.text import cost_per_good, milliseconds, one_line, percent, rate, safe
 

@@ -1,13 +1,14 @@
 """A provider that is not well is left alone: closed → open → half-open with one probe → closed."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from evalh.core.attempt import UNSENT, Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import OUTAGE, BreakerPolicy
+from evalh.core.values import dataclass
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
 

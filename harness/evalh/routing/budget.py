@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Pricer, Provider
 from evalh.core.request import Request
+from evalh.core.values import dataclass
 from evalh.routing.halt import Halt
 from evalh.routing.worst_case import worst_case_tokens, worst_case_usd
 from evalh.routing.wrapper import Wrapper

@@ -1,13 +1,14 @@
 """Checks of an output inside a route: graders that need no gold, and what they said."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from evalh.core.attempt import Call, Completion
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
 from evalh.core.ports import Check
 from evalh.core.request import Request
+from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.routing.asking import Inquiry
 from evalh.routing.remembered import spent

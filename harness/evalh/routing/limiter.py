@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
+from evalh.core.values import dataclass
 from evalh.routing.shared import Shared
 from evalh.routing.worst_case import input_bytes
 from evalh.routing.wrapper import Wrapper

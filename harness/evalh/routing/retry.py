@@ -1,6 +1,5 @@
 """The one retry loop of the stack: finite, jittered, and never against a provider's own word."""
 
-from dataclasses import dataclass
 from random import Random
 
 from evalh.core.attempt import Call, CallError, Completion
@@ -8,6 +7,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
+from evalh.core.values import dataclass
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
 

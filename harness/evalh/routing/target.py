@@ -1,7 +1,7 @@
 """What a run asks: a route, the routes it may lead to, and the models at their ends."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
@@ -9,6 +9,7 @@ from evalh.core.ports import Provider
 from evalh.core.request import Settings
 from evalh.core.route import Route
 from evalh.core.suite import GraderSpec
+from evalh.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

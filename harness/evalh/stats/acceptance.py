@@ -1,8 +1,9 @@
 """From which confidence on an answer may be accepted unseen, with a promise about how many of those are wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from evalh.core.values import dataclass
 
 RISK = 0.05
 DELTA = 0.10

@@ -7,11 +7,11 @@ then, Cohen's kappa is for exactly two raters, Krippendorff's alpha for any numb
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from math import fsum, isfinite, sqrt
 from typing import TYPE_CHECKING
 
 from evalh.core.run import Estimate
+from evalh.core.values import dataclass
 from evalh.stats.critical import z_critical
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ and taken off; a judge that knows nothing costs nothing. People's labels must ne
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import fsum, sqrt
 
+from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import Interval, mean_interval
 

@@ -1,9 +1,9 @@
 """Cases that hang together (paraphrases of one question, turns of one talk): fewer independent answers than cases."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from math import fsum, sqrt
 
+from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import ClusteredRate, wilson
 

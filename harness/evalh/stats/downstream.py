@@ -5,10 +5,10 @@ that is good and accepted is the share `accepted_good`. Money in USD.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import fsum
 
 from evalh.core.run import Estimate
+from evalh.core.values import dataclass
 from evalh.stats.bootstrap import RESAMPLES
 from evalh.stats.ratio import cost_per_good
 

@@ -9,8 +9,9 @@ E-values stand here as natural logarithms; -inf is an e-value of 0, and `inf` se
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import exp, fsum, inf, log, log1p
+
+from evalh.core.values import dataclass
 
 WEIGHTS = (0.25, 0.5, 0.25)
 _KELLY = (0.5, 1.0, 2.0)

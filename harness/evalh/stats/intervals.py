@@ -4,10 +4,10 @@ The unit is the case, never the call: five trials of one case are one observatio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import comb, fsum, sqrt
 from typing import NamedTuple
 
+from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
 
 

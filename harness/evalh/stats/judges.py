@@ -1,9 +1,9 @@
 """Judges against themselves and each other: whether the order of outputs decides, how many judges is a panel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import fsum, sqrt
 
+from evalh.core.values import dataclass
 from evalh.stats.paired import mcnemar_exact
 
 STEADY = 0.8  # below this consistency a judge deserves a warning

@@ -6,11 +6,11 @@ trials were good). Sums are exact (`fsum`), so the order of cases moves no digit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp, fsum, inf, sqrt
 from typing import NamedTuple
 
 from evalh.core.run import Estimate
+from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical
 
 LOG_DELTA = "log-delta"

@@ -5,11 +5,12 @@ Two questions are bet on side by side (`eprocess`): that head is worse, and that
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from math import log
 
 from evalh.core.policy import DEFAULT_DISCORDANCE, DEFAULT_MARGIN, About, Require
+from evalh.core.values import dataclass
 from evalh.stats.eprocess import (
     NOTHING_STAKED,
     DatasetBets,

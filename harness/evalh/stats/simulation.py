@@ -4,12 +4,13 @@ Every case is won, lost or tied outright: scores and repeated trials vary less, 
 side for them. `discordance` grows with the difference where a difference would not fit it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING
 
 from evalh.core.policy import About
+from evalh.core.values import dataclass
 from evalh.stats.critical import z_critical
 from evalh.stats.eprocess import WEIGHTS, Bets, no_worse_bets, worse_bets
 from evalh.stats.planner import cases_for_noninferiority

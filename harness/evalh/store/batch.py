@@ -5,7 +5,7 @@ Runs in the writer's thread, so that the caller only hands its values over.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, ErrorKind, Purpose
@@ -14,6 +14,7 @@ from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import Settings
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
+from evalh.core.values import dataclass
 from evalh.store import rows
 from evalh.store.columns import Instants, json_text
 from evalh.store.rows import Row

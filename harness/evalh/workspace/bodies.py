@@ -5,7 +5,7 @@ All of that happens on the author's text, before any slot is filled: what a case
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
 from typing import Protocol
@@ -14,6 +14,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Section
 from evalh.core.request import Role
+from evalh.core.values import dataclass
 
 BLANKS = " \t\r\n"
 """The white space that is trimmed at a section's two ends."""

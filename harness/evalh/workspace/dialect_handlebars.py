@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
 from evalh.workspace.dialect_portable import text_of
 

@@ -1,12 +1,12 @@
 """Jinja2, opted into: always sandboxed, strict about what is missing, with nothing to load from."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
+from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
 
 if TYPE_CHECKING:

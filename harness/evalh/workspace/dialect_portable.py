@@ -6,10 +6,10 @@ r"""The default dialect: nothing but `{{name}}`, so that a body reads the same i
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
 
 _OPENS = re.compile(r"(\\*)\{[{%#]")

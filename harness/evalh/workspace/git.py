@@ -10,13 +10,13 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.values import dataclass
 from evalh.workspace.trees import parts_of
 
 if TYPE_CHECKING:

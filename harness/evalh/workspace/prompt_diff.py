@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -10,6 +9,7 @@ from typing import Literal, TypeAlias
 from evalh.core.case import ABSENT, Absent
 from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion, Section
+from evalh.core.values import dataclass
 
 Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]
 

@@ -4,13 +4,13 @@ The messages and their roles come from the version's sections alone; a slot's va
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.prompt import Dialect, PromptVersion, Section
 from evalh.core.request import Media, Message, Part, Role, Text
+from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Grammar, MediaSlot, MissingInput, Program, RenderError, pieces
 from evalh.workspace.dialect_portable import Portable, Slots, value_at
 from evalh.workspace.history import INPUT, read_history

@@ -5,13 +5,14 @@ docs/reference/prompt-files.md holds every key; a test compares that page with t
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
+from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyReader, FindPartial
 from evalh.workspace.history import INPUT as HISTORY
 from evalh.workspace.located import Located, Table

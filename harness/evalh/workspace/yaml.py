@@ -6,11 +6,12 @@ a date is no text, and they recurse.
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
+from evalh.core.values import dataclass
 from evalh.workspace.located import Located, Path
 
 if TYPE_CHECKING:
