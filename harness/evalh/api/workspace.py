@@ -313,19 +313,10 @@ class Workspace:
         return open_reader(self.root / STORE_FOLDER)
 
     def log_entry(self, name: str) -> tuple[str, object]:
-        """Return what an id names, and its kind: run, unfinished, compare, case, sample or call. Raises NotFound."""
-        from evalh.core.log import CallRow, CaseDetail, ComparisonRow, RunRow
+        """Return what an id names, and its kind; see `api.entries.entry`. Raises NotFound."""
+        from evalh.api.entries import entry
 
-        shown = self.log.show(name)
-        if isinstance(shown, ComparisonRow):
-            from evalh.api.comparing import view_of
-
-            return "compare", view_of(self, shown)
-        if isinstance(shown, RunRow):
-            return ("unfinished", shown) if shown.summary is None else ("run", self.log.result(shown.record.id))
-        if isinstance(shown, CaseDetail):
-            return "case", shown
-        return ("call", shown) if isinstance(shown, CallRow) else ("sample", shown)
+        return entry(self, name)
 
     def calls(self, which: str, run: str | None, limit: int) -> "list[CallRow]":
         """Return calls of the log: all, errors, slow or retried. Raises NotFound for an unknown run."""
