@@ -113,6 +113,35 @@ def test_without_scripts_the_numbers_and_pictures_are_there(report: Path, browse
     assert "needs this page's own script" in page.inner_text("#samples")
 
 
+def test_a_comparison_shows_both_outputs_of_what_changed(tmp_path: Path, browser: Browser) -> None:
+    folder = write_workspace(tmp_path, cases=120)
+    (folder / "evals/answers.py").write_text(
+        "import json\n\ndef answer(request, case_id, trial):\n"
+        "    number, worse = int(case_id.split('-')[1]), 'please' in request.messages[0].text\n"
+        "    return json.dumps({'label': 'bug' if number % (3 if worse else 7) == 0 else 'billing'})\n"
+    )
+    first = (folder / "prompts/triage/v1.prompt").read_text()
+    (folder / "prompts/triage/v2.prompt").write_text(first.replace("Sort the ticket. Answer with JSON.", _TWO_VERSIONS))
+    done = evalh(folder, "compare", "v1", "v2", "--json")
+    assert done.returncode == 0, done.stderr
+    compared = json.loads(done.stdout)
+    assert evalh(folder, "report", compared["id"], "-o", str(folder / "report.html")).returncode == 0
+
+    opened = browser.open(folder / "report.html")
+    page = opened.page
+
+    assert page.inner_text("h1").startswith("triage@v1 → triage@v2: worse: head is good less often")
+    assert page.locator("#count").inner_text() == f"{len(compared['regressed'])} of 120 samples"
+    assert page.locator(".row b").first.inner_text() == compared["regressed"][0]
+    assert page.locator("#detail del").all_inner_texts() == ["billing"]
+    assert page.locator("#detail ins").all_inner_texts() == ["bug"]
+    page.select_option("#change", "fixed")
+    assert page.locator(".row b").all_inner_texts() == compared["fixed"]
+    assert page.locator("#diff ins").all_inner_texts() == [", please"]
+    assert axe(page) == []
+    assert opened.quiet(), opened
+
+
 def test_ten_thousand_cases_open_and_search_at_once(tmp_path: Path, browser: Browser) -> None:
     folder = write_workspace(tmp_path, cases=10_000)
     assert evalh(folder, "run").returncode == 0

@@ -1,12 +1,15 @@
 """Reports: from a run's rows in the log to a page, a text, a document."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.tradeoff import TradeOff, trade_off
-from evalh.core.log import RunRow
-from evalh.report.page import Reported, html
+from evalh.core.log import ComparisonRow, RunRow
+from evalh.core.story import SampleStory
+from evalh.report.page import Reported, compared_html, html
+from evalh.report.page_comparison import changes
 from evalh.report.page_data import Rows
 
 if TYPE_CHECKING:
@@ -16,18 +19,51 @@ _AT_HOME = frozenset({"local", "replay", "scripted"})  # no table has their pric
 
 
 def page(workspace: "Workspace", names: Sequence[str]) -> str:
-    """Return the HTML page about these runs, the first one first. Raises NotFound, UsageError."""
-    rows, reported = Rows(), []
-    for number, run in enumerate(_runs(workspace, names)):
-        traces = workspace.log.traces(run.record.id)
-        failings = Failings()
-        for story in workspace.log.stories(run.record.id):
-            failings.add(story)
-            calls = traces.get((story.sample.case_id, story.sample.trial), ())
-            rows.add(number, story, calls)
-        chosen = choice(workspace, run)
-        reported.append(Reported(run=run, failings=failings, chosen=chosen, prices=_prices(workspace, run)))
-    return html(reported, rows)
+    """Return the HTML page about these runs, or about one comparison. Raises NotFound, UsageError."""
+    compared = workspace.log.comparison(names[0]) if len(names) == 1 else None
+    if compared is not None:
+        return _compared(workspace, compared)
+    rows = Rows()
+    runs = _runs(workspace, names)
+    return html([_reported(workspace, run, rows, number) for number, run in enumerate(runs)], rows)
+
+
+def _reported(workspace: "Workspace", run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> Reported:
+    traces = workspace.log.traces(run.record.id)
+    failings = Failings()
+    for story in workspace.log.stories(run.record.id):
+        failings.add(story)
+        key = (story.sample.case_id, story.sample.trial)
+        rows.add(number, story, traces.get(key, ()))
+        if base is not None and key[0] in base.changed:
+            rows.beside(base.stories.get(key), base.changed[key[0]])
+    chosen = choice(workspace, run)
+    return Reported(run=run, failings=failings, chosen=chosen, prices=_prices(workspace, run))
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside head's samples in a comparison: what became of a case, and base's samples of those."""
+
+    changed: Mapping[str, str]
+    stories: Mapping[tuple[str, int], SampleStory]
+
+
+def _compared(workspace: "Workspace", row: ComparisonRow) -> str:
+    from evalh.api.comparing import view_of
+
+    view, rows = view_of(workspace, row, examples=0), Rows()
+    changed = {case: name for name, cases in changes(view.comparison).items() for case in cases}
+    stories: dict[tuple[str, int], SampleStory] = {}
+    if view.comparison.base.run is not None:
+        for story in workspace.log.stories(view.comparison.base.run):
+            if story.sample.case_id in changed:
+                stories[story.sample.case_id, story.sample.trial] = story
+    head_run = view.comparison.head.run
+    head = None
+    if head_run is not None:
+        head = _reported(workspace, workspace.log.run(head_run), rows, 0, Beside(changed, stories))
+    return compared_html(view, head, rows)
 
 
 def choice(workspace: "Workspace", run: RunRow) -> TradeOff:

@@ -8,12 +8,12 @@ from evalh.cli.app import App, json_option
 
 
 @click.command("report")
-@click.argument("runs", metavar="[RUN]…", nargs=-1)
+@click.argument("runs", metavar="[RUN | COMPARISON]…", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @json_option
 @click.pass_obj
 def command(app: App, *, runs: tuple[str, ...], output: Path | None) -> None:
-    """Write a report about RUN: one HTML file that needs no server and no network. Default: the newest run."""
+    """Write a report: one HTML file that needs no server and no network. Default: about the newest run."""
     from evalh.api.report import page
 
     target = output or Path("report.html")

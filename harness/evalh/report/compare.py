@@ -50,7 +50,7 @@ class ComparisonView:
 def show_comparison(console: Console, view: ComparisonView) -> None:
     """Print a comparison."""
     comparison = view.comparison
-    console.print(_sentence(comparison))
+    console.print(sentence(comparison))
     console.print(_title(comparison))
     if not comparison.comparable:
         _show_mismatches(console, comparison)
@@ -89,7 +89,8 @@ def labels(comparison: Comparison) -> tuple[str, str]:
 # -- the verdict
 
 
-def _sentence(comparison: Comparison) -> Text:
+def sentence(comparison: Comparison) -> Text:
+    """Say what came of it."""
     word = comparison.verdict.value.replace("_", " ")
     if not comparison.comparable:
         parts = " and ".join(_PARTS.get(mismatch.part, mismatch.part) for mismatch in comparison.mismatches)

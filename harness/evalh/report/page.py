@@ -13,7 +13,9 @@ from importlib.resources import files
 from evalh.analysis.failings import Failings
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.log import RunRow
+from evalh.report import page_comparison as comparing
 from evalh.report import page_sections as sections
+from evalh.report.compare import ComparisonView
 from evalh.report.markup import Child, Markup, data, el, join, own
 from evalh.report.page_data import Rows, document
 from evalh.report.page_samples import samples
@@ -30,27 +32,50 @@ class Reported:
     prices: Mapping[str, str]  # where prices come from now
 
 
+_PLACES = {"tradeoffs": "Trade-offs", "fails": "Where it fails", "samples": "Samples", "provenance": "Provenance"}
+_COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts", "history": "History"}
+
+
 def html(reported: Sequence[Reported], rows: Rows) -> str:
     """Return the page about these runs; the first gives its title."""
     first = reported[0].run.record
-    title = f"{first.prompt} on {first.model} · {first.suite}"
-    several = len(reported) > 1
+    title = f"{first.prompt} on {first.model} · {first.suite}{' and others' if len(reported) > 1 else ''}"
+    main = join([_verdict(one) for one in reported], _rest(reported, rows))
+    names = [f"{one.run.record.prompt} on {one.run.record.model}" for one in reported]
+    return _document(title, _PLACES, main, document(rows, names))
+
+
+def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> str:
+    """Return the page about a comparison; `head` is None where its run is not in the log."""
+    top = el(
+        "header",
+        el("h1", comparing.verdict(view)),
+        comparing.numbers(view.comparison) if view.comparison.comparable else None,
+        sections.look_at(comparing.look_at(view.comparison)),
+        class_="verdict",
+    )
+    parts: list[Child] = [comparing.sides(view.comparison), samples(rows, several=False, compared=True)]
+    parts.append(comparing.prompt_diff(view.difference))
+    if head is not None:
+        parts += [comparing.history(head.chosen), sections.trade_offs(head.chosen)]
+        parts += [
+            sections.failing(head.failings, "", "head"),
+            sections.provenance(head.run, head.failings, head.prices, ""),
+        ]
+    return _document(comparing.title(view), _COMPARED, join(top, parts), document(rows, [view.comparison.head.prompt]))
+
+
+def _document(title: str, places: Mapping[str, str], main: Markup, content: str) -> str:
     body = join(
         el("a", "Skip to the samples", href="#samples", class_="skip"),
-        _top(title, several=several),
-        el("main", [_verdict(one) for one in reported], _rest(reported, rows)),
+        _top(title, places),
+        el("main", main),
         _help(),
-        data("evalh-data", document(rows, [f"{one.run.record.prompt} on {one.run.record.model}" for one in reported])),
+        data("evalh-data", content),
         own("script", asset("page.js")),
     )
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        _policy(),
-        _metas(),
-        el("title", f"{title} · evalh"),
-        own("style", asset("page.css")),
-    )
+    name, style = el("title", f"{title} · evalh"), own("style", asset("page.css"))
+    head = el("head", el("meta", charset="utf-8"), _policy(), _metas(), name, style)
     return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
 
 
@@ -82,16 +107,9 @@ def _verdict(one: Reported) -> Markup:
     )
 
 
-def _top(title: str, *, several: bool) -> Markup:
-    places = {"tradeoffs": "Trade-offs", "fails": "Where it fails", "samples": "Samples", "provenance": "Provenance"}
-    links = [el("a", words, href=f"#{name}") for name, words in places.items()]
-    return el(
-        "div",
-        el("b", "evalh"),
-        el("span", title if not several else f"{title} and others", class_="title"),
-        el("nav", links, aria_label="Parts"),
-        class_="top",
-    )
+def _top(title: str, places: Mapping[str, str]) -> Markup:
+    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
+    return el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top")
 
 
 def _help() -> Markup:

@@ -74,6 +74,17 @@ class Rows:
             row["k"] = [_call(call) for call in calls]
         self.rows.append(row)
 
+    def beside(self, base: SampleStory | None, change: str) -> None:
+        """Put base's side beside the sample that was added last, and what became of the case."""
+        row = self.rows[-1]
+        assert isinstance(row, dict)
+        row["z"] = change
+        if base is None:
+            return
+        texts = self._texts({"o": _texts_of(base)["o"]}, good=False)
+        verdicts: JsonValue = [self._verdict(graded, told=True) for graded in base.sample.verdicts]
+        row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency_ms, "v": verdicts} | texts
+
     def _verdict(self, graded: Graded, *, told: bool) -> JsonValue:
         verdict = graded.verdict
         place = self.graders.setdefault(safe(graded.grader), len(self.graders))

@@ -12,9 +12,15 @@ _ORDERS = {
     "cost": "dearest first",
     "attempts": "most attempts first",
 }
+_CHANGES = {
+    "": "any change or none",
+    "regressed": "regressed",
+    "fixed": "fixed",
+    "unstable": "unstable",
+}
 
 
-def samples(rows: Rows, *, several: bool) -> Markup:
+def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
     """Build the section of the samples."""
     return section(
         "samples",
@@ -23,7 +29,7 @@ def samples(rows: Rows, *, several: bool) -> Markup:
             "noscript",
             el("p", "The list of samples needs this page's own script. Without it: evalh show ID."),
         ),
-        _filters(rows, several=several),
+        _filters(rows, several=several, compared=compared),
         el("p", "", id="count", role="status", class_="note"),
         el(
             "div",
@@ -48,7 +54,7 @@ def samples(rows: Rows, *, several: bool) -> Markup:
     )
 
 
-def _filters(rows: Rows, *, several: bool) -> Markup:
+def _filters(rows: Rows, *, several: bool, compared: bool) -> Markup:
     radios = [
         el(
             "label",
@@ -71,6 +77,7 @@ def _filters(rows: Rows, *, several: bool) -> Markup:
                 spellcheck="false",
             ),
         ),
+        _label("Change", _select("change", _CHANGES)) if compared else None,
         _label("Tag", _select("tag", {"": "any tag", **{tag: tag for tag in sorted(rows.tags)}}))
         if rows.tags
         else None,

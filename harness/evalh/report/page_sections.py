@@ -32,11 +32,11 @@ def numbers(summary: RunSummary) -> Markup:
     asked = plural(summary.attempts, "attempt")
     return el(
         "dl",
-        _number("Good rate", percent(estimate.value), [_limits(estimate), interval_bar(estimate)]),
-        _number("Cost per good output", short_cost_per_good(cost), cost_range(cost.low, cost.high)),
-        _number("Samples", f"{summary.samples:,}", _standings(summary)),
-        _number("Spent", dollars(spent), f"{asked}, {summary.cache_hits:,} from the log{from_log}{judges}"),
-        _number(
+        figure("Good rate", percent(estimate.value), [limits(estimate), interval_bar(estimate)]),
+        figure("Cost per good output", short_cost_per_good(cost), cost_range(cost.low, cost.high)),
+        figure("Samples", f"{summary.samples:,}", _standings(summary)),
+        figure("Spent", dollars(spent), f"{asked}, {summary.cache_hits:,} from the log{from_log}{judges}"),
+        figure(
             "Latency, median",
             milliseconds(summary.latency_p50_ms),
             f"95 % within {milliseconds(summary.latency_p95_ms)}",
@@ -45,11 +45,13 @@ def numbers(summary: RunSummary) -> Markup:
     )
 
 
-def _number(name: str, value: str, more: Child) -> Markup:
+def figure(name: str, value: str, more: Child) -> Markup:
+    """Build one of the numbers at the top."""
     return el("div", el("dt", name), el("dd", el("strong", value), el("small", more)))
 
 
-def _limits(estimate: Estimate) -> str:
+def limits(estimate: Estimate) -> str:
+    """Write the limits of a rate, in percent."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
@@ -139,7 +141,7 @@ def _point(point: Point) -> Markup:
         el("th", record.prompt, flag, here, scope="row", data_v=record.prompt),
         el("td", record.model, data_v=record.model),
         _cell(percent(rate.value), rate.value),
-        el("td", _limits(rate), interval_bar(rate), class_="dim"),
+        el("td", limits(rate), interval_bar(rate), class_="dim"),
         _cell(short_cost_per_good(cost), cost.value),
         el("td", cost_range(cost.low, cost.high), class_="dim"),
         _cell(f"{summary.samples:,}", summary.samples),
@@ -254,7 +256,7 @@ def prompt(run: RunRow, suffix: str) -> Markup:
     for role, source in sections if isinstance(sections, list) else ():
         parts += [el("h3", str(role or "history")), el("pre", str(source))]
     rest = {key: value for key, value in content.items() if key != "sections" and value}
-    parts.append(_facts([(key, el("code", _json(value))) for key, value in rest.items()]))
+    parts.append(_facts([(key, el("code", shown_json(value))) for key, value in rest.items()]))
     return section(
         f"prompt{suffix}",
         f"The prompt, {run.record.prompt}",
@@ -262,7 +264,8 @@ def prompt(run: RunRow, suffix: str) -> Markup:
     )
 
 
-def _json(value: JsonValue) -> str:
+def shown_json(value: JsonValue) -> str:
+    """Write a value as JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -287,7 +290,9 @@ def provenance(run: RunRow, failings: Failings, prices: Mapping[str, str], suffi
         ("model answered", answered),
         (
             "selection",
-            _json(dict(record.selection)) if record.selection else f"every case, {plural(record.trials, 'trial')} each",
+            shown_json(dict(record.selection))
+            if record.selection
+            else f"every case, {plural(record.trials, 'trial')} each",
         ),
         ("evalh", record.evalh_version),
         *prices.items(),

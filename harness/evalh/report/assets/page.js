@@ -5,7 +5,7 @@
   const STANDINGS = ["bad", "ungraded", "good"], OUTCOMES = ["fail", "error", "abstain", "pass"];
   const ROW = 56, PRINTED = 300, SVG = "http://www.w3.org/2000/svg";
   const rows = page.rows, list = $("list"), detail = $("detail");
-  const controls = ["tag", "grader", "run", "sort", "q"].filter((name) => $(name));
+  const controls = ["change", "tag", "grader", "run", "sort", "q"].filter((name) => $(name));
   const space = document.createElement("div");
   space.className = "space";
   space.setAttribute("role", "presentation");
@@ -50,7 +50,7 @@
     const fits = rows.filter((row) =>
       (!value("tag") || (row.g || []).includes(tag)) &&
       (!value("grader") || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
-      (run === "" || (row.r || 0) === Number(run)) && (!q || words(row).includes(q)));
+      (run === "" || (row.r || 0) === Number(run)) && (!value("change") || row.z === value("change")) && (!q || words(row).includes(q)));
     const kind = standing(), counts = [0, 0, 0];
     for (const row of fits) counts[row.s] += 1;
     const numbers = { all: fits.length, missed: counts[0] + counts[1], bad: counts[0], ungraded: counts[1], good: counts[2] };
@@ -127,7 +127,7 @@
       ...(row.g || []).map((tag) => el("span", "chip", page.tags[tag])), link);
     const tokens = row.n == null && row.m == null ? "" : ` · ${row.n ?? "?"} + ${row.m ?? "?"} tokens`;
     const facts = `${row.h ? "answered by the log · " : ""}${ms(row.l)} · ${usd(row.c)}${tokens}${row.f ? ` · ended by ${row.f}` : ""}`;
-    return [head, el("p", "note", facts), ...group(row.x, "Inputs"), ...group(row.e, "Expected"), ...group(row.o, "Output"),
+    return [head, el("p", "note", facts), ...group(row.x, "Inputs"), ...group(row.e, "Expected"), ...(row.b ? both(row) : group(row.o, "Output")),
       row.d ? el("p", "clip", `The texts are not in this page, it would be too large: evalh show ${row.i}`) : null,
       ...verdicts(row), ...(row.k || []).flatMap(trace)].filter(Boolean);
   }
@@ -143,12 +143,38 @@
     }).filter(Boolean);
   }
 
-  function verdicts(row) {
+  // Both outputs, word by word. What both have is plain; what one lacks is marked on the other's side.
+  function both(row) {
+    const sides = [row.b, row].map((side) => whole(Object.values(side.o || {})[0] ?? ""));
+    const [gone, come] = differ(...sides.map((text) => text.match(/\s+|[\p{L}\p{N}_]+|./gsu) || []));
+    const shownSide = (name, parts, standing) => { const text = el("div", "text", ...parts); text.dir = "auto"; return [el("h3", "", `${name} `, el("span", STANDINGS[standing], STANDINGS[standing])), text]; };
+    const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s), ...shownSide("Output of head", come, row.s)];
+    return [...made, ...verdicts(row.b, "Verdicts on base")];
+  }
+
+  function differ(base, head) {
+    if (base.length * head.length > 4e6) return [[el("del", "del", base.join(""))], [el("ins", "ins", head.join(""))]];
+    const wide = head.length + 1, table = new Uint16Array((base.length + 1) * wide);
+    for (let i = base.length - 1; i >= 0; i--) for (let j = head.length - 1; j >= 0; j--)
+      table[i * wide + j] = base[i] === head[j] ? table[(i + 1) * wide + j + 1] + 1 : Math.max(table[(i + 1) * wide + j], table[i * wide + j + 1]);
+    const gone = [], come = [];
+    const put = (parts, mark, word) => { const last = parts.at(-1); if (last && last[0] === mark) last[1] += word; else parts.push([mark, word]); };
+    let i = 0, j = 0;
+    while (i < base.length || j < head.length) {
+      if (i < base.length && j < head.length && base[i] === head[j]) { put(gone, "", base[i]); put(come, "", head[j]); i++; j++; }
+      else if (j >= head.length || (i < base.length && table[(i + 1) * wide + j] >= table[i * wide + j + 1])) put(gone, "del", base[i++]);
+      else put(come, "ins", head[j++]);
+    }
+    const drawn = (parts) => parts.map(([mark, word]) => mark ? el(mark, mark, word) : word);
+    return [drawn(gone), drawn(come)];
+  }
+
+  function verdicts(row, title) {
     if (!row.v.length) return [];
     const body = el("tbody", "", ...row.v.map(([grader, outcome, required, score, reason]) => el("tr", "",
       el("td", `o${outcome}`, OUTCOMES[outcome]), el("td", "", page.graders[grader], required ? "" : " (not required)"),
       el("td", "dim", reason ? whole(reason) : "", score != null && score !== 0 && score !== 1 ? ` · score ${score.toFixed(2)}` : ""))));
-    return [el("h3", "", "Verdicts"), el("table", "verdicts", body)];
+    return [el("h3", "", title || (row.b ? "Verdicts on head" : "Verdicts")), el("table", "verdicts", body)];
   }
 
   // A call on a time axis: a bar for each attempt, a tick for each decision.
@@ -247,7 +273,8 @@
   list.addEventListener("scroll", () => draw(false), { passive: true });
   addEventListener("resize", () => draw(true));
   addEventListener("hashchange", follow);
-  if (rows.some((row) => row.s !== 2)) document.querySelector("input[value=missed]").checked = true;
+  if ($("change")) $("change").value = rows.some((row) => row.z === "regressed") ? "regressed" : "";
+  else if (rows.some((row) => row.s !== 2)) document.querySelector("input[value=missed]").checked = true;
   filter();
   follow();
 })();
