@@ -84,6 +84,7 @@ def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> Suit
         return SuiteChange(
             suite=name, parts=("new",), head=head, base=None, before=None, policy=head.suite.gate, notices=(notice,)
         )
+    before, head, in_use = _in_use(sides, model, before, head)
     parts = _differing(before, head)
     if not parts:
         return None
@@ -98,13 +99,36 @@ def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> Suit
         before=before,
         policy=policy,
         rows=row_changes(before, head) if "dataset" in parts else RowChanges(),
-        notices=tuple(_notices(before, head, parts)),
+        notices=(*in_use, *_notices(before, head, parts)),
     )
 
 
-def _plan(workspace: Workspace, suite: str, model: str | None) -> Plan:
-    (plan,) = workspace.plans(RunOptions(target=suite, models=(model,) if model else ()))
+def _plan(workspace: Workspace, suite: str, model: str | None, prompt: str | None = None) -> Plan:
+    options = RunOptions(target=suite, models=(model,) if model else (), prompts=(prompt,) if prompt else ())
+    (plan,) = workspace.plans(options)
     return plan
+
+
+def _in_use(sides: Sides, model: str | None, before: Plan, head: Plan) -> tuple[Plan, Plan, tuple[str, ...]]:
+    """Return both sides with their live versions where a change takes another one live, a rollback too.
+
+    A suite runs its prompt's draft where there is one; but what goes live is what users meet, draft or not.
+    """
+    old, new = _live(sides.base, model, before), _live(sides.head, model, head)
+    if old is None or new is None or old.version.digest == new.version.digest:
+        return before, head, ()
+    notices = [f"another version goes live: {old.version.label} → {new.version.label}"]
+    if head.version.digest not in (before.version.digest, new.version.digest):
+        notices.append(f"{head.version.label} differs too, and is not live: it was not judged")
+    return old, new, tuple(notices)
+
+
+def _live(workspace: Workspace | None, model: str | None, plan: Plan) -> Plan | None:
+    """Return a suite's plan with the live version; None: nothing is live."""
+    assert workspace is not None  # it holds the suite
+    name = plan.version.name
+    live = workspace.prompts().live(name)
+    return None if live is None else _plan(workspace, plan.suite.name, model, f"{name}@{live}")
 
 
 def _before(base: Workspace | None, suite: str, model: str | None) -> tuple[Plan | None, EvalhError | None]:
