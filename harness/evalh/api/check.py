@@ -11,6 +11,7 @@ from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.core.values import dataclass
+from evalh.graders.prefer import pairwise
 from evalh.graders.registry import build_all
 from evalh.routing.target import models_of
 from evalh.workspace.datasets import Dataset
@@ -87,6 +88,10 @@ def _suite_problems(
     try:
         graders = build_all(suite.graders, workspace.grader_environment)
         outcome.notices.extend(stale_calibrations(workspace.tree, suite.name, graders))
+    except EvalhError as exc:
+        yield exc
+    try:
+        pairwise(suite.compare, workspace.grader_environment)
     except EvalhError as exc:
         yield exc
     try:

@@ -1,0 +1,151 @@
+"""What GPT-4, ChatGPT and LLaMA2 really wrote as judges, served over HTTP: parsed, swapped and found again.
+
+LLMBar: 100 + 134 pairs with a human's preference; each model judged them by six versions of a judge's prompt, in both
+orders. Of 8,424 recorded judgements five name no winner (two are empty, one calls both equally good, two were cut off
+before they said); for those nothing is parsed either. All others are parsed as recorded.
+"""
+
+import asyncio
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalh import Workspace
+from evalh.api.preferences import OutputPair, preferences
+from evalh.core.attempt import Completion
+from evalh.core.case import Case
+from evalh.core.suite import GraderSpec
+from evalh.graders.fences import plain
+from evalh.graders.prefer import Favoured, Preference, build_prefer
+from faults.dialects import OPENAI
+from faults.fault_server import Act, Asked, fault_server
+from faults.running import rows
+
+MODELS = ("GPT-4", "ChatGPT", "LLaMA2")
+PROMPTS = ("Vanilla", "Vanilla_NoRules", "CoT", "Metrics", "Reference", "Metrics_Reference")
+JUDGE = """---
+config: {temperature: 0, max_tokens: 300}
+---
+Which output follows the instruction better? Judge as %s does.
+# Instruction:
+{{input}}
+# Output (a):
+{{output_a}}
+# Output (b):
+{{output_b}}
+"""
+NO_WINNER = 5
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt") as lines:
+        return [json.loads(line) for line in lines]
+
+
+class Recorded:
+    """Answers as the recorded models did: told apart by the model, the prompt's version, and what stands first."""
+
+    def __init__(self, cases: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        first = {case["id"]: (case["instruction"], case["output_1"], case["output_2"]) for case in cases}
+        self.said: dict[tuple[str, str, str, str], str] = {}
+        for row in outputs:
+            instruction, one, two = first[row["id"]]
+            key = (row["model"], row["prompt"], plain(instruction), plain(two if row["swapped"] else one))
+            self.said[key] = row["output"]
+        assert len(self.said) == len(outputs)
+
+    def __call__(self, asked: Asked) -> Act:
+        text = asked.document["messages"][-1]["content"]
+        prompt = text.split("Judge as ")[1].split(" does.")[0]
+        return OPENAI.answer(self.said[asked.model, prompt, fenced(text, "input"), fenced(text, "output-a")])
+
+
+def fenced(text: str, name: str) -> str:
+    begin = text.index(f"<{name}-")
+    tag = text[begin + 1 : text.index(">", begin)]
+    return text[begin + len(tag) + 3 : text.index(f"\n</{tag}>")]
+
+
+def workspace(folder: Path, port: int) -> Workspace:
+    tables = [f"[models.{name}]\n{OPENAI.config(port, model=name)}" for name in MODELS]
+    (folder / "evalh.toml").write_text("[workspace]\n" + "".join(tables))
+    for name in PROMPTS:
+        home = folder / f"prompts/{name}"
+        home.mkdir(parents=True)
+        (home / "v1.prompt").write_text(JUDGE % name)
+    return Workspace.open(folder, env={"OPENAI_API_KEY": "k"})
+
+
+def judged(space: Workspace, model: str, prompt: str, pairs: list[OutputPair]) -> list[Preference]:
+    spec = GraderSpec(kind="prefer", name="prefer", params={"rubric": f"{prompt}@v1", "model": model})
+    prefer = build_prefer(spec, space.grader_environment)
+    store = space.open_store()
+    try:
+        return asyncio.run(preferences(space, store, prefer, pairs))
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "prompts"),
+    [
+        ("GPT-4", ("Vanilla", "Metrics_Reference")),
+        *(pytest.param(model, PROMPTS, marks=pytest.mark.slow) for model in MODELS),
+    ],
+)
+def test_parsed_winners_are_the_recorded_ones(
+    tmp_path: Path, real_data: Path, model: str, prompts: tuple[str, ...]
+) -> None:
+    cases = [case for name in ("natural", "neighbor") for case in read(real_data / f"llmbar/{name}-cases.jsonl.gz")]
+    outputs = [row for name in ("natural", "neighbor") for row in read(real_data / f"llmbar/{name}-outputs.jsonl.gz")]
+    human = {case["id"]: case["human_label"] for case in cases}
+    pairs = [
+        OutputPair(
+            case=Case(case["id"], {"instruction": case["instruction"]}),
+            base=Completion(text=case["output_1"]),
+            head=Completion(text=case["output_2"]),
+        )
+        for case in cases
+    ]
+    winners = {(row["model"], row["prompt"], row["id"], row["swapped"]): row["winner"] for row in outputs}
+    assert sum(winner is None for winner in winners.values()) == NO_WINNER
+    right: Counter[tuple[str, str, bool]] = Counter()
+    with fault_server(Recorded(cases, outputs)) as server:
+        space = workspace(tmp_path, server.port)
+        for prompt in prompts:
+            found = judged(space, model, prompt, pairs)
+            for pair, preference in zip(pairs, found, strict=True):
+                said = [_winner(word, swapped) for swapped, word in enumerate(preference.said)]
+                assert said == [winners[model, prompt, pair.case.id, swapped] for swapped in (False, True)]
+                assert preference.favoured is _expected(*said)
+                for swapped, word in enumerate(said):
+                    right[pair.case.id.split("-")[0], prompt, bool(swapped)] += word == str(human[pair.case.id])
+        asked = len(server.asked)
+        again = judged(space, model, prompts[0], pairs)
+        assert len(server.asked) == asked == 2 * len(pairs) * len(prompts)
+
+    assert again[0].said is not None
+    if model == "GPT-4":
+        assert (right["natural", "Vanilla", False], right["natural", "Vanilla", True]) == (95, 96)
+        assert (right["neighbor", "Metrics_Reference", False], right["neighbor", "Metrics_Reference", True]) == (
+            115,
+            114,
+        )
+    bought = rows(tmp_path, "select purpose, count(*) as n from attempts group by 1")
+    assert [(row["purpose"], row["n"]) for row in bought] == [("judge", asked)]
+
+
+def _winner(word: str | None, swapped: int) -> str | None:
+    return None if word is None else {"a": "12", "b": "21"}[word][swapped]
+
+
+def _expected(straight: str | None, swapped: str | None) -> Favoured:
+    if straight is None or swapped is None:
+        return Favoured.UNJUDGED
+    if straight == swapped:
+        return Favoured.BASE if straight == "1" else Favoured.HEAD
+    return Favoured.FIRST if straight == "1" else Favoured.SECOND
