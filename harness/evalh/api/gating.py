@@ -4,22 +4,26 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from evalh.analysis.questions import judge, number_of_questions
 from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
-from evalh.api.changes import SuiteChange, find_changes
+from evalh.api.baselines import Recollection
+from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
 from evalh.api.judges import asked_targets, kinship
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
+from evalh.api.sessions import whole
 from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
 from evalh.core.exits import ExitCode
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress
+from evalh.core.sample import Sample
 from evalh.engine.forecast import check_inputs
+from evalh.engine.plan import Plan
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
@@ -111,7 +115,9 @@ def execution(
 
 def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -> tuple[SuiteDecision, ...]:
     base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
-    gates = [SuiteGate(change, base, head, tests_of(touched)) for change in touched]
+    tree = None if ways.sides.base is None else ways.sides.base.tree
+    kept = Recollection(tree)
+    gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
     return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
 
 
@@ -189,3 +195,44 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> None:
         )
     )
     store.flush()
+
+
+def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, model: str | None = None) -> GateDecision:
+    """Decide between two versions by a suite's gate, without git. Raises EvalhError, KeyboardInterrupt."""
+    models = (model,) if model else ()
+    before, after = (
+        workspace.plans(RunOptions(target=suite, prompts=(ref,), models=models))[0] for ref in (base, head)
+    )
+    policy = after.suite.gate
+    after = replace(after, trials=policy.trials or after.trials)
+    change = SuiteChange(suite=suite, parts=(), head=after, base=scored_as(before, after), before=before, policy=policy)
+    with ExitStack() as kept:
+        store = _store(workspace, kept)
+        own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
+        gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree))]
+        decision = GateDecision(suites=decide(gates, allow_dataset_change=False), base=base, head=head)
+        keep_decision(store, decision)
+        return decision
+
+
+def collected(workspace: "Workspace", plan: Plan) -> list[Sample]:
+    """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
+    check_inputs(plan)
+    with ExitStack() as kept:
+        own = execution(workspace, _store(workspace, kept), GateOptions(), Silence(), workspace.provenance)
+        try:
+            return in_loop(_collect(own, plan))
+        except asyncio.CancelledError:  # SIGTERM
+            raise KeyboardInterrupt from None
+
+
+async def _collect(own: Execution, plan: Plan) -> list[Sample]:
+    targets = (plan.target, *own.asked(plan))
+    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
+    try:
+        for provider in providers:
+            await provider.open()
+        return await whole(own, plan)
+    finally:
+        for provider in providers:
+            await provider.close()

@@ -82,6 +82,7 @@ class Session:
     ) -> None:
         """Open the run's row. Providers are opened by whoever opens several sessions."""
         self.plan = plan
+        self.answers = answers or {}
         self.halt = Halt(SystemClock())
         self.collected = Collected(execution.progress)
         self.record: RunRecord = execution.record(plan, began)
@@ -171,3 +172,16 @@ def result_of(sample: Sample) -> SampleResult:
         required=frozenset(one.grader for one in sample.verdicts if one.required),
         tags=sample.case.tags,
     )
+
+
+async def whole(execution: Execution, plan: Plan) -> list[Sample]:
+    """Evaluate a whole plan; return its samples in the dataset's order. Raises EvalhError, CancelledError."""
+    session = Session(execution, plan, began=SystemClock().now())
+    status, reason = RunStatus.INTERRUPTED, None
+    try:
+        await session.evaluate([(place, case, range(plan.trials)) for place, case in enumerate(plan.cases)])
+        reason = session.halt.reason
+        status = RunStatus.STOPPED if reason else RunStatus.COMPLETE
+    finally:
+        session.close(status, reason)
+    return sorted(session.collected.samples.values(), key=lambda one: (one.case_index, one.trial))

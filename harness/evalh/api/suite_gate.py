@@ -90,14 +90,16 @@ class SuiteGate:
         if self._broken():
             return
         with_base = self.change.compares
-        self._head = self._session("head", self.change.head)
         self._base = self._session("base", self.change.base) if with_base and self.change.base else None
+        self._head = self._session("head", self.change.head)
         await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
         if self.change.rows.suspicious and with_base:
             await self._score_the_old_way()
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
-        known: Answers = self._recollection.of(plan)
+        known = Answers() if self._executions[side].options.fresh else self._recollection.of(plan)
+        if side == "head" and self._base is not None:
+            known = known.beside(self._base.answers)
         plan = plan if trials is None else replace(plan, trials=trials)
         execution = self._executions[side]
         execution.progress.start(f"{plan.version.label} on {plan.target.name}", plan.planned)

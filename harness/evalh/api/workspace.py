@@ -187,7 +187,7 @@ class Workspace:
                 prices=self.prices,
                 progress=progress or Silence(),
                 options=options,
-                provenance=self._provenance,
+                provenance=self.provenance,
                 version=__version__,
                 asked=lambda plan: asked_targets(self, plan.target, plan.asking),
                 warnings=self._judge_warnings,
@@ -349,7 +349,8 @@ class Workspace:
     def _load_function(self, path: str) -> Callable[..., object]:
         return function_loader(self.files.code())(path)
 
-    def _provenance(self) -> tuple[str | None, bool | None]:
+    def provenance(self) -> tuple[str | None, bool | None]:
+        """Return the commit that is checked out, and whether files of the workspace differ from it."""
         repository = self.repository
         if repository is None:
             return None, None

@@ -27,6 +27,7 @@ VERBS = (
     "compare",
     "power",
     "gate",
+    "baseline",
     "check",
     "prompt",
     "render",

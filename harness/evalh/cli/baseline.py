@@ -1,0 +1,56 @@
+"""`evalh baseline`: accepted results, committed to git."""
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.group("baseline")
+def command() -> None:
+    """Keep accepted results in git, so that a gate asks only what is new."""
+
+
+@command.command("accept")
+@click.argument("ref", required=False)
+@click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's]")
+@click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
+@click.option("--no-outputs", is_flag=True, help="Keep no outputs: what they say may not lie in git.")
+@json_option
+@click.pass_obj
+def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool) -> None:
+    """Write the baseline of a version: reports/baselines/SUITE/VERSION.MODEL.jsonl.
+
+    What the log does not hold is asked. Commit the files: a gate reads them from the merge base.
+    """
+    from evalh.api.baselines import accept as write
+
+    files = write(app.workspace, ref, suite, model, outputs=not no_outputs)
+    paths = [str(file.relative_to(app.workspace.root)) for file in files]
+    if app.json:
+        app.show_json({"schema": "evalh.accepted/1", "files": paths})
+        return
+    for path in paths:
+        app.console.print(path, soft_wrap=True)
+    app.hints.print("next: git add reports/baselines; git commit", style="dim")
+
+
+@command.command("status")
+@json_option
+@click.pass_obj
+def status(app: App) -> None:
+    """List the baselines: which are stale, and why."""
+    from dataclasses import asdict
+
+    from evalh.api.baselines import states
+    from evalh.report.text import percent, safe
+
+    found = states(app.workspace)
+    if app.json:
+        app.show_json({"schema": "evalh.baselines/1", "baselines": [asdict(one) for one in found]})
+        return
+    for one in found:
+        why = ", ".join(one.stale)
+        told = f"{one.path}  {one.date}  {percent(one.good_rate)}  {f'stale: {why}' if why else 'fresh'}"
+        app.console.print(safe(told), style="yellow" if why else None, soft_wrap=True)
+    if not found:
+        app.hints.print("no baseline yet: evalh baseline accept", style="dim")

@@ -1,0 +1,99 @@
+"""Baselines in git: `reports/baselines/<suite>/<version>.<model>.jsonl`, and the outputs beside it, gzipped."""
+
+import gzip
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalh.core.digest import JsonValue, digest
+from evalh.core.errors import WorkspaceError
+from evalh.core.ports import Tree
+from evalh.workspace.reading import label, read_text
+
+SCHEMA = "evalh.baseline/1"
+FOLDER = "reports/baselines"
+_OUTPUTS = ".outputs.jsonl.gz"
+_NEEDED = ("suite", "prompt", "model", "fingerprint", "date", "trials", "digest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """One accepted version: a header, a row for each sample, and the outputs where they are kept."""
+
+    path: str
+    header: Mapping[str, JsonValue]
+    rows: Sequence[Mapping[str, JsonValue]]
+    outputs: Sequence[Mapping[str, JsonValue]] = ()
+
+
+def baseline_path(suite: str, version: str, model: str) -> str:
+    """Return where a baseline lies."""
+    return f"{FOLDER}/{suite}/{version}.{re.sub(r'[^A-Za-z0-9._-]', '-', model)}.jsonl"
+
+
+def baseline_paths(tree: Tree) -> list[str]:
+    """Return every baseline of a tree."""
+    suites = [name for name in tree.names(FOLDER) if not tree.exists(f"{FOLDER}/{name}")]
+    return [
+        f"{FOLDER}/{suite}/{name}"
+        for suite in suites
+        for name in tree.names(f"{FOLDER}/{suite}")
+        if name.endswith(".jsonl")
+    ]
+
+
+def read_baseline(tree: Tree, path: str) -> Baseline | None:
+    """Read a baseline; None where there is none. Raises WorkspaceError for one that was edited by hand."""
+    if not tree.exists(path):
+        return None
+    name = label(tree, path)
+    lines = read_text(tree, path).splitlines()
+    hint = "git checkout it, or write it anew: evalh baseline accept"
+    try:
+        header, *rows = (json.loads(line) for line in lines)
+        whole = header["schema"] == SCHEMA and all(key in header for key in _NEEDED)
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise WorkspaceError("is no baseline", where=name, hint=hint)
+    outputs = _outputs(tree, path, name)
+    if header["digest"] != _digest(header, rows, outputs if header.get("outputs") else ()):
+        what = "was edited, or its outputs were: its digest does not fit"
+        raise WorkspaceError(what, where=f"{name}:1", hint=hint)
+    return Baseline(path=path, header=header, rows=rows, outputs=outputs if header.get("outputs") else ())
+
+
+def _outputs(tree: Tree, path: str, name: str) -> list[JsonValue]:
+    place = path.removesuffix(".jsonl") + _OUTPUTS
+    if not tree.exists(place):
+        return []
+    try:
+        return [json.loads(line) for line in gzip.decompress(tree.read(place)).splitlines()]
+    except (OSError, EOFError, ValueError) as exc:
+        raise WorkspaceError(f"its outputs cannot be read: {exc}", where=name, hint="git checkout them") from None
+
+
+def write_baseline(root: Path, baseline: Baseline) -> list[Path]:
+    """Write a baseline, and its outputs where it has any; return the files. Raises WorkspaceError."""
+    header = {**baseline.header, "outputs": bool(baseline.outputs)}
+    header["digest"] = _digest(header, baseline.rows, baseline.outputs)
+    file = root / baseline.path
+    outputs = root / (baseline.path.removesuffix(".jsonl") + _OUTPUTS)
+    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in (header, *baseline.rows))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        if not baseline.outputs:
+            outputs.unlink(missing_ok=True)
+            return [file]
+        lines = "".join(json.dumps(one) + "\n" for one in baseline.outputs)
+        outputs.write_bytes(gzip.compress(lines.encode(), mtime=0))  # the same content is the same file
+    except OSError as exc:
+        raise WorkspaceError(f"cannot be written: {exc.strerror}", where=baseline.path, hint="make room") from exc
+    return [file, outputs]
+
+
+def _digest(header: Mapping[str, JsonValue], rows: Sequence[JsonValue], outputs: Sequence[JsonValue]) -> str:
+    return digest([{key: value for key, value in header.items() if key != "digest"}, list(rows), list(outputs)])

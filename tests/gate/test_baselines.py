@@ -1,0 +1,91 @@
+"""Baselines: written, committed, read at the merge base, refused when they were edited."""
+
+from pathlib import Path
+
+import pytest
+
+from evalh.api.baselines import accept, states
+from evalh.api.workspace import Workspace
+from evalh.core.errors import WorkspaceError
+from evalh.core.exits import ExitCode
+from gating import Repo
+
+FILE = "reports/baselines/triage/draft.small.jsonl"
+pytest_plugins = ["pytester"]
+
+
+def accepted(folder: Path, *, outputs: bool) -> Repo:
+    """A repository whose main branch holds a baseline, cloned onto a machine without a log."""
+    repo = Repo(folder / "repo", cases=40)
+    accept(Workspace.open(repo.folder), None, "triage", None, outputs=outputs)
+    repo.commit("Accept")
+    repo.git("branch", "-f", "main")
+    repo.git("clone", "-q", str(repo.folder), str(folder / "fresh"))
+    repo.folder = folder / "fresh"
+    repo.git("branch", "-q", "main", "origin/main")
+    return repo
+
+
+@pytest.mark.parametrize("outputs", [True, False])
+def test_a_fresh_machine_asks_only_what_head_changed(tmp_path: Path, outputs: bool) -> None:
+    repo = accepted(tmp_path, outputs=outputs)
+    repo.prompt(wrong=2)
+
+    decision = repo.gate()
+
+    (suite,) = decision.suites
+    assert decision.exit is ExitCode.NO
+    assert suite.asked == suite.stopped_at == 25
+    assert suite.evidence[0].base_output == ('{"label": "billing"}' if outputs else None)
+
+
+def test_a_baseline_of_head_is_not_believed(tmp_path: Path) -> None:
+    repo = accepted(tmp_path, outputs=False)
+    repo.prompt(wrong=2)
+    lines = (repo.folder / FILE).read_text().splitlines(keepends=True)
+    (repo.folder / FILE).write_text("".join(lines[:1]))
+
+    assert repo.gate().suites[0].asked == 25
+
+
+def test_a_baseline_that_was_edited_is_refused(tmp_path: Path) -> None:
+    repo = accepted(tmp_path, outputs=False)
+    edited = (repo.folder / FILE).read_text().replace('"bad"', '"good"', 1)
+    repo.write(FILE, edited)
+    repo.commit()
+    repo.prompt(wrong=2)
+
+    with pytest.raises(WorkspaceError, match="was edited"):
+        repo.gate(base="HEAD")
+
+
+def test_a_stale_baseline_says_what_changed(tmp_path: Path) -> None:
+    repo = accepted(tmp_path, outputs=True)
+    before = states(Workspace.open(repo.folder))
+    repo.prompt(wrong=9)
+
+    after = states(Workspace.open(repo.folder))
+
+    assert [one.stale for one in before] == [()]
+    assert [one.stale for one in after] == [("prompt changed",)]
+
+
+def test_a_suites_gate_is_a_test(tmp_path: Path, pytester: pytest.Pytester) -> None:
+    repo = Repo(pytester.path, cases=40)
+    for version, wrong in (("v1", 2), ("v2", 20)):
+        repo.prompt(wrong)
+        (repo.folder / "prompts/triage/draft.prompt").rename(repo.folder / f"prompts/triage/{version}.prompt")
+    pytester.makepyfile(
+        """
+        def test_better(evalh):
+            evalh.gate("triage", base="v1", head="v2").assert_accepted()
+
+        def test_worse(evalh):
+            evalh.gate("triage", base="v2", head="v1").assert_accepted()
+        """
+    )
+
+    result = pytester.runpytest_subprocess("-p", "evalh.pytest_plugin", "-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*shown to be worse*"])
