@@ -6,8 +6,10 @@ Sums are exact, so the order in which answers arrive cannot move a digit.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
+from evalh.analysis.jurors import Jurors
 from evalh.core.attempt import Call, Completion
 from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
@@ -49,6 +51,7 @@ class Fold:
         self._hits = 0
         self._errors: Counter[str] = Counter()
         self._tallies = [GraderTally(grader=spec.name, required=spec.required) for spec in graders]
+        self._jurors = [Jurors() for _ in graders]
 
     @property
     def done(self) -> int:
@@ -125,7 +128,10 @@ class Fold:
         return costs, rates
 
     def _count_verdicts(self, sample: Sample) -> None:
-        for tally, graded in zip(self._tallies, sample.verdicts, strict=True):
+        for tally, jurors, graded in zip(self._tallies, self._jurors, sample.verdicts, strict=True):
+            detail = graded.verdict.detail
+            if detail is not None and "votes" in detail:
+                jurors.add(detail["votes"])
             match graded.verdict.outcome:
                 case Outcome.PASS:
                     tally.passed += 1
@@ -155,7 +161,10 @@ class Fold:
             calls=samples,
             attempts=self._attempts,
             cache_hits=self._hits,
-            graders=tuple(self._tallies),
+            graders=tuple(
+                replace(tally, panel=jurors.document())
+                for tally, jurors in zip(self._tallies, self._jurors, strict=True)
+            ),
             errors=dict(sorted(self._errors.items())),
         )
 

@@ -82,6 +82,7 @@ class GraderTally:
     failed: int = 0
     abstained: int = 0
     erred: int = 0
+    panel: Mapping[str, JsonValue] | None = None  # of a grader that several judges make up
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -92,6 +93,7 @@ class GraderTally:
             "fail": self.failed,
             "abstain": self.abstained,
             "error": self.erred,
+            **({} if self.panel is None else {"panel": dict(self.panel)}),
         }
 
 

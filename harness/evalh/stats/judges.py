@@ -79,10 +79,16 @@ def panel(scores: Sequence[Sequence[float | None]]) -> Panel:
         for right in range(left + 1, judges)
         if (correlation := _correlation(scores, left, right)) is not None
     ]
-    if not pairs:
-        return Panel(votes, judges, None, None)
-    mean = fsum(pairs) / len(pairs)
-    return Panel(votes, judges, mean, judges / (1 + (judges - 1) * max(0.0, mean)))
+    mean = fsum(pairs) / len(pairs) if pairs else None
+    return Panel(votes, judges, mean, effective_jurors(judges, pairs))
+
+
+def effective_jurors(judges: int, correlations: Sequence[float | None]) -> float | None:
+    """Return J / (1 + (J - 1) rho), rho the mean correlation of pairs; None where no pair varies."""
+    known = [one for one in correlations if one is not None]
+    if not known:
+        return None
+    return judges / (1 + (judges - 1) * max(0.0, fsum(known) / len(known)))
 
 
 def _correlation(scores: Sequence[Sequence[float | None]], left: int, right: int) -> float | None:
