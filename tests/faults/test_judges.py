@@ -294,3 +294,31 @@ def test_a_check_that_asks_the_route_that_it_checks_is_refused(tmp_path: Path) -
 
     assert done.exit == 2
     assert "a check asks the route that it checks: careful → careful" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_embedded_model_judges_within_the_grammar_of_the_scale(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=1)
+    config = folder / "evalh.toml"
+    local = 'provider = "local"\nmodel = "smollm2-135m-instruct"\n'
+    config.write_text(f"{config.read_text()}[models.strong]\n{local}")
+    judge = "{rubric: It is JSON., scale: 1-5, pass_mark: 3, model: strong, max_tokens: 200, required: false}"
+    (folder / "evals/triage.yaml").write_text(
+        JUDGED.replace("{rubric: It is about money., scale: pass/fail, model: %s}", judge)
+    )
+    first = here(folder, "run", "--json").result
+    again = here(folder, "run", "--json").result
+
+    said = rows(folder, "select text, finish from attempts where purpose = 'judge'")
+    assert len(said) == 1
+    for one in said:
+        if one["finish"] == "stop":
+            reply = json.loads(one["text"])
+            assert list(reply) == ["reason", "score"]
+            assert reply["score"] in range(1, 6)
+    assert first["graders"] == again["graders"]
+    judged = first["graders"][1]
+    whole = sum(one["finish"] == "stop" for one in said)
+    assert judged["pass"] + judged["fail"] <= whole
+    assert judged["error"] >= 1 - whole
