@@ -41,6 +41,7 @@ VERBS = (
     "sql",
     "model",
     "export",
+    "ci",
     "init",
     "ci",
     "doctor",
