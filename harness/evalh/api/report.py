@@ -1,12 +1,14 @@
 """Reports: from a run's rows in the log to a page, a text, a document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.tradeoff import TradeOff, trade_off
+from evalh.core.errors import UsageError
 from evalh.core.log import ComparisonRow, RunRow
+from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
 from evalh.report.page import Reported, compared_html, html
 from evalh.report.page_comparison import changes
@@ -90,3 +92,49 @@ def _prices(workspace: "Workspace", run: RunRow) -> dict[str, str]:
     from evalh.providers.prices import price_table_date
 
     return {"price table now": price_table_date()}
+
+
+@dataclass(frozen=True, slots=True)
+class RunTold:
+    """A run read from the log, for reports in text."""
+
+    run: RunRow
+    failings: Failings
+    chosen: TradeOff
+    missed: Sequence[SampleStory]  # all that are not good
+
+
+def told(workspace: "Workspace", name: str) -> RunTold:
+    """Read what a report in text needs. Raises NotFound, UsageError."""
+    run, failings = workspace.log.run(name), Failings()
+    missed: list[SampleStory] = []
+    for story in workspace.log.stories(run.record.id):
+        failings.add(story)
+        if story.sample.standing is not Standing.GOOD:
+            missed.append(story)
+    return RunTold(run, failings, choice(workspace, run), missed)
+
+
+def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
+    """Yield a run as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
+    from evalh.report.run_texts import csv_text, junit, markdown
+
+    if form == "markdown":
+        one = told(workspace, name)
+        for line in markdown(one.run, one.failings, one.chosen, one.missed):
+            yield f"{line}\n"
+        return
+    run = workspace.log.run(name)
+    stories = workspace.log.stories(run.record.id)
+    yield from csv_text(stories) if form == "csv" else junit(run, stories)
+
+
+def figure(workspace: "Workspace", name: str) -> str:
+    """Return the trade-off chart as an SVG file of its own. Raises NotFound, UsageError."""
+    from evalh.report.tradeoff_chart import standalone
+
+    run = workspace.log.run(name)
+    drawn = standalone(choice(workspace, run))
+    if drawn is None:
+        raise UsageError(f"run {run.record.id} has no finished sample: there is nothing to draw", hint="evalh run")
+    return drawn

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evalh.analysis.tradeoff import Point, TradeOff, finite
-from evalh.report.markup import Child, Markup, el
+from evalh.report.markup import Child, Markup, el, own
 from evalh.report.scales import Scale, even, logarithmic
 from evalh.report.text import dollars
 
@@ -26,6 +26,24 @@ def chart(chosen: TradeOff) -> Markup | None:
     if priced:
         return _plane(priced, chosen.front)
     return _rates(chosen.points[:_MOST_ROWS]) if chosen.points else None
+
+
+_STYLE = (
+    "text{font:12px sans-serif;fill:#1b1f24}.tick,.title{fill:#5b6470}.middle{text-anchor:middle}.end{text-anchor:end}"
+    ".grid{stroke:#e1e4e8}.axis{stroke:#d5d9df}.whisker{stroke:#5b6470;stroke-opacity:.55;stroke-width:1.5}"
+    ".front{stroke:#1f5fbf;stroke-opacity:.5;stroke-dasharray:4 3}.mark{fill:#fff;stroke:#5b6470;stroke-width:2}"
+    ".mark.on{fill:#1f5fbf;stroke:#1f5fbf}circle.here{stroke:#1b1f24}text.here{font-weight:650}"
+)
+
+
+def standalone(chosen: TradeOff) -> str | None:
+    """Draw the points as a file of its own, on white; None where there is none."""
+    drawn = chart(chosen)
+    if drawn is None:
+        return None
+    start = drawn.index(">") + 1
+    ground = el("rect", width="100%", height="100%", fill="#fff")
+    return f"{drawn[:start]}{own('style', _STYLE)}{ground}{drawn[start:]}\n"
 
 
 def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
