@@ -1,0 +1,80 @@
+"""What a decision looks like elsewhere: it stays text, and stays small."""
+
+from xml.etree import ElementTree as ET
+
+from evalh.analysis.verdicts import Evidence, Finding, GateDecision, SuiteDecision
+from evalh.core.exits import ExitCode
+from evalh.report.gate import annotations
+from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
+from evalh.report.junit import gate_junit
+
+HOSTILE = "@everyone <script>x</script> [a](http://b) `c` #12 ::error::d\x1b[2J\x00"
+
+
+def decision(*codes: ExitCode, evidence: int = 1, output: str = HOSTILE) -> GateDecision:
+    suite = SuiteDecision(
+        suite="triage",
+        findings=tuple(Finding(f"rule {n}", code, f"{HOSTILE}\nsecond line 100%") for n, code in enumerate(codes)),
+        require="not_worse_shown",
+        parts=("prompt",),
+        base="triage@v1",
+        head="triage@v2",
+        model="small",
+        margin=0.05,
+        detectable_drop=None,
+        cases_needed=None,
+        stopped_at=25,
+        of=100,
+        saved=150,
+        asked=0,
+        comparison=None,
+        evidence=tuple(
+            Evidence(case_id=HOSTILE, base_output=output, head_output=None, reasons=()) for _ in range(evidence)
+        ),
+        prompt_path="prompts/a,b:c/v2.prompt",
+        prompt_line=9,
+    )
+    return GateDecision(suites=(suite,), base="main", head="HEAD")
+
+
+def test_a_comment_calls_nobody_and_runs_nothing() -> None:
+    text = gate_markdown(decision(ExitCode.NO, output="````\n@you"), COMMENT_BYTES)
+    outside = text.split("`````text")[0]
+
+    assert text.startswith(MARKER)
+    assert "@everyone" not in outside
+    assert "<script>" not in text
+    assert "[a](" not in text
+    assert "\x1b" not in text
+    assert "`````text\n````\n" in text
+
+
+def test_a_comment_stays_below_the_limit_and_keeps_the_verdict() -> None:
+    text = gate_markdown(decision(ExitCode.NO, evidence=200, output="ü" * 5000), COMMENT_BYTES)
+
+    assert len(text.encode()) <= COMMENT_BYTES
+    assert "evalh gate: refuse" in text
+    assert "more is in the log" in text
+
+
+def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
+    codes = (ExitCode.YES, ExitCode.NO, ExitCode.CANNOT_MEASURE, ExitCode.INCONCLUSIVE)
+    root = ET.fromstring(gate_junit(decision(*codes)))
+
+    (suite,) = root
+    assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "4",
+        "failures": "1",
+        "errors": "1",
+        "skipped": "1",
+    }
+    assert [[child.tag for child in case] for case in suite] == [[], ["failure"], ["error"], ["skipped"]]
+
+
+def test_at_most_ten_annotations_each_one_line_at_the_prompts_place() -> None:
+    lines = list(annotations(decision(*[ExitCode.NO] * 30), "apps/x/"))
+
+    assert len(lines) == 10
+    assert all("\n" not in line for line in lines)
+    assert lines[0].startswith("::error file=apps/x/prompts/a%2Cb%3Ac/v2.prompt,line=9,title=")
+    assert "%0Asecond line 100%25" in lines[0]
