@@ -125,7 +125,7 @@ def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
             yield f"{line}\n"
         return
     run = workspace.log.run(name)
-    stories = workspace.log.stories(run.record.id)
+    stories: Iterator[SampleStory] = workspace.log.stories(run.record.id)
     yield from csv_text(stories) if form == "csv" else junit(run, stories)
 
 

@@ -47,8 +47,12 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
 
 
 def _write(app: App, target: Path, pieces: Iterable[str]) -> None:
-    with target.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(pieces)
+    try:
+        with target.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
+        hint = "name a file in a folder that is there: --output report.html"
+        raise UsageError(f"cannot write the report: {exc.strerror}", where=str(target), hint=hint) from exc
     if app.json:
         app.show_json({"schema": "evalh.report-file/1", "output": str(target), "bytes": target.stat().st_size})
         return

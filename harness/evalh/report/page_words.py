@@ -24,7 +24,9 @@ def verdict(run: RunRow) -> str:
     """Say in one sentence how a run came out."""
     record, summary = run.record, run.summary
     who = f"{record.prompt} on {record.model}"
-    if summary is None or not summary.samples:
+    if summary is None:
+        return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated stands below."
+    if not summary.samples:
         return f"{who} has no finished sample: there is nothing to judge."
     if summary.ungraded == summary.samples:
         return f"{who} could not be judged: all {summary.samples} samples are ungraded."
