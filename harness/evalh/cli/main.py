@@ -41,7 +41,6 @@ VERBS = (
     "sql",
     "model",
     "export",
-    "ci",
     "init",
     "ci",
     "doctor",
