@@ -44,7 +44,7 @@ def shaky(asked: Asked) -> Act:
 def test_an_outage_of_seconds_is_waited_out_and_nothing_is_missing(tmp_path: Path, concurrency: str) -> None:
     cases = 150
     with fault_server(lambda asked: replace(OPENAI.right(asked), delay_s=0.01)) as server:
-        route = 'model = "small"\nretry = {attempts = 10}\nbreaker = {min = 5, cooldown_s = 1}'
+        route = 'model = "small"\nretry = {attempts = 10, share = 5.0}\nbreaker = {min = 5, cooldown_s = 1}'
         folder = workspace(tmp_path, models(server), {"careful": route}, cases=cases)
         outage = threading.Thread(target=_outage, args=(server, 50, 1.2))
         outage.start()

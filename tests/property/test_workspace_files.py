@@ -53,7 +53,8 @@ graders:
   - schema
   - equals: &e {path: label, required: false}
   - contains: [1, 0x1F, 1e3, ~, "\\u00e4"]
-gate: {margin: 0.05, also: *e}
+  - equals: *e
+gate: {margin: 0.05, must_pass: {tags: [incident], trials: 5, passes: 5}}
 """
 YAML_MARKS = st.text(alphabet="ab:-[]{}&*!|>'\"#%@`,?\n \t0.e~<=\\é\ufeff", max_size=60)
 TOML_MARKS = st.text(alphabet="ab=[]{}'\"#,.\n 01_-:Te\\é", max_size=60)
