@@ -1,5 +1,6 @@
 """`evalh ci init`: files that the services accept, and scripts in them that run."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 import yaml
 
 from evalh.api.ci_files import FILES, ci_file
-from workspaces import document, evalh, write_workspace
+from faults.running import here
+from workspaces import write_workspace
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}
@@ -28,11 +30,11 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("service", FILES)
 def test_the_file_stands_in_the_repositorys_root_and_works_from_there(repository: Path, service: str) -> None:
-    done = evalh(repository, "ci", "init", service, "--json")
-    told = document(done)
+    done = here(repository, "ci", "init", service, "--json")
+    told = json.loads(done.out)
 
     written = repository.parents[1] / FILES[service][1]
-    assert done.returncode == 0
+    assert done.exit == 0
     assert told["written"]
     assert written.read_text() == told["text"] == ci_file(service, "services/desk")
     assert yaml.safe_load(told["text"])
@@ -48,12 +50,12 @@ def test_a_file_that_exists_is_left_alone(repository: Path, service: str) -> Non
     file = repository.parents[1] / FILES[service][1]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("mine\n")
-    done = evalh(repository, "ci", "init", service)
+    done = here(repository, "ci", "init", service)
 
-    assert done.returncode == 2
+    assert done.exit == 2
     assert file.read_text() == "mine\n"
-    assert f"evalh ci init {service} --print" in done.stderr
-    assert evalh(repository, "ci", "init", service, "--print").stdout == ci_file(service, "services/desk")
+    assert f"evalh ci init {service} --print" in done.err
+    assert here(repository, "ci", "init", service, "--print").out == ci_file(service, "services/desk")
 
 
 def test_the_composite_action_is_one_that_github_accepts() -> None:

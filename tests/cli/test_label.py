@@ -1,27 +1,30 @@
 """`evalh label`: answers typed by a person, or piped in by a script."""
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from workspaces import document, evalh, write_workspace
+from faults.running import Done, here
+from workspaces import write_workspace
 
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
     folder = write_workspace(tmp_path, cases=14)
-    assert evalh(folder, "run").returncode == 0
+    assert here(folder, "run").exit == 0
     return folder
 
 
-def label(folder: Path, typed: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), "label", "--author", "ada", *arguments]
-    return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+def label(folder: Path, typed: str, *arguments: str) -> Done:
+    with patch("sys.stdin", io.StringIO(typed)):
+        return here(folder, "label", "--author", "ada", *arguments)
 
 
 def rows(folder: Path, author: str = "ada") -> list[dict[str, object]]:
@@ -35,15 +38,15 @@ def test_answers_are_kept_with_what_was_labelled_and_never_asked_for_twice(label
     third = label(labelled, "y\n")
 
     kept = rows(labelled)
-    assert first.returncode == second.returncode == third.returncode == 0, first.stderr
+    assert first.exit == second.exit == third.exit == 0, first.err
     assert [row["good"] for row in kept[:2]] == [True, False]
     assert kept[1]["note"] == "it is no bug"
     assert len({(row["case"], row["output_digest"]) for row in kept}) == len(kept) == 14
-    assert "14 of 14 distinct outputs" in third.stdout
+    assert "14 of 14 distinct outputs" in third.out
 
 
 def test_the_person_is_told_neither_version_nor_model_nor_verdict(labelled: Path) -> None:
-    asked = label(labelled, "s\n" * 14).stdout.partition("distinct outputs")[0]
+    asked = label(labelled, "s\n" * 14).out.partition("distinct outputs")[0]
     questions = asked.rpartition("triage · ")[0]
 
     for told in ("v1", "small", "script-1", "good", "bad", "expected"):
@@ -70,7 +73,7 @@ def test_the_status_counts_authors_and_strata(labelled: Path) -> None:
     label(labelled, "y\n" * 4)
     label(labelled, "n\n" * 3, "--author", "grace")
 
-    told = document(evalh(labelled, "label", "--author", "ada", "--json"))
+    told = json.loads(here(labelled, "label", "--author", "ada", "--json").out)
     assert told["schema"] == "evalh.labels/1"
     assert told["authors"] == [{"author": "ada", "labels": 4}, {"author": "grace", "labels": 3}]
     assert [row["stratum"] for row in told["strata"]] == ["bad", "good"]
@@ -101,8 +104,8 @@ def test_a_terminal_takes_single_keys(labelled: Path) -> None:
 def test_what_cannot_be_labelled_says_why(labelled: Path, arguments: tuple[str, ...], said: str) -> None:
     done = label(labelled, "y\n", *arguments)
 
-    assert done.returncode == 2
-    assert said in done.stderr
+    assert done.exit == 2
+    assert said in done.err
 
 
 def test_a_damaged_label_is_named_with_its_line(labelled: Path) -> None:
@@ -111,5 +114,5 @@ def test_a_damaged_label_is_named_with_its_line(labelled: Path) -> None:
     file.write_text(file.read_text() + '{"case": "t-0001", "good": "yes"}\n')
     done = label(labelled, "y\n")
 
-    assert done.returncode == 2
-    assert "datasets/labels/triage/ada.jsonl:2" in done.stderr
+    assert done.exit == 2
+    assert "datasets/labels/triage/ada.jsonl:2" in done.err
