@@ -23,7 +23,7 @@ from evalh.graders.fences import plain
 from evalh.graders.prefer import Favoured, Preference, build_prefer
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
-from faults.running import rows
+from faults.running import here, rows
 
 MODELS = ("GPT-4", "ChatGPT", "LLaMA2")
 PROMPTS = ("Vanilla", "Vanilla_NoRules", "CoT", "Metrics", "Reference", "Metrics_Reference")
@@ -149,3 +149,47 @@ def _expected(straight: str | None, swapped: str | None) -> Favoured:
     if straight == swapped:
         return Favoured.BASE if straight == "1" else Favoured.HEAD
     return Favoured.FIRST if straight == "1" else Favoured.SECOND
+
+
+def test_compare_counts_what_the_file_counts(tmp_path: Path, real_data: Path) -> None:
+    """The two outputs of each pair as two versions, and ChatGPT, whose choice often goes with the order, as the judge."""
+    cases = read(real_data / "llmbar/neighbor-cases.jsonl.gz")
+    outputs = [
+        row
+        for row in read(real_data / "llmbar/neighbor-outputs.jsonl.gz")
+        if (row["model"], row["prompt"]) == ("ChatGPT", "CoT")
+    ]
+    winner = {(row["id"], row["swapped"]): row["winner"] for row in outputs}
+    expected = Counter(_expected(winner[case["id"], False], winner[case["id"], True]) for case in cases)
+    with fault_server(Recorded(cases, outputs)) as server:
+        workspace(tmp_path, server.port)
+        two_versions(tmp_path, cases)
+        done = here(tmp_path, "compare", "v1", "v2", "--suite", "answer", "--json", env={"OPENAI_API_KEY": "k"})
+        assert len(server.asked) == 2 * len(cases), done.err
+
+    assert done.exit == 0, done.err
+    (told,) = json.loads(done.out)["preferred"]
+    places = expected[Favoured.FIRST], expected[Favoured.SECOND]
+    assert (told["head"], told["base"]) == (expected[Favoured.HEAD], expected[Favoured.BASE])
+    assert (told["first"], told["second"]) == places
+    assert (told["ties"], told["unjudged"]) == (sum(places), expected[Favoured.UNJUDGED])
+    assert sum(places) > 0
+    assert told["consistency"] == (told["head"] + told["base"]) / (len(cases) - told["unjudged"])
+
+
+def two_versions(folder: Path, cases: list[dict[str, Any]]) -> None:
+    for name in ("evals", "datasets", "recorded", "prompts/answer"):
+        (folder / name).mkdir(parents=True)
+    for number in (1, 2):
+        text = f"---\ndescription: version {number}\ninput: {{schema: {{instruction: string}}}}\n---\n{{{{instruction}}}}\n"
+        (folder / f"prompts/answer/v{number}.prompt").write_text(text + " " * number)
+        rows_of = [{"id": case["id"], "output": case[f"output_{number}"]} for case in cases]
+        (folder / f"recorded/v{number}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of))
+    rows_of = [{"id": case["id"], "inputs": {"instruction": case["instruction"]}} for case in cases]
+    (folder / "datasets/answer.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of))
+    (folder / "evals/answer.yaml").write_text(
+        "prompt: answer\ndataset: answer\nmodel: recorded\ngraders:\n  - length: {max_chars: 100000}\n"
+        "compare:\n  - prefer: {rubric: CoT@v1, model: ChatGPT}\n"
+    )
+    with (folder / "evalh.toml").open("a") as config:
+        config.write('[models.recorded]\nprovider = "replay"\nmodel = "{version}"\npath = "recorded/{version}.jsonl"\n')

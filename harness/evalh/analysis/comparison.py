@@ -4,6 +4,7 @@ Values only; `analysis.compare` fills them in. The unit is the case: five trials
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.digest import JsonValue
@@ -132,14 +133,27 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferred:
-    """What a grader that reads both outputs said."""
+    """What a grader that reads both outputs said, in cases. Equal outputs are ties without being asked about."""
 
     grader: str
     head: int  # cases where head's output was preferred, in both orders
     base: int
     ties: int  # the order decided, or the judge saw no difference
     unjudged: int
-    p_value: float | None
+    p_value: float | None  # neither version is preferred, over the cases where the order did not matter; None: no such
+    model: str = ""
+    first: int = 0  # of the ties: whichever output stood first was preferred
+    second: int = 0
+    win_rate: float | None = None  # of head, a tie counts half
+    consistency: float | None = None  # of the cases with a preference, the share where the order did not matter
+    unsteady: bool = False  # the order decides too often
+    position_p: float | None = None  # neither place is favoured, over the cases where the order decided
+    judge_cost_usd: Decimal | None = Decimal(0)  # spent by this comparison
+    cached_cost_usd: Decimal | None = Decimal(0)  # what judgements from the log cost when they were bought
+    head_cases: tuple[str, ...] = ()
+    base_cases: tuple[str, ...] = ()
+    unjudged_cases: tuple[str, ...] = ()
+    why_unjudged: str | None = None  # of the first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

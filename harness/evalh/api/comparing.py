@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
 from evalh.api.examples import examples_of
+from evalh.api.preferring import judged, judges_of
 from evalh.api.results import results_of
 from evalh.api.runs import RunOptions, new_run_id
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
@@ -44,6 +45,7 @@ class CompareRequest:
     intersection: bool = False
     pass_at: int | None = None
     confirm: bool = False
+    prefer: bool = True  # ask the suite's `compare:` entries
     fresh: bool = False
     concurrency: int | None = None
     budget_usd: Decimal | None = None
@@ -63,6 +65,7 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
     """Compare two sides, and keep the comparison in the log. Raises EvalhError, KeyboardInterrupt."""
     base, head = _sides(workspace, request)
     suite = _suite(workspace, request, (base, head))
+    judges = judges_of(workspace, suite, request)
     runs = _runs(workspace, request, suite, (base, head), progress)
     margin = request.margin if request.margin is not None else _margin(workspace, suite)
     options = CompareOptions(
@@ -71,9 +74,11 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
         pass_at=request.pass_at,
         seed=_seed([one.record for one in runs]),
     )
-    _note_preferences(workspace, suite, progress)
-    results = [results_of(workspace.log, one) for one in runs]
-    comparison = compare(results[0], results[1], options)
+    base_results, head_results = (results_of(workspace.log, one) for one in runs)
+    comparison = compare(base_results, head_results, options)
+    if judges and comparison.comparable:
+        said = judged(workspace, judges, (base_results, head_results), request, progress)
+        comparison = replace(comparison, preferred=said)
     if request.confirm and comparison.regressed:
         from evalh.api.confirming import confirmed
 
@@ -160,17 +165,6 @@ def _margin(workspace: "Workspace", suite: str) -> float:
         return workspace.suite(suite).gate.margin
     except NotFound:  # two saved runs of a suite that is gone
         return CompareOptions().margin
-
-
-def _note_preferences(workspace: "Workspace", suite: str, progress: "Progress | None") -> None:
-    """Say what is not judged: `Comparison.preferred` is where graders that read both outputs will answer."""
-    try:
-        asked = workspace.suite(suite).compare
-    except NotFound:
-        return
-    if asked and progress is not None:
-        kinds = ", ".join(spec.name for spec in asked)
-        progress.note(f"{suite}: {kinds} under `compare:` reads both outputs, and is not judged yet")
 
 
 def _seed(records: Sequence[RunRecord]) -> int:

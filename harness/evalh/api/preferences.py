@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
@@ -14,7 +14,8 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.request import Request
 from evalh.core.route import BudgetPolicy
-from evalh.graders.prefer import Prefer, Preference
+from evalh.graders.prefer import Favoured, Prefer, Preference
+from evalh.graders.quoting import one_line
 from evalh.routing.build import Builder
 from evalh.routing.halt import Halt
 
@@ -53,7 +54,10 @@ async def preferences(
     pairs: Sequence[OutputPair],
     options: PreferOptions = DEFAULT,
 ) -> list[Preference]:
-    """Judge every pair in both orders, in the pairs' order. Raises NotSent when the budget is spent, EvalhError."""
+    """Judge every pair in both orders, in the pairs' order. Raises EvalhError where nobody can be asked at all.
+
+    What a spent budget or a judge that cannot be asked any more leaves out is unjudged.
+    """
     target = resolve(workspace, prefer.model, prefer.form)
     budget = budget_for(target, workspace.prices, options.budget)
     clock = SystemClock()
@@ -85,8 +89,6 @@ async def preferences(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(options.concurrency, len(pairs))):
                 group.create_task(_worker(builder, prefer, work, found, run_id))
-    except* (NotSent, EvalhError) as errors:
-        raise errors.exceptions[0] from None
     finally:
         for provider in providers:
             await provider.close()
@@ -111,4 +113,9 @@ async def _worker(
             case=pair.case,
         )
         asking = builder.inquiry.about(about)
-        found[position] = await prefer.judge(pair.case, pair.base, pair.head, asking)
+        try:
+            preference = await prefer.judge(pair.case, pair.base, pair.head, asking)
+        except (NotSent, EvalhError) as error:
+            reason = one_line(f"the judge {prefer.model!r} was not asked: {error}")
+            preference = Preference(favoured=Favoured.UNJUDGED, said=(None, None), reason=reason)
+        found[position] = replace(preference, spent_usd=asking.spent_usd, cached_usd=asking.cached_usd)

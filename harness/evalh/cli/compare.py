@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
 @click.option("--pass-at", type=click.IntRange(1, 1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
 @click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
+@click.option("--no-prefer", is_flag=True, help="Leave out the suite's `compare:` judges.")
 @click.option(
     "--examples", type=click.IntRange(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]"
 )
@@ -55,6 +56,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     intersection: bool,
     pass_at: int | None,
     confirm: bool,
+    no_prefer: bool,
     examples: int,
     concurrency: int | None,
     budget: float | None,
@@ -87,6 +89,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         intersection=intersection,
         pass_at=pass_at,
         confirm=confirm,
+        prefer=not no_prefer,
         fresh=fresh,
         concurrency=concurrency,
         budget_usd=None if budget is None else Decimal(str(budget)),

@@ -82,6 +82,8 @@ class Preference:
     said: tuple[str | None, str | None]  # a: the first, b: the second, tie; None: nothing that counts
     reason: str
     cost_usd: Decimal | None = Decimal(0)
+    spent_usd: Decimal | None = Decimal(0)  # to ask for it now, failed attempts too
+    cached_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):

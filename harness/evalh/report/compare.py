@@ -16,13 +16,14 @@ from evalh.analysis.comparison import (
     Flip,
     PartComparison,
     PassAt,
+    Preferred,
     Side,
     names,
 )
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.report.prompts import Difference, show_diff
-from evalh.report.text import cost_per_good, milliseconds, one_line, percent, rate, safe
+from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe
 
 _STYLES = {
     ComparisonVerdict.BETTER: "bold green",
@@ -220,13 +221,43 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         left_out = {case for mismatch in comparison.mismatches for case in mismatch.cases}
         left_out |= {one.case_id for one in comparison.missing}
         lines.append(f"the common cases alone: {len(left_out)} left out ({names(_safe(sorted(left_out)))})")
-    for preferred in comparison.preferred:
-        split = f"head {preferred.head}, base {preferred.base}, ties {preferred.ties}, unjudged {preferred.unjudged}"
-        lines.append(f"{safe(preferred.grader)} prefers {split} · p {p_text(preferred.p_value)}")
     if lines:
         console.print()
     for line in lines:
         console.print(Text(line, "dim"))
+    for preferred in comparison.preferred:
+        _show_preferred(console, preferred)
+
+
+def _show_preferred(console: Console, one: Preferred) -> None:
+    told = preference(one)
+    console.print()
+    console.print(Text(one_line(one.grader, 40), "bold").append(f"  {told[0]}", ""))
+    for line in told[1:]:
+        console.print(
+            Padding(Text(line, "yellow" if line.startswith(("warning", "unjudged")) else "dim"), (0, 0, 0, 2))
+        )
+
+
+def preference(one: Preferred) -> list[str]:
+    """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
+    unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
+    lines = [
+        f"prefers head on {one.head}, base on {one.base}; {one.ties} ties{unjudged} · p {_p_or_none(one.p_value)}",
+        f"judge {one_line(one.model, 40)} · both orders · {dollars(one.judge_cost_usd)} spent",
+    ]
+    if one.first + one.second:
+        torn = f"the order decided on {one.first + one.second}: first {one.first}, second {one.second}"
+        lines.append(f"{torn} · p {p_text(one.position_p)} · consistency {percent(one.consistency)}")
+    if one.unsteady:
+        lines.append("warning: the order of the outputs decides too often for this judge to be relied on")
+    if one.why_unjudged is not None:
+        lines.append(f"unjudged: {one_line(one.why_unjudged, 160)}")
+    return lines
+
+
+def _p_or_none(p_value: float | None) -> str:
+    return "none" if p_value is None else p_text(p_value)
 
 
 def p_text(p_value: float | None) -> str:

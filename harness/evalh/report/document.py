@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 
-from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, PassAt, Side
+from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, PassAt, Preferred, Side
 from evalh.core.digest import JsonValue
 from evalh.core.forecast import Forecast
 from evalh.core.run import RunResult, RunStatus
@@ -118,8 +118,13 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
         "unstable": list(comparison.unstable),
         "pass_at": None if comparison.pass_at is None else _pass_at(comparison.pass_at),
         "confirmed": [_confirmed(one) for one in comparison.confirmed],
-        "preferred": [asdict(one) for one in comparison.preferred],
+        "preferred": [_preferred(one) for one in comparison.preferred],
     }
+
+
+def _preferred(one: Preferred) -> dict[str, JsonValue]:
+    costs = {"judge_cost_usd": usd(one.judge_cost_usd), "cached_cost_usd": usd(one.cached_cost_usd)}
+    return {**asdict(one), **costs}
 
 
 def _side(side: Side) -> dict[str, JsonValue]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalh.analysis.comparison import Comparison, PartComparison, Side
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.digest import JsonValue
-from evalh.report.compare import ComparisonView, labels, points, sentence
+from evalh.report.compare import ComparisonView, labels, points, preference, sentence
 from evalh.report.markup import Child, Markup, el
 from evalh.report.page_sections import figure, limits, section, shown_json
 from evalh.report.page_words import Pointer, anchor, cost_range, listed, plural
@@ -77,6 +77,10 @@ def sides(comparison: Comparison) -> Markup:
         _table("Both sides", heads, rows),
         _parts("grader", comparison.graders),
         _parts("tag", sorted(comparison.tags, key=lambda tag: tag.wins - tag.losses)) if comparison.tags else None,
+        [
+            el("p", el("strong", one.grader), " ", " · ".join(preference(one)), class_="note")
+            for one in comparison.preferred
+        ],
     )
 
 

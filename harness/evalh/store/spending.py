@@ -12,17 +12,18 @@ from evalh.store.columns import restored
 _NOBODY = "(no owner)"
 
 # Attempts and answers from the log know their groups by different columns.
+# What judges of two outputs were asked belongs to no run.
 _GROUPS = {
-    SpendBy.SUITE: ("r.suite", "r.suite"),
-    SpendBy.OWNER: ("r.owner", "r.owner"),
+    SpendBy.SUITE: ("case when r.id is null then '(comparisons)' else r.suite end", "r.suite"),
+    SpendBy.OWNER: ("case when r.id is null then '(comparisons)' else r.owner end", "r.owner"),
     SpendBy.MODEL: ("a.model", "coalesce((select model from attempts where id = c.answered_by), r.model)"),
     SpendBy.PURPOSE: ("a.purpose", "c.purpose"),
-    SpendBy.VERSION: ("r.prompt", "r.prompt"),
+    SpendBy.VERSION: ("case when r.id is null then '(comparisons)' else r.prompt end", "r.prompt"),
 }
 _SPENT = """select {group} as grouped, a.purpose, count(*) as attempts, count(*) - count(a.cost_usd) as unpriced,
   total(a.cost_usd) as usd, total(a.cost_usd) filter (where a.number > 1 or a.status <> 'ok') as retries,
   total(a.cost_usd) filter (where a.estimated) as estimated
-from attempts a join runs r on r.id = a.run_id where a.started_at >= ? group by 1, 2"""
+from attempts a left join runs r on r.id = a.run_id where a.started_at >= ? group by 1, 2"""
 _SAVED = """select {group} as grouped, count(*) as hits,
   case when count(*) = count(c.cached_cost_usd) then total(c.cached_cost_usd) end as usd
 from calls c join runs r on r.id = c.run_id where c.cache_hit and r.started_at >= ? group by 1"""
