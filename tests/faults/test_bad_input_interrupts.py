@@ -100,6 +100,7 @@ def test_at_any_moment_a_process_ends_at_once_and_the_log_stays_whole(tmp_path: 
         assert process.returncode in {0, 130}, err
         assert "Traceback" not in err
         assert json.loads(out)
-    with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
-        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+    if (folder / ".evalh/evalh.db").exists():  # on a busy machine no process may have come so far
+        with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
+            assert db.execute("pragma integrity_check").fetchone() == ("ok",)
     assert document(evalh(folder, "run", "--json"))["results"][0]["samples"] == 300
