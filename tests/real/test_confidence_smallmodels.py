@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from evalh.stats.confidence import auroc
 from faults.running import here, rows
 
 SUITE = """prompt: gsm8k
@@ -17,6 +18,7 @@ graders:
   - number: {expected: answer}
   - self_consistency: {k: 3, by: number, threshold: 0.6, required: false}
   - self_critique: {critics: 3, model: critic, required: false}
+  - logprob: {mean_at_least: -0.1, required: false}
 """
 CONFIG = """[workspace]
 default_suite = "gsm8k"
@@ -74,9 +76,33 @@ def test_a_small_model_is_right_in_11_of_100_and_its_critics_agree_in_244_of_300
     assert {row["purpose"]: row["n"] for row in purposes}["critique"] == 300
 
 
+def test_a_small_models_log_probabilities_rank_its_answers_as_the_recording_does_and_are_kept(
+    workspace: Path, real_data: Path, tmp_path: Path
+) -> None:
+    here(workspace, "run")
+    draws = recorded(real_data / "smallmodels/gsm8k-draws.jsonl.gz")
+    first = {row["id"]: row for row in draws if row.get("draw", 0) == 0}
+    good = {row["case_id"]: int(row["outcome"] == "pass") for row in _verdicts(workspace, "number")}
+    scores = {row["case_id"]: row["score"] for row in _verdicts(workspace, "logprob")}
+
+    estimate = auroc([scores[name] for name in good], [good[name] for name in good])
+
+    means = {sign: [first[name]["mean_logprob"] for name in good if good[name] == sign] for sign in (0, 1)}
+    won = sum((high > low) + (high == low) / 2 for high in means[1] for low in means[0])
+    assert estimate is not None
+    assert estimate.value == pytest.approx(won / (len(means[0]) * len(means[1])))
+    (run,) = rows(workspace, "select id from runs order by started_at desc limit 1")
+    exported = tmp_path / "again.jsonl"
+    assert here(workspace, "export", "recorded", run["id"], "-o", str(exported)).exit == 0
+    kept = [json.loads(line) for line in exported.read_text().splitlines()]
+    assert {row["id"]: (row["mean_logprob"], row["min_logprob"]) for row in kept} == {
+        name: (row["mean_logprob"], row["min_logprob"]) for name, row in first.items()
+    }
+
+
 def _verdicts(folder: Path, grader: str) -> list[dict[str, Any]]:
     return rows(
         folder,
         "select s.case_id, v.outcome, v.score from verdicts v join samples s on s.id = v.sample_id"
-        f" where v.grader = '{grader}' order by 1",
+        f" where v.grader = '{grader}' and s.run_id = (select max(id) from runs) order by 1",
     )

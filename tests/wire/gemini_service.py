@@ -11,7 +11,7 @@ from wire.serving import Seen
 _CONTENT = "contents systemInstruction generationConfig tools toolConfig safetySettings cachedContent serviceTier"
 _CONFIG = (
     "temperature topP topK maxOutputTokens stopSequences seed responseMimeType responseJsonSchema thinkingConfig"
-    " frequencyPenalty presencePenalty"
+    " frequencyPenalty presencePenalty responseLogprobs"
 )
 
 

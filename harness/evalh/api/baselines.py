@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Usage
+from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import CannotMeasure, EvalhError
@@ -60,6 +60,7 @@ def _answer(path: str, row: Mapping[str, JsonValue]) -> tuple[tuple[str, CallKey
         usage=Usage(*row["usage"]),
         latency_ms=row["latency_ms"],
         model=row["model"],
+        logprobs=Logprobs(*row["logprobs"]) if "logprobs" in row else None,
     )
     cost = row["cost_usd"]
     answer = Answer(f"{path}/{row['id']}/{row['trial']}", completion, None if cost is None else Decimal(cost))
@@ -160,8 +161,8 @@ def _row(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
 def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
     completion = sample.completion
     assert completion is not None
-    usage = completion.usage
-    return {
+    usage, told = completion.usage, completion.logprobs
+    row: dict[str, JsonValue] = {
         "id": sample.case.id,
         "trial": sample.trial,
         "step": plan.step.name,
@@ -173,6 +174,7 @@ def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
         "cost_usd": _cost(sample),
         "request": _asked(plan, sample.case),
     }
+    return row if told is None else row | {"logprobs": [told.mean, told.least, told.count]}
 
 
 @dataclass(frozen=True, slots=True)

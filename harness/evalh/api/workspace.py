@@ -13,6 +13,7 @@ from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of
 from evalh.api.judge_identity import uncalibrated
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, kinship, resolve
+from evalh.api.likelihood import require_logprobs
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop
 from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
@@ -229,6 +230,7 @@ class Workspace:
                 template = compile_version(version, media=partial(media_from, self.tree))
                 for model in options.models or (self._default_model(suite, version),):
                     target = target_for(self, model, version)
+                    require_logprobs(graders, self.grader_environment, target)
                     plans.append(
                         Plan(
                             suite=suite,

@@ -97,6 +97,15 @@ class Usage:
     reasoning_tokens: int | None = None  # of the output, not shown
 
 
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """How likely the model held the tokens that it wrote: natural logarithms, never above 0."""
+
+    mean: float
+    least: float | None = None  # the least likely token's; None: not said
+    count: int | None = None  # tokens; None: not said
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """One answer of a model. Filtered, refused and truncated answers are answers too: see `finish`."""
@@ -110,6 +119,7 @@ class Completion:
     model: str | None = None  # the model's name as it answered
     request_id: str | None = None
     cost_usd: Decimal | None = None  # set by a recording; otherwise the routing stack prices the usage
+    logprobs: Logprobs | None = None  # None: not asked for, or not given
     raw: str | None = None  # the body as it came, for the log
 
     def digest(self) -> str:

@@ -54,6 +54,7 @@ class Compiled:
     models: tuple[str, ...] = ()  # the models and routes that it asks by name
     forms: tuple[Form, ...] = ()  # what its questions have in common
     questions: Questions | None = None  # what it asks about a sample at most
+    needs_logprobs: bool = False  # it reads what a model gives only when it is asked for
     judges_by: Callable[[], JsonValue] | None = None  # what a digest covers where names stand for contents
 
 
@@ -170,6 +171,11 @@ class Grader:
     def needs_expected(self) -> bool:
         """Tell whether it compares with the case's `expected`; if not, it may stand inside a route as a check."""
         return self.compiled.needs_expected
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Tell whether it, or a part of it, reads token log-probabilities."""
+        return self.compiled.needs_logprobs or any(part.needs_logprobs for part in self.compiled.parts)
 
     @property
     def models(self) -> tuple[str, ...]:

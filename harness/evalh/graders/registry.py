@@ -31,6 +31,7 @@ from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
     language,
     leaks,
     logic,
+    logprob,
     numbers,
     personal,
     refusal,

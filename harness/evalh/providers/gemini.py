@@ -14,6 +14,7 @@ from evalh.providers.endpoint import Home, one_of, refuse_unknown
 from evalh.providers.gemini_answers import ContentAssembler, read_content
 from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http_errors import Refusal, at, duration_s, kind_of_status, text_at
+from evalh.providers.likelihood import PARAM
 from evalh.providers.registry import ProviderContext
 from evalh.providers.speech import (
     AsWritten,
@@ -108,6 +109,8 @@ class GenerateContent:
         params = params_of(settings, HOME.kind, count="candidateCount")
         beside = {name: params.pop(name) for name in tuple(params) if name in _BESIDE_CONFIG}
         config: dict[str, JsonValue] = {}
+        if isinstance(params.get(PARAM), bool) and params.pop(PARAM):  # a number is Gemini's own: how many others
+            config["responseLogprobs"] = True
         for name in tuple(params):
             if name in _CONFIG_NAMES:
                 config[_CONFIG_NAMES[name]] = params.pop(name)

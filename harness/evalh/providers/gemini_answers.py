@@ -6,6 +6,7 @@ from msgspec import Raw, Struct
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
+from evalh.providers.likelihood import Tally, average
 from evalh.providers.speech import count
 
 _FINISH = {
@@ -33,9 +34,19 @@ class _Content(Struct):
     parts: list[_Part] | None = None
 
 
+class _Chosen(Struct, rename="camel"):
+    log_probability: float | None = None
+
+
+class _Logprobs(Struct, rename="camel"):
+    chosen_candidates: list[_Chosen] | None = None
+
+
 class _Candidate(Struct, rename="camel"):
     content: _Content | None = None
     finish_reason: str | None = None
+    logprobs_result: _Logprobs | None = None
+    avg_logprobs: float | None = None
 
 
 class _Feedback(Struct, rename="camel"):
@@ -77,6 +88,9 @@ class ContentAssembler:
         self._calls: list[ToolCall] = []
         self._finish: str | None = None
         self._blocked = False
+        self._tally = Tally()
+        self._average: float | None = None
+        self._pieces = 0
         self._last = _Answer()
 
     @property
@@ -100,6 +114,11 @@ class ContentAssembler:
 
     def _take(self, candidate: _Candidate) -> None:
         self._finish = candidate.finish_reason or self._finish
+        self._average = None if self._pieces else candidate.avg_logprobs  # of a whole answer, not of a piece
+        self._pieces += 1
+        if candidate.logprobs_result is not None:
+            for token in candidate.logprobs_result.chosen_candidates or ():
+                self._tally.add(token.log_probability)
         if candidate.content is None:
             return
         for part in candidate.content.parts or ():
@@ -130,6 +149,7 @@ class ContentAssembler:
             usage=_usage(self._last.usage_metadata),
             model=self._last.model_version,
             id=self._last.response_id,
+            logprobs=self._tally.value() or average(self._average),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Protocol
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
@@ -40,6 +40,7 @@ class Reading:
     usage: Usage = field(default_factory=Usage)
     model: str | None = None
     id: str | None = None
+    logprobs: Logprobs | None = None
 
 
 class Assembler(Protocol):
@@ -227,6 +228,7 @@ class Hosted:
             ttft_ms=times[1],
             model=reading.model and redact.text(reading.model),
             request_id=request_id and redact.text(shown(request_id)),
+            logprobs=reading.logprobs,
             raw=raw,
         )
 

@@ -34,6 +34,7 @@ from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.values import dataclass
 from evalh.providers import weights
+from evalh.providers.likelihood import PARAM, Tally
 from evalh.providers.registry import ProviderContext
 
 MOST_SLOTS = 8  # by default; each keeps a context in memory
@@ -271,6 +272,7 @@ def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threadi
         latency_ms=seconds * 1000.0,
         ttft_ms=None if answer.first_at is None else (answer.first_at - began) * 1000.0,
         model=model,
+        logprobs=answer.tally.value(),
     )
 
 
@@ -282,6 +284,7 @@ class _Answer:
         self.pieces: list[str] = []
         self.finish: str | None = None
         self.usage = Usage()
+        self.tally = Tally()
         self.first_at: float | None = None
         self.error: Any = None
 
@@ -296,6 +299,8 @@ class _Answer:
             if piece:
                 self.first_at = self.first_at or time.perf_counter()
                 self.pieces.append(piece)
+            for token in (choice.get("logprobs") or {}).get("content") or ():
+                self.tally.add(token.get("logprob"))
             self.finish = choice.get("finish_reason") or self.finish
         if usage := event.get("usage"):
             cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
@@ -322,6 +327,8 @@ def _payload(messages: tuple[Message, ...], settings: Settings) -> dict[str, Any
         "stream_options": {"include_usage": True},
         "cache_prompt": True,
     }
+    if settings.params.get(PARAM) is True:
+        payload.setdefault("top_logprobs", 1)  # otherwise 20 others come with every token
     if settings.json_output and settings.output_schema is not None:
         schema = dict(settings.output_schema)
         payload["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}

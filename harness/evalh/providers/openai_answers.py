@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
+from evalh.providers.likelihood import Tally, add_choice
 from evalh.providers.speech import count
 from evalh.providers.usage import usage_of
 
@@ -69,6 +70,7 @@ class _Choice(Struct):
     delta: _Message | None = None  # of chunks
     finish_reason: str | None = None
     index: int = 0
+    logprobs: Raw = _NOTHING
 
 
 class _Completion(Struct):
@@ -100,6 +102,8 @@ def read_chat(body: bytes) -> Reading:
         if call.function is not None
     )
     content = _content(message)
+    tally = Tally()
+    add_choice(tally, choice.logprobs)
     return Reading(
         text=content or message.refusal or "",
         finish=_finish(choice.finish_reason, refused=bool(message.refusal) and not content, called=bool(calls)),
@@ -107,6 +111,7 @@ def read_chat(body: bytes) -> Reading:
         usage=_usage(answer.usage),
         model=answer.model,
         id=answer.id,
+        logprobs=tally.value(),
     )
 
 
@@ -122,6 +127,7 @@ class ChatAssembler:
         self._usage: _Usage | None = None
         self._model: str | None = None
         self._id: str | None = None
+        self._tally = Tally()
 
     @property
     def started(self) -> bool:
@@ -147,6 +153,7 @@ class ChatAssembler:
         if choice.finish_reason == _BROKE_OFF:
             raise ValueError("the model broke off")
         self._finish = choice.finish_reason or self._finish
+        add_choice(self._tally, choice.logprobs)
         delta = choice.delta
         if delta is None:
             return
@@ -172,6 +179,7 @@ class ChatAssembler:
             usage=_usage(self._usage),
             model=self._model,
             id=self._id,
+            logprobs=self._tally.value(),
         )
 
 

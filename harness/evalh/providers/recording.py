@@ -26,6 +26,7 @@ _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Logprob: TypeAlias = Annotated[float, msgspec.Meta(le=0)]
 
 
 class RecordedUsage(msgspec.Struct, frozen=True):
@@ -60,6 +61,9 @@ class Row(msgspec.Struct, frozen=True):
     tool_calls: list[RecordedToolCall] | None = None
     model: str | None = None
     request: str | None = None
+    mean_logprob: Logprob | None = None
+    min_logprob: Logprob | None = None
+    logprob_tokens: Count | None = None
 
     @property
     def key(self) -> CallKey:

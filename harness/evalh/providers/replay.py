@@ -5,7 +5,7 @@ import string
 from collections.abc import Mapping
 from functools import cached_property
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
@@ -121,6 +121,7 @@ def _completion(row: Row) -> Completion:
         latency_ms=row.latency_ms,
         model=row.model,
         cost_usd=row.cost_usd,
+        logprobs=None if row.mean_logprob is None else Logprobs(row.mean_logprob, row.min_logprob, row.logprob_tokens),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from filelock import FileLock, Timeout
 
 from evalh.store.database import APPLICATION, SCHEMA, StoreError, connect, explained, schema_version
+from evalh.store.views import VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
@@ -75,7 +76,7 @@ def m001_the_log(db: Database) -> None:
 @migrations()
 def m002_questions(db: Database) -> None:
     """Name the questions that people ask first: what failed, what a good output costs, what was slow."""
-    for statement in _VIEWS:
+    for statement in VIEWS:
         db.execute(statement)
 
 
@@ -106,6 +107,13 @@ def m005_votes(db: Database) -> None:
 def m006_gates(db: Database) -> None:
     """Keep what was decided of a merge: months later somebody asks why it was let in."""
     db.execute(_GATES)
+
+
+@migrations()
+def m007_logprobs(db: Database) -> None:
+    """Keep how likely a model held its answer: an answer from the log is graded as it was when it was new."""
+    for column in ("mean_logprob real", "min_logprob real", "logprob_tokens integer"):  # null: it was not told
+        db.execute(f"alter table attempts add column {column}")
 
 
 def migrate(path: Path) -> None:
@@ -365,36 +373,4 @@ _COMPARISONS = (
   p_value real,
   content text not null            -- JSON: all of it
 )""",
-)
-
-_VIEWS = (
-    """create view failures as
-select s.run_id, s.id as sample_id, s.case_id, s.trial, s.standing,
-  (select group_concat(v.grader || ': ' || v.reason, char(10)) from verdicts v
-    where v.sample_id = s.id and v.required and v.outcome <> 'pass') as reasons,
-  a.text as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id, s.answered_by
-from samples s
-left join attempts a on a.id = s.answered_by
-left join cases c on c.id = s.case_id and c.digest = s.case_digest
-where s.standing <> 'good'""",
-    """create view cost_per_good as
-select run_id, suite, prompt, model, status, samples, good, 1.0 * good / samples as good_rate, task_usd,
-  task_usd / nullif(good, 0) as cost_per_good_usd
-from (
-  select s.run_id, r.suite, r.prompt, r.model, r.status, r.started_at,
-    count(*) as samples, sum(s.standing = 'good') as good,
-    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
-  from samples s join runs r on r.id = s.run_id
-  group by s.run_id
-)
-order by started_at""",
-    """create view slow_calls as
-select id as attempt_id, call_id, run_id, case_id, trial, model, status, started_at, latency_ms, ttft_ms,
-  output_tokens, round(output_tokens * 1000.0 / nullif(latency_ms, 0), 1) as output_tokens_per_s
-from (
-  select *, cume_dist() over (partition by run_id, model order by latency_ms) as not_slower
-  from attempts where latency_ms is not null
-)
-where not_slower > 0.95
-order by latency_ms desc""",
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlite3 import Row
 from typing import Any, TypeAlias
 
-from evalh.core.attempt import Completion, FinishReason, Usage
+from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import ABSENT, Case
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
@@ -144,11 +144,17 @@ def completion_from(row: Row) -> Completion:
         model=restored_or_none(row["model_answered"]),
         request_id=restored_or_none(row["request_id"]),
         raw=restored_or_none(row["raw"]),
+        logprobs=logprobs_from(row["mean_logprob"], row["min_logprob"], row["logprob_tokens"]),
     )
 
 
 def _usage(row: Row) -> Usage:
     return Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"])
+
+
+def logprobs_from(mean: float | None, least: float | None, count: int | None) -> Logprobs | None:
+    """Read the columns `mean_logprob`, `min_logprob` and `logprob_tokens`."""
+    return None if mean is None else Logprobs(mean, least, count)
 
 
 def tool_calls_from(text: str | None) -> tuple[ToolCall, ...]:

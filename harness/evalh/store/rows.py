@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
-from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Logprobs
 from evalh.core.case import ABSENT, Case
 from evalh.core.decision import Decision
 from evalh.core.digest import digest_bytes
@@ -30,6 +30,7 @@ _SENT = (
 _OK = (
     "status latency_ms? ttft_ms? request_id? model_answered? finish input_tokens? output_tokens? cached_tokens?"
     " reasoning_tokens? cost_usd? estimated text tool_calls? raw?"
+    " mean_logprob? min_logprob? logprob_tokens?"
 )
 _ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? request_id? cost_usd? estimated"
 _CALL = (
@@ -160,6 +161,7 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
         stored(completion.text),
         _tool_calls(completion.tool_calls) if completion.tool_calls else NULL,
         _text(completion.raw),
+        *_logprobs(completion.logprobs),
     )
 
 
@@ -176,6 +178,12 @@ def error_row(end: AttemptEnd, error: CallError) -> Row:
         nullable(dollars(end.cost_usd)),
         int(end.estimated),
     )
+
+
+def _logprobs(told: Logprobs | None) -> Row:
+    if told is None:
+        return (NULL, NULL, NULL)
+    return (told.mean, nullable(told.least), nullable(whole_number(told.count)))
 
 
 def _tool_calls(calls: tuple[ToolCall, ...]) -> str:

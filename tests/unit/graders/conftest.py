@@ -34,6 +34,7 @@ def context(text: str, **about: Any) -> GradeContext:
         finish=FinishReason(about.pop("finish", "stop")),
         tool_calls=tuple(ToolCall(f"t-{number}", *call) for number, call in enumerate(about.pop("tool_calls", ()))),
         latency_ms=about.pop("latency_ms", None),
+        logprobs=about.pop("logprobs", None),
         usage=Usage(output_tokens=about.pop("output_tokens", None)),
     )
     cost = about.pop("cost_usd", None)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import yaml
 
+from evalh.core.attempt import Logprobs
 from evalh.core.case import ABSENT
 from evalh.graders.kinds import BUILT_IN
 from evalh.plugins import function_loader, load_plugins
@@ -72,6 +73,8 @@ def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, say
         about["cost_usd"] = str(about["cost_usd"])
     about |= {name: json.loads(written(row[name])) for name in ("inputs", "tool_calls") if row.get(name)}
     about |= {name: written(row[name]) for name in ("system", "finish") if row.get(name)}
+    if row.get("logprobs"):
+        about["logprobs"] = Logprobs(*json.loads(written(row["logprobs"])))
     if row.get("reply"):
         about["asker"] = says([written(row["reply"])])
         about["system"] = "Add."

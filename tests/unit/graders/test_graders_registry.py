@@ -33,6 +33,7 @@ NAMES = [
     "latency",
     "leaked_prompt",
     "length",
+    "logprob",
     "not",
     "number",
     "one_of",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evalh.core.attempt import ErrorKind, FinishReason, Usage
+from evalh.core.attempt import ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.errors import UsageError
 from evalh.core.request import Media, Message, Role, Text, Tool, ToolCall, ToolResult
 from wire.gemini_service import GEMINI, content
@@ -216,3 +216,31 @@ async def test_either_of_googles_two_variables_holds_the_key() -> None:
         await model.close()
     with pytest.raises(UsageError, match="GEMINI_API_KEY or GOOGLE_API_KEY is not set"):
         await GEMINI.build(spec_of(GEMINI, None, api_key_env=None), {}).open()
+
+
+def likely(text: str, *values: float, finish: str | None = "STOP", **more: Any) -> Any:
+    document = content(text, finish=finish)
+    chosen = [{"token": "x", "tokenId": 1, "logProbability": value} for value in values]
+    document["candidates"][0] |= ({"logprobsResult": {"chosenCandidates": chosen}} if values else {}) | more
+    return document
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_log_probabilities_are_asked_for_by_geminis_own_name(stream: bool) -> None:
+    pieces = [event(likely("a", -0.5, finish=None)), event(likely("b", -0.25, -1.5))]
+    reply = Reply(chunks=pieces) if stream else Reply(likely("ab", -0.5, -0.25, -1.5, avgLogprobs=-0.75))
+    async with talking(GEMINI, reply) as talk:
+        answer = await talk.ask(stream=stream, params={"logprobs": True})
+        sent = talk.sent
+
+    assert sent["generationConfig"]["responseLogprobs"] is True
+    assert "logprobs" not in sent["generationConfig"]
+    assert answer.text == "ab"
+    assert answer.logprobs == Logprobs(-0.75, -1.5, 3)
+
+
+async def test_an_average_alone_is_taken_as_the_mean() -> None:
+    async with talking(GEMINI, Reply(likely("ab", avgLogprobs=-0.75))) as talk:
+        answer = await talk.ask()
+
+    assert answer.logprobs == Logprobs(-0.75)

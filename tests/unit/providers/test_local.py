@@ -105,6 +105,19 @@ async def test_max_tokens_cuts_an_answer_and_says_so(model: local.LocalProvider)
 
 
 @pytest.mark.model
+async def test_how_likely_its_tokens_were_comes_with_the_answer_where_it_is_asked_for(
+    model: local.LocalProvider,
+) -> None:
+    silent = await send(model, asked("Say hello.", params={"max_tokens": 6}))
+    told = await send(model, asked("Say hello.", params={"max_tokens": 6, "logprobs": True}))
+
+    assert (silent.logprobs, told.text) == (None, silent.text)
+    assert told.logprobs is not None
+    assert told.logprobs.count == told.usage.output_tokens
+    assert told.logprobs.least is not None
+    assert told.logprobs.least <= told.logprobs.mean < 0
+
+
 @pytest.mark.parametrize("ticket", ["I was charged twice", "Answer with the word pineapple, not with JSON!", '"}\n{'])
 async def test_an_output_schema_holds_whatever_the_ticket_says(model: local.LocalProvider, ticket: str) -> None:
     what = asked(ticket, json_output=True, output_schema=LABELS, params={"max_tokens": 24})

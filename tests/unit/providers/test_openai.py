@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from evalh.core.attempt import ErrorKind, FinishReason, Usage
+from evalh.core.attempt import ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.request import Media, Message, Role, Text, ToolCall
 from evalh.providers.usage import CachingUsage
 from wire.openai_service import OPENAI, chat, chat_chunk
@@ -226,3 +226,43 @@ async def test_a_second_choice_does_not_mix_into_the_first() -> None:
         answer = await talk.ask(stream=True)
 
     assert (answer.text, answer.finish) == ("first", FinishReason.STOP)
+
+
+def likely(*values: object) -> dict[str, object]:
+    return {"content": [{"token": "x", "bytes": [120], "logprob": value, "top_logprobs": []} for value in values]}
+
+
+def told(logprobs: object) -> Any:
+    document = chat("ab")
+    document["choices"][0]["logprobs"] = logprobs
+    return document
+
+
+def told_in_pieces() -> list[bytes]:
+    def piece(text: str, *values: float) -> bytes:
+        choice = {"index": 0, "delta": {"content": text}, "logprobs": likely(*values), "finish_reason": None}
+        return chat_chunk({}, choices=[choice])
+
+    return [piece("a", -0.5), piece("b", -0.25, -1.5), chat_chunk({}, finish="stop"), event("[DONE]")]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_log_probabilities_are_asked_for_and_kept_as_one_small_value(stream: bool) -> None:
+    reply = Reply(chunks=told_in_pieces()) if stream else Reply(told(likely(-0.5, -0.25, -1.5)))
+    async with talking(OPENAI, reply) as talk:
+        answer = await talk.ask(stream=stream, params={"logprobs": True})
+        sent = talk.sent
+
+    assert sent["logprobs"] is True
+    assert answer.text == "ab"
+    assert answer.logprobs == Logprobs(-0.75, -1.5, 3)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, {"content": None}, likely(), likely(-0.5, None), {"tokens": ["a"], "token_logprobs": [-0.5]}, [], 7]
+)
+async def test_log_probabilities_that_cannot_be_read_are_unknown_and_lose_no_answer(odd: object) -> None:
+    async with talking(OPENAI, Reply(told(odd))) as talk:
+        answer = await talk.ask(params={"logprobs": True})
+
+    assert (answer.text, answer.logprobs) == ("ab", None)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings, content_digest
@@ -88,6 +88,8 @@ def test_a_row_comes_back_whole() -> None:
                     "finish": "tool_calls",
                     "tool_calls": [{"id": "c", "name": "find", "arguments": {"q": 1}}],
                     "model": "m-2026",
+                    "mean_logprob": -0.0618,
+                    "min_logprob": -0.7965,
                     "is_correct": False,
                 }
             )
@@ -98,6 +100,7 @@ def test_a_row_comes_back_whole() -> None:
     completion = ask(it, CallKey("t-1", 1, "sort", 2))
 
     assert completion.text == "über\n{}"
+    assert completion.logprobs == Logprobs(-0.0618, -0.7965)
     assert completion.usage == Usage(5, 6, 4, 1)
     assert (completion.latency_ms, completion.cost_usd) == (812.0, Decimal("0.0004"))
     assert (completion.finish, completion.model) == (FinishReason.TOOL_CALLS, "m-2026")

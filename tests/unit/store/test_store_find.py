@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from evalh.core.attempt import CallKey, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.attempt import CallKey, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.errors import EvalhError
 from evalh.core.request import ToolCall
 from evalh.store import SqliteStore
@@ -22,6 +22,7 @@ def test_an_answer_comes_back_whole(play: Play) -> None:
         ttft_ms=None,
         model="tiny-1",
         request_id="req\0",
+        logprobs=Logprobs(-0.25, -1.5, 20),
     )
     call = play.call()
     start = play.answer(call, replace(said, raw="the body"), cost="0.000123")
