@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -49,9 +50,9 @@ def test_a_run_killed_again_and_again_asks_for_no_stored_answer_again_and_ends_a
 
 
 def test_what_was_in_flight_when_the_process_died_is_told_as_interrupted(tmp_path: Path) -> None:
-    with chat_server(delay_s=0.5) as (_, model):
+    with chat_server(delay_s=1.0) as (server, model):
         folder = write_workspace(tmp_path, cases=CASES, model=model)
-        _run_and_kill(folder, 1.6)
+        _run_and_kill(folder, 0.5, begun=lambda: bool(server.asked))
         evalh(folder, "run", "--limit", "1", "--json")
 
     with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
@@ -62,9 +63,11 @@ def test_what_was_in_flight_when_the_process_died_is_told_as_interrupted(tmp_pat
     assert runs == ["interrupted", "complete"]
 
 
-def _run_and_kill(folder: Path, after_s: float) -> None:
+def _run_and_kill(folder: Path, after_s: float, *, begun: Callable[[], bool] = lambda: True) -> None:
     command = [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--concurrency", "4", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not begun():
+        time.sleep(0.01)
     time.sleep(after_s)
     process.kill()
     process.wait(10)
