@@ -101,6 +101,7 @@ def test_a_case_that_must_pass_refuses_whatever_the_statistics_say(make: Make) -
     assert decision.exit is ExitCode.NO
     assert "t-0050 0 of 2" in decision.reasons[0]
     assert decision.suites[0].broken == ("t-0050",)
+    assert decision.suites[0].asked == 2  # the trials of what must pass: nothing else was worth asking
 
 
 def test_a_change_cannot_lower_its_own_bar(make: Make) -> None:

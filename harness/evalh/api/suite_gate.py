@@ -61,6 +61,7 @@ class SuiteGate:
         )
         self._seen = 0
         self._must_pass: list[MustPassCase] | None = None
+        self._sessions: list[Session] = []  # every one: the must-pass trials' and the old way's too
         self._base: Session | None = None
         self._head: Session | None = None
         self._halted: str | None = None
@@ -103,7 +104,9 @@ class SuiteGate:
         plan = plan if trials is None else replace(plan, trials=trials)
         execution = self._executions[side]
         execution.progress.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
-        return Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
+        session = Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
+        self._sessions.append(session)
+        return session
 
     async def _led(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session]) -> None:
         """See to it that every session's run is closed, whatever happens."""
@@ -252,7 +255,7 @@ class SuiteGate:
             stopped_at=self._seen,
             of=len(self._order),
             saved=samples,
-            asked=sum(session.asked() for session in (self._base, self._head) if session is not None),
+            asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
             evidence=tuple(self._evidence(comparison)),
             prompt_path=change.head.version.path,
