@@ -55,3 +55,12 @@ def test_a_live_version_named_anew_with_the_same_words_changes_nothing(repo: Rep
     live(repo, "v2")
 
     assert repo.gate().suites == ()
+
+
+def test_a_judge_that_nobody_holds_to_account_is_told_beside_the_decision(tmp_path: Path) -> None:
+    judge = "  - judge: {rubric: It names a team., scale: pass/fail, model: small, name: tone}\n"
+    made = Repo(tmp_path / "repo", cases=30, gate=judge)
+    made.prompt(wrong=2)
+    (suite,) = made.gate().suites
+
+    assert any("tone: this judge was never held against people" in notice for notice in suite.notices)

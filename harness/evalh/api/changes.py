@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from evalh.api.judges import judge_warnings
 from evalh.api.runs import RunOptions
 from evalh.api.sides import Sides
 from evalh.api.workspace import Workspace
@@ -99,7 +100,7 @@ def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> Suit
         before=before,
         policy=policy,
         rows=row_changes(before, head) if "dataset" in parts else RowChanges(),
-        notices=(*in_use, *_notices(before, head, parts)),
+        notices=(*in_use, *_notices(before, head, parts), *judge_warnings(sides.head, head)),
     )
 
 

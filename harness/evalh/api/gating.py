@@ -13,7 +13,7 @@ from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.judges import asked_targets, kinship
+from evalh.api.judges import asked_targets
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
 from evalh.api.sessions import whole
 from evalh.api.sides import Sides, open_sides
@@ -109,7 +109,6 @@ def execution(
         provenance=provenance,
         version=__version__,
         asked=lambda plan: asked_targets(judging, plan.target, plan.asking),
-        warnings=lambda plan: kinship(judging, plan.asking, plan.target),
     )
 
 

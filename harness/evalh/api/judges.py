@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evalh.api.judge_identity import uncalibrated
 from evalh.api.targets import refuse_circles, route_checks
 from evalh.core.asking import Form
 from evalh.core.attempt import Purpose
@@ -11,6 +12,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
+from evalh.engine.plan import Plan
 from evalh.graders.asking import JudgePrompt, RubricText
 from evalh.graders.families import family
 from evalh.graders.registry import Grader
@@ -140,3 +142,9 @@ def kinship(workspace: "Workspace", graders: Iterable[Grader], target: Target) -
                         f"{grader.name}: the judge {model!r} is of the same family ({kind}) as {judged[kind]!r},"
                         " which it judges"
                     )
+
+
+def judge_warnings(workspace: "Workspace", plan: Plan) -> Iterator[str]:
+    """Say what stands against trusting a plan's judges. Raises WorkspaceError for a damaged calibration."""
+    yield from kinship(workspace, plan.asking, plan.target)
+    yield from uncalibrated(workspace.tree, plan.suite.name, plan.graders)

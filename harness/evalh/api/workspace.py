@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of
-from evalh.api.judge_identity import uncalibrated
-from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, kinship, resolve
+from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
 from evalh.api.likelihood import require_logprobs
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop
 from evalh.api.targets import build_checks, target_for
@@ -191,7 +190,7 @@ class Workspace:
                 provenance=self.provenance,
                 version=__version__,
                 asked=lambda plan: asked_targets(self, plan.target, plan.asking),
-                warnings=self._judge_warnings,
+                warnings=partial(judge_warnings, self),
             ).run(plans)
         finally:
             store.close()
@@ -358,11 +357,6 @@ class Workspace:
             return None, None
         folders = (self.config.prompts_dir, self.config.evals_dir, self.config.datasets_dir, "evalh.toml")
         return repository.head_commit(), repository.dirty(folders)
-
-    def _judge_warnings(self, plan: Plan) -> Iterator[str]:
-        """Say what stands against trusting a plan's judges."""
-        yield from kinship(self, plan.asking, plan.target)
-        yield from uncalibrated(self.tree, plan.suite.name, plan.graders)
 
     def _targets(self, options: RunOptions) -> list[tuple[Suite, tuple[PromptRef, ...]]]:
         """Pair each suite with the versions to run; a target that names no suite names a prompt."""
