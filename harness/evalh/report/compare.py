@@ -148,8 +148,10 @@ def _numbers(comparison: Comparison) -> Table:
     # The interval stands below its value: side by side they leave no room for the third column.
     costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
     table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
-    latencies = [f"{milliseconds(side.latency_p50_ms)} · {milliseconds(side.latency_p95_ms)}" for side in (base, head)]
-    table.add_row("latency p50 · p95", *latencies, _milliseconds(comparison.latency.difference_ms))
+    latencies = [
+        f"p50 {milliseconds(side.latency_p50_ms)} · p95 {milliseconds(side.latency_p95_ms)}" for side in (base, head)
+    ]
+    table.add_row("latency", *latencies, _milliseconds(comparison.latency.difference_ms))
     if comparison.pass_at is not None:
         _pass_rows(table, comparison.pass_at)
     return table
