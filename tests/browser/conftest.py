@@ -46,7 +46,7 @@ class Browser:
         return opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # the driver's event loop runs as long: no test beside these could start one of its own
 def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = os.environ.get("EVALH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
