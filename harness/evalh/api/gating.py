@@ -1,6 +1,5 @@
 """`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -130,10 +129,7 @@ def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[S
     for one in gates:
         for plan in one.plans:
             check_inputs(plan)
-    try:
-        in_loop(_run(gates))
-    except asyncio.CancelledError:  # SIGTERM
-        raise KeyboardInterrupt from None
+    in_loop(_run(gates))
     asked = [one.asked() for one in gates if one.change.compares]
     tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
     return tuple(
@@ -219,10 +215,7 @@ def collected(workspace: "Workspace", plan: Plan) -> list[Sample]:
     check_inputs(plan)
     with ExitStack() as kept:
         own = execution(workspace, _store(workspace, kept), GateOptions(), Silence(), workspace.provenance)
-        try:
-            return in_loop(_collect(own, plan))
-        except asyncio.CancelledError:  # SIGTERM
-            raise KeyboardInterrupt from None
+        return in_loop(_collect(own, plan))
 
 
 async def _collect(own: Execution, plan: Plan) -> list[Sample]:

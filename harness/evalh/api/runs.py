@@ -242,15 +242,18 @@ def new_run_id(now: float) -> str:
 def in_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run on a fresh event loop; SIGTERM ends the work as Ctrl-C does: cancelled, saved.
 
-    Raises UsageError inside a running loop.
+    Raises KeyboardInterrupt where the work did not end its cancelling itself, UsageError inside a running loop.
     """
     with suppress(RuntimeError):
         asyncio.get_running_loop()
         work.close()
         hint = "await asyncio.to_thread(workspace.run, …)"
         raise UsageError("a run cannot start inside a running event loop", hint=hint)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_ended_by_sigterm(work))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_ended_by_sigterm(work))
+    except asyncio.CancelledError:  # by SIGTERM, or by SIGTERM and Ctrl-C: the runner knows Ctrl-C alone
+        raise KeyboardInterrupt from None
 
 
 async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:

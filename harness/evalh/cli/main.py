@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, TextIO
 
 import click
@@ -85,12 +87,26 @@ def main() -> NoReturn:
     if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was told already, or is as bad
         code = worst([ExitCode(code), _explain(failed, answer, as_json=False)])
     streams.flush(sys.stderr)
+    if code == ExitCode.INTERRUPTED:  # everything is said; the interpreter's end would die of one more, with no code
+        _from_now_on(signal.SIG_IGN)
+        # Ctrl-C inside an `exec`, such as a late import's, marks a process to die of SIGINT; the next one unmarks it.
+        exec("")  # noqa: S102
     sys.exit(code)
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
     """End on SIGTERM as on Ctrl-C: a job that is cancelled saves what was paid for."""
     raise KeyboardInterrupt
+
+
+def _from_now_on(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, handler)
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    """End at once, with the code of an interruption: somebody would not wait for the last words."""
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -120,7 +136,7 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
         case EvalhError():
             error, code = exc, exc.exit_code
         case KeyboardInterrupt() | click.Abort():
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever insists is not shown a traceback
+            _from_now_on(_leave)  # it is all saved: whoever insists is shown no traceback, and gets no other code
             error, code = EvalhError("interrupted", hint="what was paid for is saved"), ExitCode.INTERRUPTED
         case click.exceptions.NoArgsIsHelpError() if not as_json:
             print(exc.format_message(), file=sys.stderr)
