@@ -45,12 +45,13 @@
   };
 
   function filter() {
+    const anyTag = !value("tag"), anyGrader = !value("grader"), change = value("change");
     const tag = page.tags.indexOf(value("tag")), grader = page.graders.indexOf(value("grader"));
     const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), run = value("run");
     const fits = rows.filter((row) =>
-      (!value("tag") || (row.g || []).includes(tag)) &&
-      (!value("grader") || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
-      (run === "" || (row.r || 0) === Number(run)) && (!value("change") || row.z === value("change")) && (!q || words(row).includes(q)));
+      (anyTag || (row.g || []).includes(tag)) &&
+      (anyGrader || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
+      (run === "" || (row.r || 0) === Number(run)) && (!change || row.z === change) && (!q || words(row).includes(q)));
     const kind = standing(), counts = [0, 0, 0];
     for (const row of fits) counts[row.s] += 1;
     const numbers = { all: fits.length, missed: counts[0] + counts[1], bad: counts[0], ungraded: counts[1], good: counts[2] };
@@ -277,4 +278,12 @@
   else if (rows.some((row) => row.s !== 2)) document.querySelector("input[value=missed]").checked = true;
   filter();
   follow();
+
+  // What is searched is put together while nobody waits, so that the first search finds it there.
+  const prepare = (from) => requestIdleCallback((idle) => {
+    let next = from;
+    while (next < rows.length && idle.timeRemaining() > 1) words(rows[next++]);
+    if (next < rows.length) prepare(next);
+  });
+  if (window.requestIdleCallback) prepare(0);
 })();
