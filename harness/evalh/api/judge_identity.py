@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from evalh.core.calibration import Held, JudgeStanding, judge_relative
 from evalh.core.digest import JsonValue, digest
 from evalh.core.ports import Tree
+from evalh.core.run import RunRecord
 from evalh.graders.kinds import Grader
+from evalh.stats.calibration import FEWEST_LABELS
 from evalh.workspace.calibrations import calibrated, path_of, read_calibration
 
 
@@ -30,26 +33,58 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence[Grader]) -> lis
     return notices
 
 
-def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> list[str]:
+def standing(tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool) -> JudgeStanding:
+    """Say how far the judge that this document describes is held against people.
+
+    Raises WorkspaceError for a calibration that is damaged.
+    """
+    kept = read_calibration(tree, suite, judge)
+    label, calibrate = f"evalh label {suite} --about {judge}", f"evalh calibrate {judge}"
+    if kept is None:
+        why = f"this judge was never held against people ({label}; {calibrate})"
+        return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)
+    state, missing = Held.CALIBRATED, None
+    if kept.judge_digest != identity(document):
+        state, missing = Held.STALE, f"the judge was changed since it was held against people ({calibrate})"
+    elif kept.few_labels:
+        state = Held.FEW_LABELS
+        missing = f"this judge was held against {kept.labelled} labels, fewer than {FEWEST_LABELS} ({label})"
+    kappa = None if kept.agreement is None else kept.agreement.kappa
+    return JudgeStanding(
+        judge=judge, required=required, state=state, at=kept.at, labels=kept.labelled, kappa=kappa, why=missing
+    )
+
+
+def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeStanding, ...]:
+    """Say it of every grader that asks a model. Raises WorkspaceError."""
+    return tuple(
+        standing(tree, suite, grader.name, grader.document(), required=grader.required)
+        for grader in graders
+        if asks_a_model(grader)
+    )
+
+
+def standings_of(tree: Tree, record: RunRecord) -> tuple[JudgeStanding, ...]:
+    """Say it of the judges by which a run was graded. Raises WorkspaceError."""
+    return tuple(
+        standing(tree, record.suite, str(document["name"]), document, required=document.get("required") is True)
+        for document in record.graders_document
+        if _asks(document)
+    )
+
+
+def _asks(document: Mapping[str, JsonValue]) -> bool:
+    parts = document.get("parts")
+    inner = any(isinstance(part, Mapping) and _asks(part) for part in parts) if isinstance(parts, list) else False
+    return inner or "judges_by" in document
+
+
+def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[str, ...]:
     """Say which required judges nobody holds to account: their verdicts decide, and are relative to the judge.
 
     Raises WorkspaceError for a calibration that is damaged.
     """
-    notices = []
-    for grader in graders:
-        if not (grader.required and asks_a_model(grader)):
-            continue
-        kept = read_calibration(tree, suite, grader.name)
-        label, calibrate = f"evalh label {suite} --about {grader.name}", f"evalh calibrate {grader.name}"
-        if kept is None:
-            notices.append(f"{grader.name}: this judge was never held against people ({label}; {calibrate})")
-        elif kept.judge_digest != identity(grader.document()):
-            notices.append(f"{grader.name}: the judge was changed since it was held against people ({calibrate})")
-        elif kept.few_labels:
-            notices.append(
-                f"{grader.name}: this judge was held against {kept.labelled} labels, fewer than 50 ({label})"
-            )
-    return notices
+    return judge_relative(standings(tree, suite, graders))
 
 
 def asks_a_model(grader: Grader) -> bool:

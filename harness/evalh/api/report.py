@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.tradeoff import TradeOff, trade_off
+from evalh.api.judge_identity import standings_of
+from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import UsageError
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.sample import Standing
@@ -40,7 +42,9 @@ def _reported(workspace: "Workspace", run: RunRow, rows: Rows, number: int, base
         if base is not None and key[0] in base.changed:
             rows.beside(base.stories.get(key), base.changed[key[0]])
     chosen = choice(workspace, run)
-    return Reported(run=run, failings=failings, chosen=chosen, prices=_prices(workspace, run))
+    return Reported(
+        run=run, failings=failings, chosen=chosen, prices=_prices(workspace, run), judges=_judges(workspace, run)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,10 @@ def _runs(workspace: "Workspace", names: Sequence[str]) -> list[RunRow]:
     return runs
 
 
+def _judges(workspace: "Workspace", run: RunRow) -> tuple[JudgeStanding, ...]:
+    return standings_of(workspace.tree, run.record)
+
+
 def _prices(workspace: "Workspace", run: RunRow) -> dict[str, str]:
     """Say where a model's price comes from as the workspace stands now."""
     spec = workspace.config.models.get(run.record.model)
@@ -102,6 +110,7 @@ class RunTold:
     failings: Failings
     chosen: TradeOff
     missed: Sequence[SampleStory]  # all that are not good
+    judges: Sequence[JudgeStanding]  # how far they are held against people now
 
 
 def told(workspace: "Workspace", name: str) -> RunTold:
@@ -112,17 +121,18 @@ def told(workspace: "Workspace", name: str) -> RunTold:
         failings.add(story)
         if story.sample.standing is not Standing.GOOD:
             missed.append(story)
-    return RunTold(run, failings, choice(workspace, run), missed)
+    return RunTold(run, failings, choice(workspace, run), missed, _judges(workspace, run))
 
 
 def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
     """Yield a run as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
-    from evalh.report.run_texts import csv_text, junit, markdown
+    from evalh.report.run_texts import csv_text, judge_lines, junit, markdown
 
     if form == "markdown":
         one = told(workspace, name)
         for line in markdown(one.run, one.failings, one.chosen, one.missed):
             yield f"{line}\n"
+        yield from (f"{line}\n" for line in judge_lines(one.judges))
         return
     run = workspace.log.run(name)
     stories: Iterator[SampleStory] = workspace.log.stories(run.record.id)

@@ -66,6 +66,12 @@ def _show(app: App, name: str, form: str) -> None:
     one = told(app.workspace, name)
     result = app.workspace.log.result(one.run.record.id)
     if form == "json":
-        app.show_json(story_document(result, one.run, one.failings, one.chosen))
+        from evalh.report.calibration import judges_document
+
+        judges = judges_document(one.judges)
+        app.show_json({**story_document(result, one.run, one.failings, one.chosen), "judges": judges})
     else:
+        from evalh.report.calibration import show_judges
+
         show_story(app.console, result, one.failings, one.chosen)
+        show_judges(app.console, one.judges)

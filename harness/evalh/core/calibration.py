@@ -1,5 +1,7 @@
 """A judge's calibration: what its verdicts are worth, held against people's labels."""
 
+from enum import StrEnum
+
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 
@@ -44,6 +46,64 @@ class CorrectedRate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDifference:
+    """Two versions' rates apart, head - base: as the judge sees it, and as people would; over the cases of both."""
+
+    base: str  # triage@v2 on small
+    head: str
+    base_run: str | None
+    head_run: str | None
+    cases: int
+    judge_difference: float
+    labels: int  # cases with a label on both sides
+    corrected: Estimate  # without a value: some kinds of pairs have no label
+    shift: Estimate  # people's difference - the judge's, over the same outputs
+
+    @property
+    def favoured(self) -> str | None:
+        """Name the side to which the judge is kinder than people are; None: it is not shown to be."""
+        if self.shift.low is None or self.shift.high is None or self.shift.low <= 0 <= self.shift.high:
+            return None
+        return "head" if self.shift.high < 0 else "base"
+
+
+class Held(StrEnum):
+    """How far a judge, as it is now, is held against people's labels."""
+
+    CALIBRATED = "calibrated"
+    FEW_LABELS = "few labels"  # fewer than the intervals need
+    STALE = "stale"  # the judge was changed since
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeStanding:
+    """What is known of a judge on whose verdicts a result rests."""
+
+    judge: str
+    required: bool
+    state: Held
+    at: str | None = None  # when it was last held against people, UTC
+    labels: int | None = None
+    kappa: Estimate | None = None
+    why: str | None = None  # what is missing, and what to type; None: nothing
+    difference: VersionDifference | None = None  # in a comparison: between its sides, where labels cover both
+
+    @property
+    def relative(self) -> str | None:
+        """Say why what rests on this judge is relative to it; None: people's labels speak for it."""
+        if self.why is not None:
+            return f"{self.judge}: {self.why}"
+        side = self.difference.favoured if self.difference is not None else None
+        return None if side is None else f"{self.judge}: this judge is kinder to {side} than people are"
+
+
+def judge_relative(judges: "tuple[JudgeStanding, ...]") -> tuple[str, ...]:
+    """Say why a verdict is judge-relative: what speaks against each required judge; empty where nothing does."""
+    return tuple(why for judge in judges if judge.required and (why := judge.relative) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """One judge of one suite, as it is now. `judge_digest` tells a later judge from this one."""
 
@@ -63,3 +123,4 @@ class Calibration:
     rates: tuple[CorrectedRate, ...]
     few_labels: bool
     at: str  # UTC
+    differences: tuple[VersionDifference, ...] = ()  # between versions of which labels cover both

@@ -1,10 +1,13 @@
 """A judge's calibration as a person reads it."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalh.core.calibration import AgreementTable, Calibration
+from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding
+from evalh.core.digest import JsonValue
 from evalh.core.label import GOOD
 from evalh.core.run import Estimate
 from evalh.report.text import percent, safe
@@ -94,3 +97,45 @@ def _warnings(calibration: Calibration) -> list[str]:
     if calibration.of_others:
         lines.append(f"{calibration.of_others} labelled outputs were not judged by this judge as it is now")
     return lines
+
+
+# -- what a report says of its judges
+
+
+def judge_facts(judges: Sequence[JudgeStanding]) -> dict[str, str]:
+    """Say of each judge how far it is held against people, now."""
+    return {f"judge {judge.judge}": _fact(judge) for judge in judges}
+
+
+def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
+    """Print the same."""
+    if judges:
+        console.print()
+    for name, fact in judge_facts(judges).items():
+        console.print(Text.assemble((f"{safe(name)}  ", "dim"), safe(fact)))
+
+
+def _fact(judge: JudgeStanding) -> str:
+    decides = "" if judge.required else "decides nothing; "
+    if judge.at is None:
+        return f"{decides}{judge.why}"
+    kappa = None if judge.kappa is None else judge.kappa.value
+    agreed = "" if kappa is None else f", Cohen's kappa {kappa:.2f}"
+    held = f"held against {judge.labels} labels on {judge.at[:10]}{agreed}"
+    return f"{decides}{held}{'' if judge.why is None else f'; {judge.why}'}"
+
+
+def judges_document(judges: Sequence[JudgeStanding]) -> list[dict[str, JsonValue]]:
+    """Return what documents say of the judges on whose verdicts they rest."""
+    return [
+        {
+            "judge": judge.judge,
+            "required": judge.required,
+            "calibration": judge.state.value,
+            "at": judge.at,
+            "labels": judge.labels,
+            "kappa": None if judge.kappa is None else judge.kappa.document(),
+            "relative": judge.relative,
+        }
+        for judge in judges
+    ]

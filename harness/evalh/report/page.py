@@ -12,9 +12,11 @@ from importlib.resources import files
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.tradeoff import TradeOff
+from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
 from evalh.report import page_comparison as comparing
 from evalh.report import page_sections as sections
+from evalh.report.calibration import judge_facts
 from evalh.report.compare import ComparisonView
 from evalh.report.markup import Child, Markup, data, el, join, own
 from evalh.report.page_data import Rows, document
@@ -30,6 +32,7 @@ class Reported:
     failings: Failings
     chosen: TradeOff
     prices: Mapping[str, str]  # where prices come from now
+    judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
 
 
 _PLACES = {"tradeoffs": "Trade-offs", "fails": "Where it fails", "samples": "Samples", "provenance": "Provenance"}
@@ -60,7 +63,7 @@ def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> st
         parts += [comparing.history(head.chosen), sections.trade_offs(head.chosen)]
         parts += [
             sections.failing(head.failings, "", "head"),
-            sections.provenance(head.run, head.failings, head.prices, ""),
+            sections.provenance(head.run, head.failings, {**head.prices, **judge_facts(head.judges)}, ""),
         ]
     return _document(comparing.title(view), _COMPARED, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
@@ -88,7 +91,8 @@ def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
     parts.append(samples(rows, several=several))
     for number, one in enumerate(reported):
         parts.append(sections.prompt(one.run, _suffix(number)))
-        parts.append(sections.provenance(one.run, one.failings, one.prices, _suffix(number)))
+        facts = {**one.prices, **judge_facts(one.judges)}
+        parts.append(sections.provenance(one.run, one.failings, facts, _suffix(number)))
     return join(parts)
 
 

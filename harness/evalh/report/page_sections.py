@@ -269,8 +269,8 @@ def shown_json(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def provenance(run: RunRow, failings: Failings, prices: Mapping[str, str], suffix: str) -> Markup:
-    """Say what was measured, by what, when."""
+def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix: str) -> Markup:
+    """Say what was measured, by what, when; `more` is what is known now: prices, judges."""
     record = run.record
     commit = (
         "not in a git repository"
@@ -295,7 +295,7 @@ def provenance(run: RunRow, failings: Failings, prices: Mapping[str, str], suffi
             else f"every case, {plural(record.trials, 'trial')} each",
         ),
         ("evalh", record.evalh_version),
-        *prices.items(),
+        *more.items(),
         *((f"fingerprint: {part}", el("code", digest)) for part, digest in record.fingerprint.document().items()),
     ]
     return section(f"provenance{suffix}", "Provenance", _facts(facts))

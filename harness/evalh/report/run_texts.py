@@ -8,11 +8,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.tradeoff import TradeOff
+from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
 from evalh.core.verdict import Outcome
 from evalh.report.advice import advice
+from evalh.report.calibration import judge_facts
 from evalh.report.document import usd
 from evalh.report.page_words import pointers
 from evalh.report.text import cost_per_good, milliseconds, one_line, rate, safe
@@ -51,6 +53,14 @@ def markdown(run: RunRow, failings: Failings, chosen: TradeOff, missed: Sequence
         yield from (code(sentence, 400) for sentence in advice(chosen))
         yield ""
     yield from _missed(missed)
+
+
+def judge_lines(judges: Sequence[JudgeStanding]) -> Iterator[str]:
+    """Yield the lines of a comment about the judges: how far people's labels speak for them."""
+    if judges:
+        yield ""
+    for name, fact in judge_facts(judges).items():
+        yield f"- {code(f'{name}: {fact}', 240)}"
 
 
 def _counts(run: RunRow) -> str:

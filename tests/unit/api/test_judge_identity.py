@@ -1,5 +1,6 @@
 """A required judge that nobody holds to account is told by name."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 
 from evalh.api.judge_identity import identity, stale_calibrations, uncalibrated
 from evalh.api.workspace import Workspace
-from evalh.core.calibration import Calibration, Confusion
+from evalh.core.calibration import AgreementTable, Calibration, Confusion
+from evalh.core.run import Estimate
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
 from evalh.workspace.calibrations import write_calibration
+from faults.running import here
 from workspaces import SUITE, write_workspace
 
 JUDGE = "  - judge: {rubric: It names the next step., scale: pass/fail, model: small, name: tone}\n"
@@ -57,7 +60,7 @@ def test_a_judge_is_told_until_it_was_held_against_enough_labels(workspace: Work
 
     assert "tone: this judge was never held against people (evalh label triage --about tone" in never
     assert "20 labels, fewer than 50" in few
-    assert uncalibrated(workspace.tree, "triage", graders(workspace)) == []
+    assert uncalibrated(workspace.tree, "triage", graders(workspace)) == ()
 
 
 def test_a_changed_rubric_makes_a_calibration_stale(workspace: Workspace) -> None:
@@ -75,4 +78,44 @@ def test_a_judge_that_decides_nothing_and_a_rule_are_not_told(workspace: Workspa
     suite = workspace.root / "evals/triage.yaml"
     suite.write_text(suite.read_text().replace("name: tone", "name: tone, required: false"))
 
-    assert uncalibrated(workspace.tree, "triage", graders(workspace)) == []
+    assert uncalibrated(workspace.tree, "triage", graders(workspace)) == ()
+
+
+def test_every_report_says_how_far_the_judges_of_a_run_are_held_against_people(workspace: Workspace) -> None:
+    folder = workspace.root
+    assert here(folder, "run").exit == 4  # the scripted model is no judge: its verdicts are errors
+    never = reports(folder)
+    judge = graders(workspace)[-1]
+    kappa = Estimate(0.61, 0.42, 0.8, "delta")
+    table = AgreementTable(cases=80, raters=2, raw=kappa, ac1=kappa, kappa=kappa, alpha=kappa)
+    write_calibration(folder, replace(calibration(judge), agreement=table))
+    held = reports(folder)
+    write_calibration(folder, replace(calibration(judge), judge_digest="sha256:of another"))
+    stale = reports(folder)
+
+    for form in ("html", "markdown", "terminal", "json"):
+        assert "never held against people" in never[form]
+        assert "changed since it was held against people" in stale[form]
+    for form in ("html", "markdown", "terminal"):
+        assert "judge tone" in never[form]
+        assert "held against 80 labels on 2026-11-24" in held[form]
+        assert "kappa 0.61" in held[form]
+    (one,) = json.loads(held["json"])["judges"]
+    assert (one["judge"], one["calibration"], one["labels"], one["kappa"]["value"], one["relative"]) == (
+        "tone",
+        "calibrated",
+        80,
+        0.61,
+        None,
+    )
+
+
+def reports(folder: Path) -> dict[str, str]:
+    page = folder / "page.html"
+    assert here(folder, "report", "last", "-o", str(page)).exit == 0
+    texts = {"html": page.read_text().replace("&#39;", "'").replace("&#x27;", "'")}
+    for form in ("markdown", "terminal", "json"):
+        done = here(folder, "report", "last", *(["--json"] if form == "json" else []), "--format", form)
+        assert done.exit == 0, done.err
+        texts[form] = " ".join(done.out.split())
+    return texts
