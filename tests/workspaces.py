@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from command_line import command_line
+
 PROMPT = """---
 config: {temperature: 0, max_tokens: 24}
 input: {schema: {ticket: string}}
@@ -74,6 +76,12 @@ def answer(request, case_id, trial):
 
 def evalh(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does: a process of its own."""
+    done = command_line()(folder, *arguments, env=env)
+    return subprocess.CompletedProcess(arguments, done.code, done.out, done.err)
+
+
+def evalh_from_scratch(folder: Path, *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the command line in an interpreter of its own: where the interpreter's own settings are the test."""
     command = [sys.executable, "-m", "evalh", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import command_line
 from workspaces import write_workspace
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -111,6 +112,16 @@ def test_help_reads_as_recorded(arguments: list[str]) -> None:
     _compare(name, _transcript(Path.cwd(), [arguments]))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", HELP, ids=" ".join)
+def test_every_verb_starts_in_an_interpreter_that_knows_no_other(arguments: list[str]) -> None:
+    done = subprocess.run(_command(arguments), env=_environment(), capture_output=True, text=True, check=True)
+
+    shown = _masked(done.stdout, Path.cwd())
+    assert f"$ evalh {' '.join(arguments)}\n{shown}-- exit 0\n\n" == _transcript(Path.cwd(), [arguments])
+    assert done.stderr == ""
+
+
 def test_a_session_reads_as_recorded(tmp_path: Path) -> None:
     folder = write_workspace(tmp_path, cases=30)
     draft = (folder / "prompts/triage/v1.prompt").read_text().replace("Sort the ticket.", "Sort this ticket.")
@@ -133,7 +144,7 @@ def test_comparisons_read_as_recorded(tmp_path: Path) -> None:
 
 def test_a_terminal_sees_colours_and_a_pipe_does_not(tmp_path: Path) -> None:
     folder = write_workspace(tmp_path, cases=30)
-    subprocess.run(_command(["run"]), cwd=folder, env=_environment(), capture_output=True, check=True)
+    assert command_line().run(["run"], cwd=str(folder), env=_environment()).code == 0
 
     seen = _on_terminal(folder, ["run"])
 
@@ -156,14 +167,12 @@ def _environment(**more: str) -> dict[str, str]:
 def _transcript(folder: Path, session: list[list[str]]) -> str:
     parts = []
     for arguments in session:
-        done = subprocess.run(
-            _command(arguments), cwd=folder, env=_environment(), capture_output=True, text=True, check=False, timeout=60
-        )
+        done = command_line().run(arguments, cwd=str(folder), env=_environment())
         quoted = " ".join(f'"{word}"' if " " in word else word for word in arguments)
-        parts.append(f"$ evalh {quoted}\n{done.stdout}")
-        if done.stderr:
-            parts.append("-- stderr\n" + done.stderr)
-        parts.append(f"-- exit {done.returncode}\n\n")
+        parts.append(f"$ evalh {quoted}\n{done.out}")
+        if done.err:
+            parts.append("-- stderr\n" + done.err)
+        parts.append(f"-- exit {done.code}\n\n")
     return _masked("".join(parts), folder)
 
 

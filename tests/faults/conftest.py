@@ -1,15 +1,11 @@
 """What the tests of bad input share: one command line for all of them."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from faults.command_line import CommandLine
+from command_line import CommandLine, command_line
 
 
 @pytest.fixture(scope="session")
-def evalh() -> Iterator[CommandLine]:
+def evalh() -> CommandLine:
     """The command line; each call is a process of its own."""
-    line = CommandLine()
-    yield line
-    line.close()
+    return command_line()

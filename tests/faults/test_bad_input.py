@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.command_line import CommandLine, Done
+from command_line import CommandLine, Done
 from workspaces import PROMPT, SUITE, write_workspace
 
 Edit = Callable[[Path], None]

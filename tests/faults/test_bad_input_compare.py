@@ -1,7 +1,6 @@
 """What cannot be compared is refused, with what differs, the next thing to type and the right exit code."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +164,7 @@ def test_hostile_outputs_stay_inert_side_by_side(folder: Path) -> None:
     )
     (folder / "evals/answers.py").write_text(hostile)
 
-    done = subprocess.run(
-        ["python", "-m", "evalh", "-C", folder, "compare", "v1", "v2"], capture_output=True, text=True, check=False
-    )
+    done = evalh(folder, "compare", "v1", "v2")
 
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.command_line import CommandLine
+from command_line import CommandLine
 from workspaces import document, write_workspace
 
 

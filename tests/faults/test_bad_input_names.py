@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.command_line import CommandLine
+from command_line import CommandLine
 from faults.test_bad_input import ACTIVE
 from workspaces import write_workspace
 

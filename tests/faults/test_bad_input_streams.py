@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.command_line import CommandLine
+from command_line import CommandLine
 from faults.test_bad_input import ACTIVE, Edit, change, content
 from workspaces import PROMPT, write_workspace
 

@@ -24,7 +24,7 @@ from evalh.providers import local, weights
 from evalh.providers.prices import WorkspacePrices
 from evalh.providers.registry import ProviderContext
 from evalh.workspace.trees import WorkTree
-from workspaces import document, evalh, write_workspace
+from workspaces import document, evalh, evalh_from_scratch, write_workspace
 
 NAME = "smollm2-135m-instruct"
 LABELS = {"type": "object", "properties": {"label": {"enum": ["billing", "bug"]}}, "required": ["label"]}
@@ -212,8 +212,8 @@ def test_a_full_log_needs_neither_weights_nor_library(cache: Path, tmp_path: Pat
     (tmp_path / "shadow/xllamacpp.py").write_text("raise ImportError('not here')\n")
     env = {**os.environ, "EVALH_CACHE_DIR": str(tmp_path / "empty"), "PYTHONPATH": str(tmp_path / "shadow")}
 
-    again = evalh(folder, "run", "--json", env=env)
-    fresh = evalh(folder, "run", "--fresh", env=env)
+    again = evalh_from_scratch(folder, "run", "--json", env=env)
+    fresh = evalh_from_scratch(folder, "run", "--fresh", env=env)
 
     assert document(again)["results"][0]["cache_hits"] == 1
     assert fresh.returncode == 2

@@ -1,15 +1,18 @@
 """A person's command line, many times a second: one process imports evalh and forks for each command. Not a test itself.
 
-Each command still is a process: its own exit code, descriptors, working directory, environment and signals. What
-is shared is only the import, which costs more than most commands do.
+Each command still is a process: its own exit code, descriptors, working directory, environment and signals, and it ends
+as a program does. What is shared is only the interpreter's start and the import, which cost more than most commands do.
 """
 
+import atexit
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
+AT_START = ("PYTHON", "LC_", "LANG", "LD_", "OPENBLAS")
+"""Beginnings of variables that an interpreter reads once: other values take an interpreter of their own."""
 _SCRIPTED = '[models.small]\nprovider = "scripted"\ntable = {"s-001" = "x"}\n'
 
 
@@ -40,8 +45,13 @@ class CommandLine:
     """Runs commands one after the other."""
 
     def __init__(self) -> None:
+        self._started_with = dict(os.environ)
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # what forks has one thread
         )
 
     def __call__(self, folder: Path | str, *arguments: str, **more: Any) -> Done:
@@ -49,34 +59,57 @@ class CommandLine:
         return self.run(["-C", str(folder), *arguments], **more)
 
     def run(self, arguments: list[str], *, env: Mapping[str, str] | None = None, **more: Any) -> Done:
-        """Run `evalh arguments…`. `gone`: from a folder that is deleted first; `uid`: as this user;
-        `interrupt_after`: with Ctrl-C after so many seconds.
+        """Run `evalh arguments…`. `cwd`: in this folder; `gone`: from a folder that is deleted first; `uid`: as this
+        user; `interrupt_after`: with Ctrl-C after so many seconds.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         wanted = {"arguments": arguments, "env": dict(os.environ if env is None else env), **more}
+        assert self._may_start_with(wanted["env"]), "an interpreter's own variables differ: start one"
         self._process.stdin.write(json.dumps(wanted) + "\n")
         self._process.stdin.flush()
         return Done(**json.loads(self._process.stdout.readline()))
+
+    def _may_start_with(self, env: Mapping[str, str]) -> bool:
+        settings = {name for name in {*env, *self._started_with} if name.startswith(AT_START)}
+        return all(name not in env or env[name] == self._started_with.get(name) for name in settings)
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate(timeout=10)
 
 
+@functools.cache
+def command_line() -> CommandLine:
+    """Return the one command line of this process; it ends with it."""
+    line = CommandLine()
+    atexit.register(line.close)
+    return line
+
+
 def serve() -> None:
     """Answer each line of stdin, which is one command, with a line on stdout."""
-    import evalh.api.check
-    import evalh.api.doctor
-    import evalh.api.prompts
-    import evalh.api.workspace
-    import evalh.report.log
-    import evalh.store  # noqa: F401
-
+    _import_evalh()
     for line in sys.stdin:
         done = _forked(json.loads(line))
         sys.stdout.write(json.dumps({"code": done.code, "out": done.out, "err": done.err}) + "\n")
         sys.stdout.flush()
+
+
+def _import_evalh() -> None:
+    """Import every module of evalh, and what they import when they are called."""
+    import gc
+    import pkgutil
+    from importlib import import_module
+
+    import evalh
+
+    ours = [module.name for module in pkgutil.walk_packages(evalh.__path__, "evalh.")]
+    for name in sorted({*ours} - {"evalh.__main__", "evalh.pytest_plugin"}):
+        import_module(name)
+    for name in ("git", "jsonschema_rs", "platformdirs", "scipy.special", "uvloop", "yaml"):
+        import_module(name)
+    gc.freeze()  # so that no child copies what it only reads
 
 
 def _forked(wanted: Mapping[str, Any]) -> Done:
@@ -99,6 +132,8 @@ def _become(wanted: Mapping[str, Any], out: int, err: int) -> None:
     os.dup2(err, 2)
     os.environ.clear()
     os.environ.update(wanted["env"])
+    if wanted.get("cwd"):
+        os.chdir(wanted["cwd"])
     if wanted.get("gone"):
         os.chdir(wanted["gone"])
         Path(wanted["gone"]).rmdir()
@@ -120,6 +155,8 @@ def _become(wanted: Mapping[str, Any], out: int, err: int) -> None:
 
         traceback.print_exc()
     finally:
+        threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter's end does: wait for threads, then
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
