@@ -21,6 +21,8 @@ HELP = [["--help"]] + [
         "run",
         "compare",
         "power",
+        "drift",
+        "baseline accept",
         "check",
         "prompt",
         "prompt list",

@@ -1,11 +1,13 @@
 """Baselines: written, committed, read at the merge base, refused when they were edited."""
 
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from evalh.api.baselines import accept, states
+from evalh.api.baselines import accept
+from evalh.api.staleness import states
 from evalh.api.workspace import Workspace
 from evalh.core.errors import WorkspaceError
 from evalh.core.exits import ExitCode
@@ -92,3 +94,28 @@ def test_a_suites_gate_is_a_test(tmp_path: Path, pytester: pytest.Pytester) -> N
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*shown to be worse*"])
+
+
+def test_a_baseline_ages(tmp_path: Path) -> None:
+    repo = accepted(tmp_path, outputs=True)
+    repo.write("evals/triage.yaml", (repo.folder / "evals/triage.yaml").read_text() + "baseline: {max_age: 2w}\n")
+    workspace = Workspace.open(repo.folder)
+    accepted_at = datetime.fromisoformat(states(workspace)[0].date + "T12:00:00+00:00").timestamp()
+
+    fresh, stale = (states(workspace, accepted_at + days * 86_400) for days in (14, 15))
+
+    assert fresh[0].stale == ()
+    assert stale[0].stale == ("15 days old, more than 14",)
+
+
+def test_outputs_that_a_suite_does_not_allow_are_not_kept(tmp_path: Path) -> None:
+    repo = accepted(tmp_path, outputs=True)
+    repo.write("evals/triage.yaml", (repo.folder / "evals/triage.yaml").read_text() + "baseline: {outputs: false}\n")
+    workspace = Workspace.open(repo.folder)
+    (before,) = states(workspace)
+
+    accept(workspace, None, "triage", None, outputs=True)
+
+    assert before.stale[0].startswith("keeps outputs")
+    assert states(workspace)[0].stale == ()
+    assert not list((repo.folder / "reports").rglob("*.gz"))

@@ -2,24 +2,28 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalh.api.staleness import too_old
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
-from evalh.core.errors import CannotMeasure, EvalhError
+from evalh.core.errors import CannotMeasure
+from evalh.core.policy import BaselinePolicy
 from evalh.core.ports import Tree
 from evalh.core.result import SampleResult
 from evalh.core.sample import Sample, Standing
 from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
-from evalh.workspace.baselines import SCHEMA, Baseline, baseline_path, baseline_paths, read_baseline, write_baseline
+from evalh.workspace.baselines import SCHEMA, Baseline, baseline_path, read_baseline, write_baseline
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
+
+ANY_AGE = BaselinePolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +32,30 @@ class Answers:
 
     answers: Mapping[tuple[str, CallKey], Answer] = field(default_factory=dict)  # by request digest
     results: Mapping[tuple[str, int], SampleResult] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()  # who gave a baseline's answers, as they named themselves
+    notices: tuple[str, ...] = ()
+
+    def holds(self, plan: Plan, case: Case, trials: int) -> bool:
+        """Tell whether so many trials of a case are known."""
+        request = plan.step.request(case).digest()
+        return all(
+            (case.id, trial) in self.results or (request, CallKey(case.id, trial, plan.step.name)) in self.answers
+            for trial in range(trials)
+        )
 
     def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Answers":
         """Add answers: the same request is the same request, whichever side sends it."""
-        return Answers(answers={**answers, **self.answers}, results=self.results)
+        return replace(self, answers={**answers, **self.answers})
 
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """The baselines of a tree: the merge base's, never head's."""
+    """The baselines of a tree: the merge base's, never head's. `now` is in seconds since the epoch."""
 
     tree: Tree | None = None
+    now: float = 0.0
 
-    def of(self, plan: Plan) -> Answers:
+    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE) -> Answers:
         """Return what is known of a plan's samples. Raises WorkspaceError for a baseline that was edited by hand."""
         if self.tree is None:
             return Answers()
@@ -48,9 +63,28 @@ class Recollection:
         baseline = read_baseline(self.tree, path)
         if baseline is None:
             return Answers()
-        if baseline.outputs:
-            return Answers(answers=dict(_answer(path, row) for row in baseline.outputs))
-        return Answers(results=dict(_results(baseline, plan)))
+        why = too_old(baseline, policy, self.now)
+        changed = [
+            part
+            for part, digest_now in plan.fingerprint().document().items()
+            if part in ("prompt", "model", "route") and baseline.header["fingerprint"].get(part) != digest_now
+        ]
+        if changed:
+            why = f"stale, another {', '.join(changed)}"
+        return Answers(notices=(f"{path} is {why}: not believed",)) if why else answers_of(baseline, plan)
+
+
+def answers_of(baseline: Baseline, plan: Plan) -> Answers:
+    """Return what a baseline knows of a plan's samples: outputs to be graded anew, or results where none are kept."""
+    models = frozenset(baseline.header.get("answering_models", ()))
+    if baseline.outputs:
+        answers = dict(_answer(baseline.path, row) for row in baseline.outputs)
+        return Answers(answers=answers, models=models)
+    results = dict(_results(baseline, plan))
+    notice = f"{baseline.path} keeps no outputs: what base answered cannot be shown"
+    if not results:
+        notice = f"{baseline.path} keeps no outputs to grade anew, and graders or rows are others: base is asked"
+    return Answers(results=results, models=models, notices=(notice,))
 
 
 def _answer(path: str, row: Mapping[str, JsonValue]) -> tuple[tuple[str, CallKey], Answer]:
@@ -94,21 +128,25 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
 
 
 def accept(
-    workspace: "Workspace", ref: str | None, suite: str | None, model: str | None, *, outputs: bool
+    workspace: "Workspace", ref: str | None, suite: str | None, model: str | None, *, outputs: bool, fresh: bool = False
 ) -> list[Path]:
-    """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure."""
+    """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure.
+
+    Where the suite says that outputs may not be kept, none are, whatever is asked for.
+    """
     from evalh.api.gating import collected
     from evalh.api.runs import RunOptions
 
     options = RunOptions(target=suite, prompts=(ref,) if ref else (), models=(model,) if model else ())
     written = []
     for plan in workspace.plans(options):
-        samples = collected(workspace, plan)
+        samples = collected(workspace, plan, fresh=fresh)
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
             raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
-        written += write_baseline(workspace.root, _baseline(plan, samples, outputs=outputs))
+        kept = outputs and plan.suite.baseline.outputs
+        written += write_baseline(workspace.root, _baseline(plan, samples, outputs=kept))
     return written
 
 
@@ -175,34 +213,3 @@ def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
         "request": _asked(plan, sample.case),
     }
     return row if told is None else row | {"logprobs": [told.mean, told.least, told.count]}
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineState:
-    """One committed baseline, and why it is stale; fresh where nothing is named."""
-
-    path: str
-    date: str
-    good_rate: float | None
-    stale: tuple[str, ...]
-
-
-def states(workspace: "Workspace") -> list[BaselineState]:
-    """Say of every baseline whether it still stands for what a run would measure now."""
-    return [_state(workspace, path) for path in baseline_paths(workspace.tree)]
-
-
-def _state(workspace: "Workspace", path: str) -> BaselineState:
-    from evalh.api.runs import RunOptions
-
-    try:
-        baseline = read_baseline(workspace.tree, path)
-        assert baseline is not None
-        header = baseline.header
-        options = RunOptions(target=header["suite"], prompts=(header["prompt"],), models=(header["model"],))
-        (plan,) = workspace.plans(options)
-        now = plan.fingerprint().document()
-        stale = tuple(f"{part} changed" for part, before in header["fingerprint"].items() if now.get(part) != before)
-        return BaselineState(path, header["date"], header.get("summary", {}).get("good_rate"), stale)
-    except EvalhError as exc:
-        return BaselineState(path, "", None, (exc.what,))

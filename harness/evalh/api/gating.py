@@ -210,11 +210,12 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         return decision
 
 
-def collected(workspace: "Workspace", plan: Plan) -> list[Sample]:
+def collected(workspace: "Workspace", plan: Plan, *, fresh: bool = False) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     check_inputs(plan)
     with ExitStack() as kept:
-        own = execution(workspace, _store(workspace, kept), GateOptions(), Silence(), workspace.provenance)
+        options = GateOptions(fresh=fresh)
+        own = execution(workspace, _store(workspace, kept), options, Silence(), workspace.provenance)
         return in_loop(_collect(own, plan))
 
 

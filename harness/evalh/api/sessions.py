@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import cast
 
 from evalh.analysis.summary import Fold
@@ -134,6 +135,16 @@ class Session:
     def asked(self) -> int:
         """Count the samples that were neither in the log nor in a baseline."""
         return sum(not sample.cache_hit for sample in self.collected.samples.values())
+
+    def spent(self) -> Decimal | None:
+        """Return what the run has spent so far, graders included; None: an answer has no price."""
+        summary = self._fold.summary()
+        return plus(summary.cost_usd, summary.judge_cost_usd)
+
+    def models(self) -> frozenset[str]:
+        """Return the names under which the models answered, whenever they did."""
+        completions = (sample.completion for sample in self.collected.samples.values())
+        return frozenset(one.model for one in completions if one is not None and one.model)
 
     def began(self, case_id: str, trial: int) -> str | None:
         """Return a stamp of the run that bought an answer: equal stamps mean one gate, both sides interleaved."""

@@ -14,17 +14,20 @@ def command() -> None:
 @click.argument("ref", required=False)
 @click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
-@click.option("--no-outputs", is_flag=True, help="Keep no outputs: what they say may not lie in git.")
+@click.option(
+    "--no-outputs", is_flag=True, help="Keep no outputs: what they say may not lie in git. The suite can say so too."
+)
+@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows: the model of today.")
 @json_option
 @click.pass_obj
-def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool) -> None:
+def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool, fresh: bool) -> None:
     """Write the baseline of a version: reports/baselines/SUITE/VERSION.MODEL.jsonl.
 
     What the log does not hold is asked. Commit the files: a gate reads them from the merge base.
     """
     from evalh.api.baselines import accept as write
 
-    files = write(app.workspace, ref, suite, model, outputs=not no_outputs)
+    files = write(app.workspace, ref, suite, model, outputs=not no_outputs, fresh=fresh)
     paths = [str(file.relative_to(app.workspace.root)) for file in files]
     if app.json:
         app.show_json({"schema": "evalh.accepted/1", "files": paths})
@@ -41,7 +44,7 @@ def status(app: App) -> None:
     """List the baselines: which are stale, and why."""
     from dataclasses import asdict
 
-    from evalh.api.baselines import states
+    from evalh.api.staleness import states
     from evalh.report.text import percent, safe
 
     found = states(app.workspace)
@@ -51,6 +54,7 @@ def status(app: App) -> None:
     for one in found:
         why = ", ".join(one.stale)
         told = f"{one.path}  {one.date}  {percent(one.good_rate)}  {f'stale: {why}' if why else 'fresh'}"
+        told += "  no outputs" if one.outputs is False else ""
         app.console.print(safe(told), style="yellow" if why else None, soft_wrap=True)
     if not found:
         app.hints.print("no baseline yet: evalh baseline accept", style="dim")

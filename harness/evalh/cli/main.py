@@ -30,6 +30,7 @@ VERBS = (
     "power",
     "gate",
     "baseline",
+    "drift",
     "check",
     "prompt",
     "render",

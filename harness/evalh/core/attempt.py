@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import field
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from evalh.core.case import Case
 from evalh.core.digest import digest, digest_bytes
@@ -140,6 +140,21 @@ class Purpose(StrEnum):
 
 CONFIRM_DRAW = 1000
 """The draw of answers that confirm a flip: apart from the answers, and from what graders and critics draw."""
+
+_DATED_DRAW = 1_000_000
+_DRAWS_A_DAY = 4
+
+
+class Dated(IntEnum):
+    """Answers that count on the day on which they were drawn alone: whether a model moved is a question of today."""
+
+    CANARY = 0
+    ANEW = 1  # a side whose kept answers are no longer believed
+    CONFIRM = 2
+
+    def draw(self, now: float) -> int:
+        """Return the draw of a moment's day, UTC: asked twice a day, the log answers the second time."""
+        return _DATED_DRAW + _DRAWS_A_DAY * int(now // 86_400) + self
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from evalh.core.values import dataclass
 
 DEFAULT_MARGIN = 0.05
 DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates
+DEFAULT_CANARY = 30  # cases: they show a move of 25 points 4 times in 5
 
 
 class Require(StrEnum):
@@ -54,6 +55,14 @@ class GraderRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaselinePolicy:
+    """What holds for a suite's accepted results."""
+
+    max_age_days: int | None = None  # older ones are not believed; None: any age
+    outputs: bool = True  # whether they may be kept in git
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
     """The policy of one suite. None: the rule does not stand."""
 
@@ -70,6 +79,7 @@ class GatePolicy:
     latency_may_rise: float | None = None  # of p95
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
+    canary: int | None = None  # of base's accepted cases, asked anew; None: DEFAULT_CANARY where base's model is hosted
     where: str = field(default="", compare=False)  # file:line
 
     @property

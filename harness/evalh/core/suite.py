@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from evalh.core.digest import JsonValue
-from evalh.core.policy import GatePolicy
+from evalh.core.policy import BaselinePolicy, GatePolicy
 from evalh.core.values import dataclass
 
 
@@ -39,6 +39,7 @@ class Suite:
     trials: int = 1
     max_ungraded: float = 0.02  # share of samples; above it a run could not measure
     gate: GatePolicy = field(default_factory=GatePolicy)
+    baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
     value: Mapping[str, JsonValue] = field(default_factory=dict)
     compare: tuple[GraderSpec, ...] = ()
     where: str = ""

@@ -53,6 +53,10 @@ _FAILURES = """select * from samples
   where id > :run || '/' and id < :run || '0' and standing <> 'good'
   order by standing, case_index, trial limit :limit"""
 
+_ANSWERING = """select model_answered from attempts
+  where model = ? and started_at >= ? and status = 'ok' and purpose = 'task' and model_answered is not null
+  order by started_at desc limit 1"""
+
 
 class Reader:
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types."""
@@ -102,6 +106,11 @@ class Reader:
             failures=self.failures(run.record.id, failures),
             stopped_because=run.reason,
         )
+
+    def answering_model(self, model: str, since: str) -> str | None:
+        """Return by which name a model of the workspace gave its newest answer since a time; None: it gave none."""
+        rows = self._rows(_ANSWERING, stored(model), since)
+        return restored(rows[0]["model_answered"]) if rows else None
 
     # -- samples
 

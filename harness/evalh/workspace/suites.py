@@ -11,6 +11,7 @@ from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.suite import GraderSpec, Suite
+from evalh.workspace.baseline_policies import BASELINE_KEYS, baseline_policy
 from evalh.workspace.config import Config
 from evalh.workspace.located import Located, Table, kind_of
 from evalh.workspace.policies import GATE_KEYS, gate_policy
@@ -51,6 +52,12 @@ _KEYS: Mapping[str, dict[str, Any]] = {
         "properties": dict(GATE_KEYS),
         "description": "The merge gate's policy.",
     },
+    "baseline": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": dict(BASELINE_KEYS),
+        "description": "What holds for the suite's accepted results.",
+    },
     "value": {"type": "object", "description": "What a bad output costs downstream, in USD."},
 }
 _NEEDED = ("prompt", "dataset", "graders")
@@ -86,6 +93,7 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         graders=graders,
         compare=_graders(table, located, "compare"),
         gate=gate_policy(table.table("gate"), [grader.name for grader in graders]),
+        baseline=baseline_policy(table.table("baseline")),
         value=table.mapping("value"),
         where=table.where(),
     )

@@ -1,0 +1,283 @@
+"""`evalh drift`: the cases of an accepted baseline, asked anew to tell whether the model moved."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from evalh.analysis.moving import DRIFT_ALPHA, Asked, Move, MoveVerdict, judge_move
+from evalh.analysis.pairing import Pair, by_case
+from evalh.api.baselines import Answers, answers_of
+from evalh.api.clock import SystemClock
+from evalh.api.gating import GateOptions, execution
+from evalh.api.judge_identity import asks_a_model
+from evalh.api.runs import Execution, RunOptions, Silence, in_loop
+from evalh.api.sessions import Session
+from evalh.api.staleness import too_old
+from evalh.core.attempt import Dated
+from evalh.core.case import Case
+from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
+from evalh.core.exits import ExitCode
+from evalh.core.ports import Progress
+from evalh.core.result import SampleResult
+from evalh.core.run import RunStatus
+from evalh.engine.forecast import check_inputs
+from evalh.engine.plan import Plan
+from evalh.engine.selection import Listed
+from evalh.stats.looks import look_order, order_seed
+from evalh.workspace.baselines import Baseline, baseline_path, baseline_paths, read_baseline
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+_CODES = {
+    MoveVerdict.MOVED: ExitCode.NO,
+    MoveVerdict.NOT_SHOWN: ExitCode.YES,
+    MoveVerdict.UNMEASURED: ExitCode.CANNOT_MEASURE,
+}
+_ANEW = "evalh baseline accept --fresh"
+Indexed = Sequence[tuple[int, Case]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftOptions:
+    """What a user asks of `evalh drift`."""
+
+    suites: tuple[str, ...] = ()  # none: every suite that has a baseline
+    prompt: str | None = None  # a version; None: the one in use, else the one that was accepted last
+    model: str | None = None
+    cases: int | None = None  # None: all
+    alpha: float = DRIFT_ALPHA
+    fresh: bool = False
+    concurrency: int | None = None
+    budget_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One baseline, and what became of it."""
+
+    suite: str
+    path: str
+    prompt: str = ""
+    model: str = ""
+    date: str = ""
+    of: int = 0  # cases of the dataset
+    move: Move | None = None  # None: `error` says why
+    error: EvalhError | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def exit(self) -> ExitCode:
+        """The exit code that this baseline stands for."""
+        if self.move is None:
+            return ExitCode.CANNOT_MEASURE if self.error is None else self.error.exit_code
+        return _CODES[self.move.verdict]
+
+
+def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | None = None) -> list[Drift]:
+    """Ask anew, suite by suite. Raises EvalhError for a single suite that cannot be asked; KeyboardInterrupt."""
+    chosen = _chosen(workspace, options)
+    found = []
+    for suite, path in chosen:
+        try:
+            found.append(_one(workspace, suite, path, options, progress or Silence()))
+        except EvalhError as exc:
+            if len(chosen) == 1:
+                raise
+            found.append(Drift(suite=suite, path=path, error=exc))
+    return found
+
+
+def _chosen(workspace: "Workspace", options: DriftOptions) -> list[tuple[str, str]]:
+    """Return suites, each with the baseline to be asked. Raises NotFound, UsageError."""
+    paths = baseline_paths(workspace.tree)
+    have = sorted({path.split("/")[-2] for path in paths})
+    for name in options.suites:
+        if name not in workspace.suites():
+            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, workspace.suites()))
+        if name not in have:
+            raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ANEW} --suite {name}")
+    if not have:
+        raise NotFound("there is no baseline to ask anew", hint=_ANEW)
+    return [(name, _baseline_of(workspace, name, options)) for name in options.suites or have]
+
+
+def _baseline_of(workspace: "Workspace", suite: str, options: DriftOptions) -> str:
+    """Choose a suite's baseline: the version that is named, else in use, else the one that was accepted last."""
+    paths = [path for path in baseline_paths(workspace.tree) if path.split("/")[-2] == suite]
+    if suite in workspace.suites():
+        wanted = _in_use(workspace, suite, options)
+        found = next((path for path in wanted if path in paths), None)
+        if found is not None:
+            return found
+        if options.prompt is not None or options.model is not None:
+            hint = f"have: {', '.join(paths)}"
+            raise NotFound(f"suite {suite!r} has no baseline {wanted[0] if wanted else ''}".rstrip(), hint=hint)
+    return max(paths, key=lambda path: (_date(workspace, path), path))
+
+
+def _in_use(workspace: "Workspace", suite: str, options: DriftOptions) -> list[str]:
+    prompt = workspace.suite(suite).prompt
+    live = None if options.prompt is not None else workspace.prompts().live(prompt)
+    refs = [(options.prompt,) if options.prompt else ()] + ([(f"{prompt}@{live}",)] if live else [])
+    models = (options.model,) if options.model else ()
+    plans = [plan for one in refs for plan in workspace.plans(RunOptions(target=suite, prompts=one, models=models))]
+    return [baseline_path(suite, plan.version.version, plan.target.name) for plan in plans]
+
+
+def _date(workspace: "Workspace", path: str) -> str:
+    try:
+        baseline = read_baseline(workspace.tree, path)
+    except EvalhError:
+        return ""
+    return "" if baseline is None else str(baseline.header["date"])
+
+
+def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, progress: Progress) -> Drift:
+    baseline = read_baseline(workspace.tree, path)
+    assert baseline is not None
+    plan = _plan(workspace, baseline, suite)
+    known, cases = _known(baseline, plan, options.cases)
+    check_inputs(plan)
+    now = SystemClock().now()
+    with ExitStack() as kept:
+        store = workspace.open_store()
+        kept.callback(store.close)
+        gate = GateOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
+        own = execution(workspace, store, gate, progress, workspace.provenance)
+        move = in_loop(_ask(own, _Question(plan, cases, known, now, options.alpha)))
+    return Drift(
+        suite=suite,
+        path=path,
+        prompt=plan.version.label,
+        model=plan.target.name,
+        date=baseline.header["date"],
+        of=len(plan.cases),
+        move=move,
+        notices=tuple(_notices(baseline, plan, known, cases if options.cases is None else None, now)),
+    )
+
+
+def _plan(workspace: "Workspace", baseline: Baseline, suite: str) -> Plan:
+    """Return the plan that a baseline belongs to. Raises NotComparable where it is no longer what was accepted."""
+    header = baseline.header
+    if header["suite"] != suite:
+        raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
+    options = RunOptions(target=suite, prompts=(header["prompt"],), models=(header["model"],), trials=header["trials"])
+    (plan,) = workspace.plans(options)
+    if any(leaf.provider.kind == "replay" for leaf in plan.target.leaves.values()):
+        raise UsageError(f"{header['model']} is a recording: it answers the same for ever", where=baseline.path)
+    current = plan.fingerprint().document()
+    changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]
+    if changed:
+        raise NotComparable(
+            f"the {' and the '.join(changed)} changed since this was accepted: whatever moved, moved with it",
+            where=baseline.path,
+            hint=f"{_ANEW} {header['prompt']} --suite {suite} --model {header['model']}",
+        )
+    return plan
+
+
+def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Answers, Indexed]:
+    """Return what was accepted, and the cases to ask: those that are as they were, in an order of their own."""
+    same_graders = baseline.header["fingerprint"]["graders"] == plan.fingerprint().graders
+    if same_graders and not any(asks_a_model(grader) for grader in plan.graders):
+        known = answers_of(replace(baseline, outputs=()), plan)  # they would get the same verdicts again
+    else:
+        known = answers_of(baseline, plan)
+    cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, plan.trials)]
+    if not cases:
+        what = "the graders changed, and no outputs are kept" if not known.answers and not same_graders else ""
+        raise NotComparable(
+            what or "no case of this baseline is as it was: there is nothing to ask again",
+            where=baseline.path,
+            hint=f"{_ANEW} {baseline.header['prompt']}",
+        )
+    seed = order_seed(plan.cases.digest, plan.version.digest, baseline.header["digest"])
+    order = look_order(seed, (case.id for _, case in cases))
+    return known, [cases[position] for position in order[:most]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    plan: Plan
+    cases: Indexed
+    known: Answers
+    now: float
+    alpha: float
+
+
+async def _ask(own: Execution, question: _Question) -> Move:
+    plan = question.plan
+    targets = (plan.target, *own.asked(plan))
+    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
+    try:
+        for provider in providers:
+            await provider.open()
+        then = await _then(own, question)
+        narrowed = replace(
+            plan,
+            cases=Listed([case for _, case in question.cases]),
+            draw=Dated.CANARY.draw(question.now),
+        )
+        session = Session(own, narrowed, began=question.now)
+        now = await _evaluated(session, own, question)
+    finally:
+        for provider in providers:
+            await provider.close()
+    before, after = by_case(then), by_case(now)
+    return judge_move(
+        Asked(
+            pairs=[Pair(before[case.id], after[case.id]) for _, case in question.cases],
+            models_then=question.known.models,
+            models_now=session.models(),
+            max_ungraded=plan.suite.max_ungraded,
+            routed=plan.target.chooses,
+            discordance=plan.suite.gate.discordance,
+            asked=session.asked(),
+            cost_usd=session.spent(),
+        ),
+        question.alpha,
+    )
+
+
+async def _then(own: Execution, question: _Question) -> list[SampleResult]:
+    """Return the accepted results, their outputs graded anew where that can change a verdict."""
+    plan, known = question.plan, question.known
+    if known.results:
+        return [known.results[case.id, trial] for _, case in question.cases for trial in range(plan.trials)]
+    kept = replace(own, options=replace(own.options, fresh=False))  # what was accepted is never asked for
+    narrowed = replace(plan, cases=Listed([case for _, case in question.cases]))
+    session = Session(kept, narrowed, began=question.now, answers=known.answers)
+    return await _evaluated(session, kept, question)
+
+
+async def _evaluated(session: Session, own: Execution, question: _Question) -> list[SampleResult]:
+    """Evaluate a session's cases and close it. Raises CannotMeasure where it ended early."""
+    trials = question.plan.trials
+    status, reason = RunStatus.INTERRUPTED, None
+    own.progress.start(f"{session.record.prompt} on {session.record.model}", session.plan.planned)
+    try:
+        await session.evaluate([(place, case, range(trials)) for place, (_, case) in enumerate(question.cases)])
+        reason = session.halt.reason
+        status = RunStatus.STOPPED if reason else RunStatus.COMPLETE
+    finally:
+        own.progress.stop()
+        session.close(status, reason)
+    if reason is not None:
+        raise CannotMeasure(f"asking anew ended early: {reason}", hint="the same command goes on where this stopped")
+    return list(session.results(question.cases, trials))
+
+
+def _notices(baseline: Baseline, plan: Plan, known: Answers, all_of: Indexed | None, now: float) -> Iterator[str]:
+    old = too_old(baseline, plan.suite.baseline, now)
+    if old is not None:
+        yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
+    if all_of is not None and len(all_of) < len(plan.cases):
+        yield f"{len(plan.cases) - len(all_of)} cases are new or others since: they have nothing to be held against"
+    if baseline.header["fingerprint"]["graders"] != plan.fingerprint().graders:
+        yield "the graders changed since: then and now are graded with today's"
+    if known.results and any(asks_a_model(grader) for grader in plan.graders):
+        yield "no outputs are kept: the judge's verdicts of then stand, so what moved may be the judge"

@@ -1,0 +1,84 @@
+"""`evalh drift`: whether the model under a name moved."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from evalh.cli.app import App, Count, json_option
+
+if TYPE_CHECKING:
+    from evalh.api.drift import Drift
+
+
+@click.command("drift")
+@click.argument("suites", nargs=-1, metavar="[SUITE]...")
+@click.option("--prompt", metavar="VERSION", help="The version whose baseline is asked.  [default: the one in use]")
+@click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
+@click.option("--cases", type=Count(), metavar="K", help="Ask K cases, always the same ones.  [default: all]")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0.000001, 0.5),
+    default=0.01,
+    metavar="SHARE",
+    help="How often it may say moved where nothing did.  [default: 0.01]",
+)
+@click.option("--fresh", is_flag=True, help="Ask again what was asked today.")
+@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each suite may spend.")
+@json_option
+@click.pass_obj
+def command(  # noqa: PLR0913 (one parameter per option is click's contract)
+    app: App,
+    *,
+    suites: tuple[str, ...],
+    prompt: str | None,
+    model: str | None,
+    cases: int | None,
+    alpha: float,
+    fresh: bool,
+    concurrency: int | None,
+    budget: float | None,
+) -> int:
+    """Say whether a hosted model moved since a baseline was accepted: moved (1), or not shown to have (0).
+
+    Asks the baseline's cases anew, on the version and the model that it belongs to, and holds the answers against
+    the accepted ones by an exact test. Without a suite: every suite that has a baseline. For a nightly job.
+
+    \b
+      evalh drift
+      evalh drift triage --cases 60 --budget 0.50
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.drift import DriftOptions, drift
+    from evalh.cli.progress import progress_for
+    from evalh.core.exits import worst
+
+    options = DriftOptions(
+        suites=tuple(dict.fromkeys(suites)),
+        prompt=prompt,
+        model=model,
+        cases=cases,
+        alpha=alpha,
+        fresh=fresh,
+        concurrency=concurrency,
+        budget_usd=None if budget is None else Decimal(str(budget)),
+    )
+    found = drift(app.workspace, options, progress_for(app))
+    _show(app, found)
+    return worst(one.exit for one in found)
+
+
+def _show(app: App, found: "list[Drift]") -> None:
+    from evalh.core.exits import ExitCode
+    from evalh.report.drift import drift_document, show_drift
+    from evalh.report.text import typable
+
+    if app.json:
+        app.show_json(drift_document(found))
+        return
+    show_drift(app.console, found)
+    for one in found:
+        names = [typable(name) for name in (one.prompt, one.suite, one.model)]
+        if one.exit is ExitCode.NO and None not in names:
+            again = f"evalh baseline accept --fresh {names[0]} --suite {names[1]} --model {names[2]}"
+            app.hints.print(f"next: {again}   once you have looked", style="dim", soft_wrap=True)

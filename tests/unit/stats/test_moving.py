@@ -1,0 +1,46 @@
+"""The smallest move that so many cases show: exact, held against its definition and against a simulation."""
+
+from math import comb
+
+import pytest
+
+from evalh.stats.moving import smallest_move
+from evalh.stats.paired import mcnemar_exact
+
+
+def power(cases: int, discordance: float, move: float, alpha: float) -> float:
+    """By its definition: over every number of wins and losses."""
+    win, lose = (discordance + move) / 2, (discordance - move) / 2
+    return sum(
+        comb(cases, wins)
+        * comb(cases - wins, losses)
+        * win**wins
+        * lose**losses
+        * (1 - win - lose) ** (cases - wins - losses)
+        for wins in range(cases + 1)
+        for losses in range(cases - wins + 1)
+        if mcnemar_exact(wins, losses) <= alpha
+    )
+
+
+@pytest.mark.parametrize(("cases", "alpha"), [(12, 0.05), (30, 0.05), (30, 0.01), (45, 0.05)])
+def test_it_is_the_smallest_with_four_in_five(cases: int, alpha: float) -> None:
+    move = smallest_move(cases, 0.1, alpha)
+
+    assert move is not None
+    assert power(cases, max(0.1, move), move, alpha) == pytest.approx(0.8, abs=0.002)
+
+
+def test_few_cases_show_nothing() -> None:
+    assert smallest_move(5, 0.1, 0.05) is None  # 5 of 5 against the rest: p = 0.0625
+    assert smallest_move(6, 0.1, 0.05) is not None
+    assert smallest_move(0, 0.1, 0.05) is None
+
+
+def test_the_test_errs_no_more_often_than_it_says() -> None:
+    alpha = 0.05
+
+    sizes = [power(cases, discordance, 0.0, alpha) for cases in (10, 30, 45) for discordance in (0.02, 0.1, 0.4, 1.0)]
+
+    assert max(sizes) <= alpha
+    assert max(sizes) > 0.02  # which a test that never speaks would not reach
