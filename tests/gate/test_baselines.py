@@ -1,5 +1,6 @@
 """Baselines: written, committed, read at the merge base, refused when they were edited."""
 
+import time
 from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalh.api.baselines import accept
+from evalh.api.clock import SystemClock
 from evalh.api.staleness import states
 from evalh.api.workspace import Workspace
 from evalh.core.errors import WorkspaceError
@@ -119,3 +121,34 @@ def test_outputs_that_a_suite_does_not_allow_are_not_kept(tmp_path: Path) -> Non
     assert before.stale[0].startswith("keeps outputs")
     assert states(workspace)[0].stale == ()
     assert not list((repo.folder / "reports").rglob("*.gz"))
+
+
+def test_a_gate_does_not_believe_what_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = accepted(tmp_path, outputs=True)
+    suite = (repo.folder / "evals/triage.yaml").read_text()
+    repo.write("evals/triage.yaml", suite + "baseline: {max_age: 4w}\n")
+    repo.commit("Believe it for four weeks")
+    repo.git("branch", "-f", "main")
+    repo.write("evals/triage.yaml", suite + "baseline: {max_age: 99w}\n")  # its own bar: not read
+    repo.prompt(wrong=2)
+    monkeypatch.setattr(SystemClock, "now", lambda _: time.time() + 30 * 86_400)
+
+    (late,) = repo.gate().suites
+
+    assert late.asked == 2 * late.stopped_at
+    assert any("30 days old, more than 28: not believed" in notice for notice in late.notices)
+
+
+def test_a_gate_says_that_no_outputs_are_kept(tmp_path: Path) -> None:
+    repo = accepted(tmp_path, outputs=False)
+    repo.prompt(wrong=2)
+
+    (suite,) = repo.gate().suites
+
+    assert suite.asked == suite.stopped_at
+    assert any("keeps no outputs: what base answered cannot be shown" in notice for notice in suite.notices)
+    repo.write("evals/triage.yaml", (repo.folder / "evals/triage.yaml").read_text().replace("- schema", "- json"))
+    (regraded,) = repo.gate().suites
+    assert any("keeps no outputs to grade anew" in notice for notice in regraded.notices)
+    assert regraded.comparison is not None
+    assert regraded.comparison.base.samples == regraded.stopped_at

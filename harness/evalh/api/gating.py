@@ -114,7 +114,7 @@ def execution(
 def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -> tuple[SuiteDecision, ...]:
     base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
     tree = None if ways.sides.base is None else ways.sides.base.tree
-    kept = Recollection(tree)
+    kept = Recollection(tree, SystemClock().now())
     gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
     return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
 
@@ -204,7 +204,7 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
     with ExitStack() as kept:
         store = _store(workspace, kept)
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
-        gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree))]
+        gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
         decision = GateDecision(suites=decide(gates, allow_dataset_change=False), base=base, head=head)
         keep_decision(store, decision)
         return decision

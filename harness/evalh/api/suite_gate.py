@@ -12,7 +12,7 @@ from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.questions import Asked, Question, drop_of, needed_by, questions_of
 from evalh.analysis.rules import Measured, judge_rules, must_pass, ungraded
 from evalh.analysis.verdicts import Evidence, Finding, MustPassCase, SuiteDecision
-from evalh.api.baselines import Answers, Recollection
+from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
 from evalh.api.runs import Execution
@@ -98,7 +98,11 @@ class SuiteGate:
             await self._score_the_old_way()
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
-        known = Answers() if self._executions[side].options.fresh else self._recollection.of(plan)
+        known = Answers()
+        if not self._executions[side].options.fresh:
+            before = self.change.before
+            known = self._recollection.of(plan, ANY_AGE if before is None else before.suite.baseline)
+            self._notices += known.notices if side == "base" else ()
         if side == "head" and self._base is not None:
             known = known.beside(self._base.answers)
         plan = plan if trials is None else replace(plan, trials=trials)
