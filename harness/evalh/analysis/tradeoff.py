@@ -50,27 +50,29 @@ def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
 
     `runs` come newest first. `here` is a point whatever its status: it is what the reader asked for.
     """
-    chosen: dict[tuple[str, ...], RunRow] = {_identity(here): here}
+    chosen: dict[tuple[str, ...], RunRow] = {identity(here): here}
     left_out = 0
     for run in runs:
         if run.summary is None or run.status is not RunStatus.COMPLETE:
             continue
-        if _measured_by(run) != _measured_by(here):
+        if measured_by(run) != measured_by(here):
             left_out += 1
         else:
-            chosen.setdefault(_identity(run), run)
+            chosen.setdefault(identity(run), run)
     measured = [run for run in chosen.values() if run.summary is not None and run.summary.samples]
     best = sorted(measured, key=lambda run: (-_rate(run), _usd(run) or 0.0, run.record.id))
     points = (Point(run=run, here=run is here, front=_on_front(run, measured)) for run in best)
     return TradeOff(points=tuple(points), left_out=left_out)
 
 
-def _measured_by(run: RunRow) -> tuple[object, ...]:
+def measured_by(run: RunRow) -> tuple[object, ...]:
+    """Return what two runs must share to be compared: cases, graders, trials."""
     prints = run.record.fingerprint
     return prints.dataset, prints.graders, run.record.trials
 
 
-def _identity(run: RunRow) -> tuple[str, ...]:
+def identity(run: RunRow) -> tuple[str, ...]:
+    """Return which version on which model or route was run."""
     prints = run.record.fingerprint
     return run.record.prompt, prints.prompt, run.record.model, prints.model, prints.route
 

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.analysis.failings import Failings
-from evalh.analysis.tradeoff import TradeOff, trade_off
+from evalh.analysis.history import history
+from evalh.analysis.tradeoff import trade_off
 from evalh.api.judge_identity import standings_of
 from evalh.core.calibration import JudgeStanding
-from evalh.core.errors import UsageError
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
 from evalh.report.page import Reported, compared_html, html
 from evalh.report.page_comparison import changes
 from evalh.report.page_data import Rows
+from evalh.report.run_story import RunTold
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
@@ -41,9 +42,14 @@ def _reported(workspace: "Workspace", run: RunRow, rows: Rows, number: int, base
         rows.add(number, story, traces.get(key, ()))
         if base is not None and key[0] in base.changed:
             rows.beside(base.stories.get(key), base.changed[key[0]])
-    chosen = choice(workspace, run)
+    known = workspace.log.suite_runs(run.record.suite)
     return Reported(
-        run=run, failings=failings, chosen=chosen, prices=_prices(workspace, run), judges=_judges(workspace, run)
+        run=run,
+        failings=failings,
+        chosen=trade_off(known, run),
+        past=history(known, run),
+        prices=_prices(workspace, run),
+        judges=_judges(workspace, run),
     )
 
 
@@ -72,11 +78,6 @@ def _compared(workspace: "Workspace", row: ComparisonRow) -> str:
     return compared_html(view, head, rows)
 
 
-def choice(workspace: "Workspace", run: RunRow) -> TradeOff:
-    """Return the versions and models that a run can be weighed against."""
-    return trade_off(workspace.log.suite_runs(run.record.suite), run)
-
-
 def _runs(workspace: "Workspace", names: Sequence[str]) -> list[RunRow]:
     runs: list[RunRow] = []
     for name in names:
@@ -102,17 +103,6 @@ def _prices(workspace: "Workspace", run: RunRow) -> dict[str, str]:
     return {"price table now": price_table_date()}
 
 
-@dataclass(frozen=True, slots=True)
-class RunTold:
-    """A run read from the log, for reports in text."""
-
-    run: RunRow
-    failings: Failings
-    chosen: TradeOff
-    missed: Sequence[SampleStory]  # all that are not good
-    judges: Sequence[JudgeStanding]  # how far they are held against people now
-
-
 def told(workspace: "Workspace", name: str) -> RunTold:
     """Read what a report in text needs. Raises NotFound, UsageError."""
     run, failings = workspace.log.run(name), Failings()
@@ -121,7 +111,8 @@ def told(workspace: "Workspace", name: str) -> RunTold:
         failings.add(story)
         if story.sample.standing is not Standing.GOOD:
             missed.append(story)
-    return RunTold(run, failings, choice(workspace, run), missed, _judges(workspace, run))
+    known = workspace.log.suite_runs(run.record.suite)
+    return RunTold(run, failings, trade_off(known, run), history(known, run), missed, _judges(workspace, run))
 
 
 def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
@@ -139,12 +130,15 @@ def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
     yield from csv_text(stories) if form == "csv" else junit(run, stories)
 
 
-def figure(workspace: "Workspace", name: str) -> str:
-    """Return the trade-off chart as an SVG file of its own. Raises NotFound, UsageError."""
-    from evalh.report.tradeoff_chart import standalone
+def figures(workspace: "Workspace", name: str, file_names: Sequence[str]) -> list[bytes]:
+    """Return pictures of a run as files of their own; each file's name says which, and as what.
 
-    run = workspace.log.run(name)
-    drawn = standalone(choice(workspace, run))
-    if drawn is None:
-        raise UsageError(f"run {run.record.id} has no finished sample: there is nothing to draw", hint="evalh run")
-    return drawn
+    Raises NotFound, UsageError.
+    """
+    from evalh.report.figures import Drawable, drawn, figure_of, png
+
+    asked = [figure_of(file_name) for file_name in file_names]
+    one = told(workspace, name)
+    run = Drawable(chosen=one.chosen, past=one.past, failings=one.failings)
+    svgs = [(drawn(figure, run, one.run.record.id), kind) for figure, kind in asked]
+    return [png(svg) if kind == "png" else svg.encode() for svg, kind in svgs]

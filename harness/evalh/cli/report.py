@@ -1,6 +1,6 @@
 """`evalh report`: a run to look at, to hand on, to paste."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -15,48 +15,64 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
 @click.argument("runs", metavar="[RUN | COMPARISON]…", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="html", show_default=True)
-@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Write the trade-off chart: FILE.svg.")
+@click.option(
+    "--figure",
+    "figures",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a picture alone; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
+    " or .png.",
+)
 @json_option
 @click.pass_obj
-def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figure: Path | None) -> None:
+def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
     """Write a report: one HTML file that needs no server and no network. Default: about the newest run.
 
     \b
       evalh report --output report.html
       evalh report last --format markdown
-      evalh report --figure tradeoff.svg
+      evalh report --figure tradeoff.svg --figure v3-history.png
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api import report
 
     name = runs[0] if runs else "last"
-    if figure is not None:
-        if figure.suffix != ".svg":
-            raise UsageError(f"{figure}: the figure is an SVG", hint="--figure tradeoff.svg")
-        _write(app, figure, [report.figure(app.workspace, name)])
+    if figures:
+        drawn = report.figures(app.workspace, name, [path.name for path in figures])
+        write_files(app, {path: [content] for path, content in zip(figures, drawn, strict=True)})
     elif form == "html":
-        _write(app, output or Path("report.html"), [report.page(app.workspace, runs or ("last",))])
+        write_files(app, {output or Path("report.html"): [report.page(app.workspace, runs or ("last",))]})
     elif len(runs) > 1:
         raise UsageError(f"--format {form} is about one run", hint=f"evalh report {name} --format {form}")
     elif form in {"terminal", "json"}:
         _show(app, name, form)
     elif output is not None:
-        _write(app, output, report.lines(app.workspace, name, form))
+        write_files(app, {output: report.lines(app.workspace, name, form)})
     else:
         for piece in report.lines(app.workspace, name, form):
             click.echo(piece, nl=False, file=app.answer)
 
 
-def _write(app: App, target: Path, pieces: Iterable[str]) -> None:
-    try:
-        with target.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as exc:
-        hint = "name a file in a folder that is there: --output report.html"
-        raise UsageError(f"cannot write the report: {exc.strerror}", where=str(target), hint=hint) from exc
+def write_files(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
+    """Write a report's files and say so. Raises UsageError where one cannot be written."""
+    files: list[dict[str, str | int]] = []
+    for target, pieces in contents.items():
+        write_file(target, pieces)
+        files.append({"output": str(target), "bytes": target.stat().st_size})
+        if not app.json:
+            app.console.print(f"{target}: {target.stat().st_size / 1000:,.0f} kB", soft_wrap=True)
     if app.json:
-        app.show_json({"schema": "evalh.report-file/1", "output": str(target), "bytes": target.stat().st_size})
-        return
-    app.console.print(f"{target}: {target.stat().st_size / 1000:,.0f} kB", soft_wrap=True)
+        app.show_json({"schema": "evalh.report-file/1", **files[0], "files": files})
+
+
+def write_file(target: Path, pieces: Iterable[str | bytes]) -> None:
+    """Write a report's file. Raises UsageError where it cannot be written."""
+    try:
+        with target.open("wb") as file:
+            file.writelines(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as exc:
+        hint = "name a file in a folder that is there: report.html"
+        raise UsageError(f"cannot write the report: {exc.strerror}", where=str(target), hint=hint) from exc
 
 
 def _show(app: App, name: str, form: str) -> None:
@@ -68,10 +84,9 @@ def _show(app: App, name: str, form: str) -> None:
     if form == "json":
         from evalh.report.calibration import judges_document
 
-        judges = judges_document(one.judges)
-        app.show_json({**story_document(result, one.run, one.failings, one.chosen), "judges": judges})
+        app.show_json({**story_document(result, one), "judges": judges_document(one.judges)})
     else:
         from evalh.report.calibration import show_judges
 
-        show_story(app.console, result, one.failings, one.chosen)
+        show_story(app.console, result, one)
         show_judges(app.console, one.judges)

@@ -6,6 +6,8 @@ from itertools import pairwise
 from evalh.analysis.tradeoff import Point, TradeOff, apart
 from evalh.report.text import dollars, percent
 
+_WHOLE = 10  # from there on a factor needs no digits behind the point
+
 
 def advice(chosen: TradeOff) -> list[str]:
     """Answer "which should I ship?" in sentences, as far as these numbers go."""
@@ -38,7 +40,12 @@ def _without_prices(points: Sequence[Point]) -> Iterable[str]:
 def _step(before: Point, after: Point) -> str:
     gain = 100 * ((after.summary.good_rate.value or 0) - (before.summary.good_rate.value or 0))
     cheap, dear = before.summary.cost_per_good or 0.0, after.summary.cost_per_good or 0.0
-    price = f"{dear / cheap:.2g} × the price" if cheap else f"{dollars(dear)} instead of nothing"
+    times = dear / cheap if cheap else 0.0
+    price = (
+        f"{f'{times:,.0f}' if times >= _WHOLE else f'{times:.2g}'} × the price"
+        if cheap
+        else f"{dollars(dear)} instead of nothing"
+    )
     hedge = "" if apart(before, after) else " Their intervals overlap: let `evalh compare` say whether that is real."
     return f"{after.label} buys {gain:.1f} points over {before.label} for {price} of a good output.{hedge}"
 

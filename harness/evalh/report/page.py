@@ -11,6 +11,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 from evalh.analysis.failings import Failings
+from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
@@ -20,6 +21,7 @@ from evalh.report.calibration import judge_facts
 from evalh.report.compare import ComparisonView
 from evalh.report.markup import Child, Markup, data, el, join, own
 from evalh.report.page_data import Rows, document
+from evalh.report.page_history import history
 from evalh.report.page_samples import samples
 from evalh.report.page_words import pointers, verdict
 
@@ -31,11 +33,18 @@ class Reported:
     run: RunRow
     failings: Failings
     chosen: TradeOff
+    past: History
     prices: Mapping[str, str]  # where prices come from now
     judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
 
 
-_PLACES = {"tradeoffs": "Trade-offs", "fails": "Where it fails", "samples": "Samples", "provenance": "Provenance"}
+_PLACES = {
+    "tradeoffs": "Trade-offs",
+    "fails": "Where it fails",
+    "samples": "Samples",
+    "history": "History",
+    "provenance": "Provenance",
+}
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts", "history": "History"}
 
 
@@ -60,7 +69,7 @@ def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> st
     parts: list[Child] = [comparing.sides(view.comparison), samples(rows, several=False, compared=True)]
     parts.append(comparing.prompt_diff(view.difference))
     if head is not None:
-        parts += [comparing.history(head.chosen), sections.trade_offs(head.chosen)]
+        parts += [history(head.past), sections.trade_offs(head.chosen)]
         parts += [
             sections.failing(head.failings, "", "head"),
             sections.provenance(head.run, head.failings, {**head.prices, **judge_facts(head.judges)}, ""),
@@ -88,7 +97,7 @@ def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
     for number, one in enumerate(reported):
         of = f"{one.run.record.prompt} on {one.run.record.model}" if several else "it"
         parts.append(sections.failing(one.failings, _suffix(number), of))
-    parts.append(samples(rows, several=several))
+    parts += [samples(rows, several=several), history(reported[0].past)]
     for number, one in enumerate(reported):
         parts.append(sections.prompt(one.run, _suffix(number)))
         facts = {**one.prices, **judge_facts(one.judges)}

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from evalh.analysis.comparison import Comparison, PartComparison, Side
-from evalh.analysis.tradeoff import TradeOff
 from evalh.core.digest import JsonValue
 from evalh.report.compare import ComparisonView, labels, points, preference, sentence
 from evalh.report.markup import Child, Markup, el
@@ -11,7 +10,7 @@ from evalh.report.page_sections import figure, limits, section, shown_json
 from evalh.report.page_words import Pointer, anchor, cost_range, listed, plural
 from evalh.report.prompts import Difference
 from evalh.report.small_charts import interval_bar
-from evalh.report.text import dollars, milliseconds, percent, short_cost_per_good
+from evalh.report.text import milliseconds, percent, short_cost_per_good
 
 _PARTS_SHOWN = 20
 
@@ -171,22 +170,3 @@ def _changed(kind: str, changed: Sequence[dict[str, JsonValue]]) -> list[Markup]
 
 def _value(change: dict[str, JsonValue], side: str, name: str) -> Markup:
     return el(name, shown_json(change[side]), class_=name) if side in change else el("span", "absent", class_="dim")
-
-
-def history(chosen: TradeOff) -> Markup:
-    """Show the good rate and the cost per good output as they were measured, oldest first."""
-    rows = [
-        el(
-            "tr",
-            el("th", point.record.prompt, scope="row"),
-            el("td", point.record.model),
-            el("td", percent(point.summary.good_rate.value), class_="num"),
-            el("td", limits(point.summary.good_rate), interval_bar(point.summary.good_rate)),
-            el("td", dollars(point.summary.cost_per_good) if point.summary.cost_per_good else "", class_="num"),
-            el("td", el("code", (point.record.commit or "")[:10]), "*" if point.record.dirty else ""),
-            el("td", el("code", point.record.id)),
-        )
-        for point in sorted(chosen.points, key=lambda point: point.record.started_at)
-    ]
-    heads = ("version", "model", "good rate", "95 % interval", "cost per good", "commit", "run")
-    return section("history", "History", _table("History", heads, rows))

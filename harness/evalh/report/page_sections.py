@@ -93,8 +93,8 @@ def trade_offs(chosen: TradeOff) -> Markup:
         "tradeoffs",
         "Which should I ship?",
         el("div", [el("p", sentence) for sentence in advice(chosen)], class_="advice"),
-        _scrollable(picture, "Trade-off chart") if picture else None,
-        _scrollable(_points(chosen.points), "Trade-off table"),
+        scrollable(picture, "Trade-off chart") if picture else None,
+        scrollable(_points(chosen.points), "Trade-off table"),
         el("p", note, class_="note"),
     )
 
@@ -161,7 +161,7 @@ def failing(failings: Failings, suffix: str, of: str) -> Markup:
     return section(
         f"fails{suffix}",
         f"Where {of} fails",
-        _scrollable(_heat(heat), "Graders by tag"),
+        scrollable(_heat(heat), "Graders by tag"),
         el("p", f"{heat.tags_left_out} rarer tags are not shown; the samples' filter has them all.", class_="note")
         if heat.tags_left_out
         else None,
@@ -231,8 +231,8 @@ def _reasons(failings: Failings) -> Markup:
 
 def _distributions(failings: Failings) -> Markup:
     pictures = [
-        ("Latency", _spread(failings.latencies_ms, "latency", milliseconds)),
-        ("Tokens of the answer", _spread(failings.output_tokens, "output tokens", lambda value: f"{value:.0f}")),
+        ("Latency", spread(failings.latencies_ms, "latency", milliseconds)),
+        ("Tokens of the answer", spread(failings.output_tokens, "output tokens", lambda value: f"{value:.0f}")),
     ]
     shown = [[el("h3", name), picture] for name, picture in pictures if picture]
     finishes = {kind: count for kind, count in failings.finishes.items() if kind != "stop"}
@@ -242,7 +242,8 @@ def _distributions(failings: Failings) -> Markup:
     )
 
 
-def _spread(values: Sequence[float], name: str, written: Callable[[float], str]) -> Markup | None:
+def spread(values: Sequence[float], name: str, written: Callable[[float], str]) -> Markup | None:
+    """Draw a distribution with its median and its 95th percentile; None without a value."""
     ordered = sorted(values)
     marks = [(word, value) for word, share in (("p50", 0.5), ("p95", 0.95)) if (value := quantile(ordered, share))]
     return histogram(values, name, written, [(f"{word} {written(value)}", value) for word, value in marks])
@@ -314,5 +315,6 @@ def section(name: str, title: str, *children: Child) -> Markup:
     return el("section", el("h2", title, id=f"{name}-title"), children, id=name, aria_labelledby=f"{name}-title")
 
 
-def _scrollable(child: Child, name: str) -> Markup:
+def scrollable(child: Child, name: str) -> Markup:
+    """Let what is wider than the screen be moved sideways, by the keyboard too."""
     return el("div", child, class_="scroll", tabindex=0, role="region", aria_label=name)

@@ -1,14 +1,20 @@
 """A run's report in the terminal, and as a document: what the page tells, without its samples."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evalh.analysis.failings import Failings
+from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
+from evalh.core.calibration import JudgeStanding
 from evalh.core.digest import JsonValue
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunResult
+from evalh.core.story import SampleStory
 from evalh.report.advice import advice
 from evalh.report.document import run_document
 from evalh.report.log import show_result
@@ -16,10 +22,24 @@ from evalh.report.page_words import pointers, verdict
 from evalh.report.text import milliseconds, one_line, percent, safe, short_cost_per_good
 
 _BAR = 24
+_MOMENTS = 12
 
 
-def show_story(console: Console, result: RunResult, failings: Failings, chosen: TradeOff) -> None:
-    """Print a finished run: its numbers, which version to ship, where it fails."""
+@dataclass(frozen=True, slots=True)
+class RunTold:
+    """A run read from the log, for reports in text."""
+
+    run: RunRow
+    failings: Failings
+    chosen: TradeOff
+    past: History
+    missed: Sequence[SampleStory]  # all that are not good
+    judges: Sequence[JudgeStanding]  # how far they are held against people now
+
+
+def show_story(console: Console, result: RunResult, told: RunTold) -> None:
+    """Print a finished run: its numbers, which version to ship, what was measured before, where it fails."""
+    failings, chosen = told.failings, told.chosen
     show_result(console, result)
     console.print(Text("\nwhich should I ship?", "bold"))
     for sentence in advice(chosen):
@@ -27,6 +47,9 @@ def show_story(console: Console, result: RunResult, failings: Failings, chosen: 
     if len(chosen.points) > 1:
         console.print()
         console.print(_points(chosen))
+    if len(told.past.moments) > len(chosen.points):
+        console.print(Text("\nhistory", "bold"))
+        console.print(_history(told.past))
     console.print(Text("\nwhere it fails", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(justify="right")
@@ -56,6 +79,18 @@ def _points(chosen: TradeOff) -> Table:
     return table
 
 
+def _history(past: History) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("version", "commit", "model", "good rate", "0 % … 100 %", "cost per good", ""):
+        table.add_column(column)
+    for moment in past.moments[-_MOMENTS:]:
+        summary = moment.summary
+        name, model = one_line(moment.version, 16), one_line(moment.record.model, 16)
+        rate, cost = percent(summary.good_rate.value), short_cost_per_good(summary.cost_per_good_usd)
+        table.add_row(name, moment.commit, model, rate, bar(summary.good_rate), cost, "this run" if moment.here else "")
+    return table
+
+
 def bar(rate: Estimate) -> str:
     """Draw a rate and its interval on a line from 0 to 1."""
     if rate.value is None or rate.low is None or rate.high is None:
@@ -64,8 +99,9 @@ def bar(rate: Estimate) -> str:
     return "".join("●" if place == value else "─" if low <= place <= high else "·" for place in range(_BAR))
 
 
-def story_document(result: RunResult, run: RunRow, failings: Failings, chosen: TradeOff) -> dict[str, JsonValue]:
+def story_document(result: RunResult, told: RunTold) -> dict[str, JsonValue]:
     """Return the document of `evalh report --format json`."""
+    run, failings, chosen = told.run, told.failings, told.chosen
     heat = failings.heat()
     return {
         "schema": "evalh.report/1",
@@ -83,6 +119,18 @@ def story_document(result: RunResult, run: RunRow, failings: Failings, chosen: T
                 "front": point.front,
             }
             for point in chosen.points
+        ],
+        "history": [
+            {
+                "run": moment.record.id,
+                "prompt": moment.record.prompt,
+                "model": moment.record.model,
+                "commit": moment.record.commit,
+                "dirty": moment.record.dirty,
+                "good_rate": moment.summary.good_rate.document(),
+                "cost_per_good_usd": moment.summary.cost_per_good_usd.document(),
+            }
+            for moment in told.past.moments
         ],
         "reasons": [{"grader": one.grader, "reason": one.text, "count": one.count} for one in failings.reasons()],
         "missed": [

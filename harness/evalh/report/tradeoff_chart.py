@@ -6,9 +6,10 @@ Where nothing is priced, y alone is drawn: one row for each version and model.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from evalh.analysis.tradeoff import Point, TradeOff, finite
-from evalh.report.markup import Child, Markup, el, own
+from evalh.report.markup import Child, Markup, el
 from evalh.report.scales import Scale, even, logarithmic
 from evalh.report.text import dollars
 
@@ -17,6 +18,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 24, 16, 48
 _LETTER, _LINE = 6.7, 15.0  # of the labels' type, as good as a drawing needs them
 _ROW = 26
 _MOST_ROWS = 60
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
 _NAMES = 300  # width of the names in a drawing of rates alone
 
 
@@ -28,24 +30,6 @@ def chart(chosen: TradeOff) -> Markup | None:
     return _rates(chosen.points[:_MOST_ROWS]) if chosen.points else None
 
 
-_STYLE = (
-    "text{font:12px sans-serif;fill:#1b1f24}.tick,.title{fill:#5b6470}.middle{text-anchor:middle}.end{text-anchor:end}"
-    ".grid{stroke:#e1e4e8}.axis{stroke:#d5d9df}.whisker{stroke:#5b6470;stroke-opacity:.55;stroke-width:1.5}"
-    ".front{stroke:#1f5fbf;stroke-opacity:.5;stroke-dasharray:4 3}.mark{fill:#fff;stroke:#5b6470;stroke-width:2}"
-    ".mark.on{fill:#1f5fbf;stroke:#1f5fbf}circle.here{stroke:#1b1f24}text.here{font-weight:650}"
-)
-
-
-def standalone(chosen: TradeOff) -> str | None:
-    """Draw the points as a file of its own, on white; None where there is none."""
-    drawn = chart(chosen)
-    if drawn is None:
-        return None
-    start = drawn.index(">") + 1
-    ground = el("rect", width="100%", height="100%", fill="#fff")
-    return f"{drawn[:start]}{own('style', _STYLE)}{ground}{drawn[start:]}\n"
-
-
 def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
     costs = [value for point in points for value in _costs(point)]
     rates = [value for point in points for value in finite(point.summary.good_rate) or ()]
@@ -54,6 +38,7 @@ def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
     labels = _Labels(_WIDTH - _RIGHT)
     for point in points:
         labels.keep_clear(x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
+        labels.rather_not(_reach(point, x, y))
     placed = [_named(point, x, y, labels) for point in [*front, *(p for p in points if p not in front)]]
     return el(
         "svg",
@@ -116,6 +101,13 @@ def _whiskers(point: Point, x: Scale, y: Scale) -> list[Markup]:
     ]
 
 
+def _reach(point: Point, x: Scale, y: Scale) -> list[Box]:
+    """Return where a point's intervals stand."""
+    low, value, high = _costs(point)
+    worst, rate, best = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
+    return [(x(low), y(rate) - 1, x(high), y(rate) + 1), (x(value) - 1, y(best), x(value) + 1, y(worst))]
+
+
 def _mark(point: Point, x: Scale, y: Scale) -> Markup:
     class_ = f"mark{' on' if point.front else ''}{' here' if point.here else ''}"
     left, top = x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0)
@@ -134,14 +126,23 @@ class _Labels:
     """Puts names beside their marks, where no other name or mark stands."""
 
     right: float
-    _taken: list[tuple[float, float, float, float]] = field(default_factory=list)  # left, top, right, bottom
+    _taken: list[Box] = field(default_factory=list)
+    _rather_not: list[Box] = field(default_factory=list)
 
     def keep_clear(self, left: float, top: float) -> None:
         """Keep names off a mark."""
         self._taken.append((left - 6, top - 6, left + 6, top + 6))
 
+    def rather_not(self, boxes: Sequence[Box]) -> None:
+        """Keep names off these too, where there is room beside them."""
+        self._rather_not += boxes
+
     def place(self, text: str, left: float, top: float) -> tuple[float, float] | None:
         """Return where the text begins, and its base line; None where there is no room."""
+        clear = [*self._taken, *self._rather_not]
+        return self._first_free(text, left, top, clear) or self._first_free(text, left, top, self._taken)
+
+    def _first_free(self, text: str, left: float, top: float, taken: Sequence[Box]) -> tuple[float, float] | None:
         width = len(text) * _LETTER
         for dx, dy in (
             (10, -8),
@@ -155,13 +156,13 @@ class _Labels:
             box = (left + dx, top + dy - _LINE + 4, left + dx + width, top + dy + 4)
             if box[0] < _LEFT or box[2] > self.right or box[1] < 0 or box[3] > _HEIGHT - _BOTTOM:
                 continue
-            if not any(_overlap(box, other) for other in self._taken):
+            if not any(_overlap(box, other) for other in taken):
                 self._taken.append(box)
                 return round(left + dx, 1), round(top + dy, 1)
         return None
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
