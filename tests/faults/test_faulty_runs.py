@@ -44,7 +44,7 @@ def _answered(folder: Path, model: str = "small") -> set[str]:
 
 
 def test_a_third_of_all_requests_may_fail_and_the_numbers_are_those_of_a_day_without_faults(tmp_path: Path) -> None:
-    cases = 5000
+    cases = 2000
     with fault_server(flaky(0.3)) as server:
         folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": PERSISTENT}, cases=cases)
         done = run(folder)

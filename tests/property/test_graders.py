@@ -4,8 +4,8 @@ import json
 from itertools import pairwise
 
 import pytest
+from hypothesis import example, settings
 from hypothesis import given as given_any
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from evalh.core.attempt import Completion
@@ -234,6 +234,7 @@ PIECES = st.lists(
 )  # fmt: skip
 
 
+@example(pieces=["::1", "8.8.8.8"], blank="")
 @given(pieces=PIECES, blank=st.sampled_from(["", " ", ", ", "\n", " - "]))
 def test_personal_data_is_told_in_places_that_do_not_overlap(pieces: list[str], blank: str) -> None:
     text = blank.join(pieces)

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,9 +133,20 @@ def outcome(read: object, span: Span) -> object:
     return repr((case.id, case.inputs, case.expected, sorted(case.tags), case.where))
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(row_texts())
 def test_the_fast_reader_reads_what_the_strict_one_reads(text: str) -> None:
+    assert_read_alike(text)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000)
+@given(row_texts())
+def test_the_fast_reader_reads_what_the_strict_one_reads_however_long_one_looks(text: str) -> None:
+    assert_read_alike(text)
+
+
+def assert_read_alike(text: str) -> None:
     span = Span(0, 7, text.encode())
 
     assert outcome(JsonLines("f", 0).case, span) == outcome(lambda one: strict_case(one, "f"), span)

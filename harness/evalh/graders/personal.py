@@ -217,8 +217,12 @@ def _long_enough(number: str) -> bool:
 
 
 def _addresses(text: str) -> Iterator[tuple[int, int]]:
-    found = [one for pattern in (_IPV4, _IPV6) for one in pattern.finditer(text)]
-    yield from sorted(one.span() for one in found if _is_public(one.group()))
+    spans: list[tuple[int, int]] = []
+    for pattern in (_IPV4, _IPV6):
+        found = [one.span() for one in pattern.finditer(text) if _is_public(one.group())]
+        text = _without(text, found) if found else text
+        spans += found
+    yield from sorted(spans)
 
 
 def _is_public(address: str) -> bool:
