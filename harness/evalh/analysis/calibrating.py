@@ -124,7 +124,7 @@ def _corrected(strata: Sequence[Sequence[Judged]], total: int, people: Mapping[t
             [float(one.passed) for one in labelled],
             [float(one.passed) for one in stratum if one.item not in people],
         )
-        parts.append((len(stratum) / total, _counted(whole, complete=len(labelled) == len(stratum))))
+        parts.append((len(stratum) / total, counted(whole, complete=len(labelled) == len(stratum))))
     if not parts:
         return Estimate(None, None, None, _STRATIFIED)
     together = parts[0][1] if len(parts) == 1 else stratified(parts)
@@ -133,7 +133,7 @@ def _corrected(strata: Sequence[Sequence[Judged]], total: int, people: Mapping[t
     return Estimate(together.value, low, high, _PLAIN if len(parts) == 1 else _STRATIFIED)
 
 
-def _counted(part: Calibrated, *, complete: bool) -> Calibrated:
+def counted(part: Calibrated, *, complete: bool) -> Calibrated:
     """Take a stratum of one output, labelled, as it is: nothing of it is left to guess."""
     if complete and part.se is None:
         return Calibrated(part.value, part.value, part.value, 0.0, part.weight, _TWO, part.judged)

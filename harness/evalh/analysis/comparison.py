@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
+from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate, Fingerprint
 from evalh.core.values import dataclass
@@ -196,6 +197,13 @@ class Comparison:
     pass_at: PassAt | None = None
     confirmed: tuple[Confirmed, ...] = ()
     preferred: tuple[Preferred, ...] = ()
+    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
+    notices: tuple[str, ...] = ()  # what else speaks against trusting it
+
+    @property
+    def judge_relative(self) -> tuple[str, ...]:
+        """Say why the verdict is relative to its judges; empty where people's labels speak for them."""
+        return judge_relative(self.judges)
 
     @property
     def detail(self) -> str:

@@ -1,8 +1,9 @@
 """Which outputs to show a person next.
 
 Within a stratum the order is a hash, so what was labelled so far is a random sample of the stratum, whenever the
-person stops; which is what estimating a judge's errors rests on. Between strata the turn is the one's that has the
-fewest labels: twenty labels of what a judge passes teach little about what it refuses.
+person stops; which is what estimating a judge's errors rests on. The order is the cases': outputs of one case come near
+each other, so that labels cover both sides of a comparison, whichever two versions it is of. Between strata the turn is
+the one's that has the fewest labels: twenty labels of what a judge passes teach little about what it refuses.
 """
 
 from collections import Counter
@@ -32,4 +33,5 @@ def ordered(candidates: Iterable[Candidate], labelled: AbstractSet[tuple[str, st
 
 
 def _place(candidate: Candidate, seed: str) -> bytes:
-    return sha256("|".join((seed, *candidate.shown)).encode("utf-8", "surrogatepass")).digest()
+    case, both = ("|".join((seed, *part)) for part in (candidate.shown[:1], candidate.shown))
+    return b"".join(sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (case, both))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from evalh.analysis.comparison import Comparison
+from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.exits import ExitCode, worst
 
 
@@ -64,6 +65,12 @@ class SuiteDecision:
     prompt_path: str = ""
     prompt_line: int = 1
     notices: tuple[str, ...] = ()
+    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
+
+    @property
+    def judge_relative(self) -> tuple[str, ...]:
+        """Say why the decision is relative to its judges; empty where people's labels speak for them."""
+        return judge_relative(self.judges)
 
     @property
     def exit(self) -> ExitCode:
@@ -103,6 +110,11 @@ class GateDecision:
     def exit(self) -> ExitCode:
         """The worst suite's; 0 where nothing changed."""
         return worst(suite.exit for suite in self.suites)
+
+    @property
+    def judge_relative(self) -> bool:
+        """Tell whether a suite that decided rests on a judge for whom people's labels do not speak."""
+        return any(suite.judge_relative for suite in self.suites if suite.exit is self.exit)
 
     @property
     def status(self) -> GateStatus:

@@ -1,15 +1,25 @@
 """Calibrating a judge: its verdicts in the log, people's labels in the workspace."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
+from itertools import combinations, islice
 from pathlib import Path
 
-from evalh.analysis.calibrating import Judged, confusion, corrected_rate, judge_agreement, people_agreement, votes
+from evalh.analysis.calibrating import (
+    Judged,
+    Votes,
+    confusion,
+    corrected_rate,
+    judge_agreement,
+    people_agreement,
+    votes,
+)
+from evalh.analysis.shifting import Named, version_difference
 from evalh.api.judge_identity import identity
 from evalh.api.workspace import Workspace
-from evalh.core.calibration import Calibration
+from evalh.core.calibration import Calibration, VersionDifference
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.label import GOOD
@@ -23,6 +33,7 @@ from evalh.workspace.calibrations import write_calibration
 from evalh.workspace.labels import read_labels
 
 _NEWEST_RUNS = 50
+_MOST_DIFFERENCES = 20
 
 
 @dataclass(slots=True)
@@ -72,8 +83,17 @@ def calibrate(workspace: Workspace, judge: str, suite: str | None) -> Calibratio
         people=people_agreement(mine, seed),
         rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
         few_labels=len(mine) < FEWEST_LABELS,
+        differences=tuple(_differences(said, mine)),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
+
+
+def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
+    """Hold every two versions against each other of which labels cover both; the older is base."""
+    sides = [(Named(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
+    pairs = ((base, head) for head, base in combinations(sides, 2))
+    found = (version_difference(base, head, people) for base, head in pairs)
+    yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
 
 
 def save(workspace: Workspace, calibration: Calibration) -> Path:

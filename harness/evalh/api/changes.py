@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from evalh.api.judges import judge_warnings
+from evalh.api.judge_identity import standings
+from evalh.api.judges import judge_kin
+from evalh.api.relative import labels_of
 from evalh.api.runs import RunOptions
 from evalh.api.sides import Sides
 from evalh.api.workspace import Workspace
+from evalh.core.calibration import JudgeStanding
 from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.label import Label
 from evalh.core.policy import GatePolicy
 from evalh.engine.plan import Plan
 
@@ -41,6 +45,8 @@ class SuiteChange:
     policy: GatePolicy
     rows: RowChanges = field(default_factory=RowChanges)
     notices: tuple[str, ...] = ()
+    judges: tuple[JudgeStanding, ...] = ()  # head's
+    labels: tuple[Label, ...] = ()  # on head
 
     @property
     def compares(self) -> bool:
@@ -80,10 +86,18 @@ def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Ch
 def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> SuiteChange | None:  # noqa: FBT001 (inside)
     head = _plan(sides.head, name, model)
     before, problem = _before(sides.base, name, model) if was_there else (None, None)
+    judges = standings(sides.head.tree, name, head.graders)
     if before is None:
         notice = "the suite is new" if problem is None else f"the merge base's suite cannot be read: {problem}"
         return SuiteChange(
-            suite=name, parts=("new",), head=head, base=None, before=None, policy=head.suite.gate, notices=(notice,)
+            suite=name,
+            parts=("new",),
+            head=head,
+            base=None,
+            before=None,
+            policy=head.suite.gate,
+            notices=(notice, *judge_kin(sides.head, head)),
+            judges=judges,
         )
     before, head, in_use = _in_use(sides, model, before, head)
     parts = _differing(before, head)
@@ -100,7 +114,9 @@ def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> Suit
         before=before,
         policy=policy,
         rows=row_changes(before, head) if "dataset" in parts else RowChanges(),
-        notices=(*in_use, *_notices(before, head, parts), *judge_warnings(sides.head, head)),
+        notices=(*in_use, *_notices(before, head, parts), *judge_kin(sides.head, head)),
+        judges=judges,
+        labels=labels_of(sides.head, name, judges),
     )
 
 

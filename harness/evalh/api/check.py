@@ -5,6 +5,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from evalh.api.judge_identity import stale_calibrations
+from evalh.api.judges import kinship, sent_as
 from evalh.api.targets import route_checks
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
@@ -88,12 +89,12 @@ def _suite_problems(
     try:
         graders = build_all(suite.graders, workspace.grader_environment)
         outcome.notices.extend(stale_calibrations(workspace.tree, suite.name, graders))
+        judges = pairwise(suite.compare, workspace.grader_environment)
     except EvalhError as exc:
         yield exc
-    try:
-        pairwise(suite.compare, workspace.grader_environment)
-    except EvalhError as exc:
-        yield exc
+    else:
+        asked = [(one.name, one.models) for one in graders] + [(one.name, (one.model,)) for one in judges]
+        outcome.notices.extend(_kin(workspace, suite, asked))
     try:
         dataset = workspace.dataset_of(suite)
     except EvalhError as exc:
@@ -107,6 +108,16 @@ def _suite_problems(
             yield exc
         return
     yield from _input_problems(versions, dataset)
+
+
+def _kin(workspace: "Workspace", suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Say which judges are of the family of what the suite asks by default; nothing where that is not known."""
+    try:
+        model = suite.model or workspace.version(suite.prompt).model
+        judged = sent_as(workspace, model) if model is not None else {}
+    except EvalhError:  # told elsewhere
+        return
+    yield from dict.fromkeys(kinship(workspace, asked, judged))
 
 
 def _route_problems(workspace: "Workspace") -> Iterator[EvalhError]:

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
+from evalh.analysis.pairing import Results
 from evalh.api.examples import examples_of
+from evalh.api.judge_identity import standings_of
+from evalh.api.judges import kinship
 from evalh.api.preferring import judged, judges_of
+from evalh.api.relative import between, labels_of
 from evalh.api.results import results_of
 from evalh.api.runs import RunOptions, new_run_id
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
@@ -19,6 +23,8 @@ from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.values import dataclass
 from evalh.engine.selection import Selection
+from evalh.graders.prefer import Prefer
+from evalh.graders.registry import build_all
 from evalh.report.compare import ComparisonView
 
 if TYPE_CHECKING:
@@ -76,6 +82,7 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
     )
     base_results, head_results = (results_of(workspace.log, one) for one in runs)
     comparison = compare(base_results, head_results, options)
+    comparison = _trusted(workspace, comparison, runs, (base_results, head_results), judges)
     if judges and comparison.comparable:
         said = judged(workspace, judges, (base_results, head_results), request, progress)
         comparison = replace(comparison, preferred=said)
@@ -84,6 +91,27 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
 
         comparison = replace(comparison, confirmed=confirmed(workspace, request, comparison, progress))
     return _kept(workspace, comparison, request.examples)
+
+
+def _trusted(
+    workspace: "Workspace",
+    comparison: Comparison,
+    runs: Sequence[RunRow],
+    sides: tuple[Results, Results],
+    prefers: Sequence[Prefer],
+) -> Comparison:
+    """Say on whose word a comparison rests. Raises WorkspaceError for a damaged calibration or label."""
+    head, suite = runs[-1].record, runs[-1].record.suite
+    standing = standings_of(workspace.tree, head)
+    judges = between(standing, labels_of(workspace, suite, standing), *sides)
+    asked: list[tuple[str, tuple[str, ...]]] = [(one.name, (one.model,)) for one in prefers]
+    try:
+        graders = build_all(workspace.suite(suite).graders, workspace.grader_environment)
+        asked += [(grader.name, grader.models) for grader in graders]
+    except EvalhError:  # two saved runs of a suite that is gone, or broken now
+        pass
+    judged = {run.record.model: run.record.model_sent for run in runs}
+    return replace(comparison, judges=judges, notices=tuple(dict.fromkeys(kinship(workspace, asked, judged))))
 
 
 def view_of(workspace: "Workspace", row: ComparisonRow, examples: int = 3) -> ComparisonView:

@@ -12,7 +12,9 @@ from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.judges import asked_targets
+from evalh.api.judge_identity import standings
+from evalh.api.judges import asked_targets, judge_kin
+from evalh.api.relative import labels_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
 from evalh.api.sessions import whole
 from evalh.api.sides import Sides, open_sides
@@ -200,7 +202,18 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
     )
     policy = after.suite.gate
     after = replace(after, trials=policy.trials or after.trials)
-    change = SuiteChange(suite=suite, parts=(), head=after, base=scored_as(before, after), before=before, policy=policy)
+    judges = standings(workspace.tree, suite, after.graders)
+    change = SuiteChange(
+        suite=suite,
+        parts=(),
+        head=after,
+        base=scored_as(before, after),
+        before=before,
+        policy=policy,
+        notices=tuple(judge_kin(workspace, after)),
+        judges=judges,
+        labels=labels_of(workspace, suite, judges),
+    )
     with ExitStack() as kept:
         store = _store(workspace, kept)
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)

@@ -1,6 +1,6 @@
 """What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -129,22 +129,39 @@ def routes_of(targets: Iterable[Target]) -> tuple[Route, ...]:
     return tuple(route for target in targets for route in reachable(target.route, target.routes))
 
 
-def kinship(workspace: "Workspace", graders: Iterable[Grader], target: Target) -> Iterator[str]:
-    """Say which judges are of the same family as what they judge: models prefer their own kind's answers."""
-    judged = {family(leaf.provider.model): name for name, leaf in target.leaves.items()}
-    for grader in graders:
-        for name in dict.fromkeys(grader.models):
-            config = workspace.config
-            for model in models_of(config.routes.get(name) or direct(name), config.routes, tuple(config.models)):
-                kind = family(config.models[model].model)
-                if kind is not None and kind in judged:
+def kinship(
+    workspace: "Workspace", judges: Iterable[tuple[str, Sequence[str]]], judged: Mapping[str, str]
+) -> Iterator[str]:
+    """Say which judges are of the same family as what they judge: models prefer their own kind's answers.
+
+    `judges`: a grader's name, and whom it asks; `judged`: models by their name in the workspace, as on the wire.
+    """
+    kinds = {family(wire): name for name, wire in judged.items()}
+    for grader, asked in judges:
+        for name in dict.fromkeys(asked):
+            for model, wire in sent_as(workspace, name).items():
+                kind = family(wire)
+                if kind is not None and kind in kinds:
                     yield (
-                        f"{grader.name}: the judge {model!r} is of the same family ({kind}) as {judged[kind]!r},"
+                        f"{grader}: the judge {model!r} is of the same family ({kind}) as {kinds[kind]!r},"
                         " which it judges"
                     )
 
 
+def sent_as(workspace: "Workspace", name: str) -> dict[str, str]:
+    """Return the models behind a model or route, as they are called on the wire. Raises NotFound, WorkspaceError."""
+    config = workspace.config
+    found = models_of(config.routes.get(name) or direct(name), config.routes, tuple(config.models))
+    return {model: config.models[model].model for model in found}
+
+
+def judge_kin(workspace: "Workspace", plan: Plan) -> Iterator[str]:
+    """Say it of a plan's judges."""
+    judged = {name: leaf.provider.model for name, leaf in plan.target.leaves.items()}
+    yield from kinship(workspace, [(grader.name, grader.models) for grader in plan.asking], judged)
+
+
 def judge_warnings(workspace: "Workspace", plan: Plan) -> Iterator[str]:
     """Say what stands against trusting a plan's judges. Raises WorkspaceError for a damaged calibration."""
-    yield from kinship(workspace, plan.asking, plan.target)
+    yield from judge_kin(workspace, plan)
     yield from uncalibrated(workspace.tree, plan.suite.name, plan.graders)

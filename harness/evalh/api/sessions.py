@@ -10,7 +10,6 @@ from evalh.api.clock import SystemClock
 from evalh.api.runs import DEFAULT_CONCURRENCY, Execution
 from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
-from evalh.core.digest import digest
 from evalh.core.money import plus
 from evalh.core.ports import Progress, Store
 from evalh.core.result import SampleResult
@@ -20,6 +19,7 @@ from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner, Wanted
 from evalh.routing.halt import Halt
+from evalh.store.rows import case_row
 
 _STAMP = 20  # characters of a run's id that say when it began: r20261124-014246-3f9
 
@@ -124,7 +124,7 @@ class Session:
     def results(self, cases: Iterable[tuple[int, Case]], trials: int) -> Iterator[SampleResult]:
         """Yield what is known of these cases, trial by trial; a sample that was not evaluated is left out."""
         for _, case in cases:
-            row = digest(case.document())
+            row = case_row(case)[1]  # as the log and the labels have it
             for trial in range(trials):
                 sample = self.collected.samples.get((case.id, trial))
                 if sample is not None:

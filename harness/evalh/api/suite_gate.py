@@ -15,6 +15,7 @@ from evalh.analysis.verdicts import Evidence, Finding, MustPassCase, SuiteDecisi
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.relative import between
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
 from evalh.core.case import Case
@@ -265,6 +266,7 @@ class SuiteGate:
             prompt_path=change.head.version.path,
             prompt_line=_first_changed_line(change),
             notices=tuple(self._notices),
+            judges=change.judges if comparison is None else comparison.judges,
         )
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
@@ -301,7 +303,9 @@ class SuiteGate:
         if self._base is None or self._head is None or not self._seen:
             return None
         options = CompareOptions(margin=self.change.policy.margin, exact=True)
-        return compare(self._results(self._base, "base"), self._results(self._head, "head"), options)
+        base, head = self._results(self._base, "base"), self._results(self._head, "head")
+        judges = between(self.change.judges, self.change.labels, base, head)
+        return replace(compare(base, head, options), judges=judges)
 
     def _results(self, session: Session, side: str) -> Results:
         plan = session.plan

@@ -1,12 +1,13 @@
 """A judge's calibration as a person reads it."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding
+from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding, VersionDifference
 from evalh.core.digest import JsonValue
 from evalh.core.label import GOOD
 from evalh.core.run import Estimate
@@ -30,8 +31,11 @@ def show_calibration(console: Console, calibration: Calibration) -> None:
         console.print(_agreement(calibration.agreement, calibration.people))
         console.print()
     console.print(_rates(calibration))
+    if calibration.differences:
+        console.print()
+        console.print(_differences(calibration.differences))
     for line in _warnings(calibration):
-        console.print(Text(line, "yellow"))
+        console.print(Text(safe(line), "yellow"))
 
 
 def _words(calibration: Calibration) -> list[str]:
@@ -86,6 +90,28 @@ def _rates(calibration: Calibration) -> Table:
     return table
 
 
+def _differences(differences: Sequence[VersionDifference]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("versions apart, in points")
+    for column in ("cases", "labels", "the judge's"):
+        table.add_column(column, justify="right")
+    table.add_column("as people would")
+    table.add_column("people - judge")
+    for one in differences:
+        judge = f"{100 * one.judge_difference:+.1f}"
+        name = f"{safe(one.base)} → {safe(one.head)}"
+        table.add_row(name, str(one.cases), str(one.labels), judge, _points(one.corrected), _points(one.shift))
+    return table
+
+
+def _points(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "not known"
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:+.1f}; too few labels for an interval"
+    return f"{100 * estimate.value:+.1f}  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
 def _warnings(calibration: Calibration) -> list[str]:
     lines = []
     if calibration.few_labels:
@@ -96,6 +122,12 @@ def _warnings(calibration: Calibration) -> list[str]:
         lines.append(f"on {calibration.unjudged} outputs the judge erred or abstained; no rate holds them")
     if calibration.of_others:
         lines.append(f"{calibration.of_others} labelled outputs were not judged by this judge as it is now")
+    for one in calibration.differences:
+        if one.favoured is not None:
+            kinder = one.head if one.favoured == "head" else one.base
+            lines.append(
+                f"it is kinder to {safe(kinder)} than people are: {safe(one.base)} → {safe(one.head)} rests on it"
+            )
     return lines
 
 
@@ -136,6 +168,7 @@ def judges_document(judges: Sequence[JudgeStanding]) -> list[dict[str, JsonValue
             "labels": judge.labels,
             "kappa": None if judge.kappa is None else judge.kappa.document(),
             "relative": judge.relative,
+            "difference": None if judge.difference is None else asdict(judge.difference),
         }
         for judge in judges
     ]

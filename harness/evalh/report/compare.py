@@ -105,7 +105,8 @@ def sentence(comparison: Comparison) -> Text:
     }[comparison.verdict]
     if comparison.identical or not comparison.measured:
         said = comparison.reason
-    return Text(word, _STYLES[comparison.verdict]).append(f": {said}", "")
+    relative = ", judge-relative" if comparison.judge_relative else ""
+    return Text(word, _STYLES[comparison.verdict]).append(f"{relative}: {said}", "")
 
 
 def _margin(comparison: Comparison) -> str:
@@ -227,8 +228,31 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         console.print()
     for line in lines:
         console.print(Text(line, "dim"))
+    _show_trust(console, comparison)
     for preferred in comparison.preferred:
         _show_preferred(console, preferred)
+
+
+def _show_trust(console: Console, comparison: Comparison) -> None:
+    for line in [*doubts(comparison), *(f"warning: {notice}" for notice in comparison.notices)]:
+        console.print(Text(safe(line), "yellow"))
+    for line in as_people_would(comparison):
+        console.print(Text(safe(line), "dim"))
+
+
+def doubts(comparison: Comparison) -> list[str]:
+    """Say why the verdict is relative to its judges."""
+    return [f"judge-relative: {why}" for why in comparison.judge_relative]
+
+
+def as_people_would(comparison: Comparison) -> list[str]:
+    """Say how far apart people would see the sides, where labels cover both: a line for each judge."""
+    return [
+        f"{judge.judge} as people would: {points(one.corrected)} (the judge itself: {100 * one.judge_difference:+.1f};"
+        f" {one.labels} of {one.cases} cases are labelled on both sides)"
+        for judge in comparison.judges
+        if (one := judge.difference) is not None
+    ]
 
 
 def _show_preferred(console: Console, one: Preferred) -> None:

@@ -8,6 +8,7 @@ from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, Pas
 from evalh.core.digest import JsonValue
 from evalh.core.forecast import Forecast
 from evalh.core.run import RunResult, RunStatus
+from evalh.report.calibration import judges_document
 
 RUN_SCHEMA = "evalh.run/1"
 PLAN_SCHEMA = "evalh.plan/1"
@@ -119,6 +120,9 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
         "pass_at": None if comparison.pass_at is None else _pass_at(comparison.pass_at),
         "confirmed": [_confirmed(one) for one in comparison.confirmed],
         "preferred": [_preferred(one) for one in comparison.preferred],
+        "judge_relative": list(comparison.judge_relative),
+        "judges": judges_document(comparison.judges),
+        "notices": list(comparison.notices),
     }
 
 

@@ -9,11 +9,14 @@ from rich.text import Text
 from evalh.analysis.verdicts import Evidence, Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode
+from evalh.report.calibration import judges_document
 from evalh.report.document import comparison_document
 from evalh.report.text import one_line, percent, safe
 
 GATE_SCHEMA = "evalh.gate/1"
 
+RELATIVE = "judge-relative"
+"""Said beside a verdict that rests on a judge for whom people's labels do not speak."""
 _STYLES = {GateStatus.ACCEPT: "green", GateStatus.REFUSE: "red", GateStatus.INCONCLUSIVE: "yellow"}
 _WIDTH = 88
 _MOST_ANNOTATIONS = 10  # what GitHub shows of one kind in one step
@@ -27,6 +30,7 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "decision": decision.status.value,
         "exit": int(decision.exit),
         "reasons": list(decision.reasons),
+        "judge_relative": decision.judge_relative,
         "base": decision.base,
         "head": decision.head,
         "merge_base": decision.merge_base,
@@ -67,6 +71,8 @@ def _suite(suite: SuiteDecision) -> dict[str, JsonValue]:
         "broken": list(suite.broken),
         "comparison": None if suite.comparison is None else comparison_document(suite.comparison),
         "notices": list(suite.notices),
+        "judge_relative": list(suite.judge_relative),
+        "judges": judges_document(suite.judges),
     }
 
 
@@ -81,7 +87,8 @@ def show_gate(console: Console, decision: GateDecision) -> None:
         console.print(Text(f"unchanged: {safe(', '.join(decision.unchanged))}", "dim"))
     for notice in decision.notices:
         console.print(Text(safe(notice), "dim"), soft_wrap=True)
-    console.print(Text.assemble((decision.status.value, f"bold {_STYLES[decision.status]}")))
+    relative = f"  {RELATIVE}" if decision.judge_relative else ""
+    console.print(Text.assemble((decision.status.value, f"bold {_STYLES[decision.status]}"), (relative, "yellow")))
     for reason in decision.reasons:
         console.print(Padding(Text(safe(reason)), (0, 0, 0, 2)))
 
@@ -92,6 +99,8 @@ def _show_suite(console: Console, suite: SuiteDecision) -> None:
         console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
     for finding in suite.findings:
         console.print(Padding(_finding(finding), (0, 0, 0, 2)))
+    for why in suite.judge_relative:
+        console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
     for notice in suite.notices:
         console.print(Padding(Text(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))
     for evidence in suite.evidence[:_MOST_SHOWN]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from evalh.analysis.verdicts import Evidence, Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.exits import ExitCode
-from evalh.report.gate import facts
+from evalh.report.gate import RELATIVE, facts
 from evalh.report.text import safe
 
 MARKER = "<!-- evalh gate -->"
@@ -34,7 +34,8 @@ def gate_markdown(decision: GateDecision, limit_bytes: int) -> str:
 
 
 def _blocks(decision: GateDecision) -> Iterator[str]:
-    yield f"\n## {_SIGNS[decision.status]} evalh gate: {decision.status.value}\n\n"
+    yield f"\n## {_SIGNS[decision.status]} evalh gate: {decision.status.value}"
+    yield f" ({RELATIVE})\n\n" if decision.judge_relative else "\n\n"
     yield f"{_text(decision.base)} → {_text(decision.head)}\n"
     for reason in decision.reasons:
         yield f"- {_text(_short(reason))}\n"
@@ -56,6 +57,8 @@ def _suite(suite: SuiteDecision) -> Iterator[str]:
     yield "\n| | rule | found |\n|---|---|---|\n"
     for finding in suite.findings:
         yield f"| {_sign(finding)} | {_text(finding.rule)} | {_text(_short(finding.reason))} |\n"
+    for why in suite.judge_relative:
+        yield f"\n⚖️ {RELATIVE}: {_text(_short(why))}\n"
     for notice in suite.notices:
         yield f"\n_{_text(_short(notice))}_\n"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from evalh.analysis.comparison import Comparison, PartComparison, Side
 from evalh.core.digest import JsonValue
-from evalh.report.compare import ComparisonView, labels, points, preference, sentence
+from evalh.report.compare import ComparisonView, doubts, labels, points, preference, sentence
 from evalh.report.markup import Child, Markup, el
 from evalh.report.page_sections import figure, limits, section, shown_json
 from evalh.report.page_words import Pointer, anchor, cost_range, listed, plural
@@ -48,6 +48,7 @@ def numbers(comparison: Comparison) -> Markup:
 def look_at(comparison: Comparison) -> list[Pointer]:
     """Return what deserves a look, the gravest first."""
     found = [Pointer(mismatch.what) for mismatch in comparison.mismatches]
+    found += [Pointer(line) for line in doubts(comparison)]
     if comparison.missing:
         alone = listed(sorted({one.case_id for one in comparison.missing}))
         found.append(Pointer(f"On one side only, so not compared: {alone}"))
