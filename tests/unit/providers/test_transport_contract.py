@@ -152,9 +152,13 @@ async def test_an_undeclared_hundred_megabytes_stop_at_the_cap(adapter: Transpor
     assert peak < 3 * BODY_CAP_BYTES
 
 
-async def test_a_decompression_bomb_is_stopped_before_it_takes_memory(adapter: Transport) -> None:
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
     squeeze = zlib.compressobj(9, wbits=31)
-    bomb = b"".join(squeeze.compress(bytes(2**20)) for _ in range(256)) + squeeze.flush()
+    return b"".join(squeeze.compress(bytes(2**20)) for _ in range(256)) + squeeze.flush()
+
+
+async def test_a_decompression_bomb_is_stopped_before_it_takes_memory(adapter: Transport, bomb: bytes) -> None:
     tracemalloc.start()
     try:
         async with raw(framed(bomb, "Content-Encoding: gzip")) as server:
