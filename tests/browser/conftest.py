@@ -34,6 +34,11 @@ class Browser:
         self._chromium = chromium
 
     def open(self, path: Path, *, hash_: str = "", **context: Any) -> Opened:
+        opened = self.visit(f"file://{path}{hash_}", **context)
+        opened.requests = [url for url in opened.requests if not url.startswith(f"file://{path}")]
+        return opened
+
+    def visit(self, url: str, **context: Any) -> Opened:
         page = self._chromium.new_context(**context).new_page()
         opened = Opened(page)
         page.on("dialog", lambda dialog: (opened.dialogs.append(dialog.message), dialog.dismiss()))
@@ -41,8 +46,7 @@ class Browser:
         page.on("console", lambda message: opened.complaints.append(message.text))
         page.on("pageerror", lambda error: opened.complaints.append(str(error)))
         page.add_init_script(WATCH)
-        page.goto(f"file://{path}{hash_}")
-        opened.requests = [url for url in opened.requests if not url.startswith(f"file://{path}")]
+        page.goto(url)
         return opened
 
 

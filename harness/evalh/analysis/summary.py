@@ -151,7 +151,7 @@ class Fold:
             good=self.good,
             bad=self._standings[Standing.BAD],
             ungraded=self._standings[Standing.UNGRADED],
-            good_rate=self._good_rate(samples, rates),
+            good_rate=good_rate(self.good, samples, rates, self._trials),
             cost_usd=self._spent,
             cached_cost_usd=self._cached,
             judge_cost_usd=self._judges,
@@ -168,15 +168,6 @@ class Fold:
             errors=dict(sorted(self._errors.items())),
         )
 
-    def _good_rate(self, samples: int, rates: Counter[float]) -> Estimate:
-        if not samples:
-            return Estimate(None, None, None, "none")
-        if self._trials == 1:
-            interval = wilson(self.good, samples)
-            return Estimate(self.good / samples, interval.low, interval.high, "wilson")
-        rate = clustered_rate(list(rates.elements()), self._trials)
-        return Estimate(self.good / samples, rate.low, rate.high, "wilson-clustered")
-
     def _cost_per_good(self, costs: CostSums) -> Estimate:
         if self._spent is None or self._cached is None:
             return Estimate(None, None, None, "unpriced")
@@ -189,3 +180,14 @@ def _close(case: _Case, costs: CostSums, rates: Counter[float]) -> None:
         rates[case.good / case.seen] += 1
     if case.seen or case.cost_usd:
         costs.add(case.cost_usd, case.good)
+
+
+def good_rate(good: int, samples: int, rates: Counter[float], trials: int) -> Estimate:
+    """Estimate the good rate; `rates` are the cases' own, which count where there are several trials."""
+    if not samples:
+        return Estimate(None, None, None, "none")
+    if trials == 1:
+        interval = wilson(good, samples)
+        return Estimate(good / samples, interval.low, interval.high, "wilson")
+    rate = clustered_rate(list(rates.elements()), trials)
+    return Estimate(good / samples, rate.low, rate.high, "wilson-clustered")

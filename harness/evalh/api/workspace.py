@@ -68,6 +68,7 @@ class Workspace:
         self.config: Config = load_config(self.tree)
         self.no_git: tuple[str, str | None] | None = None  # why there is no `repository`, and what to type next
         self._providers: dict[tuple[str, ...], Provider] = {}
+        self._mends = True  # an older log is brought up to date when it is opened
         self._twin: Workspace | None = None  # the workspace of which this is another revision
 
     @classmethod
@@ -311,7 +312,13 @@ class Workspace:
         """The log, for reading. Raises NotFound where nothing was run yet."""
         from evalh.store import open_reader
 
-        return open_reader(self.root / STORE_FOLDER)
+        return open_reader(self.root / STORE_FOLDER, mend=self._mends)
+
+    def looking_on(self) -> "Workspace":
+        """Return this workspace read anew, with a log of its own that is never written. Raises WorkspaceError."""
+        other = Workspace(self.root, self.env, self.cache_dir)
+        other._mends = False
+        return other
 
     def log_entry(self, name: str) -> tuple[str, object]:
         """Return what an id names, and its kind; see `api.entries.entry`. Raises NotFound."""

@@ -41,6 +41,7 @@ VERBS = (
     "explain",
     "cost",
     "report",
+    "view",
     "sql",
     "model",
     "export",

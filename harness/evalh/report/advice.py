@@ -11,6 +11,8 @@ _WHOLE = 10  # from there on a factor needs no digits behind the point
 
 def advice(chosen: TradeOff) -> list[str]:
     """Answer "which should I ship?" in sentences, as far as these numbers go."""
+    if not chosen.points:
+        return ["No run of this suite has come to its numbers yet: there is nothing to choose from."]
     if len(chosen.points) == 1:
         return ["Only this version on this model was measured by these cases and graders: there is nothing to choose."]
     front = chosen.front

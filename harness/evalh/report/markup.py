@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
+from urllib.parse import quote
 
 from evalh.report.text import safe
 
@@ -20,6 +21,17 @@ class Markup(str):
     """Finished markup: made by this module alone."""
 
     __slots__ = ()
+
+
+class Place(str):
+    """An address below the page's own, on the server that it came from: made by `place` alone."""
+
+    __slots__ = ()
+
+
+def place(*parts: str) -> Place:
+    """Return the relative address with these parts: nothing in them can leave the server, or run."""
+    return Place("/".join(quote(part, safe="", errors="replace") for part in parts))
 
 
 Child: TypeAlias = "Markup | str | int | float | Iterable[Child] | None"
@@ -80,6 +92,6 @@ def _attribute(key: str, value: Attribute) -> str:
         return ""
     if value is True:
         return f" {name}"
-    if name == "href" and not str(value).startswith("#"):
+    if name == "href" and not isinstance(value, Place) and not str(value).startswith("#"):
         raise ValueError("a link leads to a place in the page")
     return f' {name}="{escape(safe(str(value)))}"'

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-_LOST = "the process ended before the run did"
+LOST = "the process ended before the run did"
 
 
 class RunLock:
@@ -48,6 +48,11 @@ def settle(connection: sqlite3.Connection, folder: Path) -> None:
         _sweep(path)
 
 
+def alive(folder: Path, run_id: str) -> bool:
+    """Tell whether the process that executes a run lives."""
+    return _alive(lock_path(folder, run_id))
+
+
 def any_lost(connection: sqlite3.Connection, folder: Path) -> bool:
     """Tell whether `settle` has work."""
     running = connection.execute("select id from runs where status = 'running'").fetchall()
@@ -61,10 +66,10 @@ def _interrupt(connection: sqlite3.Connection, run_id: str) -> None:
         connection.execute(
             "update attempts set status = 'interrupted', error_kind = 'interrupted', error = ?"
             " where id > ? || ':' and id < ? || ';' and status = 'sent'",
-            (_LOST, run_id, run_id),
+            (LOST, run_id, run_id),
         )
         connection.execute(
-            "update runs set status = 'interrupted', reason = ? where id = ? and status = 'running'", (_LOST, run_id)
+            "update runs set status = 'interrupted', reason = ? where id = ? and status = 'running'", (LOST, run_id)
         )
         connection.execute("COMMIT")
     finally:

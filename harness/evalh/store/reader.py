@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from evalh.core.case import Case
-from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.log import (
     CallFilter,
     CallRow,
     CaseDetail,
     ComparisonRow,
     FirstAnswer,
+    GateRow,
     RunRow,
     SampleDetail,
     SampleRow,
@@ -26,11 +27,13 @@ from evalh.core.sample import Standing
 from evalh.core.spending import Spend, SpendBy
 from evalh.core.story import SampleStory, TracedCall
 from evalh.core.tallies import Tallies
+from evalh.core.underway import CaseTally
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
 from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, ensure_schema, explained, schema_version
-from evalh.store.liveness import any_lost, settle
+from evalh.store.liveness import alive, any_lost, settle
+from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
 from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
@@ -270,6 +273,38 @@ class Reader:
         """Return how the answers of a run came about, by (case id, trial)."""
         return traces(self._stream, run_id)
 
+    # -- looking on
+
+    def overview(self, most: int) -> Overview:
+        """Return what was run, compared and decided: the newest `most` of each, newest first."""
+        compared, decided = comparison_rows(self._stream, most), gate_rows(self._stream, None, most)
+        return Overview(self.runs(most), count_runs(self._stream), compared, decided)
+
+    def running(self) -> list[RunRow]:
+        """Return the runs whose row says that they run, oldest first; `alive` tells which do."""
+        return [run_from(row) for row in self._rows(f"{_RUNS} where r.status = 'running' order by started_at, r.id")]
+
+    def alive(self, run_id: str) -> bool:
+        """Tell whether the process that executes a run lives."""
+        return alive(self._path.parent / LIVE, run_id)
+
+    def case_tallies(self, run_id: str) -> Iterator[CaseTally]:
+        """Yield what is known of each case of a run so far."""
+        return case_tallies(self._stream, run_id)
+
+    def gate(self, gate_id: str) -> GateRow | None:
+        """Return the decision with this id; None: there is none."""
+        found = gate_rows(self._stream, gate_id, 1)
+        return found[0] if found else None
+
+    def suite_state(self, suite: str) -> str:
+        """Return a digest of the runs that a report about the suite depends on: equal while it would say the same."""
+        return suite_state(self._stream, suite)
+
+    def interrupt(self) -> None:
+        """Let what is being read elsewhere end with an error, now."""
+        self._connection.interrupt()
+
     # -- out of the house
 
     def recording(self, run_id: str) -> Iterator[dict[str, Any]]:
@@ -305,20 +340,27 @@ class Reader:
             raise explained(exc, self._path) from exc
 
 
-def open_reader(folder: Path) -> Reader:
+def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     """Open the store in a folder such as `.evalh`, for reading.
 
-    Raises NotFound where there is none, WorkspaceError for a file that is no store or a newer evalh's.
+    An older schema is brought up to date and what `kill -9` left behind is closed first; without `mend` nothing is
+    written at all. Raises NotFound where there is none, WorkspaceError for a file that is no store or a newer evalh's,
+    and without `mend` for an older one's.
     """
     path = folder / FILE
     if not path.exists():
         raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
     try:
         connection = connect_reading(path)
-        if schema_version(connection, path) < SCHEMA:
+        older = schema_version(connection, path) < SCHEMA
+        if older and not mend:
+            connection.close()
+            hint = "any other command brings it up to date: evalh show"
+            raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
+        if older:
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
-        if any_lost(connection, folder / LIVE):
+        if mend and any_lost(connection, folder / LIVE):
             # What `kill -9` left behind is told as it is. In a folder that cannot be written it stays as it was left.
             with suppress(sqlite3.Error, OSError), closing(connect(path)) as writable:
                 settle(writable, folder / LIVE)

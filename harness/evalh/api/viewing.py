@@ -1,0 +1,170 @@
+"""What `evalh view` looks at: the log, opened anew for every look and never written, and reports that are kept."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from evalh.analysis.underway import so_far
+from evalh.api import report
+from evalh.core.errors import NotFound
+from evalh.core.log import GateRow, RunRow
+from evalh.core.run import RunStatus
+from evalh.core.underway import UnderWay
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+    from evalh.store import Reader
+    from evalh.store.overview import Overview
+
+STORE = ".evalh"
+SHOWN = 1000
+_KEPT_BYTES = 96_000_000
+_LOST = "the process ended before the run did"
+
+
+class Kept:
+    """Pages that were built, by what they are about; one is built by one thread, and again when its state differs."""
+
+    def __init__(self, most_bytes: int = _KEPT_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._building: dict[str, threading.Lock] = {}
+        self._pages: OrderedDict[str, tuple[object, bytes]] = OrderedDict()
+
+    def get(self, name: str, state: object, build: Callable[[], bytes]) -> bytes:
+        """Return the page called `name` as it is in this state."""
+        with self._lock:
+            building = self._building.setdefault(name, threading.Lock())
+        with building:
+            with self._lock:
+                found = self._pages.get(name)
+                if found is not None and found[0] == state:
+                    self._pages.move_to_end(name)
+                    return found[1]
+            body = build()
+            self._keep(name, state, body)
+            return body
+
+    def _keep(self, name: str, state: object, body: bytes) -> None:
+        with self._lock:
+            self._pages.pop(name, None)
+            self._pages[name] = (state, body)
+            while len(self._pages) > 1 and sum(len(page) for _, page in self._pages.values()) > self._most_bytes:
+                self._pages.popitem(last=False)
+
+
+@dataclass(slots=True)
+class Viewing:
+    """A workspace seen from outside, by several threads at once."""
+
+    workspace: "Workspace"
+    _kept: Kept = field(default_factory=Kept)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _readers: "set[Reader]" = field(default_factory=set)
+    _closed: bool = False
+
+    def mend(self) -> None:
+        """Bring an older log up to date and close what `kill -9` left, as every other command does; then only read."""
+        with suppress(NotFound):
+            self.workspace.log.close()
+
+    @property
+    def name(self) -> str:
+        """What a person calls the workspace."""
+        return self.workspace.root.resolve().name
+
+    def stamp(self) -> object:
+        """Return what differs as soon as anything was written to the log."""
+        from evalh.store.overview import stamp
+
+        return stamp(self.workspace.root / STORE)
+
+    def overview(self) -> "Overview":
+        """Return what the log holds. Raises NotFound where nothing was run yet, EvalhError."""
+        with self._looking() as looking:
+            log = looking.log
+            found = log.overview(SHOWN)
+            return replace(found, runs=[_as_it_is(log, run) for run in found.runs])
+
+    def under_way(self) -> list[UnderWay]:
+        """Return the runs whose processes live, with their numbers so far. Raises EvalhError."""
+        with self._looking() as looking:
+            log = looking.log
+            alive = [run for run in log.running() if log.alive(run.record.id)]
+            return [so_far(run, log.case_tallies(run.record.id)) for run in alive]
+
+    def run(self, run_id: str) -> RunRow:
+        """Return a run. Raises NotFound, EvalhError."""
+        with self._looking() as looking:
+            return _as_it_is(looking.log, _exactly(looking.log, run_id))
+
+    def gate(self, gate_id: str) -> GateRow:
+        """Return what was decided of a merge. Raises NotFound, EvalhError."""
+        with self._looking() as looking:
+            found = looking.log.gate(gate_id)
+        if found is None:
+            raise NotFound(f"no gate {gate_id!r} in the log")
+        return found
+
+    def run_report(self, run_id: str) -> bytes:
+        """Return the page that `evalh report RUN` writes. Raises NotFound, EvalhError."""
+        with self._looking() as looking:
+            suite = _exactly(looking.log, run_id).record.suite
+            return self._report(looking, run_id, suite)
+
+    def comparison_report(self, comparison_id: str) -> bytes:
+        """Return the page that `evalh report COMPARISON` writes. Raises NotFound, EvalhError."""
+        with self._looking() as looking:
+            found = looking.log.comparison(comparison_id)
+            if found is None:
+                raise NotFound(f"no comparison {comparison_id!r} in the log")
+            return self._report(looking, comparison_id, found.suite)
+
+    def _report(self, looking: "Workspace", name: str, suite: str) -> bytes:
+        # A report weighs its run against the others of the suite, and says where prices come from now.
+        config = (looking.root / "evalh.toml").stat()
+        state = (looking.log.suite_state(suite), config.st_mtime_ns, config.st_size)
+        return self._kept.get(name, state, lambda: report.page(looking, [name]).encode())
+
+    @contextmanager
+    def _looking(self) -> "Iterator[Workspace]":
+        looking = self.workspace.looking_on()
+        reader = looking.log
+        with self._lock:
+            self._readers.add(reader)
+            closed = self._closed
+        try:
+            if closed:
+                raise NotFound("the viewer is ending")
+            yield looking
+        finally:
+            with self._lock:
+                self._readers.discard(reader)
+            reader.close()
+
+    def close(self) -> None:
+        """Let whatever is being read end now: nobody waits for it any more."""
+        with self._lock:
+            self._closed = True
+            for reader in self._readers:
+                reader.interrupt()
+
+
+def _exactly(log: "Reader", run_id: str) -> RunRow:
+    found = log.run(run_id)
+    if found.record.id != run_id:
+        raise NotFound(f"no run {run_id!r} in the log")
+    return found
+
+
+def _as_it_is(log: "Reader", run: RunRow) -> RunRow:
+    """Say of a run whose process is gone that it was interrupted: nobody wrote that yet."""
+    if run.status is not RunStatus.RUNNING or log.alive(run.record.id):
+        return run
+    again = log.run(run.record.id)  # it may have ended in between
+    if again.status is not RunStatus.RUNNING:
+        return again
+    return replace(again, status=RunStatus.INTERRUPTED, reason=_LOST)

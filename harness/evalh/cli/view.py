@@ -1,0 +1,51 @@
+"""`evalh view`: the runs in a browser, on this machine."""
+
+import sys
+import webbrowser
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.command("view")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1; no other machine is served.")
+@click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
+@json_option
+@click.pass_obj
+def command(app: App, *, port: int, host: str, opens: bool) -> None:
+    """Show the workspace's runs in a browser: the list, any report, and runs under way as they go on.
+
+    The address holds a secret that is made anew each time; nothing can be changed through it. Ctrl-C ends it.
+
+    \b
+      evalh view
+      evalh view --port 8000 --open
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.viewing import Viewing
+    from evalh.viewer.answers import Answers
+    from evalh.viewer.door import Door
+    from evalh.viewer.server import listen, serve
+
+    viewing = Viewing(app.workspace)
+    viewing.mend()
+    with listen(host, port) as listening:
+        address, port = listening.getsockname()[:2]
+        door = Door(address, port)
+
+        def ready() -> None:
+            _tell(app, door.url, address, port)
+            if opens and not webbrowser.open(door.once()):
+                print("no browser was found: open the address yourself", file=sys.stderr)
+
+        serve(listening, door, Answers(viewing), ready)
+
+
+def _tell(app: App, url: str, host: str, port: int) -> None:
+    if app.json:
+        app.show_json({"schema": "evalh.view/1", "url": url, "host": host, "port": port})
+    else:
+        click.echo(url, file=app.answer)
+        print("the runs of this workspace, for this machine alone; Ctrl-C ends it", file=sys.stderr)
+    app.answer.flush()

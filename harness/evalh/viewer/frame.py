@@ -1,0 +1,94 @@
+"""What every page of the viewer has: the report's look, a policy, our own script by its digest."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from evalh.report.markup import Child, Markup, Place, el, join, own, place
+from evalh.report.page import asset as report_asset
+
+HTML = "text/html; charset=utf-8"
+_ABOVE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+REPORT_POLICY = _ABOVE  # what else holds for a report stands in its file
+NOTHING = f"default-src 'none'; {_ABOVE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request is answered with."""
+
+    body: bytes
+    status: int = 200
+    type: str = HTML
+    policy: str = NOTHING
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@cache
+def asset(name: str) -> str:
+    """Read one of the viewer's own files."""
+    return (files("evalh.viewer") / "assets" / name).read_text(encoding="utf-8")
+
+
+def framed(
+    title: str, main: Child, *, links: Sequence[tuple[str, str | Place]] = (), script: str = "", status: int = 200
+) -> Answer:
+    """Build a page; `script` names one of our own. Only the live page's may ask the server again."""
+    styles = [report_asset("page.css"), asset("view.css")]
+    top = el(
+        "div",
+        el("b", "evalh"),
+        el("span", title, class_="title"),
+        el("nav", [el("a", words, href=to) for words, to in links], aria_label="Pages"),
+        class_="top",
+    )
+    body = join(top, el("main", main), own("script", asset(script)) if script else None)
+    head = el("head", _metas(), el("title", f"{title} · evalh"), [own("style", style) for style in styles])
+    text = f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
+    rules = ["default-src 'none'", f"style-src {' '.join(map(_digest, styles))}"]
+    if script:
+        rules.append(f"script-src {_digest(asset(script))}")
+    if script == "live.js":
+        rules.append("connect-src 'self'")
+    return Answer(text.encode(), status=status, policy="; ".join([*rules, _ABOVE]))
+
+
+def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
+    """Build a table that scrolls within the page; one whose script is there sorts."""
+    cells = [
+        el("th", el("button", head, type="button", class_="sort"), scope="col", aria_sort="none")
+        if head and not head.startswith("95")
+        else el("th", head or el("span", "more", class_="hidden"), scope="col")
+        for head in heads
+    ]
+    made = el("table", el("caption", name, class_="hidden"), el("thead", el("tr", cells)), el("tbody", rows))
+    return el("div", made, class_="scroll", tabindex=0, role="region", aria_label=name)
+
+
+def message(title: str, lines: Sequence[Child], *, home: Place | None, status: int) -> Answer:
+    """Build a page that says one thing, and what to type next."""
+    links = [("Runs", home)] if home is not None else []
+    told = [el("h1", title), [el("p", line) for line in lines]]
+    return framed(title, el("header", told, class_="verdict"), links=links, status=status)
+
+
+def home(depth: int) -> Place:
+    """Return the address of the list of runs from so many folders below it."""
+    return place(*[".."] * depth, "") if depth else place(".")
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _metas() -> Markup:
+    pairs = {
+        "viewport": "width=device-width, initial-scale=1",
+        "color-scheme": "light dark",
+        "referrer": "no-referrer",
+        "robots": "noindex",
+    }
+    return join(el("meta", charset="utf-8"), [el("meta", name=name, content=text) for name, text in pairs.items()])

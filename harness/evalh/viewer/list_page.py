@@ -1,0 +1,175 @@
+"""The list of what was run, compared and decided."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from evalh.core.log import ComparisonRow, GateRow, RunRow
+from evalh.core.run import Estimate, RunStatus
+from evalh.report.markup import Child, Markup, el, join, place
+from evalh.report.page_sections import limits
+from evalh.report.page_words import cost_range, plural
+from evalh.report.small_charts import interval_bar
+from evalh.report.text import one_line, percent, short_cost_per_good
+from evalh.viewer.frame import Answer, framed, table
+
+if TYPE_CHECKING:
+    from evalh.store.overview import Overview
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What an id in an address looks like; anything else names nothing."""
+
+_STATES = {RunStatus.COMPLETE: "good", RunStatus.RUNNING: "ungraded", RunStatus.STOPPED: "bad"}
+
+
+def list_page(name: str, found: "Overview") -> Answer:
+    """Show everything, newest first."""
+    running = sum(run.status is RunStatus.RUNNING for run in found.runs)
+    under_way = [" ", el("a", f"{plural(running, 'run')} under way.", href=place("live"))] if running else None
+    top = el("header", el("h1", f"What was run in {name}"), el("p", _counts(found), under_way), class_="verdict")
+    links: list[tuple[str, str]] = [("Runs", "#runs")]
+    parts: list[Child] = [top, _runs(found)]
+    if found.comparisons:
+        links.append(("Comparisons", "#comparisons"))
+        parts.append(_comparisons(found.comparisons))
+    if found.gates:
+        links.append(("Gates", "#gates"))
+        parts.append(_gates(found.gates))
+    links.append(("Under way", place("live")))
+    return framed(name, join(parts), links=links, script="list.js")
+
+
+def nothing_yet(name: str) -> Answer:
+    """Show a workspace in which nothing was run."""
+    top = el(
+        "header",
+        el("h1", f"Nothing was run in {name} yet"),
+        el("p", "In a terminal, in this workspace:"),
+        el("pre", "evalh run"),
+        el("p", "Then load this page again, or ", el("a", "watch the run", href=place("live")), " while it goes on."),
+        class_="verdict",
+    )
+    return framed(name, top, links=[("Under way", place("live"))])
+
+
+def linked(kind: str, id_: str, words: Child) -> Child:
+    """Link to what an id names; an id that no address can hold stays words."""
+    return el("a", words, href=place(kind, id_)) if ID.fullmatch(id_) else words
+
+
+def instant(seconds: float) -> Markup:
+    """Write a time, in UTC."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return el("time", f"{at:%Y-%m-%d %H:%M}", datetime=f"{at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _counts(found: "Overview") -> str:
+    suites = len({run.record.suite for run in found.runs})
+    left = found.runs_in_all - len(found.runs)
+    older = f" The {left:,} oldest are in the table runs alone: evalh sql." if left else ""
+    return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{older}"
+
+
+def _section(id_: str, title: str, *parts: Child) -> Markup:
+    return el("section", el("h2", title, id=f"{id_}-title"), parts, id=id_, aria_labelledby=f"{id_}-title")
+
+
+def _runs(found: "Overview") -> Markup:
+    heads = ("version", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "samples", "suite")
+    search = el(
+        "p",
+        el("label", el("span", "Filter the runs", class_="hidden"), _search(), for_="q"),
+        el("span", "", id="count", role="status", class_="note"),
+        class_="search",
+    )
+    rows = [_run(run) for run in found.runs]
+    return _section("runs", "Runs", search, table("Runs", (*heads, "state", "began (UTC)", "run"), rows))
+
+
+def _search() -> Markup:
+    return el("input", id="q", type="search", placeholder="Filter: v3 small complete", autocomplete="off")
+
+
+def _run(run: RunRow) -> Markup:
+    record, summary = run.record, run.summary
+    rate = None if summary is None else summary.good_rate
+    cost = None if summary is None else summary.cost_per_good_usd
+    done = f"of {record.planned:,}" if summary is None else f"{summary.samples:,}"
+    return el(
+        "tr",
+        el("th", linked("run", record.id, record.prompt), scope="row"),
+        el("td", record.model),
+        _number(None if rate is None else percent(rate.value), rate),
+        el("td", None if rate is None else [limits(rate), interval_bar(rate)], class_="dim"),
+        _number(None if cost is None else short_cost_per_good(cost), cost),
+        el("td", None if cost is None else cost_range(cost.low, cost.high), class_="dim"),
+        el("td", done, class_="num", data_v=record.planned if summary is None else summary.samples),
+        el("td", record.suite),
+        _state(run),
+        el("td", instant(record.started_at), data_v=record.id),
+        el("td", el("code", record.id), class_="dim"),
+    )
+
+
+def _number(text: str | None, estimate: Estimate | None) -> Markup:
+    value = None if estimate is None else estimate.value
+    return el("td", text or "–", class_="num", data_v="" if value is None else repr(value))
+
+
+def _state(run: RunRow) -> Markup:
+    class_ = _STATES.get(run.status, "bad")
+    if run.status is RunStatus.RUNNING:
+        return el("td", el("a", "under way", href=place("live")), class_=class_)
+    reason = f": {one_line(run.reason, 60)}" if run.reason else ""
+    return el("td", f"{run.status.value}{reason}", class_=class_)
+
+
+def _comparisons(rows: Sequence[ComparisonRow]) -> Markup:
+    heads = ("base → head", "verdict", "difference", "95 % interval", "worse", "better", "cases", "suite", "at (UTC)")
+    return _section("comparisons", "Comparisons", table("Comparisons", heads, [_comparison(row) for row in rows]))
+
+
+def _comparison(row: ComparisonRow) -> Markup:
+    models = "" if row.base_model == row.head_model else f" ({row.base_model} → {row.head_model})"
+    known = row.low is not None and row.high is not None
+    verdict = row.verdict.replace("_", " ") if row.comparable else "not comparable"
+    return el(
+        "tr",
+        el("th", linked("comparison", row.id, f"{row.base} → {row.head}{models}"), scope="row"),
+        el("td", verdict, class_={"better": "good", "no_worse": "good", "worse": "bad"}.get(row.verdict, "ungraded")),
+        el("td", _points(row.difference), class_="num", data_v="" if row.difference is None else repr(row.difference)),
+        el("td", f"[{_points(row.low)}, {_points(row.high)}]" if known else "", class_="dim"),
+        [el("td", f"{count:,}", class_="num") for count in (row.losses, row.wins, row.n)],
+        el("td", row.suite),
+        el("td", instant(row.at), data_v=row.id),
+    )
+
+
+def _points(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:+.1f}"
+
+
+def _gates(rows: Sequence[GateRow]) -> Markup:
+    return _section(
+        "gates",
+        "Gates",
+        table("Gates", ("base → head", "decision", "because", "at (UTC)"), [_gate(row) for row in rows]),
+    )
+
+
+def _gate(row: GateRow) -> Markup:
+    reasons = row.reasons.splitlines()
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return el(
+        "tr",
+        el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
+        el("td", row.decision, class_=decided(row.decision)),
+        el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}"),
+        el("td", instant(row.at), data_v=row.id),
+    )
+
+
+def decided(decision: str) -> str:
+    """Return the colour of a gate's answer."""
+    return {"accept": "good", "refuse": "bad"}.get(decision, "ungraded")

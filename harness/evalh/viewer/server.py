@@ -1,0 +1,193 @@
+"""The server: aiohttp's, on a loopback socket. Reading the log and building pages is done by threads.
+
+A connection is accepted while there is room; beyond that it waits in the system's queue. One that sends no request, or
+does not take its answer, is cut off: first the slowest.
+"""
+
+import asyncio
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM
+from logging import CRITICAL, getLogger
+
+from aiohttp import web
+
+from evalh.api.runs import in_loop
+from evalh.core.errors import CannotMeasure, UsageError
+from evalh.viewer.answers import Answers, broken
+from evalh.viewer.door import HOSTS, Door, Refusal
+from evalh.viewer.frame import NOTHING, Answer
+
+_CONNECTIONS = 200
+_BACKLOG = 2048
+_THREADS = 4
+_HEAD_S = 10.0  # from a connection to the end of its first request's head
+_ANSWER_S = 60.0  # from an answer to the end of the next request's head: it is taken meanwhile
+_LOOK_S = 0.5
+
+_ALWAYS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "evalh",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket. Raises UsageError for an address of more than this machine, and for a port that is taken."""
+    address = HOSTS[0] if host == "localhost" else host.strip("[]")
+    if address not in HOSTS:
+        hint = "from another machine: ssh -L 8000:127.0.0.1:8000 HOST, and evalh view --port 8000 there"
+        raise UsageError(f"{host!r}: runs are shown to this machine alone, on 127.0.0.1 or ::1", hint=hint)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family, backlog=_BACKLOG)
+    except OSError as exc:
+        if exc.errno == EADDRINUSE:
+            hint = "leave out --port: a free one is taken"
+            raise UsageError(f"port {port} of {address} is in use", hint=hint) from exc
+        if exc.errno in {EACCES, EPERM}:
+            hint = "take one above 1023, or leave out --port"
+            raise UsageError(f"port {port} may not be opened by you", hint=hint) from exc
+        if exc.errno in {EADDRNOTAVAIL, EAFNOSUPPORT}:
+            raise UsageError(f"this machine has no {address}", hint="leave out --host") from exc
+        raise CannotMeasure(f"cannot listen on {address}:{port}: {exc.strerror}") from exc
+
+
+def serve(listening: socket.socket, door: Door, answers: Answers, ready: Callable[[], None]) -> None:
+    """Answer until interrupted; `ready` is called, in a thread, when the first request may come.
+
+    Raises KeyboardInterrupt.
+    """
+    in_loop(Server(listening, door, answers).run(ready))
+
+
+class Server:
+    """One server on one socket."""
+
+    def __init__(self, listening: socket.socket, door: Door, answers: Answers) -> None:
+        self._listening = listening
+        self._door = door
+        self._answers = answers
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evalh-view")
+        self._since: dict[web.RequestHandler, float] = {}  # when a connection began to be waited for
+        self._until: dict[web.RequestHandler, float] = {}
+        self._busy: set[web.RequestHandler] = set()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled."""
+        quiet = getLogger("evalh.viewer.http")
+        quiet.setLevel(CRITICAL + 1)  # what a stranger sent wrong is no news
+        loop = asyncio.get_running_loop()
+        server = web.Server(
+            self._handle,
+            logger=quiet,
+            access_log=None,
+            keepalive_timeout=_HEAD_S,
+            lingering_time=0.5,
+            read_bufsize=2**14,
+        )
+        self._listening.setblocking(False)
+        accepting = asyncio.create_task(self._accept(server))
+        looking = asyncio.create_task(self._look(server))
+        started = loop.run_in_executor(None, ready)
+        try:
+            await asyncio.gather(accepting, looking, started)
+        finally:
+            for task in (accepting, looking):
+                task.cancel()
+            self._listening.close()
+            self._answers.viewing.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            for connection in server.connections:
+                _cut(connection)
+
+    # -- connections
+
+    async def _accept(self, server: web.Server) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while len(server.connections) >= _CONNECTIONS:
+                self._cut_slowest(server)
+                await asyncio.sleep(0.01)
+            try:
+                client, _ = await loop.sock_accept(self._listening)
+                await loop.connect_accepted_socket(server, client)
+            except OSError:  # the client left, or the process has no file left for it
+                await asyncio.sleep(0.05)
+
+    def _cut_slowest(self, server: web.Server) -> None:
+        """Make room: whoever had a second and sent nothing stands last in line."""
+        now = asyncio.get_running_loop().time()
+        waiting = [one for one in server.connections if one not in self._busy]
+        slowest = min(waiting, key=lambda one: self._since.get(one, now), default=None)
+        if slowest is not None and now - self._since.setdefault(slowest, now) > 1.0:
+            _cut(slowest)
+
+    async def _look(self, server: web.Server) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            now, alive = loop.time(), set(server.connections)
+            for gone in self._since.keys() - alive:
+                self._since.pop(gone)
+                self._until.pop(gone, None)
+            for connection in alive:
+                self._since.setdefault(connection, now)
+                if connection not in self._busy and now > self._until.setdefault(connection, now + _HEAD_S):
+                    _cut(connection)
+            await asyncio.sleep(_LOOK_S)
+
+    # -- requests
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        self._busy.add(connection)
+        try:
+            answer = await self._answer(request)
+        finally:
+            self._busy.discard(connection)
+            self._since[connection] = now = asyncio.get_running_loop().time()
+            self._until[connection] = now + _ANSWER_S
+        headers = {**_ALWAYS, "Content-Security-Policy": answer.policy, "Content-Type": answer.type, **answer.headers}
+        return web.Response(body=answer.body, status=answer.status, headers=headers)
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        refusal = self._door.stranger(request.method, request.headers)
+        if refusal is not None:
+            return _refused(refusal)
+        if self._door.opens_once(request.raw_path):
+            return _elsewhere(f"/{self._door.token}/")
+        path = self._door.inside(request.raw_path)
+        if isinstance(path, Refusal):
+            return _refused(path)
+        if not path:
+            return _elsewhere(f"/{self._door.token}/")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answers, path)
+        except Exception as exc:  # noqa: BLE001 (a page that cannot be built must not end the server)
+            traceback.print_exception(exc, file=sys.stderr)
+            return broken(exc)
+
+
+def _refused(refusal: Refusal) -> Answer:
+    allow = {"Allow": "GET, HEAD"} if refusal.status == 405 else {}  # noqa: PLR2004 (its name)
+    body = f"{refusal.words}\n".encode()
+    return Answer(body, status=refusal.status, type="text/plain; charset=utf-8", policy=NOTHING, headers=allow)
+
+
+def _elsewhere(path: str) -> Answer:
+    return Answer(b"", status=302, type="text/plain; charset=utf-8", headers={"Location": path})
+
+
+def _cut(connection: web.RequestHandler) -> None:
+    with suppress(Exception):
+        transport = connection.transport
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()

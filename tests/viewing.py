@@ -1,0 +1,90 @@
+"""A viewer that really serves, in a thread of the test's process; and requests to it, byte by byte."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalh.api.viewing import Viewing
+from evalh.api.workspace import Workspace
+from evalh.viewer.answers import Answers
+from evalh.viewer.door import Door
+from evalh.viewer.server import Server, listen
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """One answer."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A running viewer."""
+
+    door: Door
+
+    def get(self, path: str = "", *headers: str, method: str = "GET", host: str | None = None) -> Got:
+        """Ask for a path behind the token."""
+        return self.ask(
+            f"{method} /{self.door.token}/{path} HTTP/1.1", f"Host: {host or self.door.authority}", *headers
+        )
+
+    def ask(self, *lines: str) -> Got:
+        """Send a request's head as it is; return what is answered until the server hangs up."""
+        return parsed(self.raw("\r\n".join([*lines, "Connection: close", "", ""]).encode()))
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes; return what comes back."""
+        with socket.create_connection((self.door.host, self.door.port), timeout=20) as connection:
+            connection.sendall(data)
+            chunks = []
+            with suppress(ConnectionResetError):
+                while chunk := connection.recv(65536):
+                    chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def parsed(data: bytes) -> Got:
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    pairs = (line.partition(": ") for line in lines)
+    return Got(int(status.split()[1]), {name.lower(): value for name, _, value in pairs}, body)
+
+
+@contextmanager
+def viewing(folder: Path) -> Iterator[Viewer]:
+    """Serve a workspace."""
+    listening = listen("127.0.0.1", 0)
+    door = Door(*listening.getsockname()[:2])
+    server = Server(listening, door, Answers(Viewing(Workspace.open(folder))))
+    ready = threading.Event()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.append((asyncio.get_running_loop(), task))
+        with suppress(asyncio.CancelledError):
+            await server.run(ready.set)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield Viewer(door)
+    finally:
+        loop, task = running[0]
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)
+        assert not thread.is_alive()
