@@ -77,7 +77,7 @@ def test_lists_and_gates_are_quiet_sort_filter_and_satisfy_axe(tmp_path: Path, b
         db.execute("insert into gates values (?, ?, ?, ?, ?, ?, ?, ?, ?)", gate)
     with viewing(folder) as viewer:
         for path in ("", "gate/g1", "live", "nowhere"):
-            for screen in SCREENS:
+            for screen in SCREENS if path == "" else SCREENS[::2]:
                 opened = browser.visit(f"{viewer.door.url}{path}", **screen)
                 assert axe(opened.page) == [], path
                 assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

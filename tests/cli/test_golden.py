@@ -34,6 +34,7 @@ HELP = [["--help"]] + [
         "show",
         "calls",
         "report",
+        "view",
         "sql",
         "model",
         "model pull",

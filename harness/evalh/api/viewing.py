@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalh.analysis.underway import so_far
 from evalh.api import report
+from evalh.api.judge_identity import standings_of
 from evalh.core.errors import NotFound
 from evalh.core.log import GateRow, RunRow
 from evalh.core.run import RunStatus
@@ -112,8 +113,7 @@ class Viewing:
     def run_report(self, run_id: str) -> bytes:
         """Return the page that `evalh report RUN` writes. Raises NotFound, EvalhError."""
         with self._looking() as looking:
-            suite = _exactly(looking.log, run_id).record.suite
-            return self._report(looking, run_id, suite)
+            return self._report(looking, run_id, _exactly(looking.log, run_id))
 
     def comparison_report(self, comparison_id: str) -> bytes:
         """Return the page that `evalh report COMPARISON` writes. Raises NotFound, EvalhError."""
@@ -121,12 +121,19 @@ class Viewing:
             found = looking.log.comparison(comparison_id)
             if found is None:
                 raise NotFound(f"no comparison {comparison_id!r} in the log")
-            return self._report(looking, comparison_id, found.suite)
+            head = None
+            if found.head_run is not None:
+                with suppress(NotFound):
+                    head = looking.log.run(found.head_run)
+            return self._report(looking, comparison_id, head, found.suite)
 
-    def _report(self, looking: "Workspace", name: str, suite: str) -> bytes:
-        # A report weighs its run against the others of the suite, and says where prices come from now.
+    def _report(self, looking: "Workspace", name: str, run: RunRow | None, suite: str = "") -> bytes:
+        # A report weighs its run against the others of the suite, says where prices come from now, and how far the
+        # judges are held against people now.
         config = (looking.root / "evalh.toml").stat()
-        state = (looking.log.suite_state(suite), config.st_mtime_ns, config.st_size)
+        judges = () if run is None else standings_of(looking.tree, run.record)
+        runs = looking.log.suite_state(suite if run is None else run.record.suite)
+        state = (runs, judges, config.st_mtime_ns, config.st_size)
         return self._kept.get(name, state, lambda: report.page(looking, [name]).encode())
 
     @contextmanager
