@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from evalh.analysis.comparison import Comparison
+from evalh.analysis.moving import Move
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.exits import ExitCode, worst
 
@@ -61,6 +62,7 @@ class SuiteDecision:
     saved: int  # samples that did not have to be evaluated
     asked: int  # samples whose answer was neither in the log nor in a baseline
     comparison: Comparison | None
+    canary: Move | None = None  # whether base moved; None: it was not asked anew
     evidence: tuple[Evidence, ...] = ()
     prompt_path: str = ""
     prompt_line: int = 1

@@ -141,9 +141,10 @@ class Session:
         summary = self._fold.summary()
         return plus(summary.cost_usd, summary.judge_cost_usd)
 
-    def models(self) -> frozenset[str]:
-        """Return the names under which the models answered, whenever they did."""
-        completions = (sample.completion for sample in self.collected.samples.values())
+    def models(self, *, kept: bool | None = None) -> frozenset[str]:
+        """Return the names under which the models gave kept answers, those asked for now, or (None) all."""
+        samples = self.collected.samples.values()
+        completions = (sample.completion for sample in samples if kept is None or sample.cache_hit is kept)
         return frozenset(one.model for one in completions if one is not None and one.model)
 
     def began(self, case_id: str, trial: int) -> str | None:

@@ -1,9 +1,8 @@
 """One suite of a gate: its sessions, its batches, its stop."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 from typing import Any
 
 from evalh.analysis.compare import CompareOptions, compare
@@ -15,9 +14,12 @@ from evalh.analysis.verdicts import Evidence, Finding, MustPassCase, SuiteDecisi
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.gate_evidence import fails, first_changed_line, must_pass_case
 from evalh.api.relative import between
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
+from evalh.api.watching import Watch, canary_cases
+from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
@@ -25,7 +27,6 @@ from evalh.core.policy import Require
 from evalh.core.ports import Provider
 from evalh.core.run import RunStatus
 from evalh.core.sample import Standing
-from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed
 from evalh.stats.looks import look_order, next_look, order_seed
@@ -57,14 +58,17 @@ class SuiteGate:
         order = look_order(self._seed, (case.id for case in cases))
         self._order = [(position, cases[position]) for position in order]
         self._trials = change.head.trials
-        self._questions: list[Question] = (
+        self._unasked: list[Question] = (
             questions_of(change.policy, len(cases), self._max_ungraded, tests) if change.compares else []
         )
+        self._questions = self._unasked
         self._seen = 0
         self._must_pass: list[MustPassCase] | None = None
         self._sessions: list[Session] = []  # every one: the must-pass trials' and the old way's too
         self._base: Session | None = None
         self._head: Session | None = None
+        self._watch: Watch | None = None
+        self._draw = 0  # of today, where the model moved
         self._halted: str | None = None
         self._notices = list(change.notices)
 
@@ -92,21 +96,56 @@ class SuiteGate:
         if self._broken():
             return
         with_base = self.change.compares
-        self._base = self._session("base", self.change.base) if with_base and self.change.base else None
-        self._head = self._session("head", self.change.head)
-        await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
+        self._open_sides()
+        self._watch = self._watching()
+        watching = None if self._watch is None else self._watch.session
+        await self._led(self._ask_both(), [one for one in (self._head, self._base, watching) if one is not None])
+        if self._watch is not None and self._watch.moved and self._halted is None:
+            await self._ask_anew()
         if self.change.rows.suspicious and with_base:
             await self._score_the_old_way()
 
+    def _open_sides(self) -> None:
+        with_base = self.change.compares and self.change.base is not None
+        self._base = self._session("base", self.change.base) if with_base and self.change.base else None
+        self._head = self._session("head", self.change.head)
+
+    def _watching(self) -> Watch | None:
+        """Watch over base, with a canary where there are accepted results and a model that may move."""
+        if self._base is None or self._executions["base"].options.fresh:
+            return None
+        known = self._remembered(self._base.plan)
+        watch = Watch(change=self.change, models_then=known.models, max_ungraded=self._max_ungraded)
+        watch.cases = canary_cases(self.change, known)
+        if watch.cases:
+            plan = replace(self._base.plan, cases=Listed([case for _, case in watch.cases]), trials=1)
+            watch.session = self._opened("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Answers())
+        elif self.change.policy.canary:
+            self._notices.append("the canary has nothing to ask anew: base has no baseline, or is a recording")
+        return watch
+
+    async def _ask_anew(self) -> None:
+        """Ask both sides as the model is today: what is kept of another one proves nothing."""
+        self._draw, self._seen, self._questions = Dated.ANEW.draw(self._began), 0, self._unasked
+        self._open_sides()
+        await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
+
+    def _remembered(self, plan: Plan) -> Answers:
+        before = self.change.before
+        return self._recollection.of(plan, ANY_AGE if before is None else before.suite.baseline)
+
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
         known = Answers()
-        if not self._executions[side].options.fresh:
-            before = self.change.before
-            known = self._recollection.of(plan, ANY_AGE if before is None else before.suite.baseline)
-            self._notices += known.notices if side == "base" else ()
+        if self._draw:
+            plan = replace(plan, draw=self._draw)
+        elif not self._executions[side].options.fresh:
+            known = self._remembered(plan)
+            self._notices += [one for one in known.notices if side == "base" and one not in self._notices]
         if side == "head" and self._base is not None:
             known = known.beside(self._base.answers)
-        plan = plan if trials is None else replace(plan, trials=trials)
+        return self._opened(side, plan if trials is None else replace(plan, trials=trials), known)
+
+    def _opened(self, side: str, plan: Plan, known: Answers) -> Session:
         execution = self._executions[side]
         execution.progress.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
         session = Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
@@ -146,7 +185,7 @@ class SuiteGate:
         wanted = [(place, case, range(rule.trials)) for place, case in enumerate(case for _, case in cases)]
         await self._led(session.evaluate(wanted), [session])
         results = by_case(session.results(cases, rule.trials))
-        self._must_pass = [_must_pass_case(case, results, rule.trials) for _, case in cases]
+        self._must_pass = [must_pass_case(case, results, rule.trials) for _, case in cases]
 
     def _broken(self) -> bool:
         rule = self.change.policy.must_pass
@@ -156,6 +195,11 @@ class SuiteGate:
 
     async def _ask_both(self) -> None:
         step = self._step
+        if self._watch is not None and not self._draw and self._base is not None and self._head is not None:
+            batch = self._order[: next_look(0, len(self._order))]
+            await self._watch.beside(self._base, self._head, [(at, case, range(self._trials)) for at, case in batch])
+            if self._moved() or (self._watch.session is not None and self._watch.session.halt.reason):
+                return
         while self._seen < len(self._order) and not self._sure():
             look = next_look(self._seen, len(self._order), step)
             batch = self._order[self._seen : look]
@@ -166,9 +210,16 @@ class SuiteGate:
                         group.create_task(session.evaluate(wanted))
             if any(session.halt.reason for session in (self._base, self._head) if session is not None):
                 return
+            if self._moved():
+                return
             self._seen = look
             pairs = self._pairs(batch)
             self._questions = [question.look(pairs) for question in self._questions]
+
+    def _moved(self) -> bool:
+        if self._draw or self._watch is None or self._base is None or self._head is None:
+            return False
+        return self._watch.look(self._base, self._head)
 
     @property
     def _step(self) -> int:
@@ -179,7 +230,7 @@ class SuiteGate:
         if self._questions and any(question.state.stop is Stop.WORSE_SHOWN for question in self._questions):
             return True
         forbidden = [rule.grader for rule in self.change.policy.never if rule.at_most is None]
-        if forbidden and any(_fails(case, forbidden) for case in self._side("head", self._looked())):
+        if forbidden and any(fails(case, forbidden) for case in self._side("head", self._looked())):
             return True
         return bool(self._questions) and all(question.stopped for question in self._questions)
 
@@ -262,15 +313,18 @@ class SuiteGate:
             saved=samples,
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
+            canary=None if self._watch is None else self._watch.move,
             evidence=tuple(self._evidence(comparison)),
             prompt_path=change.head.version.path,
-            prompt_line=_first_changed_line(change),
+            prompt_line=first_changed_line(change),
             notices=tuple(self._notices),
             judges=change.judges if comparison is None else comparison.judges,
         )
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
         yield from tested
+        if self._watch is not None:
+            yield from self._watch.findings(tested)
         head = self._side("head", self._looked())
         yield from judge_rules(
             Measured(
@@ -342,31 +396,3 @@ class SuiteGate:
                 head_output=self._head.output(case_id),
                 reasons=self._head.reasons(case_id),
             )
-
-
-def _must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
-    found = results.get(case.id)
-    if found is None:
-        return MustPassCase(case.id, 0, trials, trials)
-    return MustPassCase(case.id, found.goods, found.ungraded + trials - found.trials, trials)
-
-
-def _fails(case: CaseResult, graders: Sequence[str]) -> bool:
-    return any(sample.outcomes.get(grader) is Outcome.FAIL for sample in case.samples for grader in graders)
-
-
-def _first_changed_line(change: SuiteChange) -> int:
-    """Return the line of head's prompt file where the two versions begin to differ; 1 where they do not."""
-    if change.base is None:
-        return 1
-    base = [line for section in change.base.version.sections for line in section.source.split("\n")]
-    places = [
-        (line, section.line + number)
-        for section in change.head.version.sections
-        for number, line in enumerate(section.source.split("\n"))
-    ]
-    matcher = SequenceMatcher(None, base, [line for line, _ in places], autojunk=False)
-    for tag, _, _, low, _ in matcher.get_opcodes():
-        if tag != "equal" and places:
-            return places[min(low, len(places) - 1)][1]
-    return 1

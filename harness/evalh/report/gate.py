@@ -6,11 +6,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from evalh.analysis.moving import MoveVerdict
 from evalh.analysis.verdicts import Evidence, Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode
 from evalh.report.calibration import judges_document
 from evalh.report.document import comparison_document
+from evalh.report.moving import move_document, spent, told
 from evalh.report.text import one_line, percent, safe
 
 GATE_SCHEMA = "evalh.gate/1"
@@ -70,6 +72,7 @@ def _suite(suite: SuiteDecision) -> dict[str, JsonValue]:
         ],
         "broken": list(suite.broken),
         "comparison": None if suite.comparison is None else comparison_document(suite.comparison),
+        "canary": None if suite.canary is None else move_document(suite.canary),
         "notices": list(suite.notices),
         "judge_relative": list(suite.judge_relative),
         "judges": judges_document(suite.judges),
@@ -117,6 +120,9 @@ def facts(suite: SuiteDecision) -> Iterator[str]:
     if compared is not None and compared.n:
         base, head = percent(compared.base.good_rate.value), percent(compared.head.good_rate.value)
         yield f"good: {base} → {head} · {compared.losses} got worse, {compared.wins} better"
+    if suite.canary is not None:
+        found = "moved" if suite.canary.verdict is MoveVerdict.MOVED else told(suite.canary)
+        yield f"canary: {found} · {spent(suite.canary)}"
 
 
 def saved(suite: SuiteDecision) -> str:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.policy import (
+    DEFAULT_CANARY,
     DEFAULT_DISCORDANCE,
     DEFAULT_MARGIN,
     About,
@@ -21,6 +22,7 @@ E = TypeVar("E", bound=StrEnum)
 
 _LOWEST = 0.001  # a margin below that no dataset could ever show
 _MOST_TRIALS = 1000
+_MOST_CANARIES = 10_000
 _MARGIN = {"type": "number", "minimum": _LOWEST, "maximum": 0.5}
 _MAY_RISE = {
     "type": "object",
@@ -98,6 +100,13 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
         "maximum": 1,
         "description": "The share of cases that may stay ungraded. Default: the suite's.",
     },
+    "canary": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": _MOST_CANARIES,
+        "description": "How many of base's accepted cases are asked anew: did the model move? 0: none. "
+        f"Default: {DEFAULT_CANARY} where a hosted model has a baseline.",
+    },
 }
 
 
@@ -119,6 +128,7 @@ def gate_policy(table: Table, graders: Collection[str]) -> GatePolicy:
         latency_may_rise=_inner(table, "latency_p95", "may_rise"),
         graders=_grader_rules(table, graders, DEFAULT_MARGIN if margin is None else margin),
         max_ungraded=_share(table, "max_ungraded", 0.0, 1.0),
+        canary=_canary(table),
         where=table.where(),
     )
 
@@ -145,6 +155,12 @@ def _flag(table: Table, key: str, *, default: bool) -> bool:
     if not isinstance(value, bool):
         raise WorkspaceError(f"{key!r} must be true or false, not {kind_of(value)}", where=table.where(key))
     return value
+
+
+def _canary(table: Table) -> int | None:
+    if table.values.get("canary") == 0 and not isinstance(table.values["canary"], bool):
+        return 0
+    return table.count("canary", _MOST_CANARIES)
 
 
 def _inner(table: Table, key: str, inner: str, high: float = float("inf")) -> float | None:
