@@ -26,6 +26,7 @@ FULL = """  require: no_worse
   latency_p95: {may_rise: 0.25}
   graders: {schema: {margin: 0.01}, pii: {}}
   max_ungraded: 0.05
+  canary: 40
 """
 
 
@@ -52,6 +53,7 @@ def test_every_key_is_read_and_fits_the_published_schema(tmp_path: Path) -> None
         latency_may_rise=0.25,
         graders=(GraderRule("schema", 0.01), GraderRule("pii", 0.03)),
         max_ungraded=0.05,
+        canary=40,
     )
     schema = jsonschema_rs.validator_for(suite_json_schema())
     assert schema.is_valid(parse_yaml(SUITE + FULL, "s").value)
@@ -82,6 +84,9 @@ def test_all_trials_must_pass_where_nothing_else_is_said(tmp_path: Path) -> None
         ("  good_rate: {}\n", "'at_least' is missing", 7),
         ("  good_rate: {at_least: 90}\n", "'at_least' must be a number from 0 to 1", 7),
         ("  cost_per_good: {may_rise: -1}\n", "'may_rise' must be a number of at least 0", 7),
+        ("  canary: true\n", "'canary' must be a whole number", 7),
+        ("  canary: -1\n", "'canary' must be a whole number", 7),
+        ("  canary: 20000\n", "'canary' must be a whole number of at most 10,000", 7),
         ("  never: pii\n", "'never' must be a list of texts", 7),
         ("  never:\n    - schema\n    - pji\n", "the suite has no grader 'pji'", 9),
         ("  never: {pji: 0.1}\n", "the suite has no grader 'pji'", 7),
