@@ -10,9 +10,14 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import krippendorff
+import numpy as np
 import pytest
+from scipy.stats import binomtest, t
+from statsmodels.stats.inter_rater import cohens_kappa
 
 from evalh import Workspace
 from evalh.api.preferences import OutputPair, preferences
@@ -39,6 +44,7 @@ Which output follows the instruction better? Judge as %s does.
 {{output_b}}
 """
 NO_WINNER = 5
+DECIDED = (Favoured.HEAD, Favoured.BASE)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -177,7 +183,120 @@ def test_compare_counts_what_the_file_counts(tmp_path: Path, real_data: Path) ->
     assert told["consistency"] == (told["head"] + told["base"]) / (len(cases) - told["unjudged"])
 
 
-def two_versions(folder: Path, cases: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize(("model", "prompt"), [("ChatGPT", "CoT"), ("GPT-4", "Vanilla")])
+def test_calibrate_gives_the_numbers_of_other_packages(
+    tmp_path: Path, real_data: Path, model: str, prompt: str
+) -> None:
+    """Of one judge: position bias, kappa, AC1, alpha, PPI++; each computed again from the file by other code."""
+    cases = read(real_data / "llmbar/neighbor-cases.jsonl.gz")
+    outputs = [
+        row
+        for row in read(real_data / "llmbar/neighbor-outputs.jsonl.gz")
+        if (row["model"], row["prompt"]) == (model, prompt)
+    ]
+    key = {"OPENAI_API_KEY": "k"}
+    with fault_server(Recorded(cases, outputs)) as server:
+        workspace(tmp_path, server.port)
+        two_versions(tmp_path, cases, f"{prompt}@v1", model)
+        assert here(tmp_path, "compare", "v1", "v2", "--suite", "answer", env=key).exit == 0
+        asked = len(server.asked)
+        alone = json.loads(here(tmp_path, "calibrate", "prefer", "--json").out)
+        sample = set(Random(7).sample([case["id"] for case in cases], 60))
+        label(tmp_path, cases, sample)
+        told = json.loads(here(tmp_path, "calibrate", "prefer", "--json").out)
+        shown = here(tmp_path, "calibrate", "prefer").out
+        assert here(tmp_path, "check").exit == 0
+        assert len(server.asked) == asked
+
+    human = {case["id"]: case["human_label"] for case in cases}
+    winner = {(row["id"], row["swapped"]): row["winner"] for row in outputs}
+    favoured = {name: _expected(winner[name, False], winner[name, True]) for name in human}
+    unjudged = [name for name, one in favoured.items() if one is Favoured.UNJUDGED]
+    favoured = {name: one for name, one in favoured.items() if one is not Favoured.UNJUDGED}
+    count, sample = len(favoured), sample - set(unjudged)
+    assert told["unjudged"] == len(unjudged) == (model == "ChatGPT")  # a reply that names no winner
+    tally = Counter(favoured.values())
+    first, second = tally[Favoured.FIRST], tally[Favoured.SECOND]
+    steady = tally[Favoured.HEAD] + tally[Favoured.BASE]
+    place = told["position"]
+    assert (place["pairs"], place["consistent"], place["first"], place["second"]) == (count, steady, first, second)
+    assert place["p_value"] == pytest.approx(binomtest(first, first + second).pvalue)
+    assert place["consistency"] == pytest.approx(steady / count)
+    assert place["unsteady"] is (steady / count < 0.8)
+    assert alone["position"] == place
+    assert (alone["labelled"], alone["agreement"]) == (0, None)
+    (preference,) = told["preferences"]
+    assert preference["p_value"] == pytest.approx(binomtest(tally[Favoured.HEAD], steady).pvalue)
+    assert f"first {first}, second {second} · position bias p" in shown
+
+    both = [(favoured[name] is Favoured.HEAD, human[name] == 2) for name in sample if favoured[name] in DECIDED]
+    table = [[both.count((one, other)) for other in (True, False)] for one in (True, False)]
+    assert list(told["confusion"].values()) == [*table[0], *table[1]]
+    agreement, seen = told["agreement"], sum(one == other for one, other in both) / len(both)
+    kappa = cohens_kappa(table)
+    assert agreement["raw"]["value"] == pytest.approx(seen)
+    assert agreement["kappa"]["value"] == pytest.approx(kappa.kappa)
+    assert (agreement["kappa"]["low"], agreement["kappa"]["high"]) == pytest.approx((kappa.kappa_low, kappa.kappa_upp))
+    rate = sum(one + other for one, other in both) / (2 * len(both))
+    chance = 2 * rate * (1 - rate)
+    assert agreement["ac1"]["value"] == pytest.approx((seen - chance) / (1 - chance))
+    raters = [[float(vote) for vote in rater] for rater in zip(*both, strict=True)]
+    alpha = krippendorff.alpha(raters, level_of_measurement="nominal", value_domain=[0.0, 1.0])
+    assert agreement["alpha"]["value"] == pytest.approx(alpha)
+
+    worth = {name: {Favoured.HEAD: 1.0, Favoured.BASE: 0.0}.get(one, 0.5) for name, one in favoured.items()}
+    people = np.array([float(human[name] == 2) for name in worth if name in sample])
+    judge = np.array([one for name, one in worth.items() if name in sample])
+    others = np.array([one for name, one in worth.items() if name not in sample])
+    n, rest = len(people), len(others)
+    weight = np.cov(people, judge, ddof=0)[0, 1] / ((1 + n / rest) * np.var(np.append(judge, others), ddof=1))
+    weight = float(np.clip(weight, 0, 1))
+    apart = people - weight * judge
+    value = weight * others.mean() + apart.mean()
+    half = t.ppf(0.975, n - 1) * np.sqrt(apart.var(ddof=1) / n + weight**2 * others.var(ddof=1) / rest)
+    (whole,) = told["rates"]
+    assert (whole["judged"], whole["labels"]) == (count, len(sample))
+    assert whole["judge_rate"] == pytest.approx(np.mean(list(worth.values())))
+    corrected = whole["corrected"]
+    assert (corrected["value"], corrected["low"], corrected["high"]) == pytest.approx(
+        (value, value - half, value + half)
+    )
+
+
+def label(folder: Path, cases: list[dict[str, Any]], names: set[str]) -> None:
+    """Call the output that the human preferred good, and the other bad."""
+    from evalh.api.labels import labelling
+
+    best = {case["id"]: case[f"output_{case['human_label']}"] for case in cases}
+    work = labelling(Workspace.open(folder), "answer", author="people")
+    for question in work.questions(10_000):
+        if question.candidate.case_id in names:
+            work.answer(question, good=question.text == best[question.candidate.case_id], note=None)
+
+
+def test_a_judge_of_pairs_that_was_changed_or_never_asked_is_told(tmp_path: Path, real_data: Path) -> None:
+    cases = read(real_data / "llmbar/natural-cases.jsonl.gz")[:10]
+    names = {case["id"] for case in cases}
+    every = read(real_data / "llmbar/natural-outputs.jsonl.gz")
+    outputs = [row for row in every if row["id"] in names and row["prompt"] == "Vanilla"]
+    with fault_server(Recorded(cases, outputs)) as server:
+        workspace(tmp_path, server.port)
+        two_versions(tmp_path, cases, "Vanilla@v1", "GPT-4")
+        before = here(tmp_path, "calibrate", "prefer")
+        assert here(tmp_path, "compare", "v1", "v2", "--suite", "answer", env={"OPENAI_API_KEY": "k"}).exit == 0
+        assert here(tmp_path, "calibrate", "prefer").exit == 0
+        suite = tmp_path / "evals/answer.yaml"
+        suite.write_text(suite.read_text().replace("GPT-4", "LLaMA2"))
+        checked = here(tmp_path, "check")
+        changed = here(tmp_path, "calibrate", "prefer")
+
+    assert (before.exit, changed.exit) == (2, 2)
+    assert "evalh compare BASE HEAD --suite answer" in before.err
+    assert "as it is now" in changed.err
+    assert "stale, prefer was changed" in checked.out + checked.err
+
+
+def two_versions(folder: Path, cases: list[dict[str, Any]], rubric: str = "CoT@v1", judge: str = "ChatGPT") -> None:
     for name in ("evals", "datasets", "recorded", "prompts/answer"):
         (folder / name).mkdir(parents=True)
     for number in (1, 2):
@@ -189,7 +308,7 @@ def two_versions(folder: Path, cases: list[dict[str, Any]]) -> None:
     (folder / "datasets/answer.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_of))
     (folder / "evals/answer.yaml").write_text(
         "prompt: answer\ndataset: answer\nmodel: recorded\ngraders:\n  - length: {max_chars: 100000}\n"
-        "compare:\n  - prefer: {rubric: CoT@v1, model: ChatGPT}\n"
+        f"compare:\n  - prefer: {{rubric: {rubric}, model: {judge}}}\n"
     )
     with (folder / "evalh.toml").open("a") as config:
         config.write('[models.recorded]\nprovider = "replay"\nmodel = "{version}"\npath = "recorded/{version}.jsonl"\n')

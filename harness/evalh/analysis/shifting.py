@@ -28,7 +28,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """One case: head - base, as the judge sees it and as people do; None: a side has no label."""
 
     judge: float
@@ -44,7 +44,7 @@ def version_difference(
     """
     rows = [_by_row(side[1]) for side in (base, head)]
     common = [row for row in rows[0] if row in rows[1]]
-    cells: defaultdict[object, list[_Seen]] = defaultdict(list)
+    cells: defaultdict[object, list[Seen]] = defaultdict(list)
     for row in common:
         sides = (rows[0][row], rows[1][row])
         cells[_kind(*sides)].append(_seen(*sides, people))
@@ -52,20 +52,30 @@ def version_difference(
     if labels < _TWO:
         return None
     same = len(cells.pop(_SAME, ()))
-    strata = _collapsed(list(cells.values()))
-    corrected = [(len(cell), _corrected(cell)) for cell in strata]
-    shift = [(len(cell), _shift(cell)) for cell in strata]
+    corrected, shift = estimates(list(cells.values()), same)
     return VersionDifference(
         base=base[0].name,
         head=head[0].name,
         base_run=base[0].run,
         head_run=head[0].run,
         cases=len(common),
-        judge_difference=fsum(seen.judge for cell in strata for seen in cell) / len(common),
+        judge_difference=fsum(seen.judge for cell in cells.values() for seen in cell) / len(common),
         labels=labels,
-        corrected=_together(corrected, same, len(common), "ppi++"),
-        shift=_together(shift, same, len(common), "t"),
+        corrected=corrected,
+        shift=shift,
     )
+
+
+def estimates(cells: Sequence[list[Seen]], same: int) -> tuple[Estimate, Estimate]:
+    """Estimate the mean difference in people's terms, and people's - the judge's; `same`: cases without any.
+
+    Cells hold the cases of one kind, that were equally likely to be labelled.
+    """
+    strata = _collapsed(list(cells))
+    total = same + sum(map(len, strata))
+    corrected = [(len(cell), _corrected(cell)) for cell in strata]
+    shift = [(len(cell), _shift(cell)) for cell in strata]
+    return _together(corrected, same, total, "ppi++"), _together(shift, same, total, "t")
 
 
 def _by_row(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
@@ -82,19 +92,19 @@ def _kind(base: Sequence[Judged], head: Sequence[Judged]) -> object:
     return tuple(tuple(sorted({one.stratum for one in side})) for side in (base, head))
 
 
-def _seen(base: Sequence[Judged], head: Sequence[Judged], people: Mapping[tuple[str, str], Votes]) -> _Seen:
+def _seen(base: Sequence[Judged], head: Sequence[Judged], people: Mapping[tuple[str, str], Votes]) -> Seen:
     labelled = [[one for one in side if one.item in people] for side in (base, head)]
     if not all(labelled):
-        return _Seen(_rate(head) - _rate(base), None)
+        return Seen(_rate(head) - _rate(base), None)
     shares = [fsum(people[one.item].share for one in side) / len(side) for side in labelled]
-    return _Seen(_rate(labelled[1]) - _rate(labelled[0]), shares[1] - shares[0])
+    return Seen(_rate(labelled[1]) - _rate(labelled[0]), shares[1] - shares[0])
 
 
 def _rate(judged: Sequence[Judged]) -> float:
     return sum(one.passed for one in judged) / len(judged)
 
 
-def _collapsed(cells: list[list[_Seen]]) -> list[list[_Seen]]:
+def _collapsed(cells: list[list[Seen]]) -> list[list[Seen]]:
     """Put kinds of pairs together of which too little is labelled to estimate each by itself."""
     known = [cell for cell in cells if _is_known(cell)]
     rest = [seen for cell in cells if not _is_known(cell) for seen in cell]
@@ -105,12 +115,12 @@ def _collapsed(cells: list[list[_Seen]]) -> list[list[_Seen]]:
     return [*known, rest] if rest else known
 
 
-def _is_known(cell: Sequence[_Seen]) -> bool:
+def _is_known(cell: Sequence[Seen]) -> bool:
     labelled = sum(seen.people is not None for seen in cell)
     return labelled >= _TWO or labelled == len(cell)
 
 
-def _corrected(cell: Sequence[_Seen]) -> Calibrated | None:
+def _corrected(cell: Sequence[Seen]) -> Calibrated | None:
     pairs = [(seen.people, seen.judge) for seen in cell if seen.people is not None]
     if not pairs:
         return None
@@ -119,7 +129,7 @@ def _corrected(cell: Sequence[_Seen]) -> Calibrated | None:
     return counted(found, complete=not elsewhere)
 
 
-def _shift(cell: Sequence[_Seen]) -> Calibrated | None:
+def _shift(cell: Sequence[Seen]) -> Calibrated | None:
     apart = [seen.people - seen.judge for seen in cell if seen.people is not None]
     if not apart:
         return None

@@ -88,8 +88,8 @@ def _suite_problems(
         yield WorkspaceError(f"no model and no route {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
     try:
         graders = build_all(suite.graders, workspace.grader_environment)
-        outcome.notices.extend(stale_calibrations(workspace.tree, suite.name, graders))
         judges = pairwise(suite.compare, workspace.grader_environment)
+        outcome.notices.extend(stale_calibrations(workspace.tree, suite.name, [*graders, *judges]))
     except EvalhError as exc:
         yield exc
     else:

@@ -7,6 +7,7 @@ from evalh.core.digest import JsonValue, digest
 from evalh.core.ports import Tree
 from evalh.core.run import RunRecord
 from evalh.graders.kinds import Grader
+from evalh.graders.prefer import Prefer
 from evalh.stats.calibration import FEWEST_LABELS
 from evalh.workspace.calibrations import calibrated, path_of, read_calibration
 
@@ -16,7 +17,7 @@ def identity(document: Mapping[str, JsonValue]) -> str:
     return digest({name: value for name, value in document.items() if name not in ("required", "name")})
 
 
-def stale_calibrations(tree: Tree, suite: str, graders: Sequence[Grader]) -> list[str]:
+def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefer"]) -> list[str]:
     """Say which of a suite's calibrations belong to a judge that is no longer there. Raises WorkspaceError."""
     now = {grader.name: identity(grader.document()) for grader in graders}
     notices = []

@@ -60,7 +60,7 @@ def judged(
     progress: "Progress | None",
 ) -> tuple[Preferred, ...]:
     """Put the outputs before each judge. `--budget` bounds all of them together. Raises EvalhError."""
-    pairs, left, found = _pairs(workspace, *sides), request.budget_usd, []
+    pairs, left, found = pairs_of(workspace, *sides), request.budget_usd, []
     for judge in judges:
         if progress is not None and pairs.asked:
             count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
@@ -110,7 +110,8 @@ def _counted(judge: Prefer, pairs: Pairs, said: Sequence[Preference]) -> Preferr
 # -- the pairs
 
 
-def _pairs(workspace: "Workspace", base: Results, head: Results) -> Pairs:
+def pairs_of(workspace: "Workspace", base: Results, head: Results) -> Pairs:
+    """Pair the outputs of both sides; the texts are read of those that differ."""
     paired = pair(base, head).pairs
     clear: list[tuple[str, Favoured]] = []
     differ: list[tuple[str, int]] = []

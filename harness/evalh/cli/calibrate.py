@@ -14,14 +14,18 @@ from evalh.cli.app import App, json_option
 def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
     """Hold a judge's verdicts against people's labels: agreement, and the rate that people would give.
 
-    JUDGE is a grader's name. Only what the judge said as it is now counts: a changed rubric, prompt
-    or model is another judge. The result is kept in reports/calibrations, for git.
+    JUDGE is a grader's name, or that of an entry under `compare:`. Of such a judge of two outputs
+    the log also says whether the order decides: its position bias, labels or not.
+
+    Only what the judge said as it is now counts: a changed rubric, prompt or model is another
+    judge. Nobody is asked. The result is kept in reports/calibrations, for git.
 
     \b
       evalh label triage --about tone
       evalh calibrate tone
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.calibration import calibrate, save
+    from evalh.api.calibration import save
+    from evalh.api.pair_calibration import calibrate
 
     calibration = calibrate(app.workspace, judge, suite)
     kept = None if no_save else save(app.workspace, calibration)

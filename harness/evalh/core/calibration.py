@@ -104,8 +104,37 @@ def judge_relative(judges: "tuple[JudgeStanding, ...]") -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """What the order of two outputs does to a judge of pairs that was asked in both orders."""
+
+    pairs: int  # that were judged in both orders; outputs that are the same are none
+    consistent: int  # the same output preferred in both orders
+    first: int  # whichever stood first was preferred
+    second: int
+    ties: int  # no preference, in one order at least
+    consistency: float | None  # of the pairs with a preference, the share where the order did not matter
+    unsteady: bool  # the order decides too often
+    p_value: float | None  # neither place is favoured, over the pairs where the order decided (exact); None: no such
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPreference:
+    """What a judge of pairs prefers of two versions, in cases; `p_value`: neither is preferred (exact)."""
+
+    name: str  # triage@v2 → triage@v3 on small
+    head: int
+    base: int
+    ties: int
+    unjudged: int
+    p_value: float | None  # None: no case with a preference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """One judge of one suite, as it is now. `judge_digest` tells a later judge from this one."""
+    """One judge of one suite, as it is now. `judge_digest` tells a later judge from this one.
+
+    Of a judge of pairs outputs are pairs, and to pass one is to prefer head; `rates` are win rates of head.
+    """
 
     suite: str
     judge: str
@@ -124,3 +153,5 @@ class Calibration:
     few_labels: bool
     at: str  # UTC
     differences: tuple[VersionDifference, ...] = ()  # between versions of which labels cover both
+    position: Position | None = None  # of a judge of pairs
+    preferences: tuple[VersionPreference, ...] = ()

@@ -7,15 +7,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding, VersionDifference
+from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding, Position, VersionDifference
 from evalh.core.digest import JsonValue
 from evalh.core.label import GOOD
 from evalh.core.run import Estimate
-from evalh.report.text import percent, safe
+from evalh.report.text import p_text, percent, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
     """Print what the judge is worth: in words first, then in numbers."""
+    if calibration.position is not None:
+        _show_pairwise(console, calibration, calibration.position)
+        return
     asked = "good" if calibration.about == GOOD else f"passing {calibration.about}"
     console.print(
         Text.assemble(
@@ -88,6 +91,73 @@ def _rates(calibration: Calibration) -> Table:
             shown = f"{percent(corrected.value)}; too few labels for an interval"
         table.add_row(safe(rate.name), str(rate.judged), str(rate.labels), percent(rate.judge_rate), shown)
     return table
+
+
+def _show_pairwise(console: Console, calibration: Calibration, position: Position) -> None:
+    title = (safe(calibration.judge), "bold")
+    console.print(Text.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
+    console.print()
+    for line in _order(position):
+        console.print(line)
+    cells, people = calibration.confusion, calibration.authors
+    if calibration.labelled:
+        who = f"{people} person" if people == 1 else f"{people} people"
+        console.print(f"both outputs of {calibration.labelled} pairs are labelled, by {who}")
+        same = cells.both_good + cells.both_bad
+        console.print(
+            f"of {cells.labelled} on which people and the judge prefer one, they prefer the same one on {same}"
+        )
+    console.print()
+    if calibration.agreement is not None:
+        console.print(_agreement(calibration.agreement, None))
+        console.print()
+    console.print(_win_rates(calibration))
+    for line in _pair_warnings(calibration, position):
+        console.print(Text(safe(line), "yellow"))
+
+
+def _order(position: Position) -> list[str]:
+    lines = [f"{position.pairs} pairs of outputs were judged in both orders"]
+    torn = position.first + position.second
+    if torn:
+        told = f"the order decided on {torn}: first {position.first}, second {position.second}"
+        lines.append(f"{told} · position bias p {p_text(position.p_value)}")
+    lines.append(
+        f"the same output was preferred in both orders on {position.consistent} · consistency"
+        f" {percent(position.consistency)}"
+    )
+    return lines
+
+
+def _win_rates(calibration: Calibration) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("win rate of head")
+    for column in ("head", "base", "ties", "p", "labels", "the judge's"):
+        table.add_column(column, justify="right")
+    table.add_column("as people would")
+    for one, rate in zip(calibration.preferences, calibration.rates, strict=True):
+        counts = [str(count) for count in (one.head, one.base, one.ties)]
+        p_value = "none" if one.p_value is None else p_text(one.p_value)
+        people = "no label" if rate.corrected.value is None else _share(rate.corrected)
+        table.add_row(safe(one.name), *counts, p_value, str(rate.labels), percent(rate.judge_rate), people)
+    return table
+
+
+def _pair_warnings(calibration: Calibration, position: Position) -> list[str]:
+    lines = []
+    if position.unsteady:
+        lines.append("the order of the outputs decides too often for this judge to be relied on")
+    if calibration.labelled and calibration.few_labels:
+        lines.append(f"{calibration.labelled} labelled pairs are few: below 50 the intervals cover less than they say")
+    if not calibration.labelled:
+        lines.append(
+            f"no pair is labelled on both sides: whether people agree is not known (evalh label {calibration.suite})"
+        )
+    if calibration.torn:
+        lines.append(f"on {calibration.torn} pairs people call both outputs alike; they are in no table of agreement")
+    if calibration.unjudged:
+        lines.append(f"{calibration.unjudged} pairs of the log were not judged by this judge as it is now")
+    return lines
 
 
 def _differences(differences: Sequence[VersionDifference]) -> Table:

@@ -23,7 +23,7 @@ from evalh.analysis.comparison import (
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.report.prompts import Difference, show_diff
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe
+from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, p_text, percent, rate, safe
 
 _STYLES = {
     ComparisonVerdict.BETTER: "bold green",
@@ -284,13 +284,6 @@ def preference(one: Preferred) -> list[str]:
 
 def _p_or_none(p_value: float | None) -> str:
     return "none" if p_value is None else p_text(p_value)
-
-
-def p_text(p_value: float | None) -> str:
-    """Write a p-value; what is below a ten-thousandth needs no digits."""
-    if p_value is None:
-        return "unknown"
-    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"  # noqa: PLR2004 (the smallest that is shown)
 
 
 def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:

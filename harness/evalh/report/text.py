@@ -89,3 +89,10 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"  # noqa: PLR2004 (readable from there on)
+
+
+def p_text(p_value: float | None) -> str:
+    """Write a p-value; what is below a ten-thousandth needs no digits."""
+    if p_value is None:
+        return "unknown"
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"  # noqa: PLR2004 (the smallest that is shown)
