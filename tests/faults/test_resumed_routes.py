@@ -76,7 +76,7 @@ def test_a_cascade_killed_between_its_answers_buys_the_second_and_not_the_first_
         folder = workspace(tmp_path, models(server), {"careful": CASCADE}, cases=cases)
         process = _process(folder)
         _wait_until(lambda: server.count(model="strong-1") == cases)
-        time.sleep(0.3)  # an answer is stored within 50 ms
+        _wait_until(lambda: _stored(folder) == cases)
         process.kill()
         process.communicate(timeout=10)
         server.script = OPENAI.right
@@ -149,7 +149,7 @@ def test_a_killed_run_leaves_no_key_in_the_log(tmp_path: Path) -> None:
         folder = workspace(tmp_path, models(server, more='api_key_env = "TEST_KEY"\n'), {"careful": CASCADE}, cases=4)
         process = _process(folder)
         _wait_until(lambda: server.count(model="strong-1") == 4)
-        time.sleep(0.3)
+        _wait_until(lambda: _stored(folder) == 4)
         process.kill()
         told = process.communicate(timeout=10)
 
@@ -167,6 +167,11 @@ def _process(folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TEST_KEY": KEY}
     )
+
+
+def _stored(folder: Path) -> int:
+    (answers,) = rows(folder, "select count(*) as n from attempts where status = 'ok'")
+    return int(answers["n"])
 
 
 def _wait_until(holds: Callable[[], Any]) -> None:

@@ -163,7 +163,7 @@ def test_an_interruption_ends_a_run_that_waits_for_its_provider_and_its_lost_req
         folder = workspace(tmp_path, models(server), {"careful": 'model = "small"'}, cases=40)
         process = _process(folder, "--concurrency", "4")
         _wait_until(lambda: len(server.asked) >= 14)
-        time.sleep(0.2)
+        _wait_until(lambda: rows(folder, "select 1 from attempts where status = 'ok' limit 10 offset 9"))
         began = time.monotonic()
         process.send_signal(sign)
         _, err = process.communicate(timeout=30)
