@@ -11,7 +11,7 @@ from evalh.analysis.comparison import (
     PassAt,
     Side,
 )
-from evalh.analysis.differences import ONE_SIDED, UNKNOWN, Differences, Tally, goods
+from evalh.analysis.differences import ONE_SIDED, UNKNOWN, Differences, Measure, Tally, goods
 from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, pair
 from evalh.core.errors import UsageError
 from evalh.core.run import Estimate
@@ -35,6 +35,7 @@ class CompareOptions:
     margin: float = DEFAULT_MARGIN
     intersection: bool = False  # compare the cases that both sides have, although others differ
     exact: bool = False  # McNemar's exact test, for a verdict that blocks
+    stopped: bool = False  # one looked while the cases came in: no p-values, and the interval that holds then
     pass_at: int | None = None
     seed: int = 0
 
@@ -44,7 +45,7 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
     options = options or CompareOptions()
     paired = pair(base, head)
     pairs = paired.pairs if _comparable(paired, options) else ()
-    differences = Differences(pairs, goods, exact=options.exact, seed=options.seed)
+    differences = _differences(pairs, goods, options)
     identical = bool(pairs) and _identical(base, head, pairs)
     measured = bool(pairs) and not _unmeasured(pairs, base, head)
     verdict, reason = _verdict(differences, paired, options, measured=measured, identical=identical)
@@ -81,6 +82,10 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
         unstable=tuple(one.case_id for one in pairs if one.base.flaky or one.head.flaky),
         pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
     )
+
+
+def _differences(pairs: Sequence[Pair], measure: Measure, options: CompareOptions) -> Differences:
+    return Differences(pairs, measure, exact=options.exact, stopped=options.stopped, seed=options.seed)
 
 
 def _comparable(paired: Paired, options: CompareOptions) -> bool:
@@ -128,7 +133,8 @@ def _shown(differences: Differences, margin: float) -> tuple[ComparisonVerdict, 
     if low is not None and low > 0:
         return ComparisonVerdict.BETTER, "the whole interval of the difference lies above 0"
     p_no_worse = differences.p_no_worse(margin)
-    if p_no_worse is not None and p_no_worse <= ONE_SIDED:
+    excluded = low is not None and low > -margin if differences.stopped else False
+    if excluded or (p_no_worse is not None and p_no_worse <= ONE_SIDED):
         return ComparisonVerdict.NO_WORSE, f"a drop of {points} or more is excluded"
     return ComparisonVerdict.INCONCLUSIVE, f"neither a drop of {points} nor a difference is shown or excluded"
 
@@ -247,15 +253,12 @@ def _by_grader(pairs: Sequence[Pair], name: str, options: CompareOptions) -> Dif
 
     # A case that the grader judged on neither side says nothing of it: `n` tells how many it judged.
     judged = [one for one in pairs if any(tally.unknown < tally.trials for tally in map(measure, (one.base, one.head)))]
-    return Differences(judged, measure, exact=options.exact, seed=options.seed)
+    return _differences(judged, measure, options)
 
 
 def _tags(pairs: Sequence[Pair], options: CompareOptions) -> tuple[PartComparison, ...]:
     tags = sorted({tag for one in pairs for tag in one.head.tags})
-    read = {
-        tag: Differences([one for one in pairs if tag in one.head.tags], goods, exact=options.exact, seed=options.seed)
-        for tag in tags
-    }
+    read = {tag: _differences([one for one in pairs if tag in one.head.tags], goods, options) for tag in tags}
     return tuple(_adjusted(tags, read, benjamini_hochberg, needed=False).values())
 
 

@@ -178,7 +178,7 @@ class Comparison:
     ties: int
     undecided: int
     difference: Estimate  # head's good rate - base's
-    p_value: float | None  # two-sided, no difference
+    p_value: float | None  # two-sided, no difference; None: one looked while cases came in
     test: str  # mcnemar-midp, mcnemar-exact, sign-flip, none
     margin: float
     p_no_worse: float | None  # one-sided: head is worse by `margin` or more

@@ -27,6 +27,7 @@ from evalh.stats.planner import (
     smallest_difference,
     smallest_score_difference,
 )
+from evalh.stats.stopped import stopped_interval
 
 UNKNOWN = Estimate(None, None, None, "none")
 ONE_SIDED = 0.05
@@ -68,6 +69,7 @@ class Differences:
     pairs: Sequence[Pair]
     measure: Measure = goods
     exact: bool = False  # a test that blocks must never err too often
+    stopped: bool = False  # one looked while cases came in: only what holds whenever one stops is stated
     seed: int = 0
     _tallies: list[tuple[Tally, Tally]] = field(init=False)
 
@@ -119,7 +121,7 @@ class Differences:
     @property
     def test(self) -> str:
         """The name of the test behind `p_value`."""
-        if not self.n:
+        if not self.n or self.stopped:
             return "none"
         if not self.binary:
             return "sign-flip"
@@ -131,6 +133,9 @@ class Differences:
         if not self.n:
             return UNKNOWN
         value = fsum(self.counted) / self.n
+        if self.stopped:
+            limits = stopped_interval(self.against_head, optimistic=self.for_head)
+            return Estimate(value, limits.low, limits.high, "stopped-betting")
         low, method = self._interval(self.against_head)
         high, _ = self._interval(self.for_head)
         return Estimate(value, max(-1.0, min(low[0], value)), min(1.0, max(high[1], value)), method)
@@ -150,8 +155,11 @@ class Differences:
 
     @cached_property
     def p_value(self) -> float | None:
-        """Two-sided, against no difference; 1 where the unknown samples could turn the difference round."""
-        if not self.n:
+        """Two-sided, against no difference; None where one stopped early.
+
+        1 where the unknown samples could turn the difference round.
+        """
+        if not self.n or self.stopped:
             return None
         low, high = fsum(self.against_head), fsum(self.for_head)
         if low < 0 < high:
@@ -168,6 +176,8 @@ class Differences:
     def p_no_worse(self, margin: float) -> float | None:
         """One-sided, against head being worse by `margin` or more; unknown samples are read against head."""
         differences = self.against_head
+        if self.stopped:
+            return None
         if self.binary:
             return noninferiority_p(*_counts(differences), self.n, margin) if self.n else None
         if self.n == 1:

@@ -107,6 +107,7 @@ class GateDecision:
     merge_base: str | None = None  # None: two versions were compared, not two commits
     unchanged: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    id: str | None = None  # in the log; None: nothing changed, and nothing was kept
 
     @property
     def exit(self) -> ExitCode:

@@ -67,9 +67,7 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             unchanged=changes.unchanged,
             notices=(*sides.notices, *removed),
         )
-        if store:
-            keep_decision(store, decision)
-        return decision
+        return keep_decision(store, decision) if store else decision
 
 
 def _store(workspace: "Workspace", kept: ExitStack) -> "SqliteStore":
@@ -173,14 +171,15 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     return [Finding("dataset", ExitCode.NO, reason, rows.suspicious)]
 
 
-def keep_decision(store: "SqliteStore", decision: GateDecision) -> None:
-    """Record a decision in the log."""
+def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
+    """Record a decision in the log; return it with its id."""
     from evalh.report.gate import gate_document
 
     now = SystemClock().now()
+    decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
     store.add_gate(
         GateRow(
-            id=f"g{new_run_id(now)[1:]}",
+            id=decision.id or "",
             at=now,
             base=decision.base,
             head=decision.head,
@@ -192,6 +191,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> None:
         )
     )
     store.flush()
+    return decision
 
 
 def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, model: str | None = None) -> GateDecision:
@@ -219,8 +219,7 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
         gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
         decision = GateDecision(suites=decide(gates, allow_dataset_change=False), base=base, head=head)
-        keep_decision(store, decision)
-        return decision
+        return keep_decision(store, decision)
 
 
 def collected(workspace: "Workspace", plan: Plan, *, fresh: bool = False) -> list[Sample]:

@@ -356,7 +356,8 @@ class SuiteGate:
     def _comparison(self) -> Comparison | None:
         if self._base is None or self._head is None or not self._seen:
             return None
-        options = CompareOptions(margin=self.change.policy.margin, exact=True)
+        policy = self.change.policy
+        options = CompareOptions(margin=policy.margin, exact=True, stopped=policy.sequential)
         base, head = self._results(self._base, "base"), self._results(self._head, "head")
         judges = between(self.change.judges, self.change.labels, base, head)
         return replace(compare(base, head, options), judges=judges)

@@ -78,7 +78,7 @@ def _show(app: App, decision: "GateDecision") -> None:
     if app.json:
         app.show_json(gate_document(decision))
     else:
-        show_gate(app.console, decision)
+        show_gate(app.console, gate_document(decision))
 
 
 def _write(app: App, decision: "GateDecision", comment: str | None, junit: str | None) -> None:

@@ -10,7 +10,9 @@ from evalh.cli.app import App, json_option
 @json_option
 @click.pass_obj
 def command(app: App, name: str) -> None:
-    """Show a run, a comparison, a case, a sample, a call or an attempt: ID says which. Without ID: the newest run.
+    """Show a run, a comparison, a gate, a case, a sample or a call: ID says which.
+
+    Without ID: the newest run.
 
     A case is shown as the newest run saw it: what was sent, what came back, who said no.
     """

@@ -191,7 +191,7 @@ class GateRow:
     content: str  # JSON: the document of `evalh gate --json`
 
 
-Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow | ComparisonRow
+Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow | ComparisonRow | GateRow
 """What an id may name. An attempt's id shows its call."""
 
 

@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
+from math import isfinite
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.digest import JsonValue, digest, digest_bytes
@@ -154,7 +156,7 @@ async def _awaited(given: Awaitable[object]) -> object:
 def _completion(given: object) -> Completion:
     """Read what a script gave: a Completion, a text, or a dict or list, which stands for its JSON."""
     if isinstance(given, Completion):
-        return given
+        return _priced(given)
     if isinstance(given, str):
         return Completion(text=given)
     if isinstance(given, dict | list):
@@ -164,6 +166,16 @@ def _completion(given: object) -> Completion:
             raise CallError(ErrorKind.BAD_RESPONSE, f"the script's answer is not JSON: {exc}") from exc
     what = "nothing" if given is None else f"{type(given).__name__} {given!r}"[:200]
     raise CallError(ErrorKind.BAD_RESPONSE, f"the script answered {what}, not a text, a dict or a Completion")
+
+
+def _priced(given: Completion) -> Completion:
+    """Return a script's completion; a cost that it states as a float becomes the exact number that was written."""
+    cost: object = given.cost_usd
+    if cost is None or isinstance(cost, Decimal):
+        return given
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not isfinite(cost):
+        raise CallError(ErrorKind.BAD_RESPONSE, f"the script's cost_usd is no amount: {cost!r}"[:200])
+    return replace(given, cost_usd=Decimal(repr(cost)))
 
 
 def _usage(request: Request, text: str) -> Usage:

@@ -1,16 +1,19 @@
 """A gate's decision in a terminal, as JSON, and as notes on a pull request's lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from evalh.analysis.moving import MoveVerdict
-from evalh.analysis.verdicts import Evidence, Finding, GateDecision, GateStatus, SuiteDecision
+from evalh.analysis.moving import Move, MoveVerdict
+from evalh.analysis.verdicts import Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode
+from evalh.core.run import Estimate
 from evalh.report.calibration import judges_document
+from evalh.report.compare import points
 from evalh.report.document import comparison_document
 from evalh.report.moving import move_document, spent, told
 from evalh.report.text import one_line, percent, safe
@@ -19,7 +22,11 @@ GATE_SCHEMA = "evalh.gate/1"
 
 RELATIVE = "judge-relative"
 """Said beside a verdict that rests on a judge for whom people's labels do not speak."""
-_STYLES = {GateStatus.ACCEPT: "green", GateStatus.REFUSE: "red", GateStatus.INCONCLUSIVE: "yellow"}
+_STYLES: dict[str, str] = {
+    GateStatus.ACCEPT: "green",
+    GateStatus.REFUSE: "red",
+    GateStatus.INCONCLUSIVE: "yellow",
+}
 _WIDTH = 88
 _MOST_ANNOTATIONS = 10  # what GitHub shows of one kind in one step
 _MOST_SHOWN = 3
@@ -29,6 +36,7 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
     """Return the document of `evalh gate --json`."""
     return {
         "schema": GATE_SCHEMA,
+        "gate": decision.id,
         "decision": decision.status.value,
         "exit": int(decision.exit),
         "reasons": list(decision.reasons),
@@ -36,13 +44,14 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "base": decision.base,
         "head": decision.head,
         "merge_base": decision.merge_base,
-        "suites": [_suite(suite) for suite in decision.suites],
+        "suites": [suite_document(suite) for suite in decision.suites],
         "unchanged": list(decision.unchanged),
         "notices": list(decision.notices),
     }
 
 
-def _suite(suite: SuiteDecision) -> dict[str, JsonValue]:
+def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
+    """Return one suite's part of it."""
     return {
         "suite": suite.suite,
         "decision": suite.status.value,
@@ -72,73 +81,88 @@ def _suite(suite: SuiteDecision) -> dict[str, JsonValue]:
         ],
         "broken": list(suite.broken),
         "comparison": None if suite.comparison is None else comparison_document(suite.comparison),
-        "canary": None if suite.canary is None else move_document(suite.canary),
+        "canary": None if suite.canary is None else {**move_document(suite.canary), "told": _moved(suite.canary)},
         "notices": list(suite.notices),
         "judge_relative": list(suite.judge_relative),
         "judges": judges_document(suite.judges),
+        "evidence": [
+            {
+                "case": one.case_id,
+                "base_output": one.base_output,
+                "head_output": one.head_output,
+                "reasons": [list(reason) for reason in one.reasons],
+            }
+            for one in suite.evidence
+        ],
     }
 
 
-def show_gate(console: Console, decision: GateDecision) -> None:
-    """Print the decision: what was compared, each suite's findings, what got worse."""
-    console.print(Text.assemble((safe(decision.base), "bold"), " → ", (safe(decision.head), "bold")))
-    for suite in decision.suites:
+def _moved(canary: Move) -> str:
+    return f"{'moved' if canary.verdict is MoveVerdict.MOVED else told(canary)} · {spent(canary)}"
+
+
+def show_gate(console: Console, document: Mapping[str, Any]) -> None:
+    """Print a decision's document: what was compared, each suite's findings, what got worse."""
+    console.print(Text.assemble((safe(document["base"]), "bold"), " → ", (safe(document["head"]), "bold")))
+    for suite in document["suites"]:
         console.print()
         _show_suite(console, suite)
     console.print()
-    if decision.unchanged and decision.suites:
-        console.print(Text(f"unchanged: {safe(', '.join(decision.unchanged))}", "dim"))
-    for notice in decision.notices:
+    if document["unchanged"] and document["suites"]:
+        console.print(Text(f"unchanged: {safe(', '.join(document['unchanged']))}", "dim"))
+    for notice in document["notices"]:
         console.print(Text(safe(notice), "dim"), soft_wrap=True)
-    relative = f"  {RELATIVE}" if decision.judge_relative else ""
-    console.print(Text.assemble((decision.status.value, f"bold {_STYLES[decision.status]}"), (relative, "yellow")))
-    for reason in decision.reasons:
+    if document.get("gate"):
+        console.print(Text(f"kept in the log: evalh show {document['gate']}", "dim"))
+    relative = f"  {RELATIVE}" if document.get("judge_relative") else ""
+    console.print(Text.assemble((document["decision"], f"bold {_STYLES[document['decision']]}"), (relative, "yellow")))
+    for reason in document["reasons"]:
         console.print(Padding(Text(safe(reason)), (0, 0, 0, 2)))
 
 
-def _show_suite(console: Console, suite: SuiteDecision) -> None:
-    console.print(Text.assemble((safe(suite.suite), "bold"), "  ", (suite.status.value, _STYLES[suite.status])))
+def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
+    console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (suite["decision"], _STYLES[suite["decision"]])))
     for line in facts(suite):
         console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
-    for finding in suite.findings:
-        console.print(Padding(_finding(finding), (0, 0, 0, 2)))
-    for why in suite.judge_relative:
+    for finding in suite["findings"]:
+        line = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
+        console.print(Padding(line, (0, 0, 0, 2)))
+    for why in suite.get("judge_relative", []):
         console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
-    for notice in suite.notices:
+    for notice in suite["notices"]:
         console.print(Padding(Text(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))
-    for evidence in suite.evidence[:_MOST_SHOWN]:
+    for evidence in suite.get("evidence", [])[:_MOST_SHOWN]:
         console.print()
         console.print(Padding(_evidence(evidence), (0, 0, 0, 2)))
 
 
-def facts(suite: SuiteDecision) -> Iterator[str]:
-    """Say what was compared, how far, and what came out."""
-    sides = f"{suite.base} → {suite.head}" if suite.base is not None else suite.head
-    yield f"{sides} on {suite.model} · changed: {', '.join(suite.parts) or 'the version'}"
-    yield f"{suite.stopped_at} of {suite.of} cases{saved(suite)} · {suite.asked} asked"
-    compared = suite.comparison
-    if compared is not None and compared.n:
-        base, head = percent(compared.base.good_rate.value), percent(compared.head.good_rate.value)
-        yield f"good: {base} → {head} · {compared.losses} got worse, {compared.wins} better"
-    if suite.canary is not None:
-        found = "moved" if suite.canary.verdict is MoveVerdict.MOVED else told(suite.canary)
-        yield f"canary: {found} · {spent(suite.canary)}"
+def facts(suite: Mapping[str, Any]) -> Iterator[str]:
+    """Say what was compared, how far, and what came out: of one suite's document."""
+    sides = f"{suite['base']} → {suite['head']}" if suite["base"] is not None else suite["head"]
+    yield f"{sides} on {suite['model']} · changed: {', '.join(suite['changed']) or 'the version'}"
+    enough = f" were enough, {suite['saved']} calls saved" if suite["saved"] and suite["stopped_at"] else ""
+    yield f"{suite['stopped_at']} of {suite['of']} cases{enough} · {suite['asked']} asked"
+    compared = suite["comparison"]
+    if compared is not None and compared["n"]:
+        base, head = (percent(compared["sides"][side]["good_rate"]["value"]) for side in ("base", "head"))
+        yield f"good: {base} → {head} · {compared['losses']} got worse, {compared['wins']} better"
+        yield f"difference: {_difference(compared['difference'])}"
+    if suite.get("canary"):
+        yield f"canary: {suite['canary']['told']}"
 
 
-def saved(suite: SuiteDecision) -> str:
-    """Say how much was not needed."""
-    return f" were enough, {suite.saved} calls saved" if suite.saved and suite.stopped_at else ""
+def _difference(estimate: Mapping[str, Any]) -> str:
+    kinds = {"stopped-betting": ", 95 %, whenever one stops", "identical": ""}
+    interval = points(Estimate(estimate["value"], estimate["low"], estimate["high"], estimate["method"]))
+    return interval + kinds.get(estimate["method"], ", 95 %, over all cases")
 
 
-def _finding(finding: Finding) -> Text:
-    return Text.assemble((f"{safe(finding.rule)}  ", _STYLES[finding.status]), safe(finding.reason))
-
-
-def _evidence(evidence: Evidence) -> Text:
-    lines = Text.assemble(("worse", "red"), f"  {one_line(evidence.case_id, 60)}\n")
-    for side, output in (("base", evidence.base_output), ("head", evidence.head_output)):
+def _evidence(evidence: Mapping[str, Any]) -> Text:
+    lines = Text.assemble(("worse", "red"), f"  {one_line(evidence['case'], 60)}\n")
+    for side in ("base", "head"):
+        output = evidence[f"{side}_output"]
         lines.append(f"{side}  ", "dim").append(f"{one_line('no output' if output is None else output, _WIDTH)}\n")
-    for grader, reason in evidence.reasons:
+    for grader, reason in evidence["reasons"]:
         lines.append(f"{safe(grader)}  ", "dim").append(f"{one_line(reason, _WIDTH)}\n")
     lines.rstrip()
     return lines

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from evalh.analysis.verdicts import Evidence, Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.exits import ExitCode
-from evalh.report.gate import RELATIVE, facts
+from evalh.report.gate import RELATIVE, facts, suite_document
 from evalh.report.text import safe
 
 MARKER = "<!-- evalh gate -->"
@@ -52,7 +52,7 @@ def _blocks(decision: GateDecision) -> Iterator[str]:
 
 def _suite(suite: SuiteDecision) -> Iterator[str]:
     yield f"\n### {_SIGNS[suite.status]} {_text(suite.suite)}\n\n"
-    for fact in facts(suite):
+    for fact in facts(suite_document(suite)):
         yield f"{_text(fact)}  \n"
     yield "\n| | rule | found |\n|---|---|---|\n"
     for finding in suite.findings:

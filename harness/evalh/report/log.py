@@ -21,6 +21,7 @@ from evalh.core.sample import Graded
 from evalh.core.verdict import Outcome
 from evalh.report.compare import ComparisonView, show_comparison
 from evalh.report.document import comparison_document, run_document
+from evalh.report.gate import show_gate
 from evalh.report.terminal import show_run
 from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 from evalh.report.waterfall import waterfall
@@ -34,6 +35,8 @@ def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
         return run_document([thing])
     if isinstance(thing, ComparisonView):
         return {**comparison_document(thing.comparison), "id": thing.id}
+    if kind == "gate" and isinstance(thing, dict):
+        return thing
     return {"schema": f"evalh.{kind}/1", kind: _plain(thing)}
 
 
@@ -152,6 +155,7 @@ SHOW: Mapping[str, Callable[[Console, Any], None]] = {
     "run": show_result,
     "unfinished": show_unfinished,
     "compare": show_comparison,
+    "gate": show_gate,
     "case": show_case,
     "sample": show_sample,
     "call": show_call,

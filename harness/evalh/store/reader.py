@@ -36,7 +36,15 @@ from evalh.store.liveness import alive, any_lost, settle
 from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
-from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
+from evalh.store.restore import (
+    case_from,
+    comparison_from,
+    completion_from,
+    gate_from,
+    run_from,
+    sample_from,
+    verdict_from,
+)
 from evalh.store.results import results
 from evalh.store.spending import spending
 from evalh.store.stories import stories, traces
@@ -198,13 +206,13 @@ class Reader:
         return self._calls.find(which, run_id, limit)
 
     def show(self, name: str) -> Shown:
-        """Return what an id names: a run, comparison, sample, call, an attempt's call, or a case. Raises NotFound."""
+        """Return what an id names: a run, comparison, gate, sample, call, its attempt, or a case. Raises NotFound."""
         found = self._runs_called(name) if self._rows("select 1 from runs where id = ?", name) else []
         if found or name == LAST:
             return self.run(name)
-        comparison = self.comparison(name)
-        if comparison is not None:
-            return comparison
+        decided = self.comparison(name) or self.gate(name)
+        if decided is not None:
+            return decided
         call = self._calls.one(name)
         if call is not None:
             return call
@@ -219,7 +227,7 @@ class Reader:
         known = [restored(row["id"]) for row in self._rows("select distinct id from cases limit 5000")]
         known += [run.record.id for run in self.runs()]
         raise NotFound(
-            f"{name!r} names no run, sample, call, attempt, comparison or case", hint=did_you_mean(name, known)
+            f"{name!r} names no run, sample, call, attempt, comparison, gate or case", hint=did_you_mean(name, known)
         )
 
     # -- what was decided
@@ -248,6 +256,11 @@ class Reader:
         """Return the comparison with this id; None: there is none."""
         found = self._rows("select * from comparisons where id = ?", name)
         return comparison_from(found[0]) if found else None
+
+    def gate(self, name: str) -> GateRow | None:
+        """Return the gate's decision with this id; None: there is none."""
+        found = self._rows("select * from gates where id = ?", name)
+        return gate_from(found[0]) if found else None
 
     def comparisons(self, suite: str, limit: int = 20) -> list[ComparisonRow]:
         """Return the newest comparisons over a suite, newest first."""

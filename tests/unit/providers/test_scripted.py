@@ -99,6 +99,16 @@ def test_a_completion_is_handed_on_as_it_stands() -> None:
     assert ask(scripted(lambda: given)) == given
 
 
+def test_a_cost_written_as_a_float_is_the_number_that_was_written() -> None:
+    def costing(cost: object) -> ScriptedProvider:
+        return scripted(lambda: Completion(text="x", cost_usd=cost))  # type: ignore[arg-type]
+
+    assert ask(costing(0.1)).cost_usd == Decimal("0.1")
+    for nonsense in (float("nan"), "0.1", True):
+        with pytest.raises(CallError, match="cost_usd is no amount"):
+            ask(costing(nonsense))
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [None, 7, b"bytes", {"x": object()}, {"x": float("nan")}],

@@ -1,0 +1,40 @@
+"""A decision is kept and shown again; the interval that it shows is the one that holds where it stopped."""
+
+from pathlib import Path
+
+from gating import Repo
+from workspaces import document, evalh
+
+
+def test_a_gates_id_shows_it_again(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60)
+    repo.prompt(wrong=2)
+    printed = evalh(repo.folder, "gate", "--base", "main")
+    (kept,) = [line.split()[-1] for line in printed.stdout.splitlines() if "evalh show g" in line]
+
+    again, as_json = evalh(repo.folder, "show", kept), evalh(repo.folder, "show", kept, "--json")
+
+    assert printed.returncode == 1
+    assert again.returncode == as_json.returncode == 0, again.stderr
+    assert again.stdout == printed.stdout
+    assert document(as_json)["schema"] == "evalh.gate/1"
+    assert document(as_json)["gate"] == kept
+    assert document(as_json)["suites"][0]["evidence"][0]["head_output"] == '{"label": "bug"}'
+    assert "names no run" in evalh(repo.folder, "show", "g20200101-000000-000000").stderr
+
+
+def test_after_an_early_stop_the_interval_is_the_one_that_holds_whenever_one_stops(tmp_path: Path) -> None:
+    shown = []
+    for name, gate in (("sequential", ""), ("fixed", "gate: {sequential: false}\n")):
+        repo = Repo(tmp_path / name, cases=60, gate=gate)
+        repo.prompt(wrong=2)
+        shown.append(repo.gate().suites[0].comparison)
+    sequential, fixed = shown
+
+    assert sequential is not None
+    assert fixed is not None
+    assert (sequential.difference.method, fixed.difference.method) == ("stopped-betting", "tango")
+    assert sequential.difference.high is not None
+    assert sequential.difference.high < 0  # it agrees with the refusal
+    assert (sequential.p_value, sequential.p_no_worse) == (None, None)  # these would hold for 25 cases fixed beforehand
+    assert fixed.p_value is not None
