@@ -7,6 +7,7 @@ import secrets
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
@@ -230,13 +231,19 @@ async def _deadline(seconds: float | None, halt: Halt, clock: SystemClock) -> No
         halt.now(f"the deadline of {seconds:g} s has passed")
 
 
+_GIVEN: deque[str] = deque(maxlen=1000)  # fewer than there are ids of one instant
+
+
 def new_run_id(now: float) -> str:
     """Return an id that sorts by time and is unique over all stores: `r20261124-014246-3f9c2e`.
 
     The last six digits are the second's fraction, in 4096ths, and chance: runs of one second sort too.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"r{stamp}-{int(now % 1 * 4096):03x}{secrets.token_hex(2)[:3]}"
+    while (chosen := f"r{stamp}-{int(now % 1 * 4096):03x}{secrets.token_hex(2)[:3]}") in _GIVEN:
+        pass  # a gate's runs begin at one instant, and chance alone would give two of them one id
+    _GIVEN.append(chosen)
+    return chosen
 
 
 def in_loop(work: Coroutine[Any, Any, T]) -> T:

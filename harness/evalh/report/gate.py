@@ -125,8 +125,8 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
     for line in facts(suite):
         console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
     for finding in suite["findings"]:
-        line = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
-        console.print(Padding(line, (0, 0, 0, 2)))
+        found = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
+        console.print(Padding(found, (0, 0, 0, 2)))
     for why in suite.get("judge_relative", []):
         console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
     for notice in suite["notices"]:

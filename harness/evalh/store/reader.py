@@ -40,7 +40,6 @@ from evalh.store.restore import (
     case_from,
     comparison_from,
     completion_from,
-    gate_from,
     run_from,
     sample_from,
     verdict_from,
@@ -256,11 +255,6 @@ class Reader:
         """Return the comparison with this id; None: there is none."""
         found = self._rows("select * from comparisons where id = ?", name)
         return comparison_from(found[0]) if found else None
-
-    def gate(self, name: str) -> GateRow | None:
-        """Return the gate's decision with this id; None: there is none."""
-        found = self._rows("select * from gates where id = ?", name)
-        return gate_from(found[0]) if found else None
 
     def comparisons(self, suite: str, limit: int = 20) -> list[ComparisonRow]:
         """Return the newest comparisons over a suite, newest first."""

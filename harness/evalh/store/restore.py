@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import ABSENT, Case
-from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
+from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
 from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
@@ -69,13 +69,6 @@ def comparison_from(row: Row) -> ComparisonRow:
         at=read_instant(row["at"]),
         comparable=bool(row["comparable"]),
     )
-
-
-def gate_from(row: Row) -> GateRow:
-    """Read a row of `gates`."""
-    texts = ("base", "head", "reasons", "content")
-    values: dict[str, Any] = {name: row[name] for name in ("id", "merge_base", "decision", "exit")}
-    return GateRow(**values | {name: restored(row[name]) for name in texts}, at=read_instant(row["at"]))
 
 
 def case_from(row: Fields) -> Case:
