@@ -138,8 +138,8 @@ _SPANISH = Language(
             rf"voy a) (?:\w+mente )?{_ES_TASK}\b"
         ),
         (
-            r"\bno (?:estoy|estamos) (?:en condiciones de|en posición de|autorizad[oa]s? (?:a|para)|capacitad[oa]s? para|"
-            rf"programad[oa]s? para|diseñad[oa]s? para) {_ES_TASK}\b"
+            r"\bno (?:estoy|estamos) (?:en condiciones de|en posición de|autorizad[oa]s? (?:a|para)|"
+            rf"capacitad[oa]s? para|programad[oa]s? para|diseñad[oa]s? para) {_ES_TASK}\b"
         ),
         rf"\b(?:no soy capaz de|no tengo permi(?:so|tido)(?: para)?|no me es posible|me es imposible) {_ES_TASK}\b",
         r"\b(?:me niego a|me veo obligad[oa] a (?:rechazar|declinar)|(?:debo|tengo que) (?:rechazar|declinar))\b",
