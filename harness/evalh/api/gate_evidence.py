@@ -1,13 +1,17 @@
 """What a gate shows of single cases, and where a prompt begins to differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 
-from evalh.analysis.pairing import CaseResult
-from evalh.analysis.verdicts import MustPassCase
+from evalh.analysis.comparison import Comparison
+from evalh.analysis.pairing import CaseResult, Pair
+from evalh.analysis.verdicts import Evidence, MustPassCase
 from evalh.api.changes import SuiteChange
+from evalh.api.sessions import Session
 from evalh.core.case import Case
 from evalh.core.verdict import Outcome
+
+_MOST = 10
 
 
 def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
@@ -38,3 +42,29 @@ def first_changed_line(change: SuiteChange) -> int:
         if tag != "equal" and places:
             return places[min(low, len(places) - 1)][1]
     return 1
+
+
+def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair]) -> list[tuple[float, float]]:
+    """Return both sides' latencies of the cases that one gate asked on both, interleaved."""
+    if base is None or head is None:
+        return []
+    return [
+        (pair.base.latency_ms, pair.head.latency_ms)
+        for pair in pairs
+        if pair.base.latency_ms is not None
+        and pair.head.latency_ms is not None
+        and base.began(pair.case_id, 0) == head.began(pair.case_id, 0) is not None
+    ]
+
+
+def evidence_of(comparison: Comparison | None, base: Session | None, head: Session | None) -> Iterator[Evidence]:
+    """Yield the first cases that got worse, with what both sides answered."""
+    if comparison is None or base is None or head is None:
+        return
+    for case_id in comparison.regressed[:_MOST]:
+        yield Evidence(
+            case_id=case_id,
+            base_output=base.output(case_id),
+            head_output=head.output(case_id),
+            reasons=head.reasons(case_id),
+        )

@@ -44,6 +44,7 @@ class GateOptions:
     model: str | None = None  # instead of what each side's own suite names
     trust_base: bool = False
     allow_dataset_change: bool = False
+    confirm: bool = False  # ask what got worse anew, on both sides
     fresh: bool = False
     concurrency: int | None = None
     budget_usd: Decimal | None = None  # for each run
@@ -116,6 +117,8 @@ def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -
     tree = None if ways.sides.base is None else ways.sides.base.tree
     kept = Recollection(tree, SystemClock().now())
     gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
+    for one in gates:
+        one.confirms = ways.options.confirm
     return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
 
 

@@ -10,16 +10,17 @@ from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.questions import Asked, Question, drop_of, needed_by, questions_of
 from evalh.analysis.rules import Measured, judge_rules, must_pass, ungraded
-from evalh.analysis.verdicts import Evidence, Finding, MustPassCase, SuiteDecision
+from evalh.analysis.verdicts import Finding, MustPassCase, SuiteDecision
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.gate_evidence import fails, first_changed_line, must_pass_case
+from evalh.api.gate_confirm import Confirming, flipped
+from evalh.api.gate_evidence import evidence_of, fails, first_changed_line, latencies, must_pass_case
 from evalh.api.relative import between
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
 from evalh.api.watching import Watch, canary_cases
-from evalh.core.attempt import Dated
+from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
@@ -32,7 +33,6 @@ from evalh.engine.selection import Listed
 from evalh.stats.looks import look_order, next_look, order_seed
 from evalh.stats.sequential import Stop
 
-_MOST_EVIDENCE = 10
 _BY_THE_RULES = ("must_pass", "good_rate", "never NAME")
 
 
@@ -69,6 +69,8 @@ class SuiteGate:
         self._head: Session | None = None
         self._watch: Watch | None = None
         self._draw = 0  # of today, where the model moved
+        self._confirming: Confirming | None = None
+        self.confirms = False  # whether cases that got worse are asked anew
         self._halted: str | None = None
         self._notices = list(change.notices)
 
@@ -104,6 +106,8 @@ class SuiteGate:
             await self._ask_anew()
         if self.change.rows.suspicious and with_base:
             await self._score_the_old_way()
+        if self.confirms and self._halted is None:
+            await self._confirm()
 
     def _open_sides(self) -> None:
         with_base = self.change.compares and self.change.base is not None
@@ -129,6 +133,19 @@ class SuiteGate:
         self._draw, self._seen, self._questions = Dated.ANEW.draw(self._began), 0, self._unasked
         self._open_sides()
         await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
+
+    async def _confirm(self) -> None:
+        """Ask what got worse anew on both sides. Their labels say nothing to the tests, which rest on all cases."""
+        confirming = flipped(self._comparison(), self._looked())
+        if confirming is None or self._base is None or self._head is None:
+            return
+        draw = Dated.CONFIRM.draw(self._began) if self._draw else CONFIRM_DRAW
+        for side, session in (("base", self._base), ("head", self._head)):
+            confirming.sessions.append(self._opened(side, confirming.plan(session.plan, draw), Answers()))
+        before = self._halted
+        await self._led(confirming.ask(), confirming.sessions)
+        self._halted = before  # what was decided stands, whatever became of the labels
+        self._confirming = confirming
 
     def _remembered(self, plan: Plan) -> Answers:
         before = self.change.before
@@ -291,6 +308,10 @@ class SuiteGate:
         """Put everything together; `tested` is what the tests found, and the rows."""
         change = self.change
         comparison = self._comparison()
+        if self._confirming is not None and comparison is not None:
+            comparison = replace(comparison, confirmed=self._confirming.confirmed())
+            refused = any(one.exit is ExitCode.NO for one in tested)
+            self._notices.append(self._confirming.notice(comparison.confirmed, refused=refused))
         asked = self.asked()
         first = asked.questions[0] if asked.questions else None
         undecided = change.policy.require is Require.NO_WORSE and any(
@@ -314,7 +335,7 @@ class SuiteGate:
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
             canary=None if self._watch is None else self._watch.move,
-            evidence=tuple(self._evidence(comparison)),
+            evidence=tuple(evidence_of(comparison, self._base, self._head)),
             prompt_path=change.head.version.path,
             prompt_line=first_changed_line(change),
             notices=tuple(self._notices),
@@ -325,16 +346,16 @@ class SuiteGate:
         yield from tested
         if self._watch is not None:
             yield from self._watch.findings(tested)
-        head = self._side("head", self._looked())
+        head, pairs, policy = self._side("head", self._looked()), self._pairs(self._looked()), self.change.policy
         yield from judge_rules(
             Measured(
-                policy=self.change.policy,
-                pairs=self._pairs(self._looked()),
+                policy=policy,
+                pairs=pairs,
                 head=head,
                 complete=self._seen == len(self._order),
                 graders=frozenset(grader.name for grader in self.change.head.graders),
                 must_pass=self._must_pass,
-                latencies=self._latencies(),
+                latencies=[] if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
                 seed=self._seed,
             )
         )
@@ -375,25 +396,3 @@ class SuiteGate:
             run=session.record.id,
             max_ungraded=self._max_ungraded,
         )
-
-    def _latencies(self) -> list[tuple[float, float]]:
-        if self._base is None or self._head is None or self.change.policy.latency_may_rise is None:
-            return []
-        return [
-            (pair.base.latency_ms, pair.head.latency_ms)
-            for pair in self._pairs(self._looked())
-            if pair.base.latency_ms is not None
-            and pair.head.latency_ms is not None
-            and self._base.began(pair.case_id, 0) == self._head.began(pair.case_id, 0) is not None
-        ]
-
-    def _evidence(self, comparison: Comparison | None) -> Iterator[Evidence]:
-        if comparison is None or self._base is None or self._head is None:
-            return
-        for case_id in comparison.regressed[:_MOST_EVIDENCE]:
-            yield Evidence(
-                case_id=case_id,
-                base_output=self._base.output(case_id),
-                head_output=self._head.output(case_id),
-                reasons=self._head.reasons(case_id),
-            )

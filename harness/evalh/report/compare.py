@@ -1,6 +1,7 @@
 """A comparison as a person reads it: the verdict first, then the numbers, then what to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -11,7 +12,6 @@ from rich.text import Text
 from evalh.analysis.comparison import (
     Comparison,
     ComparisonVerdict,
-    Confirmed,
     Example,
     Flip,
     PartComparison,
@@ -22,6 +22,7 @@ from evalh.analysis.comparison import (
 )
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
+from evalh.report.document import confirmed_document
 from evalh.report.prompts import Difference, show_diff
 from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, p_text, percent, rate, safe
 
@@ -31,7 +32,7 @@ _STYLES = {
     ComparisonVerdict.WORSE: "bold red",
     ComparisonVerdict.INCONCLUSIVE: "bold yellow",
 }
-_FLIP_STYLES = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
+_FLIP_STYLES: dict[str, str] = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
 _PARTS = {"dataset": "the datasets", "graders": "the graders"}
 _TAGS_SHOWN = 12
 _HALF = 46  # characters of one of two outputs side by side
@@ -328,7 +329,7 @@ def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Exa
             _show_example(console, example)
     if comparison.confirmed:
         console.print()
-        _show_confirmed(console, comparison.confirmed)
+        show_confirmed(console, [confirmed_document(one) for one in comparison.confirmed])
 
 
 def _show_example(console: Console, example: Example) -> None:
@@ -365,7 +366,8 @@ def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
     return Text("\n".join(f"{safe(grader)}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
 
 
-def _show_confirmed(console: Console, confirmed: Sequence[Confirmed]) -> None:
+def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> None:
+    """Print the documents of cases that were asked anew, with their fresh trials on both sides."""
     console.print(Text("asked anew", "bold").append("  good fresh trials on both sides", "dim"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("case")
@@ -374,12 +376,12 @@ def _show_confirmed(console: Console, confirmed: Sequence[Confirmed]) -> None:
     table.add_column()
     for one in confirmed:
         table.add_row(
-            one_line(one.case_id, 40),
-            f"{one.base_good}/{one.base_trials}",
-            f"{one.head_good}/{one.head_trials}",
-            p_text(one.p_adjusted),
-            "unknown" if one.p_worse is None else f"{one.p_worse:.3f}",
-            Text(one.label.value, _FLIP_STYLES[one.label]),
+            one_line(one["case"], 40),
+            f"{one['base']['good']}/{one['base']['trials']}",
+            f"{one['head']['good']}/{one['head']['trials']}",
+            p_text(one["p_adjusted"]),
+            "unknown" if one["p_worse"] is None else f"{one['p_worse']:.3f}",
+            Text(one["label"], _FLIP_STYLES[one["label"]]),
         )
     console.print(table)
 

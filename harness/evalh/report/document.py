@@ -118,7 +118,7 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
         "fixed": list(comparison.fixed),
         "unstable": list(comparison.unstable),
         "pass_at": None if comparison.pass_at is None else _pass_at(comparison.pass_at),
-        "confirmed": [_confirmed(one) for one in comparison.confirmed],
+        "confirmed": [confirmed_document(one) for one in comparison.confirmed],
         "preferred": [_preferred(one) for one in comparison.preferred],
         "judge_relative": list(comparison.judge_relative),
         "judges": judges_document(comparison.judges),
@@ -175,7 +175,8 @@ def _pass_at(pass_at: PassAt) -> dict[str, JsonValue]:
     }
 
 
-def _confirmed(one: Confirmed) -> dict[str, JsonValue]:
+def confirmed_document(one: Confirmed) -> dict[str, JsonValue]:
+    """Return a case that was asked anew, as JSON."""
     return {
         "case": one.case_id,
         "base": {"good": one.base_good, "trials": one.base_trials},

@@ -13,7 +13,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode
 from evalh.core.run import Estimate
 from evalh.report.calibration import judges_document
-from evalh.report.compare import points
+from evalh.report.compare import points, show_confirmed
 from evalh.report.document import comparison_document
 from evalh.report.moving import move_document, spent, told
 from evalh.report.text import one_line, percent, safe
@@ -131,6 +131,9 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
         console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
     for notice in suite["notices"]:
         console.print(Padding(Text(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))
+    if suite["comparison"] is not None and suite["comparison"]["confirmed"]:
+        console.print()
+        show_confirmed(console, suite["comparison"]["confirmed"])
     for evidence in suite.get("evidence", [])[:_MOST_SHOWN]:
         console.print()
         console.print(Padding(_evidence(evidence), (0, 0, 0, 2)))

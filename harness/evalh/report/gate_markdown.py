@@ -68,10 +68,18 @@ def _sign(finding: Finding) -> str:
 
 
 def _evidence(suite: SuiteDecision, evidence: Evidence) -> str:
-    head = f"{_text(suite.suite)}: {_text(_short(evidence.case_id))} got worse"
+    head = f"{_text(suite.suite)}: {_text(_short(evidence.case_id))} got worse{_label(suite, evidence.case_id)}"
     reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence.reasons)
     base, now = _fenced(evidence.base_output), _fenced(evidence.head_output)
     return f"\n<details><summary>{head}</summary>\n\nbase\n{base}\nhead\n{now}\n{reasons}\n</details>\n"
+
+
+def _label(suite: SuiteDecision, case_id: str) -> str:
+    for one in () if suite.comparison is None else suite.comparison.confirmed:
+        if one.case_id == case_id:
+            base, head = f"{one.base_good} of {one.base_trials}", f"{one.head_good} of {one.head_trials}"
+            return f"; asked anew it is {one.label.value}: {base} good on base, {head} on head"
+    return ""
 
 
 def _fenced(output: str | None) -> str:
