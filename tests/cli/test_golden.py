@@ -5,7 +5,9 @@ import pty
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 
@@ -98,6 +100,23 @@ COMPARISONS = [
     ["power", "--drop", "0.05", "--json"],
     ["sql", "select base, head, verdict, n, wins, losses from comparisons order by at limit 2"],
 ]
+REPORTS = [
+    ["report"],
+    ["run", "--prompt", "v1", "--prompt", "v2", "--report", "run.html"],
+    ["report", "--format", "terminal"],
+    ["report", "--format", "markdown"],
+    ["report", "--output", "look.html"],
+    ["report", "--output", "nowhere/look.html"],
+    ["report", "--figure", "v2-tradeoff.svg", "--figure", "fails.svg"],
+    ["report", "--figure", "chart.svg"],
+    ["report", "--figure", "histroy.svg"],
+    ["report", "--figure", "tradeoff.pdf"],
+    ["run", "--report", "nowhere/run.html"],
+    ["compare", "v1", "v2", "--examples", "0", "--report", "compared.html", "--limit", "12"],
+    ["report", "COMPARED", "--format", "markdown"],
+    ["report", "COMPARED", "--format", "junit"],
+    ["report", "r19990101-000000-000000"],
+]
 COMPARED = """import json
 
 
@@ -145,6 +164,20 @@ def test_comparisons_read_as_recorded(tmp_path: Path) -> None:
     _compare("compare", _transcript(folder, COMPARISONS))
 
 
+def test_reports_read_as_recorded(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=60)
+    head = (folder / "prompts/triage/v1.prompt").read_text().replace("Sort the ticket.", "Sort this ticket.")
+    (folder / "prompts/triage/v2.prompt").write_text(head)
+    (folder / "evals/answers.py").write_text(COMPARED)
+
+    parts = [_transcript(folder, REPORTS[:-3])]
+    with closing(connect(folder / ".evalh/evalh.db")) as log:
+        (compared,) = log.execute("select id from comparisons").fetchone()
+    session = [[compared if word == "COMPARED" else word for word in arguments] for arguments in REPORTS[-3:]]
+
+    _compare("report", "".join([*parts, _transcript(folder, session)]))
+
+
 def test_a_terminal_sees_colours_and_a_pipe_does_not(tmp_path: Path) -> None:
     folder = write_workspace(tmp_path, cases=30)
     assert command_line().run(["run"], cwd=str(folder), env=_environment()).code == 0
@@ -183,6 +216,7 @@ def _masked(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "<workspace>")
     text = re.sub(r"\br\d{8}-\d{6}-(?!0{6})[0-9a-f]{6}", "<run>", text)
     text = re.sub(r"\bc\d{8}-\d{6}-[0-9a-f]{6}", "<comparison>", text)
+    text = re.sub(r"(?<=: )\d+ kB", "<n> kB", text)
     text = re.sub(r"mean [+-]\d+ ms  \[[^\]]*\]", "mean <n> ms", text)
     text = re.sub(r'("latency_ms": \{\s+"difference": )\{.*?\}', r"\1<ms>", text, flags=re.DOTALL)
     text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "<time>", text)

@@ -1,12 +1,20 @@
 """What a decision looks like elsewhere: it stays text, and stays small."""
 
+import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from evalh.analysis.verdicts import Evidence, Finding, GateDecision, SuiteDecision
+from evalh.api.clock import SystemClock
+from evalh.api.report import gate_page, page
+from evalh.api.workspace import Workspace
 from evalh.core.exits import ExitCode
-from evalh.report.gate import annotations
+from evalh.report.gate import annotations, gate_document
 from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
 from evalh.report.junit import gate_junit
+from evalh.store import open_store
+from gating import Repo
+from workspaces import write_workspace
 
 HOSTILE = "@everyone <script>x</script> [a](http://b) `c` #12 ::error::d\x1b[2J\x00"
 
@@ -78,3 +86,35 @@ def test_at_most_ten_annotations_each_one_line_at_the_prompts_place() -> None:
     assert all("\n" not in line for line in lines)
     assert lines[0].startswith("::error file=apps/x/prompts/a%2Cb%3Ac/v2.prompt,line=9,title=")
     assert "%0Asecond line 100%25" in lines[0]
+
+
+def test_a_decision_is_a_page_that_the_log_can_make_again(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60)
+    repo.prompt(wrong=2)
+    decision = repo.gate()
+    workspace = Workspace.open(repo.folder)
+
+    at_once = gate_page(workspace, gate_document(decision))
+
+    assert page(workspace, [decision.id]) == at_once
+    assert '<span class="bad">refuse</span>' in at_once
+    assert "shown to be worse" in at_once
+    held = json.loads(at_once.partition('id="evalh-data" type="application/json">')[2].partition("</script>")[0])
+    changed = [row for row in held["rows"] if row.get("z") == "regressed"]
+    assert decision.suites[0].comparison is not None
+    assert {row["i"] for row in changed} == set(decision.suites[0].comparison.regressed)
+    assert (changed[0]["b"]["o"], changed[0]["o"]) == (
+        {"output": '{"label": "billing"}'},
+        {"output": '{"label": "bug"}'},
+    )
+
+
+def test_a_page_of_hostile_findings_holds_no_markup_of_theirs(tmp_path: Path) -> None:
+    workspace = Workspace.open(write_workspace(tmp_path, cases=1))
+    open_store(tmp_path / ".evalh", clock=SystemClock()).close()
+
+    made = gate_page(workspace, gate_document(decision(ExitCode.NO)))
+
+    assert "<script>x" not in made
+    assert "&lt;script&gt;x" in made
+    assert "\x1b" not in made

@@ -1,19 +1,22 @@
 """Reports: from a run's rows in the log to a page, a text, a document."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from evalh.analysis.comparison import Comparison
 from evalh.analysis.failings import Failings
 from evalh.analysis.history import history
 from evalh.analysis.tradeoff import trade_off
 from evalh.api.judge_identity import standings_of
 from evalh.core.calibration import JudgeStanding
+from evalh.core.errors import UsageError
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
-from evalh.report.page import Reported, compared_html, html
-from evalh.report.page_comparison import changes
+from evalh.report.comparison_texts import Both, changed_cases
+from evalh.report.page import Reported, compared_html, gate_html, html
 from evalh.report.page_data import Rows
 from evalh.report.run_story import RunTold
 
@@ -24,24 +27,20 @@ _AT_HOME = frozenset({"local", "replay", "scripted"})  # no table has their pric
 
 
 def page(workspace: "Workspace", names: Sequence[str]) -> str:
-    """Return the HTML page about these runs, or about one comparison. Raises NotFound, UsageError."""
+    """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
     compared = workspace.log.comparison(names[0]) if len(names) == 1 else None
     if compared is not None:
         return _compared(workspace, compared)
+    decided = workspace.log.gate(names[0]) if len(names) == 1 else None
+    if decided is not None:
+        return gate_page(workspace, {**json.loads(decided.content), "gate": decided.id})
     rows = Rows()
     runs = _runs(workspace, names)
     return html([_reported(workspace, run, rows, number) for number, run in enumerate(runs)], rows)
 
 
 def _reported(workspace: "Workspace", run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> Reported:
-    traces = workspace.log.traces(run.record.id)
-    failings = Failings()
-    for story in workspace.log.stories(run.record.id):
-        failings.add(story)
-        key = (story.sample.case_id, story.sample.trial)
-        rows.add(number, story, traces.get(key, ()))
-        if base is not None and key[0] in base.changed:
-            rows.beside(base.stories.get(key), base.changed[key[0]])
+    failings = _add(workspace, run.record.id, rows, number, base)
     known = workspace.log.suite_runs(run.record.suite)
     return Reported(
         run=run,
@@ -51,6 +50,18 @@ def _reported(workspace: "Workspace", run: RunRow, rows: Rows, number: int, base
         prices=_prices(workspace, run),
         judges=_judges(workspace, run),
     )
+
+
+def _add(workspace: "Workspace", run: str, rows: Rows, number: int, base: "Beside | None") -> Failings:
+    """Put a run's samples into the page; return where it fails."""
+    traces = workspace.log.traces(run)
+    failings = Failings()
+    for key, story in _stories(workspace, run):
+        failings.add(story)
+        rows.add(number, story, traces.get(key, ()))
+        if base is not None and key[0] in base.changed:
+            rows.beside(base.stories.get(key), base.changed[key[0]])
+    return failings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +76,61 @@ def _compared(workspace: "Workspace", row: ComparisonRow) -> str:
     from evalh.api.comparing import view_of
 
     view, rows = view_of(workspace, row, examples=0), Rows()
-    changed = {case: name for name, cases in changes(view.comparison).items() for case in cases}
-    stories: dict[tuple[str, int], SampleStory] = {}
-    if view.comparison.base.run is not None:
-        for story in workspace.log.stories(view.comparison.base.run):
-            if story.sample.case_id in changed:
-                stories[story.sample.case_id, story.sample.trial] = story
+    changed = changed_cases(view.comparison)
+    stories = {key: story for key, story in _stories(workspace, view.comparison.base.run) if key[0] in changed}
     head_run = view.comparison.head.run
     head = None
     if head_run is not None:
         head = _reported(workspace, workspace.log.run(head_run), rows, 0, Beside(changed, stories))
     return compared_html(view, head, rows)
+
+
+def gate_page(workspace: "Workspace", gate: Mapping[str, Any]) -> str:
+    """Return the HTML page about a gate's decision, from its document."""
+    rows = Rows()
+    runs: list[str] = []
+    names: list[str] = []
+    for suite in gate["suites"]:
+        compared = suite["comparison"] or {"sides": {"head": {"run": None}}}
+        run = compared["sides"]["head"]["run"]
+        if run is None or run in runs:
+            continue
+        changed = {case: kind for kind in ("regressed", "fixed", "unstable") for case in compared[kind]}
+        base = _stories(workspace, compared["sides"]["base"]["run"])
+        beside = Beside(changed, {key: story for key, story in base if key[0] in changed})
+        _add(workspace, run, rows, len(runs), beside)
+        runs.append(run)
+        names.append(suite["suite"])
+    return gate_html(gate, rows, runs, names)
+
+
+def _stories(workspace: "Workspace", run: str | None) -> Iterator[tuple[tuple[str, int], SampleStory]]:
+    """Yield a side's samples by case and trial; nothing where the log does not hold its run."""
+    for story in workspace.log.stories(run) if run is not None else ():
+        yield (story.sample.case_id, story.sample.trial), story
+
+
+def both_sides(workspace: "Workspace", comparison: Comparison) -> Iterator[Both]:
+    """Yield what was compared, in head's order; what base alone has comes last."""
+    changed = changed_cases(comparison)
+    base = dict(_stories(workspace, comparison.base.run))
+    head = ((key, base.pop(key, None), story) for key, story in _stories(workspace, comparison.head.run))
+    for (case_id, trial), before, after in head:
+        yield Both(case_id=case_id, trial=trial, change=changed.get(case_id, ""), base=before, head=after)
+    for (case_id, trial), before in base.items():
+        yield Both(case_id=case_id, trial=trial, change="", base=before, head=None)
+
+
+def comparison_lines(workspace: "Workspace", row: ComparisonRow, form: str) -> Iterator[str]:
+    """Yield a comparison as markdown, csv or junit, piece by piece."""
+    from evalh.api.comparing import view_of
+    from evalh.report import comparison_texts as texts
+
+    view = view_of(workspace, row, examples=0)
+    both = both_sides(workspace, view.comparison)
+    if form == "markdown":
+        return (f"{line}\n" for line in texts.markdown(view, both))
+    return texts.csv_text(both) if form == "csv" else texts.junit(view, both)
 
 
 def _runs(workspace: "Workspace", names: Sequence[str]) -> list[RunRow]:
@@ -116,9 +171,16 @@ def told(workspace: "Workspace", name: str) -> RunTold:
 
 
 def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
-    """Yield a run as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
+    """Yield a run or a comparison as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
     from evalh.report.run_texts import csv_text, judge_lines, junit, markdown
 
+    compared = workspace.log.comparison(name)
+    if compared is not None:
+        yield from comparison_lines(workspace, compared, form)
+        return
+    if workspace.log.gate(name) is not None:
+        hint = "when it decides: evalh gate --comment FILE --junit FILE"
+        raise UsageError(f"a gate's decision cannot be told as {form} from the log", hint=hint)
     if form == "markdown":
         one = told(workspace, name)
         for line in markdown(one.run, one.failings, one.chosen, one.missed):
@@ -131,14 +193,15 @@ def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
 
 
 def figures(workspace: "Workspace", name: str, file_names: Sequence[str]) -> list[bytes]:
-    """Return pictures of a run as files of their own; each file's name says which, and as what.
+    """Return pictures of a run, or of a comparison's head, as files of their own; their names say which.
 
     Raises NotFound, UsageError.
     """
     from evalh.report.figures import Drawable, drawn, figure_of, png
 
     asked = [figure_of(file_name) for file_name in file_names]
-    one = told(workspace, name)
+    compared = workspace.log.comparison(name)
+    one = told(workspace, name if compared is None or compared.head_run is None else compared.head_run)
     run = Drawable(chosen=one.chosen, past=one.past, failings=one.failings)
     svgs = [(drawn(figure, run, one.run.record.id), kind) for figure, kind in asked]
     return [png(svg) if kind == "png" else svg.encode() for svg, kind in svgs]

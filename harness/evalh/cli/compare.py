@@ -1,11 +1,13 @@
 """`evalh compare`: which cases got worse, and whether the difference is real."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli.app import App, Count, Rate, json_option
+from evalh.cli.writing import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.analysis.comparison import Comparison
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     type=click.Choice(["worse", "inconclusive"]),
     help="worse: exit 1 if head is worse. inconclusive: also exit 3 if nothing is shown.",
 )
+@report_option
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -62,6 +65,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     budget: float | None,
     fresh: bool,
     fail_on: str | None,
+    report: Path | None,
 ) -> int:
     """Compare HEAD with BASE, case by case: better, no worse, worse, or inconclusive.
 
@@ -96,6 +100,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         examples=examples,
     )
     view = compared(app.workspace, request, progress_for(app))
+    if report is not None:
+        from evalh.api.report import page
+
+        write_report(app, report, page(app.workspace, [view.id]))
     _show(app, view)
     return _exit_code(view.comparison, fail_on)
 
@@ -130,7 +138,7 @@ def _next(view: "ComparisonView") -> list[str]:
         lines.append("--confirm   asks what got worse anew: regressed, unstable or noise")
     if comparison.regressed and (name := typable(comparison.regressed[0])):
         lines.append(f"evalh show {name}   what was sent, what came back, who said no")
-    return [*lines, again]
+    return [*lines, f"evalh report {view.id}   a page to look at: both outputs of what changed", again]
 
 
 def _exit_code(comparison: "Comparison", fail_on: str | None) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalh.cli.app import App, json_option
+from evalh.cli.writing import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.analysis.verdicts import GateDecision
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each side of a suite may spend.")
 @click.option("--comment", type=click.Path(dir_okay=False), metavar="FILE", help="Write a comment body, below 64 KB.")
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="Write JUnit XML.")
+@report_option
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -43,6 +45,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     budget: float | None,
     comment: str | None,
     junit: str | None,
+    report: Path | None,
 ) -> int:
     """Decide a merge: accept (0), refuse (1), inconclusive (3), or not to be measured (4).
 
@@ -71,6 +74,11 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     )
     decision = gate(app.workspace, options, progress_for(app))
     _write(app, decision, comment, junit)
+    if report is not None:
+        from evalh.api.report import gate_page
+        from evalh.report.gate import gate_document
+
+        write_report(app, report, gate_page(app.workspace, gate_document(decision)))
     _show(app, decision)
     return decision.exit
 
@@ -82,6 +90,8 @@ def _show(app: App, decision: "GateDecision") -> None:
         app.show_json(gate_document(decision))
     else:
         show_gate(app.console, gate_document(decision))
+        if decision.id:
+            app.hints.print(f"\nnext: evalh report {decision.id}   a page to look at", style="dim", soft_wrap=True)
 
 
 def _write(app: App, decision: "GateDecision", comment: str | None, junit: str | None) -> None:

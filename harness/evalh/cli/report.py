@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from evalh.cli.app import App, json_option
+from evalh.cli.writing import kilobytes, write_file
 from evalh.core.errors import UsageError
 
 _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
 
 
 @click.command("report")
-@click.argument("runs", metavar="[RUN | COMPARISON]…", nargs=-1)
+@click.argument("runs", metavar="[RUN | COMPARISON | GATE]…", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="html", show_default=True)
 @click.option(
@@ -39,54 +40,51 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
     name = runs[0] if runs else "last"
     if figures:
         drawn = report.figures(app.workspace, name, [path.name for path in figures])
-        write_files(app, {path: [content] for path, content in zip(figures, drawn, strict=True)})
+        _write(app, {path: [content] for path, content in zip(figures, drawn, strict=True)})
     elif form == "html":
-        write_files(app, {output or Path("report.html"): [report.page(app.workspace, runs or ("last",))]})
+        _write(app, {output or Path("report.html"): [report.page(app.workspace, runs or ("last",))]})
     elif len(runs) > 1:
         raise UsageError(f"--format {form} is about one run", hint=f"evalh report {name} --format {form}")
     elif form in {"terminal", "json"}:
         _show(app, name, form)
     elif output is not None:
-        write_files(app, {output: report.lines(app.workspace, name, form)})
+        _write(app, {output: report.lines(app.workspace, name, form)})
     else:
         for piece in report.lines(app.workspace, name, form):
             click.echo(piece, nl=False, file=app.answer)
 
 
-def write_files(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
+def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
     """Write a report's files and say so. Raises UsageError where one cannot be written."""
     files: list[dict[str, str | int]] = []
     for target, pieces in contents.items():
         write_file(target, pieces)
         files.append({"output": str(target), "bytes": target.stat().st_size})
         if not app.json:
-            app.console.print(f"{target}: {target.stat().st_size / 1000:,.0f} kB", soft_wrap=True)
+            app.console.print(f"{target}: {kilobytes(target)}", soft_wrap=True)
     if app.json:
         app.show_json({"schema": "evalh.report-file/1", **files[0], "files": files})
 
 
-def write_file(target: Path, pieces: Iterable[str | bytes]) -> None:
-    """Write a report's file. Raises UsageError where it cannot be written."""
-    try:
-        with target.open("wb") as file:
-            file.writelines(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as exc:
-        hint = "name a file in a folder that is there: report.html"
-        raise UsageError(f"cannot write the report: {exc.strerror}", where=str(target), hint=hint) from exc
-
-
 def _show(app: App, name: str, form: str) -> None:
     from evalh.api.report import told
+    from evalh.report.calibration import judges_document, show_judges
     from evalh.report.run_story import show_story, story_document
 
+    log = app.workspace.log
+    if log.comparison(name) is not None or log.gate(name) is not None:
+        from evalh.report.log import SHOW, thing_document
+
+        kind, thing = app.workspace.log_entry(name)
+        if form == "json":
+            app.show_json(thing_document(kind, thing))
+        else:
+            SHOW[kind](app.console, thing)
+        return
     one = told(app.workspace, name)
     result = app.workspace.log.result(one.run.record.id)
     if form == "json":
-        from evalh.report.calibration import judges_document
-
         app.show_json({**story_document(result, one), "judges": judges_document(one.judges)})
     else:
-        from evalh.report.calibration import show_judges
-
         show_story(app.console, result, one)
         show_judges(app.console, one.judges)

@@ -1,15 +1,19 @@
 """`evalh run`: evaluate versions on models."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli.app import App, Count, Rate, json_option
+from evalh.cli.writing import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.runs import RunOptions
     from evalh.core.run import RunResult
+
+_MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 
 
 @click.command("run")
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=Rate(), metavar="RATE", help="Exit 1 below this good rate.")
+@report_option
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -49,6 +54,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     fresh: bool,
     dry_run: bool,
     at_least: float | None,
+    report: Path | None,
 ) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
 
@@ -79,6 +85,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.cli.progress import progress_for
 
     results = app.workspace.run_all(options, progress_for(app))
+    if report is not None:
+        from evalh.api.report import page
+
+        write_report(app, report, page(app.workspace, [result.record.id for result in results]))
     _show(app, results)
     return _exit_code(results, at_least)
 
@@ -125,9 +135,14 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
+    lines.append(f"evalh report {' '.join(_reported(results))}   a page to look at: every sample, what to ship")
     app.hints.print()
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _reported(results: "list[RunResult]") -> list[str]:
+    return [result.record.id for result in results[-_MOST_REPORTED:]]
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from typing import Any
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.history import History
@@ -16,6 +17,7 @@ from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
 from evalh.report import page_comparison as comparing
+from evalh.report import page_gate as gates
 from evalh.report import page_sections as sections
 from evalh.report.calibration import judge_facts
 from evalh.report.compare import ComparisonView
@@ -47,6 +49,8 @@ _PLACES = {
 }
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts", "history": "History"}
 
+_GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
+
 
 def html(reported: Sequence[Reported], rows: Rows) -> str:
     """Return the page about these runs; the first gives its title."""
@@ -77,14 +81,23 @@ def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> st
     return _document(comparing.title(view), _COMPARED, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
 
-def _document(title: str, places: Mapping[str, str], main: Markup, content: str) -> str:
+def gate_html(gate: Mapping[str, Any], rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
+    """Return the page about a gate's decision; `runs` are head's whose samples the page holds, `names` theirs."""
+    parts: list[Child] = [gates.top(gate), gates.suites(gate)]
+    if runs:
+        parts.append(samples(rows, several=len(runs) > 1, compared=True))
+    parts.append(gates.provenance(gate, runs))
+    places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
+    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, names), live=bool(runs))
+
+
+def _document(title: str, places: Mapping[str, str], main: Markup, content: str, *, live: bool = True) -> str:
     body = join(
-        el("a", "Skip to the samples", href="#samples", class_="skip"),
+        el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
         _top(title, places),
         el("main", main),
-        _help(),
-        data("evalh-data", content),
-        own("script", asset("page.js")),
+        _help() if live else None,
+        [data("evalh-data", content), own("script", asset("page.js"))] if live else None,
     )
     name, style = el("title", f"{title} · evalh"), own("style", asset("page.css"))
     head = el("head", el("meta", charset="utf-8"), _policy(), _metas(), name, style)

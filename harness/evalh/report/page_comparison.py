@@ -74,7 +74,7 @@ def sides(comparison: Comparison) -> Markup:
         "sides",
         "Both sides",
         el("p", comparison.reason, class_="note"),
-        _table("Both sides", heads, rows),
+        table("Both sides", heads, rows),
         _parts("grader", comparison.graders),
         _parts("tag", sorted(comparison.tags, key=lambda tag: tag.wins - tag.losses)) if comparison.tags else None,
         [
@@ -98,7 +98,7 @@ def _side(name: str, side: Side) -> Markup:
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Markup:
     heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "")
     shown = [_part(kind, part) for part in parts[:_PARTS_SHOWN]]
-    return _table(f"Difference by {kind}", heads, shown)
+    return table(f"Difference by {kind}", heads, shown)
 
 
 def _part(kind: str, part: PartComparison) -> Markup:
@@ -115,7 +115,8 @@ def _part(kind: str, part: PartComparison) -> Markup:
     return el("tr", el("th", name, scope="row"), [el("td", cell, class_="num") for cell in cells])
 
 
-def _table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
+def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
+    """Build a table that can be moved sideways; a head without words is no head."""
     head = el("thead", el("tr", [el("th", word, scope="col") if word else el("td") for word in heads]))
     return el(
         "div",

@@ -257,7 +257,7 @@ def prompt(run: RunRow, suffix: str) -> Markup:
     for role, source in sections if isinstance(sections, list) else ():
         parts += [el("h3", str(role or "history")), el("pre", str(source))]
     rest = {key: value for key, value in content.items() if key != "sections" and value}
-    parts.append(_facts([(key, el("code", shown_json(value))) for key, value in rest.items()]))
+    parts.append(facts([(key, el("code", shown_json(value))) for key, value in rest.items()]))
     return section(
         f"prompt{suffix}",
         f"The prompt, {run.record.prompt}",
@@ -281,7 +281,7 @@ def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix:
     answered = (
         ", ".join(f"{name} ({count:,})" for name, count in failings.models.most_common()) or "not told by the provider"
     )
-    facts: list[tuple[str, Child]] = [
+    told: list[tuple[str, Child]] = [
         ("run", el("code", record.id)),
         ("started", _instant(record.started_at)),
         ("ended", "not ended" if run.finished_at is None else f"{_instant(run.finished_at)}, {run.status.value}"),
@@ -299,15 +299,16 @@ def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix:
         *more.items(),
         *((f"fingerprint: {part}", el("code", digest)) for part, digest in record.fingerprint.document().items()),
     ]
-    return section(f"provenance{suffix}", "Provenance", _facts(facts))
+    return section(f"provenance{suffix}", "Provenance", facts(told))
 
 
 def _instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _facts(facts: Sequence[tuple[str, Child]]) -> Markup:
-    return el("dl", [[el("dt", name), el("dd", value)] for name, value in facts], class_="facts")
+def facts(told: Sequence[tuple[str, Child]]) -> Markup:
+    """Show names with their values."""
+    return el("dl", [[el("dt", name), el("dd", value)] for name, value in told], class_="facts")
 
 
 def section(name: str, title: str, *children: Child) -> Markup:

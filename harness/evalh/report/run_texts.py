@@ -79,13 +79,14 @@ def _missed(missed: Sequence[SampleStory]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for story in missed[:_ROWS]:
         sample = story.sample
-        cells = (code(sample.case_id, 60), sample.standing.value, code(_why(story)), code(story.output or ""))
+        cells = (code(sample.case_id, 60), sample.standing.value, code(why(story)), code(story.output or ""))
         yield f"| {' | '.join(cells)} |"
     if len(missed) > _ROWS:
         yield f"\n{len(missed) - _ROWS} more."
 
 
-def _why(story: SampleStory) -> str:
+def why(story: SampleStory) -> str:
+    """Say why a sample is not good: its error, or what the required graders that did not pass say."""
     if story.sample.error is not None:
         return f"{story.sample.error_kind}: {story.sample.error}"
     return "; ".join(
@@ -104,7 +105,7 @@ def inert_cell(text: str) -> str:
 def csv_text(stories: Iterable[SampleStory]) -> Iterator[str]:
     """Yield a run's samples as lines of CSV, a sample each."""
     heads = "case trial standing tags cost_usd latency_ms input_tokens output_tokens finish from_log why output"
-    yield _line(heads.split())
+    yield csv_line(heads.split())
     for story in stories:
         sample = story.sample
         spent, cached = usd(sample.cost_usd), usd(sample.cached_cost_usd)
@@ -114,15 +115,16 @@ def csv_text(stories: Iterable[SampleStory]) -> Iterator[str]:
             story.usage.input_tokens,
             story.usage.output_tokens,
         ]
-        texts = (sample.finish or "", str(int(sample.cache_hit)), _why(story), story.output or "")
+        texts = (sample.finish or "", str(int(sample.cache_hit)), why(story), story.output or "")
         tags = inert_cell(" ".join(sorted(story.case.tags)))
         cells: list[str | float] = [inert_cell(sample.case_id), sample.trial, sample.standing.value, tags]
         cells += ["" if number is None else number for number in numbers]
         cells += [inert_cell(text) for text in texts]
-        yield _line(cells)
+        yield csv_line(cells)
 
 
-def _line(cells: Sequence[str | float]) -> str:
+def csv_line(cells: Sequence[str | float]) -> str:
+    """Write one line of CSV."""
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue()
@@ -134,7 +136,7 @@ def junit(run: RunRow, stories: Iterable[SampleStory]) -> Iterator[str]:
     counts = (summary.samples, summary.bad, summary.ungraded) if summary is not None else (0, 0, 0)
     told = f'tests="{counts[0]}" failures="{counts[1]}" errors="{counts[2]}"'
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh" {told}>\n'
-    yield f"<testsuite name={_attribute(run.record.suite)} {told}>\n"
+    yield f"<testsuite name={attribute(run.record.suite)} {told}>\n"
     for story in stories:
         yield _test(run, story)
     yield "</testsuite>\n</testsuites>\n"
@@ -144,18 +146,20 @@ def _test(run: RunRow, story: SampleStory) -> str:
     sample = story.sample
     trial = f" trial {sample.trial}" if sample.trial else ""
     seconds = "" if sample.latency_ms is None else f' time="{sample.latency_ms / 1000:.3f}"'
-    name = _attribute(f"{sample.case_id}{trial}")
-    head = f"<testcase classname={_attribute(f'{run.record.prompt} on {run.record.model}')} name={name}{seconds}"
+    name = attribute(f"{sample.case_id}{trial}")
+    head = f"<testcase classname={attribute(f'{run.record.prompt} on {run.record.model}')} name={name}{seconds}"
     if sample.standing is Standing.GOOD:
         return f"{head}/>\n"
     kind = "failure" if sample.standing is Standing.BAD else "error"
-    output = escape(_xml(story.output or "")[:4000])
-    return f"{head}><{kind} message={_attribute(_why(story))}>{output}</{kind}></testcase>\n"
+    output = escape(xml(story.output or "")[:4000])
+    return f"{head}><{kind} message={attribute(why(story))}>{output}</{kind}></testcase>\n"
 
 
-def _xml(text: str) -> str:
+def xml(text: str) -> str:
+    """Make a text one that XML can hold; it is to be escaped yet."""
     return _NOT_XML.sub("\ufffd", safe(text))
 
 
-def _attribute(text: str) -> str:
-    return quoteattr(_xml(text)[:1000])
+def attribute(text: str) -> str:
+    """Quote a text for an XML attribute, cut where nobody reads on."""
+    return quoteattr(xml(text)[:1000])
