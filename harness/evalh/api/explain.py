@@ -4,15 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evalh.analysis.explain import Statement, explain
+from evalh.api.judges import resolve
+from evalh.api.recalling import Recall
+from evalh.core.attempt import NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
 from evalh.core.log import FirstAnswer
 from evalh.core.route import Route, direct
 from evalh.core.sample import Graded, Standing
 from evalh.core.tallies import Escalated, Tallies
-from evalh.core.verdict import GradeContext
+from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.outcome import standing
 from evalh.graders.registry import Grader, build_all
 from evalh.routing.target import reachable
@@ -61,17 +65,25 @@ def _tallies(workspace: "Workspace", target: str, suite: str | None, last: int) 
     found = log.tallies(runs)
     if not found.of("escalate").taken:
         return found
-    return replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs))))
+    store = workspace.open_store()
+    try:
+        recall = Recall(store, partial(resolve, workspace))
+        return replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs), recall)))
+    finally:
+        store.close()
 
 
-async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer]) -> Escalated:
-    """Grade the first answers as if they had been kept, with the graders that the suites name today."""
+async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer], recall: Recall) -> Escalated:
+    """Grade the first answers as if they had been kept, with the graders that the suites name today.
+
+    Models are not asked: a judge says of a first answer what it said when it was a check of the route.
+    """
     graders: dict[str, tuple[Grader, ...]] = {}
     counts: Counter[str] = Counter()
     for answer in answers:
         if answer.suite not in graders:
             graders[answer.suite] = _graders(workspace, answer.suite)
-        first = await _standing(graders[answer.suite], answer)
+        first = await _standing(graders[answer.suite], answer, recall)
         counts[_change(first, answer.standing)] += 1
     return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])
 
@@ -91,6 +103,20 @@ def _graders(workspace: "Workspace", suite: str) -> tuple[Grader, ...]:
         return ()
 
 
-async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer) -> Standing:
-    context = GradeContext(case=answer.case, completion=answer.completion, output_schema=answer.output_schema)
-    return standing([Graded(one.name, one.required, await one.check(context)) for one in graders])
+async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: Recall) -> Standing:
+    context = GradeContext(
+        case=answer.case,
+        completion=answer.completion,
+        output_schema=answer.output_schema,
+        trial=answer.key.trial,
+        step=answer.key.step,
+        asker=recall.about(answer.key),
+    )
+    return standing([Graded(one.name, one.required, await _verdict(one, context)) for one in graders])
+
+
+async def _verdict(grader: Grader, context: GradeContext) -> Verdict:
+    try:
+        return await grader.check(context)
+    except (NotSent, EvalhError) as error:
+        return Verdict.error(str(error))

@@ -1,9 +1,9 @@
 """Calibrating a judge of two outputs: its judgements in the log, in both orders, and people's labels of the outputs."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evalh.analysis.calibrating import Votes, agreement_of, votes
@@ -21,13 +21,13 @@ from evalh.api import calibration as of_outputs
 from evalh.api.judge_identity import identity
 from evalh.api.judges import resolve
 from evalh.api.preferring import pairs_of
+from evalh.api.recalling import Recall
 from evalh.api.results import results_of
-from evalh.core.attempt import Answer, CallKey, NotSent
+from evalh.core.attempt import CallKey, NotSent
 from evalh.core.calibration import Calibration, Confusion
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, UsageError
 from evalh.core.label import GOOD
-from evalh.core.request import Request, Settings
 from evalh.core.suite import Suite
 from evalh.graders.prefer import Favoured, Prefer, pairwise
 from evalh.stats.calibration import FEWEST_LABELS
@@ -36,8 +36,6 @@ from evalh.workspace.labels import read_labels
 if TYPE_CHECKING:
     from evalh.api.preferences import OutputPair
     from evalh.api.workspace import Workspace
-    from evalh.core.asking import Question
-    from evalh.store import SqliteStore
 
 _NEWEST = 50
 
@@ -111,19 +109,12 @@ def _compared(workspace: "Workspace", suite: Suite, prefer: Prefer) -> list[Judg
     """Read what the judge said of the suite's comparisons, the newest of each two versions."""
     store = workspace.open_store()
     try:
-        recall = _Recall(
-            store, prefer, resolve(workspace, prefer.model, prefer.form).settings(), _routed(workspace, prefer)
-        )
-        return list(_each(workspace, suite, recall))
+        return list(_each(workspace, suite, prefer, Recall(store, partial(resolve, workspace))))
     finally:
         store.close()
 
 
-def _routed(workspace: "Workspace", prefer: Prefer) -> bool:
-    return resolve(workspace, prefer.model, prefer.form).chooses
-
-
-def _each(workspace: "Workspace", suite: Suite, recall: "_Recall") -> Iterator[JudgedComparison]:
+def _each(workspace: "Workspace", suite: Suite, prefer: Prefer, recall: Recall) -> Iterator[JudgedComparison]:
     seen: set[object] = set()
     for row in workspace.log.comparisons(suite.name, _NEWEST):
         if row.base_run is None or row.head_run is None:
@@ -135,13 +126,12 @@ def _each(workspace: "Workspace", suite: Suite, recall: "_Recall") -> Iterator[J
         seen.add(key)
         base, head = (results_of(workspace.log, one) for one in runs)
         models = row.head_model if row.base_model == row.head_model else f"{row.base_model} → {row.head_model}"
-        cases = tuple(_cases(base, head, _said(workspace, recall, base, head)))
+        cases = tuple(_cases(base, head, _said(prefer, recall, pairs_of(workspace, base, head).asked)))
         yield JudgedComparison(name=f"{row.base} → {row.head} on {models}", run=row.head_run, cases=cases)
 
 
-def _said(workspace: "Workspace", recall: "_Recall", base: Results, head: Results) -> dict[tuple[str, int], Favoured]:
-    asked = pairs_of(workspace, base, head).asked
-    found = asyncio.run(recall.all(asked))
+def _said(prefer: Prefer, recall: Recall, asked: "Sequence[OutputPair]") -> dict[tuple[str, int], Favoured]:
+    found = asyncio.run(_all(prefer, recall, asked))
     return {(one.case.id, one.trial): favoured for one, favoured in zip(asked, found, strict=True)}
 
 
@@ -167,39 +157,13 @@ def _trials(base: CaseResult, head: CaseResult, said: dict[tuple[str, int], Favo
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Recall:
-    """Asks the log alone."""
-
-    store: "SqliteStore"
-    prefer: Prefer
-    settings: Settings
-    routed: bool
-
-    async def all(self, pairs: "Iterable[OutputPair]") -> list[Favoured]:
-        """Return what the judge prefers of each pair, as far as the log holds it."""
-        return [await self._one(one) for one in pairs]
-
-    async def _one(self, one: "OutputPair") -> Favoured:
-        asker = _Remembering(self, CallKey(one.case.id, one.trial))
-        try:
-            return (await self.prefer.judge(one.case, one.base, one.head, asker)).favoured
-        except (NotSent, EvalhError):
-            return Favoured.UNJUDGED
+async def _all(prefer: Prefer, recall: Recall, pairs: "Iterable[OutputPair]") -> list[Favoured]:
+    return [await _one(prefer, recall, pair) for pair in pairs]
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembering:
-    """`core.verdict.Asker`: finds replies, and sends nothing."""
-
-    recall: _Recall
-    about: CallKey
-
-    async def ask(self, question: "Question") -> Answer:
-        """Return the log's reply. Raises NotSent."""
-        request = Request(question.messages, self.recall.settings)
-        key = CallKey(self.about.case_id, self.about.trial, self.about.step, question.draw)
-        found = self.recall.store.find_all([(request.digest(), key)], routed=self.recall.routed)[0]
-        if found is None:
-            raise NotSent("the log holds no such judgement")
-        return found
+async def _one(prefer: Prefer, recall: Recall, one: "OutputPair") -> Favoured:
+    try:
+        judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+    except (NotSent, EvalhError):
+        return Favoured.UNJUDGED
+    return judged.favoured

@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from evalh.core.attempt import Completion, Usage
+from evalh.core.attempt import CallKey, Completion, Usage
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
 from evalh.core.run import RunRecord, RunStatus, RunSummary
@@ -146,6 +146,7 @@ class FirstAnswer:
     completion: Completion
     output_schema: Mapping[str, JsonValue] | None
     standing: Standing  # of the sample in the end
+    key: CallKey  # of the call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from sqlite3 import Row
 
+from evalh.core.attempt import CallKey
 from evalh.core.log import FirstAnswer
 from evalh.core.money import from_stored
 from evalh.core.sample import Standing
 from evalh.core.tallies import Tallies, Tally
-from evalh.store.columns import read_json, restored
+from evalh.store.columns import read_json, restored, restored_or_none
 from evalh.store.restore import case_from, completion_from
 
 Ask = Callable[..., list[Row]]
@@ -63,10 +64,12 @@ def tallies(ask: Ask, run_ids: Sequence[str]) -> Tallies:
 def first_answers(stream: Callable[..., Iterator[Row]], run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
     """Yield the answers that were in doubt."""
     for row in stream(_FIRST, {"runs": json.dumps(list(run_ids))}):
+        case = case_from(row)
         yield FirstAnswer(
             suite=restored(row["suite"]),
-            case=case_from(row),
+            case=case,
             completion=completion_from(row),
             output_schema=read_json(row["settings"]).get("output_schema"),
             standing=Standing(row["standing"]),
+            key=CallKey(case.id, row["trial"], restored_or_none(row["step"]), row["draw"]),
         )
