@@ -109,7 +109,8 @@ def test_without_scripts_the_numbers_and_pictures_are_there(report: Path, browse
     page = browser.open(report, java_script_enabled=False).page
 
     assert "86.7 %" in page.inner_text("h1")
-    assert page.locator("#tradeoffs svg.plane").is_visible() and page.locator("#history svg.plane").is_visible()
+    assert page.locator("#tradeoffs svg.plane").is_visible()
+    assert page.locator("#history svg.plane").is_visible()
     assert "needs this page's own script" in page.inner_text("#samples")
 
 
