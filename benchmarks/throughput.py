@@ -7,6 +7,8 @@ the wall time as a ratio to the ideal (rounds × delay), CPU per case, peak memo
 """
 
 import argparse
+import compileall
+import importlib.util
 import json
 import math
 import os
@@ -91,6 +93,8 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=256)
     parser.add_argument("--delay-ms", type=float, default=100.0)
     options = parser.parse_args()
+    # pip compiles what it installs; a checkout, or a shell with PYTHONDONTWRITEBYTECODE, would compile at every start
+    compileall.compile_dir(Path(importlib.util.find_spec("evalh").origin).parent, quiet=2)
     ideal = math.ceil(options.cases / options.in_flight) * options.delay_ms / 1000.0
     with server(options.delay_ms) as port, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

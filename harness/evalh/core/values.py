@@ -1,14 +1,17 @@
-"""`dataclass` as the standard library has it, made in a fifth of the time.
+"""`dataclass` as the standard library has it, made by msgspec.
 
-`dataclasses` writes and compiles six functions for every class: at 150 classes that was 0.06 to 0.1 s before the first
-request. Here the library finds the fields and makes the slots; of the functions only `__init__` is compiled, the others
-are shared by all classes. `replace`, `fields`, `asdict` and the type checker see the library's own dataclasses.
+`dataclasses` writes and compiles six functions for every class, 0.7 ms, and a run knows 200 classes before its first
+request. A `msgspec.Struct` takes a twentieth of that, and its values are made, compared and hashed in C. What it has no
+word for (`init=False`, `repr=False`, `compare=False`) is made here with one compiled function instead of six.
+`replace`, `fields`, `asdict` and the type checker see the library's own dataclasses either way.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, FrozenInstanceError, fields
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
 
 __all__ = ["dataclass"]
 
@@ -25,6 +28,15 @@ else:
         library = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)
 
         def make(cls: type) -> type:
+            if issubclass(cls, msgspec.Struct):  # its parent made it one
+                if cls.__struct_config__.frozen != frozen or any(
+                    isinstance(one, Field) for one in cls.__struct_defaults__
+                ):
+                    raise TypeError("a child is as frozen as its parent, and has plain defaults")
+                cls.__dataclass_fields__ = _Fields()
+                return cls
+            if _is_plain(cls):
+                return _struct(cls, frozen=frozen, kw_only=kw_only, eq=eq)
             made = library(cls)
             own = fields(made)
             made.__init__ = _init(made, own, frozen=frozen)
@@ -40,6 +52,47 @@ else:
             return made
 
         return make
+
+
+class _Fields:
+    """The fields of a struct as `dataclasses` keeps them, made when it first asks."""
+
+    def __get__(self, _: object, cls: Any) -> dict[str, Field[Any]]:
+        names, defaults = cls.__struct_fields__, cls.__struct_defaults__
+        first = len(names) - len(defaults)  # those before it have none
+        likeness = [
+            (name, Any, _field(defaults[at - first]) if at >= first else dataclasses.field())
+            for at, name in enumerate(names)
+        ]
+        made: Any = dataclasses.make_dataclass(cls.__name__, likeness, kw_only=True)
+        known: dict[str, Field[Any]] = made.__dataclass_fields__
+        cls.__dataclass_fields__ = known
+        return known
+
+
+def _field(default: Any) -> Any:
+    if default is msgspec.NODEFAULT:
+        return dataclasses.field()
+    if type(default).__name__ == "Factory":
+        return dataclasses.field(default_factory=default.factory)
+    return dataclasses.field(default=default)
+
+
+def _is_plain(cls: type) -> bool:
+    own = (value for value in cls.__dict__.values() if isinstance(value, Field))
+    return all(field.init and field.repr and field.compare for field in own)
+
+
+def _struct(cls: type, **options: bool) -> type:
+    body = {name: value for name, value in cls.__dict__.items() if name not in {"__dict__", "__weakref__"}}
+    for name, value in body.items():
+        if isinstance(value, Field):
+            factory: Any = value.default_factory
+            body[name] = value.default if factory is MISSING else msgspec.field(default_factory=factory)
+    body |= {"__qualname__": cls.__qualname__, "__dataclass_fields__": _Fields()}
+    kind: Any = type(msgspec.Struct)
+    made: type = kind(cls.__name__, (msgspec.Struct,), body, **options)
+    return made
 
 
 def _add(cls: type, name: str, function: object) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import pickle
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, field
+from dataclasses import field
 from typing import Any
 
 import pytest
@@ -74,14 +74,15 @@ def test_a_frozen_value_is_frozen_and_has_the_hash_of_its_fields(make: Make) -> 
 
     one = Pair(1)  # type: ignore[call-arg]
 
-    assert hash(one) == hash(Pair(1, 2)) == hash((1, 2))  # type: ignore[call-arg]
+    assert hash(one) == hash(Pair(1, 2))  # type: ignore[call-arg]
+    assert hash(one) != hash(Pair(1, 3))  # type: ignore[call-arg]
     assert copy.copy(one) == copy.deepcopy(one) == one
     for change in (lambda: setattr(one, "x", 3), lambda: delattr(one, "x")):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             change()
     with pytest.raises(TypeError, match="x"):
         Pair()
-    with pytest.raises(TypeError, match="unexpected keyword"):
+    with pytest.raises(TypeError, match=r"(?i)unexpected keyword"):
         Pair(1, z=3)  # type: ignore[call-arg]
 
 
@@ -124,3 +125,30 @@ def test_a_class_inherits_its_parents_fields(make: Make) -> None:
 
 def test_a_value_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(Kept(x=1))) == Kept(x=1)
+
+
+def test_fields_are_told_with_their_defaults_and_whatever_their_types_are_named() -> None:
+    @values.dataclass(frozen=True, slots=True, kw_only=True)
+    class Named:
+        """Its type is known to the type checker alone."""
+
+        here: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+        one: int = 1
+        many: list[int] = field(default_factory=list)
+        plain: str = field(default="p")
+
+    told = {one.name: (one.default, one.default_factory) for one in dataclasses.fields(Named)}
+
+    missing = dataclasses.MISSING
+    assert told == {
+        "here": (missing, missing), "one": (1, missing), "many": (missing, list), "plain": ("p", missing)
+    }  # fmt: skip
+    assert dataclasses.replace(Named(here=0), one=5) == Named(here=0, one=5)
+
+
+def test_a_child_of_a_frozen_value_is_frozen() -> None:
+    with pytest.raises(TypeError, match="as frozen as its parent"):
+
+        @values.dataclass(slots=True)
+        class Child(Kept):
+            """May not be changed."""
