@@ -172,3 +172,17 @@ def test_without_labels_it_says_how_to_make_some(tmp_path: Path) -> None:
 
     assert done.exit == 2
     assert "evalh label pairs --about recorded_judge" in done.err
+
+
+def test_labels_of_other_outputs_calibrate_nothing_and_leave_the_file_alone(tmp_path: Path) -> None:
+    truth = judged(tmp_path, "natural", "GPT-4", "Vanilla")
+    label(tmp_path, truth, set(truth))
+    calibration(tmp_path)
+    kept = (tmp_path / "reports/calibrations/pairs/recorded_judge.json").read_text()
+    file = tmp_path / "datasets/labels/pairs/people.jsonl"
+    file.write_text(file.read_text().replace('"output_digest":"sha256:', '"output_digest":"sha256:0'))
+    done = here(tmp_path, "calibrate", "recorded_judge")
+
+    assert done.exit == 2
+    assert "none of the 100 labelled outputs was judged by 'recorded_judge' as it is now" in done.err
+    assert (tmp_path / "reports/calibrations/pairs/recorded_judge.json").read_text() == kept

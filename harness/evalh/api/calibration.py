@@ -65,6 +65,11 @@ def calibrate(workspace: Workspace, judge: str, suite: str | None) -> Calibratio
     seed = int(digest([found.name, judge])[-8:], 16)
     known = {one.item for one in every}
     mine = {item: one for item, one in people.items() if item in known}
+    if not mine:  # a file without a label would stand in the place of one with labels
+        raise UsageError(
+            f"none of the {len(people)} labelled outputs was judged by {judge!r} as it is now",
+            hint=f"evalh label {found.name} --about {judge}",
+        )
     table = confusion(every, mine)
     whole = corrected_rate("every output judged", None, every, mine)
     return Calibration(
