@@ -12,10 +12,12 @@ from evalh.analysis.comparison import (
     Side,
 )
 from evalh.analysis.differences import ONE_SIDED, UNKNOWN, Differences, Measure, Tally, goods
+from evalh.analysis.downstream import compare_downstream
 from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, pair
 from evalh.core.errors import UsageError
-from evalh.core.run import Estimate
+from evalh.core.run import DownstreamComparison, Estimate
 from evalh.core.sample import Standing
+from evalh.core.value import Value
 from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.stats.intervals import clustered_rate, mean_interval, pass_at_k, pass_hat_k, wilson
@@ -37,6 +39,7 @@ class CompareOptions:
     exact: bool = False  # McNemar's exact test, for a verdict that blocks
     stopped: bool = False  # one looked while the cases came in: no p-values, and the interval that holds then
     pass_at: int | None = None
+    value: Value | None = None  # what outputs cost downstream
     seed: int = 0
 
 
@@ -80,12 +83,19 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
         regressed=tuple(one.case_id for one, yes in zip(pairs, lost, strict=True) if yes),
         fixed=tuple(one.case_id for one, yes in zip(pairs, won, strict=True) if yes),
         unstable=tuple(one.case_id for one in pairs if one.base.flaky or one.head.flaky),
+        downstream=_downstream(pairs, options),
         pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
     )
 
 
 def _differences(pairs: Sequence[Pair], measure: Measure, options: CompareOptions) -> Differences:
     return Differences(pairs, measure, exact=options.exact, stopped=options.stopped, seed=options.seed)
+
+
+def _downstream(pairs: Sequence[Pair], options: CompareOptions) -> DownstreamComparison | None:
+    if options.value is None or not pairs:
+        return None
+    return compare_downstream(pairs, options.value, stopped=options.stopped)
 
 
 def _comparable(paired: Paired, options: CompareOptions) -> bool:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.digest import JsonValue
-from evalh.core.run import Estimate, Fingerprint
+from evalh.core.run import DownstreamComparison, Estimate, Fingerprint
 from evalh.core.values import dataclass
 
 
@@ -197,6 +197,7 @@ class Comparison:
     pass_at: PassAt | None = None
     confirmed: tuple[Confirmed, ...] = ()
     preferred: tuple[Preferred, ...] = ()
+    downstream: DownstreamComparison | None = None  # None: the suite states no value
     judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
     notices: tuple[str, ...] = ()  # what else speaks against trusting it
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import fsum
 from random import Random
 
+from evalh.analysis.downstream import consequences, loss_differences
 from evalh.analysis.pairing import CaseResult, Pair
 from evalh.analysis.verdicts import Finding, MustPassCase, listed
 from evalh.core.exits import ExitCode
 from evalh.core.policy import GatePolicy, MustPass, Never
 from evalh.core.sample import Standing
+from evalh.core.value import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.intervals import clopper_pearson, wilson
+from evalh.stats.paired import t_test_p
 from evalh.stats.quantiles import quantile
 from evalh.stats.ratio import cost_per_good_ratio
 
+ALPHA = 0.05
 _ONE_SIDED = 0.90  # a two-sided interval whose lower limit errs 5 times in 100
 _RESAMPLES = 2000
 _P95 = 0.95
@@ -32,6 +37,7 @@ class Measured:
     latencies: Sequence[tuple[float, float]] = ()  # (base, head) of pairs that were asked in one gate
     answers: int = 0  # pairs with a latency, wherever it was measured
     seed: str = ""
+    value: Value | None = None
 
 
 def judge_rules(measured: Measured) -> Iterator[Finding]:
@@ -47,6 +53,8 @@ def judge_rules(measured: Measured) -> Iterator[Finding]:
         yield _good_rate(policy.good_rate, measured.head)
     if policy.cost_may_rise is not None and measured.pairs:
         yield _cost(policy.cost_may_rise, measured.pairs)
+    if policy.net_loss_may_rise is not None and measured.value is not None and measured.pairs:
+        yield _net_loss(policy.net_loss_may_rise, measured.value, measured)
     if policy.latency_may_rise is not None and measured.pairs:
         yield _latency(policy.latency_may_rise, measured)
 
@@ -141,6 +149,27 @@ def _cost(may_rise: float, pairs: Sequence[Pair]) -> Finding:
         code = ExitCode.YES if free else ExitCode.NO if not sum(base) else ExitCode.CANNOT_MEASURE
         return Finding(name, code, f"{name}: {'free on both sides' if free else 'base was free, head is not'}")
     return _rises(name, ratio.value, ratio.low, may_rise)
+
+
+def _net_loss(may_rise: float, value: Value, measured: Measured) -> Finding:
+    """Hold what a case costs in all to its rule: a mean, so that the cases' own differences are tested."""
+    name = "net_loss"
+    gone = sorted(value.review - measured.graders)
+    if gone:
+        reason = f"{name}: head's suite has no grader {gone[0]!r} any more, so nobody knows what is reviewed"
+        return Finding(name, ExitCode.INCONCLUSIVE, reason)
+    base = consequences((pair.base for pair in measured.pairs), value)
+    head = consequences((pair.head for pair in measured.pairs), value)
+    if base is None or head is None:
+        return Finding(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is not known")
+    before, after = (fsum(side.net_losses(value.prices)) / len(measured.pairs) for side in (base, head))
+    told = f"{name}: with what follows it a case costs {before:.4g} USD on base, {after:.4g} on head"
+    excess = loss_differences(base, head, value.prices, may_rise)
+    mean, limit = fsum(excess) / len(excess), f"a rise of {100 * may_rise:g} %"
+    shown = mean > 0 and len(excess) > 1 and t_test_p(excess) / 2 <= ALPHA
+    if shown:
+        return Finding(name, ExitCode.NO, f"{told}: shown to be more than {limit}")
+    return Finding(name, ExitCode.YES, f"{told}: not shown to be more than {limit}")
 
 
 def _latency(may_rise: float, measured: Measured) -> Finding:

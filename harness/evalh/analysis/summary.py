@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from evalh.analysis.downstream import NetFold
 from evalh.analysis.jurors import Jurors
 from evalh.core.attempt import Call, Completion
 from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
+from evalh.core.value import Value
 from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.stats.intervals import clustered_rate, wilson
@@ -37,7 +39,8 @@ class _Case:
 class Fold:
     """Takes samples one by one, in any order, and gives the summary."""
 
-    def __init__(self, graders: Sequence[GraderSpec], trials: int) -> None:
+    def __init__(self, graders: Sequence[GraderSpec], trials: int, value: Value | None = None) -> None:
+        self._net = None if value is None else NetFold(value, trials)
         self._trials = trials
         self._under_way: dict[int, _Case] = {}
         self._rates: Counter[float] = Counter()  # of good trials, over cases
@@ -78,6 +81,8 @@ class Fold:
         self._standings[sample.standing] += 1
         self._count_cost(sample)
         self._count_verdicts(sample)
+        if self._net is not None:
+            self._net.add(sample)
         self._attempts += sample.attempts
         self._hits += sample.cache_hit
         self._count_answer(sample.completion, sample)
@@ -85,6 +90,8 @@ class Fold:
     def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
         self._count_trial(case_index, call.cost_usd or _NOTHING, good=None)
+        if self._net is not None:
+            self._net.spend(case_index, call.cost_usd)
         self._spent = plus(self._spent, call.cost_usd)
         self._cached = plus(self._cached, call.cached_cost_usd)
         self._judges = plus(self._judges, judges_usd)
@@ -166,6 +173,7 @@ class Fold:
                 for tally, jurors in zip(self._tallies, self._jurors, strict=True)
             ),
             errors=dict(sorted(self._errors.items())),
+            downstream=None if self._net is None else self._net.downstream(),
         )
 
     def _cost_per_good(self, costs: CostSums) -> Estimate:

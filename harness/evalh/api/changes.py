@@ -15,6 +15,7 @@ from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
 from evalh.core.label import Label
 from evalh.core.policy import GatePolicy
+from evalh.core.value import Value
 from evalh.engine.plan import Plan
 
 
@@ -52,6 +53,11 @@ class SuiteChange:
     def compares(self) -> bool:
         """Tell whether the two sides can answer differently."""
         return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
+
+    @property
+    def value(self) -> Value | None:
+        """What outputs cost downstream: like the policy, as the merge base says where it has the suite."""
+        return (self.head if self.before is None or not self.parts else self.before).suite.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +172,8 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
         yield "the graders changed: both sides are scored with head's"
     if base.suite.gate != head.suite.gate:
         yield "the gate's policy changed: the merge base's holds until this is merged"
+    if base.suite.value != head.suite.value:
+        yield "the suite's value changed: the merge base's holds until this is merged"
 
 
 def scored_as(base: Plan, head: Plan) -> Plan:

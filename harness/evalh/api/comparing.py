@@ -21,6 +21,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, d
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.core.run import RunRecord, RunStatus
+from evalh.core.value import Value
 from evalh.core.values import dataclass
 from evalh.engine.selection import Selection
 from evalh.graders.prefer import Prefer
@@ -76,6 +77,7 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
     margin = request.margin if request.margin is not None else _margin(workspace, suite)
     options = CompareOptions(
         margin=margin,
+        value=_value(workspace, suite),
         intersection=request.intersection,
         pass_at=request.pass_at,
         seed=_seed([one.record for one in runs]),
@@ -193,6 +195,13 @@ def _margin(workspace: "Workspace", suite: str) -> float:
         return workspace.suite(suite).gate.margin
     except NotFound:  # two saved runs of a suite that is gone
         return CompareOptions().margin
+
+
+def _value(workspace: "Workspace", suite: str) -> Value | None:
+    try:
+        return workspace.suite(suite).value
+    except NotFound:  # as above
+        return None
 
 
 def _seed(records: Sequence[RunRecord]) -> int:

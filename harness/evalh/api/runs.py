@@ -150,7 +150,7 @@ class Execution:
         builder = self.builder(plan, clock, halt)
         record = self.record(plan, clock.now())
         self.store.start_run(record)
-        fold = Fold([grader.spec for grader in plan.graders], plan.trials)
+        fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
         runner = Runner(
             plan=plan,
             record=record,

@@ -89,7 +89,7 @@ class Session:
         self.record: RunRecord = execution.record(plan, began)
         self._known = dict(known or {})
         self._execution = execution
-        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials)
+        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
         store = cast("Store", Recorded(execution.store, answers)) if answers else execution.store
         execution.store.start_run(self.record)
         builder = execution.builder(plan, SystemClock(), self.halt)

@@ -357,6 +357,7 @@ class SuiteGate:
                 must_pass=self._must_pass,
                 latencies=[] if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
                 seed=self._seed,
+                value=self.change.value,
             )
         )
         if self._halted is not None:
@@ -378,7 +379,7 @@ class SuiteGate:
         if self._base is None or self._head is None or not self._seen:
             return None
         policy = self.change.policy
-        options = CompareOptions(margin=policy.margin, exact=True, stopped=policy.sequential)
+        options = CompareOptions(margin=policy.margin, exact=True, stopped=policy.sequential, value=self.change.value)
         base, head = self._results(self._base, "base"), self._results(self._head, "head")
         judges = between(self.change.judges, self.change.labels, base, head)
         return replace(compare(base, head, options), judges=judges)

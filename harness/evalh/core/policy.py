@@ -77,6 +77,7 @@ class GatePolicy:
     never: tuple[Never, ...] = ()
     cost_may_rise: float | None = None  # 0.1: by a tenth, for each good output
     latency_may_rise: float | None = None  # of p95
+    net_loss_may_rise: float | None = None  # of what a case costs in all, with what follows its output
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
     canary: int | None = None  # of base's accepted cases, asked anew; None: DEFAULT_CANARY where base's model is hosted
@@ -86,6 +87,5 @@ class GatePolicy:
     def waits(self) -> bool:
         """Tell whether a rule is judged once, over all cases, so that nothing is accepted before they are in."""
         bounded = any(rule.at_most is not None for rule in self.never)
-        return (
-            bounded or self.good_rate is not None or self.cost_may_rise is not None or self.latency_may_rise is not None
-        )
+        rules = (self.good_rate, self.cost_may_rise, self.latency_may_rise, self.net_loss_may_rise)
+        return bounded or any(rule is not None for rule in rules)

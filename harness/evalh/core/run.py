@@ -72,6 +72,56 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "method": self.method}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downstream:
+    """What follows one version's outputs at a suite's prices. Counts are samples; a reviewed bad output is withheld."""
+
+    bad_usd: float
+    review_usd: float
+    abstain_usd: float
+    accepted_bad: int  # ungraded ones too
+    reviewed: int
+    withheld: int
+    net_cost_per_good_usd: Estimate  # spend and what follows, over accepted good outputs
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        return {
+            "bad_usd": self.bad_usd,
+            "review_usd": self.review_usd,
+            "abstain_usd": self.abstain_usd,
+            "accepted_bad": self.accepted_bad,
+            "reviewed": self.reviewed,
+            "withheld": self.withheld,
+            "net_cost_per_good_usd": self.net_cost_per_good_usd.document(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownstreamComparison:
+    """What follows the outputs of two versions. Everything but the sides is None or empty where one is not priced."""
+
+    base: Downstream
+    head: Downstream
+    loss_usd: Estimate = Estimate(None, None, None, "unpriced")  # for each case and trial, head - base
+    crossing_bad_usd: float | None = None  # the price of a bad output at which the preferred version flips
+    head_above: bool | None = None  # head is preferred above it, base below; None: it flips nowhere
+    chance_of_head: float | None = None  # that head's mean loss is the lower one, at the suite's prices
+    curve: tuple[tuple[float, float], ...] = ()  # (price of a bad output, that chance)
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return the JSON form."""
+        return {
+            "base": self.base.document(),
+            "head": self.head.document(),
+            "loss_usd": self.loss_usd.document(),
+            "crossing_bad_usd": self.crossing_bad_usd,
+            "head_above": self.head_above,
+            "chance_of_head": self.chance_of_head,
+            "curve": [{"bad_usd": price, "chance_of_head": chance} for price, chance in self.curve],
+        }
+
+
 @dataclass(slots=True, kw_only=True)
 class GraderTally:
     """How often a grader said what."""
@@ -117,6 +167,7 @@ class RunSummary:
     cache_hits: int
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
+    downstream: Downstream | None = None  # None: the suite states no value
 
     @property
     def cost_per_good(self) -> float | None:

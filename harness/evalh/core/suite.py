@@ -5,6 +5,7 @@ from dataclasses import field
 
 from evalh.core.digest import JsonValue
 from evalh.core.policy import BaselinePolicy, GatePolicy
+from evalh.core.value import Value
 from evalh.core.values import dataclass
 
 
@@ -28,7 +29,7 @@ class GraderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """`evals/<name>.yaml`. `value` and `compare` are read by the verbs that use them."""
+    """`evals/<name>.yaml`."""
 
     name: str
     prompt: str
@@ -40,6 +41,6 @@ class Suite:
     max_ungraded: float = 0.02  # share of samples; above it a run could not measure
     gate: GatePolicy = field(default_factory=GatePolicy)
     baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
-    value: Mapping[str, JsonValue] = field(default_factory=dict)
+    value: Value | None = None
     compare: tuple[GraderSpec, ...] = ()
     where: str = ""

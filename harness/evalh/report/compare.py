@@ -23,6 +23,7 @@ from evalh.analysis.comparison import (
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.report.document import confirmed_document
+from evalh.report.downstream import worth
 from evalh.report.prompts import Difference, show_diff
 from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, p_text, percent, rate, safe
 
@@ -150,6 +151,9 @@ def _numbers(comparison: Comparison) -> Table:
     # The interval stands below its value: side by side they leave no room for the third column.
     costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
     table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
+    if comparison.downstream is not None:
+        nets = (comparison.downstream.base, comparison.downstream.head)
+        table.add_row("net per good", *(_two_lines(cost_per_good(one.net_cost_per_good_usd)) for one in nets))
     latencies = [
         f"p50 {milliseconds(side.latency_p50_ms)} · p95 {milliseconds(side.latency_p95_ms)}" for side in (base, head)
     ]
@@ -215,6 +219,8 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         lines.append(
             f"to exclude a drop of {_margin(comparison)}, about {comparison.cases_needed:,} cases: evalh power"
         )
+    if comparison.downstream is not None:
+        lines.append(worth(comparison.downstream, *map(safe, labels(comparison))))
     if comparison.undecided:
         lines.append(f"{comparison.undecided} of the cases that are called alike hang on ungraded samples")
     if comparison.unstable:

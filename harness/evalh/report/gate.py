@@ -15,6 +15,7 @@ from evalh.core.run import Estimate
 from evalh.report.calibration import judges_document
 from evalh.report.compare import points, show_confirmed
 from evalh.report.document import comparison_document
+from evalh.report.downstream import net_lines, worth_of
 from evalh.report.moving import move_document, spent, told
 from evalh.report.text import one_line, percent, safe
 
@@ -149,6 +150,10 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
     if compared is not None and compared["n"]:
         base, head = (percent(compared["sides"][side]["good_rate"]["value"]) for side in ("base", "head"))
         yield f"good: {base} → {head} · {compared['losses']} got worse, {compared['wins']} better"
+        if compared.get("downstream"):
+            nets = " → ".join(net_lines(compared["downstream"]))
+            yield f"net cost per good output: {nets}"
+            yield worth_of(compared["downstream"], suite["base"], suite["head"])
         yield f"difference: {_difference(compared['difference'])}"
     if suite.get("canary"):
         yield f"canary: {suite['canary']['told']}"

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
+from evalh.report.downstream import net_line
 from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe, short_cost_per_good
 
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
@@ -46,6 +47,8 @@ def _numbers(summary: RunSummary) -> Table:
     table.add_row("samples", line)
     table.add_row("good rate", Text(rate(summary.good_rate), "bold").append("  95 % interval", "dim"))
     table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
+    if summary.downstream is not None:
+        table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))
     table.add_row("latency", f"p50 {milliseconds(summary.latency_p50_ms)} · p95 {milliseconds(summary.latency_p95_ms)}")
     asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"

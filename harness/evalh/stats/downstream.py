@@ -8,19 +8,10 @@ from collections.abc import Sequence
 from math import fsum
 
 from evalh.core.run import Estimate
+from evalh.core.value import OutcomePrices
 from evalh.core.values import dataclass
 from evalh.stats.bootstrap import RESAMPLES
 from evalh.stats.ratio import cost_per_good
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomePrices:
-    """What follows an output, in USD."""
-
-    bad_usd: float = 0.0  # accepted although bad
-    review_usd: float = 0.0
-    abstain_usd: float = 0.0  # not accepted at all
-    good_usd: float = 0.0  # what an accepted good output is worth: only the net loss counts it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

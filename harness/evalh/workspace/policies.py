@@ -84,6 +84,10 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
         "description": "Graders that must not fail; or, with a share, whose failures must be shown to be rarer.",
     },
     "cost_per_good": {**_MAY_RISE, "description": "By how much one good output may become dearer."},
+    "net_loss": {
+        **_MAY_RISE,
+        "description": "By how much a case may become dearer, with what follows its output; needs `value`.",
+    },
     "latency_p95": {**_MAY_RISE, "description": "By how much the 95th percentile of the latency may rise."},
     "graders": {
         "type": "object",
@@ -126,6 +130,7 @@ def gate_policy(table: Table, graders: Collection[str]) -> GatePolicy:
         never=_never(table, graders),
         cost_may_rise=_inner(table, "cost_per_good", "may_rise"),
         latency_may_rise=_inner(table, "latency_p95", "may_rise"),
+        net_loss_may_rise=_inner(table, "net_loss", "may_rise"),
         graders=_grader_rules(table, graders, DEFAULT_MARGIN if margin is None else margin),
         max_ungraded=_share(table, "max_ungraded", 0.0, 1.0),
         canary=_canary(table),

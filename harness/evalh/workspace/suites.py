@@ -17,6 +17,7 @@ from evalh.workspace.located import Located, Table, kind_of
 from evalh.workspace.policies import GATE_KEYS, gate_policy
 from evalh.workspace.reading import label, read_text
 from evalh.workspace.trees import parts_of
+from evalh.workspace.value import VALUE_KEYS, read_value
 from evalh.workspace.yaml import parse_yaml
 
 MOST_TRIALS = 1000
@@ -58,7 +59,12 @@ _KEYS: Mapping[str, dict[str, Any]] = {
         "properties": dict(BASELINE_KEYS),
         "description": "What holds for the suite's accepted results.",
     },
-    "value": {"type": "object", "description": "What a bad output costs downstream, in USD."},
+    "value": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": dict(VALUE_KEYS),
+        "description": "What outputs cost downstream, in USD.",
+    },
 }
 _NEEDED = ("prompt", "dataset", "graders")
 
@@ -82,6 +88,14 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
     table.text("description")
     max_ungraded = table.number("max_ungraded", high=1.0)
     graders = _required_graders(table, located)
+    value = read_value(table, graders)
+    gate = gate_policy(table.table("gate"), [grader.name for grader in graders])
+    if gate.net_loss_may_rise is not None and value is None:
+        raise WorkspaceError(
+            "'net_loss' needs to know what a bad output costs",
+            where=table.table("gate").where("net_loss"),
+            hint="value: {bad_usd: 0.50}, beside gate",
+        )
     return Suite(
         name=name,
         prompt=_prompt(table),
@@ -92,9 +106,9 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         max_ungraded=0.02 if max_ungraded is None else float(max_ungraded),
         graders=graders,
         compare=_graders(table, located, "compare"),
-        gate=gate_policy(table.table("gate"), [grader.name for grader in graders]),
+        gate=gate,
         baseline=baseline_policy(table.table("baseline")),
-        value=table.mapping("value"),
+        value=value,
         where=table.where(),
     )
 

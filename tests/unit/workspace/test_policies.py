@@ -24,6 +24,7 @@ FULL = """  require: no_worse
   never: {pii: 0.02}
   cost_per_good: {may_rise: 0.1}
   latency_p95: {may_rise: 0.25}
+  net_loss: {may_rise: 0.2}
   graders: {schema: {margin: 0.01}, pii: {}}
   max_ungraded: 0.05
   canary: 40
@@ -32,7 +33,7 @@ FULL = """  require: no_worse
 
 def policy(folder: Path, gate: str) -> GatePolicy:
     (folder / "evals").mkdir(exist_ok=True)
-    (folder / "evals/s.yaml").write_text(SUITE + gate)
+    (folder / "evals/s.yaml").write_text(f"{SUITE}{gate}value: {{bad_usd: 1}}\n")
     return load_suite(WorkTree(folder), Config(), "s").gate
 
 
@@ -51,6 +52,7 @@ def test_every_key_is_read_and_fits_the_published_schema(tmp_path: Path) -> None
         never=(Never("pii", 0.02),),
         cost_may_rise=0.1,
         latency_may_rise=0.25,
+        net_loss_may_rise=0.2,
         graders=(GraderRule("schema", 0.01), GraderRule("pii", 0.03)),
         max_ungraded=0.05,
         canary=40,

@@ -10,6 +10,7 @@ import pytest
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.core.policy import GatePolicy, MustPass
 from evalh.core.suite import Suite
+from evalh.core.value import OutcomePrices, Value
 from evalh.workspace.config import Config
 from evalh.workspace.suites import load_suite, suite_json_schema, suite_names
 from evalh.workspace.trees import WorkTree
@@ -71,7 +72,7 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
     assert (suite.owner, suite.trials, suite.max_ungraded) == ("support-team", 3, 0.1)
     assert suite.gate == GatePolicy(margin=0.05, must_pass=MustPass(tags=frozenset({"incident"}), trials=5, passes=5))
     assert suite.gate.where == "evals/s.yaml:21"
-    assert suite.value == {"bad_usd": 0.5}
+    assert suite.value == Value(prices=OutcomePrices(bad_usd=0.5), review=frozenset({"equals(order.id)", "tone"}))
     assert [(one.kind, one.params) for one in suite.compare] == [("prefer", {"rubric": "rubrics/tone.md"})]
     assert suite.where == "evals/s.yaml:1"
 
@@ -95,7 +96,7 @@ def test_what_is_not_said_has_defaults(tmp_path: Path) -> None:
     suite = load(tmp_path, LEAST + "graders: [schema]\n")
 
     assert (suite.model, suite.owner, suite.trials, suite.max_ungraded) == (None, None, 1, 0.02)
-    assert (suite.gate, suite.value, suite.compare) == (GatePolicy(), {}, ())
+    assert (suite.gate, suite.value, suite.compare) == (GatePolicy(), None, ())
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,12 @@ def test_names_of_graders_are_unique(tmp_path: Path, entries: list[str], expecte
         (LEAST + "graders: [schema]\nmax_ungraded: 2\n", "'max_ungraded' must be a number from 0 to 1", 4),
         (LEAST + "graders: [schema]\nmax_ungraded: 2%\n", "'max_ungraded' must be a number from 0 to 1, not text", 4),
         (LEAST + "graders: [schema]\ngate: strict\n", "'gate' must be a mapping, not text", 4),
+        (LEAST + "graders: [schema]\nvalue: 0.5\n", "'value' must be a mapping, not a number", 4),
+        (LEAST + "graders: [schema]\nvalue:\n  bad_eur: 1\n", "unknown key 'bad_eur'", 5),
+        (LEAST + "graders: [schema]\nvalue: {bad_usd: -0.5}\n", "'bad_usd' must be a number from 0", 4),
+        (LEAST + "graders: [schema]\nvalue: {review_usd: free}\n", "'review_usd' must be a number", 4),
+        (LEAST + "graders: [schema]\nvalue:\n  review:\n    - schem\n", "the suite has no grader 'schem'", 6),
+        (LEAST + "graders: [schema]\ngate:\n  net_loss: {may_rise: 0}\n", "'net_loss' needs to know", 5),
         (LEAST + "graders: [schema]\nmodel:\n", "'model' must be text, not null", 4),
         (LEAST + "graders: [schema]\ncompare: [{}]\n", "a grader is a name", 4),
         (LEAST + "graders: [schema]\nprompt: b\n", "duplicate key 'prompt', first on line 1", 4),

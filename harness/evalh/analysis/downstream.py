@@ -1,0 +1,186 @@
+"""What follows the outputs of one version, or of two: bad ones taken for good, people who review, answers withheld.
+
+An output that somebody reviews is given on if it is good, and withheld if not. One that nobody graded counts as bad.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import fsum
+
+from evalh.analysis.pairing import CaseResult, Pair
+from evalh.core.run import Downstream, DownstreamComparison, Estimate
+from evalh.core.sample import Sample, Standing
+from evalh.core.value import OutcomePrices, Value
+from evalh.core.verdict import Outcome
+from evalh.stats.downstream import (
+    Consequences,
+    chance_of_better,
+    crossing_bad_usd,
+    net_cost_per_good,
+)
+from evalh.stats.paired import difference_interval
+from evalh.stats.ratio_sums import CostSums
+
+_CURVE = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the suite's price of a bad output, and of where the preference flips
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one output."""
+
+    accepted_good: bool = False
+    accepted_bad: bool = False
+    reviewed: bool = False
+
+    @property
+    def withheld(self) -> bool:
+        """Tell whether nobody is given an output."""
+        return not (self.accepted_good or self.accepted_bad)
+
+
+def fate(standing: Standing, outcomes: Mapping[str, Outcome], review: frozenset[str], *, answered: bool) -> Fate:
+    """Say what becomes of an output."""
+    if not answered:
+        return Fate()
+    good = standing is Standing.GOOD
+    reviewed = any(outcomes.get(name) is Outcome.FAIL for name in review)
+    return Fate(accepted_good=good, accepted_bad=not good and not reviewed, reviewed=reviewed)
+
+
+# -- one version, sample by sample
+
+
+class NetFold:
+    """Adds up what follows a run's outputs, in constant memory but for the cases whose trials are under way."""
+
+    def __init__(self, value: Value, trials: int) -> None:
+        self._value = value
+        self._trials = trials
+        self._under_way: dict[int, tuple[int, Decimal, int]] = {}
+        self._sums = CostSums()
+        self._priced = True
+        self._bad = self._reviewed = self._withheld = 0
+
+    def add(self, sample: Sample) -> None:
+        """Count one sample in."""
+        outcomes = {one.grader: one.verdict.outcome for one in sample.verdicts}
+        one = fate(sample.standing, outcomes, self._value.review, answered=sample.completion is not None)
+        self._bad += one.accepted_bad
+        self._reviewed += one.reviewed
+        self._withheld += one.withheld
+        spent = Decimal(0)
+        if sample.cost_usd is None or sample.cached_cost_usd is None:
+            self._priced = False
+        else:
+            spent = sample.cost_usd + sample.cached_cost_usd
+        self._count(sample.case_index, spent + _follows(one, self._value.prices), good=one.accepted_good)
+
+    def spend(self, case_index: int, cost_usd: Decimal | None) -> None:
+        """Count what a call had cost when its run ended before there was a sample."""
+        self._priced = self._priced and cost_usd is not None
+        self._count(case_index, cost_usd or Decimal(0), good=False)
+
+    def _count(self, case_index: int, cost: Decimal, *, good: bool) -> None:
+        left, so_far, goods = self._under_way.pop(case_index, (self._trials, Decimal(0), 0))
+        now = (left - 1, so_far + cost, goods + good)
+        if now[0]:
+            self._under_way[case_index] = now
+        else:
+            self._sums.add(now[1], now[2])
+
+    def downstream(self) -> Downstream:
+        """Return what is known so far."""
+        sums = self._sums.copy()
+        for _, cost, goods in self._under_way.values():
+            sums.add(cost, goods)
+        net = sums.cost_per_good() if self._priced else Estimate(None, None, None, "unpriced")
+        return _downstream(self._value.prices, (self._bad, self._reviewed, self._withheld), net)
+
+
+def _follows(one: Fate, prices: OutcomePrices) -> Decimal:
+    usd = prices.bad_usd * one.accepted_bad + prices.review_usd * one.reviewed + prices.abstain_usd * one.withheld
+    return Decimal(repr(usd))
+
+
+def _downstream(prices: OutcomePrices, counts: tuple[int, int, int], net: Estimate) -> Downstream:
+    return Downstream(
+        bad_usd=prices.bad_usd,
+        review_usd=prices.review_usd,
+        abstain_usd=prices.abstain_usd,
+        accepted_bad=counts[0],
+        reviewed=counts[1],
+        withheld=counts[2],
+        net_cost_per_good_usd=net,
+    )
+
+
+# -- two versions, case by case
+
+
+def compare_downstream(pairs: Sequence[Pair], value: Value, *, stopped: bool = False) -> DownstreamComparison:
+    """Compare what follows both versions' outputs. `stopped`: one looked while cases came in, so no interval holds."""
+    base = _side([pair.base for pair in pairs], value)
+    head = _side([pair.head for pair in pairs], value)
+    sides = tuple(_told(one, value.prices, counts) for one, counts in (base, head))
+    before, after = base[0], head[0]
+    if before is None or after is None:
+        return DownstreamComparison(base=sides[0], head=sides[1])
+    crossing = crossing_bad_usd(before, after, value.prices)
+    prices = sorted({share * price for share in _CURVE for price in (value.prices.bad_usd, crossing or 0.0)})
+    chances = chance_of_better(before, after, value.prices, [value.prices.bad_usd, *prices])
+    more_bad = fsum(after.accepted_bad) - fsum(before.accepted_bad)
+    return DownstreamComparison(
+        base=sides[0],
+        head=sides[1],
+        loss_usd=_loss(loss_differences(before, after, value.prices, 0.0), stopped=stopped),
+        crossing_bad_usd=crossing,
+        head_above=more_bad < 0 if crossing is not None else None,
+        chance_of_head=chances[0],
+        curve=tuple(zip(prices, chances[1:], strict=True)),
+    )
+
+
+def consequences(cases: Iterable[CaseResult], value: Value) -> Consequences | None:
+    """Return what became of each case's outputs, as shares over its trials; None: an answer is not priced."""
+    return _side(list(cases), value)[0]
+
+
+def loss_differences(base: Consequences, head: Consequences, prices: OutcomePrices, may_rise: float) -> list[float]:
+    """Return, for each case, head's net loss less (1 + may_rise) times base's, in USD."""
+    both = zip(base.net_losses(prices), head.net_losses(prices), strict=True)
+    return [after - (1 + may_rise) * before for before, after in both]
+
+
+def _side(cases: Sequence[CaseResult], value: Value) -> tuple[Consequences | None, tuple[int, int, int]]:
+    fates = [
+        [
+            fate(sample.standing, sample.outcomes, value.review, answered=sample.output_digest is not None)
+            for sample in case.samples
+        ]
+        for case in cases
+    ]
+    everything = [one for case in fates for one in case]
+    counts = tuple(sum(getattr(one, name) for one in everything) for name in ("accepted_bad", "reviewed", "withheld"))
+    costs = [case.cost_usd for case in cases]
+    known = [float(cost) / case.trials for cost, case in zip(costs, cases, strict=True) if cost is not None]
+    if len(known) < len(cases):
+        return None, (counts[0], counts[1], counts[2])
+    shares = {
+        name: [sum(getattr(one, name) for one in case) / len(case) for case in fates]
+        for name in ("accepted_good", "accepted_bad", "reviewed")
+    }
+    return Consequences(cost_usd=known, **shares), (counts[0], counts[1], counts[2])
+
+
+def _told(one: Consequences | None, prices: OutcomePrices, counts: tuple[int, int, int]) -> Downstream:
+    net = Estimate(None, None, None, "unpriced") if one is None else net_cost_per_good(one, prices)
+    return _downstream(prices, counts, net)
+
+
+def _loss(differences: Sequence[float], *, stopped: bool) -> Estimate:
+    mean = fsum(differences) / len(differences)
+    if stopped or len(differences) < 2:  # noqa: PLR2004 (a spread needs two values)
+        return Estimate(mean, None, None, "stopped" if stopped else "one-case")
+    interval = difference_interval(differences)
+    return Estimate(mean, interval.low, interval.high, "paired-t")
