@@ -39,7 +39,8 @@ class Browser:
         return opened
 
     def visit(self, url: str, **context: Any) -> Opened:
-        page = self._chromium.new_context(**context).new_page()
+        still = {"reduced_motion": "reduce"}  # scrolling smoothly is waited for
+        page = self._chromium.new_context(**still | context).new_page()
         opened = Opened(page)
         page.on("dialog", lambda dialog: (opened.dialogs.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: opened.requests.append(request.url))
