@@ -46,6 +46,11 @@ class WorkspaceKinds(Mapping[str, Kind]):
     def __init__(self, own: Mapping[str, Kind]) -> None:
         self._own = own
 
+    @property
+    def own(self) -> Mapping[str, Kind]:
+        """The kinds of the workspace's files alone."""
+        return self._own
+
     def __getitem__(self, name: str) -> Kind:
         """Return a kind. Raises KeyError, and WorkspaceError where a package's entry point is broken."""
         if name in self._own:

@@ -34,6 +34,7 @@ VERBS = (
     "check",
     "prompt",
     "render",
+    "grader",
     "show",
     "calls",
     "label",

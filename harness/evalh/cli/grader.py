@@ -1,0 +1,39 @@
+"""`evalh grader`: your own graders."""
+
+from dataclasses import asdict
+
+import click
+
+from evalh.cli.app import App, json_option
+
+
+@click.group("grader")
+def command() -> None:
+    """Try graders that you write."""
+
+
+@command.command("test")
+@click.argument("file", metavar="FILE")
+@click.option("--run", default="last", metavar="RUN", help="Judge this run's outputs.  [default: the newest run]")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, metavar="N", help="So many.  [default: 100]")
+@json_option
+@click.pass_obj
+def test(app: App, *, file: str, run: str, limit: int) -> int:
+    """Judge outputs of the log by every grader in FILE: nothing is asked, nothing is kept.
+
+    Parameters are those that a suite states, otherwise the defaults. Exit 1 where a grader raises,
+    hangs, or returns no verdict.
+
+    \b
+      evalh grader test evals/graders.py
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.grader_trial import try_graders
+    from evalh.core.exits import ExitCode
+    from evalh.report.grader_trial import show_trials
+
+    trials = try_graders(app.workspace, file, run, limit)
+    if app.json:
+        app.show_json({"schema": "evalh.grader-test/1", "graders": [asdict(trial) for trial in trials]})
+    else:
+        show_trials(app.console, trials)
+    return ExitCode.NO if any(trial.counts["error"] for trial in trials) else ExitCode.YES

@@ -1,0 +1,31 @@
+"""What came of trying a grader on outputs of the log."""
+
+from collections.abc import Mapping
+
+from evalh.core.digest import JsonValue
+from evalh.core.values import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedOutput:
+    """One output and its verdict."""
+
+    case_id: str
+    outcome: str
+    score: float | None
+    reason: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraderTrial:
+    """One grader, by the parameters that a suite states or by its defaults."""
+
+    grader: str
+    where: str  # file:line, of the suite's entry or of the code
+    params: Mapping[str, JsonValue]
+    run: str | None  # whose outputs were judged; None: nothing was run yet
+    outputs: int
+    counts: Mapping[str, int]  # pass, fail, abstain, error
+    ms_each: float | None
+    examples: tuple[TriedOutput, ...]
