@@ -7,8 +7,7 @@ import pytest
 
 from evalh.cli.main import VERBS
 from evalh.core.attempt import ErrorKind
-from evalh.graders.kinds import BUILT_IN
-from evalh.graders.registry import build_all
+from evalh.graders.registry import BUILT_IN, build_all
 from evalh.providers.registry import kinds
 from evalh.report.log import SHOW
 from evalh.workspace import config, models, versions

@@ -231,8 +231,8 @@ def broke(exc: BaseException) -> Verdict:
     return Verdict.error(one_line(f"{type(exc).__name__}: {exc}"))
 
 
-BUILT_IN: dict[str, Kind] = {}
-"""The kinds that need no plugin. Filled when the families are imported, by `registry`."""
+LOADED: dict[str, Kind] = {}
+"""The kinds that need no plugin, as far as their modules are imported; `registry` knows which module holds which."""
 
 P = TypeVar("P", bound=Parameters)
 
@@ -246,7 +246,7 @@ def built_in(
         def compiled(scope: Scope, parameters: P) -> Compiled:
             return parameters.compile(scope)
 
-        BUILT_IN[name] = Kind(
+        LOADED[name] = Kind(
             name=name, semantics=semantics, parameters=cls, compile=compiled, short=short, holds_entry=holds_entry
         )
         return cls

@@ -11,8 +11,9 @@ Built-in kinds are classes of parameters that compile themselves; see `kinds.bui
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,38 +21,17 @@ import msgspec
 from evalh.core.digest import canonical, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
-from evalh.graders import (  # noqa: F401 (importing them registers their kinds)
-    checks,
-    code,
-    compare,
-    consistency,
-    critique,
-    fields,
-    judge,
-    language,
-    leaks,
-    logic,
-    logprob,
-    numbers,
-    personal,
-    refusal,
-    repetition,
-    schema,
-    similarity,
-    spend,
-    text,
-    tools,
-    truncation,
-)
 from evalh.graders.functions import declared_parameters, judging, where_defined
-from evalh.graders.kinds import BUILT_IN, Compiled, Grader, GraderEnvironment, Kind, Scope, accept
+from evalh.graders.kinds import LOADED, Compiled, Grader, GraderEnvironment, Kind, Scope, accept
 
 __all__ = [
+    "BUILT_IN",
     "Grader",
     "GraderEnvironment",
     "Kind",
     "build",
     "build_all",
+    "built_in_kind",
     "collecting",
     "grader",
     "graders_digest",
@@ -59,6 +39,41 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+BUILT_IN: Mapping[str, str] = {
+    "all_of": "logic",
+    "any_of": "logic",
+    "contains": "text",
+    "contradiction": "checks",
+    "cost": "spend",
+    "equals": "compare",
+    "hedging": "checks",
+    "json": "schema",
+    "json_fields": "fields",
+    "json_subset": "fields",
+    "judge": "judge",
+    "language": "language",
+    "latency": "spend",
+    "leaked_prompt": "leaks",
+    "length": "text",
+    "logprob": "logprob",
+    "not": "logic",
+    "number": "numbers",
+    "one_of": "compare",
+    "pii": "personal",
+    "python": "code",
+    "refusal": "refusal",
+    "regex": "text",
+    "repetition": "repetition",
+    "revision_stability": "consistency",
+    "schema": "schema",
+    "self_consistency": "consistency",
+    "self_critique": "critique",
+    "similarity": "similarity",
+    "tool_calls": "tools",
+    "truncation": "truncation",
+}
+"""The kinds that need no plugin, and the module of each: imported when a suite names it."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _registered: dict[str, Kind] = {}
@@ -130,9 +145,17 @@ def registered(name: str) -> Kind | None:
     return _registered.get(name)
 
 
+def built_in_kind(name: str) -> Kind | None:
+    """Return the kind of this name that needs no plugin."""
+    if name not in BUILT_IN:
+        return None
+    import_module(f"evalh.graders.{BUILT_IN[name]}")
+    return LOADED[name]
+
+
 def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
     """Compile one entry of a suite. Raises WorkspaceError at its line."""
-    kind = BUILT_IN.get(spec.kind) or environment.kinds.get(spec.kind) or _registered.get(spec.kind)
+    kind = built_in_kind(spec.kind) or environment.kinds.get(spec.kind) or _registered.get(spec.kind)
     if kind is None:
         known = {*BUILT_IN, *environment.kinds, *_registered}
         raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))

@@ -13,7 +13,7 @@ import yaml
 
 from evalh.core.attempt import Logprobs
 from evalh.core.case import ABSENT
-from evalh.graders.kinds import BUILT_IN
+from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.plugins import function_loader, load_plugins
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -100,7 +100,9 @@ def test_every_parameter_is_described_with_its_default(kind: str) -> None:
     table = sections()[kind].partition("| parameter | default | meaning |\n")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", table, flags=re.MULTILINE)
 
-    assert dict(rows) == {one.name: _default(one) for one in msgspec.structs.fields(BUILT_IN[kind].parameters)}
+    found = built_in_kind(kind)
+    assert found is not None
+    assert dict(rows) == {one.name: _default(one) for one in msgspec.structs.fields(found.parameters)}
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -1,16 +1,21 @@
 """Which graders there are, and what identifies them."""
 
+from importlib import import_module
+from pkgutil import iter_modules
 from time import process_time
 
 import pytest
 
+from evalh import graders
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.kinds import BUILT_IN
+from evalh.graders.kinds import LOADED
 from evalh.graders.registry import (
+    BUILT_IN,
     GraderEnvironment,
     build_all,
+    built_in_kind,
     collecting,
     grader,
     graders_digest,
@@ -54,6 +59,16 @@ NAMES = [
 
 def test_these_graders_need_no_plugin() -> None:
     assert sorted(BUILT_IN) == NAMES
+
+
+def test_every_kind_is_found_in_the_module_that_registers_it() -> None:
+    for name in BUILT_IN:
+        kind = built_in_kind(name)
+        assert kind is not None
+        assert kind.parameters.__module__ == f"evalh.graders.{BUILT_IN[name]}"
+    for module in iter_modules(graders.__path__):
+        import_module(f"evalh.graders.{module.name}")
+    assert LOADED.keys() == BUILT_IN.keys()
 
 
 def test_an_unknown_grader_is_refused_with_the_nearest_known_one(build_grader) -> None:
