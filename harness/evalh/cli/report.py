@@ -68,8 +68,9 @@ def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
 
 def _show(app: App, name: str, form: str) -> None:
     from evalh.api.report import told
-    from evalh.report.calibration import judges_document, show_judges
+    from evalh.report.calibration import show_judges
     from evalh.report.run_story import show_story, story_document
+    from evalh.report.standing import judges_document
 
     log = app.workspace.log
     if log.comparison(name) is not None or log.gate(name) is not None:

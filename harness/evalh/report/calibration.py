@@ -1,14 +1,12 @@
 """A judge's calibration as a person reads it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding, Position, VersionDifference
-from evalh.core.digest import JsonValue
 from evalh.core.label import GOOD
 from evalh.core.run import Estimate
 from evalh.report.text import p_text, percent, safe
@@ -225,20 +223,3 @@ def _fact(judge: JudgeStanding) -> str:
     agreed = "" if kappa is None else f", Cohen's kappa {kappa:.2f}"
     held = f"held against {judge.labels} labels on {judge.at[:10]}{agreed}"
     return f"{decides}{held}{'' if judge.why is None else f'; {judge.why}'}"
-
-
-def judges_document(judges: Sequence[JudgeStanding]) -> list[dict[str, JsonValue]]:
-    """Return what documents say of the judges on whose verdicts they rest."""
-    return [
-        {
-            "judge": judge.judge,
-            "required": judge.required,
-            "calibration": judge.state.value,
-            "at": judge.at,
-            "labels": judge.labels,
-            "kappa": None if judge.kappa is None else judge.kappa.document(),
-            "relative": judge.relative,
-            "difference": None if judge.difference is None else asdict(judge.difference),
-        }
-        for judge in judges
-    ]

@@ -8,7 +8,7 @@ from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, Pas
 from evalh.core.digest import JsonValue
 from evalh.core.forecast import Forecast
 from evalh.core.run import RunResult, RunStatus
-from evalh.report.calibration import judges_document
+from evalh.report.standing import judges_document
 
 RUN_SCHEMA = "evalh.run/1"
 PLAN_SCHEMA = "evalh.plan/1"

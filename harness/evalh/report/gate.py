@@ -12,11 +12,11 @@ from evalh.analysis.verdicts import Finding, GateDecision, GateStatus, SuiteDeci
 from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode
 from evalh.core.run import Estimate
-from evalh.report.calibration import judges_document
 from evalh.report.compare import points, show_confirmed
 from evalh.report.document import comparison_document
 from evalh.report.downstream import net_lines, worth_of
 from evalh.report.moving import move_document, spent, told
+from evalh.report.standing import judges_document
 from evalh.report.text import one_line, percent, safe
 
 GATE_SCHEMA = "evalh.gate/1"
