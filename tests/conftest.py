@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+# Where bytecode is not kept, each of the many commands that tests start would compile the whole program again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 REAL_DATA = os.environ.get("EVALH_REAL_DATA")
 
