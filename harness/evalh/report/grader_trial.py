@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from evalh.core.trial import GraderTrial
-from evalh.report.text import json_line, one_line, safe
+from evalh.report.text import json_line, milliseconds, one_line, safe
 
 _STYLES = {"pass": "green", "fail": "red", "error": "bold red", "abstain": "yellow"}
 
@@ -21,7 +21,7 @@ def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
             console.print("  it is well formed; the log holds no output to try it on")
             continue
         counts = ", ".join(f"{count} {name}" for name, count in trial.counts.items() if count)
-        console.print(f"  {counts} of {trial.outputs} outputs of run {trial.run} · {trial.ms_each:.2g} ms each")
+        console.print(f"  {counts} of {trial.outputs} outputs of run {trial.run} · {milliseconds(trial.ms_each)} each")
         for one in trial.examples:
             line = Text.assemble((f"{one.outcome:8s}", _STYLES[one.outcome]), f"{one_line(one.case_id, 30)}  ")
             line.append(one_line(one.reason, 70)).append(f"  {one_line(one.output, 40)}", "dim")

@@ -10,7 +10,6 @@ from math import fsum, sqrt
 
 from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
-from evalh.stats.intervals import Interval, mean_interval
 
 FEWEST_LABELS = 50  # below, the interval covers less often than it says
 _TWO = 2
@@ -97,16 +96,6 @@ def stratified(strata: Sequence[tuple[float, Calibrated]], confidence: float = 0
     freedom = max(1, int(variance**2 / spread)) if spread else labels - len(strata)
     half = t_critical(confidence, freedom) * sqrt(variance)
     return Calibrated(value, value - half, value + half, sqrt(variance), weight, labels, judged)
-
-
-def judge_shift(
-    label_differences: Sequence[float], judge_differences: Sequence[float], confidence: float = 0.95
-) -> Interval:
-    """Bound how far people and the judge differ on head - base. Needs two labelled cases.
-
-    An interval that excludes 0 means that the judge favours one version: its verdict alone is relative to it.
-    """
-    return mean_interval([y - f for y, f in zip(label_differences, judge_differences, strict=True)], confidence)
 
 
 @dataclass(frozen=True, slots=True)

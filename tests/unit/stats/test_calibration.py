@@ -10,7 +10,6 @@ from evalh.stats.calibration import (
     Calibrated,
     JudgeTable,
     calibrated_mean,
-    judge_shift,
     rogan_gladen,
     stratified,
 )
@@ -100,13 +99,6 @@ def test_strata_are_weighed_by_their_share_of_the_cases() -> None:
     assert stratified([(1.0, hard)]).high == pytest.approx(hard.high)
     with pytest.raises(ValueError, match="sum to 1"):
         stratified([(0.5, easy)])
-
-
-def test_a_judge_that_favours_a_version_is_found_out() -> None:
-    low, high = judge_shift([0.0] * 50 + [1.0] * 10, [0.0] * 30 + [-1.0] * 20 + [0.0] * 10)
-
-    assert 0 < low < high
-    assert judge_shift(LABEL_DIFFERENCES, JUDGE_DIFFERENCES).low < 0
 
 
 def test_rogan_and_gladen_give_the_reference_numbers() -> None:
