@@ -37,7 +37,7 @@ class Moment:
     @property
     def place(self) -> tuple[str, str, str]:
         """What models are measured side by side on: a version's content at a commit."""
-        return self.record.prompt, self.record.fingerprint.prompt, self.commit
+        return self.version, self.record.fingerprint.prompt, self.commit
 
     @property
     def commit(self) -> str:

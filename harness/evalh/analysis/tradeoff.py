@@ -74,7 +74,8 @@ def measured_by(run: RunRow) -> tuple[object, ...]:
 def identity(run: RunRow) -> tuple[str, ...]:
     """Return which version on which model or route was run."""
     prints = run.record.fingerprint
-    return run.record.prompt, prints.prompt, run.record.model, prints.model, prints.route
+    # The same content under the same name is the same version, whichever commit it was read at.
+    return run.record.prompt.rpartition(":")[2], prints.prompt, run.record.model, prints.model, prints.route
 
 
 def _rate(run: RunRow) -> float:

@@ -23,7 +23,7 @@ _SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 _STYLE = (
     "text{font:12px sans-serif;fill:#1b1f24}.tick,.title{fill:#5b6470}.middle{text-anchor:middle}.end{text-anchor:end}"
-    ".grid{stroke:#e1e4e8}.axis{stroke:#d5d9df}.whisker{stroke:#5b6470;stroke-opacity:.55;stroke-width:1.5}"
+    ".grid{stroke:#e1e4e8}.axis{stroke:#d5d9df}.whisker{stroke:#5b6470;stroke-opacity:.55;stroke-width:1.5}.faint{stroke-opacity:.14}"
     ".front{stroke:#1f5fbf;stroke-opacity:.5;stroke-dasharray:4 3}.mark{fill:#fff;stroke:#5b6470;stroke-width:2}"
     ".mark.on{fill:#1f5fbf;stroke:#1f5fbf}circle.here{stroke:#1b1f24}text.here{font-weight:700}"
     ".path{stroke-width:1.5;stroke-opacity:.45}.moment{fill:#fff;stroke-width:2.5}.m0{stroke:#1f5fbf}.m1{stroke:#b4540a}"

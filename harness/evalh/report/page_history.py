@@ -40,7 +40,7 @@ def history(past: History) -> Markup:
         "History",
         words,
         scrollable(picture, "History chart") if picture else None,
-        scrollable(table, "History table"),
+        scrollable(table, "History table", len(past.moments)),
         el("p", _note(past), class_="note"),
     )
 

@@ -94,11 +94,12 @@ def trade_offs(chosen: TradeOff) -> Markup:
         "Which should I ship?",
         el("div", [el("p", sentence) for sentence in advice(chosen)], class_="advice"),
         scrollable(picture, "Trade-off chart") if picture else None,
-        scrollable(_points(chosen.points), "Trade-off table"),
+        scrollable(_points(chosen.points), "Trade-off table", len(chosen.points)),
         el("p", note, class_="note"),
     )
 
 
+_TALL = 14  # rows of a table that is not moved up and down
 _NUMBERS = frozenset({"good rate", "cost per good", "samples", "median latency"})
 
 
@@ -316,6 +317,7 @@ def section(name: str, title: str, *children: Child) -> Markup:
     return el("section", el("h2", title, id=f"{name}-title"), children, id=name, aria_labelledby=f"{name}-title")
 
 
-def scrollable(child: Child, name: str) -> Markup:
-    """Let what is wider than the screen be moved sideways, by the keyboard too."""
-    return el("div", child, class_="scroll", tabindex=0, role="region", aria_label=name)
+def scrollable(child: Child, name: str, rows: int = 0) -> Markup:
+    """Let what is wider than the screen be moved sideways, by the keyboard too; many rows up and down."""
+    class_ = "scroll tall" if rows > _TALL else "scroll"
+    return el("div", child, class_=class_, tabindex=0, role="region", aria_label=name)

@@ -17,6 +17,7 @@ _WIDTH, _HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 24, 16, 48
 _LETTER, _LINE = 6.7, 15.0  # of the labels' type, as good as a drawing needs them
 _ROW = 26
+_CROWD = 20  # points from which the intervals of those that matter less stand back
 _MOST_ROWS = 60
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
 _NAMES = 300  # width of the names in a drawing of rates alone
@@ -46,7 +47,7 @@ def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
         el("desc", "; ".join(_told(point) for point in points)),
         _axes(x, y),
         _staircase(front, x, y),
-        [_whiskers(point, x, y) for point in points],
+        [_whiskers(point, x, y, crowded=len(points) > _CROWD) for point in points],
         [_mark(point, x, y) for point in points],
         placed,
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
@@ -92,12 +93,13 @@ def _staircase(front: Sequence[Point], x: Scale, y: Scale) -> Markup | None:
     return el("path", d="".join(steps), class_="front", fill="none")
 
 
-def _whiskers(point: Point, x: Scale, y: Scale) -> list[Markup]:
+def _whiskers(point: Point, x: Scale, y: Scale, *, crowded: bool) -> list[Markup]:
+    class_ = "whisker faint" if crowded and not (point.front or point.here) else "whisker"
     low, value, high = _costs(point)
     rate = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
     return [
-        _line(x(low), y(rate[1]), x(high), y(rate[1]), "whisker"),
-        _line(x(value), y(rate[0]), x(value), y(rate[2]), "whisker"),
+        _line(x(low), y(rate[1]), x(high), y(rate[1]), class_),
+        _line(x(value), y(rate[0]), x(value), y(rate[2]), class_),
     ]
 
 

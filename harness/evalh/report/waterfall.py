@@ -54,7 +54,7 @@ def _offset(seconds: float) -> str:
 def _attempt(attempt: AttemptRow) -> Text:
     usage = attempt.usage
     tokens = "" if usage.input_tokens is None else f" · {usage.input_tokens} + {usage.output_tokens} tokens"
-    cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated else ''}"
+    cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated and attempt.cost_usd is not None else ''}"
     style = "green" if attempt.status == "ok" else "red"
     line = Text.assemble(f"{attempt.number}. {attempt.model}  ", (attempt.status, style))
     line.append(f" · {milliseconds(attempt.latency_ms)}{tokens}{cost}")

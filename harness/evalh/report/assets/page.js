@@ -195,7 +195,7 @@
   }
 
   function attempt(one) {
-    const bits = [ms(one.l), one.n == null ? "" : `${one.n} + ${one.o ?? "?"} tokens`, `${usd(one.c)}${one.u ? " at most" : ""}`, one.w === "first" ? "" : one.w].filter(Boolean);
+    const bits = [ms(one.l), one.n == null ? "" : `${one.n} + ${one.o ?? "?"} tokens`, `${usd(one.c)}${one.u && one.c != null ? " at most" : ""}`, one.w === "first" ? "" : one.w].filter(Boolean);
     return [`${one.m} `, el("span", one.s === "ok" ? "good" : "bad", one.s), ` · ${bits.join(" · ")}`, one.e ? el("div", "bad", whole(one.e)) : ""];
   }
 
