@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalh.api.runs import in_loop
 from evalh.api.viewing import Viewing
 from evalh.api.workspace import Workspace
 from evalh.viewer.answers import Answers
@@ -78,7 +79,7 @@ def viewing(folder: Path) -> Iterator[Viewer]:
         with suppress(asyncio.CancelledError):
             await server.run(ready.set)
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread = threading.Thread(target=lambda: in_loop(run()), daemon=True)
     thread.start()
     assert ready.wait(10)
     try:

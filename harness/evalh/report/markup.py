@@ -6,6 +6,7 @@ is no `Markup` is text. What could run or load (event handlers, styles, addresse
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from html import escape
 from typing import TypeAlias
 from urllib.parse import quote
@@ -85,13 +86,21 @@ def _child(child: Child) -> str:
 
 
 def _attribute(key: str, value: Attribute) -> str:
-    name = key.rstrip("_").replace("_", "-")
-    if not _NAME.match(name) or name.startswith("on") or name in _REFUSED:
-        raise ValueError(f"no attribute {name!r} here")
+    name = _attribute_name(key)
     if value is None or value is False:
         return ""
     if value is True:
         return f" {name}"
     if name == "href" and not isinstance(value, Place) and not str(value).startswith("#"):
         raise ValueError("a link leads to a place in the page")
-    return f' {name}="{escape(safe(str(value)))}"'
+    if isinstance(value, int | float):
+        return f' {name}="{value}"'
+    return f' {name}="{escape(safe(value))}"'
+
+
+@cache
+def _attribute_name(key: str) -> str:
+    name = key.rstrip("_").replace("_", "-")
+    if not _NAME.match(name) or name.startswith("on") or name in _REFUSED:
+        raise ValueError(f"no attribute {name!r} here")
+    return name

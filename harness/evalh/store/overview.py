@@ -12,7 +12,7 @@ from evalh.core.money import from_stored
 from evalh.core.underway import CaseTally
 from evalh.store.columns import read_instant, restored, restored_or_none, stored
 from evalh.store.database import FILE
-from evalh.store.restore import comparison_from
+from evalh.store.restore import comparison_from, run_from
 
 Stream = Callable[..., Iterator[Row]]
 
@@ -23,6 +23,11 @@ _CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(stan
   case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
   group_concat(error_kind) as errors
 from samples where id > :run || '/' and id < :run || '0' group by case_index"""
+# Without what was sent and by what it was judged: a thousand rows are read at once.
+_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at, planned,
+  trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
+  fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
+  null as content, summary from runs order by started_at desc, id desc limit ?"""
 # Without its content, which holds every case that changed.
 _COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
   wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
@@ -40,6 +45,11 @@ class Overview:
     runs_in_all: int
     comparisons: Sequence[ComparisonRow]
     gates: Sequence[GateRow]
+
+
+def run_rows(stream: Stream, most: int) -> list[RunRow]:
+    """Return the newest runs; what they sent and what judged them is left out."""
+    return [run_from(row) for row in stream(_RUNS, most)]
 
 
 def count_runs(stream: Stream) -> int:

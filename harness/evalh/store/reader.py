@@ -33,7 +33,7 @@ from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
 from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, ensure_schema, explained, schema_version
 from evalh.store.liveness import alive, any_lost, settle
-from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, suite_state
+from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
 from evalh.store.restore import (
@@ -285,7 +285,7 @@ class Reader:
     def overview(self, most: int) -> Overview:
         """Return what was run, compared and decided: the newest `most` of each, newest first."""
         compared, decided = comparison_rows(self._stream, most), gate_rows(self._stream, None, most)
-        return Overview(self.runs(most), count_runs(self._stream), compared, decided)
+        return Overview(run_rows(self._stream, most), count_runs(self._stream), compared, decided)
 
     def running(self) -> list[RunRow]:
         """Return the runs whose row says that they run, oldest first; `alive` tells which do."""

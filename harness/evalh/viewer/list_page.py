@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from evalh.core.log import ComparisonRow, GateRow, RunRow
@@ -60,8 +61,8 @@ def linked(kind: str, id_: str, words: Child) -> Child:
 
 def instant(seconds: float) -> Markup:
     """Write a time, in UTC."""
-    at = datetime.fromtimestamp(seconds, UTC)
-    return el("time", f"{at:%Y-%m-%d %H:%M}", datetime=f"{at:%Y-%m-%dT%H:%M:%SZ}")
+    at = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
+    return el("time", at[:16], datetime=f"{at[:19]}Z")
 
 
 def _counts(found: "Overview") -> str:
@@ -101,7 +102,7 @@ def _run(run: RunRow) -> Markup:
         el("th", linked("run", record.id, record.prompt), scope="row"),
         el("td", record.model),
         _number(None if rate is None else percent(rate.value), rate),
-        el("td", None if rate is None else [limits(rate), interval_bar(rate)], class_="dim"),
+        el("td", None if rate is None else [limits(rate), _bar(rate)], class_="dim"),
         _number(None if cost is None else short_cost_per_good(cost), cost),
         el("td", None if cost is None else cost_range(cost.low, cost.high), class_="dim"),
         el("td", done, class_="num", data_v=record.planned if summary is None else summary.samples),
@@ -110,6 +111,11 @@ def _run(run: RunRow) -> Markup:
         el("td", instant(record.started_at), data_v=record.id),
         el("td", el("code", record.id), class_="dim"),
     )
+
+
+@lru_cache(maxsize=4096)
+def _bar(rate: Estimate) -> Markup | None:
+    return interval_bar(rate)  # so many samples, so many good: many runs have the same
 
 
 def _number(text: str | None, estimate: Estimate | None) -> Markup:

@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM
 from logging import CRITICAL, getLogger
 
@@ -22,12 +21,15 @@ from evalh.viewer.answers import Answers, broken
 from evalh.viewer.door import HOSTS, Door, Refusal
 from evalh.viewer.frame import NOTHING, Answer
 
-_CONNECTIONS = 200
+_CONNECTIONS = 400
 _BACKLOG = 2048
 _THREADS = 4
 _HEAD_S = 10.0  # from a connection to the end of its first request's head
 _ANSWER_S = 60.0  # from an answer to the end of the next request's head: it is taken meanwhile
 _LOOK_S = 0.5
+_SAID_WITHIN_S = 1.0  # while others wait: a browser says what it wants at once
+_TAKEN_WITHIN_S = 3.0  # while others wait
+_ROOM = 20
 
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -77,23 +79,14 @@ class Server:
         self._door = door
         self._answers = answers
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evalh-view")
-        self._since: dict[web.RequestHandler, float] = {}  # when a connection began to be waited for
+        self._since: dict[web.RequestHandler, float] = {}  # from when on a connection is waited for
         self._until: dict[web.RequestHandler, float] = {}
         self._busy: set[web.RequestHandler] = set()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled."""
-        quiet = getLogger("evalh.viewer.http")
-        quiet.setLevel(CRITICAL + 1)  # what a stranger sent wrong is no news
         loop = asyncio.get_running_loop()
-        server = web.Server(
-            self._handle,
-            logger=quiet,
-            access_log=None,
-            keepalive_timeout=_HEAD_S,
-            lingering_time=0.5,
-            read_bufsize=2**14,
-        )
+        server = web.Server(self._handle)
         self._listening.setblocking(False)
         accepting = asyncio.create_task(self._accept(server))
         looking = asyncio.create_task(self._look(server))
@@ -113,36 +106,51 @@ class Server:
 
     async def _accept(self, server: web.Server) -> None:
         loop = asyncio.get_running_loop()
+        quiet = getLogger("evalh.viewer.http")
+        quiet.setLevel(CRITICAL + 1)  # what a stranger sent wrong is no news
+
+        def connection() -> web.RequestHandler:
+            made = _Connection(
+                server,
+                loop=loop,
+                logger=quiet,
+                access_log=None,  # type: ignore[arg-type]
+                keepalive_timeout=_HEAD_S,
+                lingering_time=0.5,
+            )
+            self._since[made] = loop.time()
+            self._until[made] = loop.time() + _HEAD_S
+            return made
+
         while True:
             while len(server.connections) >= _CONNECTIONS:
                 self._cut_slowest(server)
                 await asyncio.sleep(0.01)
             try:
                 client, _ = await loop.sock_accept(self._listening)
-                await loop.connect_accepted_socket(server, client)
+                await loop.connect_accepted_socket(connection, client)
             except OSError:  # the client left, or the process has no file left for it
+                self._cut_slowest(server)
                 await asyncio.sleep(0.05)
 
     def _cut_slowest(self, server: web.Server) -> None:
-        """Make room: whoever had a second and sent nothing stands last in line."""
-        now = asyncio.get_running_loop().time()
-        waiting = [one for one in server.connections if one not in self._busy]
-        slowest = min(waiting, key=lambda one: self._since.get(one, now), default=None)
-        if slowest is not None and now - self._since.setdefault(slowest, now) > 1.0:
-            _cut(slowest)
+        """Make room: whoever had the time to say what he wants and did not stands last in line."""
+        late = asyncio.get_running_loop().time() - _SAID_WITHIN_S
+        waiting = [one for one in server.connections if one not in self._busy and self._since.get(one, late) < late]
+        for one in sorted(waiting, key=lambda one: self._since.get(one, late))[:_ROOM]:
+            _cut(one)
 
     async def _look(self, server: web.Server) -> None:
-        loop = asyncio.get_running_loop()
+        """Cut off what takes too long, and forget what is gone."""
         while True:
-            now, alive = loop.time(), set(server.connections)
+            await asyncio.sleep(_LOOK_S)
+            now, alive = asyncio.get_running_loop().time(), set(server.connections)
             for gone in self._since.keys() - alive:
                 self._since.pop(gone)
                 self._until.pop(gone, None)
-            for connection in alive:
-                self._since.setdefault(connection, now)
-                if connection not in self._busy and now > self._until.setdefault(connection, now + _HEAD_S):
+            for connection in alive - self._busy:
+                if now > self._until.get(connection, now):
                     _cut(connection)
-            await asyncio.sleep(_LOOK_S)
 
     # -- requests
 
@@ -153,8 +161,8 @@ class Server:
             answer = await self._answer(request)
         finally:
             self._busy.discard(connection)
-            self._since[connection] = now = asyncio.get_running_loop().time()
-            self._until[connection] = now + _ANSWER_S
+            now = asyncio.get_running_loop().time()
+            self._since[connection], self._until[connection] = now + _TAKEN_WITHIN_S, now + _ANSWER_S
         headers = {**_ALWAYS, "Content-Security-Policy": answer.policy, "Content-Type": answer.type, **answer.headers}
         return web.Response(body=answer.body, status=answer.status, headers=headers)
 
@@ -176,6 +184,25 @@ class Server:
             return broken(exc)
 
 
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, which tells strangers what they sent, and by what it was read."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what is no request."""
+        del request, exc, message
+        if self.transport is None:
+            raise ConnectionError
+        made = web.Response(
+            text="bad request\n", status=status, headers={**_ALWAYS, "Content-Security-Policy": NOTHING}
+        )
+        made.force_close()
+        return made
+
+
 def _refused(refusal: Refusal) -> Answer:
     allow = {"Allow": "GET, HEAD"} if refusal.status == 405 else {}  # noqa: PLR2004 (its name)
     body = f"{refusal.words}\n".encode()
@@ -187,7 +214,7 @@ def _elsewhere(path: str) -> Answer:
 
 
 def _cut(connection: web.RequestHandler) -> None:
-    with suppress(Exception):
-        transport = connection.transport
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
+    """Hang up now, whatever is still to be written."""
+    transport = connection.transport
+    if transport is not None:
+        transport.abort()

@@ -173,5 +173,6 @@ def test_noise_is_answered_with_an_error_and_the_server_goes_on(
 
     assert not answer or answer.split()[1] in {b"400", b"403", b"404", b"405", b"431"}
     assert _says_nothing(viewer, answer)
+    assert b"aiohttp" not in answer
     assert viewer.get("live/").text == json.dumps({"runs": []})
     assert capfd.readouterr().err == ""
