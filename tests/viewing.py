@@ -64,11 +64,11 @@ def parsed(data: bytes) -> Got:
 
 
 @contextmanager
-def viewing(folder: Path) -> Iterator[Viewer]:
-    """Serve a workspace."""
+def viewing(folder: Path, most: int | None = None) -> Iterator[Viewer]:
+    """Serve a workspace, to so many connections at once."""
     listening = listen("127.0.0.1", 0)
     door = Door(*listening.getsockname()[:2])
-    server = Server(listening, door, Answers(Viewing(Workspace.open(folder))))
+    server = Server(listening, door, Answers(Viewing(Workspace.open(folder))), most)
     ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 

@@ -15,7 +15,8 @@ from workspaces import PROMPT, chat_server, evalh, write_workspace
 
 pytestmark = pytest.mark.slow
 
-SCREENS = ({"color_scheme": "dark"}, {"color_scheme": "light"}, {"viewport": {"width": 390, "height": 844}})
+DARK, LIGHT = {"color_scheme": "dark"}, {"color_scheme": "light"}
+PHONE = {"viewport": {"width": 390, "height": 844}}
 
 
 def test_a_run_is_watched_from_its_beginning_to_its_end(tmp_path: Path, browser: Browser) -> None:
@@ -76,13 +77,12 @@ def test_lists_and_gates_are_quiet_sort_filter_and_satisfy_axe(tmp_path: Path, b
         gate = ("g1", "2026-01-01T00:00:00.000Z", "main", "the work tree", None, "refuse", 1, hostile, content)
         db.execute("insert into gates values (?, ?, ?, ?, ?, ?, ?, ?, ?)", gate)
     with viewing(folder) as viewer:
-        for path in ("", "gate/g1", "live", "nowhere"):
-            for screen in SCREENS if path == "" else SCREENS[::2]:
-                opened = browser.visit(f"{viewer.door.url}{path}", **screen)
-                assert axe(opened.page) == [], path
-                assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-                assert not opened.dialogs
-                assert [words for words in opened.complaints if path != "nowhere"] == []
+        for path, screen in (("", DARK), ("", PHONE), ("gate/g1", PHONE), ("live", LIGHT), ("nowhere", DARK)):
+            opened = browser.visit(f"{viewer.door.url}{path}", **screen)
+            assert axe(opened.page) == [], path
+            assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+            assert not opened.dialogs
+            assert [words for words in opened.complaints if path != "nowhere"] == []
         page = browser.visit(viewer.door.url).page
         page.keyboard.press("/")
         page.keyboard.type("v2 complete")

@@ -51,8 +51,8 @@ def test_it_serves_at_the_address_that_it_prints_until_it_is_interrupted(tmp_pat
 
 @pytest.mark.slow
 def test_connections_that_nobody_uses_keep_nobody_out(tmp_path: Path) -> None:
-    with viewing(write_workspace(tmp_path)) as viewer, ExitStack() as held:
-        for number in range(400):
+    with viewing(write_workspace(tmp_path), most=40) as viewer, ExitStack() as held:
+        for number in range(100):
             connection = held.enter_context(socket.create_connection((viewer.door.host, viewer.door.port)))
             if number % 2:
                 connection.sendall(b"GET / HTTP/1.1\r\nHost: ")

@@ -5,11 +5,13 @@ does not take its answer, is cut off: first the slowest.
 """
 
 import asyncio
+import resource
 import socket
 import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM
 from logging import CRITICAL, getLogger
 
@@ -21,7 +23,7 @@ from evalh.viewer.answers import Answers, broken
 from evalh.viewer.door import HOSTS, Door, Refusal
 from evalh.viewer.frame import NOTHING, Answer
 
-_CONNECTIONS = 400
+_CONNECTIONS = 1200
 _BACKLOG = 2048
 _THREADS = 4
 _HEAD_S = 10.0  # from a connection to the end of its first request's head
@@ -74,10 +76,12 @@ def serve(listening: socket.socket, door: Door, answers: Answers, ready: Callabl
 class Server:
     """One server on one socket."""
 
-    def __init__(self, listening: socket.socket, door: Door, answers: Answers) -> None:
+    def __init__(self, listening: socket.socket, door: Door, answers: Answers, most: int | None = None) -> None:
+        """Take a socket that listens; `most` connections are held at once, None: as many as there is room for."""
         self._listening = listening
         self._door = door
         self._answers = answers
+        self._most = most or _room()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evalh-view")
         self._since: dict[web.RequestHandler, float] = {}  # from when on a connection is waited for
         self._until: dict[web.RequestHandler, float] = {}
@@ -123,7 +127,7 @@ class Server:
             return made
 
         while True:
-            while len(server.connections) >= _CONNECTIONS:
+            while len(server.connections) >= self._most:
                 self._cut_slowest(server)
                 await asyncio.sleep(0.01)
             try:
@@ -201,6 +205,17 @@ class _Connection(web.RequestHandler):
         )
         made.force_close()
         return made
+
+
+def _room() -> int:
+    """Return how many connections the process may have files for; it asks for more than it was given."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * _CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return _CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_CONNECTIONS, soft // 2))
 
 
 def _refused(refusal: Refusal) -> Answer:
