@@ -12,6 +12,7 @@ from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
 from evalh.api.relative import labels_of
@@ -56,7 +57,16 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         sides = open_sides(workspace, options.base, options.head, trust_base=options.trust_base, kept=kept)
         changes = find_changes(sides, options.suites, options.model)
         store = _store(workspace, kept) if changes.touched else None
-        gates = _decide(store, changes.touched, _Ways(sides, options, progress or Silence())) if store else ()
+        ways = _Ways(sides, options, progress or Silence())
+        prefer = preferring(
+            sides.head,
+            changes.touched,
+            ways.progress,
+            fresh=options.fresh,
+            concurrency=options.concurrency,
+            budget_usd=options.budget_usd,
+        )
+        gates = prefer.tell(_decide(store, changes.touched, ways)) if store else ()
         removed = [
             f"suite {name} was removed: nothing holds its prompt to anything any more" for name in changes.removed
         ]
@@ -221,7 +231,9 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         store = _store(workspace, kept)
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
         gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
-        decision = GateDecision(suites=decide(gates, allow_dataset_change=False), base=base, head=head)
+        prefer = preferring(workspace, [change], Silence())
+        suites = prefer.tell(decide(gates, allow_dataset_change=False))
+        decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)
 
 

@@ -7,12 +7,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from evalh.analysis.comparison import Preferred
 from evalh.analysis.moving import Move, MoveVerdict
 from evalh.analysis.verdicts import Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode
 from evalh.core.run import Estimate
-from evalh.report.compare import points, show_confirmed
+from evalh.report.compare import points, preference, show_confirmed
 from evalh.report.document import comparison_document
 from evalh.report.downstream import net_lines, worth_of
 from evalh.report.moving import move_document, spent, told
@@ -155,6 +156,8 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
             yield f"net cost per good output: {nets}"
             yield worth_of(compared["downstream"], suite["base"], suite["head"])
         yield f"difference: {_difference(compared['difference'])}"
+        for one in compared["preferred"]:
+            yield f"{one_line(one['grader'], 40)} {' · '.join(preference(Preferred(**one)))}"
     if suite.get("canary"):
         yield f"canary: {suite['canary']['told']}"
 
