@@ -1,8 +1,11 @@
 """Hostile outputs, inputs, ids and tags in a real browser: nothing runs, nothing is fetched, nothing is missing."""
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -18,7 +21,8 @@ model: mirror
 graders:
   - contains: {value: "never said"}
 """
-MIRROR = """import json
+MIRROR = """import csv
+import json
 import re
 from pathlib import Path
 
@@ -93,6 +97,28 @@ def test_a_megabyte_on_one_line_is_cut_and_says_so(report: Path, browser: Browse
 
     assert "1,000,0" in (opened.page.locator("#detail .clip").first.text_content() or "")
     assert report.stat().st_size < 400_000
+
+
+def test_nothing_hostile_runs_in_a_comparison_nor_is_live_in_its_texts(workspace: Path, browser: Browser) -> None:
+    first = (workspace / "prompts/echo/v1.prompt").read_text()
+    (workspace / "prompts/echo/v2.prompt").write_text(first + "<img src=x onerror=alert('diff')>")
+    done = evalh(workspace, "compare", "v1", "v2", "--json", "--report", str(workspace / "both.html"))
+    compared = json.loads(done.stdout)["id"]
+
+    opened = browser.open(workspace / "both.html")
+    opened.page.select_option("#change", "")
+    for _ in CORPUS:
+        opened.page.keyboard.press("j")
+    told = {
+        form: evalh(workspace, "report", compared, "--format", form).stdout for form in ("terminal", "csv", "junit")
+    }
+    rows = list(csv.reader(io.StringIO(told["csv"])))
+
+    assert opened.quiet(), (opened.dialogs, opened.requests, opened.complaints)
+    assert not [name for name, text in told.items() if re.search("[\x1b\u202e\x00]", text)]
+    assert len(rows) == len(CORPUS) + 1
+    assert not [cell for row in rows[1:] for cell in row if cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t"))]
+    assert len(ET.fromstring(told["junit"]).findall(".//testcase")) == len(CORPUS)
 
 
 def test_axe_finds_nothing_serious_in_hostile_pages(report: Path, browser: Browser) -> None:
