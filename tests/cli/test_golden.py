@@ -117,6 +117,7 @@ REPORTS = [
     ["report", "COMPARED", "--format", "junit"],
     ["report", "r19990101-000000-000000"],
 ]
+DRIFT = [["drift"], ["drift", "triage", "--cases", "4"], ["drift", "--prompt", "v9"], ["drift", "--alpha", "0"]]
 COMPARED = """import json
 
 
@@ -176,6 +177,22 @@ def test_reports_read_as_recorded(tmp_path: Path) -> None:
     session = [[compared if word == "COMPARED" else word for word in arguments] for arguments in REPORTS[-3:]]
 
     _compare("report", "".join([*parts, _transcript(folder, session)]))
+
+
+def test_drift_reads_as_recorded(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=60)
+    answers = folder / "evals/answers.py"
+    steady = answers.read_text()
+    answers.write_text("import pathlib\n" + steady.replace("% 7", "% (2 if pathlib.Path('moved').exists() else 7)"))
+
+    before = _transcript(folder, [["drift"], ["baseline", "accept", "v1"], ["baseline", "status"], *DRIFT])
+    (folder / "moved").touch()
+    after = _transcript(folder, [["drift", "--fresh"], ["drift", "--cases", "12", "--json"], ["drift", "nope"]])
+    answers.write_text(steady)
+    after += _transcript(folder, [["drift"], ["drift", "--json"]])
+
+    dated = re.compile(r"\d{4}-\d\d-\d\d")
+    _compare("drift", dated.sub("<date>", before + after))
 
 
 def test_a_terminal_sees_colours_and_a_pipe_does_not(tmp_path: Path) -> None:

@@ -1,12 +1,19 @@
 """`evalh drift`: the same prompt, the same model's name, another day."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evalh.workspace.baselines import Baseline, read_baseline, write_baseline
+from evalh.workspace.trees import WorkTree
 from faults.fault_server import FaultServer
 from faults.running import Done, here, rows
 from moving import Moving, accepted, moving
@@ -176,3 +183,68 @@ def test_a_model_that_is_gone_is_not_measured(tmp_path: Path, model: tuple[Movin
     assert done.exit == 4
     assert "ended early: auth" in done.err
     assert rows(repo.folder, "select distinct status from runs") == [{"status": "stopped"}]
+
+
+def forged(folder: Path, **changes: Any) -> None:
+    """Write a baseline of another content, whose digest fits: `row_…` and `out_…` are keys of the first of these."""
+    baseline = read_baseline(WorkTree(folder), BASELINE)
+    assert baseline is not None
+    parts = {"row": dict(baseline.rows[0]), "out": dict(baseline.outputs[0]), "": dict(baseline.header)}
+    for name, value in changes.items():
+        part, _, key = name.partition("_") if name.startswith(("row_", "out_")) else ("", "", name)
+        parts[part][key] = value
+    rows, outputs = [parts["row"], *baseline.rows[1:]], [parts["out"], *baseline.outputs[1:]]
+    write_baseline(folder, Baseline(path=BASELINE, header=parts[""], rows=rows, outputs=outputs))
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"trials": 1e308}, ":1: is no baseline"),
+        ({"fingerprint": [1]}, ":1: is no baseline"),
+        ({"answering_models": "gpt"}, ":1: is no baseline"),
+        ({"date": "yesterday"}, ":1: is no baseline"),
+        ({"row_standing": "splendid"}, ":2: is no baseline"),
+        ({"row_cost_usd": "1e99999"}, ":2: is no baseline"),
+        ({"row_latency_ms": -1}, ":2: is no baseline"),
+        ({"row_id": "t-0002"}, "has trial 0 twice"),
+        ({"out_usage": None}, ": output 1: is no baseline"),
+        ({"out_finish": "\x1b[2J"}, ": output 1: is no baseline"),
+    ],
+)
+def test_a_forged_baseline_is_refused_with_its_line(
+    tmp_path: Path, model: tuple[Moving, FaultServer], changes: dict[str, Any], where: str
+) -> None:
+    repo = accepted(tmp_path, model[1], cases=4)
+    forged(repo.folder, **changes)
+
+    for verb in (["drift"], ["baseline", "status"]):
+        done = here(repo.folder, *verb)
+        assert done.exit == (2 if verb == ["drift"] else 0)
+        assert "Traceback" not in done.err
+    assert where in here(repo.folder, "drift").err
+
+
+@pytest.mark.slow  # two processes
+@pytest.mark.parametrize("verb", [["drift"], ["gate", "--base", "main"]], ids=["drift", "gate"])
+def test_what_an_interrupted_one_paid_for_is_kept(
+    tmp_path: Path, model: tuple[Moving, FaultServer], verb: list[str]
+) -> None:
+    repo = accepted(tmp_path, model[1], cases=60)
+    if verb[0] == "gate":
+        repo.prompt(wrong=11)
+    paid = len(model[0].tickets)
+    model[1].script = lambda asked: replace(model[0].answer(asked), delay_s=0.2)
+    process = subprocess.Popen([sys.executable, "-m", "evalh", "-C", str(repo.folder), *verb, "--concurrency", "4"])
+    while len(model[0].tickets) < paid + 20 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    model[1].script = model[0].answer
+    interrupted = len(model[0].tickets) - paid
+
+    assert here(repo.folder, *verb).exit == 0
+
+    (ok,) = rows(repo.folder, "select count(*) as n from attempts where status = 'ok'")
+    assert len(model[0].tickets) - paid <= ok["n"] + 12  # in flight: 4 a side, and the canary's 4
+    assert interrupted >= 20

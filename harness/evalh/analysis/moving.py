@@ -109,7 +109,7 @@ def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
         p_value=differences.p_value,
         test=differences.test,
         alpha=alpha,
-        smallest=smallest_move(len(pairs), asked.discordance, alpha) if pairs else None,
+        smallest=_smallest(differences, asked.discordance, alpha),
         outputs=(sum(then != now for then, now in known), len(known)),
         models_then=tuple(sorted(asked.models_then)),
         models_now=tuple(sorted(asked.models_now)),
@@ -121,6 +121,13 @@ def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
         asked=asked.asked,
         cost_usd=asked.cost_usd,
     )
+
+
+def _smallest(differences: Differences, discordance: float, alpha: float) -> float | None:
+    """Promise no more than these answers allow: where more of them differ than expected, a move shows less."""
+    if not differences.n:
+        return None
+    return smallest_move(differences.n, max(discordance, differences.discordance), alpha)
 
 
 def _rate(counts: Sequence[tuple[int, int]]) -> Estimate:

@@ -36,7 +36,8 @@ _CODES = {
     MoveVerdict.NOT_SHOWN: ExitCode.YES,
     MoveVerdict.UNMEASURED: ExitCode.CANNOT_MEASURE,
 }
-_ANEW = "evalh baseline accept --fresh"
+_ACCEPT = "evalh baseline accept"
+_ANEW = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
 
 
@@ -98,9 +99,9 @@ def _chosen(workspace: "Workspace", options: DriftOptions) -> list[tuple[str, st
         if name not in workspace.suites():
             raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, workspace.suites()))
         if name not in have:
-            raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ANEW} --suite {name}")
+            raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
-        raise NotFound("there is no baseline to ask anew", hint=_ANEW)
+        raise NotFound("there is no baseline to ask anew", hint=_ACCEPT)
     return [(name, _baseline_of(workspace, name, options)) for name in options.suites or have]
 
 

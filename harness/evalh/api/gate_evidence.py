@@ -5,10 +5,11 @@ from difflib import SequenceMatcher
 
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import CaseResult, Pair
-from evalh.analysis.verdicts import Evidence, MustPassCase
+from evalh.analysis.verdicts import Evidence, Finding, MustPassCase
 from evalh.api.changes import SuiteChange
 from evalh.api.sessions import Session
 from evalh.core.case import Case
+from evalh.core.exits import ExitCode
 from evalh.core.verdict import Outcome
 
 _MOST = 10
@@ -68,3 +69,15 @@ def evidence_of(comparison: Comparison | None, base: Session | None, head: Sessi
             head_output=head.output(case_id),
             reasons=head.reasons(case_id),
         )
+
+
+def not_compared(change: SuiteChange) -> Finding:
+    """Say what a suite with nothing to compare comes to."""
+    if change.base is not None:
+        what = "prompt, model and route are the same on both sides: no answer differs"
+        return Finding("good", ExitCode.YES, what)
+    policy = change.policy
+    if policy.good_rate is not None or policy.must_pass is not None or policy.never:
+        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
+    reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
+    return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")

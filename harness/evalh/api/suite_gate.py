@@ -15,7 +15,7 @@ from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
 from evalh.api.gate_confirm import Confirming, flipped
-from evalh.api.gate_evidence import evidence_of, fails, first_changed_line, latencies, must_pass_case
+from evalh.api.gate_evidence import evidence_of, fails, first_changed_line, latencies, must_pass_case, not_compared
 from evalh.api.relative import between
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
@@ -164,7 +164,6 @@ class SuiteGate:
 
     def _opened(self, side: str, plan: Plan, known: Answers) -> Session:
         execution = self._executions[side]
-        execution.progress.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
         session = Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
         self._sessions.append(session)
         return session
@@ -172,6 +171,9 @@ class SuiteGate:
     async def _led(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session]) -> None:
         """See to it that every session's run is closed, whatever happens."""
         status, reason = RunStatus.INTERRUPTED, None
+        plan = sessions[0].plan
+        label, planned = f"{plan.version.label} on {plan.target.name}", sum(one.plan.planned for one in sessions)
+        self._executions["head"].progress.start(label, planned)
         try:
             await work
             halted = next((one.halt.reason for one in sessions if one.halt.reason), None)
@@ -363,17 +365,7 @@ class SuiteGate:
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
         if not self.change.compares and self._seen:
-            yield ungraded(head, self._max_ungraded) or self._not_compared()
-
-    def _not_compared(self) -> Finding:
-        if self.change.base is not None:
-            what = "prompt, model and route are the same on both sides: no answer differs"
-            return Finding("good", ExitCode.YES, what)
-        policy = self.change.policy
-        if policy.good_rate is not None or policy.must_pass is not None or policy.never:
-            return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
-        reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
-        return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")
+            yield ungraded(head, self._max_ungraded) or not_compared(self.change)
 
     def _comparison(self) -> Comparison | None:
         if self._base is None or self._head is None or not self._seen:

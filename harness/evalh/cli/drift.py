@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, Rate, json_option
 
 if TYPE_CHECKING:
     from evalh.api.drift import Drift
+
+_MOST = 0.5
 
 
 @click.command("drift")
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--cases", type=Count(), metavar="K", help="Ask K cases, always the same ones.  [default: all]")
 @click.option(
     "--alpha",
-    type=click.FloatRange(0.000001, 0.5),
+    type=Rate(),
     default=0.01,
     metavar="SHARE",
     help="How often it may say moved where nothing did.  [default: 0.01]",
@@ -51,8 +53,11 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.drift import DriftOptions, drift
     from evalh.cli.progress import progress_for
+    from evalh.core.errors import UsageError
     from evalh.core.exits import worst
 
+    if not 0 < alpha <= _MOST:
+        raise UsageError(f"--alpha {alpha:g} is no rate of false alarms", hint="--alpha 0.01; at most 0.5")
     options = DriftOptions(
         suites=tuple(dict.fromkeys(suites)),
         prompt=prompt,
@@ -77,6 +82,9 @@ def _show(app: App, found: "list[Drift]") -> None:
         app.show_json(drift_document(found))
         return
     show_drift(app.console, found)
+    if any(one.exit is ExitCode.CANNOT_MEASURE for one in found):
+        again = "evalh calls --errors; then the same command, which asks only what was not answered"
+        app.hints.print(f"next: {again}", style="dim", soft_wrap=True)
     for one in found:
         names = [typable(name) for name in (one.prompt, one.suite, one.model)]
         if one.exit is ExitCode.NO and None not in names:

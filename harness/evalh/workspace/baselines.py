@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
+from evalh.workspace.baseline_shapes import check_shapes
 from evalh.workspace.reading import label, read_text
 
 SCHEMA = "evalh.baseline/1"
@@ -52,9 +54,9 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
     lines = read_text(tree, path).splitlines()
     hint = "git checkout it, or write it anew: evalh baseline accept"
     try:
-        header, *rows = (json.loads(line) for line in lines)
+        header, *rows = (json.loads(line, parse_constant=_refused) for line in lines)
         whole = header["schema"] == SCHEMA and all(key in header for key in _NEEDED)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise WorkspaceError("is no baseline", where=name, hint=hint)
@@ -62,7 +64,13 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
     if header["digest"] != _digest(header, rows, outputs if header.get("outputs") else ()):
         what = "was edited, or its outputs were: its digest does not fit"
         raise WorkspaceError(what, where=f"{name}:1", hint=hint)
-    return Baseline(path=path, header=header, rows=rows, outputs=outputs if header.get("outputs") else ())
+    outputs = outputs if header.get("outputs") else []
+    check_shapes(name, header, rows, outputs)
+    return Baseline(path=path, header=header, rows=rows, outputs=outputs)
+
+
+def _refused(constant: str) -> JsonValue:
+    raise ValueError(constant)  # NaN and its like are no JSON
 
 
 def _outputs(tree: Tree, path: str, name: str) -> list[JsonValue]:
@@ -70,8 +78,9 @@ def _outputs(tree: Tree, path: str, name: str) -> list[JsonValue]:
     if not tree.exists(place):
         return []
     try:
-        return [json.loads(line) for line in gzip.decompress(tree.read(place)).splitlines()]
-    except (OSError, EOFError, ValueError) as exc:
+        lines = gzip.decompress(tree.read(place)).splitlines()
+        return [json.loads(line, parse_constant=_refused) for line in lines]
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as exc:
         raise WorkspaceError(f"its outputs cannot be read: {exc}", where=name, hint="git checkout them") from None
 
 
