@@ -196,7 +196,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Answers, I
             where=baseline.path,
             hint=f"{_ANEW} {baseline.header['prompt']}",
         )
-    seed = order_seed(plan.cases.digest, plan.version.digest, baseline.header["digest"])
+    seed = order_seed(plan.cases.digest, plan.version.digest, "drift")
     order = look_order(seed, (case.id for _, case in cases))
     return known, [cases[position] for position in order[:most]]
 
