@@ -77,7 +77,16 @@ def _section(id_: str, title: str, *parts: Child) -> Markup:
 
 
 def _runs(found: "Overview") -> Markup:
-    heads = ("version", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "samples", "suite")
+    heads = (
+        "version",
+        "model",
+        "began (UTC)",
+        "good rate",
+        "95 % interval",
+        "cost per good",
+        "95 % interval",
+        "samples",
+    )
     search = el(
         "p",
         el("label", el("span", "Filter the runs", class_="hidden"), _search(), for_="q"),
@@ -85,7 +94,7 @@ def _runs(found: "Overview") -> Markup:
         class_="search",
     )
     rows = [_run(run) for run in found.runs]
-    return _section("runs", "Runs", search, table("Runs", (*heads, "state", "began (UTC)", "run"), rows))
+    return _section("runs", "Runs", search, table("Runs", (*heads, "state", "suite", "run"), rows))
 
 
 def _search() -> Markup:
@@ -101,14 +110,14 @@ def _run(run: RunRow) -> Markup:
         "tr",
         el("th", linked("run", record.id, record.prompt), scope="row"),
         el("td", record.model),
+        el("td", instant(record.started_at), data_v=record.id),
         _number(None if rate is None else percent(rate.value), rate),
         el("td", None if rate is None else [limits(rate), _bar(rate)], class_="dim"),
         _number(None if cost is None else short_cost_per_good(cost), cost),
         el("td", None if cost is None else cost_range(cost.low, cost.high), class_="dim"),
         el("td", done, class_="num", data_v=record.planned if summary is None else summary.samples),
-        el("td", record.suite),
         _state(run),
-        el("td", instant(record.started_at), data_v=record.id),
+        el("td", record.suite),
         el("td", el("code", record.id), class_="dim"),
     )
 
@@ -127,7 +136,7 @@ def _state(run: RunRow) -> Markup:
     class_ = _STATES.get(run.status, "bad")
     if run.status is RunStatus.RUNNING:
         return el("td", el("a", "under way", href=place("live")), class_=class_)
-    reason = f": {one_line(run.reason, 60)}" if run.reason else ""
+    reason = f": {one_line(run.reason, 60)}" if run.reason and run.reason != run.status.value else ""
     return el("td", f"{run.status.value}{reason}", class_=class_)
 
 
