@@ -62,4 +62,5 @@ def test_retries_fallbacks_and_escalations_stand_on_a_time_axis_with_their_reaso
         assert f"{kind}: " in events, events
     assert "503" in events or "overload" in events
     assert "→ strong" in events
+    assert "unknown" not in page.inner_text("#detail .note >> nth=0")  # 0.0 ms is known
     assert opened.quiet(), opened

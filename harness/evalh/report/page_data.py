@@ -27,6 +27,7 @@ ALL_BYTES = 24_000_000
 """What all texts may take together; beyond it, texts are left out."""
 
 _REASON_BYTES = 300
+_TOLD = ("c", "l")
 _STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
 _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
 
@@ -66,7 +67,8 @@ class Rows:
             "m": story.usage.output_tokens,
             "h": int(sample.cache_hit),
         }
-        row |= {key: value for key, value in numbers.items() if value not in (None, 0, [])}
+        # A cost or a latency that is left out is not known; nothing and none else go without saying.
+        row |= {key: one for key, one in numbers.items() if one not in (None, 0, []) or (one == 0 and key in _TOLD)}
         row |= self._texts(_texts_of(story), good=good)
         if sample.finish not in (None, "stop"):
             row["f"] = sample.finish

@@ -40,7 +40,9 @@ def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
     for point in points:
         labels.keep_clear(x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
         labels.rather_not(_reach(point, x, y))
-    placed = [_named(point, x, y, labels) for point in [*front, *(p for p in points if p not in front)]]
+    first = [*(point for point in points if point.here), *front]
+    ordered = {id(point): point for point in [*first, *points]}
+    placed = [_named(point, x, y, labels) for point in ordered.values()]
     return el(
         "svg",
         el("title", "Cost per good output and good rate of each version and model"),
