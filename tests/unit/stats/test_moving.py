@@ -1,9 +1,12 @@
 """The smallest move that so many cases show: exact, held against its definition and against a simulation."""
 
 from math import comb
+from typing import Any
 
+import numpy as np
 import pytest
 
+from evalh.stats.intervals import clopper_pearson
 from evalh.stats.moving import smallest_move
 from evalh.stats.paired import mcnemar_exact
 
@@ -44,3 +47,35 @@ def test_the_test_errs_no_more_often_than_it_says() -> None:
 
     assert max(sizes) <= alpha
     assert max(sizes) > 0.02  # which a test that never speaks would not reach
+
+
+def refused(base: Any, head: Any) -> bool:
+    """As a gate does: look at every 25th case, refuse at the first look at which the bets have won."""
+    differences = head - base
+    bets, weights = (0.25, 0.5, 0.9), (0.25, 0.5, 0.25)
+    for seen in range(25, len(base) + 1, 25):
+        wins, losses = int((differences[:seen] > 0).sum()), int((differences[:seen] < 0).sum())
+        terms = zip(weights, bets, strict=True)
+        if sum(weight * (1 + bet) ** losses * (1 - bet) ** wins for weight, bet in terms) >= 20:
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_a_canary_makes_no_harmless_change_be_refused_more_often() -> None:
+    dice = np.random.default_rng(7)
+    gates, cases, good = 3000, 150, 0.7
+    alarms = kept = watched = 0
+    for _ in range(gates):
+        base, head, anew_base, anew_head = (dice.random((4, cases)) < good).astype(int)
+        again = (dice.random(30) < good).astype(int) - base[dice.permutation(cases)[:30]]
+        alarm = mcnemar_exact(int((again > 0).sum()), int((again < 0).sum())) <= 0.05
+        as_kept = refused(base, head)
+        alarms += alarm
+        kept += as_kept
+        watched += refused(anew_base, anew_head) if alarm else as_kept
+
+    assert clopper_pearson(alarms, gates).high < 0.05
+    assert alarms > 0.01 * gates
+    assert clopper_pearson(watched, gates).high < 0.05
+    assert abs(watched - kept) < 0.0025 * gates
