@@ -46,5 +46,5 @@ def read_value(table: Table, graders: Sequence[GraderSpec]) -> Value | None:
 
 
 def _usd(table: Table, key: str) -> float:
-    amount = table.number(key, high=1e12)
+    amount = table.number(key)
     return 0.0 if amount is None else float(amount)

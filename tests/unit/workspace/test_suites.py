@@ -156,7 +156,7 @@ def test_names_of_graders_are_unique(tmp_path: Path, entries: list[str], expecte
         (LEAST + "graders: [schema]\ngate: strict\n", "'gate' must be a mapping, not text", 4),
         (LEAST + "graders: [schema]\nvalue: 0.5\n", "'value' must be a mapping, not a number", 4),
         (LEAST + "graders: [schema]\nvalue:\n  bad_eur: 1\n", "unknown key 'bad_eur'", 5),
-        (LEAST + "graders: [schema]\nvalue: {bad_usd: -0.5}\n", "'bad_usd' must be a number from 0", 4),
+        (LEAST + "graders: [schema]\nvalue: {bad_usd: -0.5}\n", "'bad_usd' must be a number of at least 0", 4),
         (LEAST + "graders: [schema]\nvalue: {review_usd: free}\n", "'review_usd' must be a number", 4),
         (LEAST + "graders: [schema]\nvalue:\n  review:\n    - schem\n", "the suite has no grader 'schem'", 6),
         (LEAST + "graders: [schema]\ngate:\n  net_loss: {may_rise: 0}\n", "'net_loss' needs to know", 5),
