@@ -56,6 +56,9 @@ def test_what_a_person_looks_at_costs_a_review_and_is_withheld_where_it_is_bad(t
     spent = 60 * 0.00012 + 3 * 0.01 + 3 * 0.002 + 3 * 0.005
     assert downstream["net_cost_per_good_usd"]["value"] == pytest.approx(spent / 54)
     assert "net cost per good" in evalh(made.folder, "run").stdout
+    page = tmp_path / "page.html"
+    assert evalh(made.folder, "report", "-o", str(page)).returncode == 0
+    assert "3 bad at $0.01 · 3 reviewed at $0.002 · 3 withheld at $0.005" in page.read_text(encoding="utf-8")
 
 
 def test_a_change_cannot_make_its_own_errors_cheap(tmp_path: Path) -> None:

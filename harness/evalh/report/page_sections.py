@@ -11,6 +11,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunSummary
 from evalh.report.advice import advice
+from evalh.report.downstream import consequences_line
 from evalh.report.markup import Child, Markup, el, join
 from evalh.report.page_words import Pointer, anchor, cost_range, plural, reason_anchor
 from evalh.report.small_charts import histogram, interval_bar
@@ -34,6 +35,7 @@ def numbers(summary: RunSummary) -> Markup:
         "dl",
         figure("Good rate", percent(estimate.value), [limits(estimate), interval_bar(estimate)]),
         figure("Cost per good output", short_cost_per_good(cost), cost_range(cost.low, cost.high)),
+        _net(summary),
         figure("Samples", f"{summary.samples:,}", _standings(summary)),
         figure("Spent", dollars(spent), f"{asked}, {summary.cache_hits:,} from the log{from_log}{judges}"),
         figure(
@@ -43,6 +45,14 @@ def numbers(summary: RunSummary) -> Markup:
         ),
         class_="numbers",
     )
+
+
+def _net(summary: RunSummary) -> Child:
+    if summary.downstream is None:
+        return None
+    net = summary.downstream.net_cost_per_good_usd
+    more = [cost_range(net.low, net.high), el("br"), consequences_line(summary.downstream)]
+    return figure("Net cost per good output", short_cost_per_good(net), more)
 
 
 def figure(name: str, value: str, more: Child) -> Markup:
