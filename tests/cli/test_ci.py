@@ -13,7 +13,11 @@ from faults.running import here
 from workspaces import write_workspace
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}
+SCHEMAS = {
+    "github": "vendor.github-workflows",
+    "github-nightly": "vendor.github-workflows",
+    "gitlab": "vendor.gitlab-ci",
+}
 
 
 def accepted(schema: str, file: Path) -> None:

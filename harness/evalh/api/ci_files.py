@@ -8,6 +8,7 @@ from evalh.core.errors import UsageError, WorkspaceError
 
 FILES = {
     "github": ("github/evalh.yml", ".github/workflows/evalh.yml"),
+    "github-nightly": ("github/evalh-drift.yml", ".github/workflows/evalh-drift.yml"),
     "gitlab": ("gitlab/evalh.gitlab-ci.yml", ".gitlab/evalh.gitlab-ci.yml"),
     "pre-commit": ("pre-commit/pre-commit.yaml", ".pre-commit-config.yaml"),
 }
@@ -20,7 +21,7 @@ def ci_file(service: str, folder: str = "") -> str:
     if not folder:
         return text
     quoted = shlex.quote(folder)
-    for verb in ("check", "gate"):
+    for verb in ("check", "gate", "drift"):
         text = text.replace(f"evalh {verb}", f"evalh -C {quoted} {verb}").replace(f"`evalh -C {quoted}", "`evalh")
     return text.replace(".evalh", f"{folder}/.evalh")
 

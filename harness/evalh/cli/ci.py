@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",
+    "github-nightly": "add the keys as secrets, and commit the file: it runs on the default branch",
     "gitlab": "include the file in .gitlab-ci.yml, and require successful pipelines",
     "pre-commit": "pre-commit install",
 }
@@ -22,12 +23,12 @@ def command() -> None:
 
 
 @command.command("init")
-@click.argument("service", type=click.Choice(["github", "gitlab", "pre-commit"]))
+@click.argument("service", type=click.Choice(["github", "github-nightly", "gitlab", "pre-commit"]))
 @click.option("--print", "only_print", is_flag=True, help="Print the file, and write nothing.")
 @json_option
 @click.pass_obj
 def init(app: App, service: str, *, only_print: bool) -> None:
-    """Write the file that runs `evalh check` and `evalh gate` on a service, into the repository's root.
+    """Write the file that runs `evalh check`, `gate` or (nightly) `drift` on a service, into the repository's root.
 
     A file that exists is never overwritten.
 
