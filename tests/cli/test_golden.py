@@ -107,6 +107,7 @@ REPORTS = [
     ["report", "--format", "markdown"],
     ["report", "--output", "look.html"],
     ["report", "--output", "nowhere/look.html"],
+    ["report", "--format", "json", "--output", "look.json"],
     ["report", "--figure", "v2-tradeoff.svg", "--figure", "fails.svg"],
     ["report", "--figure", "chart.svg"],
     ["report", "--figure", "histroy.svg"],

@@ -46,6 +46,8 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
     elif len(runs) > 1:
         raise UsageError(f"--format {form} is about one run", hint=f"evalh report {name} --format {form}")
     elif form in {"terminal", "json"}:
+        if output is not None:
+            raise UsageError(f"--format {form} is printed", hint=f"evalh report {name} --format {form} > {output}")
         _show(app, name, form)
     elif output is not None:
         _write(app, {output: report.lines(app.workspace, name, form)})
