@@ -47,7 +47,8 @@ _PLACES = {
     "history": "History",
     "provenance": "Provenance",
 }
-_COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts", "history": "History"}
+_COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
+_OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
 
 _GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
 
@@ -78,7 +79,8 @@ def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> st
             sections.failing(head.failings, "", "head"),
             sections.provenance(head.run, head.failings, {**head.prices, **judge_facts(head.judges)}, ""),
         ]
-    return _document(comparing.title(view), _COMPARED, join(top, parts), document(rows, [view.comparison.head.prompt]))
+    places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
+    return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
 
 def gate_html(gate: Mapping[str, Any], rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
