@@ -30,7 +30,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--limit", "0"], "0 is not in the range", "evalh run --help"),
     (["run", "--limt", "3"], "--limt", "evalh run --help"),
     (["rum"], "there is no verb 'rum'; did you mean `evalh run`?", "evalh --help"),
-    (["show", "t-9"], "'t-9' names no run, sample, call, attempt, comparison or case", "t-0001"),
+    (["show", "t-9"], "'t-9' names no run, sample, call, attempt, comparison, gate or case", "t-0001"),
     (["show", ""], "'' names no run", "t-0001"),
     (["calls", "--run", "zz"], "no run 'zz'", "newest: r2"),
     (["calls", "--run", ""], "no run ''", "newest: r2"),
