@@ -12,7 +12,6 @@ from evalh.api import report
 from evalh.api.judge_identity import standings_of
 from evalh.core.errors import NotFound
 from evalh.core.log import GateRow, RunRow
-from evalh.core.run import RunStatus
 from evalh.core.underway import UnderWay
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 STORE = ".evalh"
 SHOWN = 1000
 _KEPT_BYTES = 96_000_000
-_LOST = "the process ended before the run did"
 
 
 class Kept:
@@ -88,7 +86,7 @@ class Viewing:
         with self._looking() as looking:
             log = looking.log
             found = log.overview(SHOWN)
-            return replace(found, runs=[_as_it_is(log, run) for run in found.runs])
+            return replace(found, runs=[log.as_it_is(run) for run in found.runs])
 
     def under_way(self) -> list[UnderWay]:
         """Return the runs whose processes live, with their numbers so far. Raises EvalhError."""
@@ -100,7 +98,7 @@ class Viewing:
     def run(self, run_id: str) -> RunRow:
         """Return a run. Raises NotFound, EvalhError."""
         with self._looking() as looking:
-            return _as_it_is(looking.log, _exactly(looking.log, run_id))
+            return _exactly(looking.log, run_id)
 
     def gate(self, gate_id: str) -> GateRow:
         """Return what was decided of a merge. Raises NotFound, EvalhError."""
@@ -133,7 +131,8 @@ class Viewing:
         config = (looking.root / "evalh.toml").stat()
         judges = () if run is None else standings_of(looking.tree, run.record)
         runs = looking.log.suite_state(suite if run is None else run.record.suite)
-        state = (runs, judges, config.st_mtime_ns, config.st_size)
+        status = None if run is None else run.status  # a process that is gone leaves its row as it was
+        state = (runs, status, judges, config.st_mtime_ns, config.st_size)
         return self._kept.get(name, state, lambda: report.page(looking, [name]).encode())
 
     @contextmanager
@@ -165,13 +164,3 @@ def _exactly(log: "Reader", run_id: str) -> RunRow:
     if found.record.id != run_id:
         raise NotFound(f"no run {run_id!r} in the log")
     return found
-
-
-def _as_it_is(log: "Reader", run: RunRow) -> RunRow:
-    """Say of a run whose process is gone that it was interrupted: nobody wrote that yet."""
-    if run.status is not RunStatus.RUNNING or log.alive(run.record.id):
-        return run
-    again = log.run(run.record.id)  # it may have ended in between
-    if again.status is not RunStatus.RUNNING:
-        return again
-    return replace(again, status=RunStatus.INTERRUPTED, reason=_LOST)

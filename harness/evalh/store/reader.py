@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from evalh.core.log import (
     TracedSample,
 )
 from evalh.core.result import SampleResult
-from evalh.core.run import FailedSample, RunResult
+from evalh.core.run import FailedSample, RunResult, RunStatus
 from evalh.core.sample import Standing
 from evalh.core.spending import Spend, SpendBy
 from evalh.core.story import SampleStory, TracedCall
@@ -32,7 +33,7 @@ from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
 from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, ensure_schema, explained, schema_version
-from evalh.store.liveness import alive, any_lost, settle
+from evalh.store.liveness import LOST, alive, any_lost, settle
 from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
@@ -90,7 +91,7 @@ class Reader:
         """Find a run by its id, a beginning of it, or `last`. Raises NotFound; UsageError where several fit."""
         found = self.runs(1) if name == LAST else self._runs_called(name)
         if len(found) == 1:
-            return found[0]
+            return self.as_it_is(found[0])
         known = [run.record.id for run in found or self.runs(5)]
         if found:
             raise UsageError(f"{name!r} is the beginning of several runs", hint=f"have: {', '.join(known)}")
@@ -294,6 +295,16 @@ class Reader:
     def alive(self, run_id: str) -> bool:
         """Tell whether the process that executes a run lives."""
         return alive(self._path.parent / LIVE, run_id)
+
+    def as_it_is(self, run: RunRow) -> RunRow:
+        """Return a run whose process is gone as `interrupted`, though nobody has written that yet."""
+        if run.status is not RunStatus.RUNNING or self.alive(run.record.id):
+            return run
+        # It may have ended, or have been deleted, in between.
+        again = next(map(run_from, self._rows(f"{_RUNS} where r.id = ?", run.record.id)), run)
+        if again.status is not RunStatus.RUNNING:
+            return again
+        return replace(again, status=RunStatus.INTERRUPTED, reason=LOST)
 
     def case_tallies(self, run_id: str) -> Iterator[CaseTally]:
         """Yield what is known of each case of a run so far."""

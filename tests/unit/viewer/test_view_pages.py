@@ -13,6 +13,7 @@ import pytest
 from evalh.analysis.underway import so_far
 from evalh.api.workspace import Workspace
 from evalh.core.run import RunStatus
+from evalh.store.liveness import RunLock, lock_path
 from faults.running import here
 from viewing import viewing
 from workspaces import PROMPT, write_workspace
@@ -66,6 +67,19 @@ def test_a_report_is_kept_until_its_suite_has_another_run(workspace: Path) -> No
         assert second != first
         assert here(workspace, "report", link.partition("/")[2], "-o", str(workspace / "report.html")).exit == 0
         assert second == (workspace / "report.html").read_text()
+
+
+def test_a_run_whose_process_dies_while_it_is_shown_is_told_as_interrupted(workspace: Path) -> None:
+    (run_id,) = sqlite3.connect(workspace / ".evalh/evalh.db").execute("select max(id) from runs").fetchone()
+    lock = RunLock(lock_path(workspace / ".evalh/live", run_id))
+    with viewing(workspace) as viewer:
+        _change(workspace, "update runs set status = 'running', summary = null where id = ?", run_id)
+        before = viewer.get(f"run/{run_id}").text
+        lock.release()
+        after = viewer.get(f"run/{run_id}").text
+
+    assert "is running: it has no numbers yet" in before
+    assert "is interrupted: it has no numbers yet" in after
 
 
 def test_looking_writes_nothing(workspace: Path) -> None:
