@@ -1,7 +1,10 @@
 """A viewer that really serves, in a thread of the test's process; and requests to it, byte by byte."""
 
 import asyncio
+import contextlib
+import json
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,6 +64,19 @@ def parsed(data: bytes) -> Got:
     status, *lines = head.decode().split("\r\n")
     pairs = (line.partition(": ") for line in lines)
     return Got(int(status.split()[1]), {name.lower(): value for name, _, value in pairs}, body)
+
+
+def keep_gate(folder: Path, gate_id: str, text: str) -> None:
+    """Put a decision that says nothing but this text into a workspace's log."""
+    finding = {"rule": text, "decision": "refuse", "exit": 1, "reason": text, "cases": [text]}
+    suite = {"suite": text, "decision": "refuse", "base": None, "head": text, "model": text, "changed": [text]}
+    suite |= {"stopped_at": 9, "of": 9, "asked": 9, "margin": 0.05, "detectable_drop": None, "comparison": None}
+    suite |= {"findings": [finding], "broken": [text], "notices": [text]}
+    gate = {"base": text, "head": text, "merge_base": None, "decision": "refuse", "exit": 1, "reasons": [text] * 2}
+    gate |= {"suites": [suite], "unchanged": [text], "notices": [text]}
+    row = (gate_id, "2026-01-01T00:00:00.000Z", text, text, None, "refuse", 1, text, json.dumps(gate))
+    with contextlib.closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db, db:
+        db.execute("insert into gates values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """The viewer in a real browser: a run that goes on while somebody watches it."""
 
-import contextlib
 import json
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser.conftest import Browser, axe
-from viewing import viewing
+from viewing import keep_gate, viewing
 from workspaces import PROMPT, chat_server, evalh, write_workspace
 
 pytestmark = pytest.mark.slow
@@ -70,12 +68,7 @@ def test_lists_and_gates_are_quiet_sort_filter_and_satisfy_axe(tmp_path: Path, b
     (folder / "prompts/triage/v2.prompt").write_text(PROMPT.replace("Sort the", "Sort this"))
     assert evalh(folder, "compare", "v1", "v2").returncode == 0
     hostile = "<img src=x onerror=alert(1)>"
-    suite = {"suite": hostile, "decision": "refuse", "base": None, "head": "triage@v2", "model": "small", "of": 9}
-    suite |= {"findings": [{"rule": "good", "decision": "refuse", "reason": hostile, "cases": ["t-1"]}]}
-    content = json.dumps({"suites": [suite | {"stopped_at": 9, "broken": ["t-1"]}]})
-    with contextlib.closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db, db:
-        gate = ("g1", "2026-01-01T00:00:00.000Z", "main", "the work tree", None, "refuse", 1, hostile, content)
-        db.execute("insert into gates values (?, ?, ?, ?, ?, ?, ?, ?, ?)", gate)
+    keep_gate(folder, "g1", hostile)
     with viewing(folder) as viewer:
         for path, screen in (("", DARK), ("", PHONE), ("gate/g1", PHONE), ("live", LIGHT), ("nowhere", DARK)):
             opened = browser.visit(f"{viewer.door.url}{path}", **screen)

@@ -1,5 +1,6 @@
 """What `evalh view` looks at: the log, opened anew for every look and never written, and reports that are kept."""
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from evalh.analysis.underway import so_far
 from evalh.api import report
 from evalh.api.judge_identity import standings_of
 from evalh.core.errors import NotFound
-from evalh.core.log import GateRow, RunRow
+from evalh.core.log import RunRow
 from evalh.core.underway import UnderWay
 
 if TYPE_CHECKING:
@@ -100,14 +101,6 @@ class Viewing:
         with self._looking() as looking:
             return _exactly(looking.log, run_id)
 
-    def gate(self, gate_id: str) -> GateRow:
-        """Return what was decided of a merge. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
-            found = looking.log.gate(gate_id)
-        if found is None:
-            raise NotFound(f"no gate {gate_id!r} in the log")
-        return found
-
     def run_report(self, run_id: str) -> bytes:
         """Return the page that `evalh report RUN` writes. Raises NotFound, EvalhError."""
         with self._looking() as looking:
@@ -124,6 +117,16 @@ class Viewing:
                 with suppress(NotFound):
                     head = looking.log.run(found.head_run)
             return self._report(looking, comparison_id, head, found.suite)
+
+    def gate_report(self, gate_id: str) -> bytes:
+        """Return the page that `evalh report GATE` writes. Raises NotFound, EvalhError."""
+        with self._looking() as looking:
+            found = looking.log.gate(gate_id)
+            if found is None:
+                raise NotFound(f"no gate {gate_id!r} in the log")
+            # The decision stays; the runs whose samples it shows may go.
+            state = [looking.log.suite_state(suite["suite"]) for suite in json.loads(found.content)["suites"]]
+            return self._kept.get(gate_id, state, lambda: report.page(looking, [gate_id]).encode())
 
     def _report(self, looking: "Workspace", name: str, run: RunRow | None, suite: str = "") -> bytes:
         # A report weighs its run against the others of the suite, says where prices come from now, and how far the

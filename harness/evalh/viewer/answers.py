@@ -11,7 +11,6 @@ from evalh.core.run import RunStatus
 from evalh.core.underway import UnderWay
 from evalh.report.markup import el
 from evalh.viewer.frame import REPORT_POLICY, Answer, framed, home, message
-from evalh.viewer.gate_page import gate_page
 from evalh.viewer.list_page import ID, list_page, nothing_yet
 from evalh.viewer.live_page import live_document, live_page
 
@@ -56,7 +55,7 @@ class Answers:
             case "comparison":
                 return Answer(self.viewing.comparison_report(id_), policy=REPORT_POLICY)
             case _:
-                return gate_page(self.viewing.gate(id_))
+                return Answer(self.viewing.gate_report(id_), policy=REPORT_POLICY)
 
     def _page(self, path: str) -> Answer:
         if path not in {"/", "/live"}:

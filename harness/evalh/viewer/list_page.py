@@ -59,7 +59,7 @@ def linked(kind: str, id_: str, words: Child) -> Child:
     return el("a", words, href=place(kind, id_)) if ID.fullmatch(id_) else words
 
 
-def instant(seconds: float) -> Markup:
+def _instant(seconds: float) -> Markup:
     """Write a time, in UTC."""
     at = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
     return el("time", at[:16], datetime=f"{at[:19]}Z")
@@ -110,7 +110,7 @@ def _run(run: RunRow) -> Markup:
         "tr",
         el("th", linked("run", record.id, record.prompt), scope="row"),
         el("td", record.model),
-        el("td", instant(record.started_at), data_v=record.id),
+        el("td", _instant(record.started_at), data_v=record.id),
         _number(None if rate is None else percent(rate.value), rate),
         el("td", None if rate is None else [limits(rate), _bar(rate)], class_="dim"),
         _number(None if cost is None else short_cost_per_good(cost), cost),
@@ -157,7 +157,7 @@ def _comparison(row: ComparisonRow) -> Markup:
         el("td", f"[{_points(row.low)}, {_points(row.high)}]" if known else "", class_="dim"),
         [el("td", f"{count:,}", class_="num") for count in (row.losses, row.wins, row.n)],
         el("td", row.suite),
-        el("td", instant(row.at), data_v=row.id),
+        el("td", _instant(row.at), data_v=row.id),
     )
 
 
@@ -179,12 +179,12 @@ def _gate(row: GateRow) -> Markup:
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
-        el("td", row.decision, class_=decided(row.decision)),
+        el("td", row.decision, class_=_decided(row.decision)),
         el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}"),
-        el("td", instant(row.at), data_v=row.id),
+        el("td", _instant(row.at), data_v=row.id),
     )
 
 
-def decided(decision: str) -> str:
+def _decided(decision: str) -> str:
     """Return the colour of a gate's answer."""
     return {"accept": "good", "refuse": "bad"}.get(decision, "ungraded")

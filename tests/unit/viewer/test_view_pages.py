@@ -15,7 +15,7 @@ from evalh.api.workspace import Workspace
 from evalh.core.run import RunStatus
 from evalh.store.liveness import RunLock, lock_path
 from faults.running import here
-from viewing import viewing
+from viewing import keep_gate, viewing
 from workspaces import PROMPT, write_workspace
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'\x1b[2J\u202e"
@@ -140,16 +140,13 @@ def test_a_run_that_is_deleted_is_no_longer_there(workspace: Path) -> None:
 
 
 def test_strangers_text_stays_text(workspace: Path) -> None:
-    gate = ("g1", "2026-01-01T00:00:00.000Z", HOSTILE, HOSTILE, None, "refuse", 1, HOSTILE)
-    suite = {"suite": HOSTILE, "decision": "refuse", "base": HOSTILE, "head": HOSTILE, "model": HOSTILE}
-    finding = {"rule": HOSTILE, "decision": "refuse", "reason": HOSTILE, "cases": [HOSTILE]}
-    suite |= {"stopped_at": 1, "of": 2, "findings": [finding], "broken": [HOSTILE]}
-    content = json.dumps({"notices": [HOSTILE], "suites": [suite]})
-    _change(workspace, "insert into gates values (?, ?, ?, ?, ?, ?, ?, ?, ?)", *gate, content)
+    keep_gate(workspace, "g1", HOSTILE)
     _change(workspace, "update runs set suite = ?, model = ?, reason = ?, id = id || ?", *[HOSTILE] * 4)
     with viewing(workspace) as viewer:
         pages = [viewer.get(path).text for path in ("", "gate/g1")]
 
+    assert here(workspace, "report", "g1", "-o", str(workspace / "report.html")).exit == 0
+    assert pages[1] == (workspace / "report.html").read_text()
     for page in pages:
         assert "<img" not in page
         assert "&lt;img" in page
