@@ -78,9 +78,16 @@ def test_compare_and_gate_say_where_the_preferred_version_flips(tmp_path: Path) 
     tell(made, "wrong=12 microcents=200")
     gate = evalh(made.folder, "gate", "--base", "main", "--comment", str(tmp_path / "comment.md"))
     as_json = evalh(made.folder, "gate", "--base", "main", "--json")
-    compared = evalh(made.folder, "compare", "main:triage@draft", "triage@draft")
+    page, gate_page = tmp_path / "compared.html", tmp_path / "gate.html"
+    compared = evalh(made.folder, "compare", "main:triage@draft", "triage@draft", "--report", str(page))
+    decided = evalh(made.folder, "report", document(as_json)["gate"], "-o", str(gate_page))
 
     assert "is worth its price as soon as a bad output costs more than $0.000288" in " ".join(compared.stdout.split())
     assert "is worth its price as soon as a bad output costs more than $0.000" in " ".join(gate.stdout.split())
     assert "worth its price" in (tmp_path / "comment.md").read_text()
+    assert decided.returncode == 0
+    for shown in (page.read_text(encoding="utf-8"), gate_page.read_text(encoding="utf-8")):
+        assert "Net cost per good output" in shown
+        assert " bad at $0.01 · 0 reviewed at $0.002" in shown
+        assert "is worth its price as soon as a bad output costs more than $0.000" in shown
     assert document(as_json)["suites"][0]["comparison"]["downstream"]["head_above"] is True

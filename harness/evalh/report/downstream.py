@@ -52,17 +52,18 @@ def _chance(chance: float) -> str:
 
 def worth_of(document: Mapping[str, Any], base: str, head: str) -> str:
     """Say it from a comparison's document."""
-    return worth(
-        DownstreamComparison(
-            base=_side(document["base"]),
-            head=_side(document["head"]),
-            loss_usd=Estimate(**document["loss_usd"]),
-            crossing_bad_usd=document["crossing_bad_usd"],
-            head_above=document["head_above"],
-            chance_of_head=document["chance_of_head"],
-        ),
-        base,
-        head,
+    return worth(compared_from(document), base, head)
+
+
+def compared_from(document: Mapping[str, Any]) -> DownstreamComparison:
+    """Read it from a comparison's document."""
+    return DownstreamComparison(
+        base=_side(document["base"]),
+        head=_side(document["head"]),
+        loss_usd=Estimate(**document["loss_usd"]),
+        crossing_bad_usd=document["crossing_bad_usd"],
+        head_above=document["head_above"],
+        chance_of_head=document["chance_of_head"],
     )
 
 

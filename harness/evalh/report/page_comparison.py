@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from evalh.analysis.comparison import Comparison, PartComparison, Side
 from evalh.core.digest import JsonValue
+from evalh.core.run import Downstream, DownstreamComparison
 from evalh.report.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.markup import Child, Markup, el
+from evalh.report.downstream import consequences_line, worth
+from evalh.report.markup import Child, Markup, el, join
 from evalh.report.page_sections import figure, limits, section, shown_json
 from evalh.report.page_words import Pointer, anchor, cost_range, listed, plural
 from evalh.report.prompts import Difference
@@ -75,6 +77,7 @@ def sides(comparison: Comparison) -> Markup:
         "Both sides",
         el("p", comparison.reason, class_="note"),
         table("Both sides", heads, rows),
+        None if comparison.downstream is None else net(comparison.downstream, *labels(comparison)),
         _parts("grader", comparison.graders),
         _parts("tag", sorted(comparison.tags, key=lambda tag: tag.wins - tag.losses)) if comparison.tags else None,
         [
@@ -82,6 +85,19 @@ def sides(comparison: Comparison) -> Markup:
             for one in comparison.preferred
         ],
     )
+
+
+def net(one: DownstreamComparison, base: str, head: str) -> Markup:
+    """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips."""
+    heads = ("side", "net cost per good", "95 % interval", "what follows its outputs")
+    rows = [_net(name, side) for name, side in ((f"base: {base}", one.base), (f"head: {head}", one.head))]
+    return join(table("Net cost per good output", heads, rows), el("p", worth(one, base, head), class_="note"))
+
+
+def _net(name: str, side: Downstream) -> Markup:
+    cost = side.net_cost_per_good_usd
+    cells = [short_cost_per_good(cost), cost_range(cost.low, cost.high), consequences_line(side)]
+    return el("tr", el("th", name, scope="row"), [el("td", cell) for cell in cells])
 
 
 def _side(name: str, side: Side) -> Markup:

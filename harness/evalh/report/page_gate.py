@@ -5,8 +5,9 @@ from typing import Any
 
 from evalh.core.run import Estimate
 from evalh.report.compare import points
+from evalh.report.downstream import compared_from
 from evalh.report.markup import Child, Markup, el
-from evalh.report.page_comparison import table
+from evalh.report.page_comparison import net, table
 from evalh.report.page_sections import facts, figure, limits, look_at, section
 from evalh.report.page_words import Pointer, anchor, cost_range, listed, plural
 from evalh.report.small_charts import interval_bar
@@ -84,6 +85,9 @@ def _suite(suite: Document) -> list[Child]:
         heads = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
         both = suite["comparison"]["sides"]
         parts.append(table(f"Sides of {suite['suite']}", heads, [_side(name, both[name]) for name in ("base", "head")]))
+        if suite["comparison"].get("downstream"):
+            downstream = compared_from(suite["comparison"]["downstream"])
+            parts.append(net(downstream, suite["base"], suite["head"]))
     return [*parts, [el("p", notice, class_="note") for notice in suite["notices"]]]
 
 
