@@ -1,5 +1,6 @@
 """Baselines: written, committed, read at the merge base, refused when they were edited."""
 
+import json
 import time
 from datetime import datetime
 from importlib.metadata import entry_points
@@ -13,6 +14,7 @@ from evalh.api.staleness import states
 from evalh.api.workspace import Workspace
 from evalh.core.errors import WorkspaceError
 from evalh.core.exits import ExitCode
+from evalh.workspace.baselines import Baseline, read_baseline, write_baseline
 from gating import Repo
 
 FILE = "reports/baselines/triage/draft.small.jsonl"
@@ -62,6 +64,22 @@ def test_a_baseline_that_was_edited_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WorkspaceError, match="was edited"):
         repo.gate(base="HEAD")
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_trial_that_stands_twice_is_named_with_its_lines(tmp_path: Path, fits: bool) -> None:
+    folder = accepted(tmp_path, outputs=False).folder
+    header, *rows = (json.loads(line) for line in (folder / FILE).read_text().splitlines())
+    kept = Baseline(path=FILE, header=header, rows=[*rows, rows[3]])
+    if fits:
+        write_baseline(folder, kept)
+    else:
+        (folder / FILE).write_text("".join(json.dumps(one) + "\n" for one in (header, *kept.rows)))
+
+    with pytest.raises(WorkspaceError, match=r"has trial 0 twice: here and in line 5") as raised:
+        read_baseline(Workspace.open(folder).tree, FILE)
+
+    assert raised.value.where == f"{FILE}:42"
 
 
 def test_a_stale_baseline_says_what_changed(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a baseline's lines hold. The digest tells that nobody edited them; this, that they are what they say."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +19,9 @@ Trials: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
 Milliseconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,40})?([eE](-[0-9]{1,3}|\+[0-9]))?$")]
 Logprob: TypeAlias = Annotated[float, Meta(le=0, ge=-1e12)]
-T = TypeVar("T")
+
+MEND = "git checkout it, or write it anew: evalh baseline accept"
+"""What helps against a baseline that is none."""
 
 
 class Fingerprints(msgspec.Struct):
@@ -85,22 +87,27 @@ class Output(msgspec.Struct):
 def check_shapes(name: str, header: JsonValue, rows: Sequence[JsonValue], outputs: Sequence[JsonValue]) -> None:
     """Raise WorkspaceError, with the line, where a baseline holds anything but a baseline."""
     _shaped(Header, header, f"{name}:1")
-    _once(name, [_shaped(Row, row, f"{name}:{number}") for number, row in enumerate(rows, 2)])
-    _once(name, [_shaped(Output, row, f"{name}: output {number}") for number, row in enumerate(outputs, 1)])
+    for number, row in enumerate(rows, 2):
+        _shaped(Row, row, f"{name}:{number}")
+    for number, output in enumerate(outputs, 1):
+        _shaped(Output, output, f"{name}: output {number}")
 
 
-def _shaped(kind: type[T], value: JsonValue, where: str) -> T:
+def _shaped(kind: type[msgspec.Struct], value: JsonValue, where: str) -> None:
     try:
-        return msgspec.convert(value, kind)
+        msgspec.convert(value, kind)
     except msgspec.ValidationError as exc:
-        hint = "git checkout it, or write it anew: evalh baseline accept"
-        raise WorkspaceError(f"is no baseline: {exc}", where=where, hint=hint) from None
+        raise WorkspaceError(f"is no baseline: {exc}", where=where, hint=MEND) from None
 
 
-def _once(name: str, rows: Sequence[Any]) -> None:
-    seen: set[tuple[str, int]] = set()
-    for row in rows:
-        if (row.id, row.trial) in seen:
-            what = f"case {row.id!r} has trial {row.trial} twice"
-            raise WorkspaceError(what, where=name, hint="write it anew: evalh baseline accept")
-        seen.add((row.id, row.trial))
+def check_once(name: str, rows: Sequence[JsonValue], outputs: Sequence[JsonValue]) -> None:
+    """Raise WorkspaceError, with the line, where a case has a trial twice: a merge of two branches does that."""
+    for lines, first, place in ((rows, 2, f"{name}:"), (outputs, 1, f"{name}: output ")):
+        seen: dict[tuple[str, int], int] = {}
+        for number, line in enumerate(lines, first):
+            match line:
+                case {"id": str(case_id), "trial": int(trial)}:
+                    before = seen.setdefault((case_id, trial), number)
+                    if before != number:
+                        what = f"case {case_id!r} has trial {trial} twice: here and in line {before}"
+                        raise WorkspaceError(what, where=f"{place}{number}", hint=MEND)

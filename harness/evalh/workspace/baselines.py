@@ -11,7 +11,7 @@ from pathlib import Path
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
-from evalh.workspace.baseline_shapes import check_shapes
+from evalh.workspace.baseline_shapes import MEND, check_once, check_shapes
 from evalh.workspace.reading import label, read_text
 
 SCHEMA = "evalh.baseline/1"
@@ -52,18 +52,18 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
         return None
     name = label(tree, path)
     lines = read_text(tree, path).splitlines()
-    hint = "git checkout it, or write it anew: evalh baseline accept"
     try:
         header, *rows = (json.loads(line, parse_constant=_refused) for line in lines)
         whole = header["schema"] == SCHEMA and all(key in header for key in _NEEDED)
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise WorkspaceError("is no baseline", where=name, hint=hint)
+        raise WorkspaceError("is no baseline", where=name, hint=MEND)
     outputs = _outputs(tree, path, name)
+    check_once(name, rows, outputs if header.get("outputs") else ())  # it says more than a digest that does not fit
     if header["digest"] != _digest(header, rows, outputs if header.get("outputs") else ()):
         what = "was edited, or its outputs were: its digest does not fit"
-        raise WorkspaceError(what, where=f"{name}:1", hint=hint)
+        raise WorkspaceError(what, where=f"{name}:1", hint=MEND)
     outputs = outputs if header.get("outputs") else []
     check_shapes(name, header, rows, outputs)
     return Baseline(path=path, header=header, rows=rows, outputs=outputs)
