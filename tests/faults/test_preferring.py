@@ -63,6 +63,24 @@ def folder_for(tmp_path: Path, port: int, model: str = "") -> Path:
     return folder
 
 
+def test_a_comparison_says_how_far_its_judge_of_two_outputs_is_held_against_people(tmp_path: Path) -> None:
+    with fault_server(discerning) as server:
+        folder = folder_for(tmp_path, server.port)
+        never = json.loads(here(folder, "compare", "v1", "v2", "--json").out)
+        assert here(folder, "calibrate", "prefer").exit == 0
+        few = json.loads(here(folder, "compare", "v1", "v2", "--json").out)
+        without = json.loads(here(folder, "compare", "v1", "v2", "--json", "--no-prefer").out)
+
+    (one,), (other,) = never["judges"], few["judges"]
+    assert (one["judge"], one["required"], one["calibration"]) == ("prefer", False, "never")
+    assert (
+        one["relative"]
+        == "prefer: this judge was never held against people (evalh label triage; evalh calibrate prefer)"
+    )
+    assert other["calibration"] == "few labels"
+    assert never["judge_relative"] == without["judges"] == []
+
+
 def told(done: Done) -> Any:
     assert done.exit == 0, done.err
     (one,) = json.loads(done.out)["preferred"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from evalh.core.calibration import Held
 from evalh.core.errors import WorkspaceError
 from evalh.core.exits import ExitCode
 from gating import ANSWERS, CONFIG, Repo
@@ -43,6 +44,8 @@ def test_the_judges_of_two_outputs_are_asked_and_decide_nothing(tmp_path: Path) 
     assert (said.head, said.base) == (suite.comparison.wins, suite.comparison.losses)
     assert said.ties == suite.comparison.ties  # equal outputs: nobody is asked
     assert said.unjudged == 0
+    assert [(one.judge, one.state, one.required) for one in suite.judges] == [("prefer", Held.NEVER, False)]
+    assert suite.judge_relative == ()
     assert decision.exit is ExitCode.YES
 
 

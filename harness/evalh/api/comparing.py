@@ -11,7 +11,7 @@ from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import Results
 from evalh.api.examples import examples_of
-from evalh.api.judge_identity import standings_of
+from evalh.api.judge_identity import pair_standings, standings_of
 from evalh.api.judges import kinship
 from evalh.api.preferring import judged, judges_of
 from evalh.api.relative import between, labels_of
@@ -86,8 +86,9 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
     comparison = compare(base_results, head_results, options)
     comparison = _trusted(workspace, comparison, runs, (base_results, head_results), judges)
     if judges and comparison.comparable:
+        standing = (*comparison.judges, *pair_standings(workspace.tree, suite, judges))
         said = judged(workspace, judges, (base_results, head_results), request, progress)
-        comparison = replace(comparison, preferred=said)
+        comparison = replace(comparison, preferred=said, judges=standing)
     if request.confirm and comparison.regressed:
         from evalh.api.confirming import confirmed
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from evalh.analysis.verdicts import SuiteDecision
 from evalh.api.changes import SuiteChange
 from evalh.api.comparing import CompareRequest
+from evalh.api.judge_identity import pair_standings
 from evalh.api.preferring import judged, judges_of
 from evalh.api.results import results_of
+from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress
 from evalh.graders.prefer import Prefer
@@ -29,6 +31,7 @@ class Preferring:
 
     workspace: "Workspace"  # head's
     judges: Mapping[str, tuple[Prefer, ...]]
+    standings: Mapping[str, tuple[JudgeStanding, ...]]
     request: CompareRequest
     progress: Progress
 
@@ -50,7 +53,8 @@ class Preferring:
             said = judged(self.workspace, judges, (base, head), self.request, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
-        told = replace(suite, comparison=replace(compared, preferred=said))
+        standing = (*suite.judges, *self.standings[suite.suite])
+        told = replace(suite, comparison=replace(compared, preferred=said, judges=standing), judges=standing)
         if unseen:
             what = f"{unseen} of {compared.n} cases have no output on a side (the baseline kept none)"
             return _noted(told, f"{what}: no preference is known for them")
@@ -73,7 +77,8 @@ def preferring(
         for change in changes
         if change.compares and change.head.suite.compare
     }
-    return Preferring(workspace, judges, request, progress)
+    standings = {suite: pair_standings(workspace.tree, suite, found) for suite, found in judges.items()}
+    return Preferring(workspace, judges, standings, request, progress)
 
 
 def _noted(suite: SuiteDecision, notice: str) -> SuiteDecision:

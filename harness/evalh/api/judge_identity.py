@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from evalh.core.calibration import Held, JudgeStanding, judge_relative
 from evalh.core.digest import JsonValue, digest
+from evalh.core.label import GOOD
 from evalh.core.ports import Tree
 from evalh.core.run import RunRecord
 from evalh.graders.kinds import Grader
@@ -34,13 +35,16 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefe
     return notices
 
 
-def standing(tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool) -> JudgeStanding:
-    """Say how far the judge that this document describes is held against people.
+def standing(
+    tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool, about: str | None = None
+) -> JudgeStanding:
+    """Say how far the judge that this document describes is held against people; `about`: by which labels.
 
     Raises WorkspaceError for a calibration that is damaged.
     """
     kept = read_calibration(tree, suite, judge)
-    label, calibrate = f"evalh label {suite} --about {judge}", f"evalh calibrate {judge}"
+    label = f"evalh label {suite}" + ("" if about == GOOD else f" --about {about or judge}")
+    calibrate = f"evalh calibrate {judge}"
     if kept is None:
         why = f"this judge was never held against people ({label}; {calibrate})"
         return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)
@@ -63,6 +67,11 @@ def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeS
         for grader in graders
         if asks_a_model(grader)
     )
+
+
+def pair_standings(tree: Tree, suite: str, judges: Sequence[Prefer]) -> tuple[JudgeStanding, ...]:
+    """Say it of judges of two outputs: people's labels of what is good speak for them. Raises WorkspaceError."""
+    return tuple(standing(tree, suite, judge.name, judge.document(), required=False, about=GOOD) for judge in judges)
 
 
 def standings_of(tree: Tree, record: RunRecord) -> tuple[JudgeStanding, ...]:
