@@ -76,6 +76,8 @@ def test_a_judge_that_is_kinder_to_one_version_makes_the_verdict_relative_to_it(
         shown = here(folder, "calibrate", "tone")
         kinder = compared(folder)
         terminal = here(folder, "compare", "v1", "v2", "--examples", "0").out
+        (newest, *_) = Workspace.open(folder).log.comparisons("triage")
+        junit = here(folder, "report", newest.id, "--format", "junit").out
         decision = gate_versions(Workspace.open(folder), "triage", "triage@v1", "triage@v2")
         assert len(server.asked) == asked
 
@@ -88,12 +90,13 @@ def test_a_judge_that_is_kinder_to_one_version_makes_the_verdict_relative_to_it(
     assert (judge["calibration"], one["labels"], one["judge_difference"]) == ("calibrated", CASES, 0.75)
     assert (one["corrected"]["value"], one["shift"]["value"]) == (0.0, -0.75)
     assert "better, judge-relative: head is good more often" in terminal
+    assert '<property name="judge-relative" value="tone: this judge is kinder to head than people are"/>' in junit
     assert "tone as people would: +0.0 points" in " ".join(terminal.split())
     assert "it is kinder to triage@v2 on small than people are" in " ".join(shown.out.split())
     document = gate_document(decision)
     assert document["judge_relative"] is True
     assert document["suites"][0]["judge_relative"] == kinder["judge_relative"]  # type: ignore[index,call-overload]
-    assert "accept (judge-relative)" in gate_markdown(decision, 64_000)
+    assert "accept (judge-relative)" in gate_markdown(document, 64_000)
     assert any("of the same family (GPT)" in notice for notice in kinder["notices"])
 
 

@@ -13,6 +13,7 @@ from evalh.report.gate import annotations, gate_document
 from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
 from evalh.report.junit import gate_junit
 from evalh.store import open_store
+from faults.running import here
 from gating import Repo
 from workspaces import write_workspace
 
@@ -46,7 +47,7 @@ def decision(*codes: ExitCode, evidence: int = 1, output: str = HOSTILE) -> Gate
 
 
 def test_a_comment_calls_nobody_and_runs_nothing() -> None:
-    text = gate_markdown(decision(ExitCode.NO, output="````\n@you"), COMMENT_BYTES)
+    text = gate_markdown(gate_document(decision(ExitCode.NO, output="````\n@you")), COMMENT_BYTES)
     outside = text.split("`````text")[0]
 
     assert text.startswith(MARKER)
@@ -58,7 +59,7 @@ def test_a_comment_calls_nobody_and_runs_nothing() -> None:
 
 
 def test_a_comment_stays_below_the_limit_and_keeps_the_verdict() -> None:
-    text = gate_markdown(decision(ExitCode.NO, evidence=200, output="ü" * 5000), COMMENT_BYTES)
+    text = gate_markdown(gate_document(decision(ExitCode.NO, evidence=200, output="ü" * 5000)), COMMENT_BYTES)
 
     assert len(text.encode()) <= COMMENT_BYTES
     assert "evalh gate: refuse" in text
@@ -67,7 +68,7 @@ def test_a_comment_stays_below_the_limit_and_keeps_the_verdict() -> None:
 
 def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
     codes = (ExitCode.YES, ExitCode.NO, ExitCode.CANNOT_MEASURE, ExitCode.INCONCLUSIVE)
-    root = ET.fromstring(gate_junit(decision(*codes)))
+    root = ET.fromstring(gate_junit(gate_document(decision(*codes))))
 
     (suite,) = root
     assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
@@ -77,6 +78,30 @@ def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
         "skipped": "1",
     }
     assert [[child.tag for child in case] for case in suite] == [[], ["failure"], ["error"], ["skipped"]]
+
+
+def test_junit_says_on_whose_word_a_decision_rests() -> None:
+    document = gate_document(decision(ExitCode.YES))
+    document["suites"][0]["judge_relative"] = [f"tone: {HOSTILE}"]  # type: ignore[index,call-overload]
+
+    properties, _ = ET.fromstring(gate_junit(document))[0]
+
+    assert [one.get("name") for one in properties] == ["judge-relative"]
+    assert str(properties[0].get("value")).startswith("tone: @everyone <script>")
+
+
+def test_a_kept_decision_is_the_comment_and_the_junit_that_it_was_at_once(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60)
+    repo.prompt(wrong=2)
+    here(repo.folder, "gate", "--base", "main", "--comment", f"{tmp_path}/c.md", "--junit", f"{tmp_path}/j.xml")
+    kept = Workspace.open(repo.folder).log.overview(1).gates[0].id
+    told = {form: here(repo.folder, "report", kept, "--format", form) for form in ("markdown", "junit", "csv")}
+
+    assert told["markdown"].out == (tmp_path / "c.md").read_text(encoding="utf-8")
+    assert told["junit"].out == (tmp_path / "j.xml").read_text(encoding="utf-8")
+    assert "got worse" in told["markdown"].out
+    assert told["csv"].exit == 2
+    assert f"evalh report {kept} --format markdown | junit | json" in told["csv"].err
 
 
 def test_at_most_ten_annotations_each_one_line_at_the_prompts_place() -> None:

@@ -12,7 +12,7 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.api.judge_identity import standings_of
 from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import UsageError
-from evalh.core.log import ComparisonRow, RunRow
+from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
 from evalh.report.comparison_texts import Both, changed_cases
@@ -170,17 +170,32 @@ def told(workspace: "Workspace", name: str) -> RunTold:
     return RunTold(run, failings, trade_off(known, run), history(known, run), missed, _judges(workspace, run))
 
 
+def _gate_text(row: GateRow, form: str) -> str:
+    from evalh.report.gate_markdown import COMMENT_BYTES, gate_markdown
+    from evalh.report.junit import gate_junit
+
+    match form:
+        case "markdown":
+            return gate_markdown(json.loads(row.content), COMMENT_BYTES)
+        case "junit":
+            return gate_junit(json.loads(row.content))
+        case _:
+            hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
+            raise UsageError(f"a gate's decision is no table: not to be told as {form}", hint=hint)
+
+
 def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
-    """Yield a run or a comparison as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
+    """Yield a run, a comparison or a gate as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
     from evalh.report.run_texts import csv_text, judge_lines, junit, markdown
 
     compared = workspace.log.comparison(name)
     if compared is not None:
         yield from comparison_lines(workspace, compared, form)
         return
-    if workspace.log.gate(name) is not None:
-        hint = "when it decides: evalh gate --comment FILE --junit FILE"
-        raise UsageError(f"a gate's decision cannot be told as {form} from the log", hint=hint)
+    decided = workspace.log.gate(name)
+    if decided is not None:
+        yield _gate_text(decided, form)
+        return
     if form == "markdown":
         one = told(workspace, name)
         for line in markdown(one.run, one.failings, one.chosen, one.missed):

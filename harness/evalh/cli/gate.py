@@ -95,18 +95,20 @@ def _show(app: App, decision: "GateDecision") -> None:
 
 
 def _write(app: App, decision: "GateDecision", comment: str | None, junit: str | None) -> None:
+    from evalh.report.gate import gate_document
     from evalh.report.gate_markdown import COMMENT_BYTES, SUMMARY_BYTES, gate_markdown
 
+    document = gate_document(decision)
     if comment is not None:
-        Path(comment).write_text(gate_markdown(decision, COMMENT_BYTES), encoding="utf-8")
+        Path(comment).write_text(gate_markdown(document, COMMENT_BYTES), encoding="utf-8")
     if junit is not None:
         from evalh.report.junit import gate_junit
 
-        Path(junit).write_text(gate_junit(decision), encoding="utf-8")
+        Path(junit).write_text(gate_junit(document), encoding="utf-8")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(gate_markdown(decision, SUMMARY_BYTES))
+            file.write(gate_markdown(document, SUMMARY_BYTES))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from evalh.report.gate import annotations
 

@@ -8,6 +8,7 @@ from evalh.analysis.comparison import Comparison
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
 from evalh.report.compare import ComparisonView, labels, points, sentence
+from evalh.report.junit import relative_to
 from evalh.report.page_comparison import changes
 from evalh.report.run_texts import attribute, code, csv_line, inert_cell, why, xml
 from evalh.report.text import cost_per_good, milliseconds, rate
@@ -94,7 +95,7 @@ def junit(view: ComparisonView, both: Iterable[Both]) -> Iterator[str]:
         tests.append(_test(one, kind, f"{base} to {head}"))
     told = f'tests="{len(tests)}" failures="{failures}" errors="{errors}"'
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh compare" {told}>\n'
-    yield f"<testsuite name={attribute(suite)} {told}>\n"
+    yield f"<testsuite name={attribute(suite)} {told}>\n{relative_to(view.comparison.judge_relative)}"
     yield from tests
     yield "</testsuite>\n</testsuites>\n"
 

@@ -4,12 +4,15 @@ Case ids, reasons and outputs are strangers' text: they stay text, call nobody, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from evalh.analysis.verdicts import Evidence, Finding, GateDecision, GateStatus, SuiteDecision
+from evalh.analysis.verdicts import GateStatus
 from evalh.core.exits import ExitCode
-from evalh.report.gate import RELATIVE, facts, suite_document
+from evalh.report.gate import RELATIVE, facts
 from evalh.report.text import safe
+
+Document = Mapping[str, Any]
 
 MARKER = "<!-- evalh gate -->"
 """The comment's first line: by it the next run finds the comment and writes over it."""
@@ -17,68 +20,69 @@ MARKER = "<!-- evalh gate -->"
 COMMENT_BYTES = 64_000  # GitHub takes 65,536 characters
 SUMMARY_BYTES = 1_000_000  # GitHub takes 1 MiB
 
-_SIGNS = {GateStatus.ACCEPT: "✅", GateStatus.REFUSE: "❌", GateStatus.INCONCLUSIVE: "❔"}
+_SIGNS: dict[str, str] = {GateStatus.ACCEPT: "✅", GateStatus.REFUSE: "❌", GateStatus.INCONCLUSIVE: "❔"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 _MOST_OUTPUT = 2000
 _LEFT_OUT = "\n\n… more is in the log: `evalh show`, and in `evalh gate --json`.\n"
 
 
-def gate_markdown(decision: GateDecision, limit_bytes: int) -> str:
-    """Return the decision as Markdown of at most so many bytes; what is cut are the examples at the end."""
+def gate_markdown(document: Document, limit_bytes: int) -> str:
+    """Return a decision's document as Markdown of at most so many bytes; what is cut are the examples at the end."""
     text = MARKER
-    for block in _blocks(decision):
+    for block in _blocks(document):
         if len((text + block + _LEFT_OUT).encode()) > limit_bytes:
             return text + _LEFT_OUT
         text += block
     return text
 
 
-def _blocks(decision: GateDecision) -> Iterator[str]:
-    yield f"\n## {_SIGNS[decision.status]} evalh gate: {decision.status.value}"
-    yield f" ({RELATIVE})\n\n" if decision.judge_relative else "\n\n"
-    yield f"{_text(decision.base)} → {_text(decision.head)}\n"
-    for reason in decision.reasons:
+def _blocks(gate: Document) -> Iterator[str]:
+    yield f"\n## {_SIGNS[gate['decision']]} evalh gate: {gate['decision']}"
+    yield f" ({RELATIVE})\n\n" if gate.get("judge_relative") else "\n\n"
+    yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"
+    for reason in gate["reasons"]:
         yield f"- {_text(_short(reason))}\n"
-    for notice in decision.notices:
+    for notice in gate["notices"]:
         yield f"\n_{_text(_short(notice))}_\n"
-    for suite in decision.suites:
+    for suite in gate["suites"]:
         yield from _suite(suite)
-    if decision.unchanged:
-        yield f"\nUnchanged: {_text(_short(', '.join(decision.unchanged)))}\n"
-    for suite in decision.suites:
-        for evidence in suite.evidence:
+    if gate["unchanged"]:
+        yield f"\nUnchanged: {_text(_short(', '.join(gate['unchanged'])))}\n"
+    for suite in gate["suites"]:
+        for evidence in suite.get("evidence", ()):
             yield _evidence(suite, evidence)
 
 
-def _suite(suite: SuiteDecision) -> Iterator[str]:
-    yield f"\n### {_SIGNS[suite.status]} {_text(suite.suite)}\n\n"
-    for fact in facts(suite_document(suite)):
+def _suite(suite: Document) -> Iterator[str]:
+    yield f"\n### {_SIGNS[suite['decision']]} {_text(suite['suite'])}\n\n"
+    for fact in facts(suite):
         yield f"{_text(fact)}  \n"
     yield "\n| | rule | found |\n|---|---|---|\n"
-    for finding in suite.findings:
-        yield f"| {_sign(finding)} | {_text(finding.rule)} | {_text(_short(finding.reason))} |\n"
-    for why in suite.judge_relative:
+    for finding in suite["findings"]:
+        yield f"| {_sign(finding)} | {_text(finding['rule'])} | {_text(_short(finding['reason']))} |\n"
+    for why in suite.get("judge_relative", ()):
         yield f"\n⚖️ {RELATIVE}: {_text(_short(why))}\n"
-    for notice in suite.notices:
+    for notice in suite["notices"]:
         yield f"\n_{_text(_short(notice))}_\n"
 
 
-def _sign(finding: Finding) -> str:
-    return "⚠️" if finding.exit is ExitCode.CANNOT_MEASURE else _SIGNS[finding.status]
+def _sign(finding: Document) -> str:
+    return "⚠️" if finding["exit"] == ExitCode.CANNOT_MEASURE else _SIGNS[finding["decision"]]
 
 
-def _evidence(suite: SuiteDecision, evidence: Evidence) -> str:
-    head = f"{_text(suite.suite)}: {_text(_short(evidence.case_id))} got worse{_label(suite, evidence.case_id)}"
-    reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence.reasons)
-    base, now = _fenced(evidence.base_output), _fenced(evidence.head_output)
+def _evidence(suite: Document, evidence: Document) -> str:
+    case = evidence["case"]
+    head = f"{_text(suite['suite'])}: {_text(_short(case))} got worse{_label(suite, case)}"
+    reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence["reasons"])
+    base, now = _fenced(evidence["base_output"]), _fenced(evidence["head_output"])
     return f"\n<details><summary>{head}</summary>\n\nbase\n{base}\nhead\n{now}\n{reasons}\n</details>\n"
 
 
-def _label(suite: SuiteDecision, case_id: str) -> str:
-    for one in () if suite.comparison is None else suite.comparison.confirmed:
-        if one.case_id == case_id:
-            base, head = f"{one.base_good} of {one.base_trials}", f"{one.head_good} of {one.head_trials}"
-            return f"; asked anew it is {one.label.value}: {base} good on base, {head} on head"
+def _label(suite: Document, case_id: str) -> str:
+    for one in (suite["comparison"] or {}).get("confirmed", ()):
+        if one["case"] == case_id:
+            base, head = (f"{one[side]['good']} of {one[side]['trials']}" for side in ("base", "head"))
+            return f"; asked anew it is {one['label']}: {base} good on base, {head} on head"
     return ""
 
 

@@ -1,42 +1,53 @@
 """A gate's decision as JUnit XML: a rule is a test; a failure is the output's, an error the infrastructure's."""
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from evalh.analysis.verdicts import Evidence, Finding, GateDecision, SuiteDecision
 from evalh.core.exits import ExitCode
+from evalh.report.gate import RELATIVE
 from evalh.report.text import safe
+
+Document = Mapping[str, Any]
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def gate_junit(decision: GateDecision) -> str:
-    """Return the document: failure = a rule refuses, error = could not be measured, skipped = inconclusive."""
-    suites = "".join(_suite(suite) for suite in decision.suites)
-    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(decision.suites)}>'
+def gate_junit(document: Document) -> str:
+    """Return a decision's document so: failure = a rule refuses, error = not to be measured, skipped = inconclusive."""
+    suites = "".join(_suite(suite) for suite in document["suites"])
+    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(document["suites"])}>'
     return f"{head}\n{suites}</testsuites>\n"
 
 
-def _suite(suite: SuiteDecision) -> str:
-    cases = "".join(_test(suite, finding) for finding in suite.findings)
-    return f"<testsuite name={_attribute(suite.suite)}{_counts([suite])}>\n{cases}</testsuite>\n"
+def _suite(suite: Document) -> str:
+    cases = "".join(_test(suite, finding) for finding in suite["findings"])
+    head = f"<testsuite name={_attribute(suite['suite'])}{_counts([suite])}>"
+    return f"{head}\n{relative_to(suite.get('judge_relative', ()))}{cases}</testsuite>\n"
 
 
-def _counts(suites: "list[SuiteDecision] | tuple[SuiteDecision, ...]") -> str:
-    exits = [finding.exit for suite in suites for finding in suite.findings]
+def relative_to(why: Sequence[str]) -> str:
+    """Return a test suite's properties that say why its verdict is relative to its judges."""
+    told = "".join(f"<property name={_attribute(RELATIVE)} value={_attribute(one)}/>\n" for one in why)
+    return f"<properties>\n{told}</properties>\n" if told else ""
+
+
+def _counts(suites: Sequence[Document]) -> str:
+    exits = [finding["exit"] for suite in suites for finding in suite["findings"]]
     failures, errors = exits.count(ExitCode.NO), exits.count(ExitCode.CANNOT_MEASURE)
     skipped = exits.count(ExitCode.INCONCLUSIVE)
     return f' tests="{len(exits)}" failures="{failures}" errors="{errors}" skipped="{skipped}"'
 
 
-def _test(suite: SuiteDecision, finding: Finding) -> str:
-    head = f"<testcase classname={_attribute(f'evalh.{suite.suite}')} name={_attribute(finding.rule)}"
-    reason = _attribute(finding.reason)
-    match finding.exit:
+def _test(suite: Document, finding: Document) -> str:
+    head = f"<testcase classname={_attribute('evalh.' + suite['suite'])} name={_attribute(finding['rule'])}"
+    reason = _attribute(finding["reason"])
+    match ExitCode(finding["exit"]):
         case ExitCode.YES:
             return f"{head}/>\n"
         case ExitCode.NO:
-            told = [_evidence(one) for one in suite.evidence if one.case_id in finding.cases]
+            told = [_evidence(one) for one in suite.get("evidence", ()) if one["case"] in finding["cases"]]
             return f"{head}><failure message={reason}>{_content(chr(10).join(told))}</failure></testcase>\n"
         case ExitCode.INCONCLUSIVE:
             return f"{head}><skipped message={reason}/></testcase>\n"
@@ -44,9 +55,9 @@ def _test(suite: SuiteDecision, finding: Finding) -> str:
             return f"{head}><error message={reason}/></testcase>\n"
 
 
-def _evidence(evidence: Evidence) -> str:
-    reasons = "; ".join(f"{grader}: {reason}" for grader, reason in evidence.reasons)
-    return f"{evidence.case_id}: {reasons}\n  base: {evidence.base_output}\n  head: {evidence.head_output}"
+def _evidence(evidence: Document) -> str:
+    reasons = "; ".join(f"{grader}: {reason}" for grader, reason in evidence["reasons"])
+    return f"{evidence['case']}: {reasons}\n  base: {evidence['base_output']}\n  head: {evidence['head_output']}"
 
 
 def _content(text: str) -> str:
