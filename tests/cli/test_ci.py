@@ -17,6 +17,7 @@ SCHEMAS = {
     "github": "vendor.github-workflows",
     "github-nightly": "vendor.github-workflows",
     "gitlab": "vendor.gitlab-ci",
+    "gitlab-nightly": "vendor.gitlab-ci",
 }
 
 

@@ -10,6 +10,7 @@ FILES = {
     "github": ("github/evalh.yml", ".github/workflows/evalh.yml"),
     "github-nightly": ("github/evalh-drift.yml", ".github/workflows/evalh-drift.yml"),
     "gitlab": ("gitlab/evalh.gitlab-ci.yml", ".gitlab/evalh.gitlab-ci.yml"),
+    "gitlab-nightly": ("gitlab/evalh-drift.gitlab-ci.yml", ".gitlab/evalh-drift.gitlab-ci.yml"),
     "pre-commit": ("pre-commit/pre-commit.yaml", ".pre-commit-config.yaml"),
 }
 """By service: where the file is in this package, and where it belongs in a repository."""

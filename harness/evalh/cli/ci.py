@@ -13,6 +13,7 @@ _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",
     "github-nightly": "add the keys as secrets, and commit the file: it runs on the default branch",
     "gitlab": "include the file in .gitlab-ci.yml, and require successful pipelines",
+    "gitlab-nightly": "include the file in .gitlab-ci.yml, and make a pipeline schedule on the default branch",
     "pre-commit": "pre-commit install",
 }
 
@@ -23,7 +24,7 @@ def command() -> None:
 
 
 @command.command("init")
-@click.argument("service", type=click.Choice(["github", "github-nightly", "gitlab", "pre-commit"]))
+@click.argument("service", type=click.Choice(list(_NEXT)))
 @click.option("--print", "only_print", is_flag=True, help="Print the file, and write nothing.")
 @json_option
 @click.pass_obj
