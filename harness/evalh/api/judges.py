@@ -37,13 +37,20 @@ class WorkspaceModels:
 
     workspace: "Workspace"
 
-    def require(self, name: str, where: str) -> None:
-        """Raise WorkspaceError at `where` for a name that is none."""
+    def require(self, name: str, where: str, *, embeds: bool = False) -> None:
+        """Raise WorkspaceError at `where` for a name that is none, or a model that does not do what is asked of it."""
         config = self.workspace.config
         known = (*config.models, *config.routes)
         if name not in known:
             hint = did_you_mean(name, known) if known else f"[models.{name}]"
             raise WorkspaceError(f"no model and no route {name!r} in evalh.toml", where=where, hint=hint)
+        model = config.models.get(name)
+        if model is not None and model.embeds and not embeds:
+            raise WorkspaceError(f"model {name!r} gives embeddings, and no answers", where=where)
+        if embeds and (model is None or not model.embeds):
+            # A route may answer by another model the next time, and vectors of two models have nothing in common.
+            what = f"{name!r} is a route" if model is None else f"model {name!r} gives no embeddings"
+            raise WorkspaceError(what, where=where, hint='a model with api = "embeddings"')
 
     def document(self, name: str) -> JsonValue:
         """Return what stands for a model in a digest: who it is and what it is sent, under no name."""
@@ -140,7 +147,7 @@ def kinship(
     for grader, asked in judges:
         for name in dict.fromkeys(asked):
             for model, wire in sent_as(workspace, name).items():
-                kind = family(wire)
+                kind = None if workspace.config.models[model].embeds else family(wire)  # vectors prefer nobody
                 if kind is not None and kind in kinds:
                     yield (
                         f"{grader}: the judge {model!r} is of the same family ({kind}) as {kinds[kind]!r},"

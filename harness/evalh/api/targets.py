@@ -26,6 +26,13 @@ def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Tar
             f"no model and no route {name!r} in evalh.toml", hint=did_you_mean(name, (*config.models, *config.routes))
         )
     route = route or direct(name)
+    for model in models_of(route, config.routes, tuple(config.models)):
+        if config.models[model].embeds:
+            raise WorkspaceError(
+                f"model {model!r} gives embeddings, and no answers",
+                where=config.models[model].where,
+                hint="the grader embedding_similarity asks it",
+            )
     providers = {
         model: workspace.provider(model, version) for model in models_of(route, config.routes, tuple(config.models))
     }

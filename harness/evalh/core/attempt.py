@@ -135,6 +135,7 @@ class Purpose(StrEnum):
     TASK = "task"
     JUDGE = "judge"
     CRITIQUE = "critique"
+    EMBEDDING = "embedding"  # vectors of texts, to compare them
     SAMPLE = "sample"  # the task's request once more, to see whether the answers agree
 
 

@@ -7,6 +7,9 @@ from evalh.core.digest import JsonValue
 from evalh.core.money import Price
 from evalh.core.values import dataclass
 
+EMBEDDINGS = "embeddings"
+"""What `api` says of a model that gives vectors for texts instead of answers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
@@ -23,6 +26,11 @@ class ModelSpec:
     price: Price | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
+
+    @property
+    def embeds(self) -> bool:
+        """Tell whether it gives embeddings, and no answers."""
+        return self.options.get("api") == EMBEDDINGS
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:

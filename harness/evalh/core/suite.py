@@ -8,6 +8,9 @@ from evalh.core.policy import BaselinePolicy, GatePolicy
 from evalh.core.value import Value
 from evalh.core.values import dataclass
 
+ADVISORY = frozenset({"embedding_similarity"})
+"""Kinds of graders that decide nothing unless a suite says of them `required: true`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraderSpec:

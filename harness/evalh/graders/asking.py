@@ -26,8 +26,11 @@ _DECLINED = {
 class Models(Protocol):
     """The models and routes that a workspace names."""
 
-    def require(self, name: str, where: str) -> None:
-        """Raise WorkspaceError at `where` for a name that is none."""
+    def require(self, name: str, where: str, *, embeds: bool = False) -> None:
+        """Raise WorkspaceError at `where` for a name that is none, or a model that does not do what is asked of it.
+
+        `embeds`: it is asked for the embeddings of texts; otherwise for answers.
+        """
 
     def document(self, name: str) -> JsonValue:
         """Return what stands for a model in a digest: everything that decides its answers. Raises EvalhError."""
@@ -36,7 +39,7 @@ class Models(Protocol):
 class NoModels:
     """Where no model can be asked."""
 
-    def require(self, name: str, where: str) -> None:
+    def require(self, name: str, where: str, *, embeds: bool = False) -> None:  # noqa: ARG002 (the protocol's)
         """Raise WorkspaceError."""
         raise WorkspaceError(f"no model {name!r} can be asked here", where=where)
 

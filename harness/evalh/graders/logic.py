@@ -7,7 +7,7 @@ what is known does not decide, and then it says `error` if any part erred.
 from collections.abc import Awaitable, Mapping
 
 from evalh.core.digest import JsonValue
-from evalh.core.suite import GraderSpec
+from evalh.core.suite import ADVISORY, GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
@@ -128,6 +128,10 @@ def _part(scope: Scope, entry: Entry) -> Grader:
     else:
         raise scope.wrong(
             f"holds an entry with {len(entry)} names", "one grader's name, or one name with its parameters"
+        )
+    if kind in ADVISORY:
+        raise scope.wrong(
+            f"holds {kind!r}, which would decide with it", f"- {kind}: {{…}} as an entry of its own, required or not"
         )
     if "required" in params:
         raise scope.wrong(f"states required for {kind!r} inside it", "required belongs to the outermost grader")

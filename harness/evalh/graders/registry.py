@@ -46,6 +46,7 @@ BUILT_IN: Mapping[str, str] = {
     "contains": "text",
     "contradiction": "checks",
     "cost": "spend",
+    "embedding_similarity": "embedding",
     "equals": "compare",
     "hedging": "checks",
     "json": "schema",

@@ -22,6 +22,7 @@ SERVICE_VERSION: Final = "service.version"
 
 OPERATION: Final = "gen_ai.operation.name"
 CHAT: Final = "chat"
+EMBEDDINGS: Final = "embeddings"
 PROVIDER: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
 REQUEST_STREAM: Final = "gen_ai.request.stream"

@@ -6,16 +6,21 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from evalh.core.attempt import Completion
+from evalh.core.attempt import Completion, Purpose
 from evalh.core.digest import JsonValue
 from evalh.core.log import AttemptRow, CallRow
 from evalh.interop import otel_names as names
 
 
+def operation_of(call: CallRow) -> str:
+    """Return the conventions' word for what a call asks of a model."""
+    return names.EMBEDDINGS if call.purpose == Purpose.EMBEDDING else names.CHAT
+
+
 def request_attributes(attempt: AttemptRow, call: CallRow) -> dict[str, JsonValue]:
     """Return what is known of a request. The log keeps a model's settings for the one that a call asks first."""
     told: dict[str, JsonValue] = {
-        names.OPERATION: names.CHAT,
+        names.OPERATION: operation_of(call),
         names.PROVIDER: names.PROVIDERS.get(attempt.provider, attempt.provider),
     }
     first = call.attempts[0]

@@ -98,7 +98,7 @@ class Spans:
         return Span(
             place=self._place(attempt.id, call.run_id, call.case_id, call.trial),
             parent=parent,
-            name=f"{names.CHAT} {told.get(names.REQUEST_MODEL) or attempt.model}",
+            name=f"{told[names.OPERATION]} {told.get(names.REQUEST_MODEL) or attempt.model}",
             period=_period(attempt),
             kind=CLIENT,
             told=told,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
-from evalh.core.model import ModelSpec
+from evalh.core.model import EMBEDDINGS, ModelSpec
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.providers.endpoint import Endpoint, Home, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
@@ -73,6 +73,10 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
 
 def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
     """Build, over a transport of the caller's own if one is given."""
+    if one_of(spec, "api", ("chat", EMBEDDINGS)) == EMBEDDINGS:
+        from evalh.providers.openai_embeddings import Embeddings
+
+        return Hosted(spec, env, Embeddings(spec), transport=transport)
     return Hosted(spec, env, ChatCompletions(spec), transport=transport)
 
 
@@ -82,7 +86,7 @@ class ChatCompletions:
     home = HOME
 
     def __init__(self, spec: ModelSpec) -> None:
-        refuse_unknown(spec, ("max_tokens_name", "schema"))
+        refuse_unknown(spec, ("api", "max_tokens_name", "schema"))
         # OpenAI calls `max_tokens` deprecated, and its reasoning models refuse it; other servers may not know the
         # newer name.
         own = ("max_completion_tokens", "max_tokens") if Endpoint.of(spec, HOME).is_home else ("max_tokens",)
@@ -135,25 +139,30 @@ class ChatCompletions:
         return ChatAssembler()
 
     def refusal(self, status: int, document: JsonValue) -> Refusal | None:
-        """Read `{"error": {"message", "type", "param", "code"}}`, and the shapes that other servers make of it."""
-        if isinstance(document, list):  # Google's compatible endpoint
-            document = at(document, 0)
-        error = at(document, "error")
-        if isinstance(error, str) and error:  # Ollama
-            error = {"message": error}
-        elif not isinstance(error, dict):
-            error = document if text_at(document, "message") else None  # older vLLM
-        if error is None:
-            return None
-        code = at(error, "code")
-        message = text_at(error, "message") or "no reason given"
-        if status == OK:  # a gateway's error in a 200, or an event of a stream
-            status = code if isinstance(code, int) else status
-        return Refusal(_kind(status, error, message), message + _advice(error))
+        """Read an error's body."""
+        return refusal_of(status, document)
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
         """Read the header that OpenAI's support asks for."""
         return headers.get("x-request-id")
+
+
+def refusal_of(status: int, document: JsonValue) -> Refusal | None:
+    """Read `{"error": {"message", "type", "param", "code"}}`, and the shapes that other servers make of it."""
+    if isinstance(document, list):  # Google's compatible endpoint
+        document = at(document, 0)
+    error = at(document, "error")
+    if isinstance(error, str) and error:  # Ollama
+        error = {"message": error}
+    elif not isinstance(error, dict):
+        error = document if text_at(document, "message") else None  # older vLLM
+    if error is None:
+        return None
+    code = at(error, "code")
+    message = text_at(error, "message") or "no reason given"
+    if status == OK:  # a gateway's error in a 200, or an event of a stream
+        status = code if isinstance(code, int) else status
+    return Refusal(_kind(status, error, message), message + _advice(error))
 
 
 def _kind(status: int, error: JsonValue, message: str) -> ErrorKind:

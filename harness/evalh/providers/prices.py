@@ -101,7 +101,7 @@ class Rates:
     """One model's rates. What has no rate of its own costs what plain input costs."""
 
     input: Rate
-    output: Rate
+    output: Rate | None  # None: it has none, as models that write nothing
     cached: Rate
     written: Rate
     written_1h: Rate
@@ -109,15 +109,17 @@ class Rates:
     def cost(self, usage: Usage) -> Decimal | None:
         """Price one answer; None where the provider did not count."""
         total, output = usage.input_tokens, usage.output_tokens
-        if total is None or output is None:
-            return None
+        if total is None or output is None or (output and self.output is None):
+            return None  # half a price reads as cheap
         cached = min(usage.cached_tokens or 0, total)
         written = written_1h = 0
         if isinstance(usage, CachingUsage):
             written_1h = min(usage.cache_write_1h_tokens, total - cached)
             written = min(usage.cache_write_tokens, total - cached) - written_1h
         plain = total - cached - written - written_1h
-        cost = self.input.at(total) * plain + self.output.at(total) * output
+        cost = self.input.at(total) * plain
+        if self.output is not None:
+            cost += self.output.at(total) * output
         if plain != total:
             cost += self.cached.at(total) * cached
             cost += self.written.at(total) * written + self.written_1h.at(total) * written_1h
@@ -158,8 +160,8 @@ def _rates(listing: _Listing) -> Rates | None:
         return None
     price = found.get_prices(listing.at or datetime.now(tz=UTC), dict(listing.variant) or None)
     plain, output = _rate(price, "input_mtok"), _rate(price, "output_mtok")
-    if plain is None or output is None:
-        return None  # half a price reads as cheap
+    if plain is None:
+        return None
     written = _rate(price, "cache_write_mtok") or plain
     return Rates(
         input=plain,

@@ -16,7 +16,7 @@ REMOVED = "null"
 _EVERYWHERE = ("provider", "model", "timeout_s", "params", "price")
 _HOSTED = (*_EVERYWHERE, "api_key_env", "base_url", "headers")
 _KEYS: Mapping[str, tuple[str, ...]] = {
-    "openai": (*_HOSTED, "schema", "max_tokens_name"),
+    "openai": (*_HOSTED, "schema", "max_tokens_name", "api"),
     "anthropic": (*_HOSTED, "schema"),
     "gemini": (*_HOSTED, "schema"),
     "local": (*_EVERYWHERE, "path", "slots", "context", "threads"),

@@ -10,7 +10,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
-from evalh.core.suite import GraderSpec, Suite
+from evalh.core.suite import ADVISORY, GraderSpec, Suite
 from evalh.workspace.baseline_policies import BASELINE_KEYS, baseline_policy
 from evalh.workspace.config import Config
 from evalh.workspace.located import Located, Table, kind_of
@@ -67,6 +67,7 @@ _KEYS: Mapping[str, dict[str, Any]] = {
     },
 }
 _NEEDED = ("prompt", "dataset", "graders")
+_REQUIRED = "Whether an output must pass it to be good. Default: true; of embedding_similarity: false."
 
 
 def suite_names(tree: Tree, config: Config) -> tuple[str, ...]:
@@ -136,7 +137,7 @@ def suite_json_schema() -> dict[str, Any]:
                             "properties": {
                                 "required": {
                                     "type": "boolean",
-                                    "description": "Whether an output must pass it to be good. Default: true.",
+                                    "description": _REQUIRED,
                                 },
                                 "name": {"type": "string", "minLength": 1, "description": "What reports print."},
                             }
@@ -193,7 +194,7 @@ def _grader(entry: JsonValue, located: Located, path: tuple[str, int]) -> Grader
     """Read one entry; its name is empty where the entry gives none."""
     where = located.where(*path)
     if isinstance(entry, str) and entry.strip():
-        return GraderSpec(kind=entry, name="", where=where)
+        return GraderSpec(kind=entry, name="", required=entry not in ADVISORY, where=where)
     if not isinstance(entry, dict) or not entry or not next(iter(entry)):
         raise WorkspaceError(
             f"a grader is a name or one `name: parameters`, not {kind_of(entry)}", where=where, hint="- schema"
@@ -209,9 +210,9 @@ def _grader(entry: JsonValue, located: Located, path: tuple[str, int]) -> Grader
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        return GraderSpec(kind=kind, name="", params={"value": params}, where=where)
+        return GraderSpec(kind=kind, name="", params={"value": params}, required=kind not in ADVISORY, where=where)
     given = Table(located, params, (*path, kind))
-    required = params.get("required", True)
+    required = params.get("required", kind not in ADVISORY)
     if not isinstance(required, bool):
         raise WorkspaceError(
             f"'required' must be true or false, not {kind_of(required)}", where=given.where("required")

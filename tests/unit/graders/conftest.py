@@ -67,7 +67,7 @@ class Says:
 class Anybody:
     """`graders.asking.Models` that knows every model."""
 
-    def require(self, name: str, where: str) -> None:
+    def require(self, name: str, where: str, *, embeds: bool = False) -> None:
         """Let everyone through."""
 
     def document(self, name: str) -> str:

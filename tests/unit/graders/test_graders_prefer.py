@@ -37,7 +37,7 @@ def prefer(says):
 
 
 class _Anybody:
-    def require(self, name: str, where: str) -> None: ...
+    def require(self, name: str, where: str, *, embeds: bool = False) -> None: ...
 
     def document(self, name: str) -> str:
         return name

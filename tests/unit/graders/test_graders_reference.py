@@ -78,6 +78,8 @@ def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, say
     if row.get("reply"):
         about["asker"] = says([written(row["reply"])])
         about["system"] = "Add."
+    if row.get("embeddings"):
+        about["asker"] = says([json.dumps(vector) for vector in json.loads(written(row["embeddings"]))])
     text = row.get("expected") and written(row["expected"]).replace("\n", "\\n")
     about["expected"] = json.loads(text) if text else ABSENT
 

@@ -28,6 +28,7 @@ NAMES = [
     "contains",
     "contradiction",
     "cost",
+    "embedding_similarity",
     "equals",
     "hedging",
     "json",

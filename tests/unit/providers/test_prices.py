@@ -135,8 +135,12 @@ def test_what_the_provider_did_not_count_costs_nobody_knows_what(service: Servic
     assert cost(model(service), usage) is None
 
 
-def test_half_a_listed_price_is_no_price() -> None:
-    assert cost(model(OPENAI, model="text-embedding-3-small"), Usage(10, 10)) is None
+def test_half_a_listed_price_is_no_price_but_of_what_writes_nothing() -> None:
+    embedding = model(OPENAI, model="text-embedding-3-small")
+
+    assert cost(embedding, Usage(10, 10)) is None
+    assert cost(embedding, Usage(1_000_000, 0)) == Decimal("0.02")
+    assert cost(embedding, Usage(None, 0)) is None
 
 
 @every_service
