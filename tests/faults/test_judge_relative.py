@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from evalh.api.gating import gate_versions
+from evalh.api.report import gate_page
 from evalh.api.workspace import Workspace
 from evalh.report.gate import gate_document
 from evalh.report.gate_markdown import gate_markdown
@@ -79,6 +80,7 @@ def test_a_judge_that_is_kinder_to_one_version_makes_the_verdict_relative_to_it(
         (newest, *_) = Workspace.open(folder).log.comparisons("triage")
         junit = here(folder, "report", newest.id, "--format", "junit").out
         decision = gate_versions(Workspace.open(folder), "triage", "triage@v1", "triage@v2")
+        page = gate_page(Workspace.open(folder), gate_document(decision))
         assert len(server.asked) == asked
 
     assert never["verdict"] == kinder["verdict"] == "better"
@@ -96,6 +98,7 @@ def test_a_judge_that_is_kinder_to_one_version_makes_the_verdict_relative_to_it(
     document = gate_document(decision)
     assert document["judge_relative"] is True
     assert document["suites"][0]["judge_relative"] == kinder["judge_relative"]  # type: ignore[index,call-overload]
+    assert "triage: judge-relative: tone: this judge is kinder to head than people are" in page
     assert "accept (judge-relative)" in gate_markdown(document, 64_000)
     assert any("of the same family (GPT)" in notice for notice in kinder["notices"])
 

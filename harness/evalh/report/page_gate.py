@@ -6,6 +6,7 @@ from typing import Any
 from evalh.core.run import Estimate
 from evalh.report.compare import points
 from evalh.report.downstream import compared_from
+from evalh.report.gate import RELATIVE
 from evalh.report.markup import Child, Markup, el
 from evalh.report.page_comparison import net, table
 from evalh.report.page_sections import facts, figure, limits, look_at, section
@@ -53,6 +54,7 @@ def _numbers(suite: Document) -> list[Child]:
 def _pointers(gate: Document) -> list[Pointer]:
     found = [Pointer(one_line(reason, 300)) for reason in gate["reasons"][1:]]
     for suite in gate["suites"]:
+        found += [Pointer(f"{suite['suite']}: {RELATIVE}: {why}") for why in suite.get("judge_relative", ())]
         for kind in ("regressed", "fixed", "unstable"):
             cases = (suite["comparison"] or {}).get(kind, ())
             if cases:
