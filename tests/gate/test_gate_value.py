@@ -87,7 +87,7 @@ def test_compare_and_gate_say_where_the_preferred_version_flips(tmp_path: Path) 
     assert "worth its price" in (tmp_path / "comment.md").read_text()
     assert decided.returncode == 0
     for shown in (page.read_text(encoding="utf-8"), gate_page.read_text(encoding="utf-8")):
-        assert "Net cost per good output" in shown
+        assert "net cost per good</th>" in shown
         assert " bad at $0.01 · 0 reviewed at $0.002" in shown
         assert "is worth its price as soon as a bad output costs more than $0.000" in shown
     assert document(as_json)["suites"][0]["comparison"]["downstream"]["head_above"] is True

@@ -87,11 +87,14 @@ def sides(comparison: Comparison) -> Markup:
     )
 
 
-def net(one: DownstreamComparison, base: str, head: str) -> Markup:
-    """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips."""
+def net(one: DownstreamComparison, base: str, head: str, of: str = "") -> Markup:
+    """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips.
+
+    `of` names the suite where a page shows several: no two of its regions may have one name.
+    """
     heads = ("side", "net cost per good", "95 % interval", "what follows its outputs")
     rows = [_net(name, side) for name, side in ((f"base: {base}", one.base), (f"head: {head}", one.head))]
-    return join(table("Net cost per good output", heads, rows), el("p", worth(one, base, head), class_="note"))
+    return join(table(f"Net cost per good output{of}", heads, rows), el("p", worth(one, base, head), class_="note"))
 
 
 def _net(name: str, side: Downstream) -> Markup:

@@ -89,7 +89,7 @@ def _suite(suite: Document) -> list[Child]:
         parts.append(table(f"Sides of {suite['suite']}", heads, [_side(name, both[name]) for name in ("base", "head")]))
         if suite["comparison"].get("downstream"):
             downstream = compared_from(suite["comparison"]["downstream"])
-            parts.append(net(downstream, suite["base"], suite["head"]))
+            parts.append(net(downstream, suite["base"], suite["head"], f" of {suite['suite']}"))
     return [*parts, [el("p", notice, class_="note") for notice in suite["notices"]]]
 
 
