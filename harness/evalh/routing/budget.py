@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import field
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Pricer, Provider
@@ -43,6 +43,10 @@ class Purse:
         return self.spent + amount > self.limit
 
 
+def _dollars(amount: Decimal) -> str:
+    return f"${Context(prec=4).plus(amount):f}"  # never with an exponent; a small amount is not 0
+
+
 @dataclass(slots=True)
 class Treasury:
     """All purses of a run, shared by every model of its route."""
@@ -65,7 +69,8 @@ class Treasury:
         self.halt.check()
         while not self._try(usd, tokens):
             if not self._in_flight or self._never(usd, tokens):
-                self.halt.now(f"the budget is spent: {self.told()}")
+                more = self._asked(usd, tokens)
+                self.halt.now(f"the budget: {self.told()} spent, and another attempt could cost {more}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -89,10 +94,14 @@ class Treasury:
         """Say what was spent of what."""
         parts = []
         if self.usd is not None:
-            parts.append(f"${self.usd.spent:.4f} of ${self.usd.limit}")
+            parts.append(f"{_dollars(self.usd.spent)} of ${self.usd.limit}")
         if self.tokens is not None:
             parts.append(f"{self.tokens.spent} of {self.tokens.limit} tokens")
         return ", ".join(parts)
+
+    def _asked(self, usd: Decimal, tokens: Decimal) -> str:
+        parts = [_dollars(usd)] if self.usd is not None else []
+        return " and ".join([*parts, f"{tokens} tokens"] if self.tokens is not None else parts)
 
     def _try(self, usd: Decimal, tokens: Decimal) -> bool:
         if self.usd is not None and not self.usd.reserve(usd):

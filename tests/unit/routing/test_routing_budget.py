@@ -166,7 +166,8 @@ def test_the_run_halts_when_a_request_will_never_fit_and_says_what_was_spent() -
 
     ends = play(ask_many(provider, 8))
 
-    assert stage.halt.reason == f"the budget is spent: ${4 * COST:.4f} of ${3 * WORST}"
+    spent = f"${4 * COST:.6f} of ${3 * WORST} spent"
+    assert stage.halt.reason == f"the budget: {spent}, and another attempt could cost ${WORST}"
     assert kinds(ends) == [Completion] * 4 + [NotSent] * 4
     assert treasury.usd is not None
     assert treasury.usd.spent <= 3 * WORST
@@ -192,7 +193,7 @@ def test_tokens_are_a_budget_of_their_own() -> None:
 
     assert kinds(ends) == [Completion, Completion, NotSent]
     assert stage.halt.reason is not None
-    assert stage.halt.reason.endswith("30 of 41 tokens")
+    assert "30 of 41 tokens spent" in stage.halt.reason
     assert empty(treasury)
 
 
