@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalh.api.baselines import accept
+from evalh.api.baselines import AcceptOptions, accept
 from evalh.api.workspace import Workspace
 from faults.fault_server import Act, Asked, FaultServer, fault_server
 from gating import Repo
@@ -74,7 +74,7 @@ def accepted(folder: Path, server: FaultServer, *, cases: int = 100, wrong: int 
     """
     repo = Repo(folder / "repo", cases=cases, wrong=wrong, gate=more)
     repo.write("evalh.toml", CONFIG.format(port=server.port))
-    accept(Workspace.open(repo.folder), None, "triage", None, outputs=True)
+    accept(Workspace.open(repo.folder), AcceptOptions(suite="triage"))
     repo.commit("Accept")
     repo.git("branch", "-f", "main")
     shutil.rmtree(repo.folder / ".evalh")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.baselines import accept
+from evalh.api.baselines import AcceptOptions, accept
 from evalh.api.clock import SystemClock
 from evalh.api.staleness import states
 from evalh.api.workspace import Workspace
@@ -24,7 +24,7 @@ pytest_plugins = ["pytester"]
 def accepted(folder: Path, *, outputs: bool) -> Repo:
     """A repository whose main branch holds a baseline, cloned onto a machine without a log."""
     repo = Repo(folder / "repo", cases=40)
-    accept(Workspace.open(repo.folder), None, "triage", None, outputs=outputs)
+    accept(Workspace.open(repo.folder), AcceptOptions(suite="triage", outputs=outputs))
     repo.commit("Accept")
     repo.git("branch", "-f", "main")
     repo.git("clone", "-q", str(repo.folder), str(folder / "fresh"))
@@ -134,7 +134,7 @@ def test_outputs_that_a_suite_does_not_allow_are_not_kept(tmp_path: Path) -> Non
     workspace = Workspace.open(repo.folder)
     (before,) = states(workspace)
 
-    accept(workspace, None, "triage", None, outputs=True)
+    accept(workspace, AcceptOptions(suite="triage"))
 
     assert before.stale[0].startswith("keeps outputs")
     assert states(workspace)[0].stale == ()
@@ -170,3 +170,16 @@ def test_a_gate_says_that_no_outputs_are_kept(tmp_path: Path) -> None:
     assert any("keeps no outputs to grade anew" in notice for notice in regraded.notices)
     assert regraded.comparison is not None
     assert regraded.comparison.base.samples == regraded.stopped_at
+
+
+def test_a_version_of_another_prompt_is_accepted_in_that_prompts_suite(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=4)
+    repo.write("prompts/other/v1.prompt", (repo.folder / "prompts/triage/draft.prompt").read_text())
+    repo.write(
+        "evals/other.yaml", (repo.folder / "evals/triage.yaml").read_text().replace("prompt: triage", "prompt: other")
+    )
+
+    (accepted_,) = accept(Workspace.open(repo.folder), AcceptOptions(ref="other@v1"))
+
+    assert (accepted_.prompt, accepted_.samples) == ("other@v1", 4)
+    assert accepted_.files[0] == repo.folder / "reports/baselines/other/v1.small.jsonl"

@@ -13,7 +13,8 @@ from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import CannotMeasure
 from evalh.core.policy import BaselinePolicy
-from evalh.core.ports import Tree
+from evalh.core.ports import Progress, Tree
+from evalh.core.prompt import PromptRef
 from evalh.core.result import SampleResult
 from evalh.core.sample import Sample, Standing
 from evalh.core.verdict import Outcome
@@ -21,6 +22,7 @@ from evalh.engine.plan import Plan
 from evalh.workspace.baselines import SCHEMA, Baseline, baseline_path, read_baseline, write_baseline
 
 if TYPE_CHECKING:
+    from evalh.api.runs import RunOptions
     from evalh.api.workspace import Workspace
 
 ANY_AGE = BaselinePolicy()
@@ -127,27 +129,56 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
         )
 
 
-def accept(
-    workspace: "Workspace", ref: str | None, suite: str | None, model: str | None, *, outputs: bool, fresh: bool = False
-) -> list[Path]:
-    """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptOptions:
+    """What a user asks of `evalh baseline accept`."""
 
-    Where the suite says that outputs may not be kept, none are, whatever is asked for.
-    """
+    ref: str | None = None  # None: the suite's draft, else live
+    suite: str | None = None  # None: the default one, or those that the version's prompt has
+    model: str | None = None  # None: the suite's
+    outputs: bool = True  # where the suite says that they may not be kept, none are
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A baseline that was written."""
+
+    prompt: str
+    model: str
+    good: int
+    samples: int
+    files: tuple[Path, ...]
+
+
+def accept(workspace: "Workspace", options: AcceptOptions, progress: Progress | None = None) -> list[Accepted]:
+    """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure."""
     from evalh.api.gating import collected
-    from evalh.api.runs import RunOptions
 
-    options = RunOptions(target=suite, prompts=(ref,) if ref else (), models=(model,) if model else ())
     written = []
-    for plan in workspace.plans(options):
-        samples = collected(workspace, plan, fresh=fresh)
+    for plan in workspace.plans(_options(workspace, options)):
+        samples = collected(workspace, plan, fresh=options.fresh, progress=progress)
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
             raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
-        kept = outputs and plan.suite.baseline.outputs
-        written += write_baseline(workspace.root, _baseline(plan, samples, outputs=kept))
+        baseline = _baseline(plan, samples, outputs=options.outputs and plan.suite.baseline.outputs)
+        files = write_baseline(workspace.root, baseline)
+        good = baseline.header["summary"]["good"]
+        written.append(Accepted(plan.version.label, plan.target.name, good, len(samples), tuple(files)))
     return written
+
+
+def _options(workspace: "Workspace", options: AcceptOptions) -> "RunOptions":
+    """Find the suite: a version of another prompt than the default suite's has suites of its own."""
+    from evalh.api.runs import RunOptions
+
+    models = (options.model,) if options.model else ()
+    default = workspace.config.default_suite
+    prompt = PromptRef.parse(options.ref).name if options.ref else None
+    if options.suite is None and prompt and (default is None or workspace.suite(default).prompt != prompt):
+        return RunOptions(target=options.ref, models=models)
+    return RunOptions(target=options.suite, prompts=(options.ref,) if options.ref else (), models=models)
 
 
 def _baseline(plan: Plan, samples: list[Sample], *, outputs: bool) -> Baseline:

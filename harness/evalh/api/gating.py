@@ -237,12 +237,17 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         return keep_decision(store, decision)
 
 
-def collected(workspace: "Workspace", plan: Plan, *, fresh: bool = False) -> list[Sample]:
+def collected(
+    workspace: "Workspace", plan: Plan, *, fresh: bool = False, progress: Progress | None = None
+) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     check_inputs(plan)
     with ExitStack() as kept:
         options = GateOptions(fresh=fresh)
-        own = execution(workspace, _store(workspace, kept), options, Silence(), workspace.provenance)
+        shown = progress or Silence()
+        own = execution(workspace, _store(workspace, kept), options, shown, workspace.provenance)
+        shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
+        kept.callback(shown.stop)
         return in_loop(_collect(own, plan))
 
 

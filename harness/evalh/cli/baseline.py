@@ -12,7 +12,7 @@ def command() -> None:
 
 @command.command("accept")
 @click.argument("ref", required=False)
-@click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's]")
+@click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's, or the prompt's]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
 @click.option(
     "--no-outputs", is_flag=True, help="Keep no outputs: what they say may not lie in git. The suite can say so too."
@@ -23,17 +23,25 @@ def command() -> None:
 def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool, fresh: bool) -> None:
     """Write the baseline of a version: reports/baselines/SUITE/VERSION.MODEL.jsonl.
 
-    What the log does not hold is asked. Commit the files: a gate reads them from the merge base.
+    REF is v3, triage@v3, triage@draft; without it: the draft, else live. What the log does not hold is
+    asked. Commit the files: a gate reads them from the merge base.
     """
+    from evalh.api.baselines import AcceptOptions
     from evalh.api.baselines import accept as write
+    from evalh.cli.progress import progress_for
+    from evalh.report.text import percent, safe
 
-    files = write(app.workspace, ref, suite, model, outputs=not no_outputs, fresh=fresh)
-    paths = [str(file.relative_to(app.workspace.root)) for file in files]
+    options = AcceptOptions(ref=ref, suite=suite, model=model, outputs=not no_outputs, fresh=fresh)
+    accepted = write(app.workspace, options, progress_for(app))
+    paths = [str(file.relative_to(app.workspace.root)) for one in accepted for file in one.files]
     if app.json:
         app.show_json({"schema": "evalh.accepted/1", "files": paths})
         return
     for path in paths:
         app.console.print(path, soft_wrap=True)
+    for one in accepted:
+        told = f"{one.good} of {one.samples} good ({percent(one.good / one.samples)})"
+        app.hints.print(safe(f"accepted: {one.prompt} on {one.model}, {told}"), soft_wrap=True)
     app.hints.print("next: git add reports/baselines; git commit", style="dim")
 
 
