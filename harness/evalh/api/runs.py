@@ -19,8 +19,9 @@ from evalh.api.clock import SystemClock
 from evalh.api.judges import routes_of
 from evalh.api.targets import budget_for
 from evalh.core.attempt import Answer, CallKey
-from evalh.core.errors import UsageError
+from evalh.core.errors import UsageError, did_you_mean
 from evalh.core.ports import Prices, Progress
+from evalh.core.prompt import PromptRef
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunResult, RunStatus
 from evalh.core.values import dataclass
@@ -51,6 +52,21 @@ class RunOptions:
     concurrency: int | None = None
     fresh: bool = False
     budget_usd: Decimal | None = None  # for each run; None: the route's
+
+
+def target_hint(ref: PromptRef, suites: Sequence[str], folder: str) -> str:
+    """Say what to type instead of a target that is no suite and no prompt with one."""
+    if ref.name is None:
+        return f"evalh run --prompt {ref}"
+    return did_you_mean(ref.name, suites) if suites else f"write {folder}/{ref.name}.yaml"
+
+
+def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:
+    """Return the versions to run: the references, else the target. Raises UsageError where both name a version."""
+    if refs and target.version:
+        versions = " ".join(f"--prompt {one}" for one in (target, *refs))
+        raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {suite} {versions}")
+    return refs or (target,)
 
 
 def _nobody(_plan: Plan) -> Sequence[Target]:

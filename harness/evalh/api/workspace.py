@@ -13,7 +13,7 @@ from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
 from evalh.api.likelihood import require_logprobs
-from evalh.api.runs import Execution, RunOptions, Silence, in_loop
+from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
 from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
@@ -381,9 +381,9 @@ class Workspace:
             raise NotFound(
                 f"no suite and no prompt with a suite is called {target!r}",
                 where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
-                hint=did_you_mean(target, names) if names else f"write {self.config.evals_dir}/{target}.yaml",
+                hint=target_hint(ref, names, self.config.evals_dir),
             )
-        return [(suite, refs or (ref,)) for suite in suites]
+        return [(suite, versions_named(ref, refs, suite.name)) for suite in suites]
 
     def _default_model(self, suite: Suite, version: PromptVersion) -> str:
         model = suite.model or version.model

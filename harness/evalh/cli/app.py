@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NARROWEST = 60
+_PERCENT = 100
 _ENDS = re.compile(r"(?:\x1b\[[0-9;]*m| )+$", re.MULTILINE)
 
 
@@ -82,12 +83,18 @@ def _console(stream: TextIO) -> "Console":
 class Count(click.IntRange):
     """A number of things, from 1 on. More than a machine counts is as good as all."""
 
-    def __init__(self) -> None:
-        super().__init__(min=1)
+    name = "n"
+
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        super().__init__(least, most)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read a number. Raises click's BadParameter."""
-        return min(int(super().convert(value, param, ctx)), sys.maxsize)
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no whole number.", param, ctx)
+        return min(int(super().convert(number, param, ctx)), sys.maxsize)
 
 
 class Rate(click.FloatRange):
@@ -97,11 +104,39 @@ class Rate(click.FloatRange):
         super().__init__(0, 1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a share. Raises click's BadParameter."""
-        share = float(super().convert(value, param, ctx))
-        if math.isnan(share):
-            self.fail(f"{value!r} is no rate.", param, ctx)
+        """Read a share; whoever writes 90 or 90% is told how 90 % is written. Raises click's BadParameter."""
+        text = str(value).strip()
+        share = _number(text.rstrip("% "))
+        if share is None:
+            self.fail(f"{value!r} is no rate: write one from 0 to 1.", param, ctx)
+        if text.endswith("%") or not 0 <= share <= 1:
+            advice = f": {share:g} % is {share / 100:g}" if 0 <= share <= _PERCENT else ""
+            self.fail(f"{value!r} is not in the range from 0 to 1{advice}.", param, ctx)
         return share
+
+
+class Usd(click.FloatRange):
+    """An amount of money: finite, since nothing compares with NaN and no bound is none."""
+
+    name = "usd"
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read an amount. Raises click's BadParameter."""
+        amount = _number(str(value))
+        if amount is None or math.isinf(amount):
+            self.fail(f"{value!r} is no amount in USD: write a number such as 0.50.", param, ctx)
+        return float(super().convert(amount, param, ctx))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(number) else number
 
 
 def json_option(function: F) -> F:

@@ -11,7 +11,7 @@ from evalh.cli.app import App, Count, json_option
 @click.option("--retried", "which", flag_value="retried", help="Only calls with more than one attempt.")
 @click.option("--escalated", "which", flag_value="escalated", help="Only calls that a stronger model answered.")
 @click.option("--run", "run_id", metavar="RUN", help="Only this run's; a beginning of its id, or last.")
-@click.option("--limit", type=Count(), default=20, show_default=True)
+@click.option("--limit", type=Count(), default=20, show_default=True, help="Most calls to list.")
 @json_option
 @click.pass_obj
 def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, Rate, json_option
+from evalh.cli.app import App, Count, Rate, Usd, json_option
 from evalh.cli.writing import report_option, write_report
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("head", required=False)
 @click.option("--suite", metavar="NAME", help="Suite to compare over. Default: the prompt's, or the default suite.")
 @click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="For both sides; twice: base's, head's.")
-@click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each case.")
+@click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @click.option("--limit", type=Count(), help="Only the first N cases.")
 @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     "--margin", type=Rate(), metavar="SHARE", help="A drop that is harmless.  [default: the suite's, or 0.05]"
 )
 @click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
-@click.option("--pass-at", type=click.IntRange(1, 1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
+@click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
 @click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
 @click.option("--no-prefer", is_flag=True, help="Leave out the suite's `compare:` judges.")
-@click.option(
-    "--examples", type=click.IntRange(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]"
-)
-@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each run may spend.")
+@click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]")
+@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
+@click.option("--budget", type=Usd(), help="Most that each run may spend.")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option(
     "--fail-on",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, Rate, json_option
+from evalh.cli.app import App, Count, Rate, Usd, json_option
 
 if TYPE_CHECKING:
     from evalh.api.drift import Drift
@@ -26,8 +26,8 @@ _MOST = 0.5
     help="How often it may say moved where nothing did.  [default: 0.01]",
 )
 @click.option("--fresh", is_flag=True, help="Ask again what was asked today.")
-@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each suite may spend.")
+@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
+@click.option("--budget", type=Usd(), help="Most that each suite may spend.")
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)

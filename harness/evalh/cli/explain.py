@@ -2,12 +2,12 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, Count, json_option
 
 
 @click.command("explain")
 @click.argument("name", required=False, metavar="[SUITE | ROUTE | MODEL]")
-@click.option("--last", type=click.IntRange(min=1), default=5, show_default=True, help="Count over so many last runs.")
+@click.option("--last", type=Count(), default=5, show_default=True, help="Count over so many last runs.")
 @json_option
 @click.pass_obj
 def command(app: App, name: str | None, last: int) -> None:

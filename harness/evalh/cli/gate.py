@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, Count, Usd, json_option
 from evalh.cli.writing import report_option, write_report
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.option("--allow-dataset-change", is_flag=True, help="Cases may be deleted, relabelled, rewritten.")
 @click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
-@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight on a side.  [default: 32]")
-@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each side of a suite may spend.")
+@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
+@click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
 @click.option("--comment", type=click.Path(dir_okay=False), metavar="FILE", help="Write a comment body, below 64 KB.")
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="Write JUnit XML.")
 @report_option

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, Count, json_option
 
 
 @click.group("grader")
@@ -15,7 +15,7 @@ def command() -> None:
 @command.command("test")
 @click.argument("file", metavar="FILE")
 @click.option("--run", default="last", metavar="RUN", help="Judge this run's outputs.  [default: the newest run]")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, metavar="N", help="So many.  [default: 100]")
+@click.option("--limit", type=Count(most=100_000), default=100, metavar="N", help="So many.  [default: 100]")
 @json_option
 @click.pass_obj
 def test(app: App, *, file: str, run: str, limit: int) -> int:

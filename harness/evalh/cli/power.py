@@ -9,7 +9,7 @@ from evalh.cli.app import App, Count, Rate, json_option
 @click.argument("suite", required=False)
 @click.option("--drop", type=Rate(), metavar="SHARE", help="The drop to see.  [default: the suite's margin, or 0.05]")
 @click.option("--cases", type=Count(), metavar="N", help="As if the dataset had N cases.")
-@click.option("--trials", type=click.IntRange(1, 1000), help="As if each case ran so often.  [default: the suite's]")
+@click.option("--trials", type=Count(most=1000), help="As if each case ran so often.  [default: the suite's]")
 @click.option("--discordance", type=Rate(), metavar="SHARE", help="Cases on which two versions disagree.")
 @json_option
 @click.pass_obj

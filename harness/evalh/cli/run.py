@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, Rate, json_option
+from evalh.cli.app import App, Count, Rate, Usd, json_option
 from evalh.cli.writing import report_option, write_report
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
     help="Version to run; repeats. Default: the draft, else live.",
 )
 @click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
-@click.option("--trials", type=click.IntRange(1, 1000), help="Repetitions of each case.")
+@click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @click.option("--limit", type=Count(), help="Only the first N cases.")
 @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
-@click.option("--concurrency", type=click.IntRange(1, 4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Most that each run may spend.")
+@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
+@click.option("--budget", type=Usd(), help="Most that each run may spend.")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=Rate(), metavar="RATE", help="Exit 1 below this good rate.")
@@ -90,6 +90,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
         write_report(app, report, page(app.workspace, [result.record.id for result in results]))
     _show(app, results)
+    if at_least is not None:
+        _tell_missed(app, results, at_least)
     return _exit_code(results, at_least)
 
 
@@ -145,6 +147,22 @@ def _reported(results: "list[RunResult]") -> list[str]:
     return [result.record.id for result in results[-_MOST_REPORTED:]]
 
 
+def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
+    """Say why the answer is no: an exit code alone names neither the version nor the bar."""
+    from evalh.report.text import percent, safe
+
+    for result in results:
+        if _misses(result, at_least):
+            whose, found = result.record, result.summary
+            told = f"{found.good} of {found.samples} good ({percent(found.good_rate.value)})"
+            line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % asked for"
+            app.hints.print(safe(line), style="red", soft_wrap=True)
+
+
+def _misses(result: "RunResult", at_least: float) -> bool:
+    return (result.summary.good_rate.value or 0.0) < at_least
+
+
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
     from evalh.core.exits import ExitCode, worst
     from evalh.core.run import RunStatus
@@ -156,6 +174,6 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
             codes.append(ExitCode.INTERRUPTED)
         if result.status is RunStatus.STOPPED or summary.ungraded > result.record.max_ungraded * summary.samples:
             codes.append(ExitCode.CANNOT_MEASURE)
-        if at_least is not None and (summary.good_rate.value or 0.0) < at_least:
+        if at_least is not None and _misses(result, at_least):
             codes.append(ExitCode.NO)
     return worst(codes)

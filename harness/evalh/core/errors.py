@@ -10,10 +10,13 @@ EvalhError
 `CallError` (in `core.attempt`) is apart: it is data about one failed attempt, not a message to the user.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from evalh.core.exits import ExitCode
+
+_MOST_LISTED = 40  # every built-in grader is listed; the cases of a dataset are not
+_FIRST_LISTED = 8
 
 
 class EvalhError(Exception):
@@ -64,7 +67,14 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Say which known word may be meant, and otherwise what is known."""
+    """Say which known word may be meant, and otherwise what is known: the first of very many."""
     known = sorted(known)
     guess = nearest(word, known)
-    return f"did you mean {guess!r}?" if guess else f"have: {', '.join(known) or 'nothing'}"
+    return f"did you mean {guess!r}?" if guess else f"have: {some_of(known) or 'nothing'}"
+
+
+def some_of(names: Sequence[str], most: int = _MOST_LISTED) -> str:
+    """List names; of more than a person reads, the first ones and how many there are besides."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:_FIRST_LISTED])} and {len(names) - _FIRST_LISTED} more"

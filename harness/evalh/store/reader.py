@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalh.core.case import Case
-from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean, nearest, some_of
 from evalh.core.log import (
     CallFilter,
     CallRow,
@@ -224,10 +224,13 @@ class Reader:
     def _run_or_nothing(self, name: str) -> RunRow:
         if self._runs_called(name):
             return self.run(name)
-        known = [restored(row["id"]) for row in self._rows("select distinct id from cases limit 5000")]
-        known += [run.record.id for run in self.runs()]
+        cases = [restored(row["id"]) for row in self._rows("select distinct id from cases order by id limit 5000")]
+        runs = [run.record.id for run in self.runs()]
+        guess = nearest(name, [*cases, *runs])
+        have = f"newest run: {runs[0] if runs else 'none'}; cases: {some_of(cases, most=8) or 'none'}"
         raise NotFound(
-            f"{name!r} names no run, sample, call, attempt, comparison, gate or case", hint=did_you_mean(name, known)
+            f"{name!r} names no run, sample, call, attempt, comparison, gate or case",
+            hint=f"did you mean {guess!r}?" if guess else have,
         )
 
     # -- what was decided
