@@ -21,6 +21,12 @@ sys.dont_write_bytecode = False
 REAL_DATA = os.environ.get("EVALH_REAL_DATA")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Use half as many processes again as there are cores: many tests wait, for a server, a timeout, a retry."""
+    cores = os.cpu_count() or 2
+    return cores + cores // 2
+
+
 @pytest.fixture(autouse=True)
 def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect

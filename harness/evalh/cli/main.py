@@ -2,6 +2,7 @@
 
 import _thread
 import errno
+import gc
 import os
 import signal
 import sys
@@ -94,6 +95,7 @@ def main() -> NoReturn:
         _from_now_on(signal.SIG_IGN)
         # Ctrl-C inside an `exec`, such as a late import's, marks a process to die of SIGINT; the next one unmarks it.
         exec("")  # noqa: S102
+    gc.freeze()  # the process ends: nobody needs the cycles found that go with it
     sys.exit(code)
 
 
