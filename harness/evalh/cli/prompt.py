@@ -95,7 +95,7 @@ def release(app: App, name: str) -> None:
         app.show_json({"schema": "evalh.release/1", **row.document()})
         return
     app.console.print(f"{row.label}  {row.short_digest}  {row.path}")
-    app.hints.print(f"next: git add {row.path}; evalh run --prompt {row.label}", style="dim")
+    app.hints.print(f"next: git add {row.path}; evalh run {row.label}", style="dim")
 
 
 @command.command("new")
