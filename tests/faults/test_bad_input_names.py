@@ -192,3 +192,18 @@ def test_what_releasing_advises_works_when_it_is_typed(tmp_path: Path, evalh: Co
     assert (without.code, "write evals/other.yaml" in without.err) == (2, True)
     assert evalh(folder, "run", "other@v1").code == 0
     assert "evalh run other@v1" in evalh(folder, "run", "--prompt", "other@v1").err
+
+
+def test_a_run_without_answers_takes_no_recordings_place(tmp_path: Path, evalh: CommandLine) -> None:
+    folder = write_workspace(tmp_path, cases=3)
+    with (folder / "evalh.toml").open("a") as config:
+        config.write('[models.recorded]\nprovider = "replay"\npath = "recorded.jsonl"\n')
+    recording = '{"id": "another", "output": "x"}\n'
+    (folder / "recorded.jsonl").write_text(recording)
+    ran = evalh(folder, "run", "--model", "recorded")
+
+    told = evalh(folder, "export", "recorded", "-o", "recorded.jsonl")
+
+    assert (ran.code, told.code) == (4, 2)
+    assert "'last' holds no answer" in told.err
+    assert (folder / "recorded.jsonl").read_text() == recording

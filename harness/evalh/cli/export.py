@@ -1,5 +1,6 @@
 """`evalh export`: results for other tools, and for evalh itself."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
     if app.json and output is None:
         raise UsageError("a recording is no JSON document: it has a line for each answer", hint="--json -o FILE.jsonl")
     rows = app.workspace.recording(run_id)
+    first = next(rows, None)
+    if first is None:  # written all the same, it would take the place of a recording that holds some
+        raise UsageError(f"run {run_id!r} holds no answer", hint="name a run that does; `evalh view` lists them")
+    rows = chain([first], rows)
     if output is None:
         for line in lines(rows):
             click.echo(line, nl=False, file=app.answer)

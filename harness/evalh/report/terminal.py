@@ -45,7 +45,8 @@ def _numbers(summary: RunSummary) -> Table:
     for position, (count, style) in enumerate(zip(counts, styles, strict=True)):
         line.append(" · " if position else "").append(count, style)
     table.add_row("samples", line)
-    table.add_row("good rate", Text(rate(summary.good_rate), "bold").append("  95 % interval", "dim"))
+    interval = "  95 % interval" if summary.good_rate.low is not None else ""
+    table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
     if summary.downstream is not None:
         table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
