@@ -46,7 +46,10 @@ def test_it_serves_at_the_address_that_it_prints_until_it_is_interrupted(tmp_pat
             assert b"Nothing was run" in answer.read()
         process.send_signal(sign)
 
-        assert process.wait(10) == 130
+        said = process.communicate(timeout=10)[1]
+        assert process.returncode == 130
+        assert said.endswith("no longer served\n")
+        assert "error" not in said
 
 
 @pytest.mark.slow

@@ -129,7 +129,8 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     last = results[-1]
     lines = []
     if last.status is not RunStatus.COMPLETE:
-        lines.append("the same command goes on where this stopped")
+        spent = (last.stopped_because or "").startswith("the budget")
+        lines.append(f"the same command{' with a larger --budget' if spent else ''} goes on where this stopped")
     if last.failures:
         name = typable(last.failures[0].case_id) or last.record.id
         lines.append(f"evalh show {name}   what was sent, what came back, who said no")

@@ -6,6 +6,7 @@ import webbrowser
 import click
 
 from evalh.cli.app import App, json_option
+from evalh.core.exits import ExitCode
 
 
 @click.command("view")
@@ -14,7 +15,7 @@ from evalh.cli.app import App, json_option
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
 @json_option
 @click.pass_obj
-def command(app: App, *, port: int, host: str, opens: bool) -> None:
+def command(app: App, *, port: int, host: str, opens: bool) -> int:
     """Show the workspace's runs in a browser: the list, any report, and runs under way as they go on.
 
     The address holds a secret that is made anew each time; nothing can be changed through it. Ctrl-C ends it.
@@ -39,7 +40,11 @@ def command(app: App, *, port: int, host: str, opens: bool) -> None:
             if opens and not webbrowser.open(door.once()):
                 print("no browser was found: open the address yourself", file=sys.stderr)
 
-        serve(listening, door, Answers(viewing), ready)
+        try:
+            serve(listening, door, Answers(viewing), ready)
+        except KeyboardInterrupt:  # the way it is meant to end: nothing is lost
+            print("no longer served", file=sys.stderr)
+    return ExitCode.INTERRUPTED
 
 
 def _tell(app: App, url: str, host: str, port: int) -> None:
