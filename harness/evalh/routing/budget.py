@@ -64,7 +64,7 @@ class Treasury:
         if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
                 ErrorKind.BUDGET,
-                f"another attempt could cost ${usd}, more than is left of ${self.usd_per_case} for a case",
+                f"another attempt could cost ${usd}, more than is left of ${self.usd_per_case:f} for a case",
             )
         self.halt.check()
         while not self._try(usd, tokens):
@@ -94,7 +94,7 @@ class Treasury:
         """Say what was spent of what."""
         parts = []
         if self.usd is not None:
-            parts.append(f"{_dollars(self.usd.spent)} of ${self.usd.limit}")
+            parts.append(f"{_dollars(self.usd.spent)} of ${self.usd.limit:f}")
         if self.tokens is not None:
             parts.append(f"{self.tokens.spent} of {self.tokens.limit} tokens")
         return ", ".join(parts)

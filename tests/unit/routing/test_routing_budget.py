@@ -166,7 +166,7 @@ def test_the_run_halts_when_a_request_will_never_fit_and_says_what_was_spent() -
 
     ends = play(ask_many(provider, 8))
 
-    spent = f"${4 * COST:.6f} of ${3 * WORST} spent"
+    spent = f"${4 * COST:.6f} of ${3 * WORST:f} spent"
     assert stage.halt.reason == f"the budget: {spent}, and another attempt could cost ${WORST}"
     assert kinds(ends) == [Completion] * 4 + [NotSent] * 4
     assert treasury.usd is not None
@@ -304,3 +304,12 @@ def test_a_free_model_is_never_held_up() -> None:
 
     assert kinds(play(ask_many(provider, 50))) == [Completion] * 50
     assert empty(treasury)
+
+
+def test_a_tiny_budget_is_told_in_plain_digits() -> None:
+    stage, model = Stage(), Model(took_s=1.0)
+    provider, _ = budgeted(stage, model, usd=Decimal("1E-7"))
+
+    play(ask_many(provider, 1))
+
+    assert "$0 of $0.0000001 spent" in str(stage.halt.reason)
