@@ -5,8 +5,10 @@ is no `Markup` is text. What could run or load (event handlers, styles, addresse
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from functools import cache
+from hashlib import sha256
 from html import escape
 from typing import TypeAlias
 from urllib.parse import quote
@@ -104,3 +106,20 @@ def _attribute_name(key: str) -> str:
     if not _NAME.match(name) or name.startswith("on") or name in _REFUSED:
         raise ValueError(f"no attribute {name!r} here")
     return name
+
+
+def own_digest(text: str) -> str:
+    """Return how a page's policy names a script or style of ours."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def metas() -> Markup:
+    """Build what every page says of itself, its policy aside."""
+    pairs = {
+        "viewport": "width=device-width, initial-scale=1",
+        "color-scheme": "light dark",
+        "referrer": "no-referrer",
+        "robots": "noindex",
+        "generator": "evalh",
+    }
+    return join([el("meta", name=name, content=content) for name, content in pairs.items()])

@@ -3,11 +3,9 @@
 The page's policy (Content-Security-Policy) admits our style and our script by their digests and refuses all else.
 """
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
@@ -21,7 +19,7 @@ from evalh.report import page_gate as gates
 from evalh.report import page_sections as sections
 from evalh.report.calibration import judge_facts
 from evalh.report.compare import ComparisonView
-from evalh.report.markup import Child, Markup, data, el, join, own
+from evalh.report.markup import Child, Markup, data, el, join, metas, own, own_digest
 from evalh.report.page_data import Rows, document
 from evalh.report.page_history import history
 from evalh.report.page_samples import samples
@@ -50,6 +48,7 @@ _PLACES = {
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
 _OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
 
+_SCRIPTS = ("sort.js", "page.js")
 _GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
 
 
@@ -99,10 +98,10 @@ def _document(title: str, places: Mapping[str, str], main: Markup, content: str,
         _top(title, places),
         el("main", main),
         _help() if live else None,
-        [data("evalh-data", content), own("script", asset("page.js"))] if live else None,
+        [data("evalh-data", content), [own("script", asset(name)) for name in _SCRIPTS]] if live else None,
     )
     name, style = el("title", f"{title} · evalh"), own("style", asset("page.css"))
-    head = el("head", el("meta", charset="utf-8"), _policy(), _metas(), name, style)
+    head = el("head", el("meta", charset="utf-8"), _policy(), metas(), name, style)
     return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
 
 
@@ -154,29 +153,14 @@ def _help() -> Markup:
 
 
 def _policy() -> Markup:
-    digest = {
-        name: f"'sha256-{b64encode(sha256(asset(name).encode()).digest()).decode()}'"
-        for name in ("page.css", "page.js")
-    }
     rules = (
         "default-src 'none'",
-        f"style-src {digest['page.css']}",
-        f"script-src {digest['page.js']}",
+        f"style-src {own_digest(asset('page.css'))}",
+        f"script-src {' '.join(own_digest(asset(name)) for name in _SCRIPTS)}",
         "base-uri 'none'",
         "form-action 'none'",
     )
     return el("meta", http_equiv="Content-Security-Policy", content="; ".join(rules))
-
-
-def _metas() -> Markup:
-    pairs = {
-        "viewport": "width=device-width, initial-scale=1",
-        "color-scheme": "light dark",
-        "referrer": "no-referrer",
-        "robots": "noindex",
-        "generator": "evalh",
-    }
-    return join([el("meta", name=name, content=content) for name, content in pairs.items()])
 
 
 @cache

@@ -1,13 +1,11 @@
 """What every page of the viewer has: the report's look, a policy, our own script by its digest."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 
-from evalh.report.markup import Child, Markup, Place, el, join, own, place
+from evalh.report.markup import Child, Markup, Place, el, join, metas, own, own_digest, place
 from evalh.report.page import asset as report_asset
 
 HTML = "text/html; charset=utf-8"
@@ -37,6 +35,7 @@ def framed(
     title: str, main: Child, *, links: Sequence[tuple[str, str | Place]] = (), script: str = "", status: int = 200
 ) -> Answer:
     """Build a page; `script` names one of our own. Only the live page's may ask the server again."""
+    scripts = [report_asset("sort.js"), asset(script)] if script else []
     styles = [report_asset("page.css"), asset("view.css")]
     top = el(
         "div",
@@ -45,12 +44,18 @@ def framed(
         el("nav", [el("a", words, href=to) for words, to in links], aria_label="Pages"),
         class_="top",
     )
-    body = join(top, el("main", main), own("script", asset(script)) if script else None)
-    head = el("head", _metas(), el("title", f"{title} · evalh"), [own("style", style) for style in styles])
+    body = join(top, el("main", main), [own("script", text) for text in scripts])
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        metas(),
+        el("title", f"{title} · evalh"),
+        [own("style", style) for style in styles],
+    )
     text = f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
-    rules = ["default-src 'none'", f"style-src {' '.join(map(_digest, styles))}"]
+    rules = ["default-src 'none'", f"style-src {' '.join(map(own_digest, styles))}"]
     if script:
-        rules.append(f"script-src {_digest(asset(script))}")
+        rules.append(f"script-src {' '.join(map(own_digest, scripts))}")
     if script == "live.js":
         rules.append("connect-src 'self'")
     return Answer(text.encode(), status=status, policy="; ".join([*rules, _ABOVE]))
@@ -78,17 +83,3 @@ def message(title: str, lines: Sequence[Child], *, home: Place | None, status: i
 def home(depth: int) -> Place:
     """Return the address of the list of runs from so many folders below it."""
     return place(*[".."] * depth, "") if depth else place(".")
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
-def _metas() -> Markup:
-    pairs = {
-        "viewport": "width=device-width, initial-scale=1",
-        "color-scheme": "light dark",
-        "referrer": "no-referrer",
-        "robots": "noindex",
-    }
-    return join(el("meta", charset="utf-8"), [el("meta", name=name, content=text) for name, text in pairs.items()])
