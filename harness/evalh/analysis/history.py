@@ -3,36 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evalh.analysis.tradeoff import identity, measured_by
+from evalh.analysis.tradeoff import Measured, identity, measured_by
 from evalh.core.log import RunRow
-from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.run import RunStatus
 
 MOST = 60
 """As many moments as a picture holds: the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(Measured):
     """One version on one model at one commit."""
-
-    run: RunRow
-    here: bool  # the run that the report is about
-
-    @property
-    def record(self) -> RunRecord:
-        """What was run."""
-        return self.run.record
-
-    @property
-    def summary(self) -> RunSummary:
-        """Its numbers."""
-        assert self.run.summary is not None
-        return self.run.summary
-
-    @property
-    def version(self) -> str:
-        """`v3`: the prompt's name goes without saying in one suite."""
-        return self.record.prompt.partition("@")[2] or self.record.prompt
 
     @property
     def place(self) -> tuple[str, str, str]:

@@ -8,12 +8,11 @@ from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One version on one model or route, as its newest finished run measured it."""
+class Measured:
+    """A run that came to its numbers."""
 
     run: RunRow
     here: bool  # the run that the report is about
-    front: bool  # priced, and no other is both cheaper per good output and good more often
 
     @property
     def record(self) -> RunRecord:
@@ -27,9 +26,21 @@ class Point:
         return self.run.summary
 
     @property
+    def version(self) -> str:
+        """`v3`: the prompt's name goes without saying in one suite."""
+        return self.record.prompt.partition("@")[2] or self.record.prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point(Measured):
+    """One version on one model or route, as its newest finished run measured it."""
+
+    front: bool  # priced, and no other is both cheaper per good output and good more often
+
+    @property
     def label(self) -> str:
-        """`v3 on small`: the prompt's name goes without saying in one suite."""
-        return f"{self.record.prompt.partition('@')[2] or self.record.prompt} on {self.record.model}"
+        """`v3 on small`."""
+        return f"{self.version} on {self.record.model}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
