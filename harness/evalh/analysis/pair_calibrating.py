@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 
 from evalh.analysis.calibrating import Votes
-from evalh.analysis.preferring import of_case
+from evalh.analysis.preferring import of_case, swaps
 from evalh.analysis.shifting import Seen, estimates
 from evalh.core.calibration import CorrectedRate, Position, VersionPreference
 from evalh.core.run import Estimate
@@ -75,14 +75,7 @@ class JudgedComparison:
 
 def position(cases: Iterable[PairCase]) -> Position:
     """Count what the order did; the same pair is counted once."""
-    tally = Counter(one.favoured for one in {one.item: one for one in cases if one.differs}.values())
-    counts = SwapCounts(
-        head=tally[Favoured.HEAD],
-        base=tally[Favoured.BASE],
-        first=tally[Favoured.FIRST],
-        second=tally[Favoured.SECOND],
-        ties=tally[Favoured.TIE],
-    )
+    counts = swaps(Counter(one.favoured for one in {one.item: one for one in cases if one.differs}.values()))
     said = swap_analysis(counts)
     return Position(
         pairs=counts.pairs,

@@ -9,6 +9,17 @@ from evalh.graders.prefer import Favoured
 from evalh.stats.judges import SwapCounts, swap_analysis
 
 
+def swaps(tally: Counter[Favoured]) -> SwapCounts:
+    """Count what a judge did with pairs that it saw in both orders; pairs that it did not judge are left out."""
+    return SwapCounts(
+        head=tally[Favoured.HEAD],
+        base=tally[Favoured.BASE],
+        first=tally[Favoured.FIRST],
+        second=tally[Favoured.SECOND],
+        ties=tally[Favoured.TIE],
+    )
+
+
 def preferred(
     judge: tuple[str, str],
     cases: Mapping[str, Sequence[Favoured]],
@@ -18,13 +29,7 @@ def preferred(
     """Count what a judge (its name, its model) said of each case's trials. `spent`: by this comparison, and earlier."""
     of = {case: of_case(trials) for case, trials in cases.items()}
     tally = Counter(of.values())
-    counts = SwapCounts(
-        head=tally[Favoured.HEAD],
-        base=tally[Favoured.BASE],
-        first=tally[Favoured.FIRST],
-        second=tally[Favoured.SECOND],
-        ties=tally[Favoured.TIE],
-    )
+    counts = swaps(tally)
     said = swap_analysis(counts)
     steady, torn = counts.head + counts.base, counts.first + counts.second
     return Preferred(
