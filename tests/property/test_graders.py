@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT, Case
-from evalh.core.request import Message, Request, Role, Settings
+from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.compare import same
@@ -265,3 +265,38 @@ def test_what_is_quoted_from_a_prompt_is_found_at_its_length(words: list[str], b
 
     assert recited(phrases(words), secret).share == (1.0 if secret else 0.0)
     assert recited(phrases(["x", *quoted, "y"]), secret).in_a_row == (len(quoted) if len(quoted) >= 5 else 0)
+
+
+CALLS = st.lists(
+    st.tuples(st.sampled_from(["find", "refund", "x"]), st.sampled_from(['{"id": 7}', "{}", "", "no"])), max_size=4
+)
+GOLD = st.lists(
+    st.sampled_from(
+        ["find", {"name": "find", "arguments": {"id": 7}}, {"name": "refund", "arguments": {}}, {"name": "x"}]
+    ),
+    max_size=3,
+)
+LOOSE = st.fixed_dictionaries(
+    {}, optional={"arguments": st.sampled_from(["subset", "ignore"]), "allow_more": st.just(True)}
+)
+STRICT = {"order": "same", "valid": True, "forbidden": ["x"]}
+
+
+@given(
+    calls=CALLS,
+    gold=GOLD,
+    loose=LOOSE,
+    have=st.sets(st.sampled_from(sorted(STRICT))),
+    more=st.sampled_from(sorted(STRICT)),
+)
+def test_one_more_rule_never_turns_a_fail_into_a_pass(calls, gold, loose, have: set[str], more: str) -> None:
+    tools = (Tool("find", "", {"type": "object"}), Tool("refund", "", {"type": "object"}))
+    completion = Completion(text="", tool_calls=tuple(ToolCall("t", *call) for call in calls))
+    request = Request((Message.of(Role.USER, "x"),), Settings(model="m", sent_to={}, tools=tools))
+    ctx = GradeContext(case=Case("c", {}, expected=gold), completion=completion, request=request)
+    params = {**loose, **{name: STRICT[name] for name in have}}
+
+    before = built({"tool_calls": params}).judge(ctx)
+    after = built({"tool_calls": {**params, more: STRICT[more]}}).judge(ctx)
+
+    assert after.outcome is not Outcome.PASS or before.outcome is Outcome.PASS

@@ -117,8 +117,8 @@ def numerals(text: str, how: How) -> Iterator[Reading]:
     """
     last = how.which == "last"
     for piece, torn in _pieces(text, last=last):
-        found = list(_found(plain(piece))) if _DIGIT.search(piece) else []
-        for one in reversed(found) if last else found:
+        found = _found(plain(piece)) if _DIGIT.search(piece) else iter(())
+        for one in reversed(list(found)) if last else found:
             at_the_edge = one.start() < _AROUND if last else one.end() > len(one.string) - _AROUND
             if one["code"] is None:
                 yield Reading(one_line(one.group(), _SHOWN), ()) if torn and at_the_edge else _reading(one, how)
