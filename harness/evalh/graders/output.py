@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.unicode_form import Form, in_form
 from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext
 from evalh.graders.paths import JsonPath
@@ -130,15 +131,16 @@ class Place:
         return "the output" if self.path is None else str(self.path)
 
 
-def folded(value: JsonValue, *, ignore_case: bool, trim: bool) -> JsonValue:
-    """Fold the case and trim the ends of every string in a value; keys stay as they are."""
+def folded(value: JsonValue, *, ignore_case: bool = False, trim: bool = False, form: Form = "none") -> JsonValue:
+    """Write every string in a value in a normal form, fold its case and trim its ends; keys stay as they are."""
     match value:
         case str():
-            text = value.strip() if trim else value
-            return text.casefold() if ignore_case else text
+            text = in_form(value, form)
+            text = text.strip() if trim else text
+            return in_form(text.casefold(), form) if ignore_case else text
         case Mapping():
-            return {key: folded(inner, ignore_case=ignore_case, trim=trim) for key, inner in value.items()}
+            return {key: folded(inner, ignore_case=ignore_case, trim=trim, form=form) for key, inner in value.items()}
         case list() | tuple():
-            return [folded(inner, ignore_case=ignore_case, trim=trim) for inner in value]
+            return [folded(inner, ignore_case=ignore_case, trim=trim, form=form) for inner in value]
         case _:
             return value

@@ -2,22 +2,24 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.unicode_form import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Place, Unreadable
+from evalh.graders.output import Place, Unreadable, folded
 from evalh.graders.quoting import kind_of, shown
 
 Count = Annotated[int, Meta(ge=0)]
 
 
-@built_in("contains")
+@built_in("contains", semantics=2)
 class Contains(Parameters, frozen=True, kw_only=True):
     """This text, or these, stand in the output."""
 
@@ -26,6 +28,7 @@ class Contains(Parameters, frozen=True, kw_only=True):
     path: str | None = None
     match: Literal["all", "any"] = "all"
     ignore_case: bool = False
+    normalize: Form = "nfc"
     fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
@@ -50,17 +53,25 @@ class Contains(Parameters, frozen=True, kw_only=True):
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
     def _search(self, text: str, needles: list[str]) -> Verdict:
-        if self.ignore_case:
-            text = text.casefold()
-            found = [needle for needle in needles if needle.casefold() in text]
-        else:
-            found = [needle for needle in needles if needle in text]
-        if self.match == "any":
-            return Verdict.check(bool(found), f"contains {shown(found[0]) if found else f'none of {shown(needles)}'}")
+        found = self._found(text, needles, self.normalize)
+        if self.match == "any" and found:
+            return Verdict.check(True, f"contains {shown(found[0])}")
         missing = [needle for needle in needles if needle not in found]
-        if missing:
-            return Verdict.check(False, f"does not contain {shown(missing[0])}")
-        return Verdict.check(True, f"contains {shown(needles[0]) if len(needles) == 1 else f'all of {shown(needles)}'}")
+        if not missing:
+            return Verdict.check(
+                True, f"contains {shown(needles[0]) if len(needles) == 1 else f'all of {shown(needles)}'}"
+            )
+        what = f"contains none of {shown(needles)}" if self.match == "any" else f"does not contain {shown(missing[0])}"
+        forms: tuple[Form, ...] = ("nfc", "nfkc")
+        other = next((form for form in forms if missing[0] in self._found(text, missing[:1], form)), None)
+        return Verdict.check(
+            False, what if other is None else f"{what}, but in another Unicode form: normalize: {other}"
+        )
+
+    def _found(self, text: str, needles: list[str], form: Form) -> list[str]:
+        fold = partial(folded, ignore_case=self.ignore_case, form=form)
+        text = fold(text)
+        return [needle for needle in needles if fold(needle) in text]
 
 
 def _needles(wanted: JsonValue) -> list[str] | None:
@@ -68,7 +79,7 @@ def _needles(wanted: JsonValue) -> list[str] | None:
     return needles if needles and all(isinstance(needle, str) and needle for needle in needles) else None
 
 
-@built_in("regex", short="pattern")
+@built_in("regex", short="pattern", semantics=2)
 class Regex(Parameters, frozen=True, kw_only=True):
     """A pattern (RE2) matches, and caught what was expected."""
 
@@ -79,18 +90,23 @@ class Regex(Parameters, frozen=True, kw_only=True):
     group: int | str | None = None
     which: Literal["first", "last"] = "first"
     ignore_case: bool = False
+    normalize: Form = "nfc"
     fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the pattern; RE2 needs linear time for any pattern and any text."""
-        pattern = _compiled(self.pattern, ignore_case=self.ignore_case, scope=scope)
+        pattern = _compiled(
+            in_form(self.pattern, "none" if self.normalize == "none" else "nfc"),
+            ignore_case=self.ignore_case,
+            scope=scope,
+        )
         place = Place(scope.path(self.path), self.fenced)
         if self.value is None and self.expected is None:
             if self.group is not None:
                 raise scope.wrong(
                     "names a group but nothing to compare it with", "add value: …, or expected: a path ($: all of it)"
                 )
-            return Compiled(_matching(place, pattern))
+            return Compiled(self._matching(place, pattern))
         group = self._group(pattern, scope)
         find = _last if self.which == "last" else _first
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
@@ -102,7 +118,7 @@ class Regex(Parameters, frozen=True, kw_only=True):
             text = place.text(ctx)
             if isinstance(text, Unreadable):
                 return Verdict.check(False, text.reason)
-            return self._compare(find(pattern, _encoded(text)), group, wanted)
+            return self._compare(find(pattern, _encoded(in_form(text, self.normalize))), group, wanted)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
@@ -125,19 +141,21 @@ class Regex(Parameters, frozen=True, kw_only=True):
             return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
         got = caught.decode("utf-8", "surrogatepass")
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
-        alike = got.casefold() == text.casefold() if self.ignore_case else got == text
-        return Verdict.check(alike, f"caught {shown(got)}" + ("" if alike else f"; expected {shown(text)}"))
+        one, other = (folded(each, ignore_case=self.ignore_case, form=self.normalize) for each in (got, text))
+        if one == other:
+            return Verdict.check(True, f"caught {shown(got)}")
+        apart = code_points_apart(one, other)
+        return Verdict.check(False, f"caught {shown(got)}; expected {shown(text)}{'; ' if apart else ''}{apart}")
 
+    def _matching(self, place: Place, pattern: Any) -> Callable[[GradeContext], Verdict]:
+        def judge(ctx: GradeContext) -> Verdict:
+            text = place.text(ctx)
+            if isinstance(text, Unreadable):
+                return Verdict.check(False, text.reason)
+            found = pattern.search(_encoded(in_form(text, self.normalize))) is not None
+            return Verdict.check(found, "the pattern matches" if found else "the pattern does not match")
 
-def _matching(place: Place, pattern: Any) -> Callable[[GradeContext], Verdict]:
-    def judge(ctx: GradeContext) -> Verdict:
-        text = place.text(ctx)
-        if isinstance(text, Unreadable):
-            return Verdict.check(False, text.reason)
-        found = pattern.search(_encoded(text)) is not None
-        return Verdict.check(found, "the pattern matches" if found else "the pattern does not match")
-
-    return judge
+        return judge
 
 
 def _first(pattern: Any, text: bytes) -> Any:
