@@ -102,7 +102,10 @@ def test_a_fenced_answer_counts_where_that_is_asked(judge) -> None:
     assert judge(fenced, '{"label": "bug"}').outcome == "pass"
     assert judge(fenced, '```\r\n{"label": "bug"}\r\n```').outcome == "pass"
     two = judge(fenced, '```\n{"label": "bug"}\n```\n```\n{"label": "bug"}\n```')
-    assert (two.outcome, two.reason) == ("fail", "the output holds 2 fenced blocks; one was expected")
+    assert (two.outcome, two.reason) == (
+        "fail",
+        "the output holds 2 fenced blocks; one was expected, or one that says json",
+    )
     assert judge(fenced, '```json\n{"label": "bug"}').outcome == "fail"
 
 
