@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -14,6 +14,7 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import Place, Unreadable, folded
+from evalh.graders.patterns import Match, Pattern, compiled
 from evalh.graders.quoting import kind_of, shown
 
 Count = Annotated[int, Meta(ge=0)]
@@ -108,7 +109,6 @@ class Regex(Parameters, frozen=True, kw_only=True):
                 )
             return Compiled(self._matching(place, pattern))
         group = self._group(pattern, scope)
-        find = _last if self.which == "last" else _first
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -118,70 +118,60 @@ class Regex(Parameters, frozen=True, kw_only=True):
             text = place.text(ctx)
             if isinstance(text, Unreadable):
                 return Verdict.check(False, text.reason)
-            return self._compare(find(pattern, _encoded(in_form(text, self.normalize))), group, wanted)
+            found = pattern.find(in_form(text, self.normalize), last=self.which == "last")
+            return self._compare(pattern, found, group, wanted)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
-    def _group(self, pattern: Any, scope: Scope) -> int:
+    def _group(self, pattern: Pattern, scope: Scope) -> int:
         """Return the number of the group that is compared: the stated one, else the first, else the whole match."""
         if self.group is None:
             return 1 if pattern.groups else 0
-        named: dict[str, int] = {name.decode(): number for name, number in pattern.groupindex.items()}
+        named = pattern.names
         number = self.group if isinstance(self.group, int) else named.get(self.group, -1)
         if not 0 <= number <= pattern.groups:
             have = ", ".join([*map(str, range(pattern.groups + 1)), *named])
             raise scope.wrong(f"has no group {self.group!r} in its pattern", f"have: {have}")
         return number
 
-    def _compare(self, found: Any, group: int, wanted: JsonValue) -> Verdict:
+    def _compare(self, pattern: Pattern, found: Match | None, group: int, wanted: JsonValue) -> Verdict:
         if found is None:
-            return Verdict.check(False, "the pattern does not match")
+            return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
         caught = found.group(group)
         if caught is None:
             return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
-        got = caught.decode("utf-8", "surrogatepass")
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
-        one, other = (folded(each, ignore_case=self.ignore_case, form=self.normalize) for each in (got, text))
+        one, other = (folded(each, ignore_case=self.ignore_case, form=self.normalize) for each in (caught, text))
         if one == other:
-            return Verdict.check(True, f"caught {shown(got)}")
+            return Verdict.check(True, f"caught {shown(caught)}")
         apart = code_points_apart(one, other)
-        return Verdict.check(False, f"caught {shown(got)}; expected {shown(text)}{'; ' if apart else ''}{apart}")
+        return Verdict.check(
+            False,
+            f"caught {shown(caught)}; expected {shown(text)}{'; ' if apart else ''}{apart}{_ascii_only(pattern)}",
+        )
 
-    def _matching(self, place: Place, pattern: Any) -> Callable[[GradeContext], Verdict]:
+    def _matching(self, place: Place, pattern: Pattern) -> Callable[[GradeContext], Verdict]:
         def judge(ctx: GradeContext) -> Verdict:
             text = place.text(ctx)
             if isinstance(text, Unreadable):
                 return Verdict.check(False, text.reason)
-            found = pattern.search(_encoded(in_form(text, self.normalize))) is not None
-            return Verdict.check(found, "the pattern matches" if found else "the pattern does not match")
+            found = pattern.find(in_form(text, self.normalize)) is not None
+            return Verdict.check(
+                found, "the pattern matches" if found else f"the pattern does not match{_ascii_only(pattern)}"
+            )
 
         return judge
 
 
-def _first(pattern: Any, text: bytes) -> Any:
-    return pattern.search(text)
+def _ascii_only(pattern: Pattern) -> str:
+    return f"; {pattern.ascii_only} in it knows ASCII letters only" if pattern.ascii_only else ""
 
 
-def _last(pattern: Any, text: bytes) -> Any:
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007 (the last one is what is wanted)
-        pass
-    return found
-
-
-def _encoded(text: str) -> bytes:
-    # Bytes, since RE2 reads UTF-8 anyway, and a lone surrogate cannot be encoded strictly: it matches nothing.
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Any:
+def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Pattern:
     import re2
 
-    options = re2.Options()
-    options.log_errors = False  # RE2 would write to stderr
-    options.case_sensitive = not ignore_case
     try:
-        return re2.compile(_encoded(pattern), options)
+        return compiled(pattern, ignore_case=ignore_case)
     except re2.error as exc:
         said = exc.args[0].decode("utf-8", "replace") if exc.args else "it cannot be read"
     fragment = said.partition(": ")[2]
