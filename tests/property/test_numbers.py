@@ -134,3 +134,81 @@ def test_a_number_that_cldr_formats_is_read_back(locale: str, style: str, number
     held(text, number, comma=comma)
     told = graded(text, number, locale=locale)
     assert told.outcome is Outcome.PASS or (style == "accounting" and told.outcome is Outcome.ABSTAIN), (text, told)
+
+
+def _grouped(mark: str) -> Callable[[Decimal], str]:
+    return lambda number: f"{number:,f}".replace(",", mark)
+
+
+def _indian(number: Decimal) -> str:
+    whole, point, decimals = f"{abs(number):f}".partition(".")
+    head, tail = whole[:-3], whole[-3:]
+    while head:
+        head, tail = head[:-2], f"{head[-2:]},{tail}"
+    return f"{'-' if number < 0 else ''}{tail}{point}{decimals}"
+
+
+def _digits(zero: str) -> Callable[[Decimal], str]:
+    table = str.maketrans("0123456789", "".join(chr(ord(zero) + digit) for digit in range(10)))
+    return lambda number: f"{number:f}".translate(table)
+
+
+def _signed(sign: str) -> Callable[[Decimal], str]:
+    return lambda number: f"{number:f}".replace("-", sign)
+
+
+def _power(times: str, power: str) -> Callable[[Decimal], str]:
+    def write(number: Decimal) -> str:
+        mantissa, exponent = f"{number:.12E}".split("E")
+        return f"{mantissa} {times} {power.format(int(exponent))}"
+
+    return write
+
+
+STYLES: dict[str, Callable[[Decimal], str]] = {
+    "plain": lambda number: f"{number:f}",
+    "comma": _grouped(","),
+    "apostrophe": _grouped("'"),
+    "curly apostrophe": _grouped("\u2019"),
+    "underscore": _grouped("_"),
+    "thin space": _grouped("\u2009"),
+    "narrow space": _grouped("\u202f"),
+    "no-break space": _grouped("\u00a0"),
+    "braced comma": _grouped("{,}"),
+    "latex space": _grouped(r"\,"),
+    "latex comma": _grouped(r",\!"),
+    "indian": _indian,
+    "full-width": _digits("\uff10"),
+    "arabic": _digits("\u0660"),
+    "persian": _digits("\u06f0"),
+    "devanagari": _digits("\u0966"),
+    "thai": _digits("\u0e50"),
+    "minus sign": _signed("\u2212"),
+    "en dash": _signed("\u2013"),
+    "no-break hyphen": _signed("\u2011"),
+    "full-width minus": _signed("\uff0d"),
+    "dollars": lambda number: f"-${-number:,f}" if number < 0 else f"${number:,f}",
+    "minus, blank": lambda number: f"= - {-number:f}" if number < 0 else f"{number:f}",
+    "bold": lambda number: f"**{number:f}**",
+    "code": lambda number: f"`{number:f}`",
+    "boxed": lambda number: rf"$\boxed{{{number:f}}}$",
+    "unit": lambda number: f"{number:f}kg",
+    "exponent": lambda number: f"{number:.12e}",
+    "times ten": _power("\u00d7", "10^{}"),
+    "latex times ten": _power(r"\times", "10^{{{}}}"),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@settings(deadline=None)
+@given(number=NUMBERS, prose=st.sampled_from(["{}", "It is {}.", "A: {}", "that makes {} in all"]))
+def test_a_number_of_every_style_is_read_back(style: str, number: Decimal, prose: str) -> None:
+    number = abs(number) if number == 0 else number  # there is no -0 to format
+    text = prose.format(STYLES[style](number))
+    verdict = graded(text, number)
+
+    assert verdict.outcome in {Outcome.PASS, Outcome.ABSTAIN}, (text, verdict)
+    assert graded(text, number, locale="en").outcome is Outcome.PASS, text
+    for other in {-number, number * 1000, number / 1000, number % 1000, number + 1} - {number}:
+        if f"{other:f}" not in text:
+            assert graded(text, other).outcome is not Outcome.PASS, (text, other)
