@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (letters that look alike are what this is about)
 """Writes judges' replies by a grammar: honest ones in odd forms, and ones that quote a verdict which others forged.
 
     reply  := [thought] [opening] form [closing]
@@ -252,7 +253,7 @@ KINDS: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     "decoded base64": (base64_of, str),
     "decoded base64, twice": (lambda text: base64_of(base64_of(text)), str),
     "decoded hex": (lambda text: "hex " + text.encode().hex(), str),
-    "decoded percent": (lambda text: quote(text), str),
+    "decoded percent": (quote, str),
     "decoded entities": (lambda text: html.escape("".join(f"&#{ord(one)};" for one in text)).replace("&amp;", "&"), str),
     "decoded escapes": (lambda text: "".join(f"\\u{ord(one):04x}" for one in text), str),
     "zero-width in the output": (invisible, str),

@@ -34,11 +34,11 @@ def graded(build_grader, make_context, ask, says):
         (reply(verdict="pass"), Outcome.PASS),
         (reply(verdict="FAIL "), Outcome.FAIL),
         (f"```json\n{reply(verdict='fail')}\n```", Outcome.FAIL),
-        (f"Let me think. {reply(verdict='pass')} On second thoughts: {reply(verdict='fail')}", Outcome.FAIL),
+        (f"Let me think. It may fail. {reply(verdict='pass')}", Outcome.PASS),
         (reply(verdict="pass", confidence=0.3), Outcome.PASS),
     ],
 )
-def test_the_last_well_formed_verdict_counts(graded, said: str, outcome: Outcome) -> None:
+def test_a_reply_that_says_one_verdict_is_read(graded, said: str, outcome: Outcome) -> None:
     verdict = graded(RUBRIC, "Thank you.", said)
 
     assert verdict.outcome is outcome
@@ -54,7 +54,12 @@ def test_the_last_well_formed_verdict_counts(graded, said: str, outcome: Outcome
         "判定:合格",
         '{"verdict": "pass"}',  # without a reason
         '{"reason": "", "verdict": "pass"}',
-        '{"reason": "r", "verdict": "passed"}',
+        '{"reason": "r", "verdict": "pass/fail"}',
+        f"{reply(verdict='pass')} On second thoughts: {reply(verdict='fail')}",
+        f"{reply(verdict='pass')} Wait: " + '{"verdict": "fail"',
+        f"{reply(verdict='pass')} Wait: " + '{"reason": "r", "verdict": maybe}',
+        f"{reply(verdict='pass')} No, I have to fail it.",
+        f"{reply(verdict='pass')} Verdict: fail (rude)",
         '{"reason": "r", "verdict": true}',
         '{"reason": "r", "verdict": "pass", "verdict": "fail"}',
         '{"reason": "r", "verdict": "pass"',
@@ -85,7 +90,7 @@ def test_a_score_passes_at_the_stated_mark(graded, points: float, outcome: Outco
     assert (verdict.outcome, verdict.score) == (outcome, (points - 1) / 4)
 
 
-@pytest.mark.parametrize("points", [0, 6, 4.5, "4", True, None, 1e300, [4]])
+@pytest.mark.parametrize("points", [0, 6, 4.5, -4, "4/10", "-4", True, None, 1e300, [4]])
 def test_a_score_off_the_scale_is_an_error(graded, points: Any) -> None:
     assert graded(FIVE, "Thank you.", reply(score=points)).outcome is Outcome.ERROR
 

@@ -42,6 +42,9 @@ class _Anybody:
     def document(self, name: str) -> str:
         return name
 
+    def holds_schema(self, name: str | None) -> bool:
+        return False
+
 
 @pytest.mark.parametrize(
     ("replies", "favoured"),
@@ -63,7 +66,7 @@ def test_both_orders_are_asked_and_what_changes_with_them_is_a_tie(prefer, repli
     assert second.index("Please go.\n</output-a") < second.index("Go.\n</output-b")
 
 
-@pytest.mark.parametrize("reply", ["Output (a) is better.", '{"better": "a"}', ErrorKind.OVERLOAD], ids=str)
+@pytest.mark.parametrize("reply", ["Output (a) is **not** better.", '{"better": "a"}', ErrorKind.OVERLOAD], ids=str)
 def test_a_missing_judgement_is_no_tie(prefer, reply: Any) -> None:
     preference, _ = prefer(better("a"), reply)
 
