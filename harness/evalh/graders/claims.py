@@ -136,10 +136,10 @@ def _belies(value: Value | None, around: str) -> bool:
 def _unclosed(text: str) -> int:
     """Return where the first brace stands that is never closed; the text's end where all are."""
     opened: list[int] = []
-    for found in pattern("[{}]").finditer(text):
-        if found[0] == "{":
-            opened.append(found.start())
-        elif opened:
+    for place, one in enumerate(text):
+        if one == "{":
+            opened.append(place)
+        elif one == "}" and opened:
             opened.pop()
     return opened[0] if opened else len(text)
 

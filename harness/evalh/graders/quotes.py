@@ -12,7 +12,6 @@ import html
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
 from urllib.parse import unquote_plus
 
 from evalh.graders.patterns import pattern, readable
@@ -21,6 +20,8 @@ from evalh.graders.similarity import best_part
 _ALIKE = 0.8  # from here on a passage is a quote of another
 _LONGEST = 600  # folded characters of a passage that are compared
 _REACH = 30  # folded characters between a verdict's name and its value
+TELLING = 15
+"""Folded characters from which on a likeness is no chance."""
 _LAYERS = 2  # base64 of base64 is read, and no further
 _HIDDEN = 16  # characters from which on a run may be an encoded text
 
@@ -31,7 +32,8 @@ _LOOKALIKES = str.maketrans(
 )
 _BASE64 = r"[A-Za-z0-9+/_-]{12,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}"
 _HEX = r"(?:[0-9A-Fa-f]{2}[ :]?){8,}"
-_ESCAPE = r"""\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[\\"'/bfnrt])"""
+_ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
+_ESCAPED = (('\\"', '"'), ("\\'", "'"), ("\\n", " "), ("\\t", " "), ("\\r", " "), ("\\/", "/"))
 _ELLIPSIS = r"\.\.\.|\x{2026}|\[\s*\]"
 
 
@@ -62,7 +64,7 @@ class Graded:
         """The texts, and what is hidden in them."""
         layer, found = list(self._texts), list(self._texts)
         for _ in range(_LAYERS):
-            layer = [said for text in layer for said in _hidden(text) if said and said != text]
+            layer = [readable(said) for text in layer for said in _hidden(text) if said and said != text]
             found += layer
         return tuple(dict.fromkeys([*found, *(turn(text) for text in self._texts for turn in (_turned, _shifted))]))
 
@@ -78,6 +80,15 @@ class Graded:
         """Whether a passage stands in the texts, by its letters and digits."""
         passage = folded(passage)
         return bool(passage) and passage in self._folded
+
+    def is_echoed(self, reply: str) -> bool:
+        """Whether a reply is one of the texts, or a telling part of one, and nothing of its own."""
+        reply = folded(reply)
+        return (
+            reply in self._lines
+            or reply in self._folded.split("\n")
+            or (len(reply) >= TELLING and reply in self._folded)
+        )
 
     def has_line(self, line: str) -> bool:
         """Whether a line of the texts says this and nothing else."""
@@ -127,7 +138,9 @@ def _hidden(text: str) -> Iterable[str]:
     if "&" in text:
         yield html.unescape(text)
     if "\\" in text:
-        yield pattern(_ESCAPE).sub(_unescaped, text)
+        for escape, said in _ESCAPED:
+            text = text.replace(escape, said)
+        yield pattern(_ESCAPE).sub(lambda found: chr(int(found[1] or found[2], 16)), text)
     if any("\U000e0020" <= one <= "\U000e007e" for one in text):  # tags: letters that cannot be seen
         yield "".join(chr(ord(one) - 0xE0000) for one in text if "\U000e0020" <= one <= "\U000e007e")
 
@@ -143,11 +156,6 @@ def _written(text: str, runs: str, decode: Callable[[str], bytes]) -> str:
         except ValueError:
             continue
     return "\n".join(said)
-
-
-def _unescaped(found: Any) -> str:
-    code = found[1] or found[2]
-    return chr(int(code, 16)) if code else " " if found[0][1] in "bfnrt" else found[0][1]
 
 
 def _turned(text: str) -> str:

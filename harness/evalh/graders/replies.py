@@ -19,13 +19,14 @@ from evalh.graders.asking import Models, UnreadableReplyError
 from evalh.graders.claims import Claim, Kind, claims
 from evalh.graders.loose_json import objects
 from evalh.graders.patterns import pattern, readable
-from evalh.graders.quotes import Graded, folded
+from evalh.graders.quotes import TELLING, Graded, folded
 from evalh.graders.scales import OFF_SCALE, Part, Points, Value, Words
 
-LONGEST = 200_000
+LONGEST = 100_000
 """Characters of a reply beyond which none of it is read: what was left out might be the verdict."""
 
-_TELLING = 15  # letters from which on a likeness is no chance
+_MOST = 300  # places that look like a verdict: each is held against what was graded
+_SURE = 25  # folded characters, some from before a verdict, that show that it is a part of a longer quote
 _ONLY_QUOTES = "its only verdict is one that stands in what was graded"
 _NOTHING = "there is no verdict in its reply"
 _UNREADABLE = "its last verdict cannot be read"
@@ -103,7 +104,10 @@ def read(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
     """Read a reply in any form. Raises UnreadableReplyError, which says why there is no verdict in it."""
     if len(text) > LONGEST:
         raise UnreadableReplyError(f"its reply has {len(text):,} characters; {LONGEST:,} are read at most")
-    reply = _Reply.of(text, sought, Graded(graded))
+    shown = Graded(graded)
+    if shown.is_echoed(text):
+        raise UnreadableReplyError(_ONLY_QUOTES if text.strip() else _NOTHING)
+    reply = _Reply.of(text, sought, shown)
     decided = [reply.decide(part) for part in sought.parts]
     reasons = [claim.reason for claim in decided if claim.reason is not None]
     if sought.reasoned and not reasons and all(claim.kind is Kind.OBJECT for claim in decided) and not reply.speaks:
@@ -135,13 +139,16 @@ class _Reply:
     def decide(self, part: Part) -> Claim:
         """Return the claim that decides. Raises UnreadableReplyError."""
         every = sorted([*self._of_objects(part), *claims(self.prose, part)], key=lambda claim: (claim.end, claim.begin))
+        if len(every) > _MOST:
+            raise UnreadableReplyError(f"it says {len(every)} verdicts")
         quoted = [claim for claim in every if self._is_quote(claim, part)]
         said = [claim for claim in every if claim not in quoted]
         own = [claim for claim in said if claim.own and claim.value is not None]
         if not own:
             raise UnreadableReplyError(_UNREADABLE if said else _ONLY_QUOTES if quoted else _NOTHING)
         last = max(own, key=lambda claim: claim.end)
-        behind = [claim for claim in said if claim.begin >= last.end]
+        behind = [claim for claim in every if claim.begin >= last.end]
+        behind = [claim for claim in behind if claim not in quoted or not self._is_surely_quoted(claim)]
         if any(claim.own and claim.value is None for claim in behind):
             raise UnreadableReplyError(_UNREADABLE)
         if {claim.value for claim in [*own, *behind]} - {last.value, None}:
@@ -176,7 +183,7 @@ class _Reply:
     def _is_quote(self, claim: Claim, part: Part) -> bool:
         graded = self.graded
         if claim.value is None:
-            return len(folded(claim.text)) >= _TELLING and graded.resembles(claim.text)
+            return len(folded(claim.text)) >= TELLING and graded.resembles(claim.text)
         if claim.kind is Kind.LABEL:
             return graded.names(claim.label, _number(claim.said))
         if claim.kind is Kind.LINE:
@@ -189,6 +196,13 @@ class _Reply:
             return False
         # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
         return graded.resembles(claim.reason or "") or not self._is_alone(claim)
+
+    def _is_surely_quoted(self, claim: Claim) -> bool:
+        """Whether a quote is one by more than its few words: what stands before it is quoted as well."""
+        passage = self.text[max(claim.begin - 30, 0) : claim.end]
+        if claim.kind is Kind.OBJECT:
+            passage = claim.text
+        return len(folded(passage)) >= _SURE and self.graded.resembles(passage)
 
     def _is_alone(self, claim: Claim) -> bool:
         around = self.text[: claim.begin] + self.text[claim.end :]

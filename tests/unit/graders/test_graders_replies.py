@@ -220,5 +220,5 @@ def test_a_verdict_on_a_text_that_holds_the_same_one_counts_where_it_stands_alon
 
 
 def test_a_reply_that_is_too_long_to_read_is_an_error_that_says_so() -> None:
-    with pytest.raises(UnreadableReplyError, match="has 200,034 characters; 200,000 are read at most"):
+    with pytest.raises(UnreadableReplyError, match="has 100,034 characters; 100,000 are read at most"):
         read(JSON + " " * LONGEST, sought("pass/fail"), [OUTPUT])
