@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from evalh.graders.patterns import pattern
+from evalh.graders.linear import pattern
 from evalh.graders.scales import DASHES, OFF_SCALE, Part, Points, Value
 
 _STOPS = frozenset(".!?;,")  # what no gap holds: behind it another sentence begins

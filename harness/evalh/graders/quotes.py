@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from urllib.parse import unquote_plus
 
-from evalh.graders.patterns import pattern, readable
+from evalh.graders.linear import pattern, readable
 from evalh.graders.similarity import best_part
 
 _ALIKE = 0.8  # from here on a passage is a quote of another

@@ -17,8 +17,8 @@ from evalh.core.digest import JsonValue
 from evalh.core.strict_json import DECODER
 from evalh.graders.asking import Models, UnreadableReplyError
 from evalh.graders.claims import Claim, Kind, claims
+from evalh.graders.linear import pattern, readable
 from evalh.graders.loose_json import objects
-from evalh.graders.patterns import pattern, readable
 from evalh.graders.quotes import TELLING, Graded, folded
 from evalh.graders.scales import OFF_SCALE, Part, Points, Value, Words
 

@@ -178,6 +178,8 @@ def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
             raise scope.wrong(f"cannot call a criterion {name!r}", "letters, digits and _")
         if not isinstance(asks, str) or not asks.strip():
             raise scope.wrong(f"says nothing of criterion {name!r}", f"criteria: {{{name}: What does it ask?}}")
+    if len({_names(name) for name in stated}) < len(stated):
+        raise scope.wrong("has two criteria of one name but for its case", "a reply must tell them apart")
     return tuple(stated.items())
 
 

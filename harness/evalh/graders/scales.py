@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evalh.graders.patterns import pattern
+from evalh.graders.linear import pattern
 
 OFF_SCALE = "a value that is not on the scale"
 Value = int | str

@@ -149,6 +149,39 @@ def test_with_a_reference_a_case_that_expects_nothing_is_abstained_from(graded) 
     assert graded(RUBRIC | {"reference": True}, "Thank you.", reply(verdict="pass")).outcome is Outcome.ABSTAIN
 
 
+@pytest.mark.parametrize("expected", ["", " \n", None, [], {}])
+def test_with_a_reference_an_empty_expected_is_an_error(graded, expected: Any) -> None:
+    verdict = graded(RUBRIC | {"reference": True}, "Thank you.", reply(verdict="pass"), expected=expected)
+
+    assert (verdict.outcome, verdict.score) == (Outcome.ERROR, None)
+    assert "the case's expected is empty" in verdict.reason
+
+
+@pytest.mark.parametrize("expected", [0, False, "0", [""], "no"])
+def test_with_a_reference_a_small_expected_is_shown(graded, expected: Any) -> None:
+    verdict = graded(RUBRIC | {"reference": True}, "Thank you.", reply(verdict="pass"), expected=expected)
+
+    assert verdict.outcome is Outcome.PASS
+
+
+def test_a_model_that_is_held_to_a_schema_is_read_as_json_alone(graded) -> None:
+    prose = f"Here it is: {reply(verdict='pass')}"
+
+    assert graded(RUBRIC | {"model": "held"}, "Thank you.", reply(verdict="pass")).outcome is Outcome.PASS
+    held = graded(RUBRIC | {"model": "held"}, "Thank you.", prose)
+    assert held.outcome is Outcome.ERROR
+    assert 'schema = "none"' in held.reason
+    assert graded(RUBRIC, "Thank you.", prose).outcome is Outcome.PASS
+
+
+def test_a_panel_of_even_size_that_is_torn_does_not_pass(graded) -> None:
+    params = {name: value for name, value in RUBRIC.items() if name != "model"} | {"models": ["one", "two"]}
+
+    verdict = graded(params, "Thank you.", reply(verdict="pass"), reply(verdict="fail"))
+
+    assert (verdict.outcome, verdict.score) == (Outcome.FAIL, 0.5)
+
+
 def test_nobody_to_ask_is_an_error(build_grader, make_context, ask) -> None:
     assert ask(build_grader({"judge": RUBRIC}), make_context("hi")).outcome is Outcome.ERROR
 
@@ -168,6 +201,7 @@ def test_nobody_to_ask_is_an_error(build_grader, make_context, ask) -> None:
         (RUBRIC | {"criteria": {"a b": "x"}}, "cannot call a criterion 'a b'", None),
         (RUBRIC | {"criteria": {"a": ""}}, "says nothing of criterion 'a'", None),
         (RUBRIC | {"criteria": {}}, "needs criteria by name", None),
+        (RUBRIC | {"criteria": {"tone": "?", "Tone": "?"}}, "has two criteria of one name but for its case", None),
     ],
 )
 def test_a_judge_that_is_not_stated_whole_is_refused_at_its_line(
