@@ -11,6 +11,9 @@ EMBEDDINGS = "embeddings"
 """What `api` says of a model that gives vectors for texts instead of answers."""
 
 
+_HOLD_SCHEMAS = frozenset({"openai", "anthropic", "gemini", "local"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """Which provider answers under this name, and how it is reached. Holds a key's variable name, never a key."""
@@ -31,6 +34,11 @@ class ModelSpec:
     def embeds(self) -> bool:
         """Tell whether it gives embeddings, and no answers."""
         return self.options.get("api") == EMBEDDINGS
+
+    @property
+    def holds_schema(self) -> bool:
+        """Whether its provider holds it to a schema that is asked for, so that it writes that JSON and nothing else."""
+        return self.provider in _HOLD_SCHEMAS and self.options.get("schema") != "none"
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:
