@@ -18,8 +18,8 @@ STRIP = "strip"
 KEPT = {"reasoning": KEEP}
 """Part of the identity of a model whose reasoning is kept: its answers are other answers."""
 
-# What models write by themselves: DeepSeek R1, Qwen, QwQ, GLM (think), Seed-OSS (seed:think), EXAONE (thought), Magistral
-# ([THINK]), Kimi-VL (◁think▷), OpenThinker and Sky-T1, Cohere's Command A Reasoning.
+# What models write by themselves: DeepSeek R1, Qwen, QwQ, GLM (think), Seed-OSS (seed:think), EXAONE (thought),
+# Magistral ([THINK]), Kimi-VL (◁think▷), OpenThinker and Sky-T1, Cohere's Command A Reasoning.
 _NAMES = ("think", "thinking", "thought", "seed:think")
 _PAIRS = (
     *((f"<{name}>", f"</{name}>") for name in _NAMES),
