@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dotpromptz_handlebars import Handlebars as Engine
     from dotpromptz_handlebars import HelperOptions
 
-_TAG_START = re.compile(r"(\\*)\{\{")
+_TAG_START = re.compile(r"(?<!\\)(\\*)\{\{")
 _COMMENT = re.compile(r"\{\{~?!")
 _NAME = re.compile(r"[A-Za-z_$][\w$-]*")
 _PATH = re.compile(r"""[^\s"'()|=]+""")

@@ -12,9 +12,10 @@ from evalh.core.digest import JsonValue
 from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
 
-_OPENS = re.compile(r"(\\*)\{[{%#]")
-_ESCAPED = re.compile(r"(\\+)(?=\{[{%#])")
-_TRAILING = re.compile(r"\\+\Z")
+# A run of backslashes is looked at from its beginning alone: from each of them would take its length squared.
+_OPENS = re.compile(r"(?<!\\)(\\*)\{[{%#]")
+_ESCAPED = re.compile(r"(?<!\\)(\\+)(?=\{[{%#])")
+_TRAILING = re.compile(r"(?<!\\)\\+\Z")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
 _OPT_IN = (
     "logic is opted into: `evalh.template: jinja2` (or handlebars) in the front matter; a literal {{ is written \\{{"
