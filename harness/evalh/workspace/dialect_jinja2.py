@@ -8,7 +8,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
 from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
-from evalh.workspace.dialect_portable import HISTORY, refused_history
+from evalh.workspace.dialect_portable import HISTORY, Slots, refused_history
 
 if TYPE_CHECKING:
     from jinja2 import Template, nodes
@@ -37,8 +37,10 @@ class Jinja2:
     def check_tag(self, token: Token) -> None:
         """Accept: Jinja2 itself checks expressions."""
 
-    def compile(self, text: str) -> "JinjaText":
+    def compile(self, text: str) -> "JinjaText | Slots":
         """Compile a text without markers. Raises BodyError."""
+        if not any(opens in text for opens in ("{{", "{%", "{#")):
+            return Slots((text,))  # a millisecond of Jinja2's for each message of a long example
         from jinja2 import Template, TemplateSyntaxError, meta
 
         from evalh.workspace.jinja2_sandbox import paying
