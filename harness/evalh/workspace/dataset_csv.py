@@ -14,8 +14,9 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import NotStrictJson, parse
 from evalh.core.values import dataclass
+from evalh.workspace import lines
 from evalh.workspace.dataset_jsonl import refuse_unholdable
-from evalh.workspace.lines import LONGEST_BYTES, Span, read_lines, too_long
+from evalh.workspace.lines import LONGEST_BYTES, Span, line_ends, too_long
 from evalh.workspace.reading import decode
 
 _INPUTS, _EXPECTED = "inputs.", "expected."
@@ -30,6 +31,8 @@ _OTHER_TYPES = frozenset(
 _SPREADSHEETS = {"TRUE": True, "FALSE": False}
 _SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?[,;\t]*\s*\Z', re.IGNORECASE)
+# Up to a line's end, or a quote that is not closed. Possessive: nothing is tried twice.
+_UNQUOTED = re.compile(rb'[^"\r\n]*+(?:"[^"]*+"[^"\r\n]*+)*+')
 _DEEPEST = 200
 _LEAF: dict[str, Any] = {}
 _SPOKEN = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -65,7 +68,7 @@ class Csv:
             for number, column in enumerate(columns)
             if number not in taken
         ]
-        self._start = (header.offset + len(header.raw), header.line + len(header.raw.splitlines()))
+        self._start = (header.offset + len(header.raw), header.line + line_ends(header.raw))
 
     def _header(self, file: BinaryIO, start: int) -> Span:
         """Find the header, and with it the separator. Raises WorkspaceError where there is none."""
@@ -151,23 +154,30 @@ class Csv:
         return whole or ABSENT
 
     def _records(self, file: BinaryIO, offset: int, line: int) -> Iterator[Span]:
-        """Join lines into records: a record ends with the line on which every double quote is closed."""
-        held: list[Span] = []
-        size = 0
-        for span in read_lines(file, self._name, offset, line):
-            closes = span.raw.count(b'"') % 2 == (1 if held else 0)
-            if closes and not held:
-                yield span
-                continue
-            held.append(span)
-            size += len(span.raw)
-            if closes:
-                yield held[0]._replace(raw=b"".join(part.raw for part in held))
-                held, size = [], 0
-            elif size > LONGEST_BYTES:
-                raise too_long(f"{self._name}:{held[0].line}")
+        """Find the records: one ends with the line on which every double quote is closed. Raises WorkspaceError."""
+        held: list[bytes] = []  # pieces of one record: joined once
+        held_bytes, quoted, size = 0, False, lines.FIRST_CHUNK_BYTES
+        file.seek(offset)
+        while chunk := file.read(size):
+            size = min(2 * size, lines.CHUNK_BYTES)
+            begin = place = 0
+            while begin < len(chunk):
+                place, quoted, ended = _record_end(chunk, place, held, quoted=quoted)
+                if not ended:
+                    held.append(chunk[begin:])
+                    held_bytes += len(chunk) - begin
+                    break
+                raw = b"".join((*held, chunk[begin:place])) if held else chunk[begin:place]
+                held, held_bytes, begin = [], 0, place
+                if raw:
+                    yield Span(offset, line, raw)
+                offset, line = offset + len(raw), line + line_ends(raw)
+            if held_bytes > LONGEST_BYTES:
+                raise too_long(f"{self._name}:{line}")
+        if quoted:
+            raise WorkspaceError("a cell's double quote is never closed", where=f"{self._name}:{line}")
         if held:
-            raise WorkspaceError("a cell's double quote is never closed", where=f"{self._name}:{held[0].line}")
+            yield Span(offset, line, b"".join(held))
 
     def _cells(self, span: Span) -> list[str]:
         where = f"{self._name}:{span.line}"
@@ -178,6 +188,29 @@ class Csv:
             what = str(exc).partition(" - ")[0]
             raise WorkspaceError(f"is not CSV: {what}", where=where, hint='a quote in a cell is written ""') from None
         return records[0]
+
+
+def _record_end(chunk: bytes, place: int, held: list[bytes], *, quoted: bool) -> tuple[int, bool, bool]:
+    """Look for the end of a record from `place` on; return how far it was found, and the state there.
+
+    The state is whether a quote is open, and whether the record has ended.
+    """
+    if held and not quoted and held[-1].endswith(b"\r") and place == 0:  # perhaps the half of \r\n
+        return int(chunk.startswith(b"\n")), False, True
+    if quoted:
+        closed = chunk.find(b'"', place)
+        if closed < 0:
+            return len(chunk), True, False
+        place = closed + 1
+    found = _UNQUOTED.match(chunk, place)
+    place = place if found is None else found.end()
+    if place == len(chunk):
+        return place, False, False
+    if chunk[place : place + 1] == b'"':
+        return len(chunk), True, False
+    end = place + 2 if chunk.startswith(b"\r\n", place) else place + 1
+    half = end == len(chunk) and chunk.endswith(b"\r")
+    return end, False, not half
 
 
 def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
