@@ -120,6 +120,7 @@ class Completion:
     request_id: str | None = None
     cost_usd: Decimal | None = None  # set by a recording; otherwise the routing stack prices the usage
     logprobs: Logprobs | None = None  # None: not asked for, or not given
+    reasoning: str | None = None  # what came before the answer, without its tags; None: nobody has looked
     raw: str | None = None  # the body as it came, for the log
 
     def digest(self) -> str:

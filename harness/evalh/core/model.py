@@ -5,6 +5,7 @@ from dataclasses import field, replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.money import Price
+from evalh.core.reasoning import STRIP
 from evalh.core.values import dataclass
 
 EMBEDDINGS = "embeddings"
@@ -27,6 +28,7 @@ class ModelSpec:
     timeout_s: float = 120.0
     params: Mapping[str, JsonValue] = field(default_factory=dict)  # overrides; null removes one
     price: Price | None = None
+    reasoning: str = STRIP  # or "keep": what becomes of the reasoning before an answer
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
 

@@ -41,6 +41,7 @@ class Reading:
     model: str | None = None
     id: str | None = None
     logprobs: Logprobs | None = None
+    reasoning: str = ""  # what the server parted from the answer
 
 
 class Assembler(Protocol):
@@ -229,6 +230,7 @@ class Hosted:
             model=reading.model and redact.text(reading.model),
             request_id=request_id and redact.text(shown(request_id)),
             logprobs=reading.logprobs,
+            reasoning=redact.text(reading.reasoning) or None,
             raw=raw,
         )
 

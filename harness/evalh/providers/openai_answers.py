@@ -57,12 +57,15 @@ class _ToolCall(Struct):
 class _Part(Struct):
     type: str = ""
     text: str | None = None
+    thinking: "list[_Part]" = []
 
 
 class _Message(Struct):
     content: str | list[_Part] | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    reasoning_content: Raw = _NOTHING  # DeepSeek, SGLang, llama.cpp, vLLM until 0.11
+    reasoning: Raw = _NOTHING  # vLLM since, OpenRouter, Groq, Ollama
 
 
 class _Choice(Struct):
@@ -112,6 +115,7 @@ def read_chat(body: bytes) -> Reading:
         model=answer.model,
         id=answer.id,
         logprobs=tally.value(),
+        reasoning=_reasoning(message),
     )
 
 
@@ -121,6 +125,7 @@ class ChatAssembler:
     def __init__(self) -> None:
         self._content: list[str] = []
         self._refusal: list[str] = []
+        self._reasoning: list[str] = []
         self._calls: dict[int, _Growing] = {}
         self._finish: str | None = None
         self._done = False
@@ -160,6 +165,7 @@ class ChatAssembler:
         content = _content(delta)
         if content:
             self._content.append(content)
+        self._reasoning.append(_reasoning(delta))
         if delta.refusal:
             self._refusal.append(delta.refusal)
         for call in delta.tool_calls or ():
@@ -180,6 +186,7 @@ class ChatAssembler:
             model=self._model,
             id=self._id,
             logprobs=self._tally.value(),
+            reasoning="".join(self._reasoning),
         )
 
 
@@ -205,6 +212,16 @@ def _content(message: _Message) -> str:
     if isinstance(message.content, list):
         return "".join(part.text or "" for part in message.content if part.type == "text")
     return message.content or ""
+
+
+def _reasoning(message: _Message) -> str:
+    """Return what a server parted from the answer itself. Some send it under both names."""
+    for raw in (message.reasoning_content, message.reasoning):
+        if bytes(raw).startswith(b'"') and (text := msgspec.json.decode(raw, type=str)):
+            return text
+    if isinstance(message.content, list):  # Mistral's chunks
+        return "".join(part.text or "" for whole in message.content for part in whole.thinking)
+    return ""
 
 
 def _arguments(raw: Raw) -> str:

@@ -7,13 +7,14 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.model import ModelSpec
 from evalh.core.money import Price
+from evalh.core.reasoning import KEEP, STRIP
 from evalh.workspace.credentials import key_found, names_key
 from evalh.workspace.located import Table, kind_of
 
 REMOVED = "null"
 """What stands in `params` for a parameter that is not to be sent: TOML has no null."""
 
-_EVERYWHERE = ("provider", "model", "timeout_s", "params", "price")
+_EVERYWHERE = ("provider", "model", "timeout_s", "params", "price", "reasoning")
 _HOSTED = (*_EVERYWHERE, "api_key_env", "base_url", "headers")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "openai": (*_HOSTED, "schema", "max_tokens_name", "api"),
@@ -58,6 +59,7 @@ def model_spec(name: str, table: Table) -> ModelSpec:
         timeout_s=120.0 if timeout_s is None else float(timeout_s),
         params={key: None if value == REMOVED else value for key, value in table.mapping("params").items()},
         price=_price(table),
+        reasoning=_reasoning(table),
         options=_options(table, provider),
         where=table.where(),
     )
@@ -95,6 +97,17 @@ def _variable(table: Table) -> str | None:
             hint='api_key_env = "OPENAI_API_KEY"',
         )
     return variable
+
+
+def _reasoning(table: Table) -> str:
+    word = table.text("reasoning") or STRIP
+    if word not in (STRIP, KEEP):
+        raise WorkspaceError(
+            f"'reasoning' must be {STRIP!r} or {KEEP!r}",
+            where=table.where("reasoning"),
+            hint=f'reasoning = "{KEEP}" leaves <think>…</think> in the output',
+        )
+    return word
 
 
 def _url(table: Table) -> str | None:
