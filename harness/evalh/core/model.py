@@ -24,6 +24,7 @@ class ModelSpec:
     timeout_s: float = 120.0
     params: Mapping[str, JsonValue] = field(default_factory=dict)  # overrides; null removes one
     price: Price | None = None
+    cost_from: str | None = None  # where an answer says what it costs: `usage.cost`, `header:x-cost`
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import TypeAlias
 
 from evalh.core.digest import JsonValue
@@ -94,6 +95,13 @@ class Table:
         for name in self.values:
             yield name, self.table(name)
 
+    def listed(self, key: str) -> "list[Table]":
+        """Return the tables in the list under a key; none where there is none."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise self._wrong(key, "a list of mappings")
+        return [Table(self._located, item, (*self._path, key, place)) for place, item in enumerate(value)]
+
     def json(self) -> Mapping[str, JsonValue]:
         """Return the whole table as JSON."""
         return {key: json_of(value) for key, value in self.values.items()}
@@ -136,6 +144,8 @@ class Table:
         limits = f"a number of at least {low:g}" if high == float("inf") else f"a number from {low:g} to {high:g}"
         if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or not low <= value <= high:
             raise self._wrong(key, limits)
+        if not isfinite(value):
+            raise self._wrong(key, "a finite number")
         return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
     def mapping(self, key: str) -> Mapping[str, JsonValue]:
