@@ -14,7 +14,7 @@ from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http_errors import at
 from evalh.providers.mending import Json
-from evalh.providers.openai_answers import id_of, text_of
+from evalh.providers.openai_answers import id_of, in_order, text_of
 from evalh.providers.usage import added, count, name_of_tier, usage_of
 
 _FINISH = {
@@ -161,9 +161,7 @@ class MessageAssembler:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
         if self._stop is None and not self._whole:
             raise ValueError("the stream ended before the answer")
-        # Some servers mix their blocks up; those that share an index keep the order they came in.
-        blocks = sorted(self._blocks, key=lambda block: -1 if block.index is None else block.index)
-        json = self._json
+        blocks, json = in_order(self._blocks), self._json
         text = json.text("".join("".join(block.pieces) for block in blocks if block.type == "text"))
         calls = [block.call(json) for block in blocks if block.type == "tool_use"]
         finish = _FINISH.get(self._stop or "", FinishReason.OTHER)

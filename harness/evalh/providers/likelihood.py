@@ -9,6 +9,7 @@ from msgspec import Raw
 from evalh.core.attempt import Logprobs
 from evalh.core.digest import JsonValue
 from evalh.providers.http_errors import at
+from evalh.providers.mending import Json
 
 PARAM = "logprobs"
 
@@ -72,6 +73,9 @@ def add_choice(tally: Tally, raw: Raw) -> None:
     text = bytes(raw)
     if text in {b"", b"null"}:
         return
-    tokens = at(_decode(text), "content")
+    try:
+        tokens = at(Json().read(_decode, text), "content")
+    except (ValueError, RecursionError):
+        tokens = [None]
     for token in tokens if isinstance(tokens, list) else ():
         tally.add(at(token, "logprob"))

@@ -13,12 +13,16 @@ import msgspec
 
 _T = TypeVar("_T")
 
-_WORD = "\U0010f6ff"  # stands before a number that JSON does not have, made a string
+_WORD = "\U0010f6ff"  # stands before a number that JSON does not have, or nothing can hold, made a string
 _BYTE = 0x10F700  # plus a byte that is not UTF-8
 _HALF = 0x10F800 - 0xD800  # plus a surrogate that stands alone
 
 _BOM = "\ufeff"
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[+-]?(?:NaN|nan|Infinity|infinity|Inf|inf)\b', re.DOTALL)
+_TOKEN = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+    r"|[+-]?\b(?:NaN|nan|Infinity|infinity|Inf|inf|\d+(?:\.\d+)?[eE]\+?\d{3,}|\d{300,}(?:\.\d+)?)\b",
+    re.DOTALL,
+)
 _IN_STRING = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair
     r"|\\u([dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -44,8 +48,6 @@ class Json:
         """Decode, mended where need be. Raises ValueError."""
         try:
             return decode(body)
-        except msgspec.ValidationError:
-            raise
         except (msgspec.DecodeError, UnicodeDecodeError):
             if body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in {b"{", b"["}:
                 raise

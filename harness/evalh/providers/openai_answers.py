@@ -5,7 +5,7 @@ cannot be read is unknown, and costs no answer. Other fields, and fields of othe
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -202,18 +202,19 @@ class _Said:
         Not every server numbers its calls apart, and some give each piece an id of its own: a call begins by its name.
         """
         id_, index = id_of(call.id), count(call.index)
+        name = None if call.function is None else call.function.name
         same = [one for one in self.calls if index is None or one.index == index]
-        if id_ and call.function is not None and call.function.name:
+        if id_ and name:
             same = [one for one in same if one.id == id_ or (index is not None and not one.id)]
+        elif not (same or id_ or name):
+            same = self.calls[-1:]
         if new or not same:
             self.calls.append(_Growing(index))
             return self.calls[-1]
         return same[-1]
 
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        # Some servers send the calls out of their order; those that share an index keep the order they came in.
-        ordered = sorted(self.calls, key=lambda call: -1 if call.index is None else call.index)
-        return tuple(call.value(self._json) for call in ordered)
+        return tuple(call.value(self._json) for call in in_order(self.calls))
 
 
 class _Growing:
@@ -233,6 +234,19 @@ class _Growing:
 
     def value(self, json: Json) -> ToolCall:
         return ToolCall(json.text(self.id or ""), json.text(self._name), json.text("".join(self._arguments)))
+
+
+class _Placed(Protocol):
+    index: int | None
+
+
+_P = TypeVar("_P", bound=_Placed)
+
+
+def in_order(parts: Sequence[_P]) -> Sequence[_P]:
+    """Sort parts by their index; as they came where one has none. Those that share an index keep their order too."""
+    placed = [(part.index, number, part) for number, part in enumerate(parts) if part.index is not None]
+    return [part for *_, part in sorted(placed, key=lambda one: one[:2])] if len(placed) == len(parts) else parts
 
 
 def text_of(value: object) -> str | None:

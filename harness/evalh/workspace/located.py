@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
-from math import isfinite
 from typing import TypeAlias
 
 from evalh.core.digest import JsonValue
@@ -144,8 +143,6 @@ class Table:
         limits = f"a number of at least {low:g}" if high == float("inf") else f"a number from {low:g} to {high:g}"
         if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or not low <= value <= high:
             raise self._wrong(key, limits)
-        if not isfinite(value):
-            raise self._wrong(key, "a finite number")
         return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
     def mapping(self, key: str) -> Mapping[str, JsonValue]:
