@@ -111,10 +111,11 @@ class Usage:
         taken, given = self.input_tokens, self.output_tokens
         cached, reasoned = self.cached_tokens or 0, self.reasoning_tokens or 0
         written = self.cache_write_tokens
-        counts = (taken or 0, given or 0, cached, reasoned, written, self.cache_write_1h_tokens)
+        for one in (taken or 0, given or 0, cached, reasoned, written, self.cache_write_1h_tokens):
+            if type(one) is not int or not 0 <= one <= MOST_TOKENS:
+                return False
         return (
-            all(type(one) is int and 0 <= one <= MOST_TOKENS for one in counts)
-            and (taken is None or cached + written <= taken)
+            (taken is None or cached + written <= taken)
             and (given is None or reasoned <= given)
             and self.cache_write_1h_tokens <= written
         )

@@ -214,10 +214,9 @@ def _text(value: object) -> str:
 def _usage(usage: dict[str, Any], *, counted: bool, said: bool) -> Usage:
     """Count as evalh does: Anthropic's `input_tokens` leaves out what was read from and written to the cache."""
     fresh, read = usage.get("input_tokens"), usage.get("cache_read_input_tokens")
-    briefly = at(usage, "cache_creation", "ephemeral_5m_input_tokens")
-    hourly = at(usage, "cache_creation", "ephemeral_1h_input_tokens")
-    written = usage.get("cache_creation_input_tokens")
-    by_lifetime = added(briefly, hourly)
+    written, lifetimes = usage.get("cache_creation_input_tokens"), usage.get("cache_creation") or {}
+    briefly, hourly = at(lifetimes, "ephemeral_5m_input_tokens"), at(lifetimes, "ephemeral_1h_input_tokens")
+    by_lifetime = added(briefly, hourly) if isinstance(lifetimes, dict) else None
     if written is None:
         written = by_lifetime
     elif briefly is not None and hourly is not None and by_lifetime != count(written):

@@ -214,7 +214,7 @@ class _Said:
         return same[-1]
 
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(call.value(self._json) for call in in_order(self.calls))
+        return tuple(call.value(self._json) for call in in_order(self.calls)) if self.calls else ()
 
 
 class _Growing:
@@ -290,14 +290,16 @@ def _finish(reason: str | None, *, refused: bool, called: bool) -> FinishReason:
 
 
 def _usage(usage: Any, tier: str | None, *, said: bool) -> Usage:
-    written = at(usage, "prompt_tokens_details", "cache_write_tokens")
-    taken = at(usage, "prompt_tokens")
+    if not isinstance(usage, dict):
+        return Usage()
+    taken, details = count(usage.get("prompt_tokens")), usage.get("prompt_tokens_details")
+    written = at(details, "cache_write_tokens")
     parts = Usage(
-        input_tokens=count(taken) if written is None or count(written) is not None else None,
-        output_tokens=count(at(usage, "completion_tokens")),
-        cached_tokens=count(at(usage, "prompt_tokens_details", "cached_tokens")),
-        reasoning_tokens=count(at(usage, "completion_tokens_details", "reasoning_tokens")),
+        input_tokens=taken if written is None or count(written) is not None else None,
+        output_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=count(at(details, "cached_tokens")),
+        reasoning_tokens=count(at(usage.get("completion_tokens_details"), "reasoning_tokens")),
         cache_write_tokens=count(written) or 0,
-        tier=tier or name_of_tier(at(usage, "service_tier")),
+        tier=tier or name_of_tier(usage.get("service_tier")),
     )
-    return usage_of(parts, at(usage, "total_tokens"), said=said)
+    return usage_of(parts, usage.get("total_tokens"), said=said)

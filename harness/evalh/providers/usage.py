@@ -37,6 +37,7 @@ def usage_of(parts: Usage, total: object = None, *, said: bool = True) -> Usage:
     if whole is not None and known_in is not None and known_out is not None:
         if whole < known_in + known_out:
             return Usage()
-        parts = replace(parts, output_tokens=whole - known_in)
+        if whole > known_in + known_out:
+            parts = replace(parts, output_tokens=whole - known_in)
     nothing = known_in == 0 or (said and parts.output_tokens == 0)
     return Usage() if nothing or not parts.sound else parts

@@ -84,6 +84,7 @@ MESSAGES: dict[str, tuple[Any, Usage]] = {
     "the lifetimes alone": ({"cache_creation_input_tokens": None}, Usage(20, 9, 12, 4, 5, 4)),
     "lifetimes that are not the sum": ({"cache_creation_input_tokens": 3}, Usage()),
     "more for an hour than written": ({"cache_creation": {"ephemeral_1h_input_tokens": 6}}, Usage()),
+    "lifetimes that cannot be read": ({"cache_creation": "n/a"}, Usage(None, 9, 12, 4, 5)),
     "written that cannot be read": ({"cache_creation_input_tokens": "5"}, Usage()),
     "read that cannot be read": ({"cache_read_input_tokens": "n/a"}, Usage(None, 9, None, 4, 5, 4)),
     "fresh below nothing": ({"input_tokens": -17}, Usage(None, 9, 12, 4, 5, 4)),
