@@ -13,7 +13,7 @@ from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http_errors import at
-from evalh.providers.mending import Json
+from evalh.providers.mending import Json, empty
 from evalh.providers.openai_answers import id_of, in_order, text_of
 from evalh.providers.usage import added, count, name_of_tier, usage_of
 
@@ -37,7 +37,7 @@ class _Block(Struct):
 
 
 class _Message(Struct):
-    content: list[_Block] | None = None
+    content: Raw = _NOTHING
     type: Any = None
     stop_reason: str | None = None
     usage: Any = None
@@ -68,7 +68,8 @@ _message = msgspec.json.Decoder(_Message).decode
 _event = msgspec.json.Decoder(_Event).decode
 _block = msgspec.json.Decoder(_Block).decode
 _delta = msgspec.json.Decoder(_Delta).decode
-_stop = msgspec.json.Decoder(_Stop | None).decode
+_stop = msgspec.json.Decoder(_Stop).decode
+_blocks = msgspec.json.Decoder(list[_Block]).decode
 
 
 def read_message(body: bytes, answer_tool: str | None) -> Reading:
@@ -104,9 +105,10 @@ class MessageAssembler:
         self._stop = message.stop_reason
         if message.type != "message" and (self._stop is None or message.type == "error"):
             raise ValueError("not a message")
-        if message.content is None and self._stop is None:
+        if empty(message.content) and bytes(message.content) != b"[]" and self._stop is None:
             raise ValueError("no content")
-        self._blocks = [_Growing(block, None) for block in message.content or ()]
+        blocks = [] if empty(message.content) else self._json.read(_blocks, message.content)
+        self._blocks = [_Growing(block, None) for block in blocks]
         self._describe(message.model, message.id)
         self._count(message.usage, final=True)
         self._whole = True
@@ -115,19 +117,25 @@ class MessageAssembler:
         """Take one event. Raises ValueError for an error event and for what is not one; after the end, nothing."""
         if self._ended:
             return
-        told = self._json.read(_event, event)
+        try:
+            self._take(self._json.read(_event, event))
+        except (ValueError, RecursionError):
+            if self._stop is None:  # what cannot be read beside a whole answer costs no answer
+                raise
+
+    def _take(self, told: _Event) -> None:
         match told.type:
             case "message_start":
                 self._describe(at(told.message, "model"), at(told.message, "id"))
                 self._count(at(told.message, "usage"), final=False)
-            case "content_block_start":
-                block = self._json.read(_block, bytes(told.content_block))
+            case "content_block_start" if not empty(told.content_block):
+                block = self._json.read(_block, told.content_block)
                 self._blocks.append(_Growing(block, count(told.index)))
-            case "content_block_delta":
-                self._grow(count(told.index), self._json.read(_delta, bytes(told.delta)))
+            case "content_block_delta" if not empty(told.delta):
+                self._grow(count(told.index), self._json.read(_delta, told.delta))
             case "message_delta":
-                stop = self._json.read(_stop, bytes(told.delta)) if bytes(told.delta) else None
-                self._stop = (stop.stop_reason if stop is not None else None) or self._stop
+                stop = None if empty(told.delta) else self._json.read(_stop, told.delta).stop_reason
+                self._stop = stop or self._stop
                 self._count(told.usage, final=True)
             case "message_stop":
                 self._ended = True
@@ -198,7 +206,7 @@ class _Growing:
         return self.type == "tool_use" or any(self.pieces)
 
     def call(self, json: Json) -> ToolCall:
-        arguments = "".join(self.pieces) or bytes(self._block.input).decode()
+        arguments = "".join(self.pieces) or bytes(self._block.input).decode("utf-8", "replace")
         arguments = "{}" if arguments in {"", "null"} else arguments
         return ToolCall(json.text(id_of(self._block.id) or ""), json.text(self._name), json.text(arguments))
 

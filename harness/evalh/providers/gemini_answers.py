@@ -14,7 +14,7 @@ from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http_errors import at
 from evalh.providers.likelihood import Tally, average
-from evalh.providers.mending import Json
+from evalh.providers.mending import Json, empty
 from evalh.providers.openai_answers import id_of, text_of
 from evalh.providers.usage import added, count, name_of_tier, usage_of
 
@@ -36,11 +36,11 @@ class _FunctionCall(Struct):
 class _Part(Struct, rename="camel"):
     text: str | None = None
     thought: Any = None
-    function_call: _FunctionCall | None = None
+    function_call: Raw = _NOTHING
 
 
 class _Content(Struct):
-    parts: list[_Part] | None = None
+    parts: Raw = _NOTHING
 
 
 class _Candidate(Struct, rename="camel"):
@@ -51,7 +51,7 @@ class _Candidate(Struct, rename="camel"):
 
 
 class _Answer(Struct, rename="camel"):
-    candidates: list[_Candidate] | None = None
+    candidates: Raw = _NOTHING
     prompt_feedback: Any = None
     usage_metadata: Any = None
     model_version: Any = None
@@ -60,8 +60,10 @@ class _Answer(Struct, rename="camel"):
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_candidates = msgspec.json.Decoder(list[_Candidate]).decode
 _decode_content = msgspec.json.Decoder(_Content).decode
-_EMPTY = frozenset((b"", b"null", b"{}", b"[]", b'""', b"false"))
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_call = msgspec.json.Decoder(_FunctionCall).decode
 
 
 def read_content(body: bytes) -> Reading:
@@ -95,15 +97,15 @@ class ContentAssembler:
     def add(self, event: bytes) -> None:
         """Take one piece. Raises ValueError for an error and for what is not a piece."""
         answer = self._json.read(_decode, event)
-        if bytes(answer.error) not in _EMPTY:
+        if not empty(answer.error):
             raise ValueError("an error")
         self._usage = answer.usage_metadata or self._usage
         self._model = text_of(answer.model_version) or self._model
         self._id = id_of(answer.response_id) or self._id
         if text_of(at(answer.prompt_feedback, "blockReason")):
             self._blocked = True
-        if answer.candidates:
-            self._take(answer.candidates[0])
+        for candidate in [] if empty(answer.candidates) else self._json.read(_decode_candidates, answer.candidates)[:1]:
+            self._take(candidate)
 
     def _take(self, candidate: _Candidate) -> None:
         self._finish = candidate.finish_reason or self._finish
@@ -112,16 +114,15 @@ class ContentAssembler:
         tokens = at(candidate.logprobs_result, "chosenCandidates")
         for token in tokens if isinstance(tokens, list) else ():
             self._tally.add(at(token, "logProbability"))
-        if bytes(candidate.content) in _EMPTY:
-            return
-        for part in self._json.read(_decode_content, bytes(candidate.content)).parts or ():
+        parts = _NOTHING if empty(candidate.content) else self._json.read(_decode_content, candidate.content).parts
+        for part in [] if empty(parts) else self._json.read(_decode_parts, parts):
             if part.thought:
                 continue
             if part.text:
                 self._texts.append(part.text)
-            if part.function_call is not None:
-                call = part.function_call
-                arguments = bytes(call.args).decode()
+            if not empty(part.function_call):
+                call = self._json.read(_decode_call, part.function_call)
+                arguments = bytes(call.args).decode("utf-8", "replace")
                 # Not every model names its calls; results are paired by the id that stands here.
                 name = id_of(call.id) or f"call_{len(self._calls)}"
                 self._calls.append(ToolCall(name, call.name or "", "{}" if arguments in {"", "null"} else arguments))

@@ -13,6 +13,9 @@ import msgspec
 
 _T = TypeVar("_T")
 
+_BEGINNINGS = frozenset((b"{", b"[", b'"'))  # of what is worth mending
+_EMPTY = frozenset((b"", b"null", b"{}", b"[]", b'""', b"false"))
+
 _WORD = "\U0010f6ff"  # stands before a number that JSON does not have, or nothing can hold, made a string
 _BYTE = 0x10F700  # plus a byte that is not UTF-8
 _HALF = 0x10F800 - 0xD800  # plus a surrogate that stands alone
@@ -38,21 +41,27 @@ _ALONE = re.compile("[\ud800-\udfff]")
 _WORDS = re.compile(f'"{_WORD}([^"]*)"')
 
 
+def empty(raw: msgspec.Raw) -> bool:
+    """Whether a field holds nothing, in any of the spellings that servers have for it."""
+    return bytes(raw) in _EMPTY
+
+
 class Json:
     """Reads the JSON of one answer, all its events."""
 
     def __init__(self) -> None:
         self._mended = False
 
-    def read(self, decode: Callable[[bytes], _T], body: bytes) -> _T:
+    def read(self, decode: Callable[[bytes | msgspec.Raw], _T], body: bytes | msgspec.Raw) -> _T:
         """Decode, mended where need be. Raises ValueError."""
         try:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            if body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in {b"{", b"["}:
+            text = bytes(body)
+            if text[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in _BEGINNINGS:
                 raise
         self._mended = True
-        return decode(_mend(body))
+        return decode(_mend(text))
 
     def text(self, text: str) -> str:
         """Return what a string says, once all its pieces are there."""

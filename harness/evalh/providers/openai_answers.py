@@ -15,7 +15,7 @@ from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http_errors import at
 from evalh.providers.likelihood import Tally, add_choice
-from evalh.providers.mending import Json
+from evalh.providers.mending import Json, empty
 from evalh.providers.usage import count, name_of_tier, usage_of
 
 _FINISH = {
@@ -29,7 +29,6 @@ _NOTHING = Raw(b"")
 _DONE = b"[DONE]"
 _BROKE_OFF = "error"
 """OpenRouter's finish reason where the model behind it failed; what came before is half an answer."""
-_EMPTY = frozenset((b"", b"null", b"{}", b"[]", b'""', b"false"))
 
 
 class _Function(Struct):
@@ -50,23 +49,16 @@ class _Message(Struct):
 
 
 class _Choice(Struct):
-    """A choice of a whole answer."""
-
-    message: _Message | None = None
+    message: Raw = _NOTHING  # of a whole answer
+    delta: Raw = _NOTHING  # of a chunk
     finish_reason: str | None = None
     index: Any = None
     error: Raw = _NOTHING
     logprobs: Raw = _NOTHING
 
 
-class _Piece(_Choice):
-    """A choice of a chunk."""
-
-    message: _Message | None = msgspec.field(default=None, name="delta")
-
-
 class _Completion(Struct):
-    choices: Sequence[_Choice] | None = None
+    choices: Raw = _NOTHING
     usage: Any = None
     model: Any = None
     id: Any = None
@@ -74,12 +66,10 @@ class _Completion(Struct):
     error: Raw = _NOTHING
 
 
-class _Chunk(_Completion):
-    choices: Sequence[_Piece] | None = None
-
-
-_decode_whole = msgspec.json.Decoder(_Completion).decode
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode = msgspec.json.Decoder(_Completion).decode
+_decode_choices = msgspec.json.Decoder(list[_Choice | None]).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_calls = msgspec.json.Decoder(list[_ToolCall | None]).decode
 
 
@@ -118,28 +108,44 @@ class ChatAssembler:
         if event.strip() == _DONE:
             self._ended = True
             return
-        self._take(self._json.read(_decode_chunk, event))
+        try:
+            self._take(self._json.read(_decode, event), whole=False)
+        except (ValueError, RecursionError):
+            if not self._finished:  # what cannot be read beside a whole answer costs no answer
+                raise
 
     def take_whole(self, body: bytes) -> None:
         """Take a whole answer. Raises ValueError."""
-        answer = self._json.read(_decode_whole, body)
-        self._take(answer)
-        if not answer.choices or all(choice.message is None for choice in answer.choices):
+        if not self._take(self._json.read(_decode, body), whole=True):
             raise ValueError("no choices")
         self._ended = True
 
-    def _take(self, told: _Completion) -> None:
-        if bytes(told.error) not in _EMPTY:
+    def _take(self, told: _Completion, *, whole: bool) -> int:
+        """Take what was told; return how many choices said something."""
+        if not empty(told.error):
             raise ValueError("an error")
         self._model = text_of(told.model) or self._model
         self._id = id_of(told.id) or self._id
         self._tier = name_of_tier(told.service_tier) or self._tier
         self._usage = told.usage or self._usage
-        for position, choice in enumerate(told.choices or ()):
-            if choice.finish_reason == _BROKE_OFF or bytes(choice.error) not in _EMPTY:
+        said = 0
+        for position, choice in enumerate(
+            [] if empty(told.choices) else self._json.read(_decode_choices, told.choices)
+        ):
+            if choice is None:
+                continue
+            if choice.finish_reason == _BROKE_OFF or not empty(choice.error):
                 raise ValueError("the model broke off")
+            raw = choice.message if whole else choice.delta
+            message = None if empty(raw) else self._json.read(_decode_message, raw)
+            said += message is not None
             place = position if count(choice.index) is None else choice.index
-            self._said.setdefault(place, _Said(self._json)).add(choice)
+            self._said.setdefault(place, _Said(self._json)).add(choice, message, whole=whole)
+        return said
+
+    @property
+    def _finished(self) -> bool:
+        return bool(self._said) and all(said.finish for said in self._said.values())
 
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
@@ -178,10 +184,9 @@ class _Said:
     def begun(self) -> bool:
         return bool(self.content or self.refusal or self.calls)
 
-    def add(self, choice: _Choice) -> None:
+    def add(self, choice: _Choice, message: _Message | None, *, whole: bool) -> None:
         self.finish = choice.finish_reason or self.finish
         add_choice(self.tally, choice.logprobs)
-        message = choice.message
         if message is None:
             return
         content = _content(message.content)
@@ -189,12 +194,9 @@ class _Said:
             self.content.append(content)
         if isinstance(message.refusal, str) and message.refusal:
             self.refusal.append(message.refusal)
-        if bytes(message.tool_calls) in _EMPTY:
-            return
-        whole = not isinstance(choice, _Piece)
-        for call in self._json.read(_decode_calls, bytes(message.tool_calls)):
+        for call in [] if empty(message.tool_calls) else self._json.read(_decode_calls, message.tool_calls):
             if call is not None and (call.function is not None or not whole):
-                self._call(call, new=whole).add(call)
+                self._call(call, new=whole).add(self._json, call)
 
     def _call(self, call: _ToolCall, *, new: bool) -> "_Growing":
         """Find the call that a piece belongs to: by its index, else it is the newest one's. Another id begins another.
@@ -226,11 +228,11 @@ class _Growing:
         self._name = ""
         self._arguments: list[str] = []
 
-    def add(self, call: _ToolCall) -> None:
+    def add(self, json: Json, call: _ToolCall) -> None:
         self.id = id_of(call.id) or self.id
         if call.function is not None:
             self._name = call.function.name or self._name
-            self._arguments.append(_arguments(call.function.arguments))
+            self._arguments.append(_arguments(json, call.function.arguments))
 
     def value(self, json: Json) -> ToolCall:
         return ToolCall(json.text(self.id or ""), json.text(self._name), json.text("".join(self._arguments)))
@@ -273,12 +275,12 @@ def _content(content: Any) -> str:
     return "".join(texts)
 
 
-def _arguments(raw: Raw) -> str:
+def _arguments(json: Json, raw: Raw) -> str:
     """Return arguments as the model wrote them. Some servers send the object instead of its text."""
     text = bytes(raw)
     if text.startswith(b'"'):
-        return msgspec.json.decode(text, type=str)
-    return "" if text == b"null" else text.decode()
+        return json.read(_decode_text, text)
+    return "" if text == b"null" else text.decode("utf-8", "replace")
 
 
 def _finish(reason: str | None, *, refused: bool, called: bool) -> FinishReason:

@@ -93,6 +93,67 @@ async def test_no_tool_calls_in_any_spelling_are_none(calls: Any) -> None:
     assert (answer.text, answer.tool_calls, answer.finish) == ("hi", (), FinishReason.STOP)
 
 
+EMPTY = [None, {}, [], "", False]
+
+
+@pytest.mark.parametrize("nothing", EMPTY, ids=repr)
+async def test_nothing_in_any_spelling_is_nothing(nothing: Any) -> None:
+    """A container that holds nothing decides nothing, whatever its kind."""
+    counted = chat("")["usage"]
+    chunks = [
+        chat_chunk({}, choices=nothing),
+        chat_chunk({"content": "hi", "tool_calls": nothing, "refusal": nothing}),
+        chat_chunk(nothing, finish="stop"),
+        chat_chunk({}, choices=nothing, usage=counted),
+        event("[DONE]"),
+    ]
+    async with talking(OPENAI, Reply(chunks=chunks)) as talk:
+        assert (await talk.ask(stream=True)).usage == Usage(20, 9, 12, 4)
+    events = [
+        event({"type": "content_block_start", "index": 0, "content_block": nothing}),
+        event({"type": "content_block_delta", "index": 0, "delta": nothing}),
+        *ANTHROPIC.events(["h", "i"]),
+    ]
+    async with talking(ANTHROPIC, Reply(chunks=events)) as talk:
+        assert (await talk.ask(stream=True)).text == "hi"
+    pieces = [
+        event(content("hi", finish=None) | {"error": nothing}),
+        event(content({"text": "!", "functionCall": nothing, "thought": nothing})),
+        event(content() | {"candidates": nothing}),
+        event(content() | {"candidates": [{"content": nothing}]}),
+        event(content() | {"candidates": [{"content": {"parts": nothing}}]}),
+    ]
+    async with talking(GEMINI, Reply(chunks=pieces)) as talk:
+        answer = await talk.ask(stream=True)
+    assert (answer.text, answer.tool_calls, answer.finish) == ("hi!", (), FinishReason.STOP)
+
+
+@pytest.mark.parametrize("late", [b"data: {not json\n\n", b"data: 7\n\n", b'data: {"choices": 7, "type": 7}\n\n'])
+@pytest.mark.parametrize("service", [OPENAI, ANTHROPIC], ids=lambda service: service.kind)
+async def test_what_cannot_be_read_beside_a_whole_answer_costs_no_answer(service: Service, late: bytes) -> None:
+    """The finish reason has come, and the end of the stream has not."""
+    chunks = service.events(["hi"])
+    async with talking(service, Reply(chunks=[*chunks[:-1], late, chunks[-1]])) as talk:
+        assert (await talk.ask(stream=True)).text == "hi"
+    early = [chunks[0], late, *chunks[1:]]
+    async with talking(service, Reply(chunks=early)) as talk:
+        assert (await talk.failing(stream=True)).kind is ErrorKind.BAD_RESPONSE
+
+
+async def test_arguments_that_are_not_unicode_keep_the_call() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"q": "HERE"}'}}
+    raw = json.dumps(chat(None, finish="tool_calls", tool_calls=[call])).encode()
+    for broken in (rb"\ud83d", b"\xf0\x9f"):
+        async with talking(OPENAI, Reply(raw.replace(b"HERE", broken))) as talk:
+            assert (await talk.ask()).tool_calls == (ToolCall("c", "f", '{"q": "\ufffd"}'),)
+    use = json.dumps(message({"type": "tool_use", "id": "c", "name": "f", "input": {"q": "HERE"}})).encode()
+    async with talking(ANTHROPIC, Reply(use.replace(b"HERE", b"\xf0\x9f"))) as talk:
+        assert (await talk.ask()).tool_calls == (ToolCall("c", "f", '{"q": "\ufffd"}'),)
+    made = json.dumps(content({"functionCall": {"name": "f", "id": "c", "args": {"q": "HERE"}}})).encode()
+    async with talking(GEMINI, Reply(made.replace(b"HERE", b"\xf0\x9f"))) as talk:
+        assert (await talk.ask()).tool_calls == (ToolCall("c", "f", '{"q": "\ufffd"}'),)
+
+
 async def test_what_decides_is_read_strictly() -> None:
     for wrong in (
         chat("hi", finish=5),  # type: ignore[arg-type]
