@@ -104,6 +104,7 @@ class Usage:
     cache_write_1h_tokens: int = 0  # of those, kept for an hour
     tier: str | None = field(default=None, compare=False)  # the service tier that served; None: it did not say
     speed: str | None = field(default=None, compare=False)  # the speed that served
+    region: str | None = field(default=None, compare=False)  # where it served
 
     @property
     def sound(self) -> bool:

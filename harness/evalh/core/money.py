@@ -10,8 +10,10 @@ _PER_MILLION = Decimal("0.000001")
 _PER_SECOND = Decimal(1) / Decimal(3600)
 _RESOLUTION = Decimal("1e-12")
 
-STANDARD = frozenset({"default", "standard", "standard_only", "auto", "on_demand", "unspecified", ""})
-"""What providers call the service tier, or the speed, that nobody asked for."""
+STANDARD = frozenset(
+    {"default", "standard", "standard_only", "auto", "on_demand", "unspecified", "global", "not_available", ""}
+)
+"""What providers call the service tier, the speed and the region that nobody asked for."""
 
 
 def total(costs: Iterable[Decimal | None]) -> Decimal | None:
@@ -85,9 +87,9 @@ class Price(Rates):
     """
 
     steps: tuple[Rates, ...] = ()  # of long requests, ascending by `above`
-    tiers: tuple[tuple[str, tuple[Rates, ...]], ...] = ()  # a service tier or a speed, and its base and steps
-    asked: tuple[str | None, str | None] = (None, None)  # the tier and the speed that the params ask for
-    covers: frozenset[str] = frozenset()  # tiers and speeds that the base is meant for; empty: the standard
+    tiers: tuple[tuple[str, tuple[Rates, ...]], ...] = ()  # of a service tier, speed or region
+    asked: tuple[str | None, ...] = (None, None, None)  # the tier, the speed and the region that the params ask for
+    covers: frozenset[str] = frozenset()  # those of them that the base is meant for; empty: the standard
     per_hour: Decimal | None = None
     share: Decimal = Decimal(1)
 
@@ -105,7 +107,7 @@ class Price(Rates):
 
     def _served(self, usage: Usage) -> tuple[Rates, ...]:
         """Return the rates of the tier that served; empty: they are not stated."""
-        told = zip((usage.tier, usage.speed), self.asked, strict=True)
+        told = zip((usage.tier, usage.speed, usage.region), self.asked, strict=True)
         names = frozenset(name for served, asked in told if (name := served or asked) and name not in STANDARD)
         if names == self.covers:
             return (self, *self.steps)

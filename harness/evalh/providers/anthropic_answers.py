@@ -238,5 +238,6 @@ def _usage(usage: dict[str, Any], *, counted: bool, said: bool) -> Usage:
         cache_write_1h_tokens=count(hourly) or 0,
         tier=name_of_tier(usage.get("service_tier")),
         speed=name_of_tier(usage.get("speed")),
+        region=name_of_tier(usage.get("inference_geo")),
     )
     return usage_of(parts, said=said)

@@ -99,7 +99,7 @@ class ContentAssembler:
         answer = self._json.read(_decode, event)
         if not empty(answer.error):
             raise ValueError("an error")
-        self._usage = answer.usage_metadata or self._usage
+        self._usage = self._usage if answer.usage_metadata is None else answer.usage_metadata
         self._model = text_of(answer.model_version) or self._model
         self._id = id_of(answer.response_id) or self._id
         if text_of(at(answer.prompt_feedback, "blockReason")):

@@ -127,7 +127,7 @@ class ChatAssembler:
         self._model = text_of(told.model) or self._model
         self._id = id_of(told.id) or self._id
         self._tier = name_of_tier(told.service_tier) or self._tier
-        self._usage = told.usage or self._usage
+        self._usage = self._usage if told.usage is None else told.usage
         said = 0
         for position, choice in enumerate(
             [] if empty(told.choices) else self._json.read(_decode_choices, told.choices)

@@ -73,10 +73,11 @@ class Embeddings:
         answer = Json().read(_decode, body)
         if len(answer.data) != 1 or not answer.data[0].embedding:
             raise ValueError("one embedding was asked for")
+        counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
         return Reading(
             text=msgspec.json.encode(answer.data[0].embedding).decode(),
             finish=FinishReason.STOP,
-            usage=usage_of(Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0), said=False),
+            usage=usage_of(counted, at(answer.usage, "total_tokens"), said=False),
             model=text_of(answer.model),
             id=id_of(answer.id),
         )

@@ -87,7 +87,7 @@ def price_table_date() -> str:
 class _Listing:
     table: str
     model: str
-    asked: tuple[str | None, str | None]  # the tier and the speed
+    asked: tuple[str | None, ...]  # the tier, the speed and the region
     at: datetime | None
 
 
@@ -115,9 +115,9 @@ class ListedPrice:
         self._price = _listed(self._listing)
 
 
-def _asked(params: Mapping[str, JsonValue]) -> tuple[str | None, str | None]:
+def _asked(params: Mapping[str, JsonValue]) -> tuple[str | None, ...]:
     tier = next((params[name] for name in _TIERS if name in params), None)
-    return name_of_tier(tier), name_of_tier(params.get("speed"))
+    return name_of_tier(tier), name_of_tier(params.get("speed")), name_of_tier(params.get("inference_geo"))
 
 
 @cache

@@ -20,7 +20,7 @@ def added(*values: object) -> int | None:
 
 
 def name_of_tier(value: object) -> str | None:
-    """Read the name of a service tier or a speed, as the price table writes it."""
+    """Read the name of a service tier, a speed or a region, as the price table writes it."""
     return value.lower().removeprefix("service_tier_") if isinstance(value, str) else None
 
 

@@ -37,7 +37,7 @@ def _tier(name: str, tiers: Table) -> str:
     tiers.table(name).refuse_unknown((*_RATES, "steps"))
     if not name or name != name.strip().lower() or name in STANDARD:
         raise WorkspaceError(
-            f"{name!r} cannot name a tier or a speed: the price's own keys are the standard's",
+            f"{name!r} cannot name a tier, a speed or a region: the price's own keys are the standard's",
             where=tiers.where(name),
             hint="the name that the answer says, in small letters: tiers = {batch = {input = 0.5, output = 2}}",
         )

@@ -194,6 +194,29 @@ async def test_gemini_names_its_tier_in_the_body_or_in_a_header() -> None:
     assert flash.cost(await served(GEMINI, named), None) is None
 
 
+async def test_anthropic_names_the_region_that_served_and_one_of_its_own_is_dearer() -> None:
+    opus = pricer(ANTHROPIC, model="claude-opus-4-8")
+
+    assert opus.cost(await served(ANTHROPIC, message("hi", inference_geo="global")), None) is not None
+    assert opus.cost(await served(ANTHROPIC, message("hi", inference_geo="not_available")), None) is not None
+    assert opus.cost(await served(ANTHROPIC, message("hi", inference_geo="us")), None) is None
+    assert pricer(ANTHROPIC, params={"inference_geo": "us"}).cost(Usage(10, 10), None) is None
+    own = Price(input=Decimal(1), output=Decimal(1), tiers=(("us", (Rates(input=Decimal(2), output=Decimal(2)),)),))
+    usage = Usage(500_000, 500_000, region="us")
+    assert pricer(ANTHROPIC, price=own).cost(usage, None) == Decimal(2)
+
+
+@pytest.mark.parametrize("last", [{}, [], "n/a"])
+async def test_a_count_on_the_way_is_not_the_last_one(last: Any) -> None:
+    chunks = [
+        chat_chunk({"content": "hi"}, usage=counted(20, 1, 21)),
+        chat_chunk({}, finish="stop", usage=last),
+        event("[DONE]"),
+    ]
+    async with talking(OPENAI, Reply(chunks=chunks)) as talk:
+        assert (await talk.ask(stream=True)).usage == Usage()
+
+
 @pytest.mark.parametrize("speed", ["flex-plus", "warp"])
 def test_a_tier_that_the_table_does_not_hold_is_not_the_standard_one(speed: str) -> None:
     assert pricer(OPENAI, model="gpt-5", params={"service_tier": speed}).cost(Usage(10, 10), None) is None
