@@ -164,7 +164,16 @@ def test_null_takes_out_what_evalh_adds_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ['"sk-live-0123456789"', "'sk-live-0123456789'", "sk-live 0123456789", "sk-live\n0123456789", "${REAL_KEY}"]
+    "key",
+    [
+        '"sk-live-0123456789"',
+        "'sk-live-0123456789'",
+        "sk-live 0123456789",
+        "sk-live\n0123456789",
+        '"sk-live-0123456789',
+        "sk-live-0123456789'",
+        "${REAL_KEY}",
+    ],
 )
 def test_a_key_with_more_than_the_key_in_it_is_refused_before_anything_leaves(tmp_path: Path, key: str) -> None:
     with fault_server(OPENAI.right) as server:

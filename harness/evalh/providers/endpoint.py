@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _VARIABLE = re.compile(r"\$\{|\{\{|^\$[A-Za-z_]")
-_KEY = re.compile(r"(?!\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
+_KEY = re.compile(r"(?![\"'`]|\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
