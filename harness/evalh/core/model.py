@@ -29,6 +29,7 @@ class ModelSpec:
     params: Mapping[str, JsonValue] = field(default_factory=dict)  # overrides; null removes one
     price: Price | None = None
     reasoning: str = STRIP  # or "keep": what becomes of the reasoning before an answer
+    cost_from: str | None = None  # where an answer says what it costs: `usage.cost`, `header:x-cost`
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
 

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from evalh.core.attempt import ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.request import Media, Message, Role, Text, ToolCall
-from evalh.providers.usage import CachingUsage
 from wire.openai_service import OPENAI, chat, chat_chunk
 from wire.service import Reply, event
 from wire.serving import Seen, serving
@@ -121,7 +120,7 @@ async def test_the_first_token_is_text_and_not_the_role() -> None:
                 "completion_tokens": 9,
                 "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 8},
             },
-            CachingUsage(20, 9, 5, None, cache_write_tokens=8),
+            Usage(20, 9, 5, None, cache_write_tokens=8),
         ),
     ],
     ids=["plain", "null details", "floats", "negative", "half", "empty", "cache written"],
