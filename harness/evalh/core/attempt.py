@@ -64,12 +64,20 @@ class CallError(Exception):
         self.retry_after_s = retry_after_s
         self.request_id = request_id
         self.begun = begun  # an answer had begun to arrive: a stream that broke off
+        self.held_back = (
+            kind in UNSENT
+        )  # nothing had left, so it says nothing of the provider; a closed door says so too
         self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
 
     @property
     def maybe_billed(self) -> bool:
         """Whether the provider may charge for what failed."""
         return self.begun or self.kind in MAYBE_BILLED
+
+    @property
+    def limits(self) -> bool:
+        """Whether it is flow control: the provider is well, and names the time after which it takes more."""
+        return self.kind is ErrorKind.RATE_LIMIT and bool(self.retry_after_s)
 
 
 class NotSent(Exception):
@@ -192,6 +200,7 @@ class Call:
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
     counted: bool = False  # among the calls that the run's retries are a share of
     still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
+    max_wait_s: float | None = None  # a model that wants nothing for longer is not waited for; None: it is
     patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 
