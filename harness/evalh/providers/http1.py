@@ -1,7 +1,10 @@
 """One HTTP/1.1 connection: a request out, a response in, read by llhttp as it arrives."""
 
 import asyncio
+import select
+import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -34,6 +37,15 @@ class Headers(dict[str, str]):
         self[name] = value if known is None else f"{known}, {value}"
 
 
+def _looking_at(connected: socket.socket) -> Callable[[], list[Any]]:
+    """Return what looks at a socket without waiting: not empty where something has arrived."""
+    if not hasattr(select, "poll"):
+        return lambda: select.select([connected], [], [], 0.0)[0]
+    poll = select.poll()
+    poll.register(connected.fileno(), select.POLLIN)
+    return partial(poll.poll, 0)
+
+
 class Connection(asyncio.Protocol):
     """A connection that carries one request at a time. `lost` is done when it is closed."""
 
@@ -46,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._begin()
         self.reusable = False
         self.idle_since = 0.0
+        self.answers = 0  # that it carried
 
     def _begin(self) -> None:
         self._headers = Headers()
@@ -66,6 +79,11 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(request)
         return self._answer
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has hung up, or says what nobody asked for: either way it is of no more use."""
+        return not self.reusable or self._transport.is_closing() or bool(self._arrived())
 
     def give_up(self, timeout_s: float) -> None:
         """End the request that takes too long."""
@@ -89,6 +107,7 @@ class Connection(asyncio.Protocol):
         """Begin."""
         self._transport: Any = transport
         self._loop = asyncio.get_running_loop()
+        self._arrived = _looking_at(transport.get_extra_info("socket"))
         self.lost = self._loop.create_future()
 
     def data_received(self, data: bytes) -> None:
@@ -122,7 +141,9 @@ class Connection(asyncio.Protocol):
                 text = f"{self._netloc} did not answer in HTTP"
             self._fail(CallError(ErrorKind.BAD_RESPONSE, text))
         else:
-            self._fail(CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer"))
+            error = CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer")
+            error.hung_up = self.answers > 0
+            self._fail(error)
 
     def _until_close(self) -> bool:
         return "content-length" not in self._headers and "transfer-encoding" not in self._headers
@@ -171,6 +192,7 @@ class Connection(asyncio.Protocol):
         assert self._answer is not None
         try:
             self._answer.set_result(Response(self._status, self._headers, self._reader.value()))
+            self.answers += 1
         except CallError as error:
             self._fail(error)
 

@@ -199,7 +199,7 @@ class Breaking(Wrapper):
 
     def _failed(self, call: Call, error: CallError, began: float, *, probe: bool) -> None:
         breaker, now = self.breaker, self._clock.monotonic()
-        if error.held_back:
+        if error.held_back or error.hung_up:
             if probe:
                 breaker.abandon(now)
             return

@@ -95,6 +95,7 @@ class Retrying(Wrapper):
             self._budget.call()
         call.max_wait_s = self._policy.max_wait_s if self._limit is None else self._limit.max_wait_s
         patience = None if self._limit is None else Patience(self._limit)
+        reconnects = True  # once: the server may have closed the next one too
         sent = failed = 0
         while True:
             sent += 1
@@ -104,8 +105,11 @@ class Retrying(Wrapper):
                 # Seeded by what is asked for what, not by time: the same run waits the same times, and the trials of
                 # one case, which ask the same, don't come back in lockstep.
                 rng = Random(f"{request.digest()}/{call.key!r}/{sent}")  # noqa: S311 (jitter, not a secret)
-                if error.kind in self._policy.on and error.held_back:
-                    step: Wait | GiveUp = GiveUp(error.message)  # the door is closed for longer than may be waited
+                step: Wait | GiveUp
+                if error.hung_up and reconnects:
+                    reconnects, step = False, Wait(0.0)
+                elif error.kind in self._policy.on and error.held_back:
+                    step = GiveUp(error.message)  # the door is closed for longer than may be waited
                 elif patience is not None and error.limits:
                     step = patience.after(self._policy, error, rng)
                 else:

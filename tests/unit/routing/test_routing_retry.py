@@ -290,3 +290,15 @@ def test_a_call_tells_the_door_how_long_it_may_wait(patience: bool) -> None:
     play((patient if patience else retrying)(stage, model).send(asked, one))
 
     assert one.max_wait_s == (600.0 if patience else 120.0)
+
+
+def test_a_connection_closed_under_a_request_is_sent_again_at_once_and_once() -> None:
+    gone = CallError(ErrorKind.NETWORK, "closed the connection without an answer")
+    gone.hung_up = True
+    stage, model = Stage(), Model(lines=[gone, gone, "yes"])
+
+    raised = play(outcome(ask(retrying(stage, model, attempts=1, share=0.0))))
+
+    assert (raised, model.asked_at) == (gone, [0.0, 0.0])
+    assert stage.log.kinds == ["retry", "give_up"]
+    assert stage.shared.retries.take(0.0)
