@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.route import RETRYABLE, LimitPolicy, RetryPolicy
+from evalh.core.route import RETRYABLE, RetryPolicy
 from evalh.routing.retry import GiveUp, Retrying, Wait, after
 from evalh.routing.shared import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, outcome, play
@@ -88,7 +88,7 @@ def test_a_call_ends_with_its_first_answer_or_with_the_error_that_was_not_retrie
 def test_the_waits_of_a_call_for_rate_limits_are_finite(policy: RetryPolicy, most_s: float, lines: list[Line]) -> None:
     stage, model = Stage(), Model(lines=lambda _request, call: lines[len(model.asked) % len(lines)])
 
-    play(outcome(ask(Retrying(model, policy, stage.shared, limit=LimitPolicy(max_wait_s=most_s)))))
+    play(outcome(ask(Retrying(model, policy, stage.shared, wait_s=most_s))))
 
     waits = [float(str(one["wait_s"])) for one in stage.log.details("retry")]
     assert model.asked_at[-1] <= most_s + policy.cap_s + (policy.attempts - 1) * (policy.max_wait_s + policy.cap_s) + 1

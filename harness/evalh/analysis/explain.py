@@ -77,8 +77,7 @@ def _paused(route: Route, _tallies: Tallies) -> Iterator[Statement]:
     if ErrorKind.RATE_LIMIT not in route.retry.on:
         return
     goes_on = (
-        "the request is sent again, which is no retry;"
-        f" a call that has waited {route.limit.max_wait_s:g} s in all is given up"
+        f"the request is sent again, which is no retry; a call that has waited {route.wait_s:g} s in all is given up"
     )
     if route.fallback and ErrorKind.RATE_LIMIT in route.fallback_on:
         goes_on = "it is a failure like any other"

@@ -21,6 +21,8 @@ OUTAGE = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
 FALLBACK_ON = RETRYABLE | {ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BREAKER_OPEN}
 """Kinds after which the next model is asked, unless the route says otherwise."""
 
+_LIMIT_WAIT_S = 600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -61,7 +63,7 @@ class LimitPolicy:
     concurrency: int | None = None
     rpm: int | None = None  # requests a minute
     tpm: int | None = None  # tokens a minute, input and output
-    max_wait_s: float = 600.0  # of one call, for rate limits that name their wait
+    max_wait_s: float | None = None  # of one call, for rate limits that name their wait; None: see `Route.wait_s`
 
 
 class RepairBy(StrEnum):
@@ -134,6 +136,17 @@ class Route:
         Where not, answers of the model and of the route are the same answers, and the log serves both.
         """
         return bool(self.fallback or self.cascade or self.repair)
+
+    @property
+    def wait_s(self) -> float:
+        """How long one call may wait, in all, for rate limits that name their wait.
+
+        A bound that was set for each wait of a retry holds for these too.
+        """
+        if self.limit.max_wait_s is not None:
+            return self.limit.max_wait_s
+        of_retries = self.retry.max_wait_s
+        return _LIMIT_WAIT_S if of_retries == RetryPolicy().max_wait_s else of_retries
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ class Builder:
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._shared, alone=alone)
-        provider = Retrying(provider, route.retry, self._shared, limit=None if spared else route.limit)
+        provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
         provider = Refusable(provider, self._refusals.setdefault(name, Refusal()))
         if not target.chooses:
             return provider  # whoever asks has looked the answer up already, and its requests are this model's own

@@ -1,7 +1,7 @@
 """The one retry loop of the stack: finite, jittered, and never against a provider's own word.
 
 A failure is sent again as often as the route's `retry` allows. A rate limit that names its wait is no failure: it takes
-nothing from the attempts nor from the run's retries, and ends at what `limit` lets one call wait.
+nothing from the attempts nor from the run's retries, and ends at what the route lets one call wait.
 """
 
 from random import Random
@@ -10,7 +10,7 @@ from evalh.core.attempt import Call, CallError, Completion
 from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
 from evalh.core.request import Request
-from evalh.core.route import LimitPolicy, RetryPolicy
+from evalh.core.route import RetryPolicy
 from evalh.core.values import dataclass
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
@@ -56,13 +56,13 @@ def _jitter_s(policy: RetryPolicy, attempt: int, rng: Random) -> float:
 class Patience:
     """One call's waits for rate limits."""
 
-    limit: LimitPolicy
+    most_s: float
     refusals: int = 0
     waited_s: float = 0.0
 
     def after(self, policy: RetryPolicy, error: CallError, rng: Random) -> Wait | GiveUp:
         """Decide what follows a rate limit that names its wait."""
-        asked_s, most_s = error.retry_after_s or 0.0, self.limit.max_wait_s
+        asked_s, most_s = error.retry_after_s or 0.0, self.most_s
         if error.kind not in policy.on:
             return GiveUp()
         if asked_s > most_s:
@@ -78,12 +78,10 @@ class Patience:
 class Retrying(Wrapper):
     """Sends again what deserves it. Every retry and every end of patience is a decision in the log."""
 
-    def __init__(
-        self, inner: Provider, policy: RetryPolicy, shared: Shared, *, limit: LimitPolicy | None = None
-    ) -> None:
+    def __init__(self, inner: Provider, policy: RetryPolicy, shared: Shared, *, wait_s: float | None = None) -> None:
         super().__init__(inner)
         self._policy = policy
-        self._limit = limit  # None: another model is asked when this one is at its limit, which is a failure then
+        self._wait_s = wait_s  # for rate limits; None: they are failures, after which another model is asked
         self._decisions = shared.decisions
         self._halt = shared.halt
         self._budget = shared.retries
@@ -93,8 +91,8 @@ class Retrying(Wrapper):
         if not call.counted:  # a call may pass several places of a route: its retries are the run's
             call.counted = True
             self._budget.call()
-        call.max_wait_s = self._policy.max_wait_s if self._limit is None else self._limit.max_wait_s
-        patience = None if self._limit is None else Patience(self._limit)
+        call.max_wait_s = self._policy.max_wait_s if self._wait_s is None else self._wait_s
+        patience = None if self._wait_s is None else Patience(self._wait_s)
         reconnects = True  # once: the server may have closed the next one too
         sent = failed = 0
         while True:

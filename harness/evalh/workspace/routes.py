@@ -91,11 +91,12 @@ def _breaker(table: Table) -> BreakerPolicy | None:
 
 
 def _limit(table: Table) -> LimitPolicy:
+    max_wait_s = table.number("max_wait_s")
     return LimitPolicy(
         concurrency=table.count("concurrency"),
         rpm=table.count("rpm"),
         tpm=table.count("tpm"),
-        max_wait_s=_seconds(table, "max_wait_s", LimitPolicy().max_wait_s),
+        max_wait_s=None if max_wait_s is None else float(max_wait_s),
     )
 
 

@@ -209,7 +209,7 @@ def test_a_learned_gap_spaces_the_requests_and_a_burst_is_refused_once() -> None
         return refusal(recent[-10] + 6.0 - now)
 
     stage, model = Stage(), Model(lines=line, took_s=0.05)
-    provider = Retrying(door(stage, model), RetryPolicy(), stage.shared, limit=LimitPolicy())
+    provider = Retrying(door(stage, model), RetryPolicy(), stage.shared, wait_s=600.0)
 
     ends = play(ask_many(provider, 300))
 

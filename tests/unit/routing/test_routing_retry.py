@@ -8,7 +8,7 @@ import pytest
 
 from evalh.core.attempt import Call, CallError, CallKey, ErrorKind, NotSent
 from evalh.core.request import Request
-from evalh.core.route import LimitPolicy, RetryPolicy
+from evalh.core.route import RetryPolicy
 from evalh.routing.retry import GiveUp, Retrying, Wait, after
 from evalh.routing.shared import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
@@ -208,7 +208,7 @@ def test_each_further_attempt_knows_that_it_is_a_retry() -> None:
 
 
 def patient(stage: Stage, model: Model, most_s: float = 600.0, **policy: Any) -> Retrying:
-    return Retrying(model, RetryPolicy(**policy), stage.shared, limit=LimitPolicy(max_wait_s=most_s))
+    return Retrying(model, RetryPolicy(**policy), stage.shared, wait_s=most_s)
 
 
 def test_a_named_wait_takes_nothing_from_the_attempts_nor_from_the_runs_retries() -> None:
