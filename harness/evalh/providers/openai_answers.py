@@ -71,6 +71,12 @@ class _Choice(Struct):
     finish_reason: str | None = None
     index: int = 0
     logprobs: Raw = _NOTHING
+    error: Raw = _NOTHING
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether the model behind a gateway failed."""
+        return self.finish_reason == _BROKE_OFF or bytes(self.error) not in _NO_ERROR
 
 
 class _Completion(Struct):
@@ -92,7 +98,7 @@ def read_chat(body: bytes) -> Reading:
     if not answer.choices or answer.choices[0].message is None:
         raise ValueError("no choices")
     choice = answer.choices[0]
-    if choice.finish_reason == _BROKE_OFF:
+    if choice.broke_off:
         raise ValueError("the model broke off")
     message = choice.message
     assert message is not None
@@ -150,7 +156,7 @@ class ChatAssembler:
                 self._take(choice)
 
     def _take(self, choice: _Choice) -> None:
-        if choice.finish_reason == _BROKE_OFF:
+        if choice.broke_off:
             raise ValueError("the model broke off")
         self._finish = choice.finish_reason or self._finish
         add_choice(self._tally, choice.logprobs)
@@ -168,7 +174,7 @@ class ChatAssembler:
 
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
-        if self._finish is None and not self._done:
+        if self._finish is None and not (self._done and self.started):
             raise ValueError("the stream ended before the answer")
         content, refusal = "".join(self._content), "".join(self._refusal)
         calls = tuple(self._calls[place].value() for place in sorted(self._calls))
