@@ -13,12 +13,13 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.body import BodyReader
 from evalh.providers.transport import OK, Response
 
-_HEAD_CAP_BYTES = 256 * 1024
+_FRAMING_CAP_BYTES = 256 * 1024
+_FRAMING_PER_BYTE = 16  # chunks of one byte take six bytes each; what takes more says nothing
 _FIRST_FINAL_STATUS = 200  # what is below announces: the answer follows
 
 
 class Headers(dict[str, str]):
-    """A response's headers, found whatever their case; what comes twice is joined by a comma."""
+    """A response's headers, found whatever their case."""
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -29,12 +30,6 @@ class Headers(dict[str, str]):
     def get(self, name: str, default: Any = None) -> Any:
         """Return a header's value."""
         return super().get(name.lower(), default)
-
-    def add(self, name: str, value: str) -> None:
-        """Take one line of the head."""
-        name = name.lower()
-        known = super().get(name)
-        self[name] = value if known is None else f"{known}, {value}"
 
 
 def _looking_at(connected: socket.socket) -> Callable[[], list[Any]]:
@@ -61,8 +56,9 @@ class Connection(asyncio.Protocol):
         self.answers = 0  # that it carried
 
     def _begin(self) -> None:
+        self._lines: dict[str, list[str]] = {}
         self._headers = Headers()
-        self._head_bytes = 0
+        self._arrived_bytes = self._body_bytes = 0  # on the wire
         self._status = 0
         self._reader: BodyReader | None = None
 
@@ -115,15 +111,15 @@ class Connection(asyncio.Protocol):
         if self._answer is None or self._answer.done():
             self.abort()  # nobody asked: whatever this is, it is no answer to what comes next
             return
-        if self._reader is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_CAP_BYTES:
-                self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers without end"))
-                return
+        self._arrived_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} did not answer in HTTP"))
+        # Headers, trailers, chunk sizes and their extensions: all that is not the answer itself.
+        framing = self._arrived_bytes - self._body_bytes
+        if framing > _FRAMING_CAP_BYTES + _FRAMING_PER_BYTE * self._body_bytes:
+            self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers without end"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -135,7 +131,7 @@ class Connection(asyncio.Protocol):
             return
         if self._reader is not None and exc is None and self._until_close():
             self._complete()
-        elif self._status or self._head_bytes:
+        elif self._arrived_bytes:
             text = f"{self._netloc} ended the answer before it was whole"
             if self._reader is None:
                 text = f"{self._netloc} did not answer in HTTP"
@@ -151,8 +147,9 @@ class Connection(asyncio.Protocol):
     # -- what llhttp says
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a line of the head."""
-        self._headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        """Take a line of the head; a trailer says nothing that we ask for."""
+        if self._reader is None:
+            self._lines.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         """Look at the whole head: a body that is too large is refused before it comes."""
@@ -161,6 +158,7 @@ class Connection(asyncio.Protocol):
         self._status = self._parser.get_status_code()
         if self._status < _FIRST_FINAL_STATUS:
             return
+        self._headers = Headers({name: ", ".join(values) for name, values in self._lines.items()})
         try:
             self._reader = BodyReader(self._headers.get("content-encoding"), self._headers.get("content-length"))
         except CallError as error:
@@ -168,6 +166,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body."""
+        self._body_bytes += len(data)
         if self._reader is None or self._ended():
             return
         try:
@@ -182,7 +181,7 @@ class Connection(asyncio.Protocol):
         if self._ended():
             return
         if self._status < _FIRST_FINAL_STATUS:
-            self._headers = Headers()
+            self._lines = {}
             return
         self.reusable = self._parser.should_keep_alive() and not self._transport.is_closing()
         self._complete()
