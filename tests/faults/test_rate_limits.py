@@ -185,6 +185,29 @@ def test_a_limited_model_does_not_hold_up_another_of_the_same_provider(tmp_path:
     assert seconds < 25.0
 
 
+@pytest.mark.parametrize("keys", ["one key", "two keys"])
+def test_a_pause_holds_for_all_names_of_one_model_and_key(tmp_path: Path, keys: str) -> None:
+    """A judge under another name: with the same key it is told the same, with its own it need not wait."""
+    script = Taking(OPENAI, 1, 20.0)
+
+    def answer(asked: Asked) -> Act:
+        return script(asked) if asked.headers["authorization"] == "Bearer first" else OPENAI.right(asked)
+
+    with fault_server(answer) as server:
+        other = "KEY_1" if keys == "one key" else "KEY_2"
+        models = {
+            "small": OPENAI.config(server.port, more='api_key_env = "KEY_1"\n'),
+            "other": OPENAI.config(server.port, more=f'api_key_env = "{other}"\n'),
+        }
+        route = 'model = "small"\nfallback = ["other"]\nretry = {max_wait_s = 1}\nlimit = {max_wait_s = 1}'
+        folder = workspace(tmp_path, models, {"careful": route}, cases=10)
+        env = {"KEY_1": "first", "KEY_2": "second"}
+        done = here(folder, "run", "--json", "--model", "careful", "--concurrency", "1", env=env)
+
+    assert done.result["good"] == (1 if keys == "one key" else 9)  # one of ten is answered wrongly
+    assert len(server.asked) == (2 if keys == "one key" else 11)
+
+
 def test_a_fallback_is_asked_after_the_attempts_that_are_declared(tmp_path: Path) -> None:
     def script(asked: Asked) -> Act:
         if asked.model == "other-1":

@@ -193,6 +193,7 @@ class Call:
     attempts: int = 0  # begun so far
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
+    waiting_ms: float = 0.0  # for rates and pauses, and between attempts; not for our own concurrency
     counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
     answered_by: str | None = None  # the attempt that holds the answer
     answered_model: str | None = None  # the model that gave it, by its name in the workspace

@@ -21,6 +21,7 @@ from itertools import count
 
 from evalh.core.asking import Form
 from evalh.core.attempt import ErrorKind
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
@@ -35,6 +36,7 @@ from evalh.routing.fallback import FallingBack
 from evalh.routing.halt import Halt
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
+from evalh.routing.pace import Pace
 from evalh.routing.refused import Refusable, Refusal
 from evalh.routing.remembered import Find, Remembered
 from evalh.routing.repair import Repairing
@@ -78,6 +80,7 @@ class Builder:
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
     _doors: dict[str, Provider] = field(default_factory=dict, init=False)
+    _paces: dict[str, Pace] = field(default_factory=dict, init=False)  # one for each model and key at its provider
 
     def __post_init__(self) -> None:
         self._decisions = Decisions(self.log, self.clock)
@@ -160,7 +163,9 @@ class Builder:
             door = Logged(model, self.log, pricer, self._shared)
             if self._treasury is not None:
                 door = Budgeted(door, self._treasury, pricer)
-            door = Limited(door, self._limit(name), self.concurrency, self._shared)
+            key = list(getattr(model, "key_variables", ()))
+            pace = self._paces.setdefault(digest([model.model, dict(model.identity), key]), Pace())
+            door = Limited(door, self._limit(name), self.concurrency, self._shared, pace)
             self._doors[name] = door
         return door
 

@@ -124,11 +124,13 @@ class Rate:
 class Limited(Wrapper):
     """The door to a model: requests leave as the window, the rates and the pace allow, first come, first served."""
 
-    def __init__(self, inner: Provider, policy: LimitPolicy, concurrency: int, shared: Shared) -> None:
+    def __init__(
+        self, inner: Provider, policy: LimitPolicy, concurrency: int, shared: Shared, pace: Pace | None = None
+    ) -> None:
         super().__init__(inner)
         ceilings = (concurrency, policy.concurrency, inner.max_in_flight)
         self.window = Window(min(ceiling for ceiling in ceilings if ceiling is not None))
-        self.pace = Pace()
+        self.pace = pace or Pace()  # shared by all names of one model and key
         self._requests = Rate(policy.rpm) if policy.rpm else None
         self._tokens = Rate(policy.tpm) if policy.tpm else None
         self._decisions = shared.decisions
@@ -138,6 +140,8 @@ class Limited(Wrapper):
         self._because: str | None = None  # why the window is below its ceiling; None: it is not
         self._line = asyncio.Lock()  # held by the first in line, who waits for all the others
         self._freed: asyncio.Future[None] | None = None  # the first in line waits for a place
+        self._held_s = 0.0  # how long the line has stood still so far for rates and pauses
+        self._held_since: float | None = None
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Wait for its turn, send, give the place back. Raises CallError, NotSent."""
@@ -166,6 +170,7 @@ class Limited(Wrapper):
         estimate = 0.0
         if tokens is not None:
             estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0)
+        held_s = self._held(self._clock.monotonic())
         async with self._line:
             while True:
                 self._halt.check()  # while it waited the run may have ended
@@ -179,27 +184,40 @@ class Limited(Wrapper):
                 wait_s = self._wait_s(now, estimate, call)
                 if not wait_s:
                     break
-                await self._halt.sleep(min(wait_s, _LOOK_AGAIN_S) if tokens else wait_s)
+                self._held_since = now
+                try:
+                    await self._halt.sleep(min(wait_s, _LOOK_AGAIN_S) if tokens else wait_s)
+                finally:
+                    self._held_s, self._held_since = self._held(self._clock.monotonic()), None
+            call.waiting_ms += (self._held(now) - held_s) * 1000.0
             self.window.in_flight += 1
             self.pace.leave(now)
             if self._requests:
                 self._requests.take(now, 1.0)
             return tokens.take(now, estimate) if tokens else None
 
+    def _held(self, now: float) -> float:
+        return self._held_s if self._held_since is None else self._held_s + now - self._held_since
+
     def _wait_s(self, now: float, estimate: float, call: Call) -> float:
         """Return how long the first in line must wait. Raises CallError where a pause is too long for its call."""
-        pace = self.pace
-        paused_s = pace.paused_s(now)
-        if paused_s and call.max_wait_s is not None and max(paused_s, pace.quiet_s) > call.max_wait_s:
-            what = f"{self._place} takes nothing for {paused_s:.0f} s more, and {call.max_wait_s:g} s may be waited"
-            error = CallError(ErrorKind.RATE_LIMIT, what, retry_after_s=paused_s)
-            error.held_back = True
-            raise error
-        return max(
-            pace.wait_s(now),
-            self._requests.wait_s(now, 1.0) if self._requests else 0.0,
-            self._tokens.wait_s(now, estimate) if self._tokens else 0.0,
-        )
+        wait_s = self.pace.wait_s(now)
+        if wait_s and call.max_wait_s is not None:
+            self._refuse(now, call.max_wait_s)
+        if self._requests is not None:
+            wait_s = max(wait_s, self._requests.wait_s(now, 1.0))
+        if self._tokens is not None:
+            wait_s = max(wait_s, self._tokens.wait_s(now, estimate))
+        return wait_s
+
+    def _refuse(self, now: float, most_s: float) -> None:
+        paused_s = self.pace.paused_s(now)
+        if not paused_s or max(paused_s, self.pace.quiet_s) <= most_s:
+            return
+        what = f"{self._place} takes nothing for {paused_s:.0f} s more, and {most_s:g} s may be waited"
+        error = CallError(ErrorKind.RATE_LIMIT, what, retry_after_s=paused_s)
+        error.held_back = True
+        raise error
 
     def _leave(self) -> None:
         self.window.in_flight -= 1

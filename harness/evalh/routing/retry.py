@@ -83,6 +83,7 @@ class Retrying(Wrapper):
         self._policy = policy
         self._wait_s = wait_s  # for rate limits; None: they are failures, after which another model is asked
         self._decisions = shared.decisions
+        self._clock = shared.clock
         self._halt = shared.halt
         self._budget = shared.retries
 
@@ -120,7 +121,9 @@ class Retrying(Wrapper):
                         self._decide(call, "give_up", error, {"why": step.reason, "attempts": sent})
                     raise
                 self._decide(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": sent + 1})
+            began = self._clock.monotonic()
             await self._halt.sleep(step.seconds)
+            call.waiting_ms += (self._clock.monotonic() - began) * 1000.0
             call.reasons.append("retry")
 
     def _decide(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:

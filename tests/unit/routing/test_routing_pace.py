@@ -12,7 +12,7 @@ from evalh.core.route import LimitPolicy, RetryPolicy
 from evalh.routing.limiter import Limited
 from evalh.routing.pace import Pace
 from evalh.routing.retry import Retrying
-from unit.routing.staging import Line, Model, Stage, ask, outcome, play
+from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play
 
 
 def cycle(pace: Pace, began: float, answers: int, refused: float, wait_s: float) -> None:
@@ -177,6 +177,22 @@ def test_a_pause_shows_how_long_and_for_what() -> None:
     play(outcome(ask(provider)))
 
     assert shown == [(4, "rate limit of played:small-1")]
+
+
+def test_a_call_knows_how_long_it_waited_for_a_pause_and_not_for_a_place() -> None:
+    stage, model = Stage(), Model(lines=[refusal(4.0), "yes"], took_s=1.0)
+    provider = door(stage, model, 1)
+    calls = [call(f"t-{number}") for number in range(3)]
+
+    async def together() -> None:
+        await asyncio.gather(*(outcome(provider.send(one.request, one)) for one in calls))
+
+    play(together())
+
+    waited_s = [one.waiting_ms / 1000.0 for one in calls]
+    assert waited_s[0] == 0.0
+    assert all(4.0 <= one <= 4.4 for one in waited_s[1:])  # the first took 1 s, and the third waited for the second too
+    assert model.asked_at[2] - model.asked_at[1] == 1.0
 
 
 def test_a_halt_ends_a_pause() -> None:
