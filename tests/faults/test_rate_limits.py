@@ -141,7 +141,7 @@ def test_a_wait_that_is_too_long_is_not_waited_for_and_the_others_are_not_sent(t
     assert seconds < 60.0
     whys = {one["detail"]["why"] for one in decisions(folder, "give_up")}
     assert f"the provider asks to wait {float(said):g} s, more than 600" in whys
-    assert any("takes nothing for" in why and "600 s may be waited" in why for why in whys)
+    assert any("is at its rate limit for another" in why and "600 s at most" in why for why in whys)
 
 
 def test_show_and_calls_say_why_a_call_was_given_up(tmp_path: Path) -> None:

@@ -211,10 +211,11 @@ class Limited(Wrapper):
         return wait_s
 
     def _refuse(self, now: float, most_s: float) -> None:
-        paused_s = self.pace.paused_s(now)
-        if not paused_s or max(paused_s, self.pace.quiet_s) <= most_s:
+        paused_s, quiet_s = self.pace.paused_s(now), self.pace.quiet_s
+        if not paused_s or max(paused_s, quiet_s) <= most_s:
             return
-        what = f"{self._place} takes nothing for {paused_s:.0f} s more, and {most_s:g} s may be waited"
+        so_far = f" after {quiet_s:.0f} s without an answer" if paused_s <= most_s else ""
+        what = f"{self._place} is at its rate limit for another {paused_s:.0f} s{so_far}; a call waits {most_s:g} s at most"
         error = CallError(ErrorKind.RATE_LIMIT, what, retry_after_s=paused_s)
         error.held_back = True
         raise error

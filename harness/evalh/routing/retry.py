@@ -68,7 +68,9 @@ class Patience:
         if asked_s > most_s:
             return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {most_s:g}")
         if self.waited_s + asked_s > most_s:
-            return GiveUp(f"{self.waited_s:.0f} s were waited for rate limits, another {asked_s:g} pass {most_s:g}")
+            return GiveUp(
+                f"waited {self.waited_s:.0f} s for rate limits; another {asked_s:g} s would pass {most_s:g} s"
+            )
         self.refusals += 1
         wait = Wait(max(asked_s, _LEAST_S) + _jitter_s(policy, self.refusals, rng))
         self.waited_s += wait.seconds

@@ -149,7 +149,7 @@ def test_a_door_that_is_closed_for_longer_than_may_be_waited_refuses_at_once() -
 
     assert isinstance(raised, CallError)
     assert (raised.kind, raised.held_back, raised.maybe_billed, at) == (ErrorKind.RATE_LIMIT, True, False, 0.0)
-    assert "played:small-1 takes nothing for 7" in raised.message
+    assert "played:small-1 is at its rate limit for another 7" in raised.message
     assert (len(model.asked), provider.window.in_flight) == (1, 0)
 
 

@@ -229,7 +229,7 @@ def test_the_waits_of_one_call_end_at_what_may_be_waited() -> None:
     assert isinstance(raised, CallError)
     assert model.asked_at == [0.0, 4.0, 8.0]
     assert stage.log.details("give_up") == [
-        {"model": "small", "why": "8 s were waited for rate limits, another 4 pass 10", "attempts": 3}
+        {"model": "small", "why": "waited 8 s for rate limits; another 4 s would pass 10 s", "attempts": 3}
     ]
 
 
