@@ -215,8 +215,8 @@ class Limited(Wrapper):
         if not paused_s or max(paused_s, quiet_s) <= most_s:
             return
         so_far = f" after {quiet_s:.0f} s without an answer" if paused_s <= most_s else ""
-        what = f"{self._place} is at its rate limit for another {paused_s:.0f} s{so_far}; a call waits {most_s:g} s at most"
-        error = CallError(ErrorKind.RATE_LIMIT, what, retry_after_s=paused_s)
+        limited = f"{self._place} is at its rate limit for another {paused_s:.0f} s{so_far}"
+        error = CallError(ErrorKind.RATE_LIMIT, f"{limited}; a call waits {most_s:g} s at most", retry_after_s=paused_s)
         error.held_back = True
         raise error
 
