@@ -37,14 +37,11 @@ def test_a_server_that_closes_its_connections_answers_everything_once(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
-@pytest.mark.parametrize("how", [How.SHUT, How.RESET])
-def test_a_connection_closed_under_a_request_is_no_failure_of_the_provider(
-    tmp_path: Path, dialect: Dialect, how: How
-) -> None:
+def test_a_connection_closed_under_a_request_is_no_failure_of_the_provider(tmp_path: Path, dialect: Dialect) -> None:
     """Each second request of a connection is hung up on: half of all, with defaults that allow for none of it."""
 
     def script(asked: Asked) -> Act:
-        return dialect.right(asked) if asked.of_connection == 1 else Act(how=how)
+        return dialect.right(asked) if asked.of_connection == 1 else Act(how=How.SHUT)
 
     with fault_server(script) as server:
         route = 'model = "small"\nretry = {attempts = 1, share = 0}'
@@ -58,6 +55,20 @@ def test_a_connection_closed_under_a_request_is_no_failure_of_the_provider(
     ]
     assert max(server.cases().values()) == 2
     assert {one["kind"] for one in decisions(folder)} == {"retry"}
+
+
+def test_a_reset_is_a_failure_and_is_retried_as_one(tmp_path: Path) -> None:
+    """It may come from a server that has read the request, and worked on it."""
+
+    def script(asked: Asked) -> Act:
+        return OPENAI.right(asked) if asked.of_connection % 8 else Act(how=How.RESET)
+
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=40)
+        done = run(folder, "--concurrency", "4", model="small")
+
+    assert (done.exit, done.result["errors"], done.result["ungraded"]) == (0, {}, 0)
+    assert rows(folder, "select count(*) as n from attempts") == [{"n": len(server.asked)}]
 
 
 def test_a_provider_that_hangs_up_on_everybody_is_down(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ class CallError(Exception):
         self.retry_after_s = retry_after_s
         self.request_id = request_id
         self.begun = begun  # an answer had begun to arrive: a stream that broke off
-        self.hung_up = False  # a kept connection was closed before a byte of an answer came: likely before the request
+        self.hung_up = (
+            False  # a kept connection ended in order before a byte of an answer came: likely before the request
+        )
         self.held_back = (
             kind in UNSENT
         )  # nothing had left, so it says nothing of the provider; a closed door says so too

@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             self._fail(CallError(ErrorKind.BAD_RESPONSE, text))
         else:
             error = CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer")
-            error.hung_up = self.answers > 0
+            error.hung_up = exc is None and self.answers > 0  # a reset may come from who has read the request
             self._fail(error)
 
     def _until_close(self) -> bool:
