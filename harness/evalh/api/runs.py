@@ -94,6 +94,9 @@ class Silence:
     def window(self, model: str, size: int, ceiling: int, because: str) -> None:
         """Say nothing."""
 
+    def waiting(self, seconds: float, because: str) -> None:
+        """Say nothing."""
+
     def stop(self) -> None:
         """Say nothing."""
 

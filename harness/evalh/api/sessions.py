@@ -65,6 +65,10 @@ class Collected:
         """Pass it on."""
         self.shown.window(model, size, ceiling, because)
 
+    def waiting(self, seconds: float, because: str) -> None:
+        """Pass it on."""
+        self.shown.waiting(seconds, because)
+
     def stop(self) -> None:
         """Leave the display to the gate."""
 

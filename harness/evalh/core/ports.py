@@ -187,6 +187,9 @@ class Progress(Protocol):
         `because` says why it shrank last: `429 from openai`.
         """
 
+    def waiting(self, seconds: float, because: str) -> None:
+        """Show that requests wait for so long, and for what: `rate limit of openai:gpt-5`."""
+
     def stop(self) -> None:
         """Show that the run is over."""
 
