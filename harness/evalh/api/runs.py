@@ -30,6 +30,7 @@ from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
 from evalh.routing.build import Builder
 from evalh.routing.halt import Halt
+from evalh.routing.pause import until_writable
 from evalh.routing.target import Target
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class Silence:
         """Say nothing."""
 
     def window(self, model: str, size: int, ceiling: int, because: str) -> None:
+        """Say nothing."""
+
+    def paused(self, because: str | None) -> None:
         """Say nothing."""
 
     def stop(self) -> None:
@@ -188,6 +192,7 @@ class Execution:
         try:
             with _rare_collections():
                 status, reason = await runner.run()
+                await until_writable(self.store, clock.sleep, self.progress)
         except asyncio.CancelledError:
             reason = "interrupted"
         finally:
@@ -195,13 +200,20 @@ class Execution:
             self.progress.stop()
             summary = fold.summary()
             self.store.finish_run(record.id, status, summary, reason)
+            self.say_where_it_waits()
         return RunResult(
             record=record,
             status=status,
             summary=summary,
-            failures=self.store.failures(record.id, 3),
+            failures=() if self.store.blocked() else self.store.failures(record.id, 3),
             stopped_because=reason,
         )
+
+    def say_where_it_waits(self) -> None:
+        """Say what becomes of what the log does not take while a run ends."""
+        because = self.store.blocked()
+        if because is not None:
+            self.progress.note(f"{because}: what it did not take waits beside it and is stored at the next start")
 
     def record(self, plan: Plan, now: float) -> RunRecord:
         """State what identifies a run that begins at `now`."""

@@ -65,6 +65,10 @@ class Collected:
         """Pass it on."""
         self.shown.window(model, size, ceiling, because)
 
+    def paused(self, because: str | None) -> None:
+        """Pass it on."""
+        self.shown.paused(because)
+
     def stop(self) -> None:
         """Leave the display to the gate."""
 
@@ -118,8 +122,9 @@ class Session:
             await self._runner.run(todo)
 
     def close(self, status: RunStatus, reason: str | None) -> None:
-        """Close the run's row. Returns when everything is durable."""
+        """Close the run's row. Returns when everything is durable, or the log is blocked."""
         self._execution.store.finish_run(self.record.id, status, self._fold.summary(), reason)
+        self._execution.say_where_it_waits()
 
     def results(self, cases: Iterable[tuple[int, Case]], trials: int) -> Iterator[SampleResult]:
         """Yield what is known of these cases, trial by trial; a sample that was not evaluated is left out."""

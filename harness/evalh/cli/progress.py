@@ -47,6 +47,7 @@ class Line:
         self._began = self._shown = time.monotonic()
         self._windows: dict[str, Narrow] = {}
         self._told: set[tuple[str, str]] = set()
+        self._paused: tuple[str, float] | None = None  # why, and since when
 
     def start(self, label: str, total: int) -> None:
         """Begin a run."""
@@ -80,6 +81,17 @@ class Line:
         else:
             self._windows.pop(model, None)
             self._once(model, "whole", f"{model}: window {ceiling} of {ceiling} again")
+
+    def paused(self, because: str | None) -> None:
+        """Show that nothing is sent; elsewhere than on a terminal a line when it begins and one when it ends."""
+        before = self._paused
+        self._paused = None if because is None else (because, before[1] if before else time.monotonic())
+        if self._live:
+            self._show()
+        elif because and not before:
+            self.note(f"{because}: nothing is sent until it can be stored")
+        elif before and not because:
+            self.note("the run goes on")
 
     def _once(self, model: str, what: str, text: str) -> None:
         if not self._live and (model, what) not in self._told:
@@ -122,6 +134,9 @@ class Line:
             if speed > 0:
                 parts.append(f"{speed:.1f}/s")
                 parts.append(f"{_clock((self._total - self._done) / speed)} left")
+        if self._paused is not None:
+            because, since = self._paused
+            parts.append(f"paused: {because} ({time.monotonic() - since:.0f} s)")
         if self._windows:
             narrow = min(self._windows.values(), key=lambda one: one.size / one.ceiling)
             ago = time.monotonic() - narrow.at

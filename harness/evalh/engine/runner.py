@@ -26,6 +26,7 @@ from evalh.engine.outcome import standing
 from evalh.engine.plan import Plan
 from evalh.routing.asking import Asking, Inquiry
 from evalh.routing.halt import Halt
+from evalh.routing.pause import until_writable
 from evalh.routing.remembered import spent
 
 _YIELD_EVERY = 64
@@ -104,6 +105,7 @@ class Runner:
             if self.halt.reason:
                 return
             try:
+                await until_writable(self.store, self.halt.sleep, self.progress)
                 await self._evaluate(unit)
             except NotSent:
                 return  # the run is ending; this sample was not evaluated, and the same command goes on with it

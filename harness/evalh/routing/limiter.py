@@ -131,6 +131,7 @@ class Limited(Wrapper):
         self._clock = shared.clock
         self._halt = shared.halt
         self._progress = shared.progress
+        self._until_writable = shared.until_writable
         self._because: str | None = None  # why the window is below its ceiling; None: it is not
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._next = asyncio.Lock()  # first come, first served: held by whoever waits for the rates
@@ -199,6 +200,7 @@ class Limited(Wrapper):
         estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0) if tokens else 0.0
         async with self._next:
             while True:
+                await self._until_writable()  # nothing is taken of the rates for what cannot leave
                 self._halt.check()
                 now = self._clock.monotonic()
                 wait_s = max(

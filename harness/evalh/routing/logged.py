@@ -21,6 +21,7 @@ class Logged(Wrapper):
         self._log = log
         self._clock = shared.clock
         self._halt = shared.halt
+        self._shared = shared
         self._pricer = pricer
         self._name = door.name
         self._kind = door.kind
@@ -28,6 +29,7 @@ class Logged(Wrapper):
     async def send(self, request: Request, call: Call) -> Completion:
         """Send once, and record it. Raises CallError; NotSent where the run's deadline came first."""
         clock = self._clock
+        await self._shared.until_writable()
         call.attempts += 1
         start = AttemptStart(
             id=f"{call.id}.{call.attempts}",
