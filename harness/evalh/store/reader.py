@@ -43,7 +43,7 @@ from evalh.store.database import (
     explained,
     schema_version,
 )
-from evalh.store.liveness import LOST, alive, any_lost, settle
+from evalh.store.liveness import LOST, alive
 from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
@@ -60,7 +60,7 @@ from evalh.store.spending import spending
 from evalh.store.stories import stories, traces
 from evalh.store.tallies import first_answers, tallies
 from evalh.store.tracing import planned, traced
-from evalh.store.waiting import any_waiting, take_up
+from evalh.store.waiting import left_behind, recover
 
 LAST = "last"
 
@@ -392,11 +392,10 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
         if older:
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
-        if mend and (any_waiting(folder) or any_lost(connection, folder / LIVE)):
+        if mend and left_behind(connection, folder):
             # What `kill -9` left behind is told as it is. In a folder that cannot be written it stays as it was left.
             with suppress(sqlite3.Error, OSError, StoreError), closing(connect(path)) as writable:
-                take_up(writable, folder)
-                settle(writable, folder / LIVE)
+                recover(writable, folder)
     except sqlite3.Error as exc:
         raise explained(exc, path) from exc
     return Reader(connection, path)

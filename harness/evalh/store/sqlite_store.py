@@ -23,9 +23,9 @@ from evalh.store.database import (
     explained,
     prepare,
 )
-from evalh.store.liveness import RunLock, lock_path, settle
+from evalh.store.liveness import RunLock, lock_path
 from evalh.store.reader import Reader
-from evalh.store.waiting import take_up
+from evalh.store.waiting import recover
 from evalh.store.writer import GATHER_S, PATIENCE_S, Writer
 
 
@@ -40,8 +40,7 @@ class SqliteStore:
         try:
             connection = connect(path, busy_timeout_s)
             ensure_schema(connection, path)
-            take_up(connection, path.parent)
-            settle(connection, path.parent / LIVE)
+            recover(connection, path.parent)
             self._reading = connect_reading(path, busy_timeout_s)
         except sqlite3.Error as exc:
             raise explained(exc, path) from exc

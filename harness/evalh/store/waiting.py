@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evalh.store.batch import STATEMENTS, Statement
-from evalh.store.database import StoreError
-from evalh.store.liveness import still_there
+from evalh.store.database import LIVE, StoreError
+from evalh.store.liveness import any_lost, settle, still_there
 from evalh.store.transaction import transact
 
 FOLDER = "waiting"
@@ -56,14 +56,19 @@ class Waiting:
             self._file = None
 
 
-def any_waiting(folder: Path) -> bool:
-    """Whether `take_up` may have work."""
-    return any((folder / FOLDER).glob("*.jsonl"))
+def left_behind(connection: sqlite3.Connection, folder: Path) -> bool:
+    """Whether `recover` may have work."""
+    return any((folder / FOLDER).glob("*.jsonl")) or any_lost(connection, folder / LIVE)
 
 
-def take_up(connection: sqlite3.Connection, folder: Path) -> None:
-    """Store what dead processes could not. Raises sqlite3.Error, OSError, StoreError for what is not ours."""
-    for path in sorted((folder / FOLDER).glob("*.jsonl")):
+def recover(connection: sqlite3.Connection, folder: Path) -> None:
+    """Store what dead processes could not, and close their runs. Raises sqlite3.Error, OSError, StoreError."""
+    _take_up(connection, folder / FOLDER)
+    settle(connection, folder / LIVE)
+
+
+def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
+    for path in sorted(folder.glob("*.jsonl")):
         try:
             file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
