@@ -78,7 +78,7 @@ def test_locked_in_the_middle_of_a_run_it_pauses_goes_on_and_loses_nothing(tmp_p
     (result,) = document(subprocess.CompletedProcess([], 0, out, err))["results"]
     assert (result["samples"], result["ungraded"], result["attempts"]) == (CASES, 0, CASES)
     assert len(server.asked) == CASES
-    assert answered(folder) == Counter({f"t-{number:04d}": 1 for number in range(CASES)})
+    assert answered(folder) == Counter({f"t-{number:04d}": 1 for number in range(1, CASES + 1)})
     assert not waiting(folder)
 
 

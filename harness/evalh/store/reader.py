@@ -384,12 +384,11 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
         raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
     try:
         connection = connect_reading(path)
-        older = schema_version(connection, path) < SCHEMA
-        if older and not mend:
-            connection.close()
-            hint = "any other command brings it up to date: evalh show"
-            raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
-        if older:
+        if schema_version(connection, path) < SCHEMA:
+            if not mend:
+                connection.close()
+                hint = "any other command brings it up to date: evalh show"
+                raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
         if mend and left_behind(connection, folder):
