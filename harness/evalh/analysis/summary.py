@@ -5,13 +5,14 @@ Sums are exact, so the order in which answers arrive cannot move a digit.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from evalh.analysis.downstream import NetFold
 from evalh.analysis.jurors import Jurors
-from evalh.core.attempt import Call, Completion
+from evalh.core.attempt import Call
+from evalh.core.latency import Latency
 from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
@@ -46,6 +47,8 @@ class Fold:
         self._rates: Counter[float] = Counter()  # of good trials, over cases
         self._costs = CostSums()
         self._latency = Distribution()
+        self._parts = Latency()  # summed up
+        self._timed = self._last_attempts = 0
         self._standings: Counter[Standing] = Counter()
         self._spent: Decimal | None = Decimal(0)
         self._cached: Decimal | None = Decimal(0)
@@ -85,7 +88,7 @@ class Fold:
             self._net.add(sample)
         self._attempts += sample.attempts
         self._hits += sample.cache_hit
-        self._count_answer(sample.completion, sample)
+        self._count_answer(sample)
 
     def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
@@ -97,10 +100,16 @@ class Fold:
         self._judges = plus(self._judges, judges_usd)
         self._attempts += call.attempts
 
-    def _count_answer(self, completion: Completion | None, sample: Sample) -> None:
-        if completion is not None and completion.latency_ms is not None:
-            self._latency.add(completion.latency_ms)
-        if completion is None and sample.error is not None:
+    def _count_answer(self, sample: Sample) -> None:
+        took = sample.latency.total_ms
+        if sample.completion is not None and took is not None:
+            self._latency.add(took)
+            if sample.latency.whole:
+                self._timed += 1
+                self._parts = self._parts.plus(sample.latency)
+            else:
+                self._last_attempts += 1
+        if sample.completion is None and sample.error is not None:
             self._errors[sample.error.kind.value] += 1
 
     def _count_cost(self, sample: Sample) -> None:
@@ -165,6 +174,8 @@ class Fold:
             cost_per_good_usd=self._cost_per_good(costs),
             latency_p50_ms=self._latency.quantile(0.5),
             latency_p95_ms=self._latency.quantile(0.95),
+            latency_parts_ms=self._latency_parts(),
+            last_attempts=self._last_attempts,
             calls=samples,
             attempts=self._attempts,
             cache_hits=self._hits,
@@ -175,6 +186,13 @@ class Fold:
             errors=dict(sorted(self._errors.items())),
             downstream=None if self._net is None else self._net.downstream(),
         )
+
+    def _latency_parts(self) -> Mapping[str, float] | None:
+        if not self._timed:
+            return None
+        parts = self._parts
+        sums = {"attempts": parts.attempts_ms, "waiting": parts.waited_ms, "checks": parts.checks_ms}
+        return {name: (ms or 0.0) / self._timed for name, ms in sums.items()}
 
     def _cost_per_good(self, costs: CostSums) -> Estimate:
         if self._spent is None or self._cached is None:

@@ -130,10 +130,10 @@ class Runner:
         else:
             completion, error = answer.completion, None
             call.answered_by, call.cached_cost_usd = answer.attempt_id, answer.cost_usd
-            call.answered_model = answer.model
+            call.answered_model, call.latency = answer.model, answer.latency
         asking = None if self.inquiry is None else self.inquiry.about(call)
         try:
-            verdicts = await self._grade(unit, completion, error, spent(call), asking)
+            verdicts = await self._grade(unit, completion, error, call, asking)
         except (NotSent, asyncio.CancelledError):
             self.fold.cut_off(unit.case_index, call, None if asking is None else asking.spent_usd)
             raise
@@ -152,6 +152,7 @@ class Runner:
             cached_cost_usd=call.cached_cost_usd,
             judge_cost_usd=Decimal(0) if asking is None else asking.spent_usd,
             attempts=call.attempts,
+            latency=call.latency,
         )
         self.store.add_sample(self.record.id, sample, call)
         self.fold.add(sample)
@@ -171,7 +172,7 @@ class Runner:
         unit: Unit,
         completion: Completion | None,
         error: CallError | None,
-        cost: Decimal | None,
+        call: Call,
         asking: Asking | None,
     ) -> tuple[Graded, ...]:
         if completion is None:
@@ -182,7 +183,8 @@ class Runner:
             completion=completion,
             request=unit.request,
             output_schema=self.plan.step.settings.output_schema,
-            cost_usd=cost,
+            cost_usd=spent(call),
+            latency=call.latency,
             trial=unit.key.trial,
             step=unit.key.step,
             asker=asking,

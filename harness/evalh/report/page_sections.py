@@ -15,7 +15,15 @@ from evalh.report.downstream import consequences_line
 from evalh.report.markup import Child, Markup, el, join
 from evalh.report.page_words import Pointer, anchor, cost_range, plural, reason_anchor
 from evalh.report.small_charts import histogram, interval_bar
-from evalh.report.text import dollars, milliseconds, one_line, percent, short_cost_per_good
+from evalh.report.text import (
+    dollars,
+    last_attempts,
+    latency_parts,
+    milliseconds,
+    one_line,
+    percent,
+    short_cost_per_good,
+)
 from evalh.report.tradeoff_chart import chart
 from evalh.stats.quantiles import quantile
 
@@ -31,6 +39,7 @@ def numbers(summary: RunSummary) -> Markup:
     )
     judges = "" if summary.judge_cost_usd == 0 else f"; graders {dollars(summary.judge_cost_usd)}"
     asked = plural(summary.attempts, "attempt")
+    within = f"95 % within {milliseconds(summary.latency_p95_ms)}"
     return el(
         "dl",
         figure("Good rate", percent(estimate.value), [limits(estimate), interval_bar(estimate)]),
@@ -41,7 +50,7 @@ def numbers(summary: RunSummary) -> Markup:
         figure(
             "Latency, median",
             milliseconds(summary.latency_p50_ms),
-            f"95 % within {milliseconds(summary.latency_p95_ms)}",
+            "; ".join(filter(None, (within, latency_parts(summary.latency_parts_ms), last_attempts(summary)))),
         ),
         class_="numbers",
     )

@@ -10,7 +10,18 @@ from rich.text import Text
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
 from evalh.report.downstream import net_line
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe, short_cost_per_good
+from evalh.report.text import (
+    cost_per_good,
+    dollars,
+    latency,
+    latency_parts,
+    milliseconds,
+    one_line,
+    percent,
+    rate,
+    safe,
+    short_cost_per_good,
+)
 
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
 _WIDTH = 88
@@ -51,7 +62,10 @@ def _numbers(summary: RunSummary) -> Table:
     if summary.downstream is not None:
         table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))
-    table.add_row("latency", f"p50 {milliseconds(summary.latency_p50_ms)} · p95 {milliseconds(summary.latency_p95_ms)}")
+    table.add_row("latency", latency(summary))
+    parts = latency_parts(summary.latency_parts_ms)
+    if parts is not None:
+        table.add_row("", Text(parts, "dim"))
     asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
     table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
     return table

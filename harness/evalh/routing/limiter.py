@@ -142,7 +142,7 @@ class Limited(Wrapper):
         try:
             self._halt.check()  # while it waited the run may have ended
             _leave_if_wanted(call)
-            share = await self._pay(request)
+            share = await self._pay(request, call)
             _leave_if_wanted(call)
             began = self._clock.monotonic()
             try:
@@ -192,12 +192,13 @@ class Limited(Wrapper):
                 window.in_flight += 1
                 turn.set_result(None)
 
-    async def _pay(self, request: Request) -> Share | None:
+    async def _pay(self, request: Request, call: Call) -> Share | None:
         """Wait until the rates allow it; return what was taken of the tokens."""
         requests, tokens = self._requests, self._tokens
         if requests is None and tokens is None:
             return None
         estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0) if tokens else 0.0
+        began, waits = self._clock.monotonic(), self._next.locked()
         async with self._next:
             while True:
                 await self._until_writable()  # nothing is taken of the rates for what cannot leave
@@ -209,7 +210,10 @@ class Limited(Wrapper):
                 )
                 if not wait_s:
                     break
+                waits = True
                 await self._halt.sleep(min(wait_s, _LOOK_AGAIN_S) if tokens else wait_s)
+            if waits:
+                call.waiting_ms += (now - began) * 1000.0
             if requests:
                 requests.take(now, 1.0)
             return tokens.take(now, estimate) if tokens else None

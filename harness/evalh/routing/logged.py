@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Usage
+from evalh.core.latency import Latency
 from evalh.core.money import plus
 from evalh.core.ports import CallLog, Pricer, Provider
 from evalh.core.request import Request
@@ -40,7 +41,10 @@ class Logged(Wrapper):
             provider=self._kind,
             started_at=clock.now(),
             reason=call.reasons[-1] if call.reasons else "first",
+            waited_ms=call.waiting_ms,
         )
+        call.latency = call.latency.plus(Latency(0.0, call.waiting_ms))
+        call.waiting_ms = 0.0
         self._log.begin(start)
         began = clock.monotonic()
         try:
@@ -61,11 +65,11 @@ class Logged(Wrapper):
             cost = self._pricer.cost(completion.usage, seconds)
         call.cost_usd = plus(call.cost_usd, cost)
         call.answered_by, call.answered_model = start.id, self._name
-        self._log.end(
-            AttemptEnd(
-                start=start, latency_ms=completion.latency_ms or seconds * 1000.0, completion=completion, cost_usd=cost
-            )
-        )
+        took_ms = completion.latency_ms
+        call.latency = call.latency.plus(Latency(took_ms))
+        if took_ms is None:
+            took_ms = seconds * 1000.0
+        self._log.end(AttemptEnd(start=start, latency_ms=took_ms, completion=completion, cost_usd=cost))
         return completion
 
     async def _within(self, patience_s: float | None, request: Request, call: Call) -> Completion:
@@ -93,4 +97,5 @@ class Logged(Wrapper):
                 cost = self._pricer.cost(Usage(), seconds)  # a price per hour
         start.call.cost_usd = plus(start.call.cost_usd, cost)
         latency_ms = seconds * 1000.0
+        start.call.latency = start.call.latency.plus(Latency(latency_ms))
         self._log.end(AttemptEnd(start=start, latency_ms=latency_ms, error=error, cost_usd=cost, estimated=estimated))

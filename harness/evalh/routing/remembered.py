@@ -31,6 +31,7 @@ class Remembered(Wrapper):
             return await self.inner.send(request, call)
         call.answered_by, call.answered_model = answer.attempt_id, answer.model
         call.cached_cost_usd = plus(call.cached_cost_usd, answer.cost_usd)
+        call.latency = call.latency.plus(answer.latency)
         return answer.completion
 
 

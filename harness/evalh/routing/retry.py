@@ -50,6 +50,7 @@ class Retrying(Wrapper):
         super().__init__(inner)
         self._policy = policy
         self._decisions = shared.decisions
+        self._clock = shared.clock
         self._halt = shared.halt
         self._budget = shared.retries
 
@@ -74,7 +75,9 @@ class Retrying(Wrapper):
                         self._decide(call, "give_up", error, {"why": step.reason, "attempts": attempt})
                     raise
                 self._decide(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": attempt + 1})
+            began = self._clock.monotonic()
             await self._halt.sleep(step.seconds)
+            call.waiting_ms += (self._clock.monotonic() - began) * 1000.0
             call.reasons.append("retry")
             attempt += 1
 

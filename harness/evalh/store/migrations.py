@@ -116,6 +116,16 @@ def m007_logprobs(db: Database) -> None:
         db.execute(f"alter table attempts add column {column}")
 
 
+@migrations()
+def m008_latency(db: Database) -> None:
+    """Keep how long an answer took in all: waits, every attempt, checks. Null: the last attempt's alone is known."""
+    db.execute("alter table attempts add column waited_ms real")  # before it left
+    for column in ("latency_ms", "waited_ms", "checks_ms"):
+        db.execute(f"alter table calls add column {column} real")
+    for column in ("waited_ms", "checks_ms"):
+        db.execute(f"alter table samples add column {column} real")
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:

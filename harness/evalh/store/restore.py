@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import ABSENT, Case
+from evalh.core.latency import latency_of
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
@@ -83,13 +84,12 @@ def case_from(row: Fields) -> Case:
 
 def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
     """Read a row of `samples`."""
-    plain = (
-        "id run_id case_digest case_index trial call_id answered_by attempts latency_ms finish error_kind output_digest"
-    )
+    plain = "id run_id case_digest case_index trial call_id answered_by attempts finish error_kind output_digest"
     return SampleRow(
         **{name: row[name] for name in plain.split()},
         case_id=restored(row["case_id"]),
         standing=Standing(row["standing"]),
+        latency=latency_of(row["latency_ms"], row["waited_ms"], row["checks_ms"]),
         cache_hit=bool(row["cache_hit"]),
         cost_usd=from_stored(row["cost_usd"]),
         cached_cost_usd=from_stored(row["cached_cost_usd"]),

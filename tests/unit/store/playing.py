@@ -16,6 +16,7 @@ from evalh.core.attempt import (
     Usage,
 )
 from evalh.core.case import Case
+from evalh.core.latency import Latency
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.run import Estimate, Fingerprint, GraderTally, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Sample, Standing
@@ -161,6 +162,7 @@ class Play:
             cost_usd=Decimal(0) if hit else call.cost_usd,
             cached_cost_usd=hit.cost_usd if hit else Decimal(0),
             attempts=call.attempts,
+            latency=changes.pop("latency", Latency(None if completion is None else completion.latency_ms)),
             **changes,
         )
         self.store.add_sample(self.run_id, sample, call)
