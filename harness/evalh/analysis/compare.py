@@ -186,6 +186,8 @@ def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
 def _rate(tallies: Sequence[Tally]) -> Estimate:
     if not tallies:
         return UNKNOWN
+    if all(tally.unknown == tally.trials for tally in tallies):
+        return Estimate(None, None, None, "ungraded")
     trials = max(tally.trials for tally in tallies)
     if trials == 1:
         passed = sum(tally.passed for tally in tallies)

@@ -87,7 +87,7 @@ class Fold:
         if self._net is not None:
             self._net.add(sample)
         self._attempts += sample.attempts
-        self._hits += sample.cache_hit
+        self._hits += sample.from_log
         self._count_answer(sample)
 
     def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
@@ -161,13 +161,14 @@ class Fold:
     def summary(self) -> RunSummary:
         """Compute the numbers of everything taken so far."""
         samples = self.done
+        graded = samples - self._standings[Standing.UNGRADED]
         costs, rates = self._closed()
         return RunSummary(
             samples=samples,
             good=self.good,
             bad=self._standings[Standing.BAD],
             ungraded=self._standings[Standing.UNGRADED],
-            good_rate=good_rate(self.good, samples, rates, self._trials),
+            good_rate=good_rate(self.good, samples, rates, self._trials, graded=graded),
             cost_usd=self._spent,
             cached_cost_usd=self._cached,
             judge_cost_usd=self._judges,
@@ -208,10 +209,13 @@ def _close(case: _Case, costs: CostSums, rates: Counter[float]) -> None:
         costs.add(case.cost_usd, case.good)
 
 
-def good_rate(good: int, samples: int, rates: Counter[float], trials: int) -> Estimate:
-    """Estimate the good rate; `rates` are the cases' own, which count where there are several trials."""
-    if not samples:
-        return Estimate(None, None, None, "none")
+def good_rate(good: int, samples: int, rates: Counter[float], trials: int, *, graded: int) -> Estimate:
+    """Estimate the good rate; `rates` are the cases' own, which count where there are several trials.
+
+    An ungraded sample is in the denominator. Where none was graded, nothing is known of the rate.
+    """
+    if not graded:
+        return Estimate(None, None, None, "ungraded" if samples else "none")
     if trials == 1:
         interval = wilson(good, samples)
         return Estimate(good / samples, interval.low, interval.high, "wilson")

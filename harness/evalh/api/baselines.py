@@ -11,8 +11,8 @@ from evalh.api.staleness import too_old
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
-from evalh.core.latency import Latency, latency_of
 from evalh.core.errors import CannotMeasure
+from evalh.core.latency import Latency, latency_of
 from evalh.core.policy import BaselinePolicy
 from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef

@@ -137,9 +137,15 @@ class Session:
                 elif (case.id, trial) in self._known:
                     yield replace(self._known[case.id, trial], row_digest=row, tags=case.tags)
 
+    def unknown(self, wanted: Sequence[Wanted]) -> int:
+        """Count the samples that would have to be asked."""
+        return self._runner.unknown(
+            [(at, case, [one for one in trials if not self._has(case.id, one)]) for at, case, trials in wanted]
+        )
+
     def asked(self) -> int:
         """Count the samples that were neither in the log nor in a baseline."""
-        return sum(not sample.cache_hit for sample in self.collected.samples.values())
+        return sum(not sample.from_log for sample in self.collected.samples.values())
 
     def spent(self) -> Decimal | None:
         """Return what the run has spent so far, graders included; None: an answer has no price."""
@@ -149,7 +155,7 @@ class Session:
     def models(self, *, kept: bool | None = None) -> frozenset[str]:
         """Return the names under which the models gave kept answers, those asked for now, or (None) all."""
         samples = self.collected.samples.values()
-        completions = (sample.completion for sample in samples if kept is None or sample.cache_hit is kept)
+        completions = (sample.completion for sample in samples if kept is None or sample.from_log is kept)
         return frozenset(one.model for one in completions if one is not None and one.model)
 
     def began(self, case_id: str, trial: int) -> str | None:

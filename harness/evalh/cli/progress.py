@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
 from evalh.core.sample import Sample, Standing
-from evalh.report.text import safe
+from evalh.report.text import dollars, safe
 
 if TYPE_CHECKING:
     from evalh.cli.app import App
@@ -42,7 +42,7 @@ class Line:
     def _reset(self, label: str, total: int) -> None:
         self._label = safe(label)
         self._total = total
-        self._done = self._good = self._hits = 0
+        self._done = self._good = self._graded = self._hits = 0
         self._spent: float | None = 0.0
         self._began = self._shown = time.monotonic()
         self._windows: dict[str, Narrow] = {}
@@ -59,8 +59,9 @@ class Line:
         """Count one sample; redraw when a tick has passed."""
         self._done += 1
         self._good += sample.standing is Standing.GOOD
-        self._hits += sample.cache_hit
-        if not sample.cache_hit:
+        self._graded += sample.standing is not Standing.UNGRADED
+        self._hits += sample.from_log
+        if not sample.from_log:
             cost = sample.cost_usd
             self._spent = None if self._spent is None or cost is None else self._spent + float(cost)
         if not self._done % 16 or self._total < 1000:  # noqa: PLR2004 (the clock is not free at 5,000 a second)
@@ -124,12 +125,12 @@ class Line:
         """Return the line after `seconds` of running."""
         parts = [f"{self._label}  {self._done}/{self._total}"]
         if self._done:
-            parts.append(f"good {100 * self._good / self._done:.0f} %")
+            parts.append(f"good {100 * self._good / self._done:.0f} %" if self._graded else "none graded")
             asked = self._done - self._hits
             if asked and self._spent is None:
                 parts.append("not priced")
             elif asked:
-                parts.append(f"${self._spent:.4f}")
+                parts.append(dollars(self._spent))
             speed = self._done / seconds if seconds > 0 else 0.0
             if speed > 0:
                 parts.append(f"{speed:.1f}/s")

@@ -46,3 +46,8 @@ class Sample:
     judge_cost_usd: Decimal | None = Decimal(0)
     attempts: int = 0  # made in this run
     latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
+
+    @property
+    def from_log(self) -> bool:
+        """Whether the log answered: the whole call, or every request of its route."""
+        return self.cache_hit or (self.completion is not None and not self.attempts)

@@ -79,6 +79,10 @@ class Runner:
             raise errors.exceptions[0] from None
         return (RunStatus.STOPPED, self.halt.reason) if self.halt.reason else (RunStatus.COMPLETE, None)
 
+    def unknown(self, wanted: Sequence[Wanted]) -> int:
+        """Count the samples that the log holds no answer to. Raises EvalhError."""
+        return sum(unit.answer is None for unit in self._work(wanted))
+
     def _everything(self) -> Iterator[Wanted]:
         trials = range(self.plan.trials)
         return ((index, case, trials) for index, case in enumerate(self.plan.cases))

@@ -34,7 +34,7 @@ def numbers(summary: RunSummary) -> Markup:
     spent = None if summary.cost_usd is None or summary.cached_cost_usd is None else summary.cost_usd
     from_log = (
         f"; the log's answers had cost {dollars(summary.cached_cost_usd)}"
-        if summary.cache_hits and spent is not None
+        if (summary.cache_hits or summary.cached_cost_usd) and spent is not None
         else ""
     )
     judges = "" if summary.judge_cost_usd == 0 else f"; graders {dollars(summary.judge_cost_usd)}"

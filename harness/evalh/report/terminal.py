@@ -76,7 +76,7 @@ def _spent(summary: RunSummary) -> str:
         parts = [dollars(None)]
     else:
         parts = [dollars(summary.cost_usd)]
-        if summary.cache_hits:
+        if summary.cache_hits or summary.cached_cost_usd:
             parts.append(f"the log's answers cost {dollars(summary.cached_cost_usd)} when they were bought")
     if summary.judge_cost_usd != 0:
         parts.append(f"graders {dollars(summary.judge_cost_usd)}")

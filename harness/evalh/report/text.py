@@ -50,6 +50,8 @@ def percent(share: float | None) -> str:
 
 def rate(estimate: Estimate) -> str:
     """Write a rate with its interval."""
+    if estimate.method == "ungraded":
+        return "not known: no sample was graded"
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "unknown"
     return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

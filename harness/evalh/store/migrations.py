@@ -124,6 +124,8 @@ def m008_latency(db: Database) -> None:
         db.execute(f"alter table calls add column {column} real")
     for column in ("waited_ms", "checks_ms"):
         db.execute(f"alter table samples add column {column} real")
+    db.execute("drop view cost_per_good")
+    db.execute(_COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
 
 
 def migrate(path: Path) -> None:
@@ -359,6 +361,19 @@ _GATES = """create table gates (
   reasons text not null,           -- one a line
   content text not null            -- JSON: all of it
 )"""
+
+_COST_PER_GOOD = """create view cost_per_good as
+select run_id, suite, prompt, model, status, samples, good,
+  case when graded then 1.0 * good / samples end as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd
+from (
+  select s.run_id, r.suite, r.prompt, r.model, r.status, r.started_at,
+    count(*) as samples, sum(s.standing = 'good') as good, sum(s.standing <> 'ungraded') as graded,
+    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
+  from samples s join runs r on r.id = s.run_id
+  group by s.run_id
+)
+order by started_at"""
 
 _COMPARISONS = (
     "alter table runs add column graders text",  # JSON; null: an older evalh's

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from sqlite3 import Row
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ from evalh.core.latency import latency_of
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
-from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
+from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none
@@ -57,7 +58,12 @@ def run_from(row: Row) -> RunRow:
 def _summary(text: str | None) -> RunSummary | None:
     from msgspec.json import decode
 
-    return None if text is None else decode(text, type=RunSummary)
+    if text is None:
+        return None
+    summary = decode(text, type=RunSummary)
+    if summary.samples and summary.samples == summary.ungraded:  # older logs call that a rate of 0
+        return replace(summary, good_rate=Estimate(None, None, None, "ungraded"))
+    return summary
 
 
 def comparison_from(row: Row) -> ComparisonRow:

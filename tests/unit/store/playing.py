@@ -130,6 +130,7 @@ class Play:
         usd = None if cost is None else Decimal(cost)
         call = start.call
         call.cost_usd = None if usd is None or call.cost_usd is None else call.cost_usd + usd
+        call.latency = call.latency.plus(Latency(completion.latency_ms))
         self.store.end(AttemptEnd(start=start, latency_ms=102.0, completion=completion, cost_usd=usd))
 
     def fail(self, call: Call, kind: ErrorKind = ErrorKind.TIMEOUT, cost: str | None = "0") -> CallError:
@@ -147,7 +148,7 @@ class Play:
         hit: Answer | None = changes.pop("hit", None)
         completion = hit.completion if hit else changes.pop("completion", ANSWER)
         if hit is not None:
-            call.cached_cost_usd = hit.cost_usd
+            call.cached_cost_usd, call.latency = hit.cost_usd, hit.latency
         standing = Standing.GOOD if all(one.verdict.score == 1.0 for one in verdicts) else Standing.BAD
         sample = Sample(
             case=case,
