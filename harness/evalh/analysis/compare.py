@@ -179,6 +179,7 @@ def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
         cost_per_good_usd=_cost_per_good(cases),
         latency_p50_ms=quantile(latencies, 0.5),
         latency_p95_ms=quantile(latencies, 0.95),
+        by_the_hour=results.by_the_hour,
         last_attempts=sum(not sample.latency_whole for sample in samples if sample.latency_ms is not None),
     )
 

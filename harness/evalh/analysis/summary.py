@@ -40,7 +40,10 @@ class _Case:
 class Fold:
     """Takes samples one by one, in any order, and gives the summary."""
 
-    def __init__(self, graders: Sequence[GraderSpec], trials: int, value: Value | None = None) -> None:
+    def __init__(
+        self, graders: Sequence[GraderSpec], trials: int, value: Value | None = None, *, by_the_hour: bool = False
+    ) -> None:
+        self.by_the_hour = by_the_hour
         self._net = None if value is None else NetFold(value, trials)
         self._trials = trials
         self._under_way: dict[int, _Case] = {}
@@ -177,6 +180,7 @@ class Fold:
             latency_p95_ms=self._latency.quantile(0.95),
             latency_parts_ms=self._latency_parts(),
             last_attempts=self._last_attempts,
+            by_the_hour=self.by_the_hour,
             calls=samples,
             attempts=self._attempts,
             cache_hits=self._hits,

@@ -20,6 +20,7 @@ from evalh.api.judges import routes_of
 from evalh.api.targets import budget_for
 from evalh.core.attempt import Answer, CallKey
 from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.money import Price
 from evalh.core.ports import Prices, Progress
 from evalh.core.prompt import PromptRef
 from evalh.core.route import BudgetPolicy
@@ -172,7 +173,7 @@ class Execution:
         builder = self.builder(plan, clock, halt)
         record = self.record(plan, clock.now())
         self.store.start_run(record)
-        fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
+        fold = self.fold(plan)
         runner = Runner(
             plan=plan,
             record=record,
@@ -208,6 +209,13 @@ class Execution:
             failures=() if self.store.blocked() else self.store.failures(record.id, 3),
             stopped_because=reason,
         )
+
+    def fold(self, plan: Plan) -> Fold:
+        """Return what adds a plan's samples up."""
+        prices = [self.prices.find(leaf.provider) for leaf in plan.target.leaves.values()]
+        by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
+        specs = [grader.spec for grader in plan.graders]
+        return Fold(specs, plan.trials, plan.suite.value, by_the_hour=by_the_hour)
 
     def say_where_it_waits(self) -> None:
         """Say what becomes of what the log does not take while a run ends."""

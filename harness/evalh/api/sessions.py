@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import cast
 
-from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
 from evalh.api.runs import DEFAULT_CONCURRENCY, Execution
 from evalh.core.attempt import Answer, CallKey
@@ -93,7 +92,7 @@ class Session:
         self.record: RunRecord = execution.record(plan, began)
         self._known = dict(known or {})
         self._execution = execution
-        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
+        self._fold = execution.fold(plan)
         store = cast("Store", Recorded(execution.store, answers)) if answers else execution.store
         execution.store.start_run(self.record)
         builder = execution.builder(plan, SystemClock(), self.halt)
@@ -146,6 +145,11 @@ class Session:
     def asked(self) -> int:
         """Count the samples that were neither in the log nor in a baseline."""
         return sum(not sample.from_log for sample in self.collected.samples.values())
+
+    @property
+    def by_the_hour(self) -> bool:
+        """Whether costs depend on how busy the machine was."""
+        return self._fold.by_the_hour
 
     def spent(self) -> Decimal | None:
         """Return what the run has spent so far, graders included; None: an answer has no price."""

@@ -394,4 +394,5 @@ class SuiteGate:
             cases={case.case_id: case for case in self._side(side, self._looked())},
             run=session.record.id,
             max_ungraded=self._max_ungraded,
+            by_the_hour=session.by_the_hour,
         )

@@ -16,6 +16,7 @@ from evalh.report.markup import Child, Markup, el, join
 from evalh.report.page_words import Pointer, anchor, cost_range, plural, reason_anchor
 from evalh.report.small_charts import histogram, interval_bar
 from evalh.report.text import (
+    BY_THE_HOUR,
     dollars,
     last_attempts,
     latency_parts,
@@ -38,12 +39,13 @@ def numbers(summary: RunSummary) -> Markup:
         else ""
     )
     judges = "" if summary.judge_cost_usd == 0 else f"; graders {dollars(summary.judge_cost_usd)}"
+    hourly = [el("br"), BY_THE_HOUR] if summary.by_the_hour else None
     asked = plural(summary.attempts, "attempt")
     within = f"95 % within {milliseconds(summary.latency_p95_ms)}"
     return el(
         "dl",
         figure("Good rate", percent(estimate.value), [limits(estimate), interval_bar(estimate)]),
-        figure("Cost per good output", short_cost_per_good(cost), cost_range(cost.low, cost.high)),
+        figure("Cost per good output", short_cost_per_good(cost), [cost_range(cost.low, cost.high), hourly]),
         _net(summary),
         figure("Samples", f"{summary.samples:,}", _standings(summary)),
         figure("Spent", dollars(spent), f"{asked}, {summary.cache_hits:,} from the log{from_log}{judges}"),

@@ -11,6 +11,7 @@ from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
 from evalh.report.downstream import net_line
 from evalh.report.text import (
+    BY_THE_HOUR,
     cost_per_good,
     dollars,
     latency,
@@ -59,6 +60,8 @@ def _numbers(summary: RunSummary) -> Table:
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
+    if summary.by_the_hour:
+        table.add_row("", Text(BY_THE_HOUR, "dim"))
     if summary.downstream is not None:
         table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))

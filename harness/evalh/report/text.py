@@ -103,6 +103,10 @@ def latency_parts(parts: Mapping[str, float] | None) -> str | None:
     return f"on average {told}"
 
 
+BY_THE_HOUR = "by the hour: a busy machine makes it dearer (evalh model price)"
+"""Stands beside costs that come of a price per hour."""
+
+
 class Timed(Protocol):
     """A run's summary, or a side of a comparison."""
 
