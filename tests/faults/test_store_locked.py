@@ -131,7 +131,7 @@ def test_interrupted_while_locked_it_ends_at_once_and_says_where_the_answers_are
             process.send_signal(sign)
             _, err = process.communicate(timeout=30)
             assert process.returncode == 130
-            assert "waits beside it and is stored at the next start" in err
+            assert "and is stored at the next start" in err
             assert "Traceback" not in err
         result = document(evalh(folder, "run", "--json"))["results"][0]
         shown = document(evalh(folder, "sql", "--json", "select status from runs order by started_at"))

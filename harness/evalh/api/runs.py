@@ -219,9 +219,9 @@ class Execution:
 
     def say_where_it_waits(self) -> None:
         """Say what becomes of what the log does not take while a run ends."""
-        because = self.store.blocked()
-        if because is not None:
-            self.progress.note(f"{because}: what it did not take waits beside it and is stored at the next start")
+        because, path = self.store.blocked(), self.store.waits_in
+        if because is not None and path is not None:
+            self.progress.note(f"{because}: what it did not take waits in {path} and is stored at the next start")
 
     def record(self, plan: Plan, now: float) -> RunRecord:
         """State what identifies a run that begins at `now`."""

@@ -62,6 +62,11 @@ class SqliteStore:
         """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
         return self._writer.blocked()
 
+    @property
+    def waits_in(self) -> Path | None:
+        """The file beside the log that holds what it did not take; None: there is nothing."""
+        return self._writer.waits_in
+
     def begin(self, start: AttemptStart) -> None:
         """Record that a request leaves. Raises EvalhError when the store has failed; so do all that store."""
         self._writer.put(start)

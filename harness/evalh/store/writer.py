@@ -99,14 +99,14 @@ class Writer:
     def flush(self, *, or_blocked: bool = False) -> None:
         """Return when everything handed over is committed. Raises EvalhError when it cannot be.
 
-        `or_blocked`: return too when the log cannot be written now; what was handed over is kept.
+        `or_blocked`: return too when the log refuses for a second; what was handed over is kept beside it.
         """
         self.check()
         barrier = _Barrier()
         self._queue.put(barrier)
         self._hurry.set()
         while not barrier.wait(_RETRY_S):
-            if or_blocked and self.blocked() is not None:
+            if or_blocked and self.blocked() not in (None, SLOW):
                 return
         self.check()
 
@@ -115,6 +115,11 @@ class Writer:
         self.check()
         since = self._since
         return None if since is None or monotonic() - since < _PAUSE_AFTER_S else self._because
+
+    @property
+    def waits_in(self) -> Path | None:
+        """The file beside the log that holds what it did not take; None: there is nothing."""
+        return self._waiting.path
 
     def check(self) -> None:
         """Raise the writer's failure, if it failed; StoreError after `close`."""
