@@ -128,3 +128,15 @@ def test_the_gate_sees_the_model_that_escalates(tmp_path: Path) -> None:
     decision = made.gate()
 
     assert found(decision, "latency_p95").exit is ExitCode.NO
+
+
+def test_a_shown_sample_and_its_call_have_the_logs_columns(folder: Path) -> None:
+    measured(folder)
+    shown = json.loads(here(folder, "show", rows(folder, "select id from samples limit 1")[0]["id"], "--json").out)
+
+    (call,) = shown["sample"]["calls"]
+    sample = shown["sample"]["sample"]
+    assert sample["latency_ms"] == call["latency_ms"] == pytest.approx(950.0 + call["checks_ms"])
+    assert sample["waited_ms"] == call["waited_ms"] == 0.0
+    assert [attempt["latency_ms"] for attempt in call["attempts"]] == [900.0, 50.0]
+    assert "9" in here(folder, "calls").out.splitlines()[1].split("ms")[0].split()[-1]

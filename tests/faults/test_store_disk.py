@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -63,6 +64,29 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_committed(store: SqliteSto
         play.finish()
     store.close()
     assert "kept" in _answers(folder)
+
+
+def test_a_full_disk_that_gets_room_again_loses_nothing(folder: Path) -> None:
+    with closing(open_store(folder, clock=FixedClock(), gather_s=0.001)) as store:
+        play = Play(store)
+        play.start()
+        store.flush()
+        connection = store._writer._connection
+        (pages,) = connection.execute("pragma page_count").fetchone()
+        connection.execute(f"pragma max_page_count = {pages}")
+        for number in range(300):
+            play.good(f"t-{number}", "x" * 2000)
+        while store.blocked() is None:
+            time.sleep(0.05)
+
+        assert store.blocked() == "the log's disk is full"
+        assert store.waits_in is not None
+        connection.execute("pragma max_page_count = 1000000")
+        store.flush()
+
+        assert store.blocked() is None
+        assert len(_answers(folder)) == 300
+        assert not list((folder / "waiting").iterdir())
 
 
 def test_a_disk_that_refuses_to_grow_a_file_ends_the_process_with_a_message(folder: Path) -> None:

@@ -39,8 +39,13 @@ class Waiting:
             fcntl.flock(self._file, fcntl.LOCK_EX)  # while it is held, its process lives and will store it itself
         # A plugin's odd value must not cost the answers beside it.
         line = memoryview(json.dumps(statements, default=repr).encode() + b"\n")
-        while line:
-            line = line[os.write(self._file, line) :]
+        whole = os.fstat(self._file).st_size
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError:
+            os.ftruncate(self._file, whole)  # half a line would make the next one unreadable
+            raise
 
     def discard(self) -> None:
         """Remove the file: the log has taken everything."""
