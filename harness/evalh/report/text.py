@@ -97,10 +97,10 @@ def milliseconds(value: float | None) -> str:
 
 def latency_parts(parts: Mapping[str, float] | None) -> str | None:
     """Say what latencies are made of, on average; None where they are one attempt's each."""
-    if parts is None or not (parts["waiting"] or parts["checks"]):
+    shown = {} if parts is None else {name: ms for name, ms in parts.items() if round(ms)}
+    if not shown.keys() - {"attempts"}:
         return None
-    told = ", ".join(f"{milliseconds(ms)} {name}" for name, ms in parts.items() if ms)
-    return f"on average {told}"
+    return f"on average {', '.join(f'{milliseconds(ms)} {name}' for name, ms in shown.items())}"
 
 
 BY_THE_HOUR = "by the hour: a busy machine makes it dearer (evalh model price)"
