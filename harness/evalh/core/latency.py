@@ -28,7 +28,7 @@ class Latency:
 
     @property
     def whole(self) -> bool:
-        """Whether all parts are there. Logs before schema 8 hold the last attempt's alone: not the same quantity."""
+        """Whether all parts are there. Logs before schema 9 hold the last attempt's alone: not the same quantity."""
         return self.waited_ms is not None and self.checks_ms is not None
 
     def plus(self, other: "Latency") -> "Latency":

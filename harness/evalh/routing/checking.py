@@ -9,6 +9,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.latency import Latency
 from evalh.core.ports import Check, Clock
 from evalh.core.request import Request
+from evalh.core.shortfall import with_cause
 from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.routing.asking import Inquiry
@@ -68,7 +69,7 @@ async def examine(
         asker=asker,
     )
     began = clock.monotonic()
-    findings = Findings(tuple([(check.name, await check.check(context)) for check in checks]))
+    findings = Findings(tuple([(one.name, with_cause(await one.check(context), completion)) for one in checks]))
     took_ms = (clock.monotonic() - began) * 1000.0
     call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.spans.checks(took_ms))
     return findings

@@ -27,7 +27,7 @@ _TOOK = """(select json_array(case when count(*) = count(latency_ms) and count(*
 
 _FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, {_COST}, {_TOOK}
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}, {_TOOK}
 from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
@@ -35,7 +35,7 @@ order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, {_COST}, {_TOOK}
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}, {_TOOK}
 from wanted join attempts a on a.rowid = (
   select b.rowid from attempts b
   where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
@@ -48,7 +48,7 @@ from wanted join attempts a on a.rowid = (
 _FIND_ROUTED = """with wanted(number, case_id, trial, draw, step, request_digest) as (values {})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, c.cost_usd + c.cached_cost_usd,
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, c.cost_usd + c.cached_cost_usd,
   json_array(case when c.waited_ms is null then a.latency_ms else c.latency_ms end, c.waited_ms, c.checks_ms)
 from wanted join calls c on c.rowid = (
   select b.rowid from calls b
@@ -99,7 +99,7 @@ class Answers:
 
 def _answer(row: tuple[Any, ...]) -> Answer:
     attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, asked, tool_calls, *counts = row
-    *tokens, mean, least, count, cost, took = counts
+    *tokens, mean, least, count, reasoning, cost, took = counts
     completion = Completion(
         text=restored(text),
         finish=_FINISHES.get(finish, FinishReason.OTHER),
@@ -110,6 +110,7 @@ def _answer(row: tuple[Any, ...]) -> Answer:
         model=restored_or_none(model),
         request_id=restored_or_none(request_id),
         logprobs=logprobs_from(mean, least, count),
+        reasoning=restored_or_none(reasoning),
     )
     return Answer(attempt_id, completion, from_stored(cost), asked, _latency(json.loads(took)))
 

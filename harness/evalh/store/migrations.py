@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from filelock import FileLock, Timeout
 
 from evalh.store.database import APPLICATION, SCHEMA, StoreError, connect, explained, schema_version
-from evalh.store.views import VIEWS
+from evalh.store.views import COST_PER_GOOD, VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
@@ -117,7 +117,13 @@ def m007_logprobs(db: Database) -> None:
 
 
 @migrations()
-def m008_latency(db: Database) -> None:
+def m008_reasoning(db: Database) -> None:
+    """Keep what a model thought before its answer, apart from the answer."""
+    db.execute("alter table attempts add column reasoning text")  # null: an older evalh's, nobody looked
+
+
+@migrations()
+def m009_latency(db: Database) -> None:
     """Keep how long an answer took in all: waits, every attempt, checks. Null: the last attempt's alone is known."""
     db.execute("alter table attempts add column waited_ms real")  # before it left
     for column in ("latency_ms", "waited_ms", "checks_ms"):
@@ -125,7 +131,7 @@ def m008_latency(db: Database) -> None:
     for column in ("waited_ms", "checks_ms"):
         db.execute(f"alter table samples add column {column} real")
     db.execute("drop view cost_per_good")
-    db.execute(_COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
+    db.execute(COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
 
 
 def migrate(path: Path) -> None:
@@ -361,19 +367,6 @@ _GATES = """create table gates (
   reasons text not null,           -- one a line
   content text not null            -- JSON: all of it
 )"""
-
-_COST_PER_GOOD = """create view cost_per_good as
-select run_id, suite, prompt, model, status, samples, good,
-  case when graded then 1.0 * good / samples end as good_rate, task_usd,
-  task_usd / nullif(good, 0) as cost_per_good_usd
-from (
-  select s.run_id, r.suite, r.prompt, r.model, r.status, r.started_at,
-    count(*) as samples, sum(s.standing = 'good') as good, sum(s.standing <> 'ungraded') as graded,
-    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
-  from samples s join runs r on r.id = s.run_id
-  group by s.run_id
-)
-order by started_at"""
 
 _COMPARISONS = (
     "alter table runs add column graders text",  # JSON; null: an older evalh's

@@ -139,6 +139,7 @@ class Play:
         usd = None if cost is None else Decimal(cost)
         call.cost_usd = None if usd is None or call.cost_usd is None else call.cost_usd + usd
         call.reasons.append(f"retry after {kind}")
+        call.latency = call.latency.plus(Latency(60_000.0))
         self.store.end(AttemptEnd(start=start, latency_ms=60_000.0, error=error, cost_usd=usd, estimated=True))
         return error
 
@@ -163,7 +164,7 @@ class Play:
             cost_usd=Decimal(0) if hit else call.cost_usd,
             cached_cost_usd=hit.cost_usd if hit else Decimal(0),
             attempts=call.attempts,
-            latency=changes.pop("latency", Latency(None if completion is None else completion.latency_ms)),
+            latency=call.latency,
             **changes,
         )
         self.store.add_sample(self.run_id, sample, call)
