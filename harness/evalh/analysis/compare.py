@@ -179,12 +179,16 @@ def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
         cost_per_good_usd=_cost_per_good(cases),
         latency_p50_ms=quantile(latencies, 0.5),
         latency_p95_ms=quantile(latencies, 0.95),
+        by_the_hour=results.by_the_hour,
+        last_attempts=sum(not sample.latency_whole for sample in samples if sample.latency_ms is not None),
     )
 
 
 def _rate(tallies: Sequence[Tally]) -> Estimate:
     if not tallies:
         return UNKNOWN
+    if all(tally.unknown == tally.trials for tally in tallies):
+        return Estimate(None, None, None, "ungraded")
     trials = max(tally.trials for tally in tallies)
     if trials == 1:
         passed = sum(tally.passed for tally in tallies)
@@ -230,6 +234,8 @@ def _ratio(pairs: Sequence[Pair]) -> Estimate:
 
 
 def _latency(pairs: Sequence[Pair]) -> Estimate:
+    if len({side.latency_whole for one in pairs for side in (one.base, one.head) if side.latency_ms is not None}) > 1:
+        return Estimate(None, None, None, "other-definition")  # the last attempt's alone beside the whole
     both = [(one.base.latency_ms, one.head.latency_ms) for one in pairs]
     differences = [head - base for base, head in both if base is not None and head is not None]
     if len(differences) < 2:  # noqa: PLR2004 (a spread needs two values)

@@ -55,6 +55,8 @@ class Side:
     cost_per_good_usd: Estimate
     latency_p50_ms: float | None
     latency_p95_ms: float | None
+    by_the_hour: bool = False
+    last_attempts: int = 0  # samples whose latency is the last attempt's alone, as older logs have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,11 @@ class CaseResult:
         return sum(known) / len(known) if known else None
 
     @property
+    def latency_whole(self) -> bool:
+        """Whether that is of whole latencies, not of last attempts alone."""
+        return all(sample.latency_whole for sample in self.samples if sample.latency_ms is not None)
+
+    @property
     def output_digests(self) -> tuple[str | None, ...]:
         """What came back, trial by trial: equal outputs have equal digests."""
         return tuple(sample.output_digest for sample in self.samples)
@@ -87,6 +92,7 @@ class Results:
     cases: Mapping[str, CaseResult]
     run: str | None = None
     max_ungraded: float = 0.02
+    by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
     judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: not known
 
 

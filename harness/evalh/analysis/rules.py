@@ -120,6 +120,8 @@ def _good_rate(at_least: float, head: Sequence[CaseResult]) -> Finding:
     samples = sum(case.trials for case in head)
     if not samples:
         return Finding("good_rate", ExitCode.CANNOT_MEASURE, "good_rate: no sample was evaluated")
+    if not any(sample.standing is not Standing.UNGRADED for case in head for sample in case.samples):
+        return Finding("good_rate", ExitCode.CANNOT_MEASURE, f"good_rate: none of {samples} samples could be graded")
     limits = wilson(good, samples)
     rate = f"good_rate: {good} of {samples} are good, {100 * good / samples:.1f} %"
     interval = f"[{100 * limits.low:.1f}, {100 * limits.high:.1f}]"

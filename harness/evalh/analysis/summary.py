@@ -5,13 +5,14 @@ Sums are exact, so the order in which answers arrive cannot move a digit.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from evalh.analysis.downstream import NetFold
 from evalh.analysis.jurors import Jurors
-from evalh.core.attempt import Call, Completion
+from evalh.core.attempt import Call
+from evalh.core.latency import Latency
 from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
@@ -39,13 +40,18 @@ class _Case:
 class Fold:
     """Takes samples one by one, in any order, and gives the summary."""
 
-    def __init__(self, graders: Sequence[GraderSpec], trials: int, value: Value | None = None) -> None:
+    def __init__(
+        self, graders: Sequence[GraderSpec], trials: int, value: Value | None = None, *, by_the_hour: bool = False
+    ) -> None:
+        self.by_the_hour = by_the_hour
         self._net = None if value is None else NetFold(value, trials)
         self._trials = trials
         self._under_way: dict[int, _Case] = {}
         self._rates: Counter[float] = Counter()  # of good trials, over cases
         self._costs = CostSums()
         self._latency = Distribution()
+        self._parts = Latency()  # summed up
+        self._timed = self._last_attempts = 0
         self._standings: Counter[Standing] = Counter()
         self._spent: Decimal | None = Decimal(0)
         self._cached: Decimal | None = Decimal(0)
@@ -84,8 +90,8 @@ class Fold:
         if self._net is not None:
             self._net.add(sample)
         self._attempts += sample.attempts
-        self._hits += sample.cache_hit
-        self._count_answer(sample.completion, sample)
+        self._hits += sample.from_log
+        self._count_answer(sample)
 
     def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
@@ -97,10 +103,16 @@ class Fold:
         self._judges = plus(self._judges, judges_usd)
         self._attempts += call.attempts
 
-    def _count_answer(self, completion: Completion | None, sample: Sample) -> None:
-        if completion is not None and completion.latency_ms is not None:
-            self._latency.add(completion.latency_ms)
-        if completion is None and sample.error is not None:
+    def _count_answer(self, sample: Sample) -> None:
+        took = sample.latency.total_ms
+        if sample.completion is not None and took is not None:
+            self._latency.add(took)
+            if sample.latency.whole:
+                self._timed += 1
+                self._parts = self._parts.plus(sample.latency)
+            else:
+                self._last_attempts += 1
+        if sample.completion is None and sample.error is not None:
             self._errors[sample.error.kind.value] += 1
 
     def _count_cost(self, sample: Sample) -> None:
@@ -152,19 +164,23 @@ class Fold:
     def summary(self) -> RunSummary:
         """Compute the numbers of everything taken so far."""
         samples = self.done
+        graded = samples - self._standings[Standing.UNGRADED]
         costs, rates = self._closed()
         return RunSummary(
             samples=samples,
             good=self.good,
             bad=self._standings[Standing.BAD],
             ungraded=self._standings[Standing.UNGRADED],
-            good_rate=good_rate(self.good, samples, rates, self._trials),
+            good_rate=good_rate(self.good, samples, rates, self._trials, graded=graded),
             cost_usd=self._spent,
             cached_cost_usd=self._cached,
             judge_cost_usd=self._judges,
             cost_per_good_usd=self._cost_per_good(costs),
             latency_p50_ms=self._latency.quantile(0.5),
             latency_p95_ms=self._latency.quantile(0.95),
+            latency_parts_ms=self._latency_parts(),
+            last_attempts=self._last_attempts,
+            by_the_hour=self.by_the_hour,
             calls=samples,
             attempts=self._attempts,
             cache_hits=self._hits,
@@ -175,6 +191,13 @@ class Fold:
             errors=dict(sorted(self._errors.items())),
             downstream=None if self._net is None else self._net.downstream(),
         )
+
+    def _latency_parts(self) -> Mapping[str, float] | None:
+        if not self._timed:
+            return None
+        parts = self._parts
+        sums = {"attempts": parts.attempts_ms, "waiting": parts.waited_ms, "checks": parts.checks_ms}
+        return {name: (ms or 0.0) / self._timed for name, ms in sums.items()}
 
     def _cost_per_good(self, costs: CostSums) -> Estimate:
         if self._spent is None or self._cached is None:
@@ -190,10 +213,13 @@ def _close(case: _Case, costs: CostSums, rates: Counter[float]) -> None:
         costs.add(case.cost_usd, case.good)
 
 
-def good_rate(good: int, samples: int, rates: Counter[float], trials: int) -> Estimate:
-    """Estimate the good rate; `rates` are the cases' own, which count where there are several trials."""
-    if not samples:
-        return Estimate(None, None, None, "none")
+def good_rate(good: int, samples: int, rates: Counter[float], trials: int, *, graded: int) -> Estimate:
+    """Estimate the good rate; `rates` are the cases' own, which count where there are several trials.
+
+    An ungraded sample is in the denominator. Where none was graded, nothing is known of the rate.
+    """
+    if not graded:
+        return Estimate(None, None, None, "ungraded" if samples else "none")
     if trials == 1:
         interval = wilson(good, samples)
         return Estimate(good / samples, interval.low, interval.high, "wilson")

@@ -35,7 +35,7 @@ def so_far(run: RunRow, cases: Iterable[CaseTally]) -> UnderWay:
         bad=counted["bad"],
         ungraded=samples - good - counted["bad"],
         hits=counted["hits"],
-        good_rate=good_rate(good, samples, rates, run.record.trials),
+        good_rate=good_rate(good, samples, rates, run.record.trials, graded=good + counted["bad"]),
         spent_usd=spent,
         cost_per_good_usd=costs.cost_per_good() if priced else Estimate(None, None, None, "unpriced"),
         errors=dict(sorted(errors.items())),

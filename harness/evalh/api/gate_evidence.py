@@ -54,6 +54,8 @@ def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair])
         for pair in pairs
         if pair.base.latency_ms is not None
         and pair.head.latency_ms is not None
+        and pair.base.latency_whole
+        and pair.head.latency_whole
         and base.began(pair.case_id, 0) == head.began(pair.case_id, 0) is not None
     ]
 

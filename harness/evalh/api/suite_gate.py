@@ -319,7 +319,6 @@ class SuiteGate:
         undecided = change.policy.require is Require.NO_WORSE and any(
             one.exit is ExitCode.INCONCLUSIVE and one.rule == "good" for one in tested
         )
-        samples = (len(self._order) - self._seen) * self._trials * (2 if change.compares else 1)
         return SuiteDecision(
             suite=change.suite,
             findings=tuple(self._findings(tested)),
@@ -333,7 +332,7 @@ class SuiteGate:
             cases_needed=needed_by(asked, first) if first is not None and undecided else None,
             stopped_at=self._seen,
             of=len(self._order),
-            saved=samples,
+            saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
             canary=None if self._watch is None else self._watch.move,
@@ -343,6 +342,13 @@ class SuiteGate:
             notices=tuple(self._notices),
             judges=change.judges if comparison is None else comparison.judges,
         )
+
+    def _saved(self) -> int:
+        """Count the samples that stopping early spared: what the log or a baseline holds would have cost nothing."""
+        if self._halted is not None:
+            return 0
+        rest = [(place, case, range(self._trials)) for place, case in self._order[self._seen :]]
+        return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
         yield from tested
@@ -388,4 +394,5 @@ class SuiteGate:
             cases={case.case_id: case for case in self._side(side, self._looked())},
             run=session.record.id,
             max_ungraded=self._max_ungraded,
+            by_the_hour=session.by_the_hour,
         )

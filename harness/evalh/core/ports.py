@@ -134,6 +134,9 @@ class Cases(Protocol):
 class CallLog(Protocol):
     """Where attempts are recorded. Returns at once; what is handed over is durable within 50 ms."""
 
+    def blocked(self) -> str | None:
+        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
+
     def begin(self, start: AttemptStart) -> None:
         """Record that a request leaves."""
 
@@ -151,7 +154,7 @@ class Store(CallLog, Protocol):
     """Where runs are kept."""
 
     def start_run(self, record: RunRecord) -> None:
-        """Open a run's row; samples may follow."""
+        """Open a run's row; samples may follow. Returns when it is durable, or the log is blocked."""
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
         """Return the newest successful answer to this request for this key."""
@@ -166,7 +169,7 @@ class Store(CallLog, Protocol):
         """Record a sample with its verdicts, and its call."""
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
-        """Close a run's row. Returns when everything is durable."""
+        """Close a run's row. Returns when everything is durable, or the log is blocked."""
 
 
 class Progress(Protocol):
@@ -189,6 +192,9 @@ class Progress(Protocol):
 
     def waiting(self, seconds: float, because: str) -> None:
         """Show that requests wait for so long, and for what: `rate limit of openai:gpt-5`."""
+
+    def paused(self, because: str | None) -> None:
+        """Show that nothing is sent, and why; None: it goes on. Said again and again while it lasts."""
 
     def stop(self) -> None:
         """Show that the run is over."""

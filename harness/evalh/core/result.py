@@ -18,6 +18,7 @@ class SampleResult:
     standing: Standing
     cost_usd: Decimal | None  # all task spend, an answer from the store at what it cost when bought; None: unknown
     latency_ms: float | None
+    latency_whole: bool = True  # False: the last attempt's alone, as older logs have it
     output_digest: str | None  # equal outputs have equal digests; None: no answer
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by grader
     required: frozenset[str] = frozenset()  # the graders that decide what is good

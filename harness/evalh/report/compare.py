@@ -25,7 +25,7 @@ from evalh.core.values import dataclass
 from evalh.report.document import confirmed_document
 from evalh.report.downstream import worth
 from evalh.report.prompts import Difference, show_diff
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, p_text, percent, rate, safe
+from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
 
 _STYLES = {
     ComparisonVerdict.BETTER: "bold green",
@@ -151,13 +151,12 @@ def _numbers(comparison: Comparison) -> Table:
     # The interval stands below its value: side by side they leave no room for the third column.
     costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
     table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
+    if base.by_the_hour or head.by_the_hour:
+        table.add_row("", *(BY_THE_HOUR if side.by_the_hour else "" for side in (base, head)), "")
     if comparison.downstream is not None:
         nets = (comparison.downstream.base, comparison.downstream.head)
         table.add_row("net per good", *(_two_lines(cost_per_good(one.net_cost_per_good_usd)) for one in nets))
-    latencies = [
-        f"p50 {milliseconds(side.latency_p50_ms)} · p95 {milliseconds(side.latency_p95_ms)}" for side in (base, head)
-    ]
-    table.add_row("latency", *latencies, _milliseconds(comparison.latency.difference_ms))
+    table.add_row("latency", latency(base), latency(head), _milliseconds(comparison.latency.difference_ms))
     if comparison.pass_at is not None:
         _pass_rows(table, comparison.pass_at)
     return table
@@ -191,7 +190,7 @@ def _ratio(ratio: Estimate) -> str:
 
 def _milliseconds(estimate: Estimate) -> str:
     if estimate.value is None:
-        return "unknown"
+        return "not compared" if estimate.method == "other-definition" else "unknown"
     value, low, high = (
         None if number is None else round(number) for number in (estimate.value, estimate.low, estimate.high)
     )

@@ -49,8 +49,14 @@ def _result(result: RunResult) -> dict[str, JsonValue]:
         "cached_cost_usd": usd(summary.cached_cost_usd),
         "judge_cost_usd": usd(summary.judge_cost_usd),
         "cost_per_good_usd": summary.cost_per_good_usd.document(),
+        "by_the_hour": summary.by_the_hour,
         "downstream": None if summary.downstream is None else summary.downstream.document(),
-        "latency_ms": {"p50": summary.latency_p50_ms, "p95": summary.latency_p95_ms},
+        "latency_ms": {
+            "p50": summary.latency_p50_ms,
+            "p95": summary.latency_p95_ms,
+            "parts": None if summary.latency_parts_ms is None else dict(summary.latency_parts_ms),
+            "last_attempts": summary.last_attempts,
+        },
         "calls": summary.calls,
         "attempts": summary.attempts,
         "cache_hits": summary.cache_hits,
@@ -147,7 +153,12 @@ def _side(side: Side) -> dict[str, JsonValue]:
         "ungraded": side.ungraded,
         "good_rate": side.good_rate.document(),
         "cost_per_good_usd": side.cost_per_good_usd.document(),
-        "latency_ms": {"p50": side.latency_p50_ms, "p95": side.latency_p95_ms},
+        "by_the_hour": side.by_the_hour,
+        "latency_ms": {
+            "p50": side.latency_p50_ms,
+            "p95": side.latency_p95_ms,
+            "last_attempts": side.last_attempts,
+        },
     }
 
 

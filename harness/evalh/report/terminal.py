@@ -10,7 +10,19 @@ from rich.text import Text
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
 from evalh.report.downstream import net_line
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe, short_cost_per_good
+from evalh.report.text import (
+    BY_THE_HOUR,
+    cost_per_good,
+    dollars,
+    latency,
+    latency_parts,
+    milliseconds,
+    one_line,
+    percent,
+    rate,
+    safe,
+    short_cost_per_good,
+)
 
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
 _WIDTH = 88
@@ -48,10 +60,15 @@ def _numbers(summary: RunSummary) -> Table:
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
+    if summary.by_the_hour:
+        table.add_row("", Text(BY_THE_HOUR, "dim"))
     if summary.downstream is not None:
         table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))
-    table.add_row("latency", f"p50 {milliseconds(summary.latency_p50_ms)} · p95 {milliseconds(summary.latency_p95_ms)}")
+    table.add_row("latency", latency(summary))
+    parts = latency_parts(summary.latency_parts_ms)
+    if parts is not None:
+        table.add_row("", Text(parts, "dim"))
     asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
     table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
     return table
@@ -62,7 +79,7 @@ def _spent(summary: RunSummary) -> str:
         parts = [dollars(None)]
     else:
         parts = [dollars(summary.cost_usd)]
-        if summary.cache_hits:
+        if summary.cache_hits or summary.cached_cost_usd:
             parts.append(f"the log's answers cost {dollars(summary.cached_cost_usd)} when they were bought")
     if summary.judge_cost_usd != 0:
         parts.append(f"graders {dollars(summary.judge_cost_usd)}")

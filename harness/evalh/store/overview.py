@@ -19,7 +19,8 @@ Stream = Callable[..., Iterator[Row]]
 # A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key. A sum that lacks a part is
 # null.
 _CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(standing = 'bad') as bad,
-  sum(cache_hit) as hits, case when count(*) = count(cost_usd) then sum(cost_usd) end as spent_usd,
+  sum(cache_hit or (answered_by is not null and attempts = 0)) as hits,
+  case when count(*) = count(cost_usd) then sum(cost_usd) end as spent_usd,
   case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
   group_concat(error_kind) as errors
 from samples where id > :run || '/' and id < :run || '0' group by case_index"""

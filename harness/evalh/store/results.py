@@ -12,6 +12,7 @@ from evalh.store.columns import read_json, restored
 
 # A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key ('0' follows '/').
 _RESULTS = """select s.case_id, s.case_digest, s.trial, s.standing, s.cost_usd, s.cached_cost_usd, s.latency_ms,
+    s.waited_ms is not null and s.checks_ms is not null as latency_whole,
     s.output_digest, c.tags,
     (select json_group_array(json_array(v.grader, v.outcome, v.required)) from verdicts v where v.sample_id = s.id)
       as verdicts
@@ -32,6 +33,7 @@ def _result(row: Row) -> SampleResult:
         standing=Standing(row["standing"]),
         cost_usd=plus(from_stored(row["cost_usd"]), from_stored(row["cached_cost_usd"])),
         latency_ms=row["latency_ms"],
+        latency_whole=bool(row["latency_whole"]),
         output_digest=row["output_digest"],
         outcomes={restored(grader): Outcome(outcome) for grader, outcome, _ in verdicts},
         required=frozenset(restored(grader) for grader, _, required in verdicts if required),
