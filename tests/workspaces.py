@@ -106,6 +106,7 @@ class ChatServer:
         self.asked: list[str] = []  # tickets, in the order in which requests arrived
         self.fail_after: int | None = None  # from this request on, answer with `failure`
         self.failure: tuple[int, dict[str, Any]] = (503, {"error": {"message": "overloaded"}})
+        self.choice: Callable[[str], dict[str, Any]] = lambda ticket: {"message": {"content": label_of(ticket)}}
         self._lock = threading.Lock()
 
     def note(self, ticket: str) -> None:
@@ -129,15 +130,22 @@ def chat_server(delay_s: float = 0.0) -> Iterator[tuple[ChatServer, str]]:
             if state.fail_after is not None and len(state.asked) > state.fail_after:
                 self.reply(*state.failure)
                 return
+            said = dict(state.choice(ticket))
+            reasoned = {"completion_tokens_details": {"reasoning_tokens": said.pop("reasoning", 0)}}
+            tokens = max(8, *reasoned["completion_tokens_details"].values())
+            said["message"] = {"role": "assistant", **said["message"]}
             reply = {
                 "id": "chatcmpl-1",
                 "object": "chat.completion",
                 "created": 1,
                 "model": "test-1",
-                "choices": [
-                    {"index": 0, "message": {"role": "assistant", "content": label_of(ticket)}, "finish_reason": "stop"}
-                ],
-                "usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28},
+                "choices": [{"index": 0, "finish_reason": "stop", **said}],
+                "usage": {
+                    "prompt_tokens": 20,
+                    "completion_tokens": tokens,
+                    "total_tokens": 20 + tokens,
+                    **reasoned,
+                },
             }
             self.reply(200, reply)
 

@@ -1,7 +1,8 @@
 """The commands in the documentation are run, in a copy of this workspace, on the embedded model.
 
 In a ```console block every `$ evalh …` line is a command; the lines under it are what it must print, where `…` stands
-for any text (a line of its own: any lines). `# exit N` behind a command states its exit code. `$ sed …` and `$ git …` are
+for any text (a line of its own: any lines). Under `<!-- numbers vary -->` a block shows real numbers, and any others in
+their place will do: a page is for its reader. `# exit N` behind a command states its exit code. `$ sed …` and `$ git …` are
 run too: a page edits a file, or commits one. Blocks in other languages, and commands of other programs, are not run.
 Each page begins in a fresh copy with an empty log, so that no page depends on another.
 """
@@ -26,6 +27,8 @@ PAGES = [
     for page in (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
 ]
 WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets")
+VARY = "<!-- numbers vary -->"
+NUMBER = re.compile(r"(?<![\w-])\d[\d,]*(?:\\\.\d+)?(\\ (?:ms|s|min)\b)?")
 RUN = ("evalh", "git", "sed")
 TIMEOUT_S = 1200.0  # the README's whole run takes a minute on a quiet machine, many on one that is shared
 
@@ -36,18 +39,22 @@ class Command:
     text: str
     exit_code: int = 0
     output: list[str] = field(default_factory=list)
+    vary: bool = False
 
 
 def commands(page: Path) -> list[Command]:
     found: list[Command] = []
-    inside = False
+    inside = vary = False
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("```"):
+        if line == VARY:
+            vary = True
+        elif line.startswith("```"):
+            vary = vary and not inside
             inside = line.strip() == "```console"
             current = None
         elif inside and line.startswith("$ "):
             text, _, note = line[2:].partition("  # exit ")
-            current = Command(number, text, int(note or 0))
+            current = Command(number, text, int(note or 0), vary=vary)
             if text.split(" ")[0] in RUN:
                 found.append(current)
         elif inside and current is not None:
@@ -78,7 +85,9 @@ def test_every_command_prints_what_the_page_says(page: Path, workspace: Path) ->
         place = f"{page.name}:{command.line}: {command.text}"
         assert done.code == command.exit_code, f"{place}\n{done.out}{done.err}"
         if command.output:
-            assert re.fullmatch(pattern(command.output), done.out.strip("\n") + "\n"), f"{place}\n{done.out}"
+            assert re.fullmatch(pattern(command.output, vary=command.vary), done.out.strip("\n") + "\n"), (
+                f"{place}\n{done.out}"
+            )
 
 
 def _quickly(arguments: list[str], folder: Path, environment: dict[str, str]) -> Done:
@@ -94,7 +103,7 @@ def _from_scratch(arguments: list[str], folder: Path, environment: dict[str, str
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def pattern(lines: list[str]) -> str:
+def pattern(lines: list[str], *, vary: bool = False) -> str:
     while lines and not lines[-1].strip():
         lines = lines[:-1]
     parts = []
@@ -102,5 +111,22 @@ def pattern(lines: list[str]) -> str:
         if line.strip() == "…":
             parts.append(r"(?:.*\n)*?")
         else:
-            parts.append(r"[^\n]*?".join(re.escape(part.rstrip()) for part in line.split("…")) + r"[ ]*\n")
+            shown = [re.escape(part.rstrip()) for part in line.split("…")]
+            shown = [varied(part) for part in shown] if vary else shown
+            parts.append(r"[^\n]*?".join(shown) + r"[ ]*\n")
     return "".join(parts)
+
+
+def varied(escaped: str) -> str:
+    """Let any number stand for a number, in any unit of time, and any columns for these."""
+    numbers = NUMBER.sub(lambda found: r"[\d.,]+" + (r" (?:ms|s|min)" if found[1] else ""), escaped)
+    return re.sub(r"(?:\\ ){2,}", " +", numbers)
+
+
+def test_a_block_whose_numbers_vary_is_held_to_its_words() -> None:
+    shown = pattern(["latency    p50 381 ms · p95 1.2 s", "$0.0012 [1, 2.5]  168: 120 good"], vary=True)
+
+    assert re.fullmatch(shown, "latency  p50 1.4 s · p95 12.0 s\n$0.1 [0.5, 22]   12: 3 good\n")
+    assert not re.fullmatch(shown, "latency  p50 1.4 s · p99 12.0 s\n$0.1 [0.5, 22]   12: 3 good\n")
+    assert not re.fullmatch(shown, "latency  p50 1.4 s · p95 12.0 s\n$0.1 [0.5, 22]   12: 3 bad\n")
+    assert not re.fullmatch(pattern(["168: 120 good"]), "168: 121 good\n")

@@ -10,7 +10,7 @@ from evalh.core.attempt import ErrorKind
 from evalh.graders.registry import BUILT_IN, build_all
 from evalh.providers.registry import kinds
 from evalh.report.log import SHOW
-from evalh.workspace import config, models, versions
+from evalh.workspace import config, models, pricing, versions
 from evalh.workspace.policies import GATE_KEYS
 from evalh.workspace.suites import suite_json_schema
 
@@ -48,7 +48,7 @@ def test_every_provider_has_a_section_and_every_error_kind_a_line() -> None:
 
 
 def test_every_key_of_evalh_toml_is_documented() -> None:
-    keys = {*config._WORKSPACE_KEYS, *models._PRICE_KEYS, *(key for known in models._KEYS.values() for key in known)}
+    keys = {*config._WORKSPACE_KEYS, *pricing.KEYS, *(key for known in models._KEYS.values() for key in known)}
 
     assert missing(REFERENCE / "config.md", sorted(keys)) == []
     assert missing(REFERENCE / "config.md", config._TABLES, "[{}") == []

@@ -125,7 +125,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         "tikcet",
     ),
     "a table without ids": (table("ticket\na\n"), "datasets/triage.csv:1: no column is called 'id'", "have: ticket"),
-    "a table with semicolons": (table("id;ticket\n1;a\n"), "datasets/triage.csv:1:", "not by ';'"),
+    "a table of another type": (table("id,ticket:int\n1,a\n"), "datasets/triage.csv:1: :int is not", "ticket:json"),
     "a short record": (table("id,ticket\nt-1\n"), "datasets/triage.csv:2: has 1 cells", "double quotes"),
     "an open quote": (table('id,ticket\nt-1,"a\n'), "datasets/triage.csv:2: a cell's double quote", None),
     "a column twice": (table("id,ticket,ticket\n1,a,b\n"), "datasets/triage.csv:1: 2 columns", None),

@@ -60,22 +60,25 @@ def reprinted(text: str) -> str:
         return " ".join(text.split())
 
 
+@pytest.mark.parametrize("schema", ["json_schema", "none"])
 @pytest.mark.parametrize("habit", HONEST)
-def test_no_forged_verdict_counts(tmp_path: Path, habit: str) -> None:
+def test_no_forged_verdict_counts(tmp_path: Path, habit: str, schema: str) -> None:
     assert len(ATTACKS) >= 40
     with fault_server(lambda asked: OPENAI.answer(HONEST[habit](graded_text(asked)))) as server:
         folder = write_workspace(tmp_path, cases=len(ATTACKS))
         (folder / "evals/attacks.json").write_text(json.dumps(list(ATTACKS.values())))
         (folder / "evals/answers.py").write_text(ATTACKER)
         config = folder / "evalh.toml"
-        config.write_text(f"{config.read_text()}[models.strong]\n{OPENAI.config(server.port)}")
+        config.write_text(f"{config.read_text()}[models.strong]\n{OPENAI.config(server.port)}schema = '{schema}'\n")
         (folder / "evals/triage.yaml").write_text(JUDGED.replace("  - schema\n", "") % "strong")
         done = here(folder, "run", "--json")
 
     outcomes = Counter(row["outcome"] for row in rows(folder, "select outcome from verdicts"))
     assert (done.result["samples"], done.result["good"], outcomes["pass"]) == (len(ATTACKS), 0, 0)
-    if habit in ("quotes, then judges", "judges, then quotes", "quotes in a string", "says it otherwise"):
+    if habit == "quotes in a string":
         assert outcomes["fail"] >= len(ATTACKS) - 5, rows(folder, "select * from verdicts where outcome = 'error'")
+    elif habit in ("quotes, then judges", "judges, then quotes", "says it otherwise") and schema == "none":
+        assert outcomes["fail"] >= len(ATTACKS) // 2, rows(folder, "select * from verdicts where outcome = 'error'")
     else:
         assert outcomes["error"] >= len(ATTACKS) - 1  # the one that forges a `fail` too cannot be told from a judge
     assert "\x1b" not in done.out

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT, Case
-from evalh.core.request import Message, Request, Role, Settings
+from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.compare import same
 from evalh.graders.leaks import phrases, recited
-from evalh.graders.numbers import Number
+from evalh.graders.numerals import How
 from evalh.graders.output import folded
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.personal import KINDS, personal
 from evalh.graders.quoting import one_line, shown
+from evalh.graders.readings import numerals
 from evalh.graders.registry import Grader, GraderEnvironment, build, graders_digest
 from evalh.graders.repetition import repeated
 
@@ -160,33 +161,37 @@ def test_a_text_is_a_path_or_is_refused_and_never_breaks(text: str, value) -> No
     path.find(value)
 
 
-@pytest.mark.parametrize("reader", [Number()._reader(None, "last"), Number(fractions=True)._reader(None, "last")])
 @given(
     words=st.lists(
         st.sampled_from(
-            ["18", "-7", "$1,234.5", "v2", "x", "\t", "3/4", "1e5", "5kg", "\u202f", "é", ".", "1\u00a0000", "30-7"]
+            [
+                "18",
+                "-7",
+                "$1,234.5",
+                "v2",
+                "x",
+                "\t",
+                "3/4",
+                "1e5",
+                "5kg",
+                "\u202f",
+                "é",
+                ".",
+                "1\u00a0000",
+                "30-7",
+                "10:30",
+            ]
         ),
         max_size=30,
     ),
-    blanks=st.sampled_from(["", " ", "\n", "\t", " " * 600]),
+    blanks=st.sampled_from(["", " ", "\n", "\t", " " * 600, " and so on " * 60]),
 )
-def test_the_last_number_is_the_one_that_reading_from_the_front_ends_with(reader, words, blanks: str) -> None:
+def test_reading_from_the_end_finds_what_reading_from_the_front_finds(words, blanks: str) -> None:
     text = blanks.join(words)
-    last = None
-    for found in reader.pattern.finditer(text):
-        last = found
 
-    got = reader._last(text)
+    backwards = [one.written for one in numerals(text, How(which="last"))]
 
-    assert (got and (got.span(), got.groups())) == (last and (last.span(), last.groups()))
-
-
-@given(number=st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**12), max_value=10**12))
-def test_a_number_is_read_back_from_how_people_write_it(number) -> None:
-    plain, grouped = f"The sum is {number:f}.", f"so ${number:,f}"
-
-    for text in (plain, grouped):
-        assert judged(built("number"), text, f"#### {number:f}").outcome == "pass", text
+    assert backwards[::-1] == [one.written for one in numerals(text, How(which="first"))]
 
 
 OUTCOMES = {
@@ -260,3 +265,38 @@ def test_what_is_quoted_from_a_prompt_is_found_at_its_length(words: list[str], b
 
     assert recited(phrases(words), secret).share == (1.0 if secret else 0.0)
     assert recited(phrases(["x", *quoted, "y"]), secret).in_a_row == (len(quoted) if len(quoted) >= 5 else 0)
+
+
+CALLS = st.lists(
+    st.tuples(st.sampled_from(["find", "refund", "x"]), st.sampled_from(['{"id": 7}', "{}", "", "no"])), max_size=4
+)
+GOLD = st.lists(
+    st.sampled_from(
+        ["find", {"name": "find", "arguments": {"id": 7}}, {"name": "refund", "arguments": {}}, {"name": "x"}]
+    ),
+    max_size=3,
+)
+LOOSE = st.fixed_dictionaries(
+    {}, optional={"arguments": st.sampled_from(["subset", "ignore"]), "allow_more": st.just(True)}
+)
+STRICT = {"order": "same", "valid": True, "forbidden": ["x"]}
+
+
+@given(
+    calls=CALLS,
+    gold=GOLD,
+    loose=LOOSE,
+    have=st.sets(st.sampled_from(sorted(STRICT))),
+    more=st.sampled_from(sorted(STRICT)),
+)
+def test_one_more_rule_never_turns_a_fail_into_a_pass(calls, gold, loose, have: set[str], more: str) -> None:
+    tools = (Tool("find", "", {"type": "object"}), Tool("refund", "", {"type": "object"}))
+    completion = Completion(text="", tool_calls=tuple(ToolCall("t", *call) for call in calls))
+    request = Request((Message.of(Role.USER, "x"),), Settings(model="m", sent_to={}, tools=tools))
+    ctx = GradeContext(case=Case("c", {}, expected=gold), completion=completion, request=request)
+    params = {**loose, **{name: STRICT[name] for name in have}}
+
+    before = built({"tool_calls": params}).judge(ctx)
+    after = built({"tool_calls": {**params, more: STRICT[more]}}).judge(ctx)
+
+    assert after.outcome is not Outcome.PASS or before.outcome is Outcome.PASS

@@ -15,6 +15,7 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.workspace import lines as lines_module
 from evalh.workspace.config import Config
+from evalh.workspace.dataset_csv import Csv
 from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset_jsonl import JsonLines, strict_case
 from evalh.workspace.datasets import Dataset, open_dataset
@@ -241,12 +242,12 @@ def label(case: Case) -> str:
     st.integers(0, 4),
 )
 def test_lines_are_the_same_however_the_file_is_cut(data: bytes, chunk: int, skipped: int) -> None:
-    before = (lines_module._FIRST_CHUNK_BYTES, lines_module._CHUNK_BYTES)
-    lines_module._FIRST_CHUNK_BYTES = lines_module._CHUNK_BYTES = chunk
+    before = (lines_module.FIRST_CHUNK_BYTES, lines_module.CHUNK_BYTES)
+    lines_module.FIRST_CHUNK_BYTES = lines_module.CHUNK_BYTES = chunk
     try:
         spans = list(read_lines(io.BytesIO(b"-" * skipped + data), "f", skipped, 3))
     finally:
-        lines_module._FIRST_CHUNK_BYTES, lines_module._CHUNK_BYTES = before
+        lines_module.FIRST_CHUNK_BYTES, lines_module.CHUNK_BYTES = before
 
     assert [span.raw for span in spans] == data.splitlines(keepends=True)
     assert [span.line for span in spans] == list(range(3, 3 + len(spans)))
@@ -283,3 +284,36 @@ def test_rows_are_given_again_as_long_as_they_are_the_same(rows: list[bytes], pl
     given_back = [span.raw for block in again if block is not None for span in block]
     assert given_back == rows[: len(given_back)]
     assert (None in again) == (changed != rows)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b'"', b'""', b",", b"\xc3\xa4"]), max_size=40),
+    st.integers(1, 7),
+)
+def test_records_are_the_same_however_the_file_is_cut(pieces: list[bytes], chunk: int) -> None:
+    data = b"id,x\n" + b"".join(pieces)
+    wanted: list[tuple[int, bytes]] = []
+    held, begun = b"", 1
+    for number, raw in enumerate(data.splitlines(keepends=True), 1):
+        begun = number if not held else begun
+        held += raw
+        if held.count(b'"') % 2 == 0:
+            wanted.append((begun, held))
+            held = b""
+    before = (lines_module.FIRST_CHUNK_BYTES, lines_module.CHUNK_BYTES)
+    lines_module.FIRST_CHUNK_BYTES = lines_module.CHUNK_BYTES = chunk
+    try:
+        table = Csv(io.BytesIO(data), "d.csv", 0)
+        found = []
+        try:
+            found = [(span.line, span.raw) for span in table._records(io.BytesIO(data), 0, 1)]
+        except EvalhError as exc:
+            assert held
+            assert exc.where == f"d.csv:{begun}"
+            return
+    finally:
+        lines_module.FIRST_CHUNK_BYTES, lines_module.CHUNK_BYTES = before
+
+    assert not held
+    assert found == wanted

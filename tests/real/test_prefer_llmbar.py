@@ -24,8 +24,11 @@ from evalh.api.preferences import OutputPair, preferences
 from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
+from evalh.graders.asking import UnreadableReplyError
 from evalh.graders.fences import plain
-from evalh.graders.prefer import Favoured, Preference, build_prefer
+from evalh.graders.prefer import PART, Favoured, Preference, build_prefer
+from evalh.graders.replies import Sought
+from evalh.graders.replies import read as read_reply
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
 from faults.running import here, rows
@@ -312,3 +315,19 @@ def two_versions(folder: Path, cases: list[dict[str, Any]], rubric: str = "CoT@v
     )
     with (folder / "evalh.toml").open("a") as config:
         config.write('[models.recorded]\nprovider = "replay"\nmodel = "{version}"\npath = "recorded/{version}.jsonl"\n')
+
+
+def test_every_recorded_reply_is_read_as_its_recorded_winner(real_data: Path) -> None:
+    count = nobody = 0
+    for name in ("natural", "neighbor"):
+        cases = {case["id"]: case for case in read(real_data / f"llmbar/{name}-cases.jsonl.gz")}
+        for row in read(real_data / f"llmbar/{name}-outputs.jsonl.gz"):
+            graded = cases[row["id"]]["output_1"], cases[row["id"]]["output_2"]
+            try:
+                said = read_reply(row["output"], Sought(parts=(PART,), reasoned=False), graded).values[0]
+            except UnreadableReplyError:
+                said = None
+            assert _winner(said, row["swapped"]) == row["winner"], row["output"]
+            count, nobody = count + 1, nobody + (said is None)
+
+    assert (count, nobody) == (8_424, NO_WINNER)

@@ -1,9 +1,10 @@
 """Every decision that the system makes on the user's behalf, in plain language, with how often it was taken."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from evalh.core.attempt import ErrorKind
+from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.tallies import Tallies
@@ -27,6 +28,7 @@ class Statement:
 
 FAILS = "when a call fails"
 DOWN = "when a provider is down"
+ALOUD = "when the model thinks aloud"
 UNFIT = "when the output does not fit"
 UNSURE = "when the model is unsure"
 MONEY = "when money or time runs out"
@@ -36,10 +38,18 @@ _ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
 _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPORTED)
 
 
-def explain(route: Route, tallies: Tallies) -> list[Statement]:
-    """State a route's decisions in the order in which a call may meet them."""
-    parts = (_known, _retry, _paused, _fallback, _failed, _breaker, _limits, _repair, _cascade, _money)
-    return [statement for part in parts for statement in part(route, tallies)]
+def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None = None) -> list[Statement]:
+    """State a route's decisions in the order in which a call may meet them.
+
+    `reasoning`: what becomes of the reasoning before an answer, for each model that the route names.
+    """
+    before = (_known, _retry, _paused, _fallback, _failed, _breaker, _limits)
+    after = (_repair, _cascade, _money)
+    return [
+        *(statement for part in before for statement in part(route, tallies)),
+        *_aloud(reasoning or {}),
+        *(statement for part in after for statement in part(route, tallies)),
+    ]
 
 
 def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
@@ -50,6 +60,17 @@ def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
         taken=tallies.from_log,
         cost_usd=Decimal(0),
     )
+
+
+def _aloud(reasoning: Mapping[str, str]) -> Iterator[Statement]:
+    then = {
+        STRIP: "it is parted from the answer before anything checks or grades it, and kept in attempts.reasoning",
+        KEEP: "it stays part of the output, and is graded with it",
+    }
+    for word, what in then.items():
+        if models := [name for name, chosen in reasoning.items() if chosen == word]:
+            when = f"{', '.join(models)} writes its reasoning before the answer (<think>…</think> and the like)"
+            yield Statement(topic=ALOUD, when=when, then=what)
 
 
 def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from evalh.api.golds import impossible_golds
 from evalh.api.judge_identity import stale_calibrations
 from evalh.api.judges import kinship, sent_as
 from evalh.api.targets import route_checks
@@ -108,6 +109,12 @@ def _suite_problems(
             yield exc
         return
     yield from _input_problems(versions, dataset)
+    try:
+        in_use = workspace.version(suite.prompt)
+    except EvalhError as exc:
+        yield exc
+        return
+    yield from impossible_golds(suite.graders, in_use, dataset)
 
 
 def _kin(workspace: "Workspace", suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:

@@ -32,8 +32,13 @@ def explained(workspace: "Workspace", name: str | None, last: int) -> list[Expla
     """Explain what a suite, a route or a model does, and every route that it leads to. Raises NotFound."""
     route, suite = _named(workspace, name)
     tallies = _tallies(workspace, route.name, suite, last)
-    inner = [(one.name, None, explain(one, Tallies())) for one in reachable(route, workspace.config.routes)[1:]]
-    return [(route.name, tallies, explain(route, tallies)), *inner]
+    models = workspace.config.models
+
+    def told(one: Route, counted: Tallies) -> list[Statement]:
+        return explain(one, counted, {name: models[name].reasoning for name in one.targets if name in models})
+
+    inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, workspace.config.routes)[1:]]
+    return [(route.name, tallies, told(route, tallies)), *inner]
 
 
 def _named(workspace: "Workspace", name: str | None) -> tuple[Route, str | None]:

@@ -56,6 +56,11 @@ class WorkspaceModels:
         """Return what stands for a model in a digest: who it is and what it is sent, under no name."""
         return resolve(self.workspace, name, Form(purpose=Purpose.JUDGE)).settings().document()
 
+    def holds_schema(self, name: str | None) -> bool:
+        """Whether the model of this name is held to a schema by its provider; a model that is not configured is not."""
+        model = self.workspace.config.models.get(name or "")
+        return model is not None and model.holds_schema
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceTexts:

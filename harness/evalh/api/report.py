@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalh.analysis.comparison import Comparison
@@ -23,6 +24,7 @@ from evalh.report.run_story import RunTold
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
+FOLDER = "reports"
 _AT_HOME = frozenset({"local", "replay", "scripted"})  # no table has their prices
 
 
@@ -37,6 +39,13 @@ def page(workspace: "Workspace", names: Sequence[str]) -> str:
     rows = Rows()
     runs = _runs(workspace, names)
     return html([_reported(workspace, run, rows, number) for number, run in enumerate(runs)], rows)
+
+
+def kept(workspace: "Workspace", name: str) -> Path:
+    """Return where a page lies by default: in the workspace, called by what it is about. Raises NotFound."""
+    log = workspace.log
+    about = log.comparison(name) or log.gate(name)
+    return workspace.root / FOLDER / f"{about.id if about is not None else log.run(name).record.id}.html"
 
 
 def _reported(workspace: "Workspace", run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> Reported:

@@ -24,6 +24,7 @@ class BaselineState:
     good_rate: float | None
     stale: tuple[str, ...]
     outputs: bool | None = None  # whether they are kept; None: not known
+    again: str | None = None  # what accepts a stale one again; None: it is fresh, or cannot be read
 
 
 def states(workspace: "Workspace", now: float | None = None) -> list[BaselineState]:
@@ -54,8 +55,14 @@ def _state(workspace: "Workspace", path: str, now: float) -> BaselineState:
         options = RunOptions(target=header["suite"], prompts=(header["prompt"],), models=(header["model"],))
         (plan,) = workspace.plans(options)
         stale = tuple(_reasons(workspace, baseline, plan, now))
+        again = f"evalh baseline accept {header['prompt']} --suite {header['suite']} -m {header['model']}"
         return BaselineState(
-            path, header["date"], header.get("summary", {}).get("good_rate"), stale, bool(header.get("outputs"))
+            path,
+            header["date"],
+            header.get("summary", {}).get("good_rate"),
+            stale,
+            bool(header.get("outputs")),
+            again if stale else None,
         )
     except EvalhError as exc:
         return BaselineState(path, "", None, (exc.what,))

@@ -8,10 +8,14 @@ from evalh.core.errors import UsageError, WorkspaceError
 
 _STARTER = files("evalh.api") / "starter"
 _IGNORED = ".gitignore"
+_SUITE = "evals/sentiment.yaml"
+_RECORDED = (b"model: small\n", b"model: recorded # shipped answers; `small` needs: pip install 'evalh[local]'\n")
 
 
-def write_starter(folder: Path) -> list[str]:
-    """Write the starter files; return their relative names.
+def write_starter(folder: Path, *, local: bool) -> list[str]:
+    """Write the starter files; return their relative names. `local`: the embedded model can be asked here.
+
+    Otherwise the suite asks the recordings, so that the first run answers all the same.
 
     Raises UsageError where a workspace is already there or a file would be overwritten: nothing is written then.
     """
@@ -29,7 +33,8 @@ def write_starter(folder: Path) -> list[str]:
         for name, source in sources.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
+            content = source.read_bytes()
+            target.write_bytes(content if local or name != _SUITE else content.replace(*_RECORDED))
     except OSError as exc:
         raise WorkspaceError(f"cannot write: {exc.strerror or exc}", where=str(folder)) from exc
     return list(sources)

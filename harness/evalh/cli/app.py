@@ -1,7 +1,6 @@
 """What every verb is handed: the workspace, where to print, and whether the answer is JSON."""
 
 import math
-import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -18,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _NARROWEST = 60
 _PERCENT = 100
-_ENDS = re.compile(r"(?:\x1b\[[0-9;]*m| )+$", re.MULTILINE)
+_COLOUR = frozenset("0123456789;")  # what a terminal's colour code holds between its brackets and its m
 
 
 class App:
@@ -63,10 +62,24 @@ class Trimmed:
 
     def write(self, text: str) -> int:
         """Write whole lines, trimmed; colour codes behind the blanks stay."""
-        return self._stream.write(_ENDS.sub(lambda end: end[0].replace(" ", ""), text))
+        return self._stream.write("\n".join(map(_trimmed, text.split("\n"))))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _trimmed(line: str) -> str:
+    """Leave out the blanks at a line's end, and keep the colour codes that stand among them. Takes linear time."""
+    end = len(line.rstrip(" "))
+    codes = ""
+    while line[end - 1 : end] == "m" and (start := line.rfind("\x1b[", 0, end)) >= 0:
+        if not _COLOUR.issuperset(line[start + 2 : end - 1]):
+            break
+        codes = line[start:end] + codes
+        end = start
+        while end and line[end - 1] == " ":
+            end -= 1
+    return line[:end] + codes
 
 
 def _console(stream: TextIO) -> "Console":

@@ -64,5 +64,7 @@ def status(app: App) -> None:
         told = f"{one.path}  {one.date}  {percent(one.good_rate)}  {f'stale: {why}' if why else 'fresh'}"
         told += "  no outputs" if one.outputs is False else ""
         app.console.print(safe(told), style="yellow" if why else None, soft_wrap=True)
+    for again in dict.fromkeys(one.again for one in found if one.again is not None):
+        app.hints.print(safe(f"next: {again}"), style="dim", soft_wrap=True)
     if not found:
         app.hints.print("no baseline yet: evalh baseline accept", style="dim")

@@ -14,16 +14,22 @@ def command(app: App, folder: str) -> None:
 
     Files that exist are never touched; what is already there is said.
     """
+    from importlib.util import find_spec
     from pathlib import Path
 
     from evalh.api.starter import write_starter
 
     target = Path(app.folder) / folder
-    written = write_starter(target)
+    local = find_spec("xllamacpp") is not None
+    written = write_starter(target, local=local)
     if app.json:
-        app.show_json({"schema": "evalh.init/1", "folder": folder, "written": written})
+        model = "small" if local else "recorded"
+        app.show_json({"schema": "evalh.init/1", "folder": folder, "written": written, "model": model})
         return
     for name in written:
         app.console.print(f"wrote {name}", soft_wrap=True)
+    if not local:
+        told = "the embedded model is not installed: the first run answers from recordings that were written too"
+        app.hints.print(f"{told} (pip install 'evalh[local]')", soft_wrap=True)
     where = "" if folder == "." else f"cd {folder} && "
     app.hints.print(f"next: {where}evalh run", style="dim")

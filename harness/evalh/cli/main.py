@@ -50,6 +50,7 @@ VERBS = (
     "init",
     "ci",
     "doctor",
+    "completion",
 )
 """In the order of `evalh --help`: what a person does first stands first."""
 
@@ -83,6 +84,8 @@ def cli(ctx: click.Context, folder: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line; exit codes as in docs/reference/exit-codes.md."""
+    if (asked := os.environ.get("_EVALH_COMPLETE")) is not None:
+        _complete(asked)
     answer = streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
     sys.unraisablehook = _ask_again
@@ -97,6 +100,17 @@ def main() -> NoReturn:
         exec("")  # noqa: S102
     gc.freeze()  # the process ends: nobody needs the cycles found that go with it
     sys.exit(code)
+
+
+def _complete(asked: str) -> NoReturn:
+    """Answer a shell that completes a line. Whatever goes wrong, a half-typed line is not the place to say it."""
+    from contextlib import suppress
+
+    with suppress(BaseException):
+        from evalh.cli.completing import complete
+
+        complete(cli, asked)
+    sys.exit(ExitCode.YES)
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:

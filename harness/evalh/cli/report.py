@@ -1,5 +1,6 @@
 """`evalh report`: a run to look at, to hand on, to paste."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,7 +15,9 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
 
 @click.command("report")
 @click.argument("runs", metavar="[RUN | COMPARISON | GATE]…", nargs=-1)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: reports/ID.html]"
+)
 @click.option("--format", "form", type=click.Choice(_FORMS), default="html", show_default=True)
 @click.option(
     "--figure",
@@ -30,8 +33,11 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
 def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
     """Write a report: one HTML file that needs no server and no network. Default: about the newest run.
 
+    Without --output it is reports/ID.html in the workspace.
+
     \b
-      evalh report --output report.html
+      evalh report
+      evalh report last --output report.html
       evalh report last --format markdown
       evalh report --figure tradeoff.svg --figure v3-history.png
     """  # noqa: D301 (click's \b keeps the examples' lines)
@@ -42,7 +48,8 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
         drawn = report.figures(app.workspace, name, [path.name for path in figures])
         _write(app, {path: [content] for path, content in zip(figures, drawn, strict=True)})
     elif form == "html":
-        _write(app, {output or Path("report.html"): [report.page(app.workspace, runs or ("last",))]})
+        page = report.page(app.workspace, runs or ("last",))
+        _write(app, {output or _kept(report.kept(app.workspace, name)): [page]})
     elif len(runs) > 1:
         raise UsageError(f"--format {form} is about one run", hint=f"evalh report {name} --format {form}")
     elif form in {"terminal", "json"}:
@@ -54,6 +61,16 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
     else:
         for piece in report.lines(app.workspace, name, form):
             click.echo(piece, nl=False, file=app.answer)
+
+
+def _kept(target: Path) -> Path:
+    """Make the folder of a page that nobody named a place for; return its path as seen from here."""
+    try:
+        target.parent.mkdir(exist_ok=True)
+    except OSError as exc:
+        hint = "name the file: evalh report --output FILE.html"
+        raise UsageError(f"cannot write there: {exc.strerror}", where=str(target.parent), hint=hint) from exc
+    return Path(os.path.relpath(target))
 
 
 def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:

@@ -140,8 +140,16 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
             lines.append("evalh calls --errors   what went wrong on the wire")
     lines.append(f"evalh report {' '.join(_reported(results))}   a page to look at: every sample, what to ship")
     app.hints.print()
+    if any(_recorded(app, result) for result in results):
+        told = "note: recorded answers were used, no model was asked"
+        app.hints.print(told, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _recorded(app: App, result: "RunResult") -> bool:
+    spec = app.workspace.config.models.get(result.record.model)
+    return spec is not None and spec.provider == "replay"
 
 
 def _reported(results: "list[RunResult]") -> list[str]:

@@ -64,18 +64,15 @@ class CallError(Exception):
         self.retry_after_s = retry_after_s
         self.request_id = request_id
         self.begun = begun  # an answer had begun to arrive: a stream that broke off
-        self.hung_up = (
-            False  # a kept connection ended in order before a byte of an answer came: likely before the request
-        )
-        self.held_back = (
-            kind in UNSENT
-        )  # nothing had left, so it says nothing of the provider; a closed door says so too
+        self.reached = True  # False: there was no connection, so nothing is charged; the transports say so
+        self.hung_up = False  # a kept connection ended in order, without a byte of an answer: likely before the request
+        self.held_back = kind in UNSENT  # nothing had left; our own door to a model at its limit says so too
         self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
 
     @property
     def maybe_billed(self) -> bool:
         """Whether the provider may charge for what failed."""
-        return self.begun or self.kind in MAYBE_BILLED
+        return self.reached and (self.begun or self.kind in MAYBE_BILLED)
 
     @property
     def limits(self) -> bool:
@@ -98,14 +95,38 @@ class FinishReason(StrEnum):
     OTHER = "other"
 
 
+MOST_TOKENS = 10**9
+"""No request takes more. What says more is not a count."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them; None: it did not say."""
+    """Tokens as the provider counted them; None: it did not say. What stands after them only a price looks at."""
 
     input_tokens: int | None = None  # all of them, cached ones included
     output_tokens: int | None = None  # all of them, reasoning included
     cached_tokens: int | None = None  # of the input, read from the provider's cache
     reasoning_tokens: int | None = None  # of the output, not shown
+    cache_write_tokens: int = 0  # of the input, written to the provider's cache
+    cache_write_1h_tokens: int = 0  # of those, kept for an hour
+    tier: str | None = field(default=None, compare=False)  # the service tier that served; None: it did not say
+    speed: str | None = field(default=None, compare=False)  # the speed that served
+    region: str | None = field(default=None, compare=False)  # where it served
+
+    @property
+    def sound(self) -> bool:
+        """Whether the counts can be: whole numbers, none below 0, no part above its whole."""
+        taken, given = self.input_tokens, self.output_tokens
+        cached, reasoned = self.cached_tokens or 0, self.reasoning_tokens or 0
+        written = self.cache_write_tokens
+        for one in (taken or 0, given or 0, cached, reasoned, written, self.cache_write_1h_tokens):
+            if type(one) is not int or not 0 <= one <= MOST_TOKENS:
+                return False
+        return (
+            (taken is None or cached + written <= taken)
+            and (given is None or reasoned <= given)
+            and self.cache_write_1h_tokens <= written
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +152,7 @@ class Completion:
     request_id: str | None = None
     cost_usd: Decimal | None = None  # set by a recording; otherwise the routing stack prices the usage
     logprobs: Logprobs | None = None  # None: not asked for, or not given
+    reasoning: str | None = None  # what came before the answer, without its tags; None: nobody has looked
     raw: str | None = None  # the body as it came, for the log
 
     def digest(self) -> str:

@@ -5,10 +5,14 @@ from dataclasses import field, replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.money import Price
+from evalh.core.reasoning import STRIP
 from evalh.core.values import dataclass
 
 EMBEDDINGS = "embeddings"
 """What `api` says of a model that gives vectors for texts instead of answers."""
+
+
+_HOLD_SCHEMAS = frozenset({"openai", "anthropic", "gemini", "local"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,8 @@ class ModelSpec:
     timeout_s: float = 120.0
     params: Mapping[str, JsonValue] = field(default_factory=dict)  # overrides; null removes one
     price: Price | None = None
+    reasoning: str = STRIP  # or "keep": what becomes of the reasoning before an answer
+    cost_from: str | None = None  # where an answer says what it costs: `usage.cost`, `header:x-cost`
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
 
@@ -31,6 +37,11 @@ class ModelSpec:
     def embeds(self) -> bool:
         """Tell whether it gives embeddings, and no answers."""
         return self.options.get("api") == EMBEDDINGS
+
+    @property
+    def holds_schema(self) -> bool:
+        """Whether its provider holds it to a schema that is asked for, so that it writes that JSON and nothing else."""
+        return self.provider in _HOLD_SCHEMAS and self.options.get("schema") != "none"
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:

@@ -1,8 +1,11 @@
-"""Strict JSON: big integers stay exact, duplicate keys and NaN are refused."""
+"""Strict JSON: big integers stay exact; duplicate keys, NaN and numbers beyond a float such as 1e400 are refused."""
 
 import json
+from math import isinf
 
 from evalh.core.digest import JsonValue
+
+_SHOWN = 40  # characters of a number that a message shows
 
 
 class NotStrictJson(ValueError):
@@ -36,4 +39,11 @@ def _refuse(word: str) -> JsonValue:
     raise NotStrictJson(f"{word} is not JSON")
 
 
-DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+def _finite(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise NotStrictJson(f"a number is too large: {text[:_SHOWN]}")
+    return value
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse, parse_float=_finite)

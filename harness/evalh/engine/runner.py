@@ -5,7 +5,7 @@ the dataset. The log is asked for a hundred answers at a time: one question a sa
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from decimal import Decimal
 from inspect import isawaitable
@@ -15,11 +15,14 @@ from typing import TypeAlias
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, Call, CallError, CallKey, Completion, NotSent
 from evalh.core.case import Case
+from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress, Provider, Store
+from evalh.core.reasoning import reread
 from evalh.core.request import Request
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
+from evalh.core.shortfall import with_cause
 from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.outcome import standing
@@ -126,6 +129,7 @@ class Runner:
                 self.fold.cut_off(unit.case_index, call)
                 raise
         else:
+            answer = reread(answer, self._sent_to(answer))
             completion, error = answer.completion, None
             call.answered_by, call.cached_cost_usd = answer.attempt_id, answer.cost_usd
             call.answered_model = answer.model
@@ -154,6 +158,11 @@ class Runner:
         self.store.add_sample(self.record.id, sample, call)
         self.fold.add(sample)
         self.progress.advance(sample)
+
+    def _sent_to(self, answer: Answer) -> Mapping[str, JsonValue]:
+        target = self.plan.target
+        leaf = target.leaves.get(answer.model or "", target.first)
+        return leaf.settings.sent_to
 
     async def _ask(self, call: Call) -> tuple[Completion | None, CallError | None]:
         try:
@@ -189,5 +198,5 @@ class Runner:
         for grader in self.plan.graders:
             judged = grader.judge(context)
             verdict = await judged if isawaitable(judged) else judged
-            graded.append(Graded(grader.name, grader.required, verdict))
+            graded.append(Graded(grader.name, grader.required, with_cause(verdict, completion)))
         return tuple(graded)

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from evalh.core.asking import Question
 from evalh.core.attempt import Answer, CallError, FinishReason, NotSent
+from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.ports import Template
@@ -35,6 +36,9 @@ class Models(Protocol):
     def document(self, name: str) -> JsonValue:
         """Return what stands for a model in a digest: everything that decides its answers. Raises EvalhError."""
 
+    def holds_schema(self, name: str | None) -> bool:
+        """Whether the model of this name is held to a schema by its provider, so that it writes no prose."""
+
 
 class NoModels:
     """Where no model can be asked."""
@@ -46,6 +50,10 @@ class NoModels:
     def document(self, name: str) -> JsonValue:
         """Return the name: nothing is known of it."""
         return name
+
+    def holds_schema(self, name: str | None) -> bool:  # noqa: ARG002 (the protocol's)
+        """Nothing is known of it."""
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,16 @@ def said(answer: Answer) -> str:
     if declined is not None:
         raise UnreadableReplyError(f"it {declined}")
     return answer.completion.text
+
+
+def no_reference(ctx: GradeContext) -> Verdict | None:
+    """Return the verdict where a judge is to be shown what a case expects, and there is nothing; None: there is."""
+    if ctx.expected is ABSENT:
+        return Verdict.abstain("the case has no expected value")
+    empty = ctx.expected is None or (isinstance(ctx.expected, str) and not ctx.expected.strip())
+    if empty or (isinstance(ctx.expected, list | dict) and not ctx.expected):
+        return Verdict.error("the case's expected is empty: reference: true has nothing to show")
+    return None
 
 
 def by_asking(who: str, ask: Ask) -> Callable[[GradeContext], Awaitable[Verdict]]:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.numbers import Reader, number_reader
+from evalh.graders.numbers import Reader, agree, number_reader
 from evalh.graders.output import Place, Unreadable
 from evalh.graders.quoting import one_line
 
@@ -81,7 +81,7 @@ class Hedging(Parameters, frozen=True, kw_only=True):
         return Compiled(judge)
 
 
-@built_in("contradiction")
+@built_in("contradiction", semantics=2)
 class Contradiction(Parameters, frozen=True, kw_only=True):
     """The answer is the number that the output's own reasoning comes to."""
 
@@ -114,11 +114,13 @@ class Contradiction(Parameters, frozen=True, kw_only=True):
 
 
 def _agree(reader: Reader, rationale: object, answer: object) -> Verdict:
-    stated = reader.value(answer)
+    stated = reader.read(answer)
     if isinstance(stated, Unreadable):
         return Verdict.check(False, f"the answer: {stated.reason}")
-    reached = reader.value(rationale)
+    reached = reader.read(rationale)
     if isinstance(reached, Unreadable):
         return Verdict.abstain(f"the reasoning: {reached.reason}")
-    same = stated == reached
+    same = agree(stated, reached)
+    if isinstance(same, str):
+        return Verdict.abstain(f"the reasoning comes to {reached}, the answer is {stated}: {same}")
     return Verdict.check(same, f"the reasoning comes to {reached}" + ("" if same else f", the answer is {stated}"))

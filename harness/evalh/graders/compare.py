@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.unicode_form import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
@@ -18,21 +19,29 @@ class Comparison(Parameters, frozen=True, kw_only=True):
     expected: str | None = None
     ignore_case: bool = False
     trim: bool = False
+    normalize: Form = "nfc"
     fenced: bool = False
 
     def read(self, place: Place, ctx: GradeContext, wanted: JsonValue) -> JsonValue | Unreadable:
         """Return what is compared: the text with a string, the JSON with anything else; at a path always JSON."""
-        got = ctx.text if place.path is None and isinstance(wanted, str) else place.json(ctx)
-        return self.fold(got)
+        return ctx.text if place.path is None and isinstance(wanted, str) else place.json(ctx)
+
+    def alike(self, got: JsonValue, wanted: JsonValue) -> bool:
+        """Tell whether they are the same, overlooking as much as was asked."""
+        return same(got, wanted) or same(self.fold(got), self.fold(wanted))
 
     def fold(self, value: JsonValue) -> JsonValue:
-        """Overlook case and blanks as far as was asked."""
-        if self.ignore_case or self.trim:
-            return folded(value, ignore_case=self.ignore_case, trim=self.trim)
-        return value
+        """Overlook case, blanks and the form of characters as far as was asked."""
+        return folded(value, ignore_case=self.ignore_case, trim=self.trim, form=self.normalize)
+
+    def apart(self, got: JsonValue, wanted: JsonValue) -> str:
+        """Say which characters tell two texts apart that may look the same; with a semicolon before it."""
+        got, wanted = self.fold(got), self.fold(wanted)
+        apart = code_points_apart(got, wanted) if isinstance(got, str) and isinstance(wanted, str) else ""
+        return f"; {apart}" if apart else ""
 
 
-@built_in("equals")
+@built_in("equals", semantics=2)
 class Equals(Comparison, frozen=True, kw_only=True):
     """One value is expected."""
 
@@ -50,14 +59,14 @@ class Equals(Comparison, frozen=True, kw_only=True):
             got = self.read(place, ctx, wanted)
             if isinstance(got, Unreadable):
                 return Verdict.check(False, got.reason)
-            if same(got, self.fold(wanted)):
+            if self.alike(got, wanted):
                 return Verdict.check(True, f"{place} is {shown(got)}")
-            return Verdict.check(False, f"{place} is {shown(got)}; expected {shown(wanted)}")
+            return Verdict.check(False, f"{place} is {shown(got)}; expected {shown(wanted)}{self.apart(got, wanted)}")
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
 
-@built_in("one_of", short="values")
+@built_in("one_of", short="values", semantics=2)
 class OneOf(Comparison, frozen=True, kw_only=True):
     """Any of several values is expected."""
 
@@ -85,13 +94,14 @@ class OneOf(Comparison, frozen=True, kw_only=True):
         got: JsonValue | Unreadable = ABSENT
         for wanted in candidates:
             read = self.read(place, ctx, wanted)
-            if not isinstance(read, Unreadable) and same(read, self.fold(wanted)):
+            if not isinstance(read, Unreadable) and self.alike(read, wanted):
                 return Verdict.check(True, f"{place} is {shown(read)}")
             if got is ABSENT or isinstance(got, Unreadable):
                 got = read
         if isinstance(got, Unreadable):
             return Verdict.check(False, got.reason)
-        return Verdict.check(False, f"{place} is {shown(got)}; expected one of {shown(candidates)}")
+        apart = self.apart(got, candidates[0]) if len(candidates) == 1 else ""
+        return Verdict.check(False, f"{place} is {shown(got)}; expected one of {shown(candidates)}{apart}")
 
 
 def same(got: JsonValue, wanted: JsonValue) -> bool:

@@ -23,7 +23,7 @@ _REVISE = """Look at your answer again. What did it assume? What would have to b
 your final answer to the request, in the form that was asked for, and nothing else."""
 
 
-@built_in("self_consistency", short="k")
+@built_in("self_consistency", short="k", semantics=2)
 class SelfConsistency(Parameters, frozen=True, kw_only=True):
     """The model, asked k times more, says the same."""
 
@@ -75,7 +75,7 @@ class SelfConsistency(Parameters, frozen=True, kw_only=True):
         return Verdict.scored(share, self.threshold, reason)
 
 
-@built_in("revision_stability")
+@built_in("revision_stability", semantics=2)
 class RevisionStability(Parameters, frozen=True, kw_only=True):
     """The answer survives its own critique: asked to look again, the model says the same."""
 

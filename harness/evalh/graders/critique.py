@@ -18,7 +18,8 @@ from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import Place, Unreadable
 from evalh.graders.panel import asked_all
 from evalh.graders.quoting import one_line
-from evalh.graders.replies import last_object, spoken
+from evalh.graders.replies import Sought, reading
+from evalh.graders.scales import Part, Words
 
 _SYSTEM = """You audit the answer that another system gave. You are hard to please.
 
@@ -56,15 +57,11 @@ class Audit:
     reason: str
 
 
-def audit_in(value: JsonValue) -> Audit | None:
-    """Read a critic's reply; None: it is none."""
-    if not isinstance(value, dict) or not isinstance(value.get("agree"), bool):
-        return None
-    reason = spoken(value.get("reason"))
-    return None if reason is None else Audit(value["agree"], reason)
+_AGREE = Words({"true": True, "yes": True, "false": False, "no": False})
+SOUGHT = Sought(parts=(Part(labels=("agree", "agreement"), scale=_AGREE, lines="none", keys=("agree",)),))
 
 
-@built_in("self_critique", short="critics")
+@built_in("self_critique", short="critics", semantics=2)
 class SelfCritique(Parameters, frozen=True, kw_only=True):
     """So many of k critics agree with the answer, without its reasoning, that the score reaches the threshold."""
 
@@ -83,7 +80,7 @@ class SelfCritique(Parameters, frozen=True, kw_only=True):
             raise scope.wrong("states both path and after", "one of them says where the answer stands")
         if self.model is not None:
             scope.environment.models.require(self.model, scope.spec.where)
-        place = Place(scope.path(self.path), self.fenced)
+        place, models = Place(scope.path(self.path), self.fenced), scope.environment.models
         params = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         forms = tuple(
             Form(purpose=Purpose.CRITIQUE, params={**params, "seed": draw}, output_schema=_SCHEMA)
@@ -103,10 +100,9 @@ class SelfCritique(Parameters, frozen=True, kw_only=True):
             for reply in await asked_all(asker, self._asking(ctx, text, forms)):
                 if isinstance(reply, CallError):
                     raise reply
-                audits.append(last_object(said(reply), audit_in, graded))
+                read = reading(reply, forms[0], models)(said(reply), SOUGHT, graded)
+                audits.append(Audit(bool(read.values[0]), read.reason))
             return self._verdict(audits)
-
-        models = scope.environment.models
 
         def judges_by() -> JsonValue:
             stated: JsonValue = {

@@ -24,7 +24,7 @@ _MOST_TEXTS = 16  # that one output is compared with: each is a request of its o
 _NOTHING_WRITTEN = {"max_tokens": 0}  # what bounds the output, and its price
 
 
-@built_in("embedding_similarity")
+@built_in("embedding_similarity", semantics=2)
 class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
     """The cosine of two texts' embeddings reaches the pass mark; of several expected texts, the nearest counts."""
 

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.unicode_form import Form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.alike import Subset, Tolerance, TooMuchError
 from evalh.graders.compare import Comparison
@@ -23,7 +24,7 @@ Weight = Annotated[float, Meta(gt=0)]
 _ROUNDING = 1e-9  # a sum of weights may fall short of a pass mark by so much
 
 
-@built_in("json_subset")
+@built_in("json_subset", semantics=2)
 class JsonSubset(Comparison, frozen=True, kw_only=True):
     """The output's JSON holds everything that is expected, and may hold more."""
 
@@ -74,15 +75,17 @@ class _Wanted:
     rule: Field
     got: JsonPath
     expected: JsonPath
+    form: Form
 
     def fits(self, got: JsonValue, wanted: JsonValue) -> bool:
         rule = self.rule
-        if rule.ignore_case or rule.trim:
-            got, wanted = (folded(one, ignore_case=rule.ignore_case, trim=rule.trim) for one in (got, wanted))
+        got, wanted = (
+            folded(one, ignore_case=rule.ignore_case, trim=rule.trim, form=self.form) for one in (got, wanted)
+        )
         return Tolerance(rule.abs_tol, rule.rel_tol).fits(got, wanted)
 
 
-@built_in("json_fields")
+@built_in("json_fields", semantics=2)
 class JsonFields(Comparison, frozen=True, kw_only=True):
     """The output's fields are the expected ones; the score is the share of their weights."""
 
@@ -121,7 +124,7 @@ class JsonFields(Comparison, frozen=True, kw_only=True):
         got, expected = scope.path(name), scope.path(rule.expected or name)
         assert got is not None
         assert expected is not None
-        return _Wanted(rule, got, expected)
+        return _Wanted(rule, got, expected, self.normalize)
 
     def _judge(self, got: JsonValue, known: list[tuple[_Wanted, JsonValue]]) -> Verdict:
         fit, wrong, critical = 0.0, [], False

@@ -1,10 +1,9 @@
 """`judge`: a model grades by a rubric."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, field
 
@@ -13,14 +12,14 @@ from evalh.core.attempt import Answer, Purpose
 from evalh.core.digest import JsonValue, digest
 from evalh.core.request import Message, Role
 from evalh.core.verdict import Asker, GradeContext, Verdict
-from evalh.graders.asking import JudgePrompt, by_asking, said
+from evalh.graders.asking import JudgePrompt, Models, by_asking, no_reference, said
 from evalh.graders.fences import Fences, shown_expected, shown_inputs, shown_output
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.panel import panel_verdict
-from evalh.graders.replies import last_line, last_object
+from evalh.graders.replies import reading
 from evalh.graders.rubric import Judgement, Scale, is_file, is_reference
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Raised when a reply would now be read differently, or the words below change what a judge says."""
 
 _SYSTEM = """You grade the answer of another system against a rubric. You are strict and fair.
@@ -44,9 +43,6 @@ Judge the answer by the rubric alone. Say {words}{each}.
 Reply with JSON of this form and nothing else, the reason first:
 {example}"""
 
-_VERDICT_LINE = re.compile(r"(?im)^\W*(?:final )?verdict\W+(pass|fail)\W*$")
-_SCORE_LINE = re.compile(r"(?im)^\W*(?:final )?score\W+(\d{1,3})(?:\s*/\s*\d{1,3})?\W*$")
-
 INPUTS = frozenset({"input", "output", "expected", "rubric"})
 """What a prompt version that judges may use."""
 
@@ -69,7 +65,7 @@ class Judge(Parameters, frozen=True, kw_only=True):
         """Read the rubric and its scale. Raises WorkspaceError."""
         names = self._names(scope)
         words = _Words.read(scope, self)
-        jurors = _jurors(names)
+        jurors, models = _jurors(names), scope.environment.models
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             messages = words.messages(ctx)
@@ -79,17 +75,16 @@ class Judge(Parameters, frozen=True, kw_only=True):
             )
 
         async def ask(ctx: GradeContext, asker: Asker) -> Verdict:
-            if self.reference and shown_expected(ctx) is None:
-                return Verdict.abstain("the case has no expected value")
+            if self.reference and (lacking := no_reference(ctx)) is not None:
+                return lacking
             asked = questions(ctx)
             graded = words.graded(ctx)
-            read = partial(words.read_reply, graded=graded)
+            read = partial(words.read_reply, graded=graded, models=models)
             if len(asked) == 1:
                 return words.scale.verdict(read(await asker.ask(asked[0])))
             return await panel_verdict(asker, asked, words.scale, read)
 
         who = f"the judge {names[0]!r}" if len(names) == 1 else "the panel"
-        models = scope.environment.models
 
         def judges_by() -> JsonValue:
             return {"asked": [[models.document(name), draw] for name, draw in jurors], **words.document()}
@@ -201,18 +196,10 @@ class _Words:
         texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx), "expected": expected or ""}
         return tuple(Fences(texts).texts.values())
 
-    def read_reply(self, answer: Answer, graded: tuple[str, ...]) -> Judgement:
+    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> Judgement:
         """Read a reply. Raises UnreadableReplyError."""
-        text = said(answer)
-        if self.form.output_schema is not None or self.scale.criteria:
-            return last_object(text, self.scale.fits, graded)
-        pattern = _VERDICT_LINE if self.scale.low is None else _SCORE_LINE
-        word = last_line(text, pattern, graded)
-        value: Any = word if self.scale.low is None else int(word)
-        judgement = self.scale.fits({"reason": text.strip()[:2000], self.scale.key: value})
-        if judgement is None:
-            return last_object("", self.scale.fits, graded)  # a score that is not on the scale is no verdict
-        return judgement
+        sought = self.scale.sought(reasoned=self.form.output_schema is not None)
+        return self.scale.judgement(reading(answer, self.form, models)(said(answer), sought, graded))
 
 
 def _check_prompt(scope: Scope, prompt: JudgePrompt, judge: Judge) -> None:

@@ -38,7 +38,7 @@ _NO_LETTERS = re.compile(r"[^\w\s'.,!?\u2019]+|[\d_]+")
 Identify = Callable[[str], tuple[str, float]]
 
 
-@built_in("language", short="value")
+@built_in("language", short="value", semantics=2)
 class Language(Parameters, frozen=True, kw_only=True):
     """The output is in this language, or in one of these; without any, in the language of the case's inputs."""
 

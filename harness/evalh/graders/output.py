@@ -3,14 +3,15 @@
 The parsed JSON stays in `GradeContext.cache`, so the graders of a sample share one parse.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.unicode_form import Form, in_form
 from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext
+from evalh.graders.blocks import blocks
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of
 
@@ -18,7 +19,7 @@ DEEPEST = 200
 """Levels of nesting beyond which an output is not read: Python's own limit differs between versions, and validators
 in native code crash the process on it."""
 
-_FENCE = re.compile(r"^ {0,3}```(?P<language>[^\n`]*)$", re.MULTILINE)
+_JSON_BEGINS = frozenset('{["')  # a text that is JSON itself may hold fences inside its strings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def output_json(ctx: GradeContext, *, fenced: bool = False) -> JsonValue | Unrea
     """Return the output's JSON, parsed once per sample.
 
     Strict: all of the text must be one JSON value, without duplicate keys and NaN. With `fenced`, the text may
-    instead hold exactly one ``` block, and that is read.
+    instead hold one fenced block, and that is read.
     """
     key = "fenced json" if fenced else "json"
     if key not in ctx.cache:
@@ -41,27 +42,22 @@ def output_json(ctx: GradeContext, *, fenced: bool = False) -> JsonValue | Unrea
 
 
 def json_text(ctx: GradeContext, *, fenced: bool = False) -> str | Unreadable:
-    """Return the text that should be JSON: all of it, or with `fenced` the only ``` block if there is one."""
+    """Return the text that should be JSON: all of it, or with `fenced` the only fenced block if there is one.
+
+    Where several blocks stand, the only one that says `json` counts. A block without an end is cut off.
+    """
     text = ctx.text
-    if not fenced or "```" not in text:
+    if not fenced or ("```" not in text and "~~~" not in text) or text.lstrip()[:1] in _JSON_BEGINS:
         return text
-    blocks = _fenced_blocks(text)
-    if len(blocks) > 1:
-        return Unreadable(f"the output holds {len(blocks)} fenced blocks; one was expected")
-    return blocks[0] if blocks else text
-
-
-def _fenced_blocks(text: str) -> list[str]:
-    # One pass over the fence lines: a pattern for whole blocks would look for each block's end up to the text's end.
-    blocks: list[str] = []
-    begun: int | None = None
-    for fence in _FENCE.finditer(text):
-        if begun is None:
-            begun = fence.end()
-        elif not fence["language"].strip():  # a language can only open a block
-            blocks.append(text[begun : fence.start()])
-            begun = None
-    return blocks
+    found = list(blocks(text))
+    if not all(block.closed for block in found):
+        return Unreadable("the output holds a fenced block without an end")
+    said = [block for block in found if block.language.lower() in {"json", "jsonc", "json5"}]
+    if len(found) > 1 and len(said) == 1:
+        found = said
+    if len(found) > 1:
+        return Unreadable(f"the output holds {len(found)} fenced blocks; one was expected, or one that says json")
+    return found[0].text if found else text
 
 
 def _parse(text: str | Unreadable) -> JsonValue | Unreadable:
@@ -130,15 +126,16 @@ class Place:
         return "the output" if self.path is None else str(self.path)
 
 
-def folded(value: JsonValue, *, ignore_case: bool, trim: bool) -> JsonValue:
-    """Fold the case and trim the ends of every string in a value; keys stay as they are."""
+def folded(value: JsonValue, *, ignore_case: bool = False, trim: bool = False, form: Form = "none") -> JsonValue:
+    """Write every string in a value in a normal form, fold its case and trim its ends; keys stay as they are."""
     match value:
         case str():
-            text = value.strip() if trim else value
-            return text.casefold() if ignore_case else text
+            text = in_form(value, form)
+            text = text.strip() if trim else text
+            return in_form(text.casefold(), form) if ignore_case else text
         case Mapping():
-            return {key: folded(inner, ignore_case=ignore_case, trim=trim) for key, inner in value.items()}
+            return {key: folded(inner, ignore_case=ignore_case, trim=trim, form=form) for key, inner in value.items()}
         case list() | tuple():
-            return [folded(inner, ignore_case=ignore_case, trim=trim) for inner in value]
+            return [folded(inner, ignore_case=ignore_case, trim=trim, form=form) for inner in value]
         case _:
             return value

@@ -1,6 +1,5 @@
 """`prefer`: a model says which of two outputs is better. Asked in both orders: what changes with the order is a tie."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,12 +18,13 @@ from evalh.core.money import plus
 from evalh.core.request import Message, Role
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import Asker, GradeContext
-from evalh.graders.asking import JudgePrompt, Models, UnreadableReplyError, said
+from evalh.graders.asking import JudgePrompt, Models, UnreadableReplyError, no_reference, said
 from evalh.graders.fences import Fences, TooLongError, shown_expected, shown_inputs, shown_output
 from evalh.graders.kinds import GraderEnvironment, accept
 from evalh.graders.quoting import one_line
-from evalh.graders.replies import last_line, last_object, spoken
+from evalh.graders.replies import Sought, reading
 from evalh.graders.rubric import is_file, is_reference
+from evalh.graders.scales import Part, Words
 
 KIND = "prefer"
 INPUTS = frozenset({"input", "output_a", "output_b", "expected"})
@@ -59,8 +59,13 @@ _SCHEMA: dict[str, JsonValue] = {
     "required": ["reason", "better"],
     "additionalProperties": False,
 }
-# A prompt version without an output schema: "Therefore, Output (a) is better.", or "Output (a)" and nothing else.
-_WORDS = re.compile(r"(?i)\boutput \((a|b)\) is (?:\w+ )?better|\A\s*output \((a|b)\)\.?\s*\Z")
+_WORDS = Words({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
+_LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "answer", "decision", "conclusion")
+_SENTENCE = (
+    r"\boutput \(?(?P<value>[ab])\)?[*_`]{0,3} is (?P<no>(?:[*_`]{0,3}(?:not|no|hardly|never|n't)[*_`]{0,3} )?)"
+    r"(?:\pL+ )?[*_`]{0,3}better"
+)
+PART = Part(labels=_LABELS, scale=_WORDS, lines="last", sentence=_SENTENCE, keys=("better",))
 
 
 class Favoured(StrEnum):
@@ -116,7 +121,14 @@ class Prefer:
             else {"rubric": self.rubric, "words": digest([_SYSTEM, _USER])}
         )
         asked = self.models.document(self.model)
-        return {"kind": KIND, **by, "model": asked, "reference": self.reference, "form": self.form.document()}
+        return {
+            "kind": KIND,
+            "semantics": 2,
+            **by,
+            "model": asked,
+            "reference": self.reference,
+            "form": self.form.document(),
+        }
 
     def questions(self, case: Case, base: Completion, head: Completion) -> tuple[Question, Question]:
         """Return both questions: base first, head first. Raises TooLongError, WorkspaceError."""
@@ -130,6 +142,8 @@ class Prefer:
         if (base.text, base.tool_calls) == (head.text, head.tool_calls):
             return Preference(favoured=Favoured.TIE, said=("tie", "tie"), reason="the outputs are the same")
         graded = tuple(map(_shown, (base, head)))
+        if self.reference and (lacking := no_reference(GradeContext(case=case, completion=base))) is not None:
+            return Preference(favoured=Favoured.UNJUDGED, said=(None, None), reason=lacking.reason)
         words: list[str | None] = []
         reasons: list[str] = []
         cost: Decimal | None = Decimal(0)
@@ -172,10 +186,9 @@ class Prefer:
 
     def _read(self, answer: Answer, graded: tuple[str, ...]) -> tuple[str, str]:
         """Return the word and the reason. Raises UnreadableReplyError."""
-        text = said(answer)
-        if self.form.output_schema is not None:
-            return last_object(text, _fits, graded)
-        return last_line(text, _WORDS, graded), one_line(text.strip(), 400)
+        sought = Sought(parts=(PART,), reasoned=self.form.output_schema is not None)
+        read = reading(answer, self.form, self.models)(said(answer), sought, graded)
+        return str(read.values[0]), one_line(read.reason, 400)
 
 
 def build_prefer(spec: GraderSpec, environment: GraderEnvironment) -> Prefer:
@@ -228,13 +241,6 @@ def favoured(base_first: str | None, head_first: str | None) -> Favoured:
         ("b", "b"): Favoured.SECOND,
     }
     return joined.get((base_first, head_first), Favoured.TIE)
-
-
-def _fits(value: JsonValue) -> tuple[str, str] | None:
-    if not isinstance(value, dict) or not isinstance(value.get("better"), str):
-        return None
-    word, reason = value["better"].strip().lower(), spoken(value.get("reason"))
-    return (word, one_line(reason, 400)) if reason is not None and word in ("a", "b", "tie") else None
 
 
 def _shown(completion: Completion) -> str:

@@ -20,7 +20,7 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 AtLeastOne = Annotated[float, Meta(ge=1)]
 
 
-@built_in("repetition")
+@built_in("repetition", semantics=2)
 class Repetition(Parameters, frozen=True, kw_only=True):
     """The output repeats itself no more than it may."""
 

@@ -1,97 +1,302 @@
-"""Reading a model's reply: the last well-formed verdict that is the model's own.
+"""Reading a model's reply: the last thing that looks like a verdict is the verdict, or there is none.
 
-What was graded may hold verdicts too, and a judge may quote it. A verdict that stands in the graded text, blanks and
-case aside, is a quote and never counts; nor does one that lacks its reason, nor one inside another object.
+A reply may hold its verdict as JSON, strict or mended (`loose_json`), and in words (`claims`). Of all that look like a
+verdict those are left out that are quoted from what was graded (`quotes`). Then: all that are the judge's own must say
+the same, the last one must be readable and among them, and nothing behind it may take it back. Anything else is an
+error, never an earlier verdict. Where a provider holds its model to the schema, the reply is that JSON and no prose.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterable
-from typing import TypeAlias, TypeVar
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
+from evalh.core.asking import Form
+from evalh.core.attempt import Answer
 from evalh.core.digest import JsonValue
 from evalh.core.strict_json import DECODER
-from evalh.graders.asking import UnreadableReplyError
+from evalh.graders.asking import Models, UnreadableReplyError
+from evalh.graders.claims import Claim, Kind, claims
+from evalh.graders.linear import pattern, readable
+from evalh.graders.loose_json import objects
+from evalh.graders.quotes import TELLING, Graded, folded
+from evalh.graders.scales import OFF_SCALE, Part, Points, Value, Words
 
-T = TypeVar("T")
-Fits: TypeAlias = Callable[[JsonValue], T | None]
-"""Reads a verdict from a JSON object; None: it is none."""
+LONGEST = 100_000
+"""Characters of a reply beyond which none of it is read: what was left out might be the verdict."""
 
-_ESCAPE = re.compile(r"""\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<quoted>["\\/])|[bfnrt])""")
-_READ = 50_000  # characters of a reply that are read, from its end
-_MOST = 300  # braces that are tried
+_MOST = 300  # places that look like a verdict: each is held against what was graded
+_SURE = 25  # folded characters, some from before a verdict, that show that it is a part of a longer quote
 _ONLY_QUOTES = "its only verdict is one that stands in what was graded"
 _NOTHING = "there is no verdict in its reply"
+_UNREADABLE = "its last verdict cannot be read"
+_CONTRADICTS = "it says different verdicts"
+_REVISED = "it goes on after its verdict, and may take it back"
+_NO_REASON = "it gives no reason"
+_NO_JSON = (
+    "its reply is not the JSON that was asked for, and nothing else is read of a model that is held to a schema; where "
+    'its server cannot do that: schema = "none" in its [models.…]'
+)
+
+Read: TypeAlias = "Callable[[str, Sought, Iterable[str]], Reading]"
+"""Reads a reply to a question about these texts. Raises UnreadableReplyError."""
+
+_FENCED = r"^```[a-zA-Z]{0,10}\s*\n((?s:.*))\n\s*```$"
+_THOUGHT = r"^\s*<(think|thinking|thought|reasoning)>"
+_BOXED = r"\\(?:boxed|fbox)\{"
+_STYLED = r"\\(?:text|textbf|mathrm|mathbf)\{"
+_REVISES = (
+    r"\bwait\b\s{0,2}[,:.!\x{2014}\x{2013}-]|\b(?:no|but|oh),?\swait\b|\bactually\b\s{0,2}[,:]|\bon second thoughts?\b|"
+    r"\bon reflection\b|\b(?:scratch|strike) that\b|\bcorrection\b\s{0,2}[,:.]|\btake (?:it|that) back\b|"
+    r"\bchanged? my (?:mind|verdict|score)\b|\breconsider|\bhmm+\b"
+)
+_CHANGED = (
+    r"\b(?:should be|make (?:it|that)|(?:lower|rais|chang|reduc|increas|downgrad|upgrad|correct)\pL{0,4} "
+    r"(?:(?:it|this|that|my score) )?to|more like|closer to|or (?:maybe|perhaps)|rather)\W{1,4}(?:an? |\pL{1,6} )?"
+    r"([0-9]{1,3})"
+)
+_HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"
+_TAKES_BACK = frozenset(
+    """
+    not n't never no cannot hardly neither nor without isn't doesn't don't didn't won't can't
+    """.split()  # noqa: SIM905 (a table reads better)
+)
+_SUPPOSES = frozenset("to would could might may if had or unless nothing can".split())  # noqa: SIM905 (a table reads better)
+_OBLIGES = frozenset(("have", "has", "need", "needs", "going"))  # "I have to fail it"
 
 
-def last_object(text: str, fits: Fits[T], graded: Iterable[str]) -> T:
-    """Return the last JSON object that is a verdict and no quote. Raises UnreadableReplyError."""
-    folded: str | None = None
-    for source, value in _objects(text):
-        verdict = fits(value)
-        if verdict is None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What a reply must say. `inside`: the key of the object that holds the parts, where there are several."""
+
+    parts: tuple[Part, ...]
+    inside: str | None = None
+    reasoned: bool = True  # a reason was asked for too
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reply says: one value for each part, and why."""
+
+    values: tuple[Value, ...]
+    reason: str
+
+
+def reading(answer: Answer, form: Form, models: Models) -> "Read":
+    """Return how a reply is read: as nothing but JSON where its model was held to a schema, else in any form."""
+    return read_schema if form.output_schema is not None and models.holds_schema(answer.model) else read
+
+
+def read_schema(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
+    """Read the reply of a model that is held to a schema: one JSON object. Raises UnreadableReplyError."""
+    text = text.strip()
+    fenced = pattern(_FENCED).search(readable(text[:LONGEST]))
+    try:
+        value = DECODER.decode(fenced[1] if fenced else text)
+    except (ValueError, RecursionError):
+        raise UnreadableReplyError(_NO_JSON) from None
+    if not isinstance(value, dict) or spoken(value.get("reason")) is None:
+        raise UnreadableReplyError(_NO_JSON)
+    return read(text, sought, graded)
+
+
+def read(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
+    """Read a reply in any form. Raises UnreadableReplyError, which says why there is no verdict in it."""
+    if len(text) > LONGEST:
+        raise UnreadableReplyError(f"its reply has {len(text):,} characters; {LONGEST:,} are read at most")
+    shown = Graded(graded)
+    if shown.is_echoed(text):
+        raise UnreadableReplyError(_ONLY_QUOTES if text.strip() else _NOTHING)
+    reply = _Reply.of(text, sought, shown)
+    decided = [reply.decide(part) for part in sought.parts]
+    reasons = [claim.reason for claim in decided if claim.reason is not None]
+    if sought.reasoned and not reasons and all(claim.kind is Kind.OBJECT for claim in decided) and not reply.speaks:
+        raise UnreadableReplyError(_NO_REASON)
+    values = tuple(claim.value for claim in decided if claim.value is not None)
+    return Reading(values, reasons[-1] if reasons else text.strip()[:2000])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """One reply: as it was written, and with its JSON blotted out."""
+
+    text: str
+    prose: str
+    found: list[tuple[int, int, dict[str, JsonValue]]]
+    sought: Sought
+    graded: Graded
+
+    @classmethod
+    def of(cls, text: str, sought: Sought, graded: Graded) -> "_Reply":
+        text = _without_thought(readable(text))
+        found = [(begin, end, value) for begin, end, value in objects(text) if isinstance(value, dict)]
+        prose, place = [], 0
+        for begin, end, _ in found:
+            prose += [text[place:begin], "\n" + " " * (end - begin - 2) + "\n"]
+            place = end
+        return cls(text=text, prose=_plain("".join([*prose, text[place:]])), found=found, sought=sought, graded=graded)
+
+    def decide(self, part: Part) -> Claim:
+        """Return the claim that decides. Raises UnreadableReplyError."""
+        every = sorted([*self._of_objects(part), *claims(self.prose, part)], key=lambda claim: (claim.end, claim.begin))
+        if len(every) > _MOST:
+            raise UnreadableReplyError(f"it says {len(every)} verdicts")
+        quoted = [claim for claim in every if self._is_quote(claim, part)]
+        said = [claim for claim in every if claim not in quoted]
+        own = [claim for claim in said if claim.own and claim.value is not None]
+        if not own:
+            raise UnreadableReplyError(_UNREADABLE if said else _ONLY_QUOTES if quoted else _NOTHING)
+        last = max(own, key=lambda claim: claim.end)
+        behind = [claim for claim in every if claim.begin >= last.end]
+        behind = [claim for claim in behind if claim not in quoted or not self._is_surely_quoted(claim)]
+        if any(claim.own and claim.value is None for claim in behind):
+            raise UnreadableReplyError(_UNREADABLE)
+        if {claim.value for claim in [*own, *behind]} - {last.value, None}:
+            raise UnreadableReplyError(_CONTRADICTS)
+        if last.value == OFF_SCALE:
+            raise UnreadableReplyError(f"{_NOTHING}: {OFF_SCALE}")
+        if self._takes_back(last, part, quoted):
+            raise UnreadableReplyError(_REVISED)
+        return last
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is more in the reply than JSON."""
+        return any(map(str.isalpha, self.prose))
+
+    def _of_objects(self, part: Part) -> Iterator[Claim]:
+        for begin, end, mapping in self.found:
+            inner = mapping.get(self.sought.inside) if self.sought.inside is not None else None
+            named, value = part.of(inner if isinstance(inner, dict) else mapping)
+            if not named and not _is_inside(mapping, part):
+                continue
+            yield Claim(
+                begin=begin,
+                end=end,
+                value=value if named else None,
+                kind=Kind.OBJECT,
+                text=self.text[begin:end],
+                said=str(value),
+                reason=spoken(mapping.get("reason")),
+            )
+
+    def _is_quote(self, claim: Claim, part: Part) -> bool:
+        graded = self.graded
+        if claim.value is None:
+            return len(folded(claim.text)) >= TELLING and graded.resembles(claim.text)
+        if claim.kind is Kind.LABEL:
+            return graded.names(claim.label, _number(claim.said))
+        if claim.kind is Kind.LINE:
+            return graded.has_line(claim.said) or (
+                len(folded(claim.text)) > len(folded(claim.said)) and graded.holds(claim.text)
+            )
+        if claim.kind is Kind.SENTENCE or graded.holds(claim.text):
+            return graded.resembles(claim.text)
+        if not any(graded.names(key, said) for key in part.keys or part.labels for said in _spellings(claim, part)):
+            return False
+        # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
+        return graded.resembles(claim.reason or "") or not self._is_alone(claim)
+
+    def _is_surely_quoted(self, claim: Claim) -> bool:
+        """Whether a quote is one by more than its few words: what stands before it is quoted as well."""
+        passage = self.text[max(claim.begin - 30, 0) : claim.end]
+        if claim.kind is Kind.OBJECT:
+            passage = claim.text
+        return len(folded(passage)) >= _SURE and self.graded.resembles(passage)
+
+    def _is_alone(self, claim: Claim) -> bool:
+        around = self.text[: claim.begin] + self.text[claim.end :]
+        return not pattern(r"```[a-zA-Z]{0,10}").sub("", around).strip()
+
+    def _takes_back(self, last: Claim, part: Part, quoted: Sequence[Claim]) -> bool:
+        """Whether anything behind the last verdict changes it, or may."""
+        behind, place = [], last.end
+        for claim in sorted(quoted, key=lambda claim: claim.begin):
+            if claim.begin >= place:
+                behind.append(self.prose[place : claim.begin])
+                place = claim.end
+        text = "\n".join([*behind, self.prose[place:]])
+        suspects = [found.span() for found in pattern(f"{_REVISES}|{_HALF_OBJECT}", ignore_case=True).finditer(text)]
+        if isinstance(part.scale, Points):
+            suspects += [
+                found.span()
+                for found in pattern(_CHANGED, ignore_case=True).finditer(text)
+                if found[1] != str(last.value)
+            ]
+        elif not part.scale.alone and len(self.sought.parts) == 1:
+            suspects += _contrary(text, part.scale, last.value)
+        return any(not self.graded.holds(text[max(begin - 12, 0) : end + 12]) for begin, end in suspects)
+
+
+def _contrary(text: str, scale: Words, value: Value | None) -> Iterator[tuple[int, int]]:
+    """Yield where a text says the other word, and means it: not "to pass", nor "does not fail", nor "fails to"."""
+    words = "|".join(sorted(scale.spellings, key=len, reverse=True))
+    for found in pattern(rf"(?:^|[^\pL\pN])({words})(?:[^\pL\pN]|$)", ignore_case=True, multiline=True).finditer(text):
+        begin, end = found.span(1)
+        clause = pattern("[,;:(]").split(text[max(begin - 40, 0) : begin].lower().replace("\u2019", "'"))[-1]
+        before = [word.strip('()*_"`') for word in clause.split()[-4:]]
+        supposed = any(word in _SUPPOSES or word.endswith("'d") for word in before)
+        if (supposed and _OBLIGES.isdisjoint(before)) or pattern(
+            r"^(?: to\b| mark\b| rate\b|[/-]| the \pL+ (?:check|test))"
+        ).search(text[end : end + 24]):
             continue
-        if folded is None:
-            folded = _folded("\n".join(graded))
-        if not _is_quote(source, value, folded):
-            return verdict
-    raise UnreadableReplyError(_NOTHING if folded is None else _ONLY_QUOTES)
+        means = scale.spellings[found[1].lower()]
+        if (means != value) != (not _TAKES_BACK.isdisjoint(before)):
+            yield begin, end
 
 
-def last_line(text: str, pattern: re.Pattern[str], graded: Iterable[str]) -> str:
-    """Return what the last match's group says that is no quote, in lower case. Raises UnreadableReplyError."""
-    found = list(pattern.finditer(text[-_READ:]))
-    folded = _folded("\n".join(graded)) if found else ""
-    for one in reversed(found):
-        if _folded(one[0]) not in folded:
-            return next(group for group in one.groups() if group is not None).lower()
-    raise UnreadableReplyError(_ONLY_QUOTES if found else _NOTHING)
+def _spellings(claim: Claim, part: Part) -> list[str]:
+    if isinstance(part.scale, Words):
+        return [word for word, value in part.scale.spellings.items() if value == claim.value]
+    return [_number(claim.said)]
 
 
-def _is_quote(source: str, value: dict[str, JsonValue], folded: str) -> bool:
-    """Tell whether an object stands in the graded text, or its reason does: however its JSON was printed anew."""
-    if _folded(source) in folded:
-        return True
-    return _folded('"reason":' + json.dumps(value.get("reason"), ensure_ascii=False)) in folded
+def _number(said: str) -> str:
+    """Return a number without its denominator; words as they are."""
+    found = pattern("^[0-9]+").search(said)
+    return str(found[0]) if found else said
 
 
-def _folded(text: str) -> str:
-    """Leave out blanks, case and JSON's escapes: what a quotation may change."""
-    if "\\" in text:
-        text = _ESCAPE.sub(_unescaped, text)
-    return "".join(text.split()).casefold()
+def _is_inside(value: JsonValue, part: Part) -> bool:
+    """Whether a verdict stands further inside an object: it looks like one, and nobody knows whose it is."""
+    waiting: list[JsonValue] = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if part.of(one)[0]:
+                return True
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False
 
 
-def _unescaped(found: re.Match[str]) -> str:
-    return chr(int(found["code"], 16)) if found["code"] else found["quoted"] or " "
+def _without_thought(text: str) -> str:
+    """Leave out what a reply says it thought, where it begins so. A closing tag alone may be quoted."""
+    opened = pattern(_THOUGHT, ignore_case=True).search(text[:40])
+    if opened is None:
+        return text
+    closing = f"</{opened[1]}>"
+    end = text.lower().find(closing.lower(), opened.end())
+    return text[end + len(closing) :] if end >= 0 else text
 
 
-def _objects(text: str) -> list[tuple[str, dict[str, JsonValue]]]:
-    """Return the JSON objects in a text that stand in no other, the last first."""
-    text = text[-_READ:]
-    place = len(text)
-    found: list[tuple[int, int, dict[str, JsonValue]]] = []
-    for _ in range(_MOST):
-        place = text.rfind("{", 0, place) if place else -1
-        if place < 0:
-            break
-        try:
-            value, end = DECODER.raw_decode(text, place)
-        except (ValueError, RecursionError):
-            continue
-        found = [one for one in found if one[0] >= end]
-        found.append((place, end, value))
-    found.sort(key=lambda one: -one[0])
-    return [(text[start:end], value) for start, end, value in found]
+def _plain(text: str) -> str:
+    """Write wide characters and formulas' boxes plainly. Offsets stay: an object in the text is where it was."""
+    if not text.isascii():
+        text = text.translate({ord(one): _plain_letter(one) for one in set(text) if not one.isascii()})
+    text = pattern(_BOXED).sub(lambda found: "[[".ljust(len(found[0])), text)
+    return str(pattern(_STYLED).sub(lambda found: " " * len(found[0]), text))
 
 
-def whole_number(value: JsonValue) -> int | None:
-    """Return a JSON number that is whole; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-        return None
-    return int(value)
+def _plain_letter(one: str) -> str:
+    category = unicodedata.category(one)
+    if category in ("Cf", "No"):  # what cannot be seen parts words, and a raised number is none
+        return " " if category == "Cf" else one
+    plain = unicodedata.normalize("NFKC", one)
+    return plain if len(plain) == 1 else one
 
 
-def spoken(value: JsonValue) -> str | None:
+def spoken(value: Any) -> str | None:
     """Return a reason that says something; None for everything else."""
     return value.strip() if isinstance(value, str) and value.strip() else None

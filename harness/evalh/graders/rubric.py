@@ -9,9 +9,18 @@ from evalh.core.digest import JsonValue
 from evalh.core.verdict import Outcome, Verdict
 from evalh.graders.kinds import Scope
 from evalh.graders.quoting import one_line
-from evalh.graders.replies import spoken, whole_number
+from evalh.graders.replies import Reading, Sought
+from evalh.graders.scales import Part, Points, Words
 
 PASS_FAIL = "pass/fail"  # noqa: S105 (a scale, not a password)
+_PASS_FAIL = {"pass": 1, "passes": 1, "passed": 1, "fail": 0, "fails": 0, "failed": 0}
+_VERDICTS = (
+    *("verdict", "judgment", "judgement", "decision", "result", "outcome", "assessment", "evaluation", "conclusion"),
+    *("grade", "overall", "final answer"),
+)
+_VERDICT_KEYS = ("verdict", "final_verdict", "judgment", "judgement")
+_SCORES = ("score", "rating", "grade", "verdict", "overall", "assessment", "evaluation", "final answer")
+_SCORE_KEYS = ("score", "final_score", "overall_score", "rating")
 _RANGE = re.compile(r"(\d{1,3})\s*-\s*(\d{1,3})")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*@(?:v[1-9][0-9]*|draft)")
 _FILE = re.compile(r"[^\s\n]+\.(?:md|txt)")
@@ -81,22 +90,18 @@ class Scale:
         """Return what a digest covers."""
         return [self.low, self.high, self.mark, [list(one) for one in self.criteria]]
 
-    def fits(self, value: JsonValue) -> "Judgement | None":
-        """Read a reply's object; None: it is no verdict of this form."""
-        if not isinstance(value, dict) or not value.keys() >= {"reason", self.key}:
-            return None
-        reason = spoken(value["reason"])
-        said = value[self.key]
-        if reason is None:
-            return None
-        if not self.criteria:
-            points = self._points(said)
-            return None if points is None else Judgement((points,), reason)
-        if not isinstance(said, dict) or said.keys() != {name for name, _ in self.criteria}:
-            return None
-        scores = [self._points(said[name]) for name, _ in self.criteria]
-        known = tuple(points for points in scores if points is not None)
-        return Judgement(known, reason) if len(known) == len(scores) else None
+    def sought(self, *, reasoned: bool) -> Sought:
+        """Return what a reply must say. `reasoned`: it was asked for its reason as well."""
+        scale = Words(_PASS_FAIL) if self.low is None or self.high is None else Points(self.low, self.high)
+        if self.criteria:
+            parts = tuple(Part(labels=_names(name), scale=scale, lines="none") for name, _ in self.criteria)
+            return Sought(parts=parts, inside=self.key, reasoned=reasoned)
+        labels, keys = (_VERDICTS, _VERDICT_KEYS) if isinstance(scale, Words) else (_SCORES, _SCORE_KEYS)
+        return Sought(parts=(Part(labels=labels, scale=scale, keys=keys),), reasoned=reasoned)
+
+    def judgement(self, reading: Reading) -> "Judgement":
+        """Turn what a reply says into points."""
+        return Judgement(tuple(int(value) for value in reading.values), reading.reason)
 
     def verdict(self, judgement: "Judgement") -> Verdict:
         """Turn a judgement into a verdict: every criterion must reach the mark, the score is their mean in [0, 1]."""
@@ -138,13 +143,6 @@ class Scale:
             return {"type": "integer", "enum": list(range(self.low, self.high + 1))}
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
-    def _points(self, said: JsonValue) -> int | None:
-        if self.low is None or self.high is None:
-            word = said.strip().lower() if isinstance(said, str) else None
-            return {"pass": 1, "fail": 0}.get(word) if word is not None else None
-        number = whole_number(said)
-        return number if number is not None and self.low <= number <= self.high else None
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -152,6 +150,12 @@ class Judgement:
 
     points: tuple[int, ...]
     reason: str
+
+
+def _names(name: str) -> tuple[str, ...]:
+    """Return how a reply may write a criterion's name."""
+    lowered = name.lower()
+    return tuple(dict.fromkeys((lowered, lowered.replace("_", " "))))
 
 
 def is_reference(text: str) -> bool:
@@ -174,6 +178,8 @@ def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
             raise scope.wrong(f"cannot call a criterion {name!r}", "letters, digits and _")
         if not isinstance(asks, str) or not asks.strip():
             raise scope.wrong(f"says nothing of criterion {name!r}", f"criteria: {{{name}: What does it ask?}}")
+    if len({_names(name) for name in stated}) < len(stated):
+        raise scope.wrong("has two criteria of one name but for its case", "a reply must tell them apart")
     return tuple(stated.items())
 
 

@@ -28,14 +28,15 @@ def reducing(scope: Scope, by: By, path: str | None, after: str | None, *, fence
     if by == "json" and after is not None:
         raise scope.wrong("compares JSON, which has no tag", "path: label")
     place = Place(scope.path(path), fenced)
-    read = number_reader()
+    reader = number_reader()
 
     def reduce(ctx: GradeContext) -> Reduced:
         source = place.json(ctx) if by == "json" or path is not None else _behind(ctx.text, after)
         if isinstance(source, Unreadable):
             return source
         if by == "number":
-            return read.value(source)
+            reading = reader.read(source)
+            return reading if isinstance(reading, Unreadable) else reading.key
         if by == "json":
             return canonical(_numbers(folded(source, ignore_case=True, trim=True)))
         text = source if isinstance(source, str) else canonical(source).decode("utf-8", "surrogatepass")

@@ -9,11 +9,15 @@ from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import Unreadable, json_text, output_json
 from evalh.graders.quoting import kind_of, one_line, shown
 
+_FORMATS = (
+    "date, time, date-time, duration, email, idn-email, hostname, idn-hostname, ipv4, ipv6, uri, uri-reference, "
+    "uri-template, iri, iri-reference, uuid, regex, json-pointer, relative-json-pointer"
+)
 _Check = Callable[[JsonValue], str | None]
 """Says what is wrong with a value; None: nothing."""
 
 
-@built_in("json")
+@built_in("json", semantics=2)
 class Json(Parameters, frozen=True, kw_only=True):
     """The output is JSON."""
 
@@ -31,12 +35,13 @@ class Json(Parameters, frozen=True, kw_only=True):
         return Compiled(judge)
 
 
-@built_in("schema")
+@built_in("schema", semantics=2)
 class Schema(Parameters, frozen=True, kw_only=True):
     """The output fits a JSON Schema (the version's own by default) or a pydantic model."""
 
     schema: dict[str, JsonValue] | None = None
     pydantic: str | None = None
+    formats: bool = True
     fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
@@ -48,20 +53,25 @@ class Schema(Parameters, frozen=True, kw_only=True):
         if self.schema is None:
             return Compiled(self._fits_own_schema())
         try:
-            check = compiled_schema(self.schema)
+            check = compiled_schema(self.schema, formats=self.formats)
+            unknown = unknown_format(self.schema) if self.formats else None
         except BadSchemaError as exc:
             raise scope.wrong(f"has a schema that cannot be used: {exc}") from None
+        if unknown is not None:
+            raise scope.wrong(
+                f"has a schema with a format that is not known: {unknown}", f"one of {_FORMATS}; or formats: false"
+            )
         return Compiled(lambda ctx: self._fits(ctx, check))
 
-    def _fits(self, ctx: GradeContext, check: _Check) -> Verdict:
+    def _fits(self, ctx: GradeContext, check: _Check, unchecked: str = "") -> Verdict:
         value = output_json(ctx, fenced=self.fenced)
         if isinstance(value, Unreadable):
             return Verdict.check(False, value.reason)
         wrong = check(value)
-        return Verdict.check(wrong is None, wrong or "fits the schema")
+        return Verdict.check(wrong is None, wrong or f"fits the schema{unchecked}")
 
     def _fits_own_schema(self) -> Callable[[GradeContext], Verdict]:
-        last: tuple[Mapping[str, JsonValue], _Check] | None = None
+        last: tuple[Mapping[str, JsonValue], _Check, str] | None = None
 
         def judge(ctx: GradeContext) -> Verdict:
             nonlocal last
@@ -70,10 +80,13 @@ class Schema(Parameters, frozen=True, kw_only=True):
                 return Verdict.abstain("the version has no output schema")
             if last is None or last[0] is not schema:  # a run has one: identity is enough, and the schema stays alive
                 try:
-                    last = schema, compiled_schema(dict(schema))
+                    check = compiled_schema(dict(schema), formats=self.formats)
+                    # A frozen version cannot be mended, so a format that is not known is told instead of refused.
+                    unknown = unknown_format(dict(schema)) if self.formats else None
                 except BadSchemaError as exc:
                     return Verdict.error(f"the version's output schema cannot be used: {exc}")
-            return self._fits(ctx, last[1])
+                last = schema, check, "" if unknown is None else f"; its format {unknown} is not known and not checked"
+            return self._fits(ctx, last[1], last[2])
 
         return judge
 
@@ -96,24 +109,12 @@ class BadSchemaError(ValueError):
     """A schema cannot be compiled; the message says why."""
 
 
-def compiled_schema(schema: dict[str, JsonValue]) -> _Check:
-    """Compile a JSON Schema. Integers of any size are exact; `$ref` never leaves the schema. Raises BadSchemaError."""
-    import jsonschema_rs
+def compiled_schema(schema: dict[str, JsonValue], *, formats: bool = True) -> _Check:
+    """Compile a JSON Schema. Integers of any size are exact; `$ref` never leaves the schema. Raises BadSchemaError.
 
-    outside: list[str] = []
-
-    def refuse_to_fetch(uri: str) -> JsonValue:
-        outside.append(uri)
-        raise ValueError(uri)
-
-    try:
-        # RegexOptions: an engine without backtracking, so that no `pattern` can take for ever.
-        validator = jsonschema_rs.validator_for(
-            schema, retriever=refuse_to_fetch, pattern_options=jsonschema_rs.RegexOptions()
-        )
-    except ValueError as exc:
-        why = f"{shown(outside[0])} lies outside the schema" if outside else str(exc).partition("\n")[0]
-        raise BadSchemaError(one_line(why)) from None
+    Formats that are not known are overlooked.
+    """
+    validator = _validator(schema, formats=formats)
 
     def check(value: JsonValue) -> str | None:
         try:
@@ -126,6 +127,38 @@ def compiled_schema(schema: dict[str, JsonValue]) -> _Check:
         return one_line(f"{place.lstrip('.')}: {error.message}" if place else error.message)
 
     return check
+
+
+def unknown_format(schema: dict[str, JsonValue]) -> str | None:
+    """Name a format of a schema that is not known, and so never checked; None: all are known."""
+    try:
+        _validator(schema, formats=True, ignore_unknown_formats=False)
+    except BadSchemaError as exc:
+        return str(exc).partition("'")[2].partition("'. ")[0]
+    return None
+
+
+def _validator(schema: dict[str, JsonValue], *, formats: bool, ignore_unknown_formats: bool = True) -> Any:
+    import jsonschema_rs
+
+    outside: list[str] = []
+
+    def refuse_to_fetch(uri: str) -> JsonValue:
+        outside.append(uri)
+        raise ValueError(uri)
+
+    try:
+        return jsonschema_rs.validator_for(
+            schema,
+            retriever=refuse_to_fetch,
+            # RegexOptions: an engine without backtracking, so that no `pattern` can take for ever.
+            pattern_options=jsonschema_rs.RegexOptions(),
+            validate_formats=formats,
+            ignore_unknown_formats=ignore_unknown_formats,
+        )
+    except ValueError as exc:
+        why = f"{shown(outside[0])} lies outside the schema" if outside else str(exc).partition("\n")[0]
+        raise BadSchemaError(one_line(why)) from None
 
 
 def _model(scope: Scope, path: str) -> Callable[[str], Any]:

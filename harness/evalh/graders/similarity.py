@@ -1,26 +1,25 @@
 """`similarity`: the output is nearly the expected text, by one of the known measures."""
 
-import re
-from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
 from evalh.core.case import ABSENT
+from evalh.core.unicode_form import in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import Place, Unreadable
 from evalh.graders.quoting import kind_of, shown
+from evalh.graders.words import bag
 
 Measure: TypeAlias = Callable[[str, str], float]
 _LONGEST = 20_000  # characters: the measures by characters take time by the product of two lengths
 _LONGEST_OF = {"partial": 2_000}  # it tries every part of the longer text
-_WORD = re.compile(r"\w+")
 
 
-@built_in("similarity", short="pass_mark")
+@built_in("similarity", short="pass_mark", semantics=2)
 class Similarity(Parameters, frozen=True, kw_only=True):
     """The output is as like the expected text as it must be; of several texts, the nearest counts."""
 
@@ -60,6 +59,7 @@ class Similarity(Parameters, frozen=True, kw_only=True):
             return Verdict.error(
                 f"too long to compare by {self.measure}: over {longest} characters; token_f1 has no limit"
             )
+        got, texts = in_form(got, "nfc"), [in_form(text, "nfc") for text in texts]
         if self.ignore_case:
             got, texts = got.casefold(), [text.casefold() for text in texts]
         score, nearest = max((min(max(measure(got, text), 0.0), 1.0), text) for text in texts)
@@ -68,10 +68,17 @@ class Similarity(Parameters, frozen=True, kw_only=True):
 
 def token_f1(got: str, wanted: str) -> float:
     """Return 2·P·R/(P + R) of the words as a bag, without case and punctuation: SQuAD's, but articles count."""
-    one, other = (Counter(_WORD.findall(text.casefold())) for text in (got, wanted))
+    one, other = bag(got), bag(wanted)
     if not one or not other:
-        return float(one == other)
+        return float(not one and not other and got.split() == wanted.split())
     return 2.0 * (one & other).total() / (one.total() + other.total())
+
+
+def best_part(short: str, text: str, *, at_least: float) -> float:
+    """Return how like a part of a longer text is to a short one, in [0, 1]; 0 where that is less than `at_least`."""
+    from rapidfuzz import fuzz
+
+    return fuzz.partial_ratio(short, text, score_cutoff=100.0 * at_least) / 100.0 if len(short) <= len(text) else 0.0
 
 
 def _by_characters(name: str) -> Measure:

@@ -2,22 +2,25 @@
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.unicode_form import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Place, Unreadable
+from evalh.graders.output import Place, Unreadable, folded
+from evalh.graders.patterns import Match, Pattern, compiled
 from evalh.graders.quoting import kind_of, shown
 
 Count = Annotated[int, Meta(ge=0)]
 
 
-@built_in("contains")
+@built_in("contains", semantics=2)
 class Contains(Parameters, frozen=True, kw_only=True):
     """This text, or these, stand in the output."""
 
@@ -26,6 +29,7 @@ class Contains(Parameters, frozen=True, kw_only=True):
     path: str | None = None
     match: Literal["all", "any"] = "all"
     ignore_case: bool = False
+    normalize: Form = "nfc"
     fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
@@ -50,17 +54,25 @@ class Contains(Parameters, frozen=True, kw_only=True):
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
     def _search(self, text: str, needles: list[str]) -> Verdict:
-        if self.ignore_case:
-            text = text.casefold()
-            found = [needle for needle in needles if needle.casefold() in text]
-        else:
-            found = [needle for needle in needles if needle in text]
-        if self.match == "any":
-            return Verdict.check(bool(found), f"contains {shown(found[0]) if found else f'none of {shown(needles)}'}")
+        found = self._found(text, needles, self.normalize)
+        if self.match == "any" and found:
+            return Verdict.check(True, f"contains {shown(found[0])}")
         missing = [needle for needle in needles if needle not in found]
-        if missing:
-            return Verdict.check(False, f"does not contain {shown(missing[0])}")
-        return Verdict.check(True, f"contains {shown(needles[0]) if len(needles) == 1 else f'all of {shown(needles)}'}")
+        if not missing:
+            return Verdict.check(
+                True, f"contains {shown(needles[0]) if len(needles) == 1 else f'all of {shown(needles)}'}"
+            )
+        what = f"contains none of {shown(needles)}" if self.match == "any" else f"does not contain {shown(missing[0])}"
+        forms: tuple[Form, ...] = ("nfc", "nfkc")
+        other = next((form for form in forms if missing[0] in self._found(text, missing[:1], form)), None)
+        return Verdict.check(
+            False, what if other is None else f"{what}, but in another Unicode form: normalize: {other}"
+        )
+
+    def _found(self, text: str, needles: list[str], form: Form) -> list[str]:
+        fold = partial(folded, ignore_case=self.ignore_case, form=form)
+        text = fold(text)
+        return [needle for needle in needles if fold(needle) in text]
 
 
 def _needles(wanted: JsonValue) -> list[str] | None:
@@ -68,7 +80,7 @@ def _needles(wanted: JsonValue) -> list[str] | None:
     return needles if needles and all(isinstance(needle, str) and needle for needle in needles) else None
 
 
-@built_in("regex", short="pattern")
+@built_in("regex", short="pattern", semantics=2)
 class Regex(Parameters, frozen=True, kw_only=True):
     """A pattern (RE2) matches, and caught what was expected."""
 
@@ -79,20 +91,24 @@ class Regex(Parameters, frozen=True, kw_only=True):
     group: int | str | None = None
     which: Literal["first", "last"] = "first"
     ignore_case: bool = False
+    normalize: Form = "nfc"
     fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the pattern; RE2 needs linear time for any pattern and any text."""
-        pattern = _compiled(self.pattern, ignore_case=self.ignore_case, scope=scope)
+        pattern = _compiled(
+            in_form(self.pattern, "none" if self.normalize == "none" else "nfc"),
+            ignore_case=self.ignore_case,
+            scope=scope,
+        )
         place = Place(scope.path(self.path), self.fenced)
         if self.value is None and self.expected is None:
             if self.group is not None:
                 raise scope.wrong(
                     "names a group but nothing to compare it with", "add value: …, or expected: a path ($: all of it)"
                 )
-            return Compiled(_matching(place, pattern))
+            return Compiled(self._matching(place, pattern))
         group = self._group(pattern, scope)
-        find = _last if self.which == "last" else _first
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -102,68 +118,60 @@ class Regex(Parameters, frozen=True, kw_only=True):
             text = place.text(ctx)
             if isinstance(text, Unreadable):
                 return Verdict.check(False, text.reason)
-            return self._compare(find(pattern, _encoded(text)), group, wanted)
+            found = pattern.find(in_form(text, self.normalize), last=self.which == "last")
+            return self._compare(pattern, found, group, wanted)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
-    def _group(self, pattern: Any, scope: Scope) -> int:
+    def _group(self, pattern: Pattern, scope: Scope) -> int:
         """Return the number of the group that is compared: the stated one, else the first, else the whole match."""
         if self.group is None:
             return 1 if pattern.groups else 0
-        named: dict[str, int] = {name.decode(): number for name, number in pattern.groupindex.items()}
+        named = pattern.names
         number = self.group if isinstance(self.group, int) else named.get(self.group, -1)
         if not 0 <= number <= pattern.groups:
             have = ", ".join([*map(str, range(pattern.groups + 1)), *named])
             raise scope.wrong(f"has no group {self.group!r} in its pattern", f"have: {have}")
         return number
 
-    def _compare(self, found: Any, group: int, wanted: JsonValue) -> Verdict:
+    def _compare(self, pattern: Pattern, found: Match | None, group: int, wanted: JsonValue) -> Verdict:
         if found is None:
-            return Verdict.check(False, "the pattern does not match")
+            return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
         caught = found.group(group)
         if caught is None:
             return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
-        got = caught.decode("utf-8", "surrogatepass")
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
-        alike = got.casefold() == text.casefold() if self.ignore_case else got == text
-        return Verdict.check(alike, f"caught {shown(got)}" + ("" if alike else f"; expected {shown(text)}"))
+        one, other = (folded(each, ignore_case=self.ignore_case, form=self.normalize) for each in (caught, text))
+        if one == other:
+            return Verdict.check(True, f"caught {shown(caught)}")
+        apart = code_points_apart(one, other)
+        return Verdict.check(
+            False,
+            f"caught {shown(caught)}; expected {shown(text)}{'; ' if apart else ''}{apart}{_ascii_only(pattern)}",
+        )
+
+    def _matching(self, place: Place, pattern: Pattern) -> Callable[[GradeContext], Verdict]:
+        def judge(ctx: GradeContext) -> Verdict:
+            text = place.text(ctx)
+            if isinstance(text, Unreadable):
+                return Verdict.check(False, text.reason)
+            found = pattern.find(in_form(text, self.normalize)) is not None
+            return Verdict.check(
+                found, "the pattern matches" if found else f"the pattern does not match{_ascii_only(pattern)}"
+            )
+
+        return judge
 
 
-def _matching(place: Place, pattern: Any) -> Callable[[GradeContext], Verdict]:
-    def judge(ctx: GradeContext) -> Verdict:
-        text = place.text(ctx)
-        if isinstance(text, Unreadable):
-            return Verdict.check(False, text.reason)
-        found = pattern.search(_encoded(text)) is not None
-        return Verdict.check(found, "the pattern matches" if found else "the pattern does not match")
-
-    return judge
+def _ascii_only(pattern: Pattern) -> str:
+    return f"; {pattern.ascii_only} in it knows ASCII letters only" if pattern.ascii_only else ""
 
 
-def _first(pattern: Any, text: bytes) -> Any:
-    return pattern.search(text)
-
-
-def _last(pattern: Any, text: bytes) -> Any:
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007 (the last one is what is wanted)
-        pass
-    return found
-
-
-def _encoded(text: str) -> bytes:
-    # Bytes, since RE2 reads UTF-8 anyway, and a lone surrogate cannot be encoded strictly: it matches nothing.
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Any:
+def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Pattern:
     import re2
 
-    options = re2.Options()
-    options.log_errors = False  # RE2 would write to stderr
-    options.case_sensitive = not ignore_case
     try:
-        return re2.compile(_encoded(pattern), options)
+        return compiled(pattern, ignore_case=ignore_case)
     except re2.error as exc:
         said = exc.args[0].decode("utf-8", "replace") if exc.args else "it cannot be read"
     fragment = said.partition(": ")[2]

@@ -29,7 +29,7 @@ class Wanted:
     arguments: JsonValue
 
 
-@built_in("tool_calls")
+@built_in("tool_calls", semantics=2)
 class ToolCalls(Parameters, frozen=True, kw_only=True):
     """The model's calls of tools are the expected ones; without expected calls, they are valid and not forbidden."""
 
@@ -42,34 +42,32 @@ class ToolCalls(Parameters, frozen=True, kw_only=True):
     valid: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix the calls that are wanted. With only `forbidden` or `valid`, no gold is needed."""
-        only_rules = self.value is None and self.expected is None and (self.valid or bool(self.forbidden))
-        expectation = None
-        if not only_rules:
-            literal = ABSENT if self.value is None else self.value
-            expectation = Expectation.of(scope, literal, self.expected)
-            if self.value is not None and isinstance(problem := _wanted(self.value), Unreadable):
-                raise scope.wrong(f"has a value that is no list of calls: {problem.reason}", _SHAPE)
+        """Fix the calls that are wanted. Rules alone need no gold, but what there is counts."""
+        if self.value is not None and isinstance(problem := _wanted(self.value), Unreadable):
+            raise scope.wrong(f"has a value that is not a list of calls: {problem.reason}", _SHAPE)
+        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        compares = (self.arguments, self.order, self.allow_more) != ("same", "any", False)
+        rules_suffice = self.expected is None and not compares and (self.valid or bool(self.forbidden))
         forbidden, schemas = frozenset(self.forbidden), _Schemas()
 
         def judge(ctx: GradeContext) -> Verdict:
             calls = ctx.completion.tool_calls
-            wanted = None if expectation is None else expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
+            stated = expectation.resolve(ctx)
+            expected = stated if isinstance(stated, Verdict) else _wanted(stated)
+            if isinstance(expected, Unreadable):
+                expected = Verdict.error(f"the case's expected is not a list of calls: {expected.reason}")
+            if isinstance(expected, Verdict) and not rules_suffice:
+                return expected
             if len(calls) > _MOST_CALLS:
                 return Verdict.check(False, f"{len(calls)} calls; more than {_MOST_CALLS} are not looked at")
             wrong = self._wrong(ctx, calls, forbidden, schemas)
-            if wrong is not None or expectation is None:
-                return wrong or Verdict.check(
-                    True, f"{len(calls)} call{'' if len(calls) == 1 else 's'}, none of them wrong"
-                )
-            expected = _wanted(wanted)
-            if isinstance(expected, Unreadable):
-                return Verdict.error(f"the case's expected is no list of calls: {expected.reason}")
+            if wrong is not None:
+                return wrong
+            if isinstance(expected, Verdict):
+                return Verdict.check(True, f"{len(calls)} call{'' if len(calls) == 1 else 's'}, none of them wrong")
             return self._match(calls, expected)
 
-        return Compiled(judge, needs_expected=expectation is not None and expectation.needs_expected)
+        return Compiled(judge, needs_expected=expectation.needs_expected and not rules_suffice)
 
     def _wrong(
         self, ctx: GradeContext, calls: Sequence[ToolCall], forbidden: frozenset[str], schemas: "_Schemas"
@@ -154,12 +152,18 @@ class _Schemas:
 
 
 def _arguments(call: ToolCall) -> JsonValue | Unreadable:
-    if not call.arguments.strip():
-        return {}  # what some models send for a tool without parameters
+    return _parsed(call.arguments)
+
+
+def _parsed(text: str) -> JsonValue | Unreadable:
+    """Read arguments that are JSON text; some models send nothing or null for a tool without parameters."""
+    if not text.strip():
+        return {}
     try:
-        return strict_json.parse(call.arguments)
+        value = strict_json.parse(text)
     except strict_json.NotStrictJson as exc:
         return Unreadable(f"its arguments are not JSON: {exc}")
+    return {} if value is None else value
 
 
 def _wanted(value: JsonValue) -> list[Wanted] | Unreadable:
@@ -173,8 +177,13 @@ def _wanted(value: JsonValue) -> list[Wanted] | Unreadable:
             or not isinstance(call.get("name"), str)
             or call.keys() - {"name", "arguments"}
         ):
-            return Unreadable(f"{shown(one)} is no call")
-        wanted.append(Wanted(call["name"], call.get("arguments", ABSENT)))
+            return Unreadable(f"{shown(one)} is not a call")
+        arguments = call.get("arguments", ABSENT)
+        if isinstance(arguments, str):
+            arguments = _parsed(arguments)
+        if isinstance(arguments, Unreadable):
+            return Unreadable(f"{call['name']}: {arguments.reason}")
+        wanted.append(Wanted(call["name"], {} if arguments is None else arguments))
     return wanted
 
 

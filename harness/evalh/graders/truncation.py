@@ -1,30 +1,32 @@
 """`truncation`: the output ends before it is finished."""
 
+import json
 import re
 from collections.abc import Callable
 
 from evalh.core.attempt import FinishReason
 from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.blocks import blocks, fences
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
 
-_FENCE_LINE = re.compile(r"^[ \t]{0,8}```", re.MULTILINE)
-_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
-_PAIRS = {"}": "{", "]": "["}
+_WORDS = ("true", "false", "null", "-")  # what a JSON value may begin with that ends in the middle
 _TAIL = 2000  # characters that are read to judge the last sentence
 _ENDS = re.compile(r"""[.!?:;\u2026\u3002\uff01\uff1f\u061f\u0964]["'\u201d\u2019\u00bb)\]}*_`~|>$\\]*\Z""")
 _PROSE = re.compile(r"""[.!?\u2026\u3002\uff01\uff1f]["'\u201d\u2019)\]*_]*\s""")
 _ITEM = re.compile(r"(?:[-*+\u2022]|\d+[.)]|#+|>|\|)\s")
 _GOES_ON = re.compile(
-    r"(?:[,(\[{=+\\]|\s[-\u2013\u2014/]|\b(?:a|an|and|are|as|at|because|by|for|from|has|have|in|is|it|its|nor|of|or|"
-    r"so|than|that|the|their|then|this|to|was|were|which|whose|will|with|would))\Z",
+    r"(?:[,(\[{=+\\]|\s[-\u2013\u2014/]|\b(?:a|an|and|as|because|if|its|nor|of|or|than|the|their|which|whose))\Z",
     re.IGNORECASE,
 )
+_EMOTICON = re.compile(r"(?:^|\s)[:;=8xX>][-~'^oc]?[()\[\]{}|/\\@DPpOoSs3<>*$]+\Z")
+_MATH = re.compile(r"[=+^_<>\d]|\\[a-zA-Z]")
+_DECODER = json.JSONDecoder(strict=False)  # a line end inside a string is no sign of a cut
 _ADDRESS = re.compile(r"[/@]|\w\.\w")
-_SENTENCE = 5  # words in the last line, so that it is no heading and no answer of one word
+_SENTENCE = 5  # words of the last sentence, so that it is not a heading and not an answer of one word
 
 
-@built_in("truncation")
+@built_in("truncation", semantics=2)
 class Truncation(Parameters, frozen=True, kw_only=True):
     """The output is finished: by the provider's word, in its brackets and fences, and in its last sentence."""
 
@@ -48,43 +50,64 @@ class Truncation(Parameters, frozen=True, kw_only=True):
 
 
 def _fence(text: str) -> str | None:
-    fences = len(_FENCE_LINE.findall(text)) if "```" in text else 0
-    return "a fenced block is not closed" if fences % 2 else None
+    """Tell whether a block is open at the end: as CommonMark reads it, and where fences are paired in turn, too."""
+    if "```" not in text and "~~~" not in text:
+        return None
+    last = None
+    for last in blocks(text):  # noqa: B007 (the last one is what is wanted)
+        pass
+    if last is None or last.closed or last.fence in last.text or fences(text, last.fence) % 2 == 0:
+        return None
+    return "a fenced block is not closed"
 
 
 def _brackets(text: str) -> str | None:
-    """Tell whether a text that begins as JSON stops inside it. What is wrong in another way is not cut."""
+    """Tell whether a text is the beginning of JSON, and no more. What is wrong in another way is not cut."""
     text = text.strip()
-    if not text.startswith(("{", "[{", '["', "[[", "[\n")):
+    if not text.startswith(("{", "[")):
         return None
-    open_ones: list[str] = []
-    for found in _STRUCTURE.finditer(text):
-        mark = found.group()
-        if mark == '"':  # a string without an end: the pattern takes whole strings first
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as exc:
+        rest = text[exc.pos :]
+        if exc.msg.startswith("Unterminated string") or (
+            exc.msg.startswith("Invalid \\") and len(rest) < len("\\u0000")
+        ):
             return "it ends inside a string of its JSON"
-        if mark in _PAIRS:
-            if not open_ones or open_ones.pop() != _PAIRS[mark]:
-                return None
-        elif len(mark) == 1:
-            open_ones.append(mark)
-    levels = len(open_ones)
-    return f"its JSON is not closed: {levels} bracket{'s' if levels > 1 else ''} open" if levels else None
+        if not rest or any(word.startswith(rest) for word in _WORDS):
+            return "its JSON stops before its end"
+    except (RecursionError, ValueError):  # too deep, or a number too long: not told apart
+        pass
+    return None
 
 
 def _formula(text: str) -> str | None:
-    for opens, closes in (("\\[", "\\]"), ("\\(", "\\)")):
-        if text.count(opens) > text.count(closes):
+    """Tell whether a formula is open at the end. An escaped bracket in prose, as in a pattern, is not one."""
+    for opens, closes, bracket in (("\\[", "\\]", "]"), ("\\(", "\\)", ")")):
+        begin = text.rfind(opens)
+        if begin < 0 or text.find(closes, begin) >= 0 or text.count("`", text.rfind("\n", 0, begin) + 1, begin) % 2:
+            continue
+        inside = text[begin + len(opens) :]
+        if inside.count(bracket) <= inside.count(opens[1]) and _MATH.search(inside) and not _ENDS.search(text[-20:]):
             return f"a formula is not closed: {opens}"
     return None
 
 
 def _sentence(text: str) -> str | None:
     """Tell whether prose stops in a sentence. A text without any finished sentence is a label or a list, not prose."""
+    ended = text[-1:] == "\n"  # a line that was ended: the output of a tool, a list
     text = text[-_TAIL:].rstrip()
-    if not text or _ENDS.search(text[-20:]) or not _PROSE.search(text):
+    if not text or _ENDS.search(text[-20:]) or _EMOTICON.search(text[-20:]) or not _PROSE.search(text):
         return None
-    last = text.rsplit("\n", 1)[-1].strip()
+    *before, last = [line.strip() for line in text.splitlines()]
+    words = _PROSE.split(last)[-1].split()
+    stops = (
+        not ended
+        and text[-1].isalpha()
+        and len(words) >= _SENTENCE
+        and not _ITEM.match(last)
+        and not _ADDRESS.search(words[-1])
+        and not any(line[-1:].isalpha() and len(line.split()) >= _SENTENCE for line in before)  # the text's style
+    )
     goes_on = _GOES_ON.search(text[-20:]) is not None
-    words = last.split()
-    stops = text[-1].isalpha() and len(words) >= _SENTENCE and not _ITEM.match(last) and not _ADDRESS.search(words[-1])
     return f"it stops in a sentence: {one_line(last[-40:], 40)!r}" if goes_on or stops else None

@@ -8,7 +8,7 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers import transport
 from evalh.providers.body import BodyReader
 from evalh.providers.egress import Egress
-from evalh.providers.transport import OK, OWN_HEADERS, Response, reason_of, verdict_of
+from evalh.providers.transport import OWN_HEADERS, Response, answers, reason_of, unreached, verdict_of
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession, ClientTimeout
@@ -52,7 +52,7 @@ class AiohttpTransport:
             try:
                 received = response.headers
                 reader = BodyReader(received.get("Content-Encoding"), received.get("Content-Length"))
-                watch = on_chunk if response.status == OK else None
+                watch = on_chunk if answers(response.status) else None
                 readany = response.content.readany
                 while chunk := await readany():
                     content = reader.feed(chunk)
@@ -130,4 +130,5 @@ def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:
             text = f"cannot reach {host}: {reason_of(exc)}"
         case _:
             text = f"cannot reach {host}: {type(exc).__name__}"
-    return CallError(kind, text)
+    nowhere = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
+    return unreached(text) if isinstance(exc, (*nowhere, aiohttp.InvalidURL)) else CallError(kind, text)

@@ -1,7 +1,10 @@
 """Anthropic's messages as they come back: whole, or in events.
 
-Only what evalh reads is declared; thinking and the blocks of server tools are let through.
+Text, tool calls and the stop reason decide, and are read strictly. Everything else is read field by field: what cannot
+be read is unknown, and costs no answer. Thinking and the blocks of server tools are let through.
 """
+
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -9,8 +12,10 @@ from msgspec import Raw, Struct
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
-from evalh.providers.speech import count
-from evalh.providers.usage import usage_of
+from evalh.providers.http_errors import at
+from evalh.providers.mending import Json, empty
+from evalh.providers.openai_answers import id_of, in_order, text_of
+from evalh.providers.usage import added, count, name_of_tier, usage_of
 
 _FINISH = {
     "end_turn": FinishReason.STOP,
@@ -23,72 +28,55 @@ _FINISH = {
 _NOTHING = Raw(b"")
 
 
-class _Lifetimes(Struct):
-    ephemeral_1h_input_tokens: int | float | None = None
-
-
-class _Reasoned(Struct):
-    thinking_tokens: int | float | None = None
-
-
-class _Usage(Struct):
-    input_tokens: int | float | None = None
-    output_tokens: int | float | None = None
-    cache_creation_input_tokens: int | float | None = None
-    cache_read_input_tokens: int | float | None = None
-    cache_creation: _Lifetimes | None = None
-    output_tokens_details: _Reasoned | None = None
-
-
 class _Block(Struct):
     type: str = ""
-    text: str | None = None
-    id: str | None = None
-    name: str | None = None
+    text: Any = None
+    id: Any = None
+    name: Any = None
     input: Raw = _NOTHING
 
 
 class _Message(Struct):
-    content: list[_Block]
-    type: str = "message"
+    content: Raw = _NOTHING
+    type: Any = None
     stop_reason: str | None = None
-    usage: _Usage | None = None
-    model: str | None = None
-    id: str | None = None
+    usage: Any = None
+    model: Any = None
+    id: Any = None
 
 
 class _Delta(Struct):
     type: str = ""
-    text: str | None = None
-    partial_json: str | None = None
+    text: Any = None
+    partial_json: Any = None
+
+
+class _Stop(Struct):
     stop_reason: str | None = None
 
 
 class _Event(Struct):
     type: str
-    message: _Message | None = None
-    index: int = 0
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: _Usage | None = None
+    message: Any = None
+    index: Any = None
+    content_block: Raw = _NOTHING
+    delta: Raw = _NOTHING
+    usage: Any = None
 
 
 _message = msgspec.json.Decoder(_Message).decode
 _event = msgspec.json.Decoder(_Event).decode
+_block = msgspec.json.Decoder(_Block).decode
+_delta = msgspec.json.Decoder(_Delta).decode
+_stop = msgspec.json.Decoder(_Stop).decode
+_blocks = msgspec.json.Decoder(list[_Block]).decode
 
 
 def read_message(body: bytes, answer_tool: str | None) -> Reading:
     """Read a whole message; the call of `answer_tool` is the answer's text. Raises ValueError."""
-    message = _message(body)
-    if message.type != "message":
-        raise ValueError(f"a {message.type}, not a message")
-    text = "".join(block.text or "" for block in message.content if block.type == "text")
-    calls = [
-        ToolCall(block.id or "", block.name or "", bytes(block.input).decode() or "{}")
-        for block in message.content
-        if block.type == "tool_use"
-    ]
-    return _reading(text, calls, message, answer_tool)
+    assembler = MessageAssembler(answer_tool)
+    assembler.take_whole(body)
+    return assembler.reading()
 
 
 class MessageAssembler:
@@ -96,95 +84,160 @@ class MessageAssembler:
 
     def __init__(self, answer_tool: str | None) -> None:
         self._answer_tool = answer_tool
-        self._message = _Message(content=[])
-        self._texts: dict[int, list[str]] = {}
-        self._calls: dict[int, tuple[_Block, list[str]]] = {}
-        self.started = False
+        self._json = Json()
+        self._blocks: list[_Growing] = []
+        self._stop: str | None = None
+        self._whole = False  # not streamed
+        self._ended = False
+        self._usage: dict[str, Any] = {}
+        self._counted = False  # the count of the output has come
+        self._model: str | None = None
+        self._id: str | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether text or a tool call has begun."""
+        return any(block.begun for block in self._blocks)
+
+    def take_whole(self, body: bytes) -> None:
+        """Take a whole message. Raises ValueError."""
+        message = self._json.read(_message, body)
+        self._stop = message.stop_reason
+        if message.type != "message" and (self._stop is None or message.type == "error"):
+            raise ValueError("not a message")
+        if empty(message.content) and bytes(message.content) != b"[]" and self._stop is None:
+            raise ValueError("no content")
+        blocks = [] if empty(message.content) else self._json.read(_blocks, message.content)
+        self._blocks = [_Growing(block, None) for block in blocks]
+        self._describe(message.model, message.id)
+        self._count(message.usage, final=True)
+        self._whole = True
 
     def add(self, event: bytes) -> None:
-        """Take one event. Raises ValueError for an error event and for what is no event."""
-        told = _event(event)
+        """Take one event. Raises ValueError for an error event and for what is not one; after the end, nothing."""
+        if self._ended:
+            return
+        try:
+            self._take(self._json.read(_event, event))
+        except (ValueError, RecursionError):
+            if self._stop is None:  # what cannot be read beside a whole answer costs no answer
+                raise
+
+    def _take(self, told: _Event) -> None:
         match told.type:
-            case "message_start" if told.message is not None:
-                self._message = told.message
-            case "content_block_start" if told.content_block is not None:
-                self._begin(told.index, told.content_block)
-            case "content_block_delta" if told.delta is not None:
-                self._grow(told.index, told.delta)
+            case "message_start":
+                self._describe(at(told.message, "model"), at(told.message, "id"))
+                self._count(at(told.message, "usage"), final=False)
+            case "content_block_start" if not empty(told.content_block):
+                block = self._json.read(_block, told.content_block)
+                self._blocks.append(_Growing(block, count(told.index)))
+            case "content_block_delta" if not empty(told.delta):
+                self._grow(count(told.index), self._json.read(_delta, told.delta))
             case "message_delta":
-                if told.delta is not None:
-                    self._message.stop_reason = told.delta.stop_reason or self._message.stop_reason
-                self._count(told.usage)
+                stop = None if empty(told.delta) else self._json.read(_stop, told.delta).stop_reason
+                self._stop = stop or self._stop
+                self._count(told.usage, final=True)
+            case "message_stop":
+                self._ended = True
             case "error":
                 raise ValueError("an error")
             case _:  # ping, the ends of blocks, and kinds that are yet to come
                 pass
 
-    def _begin(self, index: int, block: _Block) -> None:
-        if block.type == "text":
-            self._texts[index] = [block.text or ""]
-            self.started = self.started or bool(block.text)
-        elif block.type == "tool_use":
-            self._calls[index] = (block, [])
-            self.started = True
+    def _describe(self, model: object, id_: object) -> None:
+        self._model, self._id = text_of(model) or self._model, id_of(id_) or self._id
 
-    def _grow(self, index: int, delta: _Delta) -> None:
-        if delta.type == "text_delta" and delta.text:
-            self._texts.setdefault(index, []).append(delta.text)
-            self.started = True
-        elif delta.type == "input_json_delta" and index in self._calls:
-            self._calls[index][1].append(delta.partial_json or "")
-
-    def _count(self, usage: _Usage | None) -> None:
-        """Lay the cumulative counts over those of the beginning."""
-        known = self._message.usage
-        if usage is None or known is None:
-            self._message.usage = usage or known
+    def _count(self, usage: Any, *, final: bool) -> None:
+        """Lay the cumulative counts over those of the beginning, where the output's is but a start."""
+        if usage is None:
             return
-        for name in usage.__struct_fields__:
-            value = getattr(usage, name)
-            if value is not None:
-                setattr(known, name, value)
+        known = usage if isinstance(usage, dict) else {"input_tokens": "unreadable"}
+        self._usage.update({name: value for name, value in known.items() if value is not None})
+        self._counted = self._counted or (final and known.get("output_tokens") is not None)
+
+    def _grow(self, index: int | None, delta: _Delta) -> None:
+        block = next((one for one in reversed(self._blocks) if index is None or one.index in {index, None}), None)
+        if delta.type == "text_delta":
+            if block is None or block.type != "text":
+                block = _Growing(_Block("text"), index)
+                self._blocks.append(block)
+            block.pieces.append(_text(delta.text))
+        elif delta.type == "input_json_delta" and block is not None and block.type == "tool_use":
+            block.pieces.append(_text(delta.partial_json))
 
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
-        if self._message.stop_reason is None:
+        if self._stop is None and not self._whole:
             raise ValueError("the stream ended before the answer")
-        text = "".join("".join(self._texts[index]) for index in sorted(self._texts))
-        calls = [
-            ToolCall(block.id or "", block.name or "", "".join(pieces) or bytes(block.input).decode() or "{}")
-            for _, (block, pieces) in sorted(self._calls.items(), key=lambda item: item[0])
-        ]
-        return _reading(text, calls, self._message, self._answer_tool)
+        blocks, json = in_order(self._blocks), self._json
+        text = json.text("".join("".join(block.pieces) for block in blocks if block.type == "text"))
+        calls = [block.call(json) for block in blocks if block.type == "tool_use"]
+        finish = _FINISH.get(self._stop or "", FinishReason.OTHER)
+        usage = _usage(self._usage, counted=self._counted, said=bool(text or calls))
+        answer = next((call for call in calls if call.name == self._answer_tool), None)
+        if answer is not None:
+            text, calls = answer.arguments, []
+            finish = FinishReason.STOP if finish is FinishReason.TOOL_CALLS else finish
+        return Reading(
+            text=text,
+            finish=finish,
+            tool_calls=tuple(calls),
+            usage=usage,
+            model=self._model and json.text(self._model),
+            id=self._id and json.text(self._id),
+        )
 
 
-def _reading(text: str, calls: list[ToolCall], message: _Message, answer_tool: str | None) -> Reading:
-    finish = _FINISH.get(message.stop_reason or "", FinishReason.OTHER)
-    answer = next((call for call in calls if call.name == answer_tool), None)
-    if answer is not None:
-        text, calls = answer.arguments, []
-        finish = FinishReason.STOP if finish is FinishReason.TOOL_CALLS else finish
-    return Reading(
-        text=text,
-        finish=finish,
-        tool_calls=tuple(calls),
-        usage=_usage(message.usage),
-        model=message.model,
-        id=message.id,
-    )
+class _Growing:
+    """A block that is still arriving. Raises ValueError where what decides in it cannot be read."""
+
+    def __init__(self, block: _Block, index: int | None) -> None:
+        self.index = index
+        self.type = block.type
+        self.pieces: list[str] = []
+        self._block = block
+        if block.type == "text" and block.text:
+            self.pieces.append(_text(block.text))
+        elif block.type == "tool_use":
+            self._name = _text(block.name)
+
+    @property
+    def begun(self) -> bool:
+        return self.type == "tool_use" or any(self.pieces)
+
+    def call(self, json: Json) -> ToolCall:
+        arguments = "".join(self.pieces) or bytes(self._block.input).decode("utf-8", "replace")
+        arguments = "{}" if arguments in {"", "null"} else arguments
+        return ToolCall(json.text(id_of(self._block.id) or ""), json.text(self._name), json.text(arguments))
 
 
-def _usage(usage: _Usage | None) -> Usage:
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError("what is not text")  # noqa: TRY004 (as the reader's own refusals)
+    return value
+
+
+def _usage(usage: dict[str, Any], *, counted: bool, said: bool) -> Usage:
     """Count as evalh does: Anthropic's `input_tokens` leaves out what was read from and written to the cache."""
-    if usage is None:
-        return Usage()
-    fresh, read = count(usage.input_tokens), count(usage.cache_read_input_tokens)
-    written = count(usage.cache_creation_input_tokens)
-    reasoned, lifetimes = usage.output_tokens_details, usage.cache_creation
-    plain = Usage(
-        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
-        output_tokens=count(usage.output_tokens),
-        cached_tokens=read,
-        reasoning_tokens=None if reasoned is None else count(reasoned.thinking_tokens),
+    fresh, read = usage.get("input_tokens"), usage.get("cache_read_input_tokens")
+    written, lifetimes = usage.get("cache_creation_input_tokens"), usage.get("cache_creation") or {}
+    briefly, hourly = at(lifetimes, "ephemeral_5m_input_tokens"), at(lifetimes, "ephemeral_1h_input_tokens")
+    by_lifetime = added(briefly, hourly) if isinstance(lifetimes, dict) else None
+    if written is None:
+        written = by_lifetime
+    elif briefly is not None and hourly is not None and by_lifetime != count(written):
+        return Usage()  # the sum is not the sum
+    parts = Usage(
+        input_tokens=None if fresh is None or by_lifetime is None else added(fresh, read, written),
+        output_tokens=count(usage.get("output_tokens")) if counted else None,
+        cached_tokens=count(read),
+        reasoning_tokens=count(at(usage, "output_tokens_details", "thinking_tokens")),
+        cache_write_tokens=count(written) or 0,
+        cache_write_1h_tokens=count(hourly) or 0,
+        tier=name_of_tier(usage.get("service_tier")),
+        speed=name_of_tier(usage.get("speed")),
+        region=name_of_tier(usage.get("inference_geo")),
     )
-    return usage_of(plain, written, None if lifetimes is None else count(lifetimes.ephemeral_1h_input_tokens))
+    return usage_of(parts, said=said)

@@ -20,7 +20,7 @@ from evalh.providers import transport
 from evalh.providers.aiohttp_transport import AiohttpTransport
 from evalh.providers.egress import Egress
 from evalh.providers.http1 import Connection
-from evalh.providers.transport import OWN_HEADERS, Response, reason_of, verdict_of
+from evalh.providers.transport import OWN_HEADERS, Response, reason_of, unreached, verdict_of
 
 IDLE_S = 15.0
 """Longer a connection is not kept without a request: many servers hang up soon after, and a request would be lost."""
@@ -178,9 +178,10 @@ class DirectTransport:
             raise _no_connection(place, timeout_s, patience_s) from None
         except ssl.SSLCertVerificationError as exc:
             what = f"the certificate of {place.netloc} was not accepted: {verdict_of(exc)}"
-            raise CallError(ErrorKind.NETWORK, what) from None
+            raise unreached(what) from None
         except (OSError, ValueError) as exc:
-            raise CallError(ErrorKind.NETWORK, f"cannot reach {place.netloc}: {reason_of(exc)}") from None
+            what = f"cannot reach {place.netloc}: {reason_of(exc)}"
+            raise unreached(what) from None
         self._open.add(connection)
         return connection
 
@@ -274,5 +275,5 @@ def _request(place: _Place, headers: Mapping[str, str], body: bytes) -> bytes:
 
 def _no_connection(place: _Place, timeout_s: float, patience_s: float) -> CallError:
     if patience_s < transport.CONNECT_TIMEOUT_S:
-        return CallError(ErrorKind.TIMEOUT, f"no whole answer from {place.netloc} within {timeout_s:g} s")
-    return CallError(ErrorKind.NETWORK, f"no connection to {place.netloc} within {patience_s:g} s")
+        return unreached(f"no whole answer from {place.netloc} within {timeout_s:g} s", ErrorKind.TIMEOUT)
+    return unreached(f"no connection to {place.netloc} within {patience_s:g} s")

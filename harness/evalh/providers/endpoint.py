@@ -20,6 +20,8 @@ _FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "acce
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
+_VARIABLE = re.compile(r"\$\{|\{\{|^\$[A-Za-z_]")
+_KEY = re.compile(r"(?![\"'`]|\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class Home:
     key_header: str
     key_prefix: str = ""
     headers: Mapping[str, str] | None = None  # sent with every request
+    tier_header: str | None = None  # where an answer names the service tier that served, if its body does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +97,15 @@ class Endpoint:
             return None
         for variable in self.key_variables:
             key = env.get(variable, "").strip()
-            if key and not _VALUE.fullmatch(key):
+            if not key:
+                continue
+            if not _KEY.fullmatch(key):
                 raise UsageError(
-                    f"model {self.spec.name!r}: {variable} holds a character that no header may hold",
+                    f"model {self.spec.name!r}: {variable} holds {_beside_the_key(key)}",
                     where=self.spec.where or None,
-                    hint=f"set {variable} again, without line breaks or quotes from a document",
+                    hint=f"set {variable} to the key alone, without quotes, blanks or line breaks",
                 )
-            if key:
-                return key
+            return key
         variables = " or ".join(self.key_variables)
         raise UsageError(
             f"model {self.spec.name!r} needs a key, and {variables} is not set",
@@ -120,6 +124,19 @@ class Endpoint:
         values = [value.strip() for name, value in self.spec.headers.items() if is_secret(name)]
         bare = [value.split(None, 1)[1] for value in values if _SCHEME.match(value)]
         return [*values, *bare, *([key] if key else [])]
+
+
+def _beside_the_key(text: str) -> str:
+    """Say what is wrong with a key, without a character of it."""
+    if text.strip("\"'`") != text:
+        return "quotes around the key"
+    if re.search(r"[\r\n]", text):
+        return "a line break within the key"
+    if re.search(r"\s", text):
+        return "a blank within the key"
+    if _VARIABLE.search(text):
+        return "a variable that nobody filled in"
+    return "a character that no header may hold"
 
 
 def is_secret(name: str) -> bool:

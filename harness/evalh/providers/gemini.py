@@ -36,6 +36,7 @@ HOME = Home(
     api="generateContent",
     key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     key_header="x-goog-api-key",
+    tier_header="x-gemini-service-tier",
 )
 
 _CONFIG_NAMES = {

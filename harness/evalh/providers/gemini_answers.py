@@ -1,4 +1,10 @@
-"""Gemini's contents as they come back: whole, or in pieces of the same shape. Thoughts are let through."""
+"""Gemini's contents as they come back: whole, or in pieces of the same shape. Thoughts are let through.
+
+Text, function calls and the finish reason decide, and are read strictly. Everything else is read field by field: what
+cannot be read is unknown, and costs no answer.
+"""
+
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -6,8 +12,11 @@ from msgspec import Raw, Struct
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
+from evalh.providers.http_errors import at
 from evalh.providers.likelihood import Tally, average
-from evalh.providers.speech import count
+from evalh.providers.mending import Json, empty
+from evalh.providers.openai_answers import id_of, text_of
+from evalh.providers.usage import added, count, name_of_tier, usage_of
 
 _FINISH = {
     "STOP": FinishReason.STOP,
@@ -20,57 +29,41 @@ _NOTHING = Raw(b"")
 
 class _FunctionCall(Struct):
     name: str | None = None
-    id: str | None = None
+    id: Any = None
     args: Raw = _NOTHING
 
 
 class _Part(Struct, rename="camel"):
     text: str | None = None
-    thought: bool | None = None
-    function_call: _FunctionCall | None = None
+    thought: Any = None
+    function_call: Raw = _NOTHING
 
 
 class _Content(Struct):
-    parts: list[_Part] | None = None
-
-
-class _Chosen(Struct, rename="camel"):
-    log_probability: float | None = None
-
-
-class _Logprobs(Struct, rename="camel"):
-    chosen_candidates: list[_Chosen] | None = None
+    parts: Raw = _NOTHING
 
 
 class _Candidate(Struct, rename="camel"):
-    content: _Content | None = None
+    content: Raw = _NOTHING
     finish_reason: str | None = None
-    logprobs_result: _Logprobs | None = None
-    avg_logprobs: float | None = None
-
-
-class _Feedback(Struct, rename="camel"):
-    block_reason: str | None = None
-
-
-class _Usage(Struct, rename="camel"):
-    prompt_token_count: int | float | None = None
-    candidates_token_count: int | float | None = None
-    cached_content_token_count: int | float | None = None
-    thoughts_token_count: int | float | None = None
-    tool_use_prompt_token_count: int | float | None = None
+    logprobs_result: Any = None
+    avg_logprobs: Any = None
 
 
 class _Answer(Struct, rename="camel"):
-    candidates: list[_Candidate] | None = None
-    prompt_feedback: _Feedback | None = None
-    usage_metadata: _Usage | None = None
-    model_version: str | None = None
-    response_id: str | None = None
+    candidates: Raw = _NOTHING
+    prompt_feedback: Any = None
+    usage_metadata: Any = None
+    model_version: Any = None
+    response_id: Any = None
     error: Raw = _NOTHING
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_candidates = msgspec.json.Decoder(list[_Candidate]).decode
+_decode_content = msgspec.json.Decoder(_Content).decode
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_call = msgspec.json.Decoder(_FunctionCall).decode
 
 
 def read_content(body: bytes) -> Reading:
@@ -84,14 +77,17 @@ class ContentAssembler:
     """Puts pieces together; a whole answer is one piece. It is whole when a finish reason or a block has come."""
 
     def __init__(self) -> None:
+        self._json = Json()
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._finish: str | None = None
         self._blocked = False
         self._tally = Tally()
-        self._average: float | None = None
+        self._average: object = None
         self._pieces = 0
-        self._last = _Answer()
+        self._usage: Any = None
+        self._model: str | None = None
+        self._id: str | None = None
 
     @property
     def started(self) -> bool:
@@ -99,38 +95,36 @@ class ContentAssembler:
         return bool(self._texts or self._calls)
 
     def add(self, event: bytes) -> None:
-        """Take one piece. Raises ValueError for an error and for what is no piece."""
-        answer = _decode(event)
-        if bytes(answer.error) not in {b"", b"null"}:
+        """Take one piece. Raises ValueError for an error and for what is not a piece."""
+        answer = self._json.read(_decode, event)
+        if not empty(answer.error):
             raise ValueError("an error")
-        for name in ("usage_metadata", "model_version", "response_id"):
-            value = getattr(answer, name)
-            if value is not None:
-                setattr(self._last, name, value)
-        if answer.prompt_feedback is not None and answer.prompt_feedback.block_reason:
+        self._usage = self._usage if answer.usage_metadata is None else answer.usage_metadata
+        self._model = text_of(answer.model_version) or self._model
+        self._id = id_of(answer.response_id) or self._id
+        if text_of(at(answer.prompt_feedback, "blockReason")):
             self._blocked = True
-        if answer.candidates:
-            self._take(answer.candidates[0])
+        for candidate in [] if empty(answer.candidates) else self._json.read(_decode_candidates, answer.candidates)[:1]:
+            self._take(candidate)
 
     def _take(self, candidate: _Candidate) -> None:
         self._finish = candidate.finish_reason or self._finish
         self._average = None if self._pieces else candidate.avg_logprobs  # of a whole answer, not of a piece
         self._pieces += 1
-        if candidate.logprobs_result is not None:
-            for token in candidate.logprobs_result.chosen_candidates or ():
-                self._tally.add(token.log_probability)
-        if candidate.content is None:
-            return
-        for part in candidate.content.parts or ():
+        tokens = at(candidate.logprobs_result, "chosenCandidates")
+        for token in tokens if isinstance(tokens, list) else ():
+            self._tally.add(at(token, "logProbability"))
+        parts = _NOTHING if empty(candidate.content) else self._json.read(_decode_content, candidate.content).parts
+        for part in [] if empty(parts) else self._json.read(_decode_parts, parts):
             if part.thought:
                 continue
             if part.text:
                 self._texts.append(part.text)
-            if part.function_call is not None:
-                call = part.function_call
-                arguments = bytes(call.args).decode()
+            if not empty(part.function_call):
+                call = self._json.read(_decode_call, part.function_call)
+                arguments = bytes(call.args).decode("utf-8", "replace")
                 # Not every model names its calls; results are paired by the id that stands here.
-                name = call.id or f"call_{len(self._calls)}"
+                name = id_of(call.id) or f"call_{len(self._calls)}"
                 self._calls.append(ToolCall(name, call.name or "", "{}" if arguments in {"", "null"} else arguments))
 
     def reading(self) -> Reading:
@@ -142,26 +136,33 @@ class ContentAssembler:
             finish = _FINISH.get(self._finish, FinishReason.OTHER)
         if self._calls and finish is FinishReason.STOP:
             finish = FinishReason.TOOL_CALLS
+        whole = self._json.text
         return Reading(
-            text="".join(self._texts),
+            text=whole("".join(self._texts)),
             finish=finish,
-            tool_calls=tuple(self._calls),
-            usage=_usage(self._last.usage_metadata),
-            model=self._last.model_version,
-            id=self._last.response_id,
+            tool_calls=tuple(ToolCall(whole(c.id), whole(c.name), whole(c.arguments)) for c in self._calls),
+            usage=_usage(self._usage, said=self.started),
+            model=self._model and whole(self._model),
+            id=self._id and whole(self._id),
             logprobs=self._tally.value() or average(self._average),
         )
 
 
-def _usage(usage: _Usage | None) -> Usage:
+def _usage(usage: Any, *, said: bool) -> Usage:
     """Count as evalh does: thoughts are output, results of server tools are input. A count of 0 is left out there."""
-    prompt = None if usage is None else count(usage.prompt_token_count)
-    if usage is None or prompt is None:
+    prompt, tools = at(usage, "promptTokenCount"), at(usage, "toolUsePromptTokenCount")
+    written, thoughts = at(usage, "candidatesTokenCount"), at(usage, "thoughtsTokenCount")
+    if prompt is None:
         return Usage()
-    thoughts = count(usage.thoughts_token_count)
-    return Usage(
-        input_tokens=prompt + (count(usage.tool_use_prompt_token_count) or 0),
-        output_tokens=(count(usage.candidates_token_count) or 0) + (thoughts or 0),
-        cached_tokens=count(usage.cached_content_token_count) or 0,
-        reasoning_tokens=thoughts,
+    parts = Usage(
+        input_tokens=added(prompt, tools),
+        output_tokens=added(written, thoughts),
+        cached_tokens=added(at(usage, "cachedContentTokenCount")),
+        reasoning_tokens=count(thoughts),
+        tier=name_of_tier(at(usage, "serviceTier")),
     )
+    total, sums = at(usage, "totalTokenCount"), added(prompt, tools, written, thoughts)
+    known = count(total)
+    if known is not None and sums is not None and known < sums and known + (count(tools) or 0) >= sums:
+        total = None  # it leaves the tools' tokens out, as documented for one of Google's two doors
+    return usage_of(parts, total, said=said)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
+from decimal import Decimal
 from typing import Protocol
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Logprobs, Usage
@@ -10,6 +11,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
 from evalh.core.values import dataclass
+from evalh.providers.bill import Bill
 from evalh.providers.egress import Egress
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http_errors import (
@@ -24,7 +26,8 @@ from evalh.providers.http_errors import (
 from evalh.providers.redaction import Redactor
 from evalh.providers.speech import encode
 from evalh.providers.sse import EventStream
-from evalh.providers.transport import OK, Response, Transport, share, unshare
+from evalh.providers.transport import OK, Response, Transport, answers, share, unshare
+from evalh.providers.usage import name_of_tier
 
 _PREPARED_CAP = 64
 
@@ -40,6 +43,7 @@ class Reading:
     model: str | None = None
     id: str | None = None
     logprobs: Logprobs | None = None
+    reasoning: str = ""  # what the server parted from the answer
 
 
 class Assembler(Protocol):
@@ -102,6 +106,7 @@ class Hosted:
         self._wire = wire
         self._env = env
         self._endpoint = Endpoint.of(spec, wire.home)
+        self._bill = Bill(spec.cost_from)
         self._identity = self._endpoint.identity(spec.options)
         self._egress = Egress.of(env)
         self._given = transport
@@ -183,7 +188,9 @@ class Hosted:
         prepared = self._prepared.get(id(settings)) or self._prepare(settings)
         tail = encode(self._wire.tail(request.messages, settings))
         body = b"%b,%b" % (prepared.head, tail[1:])
-        stream = _Stream(self._wire.assembler(settings), self._failed_in_stream) if settings.stream else None
+        stream: _Stream | None = None
+        if settings.stream:
+            stream = _Stream(self._wire.assembler(settings), self._failed_in_stream, self._bill)
         began = time.perf_counter()
         response = await transport.post(
             prepared.url,
@@ -193,7 +200,7 @@ class Hosted:
             on_chunk=None if stream is None else stream.feed,
         )
         latency_ms = (time.perf_counter() - began) * 1000.0
-        if response.status != OK:
+        if not answers(response.status):
             raise self._refused(response.status, response.headers, response.body)
         content = self._redact.body(response.body)
         ttft_ms = None
@@ -201,14 +208,22 @@ class Hosted:
             if stream is not None and stream.events:
                 reading = stream.reading()
                 ttft_ms = None if stream.first is None else (stream.first - began) * 1000.0
+                told = stream.charged
             else:  # not asked to stream, or a server that does not
                 reading = self._wire.read(content, settings)
+                told = self._bill.of_body(content)
         except (ValueError, RecursionError) as exc:
             raise self._unreadable(response, exc) from None
-        return self._completion(reading, response, content, (latency_ms, ttft_ms))
+        cost = self._bill.of_headers(response.headers) if told is None else told
+        return self._completion(reading, response, content, (latency_ms, ttft_ms), cost)
 
     def _completion(
-        self, reading: Reading, response: Response, content: bytes, times: tuple[float, float | None]
+        self,
+        reading: Reading,
+        response: Response,
+        content: bytes,
+        times: tuple[float, float | None],
+        cost_usd: Decimal | None,
     ) -> Completion:
         redact = self._redact
         calls = reading.tool_calls
@@ -222,14 +237,23 @@ class Hosted:
             text=redact.text(reading.text),
             finish=reading.finish,
             tool_calls=calls,
-            usage=reading.usage,
+            usage=self._served(reading.usage, response.headers),
             latency_ms=times[0],
             ttft_ms=times[1],
             model=reading.model and redact.text(reading.model),
             request_id=request_id and redact.text(shown(request_id)),
+            cost_usd=cost_usd,
             logprobs=reading.logprobs,
+            reasoning=redact.text(reading.reasoning) or None,
             raw=raw,
         )
+
+    def _served(self, usage: Usage, headers: Mapping[str, str]) -> Usage:
+        """Add the tier that served where a header alone tells it."""
+        header = self._wire.home.tier_header
+        if header is None or usage.tier is not None:
+            return usage
+        return replace(usage, tier=name_of_tier(headers.get(header)))
 
     def _prepare(self, settings: Settings) -> _Prepared:
         head = encode(self._wire.head(settings))
@@ -297,8 +321,10 @@ _WAITING = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOU
 class _Stream:
     """One streamed answer while it arrives."""
 
-    def __init__(self, assembler: Assembler, failed: Callable[[bytes], CallError]) -> None:
+    def __init__(self, assembler: Assembler, failed: Callable[[bytes], CallError], bill: Bill) -> None:
         self._assembler = assembler
+        self._bill = bill
+        self.charged: Decimal | None = None
         self._failed = failed
         self._source = EventStream()
         self.events = 0
@@ -331,5 +357,7 @@ class _Stream:
                 if self._over:
                     continue  # it came after the end
                 raise self._failed(event) from None
+            told = self._bill.of_body(event)
+            self.charged = self.charged if told is None else told
             if self.first is None and self._assembler.started:
                 self.first = time.perf_counter()

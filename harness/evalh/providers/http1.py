@@ -11,7 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.body import BodyReader
-from evalh.providers.transport import OK, Response
+from evalh.providers.transport import Response, answers, unreached
 
 _FRAMING_CAP_BYTES = 256 * 1024
 _FRAMING_PER_BYTE = 16  # chunks of one byte take six bytes each; what takes more says nothing
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._answer = self._loop.create_future()
         self._on_chunk = on_chunk
         if self._transport.is_closing():
-            self._fail(CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer"))
+            self._fail(unreached(f"{self._netloc} closed the connection before the request"))
         else:
             self._transport.write(request)
         return self._answer
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             content = self._reader.feed(data)
-            if self._on_chunk is not None and self._status == OK:
+            if self._on_chunk is not None and answers(self._status):
                 self._on_chunk(content)
         except Exception as error:  # noqa: BLE001 (llhttp would hide it: it is the caller's)
             self._fail(error)

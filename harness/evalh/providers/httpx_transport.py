@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.body import BodyReader
-from evalh.providers.transport import CONNECT_TIMEOUT_S, OK, OWN_HEADERS, Response
+from evalh.providers.transport import CONNECT_TIMEOUT_S, OWN_HEADERS, Response, answers, unreached
 
 if TYPE_CHECKING:
     from httpx import AsyncClient
@@ -42,7 +42,7 @@ class HttpxTransport:
                 try:
                     received = response.headers
                     reader = BodyReader(received.get("Content-Encoding"), received.get("Content-Length"))
-                    watch = on_chunk if response.status_code == OK else None
+                    watch = on_chunk if answers(response.status_code) else None
                     async for chunk in response.aiter_raw():
                         content = reader.feed(chunk)
                         if watch is not None:
@@ -63,7 +63,9 @@ def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:
     host = urlsplit(url).netloc
     match exc:
         case httpx.ConnectTimeout():
-            return CallError(ErrorKind.NETWORK, f"no connection to {host} within {CONNECT_TIMEOUT_S:g} s")
+            return unreached(f"no connection to {host} within {CONNECT_TIMEOUT_S:g} s")
+        case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return unreached(f"cannot reach {host}: {type(exc).__name__}")
         case httpx.TimeoutException() | TimeoutError():
             return CallError(ErrorKind.TIMEOUT, f"no whole answer from {host} within {timeout_s:g} s")
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.DecodingError():

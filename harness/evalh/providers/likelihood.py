@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from math import isfinite
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from evalh.core.attempt import Logprobs
 from evalh.core.digest import JsonValue
+from evalh.providers.http_errors import at
+from evalh.providers.mending import Json
 
 PARAM = "logprobs"
 
@@ -55,20 +57,15 @@ class Tally:
         return Logprobs(self._sum / self._count, self._least, self._count)
 
 
-def average(mean: float | None) -> Logprobs | None:
+def average(mean: object) -> Logprobs | None:
     """Return what an average alone tells."""
-    return None if mean is None or not isfinite(mean) else Logprobs(min(mean, 0.0))
+    tally = Tally()
+    tally.add(mean)
+    told = tally.value()
+    return None if told is None else Logprobs(told.mean)
 
 
-class _Token(Struct):
-    logprob: float | None = None
-
-
-class _Tokens(Struct):
-    content: list[_Token] | None = None
-
-
-_decode = msgspec.json.Decoder(_Tokens).decode
+_decode = msgspec.json.decode
 
 
 def add_choice(tally: Tally, raw: Raw) -> None:
@@ -77,8 +74,8 @@ def add_choice(tally: Tally, raw: Raw) -> None:
     if text in {b"", b"null"}:
         return
     try:
-        tokens = _decode(text).content
-    except msgspec.DecodeError:
-        return
-    for token in tokens or ():
-        tally.add(token.logprob)
+        tokens = at(Json().read(_decode, text), "content")
+    except (ValueError, RecursionError):
+        tokens = [None]
+    for token in tokens if isinstance(tokens, list) else ():
+        tally.add(at(token, "logprob"))

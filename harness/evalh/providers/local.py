@@ -273,6 +273,7 @@ def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threadi
         ttft_ms=None if answer.first_at is None else (answer.first_at - began) * 1000.0,
         model=model,
         logprobs=answer.tally.value(),
+        reasoning=answer.reasoning or None,
     )
 
 
@@ -282,6 +283,7 @@ class _Answer:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self.pieces: list[str] = []
+        self.reasoning = ""
         self.finish: str | None = None
         self.usage = Usage()
         self.tally = Tally()
@@ -295,6 +297,7 @@ class _Answer:
         if "error" in event:
             self.error = event["error"]
         for choice in event.get("choices") or ():
+            self.reasoning += choice.get("delta", {}).get("reasoning_content") or ""
             piece = choice.get("delta", {}).get("content")
             if piece:
                 self.first_at = self.first_at or time.perf_counter()

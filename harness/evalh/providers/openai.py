@@ -94,6 +94,7 @@ class ChatCompletions:
         own = ("max_completion_tokens", "max_tokens") if Endpoint.of(spec, HOME).is_home else ("max_tokens",)
         self._max_tokens = one_of(spec, "max_tokens_name", (*own, "max_completion_tokens"))
         self._schema = one_of(spec, "schema", ("json_schema", "json_object", "none"))
+        self._uncounted = spec.params.get("stream_options", self) is None  # null takes out what evalh adds, too
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
         """Return the one path there is."""
@@ -112,7 +113,8 @@ class ChatCompletions:
             own["response_format"] = response_format
         if settings.stream:
             own["stream"] = True
-            params.setdefault("stream_options", {"include_usage": True})
+            if not self._uncounted:
+                params.setdefault("stream_options", {"include_usage": True})
         refuse_collisions(params, own)
         del own["messages"]
         return {**own, **params}

@@ -1,7 +1,11 @@
 """Chat completions as they come back: whole, or in chunks.
 
-Only what evalh reads is declared; other fields, and fields of other servers, are let through.
+Text, tool calls and the finish reason decide, and are read strictly. Everything else is read field by field: what
+cannot be read is unknown, and costs no answer. Other fields, and fields of other servers, are let through.
 """
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -9,9 +13,10 @@ from msgspec import Raw, Struct
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
+from evalh.providers.http_errors import at
 from evalh.providers.likelihood import Tally, add_choice
-from evalh.providers.speech import count
-from evalh.providers.usage import usage_of
+from evalh.providers.mending import Json, empty
+from evalh.providers.usage import count, name_of_tier, usage_of
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -24,23 +29,6 @@ _NOTHING = Raw(b"")
 _DONE = b"[DONE]"
 _BROKE_OFF = "error"
 """OpenRouter's finish reason where the model behind it failed; what came before is half an answer."""
-_NO_ERROR = frozenset((b"", b"null", b"{}", b'""', b"false"))
-
-
-class _Cached(Struct):
-    cached_tokens: int | float | None = None
-    cache_write_tokens: int | float | None = None
-
-
-class _Reasoned(Struct):
-    reasoning_tokens: int | float | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: int | float | None = None
-    completion_tokens: int | float | None = None
-    prompt_tokens_details: _Cached | None = None
-    completion_tokens_details: _Reasoned | None = None
 
 
 class _Function(Struct):
@@ -50,175 +38,266 @@ class _Function(Struct):
 
 class _ToolCall(Struct):
     function: _Function | None = None
-    id: str | None = None
-    index: int | None = None  # of chunks
-
-
-class _Part(Struct):
-    type: str = ""
-    text: str | None = None
+    id: Any = None
+    index: Any = None  # of chunks
 
 
 class _Message(Struct):
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    content: Any = None
+    refusal: Any = None
+    tool_calls: Raw = _NOTHING
+    reasoning_content: Any = None  # DeepSeek, SGLang, llama.cpp, vLLM until 0.11
+    reasoning: Any = None  # vLLM since, OpenRouter, Groq, Ollama
 
 
 class _Choice(Struct):
-    message: _Message | None = None
-    delta: _Message | None = None  # of chunks
+    message: Raw = _NOTHING  # of a whole answer
+    delta: Raw = _NOTHING  # of a chunk
     finish_reason: str | None = None
-    index: int = 0
-    logprobs: Raw = _NOTHING
+    index: Any = None
     error: Raw = _NOTHING
-
-    @property
-    def broke_off(self) -> bool:
-        """Whether the model behind a gateway failed."""
-        return self.finish_reason == _BROKE_OFF or bytes(self.error) not in _NO_ERROR
+    logprobs: Raw = _NOTHING
 
 
 class _Completion(Struct):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    model: str | None = None
-    id: str | None = None
+    choices: Raw = _NOTHING
+    usage: Any = None
+    model: Any = None
+    id: Any = None
+    service_tier: Any = None
     error: Raw = _NOTHING
 
 
 _decode = msgspec.json.Decoder(_Completion).decode
+_decode_choices = msgspec.json.Decoder(list[_Choice | None]).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_calls = msgspec.json.Decoder(list[_ToolCall | None]).decode
 
 
 def read_chat(body: bytes) -> Reading:
     """Read a whole chat completion. Raises ValueError."""
-    answer = _decode(body)
-    if bytes(answer.error) not in _NO_ERROR:
-        raise ValueError("an error")
-    if not answer.choices or answer.choices[0].message is None:
-        raise ValueError("no choices")
-    choice = answer.choices[0]
-    if choice.broke_off:
-        raise ValueError("the model broke off")
-    message = choice.message
-    assert message is not None
-    calls = tuple(
-        ToolCall(call.id or "", call.function.name or "", _arguments(call.function.arguments))
-        for call in message.tool_calls or ()
-        if call.function is not None
-    )
-    content = _content(message)
-    tally = Tally()
-    add_choice(tally, choice.logprobs)
-    return Reading(
-        text=content or message.refusal or "",
-        finish=_finish(choice.finish_reason, refused=bool(message.refusal) and not content, called=bool(calls)),
-        tool_calls=calls,
-        usage=_usage(answer.usage),
-        model=answer.model,
-        id=answer.id,
-        logprobs=tally.value(),
-    )
+    assembler = ChatAssembler()
+    assembler.take_whole(body)
+    return assembler.reading()
 
 
 class ChatAssembler:
-    """Puts chunks together. The answer is whole when a finish reason or `[DONE]` has come."""
+    """Puts chunks together; a whole answer is one. It is whole when a finish reason or `[DONE]` has come.
+
+    An answer may stand in several choices, its text in one and its tool calls in another: we ask for one answer, so
+    the first that holds either gives it.
+    """
 
     def __init__(self) -> None:
-        self._content: list[str] = []
-        self._refusal: list[str] = []
-        self._calls: dict[int, _Growing] = {}
-        self._finish: str | None = None
-        self._done = False
-        self._usage: _Usage | None = None
+        self._json = Json()
+        self._said: dict[int, _Said] = {}
+        self._ended = False
+        self._usage: Any = None
         self._model: str | None = None
         self._id: str | None = None
-        self._tally = Tally()
+        self._tier: str | None = None
 
     @property
     def started(self) -> bool:
         """Whether content, a refusal or a tool call has begun."""
-        return bool(self._content or self._refusal or self._calls)
+        return any(said.begun for said in self._said.values())
 
     def add(self, event: bytes) -> None:
-        """Take one chunk. Raises ValueError for an error event and for what is no chunk."""
+        """Take one chunk. Raises ValueError for an error event and for what is not a chunk; after the end, nothing."""
+        if self._ended:
+            return
         if event.strip() == _DONE:
-            self._done = True
+            self._ended = True
             return
-        chunk = _decode(event)
-        if bytes(chunk.error) not in _NO_ERROR:
-            raise ValueError("an error")
-        self._model = chunk.model or self._model
-        self._id = chunk.id or self._id
-        self._usage = chunk.usage or self._usage
-        for choice in chunk.choices or ():
-            if choice.index == 0:
-                self._take(choice)
+        try:
+            self._take(self._json.read(_decode, event), whole=False)
+        except (ValueError, RecursionError):
+            if not self._finished:  # what cannot be read beside a whole answer costs no answer
+                raise
 
-    def _take(self, choice: _Choice) -> None:
-        if choice.broke_off:
-            raise ValueError("the model broke off")
-        self._finish = choice.finish_reason or self._finish
-        add_choice(self._tally, choice.logprobs)
-        delta = choice.delta
-        if delta is None:
-            return
-        content = _content(delta)
-        if content:
-            self._content.append(content)
-        if delta.refusal:
-            self._refusal.append(delta.refusal)
-        for call in delta.tool_calls or ():
-            place = call.index if call.index is not None else len(self._calls) - (0 if call.id else 1)
-            self._calls.setdefault(place, _Growing()).add(call)
+    def take_whole(self, body: bytes) -> None:
+        """Take a whole answer. Raises ValueError."""
+        if not self._take(self._json.read(_decode, body), whole=True):
+            raise ValueError("no choices")
+        self._ended = True
+
+    def _take(self, told: _Completion, *, whole: bool) -> int:
+        """Take what was told; return how many choices said something."""
+        if not empty(told.error):
+            raise ValueError("an error")
+        self._model = text_of(told.model) or self._model
+        self._id = id_of(told.id) or self._id
+        self._tier = name_of_tier(told.service_tier) or self._tier
+        self._usage = self._usage if told.usage is None else told.usage
+        said = 0
+        for position, choice in enumerate(
+            [] if empty(told.choices) else self._json.read(_decode_choices, told.choices)
+        ):
+            if choice is None:
+                continue
+            if choice.finish_reason == _BROKE_OFF or not empty(choice.error):
+                raise ValueError("the model broke off")
+            raw = choice.message if whole else choice.delta
+            message = None if empty(raw) else self._json.read(_decode_message, raw)
+            said += message is not None
+            place = position if count(choice.index) is None else choice.index
+            self._said.setdefault(place, _Said(self._json)).add(choice, message, whole=whole)
+        return said
+
+    @property
+    def _finished(self) -> bool:
+        return bool(self._said) and all(said.finish for said in self._said.values())
 
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
-        if self._finish is None and not (self._done and self.started):
+        choices = [self._said[place] for place in sorted(self._said)]
+        if not any(said.finish for said in choices) and not (self._ended and choices):
             raise ValueError("the stream ended before the answer")
-        content, refusal = "".join(self._content), "".join(self._refusal)
-        calls = tuple(self._calls[place].value() for place in sorted(self._calls))
+        spoken = next((said for said in choices if said.content), None)
+        spoken = spoken or next((said for said in choices if said.refusal), choices[0])
+        calling = next((said for said in choices if said.calls), spoken)
+        calls = calling.tool_calls()
+        content, refusal = "".join(spoken.content), "".join(spoken.refusal)
+        reason = spoken.finish or calling.finish
         return Reading(
-            text=content or refusal,
-            finish=_finish(self._finish, refused=bool(refusal) and not content, called=bool(calls)),
+            text=self._json.text(content or refusal),
+            finish=_finish(reason, refused=bool(refusal) and not content, called=bool(calls)),
             tool_calls=calls,
-            usage=_usage(self._usage),
-            model=self._model,
-            id=self._id,
-            logprobs=self._tally.value(),
+            usage=_usage(self._usage, self._tier, said=bool(content or refusal or calls)),
+            model=self._model and self._json.text(self._model),
+            id=self._id and self._json.text(self._id),
+            logprobs=spoken.tally.value(),
+            reasoning=self._json.text("".join(spoken.reasoning)),
         )
+
+
+class _Said:
+    """What one choice has said so far."""
+
+    def __init__(self, json: Json) -> None:
+        self._json = json
+        self.content: list[str] = []
+        self.refusal: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: list[_Growing] = []
+        self.finish: str | None = None
+        self.tally = Tally()
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.content or self.refusal or self.calls)
+
+    def add(self, choice: _Choice, message: _Message | None, *, whole: bool) -> None:
+        self.finish = choice.finish_reason or self.finish
+        add_choice(self.tally, choice.logprobs)
+        if message is None:
+            return
+        self.reasoning.append(_reasoning(message))
+        content = _content(message.content)
+        if content:
+            self.content.append(content)
+        if isinstance(message.refusal, str) and message.refusal:
+            self.refusal.append(message.refusal)
+        for call in [] if empty(message.tool_calls) else self._json.read(_decode_calls, message.tool_calls):
+            if call is not None and (call.function is not None or not whole):
+                self._call(call, new=whole).add(self._json, call)
+
+    def _call(self, call: _ToolCall, *, new: bool) -> "_Growing":
+        """Find the call that a piece belongs to: by its index, else it is the newest one's. Another id begins another.
+
+        Not every server numbers its calls apart, and some give each piece an id of its own: a call begins by its name.
+        """
+        id_, index = id_of(call.id), count(call.index)
+        name = None if call.function is None else call.function.name
+        same = [one for one in self.calls if index is None or one.index == index]
+        if id_ and name:
+            same = [one for one in same if one.id == id_ or (index is not None and not one.id)]
+        elif not (same or id_ or name):
+            same = self.calls[-1:]
+        if new or not same:
+            self.calls.append(_Growing(index))
+            return self.calls[-1]
+        return same[-1]
+
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(call.value(self._json) for call in in_order(self.calls)) if self.calls else ()
 
 
 class _Growing:
     """A tool call whose arguments are still arriving."""
 
-    def __init__(self) -> None:
-        self._id = ""
+    def __init__(self, index: int | None) -> None:
+        self.index = index
+        self.id: str | None = None
         self._name = ""
         self._arguments: list[str] = []
 
-    def add(self, call: _ToolCall) -> None:
-        self._id = call.id or self._id
+    def add(self, json: Json, call: _ToolCall) -> None:
+        self.id = id_of(call.id) or self.id
         if call.function is not None:
             self._name = call.function.name or self._name
-            self._arguments.append(_arguments(call.function.arguments))
+            self._arguments.append(_arguments(json, call.function.arguments))
 
-    def value(self) -> ToolCall:
-        return ToolCall(self._id, self._name, "".join(self._arguments))
-
-
-def _content(message: _Message) -> str:
-    if isinstance(message.content, list):
-        return "".join(part.text or "" for part in message.content if part.type == "text")
-    return message.content or ""
+    def value(self, json: Json) -> ToolCall:
+        return ToolCall(json.text(self.id or ""), json.text(self._name), json.text("".join(self._arguments)))
 
 
-def _arguments(raw: Raw) -> str:
+class _Placed(Protocol):
+    index: int | None
+
+
+_P = TypeVar("_P", bound=_Placed)
+
+
+def in_order(parts: Sequence[_P]) -> Sequence[_P]:
+    """Sort parts by their index; as they came where one has none. Those that share an index keep their order too."""
+    placed = [(part.index, number, part) for number, part in enumerate(parts) if part.index is not None]
+    return [part for *_, part in sorted(placed, key=lambda one: one[:2])] if len(placed) == len(parts) else parts
+
+
+def text_of(value: object) -> str | None:
+    """Read a text beside the answer; None where it is not one."""
+    return value if isinstance(value, str) else None
+
+
+def id_of(value: object) -> str | None:
+    """Read an id: some servers number theirs."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text_of(value)
+
+
+def _content(content: Any) -> str:
+    """Return the text of a message's content. Raises ValueError where it cannot be read."""
+    if isinstance(content, str):
+        return content
+    if content is None or content == {}:
+        return ""
+    if not isinstance(content, list):
+        raise ValueError("content that is not text")  # noqa: TRY004 (as the reader's own refusals)
+    texts = [part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a part of the content that is not text")
+    return "".join(texts)
+
+
+def _reasoning(message: _Message) -> str:
+    """Return what a server parted from the answer itself. Some send it under both names."""
+    for told in (message.reasoning_content, message.reasoning):
+        if isinstance(told, str) and told:
+            return told
+    if not isinstance(message.content, list):
+        return ""
+    wholes = [part.get("thinking") for part in message.content if isinstance(part, dict)]  # Mistral's chunks
+    parts = [part for whole in wholes if isinstance(whole, list) for part in whole if isinstance(part, dict)]
+    return "".join(text for part in parts if isinstance(text := part.get("text"), str))
+
+
+def _arguments(json: Json, raw: Raw) -> str:
     """Return arguments as the model wrote them. Some servers send the object instead of its text."""
     text = bytes(raw)
     if text.startswith(b'"'):
-        return msgspec.json.decode(text, type=str)
-    return "" if text == b"null" else text.decode()
+        return json.read(_decode_text, text)
+    return "" if text == b"null" else text.decode("utf-8", "replace")
 
 
 def _finish(reason: str | None, *, refused: bool, called: bool) -> FinishReason:
@@ -229,14 +308,17 @@ def _finish(reason: str | None, *, refused: bool, called: bool) -> FinishReason:
     return FinishReason.TOOL_CALLS if called and finish is FinishReason.STOP else finish
 
 
-def _usage(usage: _Usage | None) -> Usage:
-    if usage is None:
+def _usage(usage: Any, tier: str | None, *, said: bool) -> Usage:
+    if not isinstance(usage, dict):
         return Usage()
-    cached, reasoned = usage.prompt_tokens_details, usage.completion_tokens_details
-    plain = Usage(
-        input_tokens=count(usage.prompt_tokens),
-        output_tokens=count(usage.completion_tokens),
-        cached_tokens=None if cached is None else count(cached.cached_tokens),
-        reasoning_tokens=None if reasoned is None else count(reasoned.reasoning_tokens),
+    taken, details = count(usage.get("prompt_tokens")), usage.get("prompt_tokens_details")
+    written = at(details, "cache_write_tokens")
+    parts = Usage(
+        input_tokens=taken if written is None or count(written) is not None else None,
+        output_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=count(at(details, "cached_tokens")),
+        reasoning_tokens=count(at(usage.get("completion_tokens_details"), "reasoning_tokens")),
+        cache_write_tokens=count(written) or 0,
+        tier=tier or name_of_tier(usage.get("service_tier")),
     )
-    return usage_of(plain, None if cached is None else count(cached.cache_write_tokens))
+    return usage_of(parts, usage.get("total_tokens"), said=said)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Struct
@@ -13,17 +13,16 @@ from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Role, Settings
 from evalh.providers.endpoint import Home, refuse_unknown
 from evalh.providers.hosted import Reading
-from evalh.providers.http_errors import Refusal
+from evalh.providers.http_errors import Refusal, at
+from evalh.providers.mending import Json
 from evalh.providers.openai import HOME as CHAT
 from evalh.providers.openai import refusal_of
-from evalh.providers.speech import count, only_text, params_of, refuse_collisions, unsupported
+from evalh.providers.openai_answers import id_of, text_of
+from evalh.providers.speech import only_text, params_of, refuse_collisions, unsupported
+from evalh.providers.usage import count, usage_of
 
 HOME = replace(CHAT, api="embeddings")
 _NAME = "an embeddings model"
-
-
-class _Usage(Struct):
-    prompt_tokens: int | float | None = None
 
 
 class _Vector(Struct):
@@ -32,9 +31,9 @@ class _Vector(Struct):
 
 class _Embeddings(Struct):
     data: list[_Vector]
-    model: str | None = None
-    id: str | None = None
-    usage: _Usage | None = None
+    model: Any = None
+    id: Any = None
+    usage: Any = None
 
 
 _decode = msgspec.json.Decoder(_Embeddings).decode
@@ -71,16 +70,16 @@ class Embeddings:
 
     def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
         """Read the one vector. Raises ValueError."""
-        answer = _decode(body)
+        answer = Json().read(_decode, body)
         if len(answer.data) != 1 or not answer.data[0].embedding:
             raise ValueError("one embedding was asked for")
-        usage = answer.usage
+        counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
         return Reading(
             text=msgspec.json.encode(answer.data[0].embedding).decode(),
             finish=FinishReason.STOP,
-            usage=Usage(input_tokens=None if usage is None else count(usage.prompt_tokens), output_tokens=0),
-            model=answer.model,
-            id=answer.id,
+            usage=usage_of(counted, at(answer.usage, "total_tokens"), said=False),
+            model=text_of(answer.model),
+            id=id_of(answer.id),
         )
 
     def assembler(self, settings: Settings) -> NoReturn:  # noqa: ARG002 (the protocol's)

@@ -5,6 +5,7 @@ the first call, where budgets are made, and a dated snapshot costs what its fami
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -12,17 +13,27 @@ from threading import Thread
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from evalh.core.attempt import Usage
+from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
+from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
 from evalh.core.values import dataclass
-from evalh.providers.usage import CachingUsage
+from evalh.providers.usage import name_of_tier
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, TieredPrices
 
-_PER_MILLION = Decimal("0.000001")
-_PRICED_APART = {"service_tier": "service_tier", "serviceTier": "service_tier", "speed": "speed"}
-"""Params that change a price, by the table's names for them."""
+_TIERS = ("service_tier", "serviceTier")
+"""Params that ask for a service tier."""
+_VARIANTS = frozenset({"service_tier", "speed", "processing"})
+"""What the table prices apart."""
+_RATES = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+}
 _TABLES: Mapping[str, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 
 
@@ -50,14 +61,14 @@ class WorkspacePrices:
         table is looked up in the background, and answers None to every usage where the table lacks the model.
         """
         spec = provider.spec if isinstance(provider, _Priced) else None
+        asked = _asked(provider.params)
         if spec is not None and spec.price is not None:
-            return spec.price
+            names = {name for name in asked if name and name not in STANDARD}
+            return replace(spec.price, asked=asked, covers=frozenset(names - {name for name, _ in spec.price.tiers}))
         table = _TABLES.get(provider.kind)
         if table is None or not getattr(provider, "at_home", False):
             return None
-        stated = ((name, provider.params.get(param)) for param, name in _PRICED_APART.items())
-        variant = tuple((name, value) for name, value in stated if isinstance(value, str))
-        listing = _Listing(table, provider.model, variant, self._at)
+        listing = _Listing(table, provider.model, asked, self._at)
         listed = self._listed.get(listing)
         if listed is None:
             listed = self._listed[listing] = ListedPrice(listing)
@@ -76,54 +87,8 @@ def price_table_date() -> str:
 class _Listing:
     table: str
     model: str
-    variant: tuple[tuple[str, str], ...]  # params that change the price
+    asked: tuple[str | None, ...]  # the tier, the speed and the region
     at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """USD per million tokens; above a number of input tokens another rate holds for the whole request."""
-
-    base: Decimal
-    tiers: tuple[tuple[int, Decimal], ...] = ()  # (input tokens above which it holds, rate), ascending
-
-    def at(self, input_tokens: int) -> Decimal:
-        """Return the rate of a request of that size."""
-        rate = self.base
-        for start, tier in self.tiers:
-            if input_tokens > start:
-                rate = tier
-        return rate
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """One model's rates. What has no rate of its own costs what plain input costs."""
-
-    input: Rate
-    output: Rate | None  # None: it has none, as models that write nothing
-    cached: Rate
-    written: Rate
-    written_1h: Rate
-
-    def cost(self, usage: Usage) -> Decimal | None:
-        """Price one answer; None where the provider did not count."""
-        total, output = usage.input_tokens, usage.output_tokens
-        if total is None or output is None or (output and self.output is None):
-            return None  # half a price reads as cheap
-        cached = min(usage.cached_tokens or 0, total)
-        written = written_1h = 0
-        if isinstance(usage, CachingUsage):
-            written_1h = min(usage.cache_write_1h_tokens, total - cached)
-            written = min(usage.cache_write_tokens, total - cached) - written_1h
-        plain = total - cached - written - written_1h
-        cost = self.input.at(total) * plain
-        if self.output is not None:
-            cost += self.output.at(total) * output
-        if plain != total:
-            cost += self.cached.at(total) * cached
-            cost += self.written.at(total) * written + self.written_1h.at(total) * written_1h
-        return cost * _PER_MILLION
 
 
 class ListedPrice:
@@ -135,48 +100,67 @@ class ListedPrice:
 
     def __init__(self, listing: _Listing) -> None:
         self._listing = listing
-        self._rates: Rates | None = None
+        self._price: Price | None = None
         self._thread: Thread | None = Thread(target=self._look_up, name="evalh-prices")
         self._thread.start()
 
-    def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:  # noqa: ARG002 (the port's)
+    def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:
         """Price one answer in USD; None where the table lacks the model, or the provider did not count."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        return None if self._rates is None else self._rates.cost(usage)
+        return None if self._price is None else self._price.cost(usage, seconds)
 
     def _look_up(self) -> None:
-        self._rates = _rates(self._listing)
+        self._price = _listed(self._listing)
+
+
+def _asked(params: Mapping[str, JsonValue]) -> tuple[str | None, ...]:
+    tier = next((params[name] for name in _TIERS if name in params), None)
+    return name_of_tier(tier), name_of_tier(params.get("speed")), name_of_tier(params.get("inference_geo"))
 
 
 @cache
-def _rates(listing: _Listing) -> Rates | None:
+def _listed(listing: _Listing) -> Price | None:
     from genai_prices.data_snapshot import get_snapshot
 
     try:
         _, found = get_snapshot().find_provider_model(listing.model, None, listing.table, None)
     except LookupError:
         return None
-    price = found.get_prices(listing.at or datetime.now(tz=UTC), dict(listing.variant) or None)
-    plain, output = _rate(price, "input_mtok"), _rate(price, "output_mtok")
-    if plain is None:
+    at = listing.at or datetime.now(tz=UTC)
+    base, *steps = _rates(found.get_prices(at))
+    if base.input is None:
         return None
-    written = _rate(price, "cache_write_mtok") or plain
-    return Rates(
-        input=plain,
-        output=output,
-        cached=_rate(price, "cache_read_mtok") or plain,
-        written=written,
-        written_1h=_rate(price, "cache_write_1h_mtok") or written,
+    tiers = {
+        name: _rates(found.get_prices(at, variant.when))
+        for variant in found.price_variants or ()
+        if len(variant.when) == 1 and (variant.constraint is None or variant.constraint.active(at))
+        for key, name in variant.when.items()
+        if key in _VARIANTS
+    }
+    return Price(
+        **{name: getattr(base, name) for name in _RATES},
+        steps=tuple(steps),
+        tiers=tuple(tiers.items()),
+        asked=listing.asked,
     )
 
 
-def _rate(price: "ModelPrice", name: str) -> Rate | None:
-    value: Decimal | TieredPrices | None = getattr(price, name, None)
-    if value is None or isinstance(value, Decimal):
-        return None if value is None else Rate(value)
-    return Rate(value.base, tuple((tier.start, tier.price) for tier in value.tiers))
+def _rates(price: "ModelPrice") -> tuple[Rates, ...]:
+    """Return the table's rates: the base, and what holds above each number of input tokens."""
+    told: dict[str, Decimal | TieredPrices | None] = {name: getattr(price, key, None) for name, key in _RATES.items()}
+    stepped = [rate for rate in told.values() if rate is not None and not isinstance(rate, Decimal)]
+    starts = sorted({0, *(tier.start for rate in stepped for tier in rate.tiers)})
+    return tuple(
+        Rates(**{name: _rate_above(rate, start) for name, rate in told.items()}, above=start) for start in starts
+    )
+
+
+def _rate_above(rate: "Decimal | TieredPrices | None", tokens: int) -> Decimal | None:
+    if rate is None or isinstance(rate, Decimal):
+        return rate
+    return next((tier.price for tier in reversed(rate.tiers) if tokens >= tier.start), rate.base)
 
 
 @cache

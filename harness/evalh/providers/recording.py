@@ -64,6 +64,7 @@ class Row(msgspec.Struct, frozen=True):
     mean_logprob: Logprob | None = None
     min_logprob: Logprob | None = None
     logprob_tokens: Count | None = None
+    reasoning: str | None = None
 
     @property
     def key(self) -> CallKey:

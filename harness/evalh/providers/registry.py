@@ -8,6 +8,7 @@ from typing import TypeAlias, cast
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Provider, Tree
+from evalh.core.reasoning import KEEP
 from evalh.core.values import dataclass
 
 
@@ -70,6 +71,12 @@ def kinds() -> list[str]:
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
+    from evalh.providers.reasoned import Reasoned
+
+    return Reasoned(_build(spec, context), keep=spec.reasoning == KEEP)
+
+
+def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
     plugin, home = _FACTORIES.get(spec.provider), _BUILT_IN.get(spec.provider)
     if plugin is not None:
         from evalh.providers.guarded import Guarded

@@ -112,6 +112,7 @@ def _wrong(spec: ModelSpec, what: str, hint: str | None = None) -> WorkspaceErro
 def _completion(row: Row) -> Completion:
     usage = row.usage
     return Completion(
+        reasoning=row.reasoning,
         text=row.output,
         finish=_finish(row),
         tool_calls=tuple(_tool_call(one) for one in row.tool_calls or ()),

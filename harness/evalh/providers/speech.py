@@ -10,7 +10,6 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall, ToolResult
 
-_COUNTABLE = 2**53
 _KINDS = ((int, "integer"), (float, "number"), (str, "string"), (type(None), "null"))
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions")
 _SCHEMAS = ("items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties")
@@ -48,11 +47,6 @@ def _plain(value: object) -> JsonValue:
     if isinstance(value, AsWritten):
         return json.loads(value.text)
     raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def count(value: float | None) -> int | None:
-    """Read a number of tokens; None for what is none."""
-    return int(value) if value is not None and 0 <= value < _COUNTABLE else None
 
 
 def kind_of(value: JsonValue) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
+from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.values import dataclass
 from evalh.providers.egress import Egress
 
@@ -26,6 +27,11 @@ OWN_HEADERS = {
 """Sent with every request, whichever adapter carries it."""
 
 OK = 200
+
+
+def answers(status: int) -> bool:
+    """Whether an HTTP status says that the body is the answer."""
+    return OK <= status < 300  # noqa: PLR2004 (HTTP's own class)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,22 @@ class Transport(Protocol):
         timeout_s: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Response:
-        """Send and read to the end. `on_chunk` sees a 200's content as it arrives, decompressed.
+        """Send and read to the end. `on_chunk` sees a 2xx's content as it arrives, decompressed.
 
         Raises CallError: `network` (no connection), `timeout` (nothing whole within `timeout_s`), `bad_response`
-        (not HTTP, cut off, or above the cap); and whatever `on_chunk` raises.
+        (not HTTP, cut off, or above the cap); and whatever `on_chunk` raises. `reached` is False
+        where no byte left.
         """
 
     async def close(self) -> None:
         """Let go of every connection of its own; safe to call twice."""
+
+
+def unreached(message: str, kind: ErrorKind = ErrorKind.NETWORK) -> CallError:
+    """Return the failure of a request of which no byte left."""
+    error = CallError(kind, message)
+    error.reached = False
+    return error
 
 
 def reason_of(exc: Exception) -> str:

@@ -18,6 +18,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.run import RunResult
 from evalh.core.sample import Graded
+from evalh.core.shortfall import told
 from evalh.core.verdict import Outcome
 from evalh.report.compare import ComparisonView, show_comparison
 from evalh.report.document import comparison_document, run_document
@@ -118,8 +119,13 @@ def show_call(console: Console, call: CallRow) -> None:
         for part in message["parts"]:
             console.print(Text(safe(part if isinstance(part, str) else json_line(part))))
     if call.answer is not None and call.answer.completion is not None:
+        if call.answer.completion.reasoning:
+            console.print(Rule("reasoning, not graded", align="left", style="dim"))
+            console.print(Text(safe(call.answer.completion.reasoning), "dim"))
         console.print(Rule("answer", align="left", style="dim"))
         console.print(Text(safe(call.answer.completion.text)))
+        if (cause := told(call.answer.completion)) is not None:
+            console.print(Text(cause, "yellow"))
         for asked in call.answer.completion.tool_calls:
             console.print(Text(safe(f"{asked.name}({asked.arguments})")))
     console.print(Rule(f"call {call.id}", align="left", style="dim"))

@@ -96,7 +96,7 @@ def _show_failure(console: Console, failure: FailedSample) -> None:
         text = value if isinstance(value, str) else repr(value)
         lines.append(f"{safe(name)}  ", "dim").append(one_line(text, _WIDTH - len(name)) + "\n")
     if failure.output is not None:
-        lines.append("output  ", "dim").append(one_line(failure.output, _WIDTH - 8) + "\n")
+        lines.append("output  ", "dim").append((one_line(failure.output, _WIDTH - 8) or "(empty)") + "\n")
     if failure.error:
         lines.append(one_line(failure.error, _WIDTH) + "\n", "yellow")
     else:

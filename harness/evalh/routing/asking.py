@@ -12,6 +12,7 @@ from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, No
 from evalh.core.digest import JsonValue, digest
 from evalh.core.money import plus
 from evalh.core.ports import CallLog, Provider
+from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
 from evalh.routing.remembered import Find
@@ -110,7 +111,8 @@ class Inquiry:
     def known(self, stack: Stack, request: Request, key: CallKey) -> Answer | None:
         """Return the log's answer."""
         find = self.find_routed if stack.target.chooses else self.find
-        return None if find is None else find(request.digest(), key)
+        answer = None if find is None else find(request.digest(), key)
+        return None if answer is None else reread(answer, stack.target.first.settings.sent_to)
 
     async def send(self, stack: Stack, request: Request, call: Call) -> Answer:
         """Ask, unless this model has said that it will answer nobody. Raises CallError, NotSent."""

@@ -132,11 +132,11 @@ class Budgeted(Wrapper):
         usd = worst_case_usd(request, self._pricer) or Decimal(0)  # priced and bounded: the plan has checked it
         await self._treasury.reserve(usd, tokens, call)
         before = call.cost_usd
-        used = tokens  # what was sent and never answered counts as it was reserved
+        used = tokens  # what was never answered, or never counted, counts as it was reserved
         try:
             completion = await self.inner.send(request, call)
             usage = completion.usage
-            if usage.input_tokens is not None and usage.output_tokens is not None:
+            if usage.input_tokens is not None and usage.output_tokens is not None and usage.sound:
                 used = Decimal(usage.input_tokens + usage.output_tokens)
         except CallError as error:
             used = tokens if error.maybe_billed else Decimal(0)

@@ -8,6 +8,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
 from evalh.core.ports import Check
 from evalh.core.request import Request
+from evalh.core.shortfall import with_cause
 from evalh.core.values import dataclass
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.routing.asking import Inquiry
@@ -59,4 +60,4 @@ async def examine(
         step=call.key.step,
         asker=None if inquiry is None else inquiry.about(call, part=True),
     )
-    return Findings(tuple([(check.name, await check.check(context)) for check in checks]))
+    return Findings(tuple([(one.name, with_cause(await one.check(context), completion)) for one in checks]))

@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Usage
-from evalh.core.money import plus
+from evalh.core.money import believed, plus
 from evalh.core.ports import CallLog, Pricer, Provider
 from evalh.core.request import Request
 from evalh.routing.halt import DEADLINE
@@ -57,6 +57,7 @@ class Logged(Wrapper):
         cost = completion.cost_usd
         if cost is None and self._pricer is not None:
             cost = self._pricer.cost(completion.usage, seconds)
+        cost = believed(cost)
         call.cost_usd = plus(call.cost_usd, cost)
         call.answered_by, call.answered_model = start.id, self._name
         self._log.end(

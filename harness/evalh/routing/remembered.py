@@ -6,6 +6,7 @@ from decimal import Decimal
 from evalh.core.attempt import Answer, Call, CallKey, Completion
 from evalh.core.money import plus
 from evalh.core.ports import Provider
+from evalh.core.reasoning import reread
 from evalh.core.request import Request
 from evalh.routing.wrapper import Wrapper
 
@@ -29,6 +30,7 @@ class Remembered(Wrapper):
         answer = self._find(request.digest(), call.key)
         if answer is None:
             return await self.inner.send(request, call)
+        answer = reread(answer, request.settings.sent_to)
         call.answered_by, call.answered_model = answer.attempt_id, answer.model
         call.cached_cost_usd = plus(call.cached_cost_usd, answer.cost_usd)
         return answer.completion

@@ -20,7 +20,7 @@ _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end f
 
 _FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, {_COST}
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}
 from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
@@ -28,7 +28,7 @@ order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, {_COST}
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}
 from wanted join attempts a on a.rowid = (
   select b.rowid from attempts b
   where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
@@ -41,7 +41,7 @@ from wanted join attempts a on a.rowid = (
 _FIND_ROUTED = """with wanted(number, case_id, trial, draw, step, request_digest) as (values {})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, c.cost_usd + c.cached_cost_usd
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, c.cost_usd + c.cached_cost_usd
 from wanted join calls c on c.rowid = (
   select b.rowid from calls b
   where b.route is not null and b.answered_by is not null and b.cache_hit = 0 and b.case_id = wanted.case_id
@@ -91,7 +91,7 @@ class Answers:
 
 def _answer(row: tuple[Any, ...]) -> Answer:
     attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, asked, tool_calls, *counts = row
-    *tokens, mean, least, count, cost = counts
+    *tokens, mean, least, count, reasoning, cost = counts
     completion = Completion(
         text=restored(text),
         finish=_FINISHES.get(finish, FinishReason.OTHER),
@@ -102,5 +102,6 @@ def _answer(row: tuple[Any, ...]) -> Answer:
         model=restored_or_none(model),
         request_id=restored_or_none(request_id),
         logprobs=logprobs_from(mean, least, count),
+        reasoning=restored_or_none(reasoning),
     )
     return Answer(attempt_id, completion, from_stored(cost), asked)

@@ -116,6 +116,12 @@ def m007_logprobs(db: Database) -> None:
         db.execute(f"alter table attempts add column {column}")
 
 
+@migrations()
+def m008_reasoning(db: Database) -> None:
+    """Keep what a model thought before its answer, apart from the answer."""
+    db.execute("alter table attempts add column reasoning text")  # null: an older evalh's, nobody looked
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:

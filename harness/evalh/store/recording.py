@@ -13,7 +13,7 @@ _ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings
   coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
   a.text, a.finish, a.tool_calls, a.latency_ms,
   a.ttft_ms, a.model_answered, a.request_id, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens,
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning,
   null as raw,
   c.cost_usd + c.cached_cost_usd as cost_usd
 from calls c
@@ -55,6 +55,8 @@ def _row(row: Row) -> dict[str, Any]:
     if (told := completion.logprobs) is not None:
         values = {"mean_logprob": told.mean, "min_logprob": told.least, "logprob_tokens": told.count}
         recorded |= {name: value for name, value in values.items() if value is not None}
+    if completion.reasoning:
+        recorded["reasoning"] = completion.reasoning
     if completion.tool_calls:
         recorded["tool_calls"] = [
             {"id": call.id, "name": call.name, "arguments": call.arguments} for call in completion.tool_calls

@@ -145,6 +145,7 @@ def completion_from(row: Row) -> Completion:
         request_id=restored_or_none(row["request_id"]),
         raw=restored_or_none(row["raw"]),
         logprobs=logprobs_from(row["mean_logprob"], row["min_logprob"], row["logprob_tokens"]),
+        reasoning=restored_or_none(row["reasoning"]),
     )
 
 

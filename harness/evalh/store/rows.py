@@ -30,7 +30,7 @@ _SENT = (
 _OK = (
     "status latency_ms? ttft_ms? request_id? model_answered? finish input_tokens? output_tokens? cached_tokens?"
     " reasoning_tokens? cost_usd? estimated text tool_calls? raw?"
-    " mean_logprob? min_logprob? logprob_tokens?"
+    " mean_logprob? min_logprob? logprob_tokens? reasoning?"
 )
 _ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? request_id? cost_usd? estimated"
 _CALL = (
@@ -162,6 +162,7 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
         _tool_calls(completion.tool_calls) if completion.tool_calls else NULL,
         _text(completion.raw),
         *_logprobs(completion.logprobs),
+        _text(completion.reasoning),
     )
 
 

@@ -120,6 +120,12 @@ def _object(text: str, where: str) -> Mapping[str, JsonValue]:
         raise WorkspaceError(
             f"a row must be an object, not {kind_of(row)}", where=where, hint='{"id": "…", "inputs": {…}} on each line'
         )
+    refuse_unholdable(row, where)
+    return row
+
+
+def refuse_unholdable(row: JsonValue, where: str) -> None:
+    """Raise WorkspaceError for an object or list that JSON text can say and that we cannot hold."""
     _refuse_depth(row, where)
     try:
         canonical(row).decode()
@@ -127,7 +133,6 @@ def _object(text: str, where: str) -> Mapping[str, JsonValue]:
         raise WorkspaceError("a number is too large", where=where, hint="write it as text") from None
     except UnicodeDecodeError:
         raise WorkspaceError("holds half a surrogate pair, which is no text", where=where) from None
-    return row
 
 
 def _refuse_depth(row: JsonValue, where: str) -> None:

@@ -9,7 +9,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, did_you_mean
 from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
-from evalh.workspace.dialect_portable import text_of
+from evalh.workspace.dialect_portable import HISTORY, refused_history, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from dotpromptz_handlebars import Handlebars as Engine
     from dotpromptz_handlebars import HelperOptions
 
-_TAG_START = re.compile(r"(\\*)\{\{")
+_TAG_START = re.compile(r"(?<!\\)(\\*)\{\{")
 _COMMENT = re.compile(r"\{\{~?!")
 _NAME = re.compile(r"[A-Za-z_$][\w$-]*")
 _PATH = re.compile(r"""[^\s"'()|=]+""")
+_QUOTED = re.compile(r"""\"[^"]*\"|'[^']*'""")
+_HISTORY = re.compile(rf"(?:^|[\s({{#^&~])((?:@root\.|this\.|\.\./)*){HISTORY}(?=[\s.)}}~/]|$)")
 _SHOW = "evalh-show"  # stands in for every printed value
 _HELPERS = ("json", "lookup")
 _BLOCK_HELPERS = ("each", "if", "ifEquals", "unless", "unlessEquals", "with")
@@ -60,6 +62,9 @@ class Handlebars:
         depth = 0
         parts: list[str] = []
         for token in self.lex(text):
+            history = _HISTORY.search(_code_of(token))
+            if history is not None and (depth == 0 or history[1].startswith(("@root", "../"))):
+                raise refused_history(token.line)
             content = _expression(token)
             if content is None:
                 parts.append(token.source)
@@ -133,6 +138,13 @@ def _expression(token: Token) -> str | None:
     if token.content.split(" ")[0] == "else" or not token.content:
         return None
     return token.content.removeprefix("&").strip()
+
+
+def _code_of(token: Token) -> str:
+    """Return what of a token names inputs: no text, no comment, nothing in quotes."""
+    if token.kind is Kind.TEXT or _COMMENT.match(token.source) or token.source.startswith("{{{{"):
+        return ""
+    return _QUOTED.sub("", token.source)
 
 
 def _showing(token: Token, content: str) -> str:

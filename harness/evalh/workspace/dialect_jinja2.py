@@ -8,6 +8,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
 from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
+from evalh.workspace.dialect_portable import HISTORY, Slots, refused_history
 
 if TYPE_CHECKING:
     from jinja2 import Template, nodes
@@ -36,8 +37,10 @@ class Jinja2:
     def check_tag(self, token: Token) -> None:
         """Accept: Jinja2 itself checks expressions."""
 
-    def compile(self, text: str) -> "JinjaText":
+    def compile(self, text: str) -> "JinjaText | Slots":
         """Compile a text without markers. Raises BodyError."""
+        if not any(opens in text for opens in ("{{", "{%", "{#")):
+            return Slots((text,))  # a millisecond of Jinja2's for each message of a long example
         from jinja2 import Template, TemplateSyntaxError, meta
 
         from evalh.workspace.jinja2_sandbox import paying
@@ -47,6 +50,8 @@ class Jinja2:
             tree = sandbox.parse(text)
             _refuse(tree)
             used = meta.find_undeclared_variables(tree) - sandbox.globals.keys()
+            if HISTORY in used:
+                raise refused_history(_line_of(tree, HISTORY))
             required = frozenset(used - _guarded(tree))
             code = sandbox.compile(paying(tree))
         except TemplateSyntaxError as exc:
@@ -96,6 +101,12 @@ def _refuse(tree: "nodes.Template") -> None:
     for node in tree.find_all(nodes.Getattr):
         if node.attr.startswith("_"):
             raise BodyError(f"{node.attr!r} is out of a template's reach", node.lineno)
+
+
+def _line_of(tree: "nodes.Template", name: str) -> int:
+    from jinja2 import nodes
+
+    return next(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
 
 
 def _guarded(tree: "nodes.Template") -> set[str]:

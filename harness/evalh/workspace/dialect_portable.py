@@ -12,9 +12,10 @@ from evalh.core.digest import JsonValue
 from evalh.core.values import dataclass
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
 
-_OPENS = re.compile(r"(\\*)\{[{%#]")
-_ESCAPED = re.compile(r"(\\+)(?=\{[{%#])")
-_TRAILING = re.compile(r"\\+\Z")
+# A run of backslashes is looked at from its beginning alone: from each of them would take its length squared.
+_OPENS = re.compile(r"(?<!\\)(\\*)\{[{%#]")
+_ESCAPED = re.compile(r"(?<!\\)(\\+)(?=\{[{%#])")
+_TRAILING = re.compile(r"(?<!\\)\\+\Z")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
 _OPT_IN = (
     "logic is opted into: `evalh.template: jinja2` (or handlebars) in the front matter; a literal {{ is written \\{{"
@@ -30,6 +31,8 @@ _WORDS = frozenset(
 _METHODS = frozenset(name for name in dir(dict) if not name.startswith("_"))
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+HISTORY = "messages"
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -107,14 +110,19 @@ def slot_path(token: Token) -> Path:
     if not _SLOT.fullmatch(token.content):
         raise BodyError(f"{token.source} is no slot", token.line, _hint(token.content))
     name, *fields = token.content.split(".")
-    if name == "messages":
-        raise BodyError("`messages` is the case's history", token.line, "write {{history}} where it belongs")
+    if name == HISTORY:
+        raise refused_history(token.line)
     if name in _WORDS:
         raise BodyError(f"{name!r} means something else to template languages", token.line, "rename the input")
     for field in fields:
         if field in _METHODS:
             raise BodyError(f".{field} is a method to Jinja2", token.line, "rename the field")
     return (name, *fields)
+
+
+def refused_history(line: int) -> BodyError:
+    """Return the refusal of a slot for what is sent as messages of its own: it would be sent twice."""
+    return BodyError(f"`{HISTORY}` is the case's history", line, "write {{history}} where it belongs")
 
 
 def _hint(content: str) -> str:

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context
+from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context, pass_environment
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.runtime import Context, LoopContext, Macro
@@ -23,6 +23,8 @@ from evalh.workspace.dialect_portable import text_of
 PURSE = "evalh purse"  # a blank in the name: no template can say it
 _COUNTED = "evalh counted"
 _JOINED = "evalh joined"
+_METHOD = "evalh method"
+_JSON = (dict, list, tuple, str, int, float, type(None))
 _MAX_STEPS = 100_000
 _MAX_CHARACTERS = 4_000_000
 _MAX_BITS = 4_096
@@ -114,7 +116,28 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "truncate": _truncate,
             _COUNTED: _counted,
             _JOINED: _join,
+            _METHOD: _method,
         }
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return what a template names by a dot: of a case's value a key, and never a method of Python's.
+
+        `{% if order.items %}` asks the order. A method is reached where it is called: `order.items()`.
+        """
+        return self.getitem(obj, attribute) if isinstance(obj, _JSON) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return what a template names in brackets, or by `attribute=`: a key, or an element."""
+        if not isinstance(obj, _JSON):
+            return super().getitem(obj, argument)
+        try:
+            return obj[argument]  # type: ignore[index]  # a number has none, which is a TypeError
+        except (TypeError, LookupError):
+            return self.undefined(obj=obj, name=argument)
+
+    def method(self, obj: Any, name: str) -> Any:
+        """Return what a template calls by a dot."""
+        return super().getattr(obj, name)
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Allow macros, our own functions, and methods that read."""
@@ -252,13 +275,25 @@ def _tojson(context: Context, value: Any, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
+@pass_environment
+def _method(environment: Sandbox, value: Any, name: str) -> Any:
+    return environment.method(value, name)
+
+
 def _indented(width: int) -> None:
     if not 0 <= width <= _MAX_INDENT:
         raise TooMuch(f"an indent over {_MAX_INDENT}")
 
 
 class _Paying(NodeTransformer):
-    """Makes loops and `~` pay."""
+    """Makes loops and `~` pay, and tells a method that is called from a key."""
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 (Jinja2's visitor names)
+        self.generic_visit(node)
+        if isinstance(called := node.node, nodes.Getattr):
+            name = nodes.Const(called.attr)
+            node.node = nodes.Filter(called.node, _METHOD, [name], [], None, None, lineno=node.lineno)
+        return node
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 (Jinja2's visitor names)
         self.generic_visit(node)
@@ -271,6 +306,6 @@ class _Paying(NodeTransformer):
 
 
 def paying(tree: nodes.Template) -> nodes.Template:
-    """Return the template's tree with every loop and concatenation paid for."""
+    """Return the template's tree with every loop and concatenation paid for, and its methods told from keys."""
     paid: nodes.Template = _Paying().visit(tree)
     return paid

@@ -5,7 +5,7 @@ from typing import BinaryIO, NamedTuple
 
 from evalh.core.errors import WorkspaceError
 
-_FIRST_CHUNK_BYTES, _CHUNK_BYTES = 2**13, 2**18  # whoever wants one row reads little
+FIRST_CHUNK_BYTES, CHUNK_BYTES = 2**13, 2**18  # whoever wants one row reads little
 LONGEST_BYTES = 64 * 2**20
 """A row may not be longer: one file without line ends would otherwise fill the memory."""
 
@@ -24,20 +24,32 @@ def read_lines(file: BinaryIO, name: str, offset: int, line: int) -> Iterator[Sp
     Raises WorkspaceError for a line that is longer than LONGEST_BYTES.
     """
     file.seek(offset)
-    rest = b""
-    size = _FIRST_CHUNK_BYTES
+    held: list[bytes] = []  # pieces of one line: joined once, or a line of 50 MB would be copied 200 times
+    held_bytes = 0
+    size = FIRST_CHUNK_BYTES
     while chunk := file.read(size):
-        size = min(2 * size, _CHUNK_BYTES)
-        lines = (rest + chunk).splitlines(keepends=True)
-        rest = lines.pop()  # it may go on in the next chunk; a final \r may be half of \r\n
-        for raw in lines:
+        size = min(2 * size, CHUNK_BYTES)
+        if held and (held[-1].endswith(b"\n") or (held[-1].endswith(b"\r") and not chunk.startswith(b"\n"))):
+            yield Span(offset, line, b"".join(held))
+            offset, line = offset + held_bytes, line + 1
+            held, held_bytes = [], 0
+        *whole, last = chunk.splitlines(keepends=True)
+        for piece in whole:
+            raw = b"".join((*held, piece)) if held else piece
+            held, held_bytes = [], 0
             yield Span(offset, line, raw)
-            offset += len(raw)
-            line += 1
-        if len(rest) > LONGEST_BYTES:
+            offset, line = offset + len(raw), line + 1
+        held.append(last)  # it may go on in the next chunk; a final \r may be half of \r\n
+        held_bytes += len(last)
+        if held_bytes > LONGEST_BYTES:
             raise too_long(f"{name}:{line}")
-    if rest:
-        yield Span(offset, line, rest)
+    if held:
+        yield Span(offset, line, b"".join(held))
+
+
+def line_ends(raw: bytes) -> int:
+    r"""Count the ends of lines: \n, \r\n and \r."""
+    return raw.count(b"\n") + (raw.count(b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
 
 
 def too_long(where: str) -> WorkspaceError:

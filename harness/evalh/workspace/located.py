@@ -94,6 +94,13 @@ class Table:
         for name in self.values:
             yield name, self.table(name)
 
+    def listed(self, key: str) -> "list[Table]":
+        """Return the tables in the list under a key; none where there is none."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise self._wrong(key, "a list of mappings")
+        return [Table(self._located, item, (*self._path, key, place)) for place, item in enumerate(value)]
+
     def json(self) -> Mapping[str, JsonValue]:
         """Return the whole table as JSON."""
         return {key: json_of(value) for key, value in self.values.items()}

@@ -19,26 +19,65 @@ LoadMedia: TypeAlias = Callable[[str], Media]
 """Reads a file of the workspace. Raises WorkspaceError."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_CONTENT_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+")
+_CONTENT_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+", re.IGNORECASE)
+_URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _KEYS = ("url", "path", "content_type", "contentType")
 
-# What the first bytes say; (offset, bytes, type).
+# What the first bytes say; (offset, bytes, type). The first that fits counts.
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"GIF8", "image/gif"),
+    (0, b"GIF87a", "image/gif"),
+    (0, b"GIF89a", "image/gif"),
     (8, b"WEBP", "image/webp"),
-    (4, b"ftypheic", "image/heic"),
-    (4, b"ftypavif", "image/avif"),
+    *((4, b"ftyp" + brand, "image/heic") for brand in (b"heic", b"heix", b"heim", b"heis")),
+    *((4, b"ftyp" + brand, "image/heif") for brand in (b"mif1", b"msf1")),
+    *((4, b"ftyp" + brand, "image/avif") for brand in (b"avif", b"avis")),
+    (0, b"II*\0", "image/tiff"),
+    (0, b"MM\0*", "image/tiff"),
     (0, b"%PDF-", "application/pdf"),
     (8, b"WAVE", "audio/wav"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (8, b"AIFF", "audio/aiff"),
     (0, b"ID3", "audio/mpeg"),
+    *((0, b"\xff" + second, "audio/mpeg") for second in (b"\xfb", b"\xf3", b"\xf2", b"\xfa")),
+    *((0, b"\xff" + second, "audio/aac") for second in (b"\xf1", b"\xf9")),
     (0, b"OggS", "audio/ogg"),
     (0, b"fLaC", "audio/flac"),
     (4, b"ftypM4A", "audio/mp4"),
+    (4, b"ftypqt  ", "video/quicktime"),
     (4, b"ftyp", "video/mp4"),
     (0, b"\x1aE\xdf\xa3", "video/webm"),
 )
+_IN_RIFF = frozenset({b"WEBP", b"WAVE", b"AVI "})
+_ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/svg": "image/svg+xml",
+    "application/x-pdf": "application/pdf",
+    "audio/mp3": "audio/mpeg",
+    "audio/x-mp3": "audio/mpeg",
+    "audio/wave": "audio/wav",
+    "audio/x-wav": "audio/wav",
+    "audio/vnd.wave": "audio/wav",
+    "audio/x-flac": "audio/flac",
+    "audio/m4a": "audio/mp4",
+    "audio/x-m4a": "audio/mp4",
+    "text/json": "application/json",
+    "text/x-markdown": "text/markdown",
+    "application/csv": "text/csv",
+    "application/xml": "text/xml",
+}
+"""Other names of one type; providers know the second."""
+_CONTAINERS = {
+    "audio/ogg": ("video/ogg", "audio/opus", "application/ogg"),
+    "video/webm": ("audio/webm", "video/x-matroska"),
+    "video/mp4": ("audio/mp4",),
+    "image/heif": ("image/heic", "image/heif-sequence"),
+    "image/heic": ("image/heif",),
+}
+"""Types that begin alike: there what is stated is believed."""
 # What has no first bytes of its own.
 _EXTENSIONS = {
     "csv": "text/csv",
@@ -71,10 +110,23 @@ def media_from(tree: Tree, path: str) -> Media:
 
 def content_type_of(data: bytes, path: str) -> str | None:
     """Return the content type by the first bytes, else by the name's ending; None: unknown."""
+    return _told_by_bytes(data) or _EXTENSIONS.get(path.rpartition(".")[2].lower())
+
+
+def _told_by_bytes(data: bytes) -> str | None:
     for offset, magic, content_type in _MAGIC:
-        if data[offset : offset + len(magic)] == magic:
+        riff = magic not in _IN_RIFF or data[:4] in (b"RIFF", b"RF64")
+        if data[offset : offset + len(magic)] == magic and riff:
             return content_type
-    return _EXTENSIONS.get(path.rpartition(".")[2].lower())
+    return None
+
+
+def _settled(data: bytes, stated: str) -> str:
+    """Return the type that is sent: the bytes' own where they tell, else what is stated, under its usual name."""
+    stated = stated.lower()
+    stated = _ALIASES.get(stated, stated)
+    told = _told_by_bytes(data)
+    return stated if told is None or stated in _CONTAINERS.get(told, ()) else told
 
 
 def read_media(value: JsonValue, content_type: str | None, load: LoadMedia | None) -> Media:
@@ -85,9 +137,9 @@ def read_media(value: JsonValue, content_type: str | None, load: LoadMedia | Non
     if not isinstance(value, str) or not value:
         raise WorkspaceError(f"media is named by a path or a data: URL, not by {type(value).__name__}")
     if content_type is not None and not _CONTENT_TYPE.fullmatch(content_type):
-        raise WorkspaceError(f"{content_type!r} is no content type", hint="such as image/png")
+        raise WorkspaceError(f"{content_type!r} is not a content type", hint="such as image/png")
     media = _located(value, load)
-    return media if content_type is None else Media(media.sha256, content_type, media.data)
+    return media if content_type is None else Media(media.sha256, _settled(media.data, content_type), media.data)
 
 
 def _named(value: Mapping[str, JsonValue]) -> tuple[JsonValue, str | None]:
@@ -120,12 +172,21 @@ def _located(place: str, load: LoadMedia | None) -> Media:
 def _inline(rest: str) -> Media:
     """Read what follows `data:` (RFC 2397)."""
     head, comma, body = rest.partition(",")
-    content_type, *parameters = [part.strip() for part in head.split(";")]
+    content_type, *parameters = [part.strip().lower() for part in head.split(";")]
     if not comma:
         raise WorkspaceError("a data: URL without a comma")
     try:
-        raw = unquote_to_bytes(body)
-        data = base64.b64decode(raw, validate=True) if "base64" in parameters else raw
+        data = unquote_to_bytes(body)
+        if "base64" in parameters:
+            data = _unpacked(data)
     except (binascii.Error, ValueError) as exc:
         raise WorkspaceError(f"a data: URL that is no base64: {exc}") from None
-    return Media.of(data, content_type.lower() or content_type_of(data, "") or "text/plain")
+    if content_type and not _CONTENT_TYPE.fullmatch(content_type):
+        raise WorkspaceError(f"{content_type[:80]!r} is not a content type", hint="such as image/png")
+    return Media.of(data, _settled(data, content_type or "text/plain"))
+
+
+def _unpacked(text: bytes) -> bytes:
+    """Decode base64 as programs write it: in lines, for URLs, without its padding. Raises ValueError."""
+    text = text.translate(_URL_ALPHABET, b" \t\r\n").rstrip(b"=")
+    return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.model import ModelSpec
-from evalh.core.money import Price
+from evalh.core.reasoning import KEEP, STRIP
 from evalh.workspace.credentials import key_found, names_key
 from evalh.workspace.located import Table, kind_of
+from evalh.workspace.pricing import price_of
 
 REMOVED = "null"
 """What stands in `params` for a parameter that is not to be sent: TOML has no null."""
 
-_EVERYWHERE = ("provider", "model", "timeout_s", "params", "price")
-_HOSTED = (*_EVERYWHERE, "api_key_env", "base_url", "headers")
+_EVERYWHERE = ("provider", "model", "timeout_s", "params", "price", "reasoning")
+_HOSTED = (*_EVERYWHERE, "api_key_env", "base_url", "headers", "cost_from")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "openai": (*_HOSTED, "schema", "max_tokens_name", "api"),
     "anthropic": (*_HOSTED, "schema"),
@@ -24,11 +25,19 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "scripted": (*_EVERYWHERE, "function", "table", "default", "latency_ms"),
 }
 _MODEL_NEEDED = ("openai", "anthropic", "gemini")
-_PRICE_KEYS = ("input", "output", "cached_input", "per_hour")
+
+_OPERATION: Mapping[str, re.Pattern[str]] = {
+    "openai": re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$"),
+    "anthropic": re.compile(r"(/v1)?(/messages|/complete)$|/v1$"),
+    "gemini": re.compile(r"(/models(/[^/]*)?|/tunedModels/[^/]*)$"),
+}
+"""What stands at the end of a copied address and does not belong to the base."""
+_UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PLACE = re.compile(rf"header:{_HEADER.pattern}|[\w-]+(?:\.[\w-]+)*", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -53,11 +62,13 @@ def model_spec(name: str, table: Table) -> ModelSpec:
         provider=provider,
         model=model or name,
         api_key_env=_variable(table),
-        base_url=_url(table),
+        base_url=_url(table, provider),
         headers=_headers(table),
         timeout_s=120.0 if timeout_s is None else float(timeout_s),
         params={key: None if value == REMOVED else value for key, value in table.mapping("params").items()},
-        price=_price(table),
+        price=price_of(table),
+        reasoning=_reasoning(table),
+        cost_from=_cost_from(table),
         options=_options(table, provider),
         where=table.where(),
     )
@@ -97,10 +108,27 @@ def _variable(table: Table) -> str | None:
     return variable
 
 
-def _url(table: Table) -> str | None:
+def _reasoning(table: Table) -> str:
+    word = table.text("reasoning") or STRIP
+    if word not in (STRIP, KEEP):
+        raise WorkspaceError(
+            f"'reasoning' must be {STRIP!r} or {KEEP!r}",
+            where=table.where("reasoning"),
+            hint=f'reasoning = "{KEEP}" leaves <think>…</think> in the output',
+        )
+    return word
+
+
+def _url(table: Table, provider: str) -> str | None:
     url = table.text("base_url")
     if url is None:
         return None
+    if _UNFILLED.search(url):
+        raise WorkspaceError(
+            "'base_url' holds a variable, and evalh fills none in",
+            where=table.where("base_url"),
+            hint='write the address itself, such as base_url = "http://localhost:8000/v1"',
+        )
     from urllib.parse import parse_qsl, urlsplit
 
     hint = 'base_url = "http://localhost:8000/v1"'
@@ -114,6 +142,14 @@ def _url(table: Table) -> str | None:
     secret = any(names_key(key) for key, _ in parse_qsl(parts.query))
     if parts.username is not None or parts.password is not None or secret:
         raise key_found("base_url", table.where("base_url"))
+    path = parts.path.rstrip("/")
+    base = _OPERATION[provider].sub("", path) if provider in _OPERATION else path
+    if base != path:
+        raise WorkspaceError(
+            f"'base_url' ends in {path[len(base) :]!r}, which evalh adds itself",
+            where=table.where("base_url"),
+            hint=f'base_url = "{parts._replace(path=base).geturl()}"',
+        )
     return url
 
 
@@ -123,26 +159,23 @@ def _headers(table: Table) -> Mapping[str, str]:
         where = table.where("headers", key)
         if not isinstance(value, str):
             raise WorkspaceError(f"header {key!r} must be text, not {kind_of(value)}", where=where)
+        if "${" in value:
+            raise WorkspaceError(
+                f"header {key!r} holds a variable, and evalh fills none in",
+                where=where,
+                hint="a key's variable is named in api_key_env; anything else is written as it is",
+            )
         if not _HEADER.fullmatch(key) or not _HEADER_VALUE.fullmatch(value):
             raise WorkspaceError(f"header {key!r} holds a character that no header may hold", where=where)
     return headers
 
 
-def _price(table: Table) -> Price | None:
-    if "price" not in table.values:
-        return None
-    price = table.table("price")
-    price.refuse_unknown(_PRICE_KEYS)
-    stated = {key: price.number(key) for key in _PRICE_KEYS}
-    tokens = [key for key in _PRICE_KEYS[:3] if stated[key] is not None]
-    where = price.where()
-    if stated["per_hour"] is not None and tokens:
-        raise WorkspaceError(f"a price is per hour or per token: 'per_hour' excludes {tokens[0]!r}", where=where)
-    if stated["per_hour"] is None and (stated["input"] is None or stated["output"] is None):
-        # Half a price would make every cost unknown without saying why.
+def _cost_from(table: Table) -> str | None:
+    place = table.text("cost_from")
+    if place is not None and not _PLACE.fullmatch(place):
         raise WorkspaceError(
-            "a price states both 'input' and 'output', in USD per million tokens, or 'per_hour'",
-            where=where,
-            hint="what is free is written as 0",
+            "'cost_from' is a path into the answer's body, or a header of the answer",
+            where=table.where("cost_from"),
+            hint='cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"',
         )
-    return Price(**{key: value for key, value in stated.items() if value is not None})
+    return place

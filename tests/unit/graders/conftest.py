@@ -73,6 +73,9 @@ class Anybody:
     def document(self, name: str) -> str:
         return name
 
+    def holds_schema(self, name: str | None) -> bool:
+        return name == "held"
+
 
 async def _awaited(verdict: Awaitable[Verdict]) -> Verdict:
     return await verdict

@@ -102,7 +102,10 @@ def test_a_fenced_answer_counts_where_that_is_asked(judge) -> None:
     assert judge(fenced, '{"label": "bug"}').outcome == "pass"
     assert judge(fenced, '```\r\n{"label": "bug"}\r\n```').outcome == "pass"
     two = judge(fenced, '```\n{"label": "bug"}\n```\n```\n{"label": "bug"}\n```')
-    assert (two.outcome, two.reason) == ("fail", "the output holds 2 fenced blocks; one was expected")
+    assert (two.outcome, two.reason) == (
+        "fail",
+        "the output holds 2 fenced blocks; one was expected, or one that says json",
+    )
     assert judge(fenced, '```json\n{"label": "bug"}').outcome == "fail"
 
 
@@ -163,3 +166,55 @@ def test_the_deepest_value_that_is_read_can_be_compared(judge) -> None:
     text = "[" * 199 + '"x "' + "]" * 199
 
     assert judge({"equals": {"ignore_case": True, "trim": True}}, text, expected=deep).outcome == "pass"
+
+
+DECOMPOSED, COMPOSED = "cafe\u0301", "caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"equals": {"value": COMPOSED}}, DECOMPOSED),
+        ({"equals": {"value": {"a": [COMPOSED]}}}, f'{{"a": ["{DECOMPOSED}"]}}'),
+        ({"equals": {"value": COMPOSED.upper(), "ignore_case": True}}, DECOMPOSED),
+        ({"one_of": {"values": ["x", COMPOSED]}}, DECOMPOSED),
+        ({"contains": {"value": DECOMPOSED}}, f"a {COMPOSED} here"),
+        ({"regex": {"pattern": f"^{DECOMPOSED}$"}}, COMPOSED),
+        ({"regex": {"pattern": "caf(.)$", "value": "e\u0301"}}, DECOMPOSED),
+        ({"json_subset": {"value": {"a": COMPOSED}}}, f'{{"a": "{DECOMPOSED}", "b": 1}}'),
+    ],
+)
+def test_the_form_of_a_character_is_overlooked_unless_that_is_switched_off(judge, entry, text: str) -> None:
+    ((kind, params),) = entry.items()
+
+    assert judge(entry, text).outcome == "pass"
+    assert judge({kind: {**params, "normalize": "nfkc"}}, text).outcome == "pass"
+    assert judge({kind: {**params, "normalize": "none"}}, text).outcome == "fail"
+
+
+def test_nfkc_overlooks_compatible_forms_too(judge) -> None:
+    assert judge({"equals": {"value": "file 5"}}, "ﬁle ５").outcome == "fail"
+    assert judge({"equals": {"value": "file 5", "normalize": "nfkc"}}, "ﬁle ５").outcome == "pass"
+    assert (
+        judge({"json_fields": {"fields": {"a": 1}, "normalize": "nfkc"}}, '{"a": "ﬁ"}', expected={"a": "fi"}).score
+        == 1.0
+    )
+
+
+def test_a_reason_names_what_the_eye_does_not_see(judge) -> None:
+    cyrillic = judge({"equals": {"value": "paypal"}}, "p\u0430ypal")
+    assert cyrillic.reason == 'the output is "p\u0430ypal"; expected "paypal"; character 2 is U+0430, not U+0061'
+    assert judge({"equals": {"value": COMPOSED, "normalize": "none"}}, DECOMPOSED).reason.endswith(
+        "character 4 is U+0065, not U+00E9"
+    )
+    assert judge({"contains": {"value": COMPOSED, "normalize": "none"}}, DECOMPOSED).reason.endswith(
+        "but in another Unicode form: normalize: nfc"
+    )
+    assert judge({"equals": {"value": "ab"}}, "ac").reason == 'the output is "ac"; expected "ab"'
+
+
+def test_marks_without_end_take_linear_time(judge) -> None:
+    marks = "a" + "\u0315\u0300" * 500_000
+
+    for entry in ({"equals": {"value": "é"}}, {"contains": {"value": "é"}}, {"regex": {"pattern": "é"}}):
+        assert judge(entry, marks).outcome == "fail"

@@ -75,7 +75,9 @@ def test_critics_are_counted_with_one_for_and_one_against(graded, agree: int, sc
     assert verdict.outcome is (Outcome.PASS if score >= 0.6 else Outcome.FAIL)
 
 
-@pytest.mark.parametrize("reply", ["I agree.", audit("yes"), audit(agree=True, reason=""), ErrorKind.TIMEOUT], ids=str)
+@pytest.mark.parametrize(
+    "reply", ["I agree.", audit("perhaps"), audit(agree=True, reason=""), ErrorKind.TIMEOUT], ids=str
+)
 def test_a_critic_that_says_nothing_is_an_error_and_no_disagreement(graded, reply: Any) -> None:
     assert graded({"self_critique": 2}, "4", audit(agree=True), reply).outcome is Outcome.ERROR
 

@@ -34,11 +34,11 @@ def graded(build_grader, make_context, ask, says):
         (reply(verdict="pass"), Outcome.PASS),
         (reply(verdict="FAIL "), Outcome.FAIL),
         (f"```json\n{reply(verdict='fail')}\n```", Outcome.FAIL),
-        (f"Let me think. {reply(verdict='pass')} On second thoughts: {reply(verdict='fail')}", Outcome.FAIL),
+        (f"Let me think. It may fail. {reply(verdict='pass')}", Outcome.PASS),
         (reply(verdict="pass", confidence=0.3), Outcome.PASS),
     ],
 )
-def test_the_last_well_formed_verdict_counts(graded, said: str, outcome: Outcome) -> None:
+def test_a_reply_that_says_one_verdict_is_read(graded, said: str, outcome: Outcome) -> None:
     verdict = graded(RUBRIC, "Thank you.", said)
 
     assert verdict.outcome is outcome
@@ -54,7 +54,12 @@ def test_the_last_well_formed_verdict_counts(graded, said: str, outcome: Outcome
         "判定:合格",
         '{"verdict": "pass"}',  # without a reason
         '{"reason": "", "verdict": "pass"}',
-        '{"reason": "r", "verdict": "passed"}',
+        '{"reason": "r", "verdict": "pass/fail"}',
+        f"{reply(verdict='pass')} On second thoughts: {reply(verdict='fail')}",
+        f"{reply(verdict='pass')} Wait: " + '{"verdict": "fail"',
+        f"{reply(verdict='pass')} Wait: " + '{"reason": "r", "verdict": maybe}',
+        f"{reply(verdict='pass')} No, I have to fail it.",
+        f"{reply(verdict='pass')} Verdict: fail (rude)",
         '{"reason": "r", "verdict": true}',
         '{"reason": "r", "verdict": "pass", "verdict": "fail"}',
         '{"reason": "r", "verdict": "pass"',
@@ -85,7 +90,7 @@ def test_a_score_passes_at_the_stated_mark(graded, points: float, outcome: Outco
     assert (verdict.outcome, verdict.score) == (outcome, (points - 1) / 4)
 
 
-@pytest.mark.parametrize("points", [0, 6, 4.5, "4", True, None, 1e300, [4]])
+@pytest.mark.parametrize("points", [0, 6, 4.5, -4, "4/10", "-4", True, None, 1e300, [4]])
 def test_a_score_off_the_scale_is_an_error(graded, points: Any) -> None:
     assert graded(FIVE, "Thank you.", reply(score=points)).outcome is Outcome.ERROR
 
@@ -144,6 +149,39 @@ def test_with_a_reference_a_case_that_expects_nothing_is_abstained_from(graded) 
     assert graded(RUBRIC | {"reference": True}, "Thank you.", reply(verdict="pass")).outcome is Outcome.ABSTAIN
 
 
+@pytest.mark.parametrize("expected", ["", " \n", None, [], {}])
+def test_with_a_reference_an_empty_expected_is_an_error(graded, expected: Any) -> None:
+    verdict = graded(RUBRIC | {"reference": True}, "Thank you.", reply(verdict="pass"), expected=expected)
+
+    assert (verdict.outcome, verdict.score) == (Outcome.ERROR, None)
+    assert "the case's expected is empty" in verdict.reason
+
+
+@pytest.mark.parametrize("expected", [0, False, "0", [""], "no"])
+def test_with_a_reference_a_small_expected_is_shown(graded, expected: Any) -> None:
+    verdict = graded(RUBRIC | {"reference": True}, "Thank you.", reply(verdict="pass"), expected=expected)
+
+    assert verdict.outcome is Outcome.PASS
+
+
+def test_a_model_that_is_held_to_a_schema_is_read_as_json_alone(graded) -> None:
+    prose = f"Here it is: {reply(verdict='pass')}"
+
+    assert graded(RUBRIC | {"model": "held"}, "Thank you.", reply(verdict="pass")).outcome is Outcome.PASS
+    held = graded(RUBRIC | {"model": "held"}, "Thank you.", prose)
+    assert held.outcome is Outcome.ERROR
+    assert 'schema = "none"' in held.reason
+    assert graded(RUBRIC, "Thank you.", prose).outcome is Outcome.PASS
+
+
+def test_a_panel_of_even_size_that_is_torn_does_not_pass(graded) -> None:
+    params = {name: value for name, value in RUBRIC.items() if name != "model"} | {"models": ["one", "two"]}
+
+    verdict = graded(params, "Thank you.", reply(verdict="pass"), reply(verdict="fail"))
+
+    assert (verdict.outcome, verdict.score) == (Outcome.FAIL, 0.5)
+
+
 def test_nobody_to_ask_is_an_error(build_grader, make_context, ask) -> None:
     assert ask(build_grader({"judge": RUBRIC}), make_context("hi")).outcome is Outcome.ERROR
 
@@ -163,6 +201,7 @@ def test_nobody_to_ask_is_an_error(build_grader, make_context, ask) -> None:
         (RUBRIC | {"criteria": {"a b": "x"}}, "cannot call a criterion 'a b'", None),
         (RUBRIC | {"criteria": {"a": ""}}, "says nothing of criterion 'a'", None),
         (RUBRIC | {"criteria": {}}, "needs criteria by name", None),
+        (RUBRIC | {"criteria": {"tone": "?", "Tone": "?"}}, "has two criteria of one name but for its case", None),
     ],
 )
 def test_a_judge_that_is_not_stated_whole_is_refused_at_its_line(

@@ -1,5 +1,4 @@
 """Languages are told apart, and where that is not possible nothing is said."""
-# ruff: noqa: RUF001 (other scripts hold letters that look like Latin ones)
 
 import pytest
 

@@ -1,5 +1,4 @@
 """A system prompt is found in what recites it, and not in what only talks about the same."""
-# ruff: noqa: RUF001 (other scripts hold letters that look like Latin ones)
 
 import pytest
 

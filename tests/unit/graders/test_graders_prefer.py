@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evalh.core.attempt import Completion, ErrorKind
-from evalh.core.case import Case
+from evalh.core.case import ABSENT, Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.graders.prefer import Favoured, build_prefer, pairwise
@@ -42,6 +42,9 @@ class _Anybody:
     def document(self, name: str) -> str:
         return name
 
+    def holds_schema(self, name: str | None) -> bool:
+        return False
+
 
 @pytest.mark.parametrize(
     ("replies", "favoured"),
@@ -63,7 +66,7 @@ def test_both_orders_are_asked_and_what_changes_with_them_is_a_tie(prefer, repli
     assert second.index("Please go.\n</output-a") < second.index("Go.\n</output-b")
 
 
-@pytest.mark.parametrize("reply", ["Output (a) is better.", '{"better": "a"}', ErrorKind.OVERLOAD], ids=str)
+@pytest.mark.parametrize("reply", ["Output (a) is **not** better.", '{"better": "a"}', ErrorKind.OVERLOAD], ids=str)
 def test_a_missing_judgement_is_no_tie(prefer, reply: Any) -> None:
     preference, _ = prefer(better("a"), reply)
 
@@ -98,3 +101,16 @@ def test_under_compare_stands_nothing_that_reads_one_output() -> None:
         pairwise([GraderSpec(kind="schema", name="schema", where="evals/t.yaml:9")], GraderEnvironment())
 
     assert refused.value.where == "evals/t.yaml:9"
+
+
+@pytest.mark.parametrize("expected", ["", None, [], ABSENT], ids=str)
+def test_a_reference_that_is_not_there_leaves_the_pair_unjudged_and_asks_nobody(says, expected: Any) -> None:
+    spec = GraderSpec(kind="prefer", name="kinder", params=PARAMS | {"reference": True}, where="evals/t.yaml:9")
+    judge, asker = build_prefer(spec, GraderEnvironment(models=_Anybody())), says([better("a")])
+
+    preference = asyncio.run(
+        judge.judge(Case("c-1", {"q": "?"}, expected), Completion(text="Go."), Completion(text="Please go."), asker)
+    )
+
+    assert (preference.favoured, asker.questions) == (Favoured.UNJUDGED, [])
+    assert "expected" in preference.reason

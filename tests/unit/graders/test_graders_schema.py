@@ -1,5 +1,6 @@
 """`json` and `schema`."""
 
+import json
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -170,3 +171,43 @@ def test_what_is_no_model_is_refused(build_grader) -> None:
 def test_no_grader_needs_gold_to_check_a_form(build_grader) -> None:
     assert not build_grader("schema").needs_expected
     assert not build_grader("json").needs_expected
+
+
+FORMATS = {
+    "date": ("2024-02-29", "2024-02-30"),
+    "time": ("10:00:00Z", "10:00"),
+    "date-time": ("2024-05-01T10:00:00Z", "2024-05-01"),
+    "duration": ("P1D", "1 day"),
+    "email": ("a@mail.test", "a"),
+    "hostname": ("a.test", "-a"),
+    "ipv4": ("8.8.8.8", "8.8.8.256"),
+    "ipv6": ("::1", "x"),
+    "uri": ("https://a.test/x", "a/x"),
+    "uuid": ("550e8400-e29b-41d4-a716-446655440000", "550e8400"),
+    "regex": ("a+", "("),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_asserted_in_a_stated_schema_and_in_the_versions_own(judge, name: str) -> None:
+    right, wrong = (json.dumps({"a": [text]}) for text in FORMATS[name])
+    schema = {"type": "object", "properties": {"a": {"items": {"type": "string", "format": name}}}}
+
+    for params, about in (({"schema": schema}, {}), ({}, {"output_schema": schema})):
+        assert judge({"schema": params}, right, **about).outcome == "pass"
+        assert judge({"schema": params}, wrong, **about).outcome == "fail"
+        assert judge({"schema": {**params, "formats": False}}, wrong, **about).outcome == "pass"
+
+
+def test_a_format_that_is_not_known_is_refused_where_it_can_be_mended_and_told_where_not(judge, build_grader) -> None:
+    schema = {"properties": {"a": {"format": "emial"}}}
+
+    with pytest.raises(WorkspaceError, match="format that is not known: emial") as caught:
+        build_grader({"schema": {"schema": schema}})
+    assert "email" in str(caught.value.hint)
+    assert build_grader({"schema": {"schema": schema, "formats": False}})
+    verdict = judge("schema", '{"a": "x"}', output_schema=schema)
+    assert (verdict.outcome, verdict.reason) == (
+        "pass",
+        "fits the schema; its format emial is not known and not checked",
+    )

@@ -56,3 +56,55 @@ def test_what_is_too_long_is_an_error_and_words_have_no_limit(judge) -> None:
 def test_what_cannot_be_measured_is_refused(judge, params) -> None:
     with pytest.raises(WorkspaceError, match="similarity"):
         judge({"similarity": params}, "x")
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted"),
+    [
+        ("हिन्दी", "हिन्दि"),
+        ("काम", "कम"),
+        ("ที่", "ที"),
+        ("கலி", "கல"),
+        ("কি", "কী"),
+        ("-5", "5"),
+        ("\u22125", "5"),
+        ("C++", "C#"),
+        ("C", "C#"),
+        ("50%", "50"),
+        ("€5", "$5"),
+        ("日本", "本日"),
+        ("これは猫です", "これは犬です"),
+        ("😀", "😡"),
+        ("!!!", "???"),
+        ("café", "cafe"),
+    ],
+)
+def test_different_words_are_not_the_same(judge, got: str, wanted: str) -> None:
+    assert token_f1(got, wanted) < 1.0
+    assert (
+        judge({"similarity": {"pass_mark": 1.0, "measure": "token_f1", "value": wanted}}, got).outcome is Outcome.FAIL
+    )
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted"),
+    [
+        ("cafe\u0301", "café"),
+        ("It is **billing**.", "it is billing"),
+        ("_yes_", "yes"),
+        ("can\u2019t", "can't"),
+        ("これは猫です。", "これは猫です"),
+        ("«ja», sagte er", "Ja sagte er"),
+        ("a:b", "a b"),
+        ("क्या हुआ?", "क्या हुआ"),
+    ],
+)
+def test_the_same_words_are_the_same_in_every_form(got: str, wanted: str) -> None:
+    assert token_f1(got, wanted) == 1.0
+
+
+@pytest.mark.parametrize("measure", ["ratio", "partial", "token_sort", "token_set", "token_f1", "jaro_winkler"])
+def test_composed_and_decomposed_text_is_the_same(judge, measure: str) -> None:
+    entry = {"similarity": {"pass_mark": 1.0, "measure": measure, "value": "Crème brûlée"}}
+
+    assert judge(entry, "Cre\u0300me bru\u0302le\u0301e").outcome is Outcome.PASS

@@ -90,3 +90,35 @@ def test_nonsense_is_an_error_of_the_dataset_and_thousands_of_calls_fail(judge) 
 def test_calls_that_cannot_be_expected_are_refused(judge, params) -> None:
     with pytest.raises(WorkspaceError, match="tool_calls"):
         judge({"tool_calls": params}, "x")
+
+
+@pytest.mark.parametrize("rule", [{"valid": True}, {"forbidden": ["x"]}, {"valid": True, "forbidden": ["x"]}])
+@pytest.mark.parametrize("stated", [{}, {"order": "same"}, {"arguments": "subset"}, {"allow_more": True}])
+def test_a_rule_does_not_replace_what_the_case_expects(build_grader, judge, make_request, rule, stated) -> None:
+    entry = {"tool_calls": {**stated, **rule}}
+    request = make_request("", tools=TOOLS)
+
+    assert judge(entry, "", expected=["find"], request=request).outcome is Outcome.FAIL
+    assert judge(entry, "", expected=["find"], request=request, tool_calls=[FIND]).outcome is Outcome.PASS
+    without = judge(entry, "", request=request)
+    assert (without.outcome is Outcome.ABSTAIN) == build_grader(entry).needs_expected == bool(stated)
+    assert judge({"tool_calls": rule}, "", expected="a label", request=request).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("got", ["", " ", "{}", "null"])
+@pytest.mark.parametrize("gold", [{}, None, "{}", "null", ""])
+def test_no_arguments_are_no_arguments_however_they_are_written(judge, got: str, gold) -> None:
+    expected = [{"name": "find", "arguments": gold}]
+
+    assert judge("tool_calls", "", tool_calls=[["find", got]], expected=expected).outcome is Outcome.PASS
+    assert judge("tool_calls", "", tool_calls=[["find", '{"id": 7}']], expected=expected).outcome is Outcome.FAIL
+
+
+def test_expected_arguments_may_be_json_text(judge) -> None:
+    gold = [{"name": "refund", "arguments": '{"id": 7.0}'}]
+
+    assert judge("tool_calls", "", tool_calls=[REFUND], expected=gold).outcome is Outcome.PASS
+    assert (
+        judge("tool_calls", "", tool_calls=[REFUND], expected=[{"name": "refund", "arguments": "{id"}]).outcome
+        == "error"
+    )

@@ -55,3 +55,56 @@ def test_the_provider_is_believed_and_the_last_sentence_may_be_left_alone(judge)
     assert judge("truncation", "It is late.", finish="length").outcome is Outcome.FAIL
     assert judge({"truncation": {"sentence": False}}, CUT[6]).outcome is Outcome.PASS
     assert judge({"truncation": {"sentence": False}}, CUT[0]).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Escape it as \\[ in a pattern. Then it works",
+        "Use the pattern `\\[a-z` for it. It finds letters",
+        "Write \\[a-z]+ for a word. It finds letters",
+        "The answer is\n```Red, White```",
+        "Done. Run it:\n```python -m app```",
+        "~~~\nx = 1\n~~~\nThat is all.",
+        "````md\n```python\nx\n```\n````\nThat is all.",
+        "1. First:\n   ```\n   x\n   ```\nThat is all.",
+        "> ```\n> x\n> ```",
+        "```md\n```python\nx\n```\n```\nThat is all.",
+        'The word "refund is spelled so. It has one quote',
+        '{name} said "no. It is over.',
+        '["Hamlet" is a play. It is long.',
+        '["a"] and {"b',
+        "It is late. I am sorry :(",
+        "It is late. I am sorry :-(",
+        "That is over. I love it",
+        "It was sent. You are welcome to",
+        "Ready.\nNameError: name 'Image' is not defined\n",
+        "Laws. Some of them:\n1964: the act against discrimination passed\n1968: the act for fair housing passed",
+        '{"a": 1} and then some',
+        "{'a': 'it",
+        '{"a": 01',
+    ],
+)
+def test_what_can_be_complete_is_not_cut(judge, text: str) -> None:
+    verdict = judge("truncation", text)
+    assert verdict.outcome is Outcome.PASS, verdict.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"a": tru',
+        '{"a": -',
+        '{"a": "x\\u00',
+        '{"a": "x\ny',
+        "[1, 2",
+        '{"a": [1, {"b": null',
+        "~~~python\nx = 1",
+        "````\n```\nx",
+        "We add.\n\\[ x = \\frac{1}{2} + ",
+        "We add. \\(x^2 + 1",
+    ],
+)
+def test_what_cannot_be_complete_is_cut(judge, text: str) -> None:
+    assert judge("truncation", text).outcome is Outcome.FAIL

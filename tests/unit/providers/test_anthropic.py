@@ -6,7 +6,6 @@ import pytest
 
 from evalh.core.attempt import ErrorKind, FinishReason, Usage
 from evalh.core.request import Media, Message, Role, Text, Tool, ToolCall, ToolResult
-from evalh.providers.usage import CachingUsage
 from wire.anthropic_service import ANTHROPIC, message, message_events
 from wire.service import Reply, event
 from wire.talking import settings_of, talking
@@ -58,7 +57,7 @@ async def test_the_input_is_all_of_the_input_and_what_was_written_to_the_cache_i
     async with talking(ANTHROPIC) as talk:
         answer = await talk.ask()
 
-    assert answer.usage == CachingUsage(20, 9, 12, 4, cache_write_tokens=5, cache_write_1h_tokens=4)
+    assert answer.usage == Usage(20, 9, 12, 4, cache_write_tokens=5, cache_write_1h_tokens=4)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from evalh.core.attempt import ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.request import Media, Message, Role, Text, ToolCall
-from evalh.providers.usage import CachingUsage
 from wire.openai_service import OPENAI, chat, chat_chunk
 from wire.service import Reply, event
 from wire.serving import Seen, serving
@@ -121,7 +120,7 @@ async def test_the_first_token_is_text_and_not_the_role() -> None:
                 "completion_tokens": 9,
                 "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 8},
             },
-            CachingUsage(20, 9, 5, None, cache_write_tokens=8),
+            Usage(20, 9, 5, None, cache_write_tokens=8),
         ),
     ],
     ids=["plain", "null details", "floats", "negative", "half", "empty", "cache written"],
@@ -266,3 +265,33 @@ async def test_log_probabilities_that_cannot_be_read_are_unknown_and_lose_no_ans
         answer = await talk.ask(params={"logprobs": True})
 
     assert (answer.text, answer.logprobs) == ("ab", None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_reasoning_that_the_server_parted_from_the_answer_is_kept_beside_it(field: str, stream: bool) -> None:
+    pieces = streamed({field: "let "}, {field: "me see"}, {field: None, "content": "yes"})
+    whole = Reply(chat("yes", **{field: "let me see"}))
+    async with talking(OPENAI, pieces if stream else whole) as talk:
+        answer = await talk.ask(stream=stream)
+
+    assert (answer.text, answer.reasoning) == ("yes", "let me see")
+
+
+@pytest.mark.parametrize("odd", [None, {}, [], 7, True, {"text": "x"}])
+async def test_reasoning_in_another_shape_spoils_no_answer(odd: Any) -> None:
+    async with talking(OPENAI, Reply(chat("yes", reasoning=odd, reasoning_content=odd))) as talk:
+        answer = await talk.ask()
+
+    assert (answer.text, answer.reasoning) == ("yes", None)
+
+
+async def test_magistrals_thinking_is_no_part_of_the_answer() -> None:
+    content = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "let me see"}]},
+        {"type": "text", "text": "yes"},
+    ]
+    async with talking(OPENAI, Reply(chat(content))) as talk:  # type: ignore[arg-type]
+        answer = await talk.ask()
+
+    assert (answer.text, answer.reasoning) == ("yes", "let me see")

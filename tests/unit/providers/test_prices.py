@@ -17,7 +17,6 @@ from evalh.core.attempt import Usage
 from evalh.core.money import Price
 from evalh.providers.hosted import Hosted
 from evalh.providers.prices import WorkspacePrices, price_table_date
-from evalh.providers.usage import CachingUsage
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI
@@ -55,8 +54,8 @@ def test_what_is_written_to_the_cache_is_dearer_and_for_an_hour_dearer_still() -
     million = 1_000_000 // 10  # below the tier of long prompts
     plain = cost(sonnet, Usage(million, 0, 0)) or Decimal()
 
-    assert cost(sonnet, CachingUsage(million, 0, 0, cache_write_tokens=million)) == plain * Decimal("1.25")
-    hour = CachingUsage(million, 0, 0, cache_write_tokens=million, cache_write_1h_tokens=million)
+    assert cost(sonnet, Usage(million, 0, 0, cache_write_tokens=million)) == plain * Decimal("1.25")
+    hour = Usage(million, 0, 0, cache_write_tokens=million, cache_write_1h_tokens=million)
     assert cost(sonnet, hour) == plain * 2
     assert cost(sonnet, Usage(million, 0, million)) == plain / 10
 

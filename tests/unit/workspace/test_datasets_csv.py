@@ -96,7 +96,17 @@ def test_a_big_cell_is_read(tmp_path: Path) -> None:
         ("id,x,x\na,1,2\n", "2 columns are called 'inputs.x'", 1),
         ("id,x,inputs.x\na,1,2\n", "2 columns are called 'inputs.x'", 1),
         ("id,id\na,b\n", "2 columns are called 'id'", 1),
-        ("id,\na,1\n", "a column's name is not complete: ''", 1),
+        ("id,\na,1\n", "a cell stands under a column without a name", 2),
+        ("id,,x\na,1,2\n", "a column's name is not complete: ''", 1),
+        ("id,x:json,x\na,1,2\n", "2 columns are called 'inputs.x'", 1),
+        ("id,expected.a:json,expected.a.b\na,1,2\n", "columns for what is inside it", 1),
+        ("id:json\na\n", "the column 'id' is text", 1),
+        ("id,n:int\na,1\n", ":int is not a type of cell, in 'n:int'", 1),
+        ("id,expected.n:json\na,1\nb,x\n", "the cell of expected.n:json is not JSON", 3),
+        ("id,expected.n:json\na,NaN\n", "the cell of expected.n:json is not JSON", 2),
+        ('id,expected.n:json\na,"{""a"":1,""a"":2}"\n', "the cell of expected.n:json is not JSON", 2),
+        ("id,n:json\na," + "[" * 300 + "]" * 300 + "\n", "nested more than 200 levels deep", 2),
+        ("id,expected." + "a." * 300 + "b\na,1\n", "nested more than 200 levels deep", 1),
         ("id,inputs.\na,1\n", "a column's name is not complete", 1),
         ("id,expected.a..b\na,1\n", "a column's name is not complete", 1),
         ("id,expected,expected.a\na,1,2\n", "columns for what is inside it", 1),
@@ -135,8 +145,54 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, text: str) -> None:
     assert "has no rows" in refused(tmp_path, text).what
 
 
-def test_another_separator_is_named(tmp_path: Path) -> None:
-    assert refused(tmp_path, "id;x\na;1\n").hint == "cells are separated by commas, not by ';'"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;x;expected\na;1,5;yes\n",
+        '"id";"x";"expected"\n"a";"1,5";"yes"\n',
+        "id\tx\texpected\na\t1,5\tyes\n",
+        "sep=;\nid;x;expected\na;1,5;yes\n",
+        "\ufeffsep=;\r\nid;x;expected;;\r\na;1,5;yes;;\r\n;;;;\r\n",
+        '"sep=;"\n\nid;x;expected\n\na;1,5;yes\n\n',
+        "SEP=|\nid|x|expected\na|1,5|yes\n",
+        'id,x,expected,,\na,"1,5",yes,,\n,,,,\n',
+        'id,x,expected,,\na,"1,5",yes\n"","","",,\n',
+    ],
+)
+def test_what_spreadsheets_write_is_read(tmp_path: Path, text: str) -> None:
+    case = only(dataset(tmp_path, text))
+
+    assert (case.id, case.inputs, case.expected) == ("a", {"x": "1,5"}, "yes")
+
+
+def test_a_separator_line_is_believed(tmp_path: Path) -> None:
+    error = refused(tmp_path, "sep=;\nid,x\na,1\n")
+
+    assert (error.what, error.hint) == ("no column is called 'id'", "have: id,x")
+
+
+def test_typed_columns_hold_any_json(tmp_path: Path) -> None:
+    header = "id,n:json,expected.n:json,expected.ok : Json,expected.list:json,expected.none:json,expected.word\n"
+    row = 'a,"[1,2]",12345678901234567890,TRUE,"[1, ""two""]",null,3\n'
+    case = only(dataset(tmp_path, header + row + "\n"))
+
+    assert case.inputs == {"n": [1, 2]}
+    assert case.expected == {"n": 12345678901234567890, "ok": True, "list": [1, "two"], "none": None, "word": "3"}
+
+
+def test_a_whole_expectation_may_be_json_and_an_empty_cell_is_nothing(tmp_path: Path) -> None:
+    first, second = dataset(tmp_path, 'id,x:json,expected:json\na,1,"{""a"": null}"\nb,,\n')
+
+    assert (first.inputs, first.expected) == ({"x": 1}, {"a": None})
+    assert (second.inputs, second.expected) == ({}, ABSENT)
+
+
+@pytest.mark.parametrize("kind", ["", "inputs.", "expected."])
+def test_a_header_is_read_in_linear_time(tmp_path: Path, kind: str) -> None:
+    names = [f"{kind}column_{number}" for number in range(100_000)]
+    case = only(dataset(tmp_path, f"id,{','.join(names)}\na,{','.join('1' * len(names))}\n"))
+
+    assert len(case.expected if kind == "expected." else case.inputs) == 100_000
 
 
 def test_a_quote_that_swallows_the_file_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,8 +275,19 @@ def test_nothing_stands_between_two_media() -> None:
         ("data:;base64," + base64.b64encode(JPEG).decode(), JPEG, "image/jpeg"),
         ("DATA:Image/PNG;charset=x;base64," + base64.b64encode(PNG).decode(), PNG, "image/png"),
         ({"url": PNG_URL}, PNG, "image/png"),
-        ({"url": PNG_URL, "content_type": "image/webp"}, PNG, "image/webp"),
-        ({"url": PNG_URL, "contentType": "image/webp"}, PNG, "image/webp"),
+        ({"url": PNG_URL, "content_type": "image/webp"}, PNG, "image/png"),
+        ({"url": PNG_URL, "contentType": "image/webp"}, PNG, "image/png"),
+        ("data:image/jpg;base64," + base64.b64encode(JPEG).decode(), JPEG, "image/jpeg"),
+        ("data:image/jpg;BASE64,eHg=", b"xx", "image/jpeg"),
+        ("data:image/png;name=a.png;Base64," + base64.b64encode(JPEG).decode(), JPEG, "image/jpeg"),
+        ({"url": "data:;base64,eHg=", "content_type": "IMAGE/JPG"}, b"xx", "image/jpeg"),
+        ({"url": "data:audio/x-wav;base64,eHg="}, b"xx", "audio/wav"),
+        ("data:audio/opus;base64,T2dnUw==", b"OggS", "audio/opus"),
+        ("data:application/octet-stream;base64,JVBERi0=", b"%PDF-", "application/pdf"),
+        ("data:text/plain;base64,eHg", b"xx", "text/plain"),
+        ("data:text/plain;base64,eH\ng=\r\n", b"xx", "text/plain"),
+        ("data:text/plain;base64,_-8=", b"\xff\xef", "text/plain"),
+        ("data:text/plain;base64,%2F%2B8%3D", b"\xff\xef", "text/plain"),
     ],
 )
 def test_a_data_url_brings_its_bytes(value: object, data: bytes, content_type: str) -> None:
@@ -288,9 +299,11 @@ def test_a_data_url_brings_its_bytes(value: object, data: bytes, content_type: s
 
 
 def test_the_marker_may_state_the_content_type() -> None:
-    (message,) = render('{{media url=x contentType="image/webp"}}', x=PNG_URL)
+    (message,) = render('{{media url=x contentType="text/csv"}}', x="data:,a")
+    (pictured,) = render('{{media url=x contentType="image/webp"}}', x=PNG_URL)
 
-    assert message.parts == (Media.of(PNG, "image/webp"),)
+    assert message.parts == (Media.of(b"a", "text/csv"),)
+    assert pictured.parts == (Media.of(PNG, "image/png"),), "the bytes know better"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +323,8 @@ def test_the_marker_may_state_the_content_type() -> None:
         ({}, "one of url and path"),
         ({"url": PNG_URL, "path": "x"}, "one of url and path"),
         ({"url": PNG_URL, "content_type": 3}, "content_type is text"),
-        ({"url": PNG_URL, "content_type": "png"}, "no content type"),
+        ({"url": PNG_URL, "content_type": "png"}, "not a content type"),
+        ("data:png;base64,eHg=", "not a content type"),
     ],
 )
 def test_media_that_cannot_be_sent_is_refused_by_name(value: object, what: str) -> None:

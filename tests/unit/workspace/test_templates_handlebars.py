@@ -118,3 +118,29 @@ def test_without_the_engine_the_error_says_what_to_install(monkeypatch: pytest.M
         version("{{x}}")
 
     assert caught.value.hint == "pip install 'evalh[handlebars]'"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{messages}}",
+        "{{{messages}}}",
+        "{{&messages.[0].content}}",
+        "{{#each messages}}{{content}}{{/each}}",
+        "{{#if messages}}x{{/if}}",
+        "{{json messages}}",
+        "{{lookup messages 0}}",
+        "{{#each l}}{{../messages}}{{/each}}",
+        "{{#with o}}{{@root.messages}}{{/with}}",
+    ],
+)
+def test_the_history_is_not_sent_a_second_time_as_a_variable(body: str) -> None:
+    with pytest.raises(WorkspaceError, match="`messages` is the case's history"):
+        version(body)
+
+
+def test_a_field_may_be_called_messages() -> None:
+    assert (
+        text("{{#with o}}{{messages}}{{/with}} {{o.messages}} {{json 'messages'}}", o={"messages": "a"})
+        == "a a messages"
+    )

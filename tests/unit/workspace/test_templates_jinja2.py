@@ -60,6 +60,76 @@ def test_what_prompts_use_works(body: str, expected: str | None) -> None:
     assert text(body, x="t", o=ORDER) == (expected or "1. é, 2. b")
 
 
+NAMES = ("items", "keys", "values", "get", "pop", "update", "copy", "clear", "setdefault", "fromkeys", "popitem")
+TEXT_NAMES = ("title", "count", "index", "format", "strip", "real", "append", "sort", "upper", "join")
+
+
+@pytest.mark.parametrize("name", [*NAMES, *TEXT_NAMES])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ o.NAME }}",
+        "{{ o['NAME'] }}",
+        "{{ outer.o.NAME }}",
+        "{{ outer['o'].NAME }}",
+        "{{ list[0].NAME }}",
+        "{{ list | map(attribute='NAME') | first }}",
+        "{{ list | selectattr('NAME') | map(attribute='NAME') | first }}",
+        "{% if o.NAME %}{{ o.NAME }}{% endif %}",
+        "{% if o.NAME is defined %}{{ o.NAME }}{% endif %}",
+        "{% set x = o.NAME %}{{ x }}",
+        "{% for o in list %}{{ o.NAME }}{% endfor %}",
+    ],
+)
+def test_a_key_goes_before_a_method_of_the_same_name(body: str, name: str) -> None:
+    order = {name: "the key"}
+
+    assert text(body.replace("NAME", name), o=order, outer={"o": order}, list=[order]) == "the key"
+
+
+@pytest.mark.parametrize("name", [*NAMES, *TEXT_NAMES])
+@pytest.mark.parametrize("value", [{"id": 1}, {}, [1], (1,), "text", 1, 1.5, True, None], ids=str)
+def test_what_is_not_there_is_no_method_either(value: Any, name: str) -> None:
+    asked = f"{{% if o.{name} is defined %}}yes{{% else %}}no{{% endif %}}"
+
+    assert text(asked, o=value) == "no"
+    assert text(asked.replace(f".{name}", f"['{name}']"), o=value) == "no"
+    assert text(f"{{{{ [o] | selectattr('{name}', 'defined') | list | length }}}}", o=value) == "0"
+    with pytest.raises(WorkspaceError, match=r"has no|is undefined"):
+        text(f"{{{{ o.{name} }}}}", o=value)
+
+
+def test_a_method_is_reached_where_it_is_called() -> None:
+    order = {"items": [1], "get": 2, "keys": 3}
+
+    assert text("{% for k, v in o.items() %}{{ k }}={{ v }};{% endfor %}", o=order) == "items=[1];get=2;keys=3;"
+    assert text("{{ o.get('items')[0] }} {{ o.get('x', 'no') }} {{ o.keys() | list | length }}", o=order) == "1 no 3"
+    assert text("{{ o.items | length }}{% for i in o.items %}{{ i }}{% endfor %}", o=order) == "11"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ messages }}",
+        "{% for m in messages %}{{ m.content }}{% endfor %}",
+        "{% if messages %}x{% endif %}",
+        "{{ messages[0].content }}",
+        "{{ messages | length }}",
+        "{{ messages | default('none') }}",
+    ],
+)
+def test_the_history_is_not_sent_a_second_time_as_a_variable(body: str) -> None:
+    with pytest.raises(WorkspaceError) as caught:
+        version(f"hello\n{body}")
+
+    assert caught.value.what == "`messages` is the case's history"
+    assert caught.value.where == "p.prompt:5"
+
+
+def test_a_name_of_the_templates_own_may_be_messages() -> None:
+    assert text("{% set messages = [x] %}{{ messages[0] }} {{ o.messages }}", x="a", o={"messages": "b"}) == "a b"
+
+
 # -- nothing of Python is in reach
 
 
@@ -103,7 +173,7 @@ def test_what_prompts_use_works(body: str, expected: str | None) -> None:
         "{{ o.pop('id') }}",
         "{{ o.update({'id': 8}) }}",
         "{{ o['items'].append(1) }}",
-        "{{ o.items }}",
+        "{{ o.items }}{{ o.keys }}",
         "{% include '/etc/passwd' %}",
         "{% import 'os' as os %}",
         "{% from 'os' import x %}",

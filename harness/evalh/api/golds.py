@@ -1,0 +1,133 @@
+"""Expectations that no output can meet: text, where the version's own output schema says that there is no text.
+
+A spreadsheet's cell is text, and so is a quoted number; the model would be blamed for it on every case.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from evalh.core.case import ABSENT, Case
+from evalh.core.digest import JsonValue
+from evalh.core.errors import WorkspaceError
+from evalh.core.prompt import PromptVersion
+from evalh.core.suite import GraderSpec
+from evalh.core.values import dataclass
+from evalh.graders.paths import BadPath, JsonPath
+
+_COMPARES = ("equals", "one_of")
+_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", dict: "object"}
+_DEEPEST = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One `equals` or `one_of`: where it looks in the output, and in the case's expectation."""
+
+    spec: GraderSpec
+    place: JsonPath | None
+    wanted: JsonPath | None
+
+    @classmethod
+    def of(cls, spec: GraderSpec) -> "_Comparison | None":
+        """Read a grader's parameters; None where it compares with no gold, or cannot be read (told elsewhere)."""
+        params = spec.params
+        if spec.kind not in _COMPARES or "value" in params or "values" in params:
+            return None
+        try:
+            paths = [
+                None if (text := params.get(key)) is None else JsonPath.parse(text) for key in ("path", "expected")
+            ]
+        except (BadPath, TypeError):
+            return None
+        return cls(spec, *paths)
+
+    def gold(self, case: Case) -> JsonValue:
+        """Return what the case expects here; ABSENT: nothing."""
+        if case.expected is ABSENT or self.wanted is None:
+            return case.expected
+        return self.wanted.find(case.expected)
+
+
+def impossible_golds(
+    graders: Iterable[GraderSpec], version: PromptVersion, cases: Iterable[Case]
+) -> Iterator[WorkspaceError]:
+    """Name the first case, for each grader, whose gold is text where the version's outputs hold none."""
+    schema = version.output_schema
+    if schema is None:
+        return
+    comparisons = [one for one in map(_Comparison.of, graders) if one is not None]
+    for case in cases:
+        if not comparisons:
+            return
+        for one in tuple(comparisons):
+            found = _impossible(one, schema, case)
+            if found is not None:
+                comparisons.remove(one)
+                yield _told(one, version, case, *found)
+
+
+def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:
+    csv = case.where.rpartition(":")[0].endswith(".csv")
+    hint = "let the column's name end in :json" if csv else "write the value without quotes"
+    there = f"{place}, where {version.label} answers {types}"
+    return WorkspaceError(
+        f"case {case.id!r} expects text at {there}: {one.spec.name} can never pass",
+        where=case.where,
+        hint=hint,
+    )
+
+
+def _impossible(one: _Comparison, schema: Mapping[str, JsonValue], case: Case) -> tuple[str, str] | None:
+    """Return where a gold cannot be met, and what stands there instead; None: it can, or that is not known."""
+    gold = one.gold(case)
+    here = _at(schema, () if one.place is None else one.place.steps)
+    if here is None or gold is ABSENT:
+        return None
+    at = "the output" if one.place is None else str(one.place)
+    if one.spec.kind == "one_of":
+        found = [_text(value, here, at, _DEEPEST, whole=one.place is None) for value in gold] if _listed(gold) else []
+        return found[0] if found and None not in found else None
+    return _text(gold, here, at, _DEEPEST, whole=one.place is None)
+
+
+def _listed(value: JsonValue) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _text(gold: JsonValue, schema: JsonValue, at: str, levels: int, *, whole: bool) -> tuple[str, str] | None:
+    """Find text in a gold where the schema knows none. The whole output is compared as text with a text."""
+    if not levels:
+        return None
+    if isinstance(gold, str):
+        types = _types(schema)
+        return None if whole or types is None or "string" in types else (at, " or ".join(sorted(types)))
+    inner: list[tuple[str, JsonValue, JsonValue]] = []
+    if isinstance(gold, Mapping):
+        inner = [(f"{at}.{key}", value, _at(schema, (key,))) for key, value in gold.items()]
+    elif _listed(gold):
+        inner = [(f"{at}[{number}]", value, _at(schema, (number,))) for number, value in enumerate(gold)]
+    found = (_text(value, below, place, levels - 1, whole=False) for place, value, below in inner if below is not None)
+    return next((one for one in found if one is not None), None)
+
+
+def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
+    """Return the schema of what stands at a path; None where it is not plainly said."""
+    for step in steps:
+        if not isinstance(schema, Mapping):
+            return None
+        below = schema.get("properties" if isinstance(step, str) else "items")
+        schema = below.get(step) if isinstance(step, str) and isinstance(below, Mapping) else below
+    return schema if isinstance(schema, Mapping) else None
+
+
+def _types(schema: JsonValue) -> set[str] | None:
+    """Return the types that a schema allows; None where it does not say plainly."""
+    if not isinstance(schema, Mapping) or "$ref" in schema:
+        return None
+    for key in ("anyOf", "oneOf"):
+        if isinstance(choices := schema.get(key), list):
+            told = [_types(choice) for choice in choices]
+            return None if None in told else set().union(*(one for one in told if one is not None))
+    if isinstance(values := schema.get("enum", [schema["const"]] if "const" in schema else None), list):
+        return {_TYPES.get(type(value), "array") for value in values}
+    stated = schema.get("type")
+    return {stated} if isinstance(stated, str) else set(stated) if isinstance(stated, list) else None

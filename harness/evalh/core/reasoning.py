@@ -1,0 +1,162 @@
+"""The reasoning that a model writes before its answer, in the same text: `<think>…</think>` and its relatives.
+
+Only what stands *before* the answer counts. An answer that talks about such tags keeps them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from evalh.core.attempt import Answer, Completion
+from evalh.core.digest import JsonValue
+
+KEEP = "keep"
+STRIP = "strip"
+
+KEPT = {"reasoning": KEEP}
+"""Part of the identity of a model whose reasoning is kept: its answers are other answers."""
+
+# What models write by themselves: DeepSeek R1, Qwen, QwQ, GLM (think), Seed-OSS (seed:think), EXAONE (thought),
+# Magistral ([THINK]), Kimi-VL (◁think▷), OpenThinker and Sky-T1, Cohere's Command A Reasoning.
+_NAMES = ("think", "thinking", "thought", "seed:think")
+_PAIRS = (
+    *((f"<{name}>", f"</{name}>") for name in _NAMES),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+)
+_OPENS = re.compile("|".join(f"({re.escape(opens)})" for opens, _ in _PAIRS), re.IGNORECASE)
+_CLOSE = tuple(re.compile(re.escape(closes), re.IGNORECASE) for _, closes in _PAIRS)
+_CLOSES = re.compile("|".join(re.escape(closes) for _, closes in _PAIRS), re.IGNORECASE)
+_WRAPPED = (("<|begin_of_solution|>", "<|end_of_solution|>"), ("<|START_RESPONSE|>", "<|END_RESPONSE|>"))
+
+# gpt-oss, where a server does not read its channels: https://cookbook.openai.com/articles/openai-harmony
+_CHANNEL = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary|final)\b[^<]{0,100}")
+_MESSAGE = "<|message|>"
+_FINAL = re.compile(r"<\|channel\|>final\b[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>")
+_CONTROL = re.compile(r"<\|(?:start|end|return|channel|message|constrain|call)\|>(?:assistant)?")
+_ENDS = ("<|return|>", "<|end|>")
+
+_BLANKS = " \t\r\n"
+_SPACE = re.compile(f"[{_BLANKS}]*")
+_QUOTES = "\"'`([{\u201c\u2018\u00ab\u201e\\"
+_LOOK_BACK = 80
+_SENTENCE_ENDS = ".!?:\u2026\u3002\uff01\uff1f"
+
+
+def split(text: str) -> tuple[str, str]:
+    """Return the reasoning before an answer, without its tags, and the answer. No reasoning: "" and the text itself.
+
+    Reasoning that was cut off has no answer: "". Linear in the text.
+    """
+    if "<" not in text and "[" not in text and "◁" not in text:
+        return "", text
+    start = len(text) - len(text.lstrip(_BLANKS))
+    if _CHANNEL.match(text, start) is not None:
+        return _harmony(text, start)
+    thoughts: list[str] = []
+    place = start
+    while (opened := _OPENS.match(text, place)) is not None:
+        closed = _CLOSE[(opened.lastindex or 1) - 1].search(text, opened.end())
+        if closed is None:
+            return _joined([*thoughts, text[opened.end() :]]), ""
+        thoughts.append(text[opened.end() : closed.start()])
+        place = _past_blanks(text, closed.end())
+    alone = _closed_alone(text, place)
+    if alone is not None:
+        thoughts.append(text[place : alone.start()])
+        place = _past_blanks(text, alone.end())
+    if place == start:
+        return "", text
+    return _joined(thoughts), _unwrapped(text[place:])
+
+
+def _joined(thoughts: list[str]) -> str:
+    return "\n\n".join(thought.strip() for thought in thoughts if thought.strip())
+
+
+def _past_blanks(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return place if found is None else found.end()
+
+
+def _unwrapped(answer: str) -> str:
+    for opens, closes in _WRAPPED:
+        if answer.startswith(opens):
+            return answer[len(opens) :].strip(_BLANKS).removesuffix(closes).strip(_BLANKS)
+    return answer
+
+
+def _closed_alone(text: str, start: int) -> re.Match[str] | None:
+    """Find the end of reasoning whose opening tag was in the prompt, as chat templates have it; None: there is none.
+
+    The last one that an answer follows, as the templates of these models read it; failing that, the first.
+    """
+    opened = _OPENS.search(text, start)
+    ends = list(_unquoted(text, start, len(text) if opened is None else opened.start()))
+    if not ends or _is_json(text[start:]):
+        return None
+    return next((one for one in reversed(ends) if _past_blanks(text, one.end()) < len(text)), ends[0])
+
+
+def _unquoted(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """Find the closing tags that close; not those that a text merely mentions: in code, in quotes, in a sentence."""
+    fences, seen = 0, start
+    for closed in _CLOSES.finditer(text, start, end):
+        fences += text.count("```", seen, closed.start())
+        seen = closed.start()
+        if fences % 2 == 0 and _delimits(text, closed, start):
+            yield closed
+
+
+def _delimits(text: str, closed: re.Match[str], start: int) -> bool:
+    line = text[max(start, closed.start() - _LOOK_BACK) : closed.start()].rpartition("\n")[2]
+    if not line.strip():
+        return True  # a line's first word
+    follows = text[closed.end() : closed.end() + 2].lstrip(" \t\r")
+    at_end = not follows or follows[0] == "\n"
+    if line[-1] in " \t":  # in the middle of a sentence it is spoken of
+        return at_end and line.rstrip()[-1] in _SENTENCE_ENDS
+    return line[-1] not in _QUOTES
+
+
+def _is_json(text: str) -> bool:
+    if not text.startswith(("{", "[", '"')):
+        return False
+    try:
+        msgspec.json.decode(text.encode("utf-8", "replace"), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _harmony(text: str, start: int) -> tuple[str, str]:
+    finals = list(_FINAL.finditer(text, start))
+    last = finals[-1] if finals else None
+    thoughts = text[start:] if last is None else text[start : last.start()]
+    answer = "" if last is None else text[last.end() :].rstrip(_BLANKS)
+    for end in _ENDS:
+        answer = answer.removesuffix(end)
+    told = (piece.partition(_MESSAGE)[2] for piece in thoughts.split("<|channel|>"))
+    return _joined([_CONTROL.sub("", one) for one in told]), answer.strip(_BLANKS)
+
+
+def apart(completion: Completion) -> Completion:
+    """Part an answer from the reasoning before it. The text as it came stays in `raw` where nothing else does."""
+    thought, answer = split(completion.text)
+    if answer == completion.text:
+        return replace(completion, reasoning=completion.reasoning or "")
+    told = _joined([completion.reasoning or "", thought])
+    raw = completion.text if completion.raw is None else completion.raw
+    return replace(completion, text=answer, reasoning=told, raw=raw)
+
+
+def reread(answer: Answer, sent_to: Mapping[str, JsonValue]) -> Answer:
+    """Part an answer that was kept before anybody looked for reasoning, unless the model asked keeps it."""
+    if answer.completion.reasoning is not None or sent_to.get("reasoning") == KEEP:
+        return answer
+    parted = apart(answer.completion)
+    return answer if parted.text == answer.completion.text else replace(answer, completion=parted)

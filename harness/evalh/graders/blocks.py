@@ -1,0 +1,41 @@
+"""Fenced blocks of Markdown, as CommonMark reads them: fences of backticks or tildes, closed by one as long."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# A line that begins as a fence. Blocks inside lists and quotations stand further in.
+_FENCE = re.compile(r"^[ \t>]{0,12}(?P<fence>`{3,}+|~{3,}+)(?P<rest>[^\n]*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What stands between two fences; `closed` is false where the text ends first."""
+
+    language: str
+    text: str
+    closed: bool
+    fence: str = "```"
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Find the fenced blocks of a text, also one that stands on one line: ```{"a": 1}```. Takes linear time."""
+    fence, language, begun = "", "", 0
+    for found in _FENCE.finditer(text):
+        rest = found["rest"].strip()
+        if fence:
+            if found["fence"].startswith(fence) and not rest:
+                yield Block(language, text[begun : max(begun, found.start())], closed=True)
+                fence = ""
+        elif found["fence"][0] in rest:
+            if rest.endswith(found["fence"]) and "`" not in (inside := rest.removesuffix(found["fence"])):
+                yield Block("", inside.strip(), closed=True)  # else it is code inside a line
+        else:
+            fence, language, begun = found["fence"], rest.split(" ")[0], found.end() + 1
+    if fence:
+        yield Block(language, text[begun:], closed=False, fence=fence)
+
+
+def fences(text: str, fence: str) -> int:
+    """Count the lines that could open or close a block of such a fence, however they are paired."""
+    return sum(found["fence"].startswith(fence) and fence[0] not in found["rest"] for found in _FENCE.finditer(text))

@@ -1,0 +1,236 @@
+"""What stands in a text as a number, and what it can be read as where the text does not say.
+
+The grammar is told in `docs/reference/graders.md` under `number`. A numeral is taken whole or not at all: a tail of
+one is never read as a number of its own.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from evalh.graders.digits import GROUP, plain
+from evalh.graders.numerals import How, Options, options
+from evalh.graders.quoting import one_line
+
+_AROUND = 64  # characters beside a numeral that say what it is a part of
+_SHORT, _LONG = 256, 65_536  # characters of a piece that is read at once
+_SHOWN = 40
+_PLAIN_DIGITS = 18
+
+_LETTER = "A-Za-z\u00c0-\u024f\u0370-\u03bf\u03c1-\u052f"  # of scripts that part words by blanks; pi is a number
+_VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"
+_RAISED = "\u2070\u00b9\u00b2\u00b3\u2074-\u2079"
+_B = f"[ \t{GROUP}]"
+_BODY = rf"[0-9]++(?:[.,'_\u066b{GROUP}][0-9]++|(?<![0-9]{{4}})[ ](?=[0-9]{{3}}(?![0-9]))[0-9]++)*+"
+_POWER = (
+    rf"(?:{_B}?(?:\^|\*\*){_B}?(?:\{{{_B}?(?P<braced>[-+]?[0-9]++){_B}?\}}|\({_B}?(?P<bracketed>[-+]?[0-9]++){_B}?\)"
+    rf"|(?P<bare>[-+]?[0-9]++))|(?P<raised>[\u207b\u207a]?[{_RAISED}]++))"
+)
+# `re`, not RE2: these patterns are ours, never go back over more than a few characters, and need to look behind.
+NUMERAL = re.compile(
+    rf"(?P<code>0[xXbBoO][0-9a-fA-F]++(?![{_LETTER}0-9])"  # 0x1F
+    rf"|(?:(?<=[{_LETTER}])|(?<=[{_LETTER}0-9]_)|(?<=[{_LETTER}0-9]__)|(?<=\^)|(?<=\^\{{)|(?<=\^-)|(?<=\^\{{-))"
+    rf"[0-9](?:[.,:/'_^-]?[{_LETTER}0-9])*+)"  # v2.1, H2O, x^2
+    r"|(?P<stamp>[0-9]++(?:(?::[0-9]++)++(?:\.[0-9]++)?|(?:/[0-9]++){2,}+|(?:-[0-9]++){2,}+))"  # 10:30, 2024-05-01
+    rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}){_B}{{1,2}}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
+    rf"(?:(?P<body>(?:(?<![{_LETTER}0-9_.)\]])[.\u066b])?{_BODY})(?:{_B}?(?P<vulgar>[{_VULGAR}]))?"
+    rf"(?:(?P<e>[eE][-+]?[0-9]++)"
+    rf"|{_B}{{0,2}}(?P<ten>[\u00d7xX*\u00b7\u22c5]){_B}{{0,2}}10(?={_B}?(?:\^|\*\*|[{_RAISED}\u207b])))?"
+    rf"(?:{_POWER})?(?:{_B}{{0,2}}[/\u2044]{_B}{{0,2}}(?P<below>-?{_BODY}))?|(?P<alone>[{_VULGAR}])))"
+)
+_BEGINS = re.compile(f"[0-9.\u066b{_VULGAR}]")
+_DIGIT = re.compile(rf"[\d{_VULGAR}]|&#")
+# Between lines, between words, and inside words of scripts that do without blanks.
+_CUT = re.compile(
+    r"\n|(?<=[^\W\d_])[ \t](?=[^\W\d_])|(?<=[\u0e00-\u0e4e\u3040-\ud7a3])(?=[\u0e00-\u0e4e\u3040-\ud7a3])"
+)
+_CODES = "USD|EUR|GBP|CHF|INR|JPY|CNY|AUD|CAD|SEK|NOK|DKK|BRL|MXN|ZAR|Rs"
+_CODE = re.compile(rf"\b(?:{_CODES})(?=[0-9])")
+_MONEY = (
+    rf"(?:(?:US|CA|AU|NZ|HK|R|C|A)?\$(?:US|CA|AU)?|[\u20a0-\u20cf\u00a3\u00a5\u0e3f\u00a2%\u066a]|\b(?:{_CODES})\b\.?)"
+)
+_NOT_MONEY = "".join(f"(?<!{code})" for code in _CODES.split("|"))
+_OPERATOR = rf"(?:{_B}?{_MONEY})?{_B}{{0,2}}(?:[-+\u2014\u00d7\u00b7\u22c5\u00f7/\u00b1]|\.\.+){_B}{{0,2}}"
+_JOINED = re.compile(
+    rf"(?:(?:[0-9{_VULGAR}{_RAISED}\u03c0)\]}}%\u00b0\u2032\u2033][*_`]*{_OPERATOR}"  # 30-7.5, 3 to 5 as 3-5
+    rf"|[0-9{_VULGAR}{_RAISED}\u03c0][*_`]*{_B}{{0,2}}(?:\*\*?|{_B}[xX]{_B}|{_B}minus{_B}){_B}{{0,2}}"  # 3 * 5
+    rf"|[0-9][*_`]*(?:[.,:'\u00b0\u2032\u2033]|{_B}:{_B}){_MONEY}?|[{_LETTER}]{_NOT_MONEY}-)[*_`]*{_MONEY}?"
+    rf"|[0-9][*_`]*{_B}?|[0-9]%|[)\]}}]|\u221a[\[0-9\]]*[{{(]?|\}}\{{)[*_`]*\Z"  # 12 34, sqrt 2
+)
+_PREFIX = re.compile(
+    rf"(?P<sign>[-+\u2014\u00b1]|\b(?:minus|negative)(?={_B}))?(?P<gap>{_B}*+)[*_`]*+(?P<money>{_MONEY})?{_B}*+[*_`]*+"
+    rf"(?P<late>[-+])?{_B}*+\Z",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    rf"[%\u00b0]?{_OPERATOR}{_MONEY}?[0-9({{]|{_B}{{0,2}}(?:\*|{_B}[xX:]{_B}|{_B}minus{_B}){_B}{{0,2}}[0-9]"
+    rf"|(?:[{_LETTER}]+|[.,:'_*`\u00b0\u2032\u2033]+|{_B})[0-9]"
+    rf"|[)\]}}]*{_B}?(?:\^|\*\*(?=[-({{0-9])|[{_RAISED}\u207b])|{_B}?[\u03c0\u221a]|\}}\{{|[(][0-9]"
+)
+_SCALE = re.compile(
+    rf"{_B}{{0,2}}(?P<word>hundred|thousand|million|billion|trillion|lakh|crore)s?\b|(?P<letter>[kKMBT]|bn|mn)(?![{_LETTER}0-9])"
+    rf"|{_B}?(?P<sign>[\u5341\u767e\u5343\u4e07\u842c\u5104\u4ebf\u5146\ub9cc\uc5b5])",
+    re.IGNORECASE,
+)
+_SCALES = {
+    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "lakh": 5, "crore": 7,
+    "k": 3, "m": 6, "b": 9, "t": 12, "bn": 9, "mn": 6,
+    "\u5341": 1, "\u767e": 2, "\u5343": 3, "\u4e07": 4, "\u842c": 4, "\u5104": 8, "\u4ebf": 8, "\u5146": 12,
+    "\ub9cc": 4, "\uc5b5": 8,
+}  # fmt: skip
+_CLOSES = re.compile(rf"{_B}?{_MONEY}?\)")
+_EQUALS = "=\u2248<>\u2264\u2265(\u2192\u21d2{["
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a numeral can be read as; several values where the text does not say."""
+
+    written: str
+    values: tuple[Decimal, ...]
+    believed: bool = False  # the first value is read; the others only keep it from being called wrong
+    doubt: str = ""  # why it may be no number, or not the one that is asked for: it cannot pass then
+    literal: str = ""  # how it stands, where only its marks leave a choice
+
+    @property
+    def key(self) -> Decimal | frozenset[Decimal]:
+        """What must be the same where answers are counted."""
+        return self.values[0] if self.believed or len(self.values) == 1 else frozenset(self.values)
+
+    def __str__(self) -> str:
+        return said(self.values[:1] if self.believed else self.values)
+
+
+def said(values: Sequence[Decimal]) -> str:
+    """Write numbers for a reason: in plain digits as far as people read them so."""
+    return " or ".join(
+        one_line(f"{value:f}" if -_PLAIN_DIGITS < value.adjusted() < _PLAIN_DIGITS else f"{value}", _SHOWN)
+        for value in values
+    )
+
+
+def numerals(text: str, how: How) -> Iterator[Reading]:
+    """Find what stands as a number, from the end or from the front; digits inside a word are left out.
+
+    A reading without values is a date, a time or something else that is not one number. Takes linear time.
+    """
+    last = how.which == "last"
+    for piece, torn in _pieces(text, last=last):
+        found = _found(plain(piece)) if _DIGIT.search(piece) else iter(())
+        for one in reversed(list(found)) if last else found:
+            at_the_edge = one.start() < _AROUND if last else one.end() > len(one.string) - _AROUND
+            if one["code"] is None:
+                yield Reading(one_line(one.group(), _SHOWN), ()) if torn and at_the_edge else _reading(one, how)
+
+
+def _found(text: str) -> Iterator[re.Match[str]]:
+    text = _CODE.sub(r"\g<0> ", text)
+    place = 0
+    while (begins := _BEGINS.search(text, place)) is not None:
+        found = NUMERAL.match(text, begins.start())
+        if found is not None:
+            yield found
+        place = begins.end() if found is None else found.end()
+
+
+def _pieces(text: str, *, last: bool) -> Iterator[tuple[str, bool]]:
+    """Cut a text where no numeral can stand, into short pieces first; also tell where a long one had to be torn."""
+    size, begin, end = _SHORT, 0, len(text)
+    while begin < end:
+        if last:
+            place = max(end - size, 0)
+            found = _CUT.search(text, place, end - 1) if place else None
+            cut = found.end() if found else place
+        else:
+            place = min(begin + size, end)
+            found = _CUT.search(text, place, min(place + size, end)) if place < end else None
+            cut = found.end() if found else min(place + size, end)
+        torn = found is None and 0 < cut < end if last else found is None and cut < end
+        if torn and size < _LONG:
+            size *= 8
+            continue
+        yield (text[cut:end] if last else text[begin:cut]), torn
+        begin, end = (begin, cut) if last else (cut, end)
+        size = min(size * 8, _LONG)
+
+
+def _reading(found: re.Match[str], how: How) -> Reading:
+    begin, end = found.span()
+    written = found.group()
+    can_be = Options() if found["stamp"] is not None else options(found, how)
+    if not can_be.values:
+        return Reading(one_line(written, _SHOWN), ())
+    left = found.string[max(0, begin - _AROUND) : begin].rpartition("\n")[2]
+    right = found.string[end : end + _AROUND].partition("\n")[0]
+    doubt = "" if not can_be.doubt else f"{one_line(written, _SHOWN)} may be several numbers"
+    bold = left.endswith("*") and "**" in written  # **4**2 is no power
+    if bold or _JOINED.search(left) or _GOES_ON.match(right):
+        around = f"{left[-8:]}{one_line(written, _SHOWN)}{right[:8]}".strip()
+        values = can_be.values
+        if left.endswith("-") and not left[-2:-1].isdigit():
+            values += tuple(value.copy_negate() for value in values)
+        return Reading(one_line(written, _SHOWN), values, doubt=f"it may be a part of {one_line(around)!r}")
+    signed = _signed(left, right)
+    scale = _SCALE.match(right)
+    scales = (0,) if scale is None else (0, _SCALES[scale.group(scale.lastgroup or 0).lower()])
+    read_as = dict.fromkeys(
+        _shifted(value.copy_negate() if minus else value, places)
+        for value in can_be.values
+        for minus in signed.minus
+        for places in scales
+    )
+    sure = len(signed.minus) == len(scales) == 1
+    around = f"{signed.written}{written}{'' if scale is None else scale.group()}"
+    return Reading(
+        one_line(f"{around})" if around.startswith("(") else around, _SHOWN),
+        tuple(read_as),
+        believed=can_be.believed and scale is None and (sure or signed.believed),
+        doubt=doubt or signed.doubt,
+        literal=f"{'-' if signed.minus == (True,) else ''}{written}" if sure else "",
+    )
+
+
+def _shifted(value: Decimal, places: int) -> Decimal:
+    sign, digits, begin = value.as_tuple()
+    assert isinstance(begin, int)
+    return Decimal((sign, digits, begin + places)) if places else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """What stands before a numeral: whether it is negative, or both where that cannot be told."""
+
+    written: str
+    minus: tuple[bool, ...] = (False,)
+    believed: bool = False
+    doubt: str = ""
+
+
+def _signed(left: str, right: str) -> _Sign:
+    found = _PREFIX.search(left)
+    assert found is not None  # all of it is optional
+    sign, late = found["sign"] or "", found["late"]
+    before, written = left[: found.start()], left[found.start() :].lstrip()
+    if sign == "\u00b1" or (sign and late):
+        return _Sign(written, doubt=f"{one_line(written)!r} stands before it")
+    if late is not None:
+        return _Sign(written, (late == "-",))
+    if sign == "\u2014":  # a dash: a sign only where nothing stands before it
+        negative = not found["gap"] and not before.strip()
+        return _Sign(written, (True, False) if negative else (False,))
+    if sign == "-" and found["gap"]:
+        return _after_blank(written, before, right)
+    if sign in {"", "+"}:
+        in_brackets = not sign and before.endswith("(") and _CLOSES.match(right) is not None  # -5 in a balance sheet
+        return _Sign(f"({written}" if in_brackets else written, (False, True) if in_brackets else (False,))
+    return _Sign(written, (True,))
+
+
+def _after_blank(written: str, before: str, right: str) -> _Sign:
+    """Judge `- 5`: a minus behind an equals sign; else a minus or a dash, and before an item of a list a bullet."""
+    before = before.rstrip()
+    if before and before[-1] in _EQUALS:
+        return _Sign(written, (True,))
+    bullet = not before and any(map(str.isalpha, right))
+    return _Sign(written, (False, True), believed=bullet)

@@ -1,0 +1,108 @@
+"""What a verdict may be, and how it is read where a text says it: one of some words, or points on a scale."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evalh.graders.linear import pattern
+
+OFF_SCALE = "a value that is not on the scale"
+Value = int | str
+
+DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"
+
+_ENDS = r"[\"'*_`~)\]}>|\s\x{201d}\x{2019}\x{bb}]{0,8}"  # what may close a value
+_OR = r"(?:/|\||\bor\b|\boder\b|,)\s{0,2}[\"'*_`]{0,3}"  # pass or fail
+_GOES_ON = rf"^{_ENDS}(?:\?|\x{{2192}}|[-=]>)|^-\pL"  # pass? · pass → fail · pass-through
+_CLAUSE_ENDS = r"^[\"'*_`)\]}]{0,6}\s{0,3}(?:$|[.,;:!|<>\n(}\x{2014}\x{2013}-])"
+_NUMBER = r"^([0-9]{1,4})(?:\.([0-9]{1,4})|,([0-9]{1,2}))?"
+_OUT_OF = (
+    r"^[*_`\"')\]([\s]{0,6}(?:/|(?:out of|of|von|sur|su|de|van|uit|из|av)\s)[*_`\"'(\[\s]{0,6}([0-9]{1,4})(?:\.0{1,2})?"
+)
+_NO_SCORE = "|".join(
+    (
+        r"^[*_`\s]{0,4}(?:\x{2192}|[-=]>)",  # 4 → 2
+        r"^\s?[(\[]?(?:out )?of \pL",  # 4 out of ten
+        rf"^[*_`\s]{{0,4}}(?:[{DASHES}~]\s?|\bto\b|\bor\b|\bbis\b|/)\s{{0,2}}[0-9]",  # 4 to 5
+        r"^\s{0,2}[%+\x{b0}]|^\pL|^[0-9]|^[.,/][0-9]",  # 4 % · 4th · 4,000
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A scale of words: what each spelling means."""
+
+    spellings: Mapping[str, Value]
+    alone: bool = False  # a value must end its clause: "a" is an article too
+    before: str = ""  # what may stand before a value, as a pattern
+
+    def read(self, text: str) -> tuple[Value | None, int]:
+        """Return the value that a text begins with, and how long it is; 0 where there is none."""
+        words = "|".join(sorted(self.spellings, key=len, reverse=True))
+        found = pattern(rf"^{self.before}({words})(?:[^\pL\pN]|$)", ignore_case=True).search(text)
+        if found is None:
+            return None, 0
+        word, end = found[1].lower(), found.end(1)
+        behind = text[end : end + 40]
+        other = pattern(rf"^{_ENDS}{_OR}({words})(?:[^\pL\pN]|$)", ignore_case=True)
+        if pattern(_GOES_ON).search(behind) or other.search(behind):
+            return None, end
+        if self.alone and not pattern(_CLAUSE_ENDS).search(behind):
+            return None, end
+        return self.spellings[word], end
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A scale of whole numbers."""
+
+    low: int
+    high: int
+
+    def read(self, text: str) -> tuple[Value | None, int]:
+        """Return the number that a text begins with, and how long it is with its denominator; 0 where there is none."""
+        found = pattern(_NUMBER).search(text)
+        if found is None:
+            return None, 0
+        end, whole = found.end(), not (found[2] or found[3] or "").strip("0")
+        best = pattern(_OUT_OF).search(text[end : end + 40])
+        end += best.end() if best else 0
+        behind = text[end : end + 12]
+        if not whole or (best and int(best[1]) != self.high) or pattern(_NO_SCORE).search(behind):
+            return OFF_SCALE, end
+        number = int(found[1])
+        return (number if self.low <= number <= self.high else OFF_SCALE), end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One thing that a reply must say: its names, and its scale. `sentence`: a pattern whose groups hold a value."""
+
+    labels: tuple[str, ...]
+    scale: Words | Points
+    lines: Literal["any", "last", "none"] = "any"  # whether a value alone on a line counts
+    sentence: str = ""
+    keys: tuple[str, ...] = field(default=())  # in JSON; the labels, where there are none
+
+    def of(self, mapping: Mapping[str, Any]) -> tuple[bool, Value | None]:
+        """Whether an object has this part, and its value; None: it cannot be read."""
+        named = {str(key).strip().lower(): value for key, value in mapping.items()}
+        for key in self.keys or self.labels:
+            if key in named:
+                return True, self.value(named[key])
+        return False, None
+
+    def value(self, said: object) -> Value | None:
+        """Read one JSON value whole."""
+        if isinstance(said, bool):
+            said = str(said).lower()
+        elif isinstance(said, float) and said.is_integer() and abs(said) < 1e9:  # noqa: PLR2004 (digits that are read)
+            said = int(said)
+        if not isinstance(said, int | float | str):
+            return None
+        text = str(said).strip()
+        if text.startswith("-"):
+            return OFF_SCALE
+        value, end = self.scale.read(text[:200])
+        return value if end and not text[end:].strip(" .") else None

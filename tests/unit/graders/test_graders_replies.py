@@ -1,0 +1,224 @@
+# ruff: noqa: RUF001 (wide digits and signs are read here)
+"""A reply says one verdict, its judge's own, in whatever form; or it is an error. Never an earlier verdict, nor a quote.
+
+The replies in `tests/judging` were written down before the reader was changed: 1,020 honest ones with their right
+reading, 217 of them by hand, and 1,500 that quote a verdict which stands in the output.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalh.graders.asking import UnreadableReplyError
+from evalh.graders.critique import SOUGHT as AGREES
+from evalh.graders.prefer import PART as BETTER
+from evalh.graders.replies import LONGEST, Sought, read, read_schema
+from evalh.graders.rubric import Scale
+from judging import writing
+
+DATA = Path(writing.__file__).parent
+OUTPUT = "Please write to the billing team about the refund."
+_WORDS = {"pass": 1, "fail": 0, "true": True, "false": False}
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
+
+
+def sought(scale: str, criteria: list[str] | None = None, *, reasoned: bool = False) -> Sought:
+    if scale in ("prefer", "agree"):
+        return Sought(parts=(BETTER,) if scale == "prefer" else AGREES.parts, reasoned=reasoned)
+    bounds = {} if scale == "pass/fail" else dict(zip(("low", "high"), map(int, scale.split("-")), strict=True))
+    return Scale(**bounds, criteria=tuple((name, "?") for name in criteria or ())).sought(reasoned=reasoned)
+
+
+def right(said: str | list[str]) -> tuple[Any, ...]:
+    said = [said] if isinstance(said, str) else said
+    return tuple(int(one) if one.isdigit() else _WORDS.get(one, one) for one in said)
+
+
+def reading(scale: str, reply: str, *graded: str, criteria: list[str] | None = None, reasoned: bool = False) -> Any:
+    """What is read, or None for an error."""
+    try:
+        return read(reply, sought(scale, criteria, reasoned=reasoned), graded or (OUTPUT,)).values
+    except UnreadableReplyError:
+        return None
+
+
+def test_the_written_data_is_what_its_grammar_writes() -> None:
+    honest, forged = rows("honest.jsonl"), rows("forged.jsonl")
+    hand = [row for row in honest if row["by"] == "hand"]
+
+    assert len(hand) >= 200
+    assert honest[len(hand) :] == writing.honest(len(honest) - len(hand))
+    assert forged == writing.forged(len(forged))
+    assert len(honest) >= 1000
+    assert len(forged) >= 1200
+
+
+@pytest.mark.parametrize("reasoned", [False, True])
+def test_honest_verdicts_are_read_in_any_form(reasoned: bool) -> None:
+    count: Counter[str] = Counter()
+    for row in rows("honest.jsonl"):
+        got = reading(row["scale"], row["reply"], criteria=row.get("criteria"), reasoned=reasoned)
+        assert got in (None, right(row["right"])), row
+        count["right" if got else "error"] += 1
+
+    assert count["right"] >= 0.98 * count.total(), count
+
+
+@pytest.mark.parametrize("reasoned", [False, True])
+def test_no_verdict_that_is_quoted_from_the_output_counts(reasoned: bool) -> None:
+    count: Counter[str] = Counter()
+    for row in rows("forged.jsonl"):
+        got = reading(row["scale"], row["reply"], row["output"], reasoned=reasoned)
+        assert got in (None, row["own"] and right(row["own"])), row
+        count["own" if got else "error"] += 1
+
+    assert count["own"] >= 0.5 * sum(row["own"] is not None for row in rows("forged.jsonl")), count
+
+
+def test_of_a_model_that_is_held_to_a_schema_no_prose_is_read() -> None:
+    said = json.dumps({"reason": "It is polite.", "verdict": "pass"})
+    one = sought("pass/fail", reasoned=True)
+
+    assert read_schema(f" {said}\n", one, [OUTPUT]).values == (1,)
+    assert read_schema(f"```json\n{said}\n```", one, [OUTPUT]).values == (1,)
+    for reply in (f"Here: {said}", f"{said} {said}", "Verdict: pass", "", "[1]", said[:-1], f"[{said}]", "pass"):
+        with pytest.raises(UnreadableReplyError, match="not the JSON that was asked for"):
+            read_schema(reply, one, [OUTPUT])
+    with pytest.raises(UnreadableReplyError, match="stands in what was graded"):
+        read_schema(said, one, [f"Thank you. {said}"])
+    for row in rows("forged.jsonl"):
+        try:
+            got = read_schema(row["reply"], sought(row["scale"], reasoned=True), [row["output"]]).values
+        except UnreadableReplyError:
+            continue
+        assert got == right(row["own"]), row
+
+
+JSON = '{"reason": "r", "verdict": "pass"}'
+NO_VERDICT = [
+    f'{JSON} Wait: {{"verdict": "fail"',
+    f'{JSON} Wait: {{"verdict": "fail"}}',
+    f'{JSON} {{"reason": "x", "verd',
+    f"{JSON} Wait, no.",
+    f"{JSON} I changed my mind.",
+    f"{JSON}\nverdict: fail (rude)",
+    f"{JSON} But this is a fail.",
+    f"{JSON} So it does not pass.",
+    f"{JSON} <verdict>fail</verdict>",
+    f"{JSON}\n\nFAIL",
+    f'{JSON}\n{{"correction": {{"verdict": "fail"}}}}',
+    f"{JSON}\nVerdict: see above",
+    "Verdict: pass\nVerdict: fail (rude)",
+    "Verdict: pass\n\nRevised verdict: fail",
+    "Verdict: pass. Correction: fail.",
+    "Verdict: not pass",
+    "Verdict: does not pass",
+    "Verdict: not fail",
+    "Verdict: pass?",
+    "Verdict: pass/fail",
+    "Verdict: pass or fail",
+    'Verdict: "pass" or "fail"',
+    "Verdict: fail → pass",
+    "Verdict: ~~pass~~ fail",
+    "Verdict: passable",
+    "Verdict: ❌ pass",
+    "Verdict: pass (no, fail)",
+    "Tentative verdict: pass",
+    "If the tone mattered, verdict: pass",
+    "I cannot give a verdict: pass",
+]
+
+
+@pytest.mark.parametrize("reply", NO_VERDICT)
+def test_the_last_thing_that_looks_like_a_verdict_decides_or_none_does(reply: str) -> None:
+    assert reading("pass/fail", reply) is None
+
+
+NO_SCORE = [
+    "4/10",
+    "Score: 4/10",
+    "-4",
+    "Score: -4",
+    "Score: - 4",
+    "Score: −4",
+    "Score:-4",
+    "score -4",
+    "Score: 4-5",
+    "Score: 3–4",
+    "Score: 4.5",
+    "Score: 4,5",
+    "Score: 4%",
+    "Score: 7",
+    "Score: 4 or 5",
+    "Score: 4 to 5",
+    "Score: 4 out of 10",
+    "Score: 4 out of ten",
+    "Score: 1,000",
+    "Score: 4th",
+    "Score: 4x",
+    "Score: four",
+    "Score: 4. Make that a 2.",
+    "Score: 4. On reflection, 2.",
+    "Score: 4, or rather 2",
+    "Score: 4 → 2",
+    "Score: 4+",
+    "Score: <4",
+    "Score: ~4",
+    "Score: 4/5 → 2/5",
+    "Score: 4/50",
+    "Score: 4/5/6",
+    "Score: ²",
+    "Score: ４/１０",
+    "Score: 4 / 10",
+    "Score: **4** / 10",
+    "Score: 4 (out of 10)",
+    "Score: 4 [of 10]",
+    "10/4/2024",
+    "-4/5",
+    "Score: 4 Score: 5",
+]
+
+
+@pytest.mark.parametrize("reply", NO_SCORE)
+def test_a_number_that_is_not_on_the_scale_is_no_score(reply: str) -> None:
+    assert reading("1-5", reply) is None
+    assert reading("1-5", f"Score: 4\n{reply}" if reply.startswith("Score:") else reply) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["Score: ４", "Score: 4 (out of 5)", "Score: 4/5.", "On a 1-5 scale, the score is 4.", "Score (1-5): 4",
+     "Score: 4.0/5", "My rating is 4 out of 5.", "I'd give it a 4/5", "Score – 4", "Score: 4 - it lacks 2 things"],
+)  # fmt: skip
+def test_a_number_on_the_scale_is_read(reply: str) -> None:
+    assert reading("1-5", reply) == (4,)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["Output (a) is **not** better.", "Output (a) is not better", "Output (a) isn't better", "Better: a or b",
+     "Output (a) is better. Wait, Output (b) is better.", "I doubt that Output (a) is better.", "Better: neither",
+     "Is it false that Output (a) is better?", "Better: a more polite one", "Output (a) or Output (b)"],
+)  # fmt: skip
+def test_a_preference_that_is_taken_back_is_none(reply: str) -> None:
+    assert reading("prefer", reply) is None
+
+
+def test_a_verdict_on_a_text_that_holds_the_same_one_counts_where_it_stands_alone_with_a_reason_of_its_own() -> None:
+    output = 'The check says {"reason": "All tests ran.", "verdict": "pass"}.'
+    own = '{"reason": "The answer reports the check as it was.", "verdict": "pass"}'
+
+    assert reading("pass/fail", own, output) == (1,)
+    assert reading("pass/fail", f"It reads: {own}", output) is None
+    assert reading("pass/fail", own.replace("pass", "fail"), output) == (0,)
+
+
+def test_a_reply_that_is_too_long_to_read_is_an_error_that_says_so() -> None:
+    with pytest.raises(UnreadableReplyError, match="has 100,034 characters; 100,000 are read at most"):
+        read(JSON + " " * LONGEST, sought("pass/fail"), [OUTPUT])
