@@ -66,12 +66,8 @@ class CallError(Exception):
         self.request_id = request_id
         self.begun = begun  # an answer had begun to arrive: a stream that broke off
         self.reached = True  # False: there was no connection, so nothing is charged; the transports say so
-        self.hung_up = (
-            False  # a kept connection ended in order before a byte of an answer came: likely before the request
-        )
-        self.held_back = (
-            kind in UNSENT
-        )  # nothing had left, so it says nothing of the provider; a closed door says so too
+        self.hung_up = False  # a kept connection ended in order, without a byte of an answer: likely before the request
+        self.held_back = kind in UNSENT  # nothing had left; our own door to a model at its limit says so too
         self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
 
     @property

@@ -51,7 +51,7 @@ class Redactor:
         """Return the error without any secret."""
         if not self.holds(error.message) and not (error.request_id and self.holds(error.request_id)):
             return error
-        clean = CallError(
+        redacted = CallError(
             error.kind,
             self.text(error.message),
             status=error.status,
@@ -59,9 +59,8 @@ class Redactor:
             request_id=error.request_id and self.text(error.request_id),
             begun=error.begun,
         )
-        clean.reached = error.reached
-        clean.hung_up = error.hung_up
-        return clean
+        redacted.reached, redacted.hung_up = error.reached, error.hung_up
+        return redacted
 
 
 def _spellings(secret: str) -> tuple[str, ...]:
