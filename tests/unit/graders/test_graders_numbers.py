@@ -141,6 +141,8 @@ def test_parameters_that_make_no_sense_are_refused(build_grader, params: dict[st
     ("text", "number"),
     [
         (r"9{,}500", 9500),
+        ("10<sup>3</sup>", 1000),
+        ("3 × 10<sup>-2</sup>", 0.03),
         ("₹1,00,000", 100000),
         ("₹ 1,00,000.50", 100000.5),
         ("CHF 1'500", 1500),
@@ -244,6 +246,8 @@ def test_numbers_of_every_style_are_read_whole(judge, text: str, number: float) 
         (r"\frac{\pi}{2}", [2]),
         (r"2\sqrt{3}", [3, 2]),
         ("2π", [2]),
+        ("x<sup>2</sup>", [2]),
+        ("CO<sub>2</sub>", [2]),
         ("(-2)^2", [2, -2]),
         ("5×10^x", [10, 5]),
         ("3 * 4", [4]),
