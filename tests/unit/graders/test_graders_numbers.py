@@ -341,3 +341,19 @@ def test_a_date_or_a_time_is_passed_over_but_nothing_passes_then(judge) -> None:
 
     assert (verdict.outcome, verdict.reason) == ("abstain", "10:30 is nearer, but not a number; expected 42")
     assert judge({"number": {"value": 41}}, "It is 42, at 10:30.").outcome == "fail"
+
+
+PARTS = frozenset(
+    "=;?!|<>#&\u201c\u201d\u201e\u00ab\u00bb\u2192\u21d2\u2248\u2260\u2264\u2265\u3001\u3002\u300c\u300d\u300e\u300f\u3010\u3011"
+)
+
+
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_no_sign_between_digits_makes_a_part_of_them_pass(build_grader, make_context, which: str) -> None:
+    signs = [sign for sign in map(chr, range(0x21, 0x3100)) if not sign.isalnum() and not sign.isspace()]
+    part = {"first": 12, "last": 345}[which]
+    grader = build_grader({"number": {"which": which, "value": part}})
+
+    passed = {sign for sign in signs if grader.judge(make_context(f"12{sign}345")).outcome == "pass"}
+
+    assert passed <= PARTS
