@@ -37,6 +37,7 @@ def examine(folder: str | Path) -> list[Finding]:
     findings = [Finding("ok", "evalh", f"{__version__} on Python {platform.python_version()}")]
     try:
         workspace = Workspace.open(folder)
+        _ = workspace.config
     except EvalhError as exc:
         return [*findings, Finding("wrong", "workspace", _line(exc), exc.hint)]
     findings.append(Finding("ok", "workspace", str(workspace.root)))
