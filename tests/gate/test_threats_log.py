@@ -112,6 +112,43 @@ def test_where_git_is_there_and_cannot_answer_nothing_is_called_right(repo: Repo
     assert "whether frozen versions were edited is not checked" in check.stdout
 
 
+def test_a_repository_that_a_commit_brings_is_not_taken_for_the_one_it_lies_in(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=30, wrong=1000)
+    repo.git("checkout", "-q", "main")
+    (repo.folder / "apps/a").mkdir(parents=True)
+    for name in ("evalh.toml", "evals", "prompts", "datasets"):
+        (repo.folder / name).rename(repo.folder / "apps/a" / name)
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "change")
+    repo.write("apps/a/HEAD", "ref: refs/heads/main\n")
+    worktree = f"worktree = {repo.folder}/apps/a"
+    repo.write("apps/a/config", f"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\t{worktree}\n")
+    repo.write("apps/a/objects/info/x", "")
+    repo.write("apps/a/refs/heads/x", "")
+    worse = (repo.folder / "apps/a/prompts/triage/draft.prompt").read_text().replace("every 1000", "every 1")
+    repo.write("apps/a/prompts/triage/draft.prompt", worse)
+    repo.commit()
+
+    found = Workspace.open(repo.folder / "apps/a").repository
+    done = evalh(repo.folder / "apps/a", "gate", "--base", "main", "--trust", "base")
+
+    assert found is not None
+    assert found.top == repo.folder
+    assert done.returncode == 1, done.stderr
+
+
+def test_a_submodule_whose_address_head_chooses_is_no_base(repo: Repo, tmp_path: Path) -> None:
+    theirs = Repo(tmp_path / "theirs", cases=5)
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(theirs.folder), "apps")
+    repo.git(*add)
+    repo.commit()
+
+    done = evalh(repo.folder / "apps", "gate", "--base", "origin/main", "--trust", "base")
+
+    assert done.returncode == 2
+    assert "lies in a submodule" in done.stderr
+
+
 # -- links and pointers, in the work tree and in a commit
 
 

@@ -98,6 +98,9 @@ def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trus
 def _judging(workspace: Workspace, before: WorkspaceFiles, head: "Tree") -> tuple[Workspace, Stranger]:
     """Return base's workspace, which judges what head brings. Nothing of head's is opened as a workspace."""
     repository = _repository(workspace)
+    if repository.is_submodule():
+        what = "--trust base: the workspace lies in a submodule, whose base head chooses by its address"
+        raise UsageError(what, hint="run the gate in a clone of that repository")
     found = read_live(head, before.tree)
     watched = Watched(before.tree)
     candidate = Candidate(head, found.live, lambda place: bool(repository.tracked(place)))

@@ -82,8 +82,7 @@ def open_repository(root: Path) -> "Repository | None":
 
 def probe(root: Path) -> "Repository | NoRepository":
     """Look for a usable repository round `root`."""
-    root = root.resolve()
-    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+    if _home(root := root.resolve()) is None:
         return NoRepository("no git repository round this folder", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
         return NoRepository("the git command is not on PATH", "install git", broken=True)
@@ -96,6 +95,10 @@ def probe(root: Path) -> "Repository | NoRepository":
         return NoRepository(f"the git repository cannot be read: {exc or type(exc).__name__}", "git fsck", broken=True)
 
 
+def _home(root: Path) -> Path | None:
+    return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
+
+
 class Repository:
     """The repository round a workspace. Paths are the workspace's, whose folder may lie deep in the repository."""
 
@@ -103,7 +106,8 @@ class Repository:
         """Open it; `probe` is the door that says what is wrong instead of raising."""
         import git
 
-        repo = git.Repo(root, search_parent_directories=True, expand_vars=False)
+        # GitPython would take a folder with HEAD, objects and refs for one: a commit may bring that, but no `.git`.
+        repo = git.Repo(_home(root.resolve()) or root, expand_vars=False)
         if repo.working_tree_dir is None:
             raise _GitFailed(0, "it is bare: it has no files")
         repo.git.update_environment(**_ENVIRONMENT)
@@ -181,6 +185,11 @@ class Repository:
         with self._readable():
             status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
         return bool(status)
+
+    def is_submodule(self) -> bool:
+        """Tell whether another repository has this one checked out, at a commit and from an address that it names."""
+        with self._readable():
+            return bool(self._run("rev_parse", "--show-superproject-working-tree"))
 
     def file_state(self, path: str) -> FileState:
         """Compare a file with HEAD."""
