@@ -364,6 +364,45 @@ def test_a_suite_that_head_renames_is_still_held_to_what_it_was(repo: Hostile) -
     assert decision.suites[0].broken
 
 
+@pytest.mark.parametrize("what", ["a suite", "a grader", "a model"])
+def test_a_branch_off_an_older_base_is_not_judged_by_fewer_suites(repo: Hostile, what: str) -> None:
+    repo.git("checkout", "-q", "main")
+    match what:
+        case "a suite":
+            repo.write("evals/safety.yaml", SUITE)
+        case "a grader":
+            repo.write("evals/triage.yaml", SUITE + "  - length: {max_chars: 100}\n")
+        case _:
+            repo.config('[routes.safe]\nmodel = "small"\n')
+    repo.commit()
+    repo.git("checkout", "-q", "change")
+    repo.write("prompts/triage/draft.prompt", (repo.folder / "prompts/triage/v2.prompt").read_text() + "\nNow.")
+    decision = repo.trusted()
+
+    named(decision, "base judges by something else since head branched off", "merge it into head")
+
+
+def test_a_base_that_went_on_in_prompts_alone_changes_nothing(repo: Hostile) -> None:
+    repo.git("checkout", "-q", "main")
+    repo.config(live="v1")
+    repo.rows([row(number) for number in range(1, 80)])
+    repo.commit()
+    repo.git("checkout", "-q", "change")
+    repo.write("prompts/triage/draft.prompt", (repo.folder / "prompts/triage/v2.prompt").read_text() + "\nNow.")
+
+    assert repo.trusted().exit is ExitCode.YES
+
+
+def test_a_tag_that_is_called_like_the_base_is_not_the_base(repo: Hostile) -> None:
+    repo.git("update-ref", "refs/remotes/origin/main", "main")
+    repo.worse()
+    repo.commit()
+    repo.git("tag", "origin/main", "change")
+
+    for trust_base in (True, False):
+        assert repo.gate(base="origin/main", head="HEAD", trust_base=trust_base).exit is ExitCode.NO
+
+
 def test_a_new_suite_of_head_is_named(repo: Hostile) -> None:
     repo.write("evals/second.yaml", SUITE)
 

@@ -187,7 +187,8 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
     if "graders" in parts:
         yield "the graders changed: both sides are scored with head's"
     if "model" in parts or "route" in parts:
-        yield f"another model or route answers: {base.target.name} → {head.target.name}"
+        names = dict.fromkeys((base.target.name, head.target.name))
+        yield f"another model or route answers{' as' if len(names) == 1 else ':'} {' → '.join(names)}"
     if head.suite.trials < base.suite.trials:
         yield f"head asks for {head.suite.trials} trials: the merge base's {base.suite.trials} hold"
     if base.suite.gate != head.suite.gate:

@@ -22,12 +22,20 @@ def brought_log(workspace: "Workspace") -> EvalhError | None:
             return WorkspaceError("the log is a link, or lies behind one", where=str(place), hint=f"remove it; {_HINT}")
     if repository is None:
         return None
-    tracked = [file for file in repository.tracked(folder.resolve()) if file.rpartition("/")[2] != _NO_ANSWERS]
+    found = repository.tracked(_as_it_lies(folder.resolve()))
+    tracked = [file for file in found if file.rpartition("/")[2] != _NO_ANSWERS]
     if not tracked:
         return None
     what = f"git tracks the log ({', '.join(tracked[:3])}): whoever committed it chose its answers"
     hint = f"git rm -r --cached {tracked[0].rpartition('/')[0] or tracked[0]}; delete it; {_HINT}"
     return WorkspaceError(what, where=str(folder), hint=hint)
+
+
+def _as_it_lies(folder: Path) -> Path:
+    """Return a folder under the disk's own name for it: some disks find `.EVALH` by `.evalh`, and git does not."""
+    if not folder.is_dir():
+        return folder
+    return next((one for one in folder.parent.iterdir() if one.is_dir() and one.samefile(folder)), folder)
 
 
 def _places(folder: Path, top: Path) -> Iterator[Path]:

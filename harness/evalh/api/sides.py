@@ -31,6 +31,7 @@ class Stranger:
 
     tree: "Tree"
     instead: Watched
+    tip: "Tree | None"  # base's newest commit; None: it is the merge base
     code: Callable[[], Path]  # base's
     live: Mapping[str, str]
     config_differs: tuple[str, ...]  # other keys of evalh.toml
@@ -79,7 +80,9 @@ def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trus
     if trust_base:
         if not there:
             raise UsageError(f"--trust base: {base} holds no {CONFIG_NAME} here", hint="merge one first")
-        trusted, stranger = _judging(workspace, before, after.tree)
+        newest = repository.commit(base)
+        tip = None if newest == merge_base else lay.tree(newest[:_SHOWN])
+        trusted, stranger = _judging(workspace, before, after.tree, tip)
     else:
         trusted = workspace if commit is None else workspace.at(after)
     return Sides(
@@ -95,7 +98,9 @@ def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trus
     )
 
 
-def _judging(workspace: Workspace, before: WorkspaceFiles, head: "Tree") -> tuple[Workspace, Stranger]:
+def _judging(
+    workspace: Workspace, before: WorkspaceFiles, head: "Tree", tip: "Tree | None"
+) -> tuple[Workspace, Stranger]:
     """Return base's workspace, which judges what head brings. Nothing of head's is opened as a workspace."""
     repository = _repository(workspace)
     if repository.is_submodule():
@@ -107,7 +112,7 @@ def _judging(workspace: Workspace, before: WorkspaceFiles, head: "Tree") -> tupl
     files = WorkspaceFiles(watched, before.code, candidate)
     judging = Workspace(workspace.root, workspace.env, workspace.cache_dir, files)
     return judging, Stranger(
-        tree=head, instead=watched, code=before.code, live=found.live, config_differs=found.differs
+        tree=head, instead=watched, tip=tip, code=before.code, live=found.live, config_differs=found.differs
     )
 
 

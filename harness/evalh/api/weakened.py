@@ -13,13 +13,15 @@ from evalh.core.policy import GatePolicy, GraderRule
 from evalh.engine.plan import Plan
 from evalh.plugins import loaded_from
 from evalh.workspace.config import CONFIG_NAME
-from evalh.workspace.suites import suite_path
+from evalh.workspace.live import read_live
+from evalh.workspace.suites import suite_names, suite_path
 from evalh.workspace.trees import content
 
 if TYPE_CHECKING:
     from evalh.api.sides import Sides, Stranger
     from evalh.api.suite_pairs import SuitePairs
     from evalh.api.workspace import Workspace
+    from evalh.core.ports import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,24 @@ def unmeasured(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
     if config := [*stranger.config_differs, *_unmeasured_live(sides, stranger)]:
         told = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
         yield Word("evalh.toml", f"{told}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
-    differing = sorted({*_other_suites(sides, stranger, pairs), *_other_files(sides, stranger)})
+    differing = sorted({*_other_suites(sides, stranger, pairs), *_other_files(sides, stranger, stranger.tree)})
     if differing:
         told = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
         yield Word("suites", told, ExitCode.INCONCLUSIVE)
+    if stranger.tip is not None and (since := sorted(_since(sides, stranger, stranger.tip))):
+        told = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
+        yield Word("suites", told, ExitCode.INCONCLUSIVE, may_be_allowed=False)
+
+
+def _since(sides: "Sides", stranger: "Stranger", tip: "Tree") -> Iterator[str]:
+    """Yield what base has changed of what judges: head chooses where it branched off, and so by which suites."""
+    config = sides.head.config
+    for name in {*sides.head.suites(), *suite_names(tip, config)}:
+        path = suite_path(config, name)
+        if content(stranger.instead, path) != content(tip, path):
+            yield path
+    yield from read_live(tip, stranger.instead).differs
+    yield from _other_files(sides, stranger, tip)
 
 
 def _unmeasured_live(sides: "Sides", stranger: "Stranger") -> Iterator[str]:
@@ -165,12 +181,12 @@ def _other_suites(sides: "Sides", stranger: "Stranger", pairs: "SuitePairs") -> 
             yield path
 
 
-def _other_files(sides: "Sides", stranger: "Stranger") -> Iterator[str]:
-    """Yield what base's side was made of, and is another on head; suites and what decides nothing are left out."""
+def _other_files(sides: "Sides", stranger: "Stranger", tree: "Tree") -> Iterator[str]:
+    """Yield what base's side was made of, and is another in a tree; suites and what decides nothing are left out."""
     config = sides.head.config
     suites = {suite_path(config, name) for name in sides.head.suites()}
     code = loaded_from(stranger.code()) if config.plugins or sides.head.functions else set()
     for path in {*stranger.instead.asked, *code} - {CONFIG_NAME} - suites:
         decides = not path.startswith(("reports/", f"{config.datasets_dir}/labels/"))
-        if decides and content(stranger.instead, path) != content(stranger.tree, path):
+        if decides and content(stranger.instead, path) != content(tree, path):
             yield path

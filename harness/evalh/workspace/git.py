@@ -95,7 +95,7 @@ def probe(root: Path) -> "Repository | NoRepository":
         return NoRepository(f"the git repository cannot be read: {exc or type(exc).__name__}", "git fsck", broken=True)
 
 
-def _home(root: Path) -> Path | None:
+def _home(root: Path) -> Path | None:  # no commit can bring a `.git`
     return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 
@@ -106,7 +106,7 @@ class Repository:
         """Open it; `probe` is the door that says what is wrong instead of raising."""
         import git
 
-        # GitPython would take a folder with HEAD, objects and refs for one: a commit may bring that, but no `.git`.
+        # not searched for by GitPython, to which a folder with HEAD, objects and refs is one: a commit may bring that
         repo = git.Repo(_home(root.resolve()) or root, expand_vars=False)
         if repo.working_tree_dir is None:
             raise _GitFailed(0, "it is bare: it has no files")
@@ -135,20 +135,18 @@ class Repository:
 
     def files(self, commit: str, path: str = "") -> list[str]:
         """Return the files that a commit holds under a path, as paths from the top. Raises UsageError."""
-        below = ("--", path) if path else ()
         with self._readable():
-            found = self._run("ls_tree", "-r", "-z", "--full-tree", "--name-only", commit, *below)
+            found = self._run("ls_tree", "-rz", "--full-tree", "--name-only", commit, *([path] if path else []))
         return [file for file in found.split("\0") if file]
 
     def tracked(self, place: Path) -> tuple[str, ...]:
         """Return the files that git tracks at a place on disk, in the index or at HEAD. Raises UsageError."""
         if not place.is_relative_to(self.top):
             return ()
-        path = place.relative_to(self.top).as_posix()
         with self._readable():
-            found = {*self._run("ls_files", "-z", "--full-name", "--", str(self.top / path)).split("\0")}
+            found = {*self._run("ls_files", "-z", "--full-name", "--", str(place)).split("\0")}
         if self.head_commit() is not None:
-            found.update(self.files("HEAD", path))
+            found.update(self.files("HEAD", place.relative_to(self.top).as_posix()))
         return tuple(sorted(found - {""}))
 
     def tree(self, revision: str) -> "CommitTree":
@@ -157,7 +155,9 @@ class Repository:
 
     def commit(self, revision: str) -> str:
         """Return the full id of the commit that a revision names. Raises NotFound."""
-        commit = None if revision.startswith("-") else self._commit_or_none(revision)
+        # A remote's branch goes before a tag of its name, which anybody may have pushed.
+        names = (f"refs/remotes/{revision}", revision) if "/" in revision else (revision,)
+        commit = None if revision.startswith("-") else next(filter(None, map(self._commit_or_none, names)), None)
         if commit is None:
             hint = _DEEPER if self.is_shallow else did_you_mean(revision, self._references())
             raise NotFound(f"git knows no revision {revision!r}", hint=hint)
@@ -257,9 +257,9 @@ class Repository:
         if self.head_commit() is None:
             return []
         bound = () if limit is None else (f"--max-count={limit}",)
-        form = "--format=%H%x1f%aI%x1f%an%x1f%s"
+        form = ("--encoding=UTF-8", "--no-color", "--format=%H%x1f%aI%x1f%an%x1f%s")
         with self._readable():
-            text = self._run("log", "--encoding=UTF-8", "--no-color", form, *bound, "--", self._path(path))
+            text = self._run("log", *form, *bound, "--", self._path(path))
         return [LogEntry(*line.split("\x1f", 3)) for line in text.split("\n") if line]
 
     def _path(self, path: str) -> str:
