@@ -1,6 +1,8 @@
 """A log that came with the checkout, git that cannot answer, and links that lead where nothing may be read."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,15 @@ from workspaces import evalh
 @pytest.fixture
 def repo(tmp_path: Path) -> Repo:
     return Repo(tmp_path / "repo", cases=30)
+
+
+@pytest.fixture
+def workspace(repo: Repo) -> Iterator[Workspace]:
+    """The workspace of `repo`, whose git is closed in the end."""
+    opened = Workspace.open(repo.folder)
+    yield opened
+    if opened.repository is not None:
+        opened.repository.close()
 
 
 def forged(repo: Repo) -> None:
@@ -101,6 +112,23 @@ def test_a_log_that_git_ignores_is_ones_own(repo: Repo) -> None:
 # -- git
 
 
+def test_before_the_first_commit_there_is_nothing_to_compare_with_and_nothing_wrong(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=5)
+    shutil.rmtree(repo.folder / ".git")
+    repo.git("init", "-q")
+
+    assert evalh(repo.folder, "check").returncode == 0
+    assert evalh(repo.folder, "gate").returncode == 2
+
+
+@pytest.mark.parametrize("trust", ["head", "base"])
+def test_without_an_evalh_toml_there_is_no_accept(repo: Repo, trust: str) -> None:
+    (repo.folder / "evalh.toml").unlink()
+    repo.commit()
+
+    assert evalh(repo.folder, "gate", "--base", "main", "--trust", trust).returncode == 2
+
+
 def test_where_git_is_there_and_cannot_answer_nothing_is_called_right(repo: Repo) -> None:
     (repo.folder / ".git/HEAD").write_text("garbage")
 
@@ -133,6 +161,7 @@ def test_a_repository_that_a_commit_brings_is_not_taken_for_the_one_it_lies_in(t
     done = evalh(repo.folder / "apps/a", "gate", "--base", "main", "--trust", "base")
 
     assert found is not None
+    found.close()
     assert found.top == repo.folder
     assert done.returncode == 1, done.stderr
 
@@ -178,7 +207,7 @@ SECRET = "AUTHORIZATION: basic c2VjcmV0"
 )
 @pytest.mark.parametrize("revision", [None, "HEAD"])
 def test_a_link_shows_no_model_what_is_hidden_or_of_another_kind(
-    repo: Repo, link: str, target: str, revision: str | None
+    repo: Repo, workspace: Workspace, link: str, target: str, revision: str | None
 ) -> None:
     repo.write(".gitignore", "__pycache__/\n")
     repo.write(".env", SECRET)
@@ -192,7 +221,6 @@ def test_a_link_shows_no_model_what_is_hidden_or_of_another_kind(
     place.unlink(missing_ok=True)
     place.symlink_to(target)
     repo.commit()
-    workspace = Workspace.open(repo.folder)
     assert workspace.repository is not None
     tree = workspace.tree if revision is None else workspace.repository.tree(revision)
     asked = f"{link}/config" if (repo.folder / link).is_dir() else link
@@ -213,21 +241,19 @@ def test_a_prompt_that_is_a_link_to_gits_own_file_is_never_sent(repo: Repo) -> N
 
 
 @pytest.mark.parametrize("path", [".env", ".git/config", "media/.hidden/x.txt"])
-def test_a_rubric_is_not_a_hidden_file(repo: Repo, path: str) -> None:
+def test_a_rubric_is_not_a_hidden_file(repo: Repo, workspace: Workspace, path: str) -> None:
     repo.write(path, SECRET)
-    workspace = Workspace.open(repo.folder)
 
     with pytest.raises(EvalhError, match="hidden"):
         workspace.grader_environment.texts.rubric(path, "evals/triage.yaml:5")
 
 
-def test_links_inside_a_folder_are_followed(repo: Repo) -> None:
+def test_links_inside_a_folder_are_followed(repo: Repo, workspace: Workspace) -> None:
     text = (repo.folder / "prompts/triage/draft.prompt").read_text()
     repo.write("prompts/shared/text", text)
     (repo.folder / "prompts/triage/v1.prompt").symlink_to("../shared/text")
     (repo.folder / "prompts/triage/v2.prompt").symlink_to(repo.folder / "prompts/shared/text")
     repo.commit()
-    workspace = Workspace.open(repo.folder)
     assert workspace.repository is not None
 
     assert workspace.tree.read("prompts/triage/v1.prompt").decode() == text
@@ -249,10 +275,11 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\n
         "reports/baselines/triage/v1.small.jsonl",
     ],
 )
-def test_a_pointer_is_named_as_one_on_both_sides(repo: Repo, path: str, text: str, keeper: str) -> None:
+def test_a_pointer_is_named_as_one_on_both_sides(
+    repo: Repo, workspace: Workspace, path: str, text: str, keeper: str
+) -> None:
     repo.write(path, text)
     repo.commit()
-    workspace = Workspace.open(repo.folder)
     assert workspace.repository is not None
 
     for tree in (workspace.tree, workspace.repository.tree("HEAD")):

@@ -120,9 +120,10 @@ def default_base(workspace: Workspace, *, trust_base: bool = False) -> tuple[str
     """Return the revision that work is merged into, None if unknown, and what there is to say of it.
 
     It is what evalh.toml names on the remote's own branch, else that branch: a change does not choose what it is
-    compared with. Without a remote it is what evalh.toml names here. Raises UsageError.
+    compared with. Without a remote it is what evalh.toml names here. Raises UsageError. There must be a repository.
     """
-    repository = _repository(workspace)
+    repository = workspace.repository
+    assert repository is not None
     here = None if trust_base else workspace.config.base
     remote = repository.base_revision(None)
     if remote is not None and (tree := repository.tree(remote)).exists(CONFIG_NAME):
