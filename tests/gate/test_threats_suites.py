@@ -263,6 +263,26 @@ def test_a_workspace_that_is_put_in_front_of_another_hides_no_suite(mono: Repo, 
     refused(inside(mono, started), "stands in front of apps/a/", "suite triage was removed")
 
 
+def test_a_lenient_workspace_that_is_moved_in_front_of_another_hides_no_suite(mono: Repo) -> None:
+    mono.git("checkout", "-q", "main")
+    for path, text in (
+        ("evalh.toml", CONFIG),
+        ("evals/answers.py", ANSWERS),
+        ("evals/x.yaml", suite()),
+        ("prompts/triage/v1.prompt", PROMPT.format(wrong=1000, description="x")),
+        ("datasets/triage.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n'),
+    ):
+        mono.write(f"examples/{path}", text)
+    mono.commit()
+    mono.git("checkout", "-q", "-B", "change")
+    move(mono, "examples", "apps/a/app")
+    worse(inside(mono, "apps/a"))
+
+    refused(
+        inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is not the one here"
+    )
+
+
 def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Repo) -> None:
     import shutil
 
@@ -273,7 +293,7 @@ def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Re
     mono.write("new/prompts/x/v1.prompt", PROMPT.format(wrong=1, description="x"))
     mono.write("new/datasets/x.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n')
 
-    refused(inside(mono, "new"), "the workspace apps/a was removed")
+    refused(inside(mono, "new"), "the workspace apps/a is not the one here any more")
 
 
 # -- a suite's bar

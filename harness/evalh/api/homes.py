@@ -20,7 +20,7 @@ class Home:
 
     folder: str | None
     notice: str | None = None
-    gone: tuple[str, ...] = ()  # folders that were workspaces, where none of them can be told to be this one
+    gone: tuple[str, ...] = ()  # folders that were workspaces, and are not gated from here any more
 
 
 def home_of(repository: "Repository", started: Path, merge_base: str, head: str | None) -> Home:
@@ -40,7 +40,8 @@ def home_of(repository: "Repository", started: Path, merge_base: str, head: str 
     moved = {folder: _moved(repository, folder, here, merge_base, head) for folder in known}
     best = max(known, key=lambda folder: moved[folder], default=None)
     if best is not None and moved[best]:
-        return Home(best, f"the workspace was moved: {_told(best)} → {_told(here)}")
+        hidden = (nearest,) if nearest is not None and nearest != best else ()
+        return Home(best, f"the workspace was moved: {_told(best)} → {_told(here)}", hidden)
     if nearest is not None and len(nearest) > len(here):
         return _gone(nearest, here)
     if nearest is not None:

@@ -47,7 +47,7 @@ def lost(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
     for name in pairs.removed:
         yield Word("suites", f"suite {name} was removed: nothing holds its prompt to anything any more")
     for folder in sides.home.gone:
-        yield Word("suites", f"the workspace {folder or '.'} was removed, and no other one is known to be it")
+        yield Word("suites", f"the workspace {folder or '.'} is not the one here any more: nothing of it was gated")
     if sides.base is None or sides.stranger is not None:
         return
     about = {prompt for name in sides.head.suites() if (prompt := _prompt_of(sides.head, name)) is not None}
