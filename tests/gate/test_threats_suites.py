@@ -407,6 +407,41 @@ def test_rows_that_thin_out_a_drop_need_a_word(repo: Repo) -> None:
     refused(repo, "940 added to 60", "--allow-dataset-change")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("gate: {good_rate: {at_least: 0.9}}\n", "", "gate.good_rate"),
+        ("gate: {require: no_worse}\n", "", "gate.require"),
+        ("", "gate: {margin: 0.3}\n", "gate.margin"),
+        ("gate: {must_pass: {cases: [t-0001, t-0002]}}\n", "gate: {must_pass: {cases: [t-0001]}}\n", "gate.must_pass"),
+        ("gate: {never: [equals]}\n", "gate: {never: {equals: 0.5}}\n", "gate.never.equals"),
+        ("gate: {graders: {equals: {}}}\n", "", "gate.graders.equals"),
+        ("gate: {latency_p95: {may_rise: 0.1}}\n", "gate: {latency_p95: {may_rise: 9}}\n", "gate.latency_p95"),
+        ("", "gate: {canary: 0}\n", "gate.canary"),
+        ("trials: 3\n", "", "trials"),
+        ("", "max_ungraded: 0.9\n", "max_ungraded"),
+        ("baseline: {max_age: 30d}\n", "", "baseline.max_age"),
+    ],
+)
+def test_a_bar_that_is_lowered_for_the_next_change_needs_a_word(tmp_path: Path, old: str, new: str, key: str) -> None:
+    repo = Repo(tmp_path / "repo", cases=5, gate=old)
+    repo.write("evals/triage.yaml", SUITE + new)
+    lowered, allowed = repo.gate(), repo.gate(allow_suite_change=True)
+    repo.write("evals/triage.yaml", SUITE + old + "description: words\n")
+
+    assert (lowered.exit, allowed.exit) == (ExitCode.INCONCLUSIVE, ExitCode.YES)
+    assert key in told(lowered)
+    assert "nothing changed" not in told(lowered) + told(allowed)
+    assert repo.gate().exit is ExitCode.YES
+
+
+def test_a_bar_that_is_raised_needs_no_word(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=5, gate="gate: {good_rate: {at_least: 0.5}}\n")
+    repo.write("evals/triage.yaml", SUITE + "trials: 2\ngate: {good_rate: {at_least: 0.9}, never: [schema]}\n")
+
+    assert repo.gate().exit is ExitCode.YES
+
+
 def test_a_price_that_head_lowers_holds_no_rule(tmp_path: Path) -> None:
     price = "price = {input = 1.0, output = 1.0}\n"
     repo = Repo(tmp_path / "repo", cases=60, wrong=1000, gate=COST)

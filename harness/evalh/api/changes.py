@@ -86,17 +86,19 @@ def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Ch
     there: dict[str, str | None] = dict(pairs.kept)
     if sides.stranger is None:
         there.update(dict.fromkeys(pairs.new))
-    touched, unchanged = [], []
+    touched, unchanged, words = [], [], list(lost(sides, pairs))
     for name, was in sorted(there.items()):
         change = _change(sides, name, was, model)
-        if change is None:
-            unchanged.append(name)
-        else:
+        if change.parts:
             touched.append(change)
-    return Changes(touched=tuple(touched), unchanged=tuple(unchanged), words=tuple(lost(sides, pairs)), pairs=pairs)
+        elif change.words:  # its answers are what they were: there is nothing to run
+            words += [replace(word, told=f"{name}: {word.told}") for word in change.words]
+        else:
+            unchanged.append(name)
+    return Changes(touched=tuple(touched), unchanged=tuple(unchanged), words=tuple(words), pairs=pairs)
 
 
-def _change(sides: Sides, name: str, was: str | None, model: str | None) -> SuiteChange | None:
+def _change(sides: Sides, name: str, was: str | None, model: str | None) -> SuiteChange:
     head = _plan(sides.head, name if sides.stranger is None else was or name, model)
     before, problem = (None, None) if was is None else _before(sides.base, was, model)
     judges = standings(sides.head.tree, head.suite.name, head.graders)
@@ -118,9 +120,6 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
     shown = _other_media(before, head)
     if shown and "dataset" not in parts:
         parts = (*parts, "dataset")
-    words = tuple(weakened(sides, before, head, parts))
-    if not parts and not words:
-        return None
     policy = before.suite.gate
     if "graders" in parts:
         policy = held_to_each(policy, before, head)
@@ -129,13 +128,13 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
     rows = replace(rows, rewritten=tuple(dict.fromkeys((*rows.rewritten, *shown))))
     return SuiteChange(
         suite=name,
-        parts=parts or tuple(word.rule for word in words),
+        parts=parts,
         head=head,
         base=scored_as(before, head),
         before=before,
         policy=policy,
         rows=rows,
-        words=words,
+        words=tuple(weakened(sides, before, head, parts)),
         notices=(*renamed, *in_use, *_notices(before, head, parts), *judge_kin(sides.head, head)),
         judges=judges,
         labels=labels_of(sides.head, head.suite.name, judges),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evalh.analysis.verdicts import Finding, listed
 from evalh.api.judge_identity import identity
+from evalh.core.eased import eased
 from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
 from evalh.core.policy import GatePolicy, GraderRule
@@ -69,6 +70,9 @@ def weakened(sides: "Sides", before: Plan, head: Plan, parts: tuple[str, ...]) -
     """Say what of a suite's own bar a change lowers, or may lower."""
     if "graders" in parts and (told := "; ".join(_graders(before, head))):
         yield Word("graders", told)
+    if keys := list(eased(before.suite, head.suite)):
+        told = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
+        yield Word("policy", told, ExitCode.INCONCLUSIVE)
     if sides.base is None:
         return
     if sides.stranger is None:
