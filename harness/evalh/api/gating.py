@@ -1,7 +1,7 @@
 """`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -149,7 +149,13 @@ def decide(gates: Sequence[SuiteGate], options: GateOptions) -> tuple[SuiteDecis
     in_loop(_run(gates))
     asked = [one.asked() for one in gates if one.change.compares]
     tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
-    return tuple(one.decision([*_words(one.change, options), *tested.get(one.change.suite, [])]) for one in gates)
+    return tuple(_decided(one, tested.get(one.change.suite, []), options) for one in gates)
+
+
+def _decided(one: SuiteGate, tested: Sequence[Finding], options: GateOptions) -> SuiteDecision:
+    decision = one.decision([*_rows(one.change, allowed=options.allow_dataset_change), *tested])
+    words = (word.finding(allowed=options.allow_suite_change) for word in one.change.words)
+    return replace(decision, findings=(*decision.findings, *words))
 
 
 async def _run(gates: Sequence[SuiteGate]) -> None:
@@ -162,12 +168,6 @@ async def _run(gates: Sequence[SuiteGate]) -> None:
         finally:
             for provider in providers:
                 await provider.close()
-
-
-def _words(change: SuiteChange, options: GateOptions) -> Iterator[Finding]:
-    yield from _rows(change, allowed=options.allow_dataset_change)
-    for word in change.words:
-        yield word.finding(allowed=options.allow_suite_change)
 
 
 def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
