@@ -189,8 +189,9 @@ def _evidence(evidence: Mapping[str, Any]) -> Text:
 
 def annotations(decision: GateDecision, prefix: str = "") -> Iterator[str]:
     """Yield GitHub's workflow commands, one for each finding that stands in the way, at the prompt's changed line."""
+    file = _property(f"{prefix}evalh.toml")
     about_all = [
-        f"::{_level(one)} title=evalh gate::{_escaped(safe(f'{one.rule}: {one.reason}'))}"
+        f"::{_level(one)} file={file},line=1,title=evalh gate::{_escaped(safe(f'{one.rule}: {one.reason}'))}"
         for one in decision.findings
         if one.exit is not ExitCode.YES
     ]
