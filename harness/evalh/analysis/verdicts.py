@@ -8,6 +8,7 @@ from evalh.analysis.comparison import Comparison
 from evalh.analysis.moving import Move
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.exits import ExitCode, worst
+from evalh.core.policy import Doubt
 
 
 class GateStatus(StrEnum):
@@ -26,11 +27,18 @@ class Finding:
     exit: ExitCode
     reason: str
     cases: tuple[str, ...] = ()
+    doubt: bool = False  # measured beyond a bound, though not shown to be: chance may explain it
 
     @property
     def status(self) -> GateStatus:
         """The answer that the exit code stands for."""
         return status_of(self.exit)
+
+
+def doubtful(policy: Doubt, rule: str, reason: str, cases: tuple[str, ...] = ()) -> Finding:
+    """Return the finding of a rule that is broken as measured, and may be so by chance, as the policy takes it."""
+    code = {Doubt.ACCEPT: ExitCode.YES, Doubt.INCONCLUSIVE: ExitCode.INCONCLUSIVE, Doubt.REFUSE: ExitCode.NO}[policy]
+    return Finding(rule, code, reason, cases, doubt=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +93,15 @@ class SuiteDecision:
         return status_of(self.exit)
 
     @property
+    def doubt(self) -> bool:
+        """Whether it is accepted although something was measured beyond its bound."""
+        return self.exit is ExitCode.YES and any(finding.doubt for finding in self.findings)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
-        """What decided: the findings of the worst kind."""
-        return tuple(finding.reason for finding in self.findings if finding.exit is self.exit)
+        """What decided: the findings of the worst kind; where it is accepted in doubt, the doubts."""
+        decisive = [finding for finding in self.findings if finding.exit is self.exit]
+        return tuple(finding.reason for finding in decisive if finding.doubt or not self.doubt)
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -123,6 +137,11 @@ class GateDecision:
     def status(self) -> GateStatus:
         """The answer."""
         return status_of(self.exit)
+
+    @property
+    def doubt(self) -> bool:
+        """Whether it is accepted although something was measured beyond its bound."""
+        return self.exit is ExitCode.YES and any(suite.doubt for suite in self.suites)
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from evalh.analysis.questions import judge, number_of_questions
+from evalh.analysis.questions import judge, number_of_tests
 from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
@@ -134,7 +134,7 @@ def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -
 
 def tests_of(touched: Iterable[SuiteChange]) -> int:
     """Count the tests that pay for each other."""
-    return sum(number_of_questions(change.policy) for change in touched if change.compares)
+    return sum(number_of_tests(change.policy, compares=change.compares) for change in touched)
 
 
 def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[SuiteDecision, ...]:
@@ -143,11 +143,10 @@ def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[S
         for plan in one.plans:
             check_inputs(plan)
     in_loop(_run(gates))
-    asked = [one.asked() for one in gates if one.change.compares]
-    tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
+    tested = judge([one.asked() for one in gates])
     return tuple(
-        one.decision([*_rows(one.change, allowed=allow_dataset_change), *tested.get(one.change.suite, [])])
-        for one in gates
+        one.decision([*_rows(one.change, allowed=allow_dataset_change), *found])
+        for one, found in zip(gates, tested, strict=True)
     )
 
 
@@ -174,6 +173,7 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
             ("deleted", rows.deleted),
             ("relabelled", rows.relabelled),
             ("rewritten", rows.rewritten),
+            ("tied together by new rows", rows.reclustered),
         )
         if cases
     ]

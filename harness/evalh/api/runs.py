@@ -168,7 +168,7 @@ class Execution:
         builder = self.builder(plan, clock, halt)
         record = self.record(plan, clock.now())
         self.store.start_run(record)
-        fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
+        fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value, plan.cases.clusters)
         runner = Runner(
             plan=plan,
             record=record,

@@ -89,7 +89,7 @@ class Session:
         self.record: RunRecord = execution.record(plan, began)
         self._known = dict(known or {})
         self._execution = execution
-        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
+        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value, plan.cases.clusters)
         store = cast("Store", Recorded(execution.store, answers)) if answers else execution.store
         execution.store.start_run(self.record)
         builder = execution.builder(plan, SystemClock(), self.halt)
@@ -130,7 +130,13 @@ class Session:
                 if sample is not None:
                     yield replace(result_of(sample), row_digest=row)
                 elif (case.id, trial) in self._known:
-                    yield replace(self._known[case.id, trial], row_digest=row, tags=case.tags)
+                    yield replace(
+                        self._known[case.id, trial],
+                        row_digest=row,
+                        tags=case.tags,
+                        cluster=case.cluster,
+                        inputs_digest=case.inputs_digest,
+                    )
 
     def asked(self) -> int:
         """Count the samples that were neither in the log nor in a baseline."""
@@ -183,6 +189,8 @@ def result_of(sample: Sample) -> SampleResult:
         outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
         required=frozenset(one.grader for one in sample.verdicts if one.required),
         tags=sample.case.tags,
+        cluster=sample.case.cluster,
+        inputs_digest=sample.case.inputs_digest,
     )
 
 

@@ -168,6 +168,7 @@ class RunSummary:
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
     downstream: Downstream | None = None  # None: the suite states no value
+    clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say
 
     @property
     def cost_per_good(self) -> float | None:

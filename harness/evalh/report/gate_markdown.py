@@ -9,7 +9,7 @@ from typing import Any
 
 from evalh.analysis.verdicts import GateStatus
 from evalh.core.exits import ExitCode
-from evalh.report.gate import RELATIVE, facts
+from evalh.report.gate import RELATIVE, decided, facts
 from evalh.report.text import safe
 
 Document = Mapping[str, Any]
@@ -37,7 +37,7 @@ def gate_markdown(document: Document, limit_bytes: int) -> str:
 
 
 def _blocks(gate: Document) -> Iterator[str]:
-    yield f"\n## {_SIGNS[gate['decision']]} evalh gate: {gate['decision']}"
+    yield f"\n## {_sign(gate)} evalh gate: {decided(gate)}"
     yield f" ({RELATIVE})\n\n" if gate.get("judge_relative") else "\n\n"
     yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"
     for reason in gate["reasons"]:
@@ -54,7 +54,7 @@ def _blocks(gate: Document) -> Iterator[str]:
 
 
 def _suite(suite: Document) -> Iterator[str]:
-    yield f"\n### {_SIGNS[suite['decision']]} {_text(suite['suite'])}\n\n"
+    yield f"\n### {_sign(suite)} {_text(suite['suite'])}\n\n"
     for fact in facts(suite):
         yield f"{_text(fact)}  \n"
     yield "\n| | rule | found |\n|---|---|---|\n"
@@ -66,8 +66,9 @@ def _suite(suite: Document) -> Iterator[str]:
         yield f"\n_{_text(_short(notice))}_\n"
 
 
-def _sign(finding: Document) -> str:
-    return "⚠️" if finding["exit"] == ExitCode.CANNOT_MEASURE else _SIGNS[finding["decision"]]
+def _sign(finding: Document) -> str:  # or a suite, or the whole gate
+    doubt = finding["exit"] == ExitCode.CANNOT_MEASURE or finding.get("doubt")
+    return "⚠️" if doubt else _SIGNS[finding["decision"]]
 
 
 def _evidence(suite: Document, evidence: Document) -> str:

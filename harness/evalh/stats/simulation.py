@@ -13,7 +13,7 @@ from evalh.core.policy import About
 from evalh.core.values import dataclass
 from evalh.stats.critical import z_critical
 from evalh.stats.eprocess import WEIGHTS, Bets, no_worse_bets, worse_bets
-from evalh.stats.planner import cases_for_noninferiority
+from evalh.stats.planner import cases_for_difference, cases_for_noninferiority
 from evalh.stats.sequential import SequentialDesign
 
 if TYPE_CHECKING:
@@ -112,27 +112,29 @@ def _first(shown: "NDArray[np.bool_]") -> "NDArray[np.int64]":
 
 
 @lru_cache(maxsize=256)
-def detectable_drop(design: SequentialDesign, power: float = POWER) -> float | None:
+def detectable_drop(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> float | None:
     """Return the smallest drop that the design refuses with this chance, in steps of 0.001; None: not even from 1 to 0.
 
-    About a dataset the drop is that of the population it was drawn from.
+    `discordance`: the share of cases that truly differ; None: as the design expects, which sets its bets. About a
+    dataset the drop is that of the population it was drawn from.
     """
-    if _refused(design, 1.0) < power:
+    truth = design.discordance if discordance is None else discordance
+    if _refused(design, 1.0, truth) < power:
         return None
     low, high = 0, round(1 / _STEP)
     while high - low > 1:
         middle = (low + high) // 2
-        if _refused(design, middle * _STEP) >= power:
+        if _refused(design, middle * _STEP, truth) >= power:
             high = middle
         else:
             low = middle
     return round(high * _STEP, 3)
 
 
-def _refused(design: SequentialDesign, drop: float) -> float:
+def _refused(design: SequentialDesign, drop: float, discordance: float) -> float:
     import numpy as np
 
-    chances = chances_of(-drop, design.discordance)
+    chances = chances_of(-drop, discordance)
     if design.target is About.DATASET:
         counts = draw(design.cases, design.cases, chances, 2 * _REPEATS, _SEED)
         bound = floor(-design.margin * design.cases + 1e-9)
@@ -145,22 +147,33 @@ def _refused(design: SequentialDesign, drop: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def cases_needed(design: SequentialDesign, difference: float = 0.0, power: float = POWER) -> int | None:
-    """Return how many cases show no worse with this chance, when head truly differs by `difference`.
+def cases_needed(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> int | None:
+    """Return how many cases show no worse with this chance, when head truly is no different.
 
     A multiple of the batch; None: no practical number (50 times a fixed plan's) does.
     """
-    if difference <= -design.margin:
-        return None
-    discordance = max(design.discordance, abs(difference))
-    fixed = cases_for_noninferiority(discordance, design.margin, difference=difference, power=power)
+    truth = design.discordance if discordance is None else discordance
+    fixed = cases_for_noninferiority(truth, design.margin, power=power)
+    return _cases_until(design, fixed, chances_of(0.0, truth), power, no_worse=True)
+
+
+@lru_cache(maxsize=256)
+def cases_to_refuse(design: SequentialDesign, discordance: float, drop: float, power: float = POWER) -> int | None:
+    """Return how many cases refuse a true drop with this chance; as `cases_needed`."""
+    fixed = cases_for_difference(max(discordance, drop), drop, power=power)
+    return _cases_until(design, fixed, chances_of(-drop, discordance), power, no_worse=False)
+
+
+def _cases_until(
+    design: SequentialDesign, fixed: float, chances: tuple[float, float], power: float, *, no_worse: bool
+) -> int | None:
     most = 2 * ceil(fixed)
     while most <= _PRACTICAL * fixed:
         batch = design.batch * ceil(most / design.batch / _MOST_LOOKS)
         longer = replace(design, cases=ceil(most / batch) * batch, batch=batch)
-        counts = draw(longer.cases, longer.batch, chances_of(difference, discordance), _REPEATS, _SEED)
-        no_worse, worse = _first_shown(longer, counts)
-        shown = no_worse[no_worse < worse]
+        counts = draw(longer.cases, longer.batch, chances, _REPEATS, _SEED)
+        first, second = _first_shown(longer, counts)
+        shown = first[first < second] if no_worse else second[(second <= first) & (second < len(counts.seen))]
         wanted = ceil(power * _REPEATS)
         if len(shown) >= wanted:
             shown.sort()

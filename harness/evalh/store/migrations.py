@@ -116,6 +116,12 @@ def m007_logprobs(db: Database) -> None:
         db.execute(f"alter table attempts add column {column}")
 
 
+@migrations()
+def m008_clusters(db: Database) -> None:
+    """Keep which cases are alike: what is counted is the cluster, in comparisons of stored runs too."""
+    db.execute("alter table cases add column cluster text")  # null: the row names none
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:

@@ -35,12 +35,13 @@ class Csv:
         self._width = len(columns)
         self._id = columns.index("id")
         self._tags = columns.index("tags") if "tags" in columns else None
+        self._cluster = columns.index("cluster") if "cluster" in columns else None
         self._expected = [
             (number, tuple(column.split(".")[1:]))
             for number, column in enumerate(columns)
             if column == "expected" or column.startswith(_EXPECTED)
         ]
-        taken = {self._id, self._tags, *(number for number, _ in self._expected)}
+        taken = {self._id, self._tags, self._cluster, *(number for number, _ in self._expected)}
         self._inputs = [
             (number, column.removeprefix(_INPUTS)) for number, column in enumerate(columns) if number not in taken
         ]
@@ -66,7 +67,8 @@ class Csv:
             raise WorkspaceError("'id' is empty", where=where, hint="results are paired by id: each row needs its own")
         inputs = {name: cells[number] for number, name in self._inputs}
         tags = () if self._tags is None else cells[self._tags].translate(_TAG_ENDS).split()
-        return Case(case_id, inputs, self._expectation(cells), frozenset(tags), where)
+        cluster = None if self._cluster is None else cells[self._cluster].strip() or None
+        return Case(case_id, inputs, self._expectation(cells), frozenset(tags), where, cluster)
 
     again = case
 
@@ -135,5 +137,5 @@ def _refuse_header(columns: Sequence[str], where: str) -> None:
 
 
 def _full_name(column: str) -> str:
-    own = column in ("id", "tags", "expected") or column.startswith((_INPUTS, _EXPECTED))
+    own = column in ("id", "tags", "cluster", "expected") or column.startswith((_INPUTS, _EXPECTED))
     return column if own else _INPUTS + column

@@ -9,7 +9,6 @@ from evalh.stats.bootstrap import bca_ratio, quantile_rise
 from evalh.stats.downstream import (
     Consequences,
     OutcomePrices,
-    bounded_gain,
     chance_of_better,
     crossing_bad_usd,
     net_cost_per_good,
@@ -87,12 +86,6 @@ def test_review_abstention_and_worth_are_counted() -> None:
     assert version.net_losses(prices) == pytest.approx([-2.9, 7.1, 3.1])
     with pytest.raises(ValueError, match="the same cases"):
         Consequences(cost_usd=[0.1], accepted_good=[], accepted_bad=[0], reviewed=[0])
-
-
-def test_a_gate_on_losses_sees_bounded_differences() -> None:
-    assert bounded_gain([0.0, 9.0, -9.0], [1.0, -9.0, 9.0], cap_usd=4.0) == [-0.25, 1.0, -1.0]
-    with pytest.raises(ValueError, match="positive"):
-        bounded_gain([1.0], [1.0], cap_usd=0.0)
 
 
 def test_the_bootstrap_of_a_ratio_is_scipys() -> None:

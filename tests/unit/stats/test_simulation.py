@@ -15,6 +15,7 @@ from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, 
 from evalh.stats.simulation import (
     Counts,
     cases_needed,
+    cases_to_refuse,
     chances_of,
     detectable_drop,
     draw,
@@ -101,8 +102,22 @@ def test_the_cases_that_are_needed_show_it_as_often_as_they_say() -> None:
 
     assert 400 <= needed <= 525
     assert play_out(replace(DESIGN, cases=needed), 0.0, seed=5).no_worse == pytest.approx(0.8, abs=0.03)
-    assert cases_needed(DESIGN, difference=-0.05) is None
-    assert cases_needed(DESIGN, difference=-0.03) is None  # it would be shown to be worse first
+    assert cases_needed(DESIGN, 0.2) > needed  # cases that differ more often need more of them
+
+
+def test_the_drop_that_is_refused_grows_where_cases_differ_more_than_the_design_expects() -> None:
+    few, many = detectable_drop(DESIGN, 0.1), detectable_drop(DESIGN, 0.3)
+
+    assert few == detectable_drop(DESIGN)
+    assert many > 1.5 * few
+
+
+def test_the_cases_that_tell_a_drop_refuse_it_as_often_as_they_say() -> None:
+    needed = cases_to_refuse(DESIGN, 0.1, 0.05)
+
+    played = play_out(replace(DESIGN, cases=needed), -0.05, seed=5)
+    assert played.worse == pytest.approx(0.8, abs=0.04)
+    assert cases_to_refuse(DESIGN, 0.1, 0.001) is None or cases_to_refuse(DESIGN, 0.1, 0.001) > 10_000
 
 
 def test_a_difference_beyond_the_scale_is_refused() -> None:
