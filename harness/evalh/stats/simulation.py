@@ -6,12 +6,11 @@ side for them. `discordance` grows with the difference where a difference would 
 
 from dataclasses import replace
 from functools import lru_cache
-from math import ceil, floor, sqrt
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from evalh.core.policy import About
 from evalh.core.values import dataclass
-from evalh.stats.critical import z_critical
 from evalh.stats.eprocess import WEIGHTS, Bets, no_worse_bets, worse_bets
 from evalh.stats.planner import cases_for_difference, cases_for_noninferiority
 from evalh.stats.sequential import SequentialDesign
@@ -77,27 +76,7 @@ def chances_of(difference: float, discordance: float) -> tuple[float, float]:
     return (differ + difference) / 2, (differ - difference) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """How a design fared, as shares of all repetitions."""
-
-    no_worse: float  # shown to be no worse first
-    worse: float
-    cases: float  # looked at on average
-
-
-def play_out(design: SequentialDesign, difference: float, *, repeats: int = _REPEATS, seed: int = _SEED) -> Played:
-    """Play a design about a population that truly differs by `difference`, until either question is answered."""
-    counts = draw(design.cases, design.batch, chances_of(difference, design.discordance), repeats, seed)
-    no_worse, worse = _first_shown(design, counts)
-    return Played(
-        float(((no_worse < worse) & (no_worse < len(counts.seen))).mean()),
-        float(((worse <= no_worse) & (worse < len(counts.seen))).mean()),
-        float(counts.seen[(no_worse.clip(max=worse)).clip(max=len(counts.seen) - 1)].mean()),
-    )
-
-
-def _first_shown(design: SequentialDesign, counts: Counts) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
+def first_shown(design: SequentialDesign, counts: Counts) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
     """Return at which look no worse, and worse, are shown first; the number of looks where they never are."""
     no_worse = counts.log_e(no_worse_bets(design.margin, design.discordance)) >= design.log_threshold
     worse = counts.log_e(worse_bets(design.margin, design.discordance)) >= design.log_refusal
@@ -140,7 +119,7 @@ def _refused(design: SequentialDesign, drop: float, discordance: float) -> float
         bound = floor(-design.margin * design.cases + 1e-9)
         return float((counts.wins[:, -1] - counts.losses[:, -1] <= bound).mean())
     counts = draw(design.cases, max(design.batch, ceil(design.cases / _MOST_LOOKS)), chances, _REPEATS, _SEED)
-    no_worse, worse = _first_shown(design, counts)
+    no_worse, worse = first_shown(design, counts)
     if design.waits:  # nothing is accepted before the end: being shown no worse does not stop it
         no_worse = np.full_like(no_worse, len(counts.seen))
     return float(((worse <= no_worse) & (worse < len(counts.seen))).mean())
@@ -172,7 +151,7 @@ def _cases_until(
         batch = design.batch * ceil(most / design.batch / _MOST_LOOKS)
         longer = replace(design, cases=ceil(most / batch) * batch, batch=batch)
         counts = draw(longer.cases, longer.batch, chances, _REPEATS, _SEED)
-        first, second = _first_shown(longer, counts)
+        first, second = first_shown(longer, counts)
         shown = first[first < second] if no_worse else second[(second <= first) & (second < len(counts.seen))]
         wanted = ceil(power * _REPEATS)
         if len(shown) >= wanted:
@@ -180,36 +159,3 @@ def _cases_until(
             return int(counts.seen[shown[wanted - 1]])
         most *= 2
     return None
-
-
-_HORIZON_REPEATS = 20_000
-_HORIZON_SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.18, 0.3, 0.5, 0.75, 1.0)
-
-
-def horizon_threshold(design: SequentialDesign) -> float:
-    """Return a threshold below 1 / alpha that keeps alpha for exactly this many cases and this batch.
-
-    The largest, over shares of discordant cases, of the level that the bets exceed with a chance of alpha when their
-    hypothesis just holds, by simulation and rounded up past its error (to a half). It forfeits going on over more
-    cases. Spends about 3 s.
-    """
-    worst = 1.0
-    for share in _HORIZON_SHARES:
-        for bets, difference in (
-            (no_worse_bets(design.margin, design.discordance), -design.margin),
-            (worse_bets(design.margin, design.discordance), 0.0),
-        ):
-            differ = max(share, abs(difference) + 0.001)
-            chances = ((differ + difference) / 2, (differ - difference) / 2)
-            worst = max(worst, _exceeded(design, bets, chances))
-    return min(1 / design.alpha, ceil(2 * worst) / 2)
-
-
-def _exceeded(design: SequentialDesign, bets: Bets, chances: tuple[float, float]) -> float:
-    import numpy as np
-
-    highest = draw(design.cases, design.batch, chances, _HORIZON_REPEATS, _SEED).log_e(bets).max(axis=1)
-    # The order statistic that lies above the true quantile in 95 of 100 simulations.
-    spread = z_critical(0.9) * sqrt(design.alpha * (1 - design.alpha) / _HORIZON_REPEATS)
-    rank = min(_HORIZON_REPEATS, ceil((1 - design.alpha + spread) * _HORIZON_REPEATS))
-    return float(np.exp(np.sort(highest)[rank - 1]))
