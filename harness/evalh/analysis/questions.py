@@ -36,6 +36,14 @@ _SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """What all that may refuse by chance in one gate shares."""
+
+    tests: int
+    alpha: float = ALPHA
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question, and where it stands. `state` moves with every look."""
 
@@ -57,8 +65,8 @@ class Question:
         return replace(self, state=advance(self.design, self.state, differences))
 
 
-def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, tests: int) -> list[Question]:
-    """Return the tests of a suite's policy. `tests`: how many there are in the whole gate."""
+def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, family: Family) -> list[Question]:
+    """Return the tests of a suite's policy over so many clusters."""
 
     def design(margin: float) -> SequentialDesign:
         return SequentialDesign(
@@ -69,7 +77,8 @@ def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, tests: int
             require=policy.require,
             target=policy.target,
             waits=policy.waits,
-            tests=tests,
+            tests=family.tests,
+            alpha=family.alpha,
             max_ungraded=max_ungraded,
         )
 
@@ -120,14 +129,14 @@ class Asked:
     fixed: bool = False  # every case was run, and is judged once
 
 
-def judge(asked: Sequence[Asked]) -> list[list[GateFinding]]:
+def judge(asked: Sequence[Asked], alpha: float = ALPHA) -> list[list[GateFinding]]:
     """Say what each suite's tests and rules found, in their order: one family, over the whole gate."""
     family = [_p_worse(one, test) for one in asked for test in one.questions]
     family += [rule.p_broken for one in asked for rule in one.rules if rule.p_broken is not None]
     adjusted = iter(holm(family))
     tested = [[_told(one, test, _found(one, test, next(adjusted))) for test in one.questions] for one in asked]
     ruled = [
-        [rule.tell(rule.p_broken is not None and next(adjusted) <= ALPHA * _SLACK) for rule in one.rules]
+        [rule.tell(rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
         for one in asked
     ]
     return [[*tests, *rules] for tests, rules in zip(tested, ruled, strict=True)]
@@ -151,11 +160,11 @@ def _found(asked: Asked, test: Question, p_worse: float) -> Finding:
     everything = test.state.seen == test.design.cases
     if alone is Finding.UNMEASURED or (test.design.target is About.DATASET and everything):
         return alone  # no test that pays for another
-    if p_worse <= ALPHA * _SLACK:
+    if p_worse <= test.design.alpha * _SLACK:
         return Finding.WORSE
     if asked.fixed and Differences(asked.pairs, test.measure).binary:
         p_no_worse = Differences(asked.pairs, test.measure).p_no_worse(test.design.margin)
-        return Finding.NO_WORSE if p_no_worse is not None and p_no_worse <= ALPHA else Finding.NEITHER
+        return Finding.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Finding.NEITHER
     # Where trials or clusters make the differences other than -1, 0 and 1, only the bets hold their level.
     return Finding.NO_WORSE if alone is Finding.NO_WORSE or _no_worse(test) else Finding.NEITHER
 

@@ -112,6 +112,15 @@ class SuiteDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The looks at one pull request, this one included."""
+
+    heads: tuple[str, ...]  # digests of what was judged, in order
+    look: int  # which of them this is, from 1
+    alpha: float  # the error rate that is left for this look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateDecision:
     """The whole answer."""
 
@@ -121,6 +130,7 @@ class GateDecision:
     merge_base: str | None = None  # None: two versions were compared, not two commits
     unchanged: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    series: Series | None = None  # None: this look stands alone
     id: str | None = None  # in the log; None: nothing changed, and nothing was kept
 
     @property

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalh.analysis.questions import judge, number_of_tests
-from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
+from evalh.analysis.questions import ALPHA, Family, judge, number_of_tests
+from evalh.analysis.verdicts import Finding, GateDecision, Series, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.earlier_looks import read_earlier
 from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
@@ -47,6 +49,7 @@ class GateOptions:
     allow_dataset_change: bool = False
     confirm: bool = False  # ask what got worse anew, on both sides
     fresh: bool = False
+    earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
     concurrency: int | None = None
     budget_usd: Decimal | None = None  # for each run
 
@@ -66,7 +69,9 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             concurrency=options.concurrency,
             budget_usd=options.budget_usd,
         )
-        gates = prefer.tell(_decide(store, changes.touched, ways)) if store else ()
+        earlier = None if options.earlier is None else read_earlier(options.earlier)
+        series = None if earlier is None or not changes.touched else earlier.series(changes.touched)
+        gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
         removed = [
             f"suite {name} was removed: nothing holds its prompt to anything any more" for name in changes.removed
         ]
@@ -77,6 +82,7 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             merge_base=sides.merge_base,
             unchanged=changes.unchanged,
             notices=(*sides.notices, *removed),
+            series=series,
         )
         return keep_decision(store, decision) if store else decision
 
@@ -122,28 +128,31 @@ def execution(
     )
 
 
-def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -> tuple[SuiteDecision, ...]:
+def _decide(
+    store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways, series: Series | None
+) -> tuple[SuiteDecision, ...]:
     base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
     tree = None if ways.sides.base is None else ways.sides.base.tree
     kept = Recollection(tree, SystemClock().now())
-    gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
+    family = family_of(touched, ALPHA if series is None else series.alpha)
+    gates = [SuiteGate(change, base, head, family, kept) for change in touched]
     for one in gates:
         one.confirms = ways.options.confirm
-    return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
+    return decide(gates, family, allow_dataset_change=ways.options.allow_dataset_change)
 
 
-def tests_of(touched: Iterable[SuiteChange]) -> int:
-    """Count the tests that pay for each other."""
-    return sum(number_of_tests(change.policy, compares=change.compares) for change in touched)
+def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
+    """Return what the tests that pay for each other share."""
+    return Family(sum(number_of_tests(change.policy, compares=change.compares) for change in touched), alpha)
 
 
-def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[SuiteDecision, ...]:
+def decide(gates: Sequence[SuiteGate], family: Family, *, allow_dataset_change: bool) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
     for one in gates:
         for plan in one.plans:
             check_inputs(plan)
     in_loop(_run(gates))
-    tested = judge([one.asked() for one in gates])
+    tested = judge([one.asked() for one in gates], family.alpha)
     return tuple(
         one.decision([*_rows(one.change, allowed=allow_dataset_change), *found])
         for one, found in zip(gates, tested, strict=True)
@@ -230,9 +239,10 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
     with ExitStack() as kept:
         store = _store(workspace, kept)
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
-        gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
+        family = family_of([change])
+        gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
         prefer = preferring(workspace, [change], Silence())
-        suites = prefer.tell(decide(gates, allow_dataset_change=False))
+        suites = prefer.tell(decide(gates, family, allow_dataset_change=False))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)
 

@@ -8,7 +8,7 @@ from typing import Any
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.questions import Asked, drop_of, needed_by, questions_of
+from evalh.analysis.questions import Asked, Family, drop_of, needed_by, questions_of
 from evalh.analysis.rules import Measured, must_pass, rules_of, ungraded
 from evalh.analysis.verdicts import Finding, MustPassCase, SuiteDecision
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
@@ -49,7 +49,7 @@ class SuiteGate:
         change: SuiteChange,
         base: Execution,
         head: Execution,
-        tests: int,
+        family: Family,
         recollection: Recollection | None = None,
     ) -> None:
         """Order the cases. Nothing is asked yet."""
@@ -61,7 +61,7 @@ class SuiteGate:
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = _ordered(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        questions = questions_of(change.policy, len(self._order), self._max_ungraded, tests)
+        questions = questions_of(change.policy, len(self._order), self._max_ungraded, family)
         self._questions = self._unasked = questions if change.compares else []
         self._seen = 0
         self._must_pass: list[MustPassCase] | None = None

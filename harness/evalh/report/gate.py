@@ -1,6 +1,7 @@
 """A gate's decision in a terminal, as JSON, and as notes on a pull request's lines."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -47,6 +48,7 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "base": decision.base,
         "head": decision.head,
         "merge_base": decision.merge_base,
+        "series": None if decision.series is None else asdict(decision.series),
         "suites": [suite_document(suite) for suite in decision.suites],
         "unchanged": list(decision.unchanged),
         "notices": list(decision.notices),
@@ -109,6 +111,8 @@ def _moved(canary: Move) -> str:
 def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     """Print a decision's document: what was compared, each suite's findings, what got worse."""
     console.print(Text.assemble((safe(document["base"]), "bold"), " → ", (safe(document["head"]), "bold")))
+    if (line := looked(document)) is not None:
+        console.print(Text(line, "dim"))
     for suite in document["suites"]:
         console.print()
         _show_suite(console, suite)
@@ -132,6 +136,17 @@ def decided(document: Mapping[str, Any]) -> str:
 
 def _style(document: Mapping[str, Any]) -> str:
     return "yellow" if document.get("doubt") else _STYLES[document["decision"]]
+
+
+def looked(document: Mapping[str, Any]) -> str | None:
+    """Say which look at a pull request this is, from a gate's document; None where it stands alone."""
+    series = document.get("series")
+    if series is None:
+        return None
+    share = f"{100 * series['alpha']:.2g} %"
+    return (
+        f"look {series['look']} at this pull request: {share} of the 5 % error rate of all its looks are for this one"
+    )
 
 
 def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:

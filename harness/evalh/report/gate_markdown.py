@@ -9,7 +9,7 @@ from typing import Any
 
 from evalh.analysis.verdicts import GateStatus
 from evalh.core.exits import ExitCode
-from evalh.report.gate import RELATIVE, decided, facts
+from evalh.report.gate import RELATIVE, decided, facts, looked
 from evalh.report.text import safe
 
 Document = Mapping[str, Any]
@@ -37,9 +37,13 @@ def gate_markdown(document: Document, limit_bytes: int) -> str:
 
 
 def _blocks(gate: Document) -> Iterator[str]:
+    if gate.get("series"):
+        yield f"\n<!-- evalh heads: {' '.join(gate['series']['heads'][-500:])} -->"
     yield f"\n## {_sign(gate)} evalh gate: {decided(gate)}"
     yield f" ({RELATIVE})\n\n" if gate.get("judge_relative") else "\n\n"
     yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"
+    if (line := looked(gate)) is not None:
+        yield f"\n_{_text(line)}_\n\n"
     for reason in gate["reasons"]:
         yield f"- {_text(_short(reason))}\n"
     for notice in gate["notices"]:

@@ -210,6 +210,26 @@ def test_a_rate_over_clusters_covers(size: int) -> None:
     assert naive / repeats < covered / repeats - 0.04
 
 
+@pytest.mark.parametrize(("delta", "claim"), [(0.0, "log_e_worse"), (-0.05, "log_e_no_worse")])
+def test_ten_pushes_err_no_more_often_than_one(delta: float, claim: str) -> None:
+    """Before: ten pushes refused a harmless change at least once .20 of the time, and called a drop no worse .21."""
+    rng = np.random.default_rng(17)
+    repeats, erred, naive, psi = 200, 0, 0, 0.1
+    for _ in range(repeats):
+        ever = []
+        for look in range(1, 11):
+            design = SequentialDesign(cases=500, alpha=0.05 / (look * (look + 1)))
+            drawn = rng.random(500)
+            moves = (drawn < (psi + delta) / 2).astype(float) - (drawn > 1 - (psi - delta) / 2)
+            state = run_through(design, [PairedDifference(one, one) for one in moves.tolist()])
+            ever.append((getattr(state, claim) >= design.log_threshold, getattr(state, claim) >= log(20)))
+        erred += any(spent for spent, _ in ever)
+        naive += any(plain for _, plain in ever)
+
+    assert at_most(erred, repeats, 0.05)
+    assert naive / repeats > 0.1
+
+
 def test_must_pass_says_what_chance_alone_refuses() -> None:
     """5 of 5 with cases that are each right 99 times in 100: refused .05 (1 case), .22 (5), .63 (20)."""
     rule = MustPass(tags=frozenset({"incident"}), trials=5, passes=5)
