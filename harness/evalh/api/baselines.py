@@ -139,6 +139,8 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
                 outcomes={name: Outcome(outcome) for name, outcome in row["outcomes"].items()},
                 required=required,
                 tags=case.tags,
+                cluster=case.cluster,
+                inputs_digest=case.inputs_digest,
             ),
         )
 

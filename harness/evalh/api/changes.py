@@ -30,12 +30,13 @@ class RowChanges:
     added: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     relabelled: tuple[str, ...] = ()  # what is expected of the same inputs differs
-    rewritten: tuple[str, ...] = ()  # inputs or tags differ
+    rewritten: tuple[str, ...] = ()  # inputs, tags or the named cluster differ
+    reclustered: tuple[str, ...] = ()  # new rows tie cases together that were apart: fewer clusters show less
 
     @property
     def suspicious(self) -> tuple[str, ...]:
         """The cases that need a person's word."""
-        return (*self.deleted, *self.relabelled, *self.rewritten)
+        return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +253,25 @@ def row_changes(base: Plan, head: Plan) -> RowChanges:
         deleted=tuple(case for case in before if case not in seen),
         relabelled=tuple(relabelled),
         rewritten=tuple(rewritten),
+        reclustered=_reclustered(base, head, {*before} - {*rewritten}),
     )
+
+
+def _reclustered(base: Plan, head: Plan, common: set[str]) -> tuple[str, ...]:
+    """Return the cases whose cluster has another of these cases in it than on base."""
+    before, after = (_companions(plan, common) for plan in (base, head))
+    return tuple(case for case in before if case in after and after[case] - before[case])
+
+
+def _companions(plan: Plan, among: set[str]) -> dict[str, frozenset[str]]:
+    cases = [case.id for case in plan.cases]
+    members: dict[int, set[str]] = {}
+    for place, number in plan.cases.clusters.items():
+        members.setdefault(number, set()).add(cases[place])
+    known = {case: frozenset(alike & among) for alike in members.values() for case in alike}
+    return {case: known.get(case, frozenset({case})) for case in cases if case in among}
 
 
 def _digests(case: Case) -> tuple[str, str]:
     row = case.document()
-    return digest([row["inputs"], row.get("tags")]), digest(row)
+    return digest([row["inputs"], row.get("tags"), row.get("cluster")]), digest(row)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from evalh.analysis.alike import propose
 from evalh.api.golds import impossible_golds
 from evalh.api.judge_identity import stale_calibrations
 from evalh.api.judges import kinship, sent_as
@@ -107,6 +108,7 @@ def _suite_problems(
         yield exc
         return
     outcome.counts["cases"] += len(dataset)
+    outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
     try:
         versions = [prompts.load(suite.prompt, version) for version in prompts.versions(suite.prompt)]
     except EvalhError as exc:
@@ -120,6 +122,19 @@ def _suite_problems(
         yield exc
         return
     yield from impossible_golds(suite.graders, in_use, dataset)
+
+
+def _alike(name: str, dataset: Dataset) -> Iterator[str]:
+    """Say which cases count as one, and which look as if they should."""
+    found = propose(name, dataset, fast=True)
+    if found.clusters < found.cases:
+        yield f"dataset {name}: {found.cases} cases in {found.clusters} clusters, which the statistics count"
+    if found.proposed:
+        alike = sum(len(one.cases) for one in found.proposed)
+        yield (
+            f"dataset {name}: {alike} cases look like templates, the same but for names and numbers; if they are right"
+            f" or wrong together, name their clusters (evalh dataset clusters {name})"
+        )
 
 
 def _kin(workspace: "Workspace", suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalh.analysis.questions import judge, number_of_questions
-from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
+from evalh.analysis.questions import ALPHA, Family, judge, number_of_tests
+from evalh.analysis.verdicts import Finding, GateDecision, Series, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.earlier_looks import read_earlier
 from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
@@ -50,6 +52,7 @@ class GateOptions:
     allow_suite_change: bool = False
     confirm: bool = False  # ask what got worse anew, on both sides
     fresh: bool = False
+    earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
     concurrency: int | None = None
     budget_usd: Decimal | None = None  # for each run
 
@@ -71,8 +74,10 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             budget_usd=options.budget_usd,
         )
         words = (*changes.words, *unmeasured(sides, changes.pairs))
+        earlier = None if options.earlier is None else read_earlier(options.earlier)
+        series = None if earlier is None or not changes.touched else earlier.series(changes.touched)
         store = _store(sides.head, kept) if changes.touched or words else None
-        gates = prefer.tell(_decide(store, changes.touched, ways)) if store else ()
+        gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
         decision = GateDecision(
             suites=gates,
             base=sides.base_revision,
@@ -81,6 +86,7 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             unchanged=changes.unchanged,
             findings=tuple(word.finding(allowed=options.allow_suite_change) for word in words),
             notices=sides.notices,
+            series=series,
         )
         return keep_decision(store, decision) if store else decision
 
@@ -126,30 +132,32 @@ def execution(
     )
 
 
-def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -> tuple[SuiteDecision, ...]:
+def _decide(
+    store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways, series: Series | None
+) -> tuple[SuiteDecision, ...]:
     base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
     tree = None if ways.sides.base is None else ways.sides.base.tree
     kept = Recollection(tree, SystemClock().now())
-    gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
+    family = family_of(touched, ALPHA if series is None else series.alpha)
+    gates = [SuiteGate(change, base, head, family, kept) for change in touched]
     for one in gates:
         one.confirms = ways.options.confirm
-    return decide(gates, ways.options)
+    return decide(gates, family, ways.options)
 
 
-def tests_of(touched: Iterable[SuiteChange]) -> int:
-    """Count the tests that pay for each other."""
-    return sum(number_of_questions(change.policy) for change in touched if change.compares)
+def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
+    """Return what the tests that pay for each other share."""
+    return Family(sum(number_of_tests(change.policy, compares=change.compares) for change in touched), alpha)
 
 
-def decide(gates: Sequence[SuiteGate], options: GateOptions) -> tuple[SuiteDecision, ...]:
+def decide(gates: Sequence[SuiteGate], family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
     for one in gates:
         for plan in one.plans:
             check_inputs(plan)
     in_loop(_run(gates))
-    asked = [one.asked() for one in gates if one.change.compares]
-    tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
-    return tuple(_decided(one, tested.get(one.change.suite, []), options) for one in gates)
+    tested = judge([one.asked() for one in gates], family.alpha)
+    return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
 
 
 def _decided(one: SuiteGate, tested: Sequence[Finding], options: GateOptions) -> SuiteDecision:
@@ -183,6 +191,7 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
             ("deleted", rows.deleted),
             ("relabelled", rows.relabelled),
             ("rewritten", rows.rewritten),
+            ("tied together by new rows", rows.reclustered),
         )
         if cases
     ]
@@ -241,9 +250,10 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
     with ExitStack() as kept:
         store = _store(workspace, kept)
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
-        gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
+        family = family_of([change])
+        gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
         prefer = preferring(workspace, [change], Silence())
-        suites = prefer.tell(decide(gates, GateOptions()))
+        suites = prefer.tell(decide(gates, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)
 

@@ -218,7 +218,7 @@ class Execution:
         prices = [self.prices.find(leaf.provider) for leaf in plan.target.leaves.values()]
         by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
         specs = [grader.spec for grader in plan.graders]
-        return Fold(specs, plan.trials, plan.suite.value, by_the_hour=by_the_hour)
+        return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
 
     def say_where_it_waits(self) -> None:
         """Say what becomes of what the log does not take while a run ends."""

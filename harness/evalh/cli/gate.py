@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 @click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
 @click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
 @click.option("--comment", type=click.Path(dir_okay=False), metavar="FILE", help="Write a comment body, below 64 KB.")
+@click.option(
+    "--earlier",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="This pull request's earlier comment.",
+)
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="Write JUnit XML.")
 @report_option
 @json_option
@@ -46,6 +52,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     concurrency: int | None,
     budget: float | None,
     comment: str | None,
+    earlier: Path | None,
     junit: str | None,
     report: Path | None,
 ) -> int:
@@ -72,6 +79,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         allow_suite_change=allow_suite_change,
         confirm=confirm,
         fresh=fresh,
+        earlier=earlier,
         concurrency=concurrency,
         budget_usd=None if budget is None else Decimal(str(budget)),
     )

@@ -124,6 +124,10 @@ class Cases(Protocol):
     def digest(self) -> str:
         """The order-free digest of all rows."""
 
+    @property
+    def clusters(self) -> Mapping[int, int]:
+        """The number of its cluster by the place of a row, for rows that are not alone in theirs."""
+
     def __len__(self) -> int:
         """Return the number of rows."""
 

@@ -1,6 +1,7 @@
 """A gate's decision in a terminal, as JSON, and as notes on a pull request's lines."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -41,12 +42,14 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "schema": GATE_SCHEMA,
         "gate": decision.id,
         "decision": decision.status.value,
+        "doubt": decision.doubt,
         "exit": int(decision.exit),
         "reasons": list(decision.reasons),
         "judge_relative": decision.judge_relative,
         "base": decision.base,
         "head": decision.head,
         "merge_base": decision.merge_base,
+        "series": None if decision.series is None else asdict(decision.series),
         "suites": [suite_document(suite) for suite in decision.suites],
         "unchanged": list(decision.unchanged),
         "findings": [_finding_document(finding) for finding in decision.findings],
@@ -58,6 +61,7 @@ def _finding_document(finding: Finding) -> dict[str, JsonValue]:
     return {
         "rule": finding.rule,
         "decision": finding.status.value,
+        "doubt": finding.doubt,
         "exit": int(finding.exit),
         "reason": finding.reason,
         "cases": list(finding.cases),
@@ -69,6 +73,7 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
     return {
         "suite": suite.suite,
         "decision": suite.status.value,
+        "doubt": suite.doubt,
         "exit": int(suite.exit),
         "reasons": list(suite.reasons),
         "require": suite.require,
@@ -109,6 +114,8 @@ def _moved(canary: Move) -> str:
 def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     """Print a decision's document: what was compared, each suite's findings, what got worse."""
     console.print(Text.assemble((safe(document["base"]), "bold"), " → ", (safe(document["head"]), "bold")))
+    if (line := looked(document)) is not None:
+        console.print(Text(line, "dim"))
     for suite in document["suites"]:
         console.print()
         _show_suite(console, suite)
@@ -121,13 +128,33 @@ def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     if document.get("gate"):
         console.print(Text(f"kept in the log: evalh show {document['gate']}", "dim"))
     relative = f"  {RELATIVE}" if document.get("judge_relative") else ""
-    console.print(Text.assemble((document["decision"], f"bold {_STYLES[document['decision']]}"), (relative, "yellow")))
+    console.print(Text.assemble((decided(document), f"bold {_style(document)}"), (relative, "yellow")))
     for reason in document["reasons"]:
         console.print(Padding(Text(safe(reason)), (0, 0, 0, 2)))
 
 
+def decided(document: Mapping[str, Any]) -> str:
+    """Name the decision of a gate, a suite or a finding, from its document."""
+    return "accepted in doubt" if document["decision"] == "accept" and document.get("doubt") else document["decision"]
+
+
+def _style(document: Mapping[str, Any]) -> str:
+    return "yellow" if document.get("doubt") else _STYLES[document["decision"]]
+
+
+def looked(document: Mapping[str, Any]) -> str | None:
+    """Say which look at a pull request this is, from a gate's document; None where it stands alone."""
+    series = document.get("series")
+    if series is None:
+        return None
+    share = f"{100 * series['alpha']:.2g} %"
+    return (
+        f"look {series['look']} at this pull request: {share} of the 5 % error rate of all its looks are for this one"
+    )
+
+
 def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
-    console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (suite["decision"], _STYLES[suite["decision"]])))
+    console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (decided(suite), _style(suite))))
     for line in facts(suite):
         console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
     _show_findings(console, suite["findings"])
@@ -145,7 +172,7 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
 
 def _show_findings(console: Console, findings: Iterable[Mapping[str, Any]]) -> None:
     for finding in findings:
-        found = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
+        found = Text.assemble((f"{safe(finding['rule'])}  ", _style(finding)), safe(finding["reason"]))
         console.print(Padding(found, (0, 0, 0, 2)))
 
 
@@ -154,8 +181,11 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
     sides = f"{suite['base']} → {suite['head']}" if suite["base"] is not None else suite["head"]
     yield f"{sides} on {suite['model']} · changed: {', '.join(suite['changed']) or 'the version'}"
     enough = f" were enough, {suite['saved']} calls saved" if suite["saved"] and suite["stopped_at"] else ""
-    yield f"{suite['stopped_at']} of {suite['of']} cases{enough} · {suite['asked']} asked"
     compared = suite["comparison"]
+    alike = ""
+    if compared is not None and compared.get("clusters") not in (None, compared["n"]):
+        alike = f" in {compared['clusters']} clusters"
+    yield f"{suite['stopped_at']} of {suite['of']} cases{alike}{enough} · {suite['asked']} asked"
     if compared is not None and compared["n"]:
         base, head = (percent(compared["sides"][side]["good_rate"]["value"]) for side in ("base", "head"))
         yield f"good: {base} → {head} · {compared['losses']} got worse, {compared['wins']} better"
@@ -171,7 +201,7 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _difference(estimate: Mapping[str, Any]) -> str:
-    kinds = {"stopped-betting": ", 95 %, whenever one stops", "identical": ""}
+    kinds = {"stopped-betting": ", 95 %, valid at any stopping point", "identical": ""}
     interval = points(Estimate(estimate["value"], estimate["low"], estimate["high"], estimate["method"]))
     return interval + kinds.get(estimate["method"], ", 95 %, over all cases")
 
@@ -201,7 +231,7 @@ def annotations(decision: GateDecision, prefix: str = "") -> Iterator[str]:
             _annotation(suite, finding, prefix)
             for suite in decision.suites
             for finding in suite.findings
-            if finding.exit is not ExitCode.YES
+            if finding.exit is not ExitCode.YES or finding.doubt
         ),
     )
     for _, line in zip(range(_MOST_ANNOTATIONS), lines, strict=False):
@@ -209,7 +239,7 @@ def annotations(decision: GateDecision, prefix: str = "") -> Iterator[str]:
 
 
 def _level(finding: Finding) -> str:
-    return "error" if finding.exit is ExitCode.NO else "warning"
+    return "error" if finding.exit is ExitCode.NO else "notice" if finding.exit is ExitCode.YES else "warning"
 
 
 def _annotation(suite: SuiteDecision, finding: Finding, prefix: str) -> str:

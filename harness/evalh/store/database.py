@@ -8,7 +8,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
 
 FILE = "evalh.db"
 LIVE = "live"  # the folder of the live runs' locks
-SCHEMA = 9  # `PRAGMA user_version`: the number of migrations
+SCHEMA = 10  # `PRAGMA user_version`: the number of migrations
 APPLICATION = 0x65766C68  # `PRAGMA application_id`: "evlh"
 BUSY_TIMEOUT_S = 15.0
 SLOW = "the log's disk is slow"

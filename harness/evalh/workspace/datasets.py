@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
 
 from evalh.core.case import Case
-from evalh.core.digest import RowsDigest
+from evalh.core.digest import RowsDigest, canonical
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean, nearest
 from evalh.core.ports import Tree
+from evalh.stats.clusters import ClusterIndex
 from evalh.workspace.config import Config
 from evalh.workspace.dataset_csv import Csv
 from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
@@ -49,6 +50,7 @@ class Dataset:
         self._index = RowIndex()
         digest = RowsDigest()
         hashes = Hashes(hash_of)
+        alike = ClusterIndex()
         shapes: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
         with self._opened() as file:
             self._size = file.seek(0, io.SEEK_END)
@@ -59,11 +61,13 @@ class Dataset:
                     case = self._format.case(span)
                     hashes.add(case.id)
                     digest.add(case.document())
+                    alike.add(canonical(case.inputs), case.cluster)
                     shapes.add((tuple(case.inputs), tuple(map(type, case.inputs.values()))))
         if not self._index:
             raise WorkspaceError("has no rows", where=self._name, hint="a dataset needs at least one case")
         self._refuse_duplicates(hashes)
         self.digest = digest.value()
+        self.clusters = alike.numbers()
         texts = [frozenset(n for n, kind in zip(*shape, strict=True) if kind is str) for shape in shapes]
         self.text_inputs = frozenset.intersection(*texts)
         self.some_inputs = frozenset().union(*(names for names, _ in shapes))
