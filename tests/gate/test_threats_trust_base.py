@@ -187,7 +187,7 @@ def test_a_prompt_that_judges_and_is_judged_is_measured_as_the_one_and_trusted_a
     repo = Hostile(tmp_path / "repo", rubric="tone@v1")
     repo.git("checkout", "-q", "main")
     repo.write("evals/tone.yaml", "prompt: tone\ndataset: outputs\nmodel: critic\ngraders:\n  - contains: '\"fail\"'\n")
-    rows = [{"id": f"o-{n}", "inputs": {"output": "bug", "input": "", "expected": ""}} for n in range(60)]
+    rows = [{"id": f"o-{n}", "inputs": {"output": "bug", "input": f"{n}", "expected": ""}} for n in range(60)]
     repo.write("datasets/outputs.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
     repo.commit()
     repo.git("checkout", "-q", "-B", "change")

@@ -1,7 +1,7 @@
 """One suite of a gate: its sessions, its batches, its stop."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,16 +29,11 @@ from evalh.core.ports import Provider
 from evalh.core.run import RunStatus
 from evalh.core.sample import Standing
 from evalh.engine.plan import Plan
-from evalh.engine.selection import Cluster, Listed, in_clusters
-from evalh.stats.looks import look_order, next_look, order_seed
+from evalh.engine.selection import Listed, in_clusters, in_order, members
+from evalh.stats.looks import next_look, order_seed
 from evalh.stats.sequential import Stop
 
 _BY_THE_RULES = ("must_pass", "good_rate", "never NAME")
-
-
-def _ordered(seed: str, clusters: Sequence[Cluster]) -> list[Cluster]:
-    """Put clusters into the order in which they are asked; a cluster is known by its first id."""
-    return [clusters[at] for at in look_order(seed, (min(case.id for _, case in one) for one in clusters))]
 
 
 class SuiteGate:
@@ -59,7 +54,7 @@ class SuiteGate:
         self._began = SystemClock().now()
         base_digest = "" if change.base is None else change.base.version.digest
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
-        self._order = _ordered(self._seed, in_clusters(change.head.cases))
+        self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
         questions = questions_of(change.policy, len(self._order), self._max_ungraded, family)
         self._questions = self._unasked = questions if change.compares else []
@@ -197,7 +192,7 @@ class SuiteGate:
             return
         cases = [
             (place, case)
-            for place, case in sorted(self._cases(self._order), key=lambda one: one[0])
+            for place, case in sorted(members(self._order), key=lambda one: one[0])
             if rule.takes(case.id, case.tags)
         ]
         if not cases:
@@ -219,14 +214,14 @@ class SuiteGate:
     async def _ask_both(self) -> None:
         step = self._step
         if self._watch is not None and not self._draw and self._base is not None and self._head is not None:
-            batch = self._cases(self._order[: next_look(0, len(self._order))])
+            batch = members(self._order[: next_look(0, len(self._order))])
             await self._watch.beside(self._base, self._head, [(at, case, range(self._trials)) for at, case in batch])
             if self._moved() or (self._watch.session is not None and self._watch.session.halt.reason):
                 return
         while self._seen < len(self._order) and not self._sure():
             look = next_look(self._seen, len(self._order), step)
             clusters = self._order[self._seen : look]
-            wanted = [(place, case, range(self._trials)) for place, case in self._cases(clusters)]
+            wanted = [(place, case, range(self._trials)) for place, case in members(clusters)]
             async with asyncio.TaskGroup() as group:
                 for session in (self._base, self._head):
                     if session is not None:
@@ -284,11 +279,7 @@ class SuiteGate:
     # -- what is known
 
     def _looked(self) -> list[tuple[int, Case]]:
-        return self._cases(self._order[: self._seen])
-
-    @staticmethod
-    def _cases(clusters: Iterable[Cluster]) -> list[tuple[int, Case]]:
-        return [one for cluster in clusters for one in cluster]
+        return members(self._order[: self._seen])
 
     def _side(self, side: str, cases: Sequence[tuple[int, Case]]) -> list[CaseResult]:
         session = self._head if side == "head" else self._base
@@ -340,7 +331,7 @@ class SuiteGate:
             detectable_drop=None if first is None else drop_of(asked, first),
             cases_needed=needed_by(asked, first) if first is not None and undecided else None,
             stopped_at=len(self._looked()),
-            of=len(self._cases(self._order)),
+            of=len(members(self._order)),
             saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
@@ -356,7 +347,7 @@ class SuiteGate:
         """Count the samples that stopping early spared: what the log or a baseline holds would have cost nothing."""
         if self._halted is not None:
             return 0
-        rest = [(place, case, range(self._trials)) for place, case in self._cases(self._order[self._seen :])]
+        rest = [(place, case, range(self._trials)) for place, case in members(self._order[self._seen :])]
         return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:

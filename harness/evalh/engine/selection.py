@@ -1,6 +1,6 @@
 """Which cases of a dataset a run takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
 from evalh.core.values import dataclass
 from evalh.stats.clusters import ClusterIndex
+from evalh.stats.looks import look_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +110,13 @@ def in_clusters(cases: Cases) -> list[Cluster]:
     for place, case in enumerate(cases):
         members.setdefault(cases.clusters.get(place, -1 - place), []).append((place, case))
     return list(members.values())
+
+
+def in_order(seed: str, clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Put clusters into the order in which a gate asks them; a cluster is known by its first id."""
+    return [clusters[at] for at in look_order(seed, (min(case.id for _, case in one) for one in clusters))]
+
+
+def members(clusters: Iterable[Cluster]) -> Cluster:
+    """Return the cases of clusters, cluster by cluster."""
+    return [one for cluster in clusters for one in cluster]
