@@ -32,7 +32,7 @@ _WIDEST = 40  # characters between a name and its value
 _RATED = r"\b(?:I(?:'d|'ll| would| will)?\s(?:rate|give|score|award|grade|assign|say)|rated|deserves)\b[^.!?\n0-9]*"
 _EXPLICIT = frozenset(":=|>\u2192\u21d2-\u2013\u2014\n\"'")
 _MARKUP = " \t*_`~#>|\"'\u201c\u201d\u2018\u2019\u00ab\u00bb[](){}$\\\u2705\u274c\u2714\u2718\ufe0f\u2713\u2717\u2022"
-_BOUNDS = ".!?;|\n{}()<>\u2022\u3002\u2014\u2013"
+_BOUNDS = ".!?;|\n\ufffc{}()<>\u2022\u3002\u2014\u2013"
 _CONCLUDES = frozenset(
     """
     so therefore thus hence accordingly consequently daher somit also donc quindi dunque
@@ -231,8 +231,10 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
         rest = said[length:].strip(_MARKUP)
         bare = isinstance(part.scale, Points) and said[:length].isdigit()
         last, marked = number == len(lines) - 1, "[[" in line
-        if bare and rest and not marked:
-            continue  # "1." begins an item of a list
+        if part.lines == "last" and length == 1 and not last:
+            continue
+        if bare and not marked and (rest or _goes_on(lines, number)):
+            continue  # "1." begins an item of a list, and a line that goes on from the one before says nothing alone
         if not rest.strip(".!"):
             if bare and not (marked or last):
                 continue
@@ -246,6 +248,13 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
             text=said,
             said=said[:length],
         )
+
+
+def _goes_on(lines: list[tuple[int, str]], number: int) -> bool:
+    """Whether a line goes on from the one right before it, which does not end as a sentence or a heading does."""
+    place, before = lines[number - 1] if number else (0, "")
+    above = place + len(before) + 1 == lines[number][0]
+    return above and before.strip()[-1:].isalnum() and not before.lstrip().startswith("#")
 
 
 def _cells(text: str, lines: list[tuple[int, str]], part: Part) -> Iterator[Claim]:

@@ -16,31 +16,10 @@ PASS_FAIL = "pass/fail"  # noqa: S105 (a scale, not a password)
 _PASS_FAIL = {"pass": 1, "passes": 1, "passed": 1, "fail": 0, "fails": 0, "failed": 0}
 _VERDICTS = (
     *("verdict", "judgment", "judgement", "decision", "result", "outcome", "assessment", "evaluation", "conclusion"),
-    *(
-        "grade",
-        "overall",
-        "answer",
-        "status",
-        "pass/fail",
-        "urteil",
-        "veredicto",
-        "verdetto",
-        "вердикт",
-        "判定",
-        "结论",
-    ),
+    *("grade", "overall", "final answer", "status", "pass/fail"),
+    *("urteil", "veredicto", "verdetto", "вердикт", "判定", "结论"),
 )
-_VERDICT_KEYS = (
-    "verdict",
-    "final_verdict",
-    "judgment",
-    "judgement",
-    "decision",
-    "result",
-    "outcome",
-    "grade",
-    "status",
-)
+_VERDICT_KEYS = ("verdict", "final_verdict", *_VERDICTS[1:6], "grade", "status")
 _SCORES = (
     *("score", "rating", "grade", "verdict", "overall", "assessment", "evaluation", "final answer", "total"),
     *("punktzahl", "bewertung", "puntuación", "оценка", "评分", "得分", "スコア"),
