@@ -237,6 +237,7 @@ def _masked(text: str, folder: Path) -> str:
     text = re.sub(r"(?<=: )\d+ kB", "<n> kB", text)
     text = re.sub(r"mean [+-]\d+ ms  \[[^\]]*\]", "mean <n> ms", text)
     text = re.sub(r'("latency_ms": \{\s+"difference": )\{.*?\}', r"\1<ms>", text, flags=re.DOTALL)
+    text = re.sub(r'("parts": )\{.*?\}', r"\1<ms>", text, flags=re.DOTALL)
     text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "<time>", text)
     text = re.sub(r"(?<=\S)( ) *\d+ ms", r"\1<n> ms", text)
     text = re.sub(r"(· p95 <n> ms) +", r"\1  ", text)

@@ -26,7 +26,7 @@ def say(*words: object) -> None:
 
 
 def main(folder: Path, run_id: str, answers: int) -> None:
-    store = open_store(folder, clock=SystemClock())
+    store = open_store(folder, clock=SystemClock(), patience_s=3)
     play = Play(store, run_id, at=time.time())
     play.start(started_at=time.time())
     for number in range(answers):

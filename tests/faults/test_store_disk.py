@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[SqliteStore]:
-    opened = open_store(folder, clock=FixedClock(), gather_s=0.001, busy_timeout_s=0.1)
+    opened = open_store(folder, clock=FixedClock(), gather_s=0.001, busy_timeout_s=0.1, patience_s=0.1)
     yield opened
     opened.close()
 
@@ -63,6 +64,29 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_committed(store: SqliteSto
         play.finish()
     store.close()
     assert "kept" in _answers(folder)
+
+
+def test_a_full_disk_that_gets_room_again_loses_nothing(folder: Path) -> None:
+    with closing(open_store(folder, clock=FixedClock(), gather_s=0.001)) as store:
+        play = Play(store)
+        play.start()
+        store.flush()
+        connection = store._writer._connection
+        (pages,) = connection.execute("pragma page_count").fetchone()
+        connection.execute(f"pragma max_page_count = {pages}")
+        for number in range(300):
+            play.good(f"t-{number}", "x" * 2000)
+        while store.blocked() is None:
+            time.sleep(0.05)
+
+        assert store.blocked() == "the log's disk is full"
+        assert store.waits_in is not None
+        connection.execute("pragma max_page_count = 1000000")
+        store.flush()
+
+        assert store.blocked() is None
+        assert len(_answers(folder)) == 300
+        assert not list((folder / "waiting").iterdir())
 
 
 def test_a_disk_that_refuses_to_grow_a_file_ends_the_process_with_a_message(folder: Path) -> None:
@@ -103,13 +127,12 @@ def test_a_lock_that_another_program_lets_go_of_is_waited_for(folder: Path) -> N
 def test_a_lock_that_is_never_let_go_of_is_told(store: SqliteStore, folder: Path) -> None:
     with closing(sqlite3.connect(folder / "evalh.db", isolation_level=None)) as other:
         other.execute("begin immediate")
-        play = Play(store)
-        play.start()
 
         with pytest.raises(StoreError, match="keeps the database locked") as told:
-            store.flush()
+            Play(store).start()
 
     assert "close the program" in (told.value.hint or "")
+    assert "waits in" in (told.value.hint or "")
 
 
 def test_a_file_that_breaks_while_it_is_written_is_told(store: SqliteStore, folder: Path) -> None:

@@ -24,6 +24,8 @@ class Statement:
     taken: int | None = None
     cost_usd: Decimal | None = None
     helped: str | None = None
+    replayed: int = 0  # times among `taken` for which the log held every answer
+    replayed_usd: Decimal | None = None  # what those answers had cost; None: unknown
 
 
 FAILS = "when a call fails"
@@ -58,7 +60,6 @@ def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
         when="the log holds an answer to the same request, case and trial",
         then="it is used, and counts at what it cost when it was bought",
         taken=tallies.from_log,
-        cost_usd=Decimal(0),
     )
 
 
@@ -90,6 +91,8 @@ def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
         ),
         taken=tally.taken,
         cost_usd=tally.cost_usd,
+        replayed=tally.replayed,
+        replayed_usd=tally.replayed_usd,
         helped=f"{tally.answered} calls had an answer in the end",
     )
 
@@ -119,6 +122,8 @@ def _fallback(route: Route, tallies: Tallies) -> Iterator[Statement]:
         then=f"{', then '.join(route.fallback)} is asked",
         taken=tally.taken,
         cost_usd=tally.cost_usd,
+        replayed=tally.replayed,
+        replayed_usd=tally.replayed_usd,
         helped=f"{tally.answered} calls had an answer in the end",
     )
 
@@ -193,6 +198,8 @@ def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
         then=f"{route.model} is asked again {how}, {policy.attempts} time{'s' * (policy.attempts > 1)} at most",
         taken=tally.taken,
         cost_usd=tally.cost_usd,
+        replayed=tally.replayed,
+        replayed_usd=tally.replayed_usd,
         helped=f"{max(tally.answered - tallies.of('unrepaired').taken, 0)} outputs fit then",
     )
 
@@ -214,6 +221,8 @@ def _cascade(route: Route, tallies: Tallies) -> Iterator[Statement]:
         then=f"{policy.escalate_to} {what[policy.by]}",
         taken=tally.taken,
         cost_usd=tally.cost_usd,
+        replayed=tally.replayed,
+        replayed_usd=tally.replayed_usd,
         helped=helped,
     )
     yield Statement(
@@ -241,12 +250,12 @@ def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
 def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
     stop = "no new call is sent, what is in flight ends, the run is saved with exit code 4"
     if budget.usd_per_run is not None:
-        yield f"the worst case of the next call would pass ${budget.usd_per_run} for the run", stop
+        yield f"the worst case of the next call would pass ${budget.usd_per_run:f} for the run", stop
     if budget.tokens_per_run is not None:
         yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", stop
     if budget.usd_per_case is not None:
         yield (
-            f"another attempt could pass ${budget.usd_per_case} for its case",
+            f"another attempt could pass ${budget.usd_per_case:f} for its case",
             "it is not made; the sample is ungraded",
         )
     if budget.deadline_s is not None:

@@ -45,8 +45,9 @@ class Failings:
         self.samples += 1
         tags = (ANY_TAG, *story.case.tags)
         self.tags.update(story.case.tags)
-        if sample.latency_ms is not None:
-            self.latencies_ms.append(sample.latency_ms)
+        took = sample.latency.total_ms
+        if took is not None:
+            self.latencies_ms.append(took)
         if story.usage.output_tokens is not None:
             self.output_tokens.append(float(story.usage.output_tokens))
         if sample.finish is not None:

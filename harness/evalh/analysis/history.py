@@ -46,7 +46,8 @@ def history(runs: Iterable[RunRow], here: RunRow) -> History:
     repeated = 0
     for run in (here, *runs):
         finished = run.status is RunStatus.COMPLETE or run.record.id == here.record.id
-        if not finished or run.summary is None or not run.summary.samples or measured_by(run) != measured_by(here):
+        known = run.summary is not None and run.summary.good_rate.value is not None
+        if not finished or not known or measured_by(run) != measured_by(here):
             continue
         key = (*identity(run), run.record.commit, run.record.dirty)
         if key not in chosen:

@@ -70,7 +70,7 @@ def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
             left_out += 1
         else:
             chosen.setdefault(identity(run), run)
-    measured = [run for run in chosen.values() if run.summary is not None and run.summary.samples]
+    measured = [run for run in chosen.values() if run.summary is not None and run.summary.good_rate.value is not None]
     best = sorted(measured, key=lambda run: (-_rate(run), _usd(run) or 0.0, run.record.id))
     points = (Point(run=run, here=run is here, front=_on_front(run, measured)) for run in best)
     return TradeOff(points=tuple(points), left_out=left_out)

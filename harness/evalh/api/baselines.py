@@ -12,6 +12,7 @@ from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Logpro
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import CannotMeasure
+from evalh.core.latency import Latency, latency_of
 from evalh.core.policy import BaselinePolicy
 from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef
@@ -57,11 +58,14 @@ class Recollection:
     tree: Tree | None = None
     now: float = 0.0
 
-    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE) -> Answers:
-        """Return what is known of a plan's samples. Raises WorkspaceError for a baseline that was edited by hand."""
+    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE, suite: str | None = None) -> Answers:
+        """Return what is known of a plan's samples; `suite` is what the tree calls the plan's suite.
+
+        Raises WorkspaceError for a baseline that was edited by hand.
+        """
         if self.tree is None:
             return Answers()
-        path = baseline_path(plan.suite.name, plan.version.version, plan.target.name)
+        path = baseline_path(suite or plan.suite.name, plan.version.version, plan.target.name)
         baseline = read_baseline(self.tree, path)
         if baseline is None:
             return Answers()
@@ -99,8 +103,17 @@ def _answer(path: str, row: Mapping[str, JsonValue]) -> tuple[tuple[str, CallKey
         logprobs=Logprobs(*row["logprobs"]) if "logprobs" in row else None,
     )
     cost = row["cost_usd"]
-    answer = Answer(f"{path}/{row['id']}/{row['trial']}", completion, None if cost is None else Decimal(cost))
+    answer = Answer(
+        f"{path}/{row['id']}/{row['trial']}",
+        completion,
+        None if cost is None else Decimal(cost),
+        latency=_latency(row),
+    )
     return (row["request"], CallKey(row["id"], row["trial"], row["step"])), answer
+
+
+def _latency(row: Mapping[str, JsonValue]) -> Latency:
+    return latency_of(row["latency_ms"], row.get("waited_ms"), row.get("checks_ms"))
 
 
 def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], SampleResult]]:
@@ -121,10 +134,13 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
                 standing=Standing(row["standing"]),
                 cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
                 latency_ms=row["latency_ms"],
+                latency_whole=_latency(row).whole,
                 output_digest=row["output_digest"],
                 outcomes={name: Outcome(outcome) for name, outcome in row["outcomes"].items()},
                 required=required,
                 tags=case.tags,
+                cluster=case.cluster,
+                inputs_digest=case.inputs_digest,
             ),
         )
 
@@ -219,7 +235,9 @@ def _row(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
         "trial": sample.trial,
         "standing": sample.standing.value,
         "cost_usd": _cost(sample),
-        "latency_ms": None if completion is None else completion.latency_ms,
+        "latency_ms": None if completion is None else sample.latency.total_ms,
+        "waited_ms": sample.latency.waited_ms,
+        "checks_ms": sample.latency.checks_ms,
         "output_digest": None if completion is None else completion.digest(),
         "outcomes": {one.grader: one.verdict.outcome.value for one in sample.verdicts},
         "row": digest(sample.case.document()),
@@ -238,7 +256,9 @@ def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
         "output": completion.text,
         "finish": completion.finish.value,
         "usage": [usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens],
-        "latency_ms": completion.latency_ms,
+        "latency_ms": sample.latency.total_ms,
+        "waited_ms": sample.latency.waited_ms,
+        "checks_ms": sample.latency.checks_ms,
         "model": completion.model,
         "cost_usd": _cost(sample),
         "request": _asked(plan, sample.case),

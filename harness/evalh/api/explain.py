@@ -12,6 +12,7 @@ from evalh.api.judges import resolve
 from evalh.api.recalling import Recall
 from evalh.core.attempt import NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.latency import Latency
 from evalh.core.log import FirstAnswer
 from evalh.core.route import Route, direct
 from evalh.core.sample import Graded, Standing
@@ -113,6 +114,7 @@ async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: Re
         case=answer.case,
         completion=answer.completion,
         output_schema=answer.output_schema,
+        latency=Latency(answer.completion.latency_ms),
         trial=answer.key.trial,
         step=answer.key.step,
         asker=recall.about(answer.key),

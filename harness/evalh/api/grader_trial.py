@@ -94,7 +94,7 @@ async def _all(grader: Grader, stories: Sequence[SampleStory]) -> list[Verdict]:
 
 def _context(story: SampleStory) -> GradeContext:
     completion = Completion(text=story.output or "", tool_calls=story.tool_calls)
-    return GradeContext(case=story.case, completion=completion, trial=story.sample.trial)
+    return GradeContext(case=story.case, completion=completion, trial=story.sample.trial, latency=story.sample.latency)
 
 
 def _examples(stories: Sequence[SampleStory], verdicts: Sequence[Verdict]) -> Iterator[TriedOutput]:

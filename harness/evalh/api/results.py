@@ -27,5 +27,6 @@ def results_of(log: "Reader", run: "RunRow") -> Results:
         graders=tuple(graders.items()),
         cases=cases,
         max_ungraded=record.max_ungraded,
+        by_the_hour=run.summary is not None and run.summary.by_the_hour,
         judged_by={document["name"]: document for document in record.graders_document},
     )

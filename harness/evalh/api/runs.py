@@ -20,6 +20,7 @@ from evalh.api.judges import routes_of
 from evalh.api.targets import budget_for
 from evalh.core.attempt import Answer, CallKey
 from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.money import Price
 from evalh.core.ports import Prices, Progress
 from evalh.core.prompt import PromptRef
 from evalh.core.route import BudgetPolicy
@@ -30,6 +31,7 @@ from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
 from evalh.routing.build import Builder
 from evalh.routing.halt import Halt
+from evalh.routing.pause import until_writable
 from evalh.routing.target import Target
 
 if TYPE_CHECKING:
@@ -95,6 +97,9 @@ class Silence:
         """Say nothing."""
 
     def waiting(self, seconds: float, because: str) -> None:
+        """Say nothing."""
+
+    def paused(self, because: str | None) -> None:
         """Say nothing."""
 
     def stop(self) -> None:
@@ -171,7 +176,7 @@ class Execution:
         builder = self.builder(plan, clock, halt)
         record = self.record(plan, clock.now())
         self.store.start_run(record)
-        fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
+        fold = self.fold(plan)
         runner = Runner(
             plan=plan,
             record=record,
@@ -191,6 +196,7 @@ class Execution:
         try:
             with _rare_collections():
                 status, reason = await runner.run()
+                await until_writable(self.store, clock.sleep, self.progress)
         except asyncio.CancelledError:
             reason = "interrupted"
         finally:
@@ -198,13 +204,27 @@ class Execution:
             self.progress.stop()
             summary = fold.summary()
             self.store.finish_run(record.id, status, summary, reason)
+            self.say_where_it_waits()
         return RunResult(
             record=record,
             status=status,
             summary=summary,
-            failures=self.store.failures(record.id, 3),
+            failures=() if self.store.blocked() else self.store.failures(record.id, 3),
             stopped_because=reason,
         )
+
+    def fold(self, plan: Plan) -> Fold:
+        """Return what adds a plan's samples up."""
+        prices = [self.prices.find(leaf.provider) for leaf in plan.target.leaves.values()]
+        by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
+        specs = [grader.spec for grader in plan.graders]
+        return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
+
+    def say_where_it_waits(self) -> None:
+        """Say what becomes of what the log does not take while a run ends."""
+        because, path = self.store.blocked(), self.store.waits_in
+        if because is not None and path is not None:
+            self.progress.note(f"{because}: what it did not take waits in {path} and is stored at the next start")
 
     def record(self, plan: Plan, now: float) -> RunRecord:
         """State what identifies a run that begins at `now`."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import cast
 
-from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
 from evalh.api.runs import DEFAULT_CONCURRENCY, Execution
 from evalh.core.attempt import Answer, CallKey
@@ -69,6 +68,10 @@ class Collected:
         """Pass it on."""
         self.shown.waiting(seconds, because)
 
+    def paused(self, because: str | None) -> None:
+        """Pass it on."""
+        self.shown.paused(because)
+
     def stop(self) -> None:
         """Leave the display to the gate."""
 
@@ -93,7 +96,7 @@ class Session:
         self.record: RunRecord = execution.record(plan, began)
         self._known = dict(known or {})
         self._execution = execution
-        self._fold = Fold([grader.spec for grader in plan.graders], plan.trials, plan.suite.value)
+        self._fold = execution.fold(plan)
         store = cast("Store", Recorded(execution.store, answers)) if answers else execution.store
         execution.store.start_run(self.record)
         builder = execution.builder(plan, SystemClock(), self.halt)
@@ -122,8 +125,9 @@ class Session:
             await self._runner.run(todo)
 
     def close(self, status: RunStatus, reason: str | None) -> None:
-        """Close the run's row. Returns when everything is durable."""
+        """Close the run's row. Returns when everything is durable, or the log is blocked."""
         self._execution.store.finish_run(self.record.id, status, self._fold.summary(), reason)
+        self._execution.say_where_it_waits()
 
     def results(self, cases: Iterable[tuple[int, Case]], trials: int) -> Iterator[SampleResult]:
         """Yield what is known of these cases, trial by trial; a sample that was not evaluated is left out."""
@@ -134,11 +138,28 @@ class Session:
                 if sample is not None:
                     yield replace(result_of(sample), row_digest=row)
                 elif (case.id, trial) in self._known:
-                    yield replace(self._known[case.id, trial], row_digest=row, tags=case.tags)
+                    yield replace(
+                        self._known[case.id, trial],
+                        row_digest=row,
+                        tags=case.tags,
+                        cluster=case.cluster,
+                        inputs_digest=case.inputs_digest,
+                    )
+
+    def unknown(self, wanted: Sequence[Wanted]) -> int:
+        """Count the samples that would have to be asked."""
+        return self._runner.unknown(
+            [(at, case, [one for one in trials if not self._has(case.id, one)]) for at, case, trials in wanted]
+        )
 
     def asked(self) -> int:
         """Count the samples that were neither in the log nor in a baseline."""
-        return sum(not sample.cache_hit for sample in self.collected.samples.values())
+        return sum(not sample.from_log for sample in self.collected.samples.values())
+
+    @property
+    def by_the_hour(self) -> bool:
+        """Whether costs depend on how busy the machine was."""
+        return self._fold.by_the_hour
 
     def spent(self) -> Decimal | None:
         """Return what the run has spent so far, graders included; None: an answer has no price."""
@@ -148,7 +169,7 @@ class Session:
     def models(self, *, kept: bool | None = None) -> frozenset[str]:
         """Return the names under which the models gave kept answers, those asked for now, or (None) all."""
         samples = self.collected.samples.values()
-        completions = (sample.completion for sample in samples if kept is None or sample.cache_hit is kept)
+        completions = (sample.completion for sample in samples if kept is None or sample.from_log is kept)
         return frozenset(one.model for one in completions if one is not None and one.model)
 
     def began(self, case_id: str, trial: int) -> str | None:
@@ -182,11 +203,14 @@ def result_of(sample: Sample) -> SampleResult:
         trial=sample.trial,
         standing=sample.standing,
         cost_usd=plus(sample.cost_usd, sample.cached_cost_usd),
-        latency_ms=None if completion is None else completion.latency_ms,
+        latency_ms=None if completion is None else sample.latency.total_ms,
+        latency_whole=sample.latency.whole,
         output_digest=None if completion is None else completion.digest(),
         outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
         required=frozenset(one.grader for one in sample.verdicts if one.required),
         tags=sample.case.tags,
+        cluster=sample.case.cluster,
+        inputs_digest=sample.case.inputs_digest,
     )
 
 

@@ -1,15 +1,15 @@
 """One suite of a gate: its sessions, its batches, its stop."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.questions import Asked, Question, drop_of, needed_by, questions_of
-from evalh.analysis.rules import Measured, judge_rules, must_pass, ungraded
+from evalh.analysis.questions import Asked, Family, drop_of, needed_by, questions_of
+from evalh.analysis.rules import Measured, must_pass, rules_of, ungraded
 from evalh.analysis.verdicts import Finding, MustPassCase, SuiteDecision
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
@@ -29,11 +29,16 @@ from evalh.core.ports import Provider
 from evalh.core.run import RunStatus
 from evalh.core.sample import Standing
 from evalh.engine.plan import Plan
-from evalh.engine.selection import Listed
+from evalh.engine.selection import Cluster, Listed, in_clusters
 from evalh.stats.looks import look_order, next_look, order_seed
 from evalh.stats.sequential import Stop
 
 _BY_THE_RULES = ("must_pass", "good_rate", "never NAME")
+
+
+def _ordered(seed: str, clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Put clusters into the order in which they are asked; a cluster is known by its first id."""
+    return [clusters[at] for at in look_order(seed, (min(case.id for _, case in one) for one in clusters))]
 
 
 class SuiteGate:
@@ -44,7 +49,7 @@ class SuiteGate:
         change: SuiteChange,
         base: Execution,
         head: Execution,
-        tests: int,
+        family: Family,
         recollection: Recollection | None = None,
     ) -> None:
         """Order the cases. Nothing is asked yet."""
@@ -54,14 +59,10 @@ class SuiteGate:
         self._began = SystemClock().now()
         base_digest = "" if change.base is None else change.base.version.digest
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
-        cases = list(change.head.cases)
-        order = look_order(self._seed, (case.id for case in cases))
-        self._order = [(position, cases[position]) for position in order]
+        self._order = _ordered(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        self._unasked: list[Question] = (
-            questions_of(change.policy, len(cases), self._max_ungraded, tests) if change.compares else []
-        )
-        self._questions = self._unasked
+        questions = questions_of(change.policy, len(self._order), self._max_ungraded, family)
+        self._questions = self._unasked = questions if change.compares else []
         self._seen = 0
         self._must_pass: list[MustPassCase] | None = None
         self._sessions: list[Session] = []  # every one: the must-pass trials' and the old way's too
@@ -88,7 +89,8 @@ class SuiteGate:
     @property
     def _max_ungraded(self) -> float:
         own = self.change.policy.max_ungraded
-        return self.change.head.suite.max_ungraded if own is None else own
+        held = self.change.before or self.change.head
+        return held.suite.max_ungraded if own is None else own
 
     # -- asking
 
@@ -149,7 +151,9 @@ class SuiteGate:
 
     def _remembered(self, plan: Plan) -> Answers:
         before = self.change.before
-        return self._recollection.of(plan, ANY_AGE if before is None else before.suite.baseline)
+        if before is None:
+            return self._recollection.of(plan, ANY_AGE)
+        return self._recollection.of(plan, before.suite.baseline, before.suite.name)
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
         known = Answers()
@@ -193,7 +197,7 @@ class SuiteGate:
             return
         cases = [
             (place, case)
-            for place, case in sorted(self._order, key=lambda one: one[0])
+            for place, case in sorted(self._cases(self._order), key=lambda one: one[0])
             if rule.takes(case.id, case.tags)
         ]
         if not cases:
@@ -215,14 +219,14 @@ class SuiteGate:
     async def _ask_both(self) -> None:
         step = self._step
         if self._watch is not None and not self._draw and self._base is not None and self._head is not None:
-            batch = self._order[: next_look(0, len(self._order))]
+            batch = self._cases(self._order[: next_look(0, len(self._order))])
             await self._watch.beside(self._base, self._head, [(at, case, range(self._trials)) for at, case in batch])
             if self._moved() or (self._watch.session is not None and self._watch.session.halt.reason):
                 return
         while self._seen < len(self._order) and not self._sure():
             look = next_look(self._seen, len(self._order), step)
-            batch = self._order[self._seen : look]
-            wanted = [(place, case, range(self._trials)) for place, case in batch]
+            clusters = self._order[self._seen : look]
+            wanted = [(place, case, range(self._trials)) for place, case in self._cases(clusters)]
             async with asyncio.TaskGroup() as group:
                 for session in (self._base, self._head):
                     if session is not None:
@@ -232,7 +236,7 @@ class SuiteGate:
             if self._moved():
                 return
             self._seen = look
-            pairs = self._pairs(batch)
+            pairs = [self._pairs(cases) for cases in clusters]
             self._questions = [question.look(pairs) for question in self._questions]
 
     def _moved(self) -> bool:
@@ -280,7 +284,11 @@ class SuiteGate:
     # -- what is known
 
     def _looked(self) -> list[tuple[int, Case]]:
-        return self._order[: self._seen]
+        return self._cases(self._order[: self._seen])
+
+    @staticmethod
+    def _cases(clusters: Iterable[Cluster]) -> list[tuple[int, Case]]:
+        return [one for cluster in clusters for one in cluster]
 
     def _side(self, side: str, cases: Sequence[tuple[int, Case]]) -> list[CaseResult]:
         session = self._head if side == "head" else self._base
@@ -300,14 +308,15 @@ class SuiteGate:
             suite=self.change.suite,
             policy=self.change.policy,
             questions=self._questions if self._seen else (),
-            pairs=self._pairs(self._looked()),
+            pairs=self._pairs(self._looked()) if self.change.compares else (),
+            rules=tuple(rules_of(self._measured())),
             fixed=not self.change.policy.sequential,
         )
 
     # -- what came of it
 
     def decision(self, tested: Sequence[Finding]) -> SuiteDecision:
-        """Put everything together; `tested` is what the tests found, and the rows."""
+        """Put everything together; `tested` is what the rows, the tests and the rules found."""
         change = self.change
         comparison = self._comparison()
         if self._confirming is not None and comparison is not None:
@@ -319,7 +328,6 @@ class SuiteGate:
         undecided = change.policy.require is Require.NO_WORSE and any(
             one.exit is ExitCode.INCONCLUSIVE and one.rule == "good" for one in tested
         )
-        samples = (len(self._order) - self._seen) * self._trials * (2 if change.compares else 1)
         return SuiteDecision(
             suite=change.suite,
             findings=tuple(self._findings(tested)),
@@ -331,9 +339,9 @@ class SuiteGate:
             margin=change.policy.margin,
             detectable_drop=None if first is None else drop_of(asked, first),
             cases_needed=needed_by(asked, first) if first is not None and undecided else None,
-            stopped_at=self._seen,
-            of=len(self._order),
-            saved=samples,
+            stopped_at=len(self._looked()),
+            of=len(self._cases(self._order)),
+            saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
             canary=None if self._watch is None else self._watch.move,
@@ -344,28 +352,36 @@ class SuiteGate:
             judges=change.judges if comparison is None else comparison.judges,
         )
 
+    def _saved(self) -> int:
+        """Count the samples that stopping early spared: what the log or a baseline holds would have cost nothing."""
+        if self._halted is not None:
+            return 0
+        rest = [(place, case, range(self._trials)) for place, case in self._cases(self._order[self._seen :])]
+        return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
+
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
         yield from tested
         if self._watch is not None:
             yield from self._watch.findings(tested)
-        head, pairs, policy = self._side("head", self._looked()), self._pairs(self._looked()), self.change.policy
-        yield from judge_rules(
-            Measured(
-                policy=policy,
-                pairs=pairs,
-                head=head,
-                complete=self._seen == len(self._order),
-                graders=frozenset(grader.name for grader in self.change.head.graders),
-                must_pass=self._must_pass,
-                latencies=[] if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
-                seed=self._seed,
-                value=self.change.value,
-            )
-        )
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
         if not self.change.compares and self._seen:
-            yield ungraded(head, self._max_ungraded) or not_compared(self.change)
+            yield ungraded(self._side("head", self._looked()), self._max_ungraded) or not_compared(self.change)
+
+    def _measured(self) -> Measured:
+        looked, policy = self._looked(), self.change.policy
+        pairs = self._pairs(looked)
+        return Measured(
+            policy=policy,
+            pairs=pairs,
+            head=self._side("head", looked),
+            complete=self._seen == len(self._order),
+            graders=frozenset(grader.name for grader in self.change.head.graders),
+            must_pass=self._must_pass,
+            latencies={} if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
+            seed=self._seed,
+            value=self.change.value,
+        )
 
     def _comparison(self) -> Comparison | None:
         if self._base is None or self._head is None or not self._seen:
@@ -388,4 +404,5 @@ class SuiteGate:
             cases={case.case_id: case for case in self._side(side, self._looked())},
             run=session.record.id,
             max_ungraded=self._max_ungraded,
+            by_the_hour=session.by_the_hour,
         )

@@ -9,7 +9,7 @@ from evalh.cli.app import App, json_option
 
 @click.group("model")
 def command() -> None:
-    """Fetch and list the weights of local models."""
+    """Fetch and list the weights of local models; time a model for its price."""
 
 
 @command.command("pull")
@@ -46,3 +46,29 @@ def list_models(app: App) -> None:
     for row in rows:
         place = row["path"] or f"not here: evalh model pull {row['name']}"
         app.console.print(f"{row['name']}  {row['bytes'] / 1e6:.0f} MB  {place}", soft_wrap=True)
+
+
+@command.command("price")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def price(app: App, name: str) -> None:
+    """Time a model alone: what its tokens cost at its price per hour.
+
+    A price per hour makes a prompt dearer when the machine is busy. This prints a price for tokens to write in its
+    place. Run it while nothing else keeps the machine busy.
+    """
+    from evalh.api.clock import SystemClock
+    from evalh.api.model_price import measure_price
+
+    found = measure_price(app.workspace, name, SystemClock())
+    if app.json:
+        app.show_json({"schema": "evalh.model-price/1", **found.document()})
+        return
+    speeds = f"reads {found.read_tokens_per_s:,.0f} tokens a second and writes {found.written_tokens_per_s:,.0f}"
+    app.console.print(f"{found.model}: {speeds}, alone on this machine", soft_wrap=True, markup=False)
+    told = f"price = {{ input = {found.input_usd:f}, output = {found.output_usd:f} }}"
+    app.console.print(
+        f"{told} # USD per million tokens, at {found.per_hour_usd:f} an hour", markup=False, soft_wrap=True
+    )
+    app.hints.print(f"next: write this into [models.{found.model}] in evalh.toml", style="dim", markup=False)

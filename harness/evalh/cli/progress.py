@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
 from evalh.core.sample import Sample, Standing
-from evalh.report.text import safe
+from evalh.report.text import dollars, safe
 
 if TYPE_CHECKING:
     from evalh.cli.app import App
@@ -43,13 +43,14 @@ class Line:
     def _reset(self, label: str, total: int) -> None:
         self._label = safe(label)
         self._total = total
-        self._done = self._good = self._hits = 0
+        self._done = self._good = self._graded = self._hits = 0
         self._spent: float | None = 0.0
         self._began = self._shown = time.monotonic()
         self._windows: dict[str, Narrow] = {}
         self._told: set[tuple[str, str]] = set()
         self._waits: dict[str, float] = {}  # for what → until when, monotonic
         self._waits_told = float("-inf")
+        self._paused: tuple[str, float] | None = None  # why, and since when
 
     def start(self, label: str, total: int) -> None:
         """Begin a run."""
@@ -61,8 +62,9 @@ class Line:
         """Count one sample; redraw when a tick has passed."""
         self._done += 1
         self._good += sample.standing is Standing.GOOD
-        self._hits += sample.cache_hit
-        if not sample.cache_hit:
+        self._graded += sample.standing is not Standing.UNGRADED
+        self._hits += sample.from_log
+        if not sample.from_log:
             cost = sample.cost_usd
             self._spent = None if self._spent is None or cost is None else self._spent + float(cost)
         if not self._done % 16 or self._total < 1000:  # noqa: PLR2004 (the clock is not free at 5,000 a second)
@@ -95,6 +97,17 @@ class Line:
             self._waits_told = now
             self.note(_wait(seconds, because))
 
+    def paused(self, because: str | None) -> None:
+        """Show that nothing is sent; elsewhere than on a terminal a line when it begins and one when it ends."""
+        before = self._paused
+        self._paused = None if because is None else (because, before[1] if before else time.monotonic())
+        if self._live:
+            self._show()
+        elif because and not before:
+            self.note(f"{because}: nothing is sent until it can be stored")
+        elif before and not because:
+            self.note("the run goes on")
+
     def _once(self, model: str, what: str, text: str) -> None:
         if not self._live and (model, what) not in self._told:
             self._told.add((model, what))
@@ -126,16 +139,19 @@ class Line:
         """Return the line after `seconds` of running."""
         parts = [f"{self._label}  {self._done}/{self._total}"]
         if self._done:
-            parts.append(f"good {100 * self._good / self._done:.0f} %")
+            parts.append(f"good {100 * self._good / self._done:.0f} %" if self._graded else "none graded")
             asked = self._done - self._hits
             if asked and self._spent is None:
                 parts.append("not priced")
             elif asked:
-                parts.append(f"${self._spent:.4f}")
+                parts.append(dollars(self._spent))
             speed = self._done / seconds if seconds > 0 else 0.0
             if speed > 0:
                 parts.append(f"{speed:.1f}/s")
                 parts.append(f"{_clock((self._total - self._done) / speed)} left")
+        if self._paused is not None:
+            because, since = self._paused
+            parts.append(f"paused: {because} ({time.monotonic() - since:.0f} s)")
         if self._windows:
             narrow = min(self._windows.values(), key=lambda one: one.size / one.ceiling)
             ago = time.monotonic() - narrow.at

@@ -169,7 +169,8 @@ def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
 
 
 def _misses(result: "RunResult", at_least: float) -> bool:
-    return (result.summary.good_rate.value or 0.0) < at_least
+    rate = result.summary.good_rate.value
+    return rate is not None and rate < at_least
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
@@ -182,6 +183,8 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         if result.status is RunStatus.INTERRUPTED:
             codes.append(ExitCode.INTERRUPTED)
         if result.status is RunStatus.STOPPED or summary.ungraded > result.record.max_ungraded * summary.samples:
+            codes.append(ExitCode.CANNOT_MEASURE)
+        if at_least is not None and summary.good_rate.value is None:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _misses(result, at_least):
             codes.append(ExitCode.NO)

@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 
 from evalh.core.case import Case
 from evalh.core.digest import digest, digest_bytes
+from evalh.core.latency import NOT_KNOWN, Latency
 from evalh.core.request import Request, ToolCall
 from evalh.core.values import dataclass
 
@@ -217,7 +218,8 @@ class Call:
     attempts: int = 0  # begun so far
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
-    waiting_ms: float = 0.0  # for rates and pauses, and between attempts; not for our own concurrency
+    latency: Latency = Latency()  # so far
+    waiting_ms: float = 0.0  # since the last attempt ended: for rates, pauses, and between attempts
     counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
     answered_by: str | None = None  # the attempt that holds the answer
     answered_model: str | None = None  # the model that gave it, by its name in the workspace
@@ -243,6 +245,7 @@ class AttemptStart:
     provider: str
     started_at: float  # seconds since the epoch, UTC
     reason: str = "first"  # why it was made: first, retry, repair, fallback, escalation
+    waited_ms: float = 0.0  # before it left: at limits, and after the attempt before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,9 +262,10 @@ class AttemptEnd:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A stored answer, with what it cost when it was bought (all attempts of its call)."""
+    """A stored answer, with what it cost and how long it took when it was bought (all attempts of its call)."""
 
     attempt_id: str
     completion: Completion
     cost_usd: Decimal | None
     model: str | None = None  # the model that gave it, by its name in the workspace then
+    latency: Latency = NOT_KNOWN

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from evalh.core.attempt import CallKey, Completion, Usage
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
+from evalh.core.latency import Latency
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.values import dataclass
@@ -42,7 +43,7 @@ class SampleRow:
     cached_cost_usd: Decimal | None  # what the store's answer cost when it was bought
     judge_cost_usd: Decimal | None
     attempts: int
-    latency_ms: float | None
+    latency: Latency
     finish: str | None
     error_kind: str | None
     error: str | None
@@ -102,6 +103,7 @@ class CallRow:
     answered_by: str | None
     cost_usd: Decimal | None
     cached_cost_usd: Decimal | None
+    latency: Latency
     route: str | None  # None: a model was asked directly
     reasons: tuple[str, ...]
     settings: Mapping[str, JsonValue]

@@ -124,6 +124,10 @@ class Cases(Protocol):
     def digest(self) -> str:
         """The order-free digest of all rows."""
 
+    @property
+    def clusters(self) -> Mapping[int, int]:
+        """The number of its cluster by the place of a row, for rows that are not alone in theirs."""
+
     def __len__(self) -> int:
         """Return the number of rows."""
 
@@ -133,6 +137,9 @@ class Cases(Protocol):
 
 class CallLog(Protocol):
     """Where attempts are recorded. Returns at once; what is handed over is durable within 50 ms."""
+
+    def blocked(self) -> str | None:
+        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
 
     def begin(self, start: AttemptStart) -> None:
         """Record that a request leaves."""
@@ -151,7 +158,7 @@ class Store(CallLog, Protocol):
     """Where runs are kept."""
 
     def start_run(self, record: RunRecord) -> None:
-        """Open a run's row; samples may follow."""
+        """Open a run's row; samples may follow. Returns when it is durable, or the log is blocked."""
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
         """Return the newest successful answer to this request for this key."""
@@ -166,7 +173,7 @@ class Store(CallLog, Protocol):
         """Record a sample with its verdicts, and its call."""
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
-        """Close a run's row. Returns when everything is durable."""
+        """Close a run's row. Returns when everything is durable, or the log is blocked."""
 
 
 class Progress(Protocol):
@@ -189,6 +196,9 @@ class Progress(Protocol):
 
     def waiting(self, seconds: float, because: str) -> None:
         """Show that requests wait for so long, and for what: `rate limit of openai:gpt-5`."""
+
+    def paused(self, because: str | None) -> None:
+        """Show that nothing is sent, and why; None: it goes on. Said again and again while it lasts."""
 
     def stop(self) -> None:
         """Show that the run is over."""

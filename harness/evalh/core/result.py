@@ -18,8 +18,11 @@ class SampleResult:
     standing: Standing
     cost_usd: Decimal | None  # all task spend, an answer from the store at what it cost when bought; None: unknown
     latency_ms: float | None
+    latency_whole: bool = True  # False: the last attempt's alone, as older logs have it
     output_digest: str | None  # equal outputs have equal digests; None: no answer
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by grader
     required: frozenset[str] = frozenset()  # the graders that decide what is good
     row_digest: str | None = None  # of the case's row; None: not known
     tags: frozenset[str] = frozenset()
+    cluster: str | None = None  # as the row says
+    inputs_digest: str | None = None  # equal inputs make one cluster, though no row says so; None: not known

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from evalh.core.attempt import CallError, Completion
 from evalh.core.case import Case
+from evalh.core.latency import NOT_KNOWN, Latency
 from evalh.core.values import dataclass
 from evalh.core.verdict import Verdict
 
@@ -44,3 +45,9 @@ class Sample:
     cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought; None: unknown
     judge_cost_usd: Decimal | None = Decimal(0)
     attempts: int = 0  # made in this run
+    latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
+
+    @property
+    def from_log(self) -> bool:
+        """Whether the log answered: the whole call, or every request of its route."""
+        return self.cache_hit or (self.completion is not None and not self.attempts)

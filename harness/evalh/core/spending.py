@@ -28,6 +28,8 @@ class Spend:
     attempts: int
     unpriced: int
     by_purpose: dict[str, Decimal]  # task, judge, critique, …
+    unpriced_by_purpose: dict[str, int]
+    unpriced_retries: int
     retries_usd: Decimal
     estimated_usd: Decimal  # the part that was sent and never answered, settled at what was reserved
     from_log: int  # answers that were not bought again

@@ -14,6 +14,8 @@ class Tally:
     taken: int = 0
     cost_usd: Decimal | None = Decimal(0)  # of the attempts that it led to; None: unknown
     answered: int = 0  # calls among them that had an answer in the end
+    replayed: int = 0  # calls among them whose every request the log answered
+    replayed_usd: Decimal | None = Decimal(0)  # what the answers of those had cost; None: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from evalh.core.asking import Question
 from evalh.core.attempt import Answer, Completion
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
+from evalh.core.latency import Latency
 from evalh.core.request import Request
 from evalh.core.values import dataclass
 
@@ -71,6 +72,7 @@ class GradeContext:
     request: Request | None = None  # what was asked; None: not known any more
     output_schema: Mapping[str, JsonValue] | None = None  # the version's own
     cost_usd: Decimal | None = None
+    latency: Latency | None = None  # of the call, so far; None: the completion's own is all there is
     trial: int = 0
     step: str | None = None
     asker: Asker | None = None  # None: no model can be asked here

@@ -29,6 +29,7 @@ from evalh.engine.outcome import standing
 from evalh.engine.plan import Plan
 from evalh.routing.asking import Asking, Inquiry
 from evalh.routing.halt import Halt
+from evalh.routing.pause import until_writable
 from evalh.routing.remembered import spent
 
 _YIELD_EVERY = 64
@@ -81,6 +82,10 @@ class Runner:
             raise errors.exceptions[0] from None
         return (RunStatus.STOPPED, self.halt.reason) if self.halt.reason else (RunStatus.COMPLETE, None)
 
+    def unknown(self, wanted: Sequence[Wanted]) -> int:
+        """Count the samples that the log holds no answer to. Raises EvalhError."""
+        return sum(unit.answer is None for unit in self._work(wanted))
+
     def _everything(self) -> Iterator[Wanted]:
         trials = range(self.plan.trials)
         return ((index, case, trials) for index, case in enumerate(self.plan.cases))
@@ -107,6 +112,7 @@ class Runner:
             if self.halt.reason:
                 return
             try:
+                await until_writable(self.store, self.halt.sleep, self.progress)
                 await self._evaluate(unit)
             except NotSent:
                 return  # the run is ending; this sample was not evaluated, and the same command goes on with it
@@ -132,10 +138,10 @@ class Runner:
             answer = reread(answer, self._sent_to(answer))
             completion, error = answer.completion, None
             call.answered_by, call.cached_cost_usd = answer.attempt_id, answer.cost_usd
-            call.answered_model = answer.model
+            call.answered_model, call.latency = answer.model, answer.latency
         asking = None if self.inquiry is None else self.inquiry.about(call)
         try:
-            verdicts = await self._grade(unit, completion, error, spent(call), asking)
+            verdicts = await self._grade(unit, completion, error, call, asking)
         except (NotSent, asyncio.CancelledError):
             self.fold.cut_off(unit.case_index, call, None if asking is None else asking.spent_usd)
             raise
@@ -154,6 +160,7 @@ class Runner:
             cached_cost_usd=call.cached_cost_usd,
             judge_cost_usd=Decimal(0) if asking is None else asking.spent_usd,
             attempts=call.attempts,
+            latency=call.latency,
         )
         self.store.add_sample(self.record.id, sample, call)
         self.fold.add(sample)
@@ -178,7 +185,7 @@ class Runner:
         unit: Unit,
         completion: Completion | None,
         error: CallError | None,
-        cost: Decimal | None,
+        call: Call,
         asking: Asking | None,
     ) -> tuple[Graded, ...]:
         if completion is None:
@@ -189,7 +196,8 @@ class Runner:
             completion=completion,
             request=unit.request,
             output_schema=self.plan.step.settings.output_schema,
-            cost_usd=cost,
+            cost_usd=spent(call),
+            latency=call.latency,
             trial=unit.key.trial,
             step=unit.key.step,
             asker=asking,

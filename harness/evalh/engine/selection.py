@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TypeAlias
 
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, RowsDigest
+from evalh.core.digest import JsonValue, RowsDigest, canonical
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
 from evalh.core.values import dataclass
+from evalh.stats.clusters import ClusterIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +45,13 @@ class SelectedCases:
         self._selection = selection
         self.text_inputs = cases.text_inputs  # what holds for all rows holds for these
         self.some_inputs = cases.some_inputs
-        rows = RowsDigest()
+        rows, alike = RowsDigest(), ClusterIndex()
         self._count = 0
         for case in self:
             rows.add(case.document())
+            alike.add(canonical(case.inputs), case.cluster)
             self._count += 1
-        self.digest = rows.value()
+        self.digest, self.clusters = rows.value(), alike.numbers()
         if not self._count or self._count < len(selection.case_ids):
             self._refuse()
 
@@ -81,10 +84,11 @@ class Listed:
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases = cases
-        rows = RowsDigest()
+        rows, alike = RowsDigest(), ClusterIndex()
         for case in cases:
             rows.add(case.document())
-        self.digest = rows.value()
+            alike.add(canonical(case.inputs), case.cluster)
+        self.digest, self.clusters = rows.value(), alike.numbers()
         self.text_inputs: frozenset[str] = frozenset()  # nothing is promised: the few cases are looked at one by one
         self.some_inputs = frozenset(name for case in cases for name in case.inputs)
 
@@ -93,3 +97,15 @@ class Listed:
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self._cases)
+
+
+Cluster: TypeAlias = list[tuple[int, Case]]
+"""Cases that are alike, with their places in the dataset: they are asked and counted together."""
+
+
+def in_clusters(cases: Cases) -> list[Cluster]:
+    """Return the cases, cluster by cluster; a case that is like no other is a cluster of its own."""
+    members: dict[int, Cluster] = {}
+    for place, case in enumerate(cases):
+        members.setdefault(cases.clusters.get(place, -1 - place), []).append((place, case))
+    return list(members.values())

@@ -30,6 +30,14 @@ _LOOKALIKES = str.maketrans(
     "\u03b1\u03b5\u03bf\u03c1\u03c5\u03c7\u03b9\u03ba\u03bd\u03c4\u0131\u0261\u026a\u217c",
     "aeopcyxisjdqtmkhbraeopuxikvtigil",
 )
+_TRANSLATED = {
+    **dict.fromkeys(("urteil", "veredicto", "verdetto", "вердикт", "判定", "结论", "結論", "판정"), "verdict"),
+    **dict.fromkeys(("punktzahl", "bewertung", "note", "nota", "puntuación", "оценка", "评分", "得分"), "score"),
+    **dict.fromkeys(("nicht bestanden", "échoué", "reprobado", "не пройдено", "不合格", "不通过", "불합격"), "fail"),
+    **dict.fromkeys(("bestanden", "réussi", "aprobado", "superato", "пройдено", "合格", "通过", "합격"), "pass"),
+    **dict.fromkeys(("grund", "begründung", "raison", "razón", "motivo", "причина", "理由", "이유"), "reason"),
+}
+"""A judge may quote in its own language. The longer words stand first, where one holds another."""
 _BASE64 = r"[A-Za-z0-9+/_-]{12,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}"
 _HEX = r"(?:[0-9A-Fa-f]{2}[ :]?){8,}"
 _ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))"
@@ -133,6 +141,11 @@ def _whole(text: str, value: str) -> bool:
 def _hidden(text: str) -> Iterable[str]:
     yield _written(text, _BASE64, lambda run: base64.b64decode(run + "=" * (-len(run) % 4), altchars=None))
     yield _written(text, _HEX, lambda run: bytes.fromhex(run.replace(":", "")))
+    lowered = text.casefold()
+    if any(word in lowered for word in _TRANSLATED):
+        for word, said in _TRANSLATED.items():
+            lowered = lowered.replace(word, said)
+        yield lowered
     if "%" in text:
         yield unquote_plus(text)
     if "&" in text:

@@ -58,7 +58,7 @@ _CHANGED = (
 _HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"
 _TAKES_BACK = frozenset(
     """
-    not n't never no cannot hardly neither nor without isn't doesn't don't didn't won't can't
+    not n't never no none cannot hardly neither nor without isn't doesn't don't didn't won't can't
     """.split()  # noqa: SIM905 (a table reads better)
 )
 _SUPPOSES = frozenset("to would could might may if had or unless nothing can".split())  # noqa: SIM905 (a table reads better)
@@ -192,7 +192,11 @@ class _Reply:
             )
         if claim.kind is Kind.SENTENCE or graded.holds(claim.text):
             return graded.resembles(claim.text)
-        if not any(graded.names(key, said) for key in part.keys or part.labels for said in _spellings(claim, part)):
+        if not any(
+            graded.names(key, said)
+            for key in (*(part.keys or part.labels), *part.flags)
+            for said in _spellings(claim, part)
+        ):
             return False
         # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
         return graded.resembles(claim.reason or "") or not self._is_alone(claim)
@@ -247,7 +251,8 @@ def _contrary(text: str, scale: Words, value: Value | None) -> Iterator[tuple[in
 
 def _spellings(claim: Claim, part: Part) -> list[str]:
     if isinstance(part.scale, Words):
-        return [word for word, value in part.scale.spellings.items() if value == claim.value]
+        words = [word for word, value in part.scale.spellings.items() if value == claim.value]
+        return [*words, "true" if claim.value else "false"] if part.flags else words
     return [_number(claim.said)]
 
 

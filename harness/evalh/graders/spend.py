@@ -5,14 +5,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from evalh.core.latency import Latency
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
 Amount = Annotated[float, Meta(ge=0)]
 
 
-@built_in("latency", short="max_ms")
-class Latency(Parameters, frozen=True, kw_only=True):
+@built_in("latency", short="max_ms", semantics=2)
+class MaxLatency(Parameters, frozen=True, kw_only=True):
     """The answer came fast enough."""
 
     max_ms: Amount
@@ -21,10 +22,12 @@ class Latency(Parameters, frozen=True, kw_only=True):
         """Fix the limit."""
 
         def judge(ctx: GradeContext) -> Verdict:
-            took = ctx.completion.latency_ms
+            latency = Latency(ctx.completion.latency_ms) if ctx.latency is None else ctx.latency
+            took = latency.total_ms
             if took is None:
                 return Verdict.abstain("the latency is not known")
-            return Verdict.check(took <= self.max_ms, f"{took:.0f} ms; at most {self.max_ms:g}")
+            of = "" if latency.whole else ", its last attempt alone (an older evalh asked)"
+            return Verdict.check(took <= self.max_ms, f"{took:.0f} ms{of}; at most {self.max_ms:g}")
 
         return Compiled(judge)
 

@@ -7,6 +7,7 @@ reasons and error texts are content: they are left out unless asked for.
 from collections.abc import Callable, Iterable, Iterator
 
 from evalh.core.digest import JsonValue
+from evalh.core.latency import Latency
 from evalh.core.log import AttemptRow, CallRow, DecisionRow, RunRow, TracedSample
 from evalh.core.sample import Graded
 from evalh.core.values import dataclass
@@ -150,6 +151,7 @@ class Spans:
                 "evalh.cost.usd": usd(sample.cost_usd),
                 "evalh.cost.cached_usd": usd(sample.cached_cost_usd),
                 "evalh.cost.judge_usd": usd(sample.judge_cost_usd),
+                **_latency(sample.latency),
             }
         return told
 
@@ -217,4 +219,13 @@ def _call_attributes(call: CallRow) -> dict[str, JsonValue]:
         "evalh.answered_by": call.answered_by,
         "evalh.cost.usd": usd(call.cost_usd),
         "evalh.cost.cached_usd": usd(call.cached_cost_usd),
+        **_latency(call.latency),
     }
+
+
+def _latency(latency: Latency) -> dict[str, JsonValue]:
+    """Return a latency as the log has it; an older log's is not the same quantity, and is left out."""
+    if not latency.whole:
+        return {}
+    parts = {"total": latency.total_ms, "waited": latency.waited_ms, "checks": latency.checks_ms}
+    return {f"evalh.latency.{name}_ms": ms for name, ms in parts.items()}

@@ -24,8 +24,9 @@ from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.report.document import confirmed_document
 from evalh.report.downstream import worth
+from evalh.report.power import tested
 from evalh.report.prompts import Difference, show_diff
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, p_text, percent, rate, safe
+from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
 
 _STYLES = {
     ComparisonVerdict.BETTER: "bold green",
@@ -102,7 +103,7 @@ def sentence(comparison: Comparison) -> Text:
     said = {
         ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
         ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
-        ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded",
+        ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded, at 5 % error",
         ComparisonVerdict.INCONCLUSIVE: f"no difference is shown, nor is a drop of {_margin(comparison)} excluded",
     }[comparison.verdict]
     if comparison.identical or not comparison.measured:
@@ -151,13 +152,12 @@ def _numbers(comparison: Comparison) -> Table:
     # The interval stands below its value: side by side they leave no room for the third column.
     costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
     table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
+    if base.by_the_hour or head.by_the_hour:
+        table.add_row("", *(BY_THE_HOUR if side.by_the_hour else "" for side in (base, head)), "")
     if comparison.downstream is not None:
         nets = (comparison.downstream.base, comparison.downstream.head)
         table.add_row("net per good", *(_two_lines(cost_per_good(one.net_cost_per_good_usd)) for one in nets))
-    latencies = [
-        f"p50 {milliseconds(side.latency_p50_ms)} · p95 {milliseconds(side.latency_p95_ms)}" for side in (base, head)
-    ]
-    table.add_row("latency", *latencies, _milliseconds(comparison.latency.difference_ms))
+    table.add_row("latency", latency(base), latency(head), _milliseconds(comparison.latency.difference_ms))
     if comparison.pass_at is not None:
         _pass_rows(table, comparison.pass_at)
     return table
@@ -191,7 +191,7 @@ def _ratio(ratio: Estimate) -> str:
 
 def _milliseconds(estimate: Estimate) -> str:
     if estimate.value is None:
-        return "unknown"
+        return "not compared" if estimate.method == "other-definition" else "unknown"
     value, low, high = (
         None if number is None else round(number) for number in (estimate.value, estimate.low, estimate.high)
     )
@@ -208,13 +208,7 @@ def _pass_rows(table: Table, pass_at: PassAt) -> None:
 
 
 def _show_notes(console: Console, comparison: Comparison) -> None:
-    lines = []
-    if comparison.p_value is not None and not comparison.identical:
-        drop = comparison.detectable_drop
-        seen = (
-            "too few cases to see any drop" if drop is None else f"a drop of {100 * drop:.1f} points shows 4 times in 5"
-        )
-        lines.append(f"p {p_text(comparison.p_value)} ({comparison.test}) · {comparison.n} cases: {seen}")
+    lines = tested(comparison)
     if comparison.cases_needed is not None:
         lines.append(
             f"to exclude a drop of {_margin(comparison)}, about {comparison.cases_needed:,} cases: evalh power"

@@ -76,7 +76,7 @@ def csv_text(both: Iterable[Both]) -> Iterator[str]:
     yield csv_line([*heads.split(), "base_output", "head_output"])
     for one in both:
         stories = (one.base, one.head)
-        latencies = [None if story is None else story.sample.latency_ms for story in stories]
+        latencies = [None if story is None else story.sample.latency.total_ms for story in stories]
         cells: list[str | float] = [inert_cell(one.case_id), one.trial, one.change]
         cells += ["" if story is None else story.sample.standing.value for story in stories]
         cells += ["" if latency is None else latency for latency in latencies]

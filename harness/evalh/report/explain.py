@@ -24,7 +24,10 @@ def explain_document(routes: Sequence[tuple[str, Tallies | None, Sequence[Statem
                 "route": name,
                 "runs": None if tallies is None else tallies.runs,
                 "calls": None if tallies is None else tallies.calls,
-                "decisions": [asdict(one) | {"cost_usd": usd(one.cost_usd)} for one in statements],
+                "decisions": [
+                    asdict(one) | {"cost_usd": usd(one.cost_usd), "replayed_usd": usd(one.replayed_usd)}
+                    for one in statements
+                ],
             }
             for name, tallies, statements in routes
         ],
@@ -52,7 +55,10 @@ def _counted(one: Statement) -> str:
     if not one.taken:
         return "never"
     parts = [f"{one.taken} time{'s' * (one.taken > 1)}"]
-    if one.cost_usd is not None:
+    if one.replayed:
+        which = "all" if one.replayed == one.taken else f"{one.replayed}"
+        parts.append(f"{which} answered by the log, {dollars(one.replayed_usd)} when they were bought")
+    if one.cost_usd is not None and one.replayed < one.taken:
         parts.append(dollars(one.cost_usd))
     if one.helped:
         parts.append(one.helped)

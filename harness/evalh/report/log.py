@@ -1,6 +1,6 @@
 """What is in the log, for people and for programs: runs, cases, samples, calls."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
+from evalh.core.latency import Latency
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.run import RunResult
 from evalh.core.sample import Graded
@@ -48,7 +49,8 @@ def calls_document(calls: Sequence[CallRow]) -> dict[str, JsonValue]:
 
 def _plain(value: Any) -> JsonValue:
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        named = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return dict(entry for name, one in named for entry in _entries(name, one))
     match value:
         case Enum():
             plain: JsonValue = None if value is ABSENT else value.value
@@ -63,6 +65,15 @@ def _plain(value: Any) -> JsonValue:
         case _:
             plain = value
     return plain
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, Latency):  # by the log's columns
+        yield "latency_ms", value.total_ms
+        yield "waited_ms", value.waited_ms
+        yield "checks_ms", value.checks_ms
+    else:
+        yield name, _plain(value)
 
 
 def show_unfinished(console: Console, run: RunRow) -> None:
@@ -151,7 +162,8 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
         status = "from the log" if call.cache_hit else last.status if last else "nothing sent"
         failed = f"{last.error_kind}: {last.error}" if last is not None and last.error_kind else ""
         wrong = " · ".join(filter(None, (given_up(call), failed)))
-        latency = milliseconds(last.latency_ms) if last is not None else ""
+        took = call.latency.total_ms if call.latency.whole else None if last is None else last.latency_ms
+        latency = milliseconds(took) if last is not None else ""
         trial = f" trial {call.trial}" if call.trial else ""
         cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
         table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)

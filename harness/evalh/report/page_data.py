@@ -62,7 +62,7 @@ class Rows:
                 if sample.cost_usd is None or sample.cached_cost_usd is None
                 else sample.cost_usd + sample.cached_cost_usd
             ),
-            "l": None if sample.latency_ms is None else round(sample.latency_ms, 1),
+            "l": None if sample.latency.total_ms is None else round(sample.latency.total_ms, 1),
             "n": story.usage.input_tokens,
             "m": story.usage.output_tokens,
             "h": int(sample.cache_hit),
@@ -85,7 +85,7 @@ class Rows:
             return
         texts = self._texts({"o": _texts_of(base)["o"]}, good=False)
         verdicts: JsonValue = [self._verdict(graded, told=True) for graded in base.sample.verdicts]
-        row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency_ms, "v": verdicts} | texts
+        row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
 
     def _verdict(self, graded: Graded, *, told: bool) -> JsonValue:
         verdict = graded.verdict

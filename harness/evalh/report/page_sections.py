@@ -15,7 +15,16 @@ from evalh.report.downstream import consequences_line
 from evalh.report.markup import Child, Markup, el, join
 from evalh.report.page_words import Pointer, anchor, cost_range, plural, reason_anchor
 from evalh.report.small_charts import histogram, interval_bar
-from evalh.report.text import dollars, milliseconds, one_line, percent, short_cost_per_good
+from evalh.report.text import (
+    BY_THE_HOUR,
+    dollars,
+    last_attempts,
+    latency_parts,
+    milliseconds,
+    one_line,
+    percent,
+    short_cost_per_good,
+)
 from evalh.report.tradeoff_chart import chart
 from evalh.stats.quantiles import quantile
 
@@ -26,22 +35,24 @@ def numbers(summary: RunSummary) -> Markup:
     spent = None if summary.cost_usd is None or summary.cached_cost_usd is None else summary.cost_usd
     from_log = (
         f"; the log's answers had cost {dollars(summary.cached_cost_usd)}"
-        if summary.cache_hits and spent is not None
+        if (summary.cache_hits or summary.cached_cost_usd) and spent is not None
         else ""
     )
     judges = "" if summary.judge_cost_usd == 0 else f"; graders {dollars(summary.judge_cost_usd)}"
+    hourly = [el("br"), BY_THE_HOUR] if summary.by_the_hour else None
     asked = plural(summary.attempts, "attempt")
+    within = f"95 % within {milliseconds(summary.latency_p95_ms)}"
     return el(
         "dl",
         figure("Good rate", percent(estimate.value), [limits(estimate), interval_bar(estimate)]),
-        figure("Cost per good output", short_cost_per_good(cost), cost_range(cost.low, cost.high)),
+        figure("Cost per good output", short_cost_per_good(cost), [cost_range(cost.low, cost.high), hourly]),
         _net(summary),
         figure("Samples", f"{summary.samples:,}", _standings(summary)),
         figure("Spent", dollars(spent), f"{asked}, {summary.cache_hits:,} from the log{from_log}{judges}"),
         figure(
             "Latency, median",
             milliseconds(summary.latency_p50_ms),
-            f"95 % within {milliseconds(summary.latency_p95_ms)}",
+            "; ".join(filter(None, (within, latency_parts(summary.latency_parts_ms), last_attempts(summary)))),
         ),
         class_="numbers",
     )
@@ -95,8 +106,8 @@ def trade_offs(chosen: TradeOff) -> Markup:
         else ""
     )
     note = (
-        "Newest complete run of each version and model. Bars are 95 % intervals; filled marks are the Pareto front:"
-        f" no other is both cheaper and good more often.{left}"
+        "Newest complete run of each version and model. Bars are 95 % intervals; filled marks are the Pareto front"
+        f" as measured: no other was both cheaper and good more often.{left}"
     )
     picture = chart(chosen) if len(chosen.points) > 1 else None
     return section(

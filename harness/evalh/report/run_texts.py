@@ -111,7 +111,7 @@ def csv_text(stories: Iterable[SampleStory]) -> Iterator[str]:
         spent, cached = usd(sample.cost_usd), usd(sample.cached_cost_usd)
         numbers = [
             None if spent is None or cached is None else spent + cached,
-            sample.latency_ms,
+            sample.latency.total_ms,
             story.usage.input_tokens,
             story.usage.output_tokens,
         ]
@@ -145,7 +145,7 @@ def junit(run: RunRow, stories: Iterable[SampleStory]) -> Iterator[str]:
 def _test(run: RunRow, story: SampleStory) -> str:
     sample = story.sample
     trial = f" trial {sample.trial}" if sample.trial else ""
-    seconds = "" if sample.latency_ms is None else f' time="{sample.latency_ms / 1000:.3f}"'
+    seconds = "" if sample.latency.total_ms is None else f' time="{sample.latency.total_ms / 1000:.3f}"'
     name = attribute(f"{sample.case_id}{trial}")
     head = f"<testcase classname={attribute(f'{run.record.prompt} on {run.record.model}')} name={name}{seconds}"
     if sample.standing is Standing.GOOD:

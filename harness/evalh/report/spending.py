@@ -22,8 +22,11 @@ def _line(line: Spend) -> dict[str, JsonValue]:
         "group": line.group,
         "total_usd": _number(line.total_usd),
         "priced_usd": _number(line.priced_usd),
-        "by_purpose": {purpose: _number(line.by_purpose[purpose]) for purpose in sorted(line.by_purpose)},
-        "retries_usd": _number(line.retries_usd),
+        "by_purpose": {
+            purpose: None if line.unpriced_by_purpose[purpose] else _number(line.by_purpose[purpose])
+            for purpose in sorted(line.by_purpose)
+        },
+        "retries_usd": None if line.unpriced_retries else _number(line.retries_usd),
         "estimated_usd": _number(line.estimated_usd),
         "saved_usd": _number(line.saved_usd),
         "attempts": line.attempts,
@@ -49,9 +52,13 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
     for column in ("total", *(purposes if len(purposes) > 1 else ()), "retries", "saved by the log", "attempts"):
         table.add_column(column, justify="right")
     for line in lines:
-        split = [dollars(line.by_purpose.get(purpose, Decimal(0))) for purpose in purposes] if len(purposes) > 1 else []
-        amounts = (*split, dollars(line.retries_usd), dollars(line.saved_usd), f"{line.attempts:,}")
-        table.add_row(one_line(line.group, 32), _total(line), *amounts)
+        split = [
+            _amount(line.by_purpose.get(purpose, Decimal(0)), line.unpriced_by_purpose.get(purpose, 0))
+            for purpose in purposes
+        ]
+        retries = _amount(line.retries_usd, line.unpriced_retries)
+        amounts = (*(split if len(purposes) > 1 else ()), retries, dollars(line.saved_usd), f"{line.attempts:,}")
+        table.add_row(one_line(line.group, 32), _amount(line.priced_usd, line.unpriced), *amounts)
     console.print(table)
     unpriced = sum(line.unpriced for line in lines)
     if unpriced:
@@ -61,7 +68,8 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
         console.print(Text(f"{dollars(estimated)} of it is estimated: sent, and never answered", "dim"))
 
 
-def _total(line: Spend) -> str:
-    if line.unpriced == line.attempts > 0:
-        return "not priced"
-    return f"{'at least ' if line.unpriced else ''}{dollars(line.priced_usd)}"
+def _amount(priced: Decimal, unpriced: int) -> str:
+    """Write a sum of which so many parts have no price: it is at least that much."""
+    if unpriced:
+        return f"at least {dollars(priced)}" if priced else "not priced"
+    return dollars(priced)

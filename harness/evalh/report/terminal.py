@@ -10,7 +10,20 @@ from rich.text import Text
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
 from evalh.report.downstream import net_line
-from evalh.report.text import cost_per_good, dollars, milliseconds, one_line, percent, rate, safe, short_cost_per_good
+from evalh.report.text import (
+    BY_THE_HOUR,
+    cost_per_good,
+    dollars,
+    in_clusters,
+    latency,
+    latency_parts,
+    milliseconds,
+    one_line,
+    percent,
+    rate,
+    safe,
+    short_cost_per_good,
+)
 
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
 _WIDTH = 88
@@ -21,7 +34,7 @@ def show_run(console: Console, result: RunResult) -> None:
     record, summary = result.record, result.summary
     console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
     console.print()
-    console.print(_numbers(summary))
+    console.print(_numbers(summary, record.trials))
     console.print()
     console.print(_graders(summary.graders))
     if summary.errors:
@@ -35,7 +48,7 @@ def show_run(console: Console, result: RunResult) -> None:
             console.print(Text(one_line(result.stopped_because, 300), "yellow"))
 
 
-def _numbers(summary: RunSummary) -> Table:
+def _numbers(summary: RunSummary, trials: int) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
@@ -45,13 +58,21 @@ def _numbers(summary: RunSummary) -> Table:
     for position, (count, style) in enumerate(zip(counts, styles, strict=True)):
         line.append(" · " if position else "").append(count, style)
     table.add_row("samples", line)
+    cases = summary.samples // trials
+    if summary.clusters is not None and summary.clusters < cases:
+        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: cases that are alike count as one")
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
+    if summary.by_the_hour:
+        table.add_row("", Text(BY_THE_HOUR, "dim"))
     if summary.downstream is not None:
         table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))
-    table.add_row("latency", f"p50 {milliseconds(summary.latency_p50_ms)} · p95 {milliseconds(summary.latency_p95_ms)}")
+    table.add_row("latency", latency(summary))
+    parts = latency_parts(summary.latency_parts_ms)
+    if parts is not None:
+        table.add_row("", Text(parts, "dim"))
     asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
     table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
     return table
@@ -62,7 +83,7 @@ def _spent(summary: RunSummary) -> str:
         parts = [dollars(None)]
     else:
         parts = [dollars(summary.cost_usd)]
-        if summary.cache_hits:
+        if summary.cache_hits or summary.cached_cost_usd:
             parts.append(f"the log's answers cost {dollars(summary.cached_cost_usd)} when they were bought")
     if summary.judge_cost_usd != 0:
         parts.append(f"graders {dollars(summary.judge_cost_usd)}")

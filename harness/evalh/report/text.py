@@ -3,8 +3,10 @@
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from decimal import Decimal
 from math import floor, log10
+from typing import Protocol
 
 from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate
@@ -46,10 +48,22 @@ def percent(share: float | None) -> str:
     return "unknown" if share is None else f"{100 * share:.1f} %"
 
 
+def in_clusters(cases: int, clusters: int | None) -> str:
+    """Write `150 cases in 31 clusters`; without the clusters where each case is one."""
+    told = f"{cases:,} case{'' if cases == 1 else 's'}"
+    if clusters is None or clusters == cases:
+        return told
+    return f"{told} in {clusters:,} cluster{'' if clusters == 1 else 's'}"
+
+
 def rate(estimate: Estimate) -> str:
     """Write a rate with its interval."""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+    if estimate.method == "ungraded":
+        return "not known: no sample was graded"
+    if estimate.value is None:
         return "unknown"
+    if estimate.low is None or estimate.high is None:
+        return percent(estimate.value)
     return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
@@ -89,6 +103,54 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"  # noqa: PLR2004 (readable from there on)
+
+
+def latency_parts(parts: Mapping[str, float] | None) -> str | None:
+    """Say what latencies are made of, on average; None where they are one attempt's each."""
+    shown = {} if parts is None else {name: ms for name, ms in parts.items() if round(ms)}
+    if not shown.keys() - {"attempts"}:
+        return None
+    return f"on average {', '.join(f'{milliseconds(ms)} {name}' for name, ms in shown.items())}"
+
+
+BY_THE_HOUR = "by the hour: a busy machine makes it dearer (evalh model price)"
+"""Stands beside costs that come of a price per hour."""
+
+
+class Timed(Protocol):
+    """A run's summary, or a side of a comparison."""
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+
+    @property
+    def latency_p50_ms(self) -> float | None:
+        """Their median latency."""
+
+    @property
+    def latency_p95_ms(self) -> float | None:
+        """What 95 % of them stay below."""
+
+    @property
+    def last_attempts(self) -> int | None:
+        """How many latencies are the last attempt's alone; None: all."""
+
+
+def latency(of: Timed) -> str:
+    """Write what half and nearly all latencies stay below, and where they are not whole, that below it."""
+    text = f"p50 {milliseconds(of.latency_p50_ms)} · p95 {milliseconds(of.latency_p95_ms)}"
+    note = last_attempts(of)
+    return text if note is None else f"{text}\n{note}"
+
+
+def last_attempts(of: Timed) -> str | None:
+    """Say where latencies are the last attempt's alone; None where they are whole."""
+    count, samples = of.last_attempts, of.samples
+    if count == 0 or of.latency_p50_ms is None:
+        return None
+    whose = "" if count is None or count == samples else f"{count:,} of {samples:,} "
+    return f"{whose}of the last attempt alone, from an older evalh's log"
 
 
 def p_text(p_value: float | None) -> str:

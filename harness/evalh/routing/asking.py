@@ -11,11 +11,12 @@ from evalh.core.asking import Form, Question
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, NotSent
 from evalh.core.digest import JsonValue, digest
 from evalh.core.money import plus
-from evalh.core.ports import CallLog, Provider
+from evalh.core.ports import CallLog, Clock, Provider
 from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
 from evalh.routing.remembered import Find
+from evalh.routing.spans import Spans
 from evalh.routing.target import Leaf, Target
 
 _BY_SEED = frozenset({"local"})
@@ -86,6 +87,7 @@ class Inquiry:
     build: Callable[[Target], Provider]
     log: CallLog
     numbers: Iterator[int]  # of calls, shared with the task's
+    clock: Clock
     find: Find | None = None  # None: ask again, whatever the log knows
     find_routed: FindRouted | None = None
     _stacks: dict[tuple[str | None, int], tuple[Form, Stack]] = field(default_factory=dict, init=False)
@@ -126,7 +128,7 @@ class Inquiry:
                 self._hopeless[stack.target.name] = error
             raise
         cost = plus(call.cost_usd, call.cached_cost_usd)
-        return Answer(call.answered_by or "", completion, cost, call.answered_model)
+        return Answer(call.answered_by or "", completion, cost, call.answered_model, call.latency)
 
 
 class Asking:
@@ -138,6 +140,7 @@ class Asking:
         self._part = part
         self.spent_usd: Decimal | None = Decimal(0)
         self.cached_usd: Decimal | None = Decimal(0)
+        self.spans = Spans()
 
     async def ask(self, question: Question) -> Answer:
         """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
@@ -148,24 +151,24 @@ class Asking:
         earlier = about.asked.get(asked)
         if earlier is not None:
             return earlier  # another grader of this sample has asked the same, and paid for it
-        call = self._new_call(question, stack, request)
+        call, began = self._new_call(question, stack, request), inquiry.clock.monotonic()
         answer = inquiry.known(stack, request, call.key)
         hit = answer is not None
         if answer is not None:
             call.answered_by, call.answered_model = answer.attempt_id, answer.model
-            call.cached_cost_usd = answer.cost_usd
+            call.cached_cost_usd, call.latency = answer.cost_usd, answer.latency
         else:
             try:
                 answer = await inquiry.send(stack, request, call)
             except CallError:
                 call.answered_by = None  # a route's first answer, in doubt, is none
-                self._close(call, cache_hit=False)
+                self._close(call, began, cache_hit=False)
                 raise
             except NotSent:
                 self._book(call)
                 raise
         about.asked[asked] = answer
-        self._close(call, cache_hit=hit)
+        self._close(call, began, cache_hit=hit)
         return answer
 
     def _new_call(self, question: Question, stack: Stack, request: Request) -> Call:
@@ -181,8 +184,9 @@ class Asking:
             part_of=about if self._part else None,
         )
 
-    def _close(self, call: Call, *, cache_hit: bool) -> None:
+    def _close(self, call: Call, began: float, *, cache_hit: bool) -> None:
         self._book(call)
+        self.spans.add(began, self._inquiry.clock.monotonic(), call.latency)
         self._inquiry.log.conclude(call, cache_hit=cache_hit)
 
     def _book(self, call: Call) -> None:

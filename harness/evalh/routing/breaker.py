@@ -149,7 +149,9 @@ class Breaking(Wrapper):
             while not breaker.admit(clock.monotonic()):
                 if not self.alone:
                     raise self._left_alone()
-                await self._halt.sleep(max(breaker.probe_at - clock.monotonic(), 0.05))
+                shut = clock.monotonic()
+                await self._halt.sleep(max(breaker.probe_at - shut, 0.05))
+                call.waiting_ms += (clock.monotonic() - shut) * 1000.0
             began = clock.monotonic()
             if breaker.state is State.HALF_OPEN:
                 return await self._probe(request, call, began)

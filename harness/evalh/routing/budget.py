@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import field
 from decimal import Context, Decimal
 
@@ -47,6 +48,11 @@ def _dollars(amount: Decimal) -> str:
     return f"${Context(prec=4).plus(amount):f}"  # never with an exponent; a small amount is not 0
 
 
+def _told(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
+    told = f"{write(purse.spent) if purse.spent else 'nothing'} of {write(purse.limit)}{unit} spent"
+    return f"{told}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else told
+
+
 @dataclass(slots=True)
 class Treasury:
     """All purses of a run, shared by every model of its route."""
@@ -64,13 +70,13 @@ class Treasury:
         if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
                 ErrorKind.BUDGET,
-                f"another attempt could cost ${usd}, more than is left of ${self.usd_per_case:f} for a case",
+                f"another attempt could cost {_dollars(usd)}, more than is left of ${self.usd_per_case:f} for a case",
             )
         self.halt.check()
         while not self._try(usd, tokens):
             if not self._in_flight or self._never(usd, tokens):
                 more = self._asked(usd, tokens)
-                self.halt.now(f"the budget: {self.told()} spent, and another attempt could cost {more}")
+                self.halt.now(f"the budget: {self.told()}, and another attempt could cost {more}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -91,12 +97,12 @@ class Treasury:
                 turn.set_result(None)
 
     def told(self) -> str:
-        """Say what was spent of what."""
+        """Say what was spent of what, and what is set aside for requests in flight."""
         parts = []
         if self.usd is not None:
-            parts.append(f"{_dollars(self.usd.spent)} of ${self.usd.limit:f}")
+            parts.append(_told(self.usd, _dollars, ""))
         if self.tokens is not None:
-            parts.append(f"{self.tokens.spent} of {self.tokens.limit} tokens")
+            parts.append(_told(self.tokens, str, " tokens"))
         return ", ".join(parts)
 
     def _asked(self, usd: Decimal, tokens: Decimal) -> str:

@@ -104,6 +104,7 @@ class Builder:
             build=self.asked,
             log=self.log,
             numbers=self.numbers,
+            clock=self.clock,
             find=self.find,
             find_routed=self.find_routed,
         )

@@ -48,7 +48,7 @@ class Cascading(Wrapper):
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer where it can be trusted, else the stronger model's. Raises CallError, NotSent."""
         completion = await self.inner.send(request, call)
-        findings = await examine(self._checks, completion, call, request, self._inquiry)
+        findings = await examine(self._checks, completion, call, request, self._decisions.clock, self._inquiry)
         detail = {
             "from": self.name,
             "to": self._stronger.name,

@@ -6,7 +6,8 @@ from dataclasses import replace
 from evalh.core.attempt import Call, Completion
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
-from evalh.core.ports import Check
+from evalh.core.latency import Latency
+from evalh.core.ports import Check, Clock
 from evalh.core.request import Request
 from evalh.core.shortfall import with_cause
 from evalh.core.values import dataclass
@@ -43,12 +44,18 @@ class Findings:
 
 
 async def examine(
-    checks: Sequence[Check], completion: Completion, call: Call, request: Request, inquiry: Inquiry | None = None
+    checks: Sequence[Check],
+    completion: Completion,
+    call: Call,
+    request: Request,
+    clock: Clock,
+    inquiry: Inquiry | None = None,
 ) -> Findings:
     """Ask every check. All are asked, also after one has failed: what they would have said is worth knowing.
 
-    What checks spend on models is part of what the call costs.
+    What checks spend on models is part of what the call costs, and their time of how long it takes.
     """
+    asker = None if inquiry is None else inquiry.about(call, part=True)
     case = call.case or Case(call.key.case_id, {})
     context = GradeContext(
         case=replace(case, expected=ABSENT),  # a route works where nobody knows the right answer
@@ -58,6 +65,11 @@ async def examine(
         cost_usd=spent(call),
         trial=call.key.trial,
         step=call.key.step,
-        asker=None if inquiry is None else inquiry.about(call, part=True),
+        latency=call.latency,
+        asker=asker,
     )
-    return Findings(tuple([(one.name, with_cause(await one.check(context), completion)) for one in checks]))
+    began = clock.monotonic()
+    findings = Findings(tuple([(one.name, with_cause(await one.check(context), completion)) for one in checks]))
+    took_ms = (clock.monotonic() - began) * 1000.0
+    call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.spans.checks(took_ms))
+    return findings

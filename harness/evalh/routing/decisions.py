@@ -15,11 +15,11 @@ class Decisions:
     """
 
     def __init__(self, log: CallLog, clock: Clock) -> None:
-        self._log = log
-        self._clock = clock
+        self.log = log
+        self.clock = clock
 
     def tell(self, call: Call, kind: str, reason: str, detail: Mapping[str, JsonValue]) -> None:
         """Record one decision about a call."""
-        self._log.decide(
-            Decision(run_id=call.run_id, call_id=call.id, kind=kind, reason=reason, at=self._clock.now(), detail=detail)
+        self.log.decide(
+            Decision(run_id=call.run_id, call_id=call.id, kind=kind, reason=reason, at=self.clock.now(), detail=detail)
         )

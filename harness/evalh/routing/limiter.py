@@ -137,6 +137,7 @@ class Limited(Wrapper):
         self._clock = shared.clock
         self._halt = shared.halt
         self._progress = shared.progress
+        self._until_writable = shared.until_writable
         self._because: str | None = None  # why the window is below its ceiling; None: it is not
         self._line = asyncio.Lock()  # held by the first in line, who waits for all the others
         self._freed: asyncio.Future[None] | None = None  # the first in line waits for a place
@@ -173,6 +174,7 @@ class Limited(Wrapper):
         held_s = self._held(self._clock.monotonic())
         async with self._line:
             while True:
+                await self._until_writable()  # nothing is taken of the rates for what cannot leave
                 self._halt.check()  # while it waited the run may have ended
                 if call.still_wanted is not None:
                     call.still_wanted()  # raises CallError where whoever admitted it would not do so now

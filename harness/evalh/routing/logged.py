@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Usage
+from evalh.core.latency import Latency
 from evalh.core.money import believed, plus
 from evalh.core.ports import CallLog, Pricer, Provider
 from evalh.core.request import Request
@@ -21,6 +22,7 @@ class Logged(Wrapper):
         self._log = log
         self._clock = shared.clock
         self._halt = shared.halt
+        self._shared = shared
         self._pricer = pricer
         self._name = door.name
         self._kind = door.kind
@@ -28,6 +30,7 @@ class Logged(Wrapper):
     async def send(self, request: Request, call: Call) -> Completion:
         """Send once, and record it. Raises CallError; NotSent where the run's deadline came first."""
         clock = self._clock
+        await self._shared.until_writable()
         call.attempts += 1
         start = AttemptStart(
             id=f"{call.id}.{call.attempts}",
@@ -38,7 +41,10 @@ class Logged(Wrapper):
             provider=self._kind,
             started_at=clock.now(),
             reason=call.reasons[-1] if call.reasons else "first",
+            waited_ms=call.waiting_ms,
         )
+        call.latency = call.latency.plus(Latency(0.0, call.waiting_ms))
+        call.waiting_ms = 0.0
         self._log.begin(start)
         began = clock.monotonic()
         try:
@@ -60,11 +66,11 @@ class Logged(Wrapper):
         cost = believed(cost)
         call.cost_usd = plus(call.cost_usd, cost)
         call.answered_by, call.answered_model = start.id, self._name
-        self._log.end(
-            AttemptEnd(
-                start=start, latency_ms=completion.latency_ms or seconds * 1000.0, completion=completion, cost_usd=cost
-            )
-        )
+        took_ms = completion.latency_ms
+        call.latency = call.latency.plus(Latency(took_ms))
+        if took_ms is None:
+            took_ms = seconds * 1000.0
+        self._log.end(AttemptEnd(start=start, latency_ms=took_ms, completion=completion, cost_usd=cost))
         return completion
 
     async def _within(self, patience_s: float | None, request: Request, call: Call) -> Completion:
@@ -92,4 +98,5 @@ class Logged(Wrapper):
                 cost = self._pricer.cost(Usage(), seconds)  # a price per hour
         start.call.cost_usd = plus(start.call.cost_usd, cost)
         latency_ms = seconds * 1000.0
+        start.call.latency = start.call.latency.plus(Latency(latency_ms))
         self._log.end(AttemptEnd(start=start, latency_ms=latency_ms, error=error, cost_usd=cost, estimated=estimated))

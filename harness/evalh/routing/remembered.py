@@ -33,6 +33,7 @@ class Remembered(Wrapper):
         answer = reread(answer, request.settings.sent_to)
         call.answered_by, call.answered_model = answer.attempt_id, answer.model
         call.cached_cost_usd = plus(call.cached_cost_usd, answer.cost_usd)
+        call.latency = call.latency.plus(answer.latency)
         return answer.completion
 
 

@@ -45,7 +45,7 @@ class Repairing(Wrapper):
         asked = request
         for number in range(self._policy.attempts + 1):
             completion = await self.inner.send(asked, call)
-            findings = await examine(self._checks, completion, call, request, self._inquiry)
+            findings = await examine(self._checks, completion, call, request, self._decisions.clock, self._inquiry)
             last = number == self._policy.attempts
             another = None if findings.trusted or last else self._different(asked, completion, findings)
             self._tell(call, findings, "fits" if findings.trusted else "repair" if another else "unrepaired")

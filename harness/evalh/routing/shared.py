@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from evalh.core.ports import Clock, Progress
 from evalh.routing.decisions import Decisions
 from evalh.routing.halt import Halt
+from evalh.routing.pause import until_writable
 
 
 class RetryBudget:
@@ -37,3 +38,7 @@ class Shared:
     halt: Halt
     progress: Progress | None = None
     retries: RetryBudget = field(default_factory=RetryBudget)
+
+    async def until_writable(self) -> None:
+        """Wait while the log cannot be written. Raises NotSent, EvalhError."""
+        await until_writable(self.decisions.log, self.halt.sleep, self.progress)

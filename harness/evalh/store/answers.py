@@ -1,11 +1,13 @@
 """Finding the answer to a request that was asked before. Called for every sample, so it is one prepared statement."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Usage
+from evalh.core.latency import Latency, latency_of
 from evalh.core.money import from_stored
 from evalh.store.columns import restored, restored_or_none, stored, stored_or_none
 from evalh.store.database import explained
@@ -17,10 +19,15 @@ _FINISHES = {str(reason): reason for reason in FinishReason}
 # attempt's id is `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
 _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
   where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
+# So is how long it took: an older log's attempts do not say what they waited, which makes the sum unknown.
+_TOOK = """(select json_array(case when count(*) = count(latency_ms) and count(*) = count(waited_ms)
+    then sum(latency_ms) + sum(waited_ms) else a.latency_ms end,
+  case when count(*) = count(waited_ms) then sum(waited_ms) end)
+  from attempts where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
 
 _FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}, {_TOOK}
 from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
@@ -28,7 +35,7 @@ order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}, {_TOOK}
 from wanted join attempts a on a.rowid = (
   select b.rowid from attempts b
   where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
@@ -41,7 +48,8 @@ from wanted join attempts a on a.rowid = (
 _FIND_ROUTED = """with wanted(number, case_id, trial, draw, step, request_digest) as (values {})
 select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
   a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, c.cost_usd + c.cached_cost_usd
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, c.cost_usd + c.cached_cost_usd,
+  json_array(case when c.waited_ms is null then a.latency_ms else c.latency_ms end, c.waited_ms, c.checks_ms)
 from wanted join calls c on c.rowid = (
   select b.rowid from calls b
   where b.route is not null and b.answered_by is not null and b.cache_hit = 0 and b.case_id = wanted.case_id
@@ -91,7 +99,7 @@ class Answers:
 
 def _answer(row: tuple[Any, ...]) -> Answer:
     attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, asked, tool_calls, *counts = row
-    *tokens, mean, least, count, reasoning, cost = counts
+    *tokens, mean, least, count, reasoning, cost, took = counts
     completion = Completion(
         text=restored(text),
         finish=_FINISHES.get(finish, FinishReason.OTHER),
@@ -104,4 +112,9 @@ def _answer(row: tuple[Any, ...]) -> Answer:
         logprobs=logprobs_from(mean, least, count),
         reasoning=restored_or_none(reasoning),
     )
-    return Answer(attempt_id, completion, from_stored(cost), asked)
+    return Answer(attempt_id, completion, from_stored(cost), asked, _latency(json.loads(took)))
+
+
+def _latency(took: list[float | None]) -> Latency:
+    total, waited, *checks = took
+    return latency_of(total, waited, checks[0] if checks else None if waited is None else 0.0)

@@ -37,6 +37,9 @@ _ORDER = (
     rows.GIVE_UP,
     rows.FINISH_RUN,
 )
+STATEMENTS = frozenset(_ORDER)
+"""All that is ever written."""
+
 _SETTINGS_KEPT = 64  # settings are made once per step or judge; a caller that makes them per call must not fill memory
 
 

@@ -5,6 +5,7 @@ from sqlite3 import Row
 from typing import Any
 
 from evalh.core.digest import JsonValue
+from evalh.core.latency import NOT_KNOWN, latency_of
 from evalh.core.log import CallFilter, CallRow, DecisionRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.store.columns import read_json, restored, restored_or_none, stored
@@ -83,6 +84,7 @@ class CallReader:
             answered_by=row["answered_by"],
             cost_usd=from_stored(row["cost_usd"]),
             cached_cost_usd=from_stored(row["cached_cost_usd"]),
+            latency=latency_of(row["latency_ms"], row["waited_ms"], row["checks_ms"]),
             route=restored_or_none(row["route"]),
             reasons=tuple(read_json(row["reasons"])),
             settings=read_json(row["settings"]) or self._settings_of_run(row["run_id"]),
@@ -106,6 +108,7 @@ class CallReader:
             answered_by=None,
             cost_usd=None,
             cached_cost_usd=None,
+            latency=NOT_KNOWN,
             route=None,
             reasons=(),
             settings=self._settings_of_run(first["run_id"]),

@@ -8,9 +8,16 @@ from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
 
 FILE = "evalh.db"
 LIVE = "live"  # the folder of the live runs' locks
-SCHEMA = 8  # `PRAGMA user_version`: the number of migrations
+SCHEMA = 10  # `PRAGMA user_version`: the number of migrations
 APPLICATION = 0x65766C68  # `PRAGMA application_id`: "evlh"
 BUSY_TIMEOUT_S = 15.0
+SLOW = "the log's disk is slow"
+_PASSES = {  # what may be over in a while: the writer tries again
+    sqlite3.SQLITE_BUSY: "the log is locked by another process",
+    sqlite3.SQLITE_LOCKED: "the log is locked by another process",
+    sqlite3.SQLITE_FULL: "the log's disk is full",
+    sqlite3.SQLITE_IOERR: "the log's disk fails",
+}
 
 
 class StoreError(CannotMeasure):
@@ -18,12 +25,15 @@ class StoreError(CannotMeasure):
 
 
 def prepare(folder: Path) -> Path:
-    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError."""
+    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError.
+
+    A folder that holds a person's own files keeps what its git sees: EVALH_STORE may name any.
+    """
     try:
+        ours = not folder.exists() or not any(folder.iterdir())
         (folder / LIVE).mkdir(parents=True, exist_ok=True)
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        if ours:
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as exc:
         raise StoreError(
             f"cannot create the store: {exc.strerror}", where=str(folder), hint="make this folder writable"
@@ -105,10 +115,19 @@ def _holds_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute(query).fetchone() is not None
 
 
+def why_blocked(exc: sqlite3.Error) -> str | None:
+    """Say why the log takes nothing for the moment; None: that will not pass."""
+    return _PASSES.get(_code(exc))
+
+
+def _code(exc: sqlite3.Error) -> int:
+    return int(getattr(exc, "sqlite_errorcode", 0)) & 0xFF
+
+
 def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
     """Say what SQLite's error means to a person, and what to do next."""
     where = str(path)
-    match getattr(exc, "sqlite_errorcode", 0) & 0xFF:
+    match _code(exc):
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             hint = "move it away (evalh run makes a new one), or rescue what is in it: sqlite3 FILE .recover"
             return WorkspaceError(f"not a database, or a damaged one ({exc})", where=where, hint=hint)

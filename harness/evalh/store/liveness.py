@@ -20,7 +20,7 @@ class RunLock:
         while True:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            if _still_there(self._file, path):
+            if still_there(self._file, path):
                 return
             os.close(self._file)  # swept away between our open and our lock
 
@@ -99,7 +99,7 @@ def _sweep(path: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _still_there(file, path):
+        if still_there(file, path):
             path.unlink(missing_ok=True)
     except BlockingIOError:
         return  # alive
@@ -107,7 +107,8 @@ def _sweep(path: Path) -> None:
         os.close(file)
 
 
-def _still_there(file: int, path: Path) -> bool:
+def still_there(file: int, path: Path) -> bool:
+    """Whether an open file is still the one at its path."""
     try:
         found = path.stat()
     except FileNotFoundError:

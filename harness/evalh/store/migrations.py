@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from filelock import FileLock, Timeout
 
 from evalh.store.database import APPLICATION, SCHEMA, StoreError, connect, explained, schema_version
-from evalh.store.views import VIEWS
+from evalh.store.views import COST_PER_GOOD, VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
@@ -120,6 +120,24 @@ def m007_logprobs(db: Database) -> None:
 def m008_reasoning(db: Database) -> None:
     """Keep what a model thought before its answer, apart from the answer."""
     db.execute("alter table attempts add column reasoning text")  # null: an older evalh's, nobody looked
+
+
+@migrations()
+def m009_latency(db: Database) -> None:
+    """Keep how long an answer took in all: waits, every attempt, checks. Null: the last attempt's alone is known."""
+    db.execute("alter table attempts add column waited_ms real")  # before it left
+    for column in ("latency_ms", "waited_ms", "checks_ms"):
+        db.execute(f"alter table calls add column {column} real")
+    for column in ("waited_ms", "checks_ms"):
+        db.execute(f"alter table samples add column {column} real")
+    db.execute("drop view cost_per_good")
+    db.execute(COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
+
+
+@migrations()
+def m010_clusters(db: Database) -> None:
+    """Keep which cases are alike: what is counted is the cluster, in comparisons of stored runs too."""
+    db.execute("alter table cases add column cluster text")  # null: the row names none
 
 
 def migrate(path: Path) -> None:

@@ -32,8 +32,18 @@ from evalh.core.underway import CaseTally
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
-from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, ensure_schema, explained, schema_version
-from evalh.store.liveness import LOST, alive, any_lost, settle
+from evalh.store.database import (
+    FILE,
+    LIVE,
+    SCHEMA,
+    StoreError,
+    connect,
+    connect_reading,
+    ensure_schema,
+    explained,
+    schema_version,
+)
+from evalh.store.liveness import LOST, alive
 from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
@@ -50,6 +60,7 @@ from evalh.store.spending import spending
 from evalh.store.stories import stories, traces
 from evalh.store.tallies import first_answers, tallies
 from evalh.store.tracing import planned, traced
+from evalh.store.waiting import left_behind, recover
 
 LAST = "last"
 
@@ -373,18 +384,17 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
         raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
     try:
         connection = connect_reading(path)
-        older = schema_version(connection, path) < SCHEMA
-        if older and not mend:
-            connection.close()
-            hint = "any other command brings it up to date: evalh show"
-            raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
-        if older:
+        if schema_version(connection, path) < SCHEMA:
+            if not mend:
+                connection.close()
+                hint = "any other command brings it up to date: evalh show"
+                raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
-        if mend and any_lost(connection, folder / LIVE):
+        if mend and left_behind(connection, folder):
             # What `kill -9` left behind is told as it is. In a folder that cannot be written it stays as it was left.
-            with suppress(sqlite3.Error, OSError), closing(connect(path)) as writable:
-                settle(writable, folder / LIVE)
+            with suppress(sqlite3.Error, OSError, StoreError), closing(connect(path)) as writable:
+                recover(writable, folder)
     except sqlite3.Error as exc:
         raise explained(exc, path) from exc
     return Reader(connection, path)

@@ -11,7 +11,8 @@ from evalh.store.restore import completion_from
 
 _ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings) as settings,
   coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
-  a.text, a.finish, a.tool_calls, a.latency_ms,
+  a.text, a.finish, a.tool_calls,
+  case when c.waited_ms is null then a.latency_ms else c.latency_ms end as latency_ms,
   a.ttft_ms, a.model_answered, a.request_id, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
   a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning,
   null as raw,

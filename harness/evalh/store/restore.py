@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from sqlite3 import Row
 from typing import Any, TypeAlias
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import ABSENT, Case
+from evalh.core.latency import latency_of
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
-from evalh.core.run import Fingerprint, RunRecord, RunStatus, RunSummary
+from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none
@@ -56,7 +58,12 @@ def run_from(row: Row) -> RunRow:
 def _summary(text: str | None) -> RunSummary | None:
     from msgspec.json import decode
 
-    return None if text is None else decode(text, type=RunSummary)
+    if text is None:
+        return None
+    summary = decode(text, type=RunSummary)
+    if summary.samples and summary.samples == summary.ungraded:  # older logs call that a rate of 0
+        return replace(summary, good_rate=Estimate(None, None, None, "ungraded"))
+    return summary
 
 
 def comparison_from(row: Row) -> ComparisonRow:
@@ -78,18 +85,18 @@ def case_from(row: Fields) -> Case:
         inputs=read_json(row["inputs"]),
         expected=ABSENT if row["expected"] is None else read_json(row["expected"]),
         tags=frozenset(read_json(row["tags"])),
+        cluster=restored_or_none(row["cluster"]),
     )
 
 
 def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
     """Read a row of `samples`."""
-    plain = (
-        "id run_id case_digest case_index trial call_id answered_by attempts latency_ms finish error_kind output_digest"
-    )
+    plain = "id run_id case_digest case_index trial call_id answered_by attempts finish error_kind output_digest"
     return SampleRow(
         **{name: row[name] for name in plain.split()},
         case_id=restored(row["case_id"]),
         standing=Standing(row["standing"]),
+        latency=latency_of(row["latency_ms"], row["waited_ms"], row["checks_ms"]),
         cache_hit=bool(row["cache_hit"]),
         cost_usd=from_stored(row["cost_usd"]),
         cached_cost_usd=from_stored(row["cached_cost_usd"]),

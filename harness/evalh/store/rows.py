@@ -12,6 +12,7 @@ from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Comple
 from evalh.core.case import ABSENT, Case
 from evalh.core.decision import Decision
 from evalh.core.digest import digest_bytes
+from evalh.core.latency import Latency
 from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import ToolCall
 from evalh.core.run import RunRecord, RunStatus
@@ -25,7 +26,7 @@ NULL = -(2**63)
 # A column that may be NULL ends in "?".
 _SENT = (
     "id call_id number run_id case_id trial step? draw purpose model provider request_digest started_at reason"
-    " messages?"
+    " messages? waited_ms"
 )
 _OK = (
     "status latency_ms? ttft_ms? request_id? model_answered? finish input_tokens? output_tokens? cached_tokens?"
@@ -35,12 +36,12 @@ _OK = (
 _ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? request_id? cost_usd? estimated"
 _CALL = (
     "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd?"
-    " cached_cost_usd? reasons settings? messages? route?"
+    " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?"
 )
-_CASE = "id digest inputs expected? tags"
+_CASE = "id digest inputs expected? tags cluster?"
 _SAMPLE = (
     "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
-    " judge_cost_usd? attempts latency_ms? finish? error_kind? error? output_digest?"
+    " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?"
 )
 _VERDICT = "sample_id position grader required outcome score? reason detail?"
 _DECISION = "id run_id call_id? kind reason at detail"
@@ -139,6 +140,7 @@ def sent_row(start: AttemptStart, instants: Instants) -> Row:
         instants.text(start.started_at),
         stored(start.reason),
         NULL if start.request.messages is call.request.messages else stored(start.request.messages_json()),
+        start.waited_ms,
     )
 
 
@@ -181,6 +183,10 @@ def error_row(end: AttemptEnd, error: CallError) -> Row:
     )
 
 
+def _latency(latency: Latency) -> Row:
+    return (nullable(latency.total_ms), nullable(latency.waited_ms), nullable(latency.checks_ms))
+
+
 def _logprobs(told: Logprobs | None) -> Row:
     if told is None:
         return (NULL, NULL, NULL)
@@ -212,6 +218,7 @@ def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache
         nullable(settings),
         NULL if cache_hit else stored(call.request.messages_json()),
         _text(call.route),
+        *_latency(call.latency),
     )
 
 
@@ -220,7 +227,9 @@ def case_row(case: Case) -> Row:
     case_id, inputs = stored(case.id), json_text(case.inputs)
     expected = NULL if case.expected is ABSENT else json_text(case.expected)
     tags = json_text(sorted(case.tags)) if case.tags else "[]"
-    return (case_id, digest_bytes(f"{case_id}\0{inputs}\0{expected}\0{tags}".encode()), inputs, expected, tags)
+    cluster = NULL if case.cluster is None else stored(case.cluster)
+    content = f"{case_id}\0{inputs}\0{expected}\0{tags}" + ("" if case.cluster is None else f"\0{cluster}")
+    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster)
 
 
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
@@ -241,7 +250,7 @@ def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
         nullable(dollars(sample.cached_cost_usd)),
         nullable(dollars(sample.judge_cost_usd)),
         sample.attempts,
-        NULL if completion is None else nullable(completion.latency_ms),
+        *(_latency(sample.latency) if completion is not None else (NULL, NULL, NULL)),
         NULL if completion is None else str(completion.finish),
         NULL if error is None else str(error.kind),
         NULL if error is None else stored(error.message),

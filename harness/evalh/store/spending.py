@@ -22,6 +22,7 @@ _GROUPS = {
 }
 _SPENT = """select {group} as grouped, a.purpose, count(*) as attempts, count(*) - count(a.cost_usd) as unpriced,
   total(a.cost_usd) as usd, total(a.cost_usd) filter (where a.number > 1 or a.status <> 'ok') as retries,
+  count(*) filter (where (a.number > 1 or a.status <> 'ok') and a.cost_usd is null) as unpriced_retries,
   total(a.cost_usd) filter (where a.estimated) as estimated
 from attempts a left join runs r on r.id = a.run_id where a.started_at >= ? group by 1, 2"""
 _SAVED = """select {group} as grouped, count(*) as hits,
@@ -46,6 +47,8 @@ def _line(group: str | None, rows: list[Row], saved: Row | None) -> Spend:
         attempts=sum(row["attempts"] for row in rows),
         unpriced=sum(row["unpriced"] for row in rows),
         by_purpose={row["purpose"]: _usd(row["usd"]) for row in rows},
+        unpriced_by_purpose={row["purpose"]: row["unpriced"] for row in rows},
+        unpriced_retries=sum(row["unpriced_retries"] for row in rows),
         retries_usd=_usd(sum(row["retries"] for row in rows)),
         estimated_usd=_usd(sum(row["estimated"] for row in rows)),
         from_log=0 if saved is None else saved["hits"],

@@ -23,15 +23,16 @@ from evalh.store.database import (
     explained,
     prepare,
 )
-from evalh.store.liveness import RunLock, lock_path, settle
+from evalh.store.liveness import RunLock, lock_path
 from evalh.store.reader import Reader
-from evalh.store.writer import GATHER_S, Writer
+from evalh.store.waiting import recover
+from evalh.store.writer import GATHER_S, PATIENCE_S, Writer
 
 
 class SqliteStore:
     """Where runs are kept. Called from one thread, the event loop's; `open_store` makes it."""
 
-    def __init__(self, path: Path, clock: Clock, *, gather_s: float, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, clock: Clock, *, gather_s: float, busy_timeout_s: float, patience_s: float) -> None:
         """Open, migrate where needed, and close the runs of dead processes. Raises EvalhError."""
         self._path = path
         self._clock = clock
@@ -39,14 +40,14 @@ class SqliteStore:
         try:
             connection = connect(path, busy_timeout_s)
             ensure_schema(connection, path)
-            settle(connection, path.parent / LIVE)
+            recover(connection, path.parent)
             self._reading = connect_reading(path, busy_timeout_s)
         except sqlite3.Error as exc:
             raise explained(exc, path) from exc
         except OSError as exc:
             raise StoreError(f"cannot use the store: {exc.strerror}", where=str(path.parent)) from exc
         self._answers = Answers(self._reading, path)
-        self._writer = Writer(connection, path, gather_s)
+        self._writer = Writer(connection, path, gather_s, patience_s)
 
     @property
     def failed(self) -> EvalhError | None:
@@ -56,6 +57,15 @@ class SqliteStore:
     def check(self) -> None:
         """Raise what `failed` holds. Every method that stores does so too."""
         self._writer.check()
+
+    def blocked(self) -> str | None:
+        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
+        return self._writer.blocked()
+
+    @property
+    def waits_in(self) -> Path | None:
+        """The file beside the log that holds what it did not take; None: there is nothing."""
+        return self._writer.waits_in
 
     def begin(self, start: AttemptStart) -> None:
         """Record that a request leaves. Raises EvalhError when the store has failed; so do all that store."""
@@ -82,7 +92,7 @@ class SqliteStore:
         self._writer.put(gate)
 
     def start_run(self, record: RunRecord) -> None:
-        """Open a run's row; samples may follow."""
+        """Open a run's row; samples may follow. Returns when it is committed, or the log is blocked."""
         self.check()
         try:
             # Before the row: whoever sees a running run without a lock takes its process for dead.
@@ -90,6 +100,7 @@ class SqliteStore:
         except OSError as exc:
             raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
         self._writer.put(record)
+        self._writer.flush(or_blocked=True)
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
         """Return the newest successful answer to this request for this key. Raises EvalhError."""
@@ -104,9 +115,9 @@ class SqliteStore:
         self._writer.put(NewSample(run_id, sample, call))
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
-        """Close a run's row. Returns when everything is durable."""
+        """Close a run's row. Returns when everything is committed, or the log is blocked: then it is kept beside it."""
         self._writer.put(Finish(run_id, status, summary, reason, self._clock.now()))
-        self._writer.flush()
+        self._writer.flush(or_blocked=True)
         self._release(run_id)
 
     def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
@@ -136,11 +147,17 @@ class SqliteStore:
 
 
 def open_store(
-    folder: Path, *, clock: Clock, gather_s: float = GATHER_S, busy_timeout_s: float = BUSY_TIMEOUT_S
+    folder: Path,
+    *,
+    clock: Clock,
+    gather_s: float = GATHER_S,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    patience_s: float = PATIENCE_S,
 ) -> SqliteStore:
     """Open the store in a folder such as `.evalh`, for writing; create it where there is none.
 
-    `gather_s` is how long a batch gathers, `busy_timeout_s` how long another program's lock is waited for.
+    `gather_s` is how long a batch gathers, `busy_timeout_s` how long opening and reading wait for another program's
+    lock, `patience_s` how long the writer does.
     Raises WorkspaceError for a file that is no store or a newer evalh's, StoreError where it cannot be written.
     """
-    return SqliteStore(prepare(folder), clock, gather_s=gather_s, busy_timeout_s=busy_timeout_s)
+    return SqliteStore(prepare(folder), clock, gather_s=gather_s, busy_timeout_s=busy_timeout_s, patience_s=patience_s)

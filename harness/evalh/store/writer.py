@@ -3,57 +3,83 @@
 The caller's thread is the event loop's, so it only appends to a queue; rows are built and written here, mostly with
 the interpreter's lock released. What is handed over is committed within 50 ms: the batch gathers for 20, and the
 writing of a busy run's batch takes a few.
+
+Where the log cannot be written now (another process holds it, the disk is full) the writer tries again and again, and
+keeps what it was handed in a file beside the log meanwhile. `blocked` tells the caller, so that nothing more is bought.
 """
 
 import atexit
 import sqlite3
 import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from time import monotonic
 
 from evalh.core.attempt import AttemptEnd
+from evalh.core.errors import EvalhError
 from evalh.store.batch import Batch, Item, Statement, WriterMemory
 from evalh.store.checkpoint import Checkpoints
-from evalh.store.database import StoreError, explained
-from evalh.store.rows import together
-
-if TYPE_CHECKING:
-    from evalh.core.errors import EvalhError
+from evalh.store.database import SLOW, StoreError, explained, why_blocked
+from evalh.store.transaction import REFUSALS, transact
+from evalh.store.waiting import FOLDER, Waiting
 
 GATHER_S = 0.02
+PATIENCE_S = 600.0
+_PAUSE_AFTER_S = 1.0  # without a commit
+_RETRY_S = 0.25
 _BATCH_LIMIT = 2000  # items in one transaction: another process wants its turn
 _QUEUE_LIMIT = 8000  # items that may wait; beyond it the caller waits instead of filling memory
 _QUEUE_CHARS = 16_000_000  # of outputs that may wait
 _CLOSE_WITHIN_S = 20.0
-_REFUSALS = (
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.DataError,
-    OverflowError,
-    UnicodeError,
-)
 
 
 class _Barrier(threading.Event):
     """Set when everything handed over before it is committed, or given up."""
 
 
-class Writer:
-    """Commits what it is handed, in order. A failure is kept in `failed` and raised at the caller's next word."""
+@dataclass(slots=True)
+class _Unstored:
+    """A batch that is not committed yet."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, gather_s: float = GATHER_S) -> None:
+    statements: list[Statement]
+    items: int
+    chars: int
+    in_file: bool = False  # beside the log
+
+
+class Writer:
+    """Commits what it is handed, in order. A failure is kept in `failed` and raised at the caller's next word.
+
+    `patience_s` is how long it tries where the log cannot be written now.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        gather_s: float = GATHER_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.failed: EvalhError | None = None
         self._connection = connection
         self._path = path
         self._gather_s = gather_s
+        self._patience_s = patience_s
         self._memory = WriterMemory()
+        self._waiting = Waiting(path.parent / FOLDER)
+        self._unstored: deque[_Unstored] = deque()  # oldest first
+        self._since: float | None = None  # when the oldest of them was tried first
+        self._because = SLOW
+        self._broken = False  # the log takes nothing any more
         self._checkpoints = Checkpoints(connection, path)
+        connection.execute(f"PRAGMA busy_timeout = {_RETRY_S * 1000:.0f}")
         self._queue: SimpleQueue[Item | _Barrier | None] = SimpleQueue()
         self._chars_taken = 0  # counted by the caller's thread
         self._chars_written = 0  # counted by the writer's
-        self._hurry = threading.Event()  # someone waits: do not gather
+        self._hurry = threading.Event()  # a caller waits: do not gather
         self._room = threading.Event()
         self._closed = False
         # A daemon, so that a stuck disk cannot keep the process alive; `close` at exit saves what is queued.
@@ -70,14 +96,30 @@ class Writer:
         if self._queue.qsize() > _QUEUE_LIMIT or self._chars_taken - self._chars_written > _QUEUE_CHARS:
             self._wait_for_room()
 
-    def flush(self) -> None:
-        """Return when everything handed over is committed. Raises EvalhError when it cannot be."""
+    def flush(self, *, or_blocked: bool = False) -> None:
+        """Return when everything handed over is committed. Raises EvalhError when it cannot be.
+
+        `or_blocked`: return too when the log refuses for a second; what was handed over is kept beside it.
+        """
         self.check()
         barrier = _Barrier()
         self._queue.put(barrier)
         self._hurry.set()
-        barrier.wait()
+        while not barrier.wait(_RETRY_S):
+            if or_blocked and self.blocked() not in (None, SLOW):
+                return
         self.check()
+
+    def blocked(self) -> str | None:
+        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
+        self.check()
+        since = self._since
+        return None if since is None or monotonic() - since < _PAUSE_AFTER_S else self._because
+
+    @property
+    def waits_in(self) -> Path | None:
+        """The file beside the log that holds what it did not take; None: there is nothing."""
+        return self._waiting.path
 
     def check(self) -> None:
         """Raise the writer's failure, if it failed; StoreError after `close`."""
@@ -87,7 +129,10 @@ class Writer:
             raise StoreError("the store is closed", where=str(self._path))
 
     def close(self) -> None:
-        """Commit what is queued and close the connection. Waits a bounded time; safe to call twice."""
+        """Commit what is queued and close the connection. Waits a bounded time; safe to call twice.
+
+        What the log does not take within a second is left in the file beside it, for the next start.
+        """
         if self._closed:
             return
         self._closed = True
@@ -108,22 +153,38 @@ class Writer:
 
     def _work(self) -> None:
         going = True
-        while going:
-            going, items, barriers = self._gather()
-            if items and self.failed is None:
-                self._write(items)
-            self._chars_written += sum(_chars(item) for item in items if type(item) is AttemptEnd)
+        barriers: list[_Barrier] = []
+        while going or self._trying_since(_PAUSE_AFTER_S):
+            more, items, waiting = self._gather()
+            going = going and more
+            barriers += waiting
+            if items:
+                self._take(items)
+            if self._unstored:
+                self._store()
             self._room.set()
-            for barrier in barriers:
-                barrier.set()
+            if not self._unstored:
+                for barrier in barriers:
+                    barrier.set()
+                barriers.clear()
+        self._waiting.leave()
         self._checkpoints.close()
         self._connection.close()
 
     def _gather(self) -> tuple[bool, list[Item], list[_Barrier]]:
-        """Collect a batch: what comes within `gather_s` of its first entry. False: it is the last."""
+        """Collect a batch: what comes within `gather_s` of its first entry. False: it is the last.
+
+        While older batches wait it returns for another try; where they are many, the newer stay in the queue.
+        """
         items: list[Item] = []
         barriers: list[_Barrier] = []
-        entry = self._queue.get()
+        if sum(one.items for one in self._unstored) >= _QUEUE_LIMIT and not self._closed:
+            self._hurry.wait(_RETRY_S)
+            return True, items, barriers
+        try:
+            entry = self._queue.get(timeout=_RETRY_S if self._unstored else None)
+        except Empty:
+            return True, items, barriers
         if self._queue.qsize() < _BATCH_LIMIT:
             self._hurry.wait(self._gather_s)
             self._hurry.clear()
@@ -142,53 +203,84 @@ class Writer:
             except Empty:
                 return True, items, barriers
 
-    def _write(self, items: list[Item]) -> None:
+    def _take(self, items: list[Item]) -> None:
+        """Turn items into rows."""
+        refused: list[Exception] = []
+        batch = Batch(self._memory)
+        for item in items:
+            try:
+                batch.add(item)
+            except Exception as exc:  # noqa: BLE001 (one odd value must not cost what came with it)
+                refused.append(exc)
+        chars = sum(_chars(item) for item in items if type(item) is AttemptEnd)
+        self._unstored.append(_Unstored(list(batch.statements()), len(items), chars))
+        self._tell(refused)
+
+    def _store(self) -> None:
+        """Commit what is not stored, oldest first. What the log does not take is kept beside it."""
+        if self._since is None:
+            self._since = monotonic()
+        try:
+            while self._unstored and not self._broken:
+                self._commit(self._unstored[0].statements)
+                self._chars_written += self._unstored.popleft().chars
+        except sqlite3.Error as exc:
+            self._keep()
+            why = why_blocked(exc)
+            if why is not None and self._trying_since(self._patience_s):
+                self._because = why
+                return
+            self._break(explained(exc, self._path))
+        except Exception as exc:  # noqa: BLE001 (the thread must live on: callers wait for its barriers)
+            self._keep()
+            self._break(StoreError(f"the log failed: {exc!r}", where=str(self._path), hint="evalh doctor"))
+        if self._broken:
+            self._keep()
+            self._chars_written += sum(one.chars for one in self._unstored)
+            self._unstored.clear()
+        else:
+            with suppress(OSError):  # taking it up once more does no harm
+                self._waiting.discard()
+        self._since = None
+        self._because = SLOW
+
+    def _commit(self, statements: list[Statement]) -> None:
         refused: list[Exception] = []
         try:
-            statements = self._statements(items, refused)
-            try:
-                self._transact(statements)
-            except _REFUSALS:
-                # One odd value must not cost the answers that came with it.
-                self._transact([(sql, [row]) for sql, rows in statements for row in rows], refused)
-            self._checkpoints.wrote(sum(len(rows) for _, rows in statements))
-        except sqlite3.Error as exc:
-            self.failed = explained(exc, self._path)
-        except Exception as exc:  # noqa: BLE001 (the thread must live on: callers wait for its barriers)
-            refused.append(exc)
+            transact(self._connection, statements)
+        except REFUSALS:
+            # One odd value must not cost the answers that came with it.
+            transact(self._connection, [(sql, [row]) for sql, rows in statements for row in rows], refused)
+        self._checkpoints.wrote(sum(len(rows) for _, rows in statements))
+        self._tell(refused)
+
+    def _keep(self) -> None:
+        """Write down beside the log what is not written down yet: a process that is killed loses nothing."""
+        with suppress(OSError):  # the same disk may be full: then it waits in memory alone
+            for one in self._unstored:
+                if not one.in_file:
+                    self._waiting.keep(one.statements)
+                    one.in_file = True
+
+    def _trying_since(self, seconds: float) -> bool:
+        """Whether the log refuses, and has done so for less than this."""
+        return self._since is not None and monotonic() - self._since < seconds
+
+    def _break(self, error: EvalhError) -> None:
+        """Store nothing more."""
+        kept = self._waiting.path
+        if kept is not None and all(one.in_file for one in self._unstored):
+            told = f"what it did not take waits in {kept} and is stored at the next start"
+            error = type(error)(error.what, where=error.where, hint=f"{error.hint}; {told}")
+        self._broken, self.failed = True, error
+
+    def _tell(self, refused: list[Exception]) -> None:
         if refused and self.failed is None:
             self.failed = StoreError(
                 f"a value could not be stored: {refused[0]!r}",
                 where=str(self._path),
                 hint="everything else is stored; a grader's or provider's plugin may have returned a wrong type",
             )
-
-    def _statements(self, items: list[Item], refused: list[Exception]) -> list[Statement]:
-        batch = Batch(self._memory)
-        for item in items:
-            try:
-                batch.add(item)
-            except Exception as exc:  # noqa: BLE001 (as above: one odd value)
-                refused.append(exc)
-        return list(batch.statements())
-
-    def _transact(self, statements: list[Statement], refused: list[Exception] | None = None) -> None:
-        """Execute in one transaction; with `refused`, collect what cannot be stored and store the rest."""
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for sql, rows in statements:
-                try:
-                    for statement, parameters in together(sql, rows) if refused is None else ((sql, rows),):
-                        connection.executemany(statement, parameters)
-                except _REFUSALS as exc:
-                    if refused is None:
-                        raise
-                    refused.append(exc)
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
 
 def _chars(end: AttemptEnd) -> int:

@@ -66,6 +66,8 @@ class Row(msgspec.Struct):
     outcomes: dict[str, Outcome]
     row: str
     request: str
+    waited_ms: Milliseconds | None = None  # both are missing in baselines of older versions
+    checks_ms: Milliseconds | None = None
 
 
 class Output(msgspec.Struct):
@@ -81,6 +83,8 @@ class Output(msgspec.Struct):
     model: str | None
     cost_usd: Amount | None
     request: str
+    waited_ms: Milliseconds | None = None
+    checks_ms: Milliseconds | None = None
     logprobs: tuple[Logprob, Logprob | None, Count | None] | None = None
 
 

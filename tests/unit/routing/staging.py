@@ -105,6 +105,9 @@ class MemoryLog:
     def decide(self, decision: Decision) -> None:
         self.decided.append(decision)
 
+    def blocked(self) -> None:
+        """Take everything."""
+
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
         self.concluded.append((call, cache_hit))
 

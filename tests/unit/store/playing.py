@@ -16,6 +16,7 @@ from evalh.core.attempt import (
     Usage,
 )
 from evalh.core.case import Case
+from evalh.core.latency import Latency
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.run import Estimate, Fingerprint, GraderTally, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Sample, Standing
@@ -129,6 +130,7 @@ class Play:
         usd = None if cost is None else Decimal(cost)
         call = start.call
         call.cost_usd = None if usd is None or call.cost_usd is None else call.cost_usd + usd
+        call.latency = call.latency.plus(Latency(completion.latency_ms))
         self.store.end(AttemptEnd(start=start, latency_ms=102.0, completion=completion, cost_usd=usd))
 
     def fail(self, call: Call, kind: ErrorKind = ErrorKind.TIMEOUT, cost: str | None = "0") -> CallError:
@@ -137,6 +139,7 @@ class Play:
         usd = None if cost is None else Decimal(cost)
         call.cost_usd = None if usd is None or call.cost_usd is None else call.cost_usd + usd
         call.reasons.append(f"retry after {kind}")
+        call.latency = call.latency.plus(Latency(60_000.0))
         self.store.end(AttemptEnd(start=start, latency_ms=60_000.0, error=error, cost_usd=usd, estimated=True))
         return error
 
@@ -146,7 +149,7 @@ class Play:
         hit: Answer | None = changes.pop("hit", None)
         completion = hit.completion if hit else changes.pop("completion", ANSWER)
         if hit is not None:
-            call.cached_cost_usd = hit.cost_usd
+            call.cached_cost_usd, call.latency = hit.cost_usd, hit.latency
         standing = Standing.GOOD if all(one.verdict.score == 1.0 for one in verdicts) else Standing.BAD
         sample = Sample(
             case=case,
@@ -161,6 +164,7 @@ class Play:
             cost_usd=Decimal(0) if hit else call.cost_usd,
             cached_cost_usd=hit.cost_usd if hit else Decimal(0),
             attempts=call.attempts,
+            latency=call.latency,
             **changes,
         )
         self.store.add_sample(self.run_id, sample, call)

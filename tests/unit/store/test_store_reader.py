@@ -120,7 +120,7 @@ def test_a_sample_comes_back_as_it_was_stored(mixed: Play, reader: Reader) -> No
 
     assert bad.id == "r1/t-2/0"
     assert (bad.cost_usd, bad.cached_cost_usd, bad.judge_cost_usd) == (Decimal("0.0002"), Decimal(0), Decimal(0))
-    assert (bad.attempts, bad.latency_ms, bad.finish, bad.answered_by) == (2, 101.5, "stop", "r1:2.2")
+    assert (bad.attempts, bad.latency.total_ms, bad.finish, bad.answered_by) == (2, 60_101.5, "stop", "r1:2.2")
     assert (lost.standing, lost.error_kind, lost.error) == (Standing.UNGRADED, "timeout", "no answer in 60 s")
 
 

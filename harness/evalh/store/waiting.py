@@ -1,0 +1,106 @@
+"""What the log could not take yet, kept in a file beside it: `.evalh/waiting/<name>.jsonl`.
+
+A line holds what one transaction would have written: statements of ours with their rows. It is written as soon as the
+log refuses, removed when the log has taken everything, and taken up by the next start where the process died before.
+Taking up twice does no harm: rows have ids, and a row that is there already is left as it is.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from evalh.store.batch import STATEMENTS, Statement
+from evalh.store.database import LIVE, StoreError
+from evalh.store.liveness import any_lost, settle, still_there
+from evalh.store.transaction import transact
+
+FOLDER = "waiting"
+
+
+class Waiting:
+    """The file of one process; held by the writer's thread. It exists only while the log refuses."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: int | None = None
+        self.path: Path | None = None  # None: nothing waits
+
+    def keep(self, statements: Sequence[Statement]) -> None:
+        """Write down one transaction. Raises OSError."""
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{secrets.token_hex(8)}.jsonl"
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            self.path = path
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # while it is held, its process lives and will store it itself
+        # A plugin's odd value must not cost the answers beside it.
+        line = memoryview(json.dumps(statements, default=repr).encode() + b"\n")
+        whole = os.fstat(self._file).st_size
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError:
+            os.ftruncate(self._file, whole)  # half a line would make the next one unreadable
+            raise
+
+    def discard(self) -> None:
+        """Remove the file: the log has taken everything."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+        self.leave()
+        self.path = None
+
+    def leave(self) -> None:
+        """Let go of the file; the next start takes it up."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def left_behind(connection: sqlite3.Connection, folder: Path) -> bool:
+    """Whether `recover` may have work."""
+    return any((folder / FOLDER).glob("*.jsonl")) or any_lost(connection, folder / LIVE)
+
+
+def recover(connection: sqlite3.Connection, folder: Path) -> None:
+    """Store what dead processes could not, and close their runs. Raises sqlite3.Error, OSError, StoreError."""
+    _take_up(connection, folder / FOLDER)
+    settle(connection, folder / LIVE)
+
+
+def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another process was faster
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if still_there(file, path):
+                transact(connection, list(_statements(path)), refused=[])
+                path.unlink(missing_ok=True)
+        except BlockingIOError:
+            continue  # its process lives
+        finally:
+            os.close(file)
+
+
+def _statements(path: Path) -> Iterator[Statement]:
+    """Yield every statement, one for each row: what is there already must not stop its neighbours."""
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines[:-1], 1):  # a last line without its end was cut off by a kill
+        try:
+            batch = [(sql, [row]) for sql, rows in json.loads(line) for row in rows]
+        except (ValueError, TypeError):
+            batch = [("", [])]
+        if not STATEMENTS.issuperset(sql for sql, _ in batch):
+            raise StoreError(
+                "answers wait here that this evalh cannot read",
+                where=f"{path}:{number}",
+                hint="start the version of evalh that wrote them once, or move the file away",
+            )
+        yield from batch
