@@ -1,10 +1,12 @@
 """The workspace that `evalh init` writes: small, complete, and runnable without a key."""
 
+from contextlib import ExitStack
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import UsageError
+from evalh.workspace.writing import new_file
 
 _STARTER = files("evalh.api") / "starter"
 _IGNORED = ".gitignore"
@@ -25,13 +27,11 @@ def write_starter(folder: Path) -> list[str]:
             raise UsageError(
                 "would overwrite a file", where=str(folder / name), hint="use an empty folder: evalh init NAME"
             )
-    try:
+    with ExitStack() as all_or_none:
         for name, source in sources.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-    except OSError as exc:
-        raise WorkspaceError(f"cannot write: {exc.strerror or exc}", where=str(folder)) from exc
+            file = all_or_none.enter_context(new_file(folder / name))
+            file.write(source.read_bytes())
+            file.flush()
     return list(sources)
 
 

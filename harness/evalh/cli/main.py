@@ -18,10 +18,12 @@ import click
 
 from evalh.cli import streams
 from evalh.cli.app import App
+from evalh.cli.writing import clear_beside
 from evalh.core.errors import EvalhError, nearest
 from evalh.core.exits import ExitCode, worst
 
-_DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_DISK_FAILURES = _FORBIDDEN | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _OUTSIDE_S = 0.02
 
@@ -125,6 +127,7 @@ def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
 def _run(answer: TextIO) -> int:
     app: App | None = None
     try:
+        clear_beside(sys.argv[1:])
         with cli.make_context("evalh", sys.argv[1:]) as ctx:
             app = ctx.obj
             outcome = cli.invoke(ctx)
@@ -159,7 +162,8 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
         case BaseExceptionGroup() if exc.subgroup(KeyboardInterrupt):
             return _explain(KeyboardInterrupt(), answer, as_json=as_json)
         case OSError() if exc.errno in _DISK_FAILURES:
-            error = EvalhError(f"cannot write: {exc.strerror}", where=exc.filename or "stdout", hint="make room")
+            hint = "make its folder writable" if exc.errno in _FORBIDDEN else "make room"
+            error = EvalhError(f"cannot write: {exc.strerror}", where=exc.filename or "stdout", hint=hint)
             code = ExitCode.CANNOT_MEASURE
             document = document if exc.filename else None  # the document is what could not be written
         case _:

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalh.core.exits import ExitCode
 from evalh.report.gate import RELATIVE
-from evalh.report.text import safe
+from evalh.report.text import inert, safe
 
 Document = Mapping[str, Any]
 
@@ -16,8 +16,13 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def gate_junit(document: Document) -> str:
     """Return a decision's document so: failure = a rule refuses, error = not to be measured, skipped = inconclusive."""
-    suites = "".join(_suite(suite) for suite in document["suites"])
-    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(document["suites"])}>'
+    decided: Sequence[Document] = document["suites"]
+    if "problem" in document:  # a file without a test reads as if all were well
+        told = "\n".join((document["problem"], *document["notices"]))
+        finding = {"rule": "decided", "exit": ExitCode.CANNOT_MEASURE, "reason": told, "cases": ()}
+        decided = [{"suite": "gate", "findings": [finding]}]
+    suites = "".join(_suite(suite) for suite in decided)
+    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(decided)}>'
     return f"{head}\n{suites}</testsuites>\n"
 
 
@@ -61,7 +66,7 @@ def _evidence(evidence: Document) -> str:
 
 
 def _content(text: str) -> str:
-    return escape(_NOT_XML.sub("", safe(text)))
+    return escape(_NOT_XML.sub("", inert(text)))
 
 
 def _attribute(text: str) -> str:

@@ -32,6 +32,7 @@ from evalh.core.underway import CaseTally
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
+from evalh.store.damage import tells_damage
 from evalh.store.database import FILE, LIVE, SCHEMA, connect, connect_reading, ensure_schema, explained, schema_version
 from evalh.store.liveness import LOST, alive, any_lost, settle
 from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
@@ -69,6 +70,7 @@ _ANSWERING = """select model_answered from attempts
   order by started_at desc limit 1"""
 
 
+@tells_damage
 class Reader:
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types."""
 
