@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from evalh.api.case_ids import odd_ids
 from evalh.api.judge_identity import stale_calibrations
 from evalh.api.judges import kinship, sent_as
 from evalh.api.targets import route_checks
@@ -101,6 +102,11 @@ def _suite_problems(
         yield exc
         return
     outcome.counts["cases"] += len(dataset)
+    for odd in odd_ids(workspace, suite, dataset):
+        if isinstance(odd, EvalhError):
+            yield odd
+        else:
+            outcome.notices.append(odd)
     try:
         versions = [prompts.load(suite.prompt, version) for version in prompts.versions(suite.prompt)]
     except EvalhError as exc:
