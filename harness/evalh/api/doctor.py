@@ -133,4 +133,5 @@ def _log(workspace: Workspace) -> Finding:
         return Finding("missing", "log", exc.what, exc.hint)
     except EvalhError as exc:
         return Finding("wrong", "log", _line(exc), exc.hint)
-    return Finding("ok", "log", f"newest run {runs[0].record.id}" if runs else "no run yet")
+    newest = f"newest run {runs[0].record.id}" if runs else "no run yet"
+    return Finding("ok", "log", f"{workspace.store_folder}: {newest}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from evalh.core.ports import Tree
 
+_STORE = ".evalh"
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceFiles:
@@ -22,3 +24,8 @@ def cache_dir_of(env: Mapping[str, str]) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("evalh"))
+
+
+def store_folder_of(env: Mapping[str, str], root: Path) -> Path:
+    """Return the folder of the log: `.evalh` in the workspace, or the folder that EVALH_STORE names."""
+    return Path(override).absolute() if (override := env.get("EVALH_STORE")) else root / _STORE

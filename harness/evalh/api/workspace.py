@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalh.api.clock import SystemClock
-from evalh.api.files import WorkspaceFiles, cache_dir_of
+from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
 from evalh.api.likelihood import require_logprobs
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from evalh.store import Reader, SqliteStore
     from evalh.workspace.git import Repository
 
-STORE_FOLDER = ".evalh"
-
 _WITHOUT_FILES = ("anthropic", "gemini", "local", "openai")
 """Providers that read nothing of the revision in force."""
 
@@ -65,6 +63,7 @@ class Workspace:
         self.tree = self.files.tree
         self.env = env
         self.cache_dir = cache_dir
+        self.store_folder = store_folder_of(env, root)
         self.config: Config = load_config(self.tree)
         self.no_git: tuple[str, str | None] | None = None  # why there is no `repository`, and what to type next
         self._providers: dict[tuple[str, ...], Provider] = {}
@@ -199,7 +198,7 @@ class Workspace:
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
         """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
         plans = self.plans(options)
-        store = self.open_store() if (self.root / STORE_FOLDER).is_dir() else None
+        store = self.open_store() if (self.store_folder).is_dir() else None
         try:
             return [
                 (
@@ -306,14 +305,14 @@ class Workspace:
         """Open the log for writing. Raises EvalhError."""
         from evalh.store import open_store
 
-        return open_store(self.root / STORE_FOLDER, clock=SystemClock())
+        return open_store(self.store_folder, clock=SystemClock())
 
     @cached_property
     def log(self) -> "Reader":
         """The log, for reading. Raises NotFound where nothing was run yet."""
         from evalh.store import open_reader
 
-        return open_reader(self.root / STORE_FOLDER, mend=self._mends)
+        return open_reader(self.store_folder, mend=self._mends)
 
     def looking_on(self) -> "Workspace":
         """Return this workspace read anew, with a log of its own that is never written. Raises WorkspaceError."""

@@ -18,12 +18,15 @@ class StoreError(CannotMeasure):
 
 
 def prepare(folder: Path) -> Path:
-    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError."""
+    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError.
+
+    A folder that holds a person's own files keeps what its git sees: EVALH_STORE may name any.
+    """
     try:
+        ours = not folder.exists() or not any(folder.iterdir())
         (folder / LIVE).mkdir(parents=True, exist_ok=True)
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        if ours:
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as exc:
         raise StoreError(
             f"cannot create the store: {exc.strerror}", where=str(folder), hint="make this folder writable"
