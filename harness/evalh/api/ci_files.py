@@ -25,7 +25,7 @@ def ci_file(service: str, folder: str = "") -> str:
     quoted = shlex.quote(folder)
     for verb in ("check", "gate", "drift"):
         text = text.replace(f"evalh {verb}", f"evalh -C {quoted} {verb}").replace(f"`evalh -C {quoted}", "`evalh")
-    return text.replace(".evalh", f"{folder}/.evalh")
+    return text
 
 
 def write_ci_file(root: Path, service: str, folder: str = "") -> str:
