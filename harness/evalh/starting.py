@@ -30,8 +30,8 @@ def end_the_start(number: int, frame: object) -> None:
     as_json = "--json" in sys.argv
     try:
         os.write(1 if as_json else 2, _DOCUMENT if as_json else b"error: interrupted\n")
-    except OSError:
-        pass  # nobody reads it
+    except OSError:  # nobody reads it
+        leave(number, frame)
     leave(number, frame)
 
 

@@ -106,13 +106,14 @@ class GateDecision:
     head: str
     merge_base: str | None = None  # None: two versions were compared, not two commits
     unchanged: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()  # about no suite that was run: what went away, what was not measured
     notices: tuple[str, ...] = ()
     id: str | None = None  # in the log; None: nothing changed, and nothing was kept
 
     @property
     def exit(self) -> ExitCode:
-        """The worst suite's; 0 where nothing changed."""
-        return worst(suite.exit for suite in self.suites)
+        """The worst suite's and finding's; 0 where nothing changed."""
+        return worst([*(suite.exit for suite in self.suites), *(finding.exit for finding in self.findings)])
 
     @property
     def judge_relative(self) -> bool:
@@ -127,10 +128,11 @@ class GateDecision:
     @property
     def reasons(self) -> tuple[str, ...]:
         """What decided, suite by suite."""
-        if not self.suites:
+        if not self.suites and not self.findings:
             return ("nothing changed that could change an answer: nothing was run",)
         several = len(self.suites) > 1
-        return tuple(
+        found = tuple(finding.reason for finding in self.findings if finding.exit is self.exit)
+        return found + tuple(
             f"{suite.suite}: {reason}" if several else reason
             for suite in self.suites
             if suite.exit is self.exit

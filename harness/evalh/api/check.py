@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from evalh.api.case_ids import odd_ids
 from evalh.api.judge_identity import stale_calibrations
 from evalh.api.judges import kinship, sent_as
+from evalh.api.log_place import brought_log
+from evalh.api.providing import refuse_unknown_provider
+from evalh.api.sides import default_base
 from evalh.api.targets import route_checks
 from evalh.core.digest import JsonValue
-from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.core.values import dataclass
@@ -66,6 +69,8 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
             continue
         outcome.problems.extend(_suite_problems(workspace, suite, prompts, outcome))
     _check_frozen(workspace, prompts, outcome)
+    if (brought := brought_log(workspace)) is not None:
+        outcome.problems.append(brought)
     return outcome
 
 
@@ -141,7 +146,7 @@ def _model_problems(workspace: "Workspace") -> Iterator[EvalhError]:
     """Find providers that nobody offers, and scripts that are not there; keys and weights are `evalh doctor`'s."""
     for spec in workspace.config.models.values():
         try:
-            workspace.refuse_unknown_provider(spec)
+            refuse_unknown_provider(workspace, spec)
             if spec.provider == "scripted":
                 workspace.provider(spec.name)
         except EvalhError as exc:
@@ -168,12 +173,17 @@ def _input_problems(versions: Sequence[PromptVersion], dataset: Dataset) -> Iter
 def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcome) -> None:
     repository = workspace.repository
     if repository is None:
-        reason, hint = workspace.no_git or ("", None)
-        advice = f" ({hint})" if hint else ""
-        outcome.notices.append(f"{reason}: whether frozen versions were edited is not checked{advice}")
+        found = workspace.no_git
+        assert found is not None
+        told = f"{found.reason}: whether frozen versions were edited is not checked"
+        if found.broken:
+            outcome.problems.append(CannotMeasure(told, hint=found.hint))
+        else:
+            outcome.notices.append(f"{told} ({found.hint})")
         return
     try:
-        base = repository.base_revision(workspace.config.base)
+        base, notice = default_base(workspace)
+        outcome.notices += [notice] if notice else []
         if base is None:
             outcome.notices.append(
                 "no remote and no [workspace] base: whether frozen versions were edited is not checked"

@@ -10,11 +10,21 @@ _STORE = ".evalh"
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is judged, where a stranger brings it: the prompts under test and the rows of datasets, nothing else."""
+
+    tree: Tree
+    live: Mapping[str, str]  # prompt → version
+    holds: Callable[[Path], bool]  # whether its git tracks a file on disk
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceFiles:
     """Where a workspace is read from. `code` returns a folder on disk from which its Python files are executed."""
 
     tree: Tree
     code: Callable[[], Path]
+    candidate: Candidate | None = None  # None: what is judged and what judges are one revision's
 
 
 def cache_dir_of(env: Mapping[str, str]) -> Path:

@@ -1,7 +1,7 @@
 """`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -15,11 +15,13 @@ from evalh.api.clock import SystemClock
 from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
+from evalh.api.log_place import brought_log
 from evalh.api.relative import labels_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
 from evalh.api.sessions import whole
 from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
+from evalh.api.weakened import unmeasured
 from evalh.core.exits import ExitCode
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress
@@ -45,6 +47,7 @@ class GateOptions:
     model: str | None = None  # instead of what each side's own suite names
     trust_base: bool = False
     allow_dataset_change: bool = False
+    allow_suite_change: bool = False
     confirm: bool = False  # ask what got worse anew, on both sides
     fresh: bool = False
     concurrency: int | None = None
@@ -55,8 +58,9 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
     """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
         sides = open_sides(workspace, options.base, options.head, trust_base=options.trust_base, kept=kept)
+        if (brought := brought_log(workspace)) is not None:
+            raise brought
         changes = find_changes(sides, options.suites, options.model)
-        store = _store(workspace, kept) if changes.touched else None
         ways = _Ways(sides, options, progress or Silence())
         prefer = preferring(
             sides.head,
@@ -66,17 +70,17 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             concurrency=options.concurrency,
             budget_usd=options.budget_usd,
         )
+        words = (*changes.words, *unmeasured(sides, changes.pairs))
+        store = _store(sides.head, kept) if changes.touched or words else None
         gates = prefer.tell(_decide(store, changes.touched, ways)) if store else ()
-        removed = [
-            f"suite {name} was removed: nothing holds its prompt to anything any more" for name in changes.removed
-        ]
         decision = GateDecision(
             suites=gates,
             base=sides.base_revision,
             head=sides.head_revision or WORK_TREE,
             merge_base=sides.merge_base,
             unchanged=changes.unchanged,
-            notices=(*sides.notices, *removed),
+            findings=tuple(word.finding(allowed=options.allow_suite_change) for word in words),
+            notices=sides.notices,
         )
         return keep_decision(store, decision) if store else decision
 
@@ -129,7 +133,7 @@ def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -
     gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
     for one in gates:
         one.confirms = ways.options.confirm
-    return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
+    return decide(gates, ways.options)
 
 
 def tests_of(touched: Iterable[SuiteChange]) -> int:
@@ -137,7 +141,7 @@ def tests_of(touched: Iterable[SuiteChange]) -> int:
     return sum(number_of_questions(change.policy) for change in touched if change.compares)
 
 
-def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[SuiteDecision, ...]:
+def decide(gates: Sequence[SuiteGate], options: GateOptions) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
     for one in gates:
         for plan in one.plans:
@@ -145,10 +149,7 @@ def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[S
     in_loop(_run(gates))
     asked = [one.asked() for one in gates if one.change.compares]
     tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
-    return tuple(
-        one.decision([*_rows(one.change, allowed=allow_dataset_change), *tested.get(one.change.suite, [])])
-        for one in gates
-    )
+    return tuple(one.decision([*_words(one.change, options), *tested.get(one.change.suite, [])]) for one in gates)
 
 
 async def _run(gates: Sequence[SuiteGate]) -> None:
@@ -163,10 +164,18 @@ async def _run(gates: Sequence[SuiteGate]) -> None:
                 await provider.close()
 
 
+def _words(change: SuiteChange, options: GateOptions) -> Iterator[Finding]:
+    yield from _rows(change, allowed=options.allow_dataset_change)
+    for word in change.words:
+        yield word.finding(allowed=options.allow_suite_change)
+
+
 def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     """Hold a change to its rows: a case that is gone, or expects something else now, can hide a regression."""
     rows = change.rows
-    if not rows.suspicious:
+    old = len(change.head.cases) - len(rows.added)
+    thinned = change.compares and len(rows.added) > old > 0
+    if not rows.suspicious and not thinned:
         return []
     parts = [
         f"{len(cases)} {what} ({', '.join(cases[:5])}{', …' if len(cases) > 5 else ''})"  # noqa: PLR2004 (what is read)
@@ -177,6 +186,8 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
         )
         if cases
     ]
+    if thinned:
+        parts.append(f"{len(rows.added)} added to {old}, among which a drop of the old ones is thinned out")
     told = f"cases of the dataset were changed: {', '.join(parts)}"
     if allowed:
         return [Finding("dataset", ExitCode.YES, f"{told}; allowed")]
@@ -232,7 +243,7 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
         gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
         prefer = preferring(workspace, [change], Silence())
-        suites = prefer.tell(decide(gates, allow_dataset_change=False))
+        suites = prefer.tell(decide(gates, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)
 

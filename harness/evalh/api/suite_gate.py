@@ -88,7 +88,8 @@ class SuiteGate:
     @property
     def _max_ungraded(self) -> float:
         own = self.change.policy.max_ungraded
-        return self.change.head.suite.max_ungraded if own is None else own
+        held = self.change.before or self.change.head
+        return held.suite.max_ungraded if own is None else own
 
     # -- asking
 
@@ -149,7 +150,9 @@ class SuiteGate:
 
     def _remembered(self, plan: Plan) -> Answers:
         before = self.change.before
-        return self._recollection.of(plan, ANY_AGE if before is None else before.suite.baseline)
+        if before is None:
+            return self._recollection.of(plan, ANY_AGE)
+        return self._recollection.of(plan, before.suite.baseline, before.suite.name)
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
         known = Answers()

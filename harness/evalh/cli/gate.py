@@ -34,6 +34,7 @@ on your own machine: export the variable and run the same command"""
 @click.option("-m", "--model", metavar="NAME", help="Ask this model on both sides, instead of each suite's own.")
 @click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml hold.")
 @click.option("--allow-dataset-change", is_flag=True, help="Cases may be deleted, relabelled, rewritten.")
+@click.option("--allow-suite-change", is_flag=True, help="Suites and graders may be removed, or eased.")
 @click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
@@ -52,6 +53,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     model: str | None,
     trust: str,
     allow_dataset_change: bool,
+    allow_suite_change: bool,
     confirm: bool,
     fresh: bool,
     concurrency: int | None,
@@ -79,6 +81,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         model=model,
         trust_base=trust == "base",
         allow_dataset_change=allow_dataset_change,
+        allow_suite_change=allow_suite_change,
         confirm=confirm,
         fresh=fresh,
         concurrency=concurrency,

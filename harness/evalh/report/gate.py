@@ -1,6 +1,7 @@
 """A gate's decision in a terminal, as JSON, and as notes on a pull request's lines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -49,6 +50,7 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "merge_base": decision.merge_base,
         "suites": [suite_document(suite) for suite in decision.suites],
         "unchanged": list(decision.unchanged),
+        "findings": [_finding_document(finding) for finding in decision.findings],
         "notices": list(decision.notices),
     }
 
@@ -56,20 +58,31 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
 def problem_document(error: EvalhError, base: str, head: str) -> dict[str, JsonValue]:
     """Return the document of a gate that came to no decision: it says why, and what to do next."""
     what = f"{error.where}: {error.what}" if error.where else error.what
+    reasons = [f"not decided: {what}", *(error.hint or "").splitlines()]
     return {
         "schema": GATE_SCHEMA,
         "gate": None,
         "decision": GateStatus.INCONCLUSIVE.value,
         "exit": int(error.exit_code),
-        "reasons": [f"not decided: {what}"],
+        "reasons": list(reasons),
         "judge_relative": False,
         "base": base,
         "head": head,
         "merge_base": None,
         "suites": [],
         "unchanged": [],
-        "notices": (error.hint or "").splitlines(),
-        "problem": what,
+        "findings": [_finding_document(Finding("decided", ExitCode.CANNOT_MEASURE, "\n".join(reasons)))],
+        "notices": [],
+    }
+
+
+def _finding_document(finding: Finding) -> dict[str, JsonValue]:
+    return {
+        "rule": finding.rule,
+        "decision": finding.status.value,
+        "exit": int(finding.exit),
+        "reason": finding.reason,
+        "cases": list(finding.cases),
     }
 
 
@@ -92,16 +105,7 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
         "of": suite.of,
         "saved": suite.saved,
         "asked": suite.asked,
-        "findings": [
-            {
-                "rule": finding.rule,
-                "decision": finding.status.value,
-                "exit": int(finding.exit),
-                "reason": finding.reason,
-                "cases": list(finding.cases),
-            }
-            for finding in suite.findings
-        ],
+        "findings": [_finding_document(finding) for finding in suite.findings],
         "broken": list(suite.broken),
         "comparison": None if suite.comparison is None else comparison_document(suite.comparison),
         "canary": None if suite.canary is None else {**move_document(suite.canary), "told": _moved(suite.canary)},
@@ -132,6 +136,7 @@ def show_gate(console: Console, document: Mapping[str, Any]) -> None:
         console.print()
         _show_suite(console, suite)
     console.print()
+    _show_findings(console, document.get("findings", []))
     if document["unchanged"] and document["suites"]:
         console.print(Text(f"unchanged: {safe(', '.join(document['unchanged']))}", "dim"))
     for notice in document["notices"]:
@@ -148,9 +153,7 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
     console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (suite["decision"], _STYLES[suite["decision"]])))
     for line in facts(suite):
         console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
-    for finding in suite["findings"]:
-        found = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
-        console.print(Padding(found, (0, 0, 0, 2)))
+    _show_findings(console, suite["findings"])
     for why in suite.get("judge_relative", []):
         console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
     for notice in suite["notices"]:
@@ -161,6 +164,12 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
     for evidence in suite.get("evidence", [])[:_MOST_SHOWN]:
         console.print()
         console.print(Padding(_evidence(evidence), (0, 0, 0, 2)))
+
+
+def _show_findings(console: Console, findings: Iterable[Mapping[str, Any]]) -> None:
+    for finding in findings:
+        found = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
+        console.print(Padding(found, (0, 0, 0, 2)))
 
 
 def facts(suite: Mapping[str, Any]) -> Iterator[str]:
@@ -205,21 +214,32 @@ def _evidence(evidence: Mapping[str, Any]) -> Text:
 
 def annotations(decision: GateDecision, prefix: str = "") -> Iterator[str]:
     """Yield GitHub's workflow commands, one for each finding that stands in the way, at the prompt's changed line."""
-    lines = (
-        _annotation(suite, finding, prefix)
-        for suite in decision.suites
-        for finding in suite.findings
-        if finding.exit is not ExitCode.YES
+    about_all = [
+        f"::{_level(one)} title=evalh gate::{_escaped(safe(f'{one.rule}: {one.reason}'))}"
+        for one in decision.findings
+        if one.exit is not ExitCode.YES
+    ]
+    lines = chain(
+        about_all,
+        (
+            _annotation(suite, finding, prefix)
+            for suite in decision.suites
+            for finding in suite.findings
+            if finding.exit is not ExitCode.YES
+        ),
     )
     for _, line in zip(range(_MOST_ANNOTATIONS), lines, strict=False):
         yield line
 
 
+def _level(finding: Finding) -> str:
+    return "error" if finding.exit is ExitCode.NO else "warning"
+
+
 def _annotation(suite: SuiteDecision, finding: Finding, prefix: str) -> str:
-    level = "error" if finding.exit is ExitCode.NO else "warning"
     file = f"{prefix}{suite.prompt_path}"
     place = f"file={_property(file)},line={suite.prompt_line},title={_property(f'evalh gate: {suite.suite}')}"
-    return f"::{level} {place}::{_escaped(inert(f'{finding.rule}: {finding.reason}'))}"
+    return f"::{_level(finding)} {place}::{_escaped(inert(f'{finding.rule}: {finding.reason}'))}"
 
 
 def _escaped(text: str) -> str:

@@ -42,6 +42,9 @@ def _blocks(gate: Document) -> Iterator[str]:
     yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"
     for reason in gate["reasons"]:
         yield f"- {_text(_short(reason))}\n"
+    for finding in gate.get("findings", ()):
+        if finding["reason"] not in gate["reasons"]:
+            yield f"- {_sign(finding)} {_text(_short(finding['reason']))}\n"
     for notice in gate["notices"]:
         yield f"\n_{_text(_short(notice))}_\n"
     for suite in gate["suites"]:

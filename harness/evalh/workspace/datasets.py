@@ -19,6 +19,7 @@ from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset_jsonl import JsonLines
 from evalh.workspace.lines import Span
 from evalh.workspace.reading import label, refuse_other_encodings
+from evalh.workspace.trees import refuse_hidden
 
 _SUFFIXES = (".jsonl", ".csv")
 _MOST_IDS_COMPARED = 5_000
@@ -129,6 +130,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
     """Open `datasets/<name>.jsonl` or `.csv`, or a path that ends so. Raises NotFound and WorkspaceError."""
     if name.endswith(".gz"):
         raise WorkspaceError("compressed datasets are not read", where=name, hint=f"unpack it: gunzip {name}")
+    refuse_hidden(name, label(tree, name))
     stem = f"{config.datasets_dir}/{name}"
     paths = [name] if name.endswith(_SUFFIXES) else [stem + suffix for suffix in _SUFFIXES]
     found = [path for path in paths if tree.exists(path)]
