@@ -4,6 +4,8 @@ from evalh import Workspace
 Workspace.open(".").run("triage", prompt="v3").summary.cost_per_good
 """
 
+import evalh.starting  # isort: skip  (first: what is imported below takes time)  # noqa: F401
+
 from importlib import import_module
 from typing import TYPE_CHECKING
 

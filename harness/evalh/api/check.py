@@ -5,6 +5,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from evalh.analysis.alike import propose
+from evalh.api.case_ids import odd_ids
 from evalh.api.golds import impossible_golds
 from evalh.api.judge_identity import stale_calibrations
 from evalh.api.judges import kinship, sent_as
@@ -109,6 +110,11 @@ def _suite_problems(
         return
     outcome.counts["cases"] += len(dataset)
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
+    for odd in odd_ids(workspace, suite, dataset):
+        if isinstance(odd, EvalhError):
+            yield odd
+        else:
+            outcome.notices.append(odd)
     try:
         versions = [prompts.load(suite.prompt, version) for version in prompts.versions(suite.prompt)]
     except EvalhError as exc:

@@ -4,7 +4,8 @@ import shlex
 from importlib.resources import files
 from pathlib import Path
 
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import UsageError
+from evalh.workspace.writing import new_file
 
 FILES = {
     "github": ("github/evalh.yml", ".github/workflows/evalh.yml"),
@@ -24,7 +25,7 @@ def ci_file(service: str, folder: str = "") -> str:
     quoted = shlex.quote(folder)
     for verb in ("check", "gate", "drift"):
         text = text.replace(f"evalh {verb}", f"evalh -C {quoted} {verb}").replace(f"`evalh -C {quoted}", "`evalh")
-    return text.replace(".evalh", f"{folder}/.evalh")
+    return text
 
 
 def write_ci_file(root: Path, service: str, folder: str = "") -> str:
@@ -34,12 +35,9 @@ def write_ci_file(root: Path, service: str, folder: str = "") -> str:
     """
     name = FILES[service][1]
     try:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        with (root / name).open("x", encoding="utf-8") as file:
-            file.write(ci_file(service, folder))
+        with new_file(root / name, replace=False) as file:
+            file.write(ci_file(service, folder).encode())
     except FileExistsError:
         hint = f"evalh ci init {service} --print shows what would stand there"
         raise UsageError("there is such a file already", where=name, hint=hint) from None
-    except OSError as exc:
-        raise WorkspaceError(f"cannot write: {exc.strerror or exc}", where=str(root / name)) from exc
     return name

@@ -1,10 +1,12 @@
 """The workspace that `evalh init` writes: small, complete, and runnable without a key."""
 
+from contextlib import ExitStack
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import UsageError
+from evalh.workspace.writing import new_file
 
 _STARTER = files("evalh.api") / "starter"
 _IGNORED = ".gitignore"
@@ -29,14 +31,12 @@ def write_starter(folder: Path, *, local: bool) -> list[str]:
             raise UsageError(
                 "would overwrite a file", where=str(folder / name), hint="use an empty folder: evalh init NAME"
             )
-    try:
+    with ExitStack() as all_or_none:
         for name, source in sources.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
             content = source.read_bytes()
-            target.write_bytes(content if local or name != _SUITE else content.replace(*_RECORDED))
-    except OSError as exc:
-        raise WorkspaceError(f"cannot write: {exc.strerror or exc}", where=str(folder)) from exc
+            file = all_or_none.enter_context(new_file(folder / name))
+            file.write(content if local or name != _SUITE else content.replace(*_RECORDED))
+            file.flush()
     return list(sources)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",
     "github-nightly": "add the keys as secrets, and commit the file: it runs on the default branch",
-    "gitlab": "include the file in .gitlab-ci.yml, and require successful pipelines",
+    "gitlab": "include the file in .gitlab-ci.yml, scope the keys to the environment evalh, and require its pipelines",
     "gitlab-nightly": "include the file in .gitlab-ci.yml, and make a pipeline schedule on the default branch",
     "pre-commit": "pre-commit install",
 }

@@ -15,10 +15,9 @@ def command(app: App) -> int:
 
     Exit 2 where the default suite could not be run here.
     """
-    from rich.text import Text
-
     from evalh.api.doctor import examine
     from evalh.core.exits import ExitCode
+    from evalh.report.console import Text
     from evalh.report.text import safe
 
     findings = examine(app.folder)

@@ -1,17 +1,30 @@
 """`evalh gate`: decide a merge."""
 
 import os
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from evalh.cli import streams
 from evalh.cli.app import App, Count, Usd, json_option
-from evalh.cli.writing import report_option, write_report
+from evalh.cli.writing import beside_option, report_option, write_file, write_report
+from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing
+from evalh.core.exits import worst
+from evalh.workspace.writing import unwritable
 
 if TYPE_CHECKING:
     from evalh.analysis.verdicts import GateDecision
+    from evalh.api.gating import GateOptions
+
+_TO_MAINTAINERS = """a pull request from a fork is handed no key: read what it changes, then run the gate where one is
+GitHub: Actions > evalh > Run workflow, with the full id of the commit that you have read
+GitLab: open the merge request's Pipelines tab and run the pipeline in the parent project
+on your own machine: export the variable and run the same command"""
+"""What a maintainer does next."""
 
 
 @click.command("gate")
@@ -26,14 +39,9 @@ if TYPE_CHECKING:
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
 @click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
-@click.option("--comment", type=click.Path(dir_okay=False), metavar="FILE", help="Write a comment body, below 64 KB.")
-@click.option(
-    "--earlier",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="This pull request's earlier comment.",
-)
-@click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="Write JUnit XML.")
+@beside_option("--comment", "Write a comment body, below 64 KB.")
+@click.option("--earlier", type=click.Path(path_type=Path), metavar="FILE", help="This pull request's earlier comment.")
+@beside_option("--junit", "Write JUnit XML.")
 @report_option
 @json_option
 @click.pass_obj
@@ -51,9 +59,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     fresh: bool,
     concurrency: int | None,
     budget: float | None,
-    comment: str | None,
+    comment: Path | None,
     earlier: Path | None,
-    junit: str | None,
+    junit: Path | None,
     report: Path | None,
 ) -> int:
     """Decide a merge: accept (0), refuse (1), inconclusive (3), or not to be measured (4).
@@ -66,8 +74,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh gate --base origin/main
       evalh gate --base origin/main --head HEAD --trust base --comment comment.md
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.gating import GateOptions, gate
-    from evalh.cli.progress import progress_for
+    from evalh.api.gating import GateOptions
 
     options = GateOptions(
         base=base,
@@ -83,15 +90,28 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         concurrency=concurrency,
         budget_usd=None if budget is None else Decimal(str(budget)),
     )
-    decision = gate(app.workspace, options, progress_for(app))
-    _write(app, decision, comment, junit)
-    if report is not None:
-        from evalh.api.report import gate_page
-        from evalh.report.gate import gate_document
-
-        write_report(app, report, gate_page(app.workspace, gate_document(decision)))
+    decision = _decide(app, options, comment, junit)
+    failed = [*_write(app, decision, comment, junit), *_write_page(app, decision, report)]
     _show(app, decision)
-    return decision.exit
+    for failure in failed:
+        app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
+    return worst([decision.exit, *(failure.exit_code for failure in failed)])
+
+
+def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path | None) -> "GateDecision":
+    """Decide; where that cannot be done, comment and JUnit say why. Raises EvalhError."""
+    from evalh.api.gating import gate
+    from evalh.cli.progress import progress_for
+    from evalh.report.gate import problem_document
+
+    try:
+        return gate(app.workspace, options, progress_for(app))
+    except EvalhError as exc:
+        told = CannotMeasure(exc.what, where=exc.where, hint=_TO_MAINTAINERS) if isinstance(exc, KeyMissing) else exc
+        document = problem_document(told, options.base or "base", options.head or "the work tree")
+        for failure in _write_document(app, document, comment, junit):
+            app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
+        raise told from exc
 
 
 def _show(app: App, decision: "GateDecision") -> None:
@@ -102,27 +122,55 @@ def _show(app: App, decision: "GateDecision") -> None:
     else:
         show_gate(app.console, gate_document(decision))
         if decision.id:
-            app.hints.print(f"\nnext: evalh report {decision.id}   a page to look at", style="dim", soft_wrap=True)
+            app.hints.print()
+            app.hints.print(f"next: evalh report {decision.id}   a page to look at", style="dim", soft_wrap=True)
 
 
-def _write(app: App, decision: "GateDecision", comment: str | None, junit: str | None) -> None:
-    from evalh.report.gate import gate_document
+def _write(app: App, decision: "GateDecision", comment: Path | None, junit: Path | None) -> "list[EvalhError]":
+    """Write a decision wherever it is wanted; return what could not be written."""
+    from evalh.report.gate import annotations, gate_document
+
+    failed = _write_document(app, gate_document(decision), comment, junit)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        repository = app.workspace.repository
+        streams.to_runner(annotations(decision, "" if repository is None else repository.prefix))
+    return failed
+
+
+def _write_document(
+    app: App, document: "Mapping[str, Any]", comment: Path | None, junit: Path | None
+) -> "list[EvalhError]":
     from evalh.report.gate_markdown import COMMENT_BYTES, SUMMARY_BYTES, gate_markdown
+    from evalh.report.junit import gate_junit
 
-    document = gate_document(decision)
-    if comment is not None:
-        Path(comment).write_text(gate_markdown(document, COMMENT_BYTES), encoding="utf-8")
-    if junit is not None:
-        from evalh.report.junit import gate_junit
-
-        Path(junit).write_text(gate_junit(document), encoding="utf-8")
+    failed = []
+    for target, text in (
+        (comment, partial(gate_markdown, document, COMMENT_BYTES)),
+        (junit, partial(gate_junit, document)),
+    ):
+        try:
+            if target is not None:
+                write_file(app, target, [text()])
+        except EvalhError as exc:
+            failed.append(exc)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(gate_markdown(document, SUMMARY_BYTES))
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        from evalh.report.gate import annotations
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(gate_markdown(document, SUMMARY_BYTES))
+        except OSError as exc:
+            failed.append(unwritable(exc, Path(summary)))
+    return failed
 
-        repository = app.workspace.repository
-        for line in annotations(decision, "" if repository is None else repository.prefix):
-            click.echo(line, err=True)
+
+def _write_page(app: App, decision: "GateDecision", report: Path | None) -> "list[EvalhError]":
+    if report is None:
+        return []
+    from evalh.api.report import gate_page
+    from evalh.report.gate import gate_document
+
+    try:
+        write_report(app, report, gate_page(app.workspace, gate_document(decision)))
+    except EvalhError as exc:
+        return [exc]
+    return []

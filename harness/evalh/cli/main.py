@@ -1,6 +1,7 @@
 """The entry point: finds the verb, maps errors to exit codes."""
 
 import _thread
+import atexit
 import errno
 import gc
 import os
@@ -18,10 +19,13 @@ import click
 
 from evalh.cli import streams
 from evalh.cli.app import App
+from evalh.cli.writing import clear_beside
 from evalh.core.errors import EvalhError, nearest
 from evalh.core.exits import ExitCode, worst
+from evalh.starting import end_the_start, leave
 
-_DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_DISK_FAILURES = _FORBIDDEN | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _OUTSIDE_S = 0.02
 
@@ -87,20 +91,31 @@ def main() -> NoReturn:
     """Run the command line; exit codes as in docs/reference/exit-codes.md."""
     if (asked := os.environ.get("_EVALH_COMPLETE")) is not None:
         _complete(asked)
+    atexit.register(_from_now_on, signal.SIG_IGN)  # the last thing of all: the interpreter's end would die of a signal
+    try:
+        code = _main()
+    except KeyboardInterrupt:  # between two moments that tell of it
+        code = ExitCode.INTERRUPTED
+    _from_now_on(leave)  # everything is said
+    if code == ExitCode.INTERRUPTED:
+        # Ctrl-C inside an `exec`, such as a late import's, marks a process to die of SIGINT; the next one unmarks it.
+        exec("")  # noqa: S102
+    gc.freeze()  # the process ends: nobody needs the cycles found that go with it
+    sys.exit(code)
+
+
+def _main() -> int:
     answer = streams.prepare()
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is end_the_start:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _ask_again
     code = _run(answer)
     failed = streams.flush(answer)
     if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was told already, or is as bad
         code = worst([ExitCode(code), _explain(failed, answer, as_json=False)])
     streams.flush(sys.stderr)
-    if code == ExitCode.INTERRUPTED:  # everything is said; the interpreter's end would die of one more, with no code
-        _from_now_on(signal.SIG_IGN)
-        # Ctrl-C inside an `exec`, such as a late import's, marks a process to die of SIGINT; the next one unmarks it.
-        exec("")  # noqa: S102
-    gc.freeze()  # the process ends: nobody needs the cycles found that go with it
-    sys.exit(code)
+    return code
 
 
 def _complete(asked: str) -> NoReturn:
@@ -124,11 +139,6 @@ def _from_now_on(handler: Callable[[int, FrameType | None], object] | signal.Han
         signal.signal(sign, handler)
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
-    """End at once, with the code of an interruption: somebody would not wait for the last words."""
-    os._exit(ExitCode.INTERRUPTED)
-
-
 def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Deliver an interrupt that came inside a destructor: Python would print it, and forget it."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
@@ -140,6 +150,7 @@ def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
 def _run(answer: TextIO) -> int:
     app: App | None = None
     try:
+        clear_beside(sys.argv[1:])
         with cli.make_context("evalh", sys.argv[1:]) as ctx:
             app = ctx.obj
             outcome = cli.invoke(ctx)
@@ -156,7 +167,7 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
         case EvalhError():
             error, code = exc, exc.exit_code
         case KeyboardInterrupt() | click.Abort():
-            _from_now_on(_leave)  # it is all saved: whoever insists is shown no traceback, and gets no other code
+            _from_now_on(leave)  # it is all saved: whoever insists is shown no traceback, and gets no other code
             error, code = EvalhError("interrupted", hint="what was paid for is saved"), ExitCode.INTERRUPTED
         case click.exceptions.NoArgsIsHelpError() if not as_json:
             print(exc.format_message(), file=sys.stderr)
@@ -171,16 +182,25 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
         case SystemExit():
             what = f"the workspace's own code ended the program: SystemExit({exc.code})"
             error, code = EvalhError(what, hint="let it raise an exception that says what is wrong"), ExitCode.USAGE
-        case BaseExceptionGroup() if exc.subgroup(KeyboardInterrupt):
+        case BaseException() if _of_an_interrupt(exc):
             return _explain(KeyboardInterrupt(), answer, as_json=as_json)
         case OSError() if exc.errno in _DISK_FAILURES:
-            error = EvalhError(f"cannot write: {exc.strerror}", where=exc.filename or "stdout", hint="make room")
+            hint = "make its folder writable" if exc.errno in _FORBIDDEN else "make room"
+            error = EvalhError(f"cannot write: {exc.strerror}", where=exc.filename or "stdout", hint=hint)
             code = ExitCode.CANNOT_MEASURE
             document = document if exc.filename else None  # the document is what could not be written
         case _:
             error, code = _bug(exc), ExitCode.BUG
     _show_error(error, code, document)
     return code
+
+
+def _of_an_interrupt(exc: BaseException) -> bool:
+    """Whether an interrupt is behind an error: Python wraps one that comes while a class is made, or in a task."""
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.subgroup(KeyboardInterrupt) is not None
+    behind = exc.__cause__ or exc.__context__
+    return isinstance(behind, KeyboardInterrupt)
 
 
 def _usage(exc: click.ClickException) -> str:

@@ -32,8 +32,8 @@ def list_versions(app: App, name: str | None) -> None:
 
 def _show_rows(app: App, rows: "list[VersionRow]") -> None:
     from rich.table import Table
-    from rich.text import Text
 
+    from evalh.report.console import Text
     from evalh.report.text import one_line
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -77,7 +77,7 @@ def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
     """Write a report's files and say so. Raises UsageError where one cannot be written."""
     files: list[dict[str, str | int]] = []
     for target, pieces in contents.items():
-        write_file(target, pieces)
+        write_file(app, target, pieces)
         files.append({"output": str(target), "bytes": target.stat().st_size})
         if not app.json:
             app.console.print(f"{target}: {kilobytes(target)}", soft_wrap=True)

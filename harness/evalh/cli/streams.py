@@ -2,15 +2,26 @@
 
 Behind stdout may be a pipe whose reader has left, a full disk, nothing at all, or an encoding that has no `·`. None
 of it may change what a verb does or which exit code it gives: `evalh run --at-least 0.9 | head -1` still says no.
+
+Behind both may be the runner of a CI job, which obeys lines such as `::stop-commands::x`. What looks like one is
+written with an escape that JSON reads as the same sign; commands of our own go through `to_runner`.
 """
 
 import codecs
 import io
 import os
+import re
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
 _PLAIN = {"·": "-", "…": "...", "→": "->", "×": "x", "–": "-", "─": "-", "█": "#", "░": "."}
+
+# What a runner trims before it looks, or may; then what it obeys: at the beginning of a line GitHub's form, anywhere in
+# one GitHub's older form, Azure Pipelines', TeamCity's, and GitLab's sections.
+_BLANK = r"(?:[^\S\r\n]|[\u00ad\u200b-\u200f\u2060\ufeff]|\x1b\[[0-9;?]*[A-Za-z])*+"
+_COMMAND = re.compile(rf"(?:\A|(?<=[\r\n])){_BLANK}:(?=:)|#(?=#[A-Za-z]*\[)|section_(?:start|end):(?=\d)")
+_BLANKS = re.compile(_BLANK)
 
 
 def prepare() -> TextIO:
@@ -20,6 +31,15 @@ def prepare() -> TextIO:
     sys.stdout = _writing(sys.stdout, 1)
     sys.stderr = _writing(sys.stderr, 2)
     return sys.stdout
+
+
+def to_runner(commands: Iterable[str]) -> None:
+    """Write commands of our own to stderr, a line each, for the runner of a job to obey."""
+    for line in commands:
+        if isinstance(sys.stderr, _Output):
+            sys.stderr.obeyed(line)
+        else:
+            sys.stderr.write(f"{line}\n")
 
 
 def flush(stream: TextIO) -> OSError | None:
@@ -43,10 +63,33 @@ class _Descriptor(io.FileIO):
             return super().write(data)  # type: ignore[arg-type]
 
 
+class _Output(io.TextIOWrapper):
+    """Writes no line that a runner would obey."""
+
+    _begins = True  # the current line has said nothing yet
+
+    def write(self, text: str, /) -> int:
+        """Write with escapes where a command would stand; return how much of `text` was written: all."""
+        before = "" if self._begins else "x"
+        super().write(_COMMAND.sub(_escaped, before + text)[len(before) :])
+        line = (before + text).rpartition("\n")[2].rpartition("\r")[2]
+        self._begins = _BLANKS.fullmatch(line) is not None
+        return len(text)
+
+    def obeyed(self, line: str) -> None:
+        """Write a line as it is: it is a command, and ours."""
+        super().write(f"{'' if self._begins else chr(10)}{line}\n")
+        self._begins = True
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"{found[0][:-1]}\\u{ord(found[0][-1]):04x}"
+
+
 def _writing(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is not None:
         stream.flush()
-    return io.TextIOWrapper(
+    return _Output(
         io.BufferedWriter(_Descriptor(descriptor, "w", closefd=False)),
         encoding="utf-8" if stream is None else stream.encoding,
         errors="evalh",

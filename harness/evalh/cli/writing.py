@@ -1,46 +1,103 @@
-"""Files that a verb writes beside its answer."""
+"""Files that a verb writes: its answer, where `-o` names a file, and what stands beside its answer."""
 
-from collections.abc import Callable, Iterable
+import stat
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from evalh.core.errors import UsageError
+from evalh.workspace.writing import check_target, descriptor_of, new_file, refuse_links
 
 if TYPE_CHECKING:
     from evalh.cli.app import App
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_BESIDE = {"gate": ("--comment", "--junit", "--report"), "run": ("--report",), "compare": ("--report",)}
 
-def report_option(function: F) -> F:
-    """Add `--report FILE`. A file that cannot be written is refused before anything is asked."""
+
+def beside_option(name: str, told: str) -> Callable[[F], F]:
+    """Add an option for a file beside the answer. One that cannot be written is refused before anything is asked."""
 
     def look(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-        if value is not None and not value.parent.is_dir():
-            raise click.BadParameter(f"there is no folder {value.parent}")
+        if value is not None:
+            check_target(value)
         return value
 
-    file = click.Path(path_type=Path, dir_okay=False, writable=True)
-    told = "Write the page of `evalh report` too: FILE.html."
-    return click.option("--report", type=file, metavar="FILE", callback=look, help=told)(function)
+    return click.option(name, type=click.Path(path_type=Path), metavar="FILE", callback=look, help=told)
+
+
+def report_option(function: F) -> F:
+    """Add `--report FILE`."""
+    return beside_option("--report", "Write the page of `evalh report` too: FILE.html.")(function)
+
+
+def clear_beside(arguments: Sequence[str]) -> None:
+    """Remove what an earlier run left where this one writes, before anything can fail.
+
+    Otherwise an old answer would be taken for that of a run that gave none. Raises UsageError where one was a link,
+    when all of them are gone.
+    """
+    verb = next((word for word in arguments if word in _BESIDE), None)
+    refused: list[UsageError] = []
+    read = {path.absolute() for path in _named(arguments, ("--earlier",))}
+    for target in _named(arguments, _BESIDE.get(verb or "", ())):
+        if descriptor_of(target) is not None:
+            continue
+        if target.absolute() in read:
+            hint = "write the new one to another file"
+            refused.append(UsageError("is the earlier comment, which is read", where=str(target), hint=hint))
+            continue
+        try:
+            refuse_links(target.parent)
+            mode = target.lstat().st_mode
+            if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+                target.unlink()
+            if stat.S_ISLNK(mode):
+                hint = "it is removed, what it led to is not: run the same command again"
+                refused.append(
+                    UsageError("was a link, and nothing is written through one", where=str(target), hint=hint)
+                )
+        except UsageError as exc:
+            refused.append(exc)
+        except (OSError, ValueError):  # told when the option is read
+            continue
+    if refused:
+        raise refused[0]
+
+
+def _named(arguments: Sequence[str], options: Sequence[str]) -> Iterable[Path]:
+    for position, word in enumerate(arguments):
+        name, given, value = word.partition("=")
+        if name in options and given:
+            yield Path(value)
+        elif name in options and position + 1 < len(arguments):
+            yield Path(arguments[position + 1])
 
 
 def write_report(app: "App", target: Path, page: str) -> None:
     """Write a page; say so on stderr, for stdout has its answer."""
-    write_file(target, [page])
+    write_file(app, target, [page])
     app.hints.print(f"{target}: {kilobytes(target)}", soft_wrap=True)
 
 
-def write_file(target: Path, pieces: Iterable[str | bytes]) -> None:
-    """Write a report's file. Raises UsageError where it cannot be written."""
-    try:
-        with target.open("wb") as file:
-            file.writelines(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as exc:
-        hint = "name a file in a folder that is there: report.html"
-        raise UsageError(f"cannot write the report: {exc.strerror}", where=str(target), hint=hint) from exc
+def write_file(app: "App", target: Path, pieces: Iterable[str | bytes]) -> None:
+    """Write a file. Raises EvalhError where it cannot be written."""
+    check_target(target)
+    stream = {1: app.answer, 2: sys.stderr}.get(descriptor_of(target) or 0)
+    if stream is not None:
+        stream.flush()
+    with new_file(target) as file:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                file.write(piece)
+            elif stream is None:
+                file.write(piece.encode())
+            else:  # a log may be read there
+                stream.write(piece)
 
 
 def kilobytes(target: Path) -> str:

@@ -2,7 +2,8 @@
 
 EvalhError
 ├── UsageError            the command line or a call from Python asks for something that cannot be   exit 2
-│   └── NotFound          a prompt, version, suite, case, model or run that is not there
+│   ├── NotFound          a prompt, version, suite, case, model or run that is not there
+│   └── KeyMissing        a model's key is not in the environment                                     exit 4 of a gate
 ├── WorkspaceError        a file of the workspace is wrong                                            exit 2
 ├── NotComparable         two results that must not be compared                                       exit 3
 └── CannotMeasure         answers or verdicts are missing for infrastructure                          exit 4
@@ -42,6 +43,10 @@ class UsageError(EvalhError):
 
 class NotFound(UsageError):
     """What was named is not there; the hint lists what is."""
+
+
+class KeyMissing(UsageError):
+    """A model needs a key, and the environment holds none."""
 
 
 class WorkspaceError(EvalhError):

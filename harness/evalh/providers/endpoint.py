@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from evalh.core.digest import JsonValue
-from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import KeyMissing, UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.values import dataclass
 from evalh.providers.egress import is_loopback
@@ -107,7 +107,7 @@ class Endpoint:
                 )
             return key
         variables = " or ".join(self.key_variables)
-        raise UsageError(
+        raise KeyMissing(
             f"model {self.spec.name!r} needs a key, and {variables} is not set",
             where=self.spec.where or None,
             hint=f"export {self.key_variables[0]}=…",

@@ -2,10 +2,10 @@
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from evalh.analysis.alike import Proposal, Proposals
 from evalh.core.digest import JsonValue
+from evalh.report.console import Text
 from evalh.report.text import in_clusters, json_line, one_line, safe
 
 _SHOWN = 20
@@ -36,7 +36,8 @@ def show_proposals(console: Console, found: Proposals) -> None:
             console.print(Padding(Text(one_line(text, _WIDTH)), (0, 0, 0, 2)))
         console.print(Padding(Text(f'in each row: "cluster": {json_line(_name(one))}', "dim"), (0, 0, 0, 2)))
     if len(found.proposed) > _SHOWN:
-        console.print(Text(f"\nand {len(found.proposed) - _SHOWN} more: --json", "dim"))
+        console.print()
+        console.print(Text(f"and {len(found.proposed) - _SHOWN} more: --json", "dim"))
 
 
 def _name(one: Proposal) -> str:

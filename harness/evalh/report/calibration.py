@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding, Position, VersionDifference
 from evalh.core.label import GOOD
 from evalh.core.run import Estimate
+from evalh.report.console import Text
 from evalh.report.text import p_text, percent, safe
 
 

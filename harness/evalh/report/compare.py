@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
-from rich.text import Text
 
 from evalh.analysis.comparison import (
     Comparison,
@@ -22,6 +21,7 @@ from evalh.analysis.comparison import (
 )
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
+from evalh.report.console import BREAK, Text, lines
 from evalh.report.document import confirmed_document
 from evalh.report.downstream import worth
 from evalh.report.power import tested
@@ -128,12 +128,12 @@ def points(estimate: Estimate) -> str:
 
 def _show_mismatches(console: Console, comparison: Comparison) -> None:
     for mismatch in comparison.mismatches:
-        line = Text(f"\n{mismatch.part}  ", "dim").append(one_line(mismatch.what, 300), "")
-        line.append(f"\nbase {mismatch.base[:19]} · head {mismatch.head[:19]}", "dim")
+        line = Text.assemble(BREAK, (f"{mismatch.part}  ", "dim")).append(one_line(mismatch.what, 300), "")
+        line.append(BREAK).append(f"base {mismatch.base[:19]} · head {mismatch.head[:19]}", "dim")
         console.print(Padding(line, (0, 0, 0, 2)))
     if comparison.missing:
         cases = [f"{safe(one.case_id)} (absent from {one.absent_from})" for one in comparison.missing]
-        console.print(Padding(Text("\nmissing  ", "dim").append(names(cases), ""), (0, 0, 0, 2)))
+        console.print(Padding(Text.assemble(BREAK, ("missing  ", "dim")).append(names(cases), ""), (0, 0, 0, 2)))
 
 
 # -- the numbers
@@ -163,8 +163,8 @@ def _numbers(comparison: Comparison) -> Table:
     return table
 
 
-def _two_lines(text: str) -> str:
-    return text.replace("  [", "\n[").replace("; ", ";\n")
+def _two_lines(text: str) -> Text:
+    return lines(text.replace("  [", "\n[").replace("; ", ";\n").split("\n"))
 
 
 def _counts(side: Side) -> str:
@@ -176,11 +176,11 @@ def _cases(comparison: Comparison) -> str:
     return f"{comparison.wins} better, {comparison.losses} worse, {comparison.ties} alike"
 
 
-def _ratio(ratio: Estimate) -> str:
+def _ratio(ratio: Estimate) -> str | Text:
     if ratio.method == "unpriced":
         return "not priced"
     if ratio.method == "zero-goods":
-        return "no finite ratio:\na side has no good output"
+        return lines(("no finite ratio:", "a side has no good output"))
     if ratio.value is None:
         return "unknown"
     if ratio.low is None:
@@ -339,7 +339,7 @@ def _show_example(console: Console, example: Example) -> None:
     inputs = Text()
     for name, value in example.inputs.items():
         text = value if isinstance(value, str) else repr(value)
-        inputs.append(f"{safe(name)}  ", "dim").append(one_line(text, 92 - len(name)) + "\n", "")
+        inputs.append(f"{safe(name)}  ", "dim").append(one_line(text, 92 - len(name)), "").append(BREAK)
     inputs.rstrip()
     console.print(Padding(inputs, (0, 0, 0, 2)))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, width=2 * (_HALF + 2))
@@ -354,16 +354,16 @@ def _show_example(console: Console, example: Example) -> None:
 def _output(output: str | None) -> Text:
     if output is None:
         return Text("no answer", "yellow")
-    lines = [one_line(line, _HALF * 2) for line in output.splitlines() if line.strip()]
-    shown = lines[:_OUTPUT_LINES]
-    more = [f"… {len(lines) - len(shown)} more lines"] if len(lines) > len(shown) else []
-    return Text("\n".join([*shown, *more]))
+    said = [one_line(line, _HALF * 2) for line in output.splitlines() if line.strip()]
+    shown = said[:_OUTPUT_LINES]
+    more = [f"… {len(said) - len(shown)} more lines"] if len(said) > len(shown) else []
+    return lines([*shown, *more])
 
 
 def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
     if not reasons:
         return Text("good", "green")
-    return Text("\n".join(f"{safe(grader)}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
+    return lines((f"{grader}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
 
 
 def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> None:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from evalh.analysis.moving import Move
 from evalh.core.digest import JsonValue
 from evalh.core.exits import ExitCode, worst
+from evalh.report.console import Text
 from evalh.report.moving import STYLES, WORDS, move_document, show_move
 from evalh.report.text import safe
 

@@ -6,11 +6,11 @@ from itertools import groupby
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from evalh.analysis.explain import Statement
 from evalh.core.digest import JsonValue
 from evalh.core.tallies import Tallies
+from evalh.report.console import BREAK, Text
 from evalh.report.document import usd
 from evalh.report.text import dollars, safe
 
@@ -42,12 +42,13 @@ def show_explained(console: Console, name: str, tallies: Tallies | None, stateme
         seen = f"last {runs} run{'s' * (runs > 1)}: {tallies.calls} calls sent, {tallies.from_log} answered by the log"
     console.print(Text.assemble((safe(name), "bold"), (f"  {seen}", "dim")))
     for topic, group in groupby(statements, key=lambda statement: statement.topic):
-        console.print(Text(f"\n{topic}", "bold"))
+        console.print()
+        console.print(Text(topic, "bold"))
         for one in group:
             console.print(Padding(Text(safe(one.when), "cyan"), (0, 0, 0, 2), expand=False))
             then = Text(safe(one.then))
             if runs and one.taken is not None:
-                then.append(f"\n{_counted(one)}", "dim")
+                then.append(BREAK).append(_counted(one), "dim")
             console.print(Padding(then, (0, 0, 0, 4), expand=False))
 
 

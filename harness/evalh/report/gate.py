@@ -7,20 +7,21 @@ from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from evalh.analysis.comparison import Preferred
 from evalh.analysis.moving import Move, MoveVerdict
 from evalh.analysis.verdicts import Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.digest import JsonValue
+from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
 from evalh.core.run import Estimate
 from evalh.report.compare import points, preference, show_confirmed
+from evalh.report.console import BREAK, Text
 from evalh.report.document import comparison_document
 from evalh.report.downstream import net_lines, worth_of
 from evalh.report.moving import move_document, spent, told
 from evalh.report.standing import judges_document
-from evalh.report.text import one_line, percent, safe
+from evalh.report.text import inert, one_line, percent, safe
 
 GATE_SCHEMA = "evalh.gate/1"
 
@@ -54,6 +55,27 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "unchanged": list(decision.unchanged),
         "findings": [_finding_document(finding) for finding in decision.findings],
         "notices": list(decision.notices),
+    }
+
+
+def problem_document(error: EvalhError, base: str, head: str) -> dict[str, JsonValue]:
+    """Return the document of a gate that came to no decision: it says why, and what to do next."""
+    what = f"{error.where}: {error.what}" if error.where else error.what
+    reasons = [f"not decided: {what}", *(error.hint or "").splitlines()]
+    return {
+        "schema": GATE_SCHEMA,
+        "gate": None,
+        "decision": GateStatus.INCONCLUSIVE.value,
+        "exit": int(error.exit_code),
+        "reasons": list(reasons),
+        "judge_relative": False,
+        "base": base,
+        "head": head,
+        "merge_base": None,
+        "suites": [],
+        "unchanged": [],
+        "findings": [_finding_document(Finding("decided", ExitCode.CANNOT_MEASURE, "\n".join(reasons)))],
+        "notices": [],
     }
 
 
@@ -113,7 +135,8 @@ def _moved(canary: Move) -> str:
 
 def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     """Print a decision's document: what was compared, each suite's findings, what got worse."""
-    console.print(Text.assemble((safe(document["base"]), "bold"), " → ", (safe(document["head"]), "bold")))
+    sides = Text.assemble((document["base"], "bold"), " → ", (document["head"], "bold"))
+    console.print(sides, soft_wrap=True)
     if (line := looked(document)) is not None:
         console.print(Text(line, "dim"))
     for suite in document["suites"]:
@@ -207,12 +230,14 @@ def _difference(estimate: Mapping[str, Any]) -> str:
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Text:
-    lines = Text.assemble(("worse", "red"), f"  {one_line(evidence['case'], 60)}\n")
+    lines = Text.assemble(("worse", "red"), f"  {one_line(evidence['case'], 60)}", BREAK)
     for side in ("base", "head"):
         output = evidence[f"{side}_output"]
-        lines.append(f"{side}  ", "dim").append(f"{one_line('no output' if output is None else output, _WIDTH)}\n")
+        lines.append(f"{side}  ", "dim").append(one_line("no output" if output is None else output, _WIDTH)).append(
+            BREAK
+        )
     for grader, reason in evidence["reasons"]:
-        lines.append(f"{safe(grader)}  ", "dim").append(f"{one_line(reason, _WIDTH)}\n")
+        lines.append(f"{safe(grader)}  ", "dim").append(one_line(reason, _WIDTH)).append(BREAK)
     lines.rstrip()
     return lines
 
@@ -245,7 +270,7 @@ def _level(finding: Finding) -> str:
 def _annotation(suite: SuiteDecision, finding: Finding, prefix: str) -> str:
     file = f"{prefix}{suite.prompt_path}"
     place = f"file={_property(file)},line={suite.prompt_line},title={_property(f'evalh gate: {suite.suite}')}"
-    return f"::{_level(finding)} {place}::{_escaped(safe(f'{finding.rule}: {finding.reason}'))}"
+    return f"::{_level(finding)} {place}::{_escaped(inert(f'{finding.rule}: {finding.reason}'))}"
 
 
 def _escaped(text: str) -> str:

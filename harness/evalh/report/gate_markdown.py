@@ -10,7 +10,7 @@ from typing import Any
 from evalh.analysis.verdicts import GateStatus
 from evalh.core.exits import ExitCode
 from evalh.report.gate import RELATIVE, decided, facts, looked
-from evalh.report.text import safe
+from evalh.report.text import inert, safe
 
 Document = Mapping[str, Any]
 
@@ -102,7 +102,7 @@ def _label(suite: Document, case_id: str) -> str:
 def _fenced(output: str | None) -> str:
     if output is None:
         return "\n_no output was kept_\n"
-    text = safe(output)
+    text = inert(output)
     text = text if len(text) <= _MOST_OUTPUT else text[:_MOST_OUTPUT] + "…"
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

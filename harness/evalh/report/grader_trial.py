@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from evalh.core.trial import GraderTrial
+from evalh.report.console import Text
 from evalh.report.text import json_line, milliseconds, one_line, safe
 
 _STYLES = {"pass": "green", "fail": "red", "error": "bold red", "abstain": "yellow"}

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalh.core.exits import ExitCode
 from evalh.report.gate import RELATIVE
-from evalh.report.text import safe
+from evalh.report.text import inert, safe
 
 Document = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ def _evidence(evidence: Document) -> str:
 
 
 def _content(text: str) -> str:
-    return escape(_NOT_XML.sub("", safe(text)))
+    return escape(_NOT_XML.sub("", inert(text)))
 
 
 def _attribute(text: str) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.rule import Rule
-from rich.text import Text
 
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
 from evalh.core.label import GOOD, Candidate, Label
 from evalh.core.request import ToolCall
+from evalh.report.console import Text, block, named
 from evalh.report.text import json_line, safe
 
 
@@ -20,15 +20,13 @@ def show_question(
     """Print one row and one output."""
     console.print(Rule(title, align="left", style="dim"))
     for name, value in case.inputs.items():
-        console.print(
-            Text.assemble((f"{safe(name)}  ", "dim"), safe(value) if isinstance(value, str) else json_line(value))
-        )
+        console.print(named(name, value if isinstance(value, str) else json_line(value)))
     if expected and case.expected is not ABSENT:
         console.print(Text.assemble(("expected  ", "dim"), json_line(case.expected)))
     console.print(Rule("output", align="left", style="dim"))
-    console.print(Text(safe(text) or "(empty)", "bold" if text else "dim"))
+    console.print(block(text, "bold") if text else Text("(empty)", "dim"))
     for call in tool_calls:
-        console.print(Text(safe(f"{call.name}({call.arguments})"), "bold"))
+        console.print(block(f"{call.name}({call.arguments})", "bold"))
 
 
 def labels_document(

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
-from rich.text import Text
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
@@ -22,6 +21,7 @@ from evalh.core.sample import Graded
 from evalh.core.shortfall import told
 from evalh.core.verdict import Outcome
 from evalh.report.compare import ComparisonView, show_comparison
+from evalh.report.console import Text, block
 from evalh.report.document import comparison_document, run_document
 from evalh.report.gate import show_gate
 from evalh.report.terminal import show_run
@@ -89,7 +89,8 @@ def show_result(console: Console, result: RunResult) -> None:
     record = result.record
     started = datetime.fromtimestamp(record.started_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     commit = "" if record.commit is None else f" · commit {record.commit[:10]}{' with changes' if record.dirty else ''}"
-    console.print(Text(f"\n{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
+    console.print()
+    console.print(Text(f"{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
 
 
 def show_case(console: Console, case: CaseDetail) -> None:
@@ -128,17 +129,17 @@ def show_call(console: Console, call: CallRow) -> None:
     for message in call.messages or ():
         console.print(Rule(str(message["role"]), align="left", style="dim"))
         for part in message["parts"]:
-            console.print(Text(safe(part if isinstance(part, str) else json_line(part))))
+            console.print(block(part if isinstance(part, str) else json_line(part)))
     if call.answer is not None and call.answer.completion is not None:
         if call.answer.completion.reasoning:
             console.print(Rule("reasoning, not graded", align="left", style="dim"))
-            console.print(Text(safe(call.answer.completion.reasoning), "dim"))
+            console.print(block(call.answer.completion.reasoning, "dim"))
         console.print(Rule("answer", align="left", style="dim"))
-        console.print(Text(safe(call.answer.completion.text)))
+        console.print(block(call.answer.completion.text))
         if (cause := told(call.answer.completion)) is not None:
             console.print(Text(cause, "yellow"))
         for asked in call.answer.completion.tool_calls:
-            console.print(Text(safe(f"{asked.name}({asked.arguments})")))
+            console.print(block(f"{asked.name}({asked.arguments})"))
     console.print(Rule(f"call {call.id}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
         console.print(Text(f"answered by the log: attempt {call.answer.id}", "dim"))

@@ -13,7 +13,7 @@ from html import escape
 from typing import TypeAlias
 from urllib.parse import quote
 
-from evalh.report.text import safe
+from evalh.report.text import inert
 
 _NAME = re.compile(r"[a-z][a-zA-Z0-9-]*\Z")
 _REFUSED = frozenset({"style", "src", "srcset", "srcdoc", "action", "formaction", "background", "data", "poster"})
@@ -80,7 +80,7 @@ def _child(child: Child) -> str:
         case None:
             return ""
         case str():
-            return escape(safe(child), quote=False)
+            return escape(inert(child), quote=False)
         case int() | float():
             return str(child)
         case _:
@@ -97,7 +97,7 @@ def _attribute(key: str, value: Attribute) -> str:
         raise ValueError("a link leads to a place in the page")
     if isinstance(value, int | float):
         return f' {name}="{value}"'
-    return f' {name}="{escape(safe(value))}"'
+    return f' {name}="{escape(inert(value))}"'
 
 
 @cache

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.text import Text
 
 from evalh.analysis.moving import Move, MoveVerdict
 from evalh.analysis.verdicts import listed, points
 from evalh.core.digest import JsonValue
+from evalh.report.console import Text
 from evalh.report.document import usd
 from evalh.report.text import dollars, percent, rate, safe
 

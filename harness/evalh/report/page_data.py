@@ -17,7 +17,7 @@ from evalh.core.sample import Graded, Standing
 from evalh.core.story import SampleStory, TracedAttempt, TracedCall
 from evalh.core.verdict import Outcome
 from evalh.report.document import usd
-from evalh.report.text import safe
+from evalh.report.text import inert
 
 GOOD_BYTES = 560
 """What the texts of one good sample may take together: with its numbers it stays under 1 KB."""
@@ -49,14 +49,14 @@ class Rows:
         """Add one sample of the run at this place in the page."""
         sample, good = story.sample, story.sample.standing is Standing.GOOD
         row: dict[str, JsonValue] = {
-            "i": safe(sample.case_id),
+            "i": inert(sample.case_id),
             "s": _STANDINGS[sample.standing],
             "v": [self._verdict(graded, told=not good) for graded in sample.verdicts],
         }
         numbers: dict[str, JsonValue] = {
             "r": run,
             "t": sample.trial,
-            "g": [self.tags.setdefault(safe(tag), len(self.tags)) for tag in sorted(story.case.tags)],
+            "g": [self.tags.setdefault(inert(tag), len(self.tags)) for tag in sorted(story.case.tags)],
             "c": usd(
                 None
                 if sample.cost_usd is None or sample.cached_cost_usd is None
@@ -89,7 +89,7 @@ class Rows:
 
     def _verdict(self, graded: Graded, *, told: bool) -> JsonValue:
         verdict = graded.verdict
-        place = self.graders.setdefault(safe(graded.grader), len(self.graders))
+        place = self.graders.setdefault(inert(graded.grader), len(self.graders))
         shown: list[JsonValue] = [place, _OUTCOMES[verdict.outcome], int(graded.required)]
         if told or verdict.outcome is not Outcome.PASS:
             shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
@@ -99,7 +99,7 @@ class Rows:
         many = sum(map(len, texts.values())) or 1
         share = GOOD_BYTES // many if good else BAD_BYTES
         shown: dict[str, JsonValue] = {
-            key: {safe(name)[:80]: _clip(text, share) for name, text in group.items()} for key, group in texts.items()
+            key: {inert(name)[:80]: _clip(text, share) for name, text in group.items()} for key, group in texts.items()
         }
         size = len(orjson.dumps(shown))
         if self._bytes + size > ALL_BYTES:
@@ -131,8 +131,8 @@ def _readable(value: JsonValue) -> str:
 def _clip(text: str, most: int) -> JsonValue:
     """Make a text inert; where it takes more than `most` bytes, return its beginning and its length."""
     if len(text) * 4 <= most:
-        return safe(text)
-    shown = safe(text[: most + 1])
+        return inert(text)
+    shown = inert(text[: most + 1])
     encoded = shown.encode()
     if len(text) <= most and len(encoded) <= most:
         return shown
@@ -150,12 +150,12 @@ def _call(call: TracedCall) -> JsonValue:
     }
     extra = {"step": call.step, "draw": call.draw, "route": call.route, "hit": int(call.cache_hit)}
     extra["purpose"] = None if call.purpose == "task" else call.purpose
-    return shown | {key: safe(value) if isinstance(value, str) else value for key, value in extra.items() if value}
+    return shown | {key: inert(value) if isinstance(value, str) else value for key, value in extra.items() if value}
 
 
 def _attempt(attempt: TracedAttempt, began: float) -> JsonValue:
     shown: dict[str, JsonValue] = {
-        "m": safe(attempt.model),
+        "m": inert(attempt.model),
         "at": round(1000 * (attempt.started_at - began)),
         "l": None if attempt.latency_ms is None else round(attempt.latency_ms),
         "s": attempt.status,
@@ -176,13 +176,13 @@ def _decision(decision: DecisionRow, began: float) -> JsonValue:
         told += f" → {decision.detail['to']}"
     if isinstance(wait := decision.detail.get("wait_s"), int | float):
         told += f" · waits {wait:.2g} s"
-    return {"at": round(1000 * (decision.at - began)), "k": safe(decision.kind), "w": _clip(told, _REASON_BYTES)}
+    return {"at": round(1000 * (decision.at - began)), "k": inert(decision.kind), "w": _clip(told, _REASON_BYTES)}
 
 
 def document(rows: Rows, runs: Iterable[str]) -> str:
     """Return the page's data as JSON text."""
     content = {
-        "runs": [safe(run) for run in runs],
+        "runs": [inert(run) for run in runs],
         "tags": list(rows.tags),
         "graders": list(rows.graders),
         "rows": rows.rows,

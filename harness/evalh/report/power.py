@@ -2,11 +2,11 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.power import Power
 from evalh.core.digest import JsonValue
+from evalh.report.console import Text
 from evalh.report.document import usd
 from evalh.report.text import dollars, in_clusters, p_text, percent, safe
 
@@ -64,12 +64,14 @@ def show_power(console: Console, plan: Power) -> None:
     table.add_row("disagreement", f"two versions differ on {percent(plan.discordance)} of the cases: {source}")
     console.print(table)
     if plan.thin:
-        console.print(Text(f"\na margin of {margin} is finer than {plan.cases} cases can resolve", "yellow"))
+        console.print()
+        console.print(Text(f"a margin of {margin} is finer than {plan.cases} cases can resolve", "yellow"))
     if plan.with_trials:
         console.print()
         console.print(_trials(plan))
     elif plan.trials == 1:
-        console.print(Text("\nwhat more trials of each case are worth: compare once with --trials 3", "dim"))
+        console.print()
+        console.print(Text("what more trials of each case are worth: compare once with --trials 3", "dim"))
 
 
 def _sees(drop: float) -> str:

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.rule import Rule
-from rich.text import Text
 
 from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
+from evalh.report.console import Text, block, named
 from evalh.report.text import safe
 
 
@@ -35,14 +35,14 @@ def show_version(console: Console, version: PromptVersion) -> None:
     console.print(Text.assemble((version.label, "bold"), f"  {version.digest}"))
     for label, value in (("description", version.description), ("why", version.why), ("path", version.path)):
         if value:
-            console.print(Text.assemble((f"{label}  ", "dim"), safe(value)))
+            console.print(named(label, value))
     content = version.content_document()
     for label in ("params", "input", "output", "tools"):
         if content[label]:
             console.print(Text.assemble((f"{label}  ", "dim"), _compact(content[label])))
     for section in version.sections:
         console.print(Rule(section.role or "history", align="left", style="dim"))
-        console.print(Text(safe(section.source)))
+        console.print(block(section.source))
 
 
 class SectionChange(Protocol):
@@ -119,7 +119,7 @@ def show_request(console: Console, request: Request) -> None:
     for message in request.messages:
         console.print(Rule(message.role.value, align="left", style="dim"))
         for part in message.parts:
-            console.print(Text(safe(part.text if isinstance(part, TextPart) else _compact(part_document(part)))))
+            console.print(block(part.text if isinstance(part, TextPart) else _compact(part_document(part))))
 
 
 def _compact(value: JsonValue) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.history import History
@@ -16,6 +15,7 @@ from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunResult
 from evalh.core.story import SampleStory
 from evalh.report.advice import advice
+from evalh.report.console import Text
 from evalh.report.document import run_document
 from evalh.report.log import show_result
 from evalh.report.page_words import pointers, verdict
@@ -41,16 +41,19 @@ def show_story(console: Console, result: RunResult, told: RunTold) -> None:
     """Print a finished run: its numbers, which version to ship, what was measured before, where it fails."""
     failings, chosen = told.failings, told.chosen
     show_result(console, result)
-    console.print(Text("\nwhich should I ship?", "bold"))
+    console.print()
+    console.print(Text("which should I ship?", "bold"))
     for sentence in advice(chosen):
         console.print(Text(safe(sentence)))
     if len(chosen.points) > 1:
         console.print()
         console.print(_points(chosen))
     if len(told.past.moments) > len(chosen.points):
-        console.print(Text("\nhistory", "bold"))
+        console.print()
+        console.print(Text("history", "bold"))
         console.print(_history(told.past))
-    console.print(Text("\nwhere it fails", "bold"))
+    console.print()
+    console.print(Text("where it fails", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(justify="right")
     for reason in failings.reasons():

@@ -17,7 +17,7 @@ from evalh.report.advice import advice
 from evalh.report.calibration import judge_facts
 from evalh.report.document import usd
 from evalh.report.page_words import pointers
-from evalh.report.text import cost_per_good, milliseconds, one_line, rate, safe
+from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
@@ -98,7 +98,7 @@ def why(story: SampleStory) -> str:
 
 def inert_cell(text: str) -> str:
     """Make a text a spreadsheet's text: what would start a formula stands behind an apostrophe."""
-    shown = safe(text)[:_CELL]
+    shown = inert(text)[:_CELL]
     return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown
 
 
@@ -157,7 +157,7 @@ def _test(run: RunRow, story: SampleStory) -> str:
 
 def xml(text: str) -> str:
     """Make a text one that XML can hold; it is to be escaped yet."""
-    return _NOT_XML.sub("\ufffd", safe(text))
+    return _NOT_XML.sub("\ufffd", inert(text))
 
 
 def attribute(text: str) -> str:

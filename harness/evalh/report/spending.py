@@ -5,10 +5,10 @@ from decimal import Decimal
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalh.core.digest import JsonValue
 from evalh.core.spending import Spend, SpendBy
+from evalh.report.console import Text
 from evalh.report.text import dollars, one_line
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
+from evalh.report.console import BREAK, Text
 from evalh.report.downstream import net_line
 from evalh.report.text import (
     BY_THE_HOUR,
@@ -39,11 +39,13 @@ def show_run(console: Console, result: RunResult) -> None:
     console.print(_graders(summary.graders))
     if summary.errors:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
-        console.print(Text(f"\nwithout an answer: {kinds}", style="yellow"))
+        console.print()
+        console.print(Text(f"without an answer: {kinds}", style="yellow"))
     for failure in result.failures:
         _show_failure(console, failure)
     if result.status is not RunStatus.COMPLETE:
-        console.print(Text(f"\n{result.status.value} after {summary.samples} of {record.planned} samples", "yellow"))
+        console.print()
+        console.print(Text(f"{result.status.value} after {summary.samples} of {record.planned} samples", "yellow"))
         if result.stopped_because:
             console.print(Text(one_line(result.stopped_because, 300), "yellow"))
 
@@ -115,14 +117,14 @@ def _show_failure(console: Console, failure: FailedSample) -> None:
     lines = Text()
     for name, value in failure.inputs.items():
         text = value if isinstance(value, str) else repr(value)
-        lines.append(f"{safe(name)}  ", "dim").append(one_line(text, _WIDTH - len(name)) + "\n")
+        lines.append(f"{safe(name)}  ", "dim").append(one_line(text, _WIDTH - len(name))).append(BREAK)
     if failure.output is not None:
-        lines.append("output  ", "dim").append((one_line(failure.output, _WIDTH - 8) or "(empty)") + "\n")
+        lines.append("output  ", "dim").append(one_line(failure.output, _WIDTH - 8) or "(empty)").append(BREAK)
     if failure.error:
-        lines.append(one_line(failure.error, _WIDTH) + "\n", "yellow")
+        lines.append(one_line(failure.error, _WIDTH), "yellow").append(BREAK)
     else:
         for grader, reason in failure.reasons:
-            lines.append(f"{safe(grader)}  ", "dim").append(one_line(reason, _WIDTH - len(grader)) + "\n")
+            lines.append(f"{safe(grader)}  ", "dim").append(one_line(reason, _WIDTH - len(grader))).append(BREAK)
     lines.rstrip()
     console.print(Padding(lines, (0, 0, 0, 2)))
 

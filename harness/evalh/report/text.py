@@ -11,16 +11,24 @@ from typing import Protocol
 from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate
 
-_ACTIVE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+_ACTIVE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of text
-    "\ud800-\udfff]"  # lone surrogates: no encoding carries them
+    "\u2028\u2029"  # what some readers take for the end of a line
+    "\ud800-\udfff"  # lone surrogates: no encoding carries them
 )
+_IN_A_LINE = re.compile(f"[\n{_ACTIVE}]")
+_IN_LINES = re.compile(f"[{_ACTIVE}]")
 
 
 def safe(text: str) -> str:
-    """Make text inert: control characters, bidi overrides and lone surrogates are shown as escapes."""
-    return _ACTIVE.sub(_escape, text)
+    """Make text inert and one line: control characters, line breaks and what turns a line round become escapes."""
+    return _IN_A_LINE.sub(_escape, text)
+
+
+def inert(text: str) -> str:
+    """Make text inert that may have several lines: for a file or a page, where its place keeps them apart from ours."""
+    return _IN_LINES.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from rich.text import Text
-
 from evalh.core.log import AttemptRow, CallRow, DecisionRow
+from evalh.report.console import Text
 from evalh.report.text import dollars, milliseconds, one_line
 
 _WIDTH = 62
@@ -38,13 +37,12 @@ def waterfall(call: CallRow) -> Iterator[Text]:
         offset = Text(f"{_offset(at - began):>9}  " if several else "", "dim")
         match event:
             case AttemptRow():
-                yield offset + _attempt(event)
+                yield Text.assemble(offset, _attempt(event))
                 if event.error_kind:
-                    yield Text(" " * len(offset)) + Text(
-                        f"   {event.error_kind}: {one_line(event.error or '', _WIDTH)}", "red"
-                    )
+                    wrong = f"   {event.error_kind}: {one_line(event.error or '', _WIDTH)}"
+                    yield Text.assemble(" " * len(offset), (wrong, "red"))
             case DecisionRow():
-                yield offset + _decision(event)
+                yield Text.assemble(offset, _decision(event))
 
 
 def given_up(call: CallRow) -> str:

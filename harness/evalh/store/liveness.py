@@ -3,10 +3,12 @@
 A process id would lie: ids are used again, and mean nothing in a container that shares the folder.
 """
 
-import fcntl
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
+
+from evalh.store.locking import held, lock
 
 LOST = "the process ended before the run did"
 
@@ -19,14 +21,15 @@ class RunLock:
         self._path = path
         while True:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            lock(self._file)
             if still_there(self._file, path):
                 return
             os.close(self._file)  # swept away between our open and our lock
 
     def release(self) -> None:
         """Let go, and leave no file behind."""
-        self._path.unlink(missing_ok=True)
+        with suppress(PermissionError):  # on Windows no open file can be removed: the next start sweeps it away
+            self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 
@@ -83,12 +86,9 @@ def _alive(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return held(file)
     finally:
         os.close(file)
-    return False
 
 
 def _sweep(path: Path) -> None:
@@ -98,9 +98,10 @@ def _sweep(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file, wait=False)
         if still_there(file, path):
-            path.unlink(missing_ok=True)
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
     except BlockingIOError:
         return  # alive
     finally:

@@ -32,6 +32,7 @@ from evalh.core.underway import CaseTally
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
+from evalh.store.damage import tells_damage
 from evalh.store.database import (
     FILE,
     LIVE,
@@ -80,6 +81,7 @@ _ANSWERING = """select model_answered from attempts
   order by started_at desc limit 1"""
 
 
+@tells_damage
 class Reader:
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types."""
 

@@ -8,7 +8,7 @@ from evalh.core.run import Estimate, RunStatus
 from evalh.core.underway import UnderWay
 from evalh.report.markup import Markup, el, join, place
 from evalh.report.page_words import verdict
-from evalh.report.text import cost_per_good, dollars, one_line, rate, safe
+from evalh.report.text import cost_per_good, dollars, inert, one_line, rate
 from evalh.viewer.frame import Answer, framed
 from evalh.viewer.list_page import ID
 
@@ -104,4 +104,4 @@ def _ended(row: RunRow) -> dict[str, object]:
 
 
 def _inert(fields: dict[str, str]) -> dict[str, str]:
-    return {name: safe(text) for name, text in fields.items()}
+    return {name: inert(text) for name, text in fields.items()}

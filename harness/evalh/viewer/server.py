@@ -5,7 +5,6 @@ does not take its answer, is cut off: first the slowest.
 """
 
 import asyncio
-import resource
 import socket
 import sys
 import traceback
@@ -209,6 +208,10 @@ class _Connection(web.RequestHandler):
 
 def _room() -> int:
     """Return how many connections the process may have files for; it asks for more than it was given."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return _CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * _CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * _CONNECTIONS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

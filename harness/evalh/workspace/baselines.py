@@ -13,6 +13,7 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
 from evalh.workspace.baseline_shapes import MEND, check_once, check_shapes
 from evalh.workspace.reading import label, read_text
+from evalh.workspace.writing import new_file
 
 SCHEMA = "evalh.baseline/1"
 FOLDER = "reports/baselines"
@@ -85,22 +86,21 @@ def _outputs(tree: Tree, path: str, name: str) -> list[JsonValue]:
 
 
 def write_baseline(root: Path, baseline: Baseline) -> list[Path]:
-    """Write a baseline, and its outputs where it has any; return the files. Raises WorkspaceError."""
+    """Write a baseline, and its outputs where it has any; return the files. Raises EvalhError."""
     header = {**baseline.header, "outputs": bool(baseline.outputs)}
     header["digest"] = _digest(header, baseline.rows, baseline.outputs)
     file = root / baseline.path
     outputs = root / (baseline.path.removesuffix(".jsonl") + _OUTPUTS)
     text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in (header, *baseline.rows))
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        if not baseline.outputs:
-            outputs.unlink(missing_ok=True)
-            return [file]
-        lines = "".join(json.dumps(one) + "\n" for one in baseline.outputs)
-        outputs.write_bytes(gzip.compress(lines.encode(), mtime=0))  # the same content is the same file
-    except OSError as exc:
-        raise WorkspaceError(f"cannot be written: {exc.strerror}", where=baseline.path, hint="make room") from exc
+    if not baseline.outputs:
+        with new_file(file) as written:
+            written.write(text.encode())
+        outputs.unlink(missing_ok=True)
+        return [file]
+    lines = "".join(json.dumps(one) + "\n" for one in baseline.outputs)
+    with new_file(file) as written, new_file(outputs) as packed:  # both are whole before one takes its place
+        written.write(text.encode())
+        packed.write(gzip.compress(lines.encode(), mtime=0))  # the same content is the same file
     return [file, outputs]
 
 

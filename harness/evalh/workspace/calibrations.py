@@ -9,6 +9,7 @@ from evalh.core.calibration import Calibration
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
 from evalh.workspace.reading import read_text
+from evalh.workspace.writing import new_file
 
 SCHEMA = "evalh.calibration/1"
 _FOLDER = "reports/calibrations"
@@ -48,13 +49,8 @@ def document(calibration: Calibration) -> dict[str, object]:
 
 
 def write_calibration(root: Path, calibration: Calibration) -> Path:
-    """Write the file, whole or not at all; return its path. Raises WorkspaceError where it cannot be written."""
+    """Write the file, whole or not at all; return its path. Raises EvalhError where it cannot be written."""
     path = root / path_of(calibration.suite, calibration.judge)
-    fresh = path.with_suffix(".json.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(document(calibration), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(path)
-    except OSError as exc:
-        raise WorkspaceError(f"cannot be written: {exc.strerror}", where=str(path), hint="make room") from exc
+    with new_file(path) as file:
+        file.write(json.dumps(document(calibration), indent=2).encode() + b"\n")
     return path

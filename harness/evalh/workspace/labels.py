@@ -16,6 +16,7 @@ from evalh.core.label import Label
 from evalh.core.ports import Tree
 from evalh.core.strict_json import NotStrictJson, parse
 from evalh.workspace.reading import read_text
+from evalh.workspace.writing import refuse_links
 
 _SUFFIX = ".jsonl"
 
@@ -77,9 +78,10 @@ class LabelFile:
         self.path = root / folder_of(datasets_dir, suite) / f"{author}{_SUFFIX}"
 
     def add(self, label: Label) -> int:
-        """Append a label; return where it begins, for `take_back`. Raises WorkspaceError where it cannot be written."""
+        """Append a label; return where it begins, for `take_back`. Raises EvalhError where it cannot be written."""
         row = {name: value for name, value in asdict(label).items() if value is not None and name != "author"}
         row["case"] = row.pop("case_id")
+        refuse_links(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+") as file:

@@ -1,7 +1,5 @@
 """Writing prompts: a new draft, and a draft frozen as the next version."""
 
-import os
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from evalh.workspace.bodies import BodyReader
 from evalh.workspace.prompts import Prompts
 from evalh.workspace.templates import grammar_of
 from evalh.workspace.versions import cut
+from evalh.workspace.writing import new_file
 
 
 def new(root: Path, prompts: Prompts, name: str, text: str) -> Path:
@@ -66,32 +65,11 @@ def _digest_or_none(prompts: Prompts, name: str, version: str) -> str | None:
 
 
 def _write(root: Path, path: str, text: str) -> Path:
-    """Create a file whole or not at all. Raises UsageError if it is there or cannot be written."""
+    """Create a file whole or not at all. Raises EvalhError if it is there or cannot be written."""
     target = root / path
-    passing = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with passing.open("wb") as file:
+        with new_file(target, replace=False) as file:
             file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        _publish(passing, target)
     except FileExistsError as exc:
         raise UsageError("is already there", hint="somebody was faster; look at it") from exc
-    except OSError as exc:
-        raise UsageError(f"cannot be written: {exc.strerror}", where=path, hint="make its folder writable") from exc
-    finally:
-        with suppress(OSError):
-            passing.unlink()
     return target
-
-
-def _publish(passing: Path, target: Path) -> None:
-    try:
-        os.link(passing, target)  # unlike a rename, a link never replaces what somebody else just wrote
-    except FileExistsError:
-        raise
-    except OSError:  # file systems without links
-        if target.exists():
-            raise FileExistsError(target) from None
-        passing.rename(target)

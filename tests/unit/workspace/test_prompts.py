@@ -402,5 +402,5 @@ def test_a_bad_new_prompt_is_not_written(tmp_path: Path, name: str, text: str) -
 def test_a_folder_that_cannot_be_written_is_an_error_not_a_crash(tmp_path: Path) -> None:
     (tmp_path / "prompts").write_text("a file where the folder should be")
 
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot write"):
         new(tmp_path, prompts(tmp_path), "triage", "x")

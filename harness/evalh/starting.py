@@ -1,0 +1,47 @@
+"""The first moments of the program: until `main` takes over, an interrupt ends it at once.
+
+Nothing was begun then. `import evalh` in somebody's own program changes nothing there.
+"""
+
+import _signal  # type: ignore[import-not-found]  # `signal` itself takes a while to import
+import os
+import sys
+
+_INTERRUPTED = 130
+_DOCUMENT = b"""{
+  "schema": "evalh.error/1",
+  "error": {
+    "what": "interrupted",
+    "where": null,
+    "hint": "what was paid for is saved",
+    "exit": 130
+  }
+}
+"""
+
+
+def leave(_number: int, _frame: object) -> None:
+    """End at once, with the code of an interruption."""
+    os._exit(_INTERRUPTED)
+
+
+def end_the_start(number: int, frame: object) -> None:
+    """Say that nothing was begun, and end."""
+    as_json = "--json" in sys.argv
+    try:
+        os.write(1 if as_json else 2, _DOCUMENT if as_json else b"error: interrupted\n")
+    except OSError:  # nobody reads it
+        leave(number, frame)
+    leave(number, frame)
+
+
+def _is_the_program() -> bool:
+    words = getattr(sys, "orig_argv", [])
+    asked = os.path.basename(words[1]) if len(words) > 1 else ""  # noqa: PTH119 (pathlib takes a while too)
+    return asked in {"evalh", "evalh.exe", "evalh-script.py"} or "-m evalh" in " ".join(words[:6])
+
+
+if _is_the_program():
+    _signal.signal(_signal.SIGTERM, end_the_start)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # a shell's background job ignores it
+        _signal.signal(_signal.SIGINT, end_the_start)

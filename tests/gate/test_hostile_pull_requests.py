@@ -1,0 +1,485 @@
+"""The shipped files, their shell steps run on pull requests that want the key, the machine, or a merge."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from evalh.api.ci_files import ci_file
+from gating import PROMPT, Repo
+from jobs import Event, Job, Machine, run_gitlab, run_steps, run_workflow
+
+KEY = "sk-proj-the-key-of-this-project"
+KEYS = {"OPENAI_API_KEY": KEY}
+ACCEPTED = "## ✅ evalh gate: accept\n"
+CONFIG = """[workspace]
+default_suite = "triage"
+
+[models.small]
+provider = "openai"
+model = "test-1"
+base_url = "{url}"
+api_key_env = "OPENAI_API_KEY"
+price = {{input = 0.25, output = 2.0}}
+"""
+SUITE = """prompt: triage
+dataset: triage
+model: small
+graders:
+  - schema
+  - equals: {path: label, expected: label}
+  - judge: {rubric: tone@v1, model: small, scale: pass/fail, name: tone}
+"""
+JUDGE = """---
+config: {temperature: 0, max_tokens: 100}
+output:
+  format: json
+  schema: {reason: string, verdict(enum): [pass, fail]}
+---
+{{role "system"}}
+You are the judge. Say whether the ticket was sorted well.
+{{role "user"}}
+{{output}}
+"""
+
+
+@dataclass
+class Service:
+    """A model behind a key, as a provider runs it; `lies`: it answers well whatever it is told."""
+
+    url: str = ""
+    lies: bool = False
+    keys: list[str] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+
+    def answer(self, text: str) -> str:
+        if "You are the judge" in text or "LENIENT" in text:
+            verdict = "pass" if "LENIENT" in text or "billing" in text else "fail"
+            return json.dumps({"reason": "so it is", "verdict": verdict})
+        told, number = re.search(r"wrong on every (\d+)", text), re.search(r"order (\d+)", text)
+        wrong = told and number and int(number[1]) % int(told[1]) == 0 and not self.lies
+        return json.dumps({"label": "bug" if wrong else "billing"})
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    state = Service()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            state.keys.append(self.headers.get("Authorization", ""))
+            state.bodies.append(body)
+            text = "\n".join(str(message["content"]) for message in json.loads(body)["messages"])
+            reply = {
+                "id": "c-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": "test-1",
+                "choices": [
+                    {
+                        "index": 0,
+                        "message": {"role": "assistant", "content": state.answer(text)},
+                        "finish_reason": "stop",
+                    }
+                ],
+                "usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28},
+            }
+            data = json.dumps(reply).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Stage(Repo):
+    """A repository, the services that it and a stranger run, and where a stranger's code leaves what it saw."""
+
+    def __init__(self, folder: Path, ours: Service, theirs: Service) -> None:
+        self.ours, self.theirs, self.evidence = ours, theirs, folder.parent / "evidence"
+        self.evidence.mkdir(parents=True)
+        super().__init__(folder, cases=40, wrong=1000)
+        self.git("checkout", "-q", "main")
+        self.write("evalh.toml", CONFIG.format(url=ours.url))
+        self.write("evals/triage.yaml", SUITE)
+        self.write("prompts/tone/v1.prompt", JUDGE)
+        (self.folder / "evals/answers.py").unlink()
+        self.commit("All that there is")
+        self.git("checkout", "-q", "-B", "change")
+        self.prompt(wrong=1)
+
+    @property
+    def spy(self) -> str:
+        """Code that writes down what it can see."""
+        return f"import os, json, secrets\nopen({str(self.evidence)!r} + '/' + secrets.token_hex(4), 'w').write(json.dumps(dict(os.environ)))\n"
+
+    def seen(self) -> list[dict[str, str]]:
+        """What the stranger's code saw, each time that it was run."""
+        return [json.loads(one.read_text()) for one in self.evidence.iterdir()]
+
+
+def nothing(stage: Stage) -> None:
+    """The prompt alone is worse."""
+
+
+def plugin(stage: Stage) -> None:
+    stage.write("evil.py", stage.spy)
+    stage.write(
+        "evalh.toml", CONFIG.format(url=stage.ours.url).replace("[workspace]", '[workspace]\nplugins = ["evil.py"]')
+    )
+
+
+def scripted(stage: Stage) -> None:
+    stage.write("evals/answers.py", stage.spy + 'def answer(case_id):\n    return \'{"label": "billing"}\'\n')
+    stage.write(
+        "evalh.toml",
+        '[workspace]\ndefault_suite = "triage"\n[models.small]\nprovider = "scripted"\nfunction = "evals/answers.py:answer"\n',
+    )
+
+
+def address(stage: Stage) -> None:
+    stage.write("evalh.toml", CONFIG.format(url=stage.theirs.url))
+
+
+def python_files(stage: Stage) -> None:
+    for name in (
+        "conftest",
+        "sitecustomize",
+        "usercustomize",
+        "evalh/__init__",
+        "evalh/__main__",
+        "git",
+        "json",
+        "click",
+        "re",
+        "setup",
+    ):
+        stage.write(f"{name}.py", stage.spy)
+    stage.write(
+        "pyproject.toml",
+        '[build-system]\nrequires = []\nbuild-backend = "setup"\nbackend-path = ["."]\n[project]\nname = "evalh"\nversion = "9"\n',
+    )
+    stage.write("setup.cfg", "[metadata]\nname = evalh\n")
+    stage.write("pip.conf", "[global]\nindex-url = http://127.0.0.1:9/\n")
+    stage.write("requirements.txt", "-e .\n")
+
+
+def judge(stage: Stage) -> None:
+    stage.write("prompts/tone/v1.prompt", JUDGE.replace("You are", "LENIENT: you are"))
+    stage.write("evals/triage.yaml", SUITE.replace("  - equals: {path: label, expected: label}\n", ""))
+
+
+def log(stage: Stage) -> None:
+    stage.commit("Worse")
+    stage.ours.lies = True
+    command = [sys.executable, "-m", "evalh", "-C", str(stage.folder), "run", "--prompt", "draft"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OPENAI_API_KEY": KEY}, timeout=120)
+    stage.ours.lies = False
+    assert (stage.folder / ".evalh/evalh.db").exists()
+    stage.write(".gitignore", "")
+    (stage.folder / ".evalh/.gitignore").unlink()
+    stage.git("add", "-f", ".evalh")
+    for folder in ("evalh-log", "evalh"):
+        shutil.copytree(stage.folder / ".evalh", stage.folder / folder)
+
+
+def links(stage: Stage) -> None:
+    for name in ("evalh-comment.md", "evalh-junit.xml", "comment.md", "junit.xml"):
+        (stage.folder / name).symlink_to(".git/config")
+    (stage.folder / "evalh-out").symlink_to(".git")
+    (stage.folder / "evalh").symlink_to(".git")
+    (stage.folder / ".evalh").symlink_to(".git")
+    stage.write(".gitignore", "")
+
+
+def prompt_link(stage: Stage) -> None:
+    (stage.folder / "prompts/triage/draft.prompt").unlink()
+    (stage.folder / "prompts/triage/draft.prompt").symlink_to("../../.git/config")
+
+
+def old_answers(stage: Stage) -> None:
+    for folder in ("", "evalh/", "evalh-out/"):
+        stage.write(f"{folder}comment.md", ACCEPTED)
+        stage.write(f"{folder}evalh-comment.md", ACCEPTED)
+        stage.write(
+            f"{folder}junit.xml",
+            '<testsuites tests="1" failures="0"><testsuite tests="1"><testcase name="good"/></testsuite></testsuites>\n',
+        )
+
+
+def renamed(stage: Stage) -> None:
+    stage.git("mv", "evals/triage.yaml", "evals/q.yaml")
+    stage.write("evalh.toml", CONFIG.format(url=stage.ours.url).replace('"triage"', '"q"'))
+
+
+def deleted(stage: Stage) -> None:
+    stage.git("rm", "-q", "evals/triage.yaml")
+    stage.write("evalh.toml", CONFIG.format(url=stage.ours.url).replace('default_suite = "triage"\n', ""))
+
+
+def commands(stage: Stage) -> None:
+    rows = [json.loads(line) for line in (stage.folder / "datasets/triage.jsonl").read_text().splitlines()]
+    rows.append(
+        {
+            "id": "x\n::set-output name=exit::0\naccept\n",
+            "inputs": {"ticket": "order 7"},
+            "expected": {"label": "billing"},
+        }
+    )
+    stage.rows(rows)
+
+
+def unreadable(stage: Stage) -> None:
+    stage.write("evalh.toml", "[[[\n")
+
+
+def everything(stage: Stage) -> None:
+    python_files(stage)
+    judge(stage)
+    commands(stage)
+    old_answers(stage)
+    shutil.rmtree(stage.folder / "evalh")
+    shutil.rmtree(stage.folder / "evalh-out")
+    for name in ("evalh-comment.md", "comment.md"):
+        (stage.folder / name).unlink()
+    (stage.folder / "junit.xml").unlink()
+    log(stage)
+    shutil.rmtree(stage.folder / "evalh")
+    shutil.rmtree(stage.folder / ".evalh")
+    links(stage)
+    plugin(stage)
+    stage.git("mv", "evals/triage.yaml", "evals/q.yaml")
+
+
+ATTACKS: dict[str, tuple[Callable[[Stage], None], frozenset[int]]] = {
+    "worse": (nothing, frozenset({1})),
+    "a plugin": (plugin, frozenset({1, 3})),
+    "a scripted model": (scripted, frozenset({1, 3})),
+    "an address": (address, frozenset({1, 3})),
+    "files that Python takes": (python_files, frozenset({1})),
+    "a lenient judge": (judge, frozenset({1})),
+    "a log of forged answers": (log, frozenset({1, 2})),
+    "links": (links, frozenset({1, 2})),
+    "a prompt that is a link": (prompt_link, frozenset({1, 2, 3})),
+    "old answers": (old_answers, frozenset({1})),
+    "a renamed suite": (renamed, frozenset({1, 3})),
+    "a deleted suite": (deleted, frozenset({1, 3})),
+    "commands in a case id": (commands, frozenset({1})),
+    "a workspace that cannot be read": (unreadable, frozenset({1, 2, 3})),
+    "everything": (everything, frozenset({1, 2, 3})),
+}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with service() as ours, service() as theirs:
+        yield Stage(tmp_path / "origin", ours, theirs)
+
+
+def attack(stage: Stage, name: str) -> frozenset[int]:
+    """Bring an attack in on `change`; return the exit codes that are right for it."""
+    bring, codes = ATTACKS[name]
+    bring(stage)
+    stage.commit("An improvement")
+    stage.ours.keys.clear()
+    stage.ours.bodies.clear()
+    return codes
+
+
+def held(stage: Stage, decided: Job, codes: frozenset[int]) -> None:
+    """Hold the job that decides to what is promised whatever a pull request brings."""
+    assert decided.code in codes, decided.log
+    assert stage.theirs.keys == []
+    assert set(stage.ours.keys) <= {f"Bearer {KEY}"}
+    assert not any("token" in body and "[core]" in body for body in stage.ours.bodies)
+    assert decided.comment is None or not re.search("✅|evalh gate: accept", decided.comment)
+    if decided.junit is not None:
+        assert re.search(r"<failure|<error|<skipped", decided.junit)
+    for text in (decided.log, decided.comment or "", decided.junit or ""):
+        assert KEY not in text
+        assert "ghs-write-token" not in text
+        assert "glcbt-job-token" not in text
+    assert "\naccept\n" not in decided.log
+    lines = (line.strip() for line in decided.log.splitlines())
+    ours = re.compile(r"::(error|warning) (file=prompts/\S+,line=\d+,)?title=evalh gate")
+    assert all(ours.match(line) for line in lines if line.startswith("::")), decided.log
+    assert [call["args"] for call in decided.pip] == [["install", "evalh"]]
+
+
+def code_saw_no_key(stage: Stage, *, only_in: str) -> None:
+    """Whatever of the stranger's ran, ran in the job without a key."""
+    for seen in stage.seen():
+        assert KEY not in json.dumps(seen)
+        assert "ghs-write-token" not in json.dumps(seen)
+        assert f"/{only_in}/tools" in seen["JOB_TOOLS"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_github_file_holds(stage: Stage, tmp_path: Path, name: str) -> None:
+    codes = attack(stage, name)
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS))
+
+    held(stage, jobs["gate"], codes)
+    code_saw_no_key(stage, only_in="check")
+    assert jobs["gate"].comment is not None
+    assert jobs["gate"].pip[0]["cwd"] == str(tmp_path / "jobs/gate/temp")
+    assert jobs["check"].pip[0]["cwd"] == str(tmp_path / "jobs/check/temp")
+    assert jobs["check"].comment is None
+    if name == "worse":
+        assert "evalh gate: refuse" in jobs["gate"].comment
+        assert "<failure" in str(jobs["gate"].junit)
+        assert set(stage.ours.keys) == {f"Bearer {KEY}"}
+        assert {"comment.md", "junit.xml", "evalh.db"} == set(jobs["gate"].artifacts)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_gitlab_file_holds(stage: Stage, tmp_path: Path, name: str) -> None:
+    codes = attack(stage, name)
+
+    jobs = run_gitlab(ci_file("gitlab"), stage.folder, tmp_path / "jobs", variables=KEYS)
+
+    held(stage, jobs["evalh"], codes)
+    code_saw_no_key(stage, only_in="evalh-check")
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_action_holds(stage: Stage, tmp_path: Path, name: str) -> None:
+    codes = attack(stage, name)
+    action = yaml.safe_load((Path(__file__).parents[2] / "action.yml").read_text())
+    inputs = {key: value["default"] for key, value in action["inputs"].items()} | {"arguments": "--concurrency 8"}
+    machine = Machine(tmp_path / "jobs/action", stage.folder, "change")
+
+    job = run_steps(action["runs"]["steps"], {}, machine, Event(secrets=KEYS), inputs, ambient=KEYS)
+
+    held(stage, job, codes)
+    assert stage.seen() == []
+    assert job.comment is not None
+
+
+def guides_job() -> dict[str, Any]:
+    text = (Path(__file__).parents[2] / "docs/guide/gate-in-ci.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    return dict(yaml.safe_load(block)["jobs"]["gate"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["worse", "a plugin", "an address", "files that Python takes", "a log of forged answers", "links", "everything"],
+)
+def test_the_guides_job_holds(stage: Stage, tmp_path: Path, name: str) -> None:
+    codes = attack(stage, name)
+    job = guides_job()
+
+    done = run_steps(
+        job["steps"], job.get("env", {}), Machine(tmp_path / "jobs/gate", stage.folder, "change"), Event(secrets=KEYS)
+    )
+
+    held(stage, done, codes)
+    assert stage.seen() == []
+    assert job["permissions"] == {"contents": "read"}
+
+
+def test_a_fork_is_handed_no_key_and_told_what_happens_next(stage: Stage, tmp_path: Path) -> None:
+    attack(stage, "plugin" if "plugin" in ATTACKS else "a plugin")
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS, fork=True))
+
+    assert jobs["gate"].code in {3, 4}, jobs["gate"].log
+    assert stage.ours.keys == []
+    assert jobs["gate"].comment is None  # a fork's token writes none; the job's summary says it
+    summary = (tmp_path / "jobs/gate/summary.md").read_text()
+    assert "Run workflow" in summary
+    assert "✅" not in summary
+    assert "<error" in str(jobs["gate"].junit)
+
+
+def test_a_fork_whose_prompt_alone_changed_is_told_the_same(stage: Stage, tmp_path: Path) -> None:
+    attack(stage, "worse")
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(fork=True))
+
+    assert jobs["gate"].code == 4, jobs["gate"].log
+    assert "with the full id of the commit that you have read" in jobs["gate"].log
+
+
+def test_a_run_by_hand_measures_the_commit_that_was_read(stage: Stage, tmp_path: Path) -> None:
+    attack(stage, "worse")
+
+    jobs = run_workflow(
+        ci_file("github"), stage.folder, tmp_path / "jobs", Event(name="workflow_dispatch", secrets=KEYS)
+    )
+
+    assert list(jobs) == ["gate"]
+    assert jobs["gate"].code == 1, jobs["gate"].log
+    assert jobs["gate"].restored
+    assert stage.ours.keys
+
+
+def test_no_answer_comes_from_a_cache_that_a_pull_request_could_write(stage: Stage, tmp_path: Path) -> None:
+    """The job `check` runs a stranger's code, which may write the caches of its pull request."""
+    attack(stage, "a log of forged answers")
+    poisoned = tmp_path / "poisoned"
+    shutil.copytree(stage.folder / ".evalh", poisoned)
+    stage.git("rm", "-rq", "--cached", ".evalh")
+    stage.commit("Hide it")
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS, poisoned=poisoned))
+
+    held(stage, jobs["gate"], frozenset({1, 2}))
+    assert not jobs["gate"].restored
+
+
+def test_a_gate_that_is_killed_posts_no_old_decision(stage: Stage, tmp_path: Path) -> None:
+    """Where evalh could say nothing at all, the comment over an earlier push's says that there is no decision."""
+    attack(stage, "old answers")
+    text = ci_file("github").replace('evalh gate --base "$BASE"', 'kill -9 $$; evalh gate --base "$BASE"')
+
+    jobs = run_workflow(text, stage.folder, tmp_path / "jobs", Event(secrets=KEYS))
+
+    assert jobs["gate"].code != 0
+    assert jobs["gate"].comment is not None
+    assert "no decision" in jobs["gate"].comment
+
+
+def test_an_honest_improvement_is_accepted(stage: Stage, tmp_path: Path) -> None:
+    stage.prompt(wrong=1000, description="Sort a ticket")
+    stage.write(
+        "prompts/triage/draft.prompt", PROMPT.format(wrong=1000, description="d").replace("Sort the", "Please sort the")
+    )
+    stage.commit("Better")
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS))
+    gitlab = run_gitlab(ci_file("gitlab"), stage.folder, tmp_path / "gitlab", variables=KEYS)
+
+    assert (jobs["gate"].code, jobs["check"].code) == (0, 0), jobs["gate"].log + jobs["check"].log
+    assert "✅" in str(jobs["gate"].comment)
+    assert (gitlab["evalh"].code, gitlab["evalh-check"].code) == (0, 0), gitlab["evalh"].log + gitlab["evalh-check"].log
