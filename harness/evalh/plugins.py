@@ -126,6 +126,23 @@ def function_loader(root: Path) -> FunctionLoader:
     return load
 
 
+def loaded_from(root: Path) -> set[str]:
+    """Return the files under a folder whose code is loaded, relative to it; installed packages are left out."""
+    root = root.resolve()
+    modules = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] not in ("evalh", "__main__") and isinstance(getattr(module, "__file__", None), str)
+    ]
+    files = {Path(str(module.__file__)) for module in modules} | {file for file, _ in _files}
+    inside = [file.relative_to(root) for file in files if file.is_relative_to(root)]
+    return {
+        file.as_posix()
+        for file in inside
+        if "site-packages" not in file.parts and not any(part.startswith(".") for part in file.parts)
+    }
+
+
 def _executed(root: Path, path: str, where: str | None) -> _PluginFile:
     """Return the module of a workspace file, executed if it was not yet; `where` names it. Raises WorkspaceError."""
     file = (root / path).resolve()

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 _RST = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, by a reset
@@ -29,6 +30,7 @@ class How(StrEnum):
     WHOLE = "whole"
     LAST = "last"  # whole, then hangs up
     RESET = "reset"  # RST instead of an answer
+    SHUT = "shut"  # hangs up, and sends nothing
     CUT = "cut"  # hangs up in the middle of the body
     HANG = "hang"  # never answers
     GARBAGE = "garbage"  # bytes that are no HTTP
@@ -56,6 +58,8 @@ class Asked:
     number: int  # over all, from 1
     nth: int  # for this model and case, from 1
     path: str
+    connection: int  # from 1
+    of_connection: int  # how many this connection has brought, from 1
     model: str
     case: str  # as the dataset's ids: `t-0007`
     headers: Mapping[str, str]
@@ -143,12 +147,13 @@ class FaultServer:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        connection = self.connections
         self._open.add(writer)
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            async for asked in self._requests(reader):
+            async for asked in self._requests(reader, connection):
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 try:
@@ -162,10 +167,13 @@ class FaultServer:
         finally:
             self._open.discard(writer)
             self._tasks.discard(task)
+            if not writer.is_closing():
+                with contextlib.suppress(OSError):
+                    writer.write_eof()  # at once: closing takes another round of the loop
             writer.close()
 
-    async def _requests(self, reader: asyncio.StreamReader) -> AsyncIterator[Asked]:
-        while True:
+    async def _requests(self, reader: asyncio.StreamReader, connection: int) -> AsyncIterator[Asked]:
+        for of_connection in count(1):
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
             except asyncio.IncompleteReadError:
@@ -175,9 +183,9 @@ class FaultServer:
                 name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines if text)
             }
             body = await reader.readexactly(int(headers.get("content-length", 0)))
-            yield self._note(line.split(" ")[1], headers, body)
+            yield self._note(line.split(" ")[1], headers, body, (connection, of_connection))
 
-    def _note(self, path: str, headers: Mapping[str, str], body: bytes) -> Asked:
+    def _note(self, path: str, headers: Mapping[str, str], body: bytes, place: tuple[int, int]) -> Asked:
         text = body.decode()
         document = json.loads(text)
         model = document.get("model") or path.rpartition("models/")[2].partition(":")[0]
@@ -188,6 +196,8 @@ class FaultServer:
             number=len(self.asked) + 1,
             nth=self._seen[model, case],
             path=path,
+            connection=place[0],
+            of_connection=place[1],
             model=model,
             case=case,
             headers=headers,

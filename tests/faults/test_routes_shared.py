@@ -91,6 +91,20 @@ def test_a_window_that_shrinks_and_recovers_is_told_once_each(tmp_path: Path) ->
     assert told == ["small: window 2 of 4: 429 from openai", "small: window 4 of 4 again"]
 
 
+def test_the_live_line_shows_what_is_waited_for_while_it_is() -> None:
+    line = Line(live=True)
+    line.start("triage", 10)
+    line.waiting(0.0, "rate limit of openai:other")
+    line.waiting(3.7, "rate limit of openai:gpt-5\x1b[2J")
+    shown = line.text(1.0)
+    line.waiting(125.0, "rate limit of openai:gpt-5")
+
+    assert "waiting 4 s: rate limit of openai:gpt-5" in shown
+    assert "\x1b" not in shown
+    assert "waiting 2:05: rate limit" in line.text(1.0)
+    assert "other" not in shown
+
+
 def test_the_live_line_shows_the_window_and_why_it_shrank() -> None:
     line = Line(live=True)
     line.start("triage", 10)

@@ -91,6 +91,9 @@ def test_a_stale_baseline_says_what_changed(tmp_path: Path) -> None:
 
     assert [one.stale for one in before] == [()]
     assert [one.stale for one in after] == [("prompt changed",)]
+    assert [one.again for one in before] == [None]
+    assert after[0].again is not None
+    assert after[0].again.startswith("evalh baseline accept triage@")
 
 
 def test_a_suites_gate_is_a_test(tmp_path: Path, pytester: pytest.Pytester) -> None:

@@ -81,6 +81,7 @@ def test_another_name_is_a_move_whatever_it_answers(tmp_path: Path, model: tuple
     assert len(suite["cases"]) == 20
     assert model[0].count(10) == 120
     assert "stale: sorter-2026-06-01 answers now, sorter-2026-01-01 then" in status.out
+    assert status.err.count("next: evalh baseline accept ") == 1
 
 
 def test_the_cases_are_the_same_ones_each_time(tmp_path: Path, model: tuple[Moving, FaultServer]) -> None:

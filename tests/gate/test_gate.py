@@ -106,7 +106,7 @@ def test_a_case_that_must_pass_refuses_whatever_the_statistics_say(make: Make) -
 
 def test_a_change_cannot_lower_its_own_bar(make: Make) -> None:
     repo = make(cases=60, gate="gate:\n  good_rate: {at_least: 0.95}\n")
-    repo.prompt(wrong=11)
+    repo.prompt(wrong=7)
     repo.write("evals/triage.yaml", SUITE + "gate:\n  good_rate: {at_least: 0.1}\n")
 
     decision = repo.gate()

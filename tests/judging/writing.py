@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 (letters that look alike are what this is about)
 """Writes judges' replies by a grammar: honest ones in odd forms, and ones that quote a verdict which others forged.
 
     reply  := [thought] [opening] form [closing]

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 (wide letters and signs are read here)
 """What must hold of any reply of a judge, and of any output that text graders read: a verdict or an error, at once."""
 
 import json

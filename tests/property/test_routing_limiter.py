@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -24,6 +24,7 @@ class Plan:
     took_s: float
     ends: ErrorKind | None
     patience_s: float | None  # cancelled after so long
+    asked_s: float | None = None  # the wait that a refusal names
 
 
 SECONDS = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0, 20.0])
@@ -34,19 +35,22 @@ PLANS = st.lists(
         took_s=SECONDS,
         ends=st.none() | st.sampled_from([ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.BAD_REQUEST]),
         patience_s=st.none() | SECONDS,
+        asked_s=st.none() | SECONDS,
     ),
     max_size=25,
 )
 
 
 class Watched(Model):
-    """Holds the window at the moment when a request leaves."""
+    """Holds the window and the pause at the moment when a request leaves."""
 
     limited: Limited
     overfull = 0
+    too_early = 0
 
     async def send(self, request: Request, call: Call) -> Completion:
         self.overfull += self.limited.window.in_flight > int(self.limited.window.size)
+        self.too_early += asyncio.get_running_loop().time() < self.limited.pace.until - 1e-9
         return await super().send(request, call)
 
 
@@ -66,14 +70,24 @@ async def carry_out(limited: Limited, plans: list[Plan]) -> list[str]:
 
 def scripted(plans: list[Plan], kind: type[Model] = Model) -> Model:
     def line(_request: Request, call: Call) -> Line:
-        return plans[int(call.key.case_id[2:])].ends or Completion(text="yes", usage=Usage(4, 5))
+        plan = plans[int(call.key.case_id[2:])]
+        if plan.ends is None:
+            return Completion(text="yes", usage=Usage(4, 5))
+        return CallError(plan.ends, "as planned", retry_after_s=plan.asked_s)
 
     model = kind(lines=line)
     model.took_s = lambda number: plans[int(model.cases[number][2:])].took_s
     return model
 
 
+TOOK_S = (0.1, 0.1, 0.5, 0.0, 0.0)
+"""The fourth is refused after the fifth was given its place: the window shrinks before that one has woken."""
+
+
 @given(PLANS, st.integers(1, 4))
+@example(
+    [Plan(0.0, took_s, ErrorKind.RATE_LIMIT if number == 3 else None, None) for number, took_s in enumerate(TOOK_S)], 3
+)
 @settings(deadline=None, max_examples=60)
 def test_a_place_is_never_given_twice_and_comes_back_whatever_happens(plans: list[Plan], ceiling: int) -> None:
     stage, model = Stage(), scripted(plans, Watched)
@@ -83,7 +97,7 @@ def test_a_place_is_never_given_twice_and_comes_back_whatever_happens(plans: lis
 
     finished = play(carry_out(limited, plans))
 
-    assert model.overfull == 0
+    assert (model.overfull, model.too_early) == (0, 0)
     assert model.most_in_flight <= ceiling
     assert limited.window.in_flight == 0
     assert 1.0 <= limited.window.size <= ceiling

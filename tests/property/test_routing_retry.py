@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import CallError, ErrorKind
@@ -81,3 +81,15 @@ def test_a_call_ends_with_its_first_answer_or_with_the_error_that_was_not_retrie
         assert isinstance(line, CallError)
         waited_s = model.asked_at[number + 1] - model.asked_at[number]
         assert waited_s >= (line.retry_after_s or 0.0) - 1e-6
+
+
+@given(POLICIES, st.floats(0.0, 30.0), st.lists(ERRORS, min_size=1, max_size=8))
+@example(RetryPolicy(base_s=0.0), 30.0, [CallError(ErrorKind.RATE_LIMIT, "at once", retry_after_s=1e-300)])
+def test_the_waits_of_a_call_for_rate_limits_are_finite(policy: RetryPolicy, most_s: float, lines: list[Line]) -> None:
+    stage, model = Stage(), Model(lines=lambda _request, call: lines[len(model.asked) % len(lines)])
+
+    play(outcome(ask(Retrying(model, policy, stage.shared, wait_s=most_s))))
+
+    waits = [float(str(one["wait_s"])) for one in stage.log.details("retry")]
+    assert model.asked_at[-1] <= most_s + policy.cap_s + (policy.attempts - 1) * (policy.max_wait_s + policy.cap_s) + 1
+    assert len(waits) == len(model.asked) - 1

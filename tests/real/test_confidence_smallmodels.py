@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from evalh.stats.confidence import auroc
+
 from faults.running import here, rows
 
 SUITE = """prompt: gsm8k

@@ -6,15 +6,16 @@ together stratum by stratum, weighted by how common each is, never over the labe
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 
 from evalh.core.calibration import AgreementTable, Confusion, CorrectedRate
 from evalh.core.label import Label
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.stats.agreement import agreement
-from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
+from evalh.stats.calibration import Calibrated, LabelledStratum, rate_of_strata
 
-_PLAIN, _STRATIFIED = "ppi++", "ppi++-stratified"
+_MOVER = "mover"
 _TWO = 2
 
 
@@ -99,7 +100,7 @@ def agreement_of(rows: Sequence[Sequence[bool | None]], seed: int) -> AgreementT
 def corrected_rate(
     name: str, run: str | None, judged: Sequence[Judged], people: Mapping[tuple[str, str], Votes]
 ) -> CorrectedRate:
-    """Estimate the rate that people would give to these outputs (PPI++ in each stratum)."""
+    """Estimate the rate that people would give to such outputs, from their labels in each stratum."""
     strata: defaultdict[str, list[Judged]] = defaultdict(list)
     for one in judged:
         strata[one.stratum].append(one)
@@ -110,28 +111,18 @@ def corrected_rate(
         judged=len(judged),
         judge_rate=sum(one.passed for one in judged) / len(judged) if judged else None,
         labels=labels,
-        corrected=_corrected(list(strata.values()), len(judged), people),
+        corrected=_corrected(list(strata.values()), people),
     )
 
 
-def _corrected(strata: Sequence[Sequence[Judged]], total: int, people: Mapping[tuple[str, str], Votes]) -> Estimate:
-    parts: list[tuple[float, Calibrated]] = []
+def _corrected(strata: Sequence[Sequence[Judged]], people: Mapping[tuple[str, str], Votes]) -> Estimate:
+    known = []
     for stratum in strata:
-        labelled = [one for one in stratum if one.item in people]
-        if not labelled:
-            return Estimate(None, None, None, _STRATIFIED)  # nobody knows what this stratum is worth
-        whole = calibrated_mean(
-            [people[one.item].share for one in labelled],
-            [float(one.passed) for one in labelled],
-            [float(one.passed) for one in stratum if one.item not in people],
-        )
-        parts.append((len(stratum) / total, counted(whole, complete=len(labelled) == len(stratum))))
-    if not parts:
-        return Estimate(None, None, None, _STRATIFIED)
-    together = parts[0][1] if len(parts) == 1 else stratified(parts)
-    low = None if together.low is None else max(0.0, together.low)
-    high = None if together.high is None else min(1.0, together.high)
-    return Estimate(together.value, low, high, _PLAIN if len(parts) == 1 else _STRATIFIED)
+        shares = [people[one.item].share for one in stratum if one.item in people]
+        if not shares:
+            return Estimate(None, None, None, _MOVER)  # what this stratum is worth is not known
+        known.append(LabelledStratum(len(stratum), len(shares), fsum(shares) / len(shares)))
+    return rate_of_strata(known) if known else Estimate(None, None, None, _MOVER)
 
 
 def counted(part: Calibrated, *, complete: bool) -> Calibrated:

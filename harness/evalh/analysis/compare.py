@@ -11,22 +11,24 @@ from evalh.analysis.comparison import (
     PassAt,
     Side,
 )
-from evalh.analysis.differences import ONE_SIDED, UNKNOWN, Differences, Measure, Tally, goods
+from evalh.analysis.differences import ONE_SIDED, Differences, Measure, Tally, goods, rate_of
 from evalh.analysis.downstream import compare_downstream
-from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, pair
+from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, cluster_sums, clustered, pair, spending
 from evalh.core.errors import UsageError
 from evalh.core.run import DownstreamComparison, Estimate
 from evalh.core.sample import Standing
 from evalh.core.value import Value
 from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
-from evalh.stats.intervals import clustered_rate, mean_interval, pass_at_k, pass_hat_k, wilson
+from evalh.stats.clusters import clustered_rate
+from evalh.stats.intervals import pass_at_k, pass_hat_k
 from evalh.stats.multiplicity import benjamini_hochberg, holm
 from evalh.stats.paired import difference_interval
 from evalh.stats.quantiles import quantile
 from evalh.stats.ratio import cost_per_good, cost_per_good_ratio
 
 DEFAULT_MARGIN = 0.05
+STOPPED = "stopped"  # an interval for a fixed number of cases would not hold, so none is stated
 FALSE_DISCOVERIES = 0.10  # of the tags and graders that are called different, so many may be chance
 
 
@@ -37,7 +39,7 @@ class CompareOptions:
     margin: float = DEFAULT_MARGIN
     intersection: bool = False  # compare the cases that both sides have, although others differ
     exact: bool = False  # McNemar's exact test, for a verdict that blocks
-    stopped: bool = False  # one looked while the cases came in: no p-values, and the interval that holds then
+    stopped: bool = False  # looked at while the cases came in: only what is valid at any stopping point
     pass_at: int | None = None
     value: Value | None = None  # what outputs cost downstream
     seed: int = 0
@@ -54,14 +56,16 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
     verdict, reason = _verdict(differences, paired, options, measured=measured, identical=identical)
     won, lost = differences.won, differences.lost
     return Comparison(
-        base=_side(base, [one.base for one in pairs]),
-        head=_side(head, [one.head for one in pairs]),
+        base=_side(base, [one.base for one in pairs], options),
+        head=_side(head, [one.head for one in pairs], options),
         comparable=bool(pairs),
         mismatches=paired.mismatches,
         missing=paired.missing,
         intersection=options.intersection,
         identical=identical,
         n=len(pairs),
+        clusters=differences.clusters,
+        uneven=differences.uneven,
         wins=sum(won),
         losses=sum(lost),
         ties=len(pairs) - sum(won) - sum(lost),
@@ -76,8 +80,8 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
         measured=measured,
         detectable_drop=differences.detectable_drop(),
         cases_needed=differences.cases_needed(options.margin) if verdict is ComparisonVerdict.INCONCLUSIVE else None,
-        cost_per_good_ratio=_ratio(pairs),
-        latency=Latency(difference_ms=_latency(pairs)),
+        cost_per_good_ratio=_ratio(pairs, options),
+        latency=Latency(difference_ms=_latency(pairs, options)),
         graders=_graders(pairs, head, options),
         tags=_tags(pairs, options),
         regressed=tuple(one.case_id for one, yes in zip(pairs, lost, strict=True) if yes),
@@ -145,7 +149,7 @@ def _shown(differences: Differences, margin: float) -> tuple[ComparisonVerdict, 
     p_no_worse = differences.p_no_worse(margin)
     excluded = low is not None and low > -margin if differences.stopped else False
     if excluded or (p_no_worse is not None and p_no_worse <= ONE_SIDED):
-        return ComparisonVerdict.NO_WORSE, f"a drop of {points} or more is excluded"
+        return ComparisonVerdict.NO_WORSE, f"a drop of {points} or more is excluded, at 5 % error"
     return ComparisonVerdict.INCONCLUSIVE, f"neither a drop of {points} nor a difference is shown or excluded"
 
 
@@ -160,7 +164,7 @@ def _why_nothing(paired: Paired) -> str:
 # -- sides
 
 
-def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
+def _side(results: Results, cases: Sequence[CaseResult], options: CompareOptions) -> Side:
     samples = [sample for case in cases for sample in case.samples]
     standings = [sample.standing for sample in samples]
     latencies = [sample.latency_ms for sample in samples if sample.latency_ms is not None]
@@ -175,8 +179,8 @@ def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
         good=standings.count(Standing.GOOD),
         bad=standings.count(Standing.BAD),
         ungraded=standings.count(Standing.UNGRADED),
-        good_rate=_rate([goods(case) for case in cases]),
-        cost_per_good_usd=_cost_per_good(cases),
+        good_rate=_rate([goods(case) for case in cases], clustered(cases), options),
+        cost_per_good_usd=_cost_per_good(cases, options),
         latency_p50_ms=quantile(latencies, 0.5),
         latency_p95_ms=quantile(latencies, 0.95),
         by_the_hour=results.by_the_hour,
@@ -184,46 +188,37 @@ def _side(results: Results, cases: Sequence[CaseResult]) -> Side:
     )
 
 
-def _rate(tallies: Sequence[Tally]) -> Estimate:
-    if not tallies:
-        return UNKNOWN
-    if all(tally.unknown == tally.trials for tally in tallies):
-        return Estimate(None, None, None, "ungraded")
-    trials = max(tally.trials for tally in tallies)
-    if trials == 1:
-        passed = sum(tally.passed for tally in tallies)
-        interval = wilson(passed, len(tallies))
-        return Estimate(passed / len(tallies), interval.low, interval.high, "wilson")
-    rate = clustered_rate([tally.least for tally in tallies], trials)
-    return Estimate(rate.rate, rate.low, rate.high, "wilson-clustered")
+def _rate(tallies: Sequence[Tally], clusters: Sequence[Sequence[int]], options: CompareOptions) -> Estimate:
+    rate = rate_of(tallies, clusters)
+    return Estimate(rate.value, None, None, STOPPED) if options.stopped and rate.value is not None else rate
 
 
 # -- costs and latency
 
 
-def _spending(cases: Sequence[CaseResult]) -> tuple[list[float], list[float]] | None:
-    costs = [case.cost_usd for case in cases]
-    known = [float(cost) for cost in costs if cost is not None]
-    return (known, [float(case.goods) for case in cases]) if len(known) == len(costs) else None
-
-
-def _cost_per_good(cases: Sequence[CaseResult]) -> Estimate:
-    spending = _spending(cases)
-    if spending is None:
+def _cost_per_good(cases: Sequence[CaseResult], options: CompareOptions) -> Estimate:
+    spent = spending(cases)
+    if spent is None:
         return Estimate(None, None, None, "unpriced")
-    return cost_per_good(*spending, trials=max((case.trials for case in cases), default=1))
+    samples = sum(case.trials for case in cases)
+    estimate = cost_per_good(*spent, trials=samples / len(spent[0]) if samples else 1)
+    if options.stopped and estimate.value is not None:
+        return Estimate(estimate.value, None, None, STOPPED)
+    return estimate
 
 
-def _ratio(pairs: Sequence[Pair]) -> Estimate:
+def _ratio(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
     """Estimate head's over base's cost per good output; a limit that Fieller's set does not have is None."""
-    base, head = _spending([one.base for one in pairs]), _spending([one.head for one in pairs])
+    base, head = spending([one.base for one in pairs]), spending([one.head for one in pairs])
     if base is None or head is None:
         return Estimate(None, None, None, "unpriced")
-    if len(pairs) < 2:  # noqa: PLR2004 (a variance needs two values)
+    if len(base[0]) < 2:  # noqa: PLR2004 (a variance needs two values)
         return Estimate(None, None, None, "none")
     if not any(base[1]) or not any(head[1]):
         return Estimate(None, None, None, "zero-goods")
     ratio = cost_per_good_ratio(base, head)
+    if options.stopped:
+        return Estimate(ratio.value, None, None, "free" if ratio.value is None else STOPPED)
     low, high = ratio.low, ratio.high
     if cost_per_good(*head).high is None:
         high = None  # head's cost per good output has no finite upper limit
@@ -233,15 +228,18 @@ def _ratio(pairs: Sequence[Pair]) -> Estimate:
     return Estimate(ratio.value, low, high, "free" if ratio.value is None else method)
 
 
-def _latency(pairs: Sequence[Pair]) -> Estimate:
-    if len({side.latency_whole for one in pairs for side in (one.base, one.head) if side.latency_ms is not None}) > 1:
+def _latency(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
+    measured = [one for one in pairs if None not in (one.base.latency_ms, one.head.latency_ms)]
+    if len({side.latency_whole for one in measured for side in (one.base, one.head)}) > 1:
         return Estimate(None, None, None, "other-definition")  # the last attempt's alone beside the whole
-    both = [(one.base.latency_ms, one.head.latency_ms) for one in pairs]
-    differences = [head - base for base, head in both if base is not None and head is not None]
-    if len(differences) < 2:  # noqa: PLR2004 (a spread needs two values)
-        return Estimate(differences[0] if differences else None, None, None, "none")
+    by_case = [(one.head.latency_ms or 0.0) - (one.base.latency_ms or 0.0) for one in measured]
+    clusters = clustered([one.head for one in measured])
+    differences = [fsum(by_case[place] for place in places) / len(places) for places in clusters]
+    value = fsum(differences) / len(differences) if differences else None
+    if len(differences) < 2 or options.stopped:  # noqa: PLR2004 (a spread needs two values)
+        return Estimate(value, None, None, STOPPED if options.stopped else "none")
     interval = difference_interval(differences)
-    return Estimate(fsum(differences) / len(differences), interval.low, interval.high, "paired-t")
+    return Estimate(value, interval.low, interval.high, "paired-t")
 
 
 # -- parts
@@ -253,8 +251,8 @@ def _graders(pairs: Sequence[Pair], head: Results, options: CompareOptions) -> t
     required = [name for name, needed in head.graders if needed]
     others = [name for name, needed in head.graders if not needed]
     read = {name: _by_grader(pairs, name, options) for name in (*required, *others)}
-    decided = _adjusted(required, read, holm, needed=True)
-    decided |= _adjusted(others, read, benjamini_hochberg, needed=False)
+    decided = _adjusted(required, read, holm, options, needed=True)
+    decided |= _adjusted(others, read, benjamini_hochberg, options, needed=False)
     return tuple(decided[name] for name, _ in head.graders)
 
 
@@ -275,23 +273,27 @@ def _by_grader(pairs: Sequence[Pair], name: str, options: CompareOptions) -> Dif
 def _tags(pairs: Sequence[Pair], options: CompareOptions) -> tuple[PartComparison, ...]:
     tags = sorted({tag for one in pairs for tag in one.head.tags})
     read = {tag: _differences([one for one in pairs if tag in one.head.tags], goods, options) for tag in tags}
-    return tuple(_adjusted(tags, read, benjamini_hochberg, needed=False).values())
+    return tuple(_adjusted(tags, read, benjamini_hochberg, options, needed=False).values())
 
 
 def _adjusted(
     parts: Sequence[str],
     read: dict[str, Differences],
     adjust: Callable[[Sequence[float]], list[float]],
+    options: CompareOptions,
     *,
     needed: bool,
 ) -> dict[str, PartComparison]:
     p_values = {name: p for name in parts if (p := read[name].p_value) is not None}
     adjusted = dict(zip(p_values, adjust(list(p_values.values())), strict=True))
-    return {name: _part(name, read[name], adjusted.get(name), needed=needed) for name in parts}
+    return {name: _part(name, read[name], adjusted.get(name), options, needed=needed) for name in parts}
 
 
-def _part(name: str, differences: Differences, p_adjusted: float | None, *, needed: bool) -> PartComparison:
+def _part(
+    name: str, differences: Differences, p_adjusted: float | None, options: CompareOptions, *, needed: bool
+) -> PartComparison:
     wins, losses = sum(differences.won), sum(differences.lost)
+    clusters = clustered([one.head for one in differences.pairs])
     level = ONE_SIDED if needed else FALSE_DISCOVERIES
     return PartComparison(
         name=name,
@@ -300,8 +302,8 @@ def _part(name: str, differences: Differences, p_adjusted: float | None, *, need
         wins=wins,
         losses=losses,
         ties=differences.n - wins - losses,
-        base_rate=_rate([differences.measure(one.base) for one in differences.pairs]),
-        head_rate=_rate([differences.measure(one.head) for one in differences.pairs]),
+        base_rate=_rate([differences.measure(one.base) for one in differences.pairs], clusters, options),
+        head_rate=_rate([differences.measure(one.head) for one in differences.pairs], clusters, options),
         difference=differences.estimate,
         p_value=differences.p_value,
         p_adjusted=p_adjusted,
@@ -315,16 +317,15 @@ def _pass_at(pairs: Sequence[Pair], k: int) -> PassAt:
     fewest = min(case.trials for cases in sides for case in cases)
     if not 1 <= k <= fewest:
         raise UsageError(f"pass@{k} takes {k} trials of each case; there are {fewest}", hint=f"--trials {k}")
+    chances = (pass_at_k, pass_hat_k)
     (base_any, base_all), (head_any, head_all) = (
-        tuple(_mean([chance(case.trials, case.goods, k) for case in cases]) for chance in (pass_at_k, pass_hat_k))
+        tuple(_mean([chance(case.trials, case.goods, k) for case in cases], clustered(cases)) for chance in chances)
         for cases in sides
     )
     return PassAt(k=k, base_any=base_any, head_any=head_any, base_all=base_all, head_all=head_all)
 
 
-def _mean(values: Sequence[float]) -> Estimate:
-    value = fsum(values) / len(values)
-    if len(values) == 1:
-        return Estimate(value, 0.0, 1.0, "one-case")
-    interval = mean_interval(values)
-    return Estimate(value, max(0.0, interval.low), min(1.0, interval.high), "clustered-t")
+def _mean(chances: Sequence[float], clusters: Sequence[Sequence[int]]) -> Estimate:
+    """Bound a mean of chances as a rate: where all agree, a t interval would have no width."""
+    mean = clustered_rate(cluster_sums(chances, clusters), 1)
+    return Estimate(mean.rate, mean.low, mean.high, "wilson-clustered")

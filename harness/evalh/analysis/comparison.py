@@ -1,6 +1,7 @@
 """A comparison of two results, base and head: what `evalh compare` and the gate state.
 
-Values only; `analysis.compare` fills them in. The unit is the case: five trials of one case are one observation.
+Values only; `analysis.compare` fills them in. What is counted are cases; what is tested are clusters of cases that are
+alike: five trials of one case, or five copies of it, are one observation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -175,19 +176,21 @@ class Comparison:
     intersection: bool  # the common cases were compared, on request, although others differ
     identical: bool  # the very same answers on both sides: there was nothing to compare
     n: int
+    clusters: int  # that the cases are in: what the statistics count
+    uneven: bool  # clusters differ in size: the difference is the mean over clusters, not over cases
     wins: int
     losses: int
     ties: int
     undecided: int
-    difference: Estimate  # head's good rate - base's
-    p_value: float | None  # two-sided, no difference; None: one looked while cases came in
+    difference: Estimate  # head's good rate - base's, the mean over clusters
+    p_value: float | None  # two-sided, no difference; None where the cases were looked at while they came in
     test: str  # mcnemar-midp, mcnemar-exact, sign-flip, none
     margin: float
     p_no_worse: float | None  # one-sided: head is worse by `margin` or more
     verdict: ComparisonVerdict
     reason: str  # why there is no verdict, or what it rests on, in one sentence
     measured: bool  # False: more samples are ungraded than the suite allows; there is no verdict then
-    detectable_drop: float | None  # the smallest that so many such cases show 4 times in 5; None: no drop at all
+    detectable_drop: float | None  # the smallest that so many such cases call worse with 80 % power; None: no drop
     cases_needed: int | None  # where it is inconclusive: to show that a version that is no worse is no worse
     cost_per_good_ratio: Estimate  # head's over base's
     latency: Latency

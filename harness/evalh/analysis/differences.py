@@ -1,4 +1,6 @@
-"""One difference between two sides over the same cases: its interval, its p-value, and who won which case.
+"""One difference between two sides over the same cases: its interval, its p-value, and which side won which case.
+
+What is tested and bounded is the mean over clusters: a cluster's difference is the mean of its cases' differences.
 
 An ungraded sample helps no claim. It is read three ways: as it counts in the good rate (not good), against head (bad
 there, good on base), and for head (the other way round). What is stated holds for all three.
@@ -9,8 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, fsum
 
-from evalh.analysis.pairing import CaseResult, Pair
+from evalh.analysis.pairing import CaseResult, Pair, cluster_sums, clustered
 from evalh.core.run import Estimate
+from evalh.stats.clusters import clustered_rate
+from evalh.stats.intervals import wilson
 from evalh.stats.paired import (
     difference_interval,
     mcnemar_exact,
@@ -31,6 +35,7 @@ from evalh.stats.stopped import stopped_interval
 
 UNKNOWN = Estimate(None, None, None, "none")
 ONE_SIDED = 0.05
+TWO_SIDED = 0.05  # a verdict of better or worse: the whole 95 % interval on one side of 0
 LEAST_DISCORDANCE = 0.02  # versions that never disagreed here may do so elsewhere
 
 
@@ -62,14 +67,32 @@ def goods(case: CaseResult) -> Tally:
     return Tally(case.trials, case.goods, case.ungraded)
 
 
+def rate_of(tallies: Sequence[Tally], clusters: Sequence[Sequence[int]]) -> Estimate:
+    """Estimate the rate of cases that lie in these clusters; unknown trials did not pass."""
+    if not tallies:
+        return UNKNOWN
+    if all(tally.unknown == tally.trials for tally in tallies):
+        return Estimate(None, None, None, "ungraded")
+    trials = max(tally.trials for tally in tallies)
+    if trials == 1 and len(clusters) == len(tallies):
+        passed = sum(tally.passed for tally in tallies)
+        interval = wilson(passed, len(tallies))
+        return Estimate(passed / len(tallies), interval.low, interval.high, "wilson")
+    rate = clustered_rate(cluster_sums([tally.least for tally in tallies], clusters), trials)
+    return Estimate(rate.rate, rate.low, rate.high, "wilson-clustered")
+
+
 @dataclass(frozen=True)
 class Differences:
-    """The cases' differences, head - base, read three ways. One trial a side makes them binary: -1, 0 or 1."""
+    """The differences, head - base, read three ways.
+
+    Where every case is its own cluster and has one trial a side, they are binary: -1, 0 or 1.
+    """
 
     pairs: Sequence[Pair]
     measure: Measure = goods
     exact: bool = False  # a test that blocks must never err too often
-    stopped: bool = False  # one looked while cases came in: only what holds whenever one stops is stated
+    stopped: bool = False  # the cases were looked at while they came in: only what is valid at any stopping point
     seed: int = 0
     _tallies: list[tuple[Tally, Tally]] = field(init=False)
 
@@ -83,40 +106,72 @@ class Differences:
         return len(self._tallies)
 
     @cached_property
-    def counted(self) -> list[float]:
-        """The differences as the good rates count them: an ungraded sample is not good."""
-        return [head.least - base.least for base, head in self._tallies]
+    def _clusters(self) -> list[list[int]]:
+        return clustered([pair.head for pair in self.pairs])
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters the cases are in."""
+        return len(self._clusters)
 
     @cached_property
-    def against_head(self) -> list[float]:
-        """The least that the differences can be."""
+    def uneven(self) -> bool:
+        """Whether clusters differ in size, so that the mean over clusters is not the mean over cases."""
+        return len({len(places) for places in self._clusters}) > 1
+
+    def _over_clusters(self, values: Sequence[float]) -> list[float]:
+        return [fsum(values[place] for place in places) / len(places) for places in self._clusters]
+
+    @cached_property
+    def _least(self) -> list[float]:
+        """The least that the cases' differences can be."""
         return [head.least - base.most for base, head in self._tallies]
 
     @cached_property
-    def for_head(self) -> list[float]:
-        """The most that the differences can be."""
+    def _most(self) -> list[float]:
+        """The most that the cases' differences can be."""
         return [head.most - base.least for base, head in self._tallies]
 
     @cached_property
+    def counted(self) -> list[float]:
+        """The clusters' differences as the good rates count them: an ungraded sample is not good."""
+        return self._over_clusters([head.least - base.least for base, head in self._tallies])
+
+    @cached_property
+    def against_head(self) -> list[float]:
+        """The least that the clusters' differences can be."""
+        return self._over_clusters(self._least)
+
+    @cached_property
+    def for_head(self) -> list[float]:
+        """The most that the clusters' differences can be."""
+        return self._over_clusters(self._most)
+
+    @cached_property
     def binary(self) -> bool:
-        """Tell whether every case has one trial on each side."""
-        return all(base.trials == head.trials == 1 for base, head in self._tallies)
+        """Whether every cluster is one case with one trial on each side."""
+        return self.clusters == self.n and all(base.trials == head.trials == 1 for base, head in self._tallies)
 
     @property
     def won(self) -> list[bool]:
         """The cases on which head is ahead, whatever the unknown samples were."""
-        return [value > 0 for value in self.against_head]
+        return [value > 0 for value in self._least]
 
     @property
     def lost(self) -> list[bool]:
         """The cases on which base is ahead, whatever the unknown samples were."""
-        return [value < 0 for value in self.for_head]
+        return [value < 0 for value in self._most]
 
     @property
     def undecided(self) -> int:
         """How many cases' sign hangs on unknown samples."""
-        pairs = zip(self.against_head, self.for_head, strict=True)
+        pairs = zip(self._least, self._most, strict=True)
         return sum(low <= 0 <= high and low != high for low, high in pairs)
+
+    @property
+    def value(self) -> float | None:
+        """The mean difference over clusters, as the good rates count it; None where there is no case."""
+        return fsum(self.counted) / self.clusters if self.n else None
 
     @property
     def test(self) -> str:
@@ -129,10 +184,10 @@ class Differences:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """The mean difference; its interval covers whatever the unknown samples were."""
-        if not self.n:
+        """The mean difference over clusters; its interval covers whatever the unknown samples were."""
+        value = self.value
+        if value is None:
             return UNKNOWN
-        value = fsum(self.counted) / self.n
         if self.stopped:
             limits = stopped_interval(self.against_head, optimistic=self.for_head)
             return Estimate(value, limits.low, limits.high, "stopped-betting")
@@ -143,15 +198,9 @@ class Differences:
     def _interval(self, differences: Sequence[float]) -> tuple[tuple[float, float], str]:
         if self.binary:
             return tango_interval(*_counts(differences), self.n), "tango"
-        if self.n == 1:
-            return (-1.0, 1.0), "one-case"
-        if min(differences) == max(differences):
-            # No spread was seen, which does not mean that there is none: as many cases with one trial each would know
-            # no less than this.
-            value = differences[0]
-            whole = round(self.n * abs(value))
-            return tango_interval(whole if value > 0 else 0, whole if value < 0 else 0, self.n), "tango"
-        return difference_interval(differences), "clustered-t"
+        if self.clusters == 1:
+            return (-1.0, 1.0), "one-cluster" if self.n > 1 else "one-case"
+        return difference_interval(_steadied(differences)), "clustered-t"
 
     @cached_property
     def p_value(self) -> float | None:
@@ -180,13 +229,9 @@ class Differences:
             return None
         if self.binary:
             return noninferiority_p(*_counts(differences), self.n, margin) if self.n else None
-        if self.n == 1:
+        if self.clusters == 1:
             return None
-        if min(differences) == max(differences):
-            whole = round(self.n * abs(differences[0]))
-            wins, losses = (whole, 0) if differences[0] > 0 else (0, whole)
-            return noninferiority_p(wins, losses, self.n, margin)
-        shifted = [value + margin for value in differences]
+        shifted = [value + margin for value in _steadied(differences)]
         two_sided = t_test_p(shifted)
         return two_sided / 2 if fsum(shifted) > 0 else 1 - two_sided / 2
 
@@ -194,30 +239,45 @@ class Differences:
 
     @property
     def discordance(self) -> float:
-        """The share of cases on which the sides differ, at least 2 %."""
-        differing = sum(value != 0 for value in self.counted)
-        return max(LEAST_DISCORDANCE, differing / self.n) if self.n else LEAST_DISCORDANCE
+        """The mean squared difference, at least 2 %: where the differences are binary, the share that differ."""
+        seen = fsum(value * value for value in self.counted) / self.clusters if self.n else 0.0
+        return max(LEAST_DISCORDANCE, seen)
 
     def detectable_drop(self) -> float | None:
-        """Return the smallest drop that so many cases, which disagree as often as these, show 4 times in 5."""
+        """Return the smallest drop that is called worse with 80 % power, over cases that disagree as these do."""
         if not self.n:
             return None
-        if self.binary or min(self.counted) == max(self.counted):
-            return smallest_difference(self.n, self.discordance)
-        drop = smallest_score_difference(self.n, 1, self._spread(), alpha=2 * ONE_SIDED)
+        if self.binary:
+            return smallest_difference(self.n, self.discordance, two_sided=True)
+        if self.clusters == 1:
+            return None
+        drop = smallest_score_difference(self.clusters, 1, self._spread(), alpha=TWO_SIDED)
         return drop if drop <= 1.0 else None
 
     def cases_needed(self, margin: float) -> int | None:
-        """Return how many such cases show 4 times in 5 that a version that is no worse is not worse by `margin`."""
+        """Return how many such cases exclude a drop of `margin` with 80 % power where there is no difference."""
         if not self.n or margin <= 0:
             return None
-        if self.binary or min(self.counted) == max(self.counted):
+        if self.binary:
             return ceil(cases_for_noninferiority(self.discordance, margin))
-        return ceil(cases_for_score_difference(margin, 1, self._spread(), alpha=2 * ONE_SIDED))
+        if self.clusters == 1:
+            return None
+        clusters = cases_for_score_difference(margin, 1, self._spread(), alpha=2 * ONE_SIDED)
+        return ceil(clusters * self.n / self.clusters)
 
     def _spread(self) -> ScoreSpread:
-        mean = fsum(self.counted) / self.n
-        return ScoreSpread(fsum((value - mean) ** 2 for value in self.counted) / (self.n - 1), 0.0, 0.0)
+        values = _steadied(self.counted)
+        mean = fsum(values) / len(values)
+        return ScoreSpread(fsum((value - mean) ** 2 for value in values) / (len(values) - 1), 0.0, 0.0)
+
+
+def _steadied(differences: Sequence[float]) -> list[float]:
+    """Add one difference of +1 and one of -1: few or equal differences show less spread than there is.
+
+    Without them a t test over nearly constant differences claims "no worse" falsely up to 29 times in 100; with them
+    at most 7 (in the spirit of Bonett and Price 2012).
+    """
+    return [*differences, 1.0, -1.0]
 
 
 def _counts(differences: Sequence[float]) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import fsum
 
-from evalh.analysis.pairing import CaseResult, Pair
+from evalh.analysis.pairing import CaseResult, Pair, clustered
+from evalh.analysis.units import Units
 from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.sample import Sample, Standing
 from evalh.core.value import OutcomePrices, Value
@@ -20,7 +21,6 @@ from evalh.stats.downstream import (
     net_cost_per_good,
 )
 from evalh.stats.paired import difference_interval
-from evalh.stats.ratio_sums import CostSums
 
 _CURVE = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the suite's price of a bad output, and of where the preference flips
 
@@ -52,13 +52,11 @@ def fate(standing: Standing, outcomes: Mapping[str, Outcome], review: frozenset[
 
 
 class NetFold:
-    """Adds up what follows a run's outputs, in constant memory but for the cases whose trials are under way."""
+    """Adds up what follows a run's outputs; `clusters` are as `Units` takes them."""
 
-    def __init__(self, value: Value, trials: int) -> None:
+    def __init__(self, value: Value, trials: int, clusters: Mapping[int, int]) -> None:
         self._value = value
-        self._trials = trials
-        self._under_way: dict[int, tuple[int, Decimal, int]] = {}
-        self._sums = CostSums()
+        self._units = Units(trials, clusters)
         self._priced = True
         self._bad = self._reviewed = self._withheld = 0
 
@@ -74,26 +72,16 @@ class NetFold:
             self._priced = False
         else:
             spent = sample.cost_usd + sample.cached_cost_usd
-        self._count(sample.case_index, spent + _follows(one, self._value.prices), good=one.accepted_good)
+        self._units.add(sample.case_index, spent + _follows(one, self._value.prices), good=one.accepted_good)
 
     def spend(self, case_index: int, cost_usd: Decimal | None) -> None:
         """Count what a call had cost when its run ended before there was a sample."""
         self._priced = self._priced and cost_usd is not None
-        self._count(case_index, cost_usd or Decimal(0), good=False)
-
-    def _count(self, case_index: int, cost: Decimal, *, good: bool) -> None:
-        left, so_far, goods = self._under_way.pop(case_index, (self._trials, Decimal(0), 0))
-        now = (left - 1, so_far + cost, goods + good)
-        if now[0]:
-            self._under_way[case_index] = now
-        else:
-            self._sums.add(now[1], now[2])
+        self._units.add(case_index, cost_usd or Decimal(0), good=None)
 
     def downstream(self) -> Downstream:
         """Return what is known so far."""
-        sums = self._sums.copy()
-        for _, cost, goods in self._under_way.values():
-            sums.add(cost, goods)
+        sums, _ = self._units.closed()
         net = sums.cost_per_good() if self._priced else Estimate(None, None, None, "unpriced")
         return _downstream(self._value.prices, (self._bad, self._reviewed, self._withheld), net)
 
@@ -142,12 +130,12 @@ def compare_downstream(pairs: Sequence[Pair], value: Value, *, stopped: bool = F
 
 
 def consequences(cases: Iterable[CaseResult], value: Value) -> Consequences | None:
-    """Return what became of each case's outputs, as shares over its trials; None: an answer is not priced."""
+    """Return what became of the outputs of each cluster of cases, a case's as shares; None: an answer is not priced."""
     return _side(list(cases), value)[0]
 
 
 def loss_differences(base: Consequences, head: Consequences, prices: OutcomePrices, may_rise: float) -> list[float]:
-    """Return, for each case, head's net loss less (1 + may_rise) times base's, in USD."""
+    """Return, for each cluster, head's net loss less (1 + may_rise) times base's, in USD a case."""
     both = zip(base.net_losses(prices), head.net_losses(prices), strict=True)
     return [after - (1 + may_rise) * before for before, after in both]
 
@@ -170,7 +158,14 @@ def _side(cases: Sequence[CaseResult], value: Value) -> tuple[Consequences | Non
         name: [sum(getattr(one, name) for one in case) / len(case) for case in fates]
         for name in ("accepted_good", "accepted_bad", "reviewed")
     }
-    return Consequences(cost_usd=known, **shares), (counts[0], counts[1], counts[2])
+    clusters = clustered(cases)
+    share = len(clusters) / len(cases) if cases else 1.0  # so that the mean over clusters is the mean over cases
+    of_clusters = {
+        name: [share * fsum(values[place] for place in places) for places in clusters]
+        for name, values in (("cost_usd", known), *shares.items())
+    }
+    weight = [share * len(places) for places in clusters]
+    return Consequences(**of_clusters, weight=weight), (counts[0], counts[1], counts[2])
 
 
 def _told(one: Consequences | None, prices: OutcomePrices, counts: tuple[int, int, int]) -> Downstream:

@@ -45,7 +45,7 @@ def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None 
 
     `reasoning`: what becomes of the reasoning before an answer, for each model that the route names.
     """
-    before = (_known, _retry, _fallback, _failed, _breaker, _limits)
+    before = (_known, _retry, _paused, _fallback, _failed, _breaker, _limits)
     after = (_repair, _cascade, _money)
     return [
         *(statement for part in before for statement in part(route, tallies)),
@@ -85,7 +85,8 @@ def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
         when=_kinds(policy.on),
         then=(
             f"the same request is sent again, {policy.attempts} attempts in all; it waits a random time up to"
-            f" {policy.base_s:g} s, doubled each time up to {policy.cap_s:g} s, never shorter than the provider asks;"
+            f" {policy.base_s:g} s, doubled each time up to {policy.cap_s:g} s, never shorter than the provider asks"
+            f" ({policy.max_wait_s:g} s at most);"
             f" retries stay below {policy.share:g} of the run's calls"
         ),
         taken=tally.taken,
@@ -93,6 +94,21 @@ def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
         replayed=tally.replayed,
         replayed_usd=tally.replayed_usd,
         helped=f"{tally.answered} calls had an answer in the end",
+    )
+
+
+def _paused(route: Route, _tallies: Tallies) -> Iterator[Statement]:
+    if ErrorKind.RATE_LIMIT not in route.retry.on:
+        return
+    goes_on = (
+        f"the request is sent again, which is no retry; a call that has waited {route.wait_s:g} s in all is given up"
+    )
+    if route.fallback and ErrorKind.RATE_LIMIT in route.fallback_on:
+        goes_on = "it is a failure like any other"
+    yield Statement(
+        topic=FAILS,
+        when="the provider names the time after which it takes more requests",
+        then=f"none is sent to that model until then; {goes_on}",
     )
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from evalh.analysis.differences import Differences
-from evalh.analysis.pairing import Pair
+from evalh.analysis.differences import Differences, goods, rate_of
+from evalh.analysis.pairing import Pair, clustered
 from evalh.core.run import Estimate
 from evalh.core.sample import Standing
-from evalh.stats.intervals import clustered_rate, wilson
 from evalh.stats.moving import smallest_move
 
 CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong decision
@@ -41,7 +40,7 @@ class Move:
     p_value: float | None
     test: str
     alpha: float
-    smallest: float | None  # the smallest move that so many cases show 4 times in 5; None: none
+    smallest: float | None  # the smallest move that so many cases show with 80 % power; None: none
     outputs: tuple[int, int]  # cases whose outputs differ, of those where both are known
     models_then: tuple[str, ...]  # as they named themselves; empty: they did not
     models_now: tuple[str, ...]
@@ -91,6 +90,7 @@ def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
     """Judge whether base moved. What is ungraded never helps to say so."""
     pairs = asked.pairs
     differences = Differences(pairs, exact=True, seed=seed)
+    clusters = clustered([pair.head for pair in pairs])
     known = [
         (pair.base.output_digests, pair.head.output_digests)
         for pair in pairs
@@ -104,8 +104,8 @@ def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
         wins=sum(differences.won),
         losses=sum(differences.lost),
         difference=differences.estimate,
-        then=_rate([(pair.base.goods, pair.base.trials) for pair in pairs]),
-        now=_rate([(pair.head.goods, pair.head.trials) for pair in pairs]),
+        then=rate_of([goods(pair.base) for pair in pairs], clusters),
+        now=rate_of([goods(pair.head) for pair in pairs], clusters),
         p_value=differences.p_value,
         test=differences.test,
         alpha=alpha,
@@ -127,15 +127,4 @@ def _smallest(differences: Differences, discordance: float, alpha: float) -> flo
     """Promise no more than these answers allow: where more of them differ than expected, a move shows less."""
     if not differences.n:
         return None
-    return smallest_move(differences.n, max(discordance, differences.discordance), alpha)
-
-
-def _rate(counts: Sequence[tuple[int, int]]) -> Estimate:
-    if not counts:
-        return Estimate(None, None, None, "none")
-    good, trials = sum(good for good, _ in counts), sum(trials for _, trials in counts)
-    if all(trials == 1 for _, trials in counts):
-        bounds = wilson(good, trials)
-        return Estimate(good / trials, bounds.low, bounds.high, "wilson")
-    found = clustered_rate([good / trials for good, trials in counts], max(trials for _, trials in counts))
-    return Estimate(found.rate, found.low, found.high, "wilson-clustered")
+    return smallest_move(differences.clusters, max(discordance, differences.discordance), alpha)

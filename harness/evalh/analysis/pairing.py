@@ -4,11 +4,14 @@ A side comes from the store's rows, from a committed baseline or from a run unde
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from decimal import Decimal
+from math import fsum
 
 from evalh.analysis.comparison import Mismatch, Missing, SideName, names
+from evalh.core.case import ties
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import total
@@ -16,6 +19,7 @@ from evalh.core.result import SampleResult
 from evalh.core.run import Fingerprint
 from evalh.core.sample import Standing
 from evalh.core.values import dataclass
+from evalh.stats.clusters import ClusterSum, grouped
 
 _SHOWN = 80  # characters of what a grader judges by
 
@@ -78,6 +82,11 @@ class CaseResult:
         """The case's tags."""
         return self.samples[0].tags
 
+    @property
+    def ties(self) -> tuple[tuple[str, str], ...]:
+        """What ties the case to others: the cluster that its row names, and its inputs."""
+        return ties(self.samples[0].cluster, self.samples[0].inputs_digest)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
@@ -107,6 +116,30 @@ class Pair:
     def case_id(self) -> str:
         """The case's id."""
         return self.head.case_id
+
+
+def clustered(cases: Sequence[CaseResult]) -> list[list[int]]:
+    """Return the places of the cases, cluster by cluster, in the order in which the clusters first appear."""
+    members: dict[int, list[int]] = {}
+    for place, number in enumerate(grouped(case.ties for case in cases)):
+        members.setdefault(number, []).append(place)
+    return list(members.values())
+
+
+def cluster_sums(rates: Sequence[float], clusters: Sequence[Sequence[int]]) -> Counter[ClusterSum]:
+    """Add up the rates of cases, cluster by cluster; `clusters` are as `clustered` returns them."""
+    return Counter(ClusterSum(fsum(rates[place] for place in places), len(places)) for places in clusters)
+
+
+def spending(cases: Sequence[CaseResult]) -> tuple[list[float], list[float]] | None:
+    """Return what each cluster of cases cost in USD, and how many of its samples are good; None: not all priced."""
+    costs = [case.cost_usd for case in cases]
+    known = [float(cost) for cost in costs if cost is not None]
+    if len(known) < len(costs):
+        return None
+    clusters = clustered(cases)
+    spent = [fsum(known[place] for place in places) for places in clusters]
+    return spent, [float(sum(cases[place].goods for place in places)) for places in clusters]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,13 @@
-"""How small a drop a suite can see, and what it takes to see a smaller one. For a fixed number of cases, one-sided."""
+"""How small a drop a suite can show, and what it takes to show a smaller one. For a fixed number of cases.
+
+Shown means: `evalh compare` calls head worse, its whole 95 % interval lies below 0.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from math import ceil, fsum
 
-from evalh.analysis.differences import ONE_SIDED
+from evalh.analysis.differences import TWO_SIDED
 from evalh.analysis.pairing import Pair
 from evalh.core.values import dataclass
 from evalh.stats.planner import (
@@ -33,10 +36,11 @@ class WithTrials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power:
-    """What a suite of `cases` cases sees 4 times in 5, at a one-sided level of 0.05."""
+    """What a suite of `cases` cases shows with 80 % power."""
 
     suite: str
     cases: int
+    clusters: int  # that the cases are in; numbers of cases needed are at this size of clusters
     trials: int
     drop: float  # the drop that was asked about
     margin: float
@@ -56,6 +60,7 @@ def power(  # noqa: PLR0913 (what is asked, and what was measured)
     *,
     suite: str,
     cases: int,
+    clusters: int,
     trials: int,
     drop: float,
     margin: float,
@@ -65,24 +70,25 @@ def power(  # noqa: PLR0913 (what is asked, and what was measured)
     spread: ScoreSpread | None,
 ) -> Power:
     """Plan. `discordance` must be at least 0; a drop can be no rarer than the disagreement that holds it."""
-    share = max(discordance, drop)
-    needed = ceil(cases_for_difference(share, drop))
+    share, size = max(discordance, drop), cases / clusters
+    needed = ceil(size * cases_for_difference(share, drop, two_sided=True))
     return Power(
         suite=suite,
         cases=cases,
+        clusters=clusters,
         trials=trials,
         drop=drop,
         margin=margin,
         discordance=discordance,
         discordance_from=discordance_from,
-        detectable_drop=smallest_difference(cases, discordance),
-        power=power_for_difference(cases, share, drop),
+        detectable_drop=smallest_difference(clusters, discordance, two_sided=True),
+        power=power_for_difference(clusters, share, drop, alpha=TWO_SIDED / 2),
         cases_needed=needed,
-        cases_for_no_worse=ceil(cases_for_noninferiority(discordance, margin)),
-        thin=margin_is_thin(cases, discordance, margin),
+        cases_for_no_worse=ceil(size * cases_for_noninferiority(discordance, margin)),
+        thin=margin_is_thin(clusters, discordance, margin),
         cost_per_sample_usd=cost_per_sample_usd,
         cost_usd=_cost(cost_per_sample_usd, needed),
-        with_trials=() if spread is None else _with_trials(cases, drop, spread, cost_per_sample_usd),
+        with_trials=() if spread is None else _with_trials((cases, clusters), drop, spread, cost_per_sample_usd),
     )
 
 
@@ -103,13 +109,16 @@ def _within(goods: int, trials: int) -> float:
     return goods * (trials - goods) / trials / (trials - 1)
 
 
-def _with_trials(cases: int, drop: float, spread: ScoreSpread, per_sample: Decimal | None) -> tuple[WithTrials, ...]:
+def _with_trials(
+    counts: tuple[int, int], drop: float, spread: ScoreSpread, per_sample: Decimal | None
+) -> tuple[WithTrials, ...]:
     if spread.of_mean(1) == 0.0:
         return ()  # nothing differed and nothing wavered: there is no noise to plan with
     rows = []
+    cases, clusters = counts
     for trials in _TRIALS:
-        needed = max(2, ceil(cases_for_score_difference(drop, trials, spread, alpha=2 * ONE_SIDED)))
-        seen = smallest_score_difference(cases, trials, spread, alpha=2 * ONE_SIDED)
+        needed = max(2, ceil(cases / clusters * cases_for_score_difference(drop, trials, spread, alpha=TWO_SIDED)))
+        seen = smallest_score_difference(clusters, trials, spread, alpha=TWO_SIDED)
         rows.append(WithTrials(trials, seen if seen <= 1.0 else None, needed, _cost(per_sample, needed * trials)))
     return tuple(rows)
 

@@ -5,12 +5,13 @@ Good outputs are one test; each grader with a rule of its own is another. All te
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, fsum
 
 from evalh.analysis.differences import Differences, Measure, Tally, goods
 from evalh.analysis.pairing import CaseResult, Pair
+from evalh.analysis.rules import Rule
 from evalh.analysis.verdicts import Finding as GateFinding
-from evalh.analysis.verdicts import listed, points
+from evalh.analysis.verdicts import doubtful, listed, points
 from evalh.core.exits import ExitCode
 from evalh.core.policy import About, GatePolicy, Require
 from evalh.core.verdict import Outcome
@@ -19,7 +20,7 @@ from evalh.stats.looks import BATCH
 from evalh.stats.multiplicity import holm
 from evalh.stats.paired import Alternative, mcnemar_exact
 from evalh.stats.permutation import sign_flip_p
-from evalh.stats.planner import cases_for_noninferiority, smallest_difference
+from evalh.stats.planner import cases_for_difference, cases_for_noninferiority, smallest_difference
 from evalh.stats.sequential import (
     Finding,
     LookState,
@@ -31,6 +32,15 @@ from evalh.stats.sequential import (
 )
 
 ALPHA = 0.05
+_SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What all that may refuse by chance in one gate shares."""
+
+    tests: int
+    alpha: float = ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +57,16 @@ class Question:
         """Tell whether no more cases are needed."""
         return self.state.stop is not None
 
-    def look(self, pairs: Sequence[Pair]) -> "Question":
-        """Look at the next cases of the order; a test that has stopped stays as it is."""
+    def look(self, clusters: Sequence[Sequence[Pair]]) -> "Question":
+        """Look at the next clusters of the order; a test that has stopped stays as it is."""
         if self.stopped:
             return self
-        return replace(self, state=advance(self.design, self.state, [_difference(one, self.measure) for one in pairs]))
+        differences = [_difference(pairs, self.measure) for pairs in clusters]
+        return replace(self, state=advance(self.design, self.state, differences))
 
 
-def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, tests: int) -> list[Question]:
-    """Return the tests of a suite's policy. `tests`: how many there are in the whole gate."""
+def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, family: Family) -> list[Question]:
+    """Return the tests of a suite's policy over so many clusters."""
 
     def design(margin: float) -> SequentialDesign:
         return SequentialDesign(
@@ -66,7 +77,8 @@ def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, tests: int
             require=policy.require,
             target=policy.target,
             waits=policy.waits,
-            tests=tests,
+            tests=family.tests,
+            alpha=family.alpha,
             max_ungraded=max_ungraded,
         )
 
@@ -74,9 +86,9 @@ def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, tests: int
     return [Question("good", goods, design(policy.margin)), *own]
 
 
-def number_of_questions(policy: GatePolicy) -> int:
-    """Count the tests of a policy."""
-    return 1 + len(policy.graders)
+def number_of_tests(policy: GatePolicy, *, compares: bool) -> int:
+    """Count what may refuse by chance: good outputs, graders with a rule of their own, and the other rules."""
+    return (1 + len(policy.graders) if compares else 0) + policy.tests
 
 
 def passes_of(grader: str) -> Measure:
@@ -90,15 +102,18 @@ def passes_of(grader: str) -> Measure:
     return measure
 
 
-def _difference(pair: Pair, measure: Measure) -> PairedDifference:
-    base, head = measure(pair.base), measure(pair.head)
-    if base.unknown == base.trials and head.unknown == head.trials and measure is not goods:
-        return PairedDifference(0.0, 0.0)  # a grader that has nothing to judge by, on either side
+def _difference(pairs: Sequence[Pair], measure: Measure) -> PairedDifference:
+    """Return the difference of one cluster: the mean of its cases'."""
+    tallies = [(measure(pair.base), measure(pair.head)) for pair in pairs]
+    if measure is not goods:  # a grader that has nothing to judge by, on either side, says nothing of a case
+        tallies = [(base, head) for base, head in tallies if base.unknown < base.trials or head.unknown < head.trials]
+    if not tallies:
+        return PairedDifference(0.0, 0.0)
     return PairedDifference(
-        head.least - base.most,
-        head.most - base.least,
-        ungraded=base.unknown + head.unknown,
-        samples=base.trials + head.trials,
+        fsum(head.least - base.most for base, head in tallies) / len(tallies),
+        fsum(head.most - base.least for base, head in tallies) / len(tallies),
+        ungraded=sum(base.unknown + head.unknown for base, head in tallies),
+        samples=sum(base.trials + head.trials for base, head in tallies),
     )
 
 
@@ -110,17 +125,21 @@ class Asked:
     policy: GatePolicy
     questions: Sequence[Question]
     pairs: Sequence[Pair]  # in the order, up to the stop
+    rules: Sequence[Rule] = ()
     fixed: bool = False  # every case was run, and is judged once
 
 
-def judge(asked: Sequence[Asked]) -> list[list[GateFinding]]:
-    """Say what each suite's tests found, in their order."""
-    flat = [(one, test) for one in asked for test in one.questions]
-    adjusted = holm([_p_worse(one, test) for one, test in flat])
-    verdicts: dict[str, list[GateFinding]] = {one.suite: [] for one in asked}
-    for (one, test), p in zip(flat, adjusted, strict=True):
-        verdicts[one.suite].append(_told(one, test, _found(one, test, p)))
-    return [verdicts[one.suite] for one in asked]
+def judge(asked: Sequence[Asked], alpha: float = ALPHA) -> list[list[GateFinding]]:
+    """Say what each suite's tests and rules found, in their order: one family, over the whole gate."""
+    family = [_p_worse(one, test) for one in asked for test in one.questions]
+    family += [rule.p_broken for one in asked for rule in one.rules if rule.p_broken is not None]
+    adjusted = iter(holm(family))
+    tested = [[_told(one, test, _found(one, test, next(adjusted))) for test in one.questions] for one in asked]
+    ruled = [
+        [rule.tell(rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
+        for one in asked
+    ]
+    return [[*tests, *rules] for tests, rules in zip(tested, ruled, strict=True)]
 
 
 def _p_worse(asked: Asked, test: Question) -> float:
@@ -141,11 +160,12 @@ def _found(asked: Asked, test: Question, p_worse: float) -> Finding:
     everything = test.state.seen == test.design.cases
     if alone is Finding.UNMEASURED or (test.design.target is About.DATASET and everything):
         return alone  # no test that pays for another
-    if p_worse <= ALPHA * (1 + 1e-12):
+    if p_worse <= test.design.alpha * _SLACK:
         return Finding.WORSE
-    if asked.fixed:
+    if asked.fixed and Differences(asked.pairs, test.measure).binary:
         p_no_worse = Differences(asked.pairs, test.measure).p_no_worse(test.design.margin)
-        return Finding.NO_WORSE if p_no_worse is not None and p_no_worse <= ALPHA else Finding.NEITHER
+        return Finding.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Finding.NEITHER
+    # Where trials or clusters make the differences other than -1, 0 and 1, only the bets hold their level.
     return Finding.NO_WORSE if alone is Finding.NO_WORSE or _no_worse(test) else Finding.NEITHER
 
 
@@ -162,16 +182,29 @@ def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
             return GateFinding(rule, ExitCode.NO, *_worse(asked, test, what))
         case Finding.NO_WORSE:
             return GateFinding(
-                rule, ExitCode.YES, f"{what}shown to be no worse: a drop of {margin} or more is excluded"
+                rule, ExitCode.YES, f"{what}shown to be no worse: a drop of {margin} or more is excluded at 5 % error"
             )
         case Finding.UNMEASURED:
             ungraded = f"{what}{test.state.ungraded} of {test.state.samples} samples are ungraded"
             most = f"more than {100 * test.design.max_ungraded:g} %"
             return GateFinding(rule, ExitCode.CANNOT_MEASURE, f"{ungraded}, {most}: no verdict rests on that")
-        case Finding.NEITHER if asked.policy.require is Require.NOT_WORSE_SHOWN:
-            return GateFinding(rule, ExitCode.YES, f"{what}not shown worse; {noticed(drop_of(asked, test))}")
         case Finding.NEITHER:
-            return GateFinding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
+            return _neither(asked, test, rule, what)
+
+
+def _neither(asked: Asked, test: Question, rule: str, what: str) -> GateFinding:
+    differences = Differences(asked.pairs, test.measure)
+    value = differences.value
+    if asked.policy.require is Require.NO_WORSE:
+        return GateFinding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
+    noticed = f"{what}not shown worse; {_noticed(asked, test)}"
+    if value is None or value >= -test.design.margin:
+        return GateFinding(rule, ExitCode.YES, noticed)
+    lost = tuple(pair.case_id for pair, yes in zip(asked.pairs, differences.lost, strict=True) if yes)
+    more = cases_to_tell(asked, test, -value)
+    tell = "no practical number of cases would tell" if more is None else f"about {more} cases in all would tell"
+    reason = f"{what}worse by {points(-value)} as measured, and chance may explain it: {tell}"
+    return doubtful(asked.policy.doubt, rule, reason, lost)
 
 
 def _worse(asked: Asked, test: Question, what: str) -> tuple[str, tuple[str, ...]]:
@@ -183,33 +216,61 @@ def _worse(asked: Asked, test: Question, what: str) -> tuple[str, tuple[str, ...
     return f"{worse} ({listed(lost)})", tuple(lost)
 
 
+def seen_discordance(asked: Asked, test: Question) -> float:
+    """Return how much cases disagree: as the policy expects, or as they did where that is more."""
+    seen = Differences(asked.pairs, test.measure).discordance if asked.pairs else 0.0
+    return max(test.design.discordance, ceil(100 * seen) / 100)
+
+
 def drop_of(asked: Asked, test: Question) -> float | None:
-    """Return the smallest drop that is noticed 4 times in 5; None: not even one from 1 to 0."""
+    """Return the smallest drop that is refused with 80 % power; None: not even one from 1 to 0."""
     if asked.fixed:
-        return smallest_difference(test.design.cases, test.design.discordance)
+        return smallest_difference(test.design.cases, seen_discordance(asked, test))
     from evalh.stats.simulation import detectable_drop
 
-    return detectable_drop(test.design)
+    return detectable_drop(test.design, seen_discordance(asked, test))
 
 
 def needed_by(asked: Asked, test: Question) -> int | None:
-    """Return how many cases show 4 times in 5 that a harmless change is no worse; None: no practical number."""
+    """Return how many cases show with 80 % power that a harmless change is no worse; None: no practical number."""
     if asked.fixed:
-        return ceil(cases_for_noninferiority(test.design.discordance, test.design.margin))
-    from evalh.stats.simulation import cases_needed
+        clusters = ceil(cases_for_noninferiority(seen_discordance(asked, test), test.design.margin))
+    else:
+        from evalh.stats.simulation import cases_needed
 
-    return cases_needed(test.design)
+        found = cases_needed(test.design, seen_discordance(asked, test))
+        if found is None:
+            return None
+        clusters = found
+    return _in_cases(asked, clusters)
 
 
-def noticed(drop: float | None) -> str:
-    """Say which drop would have been seen."""
+def cases_to_tell(asked: Asked, test: Question, drop: float) -> int | None:
+    """Return how many cases refuse a drop of this size with 80 % power; None: no practical number."""
+    if asked.fixed:
+        discordance = max(seen_discordance(asked, test), drop)
+        return _in_cases(asked, ceil(cases_for_difference(discordance, drop)))
+    from evalh.stats.simulation import cases_to_refuse
+
+    found = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
+    return None if found is None else _in_cases(asked, found)
+
+
+def _in_cases(asked: Asked, clusters: int) -> int:
+    """Return how many cases so many clusters are, at the size that these have."""
+    differences = Differences(asked.pairs, goods)
+    return ceil(clusters * differences.n / differences.clusters) if differences.n else clusters
+
+
+def _noticed(asked: Asked, test: Question) -> str:
+    drop, differ = drop_of(asked, test), f"where {100 * seen_discordance(asked, test):.3g} % of cases differ"
     if drop is None:
-        return "so few cases notice no drop, however large, 4 times in 5"
-    return f"this suite notices a drop of {points(drop)} 4 times in 5"
+        return f"{differ}, so few cases refuse no drop, however large, with 80 % power"
+    return f"{differ}, a drop of {points(drop)} is refused with 80 % power"
 
 
 def _undecided(asked: Asked, test: Question) -> str:
     needed = needed_by(asked, test)
     cases = f"about {needed} cases are needed" if needed is not None else "no practical number of cases is enough"
     here = f"neither worse nor no worse is shown with {len(asked.pairs)} cases"
-    return f"{here}; {cases} to show 4 times in 5 that a harmless change is no worse by {points(test.design.margin)}"
+    return f"{here}; {cases} to show that a harmless change is no worse by {points(test.design.margin)} (80 % power)"

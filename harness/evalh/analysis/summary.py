@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from evalh.analysis.downstream import NetFold
 from evalh.analysis.jurors import Jurors
+from evalh.analysis.units import Units
 from evalh.core.attempt import Call
 from evalh.core.latency import Latency
 from evalh.core.money import plus
@@ -18,37 +19,33 @@ from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
 from evalh.core.value import Value
-from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
-from evalh.stats.intervals import clustered_rate, wilson
+from evalh.stats.clusters import ClusterSum, clustered_rate
+from evalh.stats.intervals import wilson
 from evalh.stats.quantiles import Distribution
 from evalh.stats.ratio_sums import CostSums
 
 _NOTHING = Decimal(0)
 
 
-@dataclass(slots=True)
-class _Case:
-    """A case whose trials are under way."""
-
-    left: int  # trials
-    seen: int = 0
-    good: int = 0
-    cost_usd: Decimal = _NOTHING
-
-
 class Fold:
     """Takes samples one by one, in any order, and gives the summary."""
 
     def __init__(
-        self, graders: Sequence[GraderSpec], trials: int, value: Value | None = None, *, by_the_hour: bool = False
+        self,
+        graders: Sequence[GraderSpec],
+        trials: int,
+        value: Value | None = None,
+        clusters: Mapping[int, int] | None = None,
+        *,
+        by_the_hour: bool = False,
     ) -> None:
+        """`clusters`: the number of its cluster by the place of a case, for cases that are not alone in theirs."""
         self.by_the_hour = by_the_hour
-        self._net = None if value is None else NetFold(value, trials)
+        self._clusters = clusters or {}
+        self._net = None if value is None else NetFold(value, trials, self._clusters)
         self._trials = trials
-        self._under_way: dict[int, _Case] = {}
-        self._rates: Counter[float] = Counter()  # of good trials, over cases
-        self._costs = CostSums()
+        self._units = Units(trials, self._clusters)
         self._latency = Distribution()
         self._parts_ns = Counter[str]()  # whole numbers: the order of the answers must not move a digit
         self._timed = self._last_attempts = 0
@@ -95,7 +92,7 @@ class Fold:
 
     def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
-        self._count_trial(case_index, call.cost_usd or _NOTHING, good=None)
+        self._units.add(case_index, call.cost_usd or _NOTHING, good=None)
         if self._net is not None:
             self._net.spend(case_index, call.cost_usd)
         self._spent = plus(self._spent, call.cost_usd)
@@ -118,33 +115,10 @@ class Fold:
     def _count_cost(self, sample: Sample) -> None:
         spent, cached = sample.cost_usd, sample.cached_cost_usd
         known = _NOTHING if spent is None or cached is None else spent + cached
-        self._count_trial(sample.case_index, known, good=sample.standing is Standing.GOOD)
+        self._units.add(sample.case_index, known, good=sample.standing is Standing.GOOD)
         self._spent = plus(self._spent, spent)
         self._cached = plus(self._cached, cached)
         self._judges = plus(self._judges, sample.judge_cost_usd)
-
-    def _count_trial(self, case_index: int, cost_usd: Decimal, *, good: bool | None) -> None:
-        """Count a trial of a case; `good` is None where there was no sample."""
-        if self._trials == 1:
-            if good is not None or cost_usd:
-                self._costs.add(cost_usd, 1 if good else 0)
-            return
-        case = self._under_way.get(case_index)
-        if case is None:
-            case = self._under_way[case_index] = _Case(self._trials)
-        case.left -= 1
-        case.seen += good is not None
-        case.good += good is True
-        case.cost_usd += cost_usd
-        if not case.left:
-            _close(self._under_way.pop(case_index), self._costs, self._rates)
-
-    def _closed(self) -> tuple[CostSums, Counter[float]]:
-        """Return what is known of all cases, those included whose trials are not all done."""
-        costs, rates = self._costs.copy(), self._rates.copy()
-        for case in self._under_way.values():
-            _close(case, costs, rates)
-        return costs, rates
 
     def _count_verdicts(self, sample: Sample) -> None:
         for tally, jurors, graded in zip(self._tallies, self._jurors, sample.verdicts, strict=True):
@@ -165,7 +139,7 @@ class Fold:
         """Compute the numbers of everything taken so far."""
         samples = self.done
         graded = samples - self._standings[Standing.UNGRADED]
-        costs, rates = self._closed()
+        costs, rates = self._units.closed()
         return RunSummary(
             samples=samples,
             good=self.good,
@@ -190,6 +164,7 @@ class Fold:
             ),
             errors=dict(sorted(self._errors.items())),
             downstream=None if self._net is None else self._net.downstream(),
+            clusters=sum(rates.values()),
         )
 
     def _latency_parts(self) -> Mapping[str, float] | None:
@@ -208,23 +183,15 @@ def _nanoseconds(latency: Latency) -> dict[str, int]:
     return {name: round((ms or 0.0) * 1e6) for name, ms in parts.items()}
 
 
-def _close(case: _Case, costs: CostSums, rates: Counter[float]) -> None:
-    """Count a case in. One without a sample that cost nothing tells nothing."""
-    if case.seen:
-        rates[case.good / case.seen] += 1
-    if case.seen or case.cost_usd:
-        costs.add(case.cost_usd, case.good)
-
-
-def good_rate(good: int, samples: int, rates: Counter[float], trials: int, *, graded: int) -> Estimate:
-    """Estimate the good rate; `rates` are the cases' own, which count where there are several trials.
+def good_rate(good: int, samples: int, rates: Counter[ClusterSum], trials: int, *, graded: int) -> Estimate:
+    """Estimate the good rate; `rates` are those of the clusters, which count where one holds several samples.
 
     An ungraded sample is in the denominator. Where none was graded, nothing is known of the rate.
     """
     if not graded:
         return Estimate(None, None, None, "ungraded" if samples else "none")
-    if trials == 1:
+    if sum(rates.values()) == samples:
         interval = wilson(good, samples)
         return Estimate(good / samples, interval.low, interval.high, "wilson")
-    rate = clustered_rate(list(rates.elements()), trials)
-    return Estimate(good / samples, rate.low, rate.high, "wilson-clustered")
+    rate = clustered_rate(rates, trials)
+    return Estimate(good / samples, min(rate.low, good / samples), max(rate.high, good / samples), "wilson-clustered")

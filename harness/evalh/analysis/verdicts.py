@@ -8,6 +8,7 @@ from evalh.analysis.comparison import Comparison
 from evalh.analysis.moving import Move
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.exits import ExitCode, worst
+from evalh.core.policy import Doubt
 
 
 class GateStatus(StrEnum):
@@ -26,11 +27,18 @@ class Finding:
     exit: ExitCode
     reason: str
     cases: tuple[str, ...] = ()
+    doubt: bool = False  # measured beyond a bound, though not shown to be: chance may explain it
 
     @property
     def status(self) -> GateStatus:
         """The answer that the exit code stands for."""
         return status_of(self.exit)
+
+
+def doubtful(policy: Doubt, rule: str, reason: str, cases: tuple[str, ...] = ()) -> Finding:
+    """Return the finding of a rule that is broken as measured, and may be so by chance, as the policy takes it."""
+    code = {Doubt.ACCEPT: ExitCode.YES, Doubt.INCONCLUSIVE: ExitCode.INCONCLUSIVE, Doubt.REFUSE: ExitCode.NO}[policy]
+    return Finding(rule, code, reason, cases, doubt=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +93,15 @@ class SuiteDecision:
         return status_of(self.exit)
 
     @property
+    def doubt(self) -> bool:
+        """Whether it is accepted although something was measured beyond its bound."""
+        return self.exit is ExitCode.YES and any(finding.doubt for finding in self.findings)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
-        """What decided: the findings of the worst kind."""
-        return tuple(finding.reason for finding in self.findings if finding.exit is self.exit)
+        """What decided: the findings of the worst kind; where it is accepted in doubt, the doubts."""
+        decisive = [finding for finding in self.findings if finding.exit is self.exit]
+        return tuple(finding.reason for finding in decisive if finding.doubt or not self.doubt)
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -95,6 +109,15 @@ class SuiteDecision:
         regressed = self.comparison.regressed if self.comparison is not None else ()
         named = (case for finding in self.findings if finding.exit is not ExitCode.YES for case in finding.cases)
         return tuple(dict.fromkeys((*named, *regressed)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The looks at one pull request, this one included."""
+
+    heads: tuple[str, ...]  # digests of what was judged, in order
+    look: int  # which of them this is, from 1
+    alpha: float  # the error rate that is left for this look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +129,15 @@ class GateDecision:
     head: str
     merge_base: str | None = None  # None: two versions were compared, not two commits
     unchanged: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()  # about no suite that was run: what went away, what was not measured
     notices: tuple[str, ...] = ()
+    series: Series | None = None  # None: this look stands alone
     id: str | None = None  # in the log; None: nothing changed, and nothing was kept
 
     @property
     def exit(self) -> ExitCode:
-        """The worst suite's; 0 where nothing changed."""
-        return worst(suite.exit for suite in self.suites)
+        """The worst suite's and finding's; 0 where nothing changed."""
+        return worst([*(suite.exit for suite in self.suites), *(finding.exit for finding in self.findings)])
 
     @property
     def judge_relative(self) -> bool:
@@ -125,12 +150,18 @@ class GateDecision:
         return status_of(self.exit)
 
     @property
+    def doubt(self) -> bool:
+        """Whether it is accepted although something was measured beyond its bound."""
+        return self.exit is ExitCode.YES and any(suite.doubt for suite in self.suites)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """What decided, suite by suite."""
-        if not self.suites:
+        if not self.suites and not self.findings:
             return ("nothing changed that could change an answer: nothing was run",)
         several = len(self.suites) > 1
-        return tuple(
+        found = tuple(finding.reason for finding in self.findings if finding.exit is self.exit)
+        return found + tuple(
             f"{suite.suite}: {reason}" if several else reason
             for suite in self.suites
             if suite.exit is self.exit

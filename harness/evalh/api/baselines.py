@@ -58,11 +58,14 @@ class Recollection:
     tree: Tree | None = None
     now: float = 0.0
 
-    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE) -> Answers:
-        """Return what is known of a plan's samples. Raises WorkspaceError for a baseline that was edited by hand."""
+    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE, suite: str | None = None) -> Answers:
+        """Return what is known of a plan's samples; `suite` is what the tree calls the plan's suite.
+
+        Raises WorkspaceError for a baseline that was edited by hand.
+        """
         if self.tree is None:
             return Answers()
-        path = baseline_path(plan.suite.name, plan.version.version, plan.target.name)
+        path = baseline_path(suite or plan.suite.name, plan.version.version, plan.target.name)
         baseline = read_baseline(self.tree, path)
         if baseline is None:
             return Answers()
@@ -136,6 +139,8 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
                 outcomes={name: Outcome(outcome) for name, outcome in row["outcomes"].items()},
                 required=required,
                 tags=case.tags,
+                cluster=case.cluster,
+                inputs_digest=case.inputs_digest,
             ),
         )
 

@@ -8,15 +8,19 @@ from evalh.api.judges import judge_kin
 from evalh.api.relative import labels_of
 from evalh.api.runs import RunOptions
 from evalh.api.sides import Sides
+from evalh.api.suite_pairs import SuitePairs, suite_pairs
+from evalh.api.weakened import Word, held_to_each, lost, weakened
 from evalh.api.workspace import Workspace
 from evalh.core.calibration import JudgeStanding
 from evalh.core.case import Case
 from evalh.core.digest import digest
-from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.label import Label
 from evalh.core.policy import GatePolicy
 from evalh.core.value import Value
 from evalh.engine.plan import Plan
+from evalh.workspace.media import LoadMedia
+from evalh.workspace.templates import CompiledVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +30,13 @@ class RowChanges:
     added: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     relabelled: tuple[str, ...] = ()  # what is expected of the same inputs differs
-    rewritten: tuple[str, ...] = ()  # inputs or tags differ
+    rewritten: tuple[str, ...] = ()  # inputs, tags or the named cluster differ
+    reclustered: tuple[str, ...] = ()  # new rows tie cases together that were apart: fewer clusters show less
 
     @property
     def suspicious(self) -> tuple[str, ...]:
         """The cases that need a person's word."""
-        return (*self.deleted, *self.relabelled, *self.rewritten)
+        return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class SuiteChange:
     before: Plan | None  # base as it was, on its own rows with its own graders
     policy: GatePolicy
     rows: RowChanges = field(default_factory=RowChanges)
+    words: tuple[Word, ...] = ()
     notices: tuple[str, ...] = ()
     judges: tuple[JudgeStanding, ...] = ()  # head's
     labels: tuple[Label, ...] = ()  # on head
@@ -62,37 +68,42 @@ class SuiteChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What was found. `unchanged` and `removed` are suites' names."""
+    """What was found. `unchanged` are suites' names; `words` are about no suite that is run."""
 
     touched: tuple[SuiteChange, ...]
     unchanged: tuple[str, ...]
-    removed: tuple[str, ...]
+    words: tuple[Word, ...]
+    pairs: SuitePairs
 
 
 def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Changes:
     """Compare every suite's fingerprint, or those that are named. Raises EvalhError where head cannot be read."""
-    on_head = sides.head.suites()
-    on_base = () if sides.base is None else sides.base.suites()
+    every = suite_pairs(sides)
+    known = {*every.kept, *every.kept.values(), *every.new, *every.removed}
     for name in suites:
-        if name not in on_head and name not in on_base:
-            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, {*on_head, *on_base}))
-    wanted = suites or tuple(sorted({*on_head, *on_base}))
-    touched, unchanged = [], []
-    for name in wanted:
-        if name in on_head:
-            change = _change(sides, name, name in on_base, model)
-            if change is None:
-                unchanged.append(name)
-            else:
-                touched.append(change)
-    removed = tuple(name for name in wanted if name not in on_head)
-    return Changes(touched=tuple(touched), unchanged=tuple(unchanged), removed=removed)
+        if name not in known:
+            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, known))
+    pairs = every.named(suites)
+    there: dict[str, str | None] = dict(pairs.kept)
+    if sides.stranger is None:
+        there.update(dict.fromkeys(pairs.new))
+    touched, unchanged, words = [], [], list(lost(sides, pairs))
+    for name, was in sorted(there.items()):
+        change = _change(sides, name, was, model)
+        if change.parts:
+            touched.append(change)
+        elif change.words:  # its answers are what they were: there is nothing to run
+            words += [replace(word, told=f"{name}: {word.told}") for word in change.words]
+        else:
+            unchanged.append(name)
+    return Changes(touched=tuple(touched), unchanged=tuple(unchanged), words=tuple(words), pairs=pairs)
 
 
-def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> SuiteChange | None:  # noqa: FBT001 (inside)
-    head = _plan(sides.head, name, model)
-    before, problem = _before(sides.base, name, model) if was_there else (None, None)
-    judges = standings(sides.head.tree, name, head.graders)
+def _change(sides: Sides, name: str, was: str | None, model: str | None) -> SuiteChange:
+    head = _plan(sides.head, name if sides.stranger is None else was or name, model)
+    before, problem = (None, None) if was is None else _before(sides.base, was, model)
+    judges = standings(sides.head.tree, head.suite.name, head.graders)
+    renamed = (f"the suite was renamed: {was} → {name}",) if was not in (None, name) else ()
     if before is None:
         notice = "the suite is new" if problem is None else f"the merge base's suite cannot be read: {problem}"
         return SuiteChange(
@@ -102,16 +113,20 @@ def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> Suit
             base=None,
             before=None,
             policy=head.suite.gate,
-            notices=(notice, *judge_kin(sides.head, head)),
+            notices=(*renamed, notice, *judge_kin(sides.head, head)),
             judges=judges,
         )
     before, head, in_use = _in_use(sides, model, before, head)
     parts = _differing(before, head)
-    if not parts:
-        return None
+    shown = _other_media(before, head)
+    if shown and "dataset" not in parts:
+        parts = (*parts, "dataset")
     policy = before.suite.gate
-    trials = policy.trials or head.trials
-    head = replace(head, trials=trials)
+    if "graders" in parts:
+        policy = held_to_each(policy, before, head)
+    head = replace(head, trials=policy.trials or max(before.trials, head.trials))
+    rows = row_changes(before, head) if "dataset" in parts else RowChanges()
+    rows = replace(rows, rewritten=tuple(dict.fromkeys((*rows.rewritten, *shown))))
     return SuiteChange(
         suite=name,
         parts=parts,
@@ -119,10 +134,11 @@ def _change(sides: Sides, name: str, was_there: bool, model: str | None) -> Suit
         base=scored_as(before, head),
         before=before,
         policy=policy,
-        rows=row_changes(before, head) if "dataset" in parts else RowChanges(),
-        notices=(*in_use, *_notices(before, head, parts), *judge_kin(sides.head, head)),
+        rows=rows,
+        words=tuple(weakened(sides, before, head, parts)),
+        notices=(*renamed, *in_use, *_notices(before, head, parts), *judge_kin(sides.head, head)),
         judges=judges,
-        labels=labels_of(sides.head, name, judges),
+        labels=labels_of(sides.head, head.suite.name, judges),
     )
 
 
@@ -150,7 +166,7 @@ def _live(workspace: Workspace | None, model: str | None, plan: Plan) -> Plan | 
     """Return a suite's plan with the live version; None: nothing is live."""
     assert workspace is not None  # it holds the suite
     name = plan.version.name
-    live = workspace.prompts().live(name)
+    live = workspace.under_test.live(name)
     return None if live is None else _plan(workspace, plan.suite.name, model, f"{name}@{live}")
 
 
@@ -170,6 +186,11 @@ def _differing(base: Plan, head: Plan) -> tuple[str, ...]:
 def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
     if "graders" in parts:
         yield "the graders changed: both sides are scored with head's"
+    if "model" in parts or "route" in parts:
+        names = dict.fromkeys((base.target.name, head.target.name))
+        yield f"another model or route answers{' as' if len(names) == 1 else ':'} {' → '.join(names)}"
+    if head.suite.trials < base.suite.trials:
+        yield f"head asks for {head.suite.trials} trials: the merge base's {base.suite.trials} hold"
     if base.suite.gate != head.suite.gate:
         yield "the gate's policy changed: the merge base's holds until this is merged"
     if base.suite.value != head.suite.value:
@@ -177,10 +198,39 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def scored_as(base: Plan, head: Plan) -> Plan:
-    """Return base's plan on head's rows with head's graders, which ask whom head's workspace names."""
+    """Return base's plan on head's rows, files and graders; graders ask whom head's workspace names."""
+    step = base.step
+    if isinstance(step.template, CompiledVersion) and isinstance(head.step.template, CompiledVersion):
+        step = replace(step, template=replace(step.template, load=head.step.template.load))
     return replace(
-        base, suite=head.suite, cases=head.cases, graders=head.graders, trials=head.trials, resolve=head.resolve
+        base,
+        suite=head.suite,
+        step=step,
+        cases=head.cases,
+        graders=head.graders,
+        trials=head.trials,
+        resolve=head.resolve,
     )
+
+
+def _other_media(before: Plan, head: Plan) -> tuple[str, ...]:
+    """Return the cases whose row is the same and names a file that is not: another image is another case."""
+    old, new = before.step.template, head.step.template
+    if not isinstance(old, CompiledVersion) or not isinstance(new, CompiledVersion):
+        return ()
+    known = {case.id for case in before.cases}
+    return tuple(
+        case.id
+        for case in head.cases
+        if case.id in known and _media(new, case, new.load) != _media(new, case, old.load)
+    )
+
+
+def _media(template: CompiledVersion, case: Case, load: LoadMedia | None) -> object:
+    try:
+        return template.media(case.inputs, load)
+    except WorkspaceError as exc:
+        return exc.what
 
 
 def row_changes(base: Plan, head: Plan) -> RowChanges:
@@ -203,9 +253,25 @@ def row_changes(base: Plan, head: Plan) -> RowChanges:
         deleted=tuple(case for case in before if case not in seen),
         relabelled=tuple(relabelled),
         rewritten=tuple(rewritten),
+        reclustered=_reclustered(base, head, {*before} - {*rewritten}),
     )
+
+
+def _reclustered(base: Plan, head: Plan, common: set[str]) -> tuple[str, ...]:
+    """Return the cases whose cluster has another of these cases in it than on base."""
+    before, after = (_companions(plan, common) for plan in (base, head))
+    return tuple(case for case in before if case in after and after[case] - before[case])
+
+
+def _companions(plan: Plan, among: set[str]) -> dict[str, frozenset[str]]:
+    cases = [case.id for case in plan.cases]
+    members: dict[int, set[str]] = {}
+    for place, number in plan.cases.clusters.items():
+        members.setdefault(number, set()).add(cases[place])
+    known = {case: frozenset(alike & among) for alike in members.values() for case in alike}
+    return {case: known.get(case, frozenset({case})) for case in cases if case in among}
 
 
 def _digests(case: Case) -> tuple[str, str]:
     row = case.document()
-    return digest([row["inputs"], row.get("tags")]), digest(row)
+    return digest([row["inputs"], row.get("tags"), row.get("cluster")]), digest(row)

@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from evalh.analysis.alike import propose
 from evalh.api.golds import impossible_golds
 from evalh.api.judge_identity import stale_calibrations
 from evalh.api.judges import kinship, sent_as
+from evalh.api.log_place import brought_log
+from evalh.api.providing import refuse_unknown_provider
+from evalh.api.sides import default_base
 from evalh.api.targets import route_checks
 from evalh.core.digest import JsonValue
-from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.core.values import dataclass
@@ -66,6 +70,8 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
             continue
         outcome.problems.extend(_suite_problems(workspace, suite, prompts, outcome))
     _check_frozen(workspace, prompts, outcome)
+    if (brought := brought_log(workspace)) is not None:
+        outcome.problems.append(brought)
     return outcome
 
 
@@ -102,6 +108,7 @@ def _suite_problems(
         yield exc
         return
     outcome.counts["cases"] += len(dataset)
+    outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
     try:
         versions = [prompts.load(suite.prompt, version) for version in prompts.versions(suite.prompt)]
     except EvalhError as exc:
@@ -115,6 +122,19 @@ def _suite_problems(
         yield exc
         return
     yield from impossible_golds(suite.graders, in_use, dataset)
+
+
+def _alike(name: str, dataset: Dataset) -> Iterator[str]:
+    """Say which cases count as one, and which look as if they should."""
+    found = propose(name, dataset, fast=True)
+    if found.clusters < found.cases:
+        yield f"dataset {name}: {found.cases} cases in {found.clusters} clusters, which the statistics count"
+    if found.proposed:
+        alike = sum(len(one.cases) for one in found.proposed)
+        yield (
+            f"dataset {name}: {alike} cases look like templates, the same but for names and numbers; if they are right"
+            f" or wrong together, name their clusters (evalh dataset clusters {name})"
+        )
 
 
 def _kin(workspace: "Workspace", suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
@@ -142,7 +162,7 @@ def _model_problems(workspace: "Workspace") -> Iterator[EvalhError]:
     """Find providers that nobody offers, and scripts that are not there; keys and weights are `evalh doctor`'s."""
     for spec in workspace.config.models.values():
         try:
-            workspace.refuse_unknown_provider(spec)
+            refuse_unknown_provider(workspace, spec)
             if spec.provider == "scripted":
                 workspace.provider(spec.name)
         except EvalhError as exc:
@@ -169,12 +189,17 @@ def _input_problems(versions: Sequence[PromptVersion], dataset: Dataset) -> Iter
 def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcome) -> None:
     repository = workspace.repository
     if repository is None:
-        reason, hint = workspace.no_git or ("", None)
-        advice = f" ({hint})" if hint else ""
-        outcome.notices.append(f"{reason}: whether frozen versions were edited is not checked{advice}")
+        found = workspace.no_git
+        assert found is not None
+        told = f"{found.reason}: whether frozen versions were edited is not checked"
+        if found.broken:
+            outcome.problems.append(CannotMeasure(told, hint=found.hint))
+        else:
+            outcome.notices.append(f"{told} ({found.hint})")
         return
     try:
-        base = repository.base_revision(workspace.config.base)
+        base, notice = default_base(workspace)
+        outcome.notices += [notice] if notice else []
         if base is None:
             outcome.notices.append(
                 "no remote and no [workspace] base: whether frozen versions were edited is not checked"

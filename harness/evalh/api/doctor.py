@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from evalh.api.sides import default_base
 from evalh.api.workspace import Workspace
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
@@ -37,6 +38,7 @@ def examine(folder: str | Path) -> list[Finding]:
     findings = [Finding("ok", "evalh", f"{__version__} on Python {platform.python_version()}")]
     try:
         workspace = Workspace.open(folder)
+        _ = workspace.config
     except EvalhError as exc:
         return [*findings, Finding("wrong", "workspace", _line(exc), exc.hint)]
     findings.append(Finding("ok", "workspace", str(workspace.root)))
@@ -59,7 +61,7 @@ def _git(workspace: Workspace) -> Finding:
         return Finding("missing", "git", found.reason, found.hint)
     try:
         commit = found.head_commit()
-        base = found.base_revision(workspace.config.base)
+        base, _ = default_base(workspace)
     except EvalhError as exc:
         return Finding("wrong", "git", exc.what, exc.hint)
     finally:
@@ -133,4 +135,5 @@ def _log(workspace: Workspace) -> Finding:
         return Finding("missing", "log", exc.what, exc.hint)
     except EvalhError as exc:
         return Finding("wrong", "log", _line(exc), exc.hint)
-    return Finding("ok", "log", f"newest run {runs[0].record.id}" if runs else "no run yet")
+    newest = f"newest run {runs[0].record.id}" if runs else "no run yet"
+    return Finding("ok", "log", f"{workspace.store_folder}: {newest}")

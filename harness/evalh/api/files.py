@@ -6,6 +6,17 @@ from pathlib import Path
 
 from evalh.core.ports import Tree
 
+_STORE = ".evalh"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is judged, where a stranger brings it: the prompts under test and the rows of datasets, nothing else."""
+
+    tree: Tree
+    live: Mapping[str, str]  # prompt → version
+    holds: Callable[[Path], bool]  # whether its git tracks a file on disk
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceFiles:
@@ -13,6 +24,7 @@ class WorkspaceFiles:
 
     tree: Tree
     code: Callable[[], Path]
+    candidate: Candidate | None = None  # None: what is judged and what judges are one revision's
 
 
 def cache_dir_of(env: Mapping[str, str]) -> Path:
@@ -22,3 +34,8 @@ def cache_dir_of(env: Mapping[str, str]) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("evalh"))
+
+
+def store_folder_of(env: Mapping[str, str], root: Path) -> Path:
+    """Return the folder of the log: `.evalh` in the workspace, or the folder that EVALH_STORE names."""
+    return Path(override).absolute() if (override := env.get("EVALH_STORE")) else root / _STORE

@@ -45,19 +45,19 @@ def first_changed_line(change: SuiteChange) -> int:
     return 1
 
 
-def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair]) -> list[tuple[float, float]]:
+def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
     """Return both sides' latencies of the cases that one gate asked on both, interleaved."""
     if base is None or head is None:
-        return []
-    return [
-        (pair.base.latency_ms, pair.head.latency_ms)
+        return {}
+    return {
+        pair.case_id: (pair.base.latency_ms, pair.head.latency_ms)
         for pair in pairs
         if pair.base.latency_ms is not None
         and pair.head.latency_ms is not None
         and pair.base.latency_whole
         and pair.head.latency_whole
         and base.began(pair.case_id, 0) == head.began(pair.case_id, 0) is not None
-    ]
+    }
 
 
 def evidence_of(comparison: Comparison | None, base: Session | None, head: Session | None) -> Iterator[Evidence]:

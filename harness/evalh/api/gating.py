@@ -5,21 +5,25 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalh.analysis.questions import judge, number_of_questions
-from evalh.analysis.verdicts import Finding, GateDecision, SuiteDecision
+from evalh.analysis.questions import ALPHA, Family, judge, number_of_tests
+from evalh.analysis.verdicts import Finding, GateDecision, Series, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.earlier_looks import read_earlier
 from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
+from evalh.api.log_place import brought_log
 from evalh.api.relative import labels_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
 from evalh.api.sessions import whole
 from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
+from evalh.api.weakened import unmeasured
 from evalh.core.exits import ExitCode
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress
@@ -45,8 +49,10 @@ class GateOptions:
     model: str | None = None  # instead of what each side's own suite names
     trust_base: bool = False
     allow_dataset_change: bool = False
+    allow_suite_change: bool = False
     confirm: bool = False  # ask what got worse anew, on both sides
     fresh: bool = False
+    earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
     concurrency: int | None = None
     budget_usd: Decimal | None = None  # for each run
 
@@ -55,8 +61,9 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
     """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
         sides = open_sides(workspace, options.base, options.head, trust_base=options.trust_base, kept=kept)
+        if (brought := brought_log(workspace)) is not None:
+            raise brought
         changes = find_changes(sides, options.suites, options.model)
-        store = _store(workspace, kept) if changes.touched else None
         ways = _Ways(sides, options, progress or Silence())
         prefer = preferring(
             sides.head,
@@ -66,17 +73,20 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             concurrency=options.concurrency,
             budget_usd=options.budget_usd,
         )
-        gates = prefer.tell(_decide(store, changes.touched, ways)) if store else ()
-        removed = [
-            f"suite {name} was removed: nothing holds its prompt to anything any more" for name in changes.removed
-        ]
+        words = (*changes.words, *unmeasured(sides, changes.pairs))
+        earlier = None if options.earlier is None else read_earlier(options.earlier)
+        series = None if earlier is None or not changes.touched else earlier.series(changes.touched)
+        store = _store(sides.head, kept) if changes.touched or words else None
+        gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
         decision = GateDecision(
             suites=gates,
             base=sides.base_revision,
             head=sides.head_revision or WORK_TREE,
             merge_base=sides.merge_base,
             unchanged=changes.unchanged,
-            notices=(*sides.notices, *removed),
+            findings=tuple(word.finding(allowed=options.allow_suite_change) for word in words),
+            notices=sides.notices,
+            series=series,
         )
         return keep_decision(store, decision) if store else decision
 
@@ -122,33 +132,38 @@ def execution(
     )
 
 
-def _decide(store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways) -> tuple[SuiteDecision, ...]:
+def _decide(
+    store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways, series: Series | None
+) -> tuple[SuiteDecision, ...]:
     base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
     tree = None if ways.sides.base is None else ways.sides.base.tree
     kept = Recollection(tree, SystemClock().now())
-    gates = [SuiteGate(change, base, head, tests_of(touched), kept) for change in touched]
+    family = family_of(touched, ALPHA if series is None else series.alpha)
+    gates = [SuiteGate(change, base, head, family, kept) for change in touched]
     for one in gates:
         one.confirms = ways.options.confirm
-    return decide(gates, allow_dataset_change=ways.options.allow_dataset_change)
+    return decide(gates, family, ways.options)
 
 
-def tests_of(touched: Iterable[SuiteChange]) -> int:
-    """Count the tests that pay for each other."""
-    return sum(number_of_questions(change.policy) for change in touched if change.compares)
+def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
+    """Return what the tests that pay for each other share."""
+    return Family(sum(number_of_tests(change.policy, compares=change.compares) for change in touched), alpha)
 
 
-def decide(gates: Sequence[SuiteGate], *, allow_dataset_change: bool) -> tuple[SuiteDecision, ...]:
+def decide(gates: Sequence[SuiteGate], family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
     for one in gates:
         for plan in one.plans:
             check_inputs(plan)
     in_loop(_run(gates))
-    asked = [one.asked() for one in gates if one.change.compares]
-    tested = dict(zip((one.suite for one in asked), judge(asked), strict=True))
-    return tuple(
-        one.decision([*_rows(one.change, allowed=allow_dataset_change), *tested.get(one.change.suite, [])])
-        for one in gates
-    )
+    tested = judge([one.asked() for one in gates], family.alpha)
+    return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
+
+
+def _decided(one: SuiteGate, tested: Sequence[Finding], options: GateOptions) -> SuiteDecision:
+    decision = one.decision([*_rows(one.change, allowed=options.allow_dataset_change), *tested])
+    words = (word.finding(allowed=options.allow_suite_change) for word in one.change.words)
+    return replace(decision, findings=(*decision.findings, *words))
 
 
 async def _run(gates: Sequence[SuiteGate]) -> None:
@@ -166,7 +181,9 @@ async def _run(gates: Sequence[SuiteGate]) -> None:
 def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     """Hold a change to its rows: a case that is gone, or expects something else now, can hide a regression."""
     rows = change.rows
-    if not rows.suspicious:
+    old = len(change.head.cases) - len(rows.added)
+    thinned = change.compares and len(rows.added) > old > 0
+    if not rows.suspicious and not thinned:
         return []
     parts = [
         f"{len(cases)} {what} ({', '.join(cases[:5])}{', …' if len(cases) > 5 else ''})"  # noqa: PLR2004 (what is read)
@@ -174,9 +191,12 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
             ("deleted", rows.deleted),
             ("relabelled", rows.relabelled),
             ("rewritten", rows.rewritten),
+            ("tied together by new rows", rows.reclustered),
         )
         if cases
     ]
+    if thinned:
+        parts.append(f"{len(rows.added)} added to {old}, among which a drop of the old ones is thinned out")
     told = f"cases of the dataset were changed: {', '.join(parts)}"
     if allowed:
         return [Finding("dataset", ExitCode.YES, f"{told}; allowed")]
@@ -230,9 +250,10 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
     with ExitStack() as kept:
         store = _store(workspace, kept)
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
-        gates = [SuiteGate(change, own, own, tests_of([change]), Recollection(workspace.tree, SystemClock().now()))]
+        family = family_of([change])
+        gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
         prefer = preferring(workspace, [change], Silence())
-        suites = prefer.tell(decide(gates, allow_dataset_change=False))
+        suites = prefer.tell(decide(gates, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)
 

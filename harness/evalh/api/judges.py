@@ -21,6 +21,7 @@ from evalh.routing.target import Leaf, Target, models_of, reachable
 from evalh.workspace.located import Table
 from evalh.workspace.reading import label, read_text
 from evalh.workspace.templates import compile_version
+from evalh.workspace.trees import refuse_hidden
 from evalh.workspace.versions import cut
 from evalh.workspace.yaml import parse_yaml
 
@@ -72,6 +73,7 @@ class WorkspaceTexts:
         """Read a rubric file, and the scale in its front matter where it has one. Raises WorkspaceError."""
         tree = self.workspace.tree
         name = label(tree, path)
+        refuse_hidden(path, where)
         try:
             text = read_text(tree, path)
         except WorkspaceError as exc:

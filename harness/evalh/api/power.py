@@ -10,6 +10,7 @@ from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.money import plus
 from evalh.core.values import dataclass
+from evalh.stats.clusters import number_of_clusters
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
@@ -32,7 +33,9 @@ def planned(workspace: "Workspace", request: PowerRequest) -> Power:
     if name is None:
         raise UsageError("which suite?", hint=f"evalh power {' | '.join(workspace.suites())}")
     suite = workspace.suite(name)
-    cases = request.cases or len(workspace.dataset_of(suite))
+    dataset = workspace.dataset_of(suite)
+    size = len(dataset) / number_of_clusters(len(dataset), dataset.clusters) if len(dataset) else 1.0
+    cases = request.cases or len(dataset)
     if not cases:
         raise UsageError(f"dataset {suite.dataset!r} has no cases", where=suite.where)
     measured = _telling_comparison(workspace, name)
@@ -44,6 +47,7 @@ def planned(workspace: "Workspace", request: PowerRequest) -> Power:
     return power(
         suite=name,
         cases=cases,
+        clusters=max(1, round(cases / size)),
         trials=request.trials or suite.trials,
         drop=request.drop if request.drop is not None else suite.gate.margin,
         margin=suite.gate.margin,

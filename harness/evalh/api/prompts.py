@@ -108,8 +108,8 @@ def commits(workspace: "Workspace", name: str) -> list[dict[str, str]]:
     prompts = workspace.prompts()
     prompts.versions(name)
     if workspace.repository is None:
-        reason, hint = workspace.no_git or ("", None)
-        raise UsageError(f"there is no history: {reason}", hint=hint)
+        assert workspace.no_git is not None
+        raise UsageError(f"there is no history: {workspace.no_git.reason}", hint=workspace.no_git.hint)
     entries = workspace.repository.log(f"{workspace.config.prompts_dir}/{name}")
     return [
         {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}

@@ -96,6 +96,9 @@ class Silence:
     def window(self, model: str, size: int, ceiling: int, because: str) -> None:
         """Say nothing."""
 
+    def waiting(self, seconds: float, because: str) -> None:
+        """Say nothing."""
+
     def paused(self, because: str | None) -> None:
         """Say nothing."""
 
@@ -215,7 +218,7 @@ class Execution:
         prices = [self.prices.find(leaf.provider) for leaf in plan.target.leaves.values()]
         by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
         specs = [grader.spec for grader in plan.graders]
-        return Fold(specs, plan.trials, plan.suite.value, by_the_hour=by_the_hour)
+        return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
 
     def say_where_it_waits(self) -> None:
         """Say what becomes of what the log does not take while a run ends."""

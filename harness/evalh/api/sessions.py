@@ -64,6 +64,10 @@ class Collected:
         """Pass it on."""
         self.shown.window(model, size, ceiling, because)
 
+    def waiting(self, seconds: float, because: str) -> None:
+        """Pass it on."""
+        self.shown.waiting(seconds, because)
+
     def paused(self, because: str | None) -> None:
         """Pass it on."""
         self.shown.paused(because)
@@ -134,7 +138,13 @@ class Session:
                 if sample is not None:
                     yield replace(result_of(sample), row_digest=row)
                 elif (case.id, trial) in self._known:
-                    yield replace(self._known[case.id, trial], row_digest=row, tags=case.tags)
+                    yield replace(
+                        self._known[case.id, trial],
+                        row_digest=row,
+                        tags=case.tags,
+                        cluster=case.cluster,
+                        inputs_digest=case.inputs_digest,
+                    )
 
     def unknown(self, wanted: Sequence[Wanted]) -> int:
         """Count the samples that would have to be asked."""
@@ -199,6 +209,8 @@ def result_of(sample: Sample) -> SampleResult:
         outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
         required=frozenset(one.grader for one in sample.verdicts if one.required),
         tags=sample.case.tags,
+        cluster=sample.case.cluster,
+        inputs_digest=sample.case.inputs_digest,
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.questions import Asked, Question, drop_of, needed_by, questions_of
-from evalh.analysis.rules import Measured, judge_rules, must_pass, ungraded
+from evalh.analysis.questions import Asked, Family, drop_of, needed_by, questions_of
+from evalh.analysis.rules import Measured, must_pass, rules_of, ungraded
 from evalh.analysis.verdicts import Finding, MustPassCase, SuiteDecision
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
@@ -29,8 +29,8 @@ from evalh.core.ports import Provider
 from evalh.core.run import RunStatus
 from evalh.core.sample import Standing
 from evalh.engine.plan import Plan
-from evalh.engine.selection import Listed
-from evalh.stats.looks import look_order, next_look, order_seed
+from evalh.engine.selection import Listed, in_clusters, in_order, members
+from evalh.stats.looks import next_look, order_seed
 from evalh.stats.sequential import Stop
 
 _BY_THE_RULES = ("must_pass", "good_rate", "never NAME")
@@ -44,7 +44,7 @@ class SuiteGate:
         change: SuiteChange,
         base: Execution,
         head: Execution,
-        tests: int,
+        family: Family,
         recollection: Recollection | None = None,
     ) -> None:
         """Order the cases. Nothing is asked yet."""
@@ -54,14 +54,10 @@ class SuiteGate:
         self._began = SystemClock().now()
         base_digest = "" if change.base is None else change.base.version.digest
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
-        cases = list(change.head.cases)
-        order = look_order(self._seed, (case.id for case in cases))
-        self._order = [(position, cases[position]) for position in order]
+        self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        self._unasked: list[Question] = (
-            questions_of(change.policy, len(cases), self._max_ungraded, tests) if change.compares else []
-        )
-        self._questions = self._unasked
+        questions = questions_of(change.policy, len(self._order), self._max_ungraded, family)
+        self._questions = self._unasked = questions if change.compares else []
         self._seen = 0
         self._must_pass: list[MustPassCase] | None = None
         self._sessions: list[Session] = []  # every one: the must-pass trials' and the old way's too
@@ -88,7 +84,8 @@ class SuiteGate:
     @property
     def _max_ungraded(self) -> float:
         own = self.change.policy.max_ungraded
-        return self.change.head.suite.max_ungraded if own is None else own
+        held = self.change.before or self.change.head
+        return held.suite.max_ungraded if own is None else own
 
     # -- asking
 
@@ -149,7 +146,9 @@ class SuiteGate:
 
     def _remembered(self, plan: Plan) -> Answers:
         before = self.change.before
-        return self._recollection.of(plan, ANY_AGE if before is None else before.suite.baseline)
+        if before is None:
+            return self._recollection.of(plan, ANY_AGE)
+        return self._recollection.of(plan, before.suite.baseline, before.suite.name)
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
         known = Answers()
@@ -193,7 +192,7 @@ class SuiteGate:
             return
         cases = [
             (place, case)
-            for place, case in sorted(self._order, key=lambda one: one[0])
+            for place, case in sorted(members(self._order), key=lambda one: one[0])
             if rule.takes(case.id, case.tags)
         ]
         if not cases:
@@ -215,14 +214,14 @@ class SuiteGate:
     async def _ask_both(self) -> None:
         step = self._step
         if self._watch is not None and not self._draw and self._base is not None and self._head is not None:
-            batch = self._order[: next_look(0, len(self._order))]
+            batch = members(self._order[: next_look(0, len(self._order))])
             await self._watch.beside(self._base, self._head, [(at, case, range(self._trials)) for at, case in batch])
             if self._moved() or (self._watch.session is not None and self._watch.session.halt.reason):
                 return
         while self._seen < len(self._order) and not self._sure():
             look = next_look(self._seen, len(self._order), step)
-            batch = self._order[self._seen : look]
-            wanted = [(place, case, range(self._trials)) for place, case in batch]
+            clusters = self._order[self._seen : look]
+            wanted = [(place, case, range(self._trials)) for place, case in members(clusters)]
             async with asyncio.TaskGroup() as group:
                 for session in (self._base, self._head):
                     if session is not None:
@@ -232,7 +231,7 @@ class SuiteGate:
             if self._moved():
                 return
             self._seen = look
-            pairs = self._pairs(batch)
+            pairs = [self._pairs(cases) for cases in clusters]
             self._questions = [question.look(pairs) for question in self._questions]
 
     def _moved(self) -> bool:
@@ -280,7 +279,7 @@ class SuiteGate:
     # -- what is known
 
     def _looked(self) -> list[tuple[int, Case]]:
-        return self._order[: self._seen]
+        return members(self._order[: self._seen])
 
     def _side(self, side: str, cases: Sequence[tuple[int, Case]]) -> list[CaseResult]:
         session = self._head if side == "head" else self._base
@@ -300,14 +299,15 @@ class SuiteGate:
             suite=self.change.suite,
             policy=self.change.policy,
             questions=self._questions if self._seen else (),
-            pairs=self._pairs(self._looked()),
+            pairs=self._pairs(self._looked()) if self.change.compares else (),
+            rules=tuple(rules_of(self._measured())),
             fixed=not self.change.policy.sequential,
         )
 
     # -- what came of it
 
     def decision(self, tested: Sequence[Finding]) -> SuiteDecision:
-        """Put everything together; `tested` is what the tests found, and the rows."""
+        """Put everything together; `tested` is what the rows, the tests and the rules found."""
         change = self.change
         comparison = self._comparison()
         if self._confirming is not None and comparison is not None:
@@ -330,8 +330,8 @@ class SuiteGate:
             margin=change.policy.margin,
             detectable_drop=None if first is None else drop_of(asked, first),
             cases_needed=needed_by(asked, first) if first is not None and undecided else None,
-            stopped_at=self._seen,
-            of=len(self._order),
+            stopped_at=len(self._looked()),
+            of=len(members(self._order)),
             saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
@@ -347,31 +347,32 @@ class SuiteGate:
         """Count the samples that stopping early spared: what the log or a baseline holds would have cost nothing."""
         if self._halted is not None:
             return 0
-        rest = [(place, case, range(self._trials)) for place, case in self._order[self._seen :]]
+        rest = [(place, case, range(self._trials)) for place, case in members(self._order[self._seen :])]
         return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
         yield from tested
         if self._watch is not None:
             yield from self._watch.findings(tested)
-        head, pairs, policy = self._side("head", self._looked()), self._pairs(self._looked()), self.change.policy
-        yield from judge_rules(
-            Measured(
-                policy=policy,
-                pairs=pairs,
-                head=head,
-                complete=self._seen == len(self._order),
-                graders=frozenset(grader.name for grader in self.change.head.graders),
-                must_pass=self._must_pass,
-                latencies=[] if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
-                seed=self._seed,
-                value=self.change.value,
-            )
-        )
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
         if not self.change.compares and self._seen:
-            yield ungraded(head, self._max_ungraded) or not_compared(self.change)
+            yield ungraded(self._side("head", self._looked()), self._max_ungraded) or not_compared(self.change)
+
+    def _measured(self) -> Measured:
+        looked, policy = self._looked(), self.change.policy
+        pairs = self._pairs(looked)
+        return Measured(
+            policy=policy,
+            pairs=pairs,
+            head=self._side("head", looked),
+            complete=self._seen == len(self._order),
+            graders=frozenset(grader.name for grader in self.change.head.graders),
+            must_pass=self._must_pass,
+            latencies={} if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
+            seed=self._seed,
+            value=self.change.value,
+        )
 
     def _comparison(self) -> Comparison | None:
         if self._base is None or self._head is None or not self._seen:

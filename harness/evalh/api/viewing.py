@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evalh.store import Reader
     from evalh.store.overview import Overview
 
-STORE = ".evalh"
 SHOWN = 1000
 _KEPT_BYTES = 96_000_000
 
@@ -80,7 +79,7 @@ class Viewing:
         """Return what differs as soon as anything was written to the log."""
         from evalh.store.overview import stamp
 
-        return stamp(self.workspace.root / STORE)
+        return stamp(self.workspace.store_folder)
 
     def overview(self) -> "Overview":
         """Return what the log holds. Raises NotFound where nothing was run yet, EvalhError."""

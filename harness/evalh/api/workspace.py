@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalh.api.clock import SystemClock
-from evalh.api.files import WorkspaceFiles, cache_dir_of
+from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
 from evalh.api.likelihood import require_logprobs
+from evalh.api.providing import provider_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
 from evalh.api.targets import build_checks, target_for
 from evalh.core.digest import JsonValue
-from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import NotFound, UsageError
 from evalh.core.forecast import Forecast
-from evalh.core.model import ModelSpec, same_model
-from evalh.core.ports import Progress, Provider
+from evalh.core.ports import Progress, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
 from evalh.core.suite import GraderSpec, Suite
@@ -29,8 +29,7 @@ from evalh.engine.selection import Selection, select
 from evalh.graders.registry import GraderEnvironment, build_all
 from evalh.graders.registry import build as build_grader
 from evalh.pipeline.step import Step
-from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
-from evalh.providers.registry import PER_VERSION, ProviderContext, build, kinds
+from evalh.plugins import WorkspaceKinds, function_loader, load_plugins
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.datasets import Dataset, open_dataset
 from evalh.workspace.media import media_from
@@ -45,12 +44,7 @@ if TYPE_CHECKING:
     from evalh.core.log import CallRow
     from evalh.providers.prices import WorkspacePrices
     from evalh.store import Reader, SqliteStore
-    from evalh.workspace.git import Repository
-
-STORE_FOLDER = ".evalh"
-
-_WITHOUT_FILES = ("anthropic", "gemini", "local", "openai")
-"""Providers that read nothing of the revision in force."""
+    from evalh.workspace.git import NoRepository, Repository
 
 
 class Workspace:
@@ -59,33 +53,46 @@ class Workspace:
     def __init__(
         self, root: Path, env: Mapping[str, str], cache_dir: Path, files: WorkspaceFiles | None = None
     ) -> None:
-        """Read evalh.toml, in the work tree or in the `files` of another revision. Raises WorkspaceError."""
+        """Take the work tree, or the `files` of another revision. Nothing is read yet."""
         self.root = root
+        self.started = root  # where a person looked for it
         self.files = files or WorkspaceFiles(WorkTree(root), lambda: root)
         self.tree = self.files.tree
         self.env = env
         self.cache_dir = cache_dir
-        self.config: Config = load_config(self.tree)
-        self.no_git: tuple[str, str | None] | None = None  # why there is no `repository`, and what to type next
-        self._providers: dict[tuple[str, ...], Provider] = {}
+        self.store_folder = store_folder_of(env, root)
+        self.no_git: NoRepository | None = None  # why there is no `repository`
+        self.providers: dict[tuple[str, ...], Provider] = {}  # that were built
+        self.functions: set[str] = set()  # files whose functions were loaded
+        self.grading_code: set[str] = set()  # those of graders
         self._mends = True  # an older log is brought up to date when it is opened
-        self._twin: Workspace | None = None  # the workspace of which this is another revision
+        self.twin: Workspace | None = None  # the workspace of which this is another revision
 
     @classmethod
     def open(
         cls, path: str | Path = ".", *, env: Mapping[str, str] | None = None, cache_dir: Path | None = None
     ) -> "Workspace":
-        """Open the workspace round `path`: the nearest evalh.toml upwards. Raises WorkspaceError."""
+        """Open the workspace round `path`: the nearest evalh.toml upwards, read when it is needed.
+
+        Raises WorkspaceError where there is none.
+        """
         env = os.environ if env is None else env
-        return cls(find_root(Path(path)), env, cache_dir or cache_dir_of(env))
+        opened = cls(find_root(Path(path)), env, cache_dir or cache_dir_of(env))
+        opened.started = Path(path)
+        return opened
 
     def at(self, files: WorkspaceFiles) -> "Workspace":
         """Return this workspace as another revision holds it; log, cache and environment are shared."""
         other = Workspace(self.root, self.env, self.cache_dir, files)
-        other._twin = self
+        other.twin = self
         return other
 
     # -- what is in it
+
+    @cached_property
+    def config(self) -> Config:
+        """The content of evalh.toml. Raises WorkspaceError."""
+        return load_config(self.tree)
 
     @cached_property
     def repository(self) -> "Repository | None":
@@ -93,8 +100,10 @@ class Workspace:
         from evalh.workspace.git import NoRepository, probe
 
         found = probe(self.root)
-        self.no_git = (found.reason, found.hint) if isinstance(found, NoRepository) else None
-        return None if isinstance(found, NoRepository) else found
+        if isinstance(found, NoRepository):
+            self.no_git = found
+            return None
+        return found
 
     def suites(self) -> tuple[str, ...]:
         """Return the names of the suites."""
@@ -106,7 +115,7 @@ class Workspace:
 
     def dataset(self, name: str) -> Dataset:
         """Open a dataset, checked from end to end. Raises WorkspaceError."""
-        return open_dataset(self.tree, self.config, name)
+        return open_dataset(self._judged, self.config, name)
 
     def dataset_of(self, suite: Suite) -> Dataset:
         """Open a suite's dataset. Raises WorkspaceError; one that is not there is the suite's mistake."""
@@ -120,16 +129,27 @@ class Workspace:
         if revision is None:
             return Prompts(self.tree, self.config.prompts_dir, self.config.live)
         if self.repository is None:
-            reason, hint = self.no_git or ("", None)
-            raise UsageError(f"{revision!r} is a git revision: {reason}", hint=hint)
+            assert self.no_git is not None
+            raise UsageError(f"{revision!r} is a git revision: {self.no_git.reason}", hint=self.no_git.hint)
         tree = self.repository.tree(revision)
         return Prompts(tree, self.config.prompts_dir, self.config.live)
+
+    @property
+    def under_test(self) -> Prompts:
+        """The prompts that suites are about. Judges' prompts are `prompts`, whoever brings what is judged."""
+        candidate = self.files.candidate
+        return self.prompts() if candidate is None else Prompts(candidate.tree, self.config.prompts_dir, candidate.live)
+
+    @property
+    def _judged(self) -> Tree:
+        return self.tree if self.files.candidate is None else self.files.candidate.tree
 
     def version(self, ref: str | PromptRef, default_name: str | None = None) -> PromptVersion:
         """Load the version that a reference names. Raises NotFound, UsageError, WorkspaceError."""
         if isinstance(ref, str):
             ref = PromptRef.parse(ref)
-        return self.prompts(ref.revision).resolve(ref, default_name)
+        prompts = self.under_test if ref.revision is None else self.prompts(ref.revision)
+        return prompts.resolve(ref, default_name)
 
     @property
     def default_prompt(self) -> str | None:
@@ -199,7 +219,7 @@ class Workspace:
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
         """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
         plans = self.plans(options)
-        store = self.open_store() if (self.root / STORE_FOLDER).is_dir() else None
+        store = self.open_store() if (self.store_folder).is_dir() else None
         try:
             return [
                 (
@@ -228,7 +248,7 @@ class Workspace:
                         where=suite.where,
                         hint=f"evalh run {version.label}   runs the suites that are",
                     )
-                template = compile_version(version, media=partial(media_from, self.tree))
+                template = compile_version(version, media=partial(media_from, self._judged))
                 for model in options.models or (self._default_model(suite, version),):
                     target = target_for(self, model, version)
                     require_logprobs(graders, self.grader_environment, target)
@@ -250,34 +270,7 @@ class Workspace:
 
     def provider(self, model: str, version: PromptVersion | None = None) -> Provider:
         """Build the provider behind a model's name; nothing is opened yet. Raises NotFound, WorkspaceError."""
-        spec = self.config.models.get(model)
-        if spec is None:
-            raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
-        self.refuse_unknown_provider(spec)
-        twin = self._twin
-        if twin and spec.provider in _WITHOUT_FILES and same_model(spec, twin.config.models.get(model)):
-            return twin.provider(model, version)  # one model's weights are not loaded twice
-        versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
-        key = (model, *versioned)
-        if key not in self._providers:
-            context = ProviderContext(
-                prompt=version.name if version else None,
-                version=version.version if version else None,
-                tree=self.tree,
-                root=self.root,
-                env=self.env,
-                cache_dir=self.cache_dir,
-                load_function=self._load_function,
-            )
-            self._providers[key] = build(spec, context)
-        return self._providers[key]
-
-    def refuse_unknown_provider(self, spec: ModelSpec) -> None:
-        """Raise WorkspaceError where neither evalh, a plugin file nor a package offers a model's provider."""
-        _ = self._kinds  # plugin files register providers too
-        if spec.provider not in kinds() and not load_provider(spec.provider):
-            what = f"model {spec.name!r}: no provider {spec.provider!r}"
-            raise WorkspaceError(what, where=spec.where or None, hint=did_you_mean(spec.provider, kinds()))
+        return provider_of(self, model, version)
 
     @cached_property
     def prices(self) -> "WorkspacePrices":
@@ -290,8 +283,8 @@ class Workspace:
     def grader_environment(self) -> GraderEnvironment:
         """What graders may be handed."""
         return GraderEnvironment(
-            load_function=self._load_function,
-            kinds=self._kinds,
+            load_function=self._load_grader,
+            kinds=self.kinds,
             models=WorkspaceModels(self),
             texts=WorkspaceTexts(self),
         )
@@ -306,19 +299,20 @@ class Workspace:
         """Open the log for writing. Raises EvalhError."""
         from evalh.store import open_store
 
-        return open_store(self.root / STORE_FOLDER, clock=SystemClock())
+        return open_store(self.store_folder, clock=SystemClock())
 
     @cached_property
     def log(self) -> "Reader":
         """The log, for reading. Raises NotFound where nothing was run yet."""
         from evalh.store import open_reader
 
-        return open_reader(self.root / STORE_FOLDER, mend=self._mends)
+        return open_reader(self.store_folder, mend=self._mends)
 
     def looking_on(self) -> "Workspace":
         """Return this workspace read anew, with a log of its own that is never written. Raises WorkspaceError."""
         other = Workspace(self.root, self.env, self.cache_dir)
         other._mends = False
+        _ = other.config
         return other
 
     def log_entry(self, name: str) -> tuple[str, object]:
@@ -350,13 +344,20 @@ class Workspace:
     # -- inside
 
     @cached_property
-    def _kinds(self) -> WorkspaceKinds:
+    def kinds(self) -> WorkspaceKinds:
+        """The kinds of grader that plugins add. Raises WorkspaceError."""
         plugins = self.config.plugins
         code = self.files.code() if plugins else self.root
         return load_plugins(code, plugins, self.config.where_of("workspace", "plugins"))
 
-    def _load_function(self, path: str) -> Callable[..., object]:
+    def load_function(self, path: str) -> Callable[..., object]:
+        """Find a function of the workspace's code. Raises WorkspaceError."""
+        self.functions.add(path.rpartition(":")[0])
         return function_loader(self.files.code())(path)
+
+    def _load_grader(self, path: str) -> Callable[..., object]:
+        self.grading_code.add(path.rpartition(":")[0])
+        return self.load_function(path)
 
     def provenance(self) -> tuple[str | None, bool | None]:
         """Return the commit that is checked out, and whether files of the workspace differ from it."""

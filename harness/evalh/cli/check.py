@@ -15,13 +15,13 @@ def command(app: App) -> int:
     branch must not have been edited. Exit 2 where something is wrong.
     """
     from evalh.api.check import check_workspace
-    from evalh.core.exits import ExitCode
+    from evalh.core.exits import worst
     from evalh.report.text import safe
 
     outcome = check_workspace(app.workspace)
     if app.json:
         app.show_json(outcome.document())
-        return ExitCode.USAGE if outcome.problems else ExitCode.YES
+        return worst(problem.exit_code for problem in outcome.problems)
     for problem in outcome.problems:
         place = f"{problem.where}: " if problem.where else ""
         app.console.print(safe(f"{place}{problem.what}"), style="red", soft_wrap=True)
@@ -30,4 +30,4 @@ def command(app: App) -> int:
     for notice in outcome.notices:
         app.hints.print(safe(f"note: {notice}"), style="dim", soft_wrap=True)
     app.console.print(outcome.line)
-    return ExitCode.USAGE if outcome.problems else ExitCode.YES
+    return worst(problem.exit_code for problem in outcome.problems)

@@ -21,11 +21,18 @@ if TYPE_CHECKING:
 @click.option("-m", "--model", metavar="NAME", help="Ask this model on both sides, instead of each suite's own.")
 @click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml hold.")
 @click.option("--allow-dataset-change", is_flag=True, help="Cases may be deleted, relabelled, rewritten.")
+@click.option("--allow-suite-change", is_flag=True, help="Suites and graders may be removed, or eased.")
 @click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
 @click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
 @click.option("--comment", type=click.Path(dir_okay=False), metavar="FILE", help="Write a comment body, below 64 KB.")
+@click.option(
+    "--earlier",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="This pull request's earlier comment.",
+)
 @click.option("--junit", type=click.Path(dir_okay=False), metavar="FILE", help="Write JUnit XML.")
 @report_option
 @json_option
@@ -39,11 +46,13 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     model: str | None,
     trust: str,
     allow_dataset_change: bool,
+    allow_suite_change: bool,
     confirm: bool,
     fresh: bool,
     concurrency: int | None,
     budget: float | None,
     comment: str | None,
+    earlier: Path | None,
     junit: str | None,
     report: Path | None,
 ) -> int:
@@ -67,8 +76,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         model=model,
         trust_base=trust == "base",
         allow_dataset_change=allow_dataset_change,
+        allow_suite_change=allow_suite_change,
         confirm=confirm,
         fresh=fresh,
+        earlier=earlier,
         concurrency=concurrency,
         budget_usd=None if budget is None else Decimal(str(budget)),
     )

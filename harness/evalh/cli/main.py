@@ -33,6 +33,7 @@ VERBS = (
     "baseline",
     "drift",
     "check",
+    "dataset",
     "prompt",
     "render",
     "grader",

@@ -1,4 +1,4 @@
-"""`evalh power`: how small a drop a suite sees, and what seeing a smaller one takes."""
+"""`evalh power`: how small a drop a suite shows, and what showing a smaller one takes."""
 
 import click
 
@@ -7,7 +7,7 @@ from evalh.cli.app import App, Count, Rate, json_option
 
 @click.command("power")
 @click.argument("suite", required=False)
-@click.option("--drop", type=Rate(), metavar="SHARE", help="The drop to see.  [default: the suite's margin, or 0.05]")
+@click.option("--drop", type=Rate(), metavar="SHARE", help="The drop to show.  [default: the suite's margin, or 0.05]")
 @click.option("--cases", type=Count(), metavar="N", help="As if the dataset had N cases.")
 @click.option("--trials", type=Count(most=1000), help="As if each case ran so often.  [default: the suite's]")
 @click.option("--discordance", type=Rate(), metavar="SHARE", help="Cases on which two versions disagree.")
@@ -22,7 +22,7 @@ def command(
     trials: int | None,
     discordance: float | None,
 ) -> None:
-    """Say how small a drop of the good rate a suite sees 4 times in 5, and what a smaller one takes.
+    """Say which drop of the good rate a suite shows with 80 % power, and what a smaller one takes.
 
     How often two versions disagree comes from the widest comparison in the log, else from the
     suite's gate. Nothing is run.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
@@ -47,6 +48,8 @@ class Line:
         self._began = self._shown = time.monotonic()
         self._windows: dict[str, Narrow] = {}
         self._told: set[tuple[str, str]] = set()
+        self._waits: dict[str, float] = {}  # for what → until when, monotonic
+        self._waits_told = float("-inf")
         self._paused: tuple[str, float] | None = None  # why, and since when
 
     def start(self, label: str, total: int) -> None:
@@ -82,6 +85,17 @@ class Line:
         else:
             self._windows.pop(model, None)
             self._once(model, "whole", f"{model}: window {ceiling} of {ceiling} again")
+
+    def waiting(self, seconds: float, because: str) -> None:
+        """Show that requests wait; elsewhere than on a terminal at most every ten seconds."""
+        now = time.monotonic()
+        self._waits[because] = now + seconds
+        if self._live:
+            self._shown = now
+            self._show()
+        elif now - self._waits_told >= _PLAIN_TICK_S:
+            self._waits_told = now
+            self.note(_wait(seconds, because))
 
     def paused(self, because: str | None) -> None:
         """Show that nothing is sent; elsewhere than on a terminal a line when it begins and one when it ends."""
@@ -142,7 +156,17 @@ class Line:
             narrow = min(self._windows.values(), key=lambda one: one.size / one.ceiling)
             ago = time.monotonic() - narrow.at
             parts.append(f"window {narrow.size} of {narrow.ceiling} ({safe(narrow.because)} {ago:.0f} s ago)")
+        now = time.monotonic()
+        left_s, because = max(((until - now, what) for what, until in self._waits.items()), default=(0.0, ""))
+        if left_s > 0.0:
+            parts.append(_wait(left_s, because))
         return " · ".join(parts)
+
+
+def _wait(seconds: float, because: str) -> str:
+    """Say how long is waited, and for what: `waiting 4 s: rate limit of openai:gpt-5`."""
+    told = f"{ceil(seconds)} s" if seconds < 100.0 else _clock(seconds)  # noqa: PLR2004 (as people say it)
+    return f"waiting {told}: {safe(because)}"
 
 
 def _clock(seconds: float) -> str:

@@ -66,12 +66,19 @@ class CallError(Exception):
         self.request_id = request_id
         self.begun = begun  # an answer had begun to arrive: a stream that broke off
         self.reached = True  # False: there was no connection, so nothing is charged; the transports say so
+        self.hung_up = False  # a kept connection ended in order, without a byte of an answer: likely before the request
+        self.held_back = kind in UNSENT  # nothing had left; our own door to a model at its limit says so too
         self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
 
     @property
     def maybe_billed(self) -> bool:
         """Whether the provider may charge for what failed."""
         return self.reached and (self.begun or self.kind in MAYBE_BILLED)
+
+    @property
+    def limits(self) -> bool:
+        """Whether it is flow control: the provider is well, and names the time after which it takes more."""
+        return self.kind is ErrorKind.RATE_LIMIT and bool(self.retry_after_s)
 
 
 class NotSent(Exception):
@@ -212,7 +219,7 @@ class Call:
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
     latency: Latency = Latency()  # so far
-    waiting_ms: float = 0.0  # since the last attempt ended
+    waiting_ms: float = 0.0  # since the last attempt ended: for rates, pauses, and between attempts
     counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
     answered_by: str | None = None  # the attempt that holds the answer
     answered_model: str | None = None  # the model that gave it, by its name in the workspace
@@ -221,6 +228,7 @@ class Call:
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
     counted: bool = False  # among the calls that the run's retries are a share of
     still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
+    max_wait_s: float | None = None  # a model that wants nothing for longer is not waited for; None: it is
     patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, Literal
 
-from evalh.core.digest import JsonValue
+from evalh.core.digest import JsonValue, digest
 from evalh.core.values import dataclass
 
 
@@ -17,6 +17,12 @@ class Absent(Enum):
 ABSENT: Final = Absent.ABSENT
 
 
+def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str], ...]:
+    """Return what ties a case to others: the cluster that its row names, and its inputs."""
+    named = (("cluster", cluster), ("inputs", inputs_digest))
+    return tuple((kind, name) for kind, name in named if name is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One dataset row. `where` is `file:line`, for messages only."""
@@ -26,6 +32,12 @@ class Case:
     expected: JsonValue | Literal[Absent.ABSENT] = ABSENT
     tags: frozenset[str] = frozenset()
     where: str = ""
+    cluster: str | None = None  # of cases that are alike, as the row names it
+
+    @property
+    def inputs_digest(self) -> str:
+        """Cases with equal inputs are one cluster, though their rows do not say so."""
+        return digest(self.inputs)
 
     def document(self) -> dict[str, JsonValue]:
         """Return the row as JSON: what the dataset digest covers."""
@@ -34,4 +46,6 @@ class Case:
             row["expected"] = self.expected
         if self.tags:
             row["tags"] = sorted(self.tags)
+        if self.cluster is not None:
+            row["cluster"] = self.cluster
         return row

@@ -7,7 +7,7 @@ from evalh.core.values import dataclass
 
 DEFAULT_MARGIN = 0.05
 DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates
-DEFAULT_CANARY = 30  # cases: they show a move of 25 points 4 times in 5
+DEFAULT_CANARY = 30  # cases: they show a move of 25 points with 80 % power
 
 
 class Require(StrEnum):
@@ -15,6 +15,14 @@ class Require(StrEnum):
 
     NOT_WORSE_SHOWN = "not_worse_shown"  # refuse what is shown to be worse, accept the rest
     NO_WORSE = "no_worse"  # accept what is shown to be no worse than by the margin
+
+
+class Doubt(StrEnum):
+    """What becomes of a change whose measured numbers are beyond a bound, though chance may explain it."""
+
+    ACCEPT = "accept"  # said in the headline
+    INCONCLUSIVE = "inconclusive"
+    REFUSE = "refuse"
 
 
 class About(StrEnum):
@@ -69,6 +77,7 @@ class GatePolicy:
     require: Require = Require.NOT_WORSE_SHOWN
     margin: float = DEFAULT_MARGIN
     target: About = About.POPULATION
+    doubt: Doubt = Doubt.ACCEPT
     sequential: bool = True
     discordance: float = DEFAULT_DISCORDANCE
     trials: int | None = None  # None: the suite's
@@ -84,8 +93,13 @@ class GatePolicy:
     where: str = field(default="", compare=False)  # file:line
 
     @property
+    def tests(self) -> int:
+        """How many rules outside the sequential tests may refuse by chance: they share one error rate with those."""
+        bounded = sum(rule.at_most is not None for rule in self.never)
+        rules = (self.good_rate, self.cost_may_rise, self.latency_may_rise, self.net_loss_may_rise)
+        return bounded + sum(rule is not None for rule in rules)
+
+    @property
     def waits(self) -> bool:
         """Tell whether a rule is judged once, over all cases, so that nothing is accepted before they are in."""
-        bounded = any(rule.at_most is not None for rule in self.never)
-        rules = (self.good_rate, self.cost_may_rise, self.latency_may_rise, self.net_loss_may_rise)
-        return bounded or any(rule is not None for rule in rules)
+        return self.tests > 0

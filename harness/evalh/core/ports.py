@@ -124,6 +124,10 @@ class Cases(Protocol):
     def digest(self) -> str:
         """The order-free digest of all rows."""
 
+    @property
+    def clusters(self) -> Mapping[int, int]:
+        """The number of its cluster by the place of a row, for rows that are not alone in theirs."""
+
     def __len__(self) -> int:
         """Return the number of rows."""
 
@@ -189,6 +193,9 @@ class Progress(Protocol):
 
         `because` says why it shrank last: `429 from openai`.
         """
+
+    def waiting(self, seconds: float, because: str) -> None:
+        """Show that requests wait for so long, and for what: `rate limit of openai:gpt-5`."""
 
     def paused(self, because: str | None) -> None:
         """Show that nothing is sent, and why; None: it goes on. Said again and again while it lasts."""

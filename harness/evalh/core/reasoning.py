@@ -6,6 +6,7 @@ Only what stands *before* the answer counts. An answer that talks about such tag
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import msgspec
 
@@ -44,6 +45,7 @@ _BLANKS = " \t\r\n"
 _SPACE = re.compile(f"[{_BLANKS}]*")
 _QUOTES = "\"'`([{\u201c\u2018\u00ab\u201e\\"
 _LOOK_BACK = 80
+_MOST_SPOKEN_OF = 20
 _SENTENCE_ENDS = ".!?:\u2026\u3002\uff01\uff1f"
 
 
@@ -60,18 +62,25 @@ def split(text: str) -> tuple[str, str]:
     thoughts: list[str] = []
     place = start
     while (opened := _OPENS.match(text, place)) is not None:
-        closed = _CLOSE[(opened.lastindex or 1) - 1].search(text, opened.end())
+        closed = _closing(text, _CLOSE[(opened.lastindex or 1) - 1], opened.end())
         if closed is None:
             return _joined([*thoughts, text[opened.end() :]]), ""
         thoughts.append(text[opened.end() : closed.start()])
         place = _past_blanks(text, closed.end())
-    alone = _closed_alone(text, place)
+    # Behind reasoning that was opened and closed, a tag alone is the answer's, unless another was opened inside.
+    alone = _closed_alone(text, place) if not thoughts or any(map(_OPENS.search, thoughts)) else None
     if alone is not None:
         thoughts.append(text[place : alone.start()])
         place = _past_blanks(text, alone.end())
     if place == start:
         return "", text
     return _joined(thoughts), _unwrapped(text[place:])
+
+
+def _closing(text: str, closes: re.Pattern[str], start: int) -> re.Match[str] | None:
+    """Find the end of reasoning: the first tag that closes, or the first at all where each is only spoken of."""
+    ends = list(islice(closes.finditer(text, start), _MOST_SPOKEN_OF))
+    return next((one for one in ends if _delimits(text, one, start)), ends[0] if ends else None)
 
 
 def _joined(thoughts: list[str]) -> str:

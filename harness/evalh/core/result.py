@@ -24,3 +24,5 @@ class SampleResult:
     required: frozenset[str] = frozenset()  # the graders that decide what is good
     row_digest: str | None = None  # of the case's row; None: not known
     tags: frozenset[str] = frozenset()
+    cluster: str | None = None  # as the row says
+    inputs_digest: str | None = None  # equal inputs make one cluster, though no row says so; None: not known

@@ -10,11 +10,10 @@ from evalh.core.digest import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import dataclass
 
-TRANSIENT = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
-"""Kinds that the same request may not meet again a little later."""
-
-RETRYABLE = TRANSIENT | {ErrorKind.BAD_RESPONSE}
-"""Kinds that a retry may be declared for. The others would be met again: their cause is in the request."""
+RETRYABLE = frozenset(
+    {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.BAD_RESPONSE}
+)
+"""Kinds that the same request may not meet again a little later. The others would be: their cause is in the request."""
 
 OUTAGE = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
 """Kinds that say the provider is not well; a breaker counts them."""
@@ -22,16 +21,18 @@ OUTAGE = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
 FALLBACK_ON = RETRYABLE | {ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BREAKER_OPEN}
 """Kinds after which the next model is asked, unless the route says otherwise."""
 
+_LIMIT_WAIT_S = 600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """When the same request is sent again, and how long it waits: full jitter below an exponential cap."""
 
     attempts: int = 4  # in all, the first included
-    on: frozenset[ErrorKind] = TRANSIENT
+    on: frozenset[ErrorKind] = RETRYABLE
     base_s: float = 0.5  # the first wait is drawn from [0, base_s], the next from [0, 2 × base_s], …
     cap_s: float = 30.0
-    max_wait_s: float = 120.0  # a provider that asks for more than this is not waited for
+    max_wait_s: float = 120.0  # a provider that fails and asks for more than this is not waited for
     share: float = 0.5  # retries in a run, as a share of its calls; a storm ends here
 
 
@@ -62,6 +63,7 @@ class LimitPolicy:
     concurrency: int | None = None
     rpm: int | None = None  # requests a minute
     tpm: int | None = None  # tokens a minute, input and output
+    max_wait_s: float | None = None  # of one call, for rate limits that name their wait; None: see `Route.wait_s`
 
 
 class RepairBy(StrEnum):
@@ -134,6 +136,17 @@ class Route:
         Where not, answers of the model and of the route are the same answers, and the log serves both.
         """
         return bool(self.fallback or self.cascade or self.repair)
+
+    @property
+    def wait_s(self) -> float:
+        """How long one call may wait, in all, for rate limits that name their wait.
+
+        A bound that was set for each wait of a retry holds for these too.
+        """
+        if self.limit.max_wait_s is not None:
+            return self.limit.max_wait_s
+        of_retries = self.retry.max_wait_s
+        return _LIMIT_WAIT_S if of_retries == RetryPolicy().max_wait_s else of_retries
 
     @property
     def targets(self) -> tuple[str, ...]:

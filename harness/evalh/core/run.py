@@ -171,6 +171,7 @@ class RunSummary:
     latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None: not known
     by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
     last_attempts: int | None = None  # samples whose latency is the last attempt's alone; None: all, an older evalh's
+    clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say
 
     @property
     def cost_per_good(self) -> float | None:

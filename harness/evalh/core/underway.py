@@ -19,6 +19,7 @@ class CaseTally:
     spent_usd: Decimal | None  # by this run; None: unknown
     task_usd: Decimal | None  # with what the log's answers cost when they were bought
     errors: Mapping[str, int]  # samples without an answer, by error kind
+    ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

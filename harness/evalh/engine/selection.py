@@ -1,13 +1,16 @@
 """Which cases of a dataset a run takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeAlias
 
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, RowsDigest
+from evalh.core.digest import JsonValue, RowsDigest, canonical
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
 from evalh.core.values import dataclass
+from evalh.stats.clusters import ClusterIndex
+from evalh.stats.looks import look_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +46,13 @@ class SelectedCases:
         self._selection = selection
         self.text_inputs = cases.text_inputs  # what holds for all rows holds for these
         self.some_inputs = cases.some_inputs
-        rows = RowsDigest()
+        rows, alike = RowsDigest(), ClusterIndex()
         self._count = 0
         for case in self:
             rows.add(case.document())
+            alike.add(canonical(case.inputs), case.cluster)
             self._count += 1
-        self.digest = rows.value()
+        self.digest, self.clusters = rows.value(), alike.numbers()
         if not self._count or self._count < len(selection.case_ids):
             self._refuse()
 
@@ -81,10 +85,11 @@ class Listed:
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases = cases
-        rows = RowsDigest()
+        rows, alike = RowsDigest(), ClusterIndex()
         for case in cases:
             rows.add(case.document())
-        self.digest = rows.value()
+            alike.add(canonical(case.inputs), case.cluster)
+        self.digest, self.clusters = rows.value(), alike.numbers()
         self.text_inputs: frozenset[str] = frozenset()  # nothing is promised: the few cases are looked at one by one
         self.some_inputs = frozenset(name for case in cases for name in case.inputs)
 
@@ -93,3 +98,25 @@ class Listed:
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self._cases)
+
+
+Cluster: TypeAlias = list[tuple[int, Case]]
+"""Cases that are alike, with their places in the dataset: they are asked and counted together."""
+
+
+def in_clusters(cases: Cases) -> list[Cluster]:
+    """Return the cases, cluster by cluster; a case that is like no other is a cluster of its own."""
+    members: dict[int, Cluster] = {}
+    for place, case in enumerate(cases):
+        members.setdefault(cases.clusters.get(place, -1 - place), []).append((place, case))
+    return list(members.values())
+
+
+def in_order(seed: str, clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Put clusters into the order in which a gate asks them; a cluster is known by its first id."""
+    return [clusters[at] for at in look_order(seed, (min(case.id for _, case in one) for one in clusters))]
+
+
+def members(clusters: Iterable[Cluster]) -> Cluster:
+    """Return the cases of clusters, cluster by cluster."""
+    return [one for cluster in clusters for one in cluster]

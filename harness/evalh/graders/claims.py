@@ -19,7 +19,7 @@ from evalh.graders.linear import pattern
 from evalh.graders.scales import DASHES, OFF_SCALE, Part, Points, Value
 
 _STOPS = frozenset(".!?;,")  # what no gap holds: behind it another sentence begins
-_LINKS = frozenset("is was of be equals would should lautet ist est es".split())  # noqa: SIM905 (a table reads better)
+_LINKS = frozenset("is was of be equals lautet ist est es".split())  # noqa: SIM905 (a table reads better)
 _FILLERS = frozenset("be a an the now clearly therefore thus still".split())  # noqa: SIM905 (a table reads better)
 _BOUNDARIES = frozenset("<>~\u2248\u2264\u2265")  # "less than 4" is no 4
 _CHECKS, _CROSSES = frozenset("\u2705\u2714\u2713"), frozenset("\u274c\u2718\u2717")
@@ -29,10 +29,10 @@ _DOUBTS = frozenset(
     """.split()  # noqa: SIM905 (a table reads better)
 )
 _WIDEST = 40  # characters between a name and its value
-_RATED = r"\bI(?:'d|'ll| would| will)?\s(?:rate|give|score|award|grade|assign)\b[^.!?\n0-9]*"
+_RATED = r"\b(?:I(?:'d|'ll| would| will)?\s(?:rate|give|score|award|grade|assign|say)|rated|deserves)\b[^.!?\n0-9]*"
 _EXPLICIT = frozenset(":=|>\u2192\u21d2-\u2013\u2014\n\"'")
 _MARKUP = " \t*_`~#>|\"'\u201c\u201d\u2018\u2019\u00ab\u00bb[](){}$\\\u2705\u274c\u2714\u2718\ufe0f\u2713\u2717\u2022"
-_BOUNDS = ".!?;|\n{}()<>\u2022\u3002\u2014\u2013"
+_BOUNDS = ".!?;|\n\ufffc{}()<>\u2022\u3002\u2014\u2013"
 _CONCLUDES = frozenset(
     """
     so therefore thus hence accordingly consequently daher somit also donc quindi dunque
@@ -162,7 +162,8 @@ def _behind(ahead: str, part: Part) -> tuple[str, Value | None, int]:
 def _note(ahead: str) -> int:
     """Return where a note in brackets ends, as in `Verdict (strict): pass`."""
     start = len(ahead) - len(ahead.lstrip(" *_`"))
-    end = ahead.find(")", start, start + 60) if ahead[start : start + 1] == "(" else -1
+    closing = {"(": ")", "[": "]"}.get(ahead[start : start + 1])
+    end = ahead.find(closing, start, start + 60) if closing else -1
     return end + 1 if end >= 0 and "\n" not in ahead[:end] else 0
 
 
@@ -190,6 +191,8 @@ def _is_negative(gap: str) -> bool:
 
 def _is_own(text: str, begin: int, end: int) -> tuple[bool, bool]:
     """Whether a name is the judge's for the whole, and whether it stands as a key or a tag."""
+    for word in ("final_", "overall_"):
+        begin -= len(word) if text[max(begin - len(word), 0) : begin].lower() == word else 0
     before, behind = text[begin - 1 : begin], text[end : end + 1]
     if before in ('"', "'", "\u201c") and behind in ('"', "'", "\u201d"):
         return True, True
@@ -228,10 +231,12 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
         rest = said[length:].strip(_MARKUP)
         bare = isinstance(part.scale, Points) and said[:length].isdigit()
         last, marked = number == len(lines) - 1, "[[" in line
-        if bare and rest and not marked:
-            continue  # "1." begins an item of a list
+        if part.lines == "last" and length == 1 and not last:
+            continue
+        if bare and not marked and (rest or _goes_on(lines, number)):
+            continue  # "1." begins an item of a list, and a line that goes on from the one before says nothing alone
         if not rest.strip(".!"):
-            if not (marked or last) and (bare or part.lines == "last"):
+            if bare and not (marked or last):
                 continue
         elif number or bare or part.lines == "last" or rest[0] not in ".:,;!-\u2013\u2014(":
             continue
@@ -243,6 +248,13 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
             text=said,
             said=said[:length],
         )
+
+
+def _goes_on(lines: list[tuple[int, str]], number: int) -> bool:
+    """Whether a line goes on from the one right before it, which does not end as a sentence or a heading does."""
+    place, before = lines[number - 1] if number else (0, "")
+    above = place + len(before) + 1 == lines[number][0]
+    return above and before.strip()[-1:].isalnum() and not before.lstrip().startswith("#")
 
 
 def _cells(text: str, lines: list[tuple[int, str]], part: Part) -> Iterator[Claim]:

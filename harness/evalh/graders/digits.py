@@ -44,6 +44,7 @@ _PLAIN = _Plain({code: chr(code) for code in range(0x80)})
 _ARGUMENT = r"\s*+(?:\{{\s*+(?P<s{0}>-?)\s*+(?P<n{0}>[0-9][0-9.,\u2009]*+)\s*+\}}|(?P<d{0}>[0-9]))"
 _FRACTION = re.compile(r"\\[dtc]?frac" + _ARGUMENT.format(1) + _ARGUMENT.format(2))
 _LATEX_GROUP = re.compile(r"(?:,\\!|\{,\}|\\[,;:! ]|~)(?=[0-9])")
+_RAISED = re.compile(r"<(su[pb])>[ \t]*+([-+]?[0-9]++)[ \t]*+</\1>")
 _COMMAND = re.compile(r"\\([A-Za-z]++|[-$%\[\]()*_])")
 _COMMANDS = {
     "times": "\u00d7", "cdot": "\u00d7", "div": "\u00f7", "pm": "\u00b1", "sqrt": "\u221a", "pi": "\u03c0",
@@ -58,6 +59,8 @@ def plain(line: str) -> str:
         line = unescape(line)
     if not line.isascii():
         line = line.translate(_PLAIN)
+    if "<su" in line:
+        line = _RAISED.sub(_raised, line)
     if "{.}" in line:
         line = line.replace("{.}", ".")
     if "\\" in line or "{,}" in line or "~" in line:
@@ -65,6 +68,10 @@ def plain(line: str) -> str:
     if "\\" in line:
         line = _COMMAND.sub(_command, _FRACTION.sub(_fraction, line))
     return line
+
+
+def _raised(found: re.Match[str]) -> str:
+    return f"^{{{found[2]}}}" if found[1] == "sup" else f"_{found[2]}"
 
 
 def _fraction(found: re.Match[str]) -> str:

@@ -60,7 +60,7 @@ _SCHEMA: dict[str, JsonValue] = {
     "additionalProperties": False,
 }
 _WORDS = Words({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
-_LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "answer", "decision", "conclusion")
+_LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "final answer", "decision", "conclusion")
 _SENTENCE = (
     r"\boutput \(?(?P<value>[ab])\)?[*_`]{0,3} is (?P<no>(?:[*_`]{0,3}(?:not|no|hardly|never|n't)[*_`]{0,3} )?)"
     r"(?:\pL+ )?[*_`]{0,3}better"

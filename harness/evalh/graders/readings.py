@@ -52,11 +52,16 @@ _MONEY = (
 )
 _NOT_MONEY = "".join(f"(?<!{code})" for code in _CODES.split("|"))
 _OPERATOR = rf"(?:{_B}?{_MONEY})?{_B}{{0,2}}(?:[-+\u2014\u00d7\u00b7\u22c5\u00f7/\u00b1]|\.\.+){_B}{{0,2}}"
+# What parts two numbers without a blank; any other sign between digits makes them parts of one thing.
+_PARTS = (
+    "=;?!|<>#&\u201c\u201d\u201e\u00ab\u00bb\u2192\u21d2\u2248\u2260\u2264\u2265\u3001\u3002\u300c-\u300f\u3010\u3011"
+)
+_LINK = rf"(?:[^\w\s{_PARTS}]|_){{1,3}}"
 _JOINED = re.compile(
     rf"(?:(?:[0-9{_VULGAR}{_RAISED}\u03c0)\]}}%\u00b0\u2032\u2033][*_`]*{_OPERATOR}"  # 30-7.5, 3 to 5 as 3-5
     rf"|[0-9{_VULGAR}{_RAISED}\u03c0][*_`]*{_B}{{0,2}}(?:\*\*?|{_B}[xX]{_B}|{_B}minus{_B}){_B}{{0,2}}"  # 3 * 5
     rf"|[0-9][*_`]*(?:[.,:'\u00b0\u2032\u2033]|{_B}:{_B}){_MONEY}?|[{_LETTER}]{_NOT_MONEY}-)[*_`]*{_MONEY}?"
-    rf"|[0-9][*_`]*{_B}?|[0-9]%|[)\]}}]|\u221a[\[0-9\]]*[{{(]?|\}}\{{)[*_`]*\Z"  # 12 34, sqrt 2
+    rf"|[0-9{_VULGAR}{_RAISED}]{_LINK}|[0-9][*_`]*{_B}?|[0-9]%|[)\]}}]|\u221a[\[0-9\]]*[{{(]?|\}}\{{)[*_`]*\Z"
 )
 _PREFIX = re.compile(
     rf"(?P<sign>[-+\u2014\u00b1]|\b(?:minus|negative)(?={_B}))?(?P<gap>{_B}*+)[*_`]*+(?P<money>{_MONEY})?{_B}*+[*_`]*+"
@@ -65,7 +70,7 @@ _PREFIX = re.compile(
 )
 _GOES_ON = re.compile(
     rf"[%\u00b0]?{_OPERATOR}{_MONEY}?[0-9({{]|{_B}{{0,2}}(?:\*|{_B}[xX:]{_B}|{_B}minus{_B}){_B}{{0,2}}[0-9]"
-    rf"|(?:[{_LETTER}]+|[.,:'_*`\u00b0\u2032\u2033]+|{_B})[0-9]"
+    rf"|{_LINK}[0-9]|(?:[{_LETTER}]+|[.,:'_*`\u00b0\u2032\u2033]+|{_B})[0-9]"
     rf"|[)\]}}]*{_B}?(?:\^|\*\*(?=[-({{0-9])|[{_RAISED}\u207b])|{_B}?[\u03c0\u221a]|\}}\{{|[(][0-9]"
 )
 _SCALE = re.compile(

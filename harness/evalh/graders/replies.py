@@ -55,10 +55,11 @@ _CHANGED = (
     r"(?:(?:it|this|that|my score) )?to|more like|closer to|or (?:maybe|perhaps)|rather)\W{1,4}(?:an? |\pL{1,6} )?"
     r"([0-9]{1,3})"
 )
+_OBJECT = "\ufffc"  # stands in the prose for what is no prose
 _HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"
 _TAKES_BACK = frozenset(
     """
-    not n't never no cannot hardly neither nor without isn't doesn't don't didn't won't can't
+    not n't never no none cannot hardly neither nor without isn't doesn't don't didn't won't can't
     """.split()  # noqa: SIM905 (a table reads better)
 )
 _SUPPOSES = frozenset("to would could might may if had or unless nothing can".split())  # noqa: SIM905 (a table reads better)
@@ -132,7 +133,7 @@ class _Reply:
         found = [(begin, end, value) for begin, end, value in objects(text) if isinstance(value, dict)]
         prose, place = [], 0
         for begin, end, _ in found:
-            prose += [text[place:begin], "\n" + " " * (end - begin - 2) + "\n"]
+            prose += [text[place:begin], _OBJECT * (end - begin)]
             place = end
         return cls(text=text, prose=_plain("".join([*prose, text[place:]])), found=found, sought=sought, graded=graded)
 
@@ -187,15 +188,28 @@ class _Reply:
         if claim.kind is Kind.LABEL:
             return graded.names(claim.label, _number(claim.said))
         if claim.kind is Kind.LINE:
-            return graded.has_line(claim.said) or (
-                len(folded(claim.text)) > len(folded(claim.said)) and graded.holds(claim.text)
-            )
+            return self._is_quoted_line(claim, part)
         if claim.kind is Kind.SENTENCE or graded.holds(claim.text):
-            return graded.resembles(claim.text)
-        if not any(graded.names(key, said) for key in part.keys or part.labels for said in _spellings(claim, part)):
+            return graded.holds_parts(claim.text)  # likeness would take (a) for (b)
+        if not any(
+            graded.names(key, said)
+            for key in (*(part.keys or part.labels), *part.flags)
+            for said in _spellings(claim, part)
+        ):
             return False
         # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
         return graded.resembles(claim.reason or "") or not self._is_alone(claim)
+
+    def _is_quoted_line(self, claim: Claim, part: Part) -> bool:
+        """Whether a value alone on its line is quoted: as a line, as a word, or as `5/5`; 5 alone is in many texts."""
+        graded, said = self.graded, folded(claim.said)
+        if graded.has_line(said) or (len(folded(claim.text)) > len(said) and graded.holds(claim.text)):
+            return True
+        if said.isdigit():
+            return graded.has_box(said)
+        if isinstance(part.scale, Words) and not part.scale.alone:
+            return graded.has_word(said)
+        return len(said) > 1 and graded.holds(claim.said)
 
     def _is_surely_quoted(self, claim: Claim) -> bool:
         """Whether a quote is one by more than its few words: what stands before it is quoted as well."""
@@ -247,7 +261,8 @@ def _contrary(text: str, scale: Words, value: Value | None) -> Iterator[tuple[in
 
 def _spellings(claim: Claim, part: Part) -> list[str]:
     if isinstance(part.scale, Words):
-        return [word for word, value in part.scale.spellings.items() if value == claim.value]
+        words = [word for word, value in part.scale.spellings.items() if value == claim.value]
+        return [*words, "true" if claim.value else "false"] if part.flags else words
     return [_number(claim.said)]
 
 

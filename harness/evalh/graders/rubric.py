@@ -16,10 +16,14 @@ PASS_FAIL = "pass/fail"  # noqa: S105 (a scale, not a password)
 _PASS_FAIL = {"pass": 1, "passes": 1, "passed": 1, "fail": 0, "fails": 0, "failed": 0}
 _VERDICTS = (
     *("verdict", "judgment", "judgement", "decision", "result", "outcome", "assessment", "evaluation", "conclusion"),
-    *("grade", "overall", "final answer"),
+    *("grade", "overall", "final answer", "status", "pass/fail"),
+    *("urteil", "veredicto", "verdetto", "вердикт", "判定", "结论"),
 )
-_VERDICT_KEYS = ("verdict", "final_verdict", "judgment", "judgement")
-_SCORES = ("score", "rating", "grade", "verdict", "overall", "assessment", "evaluation", "final answer")
+_VERDICT_KEYS = ("verdict", "final_verdict", *_VERDICTS[1:6], "grade", "status")
+_SCORES = (
+    *("score", "rating", "grade", "verdict", "overall", "assessment", "evaluation", "final answer", "total"),
+    *("punktzahl", "bewertung", "puntuación", "оценка", "评分", "得分", "スコア"),
+)
 _SCORE_KEYS = ("score", "final_score", "overall_score", "rating")
 _RANGE = re.compile(r"(\d{1,3})\s*-\s*(\d{1,3})")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*@(?:v[1-9][0-9]*|draft)")
@@ -96,8 +100,11 @@ class Scale:
         if self.criteria:
             parts = tuple(Part(labels=_names(name), scale=scale, lines="none") for name, _ in self.criteria)
             return Sought(parts=parts, inside=self.key, reasoned=reasoned)
-        labels, keys = (_VERDICTS, _VERDICT_KEYS) if isinstance(scale, Words) else (_SCORES, _SCORE_KEYS)
-        return Sought(parts=(Part(labels=labels, scale=scale, keys=keys),), reasoned=reasoned)
+        if isinstance(scale, Words):
+            part = Part(labels=_VERDICTS, scale=scale, keys=_VERDICT_KEYS, flags=("pass", "passed"))
+        else:
+            part = Part(labels=_SCORES, scale=scale, keys=_SCORE_KEYS)
+        return Sought(parts=(part,), reasoned=reasoned)
 
     def judgement(self, reading: Reading) -> "Judgement":
         """Turn what a reply says into points."""

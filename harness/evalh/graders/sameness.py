@@ -36,7 +36,9 @@ def reducing(scope: Scope, by: By, path: str | None, after: str | None, *, fence
             return source
         if by == "number":
             reading = reader.read(source)
-            return reading if isinstance(reading, Unreadable) else reading.key
+            if isinstance(reading, Unreadable):
+                return reading
+            return Unreadable(reading.doubt) if reading.doubt else reading.key
         if by == "json":
             return canonical(_numbers(folded(source, ignore_case=True, trim=True)))
         text = source if isinstance(source, str) else canonical(source).decode("utf-8", "surrogatepass")

@@ -1,7 +1,7 @@
 """What a verdict may be, and how it is read where a text says it: one of some words, or points on a scale."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from evalh.graders.linear import pattern
@@ -17,14 +17,15 @@ _GOES_ON = rf"^{_ENDS}(?:\?|\x{{2192}}|[-=]>)|^-\pL"  # pass? · pass → fail �
 _CLAUSE_ENDS = r"^[\"'*_`)\]}]{0,6}\s{0,3}(?:$|[.,;:!|<>\n(}\x{2014}\x{2013}-])"
 _NUMBER = r"^([0-9]{1,4})(?:\.([0-9]{1,4})|,([0-9]{1,2}))?"
 _OUT_OF = (
-    r"^[*_`\"')\]([\s]{0,6}(?:/|(?:out of|of|von|sur|su|de|van|uit|из|av)\s)[*_`\"'(\[\s]{0,6}([0-9]{1,4})(?:\.0{1,2})?"
+    r"^[*_`\"')\]([\s]{0,6}(?:/|(?:out of|of|von|sur|su|de|van|uit|из|av)\s)(?:a possible |a total of )?"
+    r"[*_`\"'(\[\s]{0,6}([0-9]{1,4})(?:\.0{1,2})?"
 )
 _NO_SCORE = "|".join(
     (
         r"^[*_`\s]{0,4}(?:\x{2192}|[-=]>)",  # 4 → 2
         r"^\s?[(\[]?(?:out )?of \pL",  # 4 out of ten
         rf"^[*_`\s]{{0,4}}(?:[{DASHES}~]\s?|\bto\b|\bor\b|\bbis\b|/)\s{{0,2}}[0-9]",  # 4 to 5
-        r"^\s{0,2}[%+\x{b0}]|^\pL|^[0-9]|^[.,/][0-9]",  # 4 % · 4th · 4,000
+        r"^\s{0,2}[%+\x{b0}]|^[\pL\pN]|^[.,/][0-9]",  # 4 % · 4th · 4,000
     )
 )
 
@@ -83,7 +84,8 @@ class Part:
     scale: Words | Points
     lines: Literal["any", "last", "none"] = "any"  # whether a value alone on a line counts
     sentence: str = ""
-    keys: tuple[str, ...] = field(default=())  # in JSON; the labels, where there are none
+    keys: tuple[str, ...] = ()  # in JSON; the labels, where there are none
+    flags: tuple[str, ...] = ()  # keys whose true is 1 and whose false is 0
 
     def of(self, mapping: Mapping[str, Any]) -> tuple[bool, Value | None]:
         """Whether an object has this part, and its value; None: it cannot be read."""
@@ -91,6 +93,9 @@ class Part:
         for key in self.keys or self.labels:
             if key in named:
                 return True, self.value(named[key])
+        for key in self.flags:
+            if isinstance(named.get(key), bool):
+                return True, int(named[key])
         return False, None
 
     def value(self, said: object) -> Value | None:

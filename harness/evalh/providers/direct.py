@@ -9,9 +9,9 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError, ErrorKind
@@ -26,6 +26,11 @@ IDLE_S = 15.0
 """Longer a connection is not kept without a request: many servers hang up soon after, and a request would be lost."""
 
 _CLOSE_WITHIN_S = 1.0
+_REST_S = 0.01
+_CALM = 100  # answers after which a server is known to keep its connections
+_HANGS_UP = -3  # connections closed after their first answer from which on none is kept
+_SOON_S = 1.0  # what is closed later was closed for being idle
+_NEXT_ADDRESS_S = 0.25  # RFC 8305, section 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class DirectTransport:
         self._places: dict[str, _Place | None] = {}
         self._idle: dict[_Place, deque[Connection]] = {}
         self._open: set[Connection] = set()
+        self._calm: dict[_Place, int] = {}  # answers on kept connections; below 0: closed ones, and no such answer
+        self._reached: dict[str, str] = {}  # the address that answered last
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -70,15 +77,23 @@ class DirectTransport:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         request = _request(place, headers, body)
-        connection = self._kept(place, loop.time()) or await self._connect(place, timeout_s)
+        connection = await self._kept(place) or await self._connect(place, timeout_s)
         answer = connection.ask(request, on_chunk)
         alarm = loop.call_at(until, connection.give_up, timeout_s)
         try:
             response = await answer
+        except CallError as error:
+            if error.hung_up:
+                self._distrust(place)
+                for kept in self._idle.pop(place, ()):  # the next try takes a fresh one
+                    kept.abort()
+            raise
         finally:
             alarm.cancel()
             connection.release()
-        if connection.reusable:
+        if connection.answers > 1:
+            self._calm[place] = max(0, self._calm.get(place, 0)) + 1
+        if connection.reusable and self._calm.get(place, 0) > _HANGS_UP:
             connection.idle_since = loop.time()
             self._idle.setdefault(place, deque()).append(connection)
         return response
@@ -124,14 +139,35 @@ class DirectTransport:
             self._proxied = AiohttpTransport(self._egress)
         return self._proxied
 
-    def _kept(self, place: _Place, now: float) -> Connection | None:
-        idle = self._idle.get(place)
+    async def _kept(self, place: _Place) -> Connection | None:
+        """Return an idle connection that its server has not closed; None: there is none.
+
+        A server that closes after its answer does so a moment later. Until a place has shown that it keeps its
+        connections, they rest for that moment, and the one that has rested longest is looked at first.
+        """
+        loop, idle = asyncio.get_running_loop(), self._idle.get(place)
         while idle:
-            connection = idle.pop()  # the newest: the others grow old and are let go of
-            if connection.reusable and now - connection.idle_since < IDLE_S:
+            calm = self._calm.get(place, 0) >= _CALM
+            connection = idle.pop() if calm else idle.popleft()  # the newest: the others grow old and are let go of
+            rest_s = 0.0 if calm else connection.idle_since + _REST_S - loop.time()
+            if rest_s > 0.0:
+                try:
+                    await asyncio.sleep(rest_s)
+                except asyncio.CancelledError:
+                    connection.abort()
+                    raise
+            idle_s = loop.time() - connection.idle_since
+            if idle_s < IDLE_S and not connection.ended:
                 return connection
+            if idle_s < _SOON_S:
+                self._distrust(place)
             connection.abort()
         return None
+
+    def _distrust(self, place: _Place) -> None:
+        """Take that a kept connection was closed soon after its answer, or under a request."""
+        calm = self._calm.get(place, 0)
+        self._calm[place] = 1 if calm > 0 else calm - 1
 
     async def _connect(self, place: _Place, timeout_s: float) -> Connection:
         patience_s = min(transport.CONNECT_TIMEOUT_S, timeout_s)
@@ -150,12 +186,11 @@ class DirectTransport:
         return connection
 
     async def _reach(self, place: _Place) -> Connection:
-        """Connect to the first address that answers."""
+        """Connect to the first address that answers; the one that won is asked first the next time."""
         loop = asyncio.get_running_loop()
-        *firsts, last = await self._addresses(place)
         name = place.host if place.tls else None
 
-        async def connected(address: str) -> Connection:
+        async def connected(address: str) -> tuple[str, Connection]:
             _, connection = await loop.create_connection(
                 lambda: Connection(place.netloc, self._open.discard),
                 address,
@@ -163,12 +198,13 @@ class DirectTransport:
                 ssl=place.tls,
                 server_hostname=name,
             )
-            return connection
+            return address, connection
 
-        for address in firsts:
-            with suppress(OSError):
-                return await connected(address)
-        return await connected(last)
+        addresses = await self._addresses(place)
+        best = self._reached.get(place.netloc)
+        addresses.sort(key=lambda address: address != best)
+        self._reached[place.netloc], connection = await _first(addresses, connected)
+        return connection
 
     async def _addresses(self, place: _Place) -> list[str]:
         """Look a name up, once for all that ask at the same time."""
@@ -185,7 +221,48 @@ async def _looked_up(place: _Place) -> list[str]:
     except ValueError:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(info[4][0]) for info in found))
+        return _interleaved(list(dict.fromkeys(str(info[4][0]) for info in found)))
+
+
+def _interleaved(addresses: list[str]) -> list[str]:
+    """Let the families take turns, the system's first choice first (RFC 8305, section 4)."""
+    first = [one for one in addresses if (":" in one) == (":" in addresses[0])]
+    other = [one for one in addresses if one not in first]
+    turns = [one for pair in zip(first, other, strict=False) for one in pair]
+    return turns + first[len(other) :] + other[len(first) :]
+
+
+async def _first(
+    addresses: list[str], connect: Callable[[str], Coroutine[Any, Any, tuple[str, Connection]]]
+) -> tuple[str, Connection]:
+    """Connect to each address a quarter of a second after the one before, or as soon as that one fails.
+
+    Returns the first that is there. Raises the last failure.
+    """
+    waiting = deque(addresses)
+    trying: set[asyncio.Task[tuple[str, Connection]]] = set()
+    failure: BaseException = OSError("no address")
+    try:
+        while waiting or trying:
+            if waiting:
+                trying.add(asyncio.ensure_future(connect(waiting.popleft())))
+            done, trying = await asyncio.wait(
+                trying, timeout=_NEXT_ADDRESS_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            failures = [task.exception() for task in done]
+            reached = [task.result() for task, failed in zip(done, failures, strict=True) if failed is None]
+            for _, late in reached[1:]:
+                late.abort()
+            if reached:
+                return reached[0]
+            failure = next((one for one in failures if one is not None), failure)
+        raise failure
+    finally:
+        for task in trying:
+            task.cancel()
+        for ended in await asyncio.gather(*trying, return_exceptions=True):
+            if isinstance(ended, tuple):
+                ended[1].abort()
 
 
 def _request(place: _Place, headers: Mapping[str, str], body: bytes) -> bytes:

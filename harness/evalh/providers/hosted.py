@@ -16,7 +16,6 @@ from evalh.providers.egress import Egress
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http_errors import (
     Refusal,
-    at,
     describe,
     json_of,
     kind_of_status,
@@ -305,7 +304,7 @@ class Hosted:
         """Explain a 200 that holds no answer: some gateways put their errors there."""
         body = self._redact.body(response.body)
         document = json_of(body)
-        if at(document, "error"):
+        if self._wire.refusal(OK, document) is not None:
             return self._refused(OK, response.headers, body)
         reason = shown(self._redact.text(str(exc))) if isinstance(exc, ValueError) else "nested too deeply"
         return CallError(
@@ -329,6 +328,7 @@ class _Stream:
         self._failed = failed
         self._source = EventStream()
         self.events = 0
+        self._over = False
         self.first: float | None = None  # when the first token came, by perf_counter
 
     def feed(self, chunk: bytes) -> None:
@@ -338,12 +338,24 @@ class _Stream:
         self._take(self._source.end())
         return self._assembler.reading()
 
+    def _whole(self) -> bool:
+        try:
+            self._assembler.reading()
+        except ValueError:
+            return False
+        return True
+
     def _take(self, events: Iterable[bytes]) -> None:
         for event in events:
             self.events += 1
+            if self._over:
+                continue
             try:
                 self._assembler.add(event)
             except (ValueError, RecursionError):
+                self._over = self._whole()
+                if self._over:
+                    continue  # it came after the end
                 raise self._failed(event) from None
             told = self._bill.of_body(event)
             self.charged = self.charged if told is None else told

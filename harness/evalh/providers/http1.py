@@ -1,7 +1,10 @@
 """One HTTP/1.1 connection: a request out, a response in, read by llhttp as it arrives."""
 
 import asyncio
+import select
+import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -10,12 +13,13 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.body import BodyReader
 from evalh.providers.transport import Response, answers, unreached
 
-_HEAD_CAP_BYTES = 256 * 1024
+_FRAMING_CAP_BYTES = 256 * 1024
+_FRAMING_PER_BYTE = 16  # chunks of one byte take six bytes each; what takes more says nothing
 _FIRST_FINAL_STATUS = 200  # what is below announces: the answer follows
 
 
 class Headers(dict[str, str]):
-    """A response's headers, found whatever their case; what comes twice is joined by a comma."""
+    """A response's headers, found whatever their case."""
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.lower())
@@ -27,11 +31,14 @@ class Headers(dict[str, str]):
         """Return a header's value."""
         return super().get(name.lower(), default)
 
-    def add(self, name: str, value: str) -> None:
-        """Take one line of the head."""
-        name = name.lower()
-        known = super().get(name)
-        self[name] = value if known is None else f"{known}, {value}"
+
+def _looking_at(connected: socket.socket) -> Callable[[], list[Any]]:
+    """Return what looks at a socket without waiting: not empty where something has arrived."""
+    if not hasattr(select, "poll"):
+        return lambda: select.select([connected], [], [], 0.0)[0]
+    poll = select.poll()
+    poll.register(connected.fileno(), select.POLLIN)
+    return partial(poll.poll, 0)
 
 
 class Connection(asyncio.Protocol):
@@ -46,10 +53,12 @@ class Connection(asyncio.Protocol):
         self._begin()
         self.reusable = False
         self.idle_since = 0.0
+        self.answers = 0  # that it carried
 
     def _begin(self) -> None:
+        self._lines: dict[str, list[str]] = {}
         self._headers = Headers()
-        self._head_bytes = 0
+        self._arrived_bytes = self._body_bytes = 0  # on the wire
         self._status = 0
         self._reader: BodyReader | None = None
 
@@ -66,6 +75,11 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(request)
         return self._answer
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has hung up, or says what nobody asked for: either way it is of no more use."""
+        return not self.reusable or self._transport.is_closing() or bool(self._arrived())
 
     def give_up(self, timeout_s: float) -> None:
         """End the request that takes too long."""
@@ -89,6 +103,7 @@ class Connection(asyncio.Protocol):
         """Begin."""
         self._transport: Any = transport
         self._loop = asyncio.get_running_loop()
+        self._arrived = _looking_at(transport.get_extra_info("socket"))
         self.lost = self._loop.create_future()
 
     def data_received(self, data: bytes) -> None:
@@ -96,15 +111,15 @@ class Connection(asyncio.Protocol):
         if self._answer is None or self._answer.done():
             self.abort()  # nobody asked: whatever this is, it is no answer to what comes next
             return
-        if self._reader is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_CAP_BYTES:
-                self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers without end"))
-                return
+        self._arrived_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} did not answer in HTTP"))
+        # Headers, trailers, chunk sizes and their extensions: all that is not the answer itself.
+        framing = self._arrived_bytes - self._body_bytes
+        if framing > _FRAMING_CAP_BYTES + _FRAMING_PER_BYTE * self._body_bytes:
+            self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers without end"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -116,13 +131,15 @@ class Connection(asyncio.Protocol):
             return
         if self._reader is not None and exc is None and self._until_close():
             self._complete()
-        elif self._status or self._head_bytes:
+        elif self._arrived_bytes:
             text = f"{self._netloc} ended the answer before it was whole"
             if self._reader is None:
                 text = f"{self._netloc} did not answer in HTTP"
             self._fail(CallError(ErrorKind.BAD_RESPONSE, text))
         else:
-            self._fail(CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer"))
+            error = CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer")
+            error.hung_up = exc is None and self.answers > 0  # a reset may come from who has read the request
+            self._fail(error)
 
     def _until_close(self) -> bool:
         return "content-length" not in self._headers and "transfer-encoding" not in self._headers
@@ -130,8 +147,9 @@ class Connection(asyncio.Protocol):
     # -- what llhttp says
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a line of the head."""
-        self._headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        """Take a line of the head; a trailer says nothing that we ask for."""
+        if self._reader is None:
+            self._lines.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         """Look at the whole head: a body that is too large is refused before it comes."""
@@ -140,6 +158,7 @@ class Connection(asyncio.Protocol):
         self._status = self._parser.get_status_code()
         if self._status < _FIRST_FINAL_STATUS:
             return
+        self._headers = Headers({name: ", ".join(values) for name, values in self._lines.items()})
         try:
             self._reader = BodyReader(self._headers.get("content-encoding"), self._headers.get("content-length"))
         except CallError as error:
@@ -147,6 +166,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body."""
+        self._body_bytes += len(data)
         if self._reader is None or self._ended():
             return
         try:
@@ -161,7 +181,7 @@ class Connection(asyncio.Protocol):
         if self._ended():
             return
         if self._status < _FIRST_FINAL_STATUS:
-            self._headers = Headers()
+            self._lines = {}
             return
         self.reusable = self._parser.should_keep_alive() and not self._transport.is_closing()
         self._complete()
@@ -171,6 +191,7 @@ class Connection(asyncio.Protocol):
         assert self._answer is not None
         try:
             self._answer.set_result(Response(self._status, self._headers, self._reader.value()))
+            self.answers += 1
         except CallError as error:
             self._fail(error)
 

@@ -115,7 +115,8 @@ def redirected(location: str | None) -> str:
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return how long the server asks to wait, in seconds from `now` (seconds since the epoch); None: it does not say.
 
-    Read in this order: `retry-after-ms`, `retry-after` (seconds or an HTTP date), `x-ratelimit-reset-*`.
+    Read in this order: `retry-after-ms`, `retry-after` (seconds, `2s`, or an HTTP date by the server's own clock),
+    `x-ratelimit-reset-*`.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -123,7 +124,9 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     after = headers.get("retry-after")
     if after is not None:
         seconds = _number(after)
-        return seconds if seconds is not None else _until(after, now)
+        if seconds is None:
+            seconds = duration_s(after)  # `2s`
+        return seconds if seconds is not None else _until(after, _date(headers.get("date")) or now)
     return _rate_limit_reset(headers, now)
 
 
@@ -163,9 +166,15 @@ def duration_s(text: str) -> float | None:
 
 
 def _until(text: str, now: float) -> float | None:
+    when = _date(text)
+    return None if when is None else max(0.0, when - now)
+
+
+def _date(text: str | None) -> float | None:
+    """Read an HTTP date, in seconds since the epoch; None where it is none."""
     try:
-        when = parsedate_to_datetime(text)
-        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now)
+        when = parsedate_to_datetime(text or "")
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -1,5 +1,6 @@
 """OpenAI's chat completions, and every server that speaks them: vLLM, Ollama, llama-server, gateways."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from evalh.core.attempt import ErrorKind
@@ -63,6 +64,7 @@ _BY_TYPE_IN_STREAM: Mapping[str, ErrorKind] = {
     "internal_server_error": ErrorKind.OVERLOAD,
     "service_unavailable_error": ErrorKind.OVERLOAD,
 }
+_STATUS = re.compile(r"[1-5][0-9][0-9]")
 _TOO_LONG = ("maximum context length", "context length", "context size", "context window")
 
 
@@ -153,7 +155,9 @@ def refusal_of(status: int, document: JsonValue) -> Refusal | None:
     """Read `{"error": {"message", "type", "param", "code"}}`, and the shapes that other servers make of it."""
     if isinstance(document, list):  # Google's compatible endpoint
         document = at(document, 0)
-    error = at(document, "error")
+    error = at(document, "error") or at(
+        document, "choices", 0, "error"
+    )  # a gateway's, where the model behind it failed
     if isinstance(error, str) and error:  # Ollama
         error = {"message": error}
     elif not isinstance(error, dict):
@@ -163,7 +167,7 @@ def refusal_of(status: int, document: JsonValue) -> Refusal | None:
     code = at(error, "code")
     message = text_at(error, "message") or "no reason given"
     if status == OK:  # a gateway's error in a 200, or an event of a stream
-        status = code if isinstance(code, int) else status
+        status = int(code) if isinstance(code, int) or (isinstance(code, str) and _STATUS.fullmatch(code)) else status
     return Refusal(_kind(status, error, message), message + _advice(error))
 
 

@@ -93,6 +93,7 @@ class ChatAssembler:
         self._json = Json()
         self._said: dict[int, _Said] = {}
         self._ended = False
+        self._whole = False
         self._usage: Any = None
         self._model: str | None = None
         self._id: str | None = None
@@ -120,7 +121,7 @@ class ChatAssembler:
         """Take a whole answer. Raises ValueError."""
         if not self._take(self._json.read(_decode, body), whole=True):
             raise ValueError("no choices")
-        self._ended = True
+        self._ended = self._whole = True
 
     def _take(self, told: _Completion, *, whole: bool) -> int:
         """Take what was told; return how many choices said something."""
@@ -152,7 +153,8 @@ class ChatAssembler:
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
         choices = [self._said[place] for place in sorted(self._said)]
-        if not any(said.finish for said in choices) and not (self._ended and choices):
+        whole = choices if self._whole else self._ended and self.started  # `[DONE]` alone is no answer
+        if not any(said.finish for said in choices) and not whole:
             raise ValueError("the stream ended before the answer")
         spoken = next((said for said in choices if said.content), None)
         spoken = spoken or next((said for said in choices if said.refusal), choices[0])

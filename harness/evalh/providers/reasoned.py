@@ -1,4 +1,4 @@
-"""A model whose answers are parted from the reasoning before them, whoever serves it."""
+"""A model whose answers are parted from the reasoning before them, for every provider."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -59,7 +59,7 @@ class Redactor:
             request_id=error.request_id and self.text(error.request_id),
             begun=error.begun,
         )
-        redacted.reached = error.reached
+        redacted.reached, redacted.hung_up = error.reached, error.hung_up
         return redacted
 
 

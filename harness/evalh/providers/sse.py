@@ -2,53 +2,51 @@
 
 from collections.abc import Iterator
 
-_LF, _CR = 0x0A, 0x0D
 _BOM = b"\xef\xbb\xbf"
+_SLICE_BYTES = 64 * 1024  # an inflated body may come at once: its lines are never all held
 
 
 class EventStream:
     """Splits a stream into the `data` of its events. Event names are not needed: each provider repeats them inside."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._scanned = 0  # no line ends before this place: a long line is looked at once
+        self._line: list[bytes] = []  # the pieces of a line that goes on
+        self._after_return = False  # a line feed that comes now belongs to the line end before it
         self._data: list[bytes] = []
         self._first = True
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Take a chunk; yield the events that it completes."""
-        self._buffer += chunk
-        for line in self._lines():
-            event = self._take(line)
-            if event is not None:
-                yield event
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            for line in self._lines(chunk[start : start + _SLICE_BYTES]):
+                if line or self._data:  # most blank lines say nothing
+                    event = self._take(line)
+                    if event is not None:
+                        yield event
 
     def end(self) -> Iterator[bytes]:
         """Yield what a server left without its closing blank line."""
-        rest = bytes(self._buffer).rstrip(b"\r")
-        self._buffer.clear()
+        rest, self._line = b"".join(self._line), []
         for line in (rest, b""):
             event = self._take(line)
             if event is not None:
                 yield event
 
-    def _lines(self) -> Iterator[bytes]:
-        buffer = self._buffer
-        size, start, place = len(buffer), 0, self._scanned
-        feed, back = buffer.find(_LF, place), buffer.find(_CR, place)
-        while feed >= 0 or back >= 0:
-            stop = feed if back < 0 or 0 <= feed < back else back
-            if stop == back and stop + 1 == size:
-                break  # the next chunk may begin with the line feed of this carriage return
-            line = bytes(buffer[start:stop])
-            start = place = stop + (2 if stop == back and buffer[stop + 1] == _LF else 1)
-            # What was found ahead is not looked for again: a chunk of nothing but line ends is not scanned n times.
-            feed = buffer.find(_LF, place) if 0 <= feed < place else feed
-            back = buffer.find(_CR, place) if 0 <= back < place else back
-            yield line
-        place = back if back >= 0 and back + 1 == size else size
-        del buffer[:start]
-        self._scanned = place - start
+    def _lines(self, piece: bytes) -> list[bytes]:
+        """Return the lines that a piece completes; they end with a line feed, a carriage return, or both."""
+        ends_in_return = piece.endswith(b"\r")
+        if self._after_return:
+            piece = piece.removeprefix(b"\n")
+        self._after_return = ends_in_return
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = piece.split(b"\n")
+        if lines and self._line:
+            lines[0] = b"".join([*self._line, lines[0]])
+            self._line = []
+        if rest:
+            self._line.append(rest)
+        return lines
 
     def _take(self, line: bytes) -> bytes | None:
         if self._first:

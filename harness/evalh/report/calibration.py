@@ -46,6 +46,9 @@ def _words(calibration: Calibration) -> list[str]:
     lines[0] += " person" if calibration.authors == 1 else " people"
     if passed:
         lines.append(f"of {passed} labelled outputs that it passes, people call {cells.both_good} good")
+    kappa = None if calibration.agreement is None else calibration.agreement.kappa
+    if kappa is not None and kappa.high is not None and kappa.high < 0:
+        lines.append("this judge is worse than chance: people and the judge disagree more often than guesses would")
     if refused:
         lines.append(f"of {refused} labelled outputs that it refuses, people call {cells.both_bad} bad")
     return lines

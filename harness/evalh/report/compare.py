@@ -24,6 +24,7 @@ from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.report.document import confirmed_document
 from evalh.report.downstream import worth
+from evalh.report.power import tested
 from evalh.report.prompts import Difference, show_diff
 from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
 
@@ -102,7 +103,7 @@ def sentence(comparison: Comparison) -> Text:
     said = {
         ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
         ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
-        ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded",
+        ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded, at 5 % error",
         ComparisonVerdict.INCONCLUSIVE: f"no difference is shown, nor is a drop of {_margin(comparison)} excluded",
     }[comparison.verdict]
     if comparison.identical or not comparison.measured:
@@ -207,13 +208,7 @@ def _pass_rows(table: Table, pass_at: PassAt) -> None:
 
 
 def _show_notes(console: Console, comparison: Comparison) -> None:
-    lines = []
-    if comparison.p_value is not None and not comparison.identical:
-        drop = comparison.detectable_drop
-        seen = (
-            "too few cases to see any drop" if drop is None else f"a drop of {100 * drop:.1f} points shows 4 times in 5"
-        )
-        lines.append(f"p {p_text(comparison.p_value)} ({comparison.test}) · {comparison.n} cases: {seen}")
+    lines = tested(comparison)
     if comparison.cases_needed is not None:
         lines.append(
             f"to exclude a drop of {_margin(comparison)}, about {comparison.cases_needed:,} cases: evalh power"

@@ -35,7 +35,7 @@ def worth(one: DownstreamComparison, base: str, head: str) -> str:
     else:
         told = f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
     chance = _chance(one.chance_of_head)
-    return f"{told}; at {dollars(one.base.bad_usd)} {head} is the cheaper one with a chance of {chance}"
+    return f"{told}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
 
 
 def _one_way(loss: float, base: str, head: str) -> str:

@@ -1,6 +1,8 @@
 """A gate's decision in a terminal, as JSON, and as notes on a pull request's lines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -40,15 +42,29 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "schema": GATE_SCHEMA,
         "gate": decision.id,
         "decision": decision.status.value,
+        "doubt": decision.doubt,
         "exit": int(decision.exit),
         "reasons": list(decision.reasons),
         "judge_relative": decision.judge_relative,
         "base": decision.base,
         "head": decision.head,
         "merge_base": decision.merge_base,
+        "series": None if decision.series is None else asdict(decision.series),
         "suites": [suite_document(suite) for suite in decision.suites],
         "unchanged": list(decision.unchanged),
+        "findings": [_finding_document(finding) for finding in decision.findings],
         "notices": list(decision.notices),
+    }
+
+
+def _finding_document(finding: Finding) -> dict[str, JsonValue]:
+    return {
+        "rule": finding.rule,
+        "decision": finding.status.value,
+        "doubt": finding.doubt,
+        "exit": int(finding.exit),
+        "reason": finding.reason,
+        "cases": list(finding.cases),
     }
 
 
@@ -57,6 +73,7 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
     return {
         "suite": suite.suite,
         "decision": suite.status.value,
+        "doubt": suite.doubt,
         "exit": int(suite.exit),
         "reasons": list(suite.reasons),
         "require": suite.require,
@@ -71,16 +88,7 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
         "of": suite.of,
         "saved": suite.saved,
         "asked": suite.asked,
-        "findings": [
-            {
-                "rule": finding.rule,
-                "decision": finding.status.value,
-                "exit": int(finding.exit),
-                "reason": finding.reason,
-                "cases": list(finding.cases),
-            }
-            for finding in suite.findings
-        ],
+        "findings": [_finding_document(finding) for finding in suite.findings],
         "broken": list(suite.broken),
         "comparison": None if suite.comparison is None else comparison_document(suite.comparison),
         "canary": None if suite.canary is None else {**move_document(suite.canary), "told": _moved(suite.canary)},
@@ -106,10 +114,13 @@ def _moved(canary: Move) -> str:
 def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     """Print a decision's document: what was compared, each suite's findings, what got worse."""
     console.print(Text.assemble((safe(document["base"]), "bold"), " → ", (safe(document["head"]), "bold")))
+    if (line := looked(document)) is not None:
+        console.print(Text(line, "dim"))
     for suite in document["suites"]:
         console.print()
         _show_suite(console, suite)
     console.print()
+    _show_findings(console, document.get("findings", []))
     if document["unchanged"] and document["suites"]:
         console.print(Text(f"unchanged: {safe(', '.join(document['unchanged']))}", "dim"))
     for notice in document["notices"]:
@@ -117,18 +128,36 @@ def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     if document.get("gate"):
         console.print(Text(f"kept in the log: evalh show {document['gate']}", "dim"))
     relative = f"  {RELATIVE}" if document.get("judge_relative") else ""
-    console.print(Text.assemble((document["decision"], f"bold {_STYLES[document['decision']]}"), (relative, "yellow")))
+    console.print(Text.assemble((decided(document), f"bold {_style(document)}"), (relative, "yellow")))
     for reason in document["reasons"]:
         console.print(Padding(Text(safe(reason)), (0, 0, 0, 2)))
 
 
+def decided(document: Mapping[str, Any]) -> str:
+    """Name the decision of a gate, a suite or a finding, from its document."""
+    return "accepted in doubt" if document["decision"] == "accept" and document.get("doubt") else document["decision"]
+
+
+def _style(document: Mapping[str, Any]) -> str:
+    return "yellow" if document.get("doubt") else _STYLES[document["decision"]]
+
+
+def looked(document: Mapping[str, Any]) -> str | None:
+    """Say which look at a pull request this is, from a gate's document; None where it stands alone."""
+    series = document.get("series")
+    if series is None:
+        return None
+    share = f"{100 * series['alpha']:.2g} %"
+    return (
+        f"look {series['look']} at this pull request: {share} of the 5 % error rate of all its looks are for this one"
+    )
+
+
 def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
-    console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (suite["decision"], _STYLES[suite["decision"]])))
+    console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (decided(suite), _style(suite))))
     for line in facts(suite):
         console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
-    for finding in suite["findings"]:
-        found = Text.assemble((f"{safe(finding['rule'])}  ", _STYLES[finding["decision"]]), safe(finding["reason"]))
-        console.print(Padding(found, (0, 0, 0, 2)))
+    _show_findings(console, suite["findings"])
     for why in suite.get("judge_relative", []):
         console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
     for notice in suite["notices"]:
@@ -141,13 +170,22 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
         console.print(Padding(_evidence(evidence), (0, 0, 0, 2)))
 
 
+def _show_findings(console: Console, findings: Iterable[Mapping[str, Any]]) -> None:
+    for finding in findings:
+        found = Text.assemble((f"{safe(finding['rule'])}  ", _style(finding)), safe(finding["reason"]))
+        console.print(Padding(found, (0, 0, 0, 2)))
+
+
 def facts(suite: Mapping[str, Any]) -> Iterator[str]:
     """Say what was compared, how far, and what came out: of one suite's document."""
     sides = f"{suite['base']} → {suite['head']}" if suite["base"] is not None else suite["head"]
     yield f"{sides} on {suite['model']} · changed: {', '.join(suite['changed']) or 'the version'}"
     enough = f" were enough, {suite['saved']} calls saved" if suite["saved"] and suite["stopped_at"] else ""
-    yield f"{suite['stopped_at']} of {suite['of']} cases{enough} · {suite['asked']} asked"
     compared = suite["comparison"]
+    alike = ""
+    if compared is not None and compared.get("clusters") not in (None, compared["n"]):
+        alike = f" in {compared['clusters']} clusters"
+    yield f"{suite['stopped_at']} of {suite['of']} cases{alike}{enough} · {suite['asked']} asked"
     if compared is not None and compared["n"]:
         base, head = (percent(compared["sides"][side]["good_rate"]["value"]) for side in ("base", "head"))
         yield f"good: {base} → {head} · {compared['losses']} got worse, {compared['wins']} better"
@@ -163,7 +201,7 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _difference(estimate: Mapping[str, Any]) -> str:
-    kinds = {"stopped-betting": ", 95 %, whenever one stops", "identical": ""}
+    kinds = {"stopped-betting": ", 95 %, valid at any stopping point", "identical": ""}
     interval = points(Estimate(estimate["value"], estimate["low"], estimate["high"], estimate["method"]))
     return interval + kinds.get(estimate["method"], ", 95 %, over all cases")
 
@@ -181,21 +219,33 @@ def _evidence(evidence: Mapping[str, Any]) -> Text:
 
 def annotations(decision: GateDecision, prefix: str = "") -> Iterator[str]:
     """Yield GitHub's workflow commands, one for each finding that stands in the way, at the prompt's changed line."""
-    lines = (
-        _annotation(suite, finding, prefix)
-        for suite in decision.suites
-        for finding in suite.findings
-        if finding.exit is not ExitCode.YES
+    file = _property(f"{prefix}evalh.toml")
+    about_all = [
+        f"::{_level(one)} file={file},line=1,title=evalh gate::{_escaped(safe(f'{one.rule}: {one.reason}'))}"
+        for one in decision.findings
+        if one.exit is not ExitCode.YES
+    ]
+    lines = chain(
+        about_all,
+        (
+            _annotation(suite, finding, prefix)
+            for suite in decision.suites
+            for finding in suite.findings
+            if finding.exit is not ExitCode.YES or finding.doubt
+        ),
     )
     for _, line in zip(range(_MOST_ANNOTATIONS), lines, strict=False):
         yield line
 
 
+def _level(finding: Finding) -> str:
+    return "error" if finding.exit is ExitCode.NO else "notice" if finding.exit is ExitCode.YES else "warning"
+
+
 def _annotation(suite: SuiteDecision, finding: Finding, prefix: str) -> str:
-    level = "error" if finding.exit is ExitCode.NO else "warning"
     file = f"{prefix}{suite.prompt_path}"
     place = f"file={_property(file)},line={suite.prompt_line},title={_property(f'evalh gate: {suite.suite}')}"
-    return f"::{level} {place}::{_escaped(safe(f'{finding.rule}: {finding.reason}'))}"
+    return f"::{_level(finding)} {place}::{_escaped(safe(f'{finding.rule}: {finding.reason}'))}"
 
 
 def _escaped(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from evalh.analysis.verdicts import GateStatus
 from evalh.core.exits import ExitCode
-from evalh.report.gate import RELATIVE, facts
+from evalh.report.gate import RELATIVE, decided, facts, looked
 from evalh.report.text import safe
 
 Document = Mapping[str, Any]
@@ -23,6 +23,7 @@ SUMMARY_BYTES = 1_000_000  # GitHub takes 1 MiB
 _SIGNS: dict[str, str] = {GateStatus.ACCEPT: "✅", GateStatus.REFUSE: "❌", GateStatus.INCONCLUSIVE: "❔"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 _MOST_OUTPUT = 2000
+_MOST_HEADS = 500
 _LEFT_OUT = "\n\n… more is in the log: `evalh show`, and in `evalh gate --json`.\n"
 
 
@@ -37,11 +38,12 @@ def gate_markdown(document: Document, limit_bytes: int) -> str:
 
 
 def _blocks(gate: Document) -> Iterator[str]:
-    yield f"\n## {_SIGNS[gate['decision']]} evalh gate: {gate['decision']}"
-    yield f" ({RELATIVE})\n\n" if gate.get("judge_relative") else "\n\n"
-    yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"
+    yield from _headline(gate)
     for reason in gate["reasons"]:
         yield f"- {_text(_short(reason))}\n"
+    for finding in gate.get("findings", ()):
+        if finding["reason"] not in gate["reasons"]:
+            yield f"- {_sign(finding)} {_text(_short(finding['reason']))}\n"
     for notice in gate["notices"]:
         yield f"\n_{_text(_short(notice))}_\n"
     for suite in gate["suites"]:
@@ -53,8 +55,18 @@ def _blocks(gate: Document) -> Iterator[str]:
             yield _evidence(suite, evidence)
 
 
+def _headline(gate: Document) -> Iterator[str]:
+    if gate.get("series"):
+        yield f"\n<!-- evalh heads: {' '.join(gate['series']['heads'][-_MOST_HEADS:])} -->"
+    yield f"\n## {_sign(gate)} evalh gate: {decided(gate)}"
+    yield f" ({RELATIVE})\n\n" if gate.get("judge_relative") else "\n\n"
+    yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"
+    if (line := looked(gate)) is not None:
+        yield f"\n_{_text(line)}_\n\n"
+
+
 def _suite(suite: Document) -> Iterator[str]:
-    yield f"\n### {_SIGNS[suite['decision']]} {_text(suite['suite'])}\n\n"
+    yield f"\n### {_sign(suite)} {_text(suite['suite'])}\n\n"
     for fact in facts(suite):
         yield f"{_text(fact)}  \n"
     yield "\n| | rule | found |\n|---|---|---|\n"
@@ -66,8 +78,9 @@ def _suite(suite: Document) -> Iterator[str]:
         yield f"\n_{_text(_short(notice))}_\n"
 
 
-def _sign(finding: Document) -> str:
-    return "⚠️" if finding["exit"] == ExitCode.CANNOT_MEASURE else _SIGNS[finding["decision"]]
+def _sign(finding: Document) -> str:  # or a suite, or the whole gate
+    doubt = finding["exit"] == ExitCode.CANNOT_MEASURE or finding.get("doubt")
+    return "⚠️" if doubt else _SIGNS[finding["decision"]]
 
 
 def _evidence(suite: Document, evidence: Document) -> str:

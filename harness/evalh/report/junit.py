@@ -1,7 +1,7 @@
 """A gate's decision as JUnit XML: a rule is a test; a failure is the output's, an error the infrastructure's."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -16,9 +16,20 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def gate_junit(document: Document) -> str:
     """Return a decision's document so: failure = a rule refuses, error = not to be measured, skipped = inconclusive."""
-    suites = "".join(_suite(suite) for suite in document["suites"])
-    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(document["suites"])}>'
+    tested = [*_whole(document), *document["suites"]]
+    suites = "".join(_suite(suite) for suite in tested)
+    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(tested)}>'
     return f"{head}\n{suites}</testsuites>\n"
+
+
+def _whole(document: Document) -> Iterator[Document]:
+    """Yield what is about no suite that was run, as a suite: a file without a test would read as a pass of nothing."""
+    unchanged = [{"rule": f"{name} is unchanged", "exit": ExitCode.YES} for name in document["unchanged"]]
+    found = [*document.get("findings", ()), *unchanged]
+    if not found and not document["suites"]:
+        found = [{"rule": "nothing changed", "exit": ExitCode.YES}]
+    if found:
+        yield {"suite": "the change", "findings": found}
 
 
 def _suite(suite: Document) -> str:
@@ -42,7 +53,7 @@ def _counts(suites: Sequence[Document]) -> str:
 
 def _test(suite: Document, finding: Document) -> str:
     head = f"<testcase classname={_attribute('evalh.' + suite['suite'])} name={_attribute(finding['rule'])}"
-    reason = _attribute(finding["reason"])
+    reason = _attribute(finding.get("reason", ""))
     match ExitCode(finding["exit"]):
         case ExitCode.YES:
             return f"{head}/>\n"

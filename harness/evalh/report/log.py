@@ -26,7 +26,7 @@ from evalh.report.document import comparison_document, run_document
 from evalh.report.gate import show_gate
 from evalh.report.terminal import show_run
 from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
-from evalh.report.waterfall import waterfall
+from evalh.report.waterfall import given_up, waterfall
 
 _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
 
@@ -160,11 +160,12 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
     for call in calls:
         last = call.attempts[-1] if call.attempts else call.answer
         status = "from the log" if call.cache_hit else last.status if last else "nothing sent"
-        wrong = f"{last.error_kind}: {last.error}" if last is not None and last.error_kind else ""
+        failed = f"{last.error_kind}: {last.error}" if last is not None and last.error_kind else ""
+        wrong = " · ".join(filter(None, (given_up(call), failed)))
         took = call.latency.total_ms if call.latency.whole else None if last is None else last.latency_ms
         latency = milliseconds(took) if last is not None else ""
         trial = f" trial {call.trial}" if call.trial else ""
-        cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 60))
+        cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
         table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
     console.print(table)
 

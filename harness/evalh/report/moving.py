@@ -67,8 +67,8 @@ def told(move: Move) -> str:
 def noticed(move: Move) -> str:
     """Say which move would have been seen."""
     if move.smallest is None:
-        return "so few cases notice no move, however large, 4 times in 5"
-    return f"a move of {points(move.smallest)} is noticed 4 times in 5"
+        return "so few cases show no move, however large, with 80 % power"
+    return f"80 % power to show a move of {points(move.smallest)}"
 
 
 def spent(move: Move) -> str:

@@ -12,7 +12,7 @@ from evalh.report.page_sections import figure, limits, section, shown_json
 from evalh.report.page_words import Pointer, anchor, cost_range, listed, plural
 from evalh.report.prompts import Difference
 from evalh.report.small_charts import interval_bar
-from evalh.report.text import milliseconds, percent, short_cost_per_good
+from evalh.report.text import in_clusters, milliseconds, percent, short_cost_per_good
 
 _PARTS_SHOWN = 20
 
@@ -36,11 +36,11 @@ def numbers(comparison: Comparison) -> Markup:
     p_value = "" if comparison.p_value is None else f"p = {comparison.p_value:.3g}, {comparison.test}"
     counts = f"{comparison.losses:,} worse, {comparison.wins:,} better, {comparison.ties:,} the same"
     drop = comparison.detectable_drop
-    seen = "" if drop is None else f"so many cases show a drop of {100 * drop:.1f} points 4 times in 5"
+    seen = "" if drop is None else "the drop shown with 80 % power, if cases differ as often as here"
     return el(
         "dl",
         figure("Difference of the good rates", points(comparison.difference), p_value),
-        figure("Cases", f"{comparison.n:,}", counts),
+        figure("Cases", in_clusters(comparison.n, comparison.clusters).removesuffix(" cases"), counts),
         figure("Cost per good output", times, [between, " head over base"]),
         figure("Sensitivity", "unknown" if drop is None else f"{100 * drop:.1f} points", seen),
         class_="numbers",

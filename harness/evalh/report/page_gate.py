@@ -6,7 +6,7 @@ from typing import Any
 from evalh.core.run import Estimate
 from evalh.report.compare import points
 from evalh.report.downstream import compared_from
-from evalh.report.gate import RELATIVE
+from evalh.report.gate import RELATIVE, decided
 from evalh.report.markup import Child, Markup, el
 from evalh.report.page_comparison import net, table
 from evalh.report.page_sections import facts, figure, limits, look_at, section
@@ -15,7 +15,7 @@ from evalh.report.small_charts import interval_bar
 from evalh.report.text import dollars, milliseconds, one_line, percent
 
 Document = Mapping[str, Any]
-_CLASSES = {"accept": "good", "refuse": "bad", "inconclusive": "ungraded"}
+_CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
 _CASES = 12
 
 
@@ -26,7 +26,7 @@ def title(gate: Document) -> str:
 
 def top(gate: Document) -> Markup:
     """Show the decision, its numbers, and what to look at."""
-    said, reasons = gate["decision"], gate["reasons"]
+    said, reasons = decided(gate), gate["reasons"]
     why = one_line(reasons[0], 200) if reasons else ""
     more = f" (and {plural(len(reasons) - 1, 'more reason')})" if len(reasons) > 1 else ""
     return el(
@@ -41,7 +41,7 @@ def top(gate: Document) -> Markup:
 def _numbers(suite: Document) -> list[Child]:
     compared = suite["comparison"]
     looked = f"{suite['stopped_at']:,} of {suite['of']:,} cases · {suite['asked']:,} asked"
-    told: list[Child] = [figure(suite["suite"], suite["decision"], looked)]
+    told: list[Child] = [figure(suite["suite"], decided(suite), looked)]
     if compared is not None and compared["n"]:
         counts = f"{compared['losses']:,} worse, {compared['wins']:,} better, {compared['ties']:,} the same"
         told.append(figure("Difference of the good rates", points(Estimate(**compared["difference"])), counts))
@@ -79,7 +79,7 @@ def _suite(suite: Document) -> list[Child]:
     changed = ", ".join(suite["changed"]) or "the version"
     rows = [_finding(finding) for finding in suite["findings"]]
     parts: list[Child] = [
-        el("h3", f"{suite['suite']}: {suite['decision']}"),
+        el("h3", f"{suite['suite']}: {decided(suite)}"),
         el("p", f"{sides} · changed: {changed}", class_="note"),
         table(f"Rules of {suite['suite']}", ("rule", "says", "found", "cases"), rows),
     ]
@@ -94,7 +94,7 @@ def _suite(suite: Document) -> list[Child]:
 
 
 def _finding(finding: Document) -> Markup:
-    said = finding["decision"] if finding["exit"] in {0, 1, 3} else "not measured"
+    said = decided(finding) if finding["exit"] in {0, 1, 3} else "not measured"
     return el(
         "tr",
         el("th", finding["rule"], scope="row"),

@@ -106,8 +106,8 @@ def trade_offs(chosen: TradeOff) -> Markup:
         else ""
     )
     note = (
-        "Newest complete run of each version and model. Bars are 95 % intervals; filled marks are the Pareto front:"
-        f" no other is both cheaper and good more often.{left}"
+        "Newest complete run of each version and model. Bars are 95 % intervals; filled marks are the Pareto front"
+        f" as measured: no other was both cheaper and good more often.{left}"
     )
     picture = chart(chosen) if len(chosen.points) > 1 else None
     return section(

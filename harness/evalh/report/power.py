@@ -4,10 +4,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evalh.analysis.comparison import Comparison
 from evalh.analysis.power import Power
 from evalh.core.digest import JsonValue
 from evalh.report.document import usd
-from evalh.report.text import dollars, percent, safe
+from evalh.report.text import dollars, in_clusters, p_text, percent, safe
 
 _SOURCES = {
     "option": "as you say",
@@ -21,6 +22,7 @@ def power_document(plan: Power) -> dict[str, JsonValue]:
         "schema": "evalh.power/1",
         "suite": plan.suite,
         "cases": plan.cases,
+        "clusters": plan.clusters,
         "trials": plan.trials,
         "drop": plan.drop,
         "margin": plan.margin,
@@ -47,17 +49,17 @@ def power_document(plan: Power) -> dict[str, JsonValue]:
 
 def show_power(console: Console, plan: Power) -> None:
     """Print a plan: what the suite sees, what more would take, what that costs."""
-    seen = "too few cases to see any drop" if plan.detectable_drop is None else _sees(plan.detectable_drop)
-    console.print(Text(f"{safe(plan.suite)}, {plan.cases} cases: ").append(seen, "bold"))
+    seen = "too few to show any drop" if plan.detectable_drop is None else _sees(plan.detectable_drop)
+    console.print(Text(f"{safe(plan.suite)}, {in_clusters(plan.cases, plan.clusters)}: ").append(seen, "bold"))
     console.print()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
     asked = _points(plan.drop)
     table.add_row(f"a drop of {asked}", f"shows {percent(plan.power)} of the time over these cases")
-    table.add_row("", f"4 times in 5 over {plan.cases_needed:,} cases · {_cost(plan)}")
+    table.add_row("", f"80 % of the time over {plan.cases_needed:,} cases · {_cost(plan)}")
     margin = _points(plan.margin)
-    table.add_row("no worse", f"excluding a drop of {margin} takes {plan.cases_for_no_worse:,} cases, 4 times in 5")
+    table.add_row("no worse", f"excluding a drop of {margin} takes {plan.cases_for_no_worse:,} cases, with 80 % power")
     source = _SOURCES.get(plan.discordance_from, f"as in comparison {plan.discordance_from}")
     table.add_row("disagreement", f"two versions differ on {percent(plan.discordance)} of the cases: {source}")
     console.print(table)
@@ -71,7 +73,21 @@ def show_power(console: Console, plan: Power) -> None:
 
 
 def _sees(drop: float) -> str:
-    return f"a drop of {_points(drop)} shows 4 times in 5"
+    return f"80 % power to show a drop of {_points(drop)}"
+
+
+def tested(comparison: Comparison) -> list[str]:
+    """Say what was tested over which cases, and how small a drop that could have shown."""
+    lines = []
+    if comparison.p_value is not None and not comparison.identical:
+        drop, cases = comparison.detectable_drop, in_clusters(comparison.n, comparison.clusters)
+        shown = "too few to show any drop"
+        if drop is not None:
+            shown = f"80 % power to show a drop of {100 * drop:.1f} points, if cases differ as often as here"
+        lines.append(f"p {p_text(comparison.p_value)} ({comparison.test}) · {cases}: {shown}")
+    if comparison.uneven:
+        lines.append("clusters differ in size: the difference is the mean over clusters, not over cases")
+    return lines
 
 
 def _points(share: float) -> str:
@@ -85,7 +101,7 @@ def _cost(plan: Power) -> str:
 def _trials(plan: Power) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("trials", justify="right")
-    table.add_column(f"{plan.cases} cases see", justify="right")
+    table.add_column(f"{plan.cases} cases show", justify="right")
     table.add_column(f"cases for {_points(plan.drop)}", justify="right")
     table.add_column("cost a side", justify="right")
     for row in plan.with_trials:

@@ -14,6 +14,7 @@ from evalh.report.text import (
     BY_THE_HOUR,
     cost_per_good,
     dollars,
+    in_clusters,
     latency,
     latency_parts,
     milliseconds,
@@ -33,7 +34,7 @@ def show_run(console: Console, result: RunResult) -> None:
     record, summary = result.record, result.summary
     console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
     console.print()
-    console.print(_numbers(summary))
+    console.print(_numbers(summary, record.trials))
     console.print()
     console.print(_graders(summary.graders))
     if summary.errors:
@@ -47,7 +48,7 @@ def show_run(console: Console, result: RunResult) -> None:
             console.print(Text(one_line(result.stopped_because, 300), "yellow"))
 
 
-def _numbers(summary: RunSummary) -> Table:
+def _numbers(summary: RunSummary, trials: int) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
@@ -57,6 +58,9 @@ def _numbers(summary: RunSummary) -> Table:
     for position, (count, style) in enumerate(zip(counts, styles, strict=True)):
         line.append(" · " if position else "").append(count, style)
     table.add_row("samples", line)
+    cases = summary.samples // trials
+    if summary.clusters is not None and summary.clusters < cases:
+        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: cases that are alike count as one")
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))

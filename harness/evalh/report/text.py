@@ -48,12 +48,22 @@ def percent(share: float | None) -> str:
     return "unknown" if share is None else f"{100 * share:.1f} %"
 
 
+def in_clusters(cases: int, clusters: int | None) -> str:
+    """Write `150 cases in 31 clusters`; without the clusters where each case is one."""
+    told = f"{cases:,} case{'' if cases == 1 else 's'}"
+    if clusters is None or clusters == cases:
+        return told
+    return f"{told} in {clusters:,} cluster{'' if clusters == 1 else 's'}"
+
+
 def rate(estimate: Estimate) -> str:
     """Write a rate with its interval."""
     if estimate.method == "ungraded":
         return "not known: no sample was graded"
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+    if estimate.value is None:
         return "unknown"
+    if estimate.low is None or estimate.high is None:
+        return percent(estimate.value)
     return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 

@@ -47,6 +47,12 @@ def waterfall(call: CallRow) -> Iterator[Text]:
                 yield offset + _decision(event)
 
 
+def given_up(call: CallRow) -> str:
+    """Say why a call was given up; empty where it was answered, or never had a second attempt."""
+    last = call.decisions[-1] if call.decisions else None
+    return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
+
+
 def _offset(seconds: float) -> str:
     return f"+{milliseconds(seconds * 1000.0)}"
 
@@ -68,6 +74,8 @@ def _decision(decision: DecisionRow) -> Text:
     word = _WORDS.get(decision.kind, decision.kind)
     line = Text.assemble("   ", (word, "yellow" if decision.kind not in {"fits", "keep"} else "green"))
     line.append(f": {one_line(decision.reason, _WIDTH)}")
+    if decision.kind == "give_up":
+        line.append(f" · {one_line(str(detail.get('why', '')), _WIDTH)}")
     if decision.kind in {"fallback", "escalate"}:
         line.append(f" → {one_line(str(detail.get('to', '')), 20)}", "bold")
     if "wait_s" in detail:

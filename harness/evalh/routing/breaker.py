@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import field
 from enum import StrEnum
 
-from evalh.core.attempt import UNSENT, Call, CallError, Completion, ErrorKind
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import OUTAGE, BreakerPolicy
@@ -201,7 +201,7 @@ class Breaking(Wrapper):
 
     def _failed(self, call: Call, error: CallError, began: float, *, probe: bool) -> None:
         breaker, now = self.breaker, self._clock.monotonic()
-        if error.kind in UNSENT:
+        if error.held_back or error.hung_up:
             if probe:
                 breaker.abandon(now)
             return

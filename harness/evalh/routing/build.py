@@ -20,6 +20,8 @@ from decimal import Decimal
 from itertools import count
 
 from evalh.core.asking import Form
+from evalh.core.attempt import ErrorKind
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
@@ -34,6 +36,7 @@ from evalh.routing.fallback import FallingBack
 from evalh.routing.halt import Halt
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
+from evalh.routing.pace import Pace
 from evalh.routing.refused import Refusable, Refusal
 from evalh.routing.remembered import Find, Remembered
 from evalh.routing.repair import Repairing
@@ -77,6 +80,7 @@ class Builder:
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
     _doors: dict[str, Provider] = field(default_factory=dict, init=False)
+    _paces: dict[str, Pace] = field(default_factory=dict, init=False)  # one for each model and key at its provider
 
     def __post_init__(self) -> None:
         self._decisions = Decisions(self.log, self.clock)
@@ -105,33 +109,42 @@ class Builder:
             find_routed=self.find_routed,
         )
 
-    def _route(self, target: Target, route: Route, *, alone: bool) -> Provider:
-        """Build a route; `alone`: nothing is asked in its place when it fails."""
+    def _route(self, target: Target, route: Route, *, alone: bool, spared: bool = False) -> Provider:
+        """Build a route.
+
+        `alone`: nothing is asked in its place when it fails. `spared`: another model is, when it is at its rate limit.
+        """
         last = len(route.fallback)
         chain = [
-            self._named(target, name, route, alone=alone and position == last)
+            self._named(
+                target,
+                name,
+                route,
+                alone=alone and position == last,
+                spared=spared or (position < last and ErrorKind.RATE_LIMIT in route.fallback_on),
+            )
             for position, name in enumerate((route.model, *route.fallback))
         ]
         provider = chain[0] if last == 0 else FallingBack(chain, route.fallback_on, self._decisions)
         if route.cascade is not None:
-            stronger = self._named(target, route.cascade.escalate_to, route, alone=alone)
+            stronger = self._named(target, route.cascade.escalate_to, route, alone=alone, spared=spared)
             checks = self.build_checks(route.cascade.checks)
             provider = Cascading(provider, stronger, route.cascade, checks, self._decisions, self._inquiry(target))
         return provider
 
-    def _named(self, target: Target, name: str, within: Route, *, alone: bool) -> Provider:
+    def _named(self, target: Target, name: str, within: Route, *, alone: bool, spared: bool) -> Provider:
         inner = None if name == target.name else target.routes.get(name)
         if inner is None:
-            return self._model(target, name, within, alone=alone)
-        return self._route(target, inner, alone=alone)
+            return self._model(target, name, within, alone=alone, spared=spared)
+        return self._route(target, inner, alone=alone, spared=spared)
 
-    def _model(self, target: Target, name: str, route: Route, *, alone: bool) -> Provider:
+    def _model(self, target: Target, name: str, route: Route, *, alone: bool, spared: bool) -> Provider:
         """Build what stands round one model: the route's retries and repairs, and the model's own door."""
         provider = self._door(target, name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._shared, alone=alone)
-        provider = Retrying(provider, route.retry, self._shared)
+        provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
         provider = Refusable(provider, self._refusals.setdefault(name, Refusal()))
         if not target.chooses:
             return provider  # whoever asks has looked the answer up already, and its requests are this model's own
@@ -151,7 +164,9 @@ class Builder:
             door = Logged(model, self.log, pricer, self._shared)
             if self._treasury is not None:
                 door = Budgeted(door, self._treasury, pricer)
-            door = Limited(door, self._limit(name), self.concurrency, self._shared)
+            key = list(getattr(model, "key_variables", ()))
+            pace = self._paces.setdefault(digest([model.model, dict(model.identity), key]), Pace())
+            door = Limited(door, self._limit(name), self.concurrency, self._shared, pace)
             self._doors[name] = door
         return door
 

@@ -1,14 +1,16 @@
-"""How many requests a provider carries at once, and how many a minute: declared ceilings, and a window below them."""
+"""How many requests a provider carries at once, and how many a minute: declared ceilings, and what it teaches."""
 
 import asyncio
 from collections import deque
 from dataclasses import field
+from random import Random
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
 from evalh.core.values import dataclass
+from evalh.routing.pace import Pace
 from evalh.routing.shared import Shared
 from evalh.routing.worst_case import input_bytes
 from evalh.routing.wrapper import Wrapper
@@ -19,6 +21,7 @@ _BYTES_PER_TOKEN = 4  # an estimate, settled when the provider has counted
 _AT_ONCE_S = 1e-6  # a shorter wait is a rounding error
 _LOOK_AGAIN_S = 0.25  # meanwhile an answer may have given tokens back
 _SHRINK_ON = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD})
+_JITTER = 0.1  # of a pause, at most a second: others with the same key come back at the same moment
 
 
 @dataclass(slots=True)
@@ -119,12 +122,15 @@ class Rate:
 
 
 class Limited(Wrapper):
-    """Lets requests through as the window and the rates allow, first come, first served."""
+    """The door to a model: requests leave as the window, the rates and the pace allow, first come, first served."""
 
-    def __init__(self, inner: Provider, policy: LimitPolicy, concurrency: int, shared: Shared) -> None:
+    def __init__(
+        self, inner: Provider, policy: LimitPolicy, concurrency: int, shared: Shared, pace: Pace | None = None
+    ) -> None:
         super().__init__(inner)
         ceilings = (concurrency, policy.concurrency, inner.max_in_flight)
         self.window = Window(min(ceiling for ceiling in ceilings if ceiling is not None))
+        self.pace = pace or Pace()  # shared by all names of one model and key
         self._requests = Rate(policy.rpm) if policy.rpm else None
         self._tokens = Rate(policy.tpm) if policy.tpm else None
         self._decisions = shared.decisions
@@ -133,32 +139,97 @@ class Limited(Wrapper):
         self._progress = shared.progress
         self._until_writable = shared.until_writable
         self._because: str | None = None  # why the window is below its ceiling; None: it is not
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._next = asyncio.Lock()  # first come, first served: held by whoever waits for the rates
+        self._line = asyncio.Lock()  # held by the first in line, who waits for all the others
+        self._freed: asyncio.Future[None] | None = None  # the first in line waits for a place
+        self._held_s = 0.0  # how long the line has stood still so far for rates and pauses
+        self._held_since: float | None = None
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Wait for a place, send, give it back. Raises CallError, NotSent."""
-        await self._enter()
+        """Wait for its turn, send, give the place back. Raises CallError, NotSent."""
+        share = await self._turn(request, call)
+        began = self._clock.monotonic()
         try:
-            self._halt.check()  # while it waited the run may have ended
-            _leave_if_wanted(call)
-            share = await self._pay(request, call)
-            _leave_if_wanted(call)
-            began = self._clock.monotonic()
             try:
                 completion = await self.inner.send(request, call)
             except CallError as error:
-                if error.kind in _SHRINK_ON and self.window.too_many(self._clock.monotonic(), began):
-                    self._tell(call, error)
+                self._refused(call, error, began)
                 raise
-            self._good()
+            self._good(began)
             if self._tokens is not None and share is not None:
                 self._settle(self._tokens, share, completion)
             return completion
         finally:
             self._leave()
 
-    def _good(self) -> None:
+    async def _turn(self, request: Request, call: Call) -> Share | None:
+        """Wait until a request may leave, and take its place; return what was taken of the tokens.
+
+        Between the last look at the window and the moment at which the request leaves nobody else runs: the window
+        may shrink while somebody waits.
+        """
+        tokens = self._tokens
+        estimate = 0.0
+        if tokens is not None:
+            estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0)
+        held_s = self._held(self._clock.monotonic())
+        async with self._line:
+            while True:
+                await self._until_writable()  # nothing is taken of the rates for what cannot leave
+                self._halt.check()  # while it waited the run may have ended
+                if call.still_wanted is not None:
+                    call.still_wanted()  # raises CallError where whoever admitted it would not do so now
+                if self.window.full:
+                    self._freed = asyncio.get_running_loop().create_future()
+                    await self._freed
+                    continue
+                now = self._clock.monotonic()
+                wait_s = self._wait_s(now, estimate, call)
+                if not wait_s:
+                    break
+                self._held_since = now
+                try:
+                    await self._halt.sleep(min(wait_s, _LOOK_AGAIN_S) if tokens else wait_s)
+                finally:
+                    self._held_s, self._held_since = self._held(self._clock.monotonic()), None
+            call.waiting_ms += (self._held(now) - held_s) * 1000.0
+            self.window.in_flight += 1
+            self.pace.leave(now)
+            if self._requests:
+                self._requests.take(now, 1.0)
+            return tokens.take(now, estimate) if tokens else None
+
+    def _held(self, now: float) -> float:
+        return self._held_s if self._held_since is None else self._held_s + now - self._held_since
+
+    def _wait_s(self, now: float, estimate: float, call: Call) -> float:
+        """Return how long the first in line must wait. Raises CallError where a pause is too long for its call."""
+        wait_s = self.pace.wait_s(now)
+        if wait_s and call.max_wait_s is not None:
+            self._refuse(now, call.max_wait_s)
+        if self._requests is not None:
+            wait_s = max(wait_s, self._requests.wait_s(now, 1.0))
+        if self._tokens is not None:
+            wait_s = max(wait_s, self._tokens.wait_s(now, estimate))
+        return wait_s
+
+    def _refuse(self, now: float, most_s: float) -> None:
+        paused_s, quiet_s = self.pace.paused_s(now), self.pace.quiet_s
+        if not paused_s or max(paused_s, quiet_s) <= most_s:
+            return
+        so_far = f" after {quiet_s:.0f} s without an answer" if paused_s <= most_s else ""
+        limited = f"{self._place} is at its rate limit for another {paused_s:.0f} s{so_far}"
+        error = CallError(ErrorKind.RATE_LIMIT, f"{limited}; a call waits {most_s:g} s at most", retry_after_s=paused_s)
+        error.held_back = True
+        raise error
+
+    def _leave(self) -> None:
+        self.window.in_flight -= 1
+        freed = self._freed
+        if freed is not None and not freed.done() and not self.window.full:
+            freed.set_result(None)
+
+    def _good(self, began: float) -> None:
+        self.pace.answered(began)
         window = self.window
         before = int(window.size)
         window.good()
@@ -169,72 +240,34 @@ class Limited(Wrapper):
             self._because = None
         self._show(because)
 
-    async def _enter(self) -> None:
-        window = self.window
-        if window.full or self._waiting:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn  # whoever leaves has counted us in
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._leave()  # the place was ours already
-                raise
+    def _refused(self, call: Call, error: CallError, began: float) -> None:
+        if error.kind not in _SHRINK_ON:
             return
-        window.in_flight += 1
+        now = self._clock.monotonic()
+        if error.limits:
+            self._pause(call, error.retry_after_s or 0.0, began, now)
+        if self.window.too_many(now, began):
+            detail = {"model": self.name, "window": int(self.window.size)}
+            self._decisions.tell(call, "shrink", error.kind.value, detail)
+            self._because = f"{error.status or error.kind.value} from {self.kind}"
+            self._show(self._because)
 
-    def _leave(self) -> None:
-        window = self.window
-        window.in_flight -= 1
-        while self._waiting and not window.full:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                window.in_flight += 1
-                turn.set_result(None)
+    def _pause(self, call: Call, asked_s: float, began: float, now: float) -> None:
+        """Close the door until the provider takes requests again: all who ask it would be told the same."""
+        rng = Random(f"{call.id}/{call.attempts}")  # noqa: S311 (jitter, not a secret)
+        self.pace.refused(now, began, asked_s + rng.uniform(0.0, min(1.0, _JITTER * asked_s)))
+        if self._progress is not None:
+            self._progress.waiting(self.pace.paused_s(now), f"rate limit of {self._place}")
 
-    async def _pay(self, request: Request, call: Call) -> Share | None:
-        """Wait until the rates allow it; return what was taken of the tokens."""
-        requests, tokens = self._requests, self._tokens
-        if requests is None and tokens is None:
-            return None
-        estimate = input_bytes(request) / _BYTES_PER_TOKEN + (request.settings.max_tokens or 0) if tokens else 0.0
-        began, waits = self._clock.monotonic(), self._next.locked()
-        async with self._next:
-            while True:
-                await self._until_writable()  # nothing is taken of the rates for what cannot leave
-                self._halt.check()
-                now = self._clock.monotonic()
-                wait_s = max(
-                    requests.wait_s(now, 1.0) if requests else 0.0,
-                    tokens.wait_s(now, estimate) if tokens else 0.0,
-                )
-                if not wait_s:
-                    break
-                waits = True
-                await self._halt.sleep(min(wait_s, _LOOK_AGAIN_S) if tokens else wait_s)
-            if waits:
-                call.waiting_ms += (now - began) * 1000.0
-            if requests:
-                requests.take(now, 1.0)
-            return tokens.take(now, estimate) if tokens else None
+    @property
+    def _place(self) -> str:
+        return f"{self.kind}:{self.model}"
 
     def _settle(self, tokens: Rate, share: Share, completion: Completion) -> None:
         usage = completion.usage
         if usage.input_tokens is not None and usage.output_tokens is not None:
             tokens.settle(self._clock.monotonic(), share, usage.input_tokens + usage.output_tokens)
 
-    def _tell(self, call: Call, error: CallError) -> None:
-        detail = {"model": self.name, "window": int(self.window.size)}
-        self._decisions.tell(call, "shrink", error.kind.value, detail)
-        self._because = f"{error.status or error.kind.value} from {self.kind}"
-        self._show(self._because)
-
     def _show(self, because: str) -> None:
         if self._progress is not None:
             self._progress.window(self.name, int(self.window.size), self.window.ceiling, because)
-
-
-def _leave_if_wanted(call: Call) -> None:
-    """Raise CallError where whoever admitted a request would not do so now, after its wait."""
-    if call.still_wanted is not None:
-        call.still_wanted()

@@ -1,4 +1,8 @@
-"""The one retry loop of the stack: finite, jittered, and never against a provider's own word."""
+"""The one retry loop of the stack: finite, jittered, and never against a provider's own word.
+
+A failure is sent again as often as the route's `retry` allows. A rate limit that names its wait is no failure: it takes
+nothing from the attempts nor from the run's retries, and ends at what the route lets one call wait.
+"""
 
 from random import Random
 
@@ -10,6 +14,8 @@ from evalh.core.route import RetryPolicy
 from evalh.core.values import dataclass
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
+
+_LEAST_S = 0.1  # a named wait counts as this at least: waits of nothing would never add up
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,45 @@ def after(policy: RetryPolicy, attempt: int, error: CallError, rng: Random) -> W
     asked_s = error.retry_after_s or 0.0
     if asked_s > policy.max_wait_s:
         return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {policy.max_wait_s:g}")
-    ceiling_s = min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, 60))
-    return Wait(asked_s + rng.uniform(0.0, ceiling_s))
+    return Wait(asked_s + _jitter_s(policy, attempt, rng))
+
+
+def _jitter_s(policy: RetryPolicy, attempt: int, rng: Random) -> float:
+    return rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, 60)))
+
+
+@dataclass(slots=True)
+class Patience:
+    """One call's waits for rate limits."""
+
+    most_s: float
+    refusals: int = 0
+    waited_s: float = 0.0
+
+    def after(self, policy: RetryPolicy, error: CallError, rng: Random) -> Wait | GiveUp:
+        """Decide what follows a rate limit that names its wait."""
+        asked_s, most_s = error.retry_after_s or 0.0, self.most_s
+        if error.kind not in policy.on:
+            return GiveUp()
+        if asked_s > most_s:
+            return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {most_s:g}")
+        if self.waited_s + asked_s > most_s:
+            return GiveUp(
+                f"waited {self.waited_s:.0f} s for rate limits; another {asked_s:g} s would pass {most_s:g} s"
+            )
+        self.refusals += 1
+        wait = Wait(max(asked_s, _LEAST_S) + _jitter_s(policy, self.refusals, rng))
+        self.waited_s += wait.seconds
+        return wait
 
 
 class Retrying(Wrapper):
     """Sends again what deserves it. Every retry and every end of patience is a decision in the log."""
 
-    def __init__(self, inner: Provider, policy: RetryPolicy, shared: Shared) -> None:
+    def __init__(self, inner: Provider, policy: RetryPolicy, shared: Shared, *, wait_s: float | None = None) -> None:
         super().__init__(inner)
         self._policy = policy
+        self._wait_s = wait_s  # for rate limits; None: they are failures, after which another model is asked
         self._decisions = shared.decisions
         self._clock = shared.clock
         self._halt = shared.halt
@@ -59,27 +94,39 @@ class Retrying(Wrapper):
         if not call.counted:  # a call may pass several places of a route: its retries are the run's
             call.counted = True
             self._budget.call()
-        attempt = 1
+        call.max_wait_s = self._policy.max_wait_s if self._wait_s is None else self._wait_s
+        patience = None if self._wait_s is None else Patience(self._wait_s)
+        reconnects = True  # once: the server may have closed the next one too
+        sent = failed = 0
         while True:
+            sent += 1
             try:
                 return await self.inner.send(request, call)
             except CallError as error:
                 # Seeded by what is asked for what, not by time: the same run waits the same times, and the trials of
                 # one case, which ask the same, don't come back in lockstep.
-                rng = Random(f"{request.digest()}/{call.key!r}/{attempt}")  # noqa: S311 (jitter, not a secret)
-                step = after(self._policy, attempt, error, rng)
-                if isinstance(step, Wait) and not self._budget.take(self._policy.share):
-                    step = GiveUp(f"the run's retries are spent ({self._policy.share:g} of its calls)")
+                rng = Random(f"{request.digest()}/{call.key!r}/{sent}")  # noqa: S311 (jitter, not a secret)
+                step: Wait | GiveUp
+                if error.hung_up and reconnects:
+                    reconnects, step = False, Wait(0.0)
+                elif error.kind in self._policy.on and error.held_back:
+                    step = GiveUp(error.message)  # the door is closed for longer than may be waited
+                elif patience is not None and error.limits:
+                    step = patience.after(self._policy, error, rng)
+                else:
+                    failed += 1
+                    step = after(self._policy, failed, error, rng)
+                    if isinstance(step, Wait) and not self._budget.take(self._policy.share):
+                        step = GiveUp(f"the run's retries are spent ({self._policy.share:g} of its calls)")
                 if isinstance(step, GiveUp):
                     if step.reason is not None:
-                        self._decide(call, "give_up", error, {"why": step.reason, "attempts": attempt})
+                        self._decide(call, "give_up", error, {"why": step.reason, "attempts": sent})
                     raise
-                self._decide(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": attempt + 1})
+                self._decide(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": sent + 1})
             began = self._clock.monotonic()
             await self._halt.sleep(step.seconds)
             call.waiting_ms += (self._clock.monotonic() - began) * 1000.0
             call.reasons.append("retry")
-            attempt += 1
 
     def _decide(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:
         self._decisions.tell(call, kind, error.kind.value, {"model": self.name, **detail})

@@ -8,8 +8,10 @@ and taken off; a judge that knows nothing costs nothing. People's labels must ne
 from collections.abc import Sequence
 from math import fsum, sqrt
 
+from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
+from evalh.stats.intervals import wilson
 
 FEWEST_LABELS = 50  # below, the interval covers less often than it says
 _TWO = 2
@@ -99,70 +101,29 @@ def stratified(strata: Sequence[tuple[float, Calibrated]], confidence: float = 0
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeTable:
-    """A judge's verdicts against people's, in cases."""
+class LabelledStratum:
+    """Outputs on which the judge said the same: how many there are, how many people labelled, what share is good."""
 
-    both_good: int
-    judge_only: int  # the judge says good, people say bad
-    people_only: int
-    both_bad: int
-
-    @property
-    def sensitivity(self) -> float | None:
-        """Return the share of good outputs that the judge calls good; None: none was labelled good."""
-        good = self.both_good + self.people_only
-        return self.both_good / good if good else None
-
-    @property
-    def specificity(self) -> float | None:
-        """Return the share of bad outputs that the judge calls bad; None: none was labelled bad."""
-        bad = self.judge_only + self.both_bad
-        return self.both_bad / bad if bad else None
+    outputs: int
+    labels: int
+    good: float
 
 
-@dataclass(frozen=True, slots=True)
-class RoganGladen:
-    """The rate behind a judge's rate, by its error rates (1978). A diagnostic: it is wild where a judge is poor."""
+def rate_of_strata(strata: Sequence[LabelledStratum], confidence: float = 0.95) -> Estimate:
+    """Estimate the rate that people would give to outputs like these, from random labels in each stratum.
 
-    value: float
-    se: float
-    low: float  # Lang and Reiczigel (2014)
-    high: float
-
-
-def rogan_gladen(table: JudgeTable, judged_good: int, judged: int, confidence: float = 0.95) -> RoganGladen | None:
-    """Correct the judge's rate over `judged` other cases: (p + Sp - 1) / (Se + Sp - 1).
-
-    None where the judge tells good from bad no better than chance, or one kind was never labelled.
+    The sum of share * good; limits by MOVER (Zou and Donner 2008) from Wilson's limits of each stratum, with z^2 sum of
+    share (good - rate)^2 / M inside both roots, since the outputs themselves were drawn. An interval by t has no width
+    where no label disagrees with the judge, however few labels there are.
     """
-    sensitivity, specificity = table.sensitivity, table.specificity
-    if sensitivity is None or specificity is None or sensitivity + specificity <= 1 or judged < 1:
-        return None
-    good, bad = table.both_good + table.people_only, table.judge_only + table.both_bad
-    value, se = _corrected(judged_good / judged, (sensitivity, specificity), judged, (good, bad))
-    z = z_critical(confidence)
-    ours = ((good * sensitivity + 1) / (good + 2), (bad * specificity + 1) / (bad + 2))
-    size = (good + 2, bad + 2)
-    centre, spread = _corrected((judged_good + z * z / 2) / (judged + z * z), ours, judged + z * z, size)
-    # The shift divides by the true numbers of labels, as the authors' own program does.
-    shift = 2 * z * z * (centre * _bernoulli(ours[0]) / good - (1 - centre) * _bernoulli(ours[1]) / bad)
-    low, high = (min(1.0, max(0.0, centre + shift + sign * z * spread)) for sign in (-1, 1))
-    return RoganGladen(min(1.0, max(0.0, value)), se, low, high)
-
-
-def _corrected(
-    rate: float, accuracy: tuple[float, float], judged: float, labelled: tuple[int, int]
-) -> tuple[float, float]:
-    sensitivity, specificity = accuracy
-    power = sensitivity + specificity - 1
-    value = (rate + specificity - 1) / power
-    variance = (
-        _bernoulli(rate) / judged
-        + value**2 * _bernoulli(sensitivity) / labelled[0]
-        + (1 - value) ** 2 * _bernoulli(specificity) / labelled[1]
-    )
-    return value, sqrt(variance) / power
-
-
-def _bernoulli(rate: float) -> float:
-    return rate * (1 - rate)
+    total = sum(one.outputs for one in strata)
+    shares = [one.outputs / total for one in strata]
+    value = fsum(share * one.good for share, one in zip(shares, strata, strict=True))
+    z2 = z_critical(confidence) ** 2
+    drawn = z2 * fsum(share * (one.good - value) ** 2 for share, one in zip(shares, strata, strict=True)) / total
+    below = above = drawn
+    for share, one in zip(shares, strata, strict=True):
+        low, high = wilson(one.good * one.labels, one.labels, confidence)
+        below += (share * (one.good - low)) ** 2
+        above += (share * (high - one.good)) ** 2
+    return Estimate(value, max(0.0, value - sqrt(below)), min(1.0, value + sqrt(above)), "mover")

@@ -1,59 +1,163 @@
-"""Cases that hang together (paraphrases of one question, turns of one talk): fewer independent answers than cases."""
+"""Cases that are alike (copies, templates, turns of one talk) vary together: they count as one cluster.
 
-from collections.abc import Hashable, Sequence
-from math import fsum, sqrt
+A case that is like no other is a cluster of its own. Trials of one case lie inside its cluster.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import erfc, fsum, sqrt
+from typing import NamedTuple
 
 from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
-from evalh.stats.intervals import ClusteredRate, wilson
+from evalh.stats.intervals import wilson
+
+_ROUNDING = 1e-9
+
+
+class ClusterSum(NamedTuple):
+    """One cluster: the sum of its cases' rates, each in [0, 1], and how many cases it has."""
+
+    total: float
+    cases: int
 
 
 @dataclass(frozen=True, slots=True)
-class ClusteredMean:
-    """The mean over cases, and what is known of it when whole clusters vary together."""
+class ClusteredRate:
+    """A rate over cases, its interval, and how much the samples of a cluster vary together."""
 
-    mean: float
-    low: float | None  # None: one cluster says nothing about another
-    high: float | None
-    se: float | None
-    clusters: int
+    rate: float
+    low: float
+    high: float
+    se: float | None  # standard error of the mean over cases; None: one cluster
+    n_eff: float  # independent samples that would know as much
+    n_star: float  # the same, less what an estimated standard error costs: Wilson's n
 
 
-def clustered_mean(scores: Sequence[float], clusters: Sequence[Hashable], confidence: float = 0.95) -> ClusteredMean:
-    """Bound the mean of per-case scores (or differences) whose clusters may be of unequal size (Miller 2024).
+def clustered_rate(clusters: Mapping[ClusterSum, int], trials: int, confidence: float = 0.95) -> ClusteredRate:
+    """Bound the mean rate of cases (`trials` samples each) by Wilson's interval at n*, whole clusters varying together.
 
-    SE^2 = n^-2 sum over clusters of (sum of its (score - mean))^2; mean ± t_{G-1} SE. Every case in a cluster of its
-    own gives the ordinary standard error with ddof 0.
+    `clusters` are counted: a million alike cost as much as one. SE^2 = G / (G - 1) n^-2 sum over clusters of (sum of
+    its (rate - mean))^2 (Miller 2024; the usual standard error where each case is a cluster). Rates near 0 and 1 show
+    too little spread to estimate it from, so n_eff = p (1 - p) / SE^2 is computed with one cluster of rate 0 and one
+    of rate 1 more, of mean size, times G / (G + 2), and clipped to [1, n trials]; n* = n_eff (z / t_{G-1})^2. One
+    cluster says nothing about another: (0, 1). Raises ValueError for no cases, for rates outside [0, 1] and for
+    trials < 1.
     """
-    if not scores or len(scores) != len(clusters):
-        raise ValueError("every case has a score and a cluster, and there is at least one")
-    mean = fsum(scores) / len(scores)
-    members: dict[Hashable, list[float]] = {}
-    for score, cluster in zip(scores, clusters, strict=True):
-        members.setdefault(cluster, []).append(score - mean)
-    if len(members) == 1:
-        return ClusteredMean(mean, None, None, None, 1)
-    # Equal scores are asked for by name: computed, their standard error would be a rounding error, not 0.
-    same = min(scores) == max(scores)
-    se = 0.0 if same else sqrt(fsum(fsum(one) ** 2 for one in members.values())) / len(scores)
-    half = t_critical(confidence, len(members) - 1) * se
-    return ClusteredMean(mean, mean - half, mean + half, se, len(members))
+    cases = sum(one.cases * times for one, times in clusters.items())
+    if not cases or trials < 1 or not all(0.0 <= one.total <= one.cases * (1 + _ROUNDING) for one in clusters):
+        raise ValueError("per-case rates lie in [0, 1], over at least one case and one trial")
+    rate = min(1.0, max(0.0, fsum(one.total * times for one, times in clusters.items()) / cases))
+    groups = sum(clusters.values())
+    if groups == 1:
+        return ClusteredRate(rate, 0.0, 1.0, None, 1.0, 0.0)
+    size = cases / groups
+    mean = (rate * cases + size) / (cases + 2 * size)
+    squares = _squares(clusters, mean) + size**2 * (mean**2 + (1 - mean) ** 2)
+    variance = (groups + 2) / (groups + 1) * squares / (cases + 2 * size) ** 2
+    n_eff = min(max(mean * (1 - mean) / variance * groups / (groups + 2), 1.0), float(cases * trials))
+    n_star = n_eff * (z_critical(confidence) / t_critical(confidence, groups - 1)) ** 2
+    low, high = wilson(rate * n_star, n_star, confidence)
+    se = sqrt(groups / (groups - 1) * _squares(clusters, rate)) / cases
+    return ClusteredRate(rate, min(low, rate), max(high, rate), se, n_eff, n_star)
 
 
-def rate_of_clusters(rates: Sequence[float], clusters: Sequence[Hashable], confidence: float = 0.95) -> ClusteredRate:
-    """Bound the mean of per-case good rates by Wilson's interval at n*, whole clusters varying together.
+def _squares(clusters: Mapping[ClusterSum, int], mean: float) -> float:
+    return fsum(times * (one.total - one.cases * mean) ** 2 for one, times in clusters.items())
 
-    n_eff = p(1 - p) / SE^2, clipped to [1, n]; the number of clusters where SE is 0; n* = n_eff (z / t_{G-1})^2.
+
+def rate_below_p(clusters: Mapping[ClusterSum, int], trials: int, bar: float) -> float:
+    """Return the one-sided p-value against a rate of `bar` or more.
+
+    Exact (binomial) for single cases with one trial; otherwise the score test at the n* of `clustered_rate`.
     """
-    if not all(0.0 <= rate <= 1.0 for rate in rates):
-        raise ValueError("per-case rates lie in [0, 1]")
-    known = clustered_mean(rates, clusters, confidence)
-    mean = min(1.0, max(0.0, known.mean))
-    if known.se is None:
-        return ClusteredRate(mean, 0.0, 1.0, None, None, 1.0, 0.0)
-    spread = mean * (1 - mean)
-    n_eff = min(max(spread / known.se**2, 1.0), float(len(rates))) if known.se else float(known.clusters)
-    n_star = n_eff * (z_critical(confidence) / t_critical(confidence, known.clusters - 1)) ** 2
-    low, high = wilson(mean * n_star, n_star, confidence)
-    deff = known.se**2 * len(rates) / spread if spread else None
-    return ClusteredRate(mean, min(low, mean), max(high, mean), known.se, deff, n_eff, n_star)
+    cases = sum(one.cases * times for one, times in clusters.items())
+    good = fsum(one.total * times for one, times in clusters.items())
+    if good >= bar * cases:
+        return 1.0
+    if trials == 1 and sum(clusters.values()) == cases:
+        return binomial_tail(round(good), cases, bar)
+    rate = clustered_rate(clusters, trials)
+    if not rate.n_star:
+        return 1.0
+    spread = sqrt(bar * (1 - bar) / rate.n_star)
+    return erfc((bar - rate.rate) / spread / sqrt(2)) / 2 if spread else 0.0
+
+
+def binomial_tail(good: int, n: int, rate: float) -> float:
+    """Return the chance of at most `good` of `n` at this rate."""
+    from scipy.special import bdtr
+
+    return float(bdtr(good, n, rate))
+
+
+_BUCKETS = 256  # a power of two
+
+
+class ClusterIndex:
+    """Finds which of many cases are alike, in 16 bytes a case: hashes of what ties them are kept, not the texts.
+
+    Python's own hash serves: it is seeded for each process, so that nobody can aim at it.
+    """
+
+    def __init__(self) -> None:
+        self._cases = 0
+        self._inputs = array("q")
+        self._named: dict[int, int] = {}
+        self._buckets = [array("q") for _ in range(_BUCKETS)]
+
+    def add(self, inputs: bytes, cluster: str | None) -> None:
+        """Take the next case: its inputs, encoded so that equal ones are equal bytes, and the cluster it names."""
+        self._inputs.append(self._kept(hash(inputs)))
+        if cluster is not None:
+            self._named[self._cases] = self._kept(hash(("cluster", cluster)))
+        self._cases += 1
+
+    def _kept(self, key: int) -> int:
+        self._buckets[key & (_BUCKETS - 1)].append(key)
+        return key
+
+    def numbers(self) -> dict[int, int]:
+        """Return the number of its cluster by the place of a case, for cases that are not alone in theirs."""
+        shared = {
+            key
+            for bucket in self._buckets
+            if len(set(bucket)) < len(bucket)
+            for key, times in Counter(bucket).items()
+            if times > 1
+        }
+        if not shared:
+            return {}
+        tied = {place: key for place, key in enumerate(self._inputs) if key in shared}
+        named = {place: key for place, key in self._named.items() if key in shared}
+        places = sorted({*tied, *named})
+        ties = ([one[place] for one in (tied, named) if place in one] for place in places)
+        return dict(zip(places, grouped(ties), strict=True))
+
+
+def number_of_clusters(cases: int, clusters: Mapping[int, int]) -> int:
+    """Count the clusters of so many cases; `clusters` are as `ClusterIndex.numbers` returns them."""
+    return cases - len(clusters) + len(set(clusters.values()))
+
+
+def grouped(names: Iterable[Sequence[Hashable]]) -> list[int]:
+    """Return the number of each case's cluster, from 0 in order of appearance; cases that share a name are in one.
+
+    `names`: for each case, every name that ties it to others (what it says itself, the digest of its inputs).
+    """
+    parents: list[int] = []
+    owner: dict[Hashable, int] = {}
+
+    def root(place: int) -> int:
+        while parents[place] != place:
+            parents[place] = place = parents[parents[place]]
+        return place
+
+    for place, ties in enumerate(names):
+        parents.append(place)
+        for name in ties:
+            first, own = root(owner.setdefault(name, place)), root(place)
+            parents[max(first, own)] = min(first, own)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(place), len(numbers)) for place in range(len(parents))]

@@ -1,6 +1,7 @@
 """What outputs cost once somebody acts on them: bad ones that were accepted, people who review, answers withheld.
 
-One number per case in every sequence. `accepted`, `good` and `reviewed` are 0 or 1, or shares over trials; an output
+One number per case, or per cluster of cases, in every sequence.
+`accepted`, `good` and `reviewed` are 0 or 1, or shares over trials; an output
 that is good and accepted is the share `accepted_good`. Money in USD.
 """
 
@@ -16,12 +17,13 @@ from evalh.stats.ratio import cost_per_good
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequences:
-    """One version's outputs, one number per case."""
+    """One version's outputs, one number per case; per cluster sums over its cases, or means times its `weight`."""
 
     cost_usd: Sequence[float]  # all spend on the case
     accepted_good: Sequence[float]
     accepted_bad: Sequence[float]
     reviewed: Sequence[float]
+    weight: Sequence[float] = ()  # what the shares of a row add up to; empty: 1 everywhere
 
     def __post_init__(self) -> None:
         lengths = {len(self.cost_usd), len(self.accepted_good), len(self.accepted_bad), len(self.reviewed)}
@@ -31,8 +33,11 @@ class Consequences:
     def costs(self, prices: OutcomePrices) -> list[float]:
         """Return what each case costs in all: spend, review, bad outputs accepted, answers withheld."""
         return [
-            cost + prices.review_usd * reviewed + prices.bad_usd * bad + prices.abstain_usd * max(0.0, 1.0 - good - bad)
-            for cost, good, bad, reviewed in self._cases()
+            cost
+            + prices.review_usd * reviewed
+            + prices.bad_usd * bad
+            + prices.abstain_usd * max(0.0, whole - good - bad)
+            for cost, good, bad, reviewed, whole in self._cases()
         ]
 
     def net_losses(self, prices: OutcomePrices) -> list[float]:
@@ -40,27 +45,14 @@ class Consequences:
         costs = self.costs(prices)
         return [cost - prices.good_usd * good for cost, good in zip(costs, self.accepted_good, strict=True)]
 
-    def _cases(self) -> "zip[tuple[float, float, float, float]]":
-        return zip(self.cost_usd, self.accepted_good, self.accepted_bad, self.reviewed, strict=True)
+    def _cases(self) -> "zip[tuple[float, float, float, float, float]]":
+        weight = self.weight or [1.0] * len(self.cost_usd)
+        return zip(self.cost_usd, self.accepted_good, self.accepted_bad, self.reviewed, weight, strict=True)
 
 
 def net_cost_per_good(version: Consequences, prices: OutcomePrices, confidence: float = 0.95) -> Estimate:
     """Estimate all costs over accepted good outputs: the cost per good output with what follows counted in."""
     return cost_per_good(version.costs(prices), version.accepted_good, confidence=confidence)
-
-
-def bounded_gain(base_losses: Sequence[float], head_losses: Sequence[float], cap_usd: float) -> list[float]:
-    """Return base's minus head's net loss as differences in [-1, 1] for a sequential gate: what head saves.
-
-    Each side is divided by a cap that was set beforehand and clipped to ±1/2.
-    """
-    if cap_usd <= 0:
-        raise ValueError(f"a cap on a loss is positive, not {cap_usd}")
-
-    def clipped(loss: float) -> float:
-        return min(0.5, max(-0.5, loss / cap_usd))
-
-    return [clipped(base) - clipped(head) for base, head in zip(base_losses, head_losses, strict=True)]
 
 
 def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePrices) -> float | None:

@@ -87,11 +87,6 @@ def log_e_of_counts(bets: Bets, wins: int, ties: int, losses: int) -> float:
     )
 
 
-def log_e_of(bets: Bets, differences: Iterable[float]) -> float:
-    """Return log E of differences in [-1, 1]."""
-    return mixed(play(bets, NOTHING_STAKED, differences))
-
-
 def best_to_come(bets: Bets, logs: Sequence[float], rest: int) -> float:
     """Return what log E would be, were every one of the `rest` cases still to come the most favourable one."""
     return mixed([one + rest * gain for one, gain in zip(logs, bets.best, strict=True)])

@@ -1,10 +1,9 @@
 """In which order cases are asked, and after how many of them one looks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import sha256
 
 BATCH = 25
-AHEAD = 1  # batches that are dispatched while an earlier one is still open
 
 
 def order_seed(dataset_digest: str, base_prompt_digest: str, head_prompt_digest: str) -> str:
@@ -24,19 +23,3 @@ def look_order(seed: str, case_ids: Iterable[str]) -> list[int]:
 def next_look(seen: int, cases: int, batch: int = BATCH) -> int:
     """Return the number of cases at which to look next: 25, 50, ... and, last, all of them."""
     return min(cases, (seen // batch + 1) * batch)
-
-
-def dispatchable(seen: int, cases: int, batch: int = BATCH) -> int:
-    """Return how many cases may be dispatched in all, when the last look was at `seen`: at most one batch ahead."""
-    return min(cases, (seen // batch + 1 + AHEAD) * batch)
-
-
-def completed_prefix(complete: Sequence[bool]) -> int:
-    """Return how many cases from the start of the order are complete: fast ones further on do not count yet.
-
-    Latency hangs together with the outcome; counting what came first would favour the easy cases.
-    """
-    for index, one in enumerate(complete):
-        if not one:
-            return index
-    return len(complete)

@@ -5,7 +5,7 @@ Exact where few cases differ, otherwise a seeded sample of relabellings. The ord
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import fsum, inf
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from evalh.stats.paired import Alternative
@@ -91,17 +91,20 @@ def _chunks(draws: int, width: int) -> Iterator[int]:
         yield min(rows, draws - start)
 
 
-def cost_per_good_ratio_p(
+def cost_per_good_rise_p(
     base: tuple[Sequence[float], Sequence[float]],
     head: tuple[Sequence[float], Sequence[float]],
+    may_rise: float = 0.0,
     *,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> float:
-    """Return the two-sided p-value of log(R_head / R_base), R = sum(costs) / sum(goods), by swapping labels in cases.
+    """Return the one-sided p-value against R_head <= (1 + may_rise) R_base, R = sum(costs) / sum(goods).
 
-    (costs, goods) of the same cases in the same order. A relabelling that leaves a side without a good, or free, is as
-    far off as can be. 1.0 where neither side has a good. Raises ValueError for sequences of unequal length.
+    (costs, goods) of the same cases or clusters in the same order. Base's costs are raised to the bound, and the labels
+    are swapped within cases: it holds its level where a few costs are far larger than the rest, which an interval by
+    logarithms does not. A side without a good counts as infinitely costly. Raises ValueError for sequences of unequal
+    length.
     """
     import numpy as np
 
@@ -110,6 +113,7 @@ def cost_per_good_ratio_p(
     columns = np.array([*base, *head], dtype=np.float64)
     if not (np.isfinite(columns) & (columns >= 0)).all():
         raise ValueError("costs and goods are finite and not negative")
+    columns[0] *= 1 + may_rise
     columns = columns[:, np.lexsort(columns[::-1])]  # sorted, so that the order of cases changes nothing
     base_sums, head_sums = columns[:2].sum(axis=1), columns[2:].sum(axis=1)
     moves = (columns[2:] - columns[:2]).T
@@ -124,7 +128,7 @@ def cost_per_good_ratio_p(
 
 
 def _log_ratio(base: "NDArray[np.float64]", head: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Return |log((head cost / head good) / (base cost / base good))| per row of (cost, good) sums."""
+    """Return log((head cost / head good) / (base cost / base good)) for each row of (cost, good) sums."""
     import numpy as np
 
     # Sums that should be 0 come out as a rounding error after a swap.
@@ -132,9 +136,9 @@ def _log_ratio(base: "NDArray[np.float64]", head: "NDArray[np.float64]") -> "NDA
     base, head = np.where(base > floor, base, 0.0), np.where(head > floor, head, 0.0)
     up, down = head[:, 0] * base[:, 1], base[:, 0] * head[:, 1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.abs(np.log(up) - np.log(down))
-    # Both products 0 compares nothing with nothing: no evidence. One of them 0: as far off as can be.
-    return np.where((up == 0) & (down == 0), 0.0, np.where((up == 0) | (down == 0), inf, ratio))
+        ratio = np.log(up) - np.log(down)
+    # Both products 0 compares nothing with nothing: no evidence.
+    return np.where((up == 0) & (down == 0), 0.0, ratio)
 
 
 def _all_shifts(moves: "NDArray[np.float64]") -> "Iterator[NDArray[np.float64]]":

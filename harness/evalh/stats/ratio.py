@@ -38,7 +38,7 @@ class FiellerLimits(NamedTuple):
 
 
 def cost_per_good(
-    costs: Sequence[float], goods: Sequence[float], *, trials: int = 1, confidence: float = 0.95
+    costs: Sequence[float], goods: Sequence[float], *, trials: float = 1, confidence: float = 0.95
 ) -> Estimate:
     """Estimate the cost of one good output: sum(costs) / sum(goods), in USD.
 
@@ -81,11 +81,6 @@ def estimate(moments: Moments, confidence: float = 0.95) -> Estimate:
     return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
 
 
-def standard_error(costs: Sequence[float], goods: Sequence[float]) -> float:
-    """Return the delta-method standard error of sum(costs) / sum(goods). Needs two cases and one good."""
-    return _standard_error(_moments(costs, goods))
-
-
 def _standard_error(moments: Moments) -> float:
     # The influence of a case is (cost - value * good) / mean good; influences sum to 0.
     return sqrt(moments.residual_variance / moments.cases) / moments.good
@@ -114,24 +109,6 @@ def _fieller(moments: Moments, confidence: float) -> FiellerLimits:
     if c <= 0 or denominator <= 0:  # the cost itself is not clearly above 0: nothing is excluded
         return FiellerLimits(0.0, None)
     return FiellerLimits(min(value, c / denominator), None)
-
-
-def cost_per_good_difference(
-    base: tuple[Sequence[float], Sequence[float]],
-    head: tuple[Sequence[float], Sequence[float]],
-    confidence: float = 0.95,
-) -> Estimate:
-    """Estimate head's minus base's cost per good output, in USD; (costs, goods) of the same cases in the same order.
-
-    value ± t_{n-1} sd(i_head - i_base) / sqrt(n), with i the influence of a case. All None where a side has no good.
-    """
-    paired = _paired(base, head)
-    if paired is None:
-        return Estimate(None, None, None, "paired-delta")
-    (base_value, head_value), (base_influences, head_influences) = paired
-    value = head_value - base_value
-    spread = _paired_error([h - b for b, h in zip(base_influences, head_influences, strict=True)], confidence)
-    return Estimate(value, value - spread, value + spread, "paired-delta")
 
 
 def cost_per_good_ratio(

@@ -1,7 +1,7 @@
-"""Cost per good output over any number of cases, in constant memory.
+"""Cost per good output over any number of clusters of cases, in constant memory.
 
-The cases are not kept: their costs are added up as whole numbers, and so are their squares. Whole numbers do not round,
-so the order of cases moves no digit, and nothing is lost where two large sums are subtracted.
+The clusters are not kept: their costs are added up as whole numbers, and so are their squares. Whole numbers do not
+round, so their order moves no digit, and nothing is lost where two large sums are subtracted.
 """
 
 from decimal import Decimal
@@ -14,19 +14,21 @@ _SCALE = Decimal(_UNIT)
 
 
 class CostSums:
-    """What `cost_per_good` needs to know of its cases, one by one."""
+    """What `cost_per_good` needs to know of its clusters, one by one. A case like no other is a cluster of its own."""
 
-    __slots__ = ("_both", "_cost", "_cost2", "_good", "_good2", "cases")
+    __slots__ = ("_both", "_cost", "_cost2", "_good", "_good2", "clusters", "samples")
 
     def __init__(self) -> None:
-        self.cases = 0
+        self.clusters = 0
+        self.samples = 0
         self._cost = self._good = 0
         self._cost2 = self._good2 = self._both = 0
 
-    def add(self, cost_usd: Decimal, good: int) -> None:
-        """Take a case: what was spent on it over all its trials, and how many of them were good."""
+    def add(self, cost_usd: Decimal, good: int, samples: int = 1) -> None:
+        """Take a cluster: what was spent on all its samples, how many of them are good, and how many there are."""
         cost = int(cost_usd * _SCALE)
-        self.cases += 1
+        self.clusters += 1
+        self.samples += samples
         self._cost += cost
         self._cost2 += cost * cost
         if good:
@@ -35,24 +37,24 @@ class CostSums:
             self._both += cost * good
 
     def copy(self) -> "CostSums":
-        """Return sums of the same cases, to which others may be added."""
+        """Return sums of the same clusters, to which others may be added."""
         other = CostSums()
         for name in CostSums.__slots__:
             setattr(other, name, getattr(self, name))
         return other
 
     def cost_per_good(self, confidence: float = 0.95) -> Estimate:
-        """Estimate the cost of one good output; the same as `ratio.cost_per_good` of these cases."""
-        if not self.cases:
+        """Estimate the cost of one good output; the same as `ratio.cost_per_good` of these clusters."""
+        if not self.clusters:
             return Estimate(None, None, None, "none")
         if not self._good:
-            return zero_goods(self._cost / (self.cases * _UNIT), self.cases, confidence)
-        if self.cases == 1:
+            return zero_goods(self._cost / (max(self.samples, 1) * _UNIT), self.clusters, confidence)
+        if self.clusters == 1:
             return Estimate(self._cost / (self._good * _UNIT), None, None, "one-case")
         return estimate(self._moments(), confidence)
 
     def _moments(self) -> Moments:
-        n, cost, good = self.cases, self._cost, self._good
+        n, cost, good = self.clusters, self._cost, self._good
         pairs = n * (n - 1)
         residual2 = good * good * self._cost2 - 2 * cost * good * self._both + cost * cost * self._good2
         return Moments(

@@ -39,12 +39,11 @@ class SequentialDesign:
     waits: bool = False  # a rule outside the statistics is judged over all cases: only refusing may stop early
     tests: int = 1
     max_ungraded: float = 0.02
-    threshold: float | None = None  # instead of 1 / alpha, for exactly this many cases (`horizon_threshold`)
 
     @property
     def log_threshold(self) -> float:
         """Return where an e-value has shown something."""
-        return log(self.threshold if self.threshold is not None else 1 / self.alpha)
+        return log(1 / self.alpha)
 
     @property
     def log_refusal(self) -> float:
@@ -204,13 +203,8 @@ def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Findi
 
     Worse and no worse can both be shown (a real drop within the margin): then it is worse.
     """
-    p_values = holm([_p_worse(design, state) for design, state in states])
+    p_values = holm([p_value(state.log_e_worse) for _, state in states])
     return [_finding(design, state, p) for (design, state), p in zip(states, p_values, strict=True)]
-
-
-def _p_worse(design: SequentialDesign, state: LookState) -> float:
-    # A threshold of its own stands for alpha.
-    return p_value(state.log_e_worse - design.log_threshold - log(design.alpha))
 
 
 def _finding(design: SequentialDesign, state: LookState, p_worse: float) -> Finding:

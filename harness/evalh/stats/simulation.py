@@ -6,14 +6,13 @@ side for them. `discordance` grows with the difference where a difference would 
 
 from dataclasses import replace
 from functools import lru_cache
-from math import ceil, floor, sqrt
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from evalh.core.policy import About
 from evalh.core.values import dataclass
-from evalh.stats.critical import z_critical
 from evalh.stats.eprocess import WEIGHTS, Bets, no_worse_bets, worse_bets
-from evalh.stats.planner import cases_for_noninferiority
+from evalh.stats.planner import cases_for_difference, cases_for_noninferiority
 from evalh.stats.sequential import SequentialDesign
 
 if TYPE_CHECKING:
@@ -77,27 +76,7 @@ def chances_of(difference: float, discordance: float) -> tuple[float, float]:
     return (differ + difference) / 2, (differ - difference) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """How a design fared, as shares of all repetitions."""
-
-    no_worse: float  # shown to be no worse first
-    worse: float
-    cases: float  # looked at on average
-
-
-def play_out(design: SequentialDesign, difference: float, *, repeats: int = _REPEATS, seed: int = _SEED) -> Played:
-    """Play a design about a population that truly differs by `difference`, until either question is answered."""
-    counts = draw(design.cases, design.batch, chances_of(difference, design.discordance), repeats, seed)
-    no_worse, worse = _first_shown(design, counts)
-    return Played(
-        float(((no_worse < worse) & (no_worse < len(counts.seen))).mean()),
-        float(((worse <= no_worse) & (worse < len(counts.seen))).mean()),
-        float(counts.seen[(no_worse.clip(max=worse)).clip(max=len(counts.seen) - 1)].mean()),
-    )
-
-
-def _first_shown(design: SequentialDesign, counts: Counts) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
+def first_shown(design: SequentialDesign, counts: Counts) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
     """Return at which look no worse, and worse, are shown first; the number of looks where they never are."""
     no_worse = counts.log_e(no_worse_bets(design.margin, design.discordance)) >= design.log_threshold
     worse = counts.log_e(worse_bets(design.margin, design.discordance)) >= design.log_refusal
@@ -112,91 +91,71 @@ def _first(shown: "NDArray[np.bool_]") -> "NDArray[np.int64]":
 
 
 @lru_cache(maxsize=256)
-def detectable_drop(design: SequentialDesign, power: float = POWER) -> float | None:
+def detectable_drop(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> float | None:
     """Return the smallest drop that the design refuses with this chance, in steps of 0.001; None: not even from 1 to 0.
 
-    About a dataset the drop is that of the population it was drawn from.
+    `discordance`: the share of cases that truly differ; None: as the design expects, which sets its bets. About a
+    dataset the drop is that of the population it was drawn from.
     """
-    if _refused(design, 1.0) < power:
+    truth = design.discordance if discordance is None else discordance
+    if _refused(design, 1.0, truth) < power:
         return None
     low, high = 0, round(1 / _STEP)
     while high - low > 1:
         middle = (low + high) // 2
-        if _refused(design, middle * _STEP) >= power:
+        if _refused(design, middle * _STEP, truth) >= power:
             high = middle
         else:
             low = middle
     return round(high * _STEP, 3)
 
 
-def _refused(design: SequentialDesign, drop: float) -> float:
+def _refused(design: SequentialDesign, drop: float, discordance: float) -> float:
     import numpy as np
 
-    chances = chances_of(-drop, design.discordance)
+    chances = chances_of(-drop, discordance)
     if design.target is About.DATASET:
         counts = draw(design.cases, design.cases, chances, 2 * _REPEATS, _SEED)
         bound = floor(-design.margin * design.cases + 1e-9)
         return float((counts.wins[:, -1] - counts.losses[:, -1] <= bound).mean())
     counts = draw(design.cases, max(design.batch, ceil(design.cases / _MOST_LOOKS)), chances, _REPEATS, _SEED)
-    no_worse, worse = _first_shown(design, counts)
+    no_worse, worse = first_shown(design, counts)
     if design.waits:  # nothing is accepted before the end: being shown no worse does not stop it
         no_worse = np.full_like(no_worse, len(counts.seen))
     return float(((worse <= no_worse) & (worse < len(counts.seen))).mean())
 
 
 @lru_cache(maxsize=256)
-def cases_needed(design: SequentialDesign, difference: float = 0.0, power: float = POWER) -> int | None:
-    """Return how many cases show no worse with this chance, when head truly differs by `difference`.
+def cases_needed(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> int | None:
+    """Return how many cases show no worse with this chance, when head truly is no different.
 
     A multiple of the batch; None: no practical number (50 times a fixed plan's) does.
     """
-    if difference <= -design.margin:
-        return None
-    discordance = max(design.discordance, abs(difference))
-    fixed = cases_for_noninferiority(discordance, design.margin, difference=difference, power=power)
+    truth = design.discordance if discordance is None else discordance
+    fixed = cases_for_noninferiority(truth, design.margin, power=power)
+    return _cases_until(design, fixed, chances_of(0.0, truth), power, no_worse=True)
+
+
+@lru_cache(maxsize=256)
+def cases_to_refuse(design: SequentialDesign, discordance: float, drop: float, power: float = POWER) -> int | None:
+    """Return how many cases refuse a true drop with this chance; as `cases_needed`."""
+    fixed = cases_for_difference(max(discordance, drop), drop, power=power)
+    return _cases_until(design, fixed, chances_of(-drop, discordance), power, no_worse=False)
+
+
+def _cases_until(
+    design: SequentialDesign, fixed: float, chances: tuple[float, float], power: float, *, no_worse: bool
+) -> int | None:
     most = 2 * ceil(fixed)
     while most <= _PRACTICAL * fixed:
         batch = design.batch * ceil(most / design.batch / _MOST_LOOKS)
         longer = replace(design, cases=ceil(most / batch) * batch, batch=batch)
-        counts = draw(longer.cases, longer.batch, chances_of(difference, discordance), _REPEATS, _SEED)
-        no_worse, worse = _first_shown(longer, counts)
-        shown = no_worse[no_worse < worse]
+        counts = draw(longer.cases, longer.batch, chances, _REPEATS, _SEED)
+        first, second = first_shown(longer, counts)
+        shown = first[first < second] if no_worse else second[(second <= first) & (second < len(counts.seen))]
         wanted = ceil(power * _REPEATS)
         if len(shown) >= wanted:
             shown.sort()
             return int(counts.seen[shown[wanted - 1]])
         most *= 2
     return None
-
-
-_HORIZON_REPEATS = 20_000
-_HORIZON_SHARES = (0.0, 0.01, 0.03, 0.06, 0.1, 0.18, 0.3, 0.5, 0.75, 1.0)
-
-
-def horizon_threshold(design: SequentialDesign) -> float:
-    """Return a threshold below 1 / alpha that keeps alpha for exactly this many cases and this batch.
-
-    The largest, over shares of discordant cases, of the level that the bets exceed with a chance of alpha when their
-    hypothesis just holds, by simulation and rounded up past its error (to a half). It forfeits going on over more
-    cases. Spends about 3 s.
-    """
-    worst = 1.0
-    for share in _HORIZON_SHARES:
-        for bets, difference in (
-            (no_worse_bets(design.margin, design.discordance), -design.margin),
-            (worse_bets(design.margin, design.discordance), 0.0),
-        ):
-            differ = max(share, abs(difference) + 0.001)
-            chances = ((differ + difference) / 2, (differ - difference) / 2)
-            worst = max(worst, _exceeded(design, bets, chances))
-    return min(1 / design.alpha, ceil(2 * worst) / 2)
-
-
-def _exceeded(design: SequentialDesign, bets: Bets, chances: tuple[float, float]) -> float:
-    import numpy as np
-
-    highest = draw(design.cases, design.batch, chances, _HORIZON_REPEATS, _SEED).log_e(bets).max(axis=1)
-    # The order statistic that lies above the true quantile in 95 of 100 simulations.
-    spread = z_critical(0.9) * sqrt(design.alpha * (1 - design.alpha) / _HORIZON_REPEATS)
-    rank = min(_HORIZON_REPEATS, ceil((1 - design.alpha + spread) * _HORIZON_REPEATS))
-    return float(np.exp(np.sort(highest)[rank - 1]))

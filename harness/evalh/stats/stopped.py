@@ -1,4 +1,4 @@
-"""The interval of a mean difference after stopping whenever one liked."""
+"""The interval of a mean difference, valid at any stopping point."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
 
 FILE = "evalh.db"
 LIVE = "live"  # the folder of the live runs' locks
-SCHEMA = 9  # `PRAGMA user_version`: the number of migrations
+SCHEMA = 10  # `PRAGMA user_version`: the number of migrations
 APPLICATION = 0x65766C68  # `PRAGMA application_id`: "evlh"
 BUSY_TIMEOUT_S = 15.0
 SLOW = "the log's disk is slow"
@@ -25,12 +25,15 @@ class StoreError(CannotMeasure):
 
 
 def prepare(folder: Path) -> Path:
-    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError."""
+    """Create the store's folder, kept out of git, and return the database's path. Raises StoreError.
+
+    A folder that holds a person's own files keeps what its git sees: EVALH_STORE may name any.
+    """
     try:
+        ours = not folder.exists() or not any(folder.iterdir())
         (folder / LIVE).mkdir(parents=True, exist_ok=True)
-        ignore = folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
+        if ours:
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as exc:
         raise StoreError(
             f"cannot create the store: {exc.strerror}", where=str(folder), hint="make this folder writable"

@@ -134,6 +134,12 @@ def m009_latency(db: Database) -> None:
     db.execute(COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
 
 
+@migrations()
+def m010_clusters(db: Database) -> None:
+    """Keep which cases are alike: what is counted is the cluster, in comparisons of stored runs too."""
+    db.execute("alter table cases add column cluster text")  # null: the row names none
+
+
 def migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     try:

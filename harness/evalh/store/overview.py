@@ -7,10 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from sqlite3 import Row
 
+from evalh.core.case import ties
+from evalh.core.digest import digest
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.money import from_stored
 from evalh.core.underway import CaseTally
-from evalh.store.columns import read_instant, restored, restored_or_none, stored
+from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
 from evalh.store.database import FILE
 from evalh.store.restore import comparison_from, run_from
 
@@ -22,7 +24,9 @@ _CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(stan
   sum(cache_hit or (answered_by is not null and attempts = 0)) as hits,
   case when count(*) = count(cost_usd) then sum(cost_usd) end as spent_usd,
   case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
-  group_concat(error_kind) as errors
+  group_concat(error_kind) as errors,
+  (select c.cluster from cases c where c.id = case_id and c.digest = case_digest) as cluster,
+  (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs
 from samples where id > :run || '/' and id < :run || '0' group by case_index"""
 # Without what was sent and by what it was judged: a thousand rows are read at once.
 _RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at, planned,
@@ -93,6 +97,9 @@ def case_tallies(stream: Stream, run_id: str) -> Iterator[CaseTally]:
             spent_usd=from_stored(row["spent_usd"]),
             task_usd=from_stored(row["task_usd"]),
             errors=Counter(row["errors"].split(",")) if row["errors"] else {},
+            ties=ties(
+                restored_or_none(row["cluster"]), None if row["inputs"] is None else digest(read_json(row["inputs"]))
+            ),
         )
 
 

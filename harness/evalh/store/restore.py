@@ -85,6 +85,7 @@ def case_from(row: Fields) -> Case:
         inputs=read_json(row["inputs"]),
         expected=ABSENT if row["expected"] is None else read_json(row["expected"]),
         tags=frozenset(read_json(row["tags"])),
+        cluster=restored_or_none(row["cluster"]),
     )
 
 

@@ -38,7 +38,7 @@ _CALL = (
     "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd?"
     " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?"
 )
-_CASE = "id digest inputs expected? tags"
+_CASE = "id digest inputs expected? tags cluster?"
 _SAMPLE = (
     "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
     " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?"
@@ -227,7 +227,9 @@ def case_row(case: Case) -> Row:
     case_id, inputs = stored(case.id), json_text(case.inputs)
     expected = NULL if case.expected is ABSENT else json_text(case.expected)
     tags = json_text(sorted(case.tags)) if case.tags else "[]"
-    return (case_id, digest_bytes(f"{case_id}\0{inputs}\0{expected}\0{tags}".encode()), inputs, expected, tags)
+    cluster = NULL if case.cluster is None else stored(case.cluster)
+    content = f"{case_id}\0{inputs}\0{expected}\0{tags}" + ("" if case.cluster is None else f"\0{cluster}")
+    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster)
 
 
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:

@@ -57,12 +57,13 @@ class Csv:
         names = [column.name for column in columns]
         self._id = names.index("id")
         self._tags = names.index("tags") if "tags" in names else None
+        self._cluster = names.index("cluster") if "cluster" in names else None
         self._expected = [
             (number, tuple(column.name.split(".")[1:]), column)
             for number, column in enumerate(columns)
             if column.name == "expected" or column.name.startswith(_EXPECTED)
         ]
-        taken = {self._id, self._tags, *(number for number, _, _ in self._expected)}
+        taken = {self._id, self._tags, self._cluster, *(number for number, _, _ in self._expected)}
         self._inputs = [
             (number, column.name.removeprefix(_INPUTS), column)
             for number, column in enumerate(columns)
@@ -134,7 +135,8 @@ class Csv:
             if cells[number] or not column.json
         }
         tags = () if self._tags is None else cells[self._tags].translate(_TAG_ENDS).split()
-        return Case(case_id, inputs, self._expectation(cells, where), frozenset(tags), where)
+        cluster = None if self._cluster is None else cells[self._cluster].strip() or None
+        return Case(case_id, inputs, self._expectation(cells, where), frozenset(tags), where, cluster)
 
     again = case
 
@@ -265,7 +267,7 @@ def _refuse_overlap(inside: dict[str, Any], name: str, where: str) -> None:
 
 
 def _full_name(column: str) -> str:
-    own = column in ("id", "tags", "expected") or column.startswith((_INPUTS, _EXPECTED))
+    own = column in ("id", "tags", "cluster", "expected") or column.startswith((_INPUTS, _EXPECTED))
     return column if own else _INPUTS + column
 
 

@@ -13,7 +13,7 @@ from evalh.workspace.lines import Span, read_lines
 from evalh.workspace.located import kind_of
 from evalh.workspace.reading import decode
 
-_KEYS = ("id", "inputs", "expected", "tags")
+_KEYS = ("id", "inputs", "expected", "tags", "cluster")
 _FOREIGN = {
     **dict.fromkeys(("input", "vars", "variables"), 'inputs, an object: "inputs": {"<name>": …}'),
     **dict.fromkeys(("expected_output", "ideal", "target", "reference", "reference_outputs", "answer"), "expected"),
@@ -28,6 +28,7 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True):
     inputs: dict[str, Any]
     expected: Any = msgspec.UNSET
     tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    cluster: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class JsonLines:
@@ -62,7 +63,8 @@ class JsonLines:
     def _case(self, row: _Row, span: Span) -> Case:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected
         tags = frozenset(row.tags) if row.tags else _NO_TAGS
-        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}")
+        cluster = None if row.cluster is msgspec.UNSET else row.cluster
+        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}", cluster)
 
     def _fast(self, raw: bytes) -> _Row | None:
         r"""Read a row with msgspec; None where that may lose something or the row is wrong.
@@ -80,7 +82,8 @@ class JsonLines:
             complete = self._encode(row).count(b'"') == raw.count(b'"')
         except (msgspec.MsgspecError, ValueError, OverflowError):
             return None
-        return row if complete and row.id.strip() and not (row.tags and "" in row.tags) else None
+        named = row.id.strip() and not (row.tags and "" in row.tags)
+        return row if complete and named and (row.cluster is msgspec.UNSET or row.cluster.strip()) else None
 
 
 def strict_case(span: Span, name: str) -> Case:
@@ -105,7 +108,10 @@ def strict_case(span: Span, name: str) -> Case:
     tags = row.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) and tag for tag in tags):
         raise WorkspaceError("'tags' must be a list of texts", where=where, hint='"tags": ["short"]')
-    return Case(case_id, inputs, row.get("expected", ABSENT), frozenset(tags), where)
+    cluster = row.get("cluster")
+    if "cluster" in row and not (isinstance(cluster, str) and cluster.strip()):
+        raise WorkspaceError("'cluster' must be text that is not empty", where=where, hint='"cluster": "order-late"')
+    return Case(case_id, inputs, row.get("expected", ABSENT), frozenset(tags), where, cluster)
 
 
 def _object(text: str, where: str) -> Mapping[str, JsonValue]:

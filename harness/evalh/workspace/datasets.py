@@ -10,15 +10,17 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
 
 from evalh.core.case import Case
-from evalh.core.digest import RowsDigest
+from evalh.core.digest import RowsDigest, canonical
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean, nearest
 from evalh.core.ports import Tree
+from evalh.stats.clusters import ClusterIndex
 from evalh.workspace.config import Config
 from evalh.workspace.dataset_csv import Csv
 from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset_jsonl import JsonLines
 from evalh.workspace.lines import Span
 from evalh.workspace.reading import label, refuse_other_encodings
+from evalh.workspace.trees import refuse_hidden
 
 _SUFFIXES = (".jsonl", ".csv")
 _MOST_IDS_COMPARED = 5_000
@@ -48,6 +50,7 @@ class Dataset:
         self._index = RowIndex()
         digest = RowsDigest()
         hashes = Hashes(hash_of)
+        alike = ClusterIndex()
         shapes: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
         with self._opened() as file:
             self._size = file.seek(0, io.SEEK_END)
@@ -58,11 +61,13 @@ class Dataset:
                     case = self._format.case(span)
                     hashes.add(case.id)
                     digest.add(case.document())
+                    alike.add(canonical(case.inputs), case.cluster)
                     shapes.add((tuple(case.inputs), tuple(map(type, case.inputs.values()))))
         if not self._index:
             raise WorkspaceError("has no rows", where=self._name, hint="a dataset needs at least one case")
         self._refuse_duplicates(hashes)
         self.digest = digest.value()
+        self.clusters = alike.numbers()
         texts = [frozenset(n for n, kind in zip(*shape, strict=True) if kind is str) for shape in shapes]
         self.text_inputs = frozenset.intersection(*texts)
         self.some_inputs = frozenset().union(*(names for names, _ in shapes))
@@ -129,6 +134,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
     """Open `datasets/<name>.jsonl` or `.csv`, or a path that ends so. Raises NotFound and WorkspaceError."""
     if name.endswith(".gz"):
         raise WorkspaceError("compressed datasets are not read", where=name, hint=f"unpack it: gunzip {name}")
+    refuse_hidden(name, label(tree, name))
     stem = f"{config.datasets_dir}/{name}"
     paths = [name] if name.endswith(_SUFFIXES) else [stem + suffix for suffix in _SUFFIXES]
     found = [path for path in paths if tree.exists(path)]

@@ -77,7 +77,7 @@ class Handlebars:
             parts.append(_showing(token, content))
         try:
             return HandlebarsText(_engine().compile("".join(parts)), frozenset(required))
-        except (ValueError, RecursionError) as exc:
+        except (ValueError, LookupError, RecursionError) as exc:  # the engine's own slips on odd tags among them
             raise BodyError(f"Handlebars refuses it: {exc}") from None
 
 
@@ -171,7 +171,7 @@ class HandlebarsText:
             return self.program(dict(inputs))
         except StrictModeError as exc:
             raise MissingInput(exc.path) from None
-        except (ValueError, TypeError, RecursionError) as exc:
+        except (ValueError, TypeError, LookupError, RecursionError) as exc:
             raise RenderError(str(exc)) from None
 
 

@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.values import dataclass
-from evalh.workspace.trees import parts_of
+from evalh.workspace.trees import follow, parts_of, refuse_pointer
 
 if TYPE_CHECKING:
     import git
@@ -34,8 +35,6 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 _IN_MEMORY_BYTES = 8 * 2**20
-_MAX_LINKS = 40
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _DEEPER = "this clone is shallow: git fetch --unshallow (in CI: fetch-depth: 0)"
 
 
@@ -45,6 +44,7 @@ class NoRepository:
 
     reason: str
     hint: str | None = None
+    broken: bool = False  # there is a `.git`, and git cannot answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +82,21 @@ def open_repository(root: Path) -> "Repository | None":
 
 def probe(root: Path) -> "Repository | NoRepository":
     """Look for a usable repository round `root`."""
-    root = root.resolve()
-    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+    if _home(root := root.resolve()) is None:
         return NoRepository("no git repository round this folder", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
-        return NoRepository("the git command is not on PATH", "install git")
+        return NoRepository("the git command is not on PATH", "install git", broken=True)
     try:
         return Repository(root)
     except _GitFailed as exc:
         trust = f"git config --global --add safe.directory {root}" if "ownership" in exc.reason else "git fsck"
-        return NoRepository(f"git refuses this repository: {exc.reason}", trust)
+        return NoRepository(f"git refuses this repository: {exc.reason}", trust, broken=True)
     except Exception as exc:  # noqa: BLE001 (a damaged .git folder raises whatever its parser trips over)
-        return NoRepository(f"the git repository cannot be read: {exc or type(exc).__name__}", "git fsck")
+        return NoRepository(f"the git repository cannot be read: {exc or type(exc).__name__}", "git fsck", broken=True)
+
+
+def _home(root: Path) -> Path | None:  # no commit can bring a `.git`
+    return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 
 class Repository:
@@ -103,7 +106,8 @@ class Repository:
         """Open it; `probe` is the door that says what is wrong instead of raising."""
         import git
 
-        repo = git.Repo(root, search_parent_directories=True, expand_vars=False)
+        # not searched for by GitPython, to which a folder with HEAD, objects and refs is one: a commit may bring that
+        repo = git.Repo(_home(root.resolve()) or root, expand_vars=False)
         if repo.working_tree_dir is None:
             raise _GitFailed(0, "it is bare: it has no files")
         repo.git.update_environment(**_ENVIRONMENT)
@@ -123,13 +127,37 @@ class Repository:
         """Where the workspace lies in the repository: `` or `apps/support/`."""
         return "".join(f"{name}/" for name in self._prefix)
 
+    def at(self, folder: str) -> "Repository":
+        """Return the same repository, seen from another folder of it: where a workspace lay before it was moved."""
+        other = copy(self)
+        other._prefix = parts_of(folder)  # noqa: SLF001 (its own class)
+        return other
+
+    def files(self, commit: str, path: str = "") -> list[str]:
+        """Return the files that a commit holds under a path, as paths from the top. Raises UsageError."""
+        with self._readable():
+            found = self._run("ls_tree", "-rz", "--full-tree", "--name-only", commit, *([path] if path else []))
+        return [file for file in found.split("\0") if file]
+
+    def tracked(self, place: Path) -> tuple[str, ...]:
+        """Return the files that git tracks at a place on disk, in the index or at HEAD. Raises UsageError."""
+        if not place.is_relative_to(self.top):
+            return ()
+        with self._readable():
+            found = {*self._run("ls_files", "-z", "--full-name", "--", str(place)).split("\0")}
+        if self.head_commit() is not None:
+            found.update(self.files("HEAD", place.relative_to(self.top).as_posix()))
+        return tuple(sorted(found - {""}))
+
     def tree(self, revision: str) -> "CommitTree":
         """Return the files at a revision. Raises NotFound."""
         return CommitTree(self, self.commit(revision), revision)
 
     def commit(self, revision: str) -> str:
         """Return the full id of the commit that a revision names. Raises NotFound."""
-        commit = None if revision.startswith("-") else self._commit_or_none(revision)
+        # A remote's branch goes before a tag of its name, which anybody may have pushed.
+        names = (f"refs/remotes/{revision}", revision) if "/" in revision else (revision,)
+        commit = None if revision.startswith("-") else next(filter(None, map(self._commit_or_none, names)), None)
         if commit is None:
             hint = _DEEPER if self.is_shallow else did_you_mean(revision, self._references())
             raise NotFound(f"git knows no revision {revision!r}", hint=hint)
@@ -157,6 +185,11 @@ class Repository:
         with self._readable():
             status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
         return bool(status)
+
+    def is_submodule(self) -> bool:
+        """Tell whether another repository has this one checked out, at a commit and from an address that it names."""
+        with self._readable():
+            return bool(self._run("rev_parse", "--show-superproject-working-tree"))
 
     def file_state(self, path: str) -> FileState:
         """Compare a file with HEAD."""
@@ -202,7 +235,7 @@ class Repository:
 
         Read from objects, not checked out: filters, hooks and links out of the folder come from the commit's author.
         """
-        tree = self.tree(commit)
+        tree = CommitTree(self, commit, commit, fenced=False)  # code may lie behind any link that stays inside
         home = folder / "workspace"
         home.mkdir(parents=True)
         pending = [""]
@@ -224,9 +257,9 @@ class Repository:
         if self.head_commit() is None:
             return []
         bound = () if limit is None else (f"--max-count={limit}",)
-        form = "--format=%H%x1f%aI%x1f%an%x1f%s"
+        form = ("--encoding=UTF-8", "--no-color", "--format=%H%x1f%aI%x1f%an%x1f%s")
         with self._readable():
-            text = self._run("log", "--encoding=UTF-8", "--no-color", form, *bound, "--", self._path(path))
+            text = self._run("log", *form, *bound, "--", self._path(path))
         return [LogEntry(*line.split("\x1f", 3)) for line in text.split("\n") if line]
 
     def _path(self, path: str) -> str:
@@ -285,8 +318,9 @@ class Repository:
 class CommitTree:
     """The workspace's files as one commit holds them."""
 
-    def __init__(self, repository: Repository, commit: str, revision: str) -> None:
+    def __init__(self, repository: Repository, commit: str, revision: str, *, fenced: bool = True) -> None:
         self.commit = commit
+        self._fenced = fenced
         self._repository = repository
         self._revision = revision
         self._listings: dict[str, Mapping[str, IndexObject]] = {}
@@ -313,12 +347,7 @@ class CommitTree:
                 file.seek(0)
                 return file
             data: bytes = blob.data_stream.read()
-        if data.startswith(_LFS_POINTER):
-            raise WorkspaceError(
-                "lies in Git LFS; git holds only a pointer to it",
-                where=f"{self._revision}:{path}",
-                hint="only the work tree's copy can be read",
-            )
+        refuse_pointer(data, f"{self._revision}:{path}")
         return io.BytesIO(data)
 
     def exists(self, path: str) -> bool:
@@ -352,34 +381,20 @@ class CommitTree:
         return known
 
     def _find(self, path: str) -> "IndexObject | None":
-        """Walk from the workspace's root, following links that stay inside it."""
-        if self._root is None:
-            return None
-        todo = list(parts_of(path))
-        walked = [self._root]
-        links = 0
-        while todo:
-            name = todo.pop(0)
-            if name == "..":
-                if len(walked) == 1:
-                    raise self._outside(path)
-                walked.pop()
-                continue
-            entry = self._entries(walked[-1]).get(name) if walked[-1].type == "tree" else None
-            if entry is None or links > _MAX_LINKS:
+        """Walk from the workspace's root, following the links that may be followed."""
+        names = follow(path, f"{self._revision}:{path}", self._link_at, fenced=self._fenced)
+        return None if names is None else self._entry(names)
+
+    def _entry(self, names: Sequence[str]) -> "IndexObject | None":
+        place = self._root
+        for name in names:
+            if place is None or place.type != "tree":
                 return None
-            if stat.S_ISLNK(entry.mode):
-                links += 1
-                todo[:0] = self._target(entry, path)
-            else:
-                walked.append(entry)
-        return walked[-1]
+            place = self._entries(place).get(name)
+        return place
 
-    def _target(self, link: "IndexObject", path: str) -> list[str]:
-        target = os.fsdecode(link.data_stream.read())
-        if target.startswith("/"):
-            raise self._outside(path)
-        return [name for name in target.split("/") if name not in ("", ".")]
-
-    def _outside(self, path: str) -> WorkspaceError:
-        return WorkspaceError("is a symbolic link out of the workspace", where=f"{self._revision}:{path}")
+    def _link_at(self, names: Sequence[str]) -> str | None:
+        entry = self._entry(names)
+        if entry is None or not stat.S_ISLNK(entry.mode):
+            return None
+        return os.fsdecode(entry.data_stream.read())

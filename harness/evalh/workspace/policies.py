@@ -10,6 +10,7 @@ from evalh.core.policy import (
     DEFAULT_DISCORDANCE,
     DEFAULT_MARGIN,
     About,
+    Doubt,
     GatePolicy,
     GraderRule,
     MustPass,
@@ -41,6 +42,11 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
     "target": {
         "enum": [str(one) for one in About],
         "description": "Whether the verdict is about cases like these (default), or about this dataset.",
+    },
+    "doubt": {
+        "enum": [str(one) for one in Doubt],
+        "description": "What to do where a number is beyond its bound as measured and chance may explain it: accept in "
+        "doubt, which the headline says (default), decide nothing, or refuse.",
     },
     "sequential": {"type": "boolean", "description": "Stop as soon as the verdict is sure. Default: true."},
     "discordance": {
@@ -122,6 +128,7 @@ def gate_policy(table: Table, graders: Collection[str]) -> GatePolicy:
         require=_choice(table, "require", Require) or Require.NOT_WORSE_SHOWN,
         margin=DEFAULT_MARGIN if margin is None else margin,
         target=_choice(table, "target", About) or About.POPULATION,
+        doubt=_choice(table, "doubt", Doubt) or Doubt.ACCEPT,
         sequential=_flag(table, "sequential", default=True),
         discordance=_share(table, "discordance", 0.02, 1.0) or DEFAULT_DISCORDANCE,
         trials=table.count("trials", _MOST_TRIALS),

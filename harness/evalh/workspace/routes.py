@@ -9,7 +9,6 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.route import (
     FALLBACK_ON,
     RETRYABLE,
-    TRANSIENT,
     BreakerPolicy,
     BudgetPolicy,
     CascadePolicy,
@@ -26,7 +25,7 @@ from evalh.workspace.located import Table, json_of, kind_of
 KEYS: Mapping[str, tuple[str, ...]] = {
     "retry": ("attempts", "on", "base_s", "cap_s", "max_wait_s", "share"),
     "breaker": ("rate", "min", "window_s", "cooldown_s"),
-    "limit": ("concurrency", "rpm", "tpm"),
+    "limit": ("concurrency", "rpm", "tpm", "max_wait_s"),
     "repair": ("checks", "by", "attempts"),
     "cascade": ("checks", "escalate_to", "by"),
     "budget": ("usd_per_run", "usd_per_case", "tokens_per_run", "deadline_s"),
@@ -67,7 +66,7 @@ def _retry(table: Table) -> RetryPolicy:
     base = RetryPolicy()
     return RetryPolicy(
         attempts=table.count("attempts") or base.attempts,
-        on=_kinds(table, "on", RETRYABLE, TRANSIENT),
+        on=_kinds(table, "on", RETRYABLE, base.on),
         base_s=_seconds(table, "base_s", base.base_s),
         cap_s=_seconds(table, "cap_s", base.cap_s),
         max_wait_s=_seconds(table, "max_wait_s", base.max_wait_s),
@@ -92,7 +91,13 @@ def _breaker(table: Table) -> BreakerPolicy | None:
 
 
 def _limit(table: Table) -> LimitPolicy:
-    return LimitPolicy(concurrency=table.count("concurrency"), rpm=table.count("rpm"), tpm=table.count("tpm"))
+    max_wait_s = table.number("max_wait_s")
+    return LimitPolicy(
+        concurrency=table.count("concurrency"),
+        rpm=table.count("rpm"),
+        tpm=table.count("tpm"),
+        max_wait_s=None if max_wait_s is None else float(max_wait_s),
+    )
 
 
 def _repair(table: Table) -> RepairPolicy:

@@ -75,9 +75,14 @@ def suite_names(tree: Tree, config: Config) -> tuple[str, ...]:
     return tuple(name.removesuffix(_SUFFIX) for name in tree.names(config.evals_dir) if name.endswith(_SUFFIX))
 
 
+def suite_path(config: Config, name: str) -> str:
+    """Return where a suite's file lies."""
+    return f"{config.evals_dir}/{name}{_SUFFIX}"
+
+
 def load_suite(tree: Tree, config: Config, name: str) -> Suite:
     """Read a suite. Raises NotFound, which lists the suites there are, and WorkspaceError with file and line."""
-    path = f"{config.evals_dir}/{name}{_SUFFIX}"
+    path = suite_path(config, name)
     if name not in suite_names(tree, config):
         other = path.removesuffix(_SUFFIX) + ".yml"
         misnamed = "/" not in name and tree.exists(other)

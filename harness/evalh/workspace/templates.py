@@ -4,6 +4,7 @@ The messages and their roles come from the version's sections alone; a slot's va
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 from evalh.core.digest import JsonValue
@@ -134,6 +135,15 @@ class CompiledVersion:
         if not self.sections:
             return frozenset({INPUT})
         return frozenset().union(*(_required(piece) for section in self.sections for piece in section.pieces))
+
+    def media(self, inputs: Mapping[str, JsonValue], load: LoadMedia | None) -> tuple[str, ...]:
+        """Return the digests of the media that a case shows, where `load` reads files. Raises WorkspaceError."""
+        if INPUT not in inputs and not any(
+            isinstance(piece, MediaSlot) for one in self.sections for piece in one.pieces
+        ):
+            return ()
+        messages = replace(self, load=load).render(inputs)
+        return tuple(part.sha256 for message in messages for part in message.parts if isinstance(part, Media))
 
     @property
     def plain_inputs(self) -> frozenset[str] | None:

@@ -10,6 +10,8 @@ from evalh.core.errors import WorkspaceError
 from evalh.workspace.located import Located, Path
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+# A dotted key of so many parts: tomllib takes the square of their number, and nothing here is that deep.
+_TOO_DEEP = re.compile(r"""(?:(?<![\w-])(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){200}""")
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}'  # texts over several lines
     r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\''
@@ -20,6 +22,9 @@ _TOKEN = re.compile(
 
 def parse_toml(text: str, path: str) -> Located:
     """Read a file. Its floats are `Decimal`. Raises WorkspaceError with `path:line`."""
+    if (deep := _TOO_DEEP.search(text)) is not None:
+        line = text.count("\n", 0, deep.start()) + 1
+        raise WorkspaceError("a key has more than 200 parts", where=f"{path}:{line}")
     try:
         value = tomllib.loads(text, parse_float=_number)
     except tomllib.TOMLDecodeError as exc:

@@ -1,11 +1,27 @@
-"""Files at one revision: the work tree here, commits in `git`. Paths never leave the root."""
+"""Files at one revision: the work tree here, commits in `git`. Paths never leave the root.
 
-from collections.abc import Sequence
+A link is followed, in the work tree and in commits alike, as far as it leads to what may be read anyway: never out of
+the workspace, never to a hidden file such as `.git/config`, and never out of the folder in which it lies, so that a
+prompt cannot show a model what is no prompt. A link at the root may lead to any folder that is not hidden.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
+
+_MAX_LINKS = 40
+_COPY = "copy the file in"
+_NO_LINK = (errno.EINVAL, errno.ENOENT, errno.ENOTDIR)
+_POINTERS = {
+    b"version https://git-lfs.github.com/spec/": ("Git LFS", "git lfs pull"),
+    b"/annex/objects/": ("git-annex", "git annex get"),
+}
+_POINTER_BYTES = max(map(len, _POINTERS))
 
 
 def parts_of(path: str) -> tuple[str, ...]:
@@ -13,6 +29,65 @@ def parts_of(path: str) -> tuple[str, ...]:
     names = tuple(name for name in path.split("/") if name not in ("", "."))
     if path.startswith("/") or ".." in names or "\\" in path or "\0" in path:
         raise WorkspaceError(f"{path!r} leaves the workspace", hint="paths start at the workspace's root and use /")
+    return names
+
+
+def refuse_hidden(path: str, where: str) -> None:
+    """Raise WorkspaceError for a hidden file, or one in a hidden folder: `.env`, `.git/config`."""
+    if any(name.startswith(".") for name in parts_of(path)):
+        raise WorkspaceError(f"{path!r} is hidden: it is not shown to a model", where=where)
+
+
+def refuse_pointer(start: bytes, where: str) -> None:
+    """Look at a file's first bytes. Raises WorkspaceError for what only says where the file itself is."""
+    for mark, (keeper, fetch) in _POINTERS.items():
+        if start.startswith(mark):
+            raise WorkspaceError(f"is a pointer: the file itself lies in {keeper}", where=where, hint=fetch)
+
+
+def follow(
+    path: str, where: str, link_at: Callable[[Sequence[str]], str | None], *, fenced: bool = True
+) -> tuple[str, ...] | None:
+    """Return the names that a path comes to when its links are followed; None for links without end.
+
+    `link_at` says where a link leads; None: what lies there is not a link. Without `fenced` a link may leave its
+    folder, but not the workspace. Raises WorkspaceError.
+    """
+    todo = list(parts_of(path))
+    walked: list[str] = []
+    homes: set[str] = set()
+    links = 0
+    while todo:
+        name = todo.pop(0)
+        if name == "..":
+            if not walked:
+                raise WorkspaceError("is a symbolic link out of the workspace", where=where, hint=_COPY)
+            walked.pop()
+            continue
+        target = link_at([*walked, name])
+        if target is None:
+            walked.append(name)
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            return None
+        homes.update(walked[:1] if fenced else ())
+        todo[:0] = _names_of(target, where)
+    for home in homes:
+        if walked[:1] != [home]:
+            raise WorkspaceError(f"is a symbolic link out of {home}/", where=where, hint=_COPY)
+    return tuple(walked)
+
+
+def _names_of(target: str, where: str) -> list[str]:
+    """Return the names in a link's target. Raises WorkspaceError for one that leaves the workspace, or is hidden."""
+    if target.startswith("/"):
+        raise WorkspaceError("is a symbolic link out of the workspace", where=where, hint=_COPY)
+    names = [name for name in target.split("/") if name not in ("", ".")]
+    if any(name.startswith(".") and name != ".." for name in names):
+        if "annex" in names:
+            refuse_pointer(b"/annex/objects/", where)
+        raise WorkspaceError("is a symbolic link to a hidden file", where=where, hint=_COPY)
     return names
 
 
@@ -37,7 +112,14 @@ class WorkTree:
         place = self._locate(path)
         try:
             if place.is_file():  # a pipe or a device would block or never end
-                return place.open("rb")
+                file = place.open("rb")
+                try:
+                    refuse_pointer(file.read(_POINTER_BYTES), path)
+                    file.seek(0)
+                except BaseException:
+                    file.close()
+                    raise
+                return file
         except OSError as exc:
             raise WorkspaceError(f"cannot be read: {exc.strerror}", where=path) from exc
         raise FileNotFoundError(path)
@@ -60,40 +142,54 @@ class WorkTree:
             raise WorkspaceError(f"cannot be listed: {exc.strerror}", where=folder) from exc
 
     def _locate(self, path: str) -> Path:
+        names = follow(path, path, self._link_at)
+        if names is None:
+            raise WorkspaceError("is a symbolic link that leads nowhere", where=path)
+        return self._root.joinpath(*names)
+
+    def _link_at(self, names: Sequence[str]) -> str | None:
+        place = self._root.joinpath(*names)
         try:
-            place = self._root.joinpath(*parts_of(path)).resolve()
-        except (OSError, RuntimeError) as exc:  # a loop of links
-            raise WorkspaceError("is a symbolic link that leads nowhere", where=path) from exc
-        if not place.is_relative_to(self._root):
-            raise WorkspaceError("is a symbolic link out of the workspace", where=path, hint="copy the file in")
-        return place
+            target = str(place.readlink())
+        except OSError as exc:
+            if exc.errno in _NO_LINK:
+                return None
+            raise WorkspaceError(f"cannot be read: {exc.strerror}", where="/".join(names)) from exc
+        if Path(target).is_absolute() and Path(target).is_relative_to(self._root):
+            target = os.path.relpath(target, place.parent)
+        return Path(target).as_posix()
 
 
-class Overlay:
-    """One tree, with some of its folders as another tree holds them: what a stranger may change, and nothing else."""
+class Watched:
+    """A tree that remembers which of its files were asked for, whether they are there or not."""
 
-    def __init__(self, under: Tree, over: Tree, folders: Sequence[str]) -> None:
-        self._under = under
-        self._over = over
-        self._folders = tuple(tuple(parts_of(folder)) for folder in folders)
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.asked: set[str] = set()
 
     @property
     def revision(self) -> str | None:
-        """The revision of what lies over."""
-        return self._over.revision
+        """The tree's revision."""
+        return self._tree.revision
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes. Raises FileNotFoundError; WorkspaceError for what cannot be read."""
-        return self._at(path).read(path)
+        self.asked.add(path)
+        return self._tree.read(path)
 
     def exists(self, path: str) -> bool:
         """Tell whether a file is there."""
-        return self._at(path).exists(path)
+        self.asked.add(path)
+        return self._tree.exists(path)
 
     def names(self, folder: str) -> Sequence[str]:
         """Return the sorted names of the files and folders in a folder; empty where there is none."""
-        return self._at(folder).names(folder)
+        return self._tree.names(folder)
 
-    def _at(self, path: str) -> Tree:
-        parts = tuple(parts_of(path))
-        return self._over if any(parts[: len(folder)] == folder for folder in self._folders) else self._under
+
+def content(tree: Tree, path: str) -> bytes | None:
+    """Return a file's bytes; None where it is not there or may not be read."""
+    try:
+        return tree.read(path)
+    except (OSError, WorkspaceError):
+        return None

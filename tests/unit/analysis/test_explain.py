@@ -1,5 +1,6 @@
 """Explaining a route: every decision is stated, and nothing that is not declared."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -36,6 +37,14 @@ def told(route: Route, tallies: Tallies | None = None) -> str:
     return "\n".join(f"{one.when} → {one.then}" for one in explain(route, tallies or Tallies()))
 
 
+def test_how_long_a_rate_limit_is_waited_for_is_stated() -> None:
+    patient = replace(direct("small"), limit=LimitPolicy(max_wait_s=90.0))
+
+    assert "a call that has waited 90 s in all is given up" in told(patient)
+    assert "it is a failure like any other" in told(replace(patient, fallback=("spare",)))
+    assert "takes more requests" not in told(replace(patient, retry=RetryPolicy(on=frozenset({ErrorKind.NETWORK}))))
+
+
 def found(route: Route, tallies: Tallies, words: str) -> Statement:
     (statement,) = [one for one in explain(route, tallies) if words in one.then or words in one.when]
     return statement
@@ -47,8 +56,8 @@ def test_every_kind_of_error_is_accounted_for() -> None:
     for kind in ErrorKind:
         if kind in {ErrorKind.INTERRUPTED, ErrorKind.NOT_RECORDED, ErrorKind.BREAKER_OPEN, ErrorKind.BUDGET}:
             continue  # ours, not the provider's
-        if kind in {ErrorKind.REFUSAL, ErrorKind.CONTENT_FILTER, ErrorKind.BAD_RESPONSE}:
-            continue  # answers, or declared under `on` only
+        if kind in {ErrorKind.REFUSAL, ErrorKind.CONTENT_FILTER}:
+            continue  # answers
         assert kind.value in text, kind
 
 

@@ -3,6 +3,7 @@
 import gc
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.run import RunSummary
 from evalh.core.sample import Sample, Standing
-from evalh.stats.intervals import clustered_rate
+from evalh.stats.clusters import ClusterSum, clustered_rate
 from evalh.stats.ratio import cost_per_good
 
 
@@ -67,7 +68,7 @@ def test_a_run_that_ended_early_counts_what_it_saw_of_each_case(trials: int) -> 
     assert cost.method == plain.method
     assert (cost.value, cost.low, cost.high) == pytest.approx((plain.value, plain.low, plain.high), rel=1e-12)
     if trials > 1:
-        rate = clustered_rate([sum(seen) / len(seen) for seen in goods.values()], trials)
+        rate = clustered_rate(Counter(ClusterSum(sum(seen) / len(seen), 1) for seen in goods.values()), trials)
         assert (summary.good_rate.low, summary.good_rate.high) == (rate.low, rate.high)
 
 

@@ -75,3 +75,17 @@ def test_both_may_be_fields(judge, text: str, outcome: Outcome) -> None:
 def test_where_the_answer_stands_must_be_said_once(judge, params: dict[str, str]) -> None:
     with pytest.raises(WorkspaceError, match="contradiction"):
         judge({"contradiction": params}, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("So 3 × 10^3 in all. #### 3,000", Outcome.PASS),
+        ("So it is 1/2. #### 0.5", Outcome.PASS),
+        ("So it is 1000. #### 1.000", Outcome.ABSTAIN),
+        ("It takes 3-5 days. #### 5", Outcome.ABSTAIN),
+        ("It takes 3-5 days. #### 7", Outcome.FAIL),
+    ],
+)
+def test_both_numbers_are_read_as_number_reads_them(judge, text: str, outcome: Outcome) -> None:
+    assert judge({"contradiction": {"after": "####"}}, text).outcome is outcome

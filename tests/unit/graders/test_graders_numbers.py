@@ -141,6 +141,8 @@ def test_parameters_that_make_no_sense_are_refused(build_grader, params: dict[st
     ("text", "number"),
     [
         (r"9{,}500", 9500),
+        ("10<sup>3</sup>", 1000),
+        ("3 × 10<sup>-2</sup>", 0.03),
         ("₹1,00,000", 100000),
         ("₹ 1,00,000.50", 100000.5),
         ("CHF 1'500", 1500),
@@ -244,6 +246,8 @@ def test_numbers_of_every_style_are_read_whole(judge, text: str, number: float) 
         (r"\frac{\pi}{2}", [2]),
         (r"2\sqrt{3}", [3, 2]),
         ("2π", [2]),
+        ("x<sup>2</sup>", [2]),
+        ("CO<sub>2</sub>", [2]),
         ("(-2)^2", [2, -2]),
         ("5×10^x", [10, 5]),
         ("3 * 4", [4]),
@@ -337,3 +341,19 @@ def test_a_date_or_a_time_is_passed_over_but_nothing_passes_then(judge) -> None:
 
     assert (verdict.outcome, verdict.reason) == ("abstain", "10:30 is nearer, but not a number; expected 42")
     assert judge({"number": {"value": 41}}, "It is 42, at 10:30.").outcome == "fail"
+
+
+PARTS = frozenset(
+    "=;?!|<>#&\u201c\u201d\u201e\u00ab\u00bb\u2192\u21d2\u2248\u2260\u2264\u2265\u3001\u3002\u300c\u300d\u300e\u300f\u3010\u3011"
+)
+
+
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_no_sign_between_digits_makes_a_part_of_them_pass(build_grader, make_context, which: str) -> None:
+    signs = [sign for sign in map(chr, range(0x21, 0x3100)) if not sign.isalnum() and not sign.isspace()]
+    part = {"first": 12, "last": 345}[which]
+    grader = build_grader({"number": {"which": which, "value": part}})
+
+    passed = {sign for sign in signs if grader.judge(make_context(f"12{sign}345")).outcome == "pass"}
+
+    assert passed <= PARTS

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 (wide digits and signs are read here)
 """A reply says one verdict, its judge's own, in whatever form; or it is an error. Never an earlier verdict, nor a quote.
 
 The replies in `tests/judging` were written down before the reader was changed: 1,020 honest ones with their right

@@ -2,7 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import pytest
 from aiohttp import web
@@ -110,6 +113,141 @@ async def test_a_name_with_a_dead_address_first_is_reached_by_the_next(
 
         monkeypatch.setattr(direct, "_looked_up", looked_up)
         assert (await post(ours, f"http://model.test:{port}")).status == 200
+
+
+@contextmanager
+def deaf(address: str, port: int) -> Iterator[None]:
+    """Take a place where connections are neither accepted nor refused."""
+    with socket.socket() as silent, ExitStack() as queue:
+        silent.bind((address, port))
+        silent.listen(0)
+        for _ in range(4):  # fill the queue that nobody takes from
+            client = queue.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((address, port))
+        yield
+
+
+async def test_the_next_address_is_tried_while_the_first_is_silent_and_the_one_that_won_is_remembered(
+    ours: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(echo) as server:
+        port = int(server.url.rpartition(":")[2])
+
+        async def looked_up(place: object) -> list[str]:
+            return ["127.0.0.2", "127.0.0.1"]
+
+        monkeypatch.setattr(direct, "_looked_up", looked_up)
+        monkeypatch.setattr(direct, "IDLE_S", 0.0)  # each request connects
+        with deaf("127.0.0.2", port):
+            times = []
+            for _ in range(2):
+                began = time.monotonic()
+                assert (await post(ours, f"http://model.test:{port}")).status == 200
+                times.append(time.monotonic() - began)
+            await asyncio.sleep(0)
+
+            assert len(ours._open) <= 1
+
+    assert 0.2 < times[0] < 5.0  # the timeout of a connection is 10 s
+    assert times[1] < times[0]
+
+
+async def test_where_no_address_answers_the_last_failure_is_told(
+    ours: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def looked_up(place: object) -> list[str]:
+        return ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+
+    monkeypatch.setattr(direct, "_looked_up", looked_up)
+    with socket.socket() as free:
+        free.bind(("127.0.0.2", 0))
+        error = await failing(ours, f"http://model.test:{free.getsockname()[1]}")
+
+    assert error.kind is ErrorKind.NETWORK
+    assert "127.0.0.4" in error.message
+
+
+def test_the_families_of_addresses_take_turns() -> None:
+    assert direct._interleaved(["a:1", "a:2", "a:3", "1", "2"]) == ["a:1", "1", "a:2", "2", "a:3"]
+    assert direct._interleaved(["1", "a:1", "a:2"]) == ["1", "a:1", "a:2"]
+
+
+@asynccontextmanager
+async def closing(idle_s: float) -> AsyncIterator[tuple[str, list[int]]]:
+    """Answer, and hang up after being idle for so long; yields the URL and how many each connection brought."""
+    brought: list[int] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        brought.append(0)
+        mine = len(brought) - 1
+        with suppress(TimeoutError, asyncio.IncompleteReadError, OSError):
+            while True:
+                async with asyncio.timeout(idle_s if brought[mine] else None):
+                    await reader.readuntil(b"\r\n\r\n{}")
+                brought[mine] += 1
+                writer.write(framed(b"{}"))
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", brought
+
+
+async def test_a_connection_that_its_server_closed_while_it_was_idle_is_not_used(ours: DirectTransport) -> None:
+    async with closing(0.05) as (url, brought):
+        for pause_s in (0.2, 0.0, 0.2, 0.2):
+            assert (await post(ours, url)).status == 200
+            await asyncio.sleep(pause_s)
+
+    assert brought == [1, 2, 1]
+
+
+async def test_the_end_of_a_connection_is_seen_before_the_loop_has_read_it(ours: DirectTransport) -> None:
+    """The server hangs up while this process is busy: no event has told us yet, and the next request must not go there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def talk(end: threading.Event) -> None:
+            for _ in range(2):
+                peer, _address = server.accept()
+                with peer:
+                    while not peer.recv(65536).endswith(b"{}"):
+                        pass
+                    peer.sendall(framed(b"{}"))
+                    end.wait(10)
+
+        ends = threading.Event()
+        thread = threading.Thread(target=talk, args=(ends,))
+        thread.start()
+        assert (await post(ours, url)).status == 200
+        ends.set()
+        time.sleep(0.3)  # noqa: ASYNC251 (the loop is kept from seeing it)
+        assert (await post(ours, url)).status == 200
+        await asyncio.to_thread(thread.join, 10)
+
+
+async def test_a_kept_connection_that_is_closed_under_a_request_is_told_apart(ours: DirectTransport) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(framed(b"{}"))
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        first = await post(ours, url)
+        error = await failing(ours, url)
+        again = await post(ours, url)
+
+    assert (first.status, again.status) == (200, 200)
+    assert (error.kind, error.hung_up) == (ErrorKind.NETWORK, True)
+
+
+async def test_a_first_request_that_is_hung_up_on_is_a_failure_of_the_server(ours: DirectTransport) -> None:
+    async with raw() as server:
+        assert not (await failing(ours, server.url)).hung_up
 
 
 async def test_a_name_is_looked_up_once_for_all_that_ask_at_once(

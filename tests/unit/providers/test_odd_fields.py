@@ -351,7 +351,7 @@ async def test_a_choice_that_broke_off_is_no_answer() -> None:
     broken = chat("half an")
     broken["choices"][0]["error"] = {"code": 502, "message": "upstream"}
     async with talking(OPENAI, Reply(broken)) as talk:
-        assert (await talk.failing()).kind is ErrorKind.BAD_RESPONSE
+        assert (await talk.failing()).kind is ErrorKind.OVERLOAD  # by the code that it names
 
 
 async def test_blocks_without_an_index_are_put_together() -> None:

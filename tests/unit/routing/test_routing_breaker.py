@@ -463,3 +463,25 @@ def test_an_answered_probe_ends_the_silence_before_it() -> None:
     play(calls())
 
     assert stage.log.kinds == ["open", "probe", "close"]
+
+
+@pytest.mark.parametrize("mark", ["hung_up", "held_back"])
+def test_what_says_nothing_of_the_provider_neither_opens_nor_closes_it(mark: str) -> None:
+    error = CallError(ErrorKind.NETWORK if mark == "hung_up" else ErrorKind.RATE_LIMIT, "as scripted")
+    setattr(error, mark, True)
+    stage, model = Stage(), Model(lines=[error])
+    breaker = Breaker(POLICY)
+    provider = breaking(stage, model, breaker)
+
+    async def calls() -> None:
+        for number in range(20):
+            await outcome(ask(provider, f"t-{number}"))
+            await stage.clock.sleep(1.0)
+        assert breaker.state is State.CLOSED
+        breaker.trip(stage.clock.monotonic())
+        await outcome(ask(provider, "probe"))
+
+    play(calls())
+
+    assert breaker.state is State.OPEN
+    assert breaker.rate == 0.0

@@ -202,3 +202,103 @@ def test_each_further_attempt_knows_that_it_is_a_retry() -> None:
     play(retrying(stage, model).send(asked, one))
 
     assert one.reasons == ["retry"]
+
+
+# -- a rate limit that names its wait
+
+
+def patient(stage: Stage, model: Model, most_s: float = 600.0, **policy: Any) -> Retrying:
+    return Retrying(model, RetryPolicy(**policy), stage.shared, wait_s=most_s)
+
+
+def test_a_named_wait_takes_nothing_from_the_attempts_nor_from_the_runs_retries() -> None:
+    stage, model = Stage(), Model(lines=[error(retry_after_s=2.0)] * 20 + [TIMEOUT, "yes"])
+
+    answer = play(ask(patient(stage, model, attempts=2, share=0.0)))
+
+    assert (answer.text, len(model.asked)) == ("yes", 22)
+    assert all(gap >= 2.0 for gap in gaps(model)[:20])
+    assert stage.shared.retries.take(0.0)  # one of ten is used
+
+
+def test_the_waits_of_one_call_end_at_what_may_be_waited() -> None:
+    stage, model = Stage(), Model(lines=[error(retry_after_s=4.0)])
+
+    raised = play(outcome(ask(patient(stage, model, most_s=10.0, base_s=0.0))))
+
+    assert isinstance(raised, CallError)
+    assert model.asked_at == [0.0, 4.0, 8.0]
+    assert stage.log.details("give_up") == [
+        {"model": "small", "why": "waited 8 s for rate limits; another 4 s would pass 10 s", "attempts": 3}
+    ]
+
+
+@pytest.mark.parametrize("asked_s", [7200.0, 1e300])
+def test_a_named_wait_above_all_that_may_be_waited_ends_the_call(asked_s: float) -> None:
+    stage, model = Stage(), Model(lines=[error(retry_after_s=asked_s)])
+
+    play(outcome(ask(patient(stage, model))))
+
+    assert len(model.asked) == 1
+    assert stage.log.details("give_up")[0]["why"] == f"the provider asks to wait {asked_s:g} s, more than 600"
+
+
+def test_waits_of_a_moment_are_finite_too() -> None:
+    stage, model = Stage(), Model(lines=[error(retry_after_s=0.001)])
+
+    play(outcome(ask(patient(stage, model))))
+
+    assert len(model.asked) < 80
+    assert model.asked_at[-1] < 600.0 + 30.0
+
+
+@pytest.mark.parametrize("said", [error(), error(retry_after_s=0.0), error(ErrorKind.OVERLOAD, 2.0)])
+def test_what_names_no_wait_or_is_no_rate_limit_is_a_failure(said: CallError) -> None:
+    stage, model = Stage(), Model(lines=[said])
+
+    play(outcome(ask(patient(stage, model, attempts=3))))
+
+    assert len(model.asked) == 3
+
+
+def test_a_route_that_declares_no_retry_of_rate_limits_waits_for_none() -> None:
+    stage, model = Stage(), Model(lines=[error(retry_after_s=2.0)])
+
+    play(outcome(ask(patient(stage, model, on=frozenset({TIMEOUT})))))
+
+    assert (len(model.asked), stage.log.decided) == (1, [])
+
+
+def test_a_door_that_stays_closed_is_not_knocked_at() -> None:
+    stage = Stage()
+    closed = CallError(RATE_LIMIT, "it takes nothing for 900 s more", retry_after_s=900.0)
+    closed.held_back = True
+    model = Model(lines=[closed])
+
+    raised = play(outcome(ask(patient(stage, model))))
+
+    assert (raised, len(model.asked)) == (closed, 1)
+    assert stage.log.details("give_up")[0]["why"] == "it takes nothing for 900 s more"
+
+
+@pytest.mark.parametrize("patience", [True, False])
+def test_a_call_tells_the_door_how_long_it_may_wait(patience: bool) -> None:
+    stage, model = Stage(), Model()
+    asked = request()
+    one = call(asked=asked)
+
+    play((patient if patience else retrying)(stage, model).send(asked, one))
+
+    assert one.max_wait_s == (600.0 if patience else 120.0)
+
+
+def test_a_connection_closed_under_a_request_is_sent_again_at_once_and_once() -> None:
+    gone = CallError(ErrorKind.NETWORK, "closed the connection without an answer")
+    gone.hung_up = True
+    stage, model = Stage(), Model(lines=[gone, gone, "yes"])
+
+    raised = play(outcome(ask(retrying(stage, model, attempts=1, share=0.0))))
+
+    assert (raised, model.asked_at) == (gone, [0.0, 0.0])
+    assert stage.log.kinds == ["retry", "give_up"]
+    assert stage.shared.retries.take(0.0)

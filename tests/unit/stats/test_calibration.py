@@ -1,4 +1,4 @@
-"""A judge held against people, held to the reference numbers (ppi-python, Lang and Reiczigel)."""
+"""A judge held against people, held to the reference numbers (ppi-python)."""
 
 from math import sqrt
 
@@ -8,9 +8,9 @@ from scipy.special import ndtri, stdtrit
 
 from evalh.stats.calibration import (
     Calibrated,
-    JudgeTable,
+    LabelledStratum,
     calibrated_mean,
-    rogan_gladen,
+    rate_of_strata,
     stratified,
 )
 from evalh.stats.judges import SwapCounts, panel, swap_analysis
@@ -101,18 +101,6 @@ def test_strata_are_weighed_by_their_share_of_the_cases() -> None:
         stratified([(0.5, easy)])
 
 
-def test_rogan_and_gladen_give_the_reference_numbers() -> None:
-    found = rogan_gladen(JudgeTable(22, 6, 3, 9), 290, 400)
-
-    assert (round(found.value, 6), round(found.se, 6)) == (0.677083, 0.133452)
-    assert (found.low, found.high) == pytest.approx((0.414321, 0.981572), abs=1e-6)
-
-
-def test_a_judge_no_better_than_chance_cannot_be_corrected() -> None:
-    assert rogan_gladen(JudgeTable(5, 5, 5, 5), 290, 400) is None
-    assert rogan_gladen(JudgeTable(5, 0, 5, 0), 290, 400) is None
-
-
 def test_both_orders_give_the_reference_numbers() -> None:
     found = swap_analysis(SwapCounts(head=42, base=28, first=22, second=8))
 
@@ -145,10 +133,10 @@ def test_a_panel_votes_by_the_mean_of_those_that_answered() -> None:
 
 
 @pytest.mark.slow
-def test_a_calibrated_mean_covers_and_is_narrower_than_people_alone_and_than_the_corrected_rate() -> None:
+def test_a_calibrated_mean_covers_and_is_narrower_than_people_alone() -> None:
     # 100 labels, 500 others, 80 % good, a judge that finds 90 % of the good and 80 % of the bad.
     rng = np.random.default_rng(31)
-    covered, ours, people, corrected = 0, [], [], []
+    covered, ours, people = 0, [], []
     for _ in range(1500):
         truth = rng.random(600) < 0.8
         judge = np.where(truth, rng.random(600) < 0.9, rng.random(600) < 0.2)
@@ -160,14 +148,22 @@ def test_a_calibrated_mean_covers_and_is_narrower_than_people_alone_and_than_the
         ours.append(found.high - found.low)
         alone = calibrated_mean(labels, on_labelled, [])
         people.append(alone.high - alone.low)
-        cells = [
-            int((truth[:100] == good)[judge[:100] == said].sum())
-            for good, said in ((True, True), (False, True), (True, False), (False, False))
-        ]
-        diagnostic = rogan_gladen(JudgeTable(*cells), int(judge[100:].sum()), 500)
-        corrected.append(2 * 1.959964 * diagnostic.se)
 
     assert 0.92 <= covered / 1500 <= 0.97
     assert np.mean(ours) == pytest.approx(0.126, abs=0.004)
     assert np.mean(people) == pytest.approx(0.158, abs=0.004)
-    assert np.mean(corrected) == pytest.approx(0.232, abs=0.03)
+
+
+def test_labels_that_never_disagree_still_leave_doubt() -> None:
+    found = rate_of_strata([LabelledStratum(450, 25, 1.0), LabelledStratum(50, 25, 0.0)])
+
+    assert found.value == pytest.approx(0.9)
+    assert found.low < 0.85
+    assert found.high > 0.91
+
+
+def test_more_labels_narrow_the_rate() -> None:
+    few, many = (rate_of_strata([LabelledStratum(400, n, 0.9), LabelledStratum(100, n, 0.2)]) for n in (20, 80))
+
+    assert many.low > few.low
+    assert many.high < few.high

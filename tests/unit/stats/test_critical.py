@@ -34,9 +34,10 @@ def test_t_needs_a_degree_of_freedom() -> None:
 def test_the_summary_of_a_plain_run_imports_no_scipy_numpy_or_statistics() -> None:
     program = (
         "import sys\n"
-        "from evalh.stats.intervals import wilson, clustered_rate\n"
+        "from evalh.stats.clusters import ClusterSum, clustered_rate\n"
+        "from evalh.stats.intervals import wilson\n"
         "from evalh.stats.ratio import cost_per_good\n"
-        "wilson(18, 20); clustered_rate([0.5, 1.0, 0.0], 2); cost_per_good([1.0, 2.0, 1.5], [1, 1, 0])\n"
+        "wilson(18, 20); clustered_rate({ClusterSum(0.5, 1): 3, ClusterSum(1.0, 2): 1}, 2); cost_per_good([1.0, 2.0, 1.5], [1, 1, 0])\n"
         "print([name for name in ('scipy', 'numpy', 'statistics') if name in sys.modules])"
     )
 

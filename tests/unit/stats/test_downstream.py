@@ -1,15 +1,10 @@
 """What outputs cost once somebody acts on them, and intervals by resampling."""
 
-import numpy as np
 import pytest
-from scipy.stats import bootstrap
 
-from evalh.core.run import Estimate
-from evalh.stats.bootstrap import bca_ratio, quantile_rise
 from evalh.stats.downstream import (
     Consequences,
     OutcomePrices,
-    bounded_gain,
     chance_of_better,
     crossing_bad_usd,
     net_cost_per_good,
@@ -87,65 +82,3 @@ def test_review_abstention_and_worth_are_counted() -> None:
     assert version.net_losses(prices) == pytest.approx([-2.9, 7.1, 3.1])
     with pytest.raises(ValueError, match="the same cases"):
         Consequences(cost_usd=[0.1], accepted_good=[], accepted_bad=[0], reviewed=[0])
-
-
-def test_a_gate_on_losses_sees_bounded_differences() -> None:
-    assert bounded_gain([0.0, 9.0, -9.0], [1.0, -9.0, 9.0], cap_usd=4.0) == [-0.25, 1.0, -1.0]
-    with pytest.raises(ValueError, match="positive"):
-        bounded_gain([1.0], [1.0], cap_usd=0.0)
-
-
-def test_the_bootstrap_of_a_ratio_is_scipys() -> None:
-    rng = np.random.default_rng(8)
-    costs, goods = rng.lognormal(0, 1, 60), rng.binomial(1, 0.7, 60)
-
-    theirs = bootstrap(
-        (costs, goods),
-        lambda c, g, axis: c.sum(axis=axis) / g.sum(axis=axis),
-        paired=True,
-        n_resamples=6000,
-        rng=1,
-        vectorized=True,
-    ).confidence_interval
-    ours = bca_ratio(costs.tolist(), goods.tolist(), resamples=6000)
-
-    assert ours.value == pytest.approx(costs.sum() / goods.sum())
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.04)
-
-
-def test_resampling_is_seeded_and_blind_to_order() -> None:
-    costs, goods = [1.0, 2.5, 0.5, 3.0, 1.5] * 6, [1, 0, 1, 1, 0] * 6
-
-    assert bca_ratio(costs, goods) == bca_ratio(costs[::-1], goods[::-1])
-    assert bca_ratio(costs, goods, seed=1) != bca_ratio(costs, goods, seed=2)
-
-
-def test_resamples_without_a_good_leave_no_upper_limit() -> None:
-    found = bca_ratio([1.0, 1.1, 0.9, 1.2, 1.0, 1.0], [0, 0, 1, 0, 0, 0])
-
-    assert found.value == pytest.approx(6.2)
-    assert found.low > 1.0
-    assert found.high is None
-    assert bca_ratio([1.0], [0]) == Estimate(None, None, None, "bca")
-    assert bca_ratio([1.0], [2]) == Estimate(0.5, None, None, "bca")
-
-
-def test_a_mean_that_never_varies_has_limits_at_itself() -> None:
-    assert bca_ratio([2.0] * 9, [1] * 9) == Estimate(2.0, 2.0, 2.0, "bca")
-
-
-def test_a_rise_of_the_slow_answers_is_bounded() -> None:
-    rng = np.random.default_rng(3)
-    base = rng.lognormal(6, 0.5, 400)
-    noise = rng.lognormal(0, 0.1, 400)
-
-    rise, same = (
-        quantile_rise(base.tolist(), (1.5 * base * noise).tolist()),
-        quantile_rise(base.tolist(), base.tolist()),
-    )
-
-    assert 1.2 < rise.low < rise.value < rise.high < 1.9
-    assert (same.value, same.low, same.high) == (1.0, 1.0, 1.0)
-    assert quantile_rise([], []).value is None
-    with pytest.raises(ValueError, match="the same cases"):
-        quantile_rise([1.0], [])

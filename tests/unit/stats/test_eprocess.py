@@ -1,5 +1,6 @@
 """Bets, e-values and the interval after stopping, held to the reference numbers."""
 
+from collections.abc import Sequence
 from itertools import permutations, product
 from math import exp, inf, log, sin
 
@@ -11,7 +12,6 @@ from evalh.stats.eprocess import (
     DatasetBets,
     average,
     best_to_come,
-    log_e_of,
     log_e_of_counts,
     mixed,
     no_worse_bets,
@@ -23,6 +23,10 @@ from evalh.stats.stopped import stopped_interval
 
 NO_WORSE, WORSE = no_worse_bets(0.05, 0.1), worse_bets(0.05, 0.1)
 SHORT = (0, 0, -1, 0, 1, 1, 0, 0, 1, 0)
+
+
+def log_e_of(bets: Bets, differences: Sequence[float]) -> float:
+    return mixed(play(bets, NOTHING_STAKED, differences))
 
 
 def e_of(bets: Bets, *counts: int) -> float:

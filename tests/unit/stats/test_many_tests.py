@@ -1,4 +1,4 @@
-"""Several tests at once, single cases, and cases that hang together."""
+"""Several tests at once, single cases."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from scipy.integrate import quad
 from scipy.stats import beta, false_discovery_control, fisher_exact
 from statsmodels.stats.multitest import multipletests
 
-from evalh.stats.clusters import clustered_mean, rate_of_clusters
 from evalh.stats.confirm import fisher_worse, probability_worse
-from evalh.stats.intervals import clustered_rate
 from evalh.stats.multiplicity import benjamini_hochberg, holm
 
 P_VALUES = (0.001, 0.008, 0.012, 0.03, 0.2)
@@ -60,40 +58,3 @@ def test_the_shown_probability_agrees_with_an_integral(counts) -> None:
     integral, _ = quad(lambda u: head.cdf(base.ppf(u)), 0, 1, limit=400)
 
     assert probability_worse(*counts) == pytest.approx(integral, abs=1e-5)
-
-
-def test_clusters_of_one_case_each_are_plain_cases() -> None:
-    scores = [0.1, 0.9, 0.4, 0.4, 1.0]
-
-    known = clustered_mean(scores, range(5))
-
-    assert known.se == pytest.approx(np.std(scores) / 5**0.5)
-    assert (known.mean, known.clusters) == (pytest.approx(0.56), 5)
-
-
-def test_cases_that_repeat_each_other_are_worth_one() -> None:
-    # Ten times the same four answers: Miller's error is that of the four, not of the forty.
-    few = clustered_mean([1.0, 0.0, 1.0, 1.0], "abcd")
-    many = clustered_mean([1.0, 0.0, 1.0, 1.0] * 10, "abcd" * 10)
-
-    assert many.se == pytest.approx(few.se)
-    assert (many.low, many.high) == pytest.approx((few.low, few.high))
-
-
-def test_rates_of_equal_clusters_are_the_clustered_rate_up_to_ddof() -> None:
-    rows = [(1, 1, 1), (1, 1, 0), (0, 0, 0), (1, 0, 1), (1, 1, 1), (0, 1, 0)]
-    means = [sum(row) / 3 for row in rows]
-    flat = [float(value) for row in rows for value in row]
-
-    known = rate_of_clusters(flat, [index for index in range(6) for _ in range(3)])
-    reference = clustered_rate(means, 3)
-
-    assert known.rate == pytest.approx(reference.rate)
-    assert known.se == pytest.approx(reference.se * (5 / 6) ** 0.5)
-    assert 0 <= known.low < known.rate < known.high <= 1
-
-
-def test_one_cluster_says_nothing_about_another() -> None:
-    assert clustered_mean([1.0, 0.0], "aa").low is None
-    assert (rate_of_clusters([1.0, 0.0], "aa").low, rate_of_clusters([1.0, 0.0], "aa").high) == (0.0, 1.0)
-    assert rate_of_clusters([1.0] * 4, "aabb").n_eff == 2.0

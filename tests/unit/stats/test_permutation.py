@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, permutation_test
 
 from evalh.stats.paired import Alternative
-from evalh.stats.permutation import cost_per_good_ratio_p, sign_flip_p
+from evalh.stats.permutation import cost_per_good_rise_p, sign_flip_p
 
 SCORES = (0, -0.5, 0, -0.5, 0, 0, -1, 0)
 BASE = ((1, 1.2, 0.9, 1.5, 1.1, 0.8, 1.3, 1), (1, 1, 0, 1, 1, 0, 1, 1))
@@ -71,48 +71,56 @@ def test_continuous_scores_are_flipped_case_by_case() -> None:
     assert sign_flip_p(differences.tolist(), seed=2) == pytest.approx(2 * norm.sf(abs(z)), abs=0.02)
 
 
-def test_swapped_labels_count_every_relabelling_of_few_cases() -> None:
-    # Head is cheaper in every case; only the relabelling that keeps or swaps nearly all of them is as far off.
+@pytest.mark.parametrize(("base", "head"), [(BASE, HEAD), (HEAD, BASE)])
+def test_swapped_labels_count_every_relabelling_of_few_cases(base, head) -> None:
     by_hand = 0
-    base, head = np.array(BASE, dtype=float), np.array(HEAD, dtype=float)
-    observed = abs(np.log(head[0].sum() / head[1].sum() * base[1].sum() / base[0].sum()))
+    base, head = np.array(base, dtype=float), np.array(head, dtype=float)
+    observed = np.log(head[0].sum() / head[1].sum() * base[1].sum() / base[0].sum())
     for mask in range(256):
         swap = np.array([mask >> bit & 1 for bit in range(8)], dtype=bool)
         left, right = np.where(swap, head, base), np.where(swap, base, head)
-        ratio = abs(np.log(right[0].sum() / right[1].sum() * left[1].sum() / left[0].sum()))
+        ratio = np.log(right[0].sum() / right[1].sum() * left[1].sum() / left[0].sum())
         by_hand += bool(ratio >= observed - 1e-9)
 
-    assert cost_per_good_ratio_p(BASE, HEAD) == by_hand / 256
+    assert cost_per_good_rise_p(base, head) == by_hand / 256
 
 
-def test_swapped_labels_answer_the_same_from_both_sides_and_in_any_order() -> None:
+def test_swapped_labels_answer_the_same_in_any_order() -> None:
     rng = np.random.default_rng(4)
     base, head = ((rng.lognormal(0, 1, 80), rng.binomial(1, 0.8, 80)) for _ in range(2))
     turned = tuple(tuple(column[::-1] for column in side) for side in (base, head))
 
-    assert cost_per_good_ratio_p(base, head, seed=3) == cost_per_good_ratio_p(*turned, seed=3)
-    assert cost_per_good_ratio_p(base, head) == pytest.approx(cost_per_good_ratio_p(head, base), abs=0.02)
+    assert cost_per_good_rise_p(base, head, seed=3) == cost_per_good_rise_p(*turned, seed=3)
+
+
+def test_a_rise_within_the_bound_is_no_evidence() -> None:
+    rng = np.random.default_rng(4)
+    costs, good = rng.lognormal(0, 0.2, 80), np.ones(80)
+
+    assert cost_per_good_rise_p((costs, good), (1.3 * costs, good)) < 0.001
+    assert cost_per_good_rise_p((costs, good), (1.3 * costs, good), 0.5) > 0.9
 
 
 def test_swapped_labels_reject_no_more_often_than_they_say() -> None:
     rng = np.random.default_rng(11)
     small = 0
     for _ in range(200):
-        base, head = ((rng.lognormal(0, 1, 40), rng.binomial(1, 0.5, 40)) for _ in range(2))
-        small += cost_per_good_ratio_p(base, head, draws=199) <= 0.1
+        base, head = ((rng.lognormal(0, 2, 40), rng.binomial(1, 0.5, 40)) for _ in range(2))
+        small += cost_per_good_rise_p(base, head, draws=199) <= 0.1
 
     assert 8 <= small <= 32
 
 
-def test_a_side_without_a_good_is_as_far_off_as_can_be() -> None:
+def test_a_side_without_a_good_is_infinitely_costly() -> None:
     something = ([1.0] * 6, [1] * 6)
 
-    assert cost_per_good_ratio_p(something, ([1.0] * 6, [0] * 6)) == 2 / 64
-    assert cost_per_good_ratio_p(([1.0] * 6, [0] * 6), ([2.0] * 6, [0] * 6)) == 1.0
-    assert cost_per_good_ratio_p(something, something) == 1.0
+    assert cost_per_good_rise_p(something, ([1.0] * 6, [0] * 6)) == 1 / 64
+    assert cost_per_good_rise_p(([1.0] * 6, [0] * 6), something) == 1.0
+    assert cost_per_good_rise_p(([1.0] * 6, [0] * 6), ([2.0] * 6, [0] * 6)) == 1.0
+    assert cost_per_good_rise_p(something, something) == 1.0
 
 
 @pytest.mark.parametrize("head", [([1.0], [1]), ([1.0, -1.0], [1, 1]), ([1.0, float("nan")], [1, 1])])
 def test_what_cannot_be_compared_is_refused(head) -> None:
     with pytest.raises(ValueError, match=r"the same cases|finite"):
-        cost_per_good_ratio_p(([1.0, 1.0], [1, 1]), head)
+        cost_per_good_rise_p(([1.0, 1.0], [1, 1]), head)

@@ -7,7 +7,7 @@ import pytest
 
 from evalh.core.policy import About, Require
 from evalh.stats.eprocess import log_e_of_counts, no_worse_bets, worse_bets
-from evalh.stats.looks import completed_prefix, dispatchable, look_order, next_look, order_seed
+from evalh.stats.looks import look_order, next_look, order_seed
 from evalh.stats.sequential import (
     Finding,
     LookState,
@@ -193,6 +193,3 @@ def test_the_order_hangs_on_what_is_compared_and_on_nothing_else() -> None:
 
 def test_looks_come_after_every_batch_and_at_the_end() -> None:
     assert [next_look(seen, 60) for seen in (0, 25, 50)] == [25, 50, 60]
-    assert [dispatchable(seen, 110) for seen in (0, 25, 50, 75)] == [50, 75, 100, 110]
-    assert completed_prefix([True, True, False, True]) == 2
-    assert completed_prefix([True] * 3) == 3

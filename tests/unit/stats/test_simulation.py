@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,14 +16,32 @@ from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, 
 from evalh.stats.simulation import (
     Counts,
     cases_needed,
+    cases_to_refuse,
     chances_of,
     detectable_drop,
     draw,
-    horizon_threshold,
-    play_out,
+    first_shown,
 )
 
 DESIGN = SequentialDesign(cases=500)
+
+
+class Played(NamedTuple):
+    """How a design fared, as shares of all repetitions."""
+
+    no_worse: float  # shown to be no worse first
+    worse: float
+    cases: float  # looked at on average
+
+
+def play_out(design: SequentialDesign, difference: float, *, repeats: int = 2000, seed: int = 20) -> Played:
+    counts = draw(design.cases, design.batch, chances_of(difference, design.discordance), repeats, seed)
+    no_worse, worse = first_shown(design, counts)
+    return Played(
+        float(((no_worse < worse) & (no_worse < len(counts.seen))).mean()),
+        float(((worse <= no_worse) & (worse < len(counts.seen))).mean()),
+        float(counts.seen[(no_worse.clip(max=worse)).clip(max=len(counts.seen) - 1)].mean()),
+    )
 
 
 def test_many_e_values_at_once_are_those_one_by_one() -> None:
@@ -101,8 +120,22 @@ def test_the_cases_that_are_needed_show_it_as_often_as_they_say() -> None:
 
     assert 400 <= needed <= 525
     assert play_out(replace(DESIGN, cases=needed), 0.0, seed=5).no_worse == pytest.approx(0.8, abs=0.03)
-    assert cases_needed(DESIGN, difference=-0.05) is None
-    assert cases_needed(DESIGN, difference=-0.03) is None  # it would be shown to be worse first
+    assert cases_needed(DESIGN, 0.2) > needed  # cases that differ more often need more of them
+
+
+def test_the_drop_that_is_refused_grows_where_cases_differ_more_than_the_design_expects() -> None:
+    few, many = detectable_drop(DESIGN, 0.1), detectable_drop(DESIGN, 0.3)
+
+    assert few == detectable_drop(DESIGN)
+    assert many > 1.5 * few
+
+
+def test_the_cases_that_tell_a_drop_refuse_it_as_often_as_they_say() -> None:
+    needed = cases_to_refuse(DESIGN, 0.1, 0.05)
+
+    played = play_out(replace(DESIGN, cases=needed), -0.05, seed=5)
+    assert played.worse == pytest.approx(0.8, abs=0.04)
+    assert cases_to_refuse(DESIGN, 0.1, 0.001) is None or cases_to_refuse(DESIGN, 0.1, 0.001) > 10_000
 
 
 def test_a_difference_beyond_the_scale_is_refused() -> None:
@@ -119,7 +152,6 @@ SAVED = {
     -0.1: (83.6, 0.0, 1.0),
     0.05: (80.3, 1.0, 0.0),
 }
-SAVED_BY_A_HORIZON = {0.0: 51.4, -0.02: 34.5, -0.05: 54.9, -0.1: 85.6, 0.05: 82.8}
 SAVED_OVER_A_DATASET = {0.0: 58.8, -0.02: 37.1, -0.05: 12.3, -0.1: 67.8, 0.05: 82.6}
 
 
@@ -127,12 +159,10 @@ SAVED_OVER_A_DATASET = {0.0: 58.8, -0.02: 37.1, -0.05: 12.3, -0.1: 67.8, 0.05: 8
 @pytest.mark.parametrize("difference", SAVED)
 def test_looking_early_saves_what_the_reference_simulation_saved(difference: float) -> None:
     played = play_out(DESIGN, difference, repeats=REPEATS)
-    horizon = play_out(replace(DESIGN, threshold=12.0), difference, repeats=REPEATS)
     saved, no_worse, worse = SAVED[difference]
 
     assert 100 * (1 - played.cases / 500) == pytest.approx(saved, abs=1.5)
     assert (played.no_worse, played.worse) == pytest.approx((no_worse, worse), abs=0.015)
-    assert 100 * (1 - horizon.cases / 500) == pytest.approx(SAVED_BY_A_HORIZON[difference], abs=1.5)
 
 
 @pytest.mark.slow
@@ -202,11 +232,6 @@ def _dataset_logs(differences: np.ndarray, sign: int) -> np.ndarray:
     one = DatasetBets(cases, 0.05, 0.1, sign).play(NOTHING_STAKED, 0.0, 0, differences[0, :300])
     assert out[0, 299] == pytest.approx(mixed(one))
     return out
-
-
-@pytest.mark.slow
-def test_the_horizon_of_the_reference_design_is_found_again() -> None:
-    assert horizon_threshold(DESIGN) == pytest.approx(12.0, abs=0.5)
 
 
 @pytest.mark.slow

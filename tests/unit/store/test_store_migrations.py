@@ -35,6 +35,15 @@ def test_a_new_store_is_made_with_its_folder_and_kept_out_of_git(tmp_path: Path)
     assert (tmp_path / "deep/.evalh/.gitignore").read_text() == "*\n"
 
 
+def test_a_folder_with_a_persons_own_files_stays_visible_to_git(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+
+    _open(tmp_path)
+
+    assert (tmp_path / "evalh.db").exists()
+    assert not (tmp_path / ".gitignore").exists()
+
+
 def test_a_second_start_imports_neither_sqlite_utils_nor_filelock(folder: Path) -> None:
     _open(folder)
     program = (

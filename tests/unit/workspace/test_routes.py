@@ -127,6 +127,30 @@ def test_a_part_that_states_one_key_keeps_the_other_defaults(tmp_path: Path) -> 
     assert repair == RepairPolicy(checks=(check("json", 3),))
 
 
+@pytest.mark.parametrize(
+    ("line", "wait_s"),
+    [
+        ("", 600.0),
+        ("limit = {max_wait_s = 5}", 5.0),
+        ("limit = {max_wait_s = 0}", 0.0),
+        ("retry = {max_wait_s = 60}", 60.0),
+        ("retry = {max_wait_s = 60}\nlimit = {max_wait_s = 7200}", 7200.0),
+    ],
+)
+def test_rate_limits_are_waited_for_ten_minutes_unless_the_route_says_otherwise(
+    tmp_path: Path, line: str, wait_s: float
+) -> None:
+    assert route(tmp_path, line).wait_s == wait_s
+
+
+@pytest.mark.parametrize("value", ["-1", '"long"', "true", "nan", "inf"])
+def test_a_wait_that_cannot_be_is_refused(tmp_path: Path, value: str) -> None:
+    error = refused(tmp_path, f"limit = {{max_wait_s = {value}}}")
+
+    assert "max_wait_s" in error.what or "NaN" in error.what
+    assert (error.where or "").startswith("evalh.toml:")
+
+
 def test_a_breaker_can_be_switched_off_and_not_on(tmp_path: Path) -> None:
     assert route(tmp_path, "breaker = false").breaker is None
     assert refused(tmp_path, "breaker = true").what == "'breaker' must be a mapping, not true or false"

@@ -414,3 +414,16 @@ def test_plain_inputs_are_all_it_takes(inputs: dict[str, str]) -> None:
 )
 def test_where_only_rendering_tells_no_input_is_plain(body: str, front: str) -> None:
     assert compile_version(version(body, front)).plain_inputs is None
+
+
+@pytest.mark.parametrize("dialect", ["portable", "jinja2", "handlebars"])
+@pytest.mark.parametrize(
+    ("piece", "times"), [('{{role "user"}}x\n', 16_000), ("\\", 200_000), ("x\n", 200_000), ("{ ", 200_000)]
+)
+def test_long_bodies_are_read_in_time_that_grows_as_they_do(dialect: str, piece: str, times: int) -> None:
+    if dialect == "handlebars":
+        pytest.importorskip("dotpromptz_handlebars")
+    messages = render(f"{piece * times}end", f"evalh.template: {dialect}")
+
+    assert len(messages) == (16_000 if "role" in piece else 1)
+    assert messages[-1].text.endswith("end")

@@ -144,3 +144,8 @@ def test_a_field_may_be_called_messages() -> None:
         text("{{#with o}}{{messages}}{{/with}} {{o.messages}} {{json 'messages'}}", o={"messages": "a"})
         == "a a messages"
     )
+
+
+def test_an_odd_tag_that_the_engine_stumbles_over_is_refused() -> None:
+    with pytest.raises(WorkspaceError, match="Handlebars refuses it"):
+        version("{{#if s x}}{{{x}}}{{/}}{{/wi}}")

@@ -1,0 +1,99 @@
+"""Samples as they come in, gathered into cases, and cases into clusters: what the statistics of a run count.
+
+A case that is like no other is let go of once its trials are in: a million cost as much memory as a hundred.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from evalh.stats.clusters import ClusterSum
+from evalh.stats.ratio_sums import CostSums
+
+_NOTHING = Decimal(0)
+
+
+@dataclass(slots=True)
+class _Case:
+    """A case whose trials are under way."""
+
+    left: int  # trials
+    seen: int = 0
+    good: int = 0
+    cost_usd: Decimal = _NOTHING
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """A cluster of several cases."""
+
+    rates: Fraction = Fraction(0)  # exact: the order of cases moves no digit
+    cases: int = 0
+    seen: int = 0
+    good: int = 0
+    cost_usd: Decimal = _NOTHING
+
+
+class Units:
+    """Takes samples one by one, in any order. `clusters`: by the place of a case, of cases that are not alone."""
+
+    def __init__(self, trials: int, clusters: Mapping[int, int]) -> None:
+        self._trials = trials
+        self._numbers = clusters
+        self._under_way: dict[int, _Case] = {}
+        self._shared: dict[int, _Cluster] = {}
+        self._costs = CostSums()
+        self._rates: Counter[ClusterSum] = Counter()
+
+    def add(self, case_index: int, cost_usd: Decimal, *, good: bool | None) -> None:
+        """Count a trial of a case; `good` is None where there was no sample."""
+        case = self._under_way.pop(case_index, None) or _Case(self._trials)
+        case.left -= 1
+        case.seen += good is not None
+        case.good += good is True
+        case.cost_usd += cost_usd
+        if case.left:
+            self._under_way[case_index] = case
+            return
+        number = self._numbers.get(case_index)
+        if number is None:
+            _count(case, self._costs, self._rates)
+        else:
+            _join(case, self._shared.setdefault(number, _Cluster()))
+
+    def closed(self) -> tuple[CostSums, Counter[ClusterSum]]:
+        """Return costs and rates of all clusters, with cases whose trials are not all in."""
+        costs, rates = self._costs.copy(), self._rates.copy()
+        shared = {number: copy(one) for number, one in self._shared.items()}
+        for case_index, case in self._under_way.items():
+            number = self._numbers.get(case_index)
+            if number is None:
+                _count(case, costs, rates)
+            else:
+                _join(case, shared.setdefault(number, _Cluster()))
+        for one in shared.values():
+            if one.cases:
+                rates[ClusterSum(float(one.rates), one.cases)] += 1
+            if one.cases or one.cost_usd:
+                costs.add(one.cost_usd, one.good, one.seen)
+        return costs, rates
+
+
+def _count(case: _Case, costs: CostSums, rates: Counter[ClusterSum]) -> None:
+    """Count a case in. One without a sample that cost nothing tells nothing."""
+    if case.seen:
+        rates[ClusterSum(case.good / case.seen, 1)] += 1
+    if case.seen or case.cost_usd:
+        costs.add(case.cost_usd, case.good, case.seen)
+
+
+def _join(case: _Case, cluster: _Cluster) -> None:
+    if case.seen:
+        cluster.rates += Fraction(case.good, case.seen)
+        cluster.cases += 1
+    cluster.seen += case.seen
+    cluster.good += case.good
+    cluster.cost_usd += case.cost_usd

@@ -1,0 +1,196 @@
+"""What a change takes away from a gate: suites, graders, trials, a price. It needs a person's word, or it refuses."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from evalh.analysis.verdicts import Finding, listed
+from evalh.api.judge_identity import identity
+from evalh.core.eased import eased
+from evalh.core.errors import EvalhError
+from evalh.core.exits import ExitCode
+from evalh.core.policy import GatePolicy, GraderRule
+from evalh.engine.plan import Plan
+from evalh.plugins import loaded_from
+from evalh.workspace.config import CONFIG_NAME
+from evalh.workspace.live import read_live
+from evalh.workspace.suites import suite_names, suite_path
+from evalh.workspace.trees import content
+
+if TYPE_CHECKING:
+    from evalh.api.sides import Sides, Stranger
+    from evalh.api.suite_pairs import SuitePairs
+    from evalh.api.workspace import Workspace
+    from evalh.core.ports import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What somebody has to look at and allow."""
+
+    rule: str
+    told: str
+    exit: ExitCode = ExitCode.NO
+    may_be_allowed: bool = True
+
+    def finding(self, *, allowed: bool) -> Finding:
+        """Return what it comes to, with and without that word."""
+        if not self.may_be_allowed:
+            return Finding(self.rule, self.exit, self.told)
+        if allowed:
+            return Finding(self.rule, ExitCode.YES, f"{self.told}; allowed")
+        return Finding(self.rule, self.exit, f"{self.told}; look at it, then: --allow-suite-change")
+
+
+def lost(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
+    """Say which suites went away, and which prompts no suite is about any more."""
+    for name in pairs.removed:
+        yield Word("suites", f"suite {name} was removed: nothing holds its prompt to anything any more")
+    for folder in sides.home.gone:
+        yield Word("suites", f"the workspace {folder or '.'} is not the one here any more: nothing of it was gated")
+    if sides.base is None or sides.stranger is not None:
+        return
+    about = {prompt for name in sides.head.suites() if (prompt := _prompt_of(sides.head, name)) is not None}
+    for head, base in pairs.kept.items():
+        prompt = _prompt_of(sides.base, base)
+        if prompt is not None and prompt not in about and prompt in sides.head.under_test.names():
+            yield Word(
+                "suites", f"suite {head} is about another prompt now: nothing holds {prompt} to anything any more"
+            )
+
+
+def _prompt_of(workspace: "Workspace", suite: str) -> str | None:
+    with suppress(EvalhError):
+        return workspace.suite(suite).prompt
+    return None
+
+
+def weakened(sides: "Sides", before: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[Word]:
+    """Say what of a suite's own bar a change lowers, or may lower."""
+    if "graders" in parts and (told := "; ".join(_graders(before, head))):
+        yield Word("graders", told)
+    if keys := list(eased(before.suite, head.suite)):
+        told = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
+        yield Word("policy", told, ExitCode.INCONCLUSIVE)
+    if sides.base is None:
+        return
+    if sides.stranger is None:
+        if code := _other_code(sides):
+            yield Word("graders", f"the code of graders was changed: {listed(code)}")
+    elif before.target.name != head.target.name:
+        told = (
+            f"head's prompt names another model, {head.target.name}: what {before.target.name} would say is not known"
+        )
+        yield Word("model", told, ExitCode.INCONCLUSIVE)
+    rules = before.suite.gate
+    if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in _kinds(before):
+        for name in head.target.leaves:
+            old, new = sides.base.config.models.get(name), sides.head.config.models.get(name)
+            if old and new and (old.provider, old.model) == (new.provider, new.model) and old.price != new.price:
+                yield Word("price", f"the price of {name} was changed, and a rule rests on it", ExitCode.INCONCLUSIVE)
+
+
+def _kinds(plan: Plan) -> set[str]:
+    return {spec.kind for spec in plan.suite.graders}
+
+
+def _graders(before: Plan, head: Plan) -> Iterator[str]:
+    """Say which graders that decided are gone, decide nothing any more, or judge by something else."""
+    rules = before.suite.gate
+    named = {*(rule.grader for rule in rules.never), *(rule.grader for rule in rules.graders)}
+    old = {grader.name: grader for grader in before.graders if grader.required or grader.name in named}
+    new = {grader.name: grader for grader in head.graders}
+    if gone := [name for name, one in old.items() if name not in new and one.required]:  # the rules tell of the others
+        yield f"graders were removed: {listed(gone)}"
+    if eased := [name for name, one in old.items() if name in new and one.required and not new[name].required]:
+        yield f"graders are not required any more: {listed(eased)}"
+    if edited := [
+        name for name, one in old.items() if name in new and identity(one.document()) != identity(new[name].document())
+    ]:
+        yield f"graders were changed: {listed(edited)}"
+
+
+def held_to_each(policy: GatePolicy, before: Plan, head: Plan) -> GatePolicy:
+    """Return a policy that tests each of base's graders, where head adds some that must be passed too.
+
+    A new grader that fails every output makes both sides equally bad: by what is good alone, nothing would differ.
+    """
+    old = {grader.name for grader in before.graders if grader.required}
+    new = {grader.name for grader in head.graders if grader.required}
+    if not new - old:
+        return policy
+    known = {rule.grader for rule in policy.graders}
+    more = tuple(GraderRule(name, policy.margin) for name in sorted((old & new) - known))
+    return replace(policy, graders=(*policy.graders, *more))
+
+
+def _other_code(sides: "Sides") -> list[str]:
+    """Return the files whose code judges on a side, and differs on the other; a scripted model's own is its answers."""
+    assert sides.base is not None
+    found: set[str] = set()
+    answers: set[str] = set()
+    for side in (sides.base, sides.head):
+        found |= {*side.config.plugins, *side.grading_code}
+        if side.config.plugins or side.grading_code:
+            found |= loaded_from(side.files.code())
+        scripts = (spec.options.get("function") for spec in side.config.models.values() if spec.provider == "scripted")
+        answers |= {script.rpartition(":")[0] for script in scripts if isinstance(script, str)}
+        answers -= {*side.config.plugins, *side.grading_code}
+    return sorted(path for path in found - answers if content(sides.base.tree, path) != content(sides.head.tree, path))
+
+
+def unmeasured(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
+    """Say what of a stranger's differs and was not read, so that it would hold unmeasured once it is merged."""
+    stranger = sides.stranger
+    if stranger is None:
+        return
+    if config := [*stranger.config_differs, *_unmeasured_live(sides, stranger)]:
+        told = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
+        yield Word("evalh.toml", f"{told}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
+    differing = sorted({*_other_suites(sides, stranger, pairs), *_other_files(sides, stranger, stranger.tree)})
+    if differing:
+        told = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
+        yield Word("suites", told, ExitCode.INCONCLUSIVE)
+    if stranger.tip is not None and (since := sorted(_since(sides, stranger, stranger.tip))):
+        told = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
+        yield Word("suites", told, ExitCode.INCONCLUSIVE, may_be_allowed=False)
+
+
+def _since(sides: "Sides", stranger: "Stranger", tip: "Tree") -> Iterator[str]:
+    """Yield what base has changed of what judges: head chooses where it branched off, and so by which suites."""
+    config = sides.head.config
+    for name in {*sides.head.suites(), *suite_names(tip, config)}:
+        path = suite_path(config, name)
+        if content(stranger.instead, path) != content(tip, path):
+            yield path
+    yield from read_live(tip, stranger.instead).differs
+    yield from _other_files(sides, stranger, tip)
+
+
+def _unmeasured_live(sides: "Sides", stranger: "Stranger") -> Iterator[str]:
+    """Yield the prompts of which head takes another version live, and which no suite is about."""
+    config = sides.head.config
+    about = {_prompt_of(sides.head, name) for name in sides.head.suites()}
+    for name in sorted({*config.live, *stranger.live}):
+        if config.live.get(name) != stranger.live.get(name) and name not in about:
+            yield f"prompts.{name}.live"
+
+
+def _other_suites(sides: "Sides", stranger: "Stranger", pairs: "SuitePairs") -> Iterator[str]:
+    for head, base in [*pairs.kept.items(), *((name, None) for name in pairs.new)]:
+        path = suite_path(sides.head.config, head)
+        before = None if base is None else content(stranger.instead, suite_path(sides.head.config, base))
+        if before != content(stranger.tree, path):
+            yield path
+
+
+def _other_files(sides: "Sides", stranger: "Stranger", tree: "Tree") -> Iterator[str]:
+    """Yield what base's side was made of, and is another in a tree; suites and what decides nothing are left out."""
+    config = sides.head.config
+    suites = {suite_path(config, name) for name in sides.head.suites()}
+    code = loaded_from(stranger.code()) if config.plugins or sides.head.functions else set()
+    for path in {*stranger.instead.asked, *code} - {CONFIG_NAME} - suites:
+        decides = not path.startswith(("reports/", f"{config.datasets_dir}/labels/"))
+        if decides and content(stranger.instead, path) != content(tree, path):
+            yield path

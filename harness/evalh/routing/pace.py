@@ -1,0 +1,67 @@
+"""What a provider's rate limit teaches: until when it takes nothing more, and how fast it answers."""
+
+from evalh.core.values import dataclass
+
+_FORGETS_S = 60.0  # the learned rate doubles in this time: a limit may have been another's use of the key
+_TOO_FAST_S = 1e-3  # a shorter gap slows nobody down
+
+
+@dataclass(slots=True)
+class Pace:
+    """A pause until the provider takes requests again, and the gap between two of them that it keeps up with.
+
+    The gap is learned from whole cycles, from the end of a pause to the end of the next: so many answers in so long.
+    Time is an argument: seconds that never go back.
+    """
+
+    until: float = 0.0  # nothing leaves before
+    quiet_s: float = 0.0  # all pauses since the last answer
+    _answers: int = 0  # of the cycle that began at `until`
+    _gap_s: float = 0.0  # 0: nothing is learned
+    _learned_at: float = 0.0
+    _next: float = 0.0
+
+    def paused_s(self, now: float) -> float:
+        """Return how long the provider still wants nothing."""
+        return max(0.0, self.until - now)
+
+    def wait_s(self, now: float) -> float:
+        """Return how long the next request must wait; 0: it may leave."""
+        return max(0.0, self.until - now, self._next - now)
+
+    def leave(self, now: float) -> None:
+        """Take a request out."""
+        gap_s = self.gap_s(now)
+        if gap_s:
+            self._next = now + gap_s
+
+    def gap_s(self, now: float) -> float:
+        """Return the gap between two requests that is learned."""
+        if not self._gap_s:
+            return 0.0
+        gap_s: float = self._gap_s * 0.5 ** (max(0.0, now - self._learned_at) / _FORGETS_S)
+        if gap_s < _TOO_FAST_S:
+            self._gap_s = gap_s = 0.0
+        return gap_s
+
+    def answered(self, began: float) -> None:
+        """Take an answer to a request that left at `began`."""
+        if began >= self.until:
+            self._answers += 1
+            self.quiet_s = 0.0
+
+    def refused(self, now: float, began: float, wait_s: float) -> None:
+        """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`."""
+        until = max(self.until, now + wait_s)
+        if began >= self.until:  # it did not leave before the pause that is known
+            self._learn(now, until)
+        self.quiet_s += until - max(self.until, now)
+        self.until = until
+
+    def _learn(self, now: float, until: float) -> None:
+        if self.until and self._answers:
+            self._gap_s = (until - self.until) / self._answers
+        else:  # the first cycle began with whatever others had used; one without an answer was still too fast
+            self._gap_s = 2.0 * self.gap_s(now)
+        self._learned_at = until
+        self._answers = 0

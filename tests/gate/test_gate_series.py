@@ -1,0 +1,72 @@
+"""Several pushes on one pull request are several looks at one question, and share one error rate."""
+
+from pathlib import Path
+
+import pytest
+
+from evalh.core.exits import ExitCode
+from evalh.report.gate import gate_document
+from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
+from gating import Repo
+
+
+def commented(repo: Repo, comment: Path) -> dict[str, object]:
+    decision = repo.gate(earlier=comment)
+    document = gate_document(decision)
+    comment.write_text(gate_markdown(document, COMMENT_BYTES), encoding="utf-8")
+    return document
+
+
+def test_each_new_head_is_a_look_and_the_same_head_is_none(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=40)
+    comment = tmp_path / "comment.md"
+    looks = []
+    for wrong in (11, 12, 12, 13, 11):
+        repo.prompt(wrong)
+        looks.append(commented(repo, comment)["series"])
+
+    assert [one["look"] for one in looks] == [1, 2, 2, 3, 1]  # type: ignore[index]
+    assert [round(one["alpha"], 5) for one in looks] == [0.025, 0.00833, 0.00833, 0.00417, 0.025]  # type: ignore[index]
+    text = comment.read_text(encoding="utf-8")
+    assert text.startswith(MARKER)
+    assert "look 1 at this pull request" in text
+
+
+def test_a_real_drop_is_still_refused_at_a_late_look(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=200)
+    comment = tmp_path / "comment.md"
+    for wrong in (11, 12, 13, 14):
+        repo.prompt(wrong)
+        commented(repo, comment)
+    repo.prompt(wrong=2)
+
+    document = commented(repo, comment)
+
+    assert document["series"]["look"] == 5  # type: ignore[index]
+    assert document["exit"] == ExitCode.NO
+
+
+def test_without_an_earlier_comment_a_look_stands_alone(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=40)
+    repo.prompt(wrong=11)
+
+    assert gate_document(repo.gate())["series"] is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<!-- evalh heads: -->",
+        "<!-- evalh heads: xyz -->",
+        "<!-- evalh heads:" + " 0123456789ab" * 501 + " -->",
+        "\0" * 99,
+    ],
+)
+def test_a_comment_that_says_nothing_is_a_first_look(tmp_path: Path, text: str) -> None:
+    repo = Repo(tmp_path / "repo", cases=40)
+    repo.prompt(wrong=11)
+    comment = tmp_path / "comment.md"
+    comment.write_text(text, encoding="utf-8")
+
+    assert commented(repo, comment)["series"]["look"] == 1  # type: ignore[index]
