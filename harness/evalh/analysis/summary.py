@@ -47,7 +47,7 @@ class Fold:
         self._trials = trials
         self._units = Units(trials, self._clusters)
         self._latency = Distribution()
-        self._parts = Latency()  # summed up
+        self._parts_ns = Counter[str]()  # whole numbers: the order of the answers must not move a digit
         self._timed = self._last_attempts = 0
         self._standings: Counter[Standing] = Counter()
         self._spent: Decimal | None = Decimal(0)
@@ -106,7 +106,7 @@ class Fold:
             self._latency.add(took)
             if sample.latency.whole:
                 self._timed += 1
-                self._parts = self._parts.plus(sample.latency)
+                self._parts_ns.update(_nanoseconds(sample.latency))
             else:
                 self._last_attempts += 1
         if sample.completion is None and sample.error is not None:
@@ -170,14 +170,17 @@ class Fold:
     def _latency_parts(self) -> Mapping[str, float] | None:
         if not self._timed:
             return None
-        parts = self._parts
-        sums = {"attempts": parts.attempts_ms, "waiting": parts.waited_ms, "checks": parts.checks_ms}
-        return {name: (ms or 0.0) / self._timed for name, ms in sums.items()}
+        return {name: self._parts_ns[name] / self._timed / 1e6 for name in ("attempts", "waiting", "checks")}
 
     def _cost_per_good(self, costs: CostSums) -> Estimate:
         if self._spent is None or self._cached is None:
             return Estimate(None, None, None, "unpriced")
         return costs.cost_per_good()
+
+
+def _nanoseconds(latency: Latency) -> dict[str, int]:
+    parts = {"attempts": latency.attempts_ms, "waiting": latency.waited_ms, "checks": latency.checks_ms}
+    return {name: round((ms or 0.0) * 1e6) for name, ms in parts.items()}
 
 
 def good_rate(good: int, samples: int, rates: Counter[ClusterSum], trials: int, *, graded: int) -> Estimate:

@@ -24,7 +24,8 @@ class Latency:
         """All of it; None: not known. Where it is not `whole`, the last attempt's alone."""
         if self.attempts_ms is None:
             return None
-        return self.attempts_ms + (self.waited_ms or 0.0) + (self.checks_ms or 0.0)
+        # To a nanosecond: read back from its parts it must be the same number.
+        return round(self.attempts_ms + (self.waited_ms or 0.0) + (self.checks_ms or 0.0), 6)
 
     @property
     def whole(self) -> bool:
