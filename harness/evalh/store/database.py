@@ -115,9 +115,6 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             hint = "move it away (evalh run makes a new one), or rescue what is in it: sqlite3 FILE .recover"
             return WorkspaceError(f"not a database, or a damaged one ({exc})", where=where, hint=hint)
-        case sqlite3.SQLITE_ERROR if "no such" in str(exc):
-            hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
-            return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
         case sqlite3.SQLITE_FULL:
             hint = "make room and run the same command again: what is stored is not asked twice"
             return StoreError("the disk is full; what was stored before is kept", where=where, hint=hint)
@@ -131,4 +128,11 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
             hint = f"make {path.parent} and what is in it readable and writable"
             return StoreError(f"cannot open the database ({exc})", where=where, hint=hint)
         case _:
-            return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")
+            return _changed(exc, where)
+
+
+def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
+    if "no such" not in str(exc):
+        return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")
+    hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
+    return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
