@@ -67,15 +67,23 @@ def test_the_composite_action_is_one_that_github_accepts() -> None:
     accepted("vendor.github-actions", ROOT / "action.yml")
 
 
-def test_no_job_that_strangers_reach_holds_a_key() -> None:
+def test_no_job_that_runs_strangers_code_holds_a_key() -> None:
     jobs = yaml.safe_load(ci_file("github"))["jobs"]
 
     assert "secrets" not in str(jobs["check"])
-    assert "head.repo.full_name == github.repository" in jobs["gate"]["if"]
+    assert "token" not in str(jobs["check"])
+    assert jobs["check"]["permissions"] == {"contents": "read"}
+    assert "evalh check" not in str(jobs["gate"])
+    assert "if" not in jobs["gate"]  # a job that is skipped counts as passed where it is required
     for job in jobs.values():
         for step in job["steps"]:
             if "run" in step:  # what strangers write reaches a shell by variables, never as its text
                 assert "${{" not in step["run"]
+            if "evalh gate --" in step.get("run", "").replace("<!-- evalh gate -->", ""):
+                assert "--trust base" in step["run"]
+                assert step["env"]["EVALH_STORE"].startswith("${{ runner.temp }}")
             if step.get("uses", "").startswith("actions/checkout"):
                 assert step["with"]["fetch-depth"] == 0
                 assert step["with"]["persist-credentials"] is False
+            if step.get("uses", "").startswith("actions/cache"):
+                assert "github.event_name != 'pull_request'" in step["if"]

@@ -4,19 +4,27 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FILES = {"T": "test_threats_trust_base", "S": "test_threats_suites", "L": "test_threats_log", "G": "test_gate"}
+FILES = {
+    "T": "gate/test_threats_trust_base",
+    "S": "gate/test_threats_suites",
+    "L": "gate/test_threats_log",
+    "G": "gate/test_gate",
+    "C": "gate/test_hostile_pull_requests",
+    "W": "faults/test_writing",
+    "J": "faults/test_job_logs",
+}
 
 
 def test_every_threat_has_its_tests() -> None:
     note = (ROOT / "docs/design/010-the-gate.md").read_text(encoding="utf-8")
     rows = [line for line in note.partition("## The threat model")[2].splitlines() if line.startswith("| ")][1:]
-    texts = {letter: (ROOT / f"tests/gate/{name}.py").read_text(encoding="utf-8") for letter, name in FILES.items()}
+    texts = {letter: (ROOT / f"tests/{name}.py").read_text(encoding="utf-8") for letter, name in FILES.items()}
     named = set()
 
     for row in rows:
         tests = row.strip("| ").rpartition(" | ")[2]
         letter = ""
-        found = re.findall(r"\b([TSLG]) (?=`)|`(test_\w+)`", tests)
+        found = re.findall(r"\b([TSLGCWJ]) (?=`)|`(test_\w+)`", tests)
         assert any(test for _, test in found), row
         for mark, test in found:
             letter = mark or letter

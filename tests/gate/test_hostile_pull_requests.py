@@ -449,7 +449,9 @@ def test_no_answer_comes_from_a_cache_that_a_pull_request_could_write(stage: Sta
     attack(stage, "a log of forged answers")
     poisoned = tmp_path / "poisoned"
     shutil.copytree(stage.folder / ".evalh", poisoned)
-    stage.git("rm", "-rq", "--cached", ".evalh")
+    for folder in (".evalh", "evalh-log", "evalh"):
+        stage.git("rm", "-rqf", folder)
+        shutil.rmtree(stage.folder / folder, ignore_errors=True)
     stage.commit("Hide it")
 
     jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS, poisoned=poisoned))

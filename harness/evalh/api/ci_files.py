@@ -1,11 +1,14 @@
 """The files that `evalh ci init` writes."""
 
+import re
 import shlex
 from importlib.resources import files
 from pathlib import Path
 
 from evalh.core.errors import UsageError
 from evalh.workspace.writing import new_file
+
+_COMMAND = re.compile(r"\bevalh (check|gate|drift)(?= --\w|$)", re.MULTILINE)
 
 FILES = {
     "github": ("github/evalh.yml", ".github/workflows/evalh.yml"),
@@ -23,9 +26,7 @@ def ci_file(service: str, folder: str = "") -> str:
     if not folder:
         return text
     quoted = shlex.quote(folder)
-    for verb in ("check", "gate", "drift"):
-        text = text.replace(f"evalh {verb}", f"evalh -C {quoted} {verb}").replace(f"`evalh -C {quoted}", "`evalh")
-    return text
+    return _COMMAND.sub(lambda found: f"evalh -C {quoted} {found[1]}", text)
 
 
 def write_ci_file(root: Path, service: str, folder: str = "") -> str:

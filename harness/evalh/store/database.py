@@ -144,4 +144,11 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
             hint = f"make {path.parent} and what is in it readable and writable"
             return StoreError(f"cannot open the database ({exc})", where=where, hint=hint)
         case _:
-            return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")
+            return _changed(exc, where)
+
+
+def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
+    if "no such" not in str(exc):
+        return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")
+    hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
+    return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
