@@ -5,7 +5,6 @@ log refuses, removed when the log has taken everything, and taken up by the next
 Taking up twice does no harm: rows have ids, and a row that is there already is left as it is.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -16,6 +15,7 @@ from pathlib import Path
 from evalh.store.batch import STATEMENTS, Statement
 from evalh.store.database import LIVE, StoreError
 from evalh.store.liveness import any_lost, settle, still_there
+from evalh.store.locking import lock
 from evalh.store.transaction import transact
 
 FOLDER = "waiting"
@@ -36,7 +36,7 @@ class Waiting:
             path = self._folder / f"{secrets.token_hex(8)}.jsonl"
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             self.path = path
-            fcntl.flock(self._file, fcntl.LOCK_EX)  # while it is held, its process lives and will store it itself
+            lock(self._file)  # while it is held, its process lives and will store it itself
         # A plugin's odd value must not cost the answers beside it.
         line = memoryview(json.dumps(statements, default=repr).encode() + b"\n")
         whole = os.fstat(self._file).st_size
@@ -79,7 +79,7 @@ def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
         except FileNotFoundError:
             continue  # another process was faster
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, wait=False)
             if still_there(file, path):
                 transact(connection, list(_statements(path)), refused=[])
                 path.unlink(missing_ok=True)
