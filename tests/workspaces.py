@@ -42,6 +42,12 @@ price = {{input = 0.25, output = 2.0}}
 """
 
 
+class Server(ThreadingHTTPServer):
+    """A server that takes as many connections at once as a real one: beyond five, clients would wait for seconds."""
+
+    request_queue_size = 512
+
+
 def label_of(ticket: str) -> str:
     """What the servers here answer: right for most tickets, wrong for every seventh."""
     number = int("".join(filter(str.isdigit, ticket)) or 0)
@@ -166,7 +172,7 @@ def chat_server(delay_s: float = 0.0) -> Iterator[tuple[ChatServer, str]]:
             except (ConnectionError, TimeoutError):  # the client was killed: that is the test
                 return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -5,14 +5,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from command_line import CommandLine
 from faults.test_bad_input import change, content, grader, model
-from workspaces import write_workspace
+from workspaces import Server, write_workspace
 
 HEAD = "import time\nfrom evalh import Verdict, grader\n\n\nclass Odd(BaseException):\n    pass\n\n\n"
 
@@ -219,7 +219,7 @@ def _redirecting() -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
 from evalh.store import SqliteStore, StoreError, open_store
 from unit.store.playing import FixedClock, Play
@@ -145,7 +146,7 @@ def test_a_file_that_breaks_while_it_is_written_is_told(store: SqliteStore, fold
     other.close()
 
     play.good("t-2")
-    with pytest.raises(StoreError, match="no such table"):
+    with pytest.raises(EvalhError, match="no such table"):
         store.flush()
 
 

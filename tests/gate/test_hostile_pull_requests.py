@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import yaml
 from evalh.api.ci_files import ci_file
 from gating import PROMPT, Repo
 from jobs import Event, Job, Machine, run_gitlab, run_steps, run_workflow
+from workspaces import Server
 
 KEY = "sk-proj-the-key-of-this-project"
 KEYS = {"OPENAI_API_KEY": KEY}
@@ -109,7 +110,7 @@ def service() -> Iterator[Service]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
@@ -329,7 +330,7 @@ def held(stage: Stage, decided: Job, codes: frozenset[int]) -> None:
         assert "glcbt-job-token" not in text
     assert "\naccept\n" not in decided.log
     lines = (line.strip() for line in decided.log.splitlines())
-    ours = re.compile(r"::(error|warning) (file=prompts/\S+,line=\d+,)?title=evalh gate")
+    ours = re.compile(r"::(error|warning|notice) (file=(prompts/\S+|evalh\.toml),line=\d+,)?title=evalh gate")
     assert all(ours.match(line) for line in lines if line.startswith("::")), decided.log
     assert [call["args"] for call in decided.pip] == [["install", "evalh"]]
 

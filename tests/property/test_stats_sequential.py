@@ -12,10 +12,10 @@ from evalh.stats.eprocess import (
     NOTHING_STAKED,
     Bets,
     DatasetBets,
-    log_e_of,
     log_e_of_counts,
     mixed,
     no_worse_bets,
+    play,
     worse_bets,
 )
 from evalh.stats.sequential import PairedDifference, SequentialDesign, run_through
@@ -25,6 +25,10 @@ DIFFERENCES = st.lists(st.floats(-1, 1), max_size=60)
 TERNARY = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), max_size=80)
 MARGINS = st.floats(0.0, 0.6)
 DISCORDANCES = st.floats(0.0, 1.0)
+
+
+def log_e_of(bets: Bets, differences: list[float]) -> float:
+    return mixed(play(bets, NOTHING_STAKED, differences))
 
 
 def given(**what):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evalh.stats.confidence import auroc
+from scipy.stats import mannwhitneyu
 
 from faults.running import here, rows
 
@@ -85,12 +85,12 @@ def test_a_small_models_log_probabilities_rank_its_answers_as_the_recording_does
     good = {row["case_id"]: int(row["outcome"] == "pass") for row in _verdicts(workspace, "number")}
     scores = {row["case_id"]: row["score"] for row in _verdicts(workspace, "logprob")}
 
-    estimate = auroc([scores[name] for name in good], [good[name] for name in good])
+    of_good, of_bad = ([scores[name] for name in good if good[name] == sign] for sign in (1, 0))
+    area = mannwhitneyu(of_good, of_bad).statistic / (len(of_good) * len(of_bad))
 
     means = {sign: [first[name]["mean_logprob"] for name in good if good[name] == sign] for sign in (0, 1)}
     won = sum((high > low) + (high == low) / 2 for high in means[1] for low in means[0])
-    assert estimate is not None
-    assert estimate.value == pytest.approx(won / (len(means[0]) * len(means[1])))
+    assert area == pytest.approx(won / (len(means[0]) * len(means[1])))
     (run,) = rows(workspace, "select id from runs order by started_at desc limit 1")
     exported = tmp_path / "again.jsonl"
     assert here(workspace, "export", "recorded", run["id"], "-o", str(exported)).exit == 0

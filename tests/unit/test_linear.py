@@ -38,6 +38,7 @@ from evalh.store.columns import stored
 PACKAGE = Path(evalh.__file__).parent
 
 NO_MODEL_TEXT = {
+    "api/ci_files": "the files for CI that we ship",
     "api/comparing": "ids of runs",
     "api/earlier_looks": "a comment's line that we wrote, matched from its beginning",
     "api/names": "names that a shell completes",

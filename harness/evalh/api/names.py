@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalh.api.files import store_folder_of
 from evalh.core.values import dataclass
 
 _CONFIG = "evalh.toml"
-_LOG = ".evalh"
 _MOST = 200
 _PLAIN = re.compile(r"[\w@./:+-]+")
 """A name with anything else in it is not offered: a shell would read it as more than a name."""
@@ -81,13 +81,13 @@ def _runs(place: _Place, begins: str) -> Iterator[Name]:
     from evalh.store.recent import recent_ids
 
     yield Name("last", "the newest run")
-    yield from (Name(name, about) for name, about in recent_ids(place.root / _LOG, begins, _MOST))
+    yield from (Name(name, about) for name, about in recent_ids(store_folder_of(os.environ, place.root), begins, _MOST))
 
 
 def _cases(place: _Place, begins: str) -> Iterator[Name]:
     from evalh.store.recent import case_ids
 
-    yield from (Name(name) for name in case_ids(place.root / _LOG, begins, _MOST))
+    yield from (Name(name) for name in case_ids(store_folder_of(os.environ, place.root), begins, _MOST))
 
 
 def _files(folder: Path, endings: tuple[str, ...]) -> list[str]:

@@ -157,7 +157,9 @@ def _numbers(comparison: Comparison) -> Table:
     if comparison.downstream is not None:
         nets = (comparison.downstream.base, comparison.downstream.head)
         table.add_row("net per good", *(_two_lines(cost_per_good(one.net_cost_per_good_usd)) for one in nets))
-    table.add_row("latency", latency(base), latency(head), _milliseconds(comparison.latency.difference_ms))
+    table.add_row(
+        "latency", lines(latency(base)), lines(latency(head)), _milliseconds(comparison.latency.difference_ms)
+    )
     if comparison.pass_at is not None:
         _pass_rows(table, comparison.pass_at)
     return table

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from evalh.core.forecast import Forecast
 from evalh.core.run import FailedSample, GraderTally, RunResult, RunStatus, RunSummary
-from evalh.report.console import BREAK, Text
+from evalh.report.console import BREAK, Text, lines
 from evalh.report.downstream import net_line
 from evalh.report.text import (
     BY_THE_HOUR,
@@ -71,7 +71,7 @@ def _numbers(summary: RunSummary, trials: int) -> Table:
     if summary.downstream is not None:
         table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))
-    table.add_row("latency", latency(summary))
+    table.add_row("latency", lines(latency(summary)))
     parts = latency_parts(summary.latency_parts_ms)
     if parts is not None:
         table.add_row("", Text(parts, "dim"))

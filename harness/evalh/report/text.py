@@ -145,11 +145,11 @@ class Timed(Protocol):
         """How many latencies are the last attempt's alone; None: all."""
 
 
-def latency(of: Timed) -> str:
-    """Write what half and nearly all latencies stay below, and where they are not whole, that below it."""
+def latency(of: Timed) -> list[str]:
+    """Write what half and nearly all latencies stay below; where they are not whole, a second line says so."""
     text = f"p50 {milliseconds(of.latency_p50_ms)} · p95 {milliseconds(of.latency_p95_ms)}"
     note = last_attempts(of)
-    return text if note is None else f"{text}\n{note}"
+    return [text] if note is None else [text, note]
 
 
 def last_attempts(of: Timed) -> str | None:

@@ -48,14 +48,7 @@ from evalh.store.liveness import LOST, alive
 from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
 from evalh.store.query import Rows, query
 from evalh.store.recording import recording
-from evalh.store.restore import (
-    case_from,
-    comparison_from,
-    completion_from,
-    run_from,
-    sample_from,
-    verdict_from,
-)
+from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
 from evalh.store.results import results
 from evalh.store.spending import spending
 from evalh.store.stories import stories, traces
