@@ -10,7 +10,7 @@ from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
 from evalh.core.values import dataclass
-from evalh.routing.pace import Pace
+from evalh.routing.pace import LEAST_S, Pace
 from evalh.routing.shared import Shared
 from evalh.routing.worst_case import input_bytes
 from evalh.routing.wrapper import Wrapper
@@ -245,7 +245,7 @@ class Limited(Wrapper):
             return
         now = self._clock.monotonic()
         if error.limits:
-            self._pause(call, error.retry_after_s or 0.0, began, now)
+            self._pause(call, max(error.retry_after_s or 0.0, LEAST_S), began, now)
         if self.window.too_many(now, began):
             detail = {"model": self.name, "window": int(self.window.size)}
             self._decisions.tell(call, "shrink", error.kind.value, detail)

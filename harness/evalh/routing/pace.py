@@ -3,6 +3,9 @@
 from evalh.core.values import dataclass
 
 _FORGETS_S = 60.0  # the learned rate doubles in this time: a limit may have been another's use of the key
+LEAST_S = 0.1
+"""A named wait counts as this at least: a wait of 0 would close no door, and such waits would never add up."""
+
 _TOO_FAST_S = 1e-3  # a shorter gap slows nobody down
 
 

@@ -123,7 +123,7 @@ def test_a_named_wait_closes_the_door_to_all_and_they_leave_after_it() -> None:
     assert all(4.0 <= at <= 4.4 for at in model.asked_at[1:])  # jittered by a tenth
 
 
-@pytest.mark.parametrize("error", [refusal(None), refusal(0.0), CallError(ErrorKind.OVERLOAD, "x", retry_after_s=4.0)])
+@pytest.mark.parametrize("error", [refusal(None), CallError(ErrorKind.OVERLOAD, "x", retry_after_s=4.0)])
 def test_a_refusal_that_is_no_flow_control_closes_nothing(error: CallError) -> None:
     stage, model = Stage(), Model(lines=[error, "yes"])
     provider = door(stage, model)
