@@ -174,7 +174,9 @@ class Limited(Wrapper):
         held_s = self._held(self._clock.monotonic())
         async with self._line:
             while True:
+                began = self._clock.monotonic()
                 await self._until_writable()  # nothing is taken of the rates for what cannot leave
+                self.pace.stood(began, self._clock.monotonic())
                 self._halt.check()  # while it waited the run may have ended
                 if call.still_wanted is not None:
                     call.still_wanted()  # raises CallError where whoever admitted it would not do so now

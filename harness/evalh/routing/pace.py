@@ -23,6 +23,8 @@ class Pace:
     _gap_s: float = 0.0  # 0: nothing is learned
     _learned_at: float = 0.0
     _next: float = 0.0
+    _stood_s: float = 0.0  # of the cycle, in which nothing could leave for reasons of our own
+    _stood_until: float = 0.0
 
     def paused_s(self, now: float) -> float:
         """Return how long the provider still wants nothing."""
@@ -37,6 +39,12 @@ class Pace:
         gap_s = self.gap_s(now)
         if gap_s:
             self._next = now + gap_s
+
+    def stood(self, began: float, now: float) -> None:
+        """Take that nothing could leave from `began` on for reasons of our own: that says nothing of the provider."""
+        began = max(began, self.until, self._stood_until)  # several doors may say so of the same moments
+        self._stood_s += max(0.0, now - began)
+        self._stood_until = max(now, self._stood_until)
 
     def gap_s(self, now: float) -> float:
         """Return the gap between two requests that is learned."""
@@ -63,8 +71,9 @@ class Pace:
 
     def _learn(self, now: float, until: float) -> None:
         if self.until and self._answers:
-            self._gap_s = (until - self.until) / self._answers
+            self._gap_s = max(0.0, until - self.until - self._stood_s) / self._answers
         else:  # the first cycle began with whatever others had used; one without an answer was still too fast
             self._gap_s = 2.0 * self.gap_s(now)
         self._learned_at = until
         self._answers = 0
+        self._stood_s = 0.0
