@@ -65,15 +65,22 @@ class Pace:
         """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`."""
         until = max(self.until, now + wait_s)
         if began >= self.until:  # it did not leave before the pause that is known
-            self._learn(now, until)
+            self._learn(now, until, wait_s)
         self.quiet_s += until - max(self.until, now)
         self.until = until
 
-    def _learn(self, now: float, until: float) -> None:
+    def _learn(self, now: float, until: float, wait_s: float) -> None:
+        """Take a whole cycle. A refusal slows the pace down no further than to one request in twice the wait it names.
+
+        Without that bound a server that refuses at random would be asked ever more rarely: a cycle of few answers is
+        mostly our own gaps.
+        """
+        known_s = self.gap_s(now)
         if self.until and self._answers:
-            self._gap_s = max(0.0, until - self.until - self._stood_s) / self._answers
+            gap_s = max(0.0, until - self.until - self._stood_s) / self._answers
         else:  # the first cycle began with whatever others had used; one without an answer was still too fast
-            self._gap_s = 2.0 * self.gap_s(now)
+            gap_s = 2.0 * known_s
+        self._gap_s = min(gap_s, max(known_s, 2.0 * wait_s))
         self._learned_at = until
         self._answers = 0
         self._stood_s = 0.0

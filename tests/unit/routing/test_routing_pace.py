@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -236,6 +237,21 @@ def test_a_halt_ends_a_pause() -> None:
     ends, at = play(calls())
 
     assert ([type(end) for end in ends], at) == ([CallError, NotSent, NotSent], 3.0)
+
+
+def test_a_server_that_refuses_at_random_is_not_asked_ever_more_rarely() -> None:
+    rng = Random(1)  # noqa: S311 (a test's server)
+    stage = Stage()
+    model = Model(lines=lambda _request, _call: refusal(0.2) if rng.random() < 0.3 else "yes", took_s=0.5)
+    provider = Retrying(door(stage, model), RetryPolicy(), stage.shared, wait_s=600.0)
+
+    async def calls() -> tuple[list[Any], float]:
+        return await ask_many(provider, 200), stage.clock.monotonic()
+
+    ends, at = play(calls())
+
+    assert [type(end) for end in ends] == [Completion] * 200
+    assert at < 200.0  # 60 refusals, and 260 requests at twice 0.2 s at most
 
 
 def test_a_learned_gap_spaces_the_requests_and_a_burst_is_refused_once() -> None:
