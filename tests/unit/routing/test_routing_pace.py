@@ -240,7 +240,7 @@ def test_a_halt_ends_a_pause() -> None:
 
 
 def test_a_server_that_refuses_at_random_is_not_asked_ever_more_rarely() -> None:
-    rng = Random(1)  # noqa: S311 (a test's server)
+    rng = Random(1)
     stage = Stage()
     model = Model(lines=lambda _request, _call: refusal(0.2) if rng.random() < 0.3 else "yes", took_s=0.5)
     provider = Retrying(door(stage, model), RetryPolicy(), stage.shared, wait_s=600.0)
