@@ -95,7 +95,7 @@ def once_refused(refuse: Callable[[], Act]) -> Callable[[Asked], Act]:
     return lambda asked: refuse() if asked.nth == 1 else OPENAI.right(asked)
 
 
-@pytest.mark.parametrize("said", ["0.2", "0.2s", "200ms", "date"])
+@pytest.mark.parametrize("said", ["0.2", "0.2s", "200ms", "0.2 seconds", "0.2sec", "0.2, 7", "date"])
 def test_a_wait_is_read_in_each_of_its_spellings(tmp_path: Path, said: str) -> None:
     def refuse() -> Act:
         # A date has whole seconds, and counts from the server's own clock, an hour behind ours.
@@ -117,7 +117,48 @@ def test_a_wait_is_read_in_each_of_its_spellings(tmp_path: Path, said: str) -> N
     ]
 
 
-@pytest.mark.parametrize("said", ["-5", "0", "soon", "nan", "inf", "Fri, 31 Dec 1999 23:59:59 GMT"])
+def in_whole_seconds(dialect: Dialect, wait_s: float) -> Act:
+    return dialect.error("rate_limit", headers={"Retry-After": str(int(wait_s))})
+
+
+def as_a_date(dialect: Dialect, wait_s: float) -> Act:
+    now = time.time()
+    headers = {"Retry-After": formatdate(now + wait_s, usegmt=True), "Date": formatdate(now, usegmt=True)}
+    return dialect.error("rate_limit", headers=headers)
+
+
+def in_googles_compatible_words(dialect: Dialect, wait_s: float) -> Act:
+    detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{wait_s:.3f}s"}
+    error = {"code": 429, "message": "Resource exhausted", "status": "RESOURCE_EXHAUSTED", "details": [detail]}
+    return act([{"error": error}], status=429)
+
+
+@pytest.mark.parametrize("refuse", [in_whole_seconds, as_a_date, in_googles_compatible_words])
+@pytest.mark.parametrize("window_s", [0.6, 1.4])
+def test_a_wait_that_is_named_less_than_well_loses_no_case(
+    tmp_path: Path, refuse: Callable[[Dialect, float], Act], window_s: float
+) -> None:
+    script = Taking(OPENAI, 10, window_s, refuse=refuse)
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=60)
+        done = run(folder, model="small")
+
+    assert_all_answered(folder, done, 60)
+    assert answered(server, script) == 60
+    assert rows(folder, "select count(*) as n from attempts") == [{"n": len(server.asked)}]
+
+
+def test_a_server_that_always_says_at_once_is_not_asked_for_ever(tmp_path: Path) -> None:
+    with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": "0"})) as server:
+        route = 'model = "small"\nlimit = {max_wait_s = 1}'
+        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=50)
+        done = run(folder, "--concurrency", "4")
+
+    assert (done.exit, done.result["errors"]) == (4, {"rate_limit": 50})
+    assert len(server.asked) < 100
+
+
+@pytest.mark.parametrize("said", ["-5", "soon", "nan", "inf", "1_0", "٠".encode().decode("latin-1")])
 def test_a_wait_that_says_nothing_is_a_failure_like_others(tmp_path: Path, said: str) -> None:
     with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": said})) as server:
         route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01}'

@@ -77,8 +77,11 @@ class CallError(Exception):
 
     @property
     def limits(self) -> bool:
-        """Whether it is flow control: the provider is well, and names the time after which it takes more."""
-        return self.kind is ErrorKind.RATE_LIMIT and bool(self.retry_after_s)
+        """Whether it is flow control: the provider is well, and names the time after which it takes more.
+
+        0 is such a time: less than a second, where a server counts in whole ones.
+        """
+        return self.kind is ErrorKind.RATE_LIMIT and self.retry_after_s is not None
 
 
 class NotSent(Exception):

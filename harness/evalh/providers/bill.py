@@ -41,8 +41,9 @@ class Bill:
 
 
 def _amount(text: str) -> Decimal | None:
+    plain = len(text) <= _LONGEST and text.isascii() and "_" not in text
     try:
-        amount = Decimal(text if len(text) <= _LONGEST else "NaN")
+        amount = Decimal(text if plain else "NaN")
     except InvalidOperation:
         return None
     return amount if amount.is_finite() and 0 <= amount <= _MOST_USD else None

@@ -13,7 +13,7 @@ from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolC
 from evalh.providers.endpoint import Home, one_of, refuse_unknown
 from evalh.providers.gemini_answers import ContentAssembler, read_content
 from evalh.providers.hosted import Hosted, Reading
-from evalh.providers.http_errors import Refusal, at, duration_s, kind_of_status, text_at
+from evalh.providers.http_errors import Refusal, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.likelihood import PARAM
 from evalh.providers.registry import ProviderContext
 from evalh.providers.speech import (
@@ -195,7 +195,7 @@ class GenerateContent:
             status = code
         details = at(error, "details")
         found = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
-        return Refusal(_kind(status, name, message, found), message or name, _retry_delay_s(found))
+        return Refusal(_kind(status, name, message, found), message or name, retry_info_s(error))
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
         """Return None: the answer's own id, in its body, is all there is."""
@@ -225,13 +225,6 @@ def _is_spent(message: str, details: Sequence[Mapping[str, JsonValue]]) -> bool:
         if any("PerDay" in limit for limit in limits):
             return True
     return "credits are depleted" in message or "spend" in message.lower()
-
-
-def _retry_delay_s(details: Sequence[Mapping[str, JsonValue]]) -> float | None:
-    for detail in details:
-        if text_at(detail, "@type").endswith("google.rpc.RetryInfo"):
-            return duration_s(text_at(detail, "retryDelay"))
-    return None
 
 
 def _user_part(part: Part) -> JsonValue:

@@ -159,10 +159,16 @@ def _usage(usage: Any, *, said: bool) -> Usage:
         output_tokens=added(written, thoughts),
         cached_tokens=added(at(usage, "cachedContentTokenCount")),
         reasoning_tokens=count(thoughts),
-        tier=name_of_tier(at(usage, "serviceTier")),
+        tier=name_of_tier(at(usage, "serviceTier")) or _traffic(at(usage, "trafficType")),
     )
     total, sums = at(usage, "totalTokenCount"), added(prompt, tools, written, thoughts)
     known = count(total)
     if known is not None and sums is not None and known < sums and known + (count(tools) or 0) >= sums:
         total = None  # it leaves the tools' tokens out, as documented for one of Google's two doors
     return usage_of(parts, total, said=said)
+
+
+def _traffic(value: object) -> str | None:
+    """Read the tier that Vertex names: `ON_DEMAND_PRIORITY` is the `priority` of elsewhere."""
+    name = name_of_tier(value)
+    return None if name == "traffic_type_unspecified" else name and name.removeprefix("on_demand_")

@@ -297,7 +297,6 @@ class Hosted:
             status=OK,
             retry_after_s=refusal.retry_after_s,
             request_id=self._wire.request_id({}, document),
-            begun=True,
         )
 
     def _unreadable(self, response: Response, exc: Exception) -> CallError:
@@ -356,7 +355,9 @@ class _Stream:
                 self._over = self._whole()
                 if self._over:
                     continue  # it came after the end
-                raise self._failed(event) from None
+                error = self._failed(event)
+                error.begun = self.events > 1  # a first event that is an error: the model gave nothing
+                raise error from None
             told = self._bill.of_body(event)
             self.charged = self.charged if told is None else told
             if self.first is None and self._assembler.started:

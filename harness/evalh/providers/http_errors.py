@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from urllib.parse import urlsplit
@@ -15,10 +15,13 @@ from evalh.core.values import dataclass
 
 MESSAGE_CAP = 500
 _READ_CAP = 64 * 1024  # of an error's body, in bytes: an explanation, not an answer
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_DURATION = re.compile(
+    r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?) ?s(?:ec(?:ond)?s?)?)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
+)
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,200})", re.IGNORECASE)
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII)
 _BLANKS = re.compile(r"\s+")
-_EPOCH_S, _EPOCH_MS = 1e9, 1e12
+_EPOCH_S, _EPOCH_MS, _MOMENTS = 1e9, 1e12, 100.0  # a moment is less than so many times its least
 
 _BY_STATUS: Mapping[int, ErrorKind] = {
     401: ErrorKind.AUTH,
@@ -115,18 +118,18 @@ def redirected(location: str | None) -> str:
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return how long the server asks to wait, in seconds from `now` (seconds since the epoch); None: it does not say.
 
-    Read in this order: `retry-after-ms`, `retry-after` (seconds, `2s`, or an HTTP date by the server's own clock),
-    `x-ratelimit-reset-*`.
+    Read in this order: `retry-after-ms`, `retry-after` (seconds, `2s`, `2 seconds`, seconds since the epoch, or an HTTP
+    date by the server's own clock; of several the first), `x-ratelimit-reset-*`.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000.0
     after = headers.get("retry-after")
     if after is not None:
-        seconds = _number(after)
+        seconds = _reset(after, now)
         if seconds is None:
-            seconds = duration_s(after)  # `2s`
-        return seconds if seconds is not None else _until(after, _date(headers.get("date")) or now)
+            seconds = _until(after, _date(headers.get("date")) or now)
+        return _reset(after.partition(",")[0], now) if seconds is None else seconds
     return _rate_limit_reset(headers, now)
 
 
@@ -150,10 +153,19 @@ def _reset(text: str | None, now: float) -> float | None:
         return None
     number = _number(text)
     if number is not None:
-        if number >= _EPOCH_MS:
+        if _EPOCH_MS <= number < _EPOCH_MS * _MOMENTS:
             number /= 1000.0
-        return max(0.0, number - now) if number >= _EPOCH_S else number
+        return max(0.0, number - now) if _EPOCH_S <= number < _EPOCH_S * _MOMENTS else number
     return duration_s(text)
+
+
+def retry_info_s(error: JsonValue) -> float | None:
+    """Return the wait that Google's `RetryInfo` names, on whichever of its wires; None where there is none."""
+    details = at(error, "details")
+    for detail in details if isinstance(details, list) else ():
+        if text_at(detail, "@type").endswith("google.rpc.RetryInfo"):
+            return duration_s(text_at(detail, "retryDelay"))
+    return None
 
 
 def duration_s(text: str) -> float | None:
@@ -173,7 +185,8 @@ def _until(text: str, now: float) -> float | None:
 def _date(text: str | None) -> float | None:
     """Read an HTTP date, in seconds since the epoch; None where it is none."""
     try:
-        when = parsedate_to_datetime(text or "")
+        text = text or ""
+        when = datetime.fromisoformat(text) if _ISO.match(text) else parsedate_to_datetime(text)
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
@@ -181,7 +194,7 @@ def _date(text: str | None) -> float | None:
 
 def _number(text: str | None) -> float | None:
     try:
-        number = float(text or "")
+        number = float(text if text and text.isascii() and "_" not in text else "")
     except ValueError:
         return None
     return number if isfinite(number) and number >= 0.0 else None

@@ -9,7 +9,7 @@ from evalh.core.model import EMBEDDINGS, ModelSpec
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.providers.endpoint import Endpoint, Home, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
-from evalh.providers.http_errors import Refusal, at, kind_of_status, text_at
+from evalh.providers.http_errors import Refusal, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.openai_answers import ChatAssembler, read_chat
 from evalh.providers.openai_schema import fits_strict
 from evalh.providers.registry import ProviderContext
@@ -168,7 +168,7 @@ def refusal_of(status: int, document: JsonValue) -> Refusal | None:
     message = text_at(error, "message") or "no reason given"
     if status == OK:  # a gateway's error in a 200, or an event of a stream
         status = int(code) if isinstance(code, int) or (isinstance(code, str) and _STATUS.fullmatch(code)) else status
-    return Refusal(_kind(status, error, message), message + _advice(error))
+    return Refusal(_kind(status, error, message), message + _advice(error), retry_info_s(error))
 
 
 def _kind(status: int, error: JsonValue, message: str) -> ErrorKind:

@@ -25,6 +25,7 @@ _FINISH = {
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+_TEXTS = frozenset({"text", "output_text", None})  # types of a part that holds text; None: it says no type
 _NOTHING = Raw(b"")
 _DONE = b"[DONE]"
 _BROKE_OFF = "error"
@@ -139,11 +140,14 @@ class ChatAssembler:
                 continue
             if choice.finish_reason == _BROKE_OFF or not empty(choice.error):
                 raise ValueError("the model broke off")
-            raw = choice.message if whole else choice.delta
+            place = position if whole or count(choice.index) is None else choice.index
+            one = self._said.setdefault(place, _Said(self._json))
+            # Some servers put a whole message into their last event; beside pieces it repeats them.
+            whole_message = whole or (bool(choice.finish_reason) and empty(choice.delta) and not one.begun)
+            raw = choice.message if whole_message else choice.delta
             message = None if empty(raw) else self._json.read(_decode_message, raw)
             said += message is not None
-            place = position if count(choice.index) is None else choice.index
-            self._said.setdefault(place, _Said(self._json)).add(choice, message, whole=whole)
+            one.add(choice, message, whole=whole_message)
         return said
 
     @property
@@ -206,15 +210,20 @@ class _Said:
                 self._call(call, new=whole).add(self._json, call)
 
     def _call(self, call: _ToolCall, *, new: bool) -> "_Growing":
-        """Find the call that a piece belongs to: by its index, else it is the newest one's. Another id begins another.
+        """Find the call that a piece belongs to: by its index and id, else it is the newest one's.
 
-        Not every server numbers its calls apart, and some give each piece an id of its own: a call begins by its name.
+        Another id begins another call, and so does another name. Not every server numbers its calls apart, and some
+        give each piece an id of its own: a call begins by its name.
         """
         id_, index = id_of(call.id), count(call.index)
         name = None if call.function is None else call.function.name
         same = [one for one in self.calls if index is None or one.index == index]
+        if name:
+            same = [one for one in same if one.name in ("", name)]
         if id_ and name:
             same = [one for one in same if one.id == id_ or (index is not None and not one.id)]
+        elif id_:
+            same = [one for one in same if one.id == id_] or same
         elif not (same or id_ or name):
             same = self.calls[-1:]
         if new or not same:
@@ -232,17 +241,17 @@ class _Growing:
     def __init__(self, index: int | None) -> None:
         self.index = index
         self.id: str | None = None
-        self._name = ""
+        self.name = ""
         self._arguments: list[str] = []
 
     def add(self, json: Json, call: _ToolCall) -> None:
         self.id = id_of(call.id) or self.id
         if call.function is not None:
-            self._name = call.function.name or self._name
+            self.name = call.function.name or self.name
             self._arguments.append(_arguments(json, call.function.arguments))
 
     def value(self, json: Json) -> ToolCall:
-        return ToolCall(json.text(self.id or ""), json.text(self._name), json.text("".join(self._arguments)))
+        return ToolCall(json.text(self.id or ""), json.text(self.name), json.text("".join(self._arguments)))
 
 
 class _Placed(Protocol):
@@ -276,7 +285,11 @@ def _content(content: Any) -> str:
         return ""
     if not isinstance(content, list):
         raise ValueError("content that is not text")  # noqa: TRY004 (as the reader's own refusals)
-    texts = [part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    texts = [
+        part if isinstance(part, str) else part.get("text") or ""
+        for part in content
+        if isinstance(part, str) or (isinstance(part, dict) and part.get("type") in _TEXTS)
+    ]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a part of the content that is not text")
     return "".join(texts)

@@ -10,7 +10,7 @@ from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
 from evalh.core.values import dataclass
-from evalh.routing.pace import Pace
+from evalh.routing.pace import LEAST_S, Pace
 from evalh.routing.shared import Shared
 from evalh.routing.worst_case import input_bytes
 from evalh.routing.wrapper import Wrapper
@@ -174,7 +174,9 @@ class Limited(Wrapper):
         held_s = self._held(self._clock.monotonic())
         async with self._line:
             while True:
+                began = self._clock.monotonic()
                 await self._until_writable()  # nothing is taken of the rates for what cannot leave
+                self.pace.stood(began, self._clock.monotonic())
                 self._halt.check()  # while it waited the run may have ended
                 if call.still_wanted is not None:
                     call.still_wanted()  # raises CallError where whoever admitted it would not do so now
@@ -245,7 +247,7 @@ class Limited(Wrapper):
             return
         now = self._clock.monotonic()
         if error.limits:
-            self._pause(call, error.retry_after_s or 0.0, began, now)
+            self._pause(call, max(error.retry_after_s or 0.0, LEAST_S), began, now)
         if self.window.too_many(now, began):
             detail = {"model": self.name, "window": int(self.window.size)}
             self._decisions.tell(call, "shrink", error.kind.value, detail)

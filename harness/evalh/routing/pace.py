@@ -3,6 +3,9 @@
 from evalh.core.values import dataclass
 
 _FORGETS_S = 60.0  # the learned rate doubles in this time: a limit may have been another's use of the key
+LEAST_S = 0.1
+"""A named wait counts as this at least: a wait of 0 would close no door, and such waits would never add up."""
+
 _TOO_FAST_S = 1e-3  # a shorter gap slows nobody down
 
 
@@ -20,6 +23,8 @@ class Pace:
     _gap_s: float = 0.0  # 0: nothing is learned
     _learned_at: float = 0.0
     _next: float = 0.0
+    _stood_s: float = 0.0  # of the cycle, in which nothing could leave for reasons of our own
+    _stood_until: float = 0.0
 
     def paused_s(self, now: float) -> float:
         """Return how long the provider still wants nothing."""
@@ -34,6 +39,12 @@ class Pace:
         gap_s = self.gap_s(now)
         if gap_s:
             self._next = now + gap_s
+
+    def stood(self, began: float, now: float) -> None:
+        """Take that nothing could leave from `began` on for reasons of our own: that says nothing of the provider."""
+        began = max(began, self.until, self._stood_until)  # several doors may say so of the same moments
+        self._stood_s += max(0.0, now - began)
+        self._stood_until = max(now, self._stood_until)
 
     def gap_s(self, now: float) -> float:
         """Return the gap between two requests that is learned."""
@@ -54,14 +65,22 @@ class Pace:
         """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`."""
         until = max(self.until, now + wait_s)
         if began >= self.until:  # it did not leave before the pause that is known
-            self._learn(now, until)
+            self._learn(now, until, wait_s)
         self.quiet_s += until - max(self.until, now)
         self.until = until
 
-    def _learn(self, now: float, until: float) -> None:
+    def _learn(self, now: float, until: float, wait_s: float) -> None:
+        """Take a whole cycle. A refusal slows the pace down no further than to one request in twice the wait it names.
+
+        Without that bound a server that refuses at random would be asked ever more rarely: a cycle of few answers is
+        mostly our own gaps.
+        """
+        known_s = self.gap_s(now)
         if self.until and self._answers:
-            self._gap_s = (until - self.until) / self._answers
+            gap_s = max(0.0, until - self.until - self._stood_s) / self._answers
         else:  # the first cycle began with whatever others had used; one without an answer was still too fast
-            self._gap_s = 2.0 * self.gap_s(now)
+            gap_s = 2.0 * known_s
+        self._gap_s = min(gap_s, max(known_s, 2.0 * wait_s))
         self._learned_at = until
         self._answers = 0
+        self._stood_s = 0.0

@@ -12,10 +12,9 @@ from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
 from evalh.core.values import dataclass
+from evalh.routing.pace import LEAST_S
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
-
-_LEAST_S = 0.1  # a named wait counts as this at least: waits of nothing would never add up
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Patience:
                 f"waited {self.waited_s:.0f} s for rate limits; another {asked_s:g} s would pass {most_s:g} s"
             )
         self.refusals += 1
-        wait = Wait(max(asked_s, _LEAST_S) + _jitter_s(policy, self.refusals, rng))
+        wait = Wait(max(asked_s, LEAST_S) + _jitter_s(policy, self.refusals, rng))
         self.waited_s += wait.seconds
         return wait
 

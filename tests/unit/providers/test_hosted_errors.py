@@ -310,7 +310,9 @@ async def test_an_error_within_a_stream_is_that_error_and_no_short_answer(servic
     begun = service.events(["half", " an answer"])[:2]
     error = await failed(service, Reply(chunks=[*begun, event(spoken, "error")]), stream=True)
 
-    assert error.kind is K.RATE_LIMIT
+    assert (error.kind, error.maybe_billed) == (K.RATE_LIMIT, True)
+    error = await failed(service, Reply(chunks=[event(spoken, "error")]), stream=True)
+    assert (error.kind, error.maybe_billed) == (K.RATE_LIMIT, False)  # the model gave nothing
 
 
 @every_service

@@ -22,6 +22,9 @@ def test_no_header_can_break_the_wait_or_make_it_negative(headers: dict[str, str
         ("20ms", 0.02),
         ("34.07s", 34.07),
         ("6m0s", 360.0),
+        ("2 s", 2.0),
+        ("2sec", 2.0),
+        ("2 seconds", 2.0),
         ("", None),
         ("soon", None),
         ("1s1h", None),
@@ -36,6 +39,27 @@ def test_a_duration_is_read(text: str, seconds: float | None) -> None:
 )
 def test_a_reset_is_seconds_or_a_moment(reset: str, wait_s: float) -> None:
     assert retry_after_s({"x-ratelimit-reset": reset}, 1_700_000_000.0) == wait_s
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [
+        ("0", 0.0),
+        ("7, 9", 7.0),
+        ("1700000060", 60.0),
+        ("1700000060000", 60.0),
+        ("2023-11-14T22:14:20Z", 60.0),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0),
+        ("7200", 7200.0),
+        ("1e300", 1e300),
+        ("1_0", None),
+        ("\u0667", None),
+        ("soon, later", None),
+    ],
+)
+def test_a_retry_after_is_seconds_or_a_moment_in_many_spellings(said: str, wait_s: float | None) -> None:
+    assert retry_after_s({"retry-after": said}, 1_700_000_000.0) == wait_s
 
 
 @given(st.integers(100, 999))

@@ -292,8 +292,28 @@ def called(number: int, id_: str | None, name: str | None, arguments: str) -> An
             called(1, "b", "g", '{"y":'),
             called(1, "z2", None, "2}"),
         ],
+        [
+            called(0, "a", "f", '{"x":'),
+            called(0, "b", "g", '{"y":'),
+            called(0, "a", None, "1}"),
+            called(0, "b", None, "2}"),
+        ],
+        [
+            called(0, None, "f", '{"x":'),
+            called(0, None, "f", "1}"),
+            called(0, None, "g", '{"y":'),
+            called(0, None, "g", "2}"),
+        ],
     ],
-    ids=["one index", "one index, ids repeated", "mixed", "out of order", "an id for each piece"],
+    ids=[
+        "one index",
+        "one index, ids repeated",
+        "mixed",
+        "out of order",
+        "an id for each piece",
+        "one index, mixed",
+        "names alone",
+    ],
 )
 async def test_streamed_tool_calls_are_told_apart(deltas: list[Any]) -> None:
     chunks = [*map(chat_chunk, deltas), chat_chunk({}, finish="tool_calls"), event("[DONE]")]
@@ -324,15 +344,30 @@ async def test_text_in_one_choice_and_calls_in_another_are_one_answer(stream: bo
     assert answer.tool_calls == (ToolCall("c1", "search", "{}"),)
 
 
-async def test_a_second_answer_is_not_mixed_into_the_first() -> None:
+@pytest.mark.parametrize("numbers", [(0, 1), (0, 0), (None, None)])
+async def test_a_second_answer_is_not_mixed_into_the_first(numbers: tuple[int | None, int | None]) -> None:
     choices = [
         {"index": n, "message": {"content": text}, "finish_reason": end}
-        for n, text, end in ((0, "one", "length"), (1, "two", "stop"))
+        for n, (text, end) in zip(numbers, (("one", "length"), ("two", "stop")), strict=True)
     ]
     async with talking(OPENAI, Reply(chat("") | {"choices": choices})) as talk:
         answer = await talk.ask()
 
     assert (answer.text, answer.finish) == ("one", FinishReason.LENGTH)
+
+
+async def test_a_whole_message_in_a_streams_last_event_is_read_where_no_pieces_came() -> None:
+    whole = {"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}
+    for before in ([], [chat_chunk({"content": "hi"})]):
+        chunks = [*before, chat_chunk({}, choices=[whole]), event("[DONE]")]
+        async with talking(OPENAI, Reply(chunks=chunks)) as talk:
+            assert (await talk.ask(stream=True)).text == "hi"
+
+
+@pytest.mark.parametrize("part", ["hi", {"text": "hi"}, {"type": "output_text", "text": "hi"}])
+async def test_a_part_of_the_content_is_read_in_each_of_its_shapes(part: Any) -> None:
+    async with talking(OPENAI, Reply(chat([part, part]))) as talk:  # type: ignore[arg-type]
+        assert (await talk.ask()).text == "hihi"
 
 
 async def test_a_stream_of_its_end_alone_is_not_an_answer() -> None:

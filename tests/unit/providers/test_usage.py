@@ -194,6 +194,23 @@ async def test_gemini_names_its_tier_in_the_body_or_in_a_header() -> None:
     assert flash.cost(await served(GEMINI, named), None) is None
 
 
+@pytest.mark.parametrize(
+    ("traffic", "tier"),
+    [
+        ("ON_DEMAND", "on_demand"),
+        ("ON_DEMAND_PRIORITY", "priority"),
+        ("ON_DEMAND_FLEX", "flex"),
+        ("PROVISIONED_THROUGHPUT", "provisioned_throughput"),
+        ("TRAFFIC_TYPE_UNSPECIFIED", None),
+        (7, None),
+    ],
+)
+async def test_vertex_names_its_tier_as_a_type_of_traffic(traffic: object, tier: str | None) -> None:
+    told = content("hi") | {"usageMetadata": content("")["usageMetadata"] | {"trafficType": traffic}}
+
+    assert (await served(GEMINI, told)).tier == tier
+
+
 async def test_anthropic_names_the_region_that_served_and_one_of_its_own_is_dearer() -> None:
     opus = pricer(ANTHROPIC, model="claude-opus-4-8")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -72,6 +73,19 @@ def test_a_cycle_without_an_answer_doubles_the_gap() -> None:
     assert pace.gap_s(3.0) == pytest.approx(2.0)
 
 
+def test_what_we_could_not_send_ourselves_is_no_part_of_a_cycle() -> None:
+    pace = Pace()
+    cycle(pace, 0.0, 10, 0.1, 5.9)
+    pace.stood(2.0, 4.0)  # within the pause
+    pace.stood(7.0, 37.0)
+    pace.stood(8.0, 38.0)  # another door to the same model
+    cycle(pace, 6.0, 10, 38.1, 4.9)
+    assert pace.gap_s(43.0) == pytest.approx(0.6)
+    cycle(pace, 43.0, 10, 43.1, 5.9)
+
+    assert pace.gap_s(49.0) == pytest.approx(0.6)
+
+
 def test_what_was_learned_is_forgotten_by_half_a_minute_after_minute() -> None:
     pace = Pace()
     cycle(pace, 0.0, 1, 0.0, 1.0)
@@ -123,7 +137,7 @@ def test_a_named_wait_closes_the_door_to_all_and_they_leave_after_it() -> None:
     assert all(4.0 <= at <= 4.4 for at in model.asked_at[1:])  # jittered by a tenth
 
 
-@pytest.mark.parametrize("error", [refusal(None), refusal(0.0), CallError(ErrorKind.OVERLOAD, "x", retry_after_s=4.0)])
+@pytest.mark.parametrize("error", [refusal(None), CallError(ErrorKind.OVERLOAD, "x", retry_after_s=4.0)])
 def test_a_refusal_that_is_no_flow_control_closes_nothing(error: CallError) -> None:
     stage, model = Stage(), Model(lines=[error, "yes"])
     provider = door(stage, model)
@@ -135,6 +149,21 @@ def test_a_refusal_that_is_no_flow_control_closes_nothing(error: CallError) -> N
     play(calls())
 
     assert model.asked_at == [0.0, 0.0]
+
+
+def test_a_log_that_is_locked_for_a_minute_teaches_no_pace() -> None:
+    stage, model = Stage(), Model(lines=[refusal(1.0), *["yes"] * 10, refusal(1.0), "yes"])
+    provider = door(stage, model)
+
+    async def calls() -> float:
+        await outcome(ask(provider, "first"))
+        await ask_many(provider, 5)
+        stage.log.blocked = lambda: "locked" if stage.clock.monotonic() < 61.0 else None  # type: ignore[method-assign,assignment,return-value]
+        await ask_many(provider, 5)
+        await outcome(ask(provider, "last"))
+        return provider.pace.gap_s(stage.clock.monotonic())
+
+    assert play(calls()) < 1.0
 
 
 def test_a_door_that_is_closed_for_longer_than_may_be_waited_refuses_at_once() -> None:
@@ -208,6 +237,21 @@ def test_a_halt_ends_a_pause() -> None:
     ends, at = play(calls())
 
     assert ([type(end) for end in ends], at) == ([CallError, NotSent, NotSent], 3.0)
+
+
+def test_a_server_that_refuses_at_random_is_not_asked_ever_more_rarely() -> None:
+    rng = Random(1)
+    stage = Stage()
+    model = Model(lines=lambda _request, _call: refusal(0.2) if rng.random() < 0.3 else "yes", took_s=0.5)
+    provider = Retrying(door(stage, model), RetryPolicy(), stage.shared, wait_s=600.0)
+
+    async def calls() -> tuple[list[Any], float]:
+        return await ask_many(provider, 200), stage.clock.monotonic()
+
+    ends, at = play(calls())
+
+    assert [type(end) for end in ends] == [Completion] * 200
+    assert at < 200.0  # 60 refusals, and 260 requests at twice 0.2 s at most
 
 
 def test_a_learned_gap_spaces_the_requests_and_a_burst_is_refused_once() -> None:

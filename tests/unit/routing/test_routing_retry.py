@@ -252,7 +252,7 @@ def test_waits_of_a_moment_are_finite_too() -> None:
     assert model.asked_at[-1] < 600.0 + 30.0
 
 
-@pytest.mark.parametrize("said", [error(), error(retry_after_s=0.0), error(ErrorKind.OVERLOAD, 2.0)])
+@pytest.mark.parametrize("said", [error(), error(ErrorKind.OVERLOAD, 2.0)])
 def test_what_names_no_wait_or_is_no_rate_limit_is_a_failure(said: CallError) -> None:
     stage, model = Stage(), Model(lines=[said])
 
