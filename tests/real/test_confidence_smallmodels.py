@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evalh.stats.confidence import auroc
 
 from faults.running import here, rows
 
@@ -85,12 +84,8 @@ def test_a_small_models_log_probabilities_rank_its_answers_as_the_recording_does
     good = {row["case_id"]: int(row["outcome"] == "pass") for row in _verdicts(workspace, "number")}
     scores = {row["case_id"]: row["score"] for row in _verdicts(workspace, "logprob")}
 
-    estimate = auroc([scores[name] for name in good], [good[name] for name in good])
-
-    means = {sign: [first[name]["mean_logprob"] for name in good if good[name] == sign] for sign in (0, 1)}
-    won = sum((high > low) + (high == low) / 2 for high in means[1] for low in means[0])
-    assert estimate is not None
-    assert estimate.value == pytest.approx(won / (len(means[0]) * len(means[1])))
+    ranked = _ranked([(score, good[name]) for name, score in scores.items()])
+    assert ranked == pytest.approx(_ranked([(first[name]["mean_logprob"], good[name]) for name in good]))
     (run,) = rows(workspace, "select id from runs order by started_at desc limit 1")
     exported = tmp_path / "again.jsonl"
     assert here(workspace, "export", "recorded", run["id"], "-o", str(exported)).exit == 0
@@ -98,6 +93,13 @@ def test_a_small_models_log_probabilities_rank_its_answers_as_the_recording_does
     assert {row["id"]: (row["mean_logprob"], row["min_logprob"]) for row in kept} == {
         name: (row["mean_logprob"], row["min_logprob"]) for name, row in first.items()
     }
+
+
+def _ranked(scored: list[tuple[float, int]]) -> float:
+    """The share of pairs of a right and a wrong answer in which the right one has the higher score."""
+    right, wrong = ([score for score, good in scored if good == sign] for sign in (1, 0))
+    won = sum((high > low) + (high == low) / 2 for high in right for low in wrong)
+    return won / (len(right) * len(wrong))
 
 
 def _verdicts(folder: Path, grader: str) -> list[dict[str, Any]]:
