@@ -227,6 +227,8 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
     for number, (place, line) in enumerate(lines):
         if len(line) > 200 or (line.lstrip().startswith("|") and line.count("|") > 1):  # noqa: PLR2004 (a table)
             continue
+        if pattern(r"^\s*[-*+]?\s*(?:\[\s?\]|\x{2610})").search(line):
+            continue  # a box that is not ticked
         said = line.strip(_MARKUP + "\r")
         value, length = part.scale.read(said)
         begin = place + line.find(said)

@@ -69,6 +69,9 @@ _CHANGED = (
     ),
     r"\b(?:maybe|perhaps|down to|up to|no[:,])\W{1,4}(?:an? )?([0-9]{1,3})\W{0,4}$",
 )
+_PREFERS = (
+    r"(?:\b(?:no[:,]|hm+[,.]?|prefer|or|over to)\s|^\W{0,4})(?:output )?\(?([ab])\)?(?: is better| wins|[.,;!\n)]|$)"
+)
 _OBJECT = "\ufffc"  # stands in the prose for what is no prose
 _HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"
 _TAKES_BACK = frozenset(
@@ -261,7 +264,10 @@ class _Reply:
                 for found in pattern(changed, ignore_case=True, multiline=True).finditer(text)
                 if found[1] != str(last.value)
             ]
-        elif not part.scale.alone and len(self.sought.parts) == 1:
+        elif part.scale.alone:
+            found_other = pattern(_PREFERS, ignore_case=True).finditer(text)
+            suspects += [found.span() for found in found_other if found[1].lower() != last.value]
+        elif len(self.sought.parts) == 1:
             suspects += _contrary(text, part.scale, last.value)
             suspects += [found.span() for found in pattern(_MARKS[last.value], multiline=True).finditer(text)]
         return any(not self.graded.holds(text[max(begin - 12, 0) : end + 12]) for begin, end in suspects)
