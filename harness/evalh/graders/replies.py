@@ -70,7 +70,7 @@ _CHANGED = (
     r"\b(?:maybe|perhaps|down to|up to|no[:,])\W{1,4}(?:an? )?([0-9]{1,3})\W{0,4}$",
 )
 _PREFERS = (
-    r"(?:\b(?:no[:,]|hm+[,.]?|prefer|or|over to)\s|^\W{0,4})(?:output )?\(?([ab])\)?(?: is better| wins|[.,;!\n)]|$)"
+    r"(?:\b(?:no[:,]|hm+[,.]?|prefer|or|over to)\s|^\W{0,4})(?:output )?\(?([ab])\)?(?: is better| wins|[.,;!\n]|$)"
 )
 _OBJECT = "\ufffc"  # stands in the prose for what is no prose
 _HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"

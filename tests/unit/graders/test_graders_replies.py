@@ -279,6 +279,7 @@ def test_no_reply_that_takes_its_verdict_back_or_speaks_of_another_scale_counts(
         ("1-5", "Score: 4 (5 is best)", 4),
         ("1-5", "Score: 4 in all", 4),
         ("prefer", "Winner: A. No errors in (b).", "a"),
+        ("prefer", "Output (b) is better.\n\nOutput (a) names three figures.", "b"),
         ("prefer", "Output (a) is better, but only slightly.", "a"),
         ("prefer", "Output (a) is better because (b) is longer.", "a"),
         ("prefer", "Output (a) is much better than (b).", "a"),
