@@ -110,3 +110,13 @@ def test_what_emptied_an_answer_is_said_wherever_it_is_shown(
     assert words in " ".join(shown.stdout.split())
     assert report.returncode == 0, report.stderr
     assert words in unescape((tmp_path / "page.html").read_text())
+
+
+def test_an_answer_without_anything_is_shown_as_empty(tmp_path: Path) -> None:
+    with chat_server() as (server, model):
+        server.choice = lambda _: {"message": {"content": ""}}
+        folder = write_workspace(tmp_path, cases=1, model=model)
+        evalh(folder, "run")
+        shown = evalh(folder, "show", "t-0001")
+
+    assert "(empty)" in shown.stdout

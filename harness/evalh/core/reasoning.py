@@ -42,6 +42,7 @@ _CONTROL = re.compile(r"<\|(?:start|end|return|channel|message|constrain|call)\|
 _ENDS = ("<|return|>", "<|end|>")
 
 _BLANKS = " \t\r\n"
+_UNSEEN = "\ufeff\u200b\u2060"  # a byte order mark and its like before the first tag
 _SPACE = re.compile(f"[{_BLANKS}]*")
 _QUOTES = "\"'`([{\u201c\u2018\u00ab\u201e\\"
 _LOOK_BACK = 80
@@ -56,7 +57,7 @@ def split(text: str) -> tuple[str, str]:
     """
     if "<" not in text and "[" not in text and "◁" not in text:
         return "", text
-    start = len(text) - len(text.lstrip(_BLANKS))
+    start = len(text) - len(text.lstrip(_BLANKS + _UNSEEN))
     if _CHANNEL.match(text, start) is not None:
         return _harmony(text, start)
     thoughts: list[str] = []

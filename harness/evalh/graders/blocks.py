@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # A line that begins as a fence. Blocks inside lists and quotations stand further in.
-_FENCE = re.compile(r"^[ \t>]{0,12}(?P<fence>`{3,}+|~{3,}+)(?P<rest>[^\n]*)$", re.MULTILINE)
+_FENCE = re.compile(r"^\ufeff?[ \t>]{0,12}(?P<fence>`{3,}+|~{3,}+)(?P<rest>[^\n]*)$", re.MULTILINE)
+_ONE_LINE = re.compile(r"([A-Za-z][\w+-]{0,20})[ \t]{0,8}(?=[\[{])")  # ```json {"a": 1}```
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ def blocks(text: str) -> Iterator[Block]:
                 fence = ""
         elif found["fence"][0] in rest:
             if rest.endswith(found["fence"]) and "`" not in (inside := rest.removesuffix(found["fence"])):
-                yield Block("", inside.strip(), closed=True)  # else it is code inside a line
+                named = _ONE_LINE.match(inside)
+                language_of = named[1] if named else ""
+                yield Block(language_of, inside[len(language_of) :].strip(), closed=True)  # else: code inside a line
         else:
             fence, language, begun = found["fence"], rest.split(" ")[0], found.end() + 1
     if fence:

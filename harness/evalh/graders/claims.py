@@ -25,8 +25,12 @@ _BOUNDARIES = frozenset("<>~\u2248\u2264\u2265")  # "less than 4" is no 4
 _CHECKS, _CROSSES = frozenset("\u2705\u2714\u2713"), frozenset("\u274c\u2718\u2717")
 _DOUBTS = frozenset(
     """
-    if whether doubt false wrong untrue not unless would were neither nor deny claims says
+    if whether doubt false wrong untrue not unless would were neither nor deny claims says some
     """.split()  # noqa: SIM905 (a table reads better)
+)
+_WITHDRAWN = (  # than (b)? · than nothing · at first sight, but (b) wins
+    r"(?i)^[^.!\n]{0,60}(?:\?|\bthan nothing\b|\bnobody\b|\bno one\b"
+    r"|\bbut\b[^.!\n]{0,40}\b(?:wins|prevails|better|prefer)\b)"
 )
 _WIDEST = 40  # characters between a name and its value
 _RATED = r"\b(?:I(?:'d|'ll| would| will)?\s(?:rate|give|score|award|grade|assign|say)|rated|deserves)\b[^.!?\n0-9]*"
@@ -102,12 +106,12 @@ def _labelled(text: str, part: Part) -> Iterator[Claim]:
         ahead = text[end : end + 160]
         own, key = _is_own(text, begin, end)
         gap, value, length = _behind(ahead, part)
-        if length and isinstance(part.scale, Points) and _is_negative(gap):
+        if length and isinstance(part.scale, Points) and (_is_negative(gap) or part.scale.is_other(gap)):
             value = OFF_SCALE
         if length and (_belies(value, gap) or (gap.rstrip()[-1:] in _BOUNDARIES and not key)):
             value = None
-        if key and begin > cut_off:
-            value = None  # what came of this object is not known
+        if (key and begin > cut_off) or text[begin - 2 : begin] == "~~":
+            value = None  # what came of this object is not known, or it is struck out
         explicit = not _EXPLICIT.isdisjoint(gap)
         if not length and not (explicit and own and ("\n" not in gap or key) and _states(gap)):
             continue
@@ -223,6 +227,8 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
     for number, (place, line) in enumerate(lines):
         if len(line) > 200 or (line.lstrip().startswith("|") and line.count("|") > 1):  # noqa: PLR2004 (a table)
             continue
+        if pattern(r"^\s*[-*+]?\s*(?:\[\s?\]|\x{2610})").search(line):
+            continue  # a box that is not ticked
         said = line.strip(_MARKUP + "\r")
         value, length = part.scale.read(said)
         begin = place + line.find(said)
@@ -299,7 +305,11 @@ def _sentences(text: str, part: Part) -> Iterator[Claim]:
     for found in pattern(part.sentence, ignore_case=True).finditer(text):
         value, _ = part.scale.read(found["value"])
         before = pattern(r"[.!?\n]").split(text[max(found.start() - 80, 0) : found.start()])[-1].lower().split()
-        taken_back = found["no"] or not _DOUBTS.isdisjoint(before) or text[found.end() : found.end() + 1] == "?"
+        taken_back = (
+            found["no"]
+            or not _DOUBTS.isdisjoint(before)
+            or pattern(_WITHDRAWN).search(text[found.end() : found.end() + 80])
+        )
         yield Claim(
             begin=found.start(),
             end=found.end(),

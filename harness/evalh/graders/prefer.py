@@ -62,7 +62,8 @@ _SCHEMA: dict[str, JsonValue] = {
 _WORDS = Words({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
 _LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "final answer", "decision", "conclusion")
 _SENTENCE = (
-    r"\boutput \(?(?P<value>[ab])\)?[*_`]{0,3} is (?P<no>(?:[*_`]{0,3}(?:not|no|hardly|never|n't)[*_`]{0,3} )?)"
+    r"\boutput \(?(?P<value>[ab])\)?[*_`]{0,3} is (?P<no>(?:[*_`]{0,3}"
+    r"(?:not|no|hardly|barely|scarcely|rarely|seldom|supposedly|allegedly|never|n't)[*_`]{0,3} )?)"
     r"(?:\pL+ )?[*_`]{0,3}better"
 )
 PART = Part(labels=_LABELS, scale=_WORDS, lines="last", sentence=_SENTENCE, keys=("better",))

@@ -12,6 +12,7 @@ from decimal import Decimal
 from evalh.graders.digits import GROUP, plain
 from evalh.graders.numerals import How, Options, options
 from evalh.graders.quoting import one_line
+from evalh.graders.scaling import SIGNS, WORDS, scale_of
 
 _AROUND = 64  # characters beside a numeral that say what it is a part of
 _SHORT, _LONG = 256, 65_536  # characters of a piece that is read at once
@@ -36,19 +37,23 @@ NUMERAL = re.compile(
     rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}){_B}{{1,2}}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
     rf"(?:(?P<body>(?:(?<![{_LETTER}0-9_.)\]])[.\u066b])?{_BODY})(?:{_B}?(?P<vulgar>[{_VULGAR}]))?"
     rf"(?:(?P<e>[eE][-+]?[0-9]++)"
-    rf"|{_B}{{0,2}}(?P<ten>[\u00d7xX*\u00b7\u22c5]){_B}{{0,2}}10(?={_B}?(?:\^|\*\*|[{_RAISED}\u207b])))?"
+    rf"|{_B}{{0,2}}(?P<ten>[\u00d7xX*\u00b7\u22c5\u2022]){_B}{{0,2}}10(?={_B}?(?:\^|\*\*|[{_RAISED}\u207b])))?"
     rf"(?:{_POWER})?(?:{_B}{{0,2}}[/\u2044]{_B}{{0,2}}(?P<below>-?{_BODY}))?|(?P<alone>[{_VULGAR}])))"
 )
 _BEGINS = re.compile(f"[0-9.\u066b{_VULGAR}]")
-_DIGIT = re.compile(rf"[\d{_VULGAR}]|&#")
+_DIGIT = re.compile(rf"[\d{_VULGAR}\u2080-\u2089]|&#")
 # Between lines, between words, and inside words of scripts that do without blanks.
 _CUT = re.compile(
     r"\n|(?<=[^\W\d_])[ \t](?=[^\W\d_])|(?<=[\u0e00-\u0e4e\u3040-\ud7a3])(?=[\u0e00-\u0e4e\u3040-\ud7a3])"
 )
-_CODES = "USD|EUR|GBP|CHF|INR|JPY|CNY|AUD|CAD|SEK|NOK|DKK|BRL|MXN|ZAR|Rs"
+_CODES = (
+    "USD|EUR|GBP|CHF|INR|JPY|CNY|AUD|CAD|NZD|SGD|HKD|TWD|KRW|THB|IDR|MYR|VND|PKR|BDT|LKR|NPR|SEK|NOK|DKK|ISK|PLN|CZK|HUF"
+    "|RON|RUB|UAH|ILS|AED|SAR|EGP|NGN|KES|BRL|MXN|ARS|CLP|ZAR|Rs|Fr|kr"
+)
 _CODE = re.compile(rf"\b(?:{_CODES})(?=[0-9])")
 _MONEY = (
-    rf"(?:(?:US|CA|AU|NZ|HK|R|C|A)?\$(?:US|CA|AU)?|[\u20a0-\u20cf\u00a3\u00a5\u0e3f\u00a2%\u066a]|\b(?:{_CODES})\b\.?)"
+    rf"(?:[A-Z]{{0,3}}\$(?:US|CA|AU)?|[\u20a0-\u20cf\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0bf9\u0e3f\u17db\ufdfc%\u066a]"
+    rf"|\b(?:{_CODES})\b\.?)"
 )
 _NOT_MONEY = "".join(f"(?<!{code})" for code in _CODES.split("|"))
 _OPERATOR = rf"(?:{_B}?{_MONEY})?{_B}{{0,2}}(?:[-+\u2014\u00d7\u00b7\u22c5\u00f7/\u00b1]|\.\.+){_B}{{0,2}}"
@@ -61,29 +66,28 @@ _JOINED = re.compile(
     rf"(?:(?:[0-9{_VULGAR}{_RAISED}\u03c0)\]}}%\u00b0\u2032\u2033][*_`]*{_OPERATOR}"  # 30-7.5, 3 to 5 as 3-5
     rf"|[0-9{_VULGAR}{_RAISED}\u03c0][*_`]*{_B}{{0,2}}(?:\*\*?|{_B}[xX]{_B}|{_B}minus{_B}){_B}{{0,2}}"  # 3 * 5
     rf"|[0-9][*_`]*(?:[.,:'\u00b0\u2032\u2033]|{_B}:{_B}){_MONEY}?|[{_LETTER}]{_NOT_MONEY}-)[*_`]*{_MONEY}?"
-    rf"|[0-9{_VULGAR}{_RAISED}]{_LINK}|[0-9][*_`]*{_B}?|[0-9]%|[)\]}}]|\u221a[\[0-9\]]*[{{(]?|\}}\{{)[*_`]*\Z"
+    rf"|[0-9{_VULGAR}{_RAISED}]{_LINK}|[0-9][*_`]*{_B}?|[0-9]%|[)\]}}]|\u221a[\[0-9\]]*[{{(]?|\}}\{{"
+    rf"|[0-9]{_B}to{_B}the{_B}(?:power{_B}of{_B})?|[0-9]\^\{{?\\[a-z]+{_B}\{{)[*_`]*\Z"
 )
 _PREFIX = re.compile(
-    rf"(?P<sign>[-+\u2014\u00b1]|\b(?:minus|negative)(?={_B}))?(?P<gap>{_B}*+)[*_`]*+(?P<money>{_MONEY})?{_B}*+[*_`]*+"
+    rf"(?P<sign>[-+\u2014\u00b1\u207b]|\b(?:minus|negative)(?={_B}))?(?P<gap>{_B}*+)[*_`]*+(?P<money>{_MONEY})?{_B}*+[*_`]*+"
     rf"(?P<late>[-+])?{_B}*+\Z",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
     rf"[%\u00b0]?{_OPERATOR}{_MONEY}?[0-9({{]|{_B}{{0,2}}(?:\*|{_B}[xX:]{_B}|{_B}minus{_B}){_B}{{0,2}}[0-9]"
     rf"|{_LINK}[0-9]|(?:[{_LETTER}]+|[.,:'_*`\u00b0\u2032\u2033]+|{_B})[0-9]"
+    rf"|{_B}[eE][-+]?[0-9]|{_B}(?:squared|cubed)\b(?!{_B}[a-z])|{_B}to{_B}the{_B}(?:power\b|[0-9])"
+    rf"|{_B}and{_B}(?:an?|one|two|three)[ -](?:half|halves|third|quarter|fifth|eighth|tenth)"
     rf"|[)\]}}]*{_B}?(?:\^|\*\*(?=[-({{0-9])|[{_RAISED}\u207b])|{_B}?[\u03c0\u221a]|\}}\{{|[(][0-9]"
 )
+_CLOSING = r"[*_`}]*+"
 _SCALE = re.compile(
-    rf"{_B}{{0,2}}(?P<word>hundred|thousand|million|billion|trillion|lakh|crore)s?\b|(?P<letter>[kKMBT]|bn|mn)(?![{_LETTER}0-9])"
-    rf"|{_B}?(?P<sign>[\u5341\u767e\u5343\u4e07\u842c\u5104\u4ebf\u5146\ub9cc\uc5b5])",
+    rf"{_CLOSING}(?:{_B}|-|\\[A-Za-z]++ \{{){{0,4}}(?P<word>{'|'.join(WORDS)})(?![^\W\d_])"
+    rf"|{_CLOSING}(?P<letter>[kKMBT]|bn|mn|(?-i:{_B}?(?:MM?|B|bn|mn)))(?![{_LETTER}0-9])"
+    rf"|{_B}?(?P<sign>{'|'.join(SIGNS)})",
     re.IGNORECASE,
 )
-_SCALES = {
-    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "lakh": 5, "crore": 7,
-    "k": 3, "m": 6, "b": 9, "t": 12, "bn": 9, "mn": 6,
-    "\u5341": 1, "\u767e": 2, "\u5343": 3, "\u4e07": 4, "\u842c": 4, "\u5104": 8, "\u4ebf": 8, "\u5146": 12,
-    "\ub9cc": 4, "\uc5b5": 8,
-}  # fmt: skip
 _CLOSES = re.compile(rf"{_B}?{_MONEY}?\)")
 _EQUALS = "=\u2248<>\u2264\u2265(\u2192\u21d2{["
 
@@ -178,7 +182,7 @@ def _reading(found: re.Match[str], how: How) -> Reading:
         return Reading(one_line(written, _SHOWN), values, doubt=f"it may be a part of {one_line(around)!r}")
     signed = _signed(left, right)
     scale = _SCALE.match(right)
-    scales = (0,) if scale is None else (0, _SCALES[scale.group(scale.lastgroup or 0).lower()])
+    scales = (0,) if scale is None else (0, scale_of(scale.group(scale.lastgroup or 0)))
     read_as = dict.fromkeys(
         _shifted(value.copy_negate() if minus else value, places)
         for value in can_be.values

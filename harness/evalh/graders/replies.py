@@ -48,12 +48,29 @@ _STYLED = r"\\(?:text|textbf|mathrm|mathbf)\{"
 _REVISES = (
     r"\bwait\b\s{0,2}[,:.!\x{2014}\x{2013}-]|\b(?:no|but|oh),?\swait\b|\bactually\b\s{0,2}[,:]|\bon second thoughts?\b|"
     r"\bon reflection\b|\b(?:scratch|strike) that\b|\bcorrection\b\s{0,2}[,:.]|\btake (?:it|that) back\b|"
-    r"\bchanged? my (?:mind|verdict|score)\b|\breconsider|\bhmm+\b"
+    r"\bchanged? my (?:mind|verdict|score)\b|\breconsider|\bhmm+\b|"
+    r"\b(?:disregard|ignore) (?:that|this|the above|my)\b|\bjust kidding\b|^\W{0,4}(?:edit|revised|update)\b\s?:|"
+    r"\b(?:closer|second|further) (?:look|reading|inspection)\b|\b(?:previous|above|earlier|first) (?:verdict|score)\b|"
+    r"\bthe opposite\b|\bnot really\b|\bnot!|^\W{0,4}sorry\b"
 )
+_MARKS: dict[Value | None, str] = {  # alone on their line they say the other word
+    1: r"^\s*[\x{274c}\x{2718}\x{2717}\x{1f44e}]\x{fe0f}?\s*$",
+    0: r"^\s*[\x{2705}\x{2714}\x{2713}\x{1f44d}]\x{fe0f}?\s*$",
+}
+_HYPOTHETICAL = (  # before an object in its line: it is not said, but spoken of
+    r"(?i)(?:\bif\b.{0,60}\b(?:were|had)\b|\bwould have\b|\bwrong to\b|\bexample\b|\be\.g\.|\b(?:not|never)\W{0,4}$)"
+)
+_SPOKEN_OF = r"(?i)^[\s`]{0,3}(?:is|was|would|if|unless|but)\b"
 _CHANGED = (
-    r"\b(?:should be|make (?:it|that)|(?:lower|rais|chang|reduc|increas|downgrad|upgrad|correct)\pL{0,4} "
-    r"(?:(?:it|this|that|my score) )?to|more like|closer to|or (?:maybe|perhaps)|rather)\W{1,4}(?:an? |\pL{1,6} )?"
-    r"([0-9]{1,3})"
+    (
+        r"\b(?:should be|make (?:it|that)|(?:lower|rais|chang|reduc|increas|downgrad|upgrad|correct)\pL{0,4} "
+        r"(?:(?:it|this|that|my score) )?to|more like|closer to|or (?:maybe|perhaps)|rather)\W{1,4}(?:an? |\pL{1,6} )?"
+        r"([0-9]{1,3})"
+    ),
+    r"\b(?:maybe|perhaps|down to|up to|no[:,])\W{1,4}(?:an? )?([0-9]{1,3})\W{0,4}$",
+)
+_PREFERS = (
+    r"(?:\b(?:no[:,]|hm+[,.]?|prefer|or|over to)\s|^\W{0,4})(?:output )?\(?([ab])\)?(?: is better| wins|[.,;!\n]|$)"
 )
 _OBJECT = "\ufffc"  # stands in the prose for what is no prose
 _HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"
@@ -174,12 +191,18 @@ class _Reply:
             yield Claim(
                 begin=begin,
                 end=end,
-                value=value if named else None,
+                value=value if named and not self._speaks_of(begin, end) else None,
                 kind=Kind.OBJECT,
                 text=self.text[begin:end],
                 said=str(value),
                 reason=spoken(mapping.get("reason")),
             )
+
+    def _speaks_of(self, begin: int, end: int) -> bool:
+        """Whether the sentence round an object speaks of it, as of an example, and does not say it."""
+        before = pattern(r"[.!?]\s|\n").split(self.text[max(begin - 100, 0) : begin])[-1]
+        behind = self.text[end : end + 20]
+        return bool(pattern(_HYPOTHETICAL).search(before) or pattern(_SPOKEN_OF).search(behind))
 
     def _is_quote(self, claim: Claim, part: Part) -> bool:
         graded = self.graded
@@ -230,15 +253,23 @@ class _Reply:
                 behind.append(self.prose[place : claim.begin])
                 place = claim.end
         text = "\n".join([*behind, self.prose[place:]])
-        suspects = [found.span() for found in pattern(f"{_REVISES}|{_HALF_OBJECT}", ignore_case=True).finditer(text)]
+        suspects = [
+            found.span()
+            for found in pattern(f"{_REVISES}|{_HALF_OBJECT}", ignore_case=True, multiline=True).finditer(text)
+        ]
         if isinstance(part.scale, Points):
             suspects += [
                 found.span()
-                for found in pattern(_CHANGED, ignore_case=True).finditer(text)
+                for changed in _CHANGED
+                for found in pattern(changed, ignore_case=True, multiline=True).finditer(text)
                 if found[1] != str(last.value)
             ]
-        elif not part.scale.alone and len(self.sought.parts) == 1:
+        elif part.scale.alone:
+            found_other = pattern(_PREFERS, ignore_case=True).finditer(text)
+            suspects += [found.span() for found in found_other if found[1].lower() != last.value]
+        elif len(self.sought.parts) == 1:
             suspects += _contrary(text, part.scale, last.value)
+            suspects += [found.span() for found in pattern(_MARKS[last.value], multiline=True).finditer(text)]
         return any(not self.graded.holds(text[max(begin - 12, 0) : end + 12]) for begin, end in suspects)
 
 

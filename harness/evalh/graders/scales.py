@@ -13,11 +13,16 @@ DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 
 _ENDS = r"[\"'*_`~)\]}>|\s\x{201d}\x{2019}\x{bb}]{0,8}"  # what may close a value
 _OR = r"(?:/|\||\bor\b|\boder\b|,)\s{0,2}[\"'*_`]{0,3}"  # pass or fail
-_GOES_ON = rf"^{_ENDS}(?:\?|\x{{2192}}|[-=]>)|^-\pL"  # pass? · pass → fail · pass-through
+_GOES_ON = (  # pass? · pass → fail · pass-through · pass/5 · pass is not what I give
+    rf"^{_ENDS}(?:\?|\x{{2192}}|[-=]>)|^-\pL|^/[0-9]"
+    rf"|^{_ENDS}(?i:(?:is|was)(?:n['\x{{2019}}]t|\s(?:not|wrong|too|what|un\pL+))|would|nothing|nobody)\b"
+    rf"|^{_ENDS}[:=?]\s{{0,2}}(?i:no|false|0)\s{{0,2}}(?:$|[.,;!])"  # Pass: no
+)
 _CLAUSE_ENDS = r"^[\"'*_`)\]}]{0,6}\s{0,3}(?:$|[.,;:!|<>\n(}\x{2014}\x{2013}-])"
 _NUMBER = r"^([0-9]{1,4})(?:\.([0-9]{1,4})|,([0-9]{1,2}))?"
 _OUT_OF = (
-    r"^[*_`\"')\]([\s]{0,6}(?:/|(?:out of|of|von|sur|su|de|van|uit|из|av)\s)(?:a possible |a total of )?"
+    r"^[*_`\"')\](}[\s]{0,6}(?:</[a-z]{1,6}>\s?)?(?:(?:points?|pts?\.?|stars?|marks?)\s)?(?:/{1,2}|[\x{2044}\x{2215}\x{f7}]|"
+    r"(?:out of|of|von|sur|su|de|van|uit|из|av|in|über)\s)(?:a possible |a total of )?"
     r"[*_`\"'(\[\s]{0,6}([0-9]{1,4})(?:\.0{1,2})?"
 )
 _NO_SCORE = "|".join(
@@ -25,9 +30,24 @@ _NO_SCORE = "|".join(
         r"^[*_`\s]{0,4}(?:\x{2192}|[-=]>)",  # 4 → 2
         r"^\s?[(\[]?(?:out )?of \pL",  # 4 out of ten
         rf"^[*_`\s]{{0,4}}(?:[{DASHES}~]\s?|\bto\b|\bor\b|\bbis\b|/)\s{{0,2}}[0-9]",  # 4 to 5
-        r"^\s{0,2}[%+\x{b0}]|^[\pL\pN]|^[.,/][0-9]",  # 4 % · 4th · 4,000
+        r"^\s{0,2}[%+\x{b0}]|^[\pL\pN]|^[.,/|][0-9]",  # 4 % · 4th · 4,000
+        r"^\s?(?:per\s?cent|minus|plus|times)\b|^\s?[\^\x{d7}:]\s?[0-9]|^[ \t][0-9]",  # 4 percent · 4^2 · 4 1/2
+        r"^['\x{2019}_][0-9]|^\s?(?:\.{2,}|\x{2026}|\*|&|and\b)\s?[0-9]",  # 4'000 · 4...5 · 2*2 · 4 and 5
     )
 )
+_OTHER_BEST = (  # of which the number is: on a scale of 1-10 · (max 10)
+    r"(?i)^[^\n.;]{0,16}?(?:\b(?:scale|range)\b[^\n.;0-9]{0,8}[0-9]{1,4}\s?(?:[-\x{2013}]|to)\s?|\bmax(?:imum)?\b[^\n.;0-9]{0,6})"
+    r"([0-9]{1,4})"
+)
+_RANGE = (  # 4 (0-10) · 4 (10 is best)
+    r"^\s?[(\[](?:[0-9]{1,3}\s?[-\x{2013}]\s?([0-9]{1,4})|([0-9]{1,4}) (?:is (?:the )?(?:best|max|highest)|max))"
+)
+_BESTS = frozenset(  # keys beside a score
+    """
+    max maximum max_score score_max maximum_score max_points out_of of denominator best scale range
+    """.split()  # noqa: SIM905 (a table reads better)
+)
+_LATER = ("final", "overall", "corrected", "revised", "updated", "adjusted", "new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +90,20 @@ class Points:
         best = pattern(_OUT_OF).search(text[end : end + 40])
         end += best.end() if best else 0
         behind = text[end : end + 12]
-        if not whole or (best and int(best[1]) != self.high) or pattern(_NO_SCORE).search(behind):
+        others = [best, *(pattern(other).search(text[end : end + 60]) for other in (_OTHER_BEST, _RANGE))]
+        if (
+            not whole
+            or any(one and int(one[one.lastindex]) != self.high for one in others)
+            or pattern(_NO_SCORE).search(behind)
+        ):
             return OFF_SCALE, end
         number = int(found[1])
         return (number if self.low <= number <= self.high else OFF_SCALE), end
+
+    def is_other(self, text: str) -> bool:
+        """Whether a text says that another scale is meant, as in `Score (0-10): 4`."""
+        found = pattern(r"[0-9]{1,4}\s?(?:[-\x{2013}]|to)\s?([0-9]{1,4})").search(text)
+        return found is not None and int(found[1]) != self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +122,23 @@ class Part:
         named = {str(key).strip().lower(): value for key, value in mapping.items()}
         for key in self.keys or self.labels:
             if key in named:
-                return True, self.value(named[key])
+                value = self.value(named[key])
+                later = [named[one] for word in _LATER if (one := f"{word}_{key}") in named]
+                flags = [int(named[flag]) for flag in self.flags if isinstance(named.get(flag), bool)]
+                if {*map(self.value, later), *flags} - {value} or self._has_other_best(named):
+                    return True, None
+                return True, value
         for key in self.flags:
             if isinstance(named.get(key), bool):
                 return True, int(named[key])
         return False, None
+
+    def _has_other_best(self, named: Mapping[str, Any]) -> bool:
+        """Whether an object says that its scale ends elsewhere."""
+        if not isinstance(self.scale, Points):
+            return False
+        said = [pattern(r"([0-9]{1,4})\D*$").search(str(named[key])[:40]) for key in _BESTS & named.keys()]
+        return any(one is not None and int(one[1]) != self.scale.high for one in said)
 
     def value(self, said: object) -> Value | None:
         """Read one JSON value whole."""

@@ -13,7 +13,7 @@ from evalh.graders.alike import Subset, Tolerance, TooMuchError, pairs
 from evalh.graders.compare import same
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Unreadable
+from evalh.graders.output import Unreadable, folded
 from evalh.graders.quoting import kind_of, one_line, shown
 from evalh.graders.schema import BadSchemaError, compiled_schema
 
@@ -118,6 +118,7 @@ class ToolCalls(Parameters, frozen=True, kw_only=True):
             return True
         if isinstance(got, Unreadable):
             return False
+        got, wanted = folded(got, form="nfc"), folded(wanted, form="nfc")
         if self.arguments == "same":
             return same(got, wanted)
         fit, of = Subset(Tolerance(), "ordered").count(got, wanted)

@@ -16,8 +16,8 @@ _ENDS = re.compile(r"""[.!?:;\u2026\u3002\uff01\uff1f\u061f\u0964]["'\u201d\u201
 _PROSE = re.compile(r"""[.!?\u2026\u3002\uff01\uff1f]["'\u201d\u2019)\]*_]*\s""")
 _ITEM = re.compile(r"(?:[-*+\u2022]|\d+[.)]|#+|>|\|)\s")
 _GOES_ON = re.compile(
-    r"(?:[,(\[{=+\\]|\s[-\u2013\u2014/]|\b(?:a|an|and|as|because|if|its|nor|of|or|than|the|their|which|whose))\Z",
-    re.IGNORECASE,
+    # Not "the answer is A", "use C++", "c2hvcnQ=", "C:\\".
+    r"(?:[,(\[{]|\s[-\u2013\u2014/=+]|(?<![:\\])\\|\b(?:a|an|and|as|because|if|its|nor|of|or|than|the|their|which|whose))\Z"
 )
 _EMOTICON = re.compile(r"(?:^|\s)[:;=8xX>][-~'^oc]?[()\[\]{}|/\\@DPpOoSs3<>*$]+\Z")
 _MATH = re.compile(r"[=+^_<>\d]|\\[a-zA-Z]")
@@ -109,5 +109,5 @@ def _sentence(text: str) -> str | None:
         and not _ADDRESS.search(words[-1])
         and not any(line[-1:].isalpha() and len(line.split()) >= _SENTENCE for line in before)  # the text's style
     )
-    goes_on = _GOES_ON.search(text[-20:]) is not None
+    goes_on = _GOES_ON.search(text[-20:]) is not None and not (words and _ADDRESS.search(words[-1]))
     return f"it stops in a sentence: {one_line(last[-40:], 40)!r}" if goes_on or stops else None

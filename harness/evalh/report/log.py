@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
+from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.latency import Latency
@@ -131,20 +132,28 @@ def show_call(console: Console, call: CallRow) -> None:
         for part in message["parts"]:
             console.print(block(part if isinstance(part, str) else json_line(part)))
     if call.answer is not None and call.answer.completion is not None:
-        if call.answer.completion.reasoning:
-            console.print(Rule("reasoning, not graded", align="left", style="dim"))
-            console.print(block(call.answer.completion.reasoning, "dim"))
-        console.print(Rule("answer", align="left", style="dim"))
-        console.print(block(call.answer.completion.text))
-        if (cause := told(call.answer.completion)) is not None:
-            console.print(Text(cause, "yellow"))
-        for asked in call.answer.completion.tool_calls:
-            console.print(block(f"{asked.name}({asked.arguments})"))
+        _show_answer(console, call.answer.completion)
     console.print(Rule(f"call {call.id}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
         console.print(Text(f"answered by the log: attempt {call.answer.id}", "dim"))
     for line in waterfall(call.origin or call):
         console.print(Padding(line, (0, 0, 0, 2)))
+
+
+def _show_answer(console: Console, completion: Completion) -> None:
+    if completion.reasoning:
+        console.print(Rule("reasoning, not graded", align="left", style="dim"))
+        console.print(block(completion.reasoning, "dim"))
+    console.print(Rule("answer", align="left", style="dim"))
+    cause = told(completion)
+    if completion.text.strip():
+        console.print(block(completion.text))
+    elif cause is None and not completion.tool_calls:
+        console.print(Text("(empty)", "dim"))
+    if cause is not None:
+        console.print(Text(cause, "yellow"))
+    for asked in completion.tool_calls:
+        console.print(block(f"{asked.name}({asked.arguments})"))
 
 
 def show_calls(console: Console, calls: Sequence[CallRow]) -> None:

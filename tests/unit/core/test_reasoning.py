@@ -170,3 +170,8 @@ def test_an_unfinished_answer_says_so_beside_what_is_wrong_with_it():
     assert verdict.reason == "cut off: its tokens ran out (finish: length); not JSON"
     assert with_cause(Verdict.check(True, "fits"), completion).reason == "fits"
     assert with_cause(Verdict.check(False, "wrong"), Completion(text="")).reason == "wrong"
+
+
+@pytest.mark.parametrize("unseen", ["\ufeff", "\u200b", "\u2060\n"])
+def test_what_cannot_be_seen_before_the_first_tag_hides_no_reasoning(unseen: str) -> None:
+    assert split(f"{unseen}<think>a</think>b") == ("a", "b")

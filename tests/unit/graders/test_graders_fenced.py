@@ -54,3 +54,8 @@ def test_fences_inside_a_json_string_are_text(judge) -> None:
     text = '{"code": "x\\n```python\\n```"}'
 
     assert judge({"json": {"fenced": True}}, text).outcome == "pass"
+
+
+@pytest.mark.parametrize("text", ['```json {"a": 1}```', '```json{"a": 1}```', '\ufeff```json\n{"a": 1}\n```'])
+def test_a_block_on_one_line_may_name_its_language(judge, text: str) -> None:
+    assert judge({"equals": {"path": "a", "value": 1, "fenced": True}}, text).outcome == "pass"

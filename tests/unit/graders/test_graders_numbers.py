@@ -357,3 +357,82 @@ def test_no_sign_between_digits_makes_a_part_of_them_pass(build_grader, make_con
     passed = {sign for sign in signs if grader.judge(make_context(f"12{sign}345")).outcome == "pass"}
 
     assert passed <= PARTS
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "not_at_all"),
+    [
+        ("12\\>345", 12345, 345),
+        ("12\\thinspace 345", 12345, 345),
+        ("12{\\,}345{\\,}678", 12345678, 678),
+        ("1\\!,\\!000\\!,\\!000", 1000000, 0),
+        ("1\\text{,}500", 1500, 500),
+        ("1{'}500", 1500, 500),
+        ("-\\boxed{5}", -5, 5),
+        ("x = -\\text{5}", -5, 5),
+        ("-\\mathbf{\\frac{1}{2}}", -0.5, 0.5),
+        ("-<b>5</b>", -5, 5),
+        ("{-}5", -5, 5),
+        ("-{5}", -5, 5),
+        ("= \\textminus 5", -5, 5),
+        ("\u27965", -5, 5),
+        ("\u207b5", -5, 5),
+        ("-\uffe55", -5, 5),
+        ("-\ufe695", -5, 5),
+        ("-kr 5", -5, 5),
+        ("-PLN 5", -5, 5),
+        ("-NT$5", -5, 5),
+        ("5 \u2219 10^3", 5000, 1000),
+        ("5 \u2715 10^3", 5000, 1000),
+        ("5 \u2022 10^3", 5000, 1000),
+        ("2\u02c610", 1024, 10),
+        ("1\\;\\frac{1}{2}", 1.5, 2),
+        ("1\\,\\frac{1}{2}", 1.5, 2),
+        ("\\nicefrac{1}{2}", 0.5, 2),
+        ("1 \\over 2", 0.5, 2),
+        ("\u00b3\u2044\u2084", 0.75, 4),
+    ],
+)
+def test_signs_groups_and_factors_in_every_dress_are_part_of_the_number(judge, text, number, not_at_all) -> None:
+    assert judge({"number": {"value": number}}, text).outcome == "pass"
+    assert judge({"number": {"value": not_at_all}}, text).outcome != "pass"
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "other"),
+    [
+        ("3 \\text{ million}", 3, 3_000_000),
+        ("**3** million", 3, 3_000_000),
+        ("3-million", 3, 3_000_000),
+        ("3 Mrd. Euro", 3, 3_000_000_000),
+        ("3 millones", 3, 3_000_000),
+        ("3 \u043c\u043b\u043d", 3, 3_000_000),
+        ("3 \u0932\u093e\u0916", 3, 300_000),
+        ("3\u0e25\u0e49\u0e32\u0e19", 3, 3_000_000),
+        ("3\ucc9c", 3, 3000),
+        ("$3 M", 3, 3_000_000),
+        ("3 tenths", 3, 0.3),
+    ],
+)
+def test_a_word_for_a_power_of_ten_leaves_two_readings(judge, text, one, other) -> None:
+    for number in (one, other):
+        assert judge({"number": {"value": number}}, text).outcome == "abstain"
+    assert judge({"number": {"value": 7}}, text).outcome == "fail"
+
+
+@pytest.mark.parametrize("text", ["3 m", "3 mm", "3 k\u00f6rner", "3 millimetres", "3 tests", "3 mild cases"])
+def test_a_unit_is_no_word_for_a_power_of_ten(judge, text) -> None:
+    assert judge({"number": {"value": 3}}, text).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("10 to the power of 3", 3), ("10 cubed", 10), ("5 and a half", 5), ("10^\\text{3}", 3), ("5 e3", 5)],
+)
+def test_a_part_of_what_is_not_worked_out_does_not_pass(judge, text, part) -> None:
+    assert judge({"number": {"value": part}}, text).outcome == "abstain"
+
+
+@pytest.mark.parametrize("text", ["So x-\\boxed{5}", "3-\\boxed{5}", "A hat (5)", "10 squared tiles"])
+def test_a_dash_between_two_things_is_no_sign(judge, text) -> None:
+    assert judge({"number": {"value": -5}}, text).outcome != "pass"

@@ -221,3 +221,72 @@ def test_a_verdict_on_a_text_that_holds_the_same_one_counts_where_it_stands_alon
 def test_a_reply_that_is_too_long_to_read_is_an_error_that_says_so() -> None:
     with pytest.raises(UnreadableReplyError, match="has 100,034 characters; 100,000 are read at most"):
         read(JSON + " " * LONGEST, sought("pass/fail"), [OUTPUT])
+
+
+def test_no_reply_that_takes_its_verdict_back_or_speaks_of_another_scale_counts() -> None:
+    """What each may be read as is written beside it; an error is right for all."""
+    for row in rows("doubtful.jsonl"):
+        got = reading(row["scale"], row["reply"])
+        assert got is None or got[0] in row["may"], row
+
+
+@pytest.mark.parametrize(
+    ("scale", "reply", "value"),
+    [
+        ("pass/fail", '{"verdict":"pass","reason":"It would have been wrong to refuse."}', 1),
+        ("pass/fail", 'The answer is not rude. {"verdict":"pass"}', 1),
+        ("pass/fail", 'If it were rude I would fail it. It is polite: {"verdict":"pass"}', 1),
+        ("pass/fail", 'Here is my verdict in the requested format: {"verdict":"pass"}', 1),
+        ("pass/fail", 'It names no team, which is wrong: {"verdict":"fail"}', 0),
+        ("pass/fail", '```json\n{"verdict":"pass"}\n```\nThe answer names the team.', 1),
+        ("pass/fail", "Verdict: pass, but the tone could be warmer.", 1),
+        ("pass/fail", "Verdict: pass. It is not rude.", 1),
+        ("pass/fail", "Verdict: pass (would be better with a link)", 1),
+        ("pass/fail", "Verdict: pass because nothing is missing", 1),
+        ("pass/fail", "Verdict: fail. It was too short.", 0),
+        ("pass/fail", "Verdict: fail\n\n- \u274c no team\n- \u2705 polite", 0),
+        ("pass/fail", "Verdict: pass\n\nThe answer is polite, and the previous message is quoted.", 1),
+        ("pass/fail", "**Verdict:** PASS \u2705", 1),
+        ("pass/fail", "**Verdict:** FAIL \u274c", 0),
+        ("pass/fail", '{"verdict":"fail"}\n\nThe answer ignores the user.', 0),
+        ("pass/fail", "First reading: fine. Second reading: fine.\nVerdict: pass", 1),
+        ("pass/fail", '{"verdict": "pass"} - it names the team.', 1),
+        ("pass/fail", '{"verdict": "fail"} because it is rude', 0),
+        ("pass/fail", 'For example, it names the team. {"verdict":"pass"}', 1),
+        ("1-5", "Score: 4\n\nThe answer loses 1 point for tone.", 4),
+        ("1-5", "Score: 4 (out of 5)", 4),
+        ("1-5", "Score: 4 points out of 5", 4),
+        ("1-5", "Score: 4 stars", 4),
+        ("1-5", "Score (1-5): 4", 4),
+        ("1-5", "Score (1 to 5): 4", 4),
+        ("1-5", "Score: 4 on a scale of 1-5", 4),
+        ("1-5", "Score: 4 on a scale from 1 to 5", 4),
+        ("1-5", "Score: 4 (scale 1\u20135)", 4),
+        ("1-5", "| Criterion | Score |\n|---|---|\n| Overall | 4 |", 4),
+        ("1-5", "Score: 4: good", 4),
+        ("1-5", "Score: 4 | good", 4),
+        ("1-5", '{"score":4,"max":5}', 4),
+        ("1-5", '{"score":4,"scale":"1-5"}', 4),
+        ("1-5", '{"score":4,"reason":"on a scale of 1 to 10 that is 8"}', 4),
+        ("1-5", "Score: 4. Maybe 2 sentences too long.", 4),
+        ("1-5", "Score: 4/5 \u2013 no, 2 lines are missing is not an issue", 4),
+        ("1-5", "**4/5**", 4),
+        ("1-5", "Score: 4\n\n1. polite\n2. short", 4),
+        ("1-5", "Score: 4\nUp to 3 links are given.", 4),
+        ("pass/fail", "Verdict: pass: no errors", 1),
+        ("pass/fail", "**PASS**: no issues found", 1),
+        ("1-5", "Score: 4 (good)", 4),
+        ("1-5", "Score: 4 (5 is best)", 4),
+        ("1-5", "Score: 4 in all", 4),
+        ("prefer", "Winner: A. No errors in (b).", "a"),
+        ("prefer", "Output (b) is better.\n\nOutput (a) names three figures.", "b"),
+        ("prefer", "Output (a) is better, but only slightly.", "a"),
+        ("prefer", "Output (a) is better because (b) is longer.", "a"),
+        ("prefer", "Output (a) is much better than (b).", "a"),
+        ("prefer", "Output (b) is good, but output (a) is better.", "a"),
+        ("prefer", "Output (a) is better. Would (b) do? No.", "a"),
+        ("prefer", '{"reason":"(a) is short","better":"a"}', "a"),
+    ],
+)
+def test_a_verdict_beside_words_that_only_look_like_a_change_is_read(scale: str, reply: str, value: int | str) -> None:
+    assert reading(scale, reply) == (value,)

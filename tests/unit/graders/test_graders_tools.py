@@ -30,6 +30,8 @@ def wanted(*calls: list[str]) -> list[dict]:
         ({}, [FIND, REFUND], wanted(FIND), 1 / 2),
         ({"allow_more": True}, [FIND, REFUND], wanted(FIND), 1.0),
         ({}, [FIND], ["find"], 1.0),
+        ({}, [["find", '{"q": "e\u0301"}']], wanted(["find", '{"q": "\u00e9"}']), 1.0),
+        ({"arguments": "subset"}, [["find", '{"q": "\u00e9", "n": 1}']], wanted(["find", '{"q": "e\u0301"}']), 1.0),
         ({}, [FIND], wanted(["find", '{"id": 7}']), 0.0),
         ({"arguments": "subset"}, [FIND], wanted(["find", '{"id": 7}']), 1.0),
         ({"arguments": "ignore"}, [["find", "{not JSON"]], wanted(FIND), 1.0),

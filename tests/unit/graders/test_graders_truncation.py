@@ -108,3 +108,18 @@ def test_what_can_be_complete_is_not_cut(judge, text: str) -> None:
 )
 def test_what_cannot_be_complete_is_cut(judge, text: str) -> None:
     assert judge("truncation", text).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "It is A",
+        "See https://example.com/a",
+        "Use C++",
+        "The token is c2hvcnQ=",
+        "It lies on C:\\",
+        "Press A or B. Press A",
+    ],
+)
+def test_a_letter_an_address_or_a_name_at_the_end_is_no_sign_of_a_cut(judge, end: str) -> None:
+    assert judge("truncation", f"That is clear. {end}").outcome == "pass"
