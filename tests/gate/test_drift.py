@@ -153,7 +153,7 @@ def rewrite_rows(folder: Path) -> None:
         (edit_by_hand, 2, "was edited"),
         (lambda folder: (folder / BASELINE).write_text("{}"), 2, "is no baseline"),
         (lambda folder: (folder / BASELINE).write_text(""), 2, "is no baseline"),
-        (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline to ask anew"),
+        (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline to ask again"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").write_bytes(b"no"), 2, "cannot be read"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").unlink(), 2, "was edited"),
         (edit_prompt, 3, "the prompt changed since this was accepted"),

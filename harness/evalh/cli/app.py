@@ -30,7 +30,7 @@ class App:
 
     @cached_property
     def workspace(self) -> "Workspace":
-        """The workspace round the folder. Raises WorkspaceError where there is none."""
+        """The workspace around the folder. Raises WorkspaceError where there is none."""
         from evalh.api.workspace import Workspace
 
         # What a plugin file prints from here on is no part of the answer, which may be a JSON document.

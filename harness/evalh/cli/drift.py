@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 ) -> int:
     """Say whether a hosted model moved since a baseline was accepted: moved (1), or not shown to have (0).
 
-    Asks the baseline's cases anew, on the version and the model that it belongs to, and holds the answers against
+    Asks the baseline's cases again, on the version and the model that it belongs to, and holds the answers against
     the accepted ones by an exact test. Without a suite: every suite that has a baseline. For a nightly job.
 
     \b

@@ -93,7 +93,7 @@ def _from_function(spec: ModelSpec, path: str, context: ProviderContext) -> tupl
     script: dict[str, JsonValue] = {"function": path}
     source = context.root / path.rpartition(":")[0]
     if source.suffix == ".py" and source.is_file():
-        # An edited script answers anew: its content is part of what is asked.
+        # An edited script answers again: its content is part of what is asked.
         script["source"] = digest_bytes(source.read_bytes())
 
     def answer(request: Request, call: Call) -> object:

@@ -22,7 +22,7 @@ _IN_LINES = re.compile(f"[{_ACTIVE}]")
 
 
 def safe(text: str) -> str:
-    """Make text inert and one line: control characters, line breaks and what turns a line round become escapes."""
+    """Make text inert and one line: control characters, line breaks and what reverses a line become escapes."""
     return _IN_A_LINE.sub(_escape, text)
 
 

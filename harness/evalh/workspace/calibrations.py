@@ -32,7 +32,7 @@ def read_calibration(tree: Tree, suite: str, judge: str) -> Calibration | None:
         document.pop("schema", None)
         return msgspec.convert(document, Calibration)
     except (ValueError, AttributeError, msgspec.ValidationError) as exc:
-        hint = f"evalh calibrate {judge} --suite {suite} writes it anew"
+        hint = f"evalh calibrate {judge} --suite {suite} writes it again"
         raise WorkspaceError(f"is no calibration: {exc}", where=path, hint=hint) from None
 
 

@@ -114,7 +114,7 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
         "type": "integer",
         "minimum": 0,
         "maximum": _MOST_CANARIES,
-        "description": "How many of base's accepted cases are asked anew: did the model move? 0: none. "
+        "description": "How many of base's accepted cases are asked again: did the model move? 0: none. "
         f"Default: {DEFAULT_CANARY} where a hosted model has a baseline.",
     },
 }
