@@ -237,7 +237,9 @@ def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
     bounds = list(_bounds(route.budget))
     if not bounds:
         yield Statement(
-            topic=MONEY, when="a run is dear", then="it goes on: no budget is declared (--budget USD sets one)"
+            topic=MONEY,
+            when="a run costs too much",
+            then="it goes on: no budget is declared (--budget USD sets one)",
         )
         return
     for when, then in bounds:

@@ -121,7 +121,7 @@ def latency_parts(parts: Mapping[str, float] | None) -> str | None:
     return f"on average {', '.join(f'{milliseconds(ms)} {name}' for name, ms in shown.items())}"
 
 
-BY_THE_HOUR = "by the hour: a busy machine makes it dearer (evalh model price)"
+BY_THE_HOUR = "by the hour: more on a busy machine (evalh model price)"
 """Stands beside costs that come of a price per hour."""
 
 

@@ -89,10 +89,10 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
         "oneOf": [_NAMES, {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}}],
         "description": "Graders that must not fail; or, with a share, whose failures must be shown to be rarer.",
     },
-    "cost_per_good": {**_MAY_RISE, "description": "By how much one good output may become dearer."},
+    "cost_per_good": {**_MAY_RISE, "description": "By how much the cost of one good output may rise."},
     "net_loss": {
         **_MAY_RISE,
-        "description": "By how much a case may become dearer, with what follows its output; needs `value`.",
+        "description": "By how much the cost of a case may rise, with what follows its output; needs `value`.",
     },
     "latency_p95": {**_MAY_RISE, "description": "By how much the 95th percentile of the latency may rise."},
     "graders": {

@@ -86,6 +86,6 @@ def test_beside_a_price_per_hour_stands_that_a_busy_machine_makes_it_dearer(tmp_
         tmp_path / "tokens", cases=3, model=HOURLY.replace("per_hour = 3.6", "input = 1, output = 2")
     )
 
-    assert "by the hour: a busy machine makes it dearer" in shown
+    assert "by the hour: more on a busy machine" in shown
     assert "by the hour" in here(folder, "show", "last").out
     assert "by the hour" not in here(tokens, "run").out
