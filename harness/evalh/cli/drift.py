@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.core.exits import worst
 
     if not 0 < alpha <= _MOST:
-        raise UsageError(f"--alpha {alpha:g} is no rate of false alarms", hint="--alpha 0.01; at most 0.5")
+        raise UsageError(f"--alpha {alpha:g} is not a rate of false alarms", hint="--alpha 0.01; at most 0.5")
     options = DriftOptions(
         suites=tuple(dict.fromkeys(suites)),
         prompt=prompt,

@@ -174,7 +174,7 @@ def _priced(given: Completion) -> Completion:
     if cost is None or isinstance(cost, Decimal):
         return given
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not isfinite(cost):
-        raise CallError(ErrorKind.BAD_RESPONSE, f"the script's cost_usd is no amount: {cost!r}"[:200])
+        raise CallError(ErrorKind.BAD_RESPONSE, f"the script's cost_usd is not an amount: {cost!r}"[:200])
     return replace(given, cost_usd=Decimal(repr(cost)))
 
 

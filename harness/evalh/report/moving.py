@@ -92,7 +92,7 @@ def _lines(move: Move) -> Iterator[str]:
         yield f"good: {rate(move.then)} then, {rate(move.now)} now; {100 * difference.value:+.1f} points  {span}"
     yield f"answers: {_models(move.models_then)} then, {_models(move.models_now)} now"
     if move.outputs[1]:
-        yield f"outputs: {percent(move.outputs[0] / move.outputs[1])} differ, which alone is no move"
+        yield f"outputs: {percent(move.outputs[0] / move.outputs[1])} differ, which alone is not a move"
     if move.worse:
         yield f"worse: {listed(move.worse)}"
     if move.better:

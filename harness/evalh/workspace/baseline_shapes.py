@@ -101,7 +101,7 @@ def _shaped(kind: type[msgspec.Struct], value: JsonValue, where: str) -> None:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as exc:
-        raise WorkspaceError(f"is no baseline: {exc}", where=where, hint=MEND) from None
+        raise WorkspaceError(f"is not a baseline: {exc}", where=where, hint=MEND) from None
 
 
 def check_once(name: str, rows: Sequence[JsonValue], outputs: Sequence[JsonValue]) -> None:

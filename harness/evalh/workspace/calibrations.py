@@ -33,7 +33,7 @@ def read_calibration(tree: Tree, suite: str, judge: str) -> Calibration | None:
         return msgspec.convert(document, Calibration)
     except (ValueError, AttributeError, msgspec.ValidationError) as exc:
         hint = f"evalh calibrate {judge} --suite {suite} writes it again"
-        raise WorkspaceError(f"is no calibration: {exc}", where=path, hint=hint) from None
+        raise WorkspaceError(f"is not a calibration: {exc}", where=path, hint=hint) from None
 
 
 def calibrated(tree: Tree, suite: str) -> list[str]:

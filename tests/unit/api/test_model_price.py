@@ -9,7 +9,7 @@ from evalh.api.clock import SystemClock
 from evalh.api.model_price import measure_price
 from evalh.api.workspace import Workspace
 from evalh.core.attempt import Call, Completion, Usage
-from evalh.core.errors import CannotMeasure, UsageError
+from evalh.core.errors import CannotMeasure, NotFound, UsageError
 from evalh.core.request import Request
 from faults.running import here
 from workspaces import chat_server, write_workspace
@@ -69,6 +69,13 @@ def test_tokens_cost_what_they_take_of_an_hour_however_busy_the_machine_was(
 def test_a_model_that_is_not_priced_by_the_hour_needs_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no price per hour"):
         measure_price(Workspace.open(write_workspace(tmp_path)), "small", SystemClock())
+
+
+def test_a_name_that_is_not_a_model_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no model 'smal' in") as caught:
+        measure_price(Workspace.open(write_workspace(tmp_path, model=HOURLY)), "smal", SystemClock())
+
+    assert caught.value.hint == "did you mean 'small'?"
 
 
 def test_times_that_tell_nothing_are_no_price(tmp_path: Path) -> None:
