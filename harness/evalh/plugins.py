@@ -37,7 +37,7 @@ class _PluginFile:
 
 
 _files: dict[tuple[Path, bytes], _PluginFile] = {}
-"""What was executed, by path and content: an edited file is executed anew, the same one never twice."""
+"""What was executed, by path and content: an edited file is executed again, the same one never twice."""
 
 
 class WorkspaceKinds(Mapping[str, Kind]):

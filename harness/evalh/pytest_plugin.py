@@ -37,7 +37,7 @@ class Gated:
 
 
 class Evalh:
-    """The workspace round the tests."""
+    """The workspace around the tests."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

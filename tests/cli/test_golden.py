@@ -1,4 +1,4 @@
-"""What the command line prints, word for word. `make golden` writes it anew; a reviewer reads the diff."""
+"""What the command line prints, word for word. `make golden` writes it again; a reviewer reads the diff."""
 
 import os
 import pty

@@ -13,7 +13,7 @@ WRITE = os.environ.get("EVALH_GOLDEN") == "write"
 
 
 def test_every_verb_and_option_is_in_the_reference() -> None:
-    text = "# Commands\n\nGenerated from `evalh --help`; `make golden` writes it anew.\n"
+    text = "# Commands\n\nGenerated from `evalh --help`; `make golden` writes it again.\n"
     for path, command in _commands():
         # A command keeps the first help option that it was asked for: the same as the program's, or order would tell.
         names = cli.context_settings["help_option_names"]

@@ -106,8 +106,12 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
     "no rows": (content(DATA, ""), f"{DATA}: has no rows", "at least one case"),
     "blank lines only": (content(DATA, "\n  \n\n"), f"{DATA}: has no rows", "at least one case"),
     "a binary dataset": (content(DATA, ROW.encode() + b"\0"), f"{DATA}:2: is a binary file", "UTF-8"),
-    "a dataset that is a folder": (lambda f: ((f / DATA).unlink(), (f / DATA).mkdir())[0], f"{DATA}: is no file", None),
-    "a dataset that leads nowhere": (link(DATA, "gone.jsonl"), f"{DATA}: is no file", None),
+    "a dataset that is a folder": (
+        lambda f: ((f / DATA).unlink(), (f / DATA).mkdir())[0],
+        f"{DATA}: is not a file",
+        None,
+    ),
+    "a dataset that leads nowhere": (link(DATA, "gone.jsonl"), f"{DATA}: is not a file", None),
     "a dataset out of the workspace": (
         link(DATA, "/etc/passwd"),
         f"{DATA}: is a symbolic link out",
@@ -164,7 +168,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         f"{SUITE_FILE}:6: grader 'regex'",
         "backreferences",
     ),
-    "an unknown model": (change(SUITE_FILE, "model: small", "model: smal"), "no model and no route 'smal'", "'small'?"),
+    "an unknown model": (change(SUITE_FILE, "model: small", "model: smal"), "no model or route 'smal'", "'small'?"),
     "a misspelt default suite": (
         change(CONFIG, '"triage"', '"traige"'),
         f"{CONFIG}:2: no suite",

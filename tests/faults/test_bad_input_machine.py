@@ -63,7 +63,7 @@ def _distrust(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "path", "reason", "hint"),
     [
-        (lambda folder: shutil.rmtree(folder / ".git"), None, "no git repository round this folder", "git init"),
+        (lambda folder: shutil.rmtree(folder / ".git"), None, "no git repository around this folder", "git init"),
         (lambda _: None, "/nowhere", "the git command is not on PATH", "install git"),
         (_break_head, None, "the git repository cannot be read", "git fsck"),
         (_distrust, None, "git refuses this repository: detected dubious ownership", "safe.directory"),

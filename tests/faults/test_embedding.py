@@ -122,7 +122,7 @@ def test_without_embeddings_there_is_an_error_and_the_run_goes_on(tmp_path: Path
     [
         ("value: money", MODEL.replace('api = "embeddings"\n', ""), "model 'embed' gives no embeddings"),
         ("value: money, model: either", MODEL, "'either' is a route"),
-        ("value: money, model: nobody", MODEL, "no model and no route 'nobody'"),
+        ("value: money, model: nobody", MODEL, "no model or route 'nobody'"),
         ("value: ''", MODEL, "has an empty value"),
         ("value: money}\n  - not: {embedding_similarity: {model: embed, pass_mark: 1}", MODEL, "would decide with it"),
         (

@@ -27,7 +27,7 @@ def test_a_suite_may_name_a_route(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("routes", "what", "hint"),
     [
-        ('[routes.careful]\nmodel = "smal"\n', "names 'smal', which is no model and no route", "'small'"),
+        ('[routes.careful]\nmodel = "smal"\n', "names 'smal', which is neither a model nor a route", "'small'"),
         ('[routes.careful]\nmodel = "small"\nfallback = ["careful"]\n', "careful → careful", ""),
         (
             '[routes.careful]\nmodel = "small"\nrepair = {checks = [{equals = {path = "label", expected = "label"}}]}\n',

@@ -170,7 +170,7 @@ def test_a_gate_says_that_no_outputs_are_kept(tmp_path: Path) -> None:
     assert any("keeps no outputs: what base answered cannot be shown" in notice for notice in suite.notices)
     repo.write("evals/triage.yaml", (repo.folder / "evals/triage.yaml").read_text().replace("- schema", "- json"))
     (regraded,) = repo.gate().suites
-    assert any("keeps no outputs to grade anew" in notice for notice in regraded.notices)
+    assert any("keeps no outputs to grade again" in notice for notice in regraded.notices)
     assert regraded.comparison is not None
     assert regraded.comparison.base.samples == regraded.stopped_at
 

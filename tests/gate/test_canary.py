@@ -103,7 +103,7 @@ def test_another_name_makes_base_stale(tmp_path: Path, model: Served, more: str)
 
     assert suite.status is GateStatus.ACCEPT
     assert "sorter-2026-06-01" in finding(suite, "canary").reason
-    assert "base was asked anew" in finding(suite, "canary").reason
+    assert "base was asked again" in finding(suite, "canary").reason
     assert model[0].count(10) == 60 + suite.stopped_at + (0 if more else 30)
 
 
@@ -158,7 +158,7 @@ def test_every_report_tells_it(tmp_path: Path, model: Served) -> None:
     assert suite["canary"]["asked"] == 30
     assert "the model changed, not your prompt" in comment.read_text()
     assert "the model changed, not your prompt" in said.out
-    assert "canary: moved · 30 asked anew, 30 of them earlier today · $0.00" in said.out
+    assert "canary: moved · 30 asked again, 30 of them earlier today · $0.00" in said.out
 
 
 def test_recordings_and_scripts_have_no_canary(tmp_path: Path) -> None:
@@ -168,4 +168,4 @@ def test_recordings_and_scripts_have_no_canary(tmp_path: Path) -> None:
     suite = gated(repo)
 
     assert suite.canary is None
-    assert any("the canary has nothing to ask anew" in notice for notice in suite.notices)
+    assert any("the canary has nothing to ask again" in notice for notice in suite.notices)

@@ -151,9 +151,9 @@ def rewrite_rows(folder: Path) -> None:
     ("spoil", "code", "says"),
     [
         (edit_by_hand, 2, "was edited"),
-        (lambda folder: (folder / BASELINE).write_text("{}"), 2, "is no baseline"),
-        (lambda folder: (folder / BASELINE).write_text(""), 2, "is no baseline"),
-        (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline to ask anew"),
+        (lambda folder: (folder / BASELINE).write_text("{}"), 2, "is not a baseline"),
+        (lambda folder: (folder / BASELINE).write_text(""), 2, "is not a baseline"),
+        (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline to ask again"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").write_bytes(b"no"), 2, "cannot be read"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").unlink(), 2, "was edited"),
         (edit_prompt, 3, "the prompt changed since this was accepted"),
@@ -201,16 +201,16 @@ def forged(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"trials": 1e308}, ":1: is no baseline"),
-        ({"fingerprint": [1]}, ":1: is no baseline"),
-        ({"answering_models": "gpt"}, ":1: is no baseline"),
-        ({"date": "yesterday"}, ":1: is no baseline"),
-        ({"row_standing": "splendid"}, ":2: is no baseline"),
-        ({"row_cost_usd": "1e99999"}, ":2: is no baseline"),
-        ({"row_latency_ms": -1}, ":2: is no baseline"),
+        ({"trials": 1e308}, ":1: is not a baseline"),
+        ({"fingerprint": [1]}, ":1: is not a baseline"),
+        ({"answering_models": "gpt"}, ":1: is not a baseline"),
+        ({"date": "yesterday"}, ":1: is not a baseline"),
+        ({"row_standing": "splendid"}, ":2: is not a baseline"),
+        ({"row_cost_usd": "1e99999"}, ":2: is not a baseline"),
+        ({"row_latency_ms": -1}, ":2: is not a baseline"),
         ({"row_id": "t-0002"}, "has trial 0 twice"),
-        ({"out_usage": None}, ": output 1: is no baseline"),
-        ({"out_finish": "\x1b[2J"}, ": output 1: is no baseline"),
+        ({"out_usage": None}, ": output 1: is not a baseline"),
+        ({"out_finish": "\x1b[2J"}, ": output 1: is not a baseline"),
     ],
 )
 def test_a_forged_baseline_is_refused_with_its_line(

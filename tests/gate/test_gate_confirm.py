@@ -60,8 +60,8 @@ def test_every_report_has_the_labels(tmp_path: Path) -> None:
     (suite,) = json.loads(done.out)["suites"]
     assert {one["label"] for one in suite["comparison"]["confirmed"]} >= {"regressed"}
     assert "5 fresh trials a side, what got worse is: " in " ".join(suite["notices"])
-    assert "asked anew  good fresh trials on both sides" in said.out
-    assert "; asked anew it is regressed: 5 of 5 good on base, 0 of 5 on head" in comment.read_text()
+    assert "asked again  good fresh trials on both sides" in said.out
+    assert "; asked again it is regressed: 5 of 5 good on base, 0 of 5 on head" in comment.read_text()
     assert rows(repo.folder, "select count(*) as n from runs where status <> 'complete'") == [{"n": 0}]
 
 
@@ -72,4 +72,4 @@ def test_nothing_is_asked_where_nothing_got_worse(tmp_path: Path) -> None:
     (suite,) = repo.gate(confirm=True).suites
 
     assert suite.exit is ExitCode.YES
-    assert not any("asked anew" in notice for notice in suite.notices)
+    assert not any("asked again" in notice for notice in suite.notices)

@@ -122,7 +122,7 @@ class PassAt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
-    """A case that got worse, asked anew on both sides."""
+    """A case that got worse, asked again on both sides."""
 
     case_id: str
     base_good: int
@@ -130,7 +130,7 @@ class Confirmed:
     head_good: int
     head_trials: int
     p_value: float | None  # Fisher's exact test, one-sided, on the fresh trials alone
-    p_adjusted: float | None  # Benjamini-Hochberg over the cases that were asked anew
+    p_adjusted: float | None  # Benjamini-Hochberg over the cases that were asked again
     p_worse: float | None  # the chance that head's good rate on this case is below base's, under Jeffreys' prior
     label: Flip
 

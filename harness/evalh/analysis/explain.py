@@ -101,7 +101,8 @@ def _paused(route: Route, _tallies: Tallies) -> Iterator[Statement]:
     if ErrorKind.RATE_LIMIT not in route.retry.on:
         return
     goes_on = (
-        f"the request is sent again, which is no retry; a call that has waited {route.wait_s:g} s in all is given up"
+        "the request is sent again, which does not count as a retry;"
+        f" after {route.wait_s:g} s of such waits a call is given up"
     )
     if route.fallback and ErrorKind.RATE_LIMIT in route.fallback_on:
         goes_on = "it is a failure like any other"
@@ -237,7 +238,9 @@ def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
     bounds = list(_bounds(route.budget))
     if not bounds:
         yield Statement(
-            topic=MONEY, when="a run is dear", then="it goes on: no budget is declared (--budget USD sets one)"
+            topic=MONEY,
+            when="a run costs too much",
+            then="it goes on: no budget is declared (--budget USD sets one)",
         )
         return
     for when, then in bounds:

@@ -1,4 +1,4 @@
-"""Base against itself: the accepted results of a version, and the same cases asked anew.
+"""Base against itself: the accepted results of a version, and the same cases asked again.
 
 What is told is one value: whether the model under the name moved. A canary beside a gate and `evalh drift` share it.
 """
@@ -30,7 +30,7 @@ class MoveVerdict(StrEnum):
 class Move:
     """What is known of the model under a name, then and now. Counts are cases."""
 
-    cases: tuple[str, ...]  # that were asked anew
+    cases: tuple[str, ...]  # that were asked again
     trials: int
     wins: int  # better now
     losses: int

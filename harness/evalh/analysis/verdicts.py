@@ -70,7 +70,7 @@ class SuiteDecision:
     saved: int  # samples that did not have to be evaluated
     asked: int  # samples whose answer was neither in the log nor in a baseline
     comparison: Comparison | None
-    canary: Move | None = None  # whether base moved; None: it was not asked anew
+    canary: Move | None = None  # whether base moved; None: it was not asked again
     evidence: tuple[Evidence, ...] = ()
     prompt_path: str = ""
     prompt_line: int = 1

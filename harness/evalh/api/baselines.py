@@ -81,7 +81,7 @@ class Recollection:
 
 
 def answers_of(baseline: Baseline, plan: Plan) -> Answers:
-    """Return what a baseline knows of a plan's samples: outputs to be graded anew, or results where none are kept."""
+    """Return what a baseline knows of a plan's samples: outputs to be graded again, or results where none are kept."""
     models = frozenset(baseline.header.get("answering_models", ()))
     if baseline.outputs:
         answers = dict(_answer(baseline.path, row) for row in baseline.outputs)
@@ -89,7 +89,7 @@ def answers_of(baseline: Baseline, plan: Plan) -> Answers:
     results = dict(_results(baseline, plan))
     notice = f"{baseline.path} keeps no outputs: what base answered cannot be shown"
     if not results:
-        notice = f"{baseline.path} keeps no outputs to grade anew, and graders or rows are others: base is asked"
+        notice = f"{baseline.path} keeps no outputs to grade again, and graders or rows are others: base is asked"
     return Answers(results=results, models=models, notices=(notice,))
 
 

@@ -1,4 +1,4 @@
-"""Case ids that nobody can print: a name that ends a line, moves a cursor or turns a line round."""
+"""Case ids that nobody can print: a name that ends a line, moves a cursor or reverses a line."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -93,7 +93,7 @@ def _suite_problems(
     known = (*config.models, *config.routes)
     if suite.model is not None and suite.model not in known:
         hint = did_you_mean(suite.model, known) if known else f"[models.{suite.model}]"
-        yield WorkspaceError(f"no model and no route {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
+        yield WorkspaceError(f"no model or route {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
     try:
         graders = build_all(suite.graders, workspace.grader_environment)
         judges = pairwise(suite.compare, workspace.grader_environment)

@@ -1,4 +1,4 @@
-"""`compare --confirm`: asking anew what got worse, apart from the answers that showed it."""
+"""`compare --confirm`: asking again what got worse, apart from the answers that showed it."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ def _plan(workspace: "Workspace", side: Side, options: RunOptions) -> "Plan":
     for part in ("prompt", "graders", "model", "route"):
         if getattr(now, part) != getattr(then, part):
             raise UsageError(
-                f"{side.prompt} on {side.model} cannot be asked anew: its {part} is no longer what was run",
+                f"{side.prompt} on {side.model} cannot be asked again: its {part} is no longer what was run",
                 hint=f"evalh compare takes versions too: {side.prompt}",
             )
     return replace(plan, draw=CONFIRM_DRAW)

@@ -1,4 +1,4 @@
-"""`evalh drift`: the cases of an accepted baseline, asked anew to tell whether the model moved."""
+"""`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -78,7 +78,7 @@ class Drift:
 
 
 def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | None = None) -> list[Drift]:
-    """Ask anew, suite by suite. Raises EvalhError for a single suite that cannot be asked; KeyboardInterrupt."""
+    """Ask again, suite by suite. Raises EvalhError for a single suite that cannot be asked; KeyboardInterrupt."""
     chosen = _chosen(workspace, options)
     found = []
     for suite, path in chosen:
@@ -101,7 +101,7 @@ def _chosen(workspace: "Workspace", options: DriftOptions) -> list[tuple[str, st
         if name not in have:
             raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
-        raise NotFound("there is no baseline to ask anew", hint=_ACCEPT)
+        raise NotFound("there is no baseline to ask again", hint=_ACCEPT)
     return [(name, _baseline_of(workspace, name, options)) for name in options.suites or have]
 
 
@@ -245,7 +245,7 @@ async def _ask(own: Execution, question: _Question) -> Move:
 
 
 async def _then(own: Execution, question: _Question) -> list[SampleResult]:
-    """Return the accepted results, their outputs graded anew where that can change a verdict."""
+    """Return the accepted results, their outputs graded again where that can change a verdict."""
     plan, known = question.plan, question.known
     if known.results:
         return [known.results[case.id, trial] for _, case in question.cases for trial in range(plan.trials)]
@@ -268,7 +268,7 @@ async def _evaluated(session: Session, own: Execution, question: _Question) -> l
         own.progress.stop()
         session.close(status, reason)
     if reason is not None:
-        raise CannotMeasure(f"asking anew ended early: {reason}", hint="the same command goes on where this stopped")
+        raise CannotMeasure(f"asking again ended early: {reason}", hint="the same command goes on where this stopped")
     return list(session.results(question.cases, trials))
 
 

@@ -1,4 +1,4 @@
-"""`gate --confirm`: cases that got worse, asked anew on both sides. It labels them; the decision is not touched."""
+"""`gate --confirm`: cases that got worse, asked again on both sides. It labels them; the decision is not touched."""
 
 import asyncio
 from collections import Counter
@@ -50,7 +50,7 @@ class Confirming:
         counts = Counter(one.label for one in found)
         told = ", ".join(f"{counts[label]} {label.value}" for label in Flip if counts[label])
         alone = "; the refusal rests on all cases together" if refused and not counts[Flip.REGRESSED] else ""
-        return f"asked anew, {FRESH_TRIALS} fresh trials a side, what got worse is: {told}{alone} ({spent})"
+        return f"asked again, {FRESH_TRIALS} fresh trials a side, what got worse is: {told}{alone} ({spent})"
 
 
 def flipped(comparison: Comparison | None, order: Sequence[tuple[int, Case]]) -> Confirming | None:

@@ -50,7 +50,7 @@ class GateOptions:
     trust_base: bool = False
     allow_dataset_change: bool = False
     allow_suite_change: bool = False
-    confirm: bool = False  # ask what got worse anew, on both sides
+    confirm: bool = False  # ask again what got worse, on both sides
     fresh: bool = False
     earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
     concurrency: int | None = None

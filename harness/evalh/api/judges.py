@@ -44,7 +44,7 @@ class WorkspaceModels:
         known = (*config.models, *config.routes)
         if name not in known:
             hint = did_you_mean(name, known) if known else f"[models.{name}]"
-            raise WorkspaceError(f"no model and no route {name!r} in evalh.toml", where=where, hint=hint)
+            raise WorkspaceError(f"no model or route {name!r} in evalh.toml", where=where, hint=hint)
         model = config.models.get(name)
         if model is not None and model.embeds and not embeds:
             raise WorkspaceError(f"model {name!r} gives embeddings, and no answers", where=where)

@@ -9,7 +9,7 @@ from evalh.api.runs import in_loop
 from evalh.core.asking import Form
 from evalh.core.attempt import Call, CallError, CallKey, Purpose, Usage
 from evalh.core.digest import JsonValue
-from evalh.core.errors import CannotMeasure, UsageError
+from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 from evalh.core.money import Price
 from evalh.core.ports import Clock, Provider
 from evalh.core.request import Message, Request, Role
@@ -52,6 +52,9 @@ def measure_price(workspace: "Workspace", name: str, clock: Clock) -> ModelPrice
 
     Raises NotFound, UsageError for a model without a price per hour, CannotMeasure.
     """
+    models = workspace.config.models
+    if name not in models:
+        raise NotFound(f"no model {name!r} in evalh.toml", hint=did_you_mean(name, models))
     provider = resolve(workspace, name, Form(purpose=Purpose.TASK)).first.provider
     price = workspace.prices.find(provider)
     if not isinstance(price, Price) or price.per_hour is None:

@@ -190,7 +190,7 @@ def _gate_text(row: GateRow, form: str) -> str:
             return gate_junit(json.loads(row.content))
         case _:
             hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
-            raise UsageError(f"a gate's decision is no table: not to be told as {form}", hint=hint)
+            raise UsageError(f"a gate's decision is not a table: not to be told as {form}", hint=hint)
 
 
 def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:

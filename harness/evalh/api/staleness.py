@@ -75,7 +75,7 @@ def _reasons(workspace: "Workspace", baseline: Baseline, plan: "Plan", now: floa
     if old is not None:
         yield old
     if header.get("outputs") and not plan.suite.baseline.outputs:
-        yield "keeps outputs, which the suite does not allow: accept it anew, and rewrite the history that holds them"
+        yield "keeps outputs, which the suite does not allow: accept it again, and rewrite the history that holds them"
     then, today = sorted(header.get("answering_models", ())), _answering(workspace, plan, header["date"])
     if then and today is not None and today not in then:
         yield f"{today} answers now, {', '.join(then)} then"

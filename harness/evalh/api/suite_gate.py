@@ -66,7 +66,7 @@ class SuiteGate:
         self._watch: Watch | None = None
         self._draw = 0  # of today, where the model moved
         self._confirming: Confirming | None = None
-        self.confirms = False  # whether cases that got worse are asked anew
+        self.confirms = False  # whether cases that got worse are asked again
         self._halted: str | None = None
         self._notices = list(change.notices)
 
@@ -122,7 +122,7 @@ class SuiteGate:
             plan = replace(self._base.plan, cases=Listed([case for _, case in watch.cases]), trials=1)
             watch.session = self._opened("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Answers())
         elif self.change.policy.canary:
-            self._notices.append("the canary has nothing to ask anew: base has no baseline, or is a recording")
+            self._notices.append("the canary has nothing to ask again: base has no baseline, or is a recording")
         return watch
 
     async def _ask_anew(self) -> None:
@@ -132,7 +132,7 @@ class SuiteGate:
         await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
 
     async def _confirm(self) -> None:
-        """Ask what got worse anew on both sides. Their labels say nothing to the tests, which rest on all cases."""
+        """Ask again, on both sides, what got worse. Their labels say nothing to the tests, which rest on all cases."""
         confirming = flipped(self._comparison(), self._looked())
         if confirming is None or self._base is None or self._head is None:
             return

@@ -23,7 +23,7 @@ def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Tar
     route = config.routes.get(name)
     if route is None and name not in config.models:
         raise NotFound(
-            f"no model and no route {name!r} in evalh.toml", hint=did_you_mean(name, (*config.models, *config.routes))
+            f"no model or route {name!r} in evalh.toml", hint=did_you_mean(name, (*config.models, *config.routes))
         )
     route = route or direct(name)
     for model in models_of(route, config.routes, tuple(config.models)):

@@ -1,4 +1,4 @@
-"""What `evalh view` looks at: the log, opened anew for every look and never written, and reports that are kept."""
+"""What `evalh view` looks at: the log, opened again for every look and never written, and reports that are kept."""
 
 import json
 import threading

@@ -1,6 +1,6 @@
 """A gate's watch over base: whether the model that answers now is the one whose kept answers base stands on.
 
-A canary asks some of the accepted cases anew, beside head. Whoever answers says its name, too:
+A canary asks some of the accepted cases again, beside head. Whoever answers says its name, too:
 a new one is another model.
 """
 
@@ -33,7 +33,7 @@ def hosted(target: Target) -> bool:
 
 
 def canary_cases(change: SuiteChange, known: Answers) -> Indexed:
-    """Choose the accepted cases to ask anew: a seed of digests decides which, so nobody shops for lucky ones."""
+    """Choose the accepted cases to ask again: a seed of digests decides which, so nobody shops for lucky ones."""
     plan, most = change.base, change.policy.canary
     assert plan is not None
     if most is None:
@@ -116,7 +116,7 @@ class Watch:
             worse = any(one.exit is ExitCode.NO for one in tested)
             what = "the model changed" if worse else "the model changed, not your prompt"
             after = "head is worse all the same" if worse else "head is held against that"
-            yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked anew, and {after}")
+            yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked again, and {after}")
         elif self.move is not None and self.move.verdict is MoveVerdict.UNMEASURED:
             yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())
 

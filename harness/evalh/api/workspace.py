@@ -72,7 +72,7 @@ class Workspace:
     def open(
         cls, path: str | Path = ".", *, env: Mapping[str, str] | None = None, cache_dir: Path | None = None
     ) -> "Workspace":
-        """Open the workspace round `path`: the nearest evalh.toml upwards, read when it is needed.
+        """Open the workspace around `path`: the nearest evalh.toml upwards, read when it is needed.
 
         Raises WorkspaceError where there is none.
         """
@@ -96,7 +96,7 @@ class Workspace:
 
     @cached_property
     def repository(self) -> "Repository | None":
-        """The git repository round the workspace; None: there is none, or git cannot use it (`no_git` says why)."""
+        """The git repository around the workspace; None: there is none, or git cannot use it (`no_git` says why)."""
         from evalh.workspace.git import NoRepository, probe
 
         found = probe(self.root)
@@ -309,7 +309,7 @@ class Workspace:
         return open_reader(self.store_folder, mend=self._mends)
 
     def looking_on(self) -> "Workspace":
-        """Return this workspace read anew, with a log of its own that is never written. Raises WorkspaceError."""
+        """Return this workspace read again, with a log of its own that is never written. Raises WorkspaceError."""
         other = Workspace(self.root, self.env, self.cache_dir)
         other._mends = False
         _ = other.config

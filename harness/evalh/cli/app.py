@@ -30,7 +30,7 @@ class App:
 
     @cached_property
     def workspace(self) -> "Workspace":
-        """The workspace round the folder. Raises WorkspaceError where there is none."""
+        """The workspace around the folder. Raises WorkspaceError where there is none."""
         from evalh.api.workspace import Workspace
 
         # What a plugin file prints from here on is no part of the answer, which may be a JSON document.
@@ -106,7 +106,7 @@ class Count(click.IntRange):
         try:
             number = int(value)
         except ValueError:
-            self.fail(f"{value!r} is no whole number.", param, ctx)
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
         return min(int(super().convert(number, param, ctx)), sys.maxsize)
 
 
@@ -121,7 +121,7 @@ class Rate(click.FloatRange):
         text = str(value).strip()
         share = _number(text.rstrip("% "))
         if share is None:
-            self.fail(f"{value!r} is no rate: write one from 0 to 1.", param, ctx)
+            self.fail(f"{value!r} is not a rate: write one from 0 to 1.", param, ctx)
         if text.endswith("%") or not 0 <= share <= 1:
             advice = f": {share:g} % is {share / 100:g}" if 0 <= share <= _PERCENT else ""
             self.fail(f"{value!r} is not in the range from 0 to 1{advice}.", param, ctx)
@@ -140,7 +140,7 @@ class Usd(click.FloatRange):
         """Read an amount. Raises click's BadParameter."""
         amount = _number(str(value))
         if amount is None or math.isinf(amount):
-            self.fail(f"{value!r} is no amount in USD: write a number such as 0.50.", param, ctx)
+            self.fail(f"{value!r} is not an amount in USD: write a number such as 0.50.", param, ctx)
         return float(super().convert(amount, param, ctx))
 
 

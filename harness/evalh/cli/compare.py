@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
 @click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
-@click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
+@click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
 @click.option("--no-prefer", is_flag=True, help="Leave out the suite's `compare:` judges.")
 @click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
@@ -133,9 +133,9 @@ def _next(view: "ComparisonView") -> list[str]:
         return ["--intersection   compares the cases that both sides have, with the same rows", again]
     lines = []
     if comparison.regressed and not comparison.confirmed:
-        lines.append("--confirm   asks what got worse anew: regressed, unstable or noise")
+        lines.append("--confirm   asks again what got worse: regressed, unstable or noise")
     if comparison.regressed and (name := typable(comparison.regressed[0])):
-        lines.append(f"evalh show {name}   what was sent, what came back, who said no")
+        lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     return [*lines, f"evalh report {view.id}   a page to look at: both outputs of what changed", again]
 
 

@@ -26,7 +26,7 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
                 instant = datetime.fromisoformat(text)
                 instant = instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(f"{text!r} is no time: write 30d, 12h, 4w, or a day such as 2026-07-01.", param, ctx)
+            self.fail(f"{text!r} is not a time: write 30d, 12h, 4w, or a day such as 2026-07-01.", param, ctx)
         return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 ) -> int:
     """Say whether a hosted model moved since a baseline was accepted: moved (1), or not shown to have (0).
 
-    Asks the baseline's cases anew, on the version and the model that it belongs to, and holds the answers against
+    Asks the baseline's cases again, on the version and the model that it belongs to, and holds the answers against
     the accepted ones by an exact test. Without a suite: every suite that has a baseline. For a nightly job.
 
     \b
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.core.exits import worst
 
     if not 0 < alpha <= _MOST:
-        raise UsageError(f"--alpha {alpha:g} is no rate of false alarms", hint="--alpha 0.01; at most 0.5")
+        raise UsageError(f"--alpha {alpha:g} is not a rate of false alarms", hint="--alpha 0.01; at most 0.5")
     options = DriftOptions(
         suites=tuple(dict.fromkeys(suites)),
         prompt=prompt,

@@ -35,7 +35,7 @@ on your own machine: export the variable and run the same command"""
 @click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml hold.")
 @click.option("--allow-dataset-change", is_flag=True, help="Cases may be deleted, relabelled, rewritten.")
 @click.option("--allow-suite-change", is_flag=True, help="Suites and graders may be removed, or eased.")
-@click.option("--confirm", is_flag=True, help="Ask cases that got worse anew, 5 times a side: regressed or noise?")
+@click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
 @click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")

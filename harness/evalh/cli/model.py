@@ -55,7 +55,7 @@ def list_models(app: App) -> None:
 def price(app: App, name: str) -> None:
     """Time a model alone: what its tokens cost at its price per hour.
 
-    A price per hour makes a prompt dearer when the machine is busy. This prints a price for tokens to write in its
+    With a price per hour, a prompt costs more when the machine is busy. This prints a price for tokens to write in its
     place. Run it while nothing else keeps the machine busy.
     """
     from evalh.api.clock import SystemClock

@@ -133,7 +133,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"the same command{' with a larger --budget' if spent else ''} goes on where this stopped")
     if last.failures:
         name = typable(last.failures[0].case_id) or last.record.id
-        lines.append(f"evalh show {name}   what was sent, what came back, who said no")
+        lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.errors:
@@ -142,6 +142,9 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     app.hints.print()
     if any(_recorded(app, result) for result in results):
         told = "note: recorded answers were used, no model was asked"
+        if any("not_recorded" in result.summary.errors for result in results):
+            told += "; they answer only the prompt, inputs and params that they were recorded for"
+            lines[:0] = _askable(app)
         app.hints.print(told, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
@@ -150,6 +153,13 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
 def _recorded(app: App, result: "RunResult") -> bool:
     spec = app.workspace.config.models.get(result.record.model)
     return spec is not None and spec.provider == "replay"
+
+
+def _askable(app: App) -> list[str]:
+    """Return the command that asks a model, where one is configured."""
+    models = app.workspace.config.models
+    name = next((name for name, spec in models.items() if spec.provider not in ("replay", "scripted")), None)
+    return [] if name is None else [f"evalh run -m {name}   ask a model"]
 
 
 def _reported(results: "list[RunResult]") -> list[str]:

@@ -14,7 +14,7 @@ def command(app: App, name: str) -> None:
 
     Without ID: the newest run.
 
-    A case is shown as the newest run saw it: what was sent, what came back, who said no.
+    A case is shown as the newest run saw it: what was sent, what came back, which grader failed.
     """
     from evalh.report.log import SHOW, thing_document
 

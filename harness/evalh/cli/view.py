@@ -18,7 +18,7 @@ from evalh.core.exits import ExitCode
 def command(app: App, *, port: int, host: str, opens: bool) -> int:
     """Show the workspace's runs in a browser: the list, any report, and runs under way as they go on.
 
-    The address holds a secret that is made anew each time; nothing can be changed through it. Ctrl-C ends it.
+    The address holds a new secret each time; nothing can be changed through it. Ctrl-C ends it.
 
     \b
       evalh view

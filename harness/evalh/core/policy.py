@@ -89,7 +89,7 @@ class GatePolicy:
     net_loss_may_rise: float | None = None  # of what a case costs in all, with what follows its output
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
-    canary: int | None = None  # of base's accepted cases, asked anew; None: DEFAULT_CANARY where base's model is hosted
+    canary: int | None = None  # of base's accepted cases, asked again; None: DEFAULT_CANARY if base's model is hosted
     where: str = field(default="", compare=False)  # file:line
 
     @property

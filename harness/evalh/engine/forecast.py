@@ -68,7 +68,9 @@ def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
     if unpriced:
         return f"{', '.join(unpriced)} is not priced"
     unbounded = sorted(name for name, leaf in target.leaves.items() if leaf.settings.max_tokens is None)
-    return f"no max_tokens bounds the output of {', '.join(unbounded)}" if unbounded else "a price per hour is no bound"
+    return (
+        f"no max_tokens bounds the output of {', '.join(unbounded)}" if unbounded else "a price per hour is not a bound"
+    )
 
 
 def check_inputs(plan: Plan) -> None:

@@ -52,7 +52,7 @@ class Unit:
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """Evaluates a plan. `provider` is the routing stack round the plan's provider."""
+    """Evaluates a plan. `provider` is the routing stack around the plan's provider."""
 
     plan: Plan
     record: RunRecord

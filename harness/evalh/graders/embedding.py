@@ -96,7 +96,7 @@ class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
         names = {answer.completion.model for answer in answers}
         if len(names) > 1:
             said = " and ".join(sorted(map(str, names)))
-            raise UnreadableReplyError(f"they are of {said}, which have nothing in common; --fresh asks for all anew")
+            raise UnreadableReplyError(f"they are of {said}, which have nothing in common; --fresh asks for all again")
         got, *others = [_vector(answer.completion.text) for answer in answers]
         score, nearest = max((cosine(got, other), text) for other, text in zip(others, wanted, strict=True))
         return Verdict.scored(min(max(score, 0.0), 1.0), self.pass_mark, f"cosine {score:.3f} to {shown(nearest)}")

@@ -122,7 +122,7 @@ def compiled_schema(schema: dict[str, JsonValue], *, formats: bool = True) -> _C
                 return None
             error = next(validator.iter_errors(value))
         except UnicodeEncodeError:
-            return "the output holds a lone surrogate, which is no text"
+            return "the output holds a lone surrogate, which is not text"
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
         return one_line(f"{place.lstrip('.')}: {error.message}" if place else error.message)
 

@@ -53,7 +53,7 @@ class ReplayProvider:
         if row.request is not None and row.request not in (_asked(request), request.digest()):
             raise CallError(
                 ErrorKind.NOT_RECORDED,
-                f"{self._path}: {describe(call.key)} is recorded for another request: prompt, inputs or params differ",
+                f"{self._path}: {describe(call.key)} was recorded for another prompt, inputs or params",
             )
         return _completion(row)
 

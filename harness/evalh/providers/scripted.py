@@ -93,7 +93,7 @@ def _from_function(spec: ModelSpec, path: str, context: ProviderContext) -> tupl
     script: dict[str, JsonValue] = {"function": path}
     source = context.root / path.rpartition(":")[0]
     if source.suffix == ".py" and source.is_file():
-        # An edited script answers anew: its content is part of what is asked.
+        # An edited script answers again: its content is part of what is asked.
         script["source"] = digest_bytes(source.read_bytes())
 
     def answer(request: Request, call: Call) -> object:
@@ -174,7 +174,7 @@ def _priced(given: Completion) -> Completion:
     if cost is None or isinstance(cost, Decimal):
         return given
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not isfinite(cost):
-        raise CallError(ErrorKind.BAD_RESPONSE, f"the script's cost_usd is no amount: {cost!r}"[:200])
+        raise CallError(ErrorKind.BAD_RESPONSE, f"the script's cost_usd is not an amount: {cost!r}"[:200])
     return replace(given, cost_usd=Decimal(repr(cost)))
 
 

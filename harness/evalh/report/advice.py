@@ -23,7 +23,7 @@ def advice(chosen: TradeOff) -> list[str]:
     sentences = [f"{cheapest.label} has the cheapest good output, {usd} each, at a good rate of {rate}."]
     sentences += [_step(before, after) for before, after in pairwise(front)]
     if len(front) == 1:
-        sentences[0] = sentences[0][:-1] + ", and none is good more often: ship it unless something else speaks."
+        sentences[0] = sentences[0][:-1] + ", and none is good more often: ship it unless you have another reason."
         sentences += _close_second(cheapest, chosen.points)
     sentences += _unpriced(chosen.points)
     return sentences

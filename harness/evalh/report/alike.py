@@ -27,7 +27,7 @@ def show_proposals(console: Console, found: Proposals) -> None:
     """Print which cases look alike, the largest group first, and what to write."""
     console.print(Text.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
     if not found.proposed:
-        console.print("no cases look alike but for names and numbers")
+        console.print("no cases look alike")
         return
     for one in found.proposed[:_SHOWN]:
         console.print()

@@ -369,8 +369,8 @@ def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
 
 
 def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> None:
-    """Print the documents of cases that were asked anew, with their fresh trials on both sides."""
-    console.print(Text("asked anew", "bold").append("  good fresh trials on both sides", "dim"))
+    """Print the documents of cases that were asked again, with their fresh trials on both sides."""
+    console.print(Text("asked again", "bold").append("  good fresh trials on both sides", "dim"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("case")
     for column in ("base", "head", "p adjusted", "P(worse)"):

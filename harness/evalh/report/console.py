@@ -1,4 +1,4 @@
-"""The one way to a terminal and to a job's log: nothing in a text starts a line, moves a cursor or turns a line round.
+"""The one way to a terminal and to a job's log: nothing in a text starts a line, moves a cursor or reverses a line.
 
 A line break is `BREAK`, given on its own; one inside a text is a stranger's, and is shown as an escape. So no case id,
 branch name or output begins a line, let alone with what a job's runner takes for a command.
@@ -65,7 +65,7 @@ def named(name: str, text: str) -> RenderableType:
 
 
 class InertConsole(Console):
-    """A console whose texts move no cursor and turn no line round; its own colours pass."""
+    """A console whose texts move no cursor and reverse no line; its own colours pass."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render to segments, with what is active in a text shown as an escape."""

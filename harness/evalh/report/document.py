@@ -192,7 +192,7 @@ def _pass_at(pass_at: PassAt) -> dict[str, JsonValue]:
 
 
 def confirmed_document(one: Confirmed) -> dict[str, JsonValue]:
-    """Return a case that was asked anew, as JSON."""
+    """Return a case that was asked again, as JSON."""
     return {
         "case": one.case_id,
         "base": {"good": one.base_good, "trials": one.base_trials},

@@ -92,7 +92,7 @@ def _document(one: Found) -> dict[str, JsonValue]:
 
 
 def show_drift(console: Console, found: Sequence[Found]) -> None:
-    """Print each baseline: what was asked anew, and whether the model under the name moved."""
+    """Print each baseline: what was asked again, and whether the model under the name moved."""
     for number, one in enumerate(found):
         if number:
             console.print()

@@ -95,7 +95,7 @@ def _label(suite: Document, case_id: str) -> str:
     for one in (suite["comparison"] or {}).get("confirmed", ()):
         if one["case"] == case_id:
             base, head = (f"{one[side]['good']} of {one[side]['trials']}" for side in ("base", "head"))
-            return f"; asked anew it is {one['label']}: {base} good on base, {head} on head"
+            return f"; asked again it is {one['label']}: {base} good on base, {head} on head"
     return ""
 
 

@@ -50,7 +50,7 @@ def told(move: Move) -> str:
     flips = f"{move.losses} of {len(move.cases)} cases got worse, {move.wins} better"
     if move.verdict is MoveVerdict.UNMEASURED:
         samples = len(move.cases) * move.trials
-        return f"{move.ungraded} of {samples} samples that were asked anew are ungraded: no verdict rests on that"
+        return f"{move.ungraded} of {samples} samples that were asked again are ungraded: no verdict rests on that"
     parts = []
     if move.newcomers:
         parts.append(f"another model answers: {', '.join(move.models_then)} then, {', '.join(move.models_now)} now")
@@ -75,7 +75,7 @@ def spent(move: Move) -> str:
     """Say what it took."""
     samples = len(move.cases) * move.trials
     today = f", {samples - move.asked} of them earlier today" if move.asked < samples else ""
-    return f"{samples} asked anew{today} · {dollars(move.cost_usd)}"
+    return f"{samples} asked again{today} · {dollars(move.cost_usd)}"
 
 
 def show_move(console: Console, move: Move) -> None:
@@ -92,7 +92,7 @@ def _lines(move: Move) -> Iterator[str]:
         yield f"good: {rate(move.then)} then, {rate(move.now)} now; {100 * difference.value:+.1f} points  {span}"
     yield f"answers: {_models(move.models_then)} then, {_models(move.models_now)} now"
     if move.outputs[1]:
-        yield f"outputs: {percent(move.outputs[0] / move.outputs[1])} differ, which alone is no move"
+        yield f"outputs: {percent(move.outputs[0] / move.outputs[1])} differ, which alone is not a move"
     if move.worse:
         yield f"worse: {listed(move.worse)}"
     if move.better:

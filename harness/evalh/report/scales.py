@@ -30,7 +30,7 @@ class Scale:
 
 
 def even(values: Sequence[float], start: float, end: float, bounds: tuple[float, float]) -> Scale:
-    """Return an even scale round the values with a margin, inside `bounds`, never empty."""
+    """Return an even scale around the values with a margin, inside `bounds`, never empty."""
     low, high = (min(values), max(values)) if values else bounds
     margin = max((high - low) * 0.08, (bounds[1] - bounds[0]) * 0.02)
     return Scale(max(bounds[0], low - margin), min(bounds[1], high + margin), start, end)

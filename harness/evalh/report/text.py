@@ -22,7 +22,7 @@ _IN_LINES = re.compile(f"[{_ACTIVE}]")
 
 
 def safe(text: str) -> str:
-    """Make text inert and one line: control characters, line breaks and what turns a line round become escapes."""
+    """Make text inert and one line: control characters, line breaks and what reverses a line become escapes."""
     return _IN_A_LINE.sub(_escape, text)
 
 
@@ -121,7 +121,7 @@ def latency_parts(parts: Mapping[str, float] | None) -> str | None:
     return f"on average {', '.join(f'{milliseconds(ms)} {name}' for name, ms in shown.items())}"
 
 
-BY_THE_HOUR = "by the hour: a busy machine makes it dearer (evalh model price)"
+BY_THE_HOUR = "by the hour: more on a busy machine (evalh model price)"
 """Stands beside costs that come of a price per hour."""
 
 

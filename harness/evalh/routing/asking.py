@@ -42,7 +42,7 @@ def settings_of(form: Form, provider: Provider) -> Settings:
 
 
 def _sendable(form: Form, provider: Provider) -> Mapping[str, JsonValue]:
-    """Leave the seed out but for a model that draws by its seed alone: hosted ones draw anew, and some know no seed."""
+    """Leave the seed out but for a model that draws by its seed alone: hosted ones draw again; some know no seed."""
     return {name: value for name, value in form.params.items() if name != "seed" or provider.kind in _BY_SEED}
 
 

@@ -102,7 +102,9 @@ def models_of(route: Route, routes: Mapping[str, Route], models: Collection[str]
             if name not in models:
                 hint = did_you_mean(name, (*models, *routes))
                 raise WorkspaceError(
-                    f"route {one.name!r} names {name!r}, which is no model and no route", where=one.where, hint=hint
+                    f"route {one.name!r} names {name!r}, which is neither a model nor a route",
+                    where=one.where,
+                    hint=hint,
                 )
             names[name] = None
     return tuple(names)

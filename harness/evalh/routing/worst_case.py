@@ -7,7 +7,7 @@ from evalh.core.ports import Pricer
 from evalh.core.request import Media, Request, Text
 
 PER_MESSAGE = 16
-"""The chat template's own tokens round a message."""
+"""The chat template's own tokens around a message."""
 
 
 def worst_case_usd(request: Request, pricer: Pricer | None, more_tokens: int = 0) -> Decimal | None:

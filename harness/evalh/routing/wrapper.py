@@ -9,7 +9,7 @@ from evalh.core.request import Request
 
 
 class Wrapper:
-    """`core.ports.Provider` round another."""
+    """`core.ports.Provider` around another."""
 
     def __init__(self, inner: Provider) -> None:
         self.inner = inner

@@ -35,4 +35,4 @@ def probability_worse(base_passes: int, base_trials: int, head_passes: int, head
 
 def _check(passes: int, trials: int) -> None:
     if not 0 <= passes <= trials:
-        raise ValueError(f"{passes} of {trials} is no rate")
+        raise ValueError(f"{passes} of {trials} is not a rate")

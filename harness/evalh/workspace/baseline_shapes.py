@@ -20,7 +20,7 @@ Milliseconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 Amount: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,40})?([eE](-[0-9]{1,3}|\+[0-9]))?$")]
 Logprob: TypeAlias = Annotated[float, Meta(le=0, ge=-1e12)]
 
-MEND = "git checkout it, or write it anew: evalh baseline accept"
+MEND = "git checkout it, or write it again: evalh baseline accept"
 """What helps against a baseline that is none."""
 
 
@@ -101,7 +101,7 @@ def _shaped(kind: type[msgspec.Struct], value: JsonValue, where: str) -> None:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as exc:
-        raise WorkspaceError(f"is no baseline: {exc}", where=where, hint=MEND) from None
+        raise WorkspaceError(f"is not a baseline: {exc}", where=where, hint=MEND) from None
 
 
 def check_once(name: str, rows: Sequence[JsonValue], outputs: Sequence[JsonValue]) -> None:

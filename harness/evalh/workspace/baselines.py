@@ -59,7 +59,7 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise WorkspaceError("is no baseline", where=name, hint=MEND)
+        raise WorkspaceError("is not a baseline", where=name, hint=MEND)
     outputs = _outputs(tree, path, name)
     check_once(name, rows, outputs if header.get("outputs") else ())  # it says more than a digest that does not fit
     if header["digest"] != _digest(header, rows, outputs if header.get("outputs") else ()):

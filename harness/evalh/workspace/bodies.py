@@ -196,7 +196,9 @@ class BodyReader:
             where = f"{token.path}:{token.line}"
             if not _PARTIAL_NAME.fullmatch(name):
                 raise WorkspaceError(
-                    f"{token.source} is no partial", where=where, hint="write {{>name}}; a partial takes no arguments"
+                    f"{token.source} is not a partial",
+                    where=where,
+                    hint="write {{>name}}; a partial takes no arguments",
                 )
             if name in stack:
                 chain = " → ".join((*stack[stack.index(name) :], name))
@@ -347,7 +349,7 @@ def _media_slot(token: Token) -> MediaSlot | None:
     if match is None:
         raise _wrong(
             token,
-            f"{token.source} is no media marker",
+            f"{token.source} is not a media marker",
             'write {{media url=photo}} or {{media url=photo contentType="image/png"}}; photo is one of the inputs',
         )
     return MediaSlot(tuple(match[1].split(".")), match[2] or match[3])

@@ -32,8 +32,8 @@ def read_calibration(tree: Tree, suite: str, judge: str) -> Calibration | None:
         document.pop("schema", None)
         return msgspec.convert(document, Calibration)
     except (ValueError, AttributeError, msgspec.ValidationError) as exc:
-        hint = f"evalh calibrate {judge} --suite {suite} writes it anew"
-        raise WorkspaceError(f"is no calibration: {exc}", where=path, hint=hint) from None
+        hint = f"evalh calibrate {judge} --suite {suite} writes it again"
+        raise WorkspaceError(f"is not a calibration: {exc}", where=path, hint=hint) from None
 
 
 def calibrated(tree: Tree, suite: str) -> list[str]:

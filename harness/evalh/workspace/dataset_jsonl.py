@@ -138,7 +138,7 @@ def refuse_unholdable(row: JsonValue, where: str) -> None:
     except TypeError:  # 1e999: JSON, but no number that we can hold
         raise WorkspaceError("a number is too large", where=where, hint="write it as text") from None
     except UnicodeDecodeError:
-        raise WorkspaceError("holds half a surrogate pair, which is no text", where=where) from None
+        raise WorkspaceError("holds half a surrogate pair, which is not text", where=where) from None
 
 
 def _refuse_depth(row: JsonValue, where: str) -> None:

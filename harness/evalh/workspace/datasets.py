@@ -153,7 +153,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
         )
     for lost in map(PurePosixPath, paths):
         if lost.name in tree.names(str(lost.parent)):
-            raise WorkspaceError("is no file: a folder, or a link that leads nowhere", where=label(tree, str(lost)))
+            raise WorkspaceError("is not a file: a folder, or a link that leads nowhere", where=label(tree, str(lost)))
     if name.endswith(_SUFFIXES):
         hint = f"did you mean {stem}?" if tree.exists(stem) else "the path starts at the workspace's root"
         raise NotFound(f"no dataset {name!r}", where=label(tree, name), hint=hint)

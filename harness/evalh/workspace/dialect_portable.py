@@ -53,7 +53,7 @@ class Portable:
             place = end
 
     def check_tag(self, token: Token) -> None:
-        """Refuse a tag that is no slot. Raises BodyError."""
+        """Refuse a tag that is not a slot. Raises BodyError."""
         slot_path(token)
 
     def compile(self, text: str) -> "Slots":
@@ -108,7 +108,7 @@ def _halved(match: re.Match[str]) -> str:
 def slot_path(token: Token) -> Path:
     """Return the keys that lead to a slot's value. Raises BodyError for what is no portable slot."""
     if not _SLOT.fullmatch(token.content):
-        raise BodyError(f"{token.source} is no slot", token.line, _hint(token.content))
+        raise BodyError(f"{token.source} is not a slot", token.line, _hint(token.content))
     name, *fields = token.content.split(".")
     if name == HISTORY:
         raise refused_history(token.line)

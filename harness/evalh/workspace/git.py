@@ -83,7 +83,7 @@ def open_repository(root: Path) -> "Repository | None":
 def probe(root: Path) -> "Repository | NoRepository":
     """Look for a usable repository round `root`."""
     if _home(root := root.resolve()) is None:
-        return NoRepository("no git repository round this folder", "git init")
+        return NoRepository("no git repository around this folder", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
         return NoRepository("the git command is not on PATH", "install git", broken=True)
     try:
@@ -100,7 +100,7 @@ def _home(root: Path) -> Path | None:  # no commit can bring a `.git`
 
 
 class Repository:
-    """The repository round a workspace. Paths are the workspace's, whose folder may lie deep in the repository."""
+    """The repository around a workspace. Paths are the workspace's, whose folder may lie deep in the repository."""
 
     def __init__(self, root: Path) -> None:
         """Open it; `probe` is the door that says what is wrong instead of raising."""

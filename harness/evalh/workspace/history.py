@@ -99,7 +99,7 @@ def _tool_result(value: JsonValue, where: str) -> Part:
 def _tool_name(value: JsonValue, where: str) -> str:
     name = _string(value, f"{where}.name")
     if not _TOOL_NAME.fullmatch(name):
-        raise WorkspaceError(f"{where}: {name!r} is no tool's name")
+        raise WorkspaceError(f"{where}: {name!r} is not a tool's name")
     return name
 
 

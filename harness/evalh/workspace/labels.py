@@ -55,7 +55,7 @@ def _read(tree: Tree, path: str, author: str) -> Iterator[Label]:
             row = msgspec.convert(parse(line), _Row, strict=True)
         except (NotStrictJson, msgspec.ValidationError) as exc:
             hint = "a label is written by `evalh label`; take the line out, or put it back as it was"
-            raise WorkspaceError(f"is no label: {exc}", where=f"{path}:{number}", hint=hint) from None
+            raise WorkspaceError(f"is not a label: {exc}", where=f"{path}:{number}", hint=hint) from None
         yield Label(
             case_id=row.case,
             case_digest=row.case_digest,

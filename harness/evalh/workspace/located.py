@@ -31,7 +31,7 @@ class Located:
         self._lines = lines
 
     def where(self, *path: str | int) -> str:
-        """Return `file:line` of a key or item; of the nearest thing round it whose line is known."""
+        """Return `file:line` of a key or item; of the nearest thing around it whose line is known."""
         for depth in range(len(path), -1, -1):
             line = self._lines.get(path[:depth])
             if line is not None:

@@ -89,10 +89,10 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
         "oneOf": [_NAMES, {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}}],
         "description": "Graders that must not fail; or, with a share, whose failures must be shown to be rarer.",
     },
-    "cost_per_good": {**_MAY_RISE, "description": "By how much one good output may become dearer."},
+    "cost_per_good": {**_MAY_RISE, "description": "By how much the cost of one good output may rise."},
     "net_loss": {
         **_MAY_RISE,
-        "description": "By how much a case may become dearer, with what follows its output; needs `value`.",
+        "description": "By how much the cost of a case may rise, with what follows its output; needs `value`.",
     },
     "latency_p95": {**_MAY_RISE, "description": "By how much the 95th percentile of the latency may rise."},
     "graders": {
@@ -114,7 +114,7 @@ GATE_KEYS: Mapping[str, dict[str, Any]] = {
         "type": "integer",
         "minimum": 0,
         "maximum": _MOST_CANARIES,
-        "description": "How many of base's accepted cases are asked anew: did the model move? 0: none. "
+        "description": "How many of base's accepted cases are asked again: did the model move? 0: none. "
         f"Default: {DEFAULT_CANARY} where a hosted model has a baseline.",
     },
 }

@@ -19,7 +19,7 @@ def new(root: Path, prompts: Prompts, name: str, text: str) -> Path:
     except UsageError:
         nameable = False
     if not nameable or any(part in ("", ".", "..") for part in name.split("/")):
-        raise UsageError(f"{name!r} is no prompt's name", hint="letters, digits, . _ -; folders with /")
+        raise UsageError(f"{name!r} is not a prompt's name", hint="letters, digits, . _ -; folders with /")
     if name in prompts.names():
         raise UsageError(f"prompt {name!r} is there", hint=f"edit it, or release it: evalh prompt release {name}")
     text = text.replace("\r\n", "\n")

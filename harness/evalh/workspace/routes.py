@@ -1,4 +1,4 @@
-"""`[routes.<name>]` in evalh.toml: the logic round a call, declared."""
+"""`[routes.<name>]` in evalh.toml: the logic around a call, declared."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar

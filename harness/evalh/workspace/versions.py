@@ -231,7 +231,7 @@ def _tool(table: Table) -> Tool:
     table.refuse_unknown(TOOL_KEYS)
     name = table.needed_text("name")
     if not _TOOL_NAME.fullmatch(name):
-        raise WorkspaceError(f"{name!r} is no tool's name", where=table.where("name"), hint="letters, digits, _ . -")
+        raise WorkspaceError(f"{name!r} is not a tool's name", where=table.where("name"), hint="letters, digits, _ . -")
     if "parameters" in table.values and "inputSchema" in table.values:
         raise WorkspaceError("'parameters' and 'inputSchema' are one key", where=table.where("inputSchema"))
     key = "inputSchema" if "inputSchema" in table.values else "parameters"

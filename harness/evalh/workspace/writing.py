@@ -81,7 +81,7 @@ def unwritable(exc: OSError, target: Path) -> EvalhError:
         return CannotMeasure(what, where=str(target), hint="make room and run the same command again")
     folder = next((one for one in target.parents if one.exists()), target.parent)
     hint = "name a file in a folder that is there and may be written to"
-    return UsageError(what, where=str(target), hint=hint if folder.is_dir() else f"{folder} is no folder")
+    return UsageError(what, where=str(target), hint=hint if folder.is_dir() else f"{folder} is not a folder")
 
 
 def _checked_out(folder: Path) -> bool:

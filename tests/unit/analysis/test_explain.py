@@ -40,7 +40,7 @@ def told(route: Route, tallies: Tallies | None = None) -> str:
 def test_how_long_a_rate_limit_is_waited_for_is_stated() -> None:
     patient = replace(direct("small"), limit=LimitPolicy(max_wait_s=90.0))
 
-    assert "a call that has waited 90 s in all is given up" in told(patient)
+    assert "after 90 s of such waits a call is given up" in told(patient)
     assert "it is a failure like any other" in told(replace(patient, fallback=("spare",)))
     assert "takes more requests" not in told(replace(patient, retry=RetryPolicy(on=frozenset({ErrorKind.NETWORK}))))
 

@@ -9,7 +9,7 @@ from evalh.api.clock import SystemClock
 from evalh.api.model_price import measure_price
 from evalh.api.workspace import Workspace
 from evalh.core.attempt import Call, Completion, Usage
-from evalh.core.errors import CannotMeasure, UsageError
+from evalh.core.errors import CannotMeasure, NotFound, UsageError
 from evalh.core.request import Request
 from faults.running import here
 from workspaces import chat_server, write_workspace
@@ -71,6 +71,13 @@ def test_a_model_that_is_not_priced_by_the_hour_needs_none(tmp_path: Path) -> No
         measure_price(Workspace.open(write_workspace(tmp_path)), "small", SystemClock())
 
 
+def test_a_name_that_is_not_a_model_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no model 'smal' in") as caught:
+        measure_price(Workspace.open(write_workspace(tmp_path, model=HOURLY)), "smal", SystemClock())
+
+    assert caught.value.hint == "did you mean 'small'?"
+
+
 def test_times_that_tell_nothing_are_no_price(tmp_path: Path) -> None:
     with chat_server() as (_, model):
         folder = write_workspace(tmp_path, model=f"{model.split('price')[0]}price = {{per_hour = 1}}\n")
@@ -86,6 +93,6 @@ def test_beside_a_price_per_hour_stands_that_a_busy_machine_makes_it_dearer(tmp_
         tmp_path / "tokens", cases=3, model=HOURLY.replace("per_hour = 3.6", "input = 1, output = 2")
     )
 
-    assert "by the hour: a busy machine makes it dearer" in shown
+    assert "by the hour: more on a busy machine" in shown
     assert "by the hour" in here(folder, "show", "last").out
     assert "by the hour" not in here(tokens, "run").out

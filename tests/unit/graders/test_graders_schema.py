@@ -143,7 +143,7 @@ def test_a_pattern_in_a_schema_cannot_take_for_ever(judge) -> None:
 def test_a_lone_surrogate_is_no_text(judge) -> None:
     verdict = judge({"schema": {"schema": {"type": "string"}}}, '"\\ud800"')
 
-    assert (verdict.outcome, verdict.reason) == ("fail", "the output holds a lone surrogate, which is no text")
+    assert (verdict.outcome, verdict.reason) == ("fail", "the output holds a lone surrogate, which is not text")
 
 
 def test_a_pydantic_model_decides_by_import_path(build_grader, make_context) -> None:

@@ -125,7 +125,7 @@ def test_a_recording_of_another_request_is_not_an_answer() -> None:
     recorded = asked(request("the old wording"))
     it = provider({"r.jsonl": rows({"id": "t-1", "output": "x", "request": recorded})}, "r.jsonl")
 
-    with pytest.raises(CallError, match="another request") as caught:
+    with pytest.raises(CallError, match="another prompt, inputs or params") as caught:
         ask(it, CallKey("t-1"), request("the new wording"))
 
     assert caught.value.kind is ErrorKind.NOT_RECORDED

@@ -105,7 +105,7 @@ def test_a_cost_written_as_a_float_is_the_number_that_was_written() -> None:
 
     assert ask(costing(0.1)).cost_usd == Decimal("0.1")
     for nonsense in (float("nan"), "0.1", True):
-        with pytest.raises(CallError, match="cost_usd is no amount"):
+        with pytest.raises(CallError, match="cost_usd is not an amount"):
             ask(costing(nonsense))
 
 

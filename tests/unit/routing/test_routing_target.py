@@ -108,7 +108,7 @@ def test_a_name_that_is_no_model_and_no_route_is_refused_with_the_nearest() -> N
     with pytest.raises(WorkspaceError) as caught:
         models_of(outer, by_name(inner, outer), ("small", "strong"))
 
-    assert caught.value.what == "route 'inner' names 'stron', which is no model and no route"
+    assert caught.value.what == "route 'inner' names 'stron', which is neither a model nor a route"
     assert (caught.value.where, caught.value.hint) == ("evalh.toml:9", "did you mean 'strong'?")
 
 

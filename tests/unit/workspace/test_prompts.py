@@ -183,7 +183,7 @@ def test_check_reports_every_problem_not_only_the_first(tmp_path: Path, write: W
         "prompts/triage/final.prompt: is no version of a prompt",
         "prompts/triage/v03.prompt: is no version of a prompt",
         "prompts/triage/v1.prompt:2: unknown key 'modle'",
-        "prompts/triage/v2.prompt:1: {{#if x}} is no slot",
+        "prompts/triage/v2.prompt:1: {{#if x}} is not a slot",
         "prompts/triage: evalh.toml names 'v9' as the live version of prompt 'triage', which is not there",
         "prompts: evalh.toml names a live version of prompt 'gone', which is not there",
     ]

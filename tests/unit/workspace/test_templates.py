@@ -243,7 +243,10 @@ def test_the_history_carries_media() -> None:
         ([{"role": "tool", "content": "x"}], "role tool holds tool_result"),
         ([{"role": "assistant", "content": [{"tool_call": {"id": "a", "name": "b"}}]}], "arguments is missing"),
         ([{"role": "assistant", "content": [{"tool_call": {"id": "", "name": "b", "arguments": ""}}]}], "id is text"),
-        ([{"role": "assistant", "content": [{"tool_call": {"id": "a", "name": "b c", "arguments": ""}}]}], "no tool's"),
+        (
+            [{"role": "assistant", "content": [{"tool_call": {"id": "a", "name": "b c", "arguments": ""}}]}],
+            "not a tool's",
+        ),
         ([{"role": "user", "content": [{"media": {"url": "https://example.com/x"}}]}], "content[0]: https: URLs"),
     ],
 )

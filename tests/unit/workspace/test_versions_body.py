@@ -92,8 +92,8 @@ def test_a_body_may_be_the_history_alone() -> None:
         ('Hi.\n{{role "sytem"}}', "unknown role 'sytem'", 5),
         ("{{history}}\n\n{{ticket}}", "text follows", 6),
         ('{{history}}\n{{role "user"}}\n{{history}}', "stands twice", 6),
-        ("{{media photo}}", "no media marker", 4),
-        ('\n{{media url="a.png"}}', "no media marker", 5),
+        ("{{media photo}}", "not a media marker", 4),
+        ('\n{{media url="a.png"}}', "not a media marker", 5),
     ],
 )
 def test_a_bad_marker_is_refused(dialect: str, body: str, what: str, line: int) -> None:
@@ -253,7 +253,7 @@ def test_a_missing_partial_is_refused_where_it_is_named() -> None:
 
 @pytest.mark.parametrize("tag", ["{{>a b}}", "{{>a x=1}}", "{{> }}", "{{>../a}}", "{{>a/b}}"])
 def test_a_partial_takes_no_arguments_and_no_path(tag: str) -> None:
-    assert "is no partial" in refused(tag, a="x").what
+    assert "is not a partial" in refused(tag, a="x").what
 
 
 def test_partials_that_explode_are_refused() -> None:
