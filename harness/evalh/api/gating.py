@@ -192,6 +192,7 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
             ("relabelled", rows.relabelled),
             ("rewritten", rows.rewritten),
             ("tied together by new rows", rows.reclustered),
+            ("joined by new rows in their cluster", rows.joined),
         )
         if cases
     ]
