@@ -438,6 +438,22 @@ def test_a_bar_that_is_lowered_for_the_next_change_needs_a_word(tmp_path: Path, 
     assert repo.gate().exit is ExitCode.YES
 
 
+@pytest.mark.parametrize("trust_base", [True, False])
+def test_a_case_that_must_pass_and_is_not_there_is_named(tmp_path: Path, trust_base: bool) -> None:
+    repo = Repo(tmp_path / "repo", cases=5, wrong=1000, gate="gate: {must_pass: {cases: [t-0001, t-0006]}}\n")
+    repo.prompt(wrong=999)
+    repo.commit()
+
+    decision = repo.gate(head="HEAD", trust_base=trust_base)
+    check = evalh(repo.folder, "check")
+
+    assert decision.exit is ExitCode.INCONCLUSIVE
+    assert "must_pass names what this dataset does not have, which guards nothing: t-0006" in told(decision)
+    assert repo.gate(allow_suite_change=True).exit is ExitCode.YES
+    assert check.returncode == 2
+    assert "must_pass names the case 't-0006', which dataset triage does not have" in check.stdout
+
+
 def test_a_bar_that_is_raised_needs_no_word(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=5, gate="gate: {good_rate: {at_least: 0.5}}\n")
     repo.write("evals/triage.yaml", SUITE + "trials: 2\ngate: {good_rate: {at_least: 0.9}, never: [schema]}\n")
