@@ -32,13 +32,11 @@ class RowChanges:
     relabelled: tuple[str, ...] = ()  # what is expected of the same inputs differs
     rewritten: tuple[str, ...] = ()  # inputs, tags or the named cluster differ
     reclustered: tuple[str, ...] = ()  # new rows tie cases together that were apart: fewer clusters show less
-    joined: tuple[str, ...] = ()  # new rows are in their cluster: what it loses is a smaller part of it
 
     @property
     def suspicious(self) -> tuple[str, ...]:
         """The cases that need a person's word."""
-        changed = (*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered, *self.joined)
-        return tuple(dict.fromkeys(changed))
+        return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +59,11 @@ class SuiteChange:
     def compares(self) -> bool:
         """Tell whether the two sides can answer differently."""
         return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
+
+    @property
+    def beside_old(self) -> tuple[str, ...]:
+        """The new cases, where there are old ones too."""
+        return self.rows.added if len(self.rows.added) < len(self.head.cases) else ()
 
     @property
     def value(self) -> Value | None:
@@ -129,7 +132,7 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
     head = replace(head, trials=policy.trials or max(before.trials, head.trials))
     rows = row_changes(before, head) if "dataset" in parts else RowChanges()
     rows = replace(rows, rewritten=tuple(dict.fromkeys((*rows.rewritten, *shown))))
-    change = SuiteChange(
+    return SuiteChange(
         suite=name,
         parts=parts,
         head=head,
@@ -142,7 +145,6 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
         judges=judges,
         labels=labels_of(sides.head, head.suite.name, judges),
     )
-    return change if change.compares else replace(change, rows=replace(rows, joined=()))  # nothing can get worse unseen
 
 
 def _plan(workspace: Workspace, suite: str, model: str | None, prompt: str | None = None) -> Plan:
@@ -251,14 +253,12 @@ def row_changes(base: Plan, head: Plan) -> RowChanges:
             rewritten.append(case.id)
         elif whole != before[case.id][1]:
             relabelled.append(case.id)
-    common = {*before} - {*rewritten}
     return RowChanges(
         added=tuple(added),
         deleted=tuple(case for case in before if case not in seen),
         relabelled=tuple(relabelled),
         rewritten=tuple(rewritten),
-        reclustered=_reclustered(base, head, common),
-        joined=_joined(head, common, set(added)),
+        reclustered=_reclustered(base, head, {*before} - {*rewritten}),
     )
 
 
@@ -266,15 +266,6 @@ def _reclustered(base: Plan, head: Plan, common: set[str]) -> tuple[str, ...]:
     """Return the cases whose cluster has another of these cases in it than on base."""
     before, after = (_companions(plan, common) for plan in (base, head))
     return tuple(case for case in before if case in after and after[case] - before[case])
-
-
-def _joined(head: Plan, common: set[str], added: set[str]) -> tuple[str, ...]:
-    """Return the cases in whose cluster there are new rows."""
-    cases, clusters = [case.id for case in head.cases], head.cases.clusters
-    grown = {number for place, number in clusters.items() if cases[place] in added}
-    return tuple(
-        cases[place] for place, number in sorted(clusters.items()) if number in grown and cases[place] in common
-    )
 
 
 def _companions(plan: Plan, among: set[str]) -> dict[str, frozenset[str]]:

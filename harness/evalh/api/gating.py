@@ -147,7 +147,8 @@ def _decide(
 
 def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
     """Return what the tests that pay for each other share."""
-    return Family(sum(number_of_tests(change.policy, compares=change.compares) for change in touched), alpha)
+    tests = (number_of_tests(one.policy, compares=one.compares, added=one.beside_old) for one in touched)
+    return Family(sum(tests), alpha)
 
 
 def decide(gates: Sequence[SuiteGate], family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
@@ -192,7 +193,6 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
             ("relabelled", rows.relabelled),
             ("rewritten", rows.rewritten),
             ("tied together by new rows", rows.reclustered),
-            ("joined by new rows in their cluster", rows.joined),
         )
         if cases
     ]
