@@ -32,7 +32,6 @@ from evalh.stats.sequential import (
 )
 
 ALPHA = 0.05
-OLD = "old cases"
 _SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
 
 
@@ -48,7 +47,7 @@ class Family:
 class Question:
     """One question, and where it stands. `state` moves with every look."""
 
-    name: str  # good, OLD, or a grader's
+    name: str  # good, a grader's, or of old cases
     measure: Measure
     design: SequentialDesign
     state: LookState = field(default_factory=LookState)
@@ -74,7 +73,7 @@ class Question:
 def questions_of(
     policy: GatePolicy, cases: int, max_ungraded: float, family: Family, added: Collection[str] = ()
 ) -> list[Question]:
-    """Return the tests of a suite's policy over so many clusters; where cases were `added`, the others are one too."""
+    """Return the tests of a suite's policy over so many clusters; where cases were `added`, of the others alone too."""
 
     def design(margin: float) -> SequentialDesign:
         return SequentialDesign(
@@ -90,14 +89,21 @@ def questions_of(
             max_ungraded=max_ungraded,
         )
 
-    own = [Question(rule.grader, passes_of(rule.grader), design(rule.margin)) for rule in policy.graders]
-    old = [Question(OLD, goods, design(policy.margin), without=frozenset(added))] if added else []
-    return [Question("good", goods, design(policy.margin)), *old, *own]
+    asked: list[tuple[str, Measure, float]] = [("good", goods, policy.margin)]
+    asked += [(rule.grader, passes_of(rule.grader), rule.margin) for rule in policy.graders]
+    questions = [Question(name, measure, design(margin)) for name, measure, margin in asked]
+    if not added:
+        return questions
+    return [*questions, *(replace(one, name=_of_old(one.name), without=frozenset(added)) for one in questions)]
+
+
+def _of_old(name: str) -> str:
+    return "old cases" if name == "good" else f"old cases, {name}"
 
 
 def number_of_tests(policy: GatePolicy, *, compares: bool, added: Collection[str] = ()) -> int:
     """Count what may refuse by chance: good outputs, graders with a rule of their own, and the other rules."""
-    return (1 + bool(added) + len(policy.graders) if compares else 0) + policy.tests
+    return ((1 + len(policy.graders)) * (2 if added else 1) if compares else 0) + policy.tests
 
 
 def passes_of(grader: str) -> Measure:
@@ -184,7 +190,7 @@ def _no_worse(test: Question) -> bool:
 
 def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
     what = "" if test.name == "good" else f"{test.name}: "
-    rule = test.name if test.name in ("good", OLD) else f"grader {test.name}"
+    rule = test.name if test.name == "good" or test.without else f"grader {test.name}"
     margin = points(test.design.margin)
     match found:
         case Finding.WORSE:
