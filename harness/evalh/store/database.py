@@ -20,8 +20,19 @@ _PASSES = {  # what may be over in a while: the writer tries again
 }
 
 
+_WHERE = "EVALH_STORE names the folder of the log; without it, that is .evalh in the workspace"
+
+
 class StoreError(CannotMeasure):
     """The store cannot be written or read now: a full disk, a lock, a read-only folder."""
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a file or folder is there. Raises StoreError where that cannot be known."""
+    try:
+        return path.exists()
+    except OSError as exc:
+        raise StoreError(f"the log cannot be looked at: {exc.strerror}", where=str(path), hint=_WHERE) from exc
 
 
 def prepare(folder: Path) -> Path:

@@ -42,6 +42,7 @@ from evalh.store.database import (
     connect_reading,
     ensure_schema,
     explained,
+    is_there,
     schema_version,
 )
 from evalh.store.liveness import LOST, alive
@@ -382,7 +383,7 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     and without `mend` for an older one's.
     """
     path = folder / FILE
-    if not path.exists():
+    if not is_there(path):
         raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
     try:
         connection = connect_reading(path)
