@@ -34,15 +34,14 @@ from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
 from evalh.store.damage import tells_damage
 from evalh.store.database import (
-    FILE,
     LIVE,
     SCHEMA,
     StoreError,
     connect,
     connect_reading,
     ensure_schema,
+    existing,
     explained,
-    is_there,
     schema_version,
 )
 from evalh.store.liveness import LOST, alive
@@ -382,9 +381,7 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     written at all. Raises NotFound where there is none, WorkspaceError for a file that is no store or a newer evalh's,
     and without `mend` for an older one's.
     """
-    path = folder / FILE
-    if not is_there(path):
-        raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
+    path = existing(folder)
     try:
         connection = connect_reading(path)
         if schema_version(connection, path) < SCHEMA:
