@@ -215,3 +215,47 @@ def test_the_same_inputs_give_the_same_decision(make: Make) -> None:
     assert [suite.stopped_at for suite in first.suites] == [suite.stopped_at for suite in again.suites]
     assert first.reasons == again.reasons
     assert again.suites[0].asked == 0
+
+
+@pytest.mark.parametrize("trust_base", [True, False])
+@pytest.mark.parametrize("gate", ["", "gate: {sequential: false}\n", "gate: {require: no_worse}\n"])
+def test_new_cases_that_expect_what_head_answers_make_up_for_no_old_one(
+    tmp_path: Path, gate: str, trust_base: bool
+) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, wrong=1000, gate=gate)
+    repo.prompt(wrong=5)
+    repo.rows(
+        [row(number) for number in range(1, 61)] + [row(1000 + 5 * n, expected={"label": "bug"}) for n in range(12)]
+    )
+    repo.commit()
+
+    decision = repo.gate(head="HEAD", trust_base=trust_base)
+
+    assert decision.exit is ExitCode.NO
+    assert decision.reasons[0].startswith("old cases: shown to be worse")
+    assert not {case for case in decision.suites[0].findings[1].cases if case >= "t-1000"}
+
+
+def test_new_cases_make_up_for_no_old_one_by_a_graders_own_rule(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, wrong=1000)
+    text = SUITE.replace("expected: label}", "expected: label, required: false}") + "gate: {graders: {equals: {}}}\n"
+    repo.write("evals/triage.yaml", text)
+    repo.commit()
+    repo.git("branch", "-f", "main")
+    repo.prompt(wrong=5)
+    repo.rows(
+        [row(number) for number in range(1, 61)] + [row(1000 + 5 * n, expected={"label": "bug"}) for n in range(12)]
+    )
+
+    decision = repo.gate()
+
+    assert decision.exit is ExitCode.NO
+    assert decision.reasons[0].startswith("old cases, equals: shown to be worse")
+
+
+def test_new_cases_that_both_sides_answer_well_refuse_nothing(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, wrong=1000)
+    repo.prompt(wrong=999)
+    repo.rows([row(number) for number in range(1, 91)])
+
+    assert repo.gate().exit is ExitCode.YES

@@ -67,6 +67,25 @@ def test_tying_cases_together_needs_a_word(tmp_path: Path, how: str) -> None:
     assert len(found(decision, "dataset").cases) == 60
 
 
+@pytest.mark.parametrize("copies", [1, 4])
+def test_new_rows_in_the_clusters_of_cases_that_get_worse_hide_nothing(tmp_path: Path, copies: int) -> None:
+    repo = Repo(tmp_path / "repo", cases=100, wrong=1000)
+    repo.prompt(wrong=5)
+    lost = range(5, 101, 5)
+    # Beside each case that is lost: each cluster loses a half, or a fifth.
+    fresh = (1001 + 5 * (copies * number + copy) for number in lost for copy in range(copies))
+    repo.rows(
+        [row(number) for number in range(1, 101)]
+        + [{**row(next(fresh)), "inputs": row(number)["inputs"]} for number in lost for _ in range(copies)]
+    )
+
+    decision = repo.gate()
+
+    assert decision.exit is ExitCode.NO
+    assert found(decision, "old cases").exit is ExitCode.NO
+    assert set(found(decision, "old cases").cases) <= {f"t-{number:04d}" for number in lost}
+
+
 def test_a_large_drop_over_few_cases_is_accepted_in_doubt_and_says_so(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=24, wrong=30)
     repo.prompt(wrong=8)

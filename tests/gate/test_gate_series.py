@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from evalh.api.earlier_looks import read_earlier
 from evalh.core.exits import ExitCode
 from evalh.report.gate import gate_document
 from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
 from gating import Repo
+from workspaces import evalh
 
 
 def commented(repo: Repo, comment: Path) -> dict[str, object]:
@@ -51,6 +53,21 @@ def test_without_an_earlier_comment_a_look_stands_alone(tmp_path: Path) -> None:
     repo.prompt(wrong=11)
 
     assert gate_document(repo.gate())["series"] is None
+
+
+def test_a_gate_that_judges_nothing_hands_the_looks_on(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=40)
+    earlier, comment = tmp_path / "earlier.md", tmp_path / "comment.md"
+    suite = (repo.folder / "evals/triage.yaml").read_text(encoding="utf-8")
+    looks = []
+    for wrong, text in ((11, suite), (10, suite), (12, "no: [suite"), (13, suite)):  # 10: as it is on base
+        repo.prompt(wrong)
+        repo.write("evals/triage.yaml", text)
+        evalh(repo.folder, "gate", "--base", "main", "--earlier", str(earlier), "--comment", str(comment))
+        comment.replace(earlier)
+        looks.append(len(read_earlier(earlier).heads))
+
+    assert looks == [1, 1, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -304,3 +304,32 @@ def test_a_link_into_git_annex_says_so(repo: Repo) -> None:
 
     with pytest.raises(WorkspaceError, match="git-annex"):
         Workspace.open(repo.folder).dataset("triage")
+
+
+@pytest.mark.parametrize("trust", ["head", "base"])
+@pytest.mark.parametrize("place", ["prompts", "rubrics", "évals", ".evalh"])
+def test_a_submodule_holds_no_file(repo: Repo, tmp_path: Path, trust: str, place: str) -> None:
+    theirs = Repo(tmp_path / "theirs", cases=5)
+    shutil.rmtree(repo.folder / place, ignore_errors=True)
+    repo.commit("Make room") if place == "prompts" else repo.prompt(wrong=1)
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "-f", str(theirs.folder), place)
+    repo.git(*add)
+    repo.commit()
+
+    done = evalh(repo.folder, "gate", "--base", "main", "--head", "HEAD", "--trust", trust)
+
+    assert done.returncode == {"prompts": 2, ".evalh": 2}.get(place, 1), done.stderr
+    if place == ".evalh":
+        assert "git tracks the log (.evalh)" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [["gate", "--base", "main"], ["check"], ["show"], ["run", "--dry-run"], ["doctor"]])
+def test_a_log_that_the_system_will_not_look_at_is_no_bug(repo: Repo, tmp_path: Path, verb: list[str]) -> None:
+    repo.prompt(wrong=1)
+
+    done = evalh(repo.folder, *verb, env={**os.environ, "EVALH_STORE": str(tmp_path / ("x" * 300))})
+
+    assert done.returncode in ({0} if "--dry-run" in verb else {2, 4}), done.stderr
+    assert "this is a bug" not in done.stderr
+    if "--dry-run" not in verb:
+        assert "cannot be looked at: File name too long" in done.stdout + done.stderr

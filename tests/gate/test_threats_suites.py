@@ -413,6 +413,9 @@ def test_rows_that_thin_out_a_drop_need_a_word(repo: Repo) -> None:
         ("gate: {good_rate: {at_least: 0.9}}\n", "", "gate.good_rate"),
         ("gate: {require: no_worse}\n", "", "gate.require"),
         ("", "gate: {margin: 0.3}\n", "gate.margin"),
+        ("", "gate: {discordance: 1.0}\n", "gate.discordance"),
+        ("gate: {doubt: refuse}\n", "", "gate.doubt"),
+        ("gate: {doubt: inconclusive}\n", "gate: {doubt: accept}\n", "gate.doubt"),
         ("gate: {must_pass: {cases: [t-0001, t-0002]}}\n", "gate: {must_pass: {cases: [t-0001]}}\n", "gate.must_pass"),
         ("gate: {never: [equals]}\n", "gate: {never: {equals: 0.5}}\n", "gate.never.equals"),
         ("gate: {graders: {equals: {}}}\n", "", "gate.graders.equals"),
@@ -433,6 +436,22 @@ def test_a_bar_that_is_lowered_for_the_next_change_needs_a_word(tmp_path: Path, 
     assert key in told(lowered)
     assert "nothing changed" not in told(lowered) + told(allowed)
     assert repo.gate().exit is ExitCode.YES
+
+
+@pytest.mark.parametrize("trust_base", [True, False])
+def test_a_case_that_must_pass_and_is_not_there_is_named(tmp_path: Path, trust_base: bool) -> None:
+    repo = Repo(tmp_path / "repo", cases=5, wrong=1000, gate="gate: {must_pass: {cases: [t-0001, t-0006]}}\n")
+    repo.prompt(wrong=999)
+    repo.commit()
+
+    decision = repo.gate(head="HEAD", trust_base=trust_base)
+    check = evalh(repo.folder, "check")
+
+    assert decision.exit is ExitCode.INCONCLUSIVE
+    assert "must_pass names what this dataset does not have, which guards nothing: t-0006" in told(decision)
+    assert repo.gate(allow_suite_change=True).exit is ExitCode.YES
+    assert check.returncode == 2
+    assert "must_pass names the case 't-0006', which dataset triage does not have" in check.stdout
 
 
 def test_a_bar_that_is_raised_needs_no_word(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Good outputs are one test; each grader with a rule of its own is another. All tests of one gate pay for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, fsum
 
@@ -47,26 +47,33 @@ class Family:
 class Question:
     """One question, and where it stands. `state` moves with every look."""
 
-    name: str  # good, or a grader's
+    name: str  # good, a grader's, or of old cases
     measure: Measure
     design: SequentialDesign
     state: LookState = field(default_factory=LookState)
+    without: frozenset[str] = frozenset()  # new cases: rows that expect head's answers make up for what old ones lose
 
     @property
     def stopped(self) -> bool:
         """Tell whether no more cases are needed."""
         return self.state.stop is not None
 
+    def about(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        """Return the cases that it asks of."""
+        return [pair for pair in pairs if pair.case_id not in self.without] if self.without else pairs
+
     def look(self, clusters: Sequence[Sequence[Pair]]) -> "Question":
         """Look at the next clusters of the order; a test that has stopped stays as it is."""
         if self.stopped:
             return self
-        differences = [_difference(pairs, self.measure) for pairs in clusters]
+        differences = [_difference(self.about(pairs), self.measure) for pairs in clusters]
         return replace(self, state=advance(self.design, self.state, differences))
 
 
-def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, family: Family) -> list[Question]:
-    """Return the tests of a suite's policy over so many clusters."""
+def questions_of(
+    policy: GatePolicy, cases: int, max_ungraded: float, family: Family, added: Collection[str] = ()
+) -> list[Question]:
+    """Return the tests of a suite's policy over so many clusters; where cases were `added`, of the others alone too."""
 
     def design(margin: float) -> SequentialDesign:
         return SequentialDesign(
@@ -82,13 +89,21 @@ def questions_of(policy: GatePolicy, cases: int, max_ungraded: float, family: Fa
             max_ungraded=max_ungraded,
         )
 
-    own = [Question(rule.grader, passes_of(rule.grader), design(rule.margin)) for rule in policy.graders]
-    return [Question("good", goods, design(policy.margin)), *own]
+    asked: list[tuple[str, Measure, float]] = [("good", goods, policy.margin)]
+    asked += [(rule.grader, passes_of(rule.grader), rule.margin) for rule in policy.graders]
+    questions = [Question(name, measure, design(margin)) for name, measure, margin in asked]
+    if not added:
+        return questions
+    return [*questions, *(replace(one, name=_of_old(one.name), without=frozenset(added)) for one in questions)]
 
 
-def number_of_tests(policy: GatePolicy, *, compares: bool) -> int:
+def _of_old(name: str) -> str:
+    return "old cases" if name == "good" else f"old cases, {name}"
+
+
+def number_of_tests(policy: GatePolicy, *, compares: bool, added: Collection[str] = ()) -> int:
     """Count what may refuse by chance: good outputs, graders with a rule of their own, and the other rules."""
-    return (1 + len(policy.graders) if compares else 0) + policy.tests
+    return ((1 + len(policy.graders)) * (2 if added else 1) if compares else 0) + policy.tests
 
 
 def passes_of(grader: str) -> Measure:
@@ -145,7 +160,7 @@ def judge(asked: Sequence[Asked], alpha: float = ALPHA) -> list[list[GateFinding
 def _p_worse(asked: Asked, test: Question) -> float:
     if not asked.fixed:
         return p_value(test.state.log_e_worse)
-    differences = Differences(asked.pairs, test.measure, exact=True)
+    differences = Differences(test.about(asked.pairs), test.measure, exact=True)
     values = differences.for_head
     if not values:
         return 1.0
@@ -162,8 +177,8 @@ def _found(asked: Asked, test: Question, p_worse: float) -> Finding:
         return alone  # no test that pays for another
     if p_worse <= test.design.alpha * _SLACK:
         return Finding.WORSE
-    if asked.fixed and Differences(asked.pairs, test.measure).binary:
-        p_no_worse = Differences(asked.pairs, test.measure).p_no_worse(test.design.margin)
+    if asked.fixed and Differences(test.about(asked.pairs), test.measure).binary:
+        p_no_worse = Differences(test.about(asked.pairs), test.measure).p_no_worse(test.design.margin)
         return Finding.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Finding.NEITHER
     # Where trials or clusters make the differences other than -1, 0 and 1, only the bets hold their level.
     return Finding.NO_WORSE if alone is Finding.NO_WORSE or _no_worse(test) else Finding.NEITHER
@@ -175,7 +190,7 @@ def _no_worse(test: Question) -> bool:
 
 def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
     what = "" if test.name == "good" else f"{test.name}: "
-    rule = "good" if test.name == "good" else f"grader {test.name}"
+    rule = test.name if test.name == "good" or test.without else f"grader {test.name}"
     margin = points(test.design.margin)
     match found:
         case Finding.WORSE:
@@ -193,14 +208,14 @@ def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
 
 
 def _neither(asked: Asked, test: Question, rule: str, what: str) -> GateFinding:
-    differences = Differences(asked.pairs, test.measure)
+    differences = Differences(test.about(asked.pairs), test.measure)
     value = differences.value
     if asked.policy.require is Require.NO_WORSE:
         return GateFinding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
     noticed = f"{what}not shown worse; {_noticed(asked, test)}"
     if value is None or value >= -test.design.margin:
         return GateFinding(rule, ExitCode.YES, noticed)
-    lost = tuple(pair.case_id for pair, yes in zip(asked.pairs, differences.lost, strict=True) if yes)
+    lost = tuple(pair.case_id for pair, yes in zip(test.about(asked.pairs), differences.lost, strict=True) if yes)
     more = cases_to_tell(asked, test, -value)
     tell = "no practical number of cases would tell" if more is None else f"about {more} cases in all would tell"
     reason = f"{what}worse by {points(-value)} as measured, and chance may explain it: {tell}"
@@ -208,9 +223,9 @@ def _neither(asked: Asked, test: Question, rule: str, what: str) -> GateFinding:
 
 
 def _worse(asked: Asked, test: Question, what: str) -> tuple[str, tuple[str, ...]]:
-    differences = Differences(asked.pairs, test.measure)
-    lost = [pair.case_id for pair, yes in zip(asked.pairs, differences.lost, strict=True) if yes]
-    worse = f"{what}shown to be worse: {len(lost)} of {len(asked.pairs)} cases got worse, {sum(differences.won)} better"
+    differences = Differences(test.about(asked.pairs), test.measure)
+    lost = [pair.case_id for pair, yes in zip(test.about(asked.pairs), differences.lost, strict=True) if yes]
+    worse = f"{what}shown to be worse: {len(lost)} of {differences.n} cases got worse, {sum(differences.won)} better"
     if not asked.fixed and within_margin(test.design, test.state):
         worse += f", though by less than {points(test.design.margin)}"
     return f"{worse} ({listed(lost)})", tuple(lost)
@@ -218,7 +233,8 @@ def _worse(asked: Asked, test: Question, what: str) -> tuple[str, tuple[str, ...
 
 def seen_discordance(asked: Asked, test: Question) -> float:
     """Return how much cases disagree: as the policy expects, or as they did where that is more."""
-    seen = Differences(asked.pairs, test.measure).discordance if asked.pairs else 0.0
+    pairs = test.about(asked.pairs)
+    seen = Differences(pairs, test.measure).discordance if pairs else 0.0
     return max(test.design.discordance, ceil(100 * seen) / 100)
 
 

@@ -61,6 +61,11 @@ class SuiteChange:
         return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
 
     @property
+    def beside_old(self) -> tuple[str, ...]:
+        """The new cases, where there are old ones too."""
+        return self.rows.added if len(self.rows.added) < len(self.head.cases) else ()
+
+    @property
     def value(self) -> Value | None:
         """What outputs cost downstream: like the policy, as the merge base says where it has the suite."""
         return (self.head if self.before is None or not self.parts else self.before).suite.value

@@ -110,6 +110,7 @@ def _suite_problems(
         return
     outcome.counts["cases"] += len(dataset)
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
+    yield from _must_pass_problems(suite, dataset)
     for odd in odd_ids(workspace, suite, dataset):
         if isinstance(odd, EvalhError):
             yield odd
@@ -128,6 +129,17 @@ def _suite_problems(
         yield exc
         return
     yield from impossible_golds(suite.graders, in_use, dataset)
+
+
+def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
+    """Find cases that must pass and are not there: a name that is misspelt guards nothing."""
+    rule = suite.gate.must_pass
+    if rule is None or not rule.cases:
+        return
+    known = {case.id for case in dataset}
+    for name in sorted(rule.cases - known):
+        what = f"must_pass names the case {name!r}, which dataset {suite.dataset} does not have"
+        yield WorkspaceError(what, where=suite.gate.where or suite.where, hint=did_you_mean(name, known))
 
 
 def _alike(name: str, dataset: Dataset) -> Iterator[str]:

@@ -147,7 +147,8 @@ def _decide(
 
 def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
     """Return what the tests that pay for each other share."""
-    return Family(sum(number_of_tests(change.policy, compares=change.compares) for change in touched), alpha)
+    tests = (number_of_tests(one.policy, compares=one.compares, added=one.beside_old) for one in touched)
+    return Family(sum(tests), alpha)
 
 
 def decide(gates: Sequence[SuiteGate], family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalh.core.errors import EvalhError, WorkspaceError
+from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
@@ -17,12 +17,16 @@ def brought_log(workspace: "Workspace") -> EvalhError | None:
     """Say what speaks against the log: git tracks it, or it lies behind a link. Raises UsageError where git fails."""
     folder, repository = workspace.store_folder, workspace.repository
     top = workspace.root if repository is None else repository.top
-    for place in _places(folder, top):
-        if place.is_symlink():
-            return WorkspaceError("the log is a link, or lies behind one", where=str(place), hint=f"remove it; {_HINT}")
+    try:
+        link = next((place for place in _places(folder, top) if place.is_symlink()), None)
+        lies = _as_it_lies(folder.resolve())
+    except OSError as exc:
+        return CannotMeasure(f"the log cannot be looked at: {exc.strerror}", where=str(folder), hint=_HINT)
+    if link is not None:
+        return WorkspaceError("the log is a link, or lies behind one", where=str(link), hint=f"remove it; {_HINT}")
     if repository is None:
         return None
-    found = repository.tracked(_as_it_lies(folder.resolve()))
+    found = repository.tracked(lies)
     tracked = [file for file in found if file.rpartition("/")[2] != _NO_ANSWERS]
     if not tracked:
         return None

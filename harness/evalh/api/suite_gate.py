@@ -56,7 +56,7 @@ class SuiteGate:
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        questions = questions_of(change.policy, len(self._order), self._max_ungraded, family)
+        questions = questions_of(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
         self._questions = self._unasked = questions if change.compares else []
         self._seen = 0
         self._must_pass: list[MustPassCase] | None = None

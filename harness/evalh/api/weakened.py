@@ -73,6 +73,9 @@ def weakened(sides: "Sides", before: Plan, head: Plan, parts: tuple[str, ...]) -
     if keys := list(eased(before.suite, head.suite)):
         told = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
         yield Word("policy", told, ExitCode.INCONCLUSIVE)
+    if parts and (unguarded := _not_there(before, head)):
+        told = f"must_pass names what this dataset does not have, which guards nothing: {listed(unguarded)}"
+        yield Word("must_pass", told, ExitCode.INCONCLUSIVE)
     if sides.base is None:
         return
     if sides.stranger is None:
@@ -83,12 +86,24 @@ def weakened(sides: "Sides", before: Plan, head: Plan, parts: tuple[str, ...]) -
             f"head's prompt names another model, {head.target.name}: what {before.target.name} would say is not known"
         )
         yield Word("model", told, ExitCode.INCONCLUSIVE)
+    yield from _prices(sides.base, sides.head, before, head)
+
+
+def _prices(base: "Workspace", now: "Workspace", before: Plan, head: Plan) -> Iterator[Word]:
+    """Say which prices differ, where a rule rests on them."""
     rules = before.suite.gate
     if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in _kinds(before):
         for name in head.target.leaves:
-            old, new = sides.base.config.models.get(name), sides.head.config.models.get(name)
+            old, new = base.config.models.get(name), now.config.models.get(name)
             if old and new and (old.provider, old.model) == (new.provider, new.model) and old.price != new.price:
                 yield Word("price", f"the price of {name} was changed, and a rule rests on it", ExitCode.INCONCLUSIVE)
+
+
+def _not_there(before: Plan, head: Plan) -> list[str]:
+    """Return the cases that both sides' rules name and head's dataset lacks; what a rule drops is told as eased."""
+    rules = (before.suite.gate.must_pass, head.suite.gate.must_pass)
+    named = frozenset.intersection(*(frozenset() if rule is None else rule.cases for rule in rules))
+    return sorted(named - {case.id for case in head.cases}) if named else []
 
 
 def _kinds(plan: Plan) -> set[str]:

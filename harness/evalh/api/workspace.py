@@ -219,7 +219,7 @@ class Workspace:
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
         """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
         plans = self.plans(options)
-        store = self.open_store() if (self.store_folder).is_dir() else None
+        store = self.open_store() if os.path.isdir(self.store_folder) else None  # noqa: PTH112 (it raises nothing)
         try:
             return [
                 (

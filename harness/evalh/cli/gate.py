@@ -1,7 +1,8 @@
 """`evalh gate`: decide a merge."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -91,7 +92,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         budget_usd=None if budget is None else Decimal(str(budget)),
     )
     decision = _decide(app, options, comment, junit)
-    failed = [*_write(app, decision, comment, junit), *_write_page(app, decision, report)]
+    failed = [*_write(app, decision, comment, junit, options), *_write_page(app, decision, report)]
     _show(app, decision)
     for failure in failed:
         app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
@@ -109,7 +110,7 @@ def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path 
     except EvalhError as exc:
         told = CannotMeasure(exc.what, where=exc.where, hint=_TO_MAINTAINERS) if isinstance(exc, KeyMissing) else exc
         document = problem_document(told, options.base or "base", options.head or "the work tree")
-        for failure in _write_document(app, document, comment, junit):
+        for failure in _write_document(app, document, comment, junit, options):
             app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
         raise told from exc
 
@@ -126,11 +127,13 @@ def _show(app: App, decision: "GateDecision") -> None:
             app.hints.print(f"next: evalh report {decision.id}   a page to look at", style="dim", soft_wrap=True)
 
 
-def _write(app: App, decision: "GateDecision", comment: Path | None, junit: Path | None) -> "list[EvalhError]":
+def _write(
+    app: App, decision: "GateDecision", comment: Path | None, junit: Path | None, options: "GateOptions"
+) -> "list[EvalhError]":
     """Write a decision wherever it is wanted; return what could not be written."""
     from evalh.report.gate import annotations, gate_document
 
-    failed = _write_document(app, gate_document(decision), comment, junit)
+    failed = _write_document(app, gate_document(decision), comment, junit, options)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         repository = app.workspace.repository
         streams.to_runner(annotations(decision, "" if repository is None else repository.prefix))
@@ -138,14 +141,14 @@ def _write(app: App, decision: "GateDecision", comment: Path | None, junit: Path
 
 
 def _write_document(
-    app: App, document: "Mapping[str, Any]", comment: Path | None, junit: Path | None
+    app: App, document: "Mapping[str, Any]", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
     from evalh.report.gate_markdown import COMMENT_BYTES, SUMMARY_BYTES, gate_markdown
     from evalh.report.junit import gate_junit
 
     failed = []
     for target, text in (
-        (comment, partial(gate_markdown, document, COMMENT_BYTES)),
+        (comment, partial(gate_markdown, document, COMMENT_BYTES, _heads(options.earlier))),
         (junit, partial(gate_junit, document)),
     ):
         try:
@@ -161,6 +164,15 @@ def _write_document(
         except OSError as exc:
             failed.append(unwritable(exc, Path(summary)))
     return failed
+
+
+def _heads(earlier: Path | None) -> Sequence[str]:
+    """Return the heads that an earlier comment names; one that cannot be read has ended the gate."""
+    from evalh.api.earlier_looks import read_earlier
+
+    with suppress(EvalhError):
+        return () if earlier is None else read_earlier(earlier).heads
+    return ()
 
 
 def _write_page(app: App, decision: "GateDecision", report: Path | None) -> "list[EvalhError]":

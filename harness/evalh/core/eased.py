@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from math import inf
 
-from evalh.core.policy import DEFAULT_CANARY, About, GatePolicy, MustPass, Require
+from evalh.core.policy import DEFAULT_CANARY, About, Doubt, GatePolicy, MustPass, Require
 from evalh.core.suite import Suite
+
+_LENIENT = (Doubt.REFUSE, Doubt.INCONCLUSIVE, Doubt.ACCEPT)
 
 
 def eased(before: Suite, after: Suite) -> Iterator[str]:
@@ -43,6 +45,8 @@ def _ceilings(before: Suite, after: Suite) -> Iterator[tuple[str, float, float]]
     """Yield what must not be exceeded, as it was and as it is; infinity where there is no such rule."""
     old, new = before.gate, after.gate
     yield "gate.margin", old.margin, new.margin
+    yield "gate.discordance", old.discordance, new.discordance  # larger, it bets on larger drops alone
+    yield "gate.doubt", _LENIENT.index(old.doubt), _LENIENT.index(new.doubt)
     yield "gate.cost_per_good", _or_none(old.cost_may_rise), _or_none(new.cost_may_rise)
     yield "gate.latency_p95", _or_none(old.latency_may_rise), _or_none(new.latency_may_rise)
     yield "gate.net_loss", _or_none(old.net_loss_may_rise), _or_none(new.net_loss_may_rise)

@@ -4,7 +4,7 @@ Case ids, reasons and outputs are strangers' text: they stay text, call nobody, 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evalh.analysis.verdicts import GateStatus
@@ -27,9 +27,14 @@ _MOST_HEADS = 500
 _LEFT_OUT = "\n\n… more is in the log: `evalh show`, and in `evalh gate --json`.\n"
 
 
-def gate_markdown(document: Document, limit_bytes: int) -> str:
-    """Return a decision's document as Markdown of at most so many bytes; what is cut are the examples at the end."""
-    text = MARKER
+def gate_markdown(document: Document, limit_bytes: int, earlier: Sequence[str] = ()) -> str:
+    """Return a decision's document as Markdown of at most so many bytes; what is cut are the examples at the end.
+
+    `earlier`: the heads that were judged before, which a gate that judged nothing hands on.
+    """
+    series = document.get("series")
+    heads = series["heads"] if series else earlier
+    text = MARKER + (f"\n<!-- evalh heads: {' '.join(heads[-_MOST_HEADS:])} -->" if heads else "")
     for block in _blocks(document):
         if len((text + block + _LEFT_OUT).encode()) > limit_bytes:
             return text + _LEFT_OUT
@@ -56,8 +61,6 @@ def _blocks(gate: Document) -> Iterator[str]:
 
 
 def _headline(gate: Document) -> Iterator[str]:
-    if gate.get("series"):
-        yield f"\n<!-- evalh heads: {' '.join(gate['series']['heads'][-_MOST_HEADS:])} -->"
     yield f"\n## {_sign(gate)} evalh gate: {decided(gate)}"
     yield f" ({RELATIVE})\n\n" if gate.get("judge_relative") else "\n\n"
     yield f"{_text(gate['base'])} → {_text(gate['head'])}\n"

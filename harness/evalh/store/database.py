@@ -4,7 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError
 
 FILE = "evalh.db"
 LIVE = "live"  # the folder of the live runs' locks
@@ -20,8 +20,22 @@ _PASSES = {  # what may be over in a while: the writer tries again
 }
 
 
+_WHERE = "EVALH_STORE names the folder of the log; without it, that is .evalh in the workspace"
+
+
 class StoreError(CannotMeasure):
     """The store cannot be written or read now: a full disk, a lock, a read-only folder."""
+
+
+def existing(folder: Path) -> Path:
+    """Return the database's path. Raises NotFound where there is none, StoreError where that cannot be known."""
+    path = folder / FILE
+    try:
+        if path.exists():
+            return path
+    except OSError as exc:
+        raise StoreError(f"the log cannot be looked at: {exc.strerror}", where=str(path), hint=_WHERE) from exc
+    raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
 
 
 def prepare(folder: Path) -> Path:

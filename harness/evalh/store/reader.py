@@ -34,13 +34,13 @@ from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored
 from evalh.store.damage import tells_damage
 from evalh.store.database import (
-    FILE,
     LIVE,
     SCHEMA,
     StoreError,
     connect,
     connect_reading,
     ensure_schema,
+    existing,
     explained,
     schema_version,
 )
@@ -374,9 +374,7 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     written at all. Raises NotFound where there is none, WorkspaceError for a file that is no store or a newer evalh's,
     and without `mend` for an older one's.
     """
-    path = folder / FILE
-    if not path.exists():
-        raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
+    path = existing(folder)
     try:
         connection = connect_reading(path)
         if schema_version(connection, path) < SCHEMA:

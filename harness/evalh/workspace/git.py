@@ -376,7 +376,7 @@ class CommitTree:
     def _entries(self, folder: "IndexObject") -> "Mapping[str, IndexObject]":
         known = self._listings.get(folder.hexsha)
         if known is None:
-            known = {str(entry.name): entry for entry in cast("git.Tree", folder)}
+            known = {str(entry.path).rpartition("/")[2]: entry for entry in cast("git.Tree", folder)}
             self._listings[folder.hexsha] = known
         return known
 
