@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
 from evalh.store import SqliteStore, StoreError, open_store
 from unit.store.playing import FixedClock, Play
+from workspaces import write_workspace
 
 CHILD = Path(__file__).with_name("store_child.py")
 
@@ -202,3 +204,27 @@ def test_a_read_only_store_can_be_read_and_says_why_it_cannot_be_written(open_to
     assert "writable" in writing.stdout
     for path in (folder, folder / "live"):
         os.chmod(path, 0o755)  # noqa: PTH101
+
+
+def test_a_run_that_is_over_before_a_full_disk_shows_waits_for_room_and_does_not_promise_what_it_cannot_keep(
+    tmp_path: Path,
+) -> None:
+    folder = write_workspace(tmp_path, cases=300)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "evalh", "run"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000)),  # noqa: PLW1509 (one thread)
+    )
+    assert run.stderr is not None
+    told = run.stderr.readline()
+    while "nothing is sent until it can be stored" not in told:
+        assert run.poll() is None, told
+        told = run.stderr.readline()
+    run.send_signal(signal.SIGINT)
+    _, rest = run.communicate(timeout=60)
+
+    assert run.returncode == ExitCode.INTERRUPTED
+    assert "could not be kept beside it either, and is asked again" in rest

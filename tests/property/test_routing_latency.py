@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.latency import Latency, latency_of
 from evalh.core.request import Request
-from evalh.core.route import CascadePolicy, LimitPolicy, RepairPolicy, Route
+from evalh.core.route import CascadePolicy, LimitPolicy, RepairPolicy, RetryPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.routing.spans import Spans
@@ -60,6 +60,7 @@ def route(*, cascades: bool, repairs: bool, limit: LimitPolicy = ANY) -> Route:
         name="careful",
         model="small",
         breaker=None,
+        retry=RetryPolicy(share=1000.0),  # six calls that are retried three times each would spend a run's share
         limit=limit,
         repair=RepairPolicy(checks=CHECKS) if repairs else None,
         cascade=CascadePolicy(checks=CHECKS, escalate_to="strong") if cascades else None,

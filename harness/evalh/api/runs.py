@@ -196,9 +196,11 @@ class Execution:
         try:
             with _rare_collections():
                 status, reason = await runner.run()
+                # A log that began to refuse only now is not known to be blocked yet.
+                await asyncio.to_thread(self.store.flush, or_blocked=True)
                 await until_writable(self.store, clock.sleep, self.progress)
         except asyncio.CancelledError:
-            reason = "interrupted"
+            status, reason = RunStatus.INTERRUPTED, "interrupted"
         finally:
             deadline.cancel()
             self.progress.stop()
@@ -222,9 +224,16 @@ class Execution:
 
     def say_where_it_waits(self) -> None:
         """Say what becomes of what the log does not take while a run ends."""
-        because, path = self.store.blocked(), self.store.waits_in
-        if because is not None and path is not None:
-            self.progress.note(f"{because}: what it did not take waits in {path} and is stored at the next start")
+        because = self.store.blocked()
+        if because is None:
+            return
+        for _ in range(_LOOKS_FOR_FILE):  # the writer writes down the last of it within a second
+            if self.store.waits_in is not None:
+                break
+            time.sleep(_LOOK_AGAIN_S)
+        kept = f"waits in {self.store.waits_in} and is stored at the next start"
+        lost = "could not be kept beside it either, and is asked again"
+        self.progress.note(f"{because}: what it did not take {lost if self.store.waits_in is None else kept}")
 
     def record(self, plan: Plan, now: float) -> RunRecord:
         """State what identifies a run that begins at `now`."""
@@ -272,6 +281,7 @@ async def _deadline(seconds: float | None, halt: Halt, clock: SystemClock) -> No
         halt.now(f"the deadline of {seconds:g} s has passed")
 
 
+_LOOKS_FOR_FILE, _LOOK_AGAIN_S = 20, 0.05
 _GIVEN: deque[str] = deque(maxlen=1000)  # fewer than there are ids of one instant
 
 

@@ -125,9 +125,12 @@ class SqliteStore:
         self.flush()
         return Reader(self._reading, self._path).failures(run_id, limit)
 
-    def flush(self) -> None:
-        """Return when everything handed over is durable. Raises EvalhError when it cannot be."""
-        self._writer.flush()
+    def flush(self, *, or_blocked: bool = False) -> None:
+        """Return when everything handed over is durable. Raises EvalhError when it cannot be.
+
+        `or_blocked`: return too when the log refuses for a second.
+        """
+        self._writer.flush(or_blocked=or_blocked)
 
     def close(self) -> None:
         """Store what is queued and let go; a run that was not finished is `interrupted`. Safe to call twice."""

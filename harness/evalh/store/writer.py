@@ -118,8 +118,8 @@ class Writer:
 
     @property
     def waits_in(self) -> Path | None:
-        """The file beside the log that holds what it did not take; None: there is nothing."""
-        return self._waiting.path
+        """The file beside the log that holds all that it did not take; None: there is none, or it is not whole."""
+        return self._waiting.path if all(one.in_file for one in tuple(self._unstored)) else None
 
     def check(self) -> None:
         """Raise the writer's failure, if it failed; StoreError after `close`."""
@@ -268,8 +268,8 @@ class Writer:
 
     def _break(self, error: EvalhError) -> None:
         """Store nothing more."""
-        kept = self._waiting.path
-        if kept is not None and all(one.in_file for one in self._unstored):
+        kept = self.waits_in
+        if kept is not None:
             told = f"what it did not take waits in {kept} and is stored at the next start"
             error = type(error)(error.what, where=error.where, hint=f"{error.hint}; {told}")
         self._broken, self.failed = True, error
