@@ -13,7 +13,7 @@ test: ## every test but the slow ones
 	$(PYTHON) -m pytest
 
 slow: ## seeded simulations and soaks
-	$(PYTHON) -m pytest -m slow -n 0
+	$(PYTHON) -m pytest -m slow -n 2
 
 fix: ## what can be mended by a machine
 	$(PYTHON) -m ruff check --fix .
@@ -29,5 +29,5 @@ bench: ## speed and memory; prints, never fails
 	$(PYTHON) benchmarks/throughput.py
 
 ci: check
-	$(PYTHON) -m pytest -m slow -n 0
+	$(PYTHON) -m pytest -m slow -n 2
 	evalh check

@@ -21,7 +21,7 @@ from property.test_workspace_files import CONFIG, SUITE, Files
 
 EXAMPLES = 1_400
 MOST_S = 1.0
-SLOWER = {"handlebars": 10.0}
+SLOWER = {"handlebars": 10.0, "jinja2": 10.0}  # their own compilers: linear, some 20 ms for each kB of slots
 """Its engine is another's."""
 MOST_BYTES = 200_000
 

@@ -61,6 +61,8 @@ class Jinja2:
             raise BodyError(f"Jinja2 refuses it: {exc.message}", exc.lineno, hint) from None
         except RecursionError:
             raise BodyError("Jinja2 refuses it: nested too deeply") from None
+        except ValueError as exc:  # a number of thousands of digits
+            raise BodyError(f"Jinja2 refuses it: {exc}") from None
         return JinjaText(Template.from_code(sandbox, code, dict(sandbox.globals)), required)
 
 

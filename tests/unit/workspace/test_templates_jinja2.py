@@ -313,3 +313,8 @@ def test_sections_share_no_variables() -> None:
 
 def test_a_comment_is_not_in_the_digest() -> None:
     assert version("a {# one #}b").digest == version("a {# two\n #}b").digest == version("a b").digest
+
+
+def test_a_number_of_thousands_of_digits_is_refused_with_words() -> None:
+    with pytest.raises(WorkspaceError, match="Jinja2 refuses it: Exceeds the limit"):
+        version("{{ " + "9" * 5000 + " }}")
