@@ -292,13 +292,13 @@ def feed(reader: Callable[[str], object], size: int, *around: tuple[str, str]) -
     for name, one in CLASSES.items():
         for before, after in around:
             text = before + (one * (size // len(one) + 1))[:size] + after
-            begun = time.process_time()
-            reader(text)
-            took = time.process_time() - begun
-            if took >= 1.0:  # once more: the machine may have been busy
+            took = float("inf")
+            for _ in range(3):  # the machine may be busy
                 begun = time.process_time()
                 reader(text)
                 took = min(took, time.process_time() - begun)
+                if took < 1.0:
+                    break
             assert took < 1.0, f"{took:.1f} s for {size:,} characters of {name}"
 
 
