@@ -288,18 +288,21 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
+MOST_S = 4.0  # of CPU; 1 s is the aim, and what a quiet machine shows: a square would take minutes
+
+
 def feed(reader: Callable[[str], object], size: int, *around: tuple[str, str]) -> None:
     for name, one in CLASSES.items():
         for before, after in around:
             text = before + (one * (size // len(one) + 1))[:size] + after
-            begun = time.process_time()
-            reader(text)
-            took = time.process_time() - begun
-            if took >= 1.0:  # once more: the machine may have been busy
+            took = float("inf")
+            for _ in range(3):  # the machine may be busy
                 begun = time.process_time()
                 reader(text)
                 took = min(took, time.process_time() - begun)
-            assert took < 1.0, f"{took:.1f} s for {size:,} characters of {name}"
+                if took < MOST_S:
+                    break
+            assert took < MOST_S, f"{took:.1f} s for {size:,} characters of {name}"
 
 
 @pytest.mark.parametrize("reader", READERS)
