@@ -6,7 +6,7 @@ import pytest
 
 from evalh.api.earlier_looks import read_earlier
 from evalh.core.exits import ExitCode
-from evalh.report.gate import gate_document
+from evalh.report.gate import gate_document, looked
 from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
 from gating import Repo
 from workspaces import evalh
@@ -31,7 +31,7 @@ def test_each_new_head_is_a_look_and_the_same_head_is_none(tmp_path: Path) -> No
     assert [round(one["alpha"], 5) for one in looks] == [0.025, 0.00833, 0.00833, 0.00417, 0.025]  # type: ignore[index]
     text = comment.read_text(encoding="utf-8")
     assert text.startswith(MARKER)
-    assert "look 1 at this pull request" in text
+    assert "1st look at this pull request" in text
 
 
 def test_a_real_drop_is_still_refused_at_a_late_look(tmp_path: Path) -> None:
@@ -70,20 +70,57 @@ def test_a_gate_that_judges_nothing_hands_the_looks_on(tmp_path: Path) -> None:
     assert looks == [1, 1, 1, 2]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "<!-- evalh heads: -->",
-        "<!-- evalh heads: xyz -->",
-        "<!-- evalh heads:" + " 0123456789ab" * 501 + " -->",
-        "\0" * 99,
-    ],
-)
-def test_a_comment_that_says_nothing_is_a_first_look(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(("look", "told"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")])
+def test_a_look_is_told_by_its_number(look: int, told: str) -> None:
+    line = looked({"series": {"look": look, "alpha": 0.05 / (look * (look + 1))}})
+
+    assert str(line).startswith(f"{told} look at this pull request: ")
+
+
+@pytest.mark.parametrize("text", [None, "", " \n\n", f"{MARKER}\n", f"\ufeff{MARKER}\r\n## no decision\r\n"])
+def test_no_comment_and_one_that_judged_nothing_are_a_first_look(tmp_path: Path, text: str | None) -> None:
     repo = Repo(tmp_path / "repo", cases=40)
     repo.prompt(wrong=11)
     comment = tmp_path / "comment.md"
-    comment.write_text(text, encoding="utf-8")
+    if text is not None:
+        comment.write_text(text, encoding="utf-8")
 
     assert commented(repo, comment)["series"]["look"] == 1  # type: ignore[index]
+
+
+HEAD = " 0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("Looks good to me!", 1, "not a comment that evalh gate left"),
+        (f"<!-- evalh heads:{HEAD} -->", 1, "not a comment that evalh gate left"),
+        (f"> {MARKER}\n<!-- evalh heads:{HEAD} -->", 1, "not a comment that evalh gate left"),
+        ("\0" * 99, 1, "not a comment that evalh gate left"),
+        (f"{MARKER}\n<!-- evalh heads: -->", 2, "heads that were judged cannot be read"),
+        (f"{MARKER}\n<!-- evalh heads: xyz -->", 2, "heads that were judged cannot be read"),
+        (f"{MARKER}\n<!-- evalh heads:{HEAD} --> and more", 2, "heads that were judged cannot be read"),
+        (f"{MARKER}\n<!-- evalh heads:{HEAD * 501} -->", 2, "heads that were judged cannot be read"),
+    ],
+)
+def test_a_file_that_no_gate_left_is_refused(tmp_path: Path, text: str, line: int, told: str) -> None:
+    repo = Repo(tmp_path / "repo", cases=40)
+    repo.prompt(wrong=11)
+    earlier = tmp_path / "earlier.md"
+    earlier.write_text(text, encoding="utf-8")
+
+    done = evalh(repo.folder, "gate", "--base", "main", "--earlier", str(earlier))
+
+    assert done.returncode == ExitCode.USAGE
+    assert told in done.stderr
+    assert f"{earlier}:{line}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert earlier.read_text(encoding="utf-8") == text
+
+
+def test_heads_in_an_output_that_a_comment_quotes_are_none(tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier.md"
+    earlier.write_text(f"{MARKER}\n\n## no decision\n<!-- evalh heads:{HEAD} -->\n", encoding="utf-8")
+
+    assert read_earlier(earlier).heads == ()

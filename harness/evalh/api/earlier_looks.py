@@ -14,8 +14,10 @@ from evalh.analysis.verdicts import Series
 from evalh.api.changes import SuiteChange
 from evalh.core.digest import digest
 from evalh.core.errors import UsageError
+from evalh.report.gate_markdown import MARKER
 
-_HEADS = re.compile(r"^<!-- evalh heads:((?: [0-9a-f]{12}){1,500}) -->$")
+_HEADS_BEGIN = "<!-- evalh heads:"
+_HEADS = re.compile(_HEADS_BEGIN + r"((?: [0-9a-f]{12}){1,500}) -->")
 _MOST_BYTES = 1_000_000  # of a comment: GitHub takes 65,536 characters
 
 
@@ -37,17 +39,25 @@ class EarlierLooks:
 def read_earlier(path: Path) -> EarlierLooks:
     """Read the comment that an earlier gate left; a file that is empty or not there is a first look.
 
-    Raises UsageError for a file that cannot be read.
+    Raises UsageError for a file that cannot be read, and for one that is not such a comment.
     """
     try:
         with path.open("rb") as file:
-            text = file.read(_MOST_BYTES).decode(errors="replace")
+            lines = file.read(_MOST_BYTES).decode("utf-8-sig", errors="replace").strip().splitlines()
     except FileNotFoundError:
         return EarlierLooks()
     except OSError as exc:
         raise UsageError(f"--earlier cannot be read: {exc.strerror}", where=str(path)) from exc
-    for line in text.splitlines()[:10]:
-        found = _HEADS.match(line.strip())
-        if found:
-            return EarlierLooks(tuple(dict.fromkeys(found[1].split())))
-    return EarlierLooks()
+    if not lines:
+        return EarlierLooks()
+    if lines[0].strip() != MARKER:
+        what = f"--earlier is not a comment that evalh gate left: that begins with {MARKER}"
+        hint = "name the file that `evalh gate --comment` wrote; for a first look, one that is empty or not there"
+        raise UsageError(what, where=f"{path}:1", hint=hint)
+    if len(lines) == 1 or not lines[1].startswith(_HEADS_BEGIN):
+        return EarlierLooks()  # nothing was judged yet
+    found = _HEADS.fullmatch(lines[1].strip())
+    if found is None:
+        hint = "somebody has edited the comment: write that line as it was, or delete the comment to begin again"
+        raise UsageError("the heads that were judged cannot be read", where=f"{path}:2", hint=hint)
+    return EarlierLooks(tuple(dict.fromkeys(found[1].split())))

@@ -171,9 +171,13 @@ def looked(document: Mapping[str, Any]) -> str | None:
     if series is None:
         return None
     share = f"{100 * series['alpha']:.2g} %"
-    return (
-        f"look {series['look']} at this pull request: {share} of the 5 % error rate of all its looks are for this one"
-    )
+    look = _ordinal(series["look"])
+    return f"{look} look at this pull request: {share} of the 5 % error rate of all its looks are for this one"
+
+
+def _ordinal(number: int) -> str:
+    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else last}"
 
 
 def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
