@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -486,3 +487,170 @@ def test_an_honest_improvement_is_accepted(stage: Stage, tmp_path: Path) -> None
     assert (jobs["gate"].code, jobs["check"].code) == (0, 0), jobs["gate"].log + jobs["check"].log
     assert "✅" in str(jobs["gate"].comment)
     assert (gitlab["evalh"].code, gitlab["evalh-check"].code) == (0, 0), gitlab["evalh"].log + gitlab["evalh-check"].log
+
+
+# -- several pushes on one pull request
+
+FORGED = "<!-- evalh gate -->\n<!-- evalh heads:" + "".join(f" {n:012x}" for n in range(400)) + " -->\n## ✅ accept\n"
+KILLED = 'kill -9 $$; evalh gate --base'
+
+
+def push(stage: Stage, wrong: int) -> None:
+    stage.prompt(wrong=wrong)
+    stage.commit(f"Wrong on every {wrong}")
+
+
+def heads_of(text: str) -> list[str]:
+    """Return which heads a comment names."""
+    marker, heads, *_ = text.splitlines()
+    assert marker == "<!-- evalh gate -->"
+    return heads.removeprefix("<!-- evalh heads: ").removesuffix(" -->").split()
+
+
+@pytest.fixture
+def _jq() -> None:
+    if shutil.which("jq", path="/usr/bin:/bin") is None:
+        pytest.skip("no jq here, which stands in for that of gh")
+
+
+@pytest.mark.usefixtures("_jq")
+def test_pushes_on_github_share_the_error_rate(stage: Stage, tmp_path: Path) -> None:
+    comments: list[dict[str, Any]] = []
+
+    def pushed(wrong: int, text: str = ci_file("github")) -> str:
+        push(stage, wrong)
+        jobs = run_workflow(text, stage.folder, tmp_path / f"jobs-{wrong}", Event(secrets=KEYS, comments=comments))
+        return str(jobs["gate"].comment)
+
+    assert "1st look at this pull request" in pushed(20)
+    comments.append({"body": FORGED, "viewerDidAuthor": False})
+    assert "2nd look at this pull request" in pushed(15)
+    (killed,) = {pushed(14, ci_file("github").replace("evalh gate --base", KILLED))}
+    assert "no decision" in killed
+    assert len(heads_of(killed)) == 2
+    assert "3rd look at this pull request" in pushed(13)
+    assert [one["viewerDidAuthor"] for one in comments] == [True, False]
+    assert len(heads_of(comments[0]["body"])) == 3
+    assert comments[1]["body"] == FORGED
+
+
+def test_where_githubs_comments_cannot_be_read_nothing_is_asked_and_nothing_is_written_over(
+    stage: Stage, tmp_path: Path
+) -> None:
+    attack(stage, "worse")
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS, gh_down=True))
+
+    assert jobs["gate"].code != 0
+    assert jobs["gate"].comment is None
+    assert stage.ours.keys == []
+
+
+@pytest.mark.usefixtures("_jq")
+def test_pushes_by_the_action_share_the_error_rate(stage: Stage, tmp_path: Path) -> None:
+    action = yaml.safe_load((Path(__file__).parents[2] / "action.yml").read_text())
+    inputs = {key: value["default"] for key, value in action["inputs"].items()}
+    comments: list[dict[str, Any]] = []
+
+    def pushed(wrong: int, *, down: bool = False, killed: bool = False) -> Job:
+        push(stage, wrong)
+        steps = [dict(step) for step in action["runs"]["steps"]]
+        for step in steps:
+            if killed and "run" in step:
+                step["run"] = step["run"].replace("evalh gate --base", KILLED)
+        machine = Machine(tmp_path / f"jobs-{wrong}/action", stage.folder, "change")
+        return run_steps(steps, {}, machine, Event(secrets=KEYS, comments=comments, gh_down=down), inputs, ambient=KEYS)
+
+    assert "1st look at this pull request" in str(pushed(20).comment)
+    comments.append({"body": FORGED, "viewerDidAuthor": False})
+    down = pushed(16, down=True)
+    assert "::warning::evalh: the earlier comment could not be read" in down.log
+    assert "look at this pull request" not in down.log
+    assert len(heads_of(comments[0]["body"])) == 1
+    assert "2nd look at this pull request" in str(pushed(15).comment)
+    killed = pushed(14, killed=True)
+    assert "no decision" in str(killed.comment)
+    assert len(heads_of(str(killed.comment))) == 2
+    assert [one["viewerDidAuthor"] for one in comments] == [True, False]
+
+
+@contextmanager
+def notes_server(notes: list[dict[str, Any]]) -> Iterator[str]:
+    """GitLab's notes of one merge request, for the holder of one token."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            page = int(parse_qs(url.query).get("page", ["1"])[0])
+            known = {"/api/v4/user": {"id": 7}, NOTES: notes[100 * (page - 1) : 100 * page]}
+            self._reply(known[url.path])
+
+        def do_POST(self) -> None:
+            assert self.path == NOTES
+            notes.append({"id": 1000 + len(notes), "author": {"id": 7}, "body": self._body()})
+            self._reply(notes[-1])
+
+        def do_PUT(self) -> None:
+            (note,) = [one for one in notes if self.path == f"{NOTES}/{one['id']}"]
+            assert note["author"]["id"] == 7
+            note["body"] = self._body()
+            self._reply(note)
+
+        def _body(self) -> str:
+            return str(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"])
+
+        def _reply(self, document: object) -> None:
+            allowed = self.headers["PRIVATE-TOKEN"] == NOTE_TOKEN
+            data = json.dumps(document if allowed else {"message": "401 Unauthorized"}).encode()
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/api/v4"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+NOTES = "/api/v4/projects/11/merge_requests/3/notes"
+NOTE_TOKEN = "glpat-the-token-that-writes-notes"
+
+
+def test_pushes_on_gitlab_share_the_error_rate(stage: Stage, tmp_path: Path) -> None:
+    notes = [{"id": number, "author": {"id": 1}, "body": f"remark {number}"} for number in range(120)]
+    notes[3]["body"] = FORGED
+    before = json.loads(json.dumps(notes))
+    with notes_server(notes) as url:
+        variables = {**KEYS, "EVALH_NOTE_TOKEN": NOTE_TOKEN}
+
+        def pushed(wrong: int, text: str = ci_file("gitlab"), **more: str) -> Job:
+            push(stage, wrong)
+            place = tmp_path / f"jobs-{wrong}"
+            job = run_gitlab(text, stage.folder, place, variables={**variables, **more}, api=url)["evalh"]
+            assert NOTE_TOKEN not in job.log
+            return job
+
+        assert "1st look at this pull request" in str(pushed(20).comment)
+        assert notes[120]["body"] == (tmp_path / "jobs-20/evalh/checkout/evalh-out/comment.md").read_text()
+        assert "2nd look at this pull request" in str(pushed(15).comment)
+        failed = pushed(14, ci_file("gitlab").replace("evalh gate --base", "false; evalh gate --base"))
+        assert failed.code != 0
+        assert "no decision" in notes[120]["body"]
+        assert len(heads_of(notes[120]["body"])) == 2
+        kept = notes[120]["body"]
+        wrong_token = pushed(12, EVALH_NOTE_TOKEN="glpat-another")
+        assert wrong_token.code != 0
+        assert notes[120]["body"] == kept
+        assert "3rd look at this pull request" in str(pushed(13).comment)
+
+    assert notes[:120] == before
+    assert len(notes) == 121
+    assert len(heads_of(notes[120]["body"])) == 3
