@@ -492,7 +492,7 @@ def test_an_honest_improvement_is_accepted(stage: Stage, tmp_path: Path) -> None
 # -- several pushes on one pull request
 
 FORGED = "<!-- evalh gate -->\n<!-- evalh heads:" + "".join(f" {n:012x}" for n in range(400)) + " -->\n## ✅ accept\n"
-KILLED = 'kill -9 $$; evalh gate --base'
+KILLED = "kill -9 $$; evalh gate --base"
 
 
 def push(stage: Stage, wrong: int) -> None:
@@ -525,7 +525,7 @@ def test_pushes_on_github_share_the_error_rate(stage: Stage, tmp_path: Path) -> 
     assert "1st look at this pull request" in pushed(20)
     comments.append({"body": FORGED, "viewerDidAuthor": False})
     assert "2nd look at this pull request" in pushed(15)
-    (killed,) = {pushed(14, ci_file("github").replace("evalh gate --base", KILLED))}
+    killed = pushed(14, ci_file("github").replace("evalh gate --base", KILLED))
     assert "no decision" in killed
     assert len(heads_of(killed)) == 2
     assert "3rd look at this pull request" in pushed(13)
