@@ -28,7 +28,7 @@ from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
-from evalh.stats.calibration import FEWEST_LABELS
+from evalh.stats.calibration import tells_little
 from evalh.workspace.calibrations import write_calibration
 from evalh.workspace.labels import read_labels
 
@@ -87,7 +87,7 @@ def calibrate(workspace: Workspace, judge: str, suite: str | None) -> Calibratio
         agreement=judge_agreement(every, mine, seed),
         people=people_agreement(mine, seed),
         rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
-        few_labels=len(mine) < FEWEST_LABELS,
+        few_labels=tells_little(table),
         differences=tuple(_differences(said, mine)),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -9,7 +9,6 @@ from evalh.core.ports import Tree
 from evalh.core.run import RunRecord
 from evalh.graders.kinds import Grader
 from evalh.graders.prefer import Prefer
-from evalh.stats.calibration import FEWEST_LABELS
 from evalh.workspace.calibrations import calibrated, path_of, read_calibration
 
 
@@ -53,7 +52,10 @@ def standing(
         state, missing = Held.STALE, f"the judge was changed since it was held against people ({calibrate})"
     elif kept.few_labels:
         state = Held.FEW_LABELS
-        missing = f"this judge was held against {kept.labelled} labels, fewer than {FEWEST_LABELS} ({label})"
+        of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"
+        missing = f"people and this judge disagree on {of}: too few to know how it errs ({label})"
+    elif kept.agreement is not None and kept.agreement.worse_than_chance:
+        missing = "this judge is worse than chance: people and it disagree more often than guesses would"
     kappa = None if kept.agreement is None else kept.agreement.kappa
     return JudgeStanding(
         judge=judge, required=required, state=state, at=kept.at, labels=kept.labelled, kappa=kappa, why=missing

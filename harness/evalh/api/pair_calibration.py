@@ -30,7 +30,7 @@ from evalh.core.errors import EvalhError, UsageError
 from evalh.core.label import GOOD
 from evalh.core.suite import Suite
 from evalh.graders.prefer import Favoured, Prefer, pairwise
-from evalh.stats.calibration import FEWEST_LABELS
+from evalh.stats.calibration import tells_little
 from evalh.workspace.labels import read_labels
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def _calibration(
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
     cells = [sum(one == cell for one in both) for cell in ((True, True), (True, False), (False, True), (False, False))]
+    table = Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
     seen = {(case.row, output) for case in judged for one in case.trials for output in (one.base, one.head)}
     return Calibration(
         suite=suite.name,
@@ -77,11 +78,11 @@ def _calibration(
         torn=sum(one == 0 for one in said),
         authors=len({author for item in seen & people.keys() for author in people[item].by_author}),
         of_others=len(people.keys() - seen),
-        confusion=Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3]),
+        confusion=table,
         agreement=agreement_of(both, seed) if both else None,
         people=None,
         rates=tuple(win_rate(one, people) for one in compared),
-        few_labels=len(said) < FEWEST_LABELS,
+        few_labels=tells_little(table),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         position=position(every.values()),
         preferences=tuple(version_preference(one) for one in compared),

@@ -5,6 +5,10 @@ from enum import StrEnum
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 
+FEWEST_DISAGREEMENTS = 10
+"""Of people and a judge. With fewer, however many labels there are, the intervals of kappa and of versions apart cover
+less often than they say: kappa's .33 at 2, .76 at 3, .86 at 8, .93 at 12 (people's rate .95 and .98, simulated)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
@@ -20,6 +24,11 @@ class Confusion:
         """All of them."""
         return self.both_good + self.judge_only + self.people_only + self.both_bad
 
+    @property
+    def disagreements(self) -> int:
+        """Where people and the judge say different things."""
+        return self.judge_only + self.people_only
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementTable:
@@ -31,6 +40,11 @@ class AgreementTable:
     ac1: Estimate
     kappa: Estimate | None
     alpha: Estimate
+
+    @property
+    def worse_than_chance(self) -> bool:
+        """Whether kappa is shown to be below 0: the raters disagree more often than guesses would."""
+        return self.kappa is not None and self.kappa.high is not None and self.kappa.high < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +85,7 @@ class Held(StrEnum):
     """How far a judge, as it is now, is held against people's labels."""
 
     CALIBRATED = "calibrated"
-    FEW_LABELS = "few labels"  # fewer than the intervals need
+    FEW_LABELS = "few labels"  # they show neither how it errs nor that it hardly does
     STALE = "stale"  # the judge was changed since
     NEVER = "never"
 
@@ -150,7 +164,7 @@ class Calibration:
     agreement: AgreementTable | None  # judge and people; None: nothing is labelled
     people: AgreementTable | None  # people among themselves; None: fewer than two labelled the same
     rates: tuple[CorrectedRate, ...]
-    few_labels: bool
+    few_labels: bool  # they show neither how it errs nor that it hardly does
     at: str  # UTC
     differences: tuple[VersionDifference, ...] = ()  # between versions of which labels cover both
     position: Position | None = None  # of a judge of pairs

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from evalh.core.calibration import AgreementTable, Calibration, JudgeStanding, Position, VersionDifference
+from evalh.core.calibration import (
+    FEWEST_DISAGREEMENTS,
+    AgreementTable,
+    Calibration,
+    JudgeStanding,
+    Position,
+    VersionDifference,
+)
 from evalh.core.label import GOOD
 from evalh.core.run import Estimate
 from evalh.report.console import Text
@@ -46,9 +53,6 @@ def _words(calibration: Calibration) -> list[str]:
     lines[0] += " person" if calibration.authors == 1 else " people"
     if passed:
         lines.append(f"of {passed} labelled outputs that it passes, people call {cells.both_good} good")
-    kappa = None if calibration.agreement is None else calibration.agreement.kappa
-    if kappa is not None and kappa.high is not None and kappa.high < 0:
-        lines.append("this judge is worse than chance: people and the judge disagree more often than guesses would")
     if refused:
         lines.append(f"of {refused} labelled outputs that it refuses, people call {cells.both_bad} bad")
     return lines
@@ -145,11 +149,9 @@ def _win_rates(calibration: Calibration) -> Table:
 
 
 def _pair_warnings(calibration: Calibration, position: Position) -> list[str]:
-    lines = []
+    lines = _doubts(calibration, "pairs")
     if position.unsteady:
         lines.append("the order of the outputs decides too often for this judge to be relied on")
-    if calibration.labelled and calibration.few_labels:
-        lines.append(f"{calibration.labelled} labelled pairs are few: below 50 the intervals cover less than they say")
     if not calibration.labelled:
         lines.append(
             f"no pair is labelled on both sides: whether people agree is not known (evalh label {calibration.suite})"
@@ -183,10 +185,22 @@ def _points(estimate: Estimate) -> str:
     return f"{100 * estimate.value:+.1f}  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
 
 
+def _doubts(calibration: Calibration, outputs: str) -> list[str]:
+    """Say what speaks against the judge, and against the intervals of its agreement."""
+    table, lines = calibration.confusion, []
+    if calibration.agreement is not None and calibration.agreement.worse_than_chance:
+        lines.append("this judge is worse than chance: people and the judge disagree more often than guesses would")
+    if table.labelled and table.disagreements < FEWEST_DISAGREEMENTS:
+        few = "too few to know how it errs" if calibration.few_labels else "it is shown to err rarely, not how"
+        lines.append(
+            f"people and the judge disagree on {table.disagreements} of {table.labelled} labelled {outputs}: {few};"
+            f" below {FEWEST_DISAGREEMENTS} the intervals of kappa and of versions apart cover less often than they say"
+        )
+    return lines
+
+
 def _warnings(calibration: Calibration) -> list[str]:
-    lines = []
-    if calibration.few_labels:
-        lines.append(f"{calibration.labelled} labels are few: below 50 the intervals cover less often than they say")
+    lines = _doubts(calibration, "outputs")
     if calibration.torn:
         lines.append(f"on {calibration.torn} outputs people are torn; they are in no table of agreement")
     if calibration.unjudged:

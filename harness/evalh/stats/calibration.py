@@ -8,12 +8,13 @@ and taken off; a judge that knows nothing costs nothing. People's labels must ne
 from collections.abc import Sequence
 from math import fsum, sqrt
 
+from evalh.core.calibration import FEWEST_DISAGREEMENTS, Confusion
 from evalh.core.run import Estimate
 from evalh.core.values import dataclass
 from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import wilson
 
-FEWEST_LABELS = 50  # below, the interval covers less often than it says
+_RARELY = 0.10  # a judge that is shown to disagree with people less often than this is known well enough
 _TWO = 2
 
 
@@ -28,11 +29,6 @@ class Calibrated:
     weight: float
     labels: int
     judged: int  # scores without a label
-
-    @property
-    def few_labels(self) -> bool:
-        """Say whether there are too few labels for the interval to be trusted."""
-        return self.labels < FEWEST_LABELS
 
 
 def calibrated_mean(
@@ -98,6 +94,14 @@ def stratified(strata: Sequence[tuple[float, Calibrated]], confidence: float = 0
     freedom = max(1, int(variance**2 / spread)) if spread else labels - len(strata)
     half = t_critical(confidence, freedom) * sqrt(variance)
     return Calibrated(value, value - half, value + half, sqrt(variance), weight, labels, judged)
+
+
+def tells_little(table: Confusion) -> bool:
+    """Whether the labels show neither how a judge errs nor that it hardly does (Wilson's 95 % limit)."""
+    if not table.labelled:
+        return True
+    _, most = wilson(table.disagreements, table.labelled, 0.95)
+    return table.disagreements < FEWEST_DISAGREEMENTS and most > _RARELY
 
 
 @dataclass(frozen=True, slots=True)

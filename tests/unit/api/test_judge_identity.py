@@ -2,16 +2,21 @@
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from evalh.analysis.calibrating import agreement_of
 from evalh.api.judge_identity import identity, stale_calibrations, uncalibrated
 from evalh.api.workspace import Workspace
 from evalh.core.calibration import AgreementTable, Calibration, Confusion
 from evalh.core.run import Estimate
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
+from evalh.report.calibration import show_calibration
+from evalh.stats.calibration import tells_little
 from evalh.workspace.calibrations import write_calibration
 from faults.running import here
 from workspaces import SUITE, write_workspace
@@ -54,13 +59,58 @@ def calibration(judge: Grader) -> Calibration:
 def test_a_judge_is_told_until_it_was_held_against_enough_labels(workspace: Workspace) -> None:
     judge = graders(workspace)[-1]
     (never,) = uncalibrated(workspace.tree, "triage", graders(workspace))
-    write_calibration(workspace.root, replace(calibration(judge), labelled=20, few_labels=True))
+    table = Confusion(both_good=10, judge_only=2, people_only=1, both_bad=7)
+    write_calibration(workspace.root, replace(calibration(judge), labelled=20, confusion=table, few_labels=True))
     (few,) = uncalibrated(workspace.tree, "triage", graders(workspace))
     write_calibration(workspace.root, calibration(judge))
 
     assert "tone: this judge was never held against people (evalh label triage --about tone" in never
-    assert "20 labels, fewer than 50" in few
+    assert "people and this judge disagree on 3 of 20 labelled outputs: too few to know how it errs" in few
     assert uncalibrated(workspace.tree, "triage", graders(workspace)) == ()
+
+
+def shown(calibration: Calibration) -> str:
+    console = Console(file=StringIO(), width=200)
+    show_calibration(console, calibration)
+    return " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+
+
+def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: Workspace) -> None:
+    judge = graders(workspace)[-1]
+    told = {}
+    for agreed, disagreed in ((2, 18), (9, 11)):
+        pairs = [(True, True), (False, False)] * (agreed // 2) + [(True, False), (False, True)] * (disagreed // 2)
+        one = replace(calibration(judge), agreement=agreement_of(pairs, 1))
+        write_calibration(workspace.root, one)
+        told[disagreed] = (shown(one), uncalibrated(workspace.tree, "triage", graders(workspace)))
+
+    worse, guessing = told[18], told[11]
+    assert "this judge is worse than chance: people and the judge disagree more often than guesses would" in worse[0]
+    assert "worse than chance" in worse[1][0]
+    assert "worse than chance" not in guessing[0]  # kappa is below 0, its interval is not
+    assert guessing[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("agreed", "disagreed", "told"),
+    [(17, 3, "3 of 20 labelled outputs: too few to know how it errs"), (197, 3, "it is shown to err rarely, not how")]
+    + [(10, 10, None)],
+)
+def test_a_calibration_warns_by_disagreements(
+    workspace: Workspace, agreed: int, disagreed: int, told: str | None
+) -> None:
+    table = Confusion(both_good=agreed, judge_only=disagreed, people_only=0, both_bad=0)
+    one = replace(
+        calibration(graders(workspace)[-1]),
+        labelled=table.labelled,
+        confusion=table,
+        few_labels=tells_little(table),
+    )
+
+    text = shown(one)
+
+    assert ("people and the judge disagree on" in text) is (told is not None)
+    assert told is None or told in text
 
 
 def test_a_changed_rubric_makes_a_calibration_stale(workspace: Workspace) -> None:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from scipy.special import ndtri, stdtrit
 
+from evalh.core.calibration import Confusion
 from evalh.stats.calibration import (
     Calibrated,
     LabelledStratum,
     calibrated_mean,
     rate_of_strata,
     stratified,
+    tells_little,
 )
 from evalh.stats.judges import SwapCounts, panel, swap_analysis
 
@@ -41,7 +43,7 @@ def test_a_mean_gives_the_reference_numbers() -> None:
 
     assert (round(found.weight, 6), round(found.value, 6)) == (0.509202, 0.637730)
     assert as_printed(found, LABELS, JUDGE, ELSEWHERE) == (0.066975, 0.506462, 0.768998)
-    assert (found.labels, found.judged, found.few_labels) == (40, 400, True)
+    assert (found.labels, found.judged) == (40, 400)
 
 
 def test_a_judge_believed_in_full_gives_the_reference_numbers() -> None:
@@ -56,6 +58,19 @@ def test_a_difference_gives_the_reference_numbers() -> None:
 
     assert (round(found.weight, 6), round(found.value, 6)) == (0.367467, 0.079593)
     assert as_printed(found, LABEL_DIFFERENCES, JUDGE_DIFFERENCES, DIFFERENCES_ELSEWHERE)[1:] == (-0.053677, 0.212864)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "disagreed", "little"),
+    [(0, 0, True), (10, 0, True), (34, 0, True), (35, 0, False), (190, 9, False), (60, 5, True), (40, 9, True)]
+    + [(10, 10, False), (0, 10, False)],
+)
+def test_labels_tell_of_a_judge_by_their_disagreements_or_by_how_rare_these_are(
+    agreed: int, disagreed: int, *, little: bool
+) -> None:
+    table = Confusion(both_good=agreed, judge_only=disagreed // 2, people_only=disagreed - disagreed // 2, both_bad=0)
+
+    assert tells_little(table) is little
 
 
 def test_people_alone_are_the_plain_mean() -> None:
