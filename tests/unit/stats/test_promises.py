@@ -17,6 +17,7 @@ from evalh.core.exits import ExitCode
 from evalh.core.policy import GatePolicy, MustPass, Never
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
+from evalh.stats.agreement import agreement
 from evalh.stats.calibration import LabelledStratum, rate_of_strata
 from evalh.stats.clusters import ClusterSum, clustered_rate
 from evalh.stats.intervals import wilson
@@ -132,6 +133,31 @@ def test_a_corrected_rate_covers_although_hardly_a_label_disagrees(
         covered += found.low <= p <= found.high
 
     assert covered / repeats >= 0.90
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels", "covers"),
+    [
+        ((0.45, 0.05, 0.05, 0.45), 100, True),  # 10 disagreements
+        ((0.9025, 0.015, 0.0475, 0.035), 200, True),  # 12
+        ((0.9506, 0.008, 0.0294, 0.012), 400, True),  # 15
+        ((0.9025, 0.015, 0.0475, 0.035), 50, False),  # 3, with as many labels as were once enough
+        ((0.9506, 0.008, 0.0294, 0.012), 100, False),  # 4
+    ],
+)
+def test_kappas_interval_covers_by_disagreements(cells: tuple[float, ...], labels: int, *, covers: bool) -> None:
+    """The warning stood at 50 labels, and was silent at .76 and .63."""
+    both_good, judge_only, people_only, both_bad = cells
+    people, judge = both_good + people_only, both_good + judge_only
+    chance = people * judge + (1 - people) * (1 - judge)
+    true = (both_good + both_bad - chance) / (1 - chance)
+    kinds, repeats, held = ((True, True), (True, False), (False, True), (False, False)), 400, 0
+    for counts in np.random.default_rng(7).multinomial(labels, cells, repeats).tolist():
+        rows = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
+        kappa = agreement(rows, seed=1, resamples=10).kappa
+        held += kappa is not None and kappa.low is not None and kappa.low <= true <= kappa.high
+
+    assert (held / repeats >= 0.88) is covers, held / repeats
 
 
 def test_forty_suites_with_a_cost_rule_refuse_a_harmless_change_as_seldom_as_one() -> None:
