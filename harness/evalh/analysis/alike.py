@@ -28,6 +28,7 @@ _END_OF_SENTENCE = (".", "!", "?", ":")
 class Proposal:
     """Cases that are alike, and what they look like. They lie in several clusters as the dataset stands."""
 
+    cluster: str  # a name for it, that no row has
     cases: tuple[str, ...]
     texts: tuple[str, ...]  # of the first two
 
@@ -51,14 +52,26 @@ def propose(dataset: str, cases: Cases, *, fast: bool = False) -> Proposals:
     for place, number in enumerate(grouped(ties)):
         members[number].append(place)
     several = (places for places in members.values() if len({known[place][1] for place in places}) > 1)
+    names = {case.cluster for case, _ in known}
     proposed = [
         Proposal(
+            _new_name(known[places[0]][0].id, names),
             tuple(known[place][0].id for place in places),
             tuple(text_of(known[place][0].inputs) for place in places[:2]),
         )
         for places in sorted(several, key=len, reverse=True)
     ]
     return Proposals(dataset, len(known), number_of_clusters(len(known), cases.clusters), tuple(proposed))
+
+
+def _new_name(case_id: str, names: set[str | None]) -> str:
+    """Name a cluster after its first case, as no other is called."""
+    name = first = f"like-{case_id.strip()}"
+    number = 2
+    while name in names:
+        name, number = f"{first}-{number}", number + 1
+    names.add(name)
+    return name
 
 
 def text_of(inputs: JsonValue) -> str:

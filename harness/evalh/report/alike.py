@@ -12,14 +12,15 @@ _SHOWN = 20
 _WIDTH = 92
 
 
-def proposals_document(found: Proposals) -> dict[str, JsonValue]:
+def proposals_document(found: Proposals, written: str | None = None) -> dict[str, JsonValue]:
     """Return the document of `evalh dataset clusters --json`."""
     return {
         "schema": "evalh.clusters/1",
         "dataset": found.dataset,
         "cases": found.cases,
         "clusters": found.clusters,
-        "proposed": [{"cluster": _name(one), "cases": list(one.cases)} for one in found.proposed],
+        "proposed": [{"cluster": one.cluster, "cases": list(one.cases)} for one in found.proposed],
+        "written": written,
     }
 
 
@@ -34,14 +35,10 @@ def show_proposals(console: Console, found: Proposals) -> None:
         console.print(Text(f"{len(one.cases)} cases look alike  ", "bold").append(_listed(one), "dim"))
         for text in one.texts:
             console.print(Padding(Text(one_line(text, _WIDTH)), (0, 0, 0, 2)))
-        console.print(Padding(Text(f'in each row: "cluster": {json_line(_name(one))}', "dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text(f'in each row: "cluster": {json_line(one.cluster)}', "dim"), (0, 0, 0, 2)))
     if len(found.proposed) > _SHOWN:
         console.print()
         console.print(Text(f"and {len(found.proposed) - _SHOWN} more: --json", "dim"))
-
-
-def _name(one: Proposal) -> str:
-    return f"like-{one.cases[0]}"
 
 
 def _listed(one: Proposal) -> str:

@@ -70,6 +70,7 @@ class Csv:
             if number not in taken
         ]
         self._start = (header.offset + len(header.raw), header.line + line_ends(header.raw))
+        self.heading = header
 
     def _header(self, file: BinaryIO, start: int) -> Span:
         """Find the header, and with it the separator. Raises WorkspaceError where there is none."""
@@ -140,6 +141,26 @@ class Csv:
 
     again = case
 
+    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+        """Return a record that names no cluster with this one in its column, which is the last where there was none.
+
+        All else stays as it is written. The heading's is the column's name.
+        """
+        at = self._width if self._cluster is None else self._cluster
+        if span is self.heading:
+            return span.raw if self._cluster is not None else self._with_cell(span.raw, at, "cluster")
+        return self._with_cell(span.raw, at, cluster or "")
+
+    def _with_cell(self, raw: bytes, at: int, text: str) -> bytes:
+        quoted = any(sign in text for sign in (self._delimiter, '"', "\r", "\n"))
+        cell = ('"' + text.replace('"', '""') + '"' if quoted else text).encode()
+        body, delimiter = raw.rstrip(b"\r\n"), self._delimiter.encode()
+        places = list(_places(body, delimiter))
+        if at >= len(places):
+            return body + delimiter * (at - len(places) + 1) + cell + raw[len(body) :]
+        begin, end = places[at]
+        return body[:begin] + cell + raw[end:] if cell else raw
+
     def _expectation(self, cells: Sequence[str], where: str) -> JsonValue:
         """Return what the case expects; an empty cell expects nothing."""
         whole: dict[str, JsonValue] = {}
@@ -190,6 +211,23 @@ class Csv:
             what = str(exc).partition(" - ")[0]
             raise WorkspaceError(f"is not CSV: {what}", where=where, hint='a quote in a cell is written ""') from None
         return records[0]
+
+
+def _places(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
+    """Find where the cells of a record begin and end."""
+    begin = 0
+    while True:
+        end = begin
+        if body.startswith(b'"', begin):
+            end = body.index(b'"', begin + 1)
+            while body.startswith(b'""', end):
+                end = body.index(b'"', end + 2)
+        end = body.find(delimiter, end)
+        if end < 0:
+            yield begin, len(body)
+            return
+        yield begin, end
+        begin = end + len(delimiter)
 
 
 def _record_end(chunk: bytes, place: int, held: list[bytes], *, quoted: bool) -> tuple[int, bool, bool]:

@@ -1,5 +1,6 @@
 """JSON Lines datasets: one case per line, read strictly and fast."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -59,6 +60,17 @@ class JsonLines:
             return self._case(self._decode(span.raw), span)
         except (msgspec.MsgspecError, ValueError, OverflowError):
             return strict_case(span, self._name)
+
+    heading = None
+
+    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+        """Return a row that names no cluster with this one as its last key; all else stays as it is written."""
+        if cluster is None:
+            return span.raw
+        before = span.raw[: span.raw.rindex(b"}")].rstrip(b" \t\r\n")
+        comma, colon = (", ", ": ") if b'": ' in span.raw else (",", ":")
+        key = f'{comma}"cluster"{colon}{json.dumps(cluster, ensure_ascii=False)}'
+        return before + key.encode() + span.raw[len(before) :]
 
     def _case(self, row: _Row, span: Span) -> Case:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected

@@ -2,10 +2,10 @@
 
 import io
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -37,6 +37,13 @@ class _Rows(Protocol):
 
     def again(self, span: Span) -> Case:
         """Read a row that `case` has read before."""
+
+    @property
+    def heading(self) -> Span | None:
+        """What stands above the rows and names what is in them."""
+
+    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+        """Write a cluster into a row that names none."""
 
 
 class Dataset:
@@ -78,12 +85,29 @@ class Dataset:
     def __iter__(self) -> Iterator[Case]:
         """Read the rows in file order. Raises WorkspaceError if the file has changed since it was indexed."""
         with self._unchanged() as file:
-            again = self._format.again
-            for block in self._index.same(blocks(self._format.rows(file))):
-                if block is None:
-                    raise self._changed()
-                for span in block:
-                    yield again(span)
+            yield from map(self._format.again, self._spans(file))
+
+    def _spans(self, file: BinaryIO) -> Iterator[Span]:
+        for block in self._index.same(blocks(self._format.rows(file))):
+            if block is None:
+                raise self._changed()
+            yield from block
+
+    def with_clusters(self, clusters: Mapping[str, str]) -> Iterator[bytes]:
+        """Return the file with a cluster for each of these cases, which name none; all else stays as it is.
+
+        Raises WorkspaceError if the file has changed since it was indexed.
+        """
+        rows, place = self._format, 0
+        with self._unchanged() as file, self._opened() as source:
+            for span in chain([rows.heading] if rows.heading else [], self._spans(file)):
+                cluster = None if span is rows.heading else clusters.get(rows.again(span).id)
+                source.seek(place)
+                yield source.read(span.offset - place)
+                yield rows.with_cluster(span, cluster)
+                place = span.offset + len(span.raw)
+            source.seek(place)
+            yield source.read()
 
     def find(self, case_id: str) -> Case:
         """Read the case with this id. Raises NotFound."""
