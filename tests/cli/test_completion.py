@@ -119,6 +119,8 @@ def test_verbs_options_and_names_are_completed(terminal: Terminal, folder: Path)
         "evalh show r2": f"evalh show {run}",
         "evalh show t-0002": "evalh show t-0002",
         "evalh prompt rel": "evalh prompt release",
+        "evalh dataset clu": "evalh dataset clusters",
+        "evalh dataset clusters tri": "evalh dataset clusters triage",
         "evalh prompt log tri": "evalh prompt log triage",
         "evalh report --format mark": "evalh report --format markdown",
     }.items():
@@ -156,6 +158,28 @@ def test_names_that_a_shell_would_read_as_more_are_not_offered(tmp_path: Path) -
     done = asked(folder, "evalh gate ")
 
     assert done.stdout.split() == ["plain,good-1", "plain,triage"]
+
+
+def test_datasets_are_completed_where_the_workspace_keeps_them(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path)
+    for name in (
+        "rows/deep/routing.csv",
+        "rows/triage.jsonl",
+        "rows/notes.txt",
+        "rows/.hidden/x.csv",
+        "rows/labels/triage/me.jsonl",
+        "rows/a b.csv",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+
+    at_home = asked(folder, "evalh dataset clusters ").stdout.split()
+    config = (folder / "evalh.toml").read_text()
+    (folder / "evalh.toml").write_text(config.replace("[workspace]", '[workspace]\ndatasets = "rows"'))
+    elsewhere = asked(folder, "evalh dataset clusters --write ").stdout.split()
+
+    assert at_home == ["plain,triage"]
+    assert elsewhere == ["plain,deep/routing", "plain,triage"]
 
 
 def test_a_workspace_elsewhere_is_completed(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class _Place:
 
 
 def names(kind: str, folder: str, begins: str) -> list[Name]:
-    """Return the names of a kind that begin so: suites, prompts, versions, models, runs, cases."""
+    """Return the names of a kind that begin so: suites, datasets, prompts, versions, models, runs, cases."""
     try:
         place = _place(Path(folder))
         found = () if place is None else _KINDS[kind](place, begins)
@@ -59,6 +59,11 @@ def _place(start: Path) -> _Place | None:
 def _suites(place: _Place, _begins: str) -> Iterator[Name]:
     folder = place.folder("evals")
     yield from (Name(name) for name in _files(folder, (".yaml", ".yml")))
+
+
+def _datasets(place: _Place, _begins: str) -> Iterator[Name]:
+    files = dict.fromkeys(_files(place.folder("datasets"), (".jsonl", ".csv")))
+    yield from (Name(name) for name in files if not name.startswith("labels/"))  # people's, of `evalh label`
 
 
 def _prompts(place: _Place, _begins: str) -> Iterator[Name]:
@@ -112,6 +117,7 @@ def _newest_first(one: tuple[str, str]) -> tuple[str, int]:
 
 _KINDS: Mapping[str, Callable[[_Place, str], Iterator[Name]]] = {
     "suites": _suites,
+    "datasets": _datasets,
     "prompts": _prompts,
     "versions": _versions,
     "models": _models,

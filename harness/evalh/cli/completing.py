@@ -34,6 +34,7 @@ _BY_NAME: Mapping[str, tuple[str, ...]] = {
     "run": ("runs",),
     "runs": ("runs",),
     "run_id": ("runs",),
+    "dataset": ("datasets",),
     "cases": ("cases",),
     "case_id": ("cases",),
 }
