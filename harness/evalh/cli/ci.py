@@ -1,13 +1,18 @@
 """`evalh ci`: the files that put the gate before a merge."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli.app import App, json_option
+from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from evalh.api.ci_doubt import SuiteDoubt
+    from evalh.core.digest import JsonValue
 
 _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",
@@ -16,6 +21,13 @@ _NEXT = {
     "gitlab-nightly": "include the file in .gitlab-ci.yml, and make a pipeline schedule on the default branch",
     "pre-commit": "pre-commit install",
 }
+_GATES = ("github", "gitlab")
+_DOUBTS = {
+    "accept": "it may be merged, and the headline says so (exit 0)",
+    "inconclusive": "a person decides (exit 3)",
+    "refuse": "it may not be merged (exit 1)",
+}
+_STRICTER = "to merge only what is shown to be no worse, write into a suite: gate: {require: no_worse}"
 
 
 @click.group("ci")
@@ -25,30 +37,79 @@ def command() -> None:
 
 @command.command("init")
 @click.argument("service", type=click.Choice(list(_NEXT)))
+@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites shall do with a change in doubt.")
 @click.option("--print", "only_print", is_flag=True, help="Print the file, and write nothing.")
 @json_option
 @click.pass_obj
-def init(app: App, service: str, *, only_print: bool) -> None:
+def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:
     """Write the file that runs `evalh check`, `gate` or (nightly) `drift` on a service, into the repository's root.
 
-    A file that exists is never overwritten.
+    A file that exists is never overwritten. On a terminal it asks what becomes of a change that is worse
+    as measured where chance may explain it, and writes `gate: {doubt: ...}` into the suites that do not
+    say it; --doubt answers for a script. Without an answer the suites stay as they are.
 
     \b
       evalh ci init github
+      evalh ci init github --doubt inconclusive
       evalh ci init gitlab --print
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.ci_files import FILES, ci_file, write_ci_file
 
+    if doubt and (only_print or service not in _GATES):
+        why = "--print writes nothing" if only_print else f"{service} runs no gate"
+        raise UsageError(f"--doubt is about the suites' gate, and {why}", hint="evalh ci init github --doubt " + doubt)
     top, folder = _place(app)
+    if service in _GATES and not (doubt or only_print or app.json):
+        doubt = _ask()
     text = ci_file(service, folder)
     name = FILES[service][1] if only_print else write_ci_file(top, service, folder)
+    suites = _say_doubt(app, doubt)
     if app.json:
-        app.show_json({"schema": "evalh.ci/1", "file": name, "written": not only_print, "text": text})
+        document = {"schema": "evalh.ci/1", "file": name, "written": not only_print, "text": text}
+        told: list[JsonValue] = [{"file": one.path, "doubt": one.said} for one in suites]
+        app.show_json({**document, "doubt": doubt, "suites": told})
     elif only_print:
         click.echo(text, nl=False, file=app.answer)
     else:
         app.console.print(f"wrote {name}", soft_wrap=True)
+        _show_doubt(app, suites, doubt)
         app.hints.print(f"next: {_NEXT[service]}", style="dim")
+        if service in _GATES:
+            app.hints.print(_STRICTER, style="dim", soft_wrap=True)
+
+
+def _ask() -> str | None:
+    """Ask a person what becomes of a doubt; None where there is nobody to ask."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    click.echo("A change may be worse as measured, though chance may explain it. What becomes of it?", err=True)
+    for word, meaning in _DOUBTS.items():
+        click.echo(f"  {word:12}  {meaning}", err=True)
+    answer: str = click.prompt("doubt", type=click.Choice(list(_DOUBTS)), default=next(iter(_DOUBTS)), err=True)
+    return answer
+
+
+def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
+    if doubt is None:
+        return ()
+    from evalh.api.ci_doubt import say_doubt
+    from evalh.core.policy import Doubt
+
+    return say_doubt(app.workspace, Doubt(doubt))
+
+
+def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
+    from evalh.report.console import Text
+    from evalh.report.text import safe
+
+    for one in suites:
+        told = {
+            "written": f"wrote {one.path}: gate: {{doubt: {doubt}}}",
+            "already": f"{one.path}: doubt is {doubt} already",
+            "otherwise": f"{one.path}: says doubt: {one.now}, and keeps it",
+            "by_hand": f"{one.path}: not edited; write into it yourself:  gate: {{doubt: {doubt}}}",
+        }[one.said]
+        app.console.print(Text(safe(told)), soft_wrap=True)
 
 
 def _place(app: App) -> "tuple[Path, str]":
