@@ -22,8 +22,8 @@ def held_to(path: str, data: bytes, clusters: dict[str, str]) -> bytes:
     before = list(dataset)
     written = b"".join(dataset.with_clusters(clusters))
 
-    after = list(Dataset(OneFile(path, written), path))
-    assert after == [replace(case, cluster=clusters.get(case.id, case.cluster)) for case in before]
+    after = [replace(case, where="") for case in Dataset(OneFile(path, written), path)]  # a name may hold line ends
+    assert after == [replace(case, cluster=clusters.get(case.id, case.cluster), where="") for case in before]
     return written
 
 
