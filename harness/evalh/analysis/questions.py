@@ -227,9 +227,9 @@ def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
         case Finding.WORSE:
             return GateFinding(rule, ExitCode.NO, *_worse(asked, test, what))
         case Finding.NO_WORSE:
-            return GateFinding(
-                rule, ExitCode.YES, f"{what}shown to be no worse: a drop of {margin} or more is excluded at 5 % error"
-            )
+            error = f"{100 * test.design.alpha:.2g} % error"
+            shown = f"{what}shown to be no worse: a drop of {margin} or more is excluded at {error}"
+            return GateFinding(rule, ExitCode.YES, shown)
         case Finding.UNMEASURED:
             return GateFinding(rule, ExitCode.CANNOT_MEASURE, f"{what}{_ungraded(asked, test)}")
         case Finding.NEITHER:
