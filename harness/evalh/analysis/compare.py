@@ -41,12 +41,8 @@ class CompareOptions:
     margin: float = DEFAULT_MARGIN
     intersection: bool = False  # compare the cases that both sides have, although others differ
     exact: bool = False  # McNemar's exact test, for a verdict that blocks
-    stopped: SequentialDesign | None = (
-        None  # looked at while the cases came in: only what is valid at any stopping point
-    )
-    limits: Mapping[str, Interval] = field(
-        default_factory=dict
-    )  # by a gate's tests: of graders, and "" of good outputs
+    stopped: SequentialDesign | None = None  # looked at while cases came in: only what is valid at any stopping point
+    limits: Mapping[str, Interval] = field(default_factory=dict)  # by a gate's tests, of graders; "": of good outputs
     pass_at: int | None = None
     value: Value | None = None  # what outputs cost downstream
     seed: int = 0
