@@ -50,6 +50,16 @@ def test_a_head_without_recorded_answers_could_not_be_measured_and_says_so(tmp_p
     assert "evalh gate: could not be measured" in (tmp_path / "comment.md").read_text()
 
 
+def test_over_a_whole_dataset_the_difference_is_counted(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, gate="gate: {target: dataset}\n")
+    repo.prompt(wrong=9)
+
+    printed = evalh(repo.folder, "gate", "--base", "main")
+
+    assert "60 of 60 cases" in printed.stdout
+    assert "difference: +0.0 points  [+0.0, +0.0], counted over the whole dataset" in printed.stdout
+
+
 def test_after_an_early_stop_the_interval_is_the_one_that_holds_whenever_one_stops(tmp_path: Path) -> None:
     shown = []
     for name, gate in (("sequential", ""), ("fixed", "gate: {sequential: false}\n")):

@@ -36,6 +36,7 @@ from evalh.stats.sequential import PairedDifference, SequentialDesign
 from evalh.stats.stopped import stopped_interval
 
 BETS = "gate-bets"  # the method of an interval by the gate's own bets: each limit for itself, at any stopping point
+COUNTED = "counted"  # about a dataset of which every case is in: only what the ungraded ones could be is open
 UNKNOWN = Estimate(None, None, None, "none")
 ONE_SIDED = 0.05
 TWO_SIDED = 0.05  # a verdict of better or worse: the whole 95 % interval on one side of 0
@@ -196,7 +197,8 @@ class Differences:
             bounds = zip(self.against_head, self.for_head, strict=True)
             design = replace(self.stopped, target=About.POPULATION)
             limits = self.limits or stopped_interval(design, [PairedDifference(*both) for both in bounds])
-            return Estimate(value, limits.low, limits.high, BETS)
+            whole = self.stopped.target is About.DATASET and self.clusters == self.stopped.cases
+            return Estimate(value, limits.low, limits.high, COUNTED if whole and self.limits is not None else BETS)
         low, method = self._interval(self.against_head)
         high, _ = self._interval(self.for_head)
         return Estimate(value, max(-1.0, min(low[0], value)), min(1.0, max(high[1], value)), method)

@@ -243,6 +243,8 @@ def certainty(estimate: Estimate, alpha: float) -> str:
     match estimate.method:
         case "identical":
             return ""
+        case "counted":
+            return ", counted over the whole dataset"
         case "gate-bets":
             return f", each limit {100 * (1 - alpha):.4g} %, valid at any stopping point"
         case "stopped-betting":  # of a gate that was kept before its own bets gave the limits
