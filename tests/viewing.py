@@ -69,7 +69,15 @@ def parsed(data: bytes) -> Got:
 def keep_gate(folder: Path, gate_id: str, text: str) -> None:
     """Put a decision that says nothing but this text into a workspace's log."""
     finding = {"rule": text, "decision": "refuse", "exit": 1, "reason": text, "cases": [text]}
-    suite = {"suite": text, "decision": "refuse", "base": None, "head": text, "model": text, "changed": [text]}
+    suite = {
+        "suite": text,
+        "decision": "refuse",
+        "exit": 1,
+        "base": None,
+        "head": text,
+        "model": text,
+        "changed": [text],
+    }
     suite |= {"stopped_at": 9, "of": 9, "asked": 9, "margin": 0.05, "detectable_drop": None, "comparison": None}
     suite |= {"findings": [finding], "broken": [text], "notices": [text]}
     gate = {"base": text, "head": text, "merge_base": None, "decision": "refuse", "exit": 1, "reasons": [text] * 2}

@@ -32,8 +32,10 @@ class Gated:
         """Fail the test, with the gate's reasons, unless it accepts; inconclusive is no yes."""
         __tracebackhide__ = True
         if not self.accepted:
+            from evalh.report.gate import decided
+
             reasons = "\n".join(f"  {reason}" for reason in self.decision.reasons)
-            pytest.fail(f"{self.decision.status}:\n{reasons}", pytrace=False)
+            pytest.fail(f"{decided({'exit': self.decision.exit})}:\n{reasons}", pytrace=False)
 
 
 class Evalh:

@@ -10,6 +10,7 @@ FILES = {
     "L": "gate/test_threats_log",
     "G": "gate/test_gate",
     "K": "gate/test_gate_clusters",
+    "N": "gate/test_gate_new_cases",
     "C": "gate/test_hostile_pull_requests",
     "W": "faults/test_writing",
     "J": "faults/test_job_logs",
@@ -25,7 +26,7 @@ def test_every_threat_has_its_tests() -> None:
     for row in rows:
         tests = row.strip("| ").rpartition(" | ")[2]
         letter = ""
-        found = re.findall(r"\b([TSLGKCWJ]) (?=`)|`(test_\w+)`", tests)
+        found = re.findall(r"\b([TSLGKNCWJ]) (?=`)|`(test_\w+)`", tests)
         assert any(test for _, test in found), row
         for mark, test in found:
             letter = mark or letter

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from evalh.analysis.verdicts import Evidence, Finding, GateDecision, SuiteDecision
 from evalh.api.clock import SystemClock
 from evalh.api.report import gate_page, page
 from evalh.api.workspace import Workspace
 from evalh.core.exits import ExitCode
-from evalh.report.gate import annotations, gate_document
+from evalh.core.run import Estimate
+from evalh.report.gate import annotations, certainty, gate_document
 from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
 from evalh.report.junit import gate_junit
 from evalh.store import open_store
@@ -64,6 +67,27 @@ def test_a_comment_stays_below_the_limit_and_keeps_the_verdict() -> None:
     assert len(text.encode()) <= COMMENT_BYTES
     assert "evalh gate: refuse" in text
     assert "more is in the log" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        (ExitCode.YES, "✅ evalh gate: accept"),
+        (ExitCode.NO, "❌ evalh gate: refuse"),
+        (ExitCode.INCONCLUSIVE, "❔ evalh gate: inconclusive"),
+        (ExitCode.CANNOT_MEASURE, "⚠️ evalh gate: could not be measured"),
+        (ExitCode.INTERRUPTED, "❔ evalh gate: not decided"),
+    ],
+)
+def test_the_headline_is_what_the_exit_code_says(code: ExitCode, named: str) -> None:
+    assert f"## {named}\n" in gate_markdown(gate_document(decision(code)), COMMENT_BYTES)
+
+
+def test_limits_say_how_sure_they_are() -> None:
+    estimate = Estimate(-0.1, -0.2, -0.01, "gate-bets")
+
+    assert certainty(estimate, 0.05) == ", each limit 95 %, valid at any stopping point"
+    assert certainty(estimate, 0.05 / 6) == ", each limit 99.17 %, valid at any stopping point"
 
 
 def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:

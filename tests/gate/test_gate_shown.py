@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from evalh.core.exits import ExitCode
 from gating import Repo
 from workspaces import document, evalh
 
@@ -23,6 +24,42 @@ def test_a_gates_id_shows_it_again(tmp_path: Path) -> None:
     assert "names no run" in evalh(repo.folder, "show", "g20200101-000000-000000").stderr
 
 
+def test_a_head_without_recorded_answers_could_not_be_measured_and_says_so(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60)
+    repo.git("checkout", "-q", "main")
+    config = '[workspace]\ndefault_suite = "triage"\n\n[models.small]\nprovider = "replay"\npath = "recorded.jsonl"\n'
+    repo.write("evalh.toml", config)
+    told = [f'{{"id": "t-{number:04d}", "output": "{{\\"label\\": \\"billing\\"}}"}}\n' for number in range(1, 61)]
+    repo.write("recorded.jsonl", "".join(told))
+    repo.commit()
+    repo.git("checkout", "-q", "-B", "change")
+    repo.prompt(wrong=2)
+    repo.write("recorded.jsonl", told[0])
+
+    printed = evalh(repo.folder, "gate", "--base", "main", "--comment", str(tmp_path / "comment.md"))
+    as_json = document(evalh(repo.folder, "gate", "--base", "main", "--json"))
+    (suite,) = as_json["suites"]
+
+    assert printed.returncode == as_json["exit"] == ExitCode.CANNOT_MEASURE
+    assert printed.stdout.count("could not be measured") == 2  # the suite and the whole
+    assert "inconclusive" not in printed.stdout
+    assert "were enough" not in printed.stdout
+    assert "on head" in as_json["reasons"][0]
+    assert "without an answer: 0 on base, 2" in as_json["reasons"][0]
+    assert any("has no row for case" in notice for notice in suite["notices"])
+    assert "evalh gate: could not be measured" in (tmp_path / "comment.md").read_text()
+
+
+def test_over_a_whole_dataset_the_difference_is_counted(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, gate="gate: {target: dataset}\n")
+    repo.prompt(wrong=9)
+
+    printed = evalh(repo.folder, "gate", "--base", "main")
+
+    assert "60 of 60 cases" in printed.stdout
+    assert "difference: +0.0 points  [+0.0, +0.0], counted over the whole dataset" in printed.stdout
+
+
 def test_after_an_early_stop_the_interval_is_the_one_that_holds_whenever_one_stops(tmp_path: Path) -> None:
     shown = []
     for name, gate in (("sequential", ""), ("fixed", "gate: {sequential: false}\n")):
@@ -33,8 +70,8 @@ def test_after_an_early_stop_the_interval_is_the_one_that_holds_whenever_one_sto
 
     assert sequential is not None
     assert fixed is not None
-    assert (sequential.difference.method, fixed.difference.method) == ("stopped-betting", "tango")
+    assert (sequential.difference.method, fixed.difference.method) == ("gate-bets", "tango")
     assert sequential.difference.high is not None
-    assert sequential.difference.high < 0  # it agrees with the refusal
+    assert sequential.difference.high < 0  # it agrees with the refusal, by construction
     assert (sequential.p_value, sequential.p_no_worse) == (None, None)  # these would hold for 25 cases fixed beforehand
     assert fixed.p_value is not None

@@ -1,6 +1,7 @@
 """Comparing two sides: pairing, the numbers, the verdict. No I/O; what differs is named, never compared quietly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from math import fsum
 
 from evalh.analysis.comparison import (
@@ -21,11 +22,12 @@ from evalh.core.value import Value
 from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.stats.clusters import clustered_rate
-from evalh.stats.intervals import pass_at_k, pass_hat_k
+from evalh.stats.intervals import Interval, pass_at_k, pass_hat_k
 from evalh.stats.multiplicity import benjamini_hochberg, holm
 from evalh.stats.paired import difference_interval
 from evalh.stats.quantiles import quantile
 from evalh.stats.ratio import cost_per_good, cost_per_good_ratio
+from evalh.stats.sequential import SequentialDesign
 
 DEFAULT_MARGIN = 0.05
 STOPPED = "stopped"  # an interval for a fixed number of cases would not hold, so none is stated
@@ -39,7 +41,8 @@ class CompareOptions:
     margin: float = DEFAULT_MARGIN
     intersection: bool = False  # compare the cases that both sides have, although others differ
     exact: bool = False  # McNemar's exact test, for a verdict that blocks
-    stopped: bool = False  # looked at while the cases came in: only what is valid at any stopping point
+    stopped: SequentialDesign | None = None  # looked at while cases came in: only what is valid at any stopping point
+    limits: Mapping[str, Interval] = field(default_factory=dict)  # by a gate's tests, of graders; "": of good outputs
     pass_at: int | None = None
     value: Value | None = None  # what outputs cost downstream
     seed: int = 0
@@ -50,7 +53,7 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
     options = options or CompareOptions()
     paired = pair(base, head)
     pairs = paired.pairs if _comparable(paired, options) else ()
-    differences = _differences(pairs, goods, options)
+    differences = _differences(pairs, goods, options, options.limits.get(""))
     identical = bool(pairs) and _identical(base, head, pairs)
     measured = bool(pairs) and not _unmeasured(pairs, base, head)
     verdict, reason = _verdict(differences, paired, options, measured=measured, identical=identical)
@@ -92,14 +95,16 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
     )
 
 
-def _differences(pairs: Sequence[Pair], measure: Measure, options: CompareOptions) -> Differences:
-    return Differences(pairs, measure, exact=options.exact, stopped=options.stopped, seed=options.seed)
+def _differences(
+    pairs: Sequence[Pair], measure: Measure, options: CompareOptions, limits: Interval | None = None
+) -> Differences:
+    return Differences(pairs, measure, exact=options.exact, stopped=options.stopped, limits=limits, seed=options.seed)
 
 
 def _downstream(pairs: Sequence[Pair], options: CompareOptions) -> DownstreamComparison | None:
     if options.value is None or not pairs:
         return None
-    return compare_downstream(pairs, options.value, stopped=options.stopped)
+    return compare_downstream(pairs, options.value, stopped=options.stopped is not None)
 
 
 def _comparable(paired: Paired, options: CompareOptions) -> bool:
@@ -147,7 +152,7 @@ def _shown(differences: Differences, margin: float) -> tuple[ComparisonVerdict, 
     if low is not None and low > 0:
         return ComparisonVerdict.BETTER, "the whole interval of the difference lies above 0"
     p_no_worse = differences.p_no_worse(margin)
-    excluded = low is not None and low > -margin if differences.stopped else False
+    excluded = low is not None and low > -margin if differences.stopped is not None else False
     if excluded or (p_no_worse is not None and p_no_worse <= ONE_SIDED):
         return ComparisonVerdict.NO_WORSE, f"a drop of {points} or more is excluded, at 5 % error"
     return ComparisonVerdict.INCONCLUSIVE, f"neither a drop of {points} nor a difference is shown or excluded"
@@ -190,7 +195,7 @@ def _side(results: Results, cases: Sequence[CaseResult], options: CompareOptions
 
 def _rate(tallies: Sequence[Tally], clusters: Sequence[Sequence[int]], options: CompareOptions) -> Estimate:
     rate = rate_of(tallies, clusters)
-    return Estimate(rate.value, None, None, STOPPED) if options.stopped and rate.value is not None else rate
+    return Estimate(rate.value, None, None, STOPPED) if options.stopped is not None and rate.value is not None else rate
 
 
 # -- costs and latency
@@ -202,7 +207,7 @@ def _cost_per_good(cases: Sequence[CaseResult], options: CompareOptions) -> Esti
         return Estimate(None, None, None, "unpriced")
     samples = sum(case.trials for case in cases)
     estimate = cost_per_good(*spent, trials=samples / len(spent[0]) if samples else 1)
-    if options.stopped and estimate.value is not None:
+    if options.stopped is not None and estimate.value is not None:
         return Estimate(estimate.value, None, None, STOPPED)
     return estimate
 
@@ -217,7 +222,7 @@ def _ratio(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
     if not any(base[1]) or not any(head[1]):
         return Estimate(None, None, None, "zero-goods")
     ratio = cost_per_good_ratio(base, head)
-    if options.stopped:
+    if options.stopped is not None:
         return Estimate(ratio.value, None, None, "free" if ratio.value is None else STOPPED)
     low, high = ratio.low, ratio.high
     if cost_per_good(*head).high is None:
@@ -236,8 +241,9 @@ def _latency(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
     clusters = clustered([one.head for one in measured])
     differences = [fsum(by_case[place] for place in places) / len(places) for places in clusters]
     value = fsum(differences) / len(differences) if differences else None
-    if len(differences) < 2 or options.stopped:  # noqa: PLR2004 (a spread needs two values)
-        return Estimate(value, None, None, STOPPED if options.stopped else "none")
+    stopped = options.stopped is not None
+    if len(differences) < 2 or stopped:  # noqa: PLR2004 (a spread needs two values)
+        return Estimate(value, None, None, STOPPED if stopped else "none")
     interval = difference_interval(differences)
     return Estimate(value, interval.low, interval.high, "paired-t")
 
@@ -267,7 +273,7 @@ def _by_grader(pairs: Sequence[Pair], name: str, options: CompareOptions) -> Dif
 
     # A case that the grader judged on neither side says nothing of it: `n` tells how many it judged.
     judged = [one for one in pairs if any(tally.unknown < tally.trials for tally in map(measure, (one.base, one.head)))]
-    return _differences(judged, measure, options)
+    return _differences(judged, measure, options, options.limits.get(name))
 
 
 def _tags(pairs: Sequence[Pair], options: CompareOptions) -> tuple[PartComparison, ...]:

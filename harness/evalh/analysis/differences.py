@@ -7,14 +7,15 @@ there, good on base), and for head (the other way round). What is stated holds f
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, fsum
 
 from evalh.analysis.pairing import CaseResult, Pair, cluster_sums, clustered
+from evalh.core.policy import About
 from evalh.core.run import Estimate
 from evalh.stats.clusters import clustered_rate
-from evalh.stats.intervals import wilson
+from evalh.stats.intervals import Interval, wilson
 from evalh.stats.paired import (
     difference_interval,
     mcnemar_exact,
@@ -31,8 +32,11 @@ from evalh.stats.planner import (
     smallest_difference,
     smallest_score_difference,
 )
+from evalh.stats.sequential import PairedDifference, SequentialDesign
 from evalh.stats.stopped import stopped_interval
 
+BETS = "gate-bets"  # the method of an interval by the gate's own bets: each limit for itself, at any stopping point
+COUNTED = "counted"  # about a dataset of which every case is in: only what the ungraded ones could be is open
 UNKNOWN = Estimate(None, None, None, "none")
 ONE_SIDED = 0.05
 TWO_SIDED = 0.05  # a verdict of better or worse: the whole 95 % interval on one side of 0
@@ -92,7 +96,8 @@ class Differences:
     pairs: Sequence[Pair]
     measure: Measure = goods
     exact: bool = False  # a test that blocks must never err too often
-    stopped: bool = False  # the cases were looked at while they came in: only what is valid at any stopping point
+    stopped: SequentialDesign | None = None  # the cases were looked at while they came in, in this order
+    limits: Interval | None = None  # where one stopped: what the gate's own test leaves
     seed: int = 0
     _tallies: list[tuple[Tally, Tally]] = field(init=False)
 
@@ -176,7 +181,7 @@ class Differences:
     @property
     def test(self) -> str:
         """The name of the test behind `p_value`."""
-        if not self.n or self.stopped:
+        if not self.n or self.stopped is not None:
             return "none"
         if not self.binary:
             return "sign-flip"
@@ -188,9 +193,12 @@ class Differences:
         value = self.value
         if value is None:
             return UNKNOWN
-        if self.stopped:
-            limits = stopped_interval(self.against_head, optimistic=self.for_head)
-            return Estimate(value, limits.low, limits.high, "stopped-betting")
+        if self.stopped is not None:
+            bounds = zip(self.against_head, self.for_head, strict=True)
+            design = replace(self.stopped, target=About.POPULATION)
+            limits = self.limits or stopped_interval(design, [PairedDifference(*both) for both in bounds])
+            whole = self.stopped.target is About.DATASET and self.clusters == self.stopped.cases
+            return Estimate(value, limits.low, limits.high, COUNTED if whole and self.limits is not None else BETS)
         low, method = self._interval(self.against_head)
         high, _ = self._interval(self.for_head)
         return Estimate(value, max(-1.0, min(low[0], value)), min(1.0, max(high[1], value)), method)
@@ -208,7 +216,7 @@ class Differences:
 
         1 where the unknown samples could turn the difference round.
         """
-        if not self.n or self.stopped:
+        if not self.n or self.stopped is not None:
             return None
         low, high = fsum(self.against_head), fsum(self.for_head)
         if low < 0 < high:
@@ -225,7 +233,7 @@ class Differences:
     def p_no_worse(self, margin: float) -> float | None:
         """One-sided, against head being worse by `margin` or more; unknown samples are read against head."""
         differences = self.against_head
-        if self.stopped:
+        if self.stopped is not None:
             return None
         if self.binary:
             return noninferiority_p(*_counts(differences), self.n, margin) if self.n else None

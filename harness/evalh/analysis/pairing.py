@@ -126,6 +126,12 @@ def clustered(cases: Sequence[CaseResult]) -> list[list[int]]:
     return list(members.values())
 
 
+def unanswered(cases: Iterable[CaseResult]) -> int:
+    """Count the samples to which no answer came."""
+    samples = (sample for case in cases for sample in case.samples)
+    return sum(one.standing is Standing.UNGRADED and one.output_digest is None for one in samples)
+
+
 def cluster_sums(rates: Sequence[float], clusters: Sequence[Sequence[int]]) -> Counter[ClusterSum]:
     """Add up the rates of cases, cluster by cluster; `clusters` are as `clustered` returns them."""
     return Counter(ClusterSum(fsum(rates[place] for place in places), len(places)) for places in clusters)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, fsum
 
 from evalh.analysis.differences import Differences, Measure, Tally, goods
-from evalh.analysis.pairing import CaseResult, Pair
+from evalh.analysis.pairing import CaseResult, Pair, unanswered
 from evalh.analysis.rules import Rule
 from evalh.analysis.verdicts import Finding as GateFinding
 from evalh.analysis.verdicts import doubtful, listed, points
@@ -16,6 +16,7 @@ from evalh.core.exits import ExitCode
 from evalh.core.policy import About, GatePolicy, Require
 from evalh.core.verdict import Outcome
 from evalh.stats.eprocess import p_value
+from evalh.stats.intervals import Interval
 from evalh.stats.looks import BATCH
 from evalh.stats.multiplicity import holm
 from evalh.stats.paired import Alternative, mcnemar_exact
@@ -30,6 +31,7 @@ from evalh.stats.sequential import (
     findings,
     within_margin,
 )
+from evalh.stats.stopped import stopped_interval
 
 ALPHA = 0.05
 _SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
@@ -51,7 +53,13 @@ class Question:
     measure: Measure
     design: SequentialDesign
     state: LookState = field(default_factory=LookState)
+    seen: tuple[PairedDifference, ...] = ()  # of clusters, in the order of the looks
     without: frozenset[str] = frozenset()  # new cases: rows that expect head's answers make up for what old ones lose
+
+    @property
+    def rule(self) -> str:
+        """The rule that its finding is of."""
+        return self.name if self.name == "good" or self.without else f"grader {self.name}"
 
     @property
     def stopped(self) -> bool:
@@ -67,7 +75,21 @@ class Question:
         if self.stopped:
             return self
         differences = [_difference(self.about(pairs), self.measure) for pairs in clusters]
-        return replace(self, state=advance(self.design, self.state, differences))
+        state = advance(self.design, self.state, differences)
+        return replace(self, state=state, seen=(*self.seen, *differences))
+
+    def limits(self, *, worse: bool) -> Interval:
+        """Bound the difference by its own bets; `worse`: that head is worse is shown, after all tests of the gate.
+
+        A test that would show it by itself, and does not among the others, is bound at the level that all of them have:
+        so the upper limit is below what is called worse exactly where it is shown.
+        """
+        limits = stopped_interval(self.design, self.seen)
+        if worse:
+            return limits
+        shared = replace(self.design, alpha=self.design.alpha / self.design.tests)
+        bound = -self.design.margin if self.design.target is About.DATASET else 0.0
+        return limits if limits.high >= bound else Interval(limits.low, stopped_interval(shared, self.seen).high)
 
 
 def questions_of(
@@ -97,13 +119,23 @@ def questions_of(
     return [*questions, *(replace(one, name=_of_old(one.name), without=frozenset(added)) for one in questions)]
 
 
+def limits_of(questions: Sequence[Question], tested: Sequence[GateFinding]) -> dict[str, Interval]:
+    """Bound the differences that were bet on over all cases, by grader; "" are good outputs, the first question."""
+    worse = {one.rule for one in tested if one.exit is ExitCode.NO and not one.doubt}
+    return {
+        "" if one is questions[0] else one.name: one.limits(worse=one.rule in worse)
+        for one in questions
+        if not one.without
+    }
+
+
 def _of_old(name: str) -> str:
     return "old cases" if name == "good" else f"old cases, {name}"
 
 
 def number_of_tests(policy: GatePolicy, *, compares: bool, added: Collection[str] = ()) -> int:
     """Count what may refuse by chance: good outputs, graders with a rule of their own, and the other rules."""
-    return ((1 + len(policy.graders)) * (2 if added else 1) if compares else 0) + policy.tests
+    return ((1 + len(policy.graders) if compares else 0) + policy.tests) * (2 if added else 1)
 
 
 def passes_of(grader: str) -> Measure:
@@ -190,21 +222,27 @@ def _no_worse(test: Question) -> bool:
 
 def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
     what = "" if test.name == "good" else f"{test.name}: "
-    rule = test.name if test.name == "good" or test.without else f"grader {test.name}"
-    margin = points(test.design.margin)
+    rule, margin = test.rule, points(test.design.margin)
     match found:
         case Finding.WORSE:
             return GateFinding(rule, ExitCode.NO, *_worse(asked, test, what))
         case Finding.NO_WORSE:
-            return GateFinding(
-                rule, ExitCode.YES, f"{what}shown to be no worse: a drop of {margin} or more is excluded at 5 % error"
-            )
+            error = f"{100 * test.design.alpha:.2g} % error"
+            shown = f"{what}shown to be no worse: a drop of {margin} or more is excluded at {error}"
+            return GateFinding(rule, ExitCode.YES, shown)
         case Finding.UNMEASURED:
-            ungraded = f"{what}{test.state.ungraded} of {test.state.samples} samples are ungraded"
-            most = f"more than {100 * test.design.max_ungraded:g} %"
-            return GateFinding(rule, ExitCode.CANNOT_MEASURE, f"{ungraded}, {most}: no verdict rests on that")
+            return GateFinding(rule, ExitCode.CANNOT_MEASURE, f"{what}{_ungraded(asked, test)}")
         case Finding.NEITHER:
             return _neither(asked, test, rule, what)
+
+
+def _ungraded(asked: Asked, test: Question) -> str:
+    told = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
+    limit = f"more than {100 * test.design.max_ungraded:g} %: no verdict rests on that"
+    pairs = test.about(asked.pairs)
+    base, head = unanswered(pair.base for pair in pairs), unanswered(pair.head for pair in pairs)
+    answers = f"; without an answer: {base} on base, {head} on head" if base or head else ""
+    return f"{told}, {limit}{answers}"
 
 
 def _neither(asked: Asked, test: Question, rule: str, what: str) -> GateFinding:

@@ -4,14 +4,14 @@ A rule that chance can break gives a p-value. All of them, and the sequential te
 is shown is shown after Holm's method over the whole gate.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil, fsum, log
 from random import Random
 
 from evalh.analysis.differences import goods, rate_of
 from evalh.analysis.downstream import consequences, loss_differences
-from evalh.analysis.pairing import CaseResult, Pair, cluster_sums, clustered, spending
+from evalh.analysis.pairing import CaseResult, Pair, cluster_sums, clustered, spending, unanswered
 from evalh.analysis.verdicts import Finding, MustPassCase, doubtful, listed
 from evalh.core.exits import ExitCode
 from evalh.core.policy import GatePolicy, MustPass, Never
@@ -44,6 +44,17 @@ class Measured:
     seed: str = ""
     value: Value | None = None
 
+    def without(self, added: Collection[str]) -> "Measured":
+        """Return what the rules that chance can break look at over the other cases alone."""
+        never = tuple(one for one in self.policy.never if one.at_most is not None)
+        return replace(
+            self,
+            policy=replace(self.policy, must_pass=None, never=never),
+            pairs=[pair for pair in self.pairs if pair.case_id not in added],
+            head=[case for case in self.head if case.case_id not in added],
+            latencies={case: both for case, both in self.latencies.items() if case not in added},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -53,8 +64,28 @@ class Rule:
     tell: Callable[[bool], Finding]
 
 
-def rules_of(measured: Measured) -> Iterator[Rule]:
-    """Apply every rule that the policy declares."""
+def rules_of(measured: Measured, added: Collection[str] = ()) -> Iterator[Rule]:
+    """Apply every rule that the policy declares; where cases were `added`, to the others alone too.
+
+    Cases that suit head make up for what old ones lose in any of these numbers, as they do in good outputs.
+    """
+    yield from _rules_of(measured)
+    if added:
+        yield from map(_of_old, _rules_of(measured.without(frozenset(added))))
+
+
+def _of_old(rule: Rule) -> Rule:
+    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
+        found = rule.tell(shown)
+        # What a bound must show, all cases may show together: the old ones alone only refuse.
+        must_show = rule.p_broken is not None and found.exit is ExitCode.INCONCLUSIVE and not found.doubt
+        found = replace(found, exit=ExitCode.YES) if must_show else found
+        return replace(found, rule=f"old cases, {found.rule}", reason=f"old cases, {found.reason}")
+
+    return Rule(rule.p_broken, tell)
+
+
+def _rules_of(measured: Measured) -> Iterator[Rule]:
     policy = measured.policy
     if policy.must_pass is not None and measured.must_pass is not None:
         yield _seen(must_pass(policy.must_pass, measured.must_pass))
@@ -293,9 +324,12 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def ungraded(head: Iterable[CaseResult], most: float) -> Finding | None:
     """Say where more samples are ungraded than a verdict may rest on: for suites that are not compared."""
-    standings = [sample.standing for case in head for sample in case.samples]
+    cases = list(head)
+    standings = [sample.standing for case in cases for sample in case.samples]
     missing = standings.count(Standing.UNGRADED)
     if missing <= most * len(standings):
         return None
-    reason = f"{missing} of {len(standings)} samples are ungraded, more than {100 * most:g} %"
+    lost = unanswered(cases)
+    answers = f"; {lost} are without an answer" if lost else ""
+    reason = f"{missing} of {len(standings)} samples are ungraded, more than {100 * most:g} %{answers}"
     return Finding("ungraded", ExitCode.CANNOT_MEASURE, reason)

@@ -72,6 +72,7 @@ class SuiteDecision:
     comparison: Comparison | None
     canary: Move | None = None  # whether base moved; None: it was not asked again
     evidence: tuple[Evidence, ...] = ()
+    alpha: float = 0.05  # how often each limit of a difference may err
     prompt_path: str = ""
     prompt_line: int = 1
     notices: tuple[str, ...] = ()

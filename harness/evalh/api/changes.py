@@ -62,8 +62,15 @@ class SuiteChange:
 
     @property
     def beside_old(self) -> tuple[str, ...]:
-        """The new cases, where there are old ones too."""
-        return self.rows.added if len(self.rows.added) < len(self.head.cases) else ()
+        """The new cases, where there are old ones too and something may have got worse."""
+        return self.rows.added if self.compares and len(self.rows.added) < len(self.head.cases) else ()
+
+    @property
+    def about_new(self) -> tuple[str, ...]:
+        """Say over which cases the numbers are, where some are new."""
+        new = f"{len(self.beside_old)} of {len(self.head.cases)} cases are new"
+        told = f"{new}: lines that begin with 'old cases' are about the others alone, all others about all cases"
+        return (told,) if self.beside_old else ()
 
     @property
     def value(self) -> Value | None:

@@ -60,6 +60,13 @@ def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair])
     }
 
 
+def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
+    """Say of each side that lacks answers why."""
+    for side, session in (("base", base), ("head", head)):
+        if session is not None and (why := session.why_no_answer()) is not None:
+            yield f"{side}: {why}"
+
+
 def evidence_of(comparison: Comparison | None, base: Session | None, head: Session | None) -> Iterator[Evidence]:
     """Yield the first cases that got worse, with what both sides answered."""
     if comparison is None or base is None or head is None:

@@ -191,6 +191,14 @@ class Session:
                 return tuple((one.grader, one.verdict.reason) for one in missed)
         return ()
 
+    def why_no_answer(self) -> str | None:
+        """Say how many samples have no answer, and why the first of them has none; None: all have one."""
+        lost = [one for one in self.collected.samples.values() if one.completion is None and one.error is not None]
+        if not lost:
+            return None
+        first = min(lost, key=lambda one: (one.case_index, one.trial))
+        return f"{len(lost)} samples have no answer; the first is {first.case.id}: {first.error}"
+
     def _has(self, case_id: str, trial: int) -> bool:
         return (case_id, trial) in self.collected.samples or (case_id, trial) in self._known
 

@@ -8,14 +8,14 @@ from typing import Any
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
 from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.questions import Asked, Family, drop_of, needed_by, questions_of
+from evalh.analysis.questions import ALPHA, Asked, Family, drop_of, limits_of, needed_by, questions_of
 from evalh.analysis.rules import Measured, must_pass, rules_of, ungraded
 from evalh.analysis.verdicts import Finding, MustPassCase, SuiteDecision
+from evalh.api import gate_evidence
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
 from evalh.api.gate_confirm import Confirming, flipped
-from evalh.api.gate_evidence import evidence_of, fails, first_changed_line, latencies, must_pass_case, not_compared
 from evalh.api.relative import between
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
@@ -32,8 +32,6 @@ from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed, in_clusters, in_order, members
 from evalh.stats.looks import next_look, order_seed
 from evalh.stats.sequential import Stop
-
-_BY_THE_RULES = ("must_pass", "good_rate", "never NAME")
 
 
 class SuiteGate:
@@ -68,7 +66,7 @@ class SuiteGate:
         self._confirming: Confirming | None = None
         self.confirms = False  # whether cases that got worse are asked again
         self._halted: str | None = None
-        self._notices = list(change.notices)
+        self._notices = [*change.notices, *change.about_new]
 
     @property
     def plans(self) -> list[Plan]:
@@ -203,7 +201,7 @@ class SuiteGate:
         wanted = [(place, case, range(rule.trials)) for place, case in enumerate(case for _, case in cases)]
         await self._led(session.evaluate(wanted), [session])
         results = by_case(session.results(cases, rule.trials))
-        self._must_pass = [must_pass_case(case, results, rule.trials) for _, case in cases]
+        self._must_pass = [gate_evidence.must_pass_case(case, results, rule.trials) for _, case in cases]
 
     def _broken(self) -> bool:
         rule = self.change.policy.must_pass
@@ -212,14 +210,13 @@ class SuiteGate:
         return must_pass(rule, self._must_pass).exit is ExitCode.NO or self._halted is not None
 
     async def _ask_both(self) -> None:
-        step = self._step
         if self._watch is not None and not self._draw and self._base is not None and self._head is not None:
             batch = members(self._order[: next_look(0, len(self._order))])
             await self._watch.beside(self._base, self._head, [(at, case, range(self._trials)) for at, case in batch])
             if self._moved() or (self._watch.session is not None and self._watch.session.halt.reason):
                 return
         while self._seen < len(self._order) and not self._sure():
-            look = next_look(self._seen, len(self._order), step)
+            look = next_look(self._seen, len(self._order), self._step)
             clusters = self._order[self._seen : look]
             wanted = [(place, case, range(self._trials)) for place, case in members(clusters)]
             async with asyncio.TaskGroup() as group:
@@ -248,7 +245,7 @@ class SuiteGate:
         if self._questions and any(question.state.stop is Stop.WORSE_SHOWN for question in self._questions):
             return True
         forbidden = [rule.grader for rule in self.change.policy.never if rule.at_most is None]
-        if forbidden and any(fails(case, forbidden) for case in self._side("head", self._looked())):
+        if forbidden and any(gate_evidence.fails(case, forbidden) for case in self._side("head", self._looked())):
             return True
         return bool(self._questions) and all(question.stopped for question in self._questions)
 
@@ -300,7 +297,7 @@ class SuiteGate:
             policy=self.change.policy,
             questions=self._questions if self._seen else (),
             pairs=self._pairs(self._looked()) if self.change.compares else (),
-            rules=tuple(rules_of(self._measured())),
+            rules=tuple(rules_of(self._measured(), self.change.beside_old)),
             fixed=not self.change.policy.sequential,
         )
 
@@ -309,7 +306,7 @@ class SuiteGate:
     def decision(self, tested: Sequence[Finding]) -> SuiteDecision:
         """Put everything together; `tested` is what the rows, the tests and the rules found."""
         change = self.change
-        comparison = self._comparison()
+        comparison = self._comparison(tested)
         if self._confirming is not None and comparison is not None:
             comparison = replace(comparison, confirmed=self._confirming.confirmed())
             refused = any(one.exit is ExitCode.NO for one in tested)
@@ -336,10 +333,11 @@ class SuiteGate:
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
             canary=None if self._watch is None else self._watch.move,
-            evidence=tuple(evidence_of(comparison, self._base, self._head)),
+            evidence=tuple(gate_evidence.evidence_of(comparison, self._base, self._head)),
+            alpha=ALPHA if first is None else first.design.alpha,
             prompt_path=change.head.version.path,
-            prompt_line=first_changed_line(change),
-            notices=tuple(self._notices),
+            prompt_line=gate_evidence.first_changed_line(change),
+            notices=(*self._notices, *gate_evidence.unanswered(self._base, self._head)),
             judges=change.judges if comparison is None else comparison.judges,
         )
 
@@ -357,7 +355,8 @@ class SuiteGate:
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
         if not self.change.compares and self._seen:
-            yield ungraded(self._side("head", self._looked()), self._max_ungraded) or not_compared(self.change)
+            unmeasured = ungraded(self._side("head", self._looked()), self._max_ungraded)
+            yield unmeasured or gate_evidence.not_compared(self.change)
 
     def _measured(self) -> Measured:
         looked, policy = self._looked(), self.change.policy
@@ -369,16 +368,18 @@ class SuiteGate:
             complete=self._seen == len(self._order),
             graders=frozenset(grader.name for grader in self.change.head.graders),
             must_pass=self._must_pass,
-            latencies={} if policy.latency_may_rise is None else latencies(self._base, self._head, pairs),
+            latencies={} if policy.latency_may_rise is None else gate_evidence.latencies(self._base, self._head, pairs),
             seed=self._seed,
             value=self.change.value,
         )
 
-    def _comparison(self) -> Comparison | None:
+    def _comparison(self, tested: Sequence[Finding] = ()) -> Comparison | None:
         if self._base is None or self._head is None or not self._seen:
             return None
         policy = self.change.policy
-        options = CompareOptions(margin=policy.margin, exact=True, stopped=policy.sequential, value=self.change.value)
+        options = CompareOptions(margin=policy.margin, exact=True, value=self.change.value)
+        if policy.sequential:
+            options = replace(options, stopped=self._questions[0].design, limits=limits_of(self._questions, tested))
         base, head = self._results(self._base, "base"), self._results(self._head, "head")
         judges = between(self.change.judges, self.change.labels, base, head)
         return replace(compare(base, head, options), judges=judges)

@@ -104,6 +104,7 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
         "head": suite.head,
         "model": suite.model,
         "margin": suite.margin,
+        "alpha": suite.alpha,
         "detectable_drop": suite.detectable_drop,
         "cases_needed": suite.cases_needed,
         "stopped_at": suite.stopped_at,
@@ -158,7 +159,17 @@ def show_gate(console: Console, document: Mapping[str, Any]) -> None:
 
 def decided(document: Mapping[str, Any]) -> str:
     """Name the decision of a gate, a suite or a finding, from its document."""
-    return "accepted in doubt" if document["decision"] == "accept" and document.get("doubt") else document["decision"]
+    match document["exit"]:
+        case ExitCode.YES:
+            return "accepted in doubt" if document.get("doubt") else "accept"
+        case ExitCode.NO:
+            return "refuse"
+        case ExitCode.INCONCLUSIVE:
+            return "inconclusive"
+        case ExitCode.CANNOT_MEASURE:
+            return "could not be measured"
+        case _:
+            return "not decided"
 
 
 def _style(document: Mapping[str, Any]) -> str:
@@ -207,7 +218,10 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
     """Say what was compared, how far, and what came out: of one suite's document."""
     sides = f"{suite['base']} → {suite['head']}" if suite["base"] is not None else suite["head"]
     yield f"{sides} on {suite['model']} · changed: {', '.join(suite['changed']) or 'the version'}"
-    enough = f" were enough, {suite['saved']} calls saved" if suite["saved"] and suite["stopped_at"] else ""
+    measured = suite["exit"] != ExitCode.CANNOT_MEASURE
+    enough = (
+        f" were enough, {suite['saved']} calls saved" if measured and suite["saved"] and suite["stopped_at"] else ""
+    )
     compared = suite["comparison"]
     alike = ""
     if compared is not None and compared.get("clusters") not in (None, compared["n"]):
@@ -220,17 +234,27 @@ def facts(suite: Mapping[str, Any]) -> Iterator[str]:
             nets = " → ".join(net_lines(compared["downstream"]))
             yield f"net cost per good output: {nets}"
             yield worth_of(compared["downstream"], suite["base"], suite["head"])
-        yield f"difference: {_difference(compared['difference'])}"
+        estimate = Estimate(**compared["difference"])
+        yield f"difference: {points(estimate)}{certainty(estimate, suite.get('alpha', 0.05))}"
         for one in compared["preferred"]:
             yield f"{one_line(one['grader'], 40)} {' · '.join(preference(Preferred(**one)))}"
     if suite.get("canary"):
         yield f"canary: {suite['canary']['told']}"
 
 
-def _difference(estimate: Mapping[str, Any]) -> str:
-    kinds = {"stopped-betting": ", 95 %, valid at any stopping point", "identical": ""}
-    interval = points(Estimate(estimate["value"], estimate["low"], estimate["high"], estimate["method"]))
-    return interval + kinds.get(estimate["method"], ", 95 %, over all cases")
+def certainty(estimate: Estimate, alpha: float) -> str:
+    """Say how sure a difference's limits are; `alpha`: how often each limit by the gate's bets may err."""
+    match estimate.method:
+        case "identical":
+            return ""
+        case "counted":
+            return ", counted over the whole dataset"
+        case "gate-bets":
+            return f", each limit {100 * (1 - alpha):.4g} %, valid at any stopping point"
+        case "stopped-betting":  # of a gate that was kept before its own bets gave the limits
+            return ", 95 %, valid at any stopping point"
+        case _:
+            return ", 95 %, over all cases"
 
 
 def _evidence(evidence: Mapping[str, Any]) -> Text:

@@ -6,7 +6,7 @@ from typing import Any
 from evalh.core.run import Estimate
 from evalh.report.compare import points
 from evalh.report.downstream import compared_from
-from evalh.report.gate import RELATIVE, decided
+from evalh.report.gate import RELATIVE, certainty, decided
 from evalh.report.markup import Child, Markup, el
 from evalh.report.page_comparison import net, table
 from evalh.report.page_sections import facts, figure, limits, look_at, section
@@ -44,7 +44,9 @@ def _numbers(suite: Document) -> list[Child]:
     told: list[Child] = [figure(suite["suite"], decided(suite), looked)]
     if compared is not None and compared["n"]:
         counts = f"{compared['losses']:,} worse, {compared['wins']:,} better, {compared['ties']:,} the same"
-        told.append(figure("Difference of the good rates", points(Estimate(**compared["difference"])), counts))
+        estimate = Estimate(**compared["difference"])
+        sure = certainty(estimate, suite.get("alpha", 0.05))
+        told.append(figure("Difference of the good rates", points(estimate), f"{counts}{sure}"))
     drop = suite["detectable_drop"]
     seen = "not known" if drop is None else f"{100 * drop:.1f} points"
     told.append(figure("Smallest drop it could see", seen, f"margin {100 * suite['margin']:g} points"))
@@ -94,7 +96,7 @@ def _suite(suite: Document) -> list[Child]:
 
 
 def _finding(finding: Document) -> Markup:
-    said = decided(finding) if finding["exit"] in {0, 1, 3} else "not measured"
+    said = decided(finding)
     return el(
         "tr",
         el("th", finding["rule"], scope="row"),

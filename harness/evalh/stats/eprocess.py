@@ -18,7 +18,7 @@ _KELLY = (0.5, 1.0, 2.0)
 _LARGEST_LOSS = 0.9  # a bet never stakes more of what it has on one case
 DISCORDANCE_FLOOR = 0.02
 _GAP_FLOOR = 0.02  # a margin of 0 is still bet on, and bets on a dataset never expect less
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,19 @@ class Bets:
         return tuple(log1p(fraction * (1 + self.shift)) for fraction in self.fractions)
 
 
-def no_worse_bets(margin: float, discordance: float) -> Bets:
-    """Bet against "head is worse by `margin` or more", expecting no difference at all."""
-    return Bets(_fractions(margin or _GAP_FLOOR, 0.0, margin, discordance), margin, 1)
+def no_worse_bets(margin: float, discordance: float, mean: float | None = None) -> Bets:
+    """Bet against "head is worse by `margin` or more", expecting no difference at all.
+
+    `mean`: bet with the same stakes against "the mean of D is at most `mean`".
+    """
+    shift = margin if mean is None else -mean
+    return Bets(_fractions(margin or _GAP_FLOOR, 0.0, shift, discordance), shift, 1)
 
 
-def worse_bets(margin: float, discordance: float) -> Bets:
-    """Bet against "head is no worse", expecting a drop of `margin`."""
+def worse_bets(margin: float, discordance: float, mean: float = 0.0) -> Bets:
+    """Bet against "the mean of D is at least `mean`", by default "head is no worse", expecting a drop of `margin`."""
     gap = margin or _GAP_FLOOR
-    return Bets(_fractions(gap, gap, 0.0, discordance), 0.0, -1)
+    return Bets(_fractions(gap, gap, mean, discordance), mean, -1)
 
 
 def _fractions(gap: float, expected: float, shift: float, discordance: float) -> tuple[float, ...]:
@@ -116,13 +120,14 @@ class DatasetBets:
             mean = (-self.sign * self.margin * self.cases - total) / left  # of the rest, under the hypothesis
             stakes = [
                 self._after(stake, mean, turned, fraction)
-                for stake, fraction in zip(stakes, self._fractions(mean, left), strict=True)
+                for stake, fraction in zip(stakes, self.fractions(mean, left), strict=True)
             ]
             total += turned
             seen += 1
         return tuple(stakes)
 
-    def _fractions(self, mean: float, left: int) -> tuple[float, ...]:
+    def fractions(self, mean: float, left: int) -> tuple[float, ...]:
+        """Return what is staked on the next case: `mean` is that of the `left` ones, under the hypothesis."""
         most = _LARGEST_LOSS / (1 + mean) if mean > -1 else inf
         if self.fixed is not None:
             return (min(self.fixed, most / _LARGEST_LOSS),) * len(WEIGHTS)
@@ -134,7 +139,7 @@ class DatasetBets:
     def _after(stake: float, mean: float, turned: float, fraction: float) -> float:
         if stake in (inf, -inf):
             return stake  # settled before
-        if mean < -1 - _ROUNDING:
+        if mean < -1 - ROUNDING:
             return inf  # the rest cannot be as bad as the hypothesis needs it
         if mean >= 1:
             return -inf  # the hypothesis holds whatever the rest is

@@ -1,87 +1,97 @@
-"""The interval of a mean difference, valid at any stopping point."""
+"""The interval of a mean difference by the gate's own bets, valid at any stopping point.
 
-from collections import Counter
-from collections.abc import Sequence
+A gate that asks "is head worse?" bets against a mean of 0 or more, and one that asks "is it no worse by the margin?"
+against a mean of -margin or less. The same stakes bet against every other mean too. What they refute at a look is left
+out of the interval, so that verdict and interval cannot contradict each other.
+"""
+
+from collections.abc import Callable, Sequence
+from math import fsum
 from typing import TYPE_CHECKING
 
+from evalh.core.policy import About
+from evalh.stats.eprocess import ROUNDING, WEIGHTS, DatasetBets, no_worse_bets, worse_bets
 from evalh.stats.intervals import Interval
+from evalh.stats.sequential import PairedDifference, SequentialDesign
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FRACTIONS = 20
-_GRID = 1001
-_EDGE = 0.999
-_VALUES_AT_ONCE = 64
-_MOST_VALUES = 500  # more different differences than these are rounded, against the claim
+    Values = NDArray[np.float64]
+
+_HALVINGS = 32
 
 
-def stopped_interval(
-    differences: Sequence[float], confidence: float = 0.95, *, optimistic: Sequence[float] | None = None
-) -> Interval:
-    """Bound the mean of differences in [-1, 1], valid at whatever number of cases one stopped.
+def stopped_interval(design: SequentialDesign, differences: Sequence[PairedDifference]) -> Interval:
+    """Bound the mean of differences, given in the order in which they were looked at.
 
-    The means t on a grid of 1001 points with (E+(t) + E-(t)) / 2 < 1 / (1 - confidence), E+ and E- betting that the
-    mean lies above and below t with 20 even fractions of the largest bet (Waudby-Smith and Ramdas 2024, hedged
-    capital). `optimistic`: the same cases, ungraded ones read in head's favour where `differences` reads them against
-    it; the interval then holds both. Without cases nothing is known: (-1, 1).
+    Each limit for itself lies beyond the true mean with a probability of at most `design.alpha`, wherever one stops:
+    `low` is the highest mean that the bets on "no worse" refute at a look, `high` the lowest that those on "worse" do.
+    So `high` < 0 exactly where E of "worse" ever reached 1 / alpha, and `low` > -margin exactly where E of "no worse"
+    did. About a dataset, "worse" means by the margin: there `high` < -margin is the bound. Where later looks speak
+    against earlier ones, the mean so far may lie outside. Without cases nothing is known: (-1, 1).
     """
-    read_well = differences if optimistic is None else optimistic
     if not differences:
         return Interval(-1.0, 1.0)
-    low, high = _kept(differences, confidence)
-    if optimistic is not None:
-        high = max(high, _kept(read_well, confidence).high)
-    return Interval(low, high)
-
-
-def _kept(differences: Sequence[float], confidence: float) -> Interval:
     import numpy as np
 
-    counts = Counter(differences)
-    values = np.array(sorted(counts))
-    number = np.array([counts[value] for value in sorted(counts)], dtype=np.float64)
-    means = np.linspace(-_EDGE, _EDGE, _GRID)
-    above = _log_capital(*_rounded_down(values, number), means)
-    below = _log_capital(*_rounded_down(-values, number), -means)
-    capital = np.logaddexp(above, below) - np.log(2)
-    kept = np.flatnonzero(capital < -np.log(1 - confidence))
-    centre = float(values @ number / number.sum())
-    if not len(kept):  # every grid point is excluded: the mean stands between two
-        return Interval(centre, centre)
-    # A mean at the very end of the scale lies beyond the last point of the grid.
-    low, high = (means[kept[0]], means[kept[-1]])
-    reaches = (kept[0] == 0, kept[-1] == _GRID - 1)
-    return Interval(-1.0 if reaches[0] else min(float(low), centre), 1.0 if reaches[1] else max(float(high), centre))
+    low = np.array([one.low for one in differences])
+    high = np.array([one.high for one in differences])
+    if design.target is About.DATASET and len(differences) == design.cases:
+        return Interval(fsum(low) / len(low), fsum(high) / len(high))  # nothing is left to bet on
+    drop = design.margin if design.target is About.DATASET else 0.0
+    highest = _highest_refuted(lambda mean: _refutes(design, low, mean, 1), -design.margin)
+    lowest = -_highest_refuted(lambda mean: _refutes(design, -high, mean, -1), drop)
+    return Interval(min(highest, lowest), lowest)  # where both are beyond each other, "worse" goes first
 
 
-def _rounded_down(
-    values: "NDArray[np.float64]", number: "NDArray[np.float64]"
-) -> tuple["NDArray[np.float64]", "NDArray[np.float64]"]:
-    """Put many different values on a grid, downwards: a bet on a higher mean then wins less, and stays honest."""
+def _highest_refuted(refuted: Callable[[float], bool], asked: float) -> float:
+    """Find the highest mean that is refuted, by halving; `asked` comes first, so that its side is the gate's own."""
+    low, high, middle = -1.0, 1.0, asked
+    for _ in range(_HALVINGS):
+        if refuted(middle):
+            low = middle
+        else:
+            high = middle
+        middle = (low + high) / 2
+    return middle if low > -1.0 else -1.0
+
+
+def _refutes(design: SequentialDesign, values: "Values", mean: float, sign: int) -> bool:
+    """Whether bets that the mean of `values`, sign * D, is higher than `mean` ever reach the threshold."""
     import numpy as np
 
-    if len(values) <= _MOST_VALUES:
-        return values, number
-    steps = np.floor(values * (_MOST_VALUES / 2)) / (_MOST_VALUES / 2)
-    rounded, place = np.unique(steps, return_inverse=True)
-    return rounded, np.bincount(place, weights=number).astype(np.float64)
+    if design.target is About.DATASET:
+        steps = _dataset_steps(design, values, mean)
+    else:
+        staked = (no_worse_bets if sign > 0 else worse_bets)(design.margin, design.discordance, sign * mean)
+        steps = [np.log1p(fraction * (values - mean)) for fraction in staked.fractions]
+    looks = _looks(design.batch, len(values))
+    logs = [np.log(weight) + step.cumsum()[looks] for weight, step in zip(WEIGHTS, steps, strict=True)]
+    return bool(np.logaddexp.reduce(logs).max() >= design.log_threshold)
 
 
-def _log_capital(
-    values: "NDArray[np.float64]", number: "NDArray[np.float64]", means: "NDArray[np.float64]"
-) -> "NDArray[np.float64]":
-    """Return log of the mean over fractions f of prod (1 + f (D - t) / (1 + t)), for every t."""
+def _looks(batch: int, seen: int) -> list[int]:
+    return [*range(batch - 1, seen - 1, batch), seen - 1]
+
+
+def _dataset_steps(design: SequentialDesign, values: "Values", mean: float) -> list["Values"]:
+    """Return what every case adds to the logarithms of the bets: `DatasetBets.play` for all cases at once."""
     import numpy as np
 
-    fractions = (np.arange(_FRACTIONS) + 0.5) / _FRACTIONS
-    bets = fractions[:, None] / (1 + means)
-    logs = np.zeros_like(bets)
-    for start in range(0, len(values), _VALUES_AT_ONCE):
-        some = slice(start, start + _VALUES_AT_ONCE)
-        gains = np.log1p(bets * (values[some, None, None] - means))
-        logs += np.tensordot(number[some], gains, axes=1)
-    top = logs.max(axis=0)
-    capital: NDArray[np.float64] = top + np.log(np.exp(logs - top).mean(axis=0))
-    return capital
+    left = design.cases - np.arange(len(values))
+    rest = (mean * design.cases - (values.cumsum() - values)) / left  # the mean of the rest, under the hypothesis
+    beyond = np.flatnonzero((rest < -1 - ROUNDING) | (rest >= 1))
+    known = len(values) if not len(beyond) else int(beyond[0])
+    bets = DatasetBets(design.cases, design.margin, design.discordance, 1)
+    steps = []
+    for fractions in np.transpose(
+        [bets.fractions(one, some) for one, some in zip(rest[:known].tolist(), left.tolist(), strict=False)]
+    ):
+        step = np.zeros(len(values))
+        step[:known] = np.log1p(fractions * (values[:known] - rest[:known]))
+        if known < len(values):
+            step[known] = np.inf if rest[known] < 0 else -np.inf
+        steps.append(step)
+    return steps

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
+from evalh.report.gate import decided
 from evalh.report.markup import Child, Markup, el, join, place
 from evalh.report.page_sections import limits
 from evalh.report.page_words import cost_range, plural
@@ -176,15 +177,16 @@ def _gates(rows: Sequence[GateRow]) -> Markup:
 def _gate(row: GateRow) -> Markup:
     reasons = row.reasons.splitlines()
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    said = decided({"exit": row.exit})
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
-        el("td", row.decision, class_=_decided(row.decision)),
+        el("td", said, class_=_colour(said)),
         el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}"),
         el("td", _instant(row.at), data_v=row.id),
     )
 
 
-def _decided(decision: str) -> str:
-    """Return the colour of a gate's answer."""
+def _colour(decision: str) -> str:
+    """Return the colour of a gate's answer, as `decided` says it."""
     return {"accept": "good", "refuse": "bad"}.get(decision, "ungraded")

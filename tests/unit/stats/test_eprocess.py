@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import permutations, product
-from math import exp, inf, log, sin
+from math import exp, inf, log
 
 import pytest
 
@@ -19,7 +19,6 @@ from evalh.stats.eprocess import (
     play,
     worse_bets,
 )
-from evalh.stats.stopped import stopped_interval
 
 NO_WORSE, WORSE = no_worse_bets(0.05, 0.1), worse_bets(0.05, 0.1)
 SHORT = (0, 0, -1, 0, 1, 1, 0, 0, 1, 0)
@@ -160,33 +159,3 @@ def test_a_margin_of_nothing_is_still_bet_on() -> None:
     assert log_e_of_counts(no_worse_bets(0.0, 0.1), 30, 0, 0) > log(20)
     with pytest.raises(ValueError, match="a margin"):
         no_worse_bets(1.0, 0.1)
-
-
-def test_the_interval_after_stopping_is_the_reference_numbers() -> None:
-    interval = stopped_interval([1.0] * 12 + [0.0] * 451 + [-1.0] * 37)
-
-    assert (round(interval.low, 4), round(interval.high, 4)) == (-0.0959, -0.0080)
-
-
-def test_ungraded_cases_widen_the_interval_to_both_readings() -> None:
-    low, high = [0.0] * 95 + [-1.0] * 5, [0.0] * 95 + [1.0] * 5
-
-    both = stopped_interval(low, optimistic=high)
-
-    assert both.low == stopped_interval(low).low
-    assert both.high == stopped_interval(high).high
-
-
-def test_the_interval_of_nothing_and_of_one_sided_outcomes_reaches_the_end() -> None:
-    assert stopped_interval([]) == (-1.0, 1.0)
-    assert stopped_interval([1.0] * 3).high == 1.0
-    assert stopped_interval([-1.0] * 400).low == -1.0
-
-
-def test_very_many_different_values_widen_the_interval_by_a_hair() -> None:
-    differences = [0.4 * sin(number) for number in range(3000)]
-
-    rounded, exact = stopped_interval(differences), stopped_interval([round(value, 2) for value in differences])
-
-    assert rounded.low <= exact.low + 1e-9 <= exact.high <= rounded.high + 1e-9
-    assert rounded.high - rounded.low < exact.high - exact.low + 0.009

@@ -12,18 +12,22 @@ import pytest
 from scipy.stats import binomtest
 
 from evalh.analysis.differences import Differences, Tally
+from evalh.analysis.pairing import Pair
+from evalh.analysis.questions import Asked, Family, Question, judge, number_of_tests, questions_of
 from evalh.analysis.rules import Measured, refused_by_chance, rules_of
 from evalh.core.exits import ExitCode
-from evalh.core.policy import GatePolicy, MustPass, Never
+from evalh.core.policy import GatePolicy, MustPass, Never, Require
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
 from evalh.stats.agreement import agreement
 from evalh.stats.calibration import LabelledStratum, rate_of_strata
 from evalh.stats.clusters import ClusterSum, clustered_rate
 from evalh.stats.intervals import wilson
+from evalh.stats.looks import next_look
 from evalh.stats.multiplicity import holm
 from evalh.stats.permutation import cost_per_good_rise_p
-from evalh.stats.sequential import PairedDifference, SequentialDesign, run_through
+from evalh.stats.sequential import PairedDifference, SequentialDesign, Stop, run_through
+from evalh.stats.simulation import chances_of
 
 pytestmark = pytest.mark.slow
 
@@ -42,23 +46,70 @@ def case(goods: int, trials: int, name: str = "") -> Any:
     )
 
 
+WON, TIED, LOST = (Pair(case(base, 1), case(head, 1)) for base, head in ((0, 1), (1, 1), (1, 0)))
+
+
+def asked_of(moves: np.ndarray) -> Question:
+    """Look as a gate does at cases that were won (1), tied (0) and lost (-1), a cluster a row, until it stops."""
+    clusters = [[(TIED, WON, LOST)[move] for move in row] for row in moves.tolist()]
+    (question,) = questions_of(GatePolicy(require=Require.NO_WORSE), len(clusters), 0.02, Family(1))
+    while question.state.seen < len(clusters) and not question.stopped:
+        seen = question.state.seen
+        question = question.look(clusters[seen : next_look(seen, len(clusters))])
+    return question
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, int], delta: float, psi: float, common: float) -> np.ndarray:
+    """Draw clusters of cases: each case goes with the rest of its cluster this often, and its own way otherwise."""
+    win, loss = chances_of(delta, psi)
+    chance = np.where(rng.random(shape) < common, rng.random((shape[0], 1)), rng.random(shape))
+    return (chance < win).astype(int) - (chance > 1 - loss)
+
+
+def errs(question: Question, delta: float) -> bool:
+    """Whether a claim is shown that is false at this difference: 0, or the margin."""
+    claim = question.state.log_e_worse if delta == 0 else question.state.log_e_no_worse
+    return claim >= question.design.log_threshold
+
+
 @pytest.mark.parametrize("size", [1, 2, 5, 10, 25])
 def test_a_gate_over_templates_errs_no_more_often_than_over_cases(size: int) -> None:
     """False refusal / false "no worse" before: .022/.019 (size 1), .049/.046, .134/.144, .205/.219, .323/.302."""
     rng = np.random.default_rng(size)
-    clusters, repeats, psi = 500 // size, 400, 0.3
-    design = SequentialDesign(cases=clusters)
-    errors = {}
-    for delta, shown in ((0.0, "log_e_worse"), (-0.05, "log_e_no_worse")):
-        drawn = rng.random((repeats, clusters))
-        win, loss = (psi + delta) / 2, (psi - delta) / 2
-        moves = (drawn < win).astype(float) - (drawn > 1 - loss)
-        errors[shown] = sum(
-            getattr(run_through(design, [PairedDifference(one, one) for one in row]), shown) >= design.log_threshold
-            for row in moves.tolist()
-        )
+    repeats, naive = 400, 0
+    for delta in (0.0, -0.05):
+        errors = 0
+        for _ in range(repeats):
+            moves = drawn(rng, (500 // size, size), delta, psi=0.3, common=0.95)
+            errors += errs(asked_of(moves), delta)
+            naive += size >= 5 and errs(asked_of(moves.reshape(-1, 1)), delta)
+        assert at_most(errors, repeats, 0.05), (delta, errors)
 
-    assert all(at_most(times, repeats, 0.05) for times in errors.values()), errors
+    assert size < 5 or naive / (2 * repeats) > 0.08  # each case as a cluster of its own, as before
+
+
+@pytest.mark.parametrize(
+    ("delta", "saved", "no_worse", "worse"),
+    [
+        (0.0, 43.6, 0.819, 0.022),
+        (-0.02, 25.2, 0.369, 0.181),
+        (-0.05, 47.9, 0.023, 0.875),
+        (-0.1, 83.6, 0.0, 1.0),
+        (0.05, 80.3, 1.0, 0.0),
+    ],
+)
+def test_a_gate_saves_what_was_promised_where_no_cases_are_alike(
+    delta: float, saved: float, no_worse: float, worse: float
+) -> None:
+    """The gate's own loop, on pairs of cases; `test_simulation` plays the same table many more times."""
+    rng = np.random.default_rng(11)
+    repeats = 800
+    asked = [asked_of(drawn(rng, (500, 1), delta, psi=0.1, common=0.0)) for _ in range(repeats)]
+    stops = [one.state.stop for one in asked]
+
+    assert 100 * np.mean([1 - one.state.seen / 500 for one in asked]) == pytest.approx(saved, abs=3)
+    assert stops.count(Stop.NO_WORSE_SHOWN) / repeats == pytest.approx(no_worse, abs=0.05)
+    assert stops.count(Stop.WORSE_SHOWN) / repeats == pytest.approx(worse, abs=0.05)
 
 
 @pytest.mark.parametrize(("cases", "trials", "good"), [(20, 3, 0.99), (20, 5, 0.99), (60, 5, 0.99), (30, 5, 0.95)])
@@ -234,6 +285,58 @@ def test_a_rate_over_clusters_covers(size: int) -> None:
 
     assert covered / repeats >= 0.93
     assert naive / repeats < covered / repeats - 0.04
+
+
+def played(policy: GatePolicy, pairs: list[Pair], added: frozenset[str]) -> bool:
+    """Whether one suite's gate refuses, looking as it does: over all cases, and over the old ones alone."""
+    family = Family(number_of_tests(policy, compares=True, added=added))
+    questions, seen = questions_of(policy, len(pairs), 0.02, family, added), 0
+    while seen < len(pairs) and not all(one.stopped for one in questions):
+        if any(one.state.stop is Stop.WORSE_SHOWN for one in questions):
+            break
+        look = next_look(seen, len(pairs), questions[0].design.batch)
+        questions = [one.look([[pair] for pair in pairs[seen:look]]) for one in questions]
+        seen = look
+    looked = pairs[:seen]
+    measured = Measured(
+        policy=policy, pairs=looked, head=[one.head for one in looked], complete=seen == len(pairs), graders=frozenset()
+    )
+    rules = tuple(rules_of(measured, added))
+    asked = Asked(
+        suite="one", policy=policy, questions=questions, pairs=looked, rules=rules, fixed=not policy.sequential
+    )
+    (found,) = judge([asked])
+    return any(one.exit is ExitCode.NO for one in found)
+
+
+@pytest.mark.parametrize(
+    ("policy", "repeats"),
+    [
+        (GatePolicy(), 1000),
+        (GatePolicy(sequential=False), 1000),
+        (GatePolicy(cost_may_rise=0.0), 400),
+        (GatePolicy(cost_may_rise=0.0, good_rate=0.9), 400),
+    ],
+)
+def test_a_gate_with_new_rows_refuses_a_harmless_change_as_seldom_as_one_without(
+    policy: GatePolicy, repeats: int
+) -> None:
+    """One suite of 150 cases, a fifth of them new, nothing changed, every rule exactly at its bound."""
+    rng = np.random.default_rng(22)
+    refused = 0
+    for _ in range(repeats):
+        added = {f"c{number}" for number in rng.choice(150, 30, replace=False)}
+        base, head = rng.binomial(1, 0.9, (2, 150)).tolist()
+        costs = rng.lognormal(0, 1, (2, 150))
+        pairs = []
+        for number in range(150):
+            both = [case(side[number], 1, f"c{number}") for side in (base, head)]
+            for one, cost in zip(both, costs[:, number], strict=True):
+                one.cost_usd = cost
+            pairs.append(Pair(*both))
+        refused += played(policy, pairs, frozenset(added))
+
+    assert at_most(refused, repeats, 0.05)
 
 
 @pytest.mark.parametrize(("delta", "claim"), [(0.0, "log_e_worse"), (-0.05, "log_e_no_worse")])

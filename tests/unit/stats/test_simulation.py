@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -232,22 +231,3 @@ def _dataset_logs(differences: np.ndarray, sign: int) -> np.ndarray:
     one = DatasetBets(cases, 0.05, 0.1, sign).play(NOTHING_STAKED, 0.0, 0, differences[0, :300])
     assert out[0, 299] == pytest.approx(mixed(one))
     return out
-
-
-@pytest.mark.slow
-def test_the_interval_after_stopping_misses_rarely() -> None:
-    from evalh.stats.stopped import stopped_interval
-
-    missed = 0
-    rng = np.random.default_rng(3)
-    for _ in range(300):
-        win, loss = chances_of(-0.02, 0.1)
-        uniform = rng.random(500)
-        differences = ((uniform < win).astype(float) - (uniform > 1 - loss)).tolist()
-        # Stopping where it hurts: at the look at which the mean is farthest from the truth, in errors.
-        looks = range(25, 501, 25)
-        worst = max(looks, key=lambda n: abs(np.mean(differences[:n]) + 0.02) * sqrt(n))
-        low, high = stopped_interval(differences[:worst])
-        missed += not low <= -0.02 <= high
-
-    assert missed / 300 <= 0.05
