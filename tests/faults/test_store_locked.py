@@ -1,5 +1,6 @@
 """The log is locked by another program: nothing is lost, nothing is bought twice, and the run goes on by itself."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from evalh.store import StoreError, open_reader, open_store
+from gating import Repo
 from unit.store.playing import FixedClock, Play
 from workspaces import chat_server, document, evalh, write_workspace
 
@@ -215,3 +217,62 @@ def test_a_file_that_waits_and_is_not_ours_is_refused_and_runs_nothing(tmp_path:
     assert told.value.where == f"{stranger}:1"
     assert stranger.exists()
     open_reader(folder).close()
+
+
+def at_once(process: subprocess.Popen[str], *codes: int) -> str:
+    """Hold that a verb ends while the log is locked, and says where the rest waits; return its answer."""
+    out, err = process.communicate(timeout=60)  # it was 600 s, without a word
+    assert process.returncode in codes, err
+    assert err.count("the log is locked by another process: what it did not take waits in ") == 1
+    assert "is stored at the next start" in err
+    return out
+
+
+def test_a_comparison_of_what_is_stored_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    folder, page = write_workspace(tmp_path, cases=20), tmp_path / "page.html"
+    (folder / "prompts/triage/v2.prompt").write_text((folder / "prompts/triage/v1.prompt").read_text() + "Now.\n")
+    evalh(folder, "run", "--prompt", "v1", "--prompt", "v2")
+    runs = [row[0] for row in document(evalh(folder, "sql", "--json", "select id from runs order by id"))["rows"]]
+    with locked(folder):
+        told = json.loads(at_once(start(folder, "compare", *runs, "--json", "--report", str(page)), 0))
+        assert len(waiting(folder)) == 1
+        assert "triage@v2" in page.read_text()
+
+    assert (told["n"], told["ties"]) == (20, 20)
+    assert document(evalh(folder, "show", told["id"], "--json"))["id"] == told["id"]
+    assert not waiting(folder)
+
+
+def test_a_gate_that_is_decided_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with chat_server(delay_s=1.0) as (server, model):
+        repo = Repo(tmp_path, cases=8)
+        repo.write("evalh.toml", f'[workspace]\ndefault_suite = "triage"\n\n[models.small]\n{model}')
+        repo.commit()
+        repo.git("branch", "-f", "main")
+        repo.prompt(wrong=11)
+        process = start(tmp_path, "gate", "--base", "main", "--json", "--report", str(page))
+        until(lambda: len(server.asked) == 16)
+        with locked(tmp_path):
+            told = json.loads(at_once(process, 0, 3))
+
+    assert told["suites"][0]["stopped_at"] == 8
+    assert page.exists()
+    shown = document(evalh(tmp_path, "sql", "--json", "select id, decision from gates"))
+    assert shown["rows"] == [[told["gate"], told["decision"]]]
+    assert sum(answered(tmp_path).values()) == 16
+
+
+def test_a_drift_that_is_decided_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    with chat_server(delay_s=1.0) as (server, model):
+        repo = Repo(tmp_path, cases=8)
+        repo.write("evalh.toml", f'[workspace]\ndefault_suite = "triage"\n\n[models.small]\n{model}')
+        assert evalh(tmp_path, "baseline", "accept", "draft").returncode == 0
+        process = start(tmp_path, "drift", "--json")
+        until(lambda: len(server.asked) == 16)
+        with locked(tmp_path):
+            told = json.loads(at_once(process, 0))
+
+    assert told["verdict"] == "not_shown"
+    shown = document(evalh(tmp_path, "sql", "--json", "select count(*) from runs where status = 'complete'"))
+    assert shown["rows"] == [[2]]
