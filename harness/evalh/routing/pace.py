@@ -61,13 +61,25 @@ class Pace:
             self._answers += 1
             self.quiet_s = 0.0
 
-    def refused(self, now: float, began: float, wait_s: float) -> None:
-        """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`."""
+    def refused(self, now: float, began: float, wait_s: float, *, named: bool = True) -> None:
+        """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`.
+
+        A wait that it did not name slows nobody down once it is over: a server may refuse at random.
+        """
         until = max(self.until, now + wait_s)
         if began >= self.until:  # it did not leave before the pause that is known
-            self._learn(now, until, wait_s)
+            self._learn(now, until, wait_s if named else 0.0)
         self.quiet_s += until - max(self.until, now)
         self.until = until
+
+    def unnamed_s(self, began: float, first_s: float, most_s: float) -> float:
+        """Return how long to wait after a refusal that names no wait, of a request that left at `began`.
+
+        As long again as nothing was answered: each pause in a row is about twice the last.
+        """
+        if began < self.until:
+            return 0.0  # it left before the pause that is known, and tells nothing of the time after
+        return min(max(first_s, self.quiet_s), most_s)
 
     def _learn(self, now: float, until: float, wait_s: float) -> None:
         """Take a whole cycle. A refusal slows the pace down no further than to one request in twice the wait it names.
