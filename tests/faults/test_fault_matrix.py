@@ -17,7 +17,7 @@ from faults.running import EVERY_KIND, KEY, decisions, here, rows, run, workspac
 CASES = 2
 ATTEMPTS = 3
 OUTPUT_BOUND_USD = 24 * USD_PER_TOKEN[1]  # the prompt's max_tokens
-ROUTE = f'model = "small"\nretry = {{attempts = {ATTEMPTS}, base_s = 0.01, on = {EVERY_KIND}}}\nlimit = {{max_wait_s = 0.2}}'
+ROUTE = f'model = "small"\nretry = {{attempts = {ATTEMPTS}, base_s = 0.01, on = {EVERY_KIND}}}\nlimit = {{max_wait_s = 2.5}}'
 Fault = Callable[[Dialect], Act]
 
 

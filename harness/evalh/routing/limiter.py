@@ -257,10 +257,10 @@ class Limited(Wrapper):
     def _pause(self, call: Call, named_s: float | None, began: float, now: float) -> None:
         """Close the door until the provider takes requests again: all who ask it would be told the same."""
         asked_s = named_s
-        if asked_s is None:
-            if call.backoff_s is None:
-                return  # a failure, after which another model is asked
+        if asked_s is None and call.backoff_s is not None:
             asked_s = self.pace.unnamed_s(began, *call.backoff_s)
+        if asked_s is None:
+            return
         asked_s = max(asked_s, LEAST_S)
         rng = Random(f"{call.id}/{call.attempts}")  # noqa: S311 (jitter, not a secret)
         wait_s = asked_s + rng.uniform(0.0, min(1.0, _JITTER * asked_s))
