@@ -13,7 +13,7 @@ from evalh.analysis.verdicts import Finding, GateDecision, Series, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.earlier_looks import read_earlier
+from evalh.api.earlier_looks import drawn_again, read_earlier
 from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
@@ -75,8 +75,10 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         )
         words = (*changes.words, *unmeasured(sides, changes.pairs))
         earlier = None if options.earlier is None else read_earlier(options.earlier)
-        series = None if earlier is None or not changes.touched else earlier.series(changes.touched)
         store = kept.enter_context(writing(sides.head, ways.progress)) if changes.touched or words else None
+        series = None
+        if store and earlier is not None and changes.touched:
+            series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
         gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
         decision = GateDecision(
             suites=gates,
