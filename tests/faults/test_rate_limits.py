@@ -12,8 +12,8 @@ import pytest
 
 from faults.dialects import DIALECTS, OPENAI, Dialect, act
 from faults.fault_server import Act, Asked, FaultServer, fault_server
-from faults.running import decisions, here, rows, run, workspace
-from faults.test_bad_input_interrupts import interrupted, start
+from faults.running import decisions, here, rows, run, start, workspace
+from faults.test_bad_input_interrupts import interrupted
 
 
 class Taking:

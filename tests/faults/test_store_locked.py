@@ -4,19 +4,19 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from evalh.store import StoreError, open_reader, open_store
+from faults.running import start, until
 from gating import Repo
 from unit.store.playing import FixedClock, Play
-from workspaces import chat_server, document, evalh, write_workspace
+from workspaces import ChatServer, chat_server, document, evalh, write_workspace
 
 CASES = 400
 
@@ -29,16 +29,14 @@ def locked(folder: Path) -> Iterator[sqlite3.Connection]:
         yield other
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def until(true: Callable[[], object], within_s: float = 30.0) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
+@contextmanager
+def under_way(tmp_path: Path) -> Iterator[tuple[ChatServer, Path, subprocess.Popen[str]]]:
+    """A run that has had its first answers."""
+    with chat_server(delay_s=0.02) as (server, model):
+        folder = write_workspace(tmp_path, cases=CASES, model=model)
+        process = start(folder, "run", "--concurrency", "4", "--json")
+        until(lambda: len(server.asked) > 20)
+        yield server, folder, process
 
 
 def until_quiet(asked: list[str], for_s: float = 2.0) -> int:
@@ -63,10 +61,7 @@ def waiting(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("seconds", [4.0, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_locked_in_the_middle_of_a_run_it_pauses_goes_on_and_loses_nothing(tmp_path: Path, seconds: float) -> None:
-    with chat_server(delay_s=0.02) as (server, model):
-        folder = write_workspace(tmp_path, cases=CASES, model=model)
-        process = start(folder, "run", "--concurrency", "4", "--json")
-        until(lambda: len(server.asked) > 20)
+    with under_way(tmp_path) as (server, folder, process):
         with locked(folder):
             sent = until_quiet(server.asked)
             time.sleep(max(0.0, seconds - 3.0))
@@ -100,10 +95,7 @@ def test_locked_from_the_very_start_nothing_is_sent_until_the_run_has_its_row(tm
 
 
 def test_killed_while_locked_nothing_is_asked_again(tmp_path: Path) -> None:
-    with chat_server(delay_s=0.02) as (server, model):
-        folder = write_workspace(tmp_path, cases=CASES, model=model)
-        process = start(folder, "run", "--concurrency", "4", "--json")
-        until(lambda: len(server.asked) > 20)
+    with under_way(tmp_path) as (server, folder, process):
         with locked(folder):
             sent = until_quiet(server.asked)
             process.kill()
@@ -124,10 +116,7 @@ def test_killed_while_locked_nothing_is_asked_again(tmp_path: Path) -> None:
 def test_interrupted_while_locked_it_ends_at_once_and_says_where_the_answers_are(
     tmp_path: Path, sign: signal.Signals
 ) -> None:
-    with chat_server(delay_s=0.02) as (server, model):
-        folder = write_workspace(tmp_path, cases=CASES, model=model)
-        process = start(folder, "run", "--concurrency", "4", "--json")
-        until(lambda: len(server.asked) > 20)
+    with under_way(tmp_path) as (server, folder, process):
         with locked(folder):
             sent = until_quiet(server.asked)
             process.send_signal(sign)
