@@ -76,7 +76,13 @@ def begun(number: int, one: Case) -> AttemptStart:
     request.digest()  # the engine's work, before it asks the store
     call = Call(id=f"{RUN}:{number}", run_id=RUN, key=CallKey(one.id), request=request)
     return AttemptStart(
-        id=f"{call.id}.1", call=call, number=1, model="bench", provider="openai", started_at=time.time()
+        id=f"{call.id}.1",
+        call=call,
+        request=request,
+        number=1,
+        model="bench",
+        provider="openai",
+        started_at=time.time(),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from evalh.analysis.verdicts import GateDecision
 from evalh.api.gating import GateOptions, gate
 from evalh.api.workspace import Workspace
+from workspaces import SUITE
 
 # The model reads from its prompt on which tickets it is wrong: every n-th.
 ANSWERS = """import json
@@ -32,13 +33,6 @@ output:
 Sort the ticket; be wrong on every {wrong}.
 {{{{role "user"}}}}
 {{{{ticket}}}}
-"""
-SUITE = """prompt: triage
-dataset: triage
-model: small
-graders:
-  - schema
-  - equals: {path: label, expected: label}
 """
 CONFIG = """[workspace]
 default_suite = "triage"

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from evalh.analysis.verdicts import GateDecision
-from gating import ANSWERS, CONFIG, PROMPT, SUITE, Repo
+from gating import ANSWERS, CONFIG, PROMPT, Repo
+from workspaces import SUITE
 
 CRITIC = """import json
 

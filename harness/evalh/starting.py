@@ -36,9 +36,13 @@ def end_the_start(number: int, frame: object) -> None:
 
 
 def _is_the_program() -> bool:
-    words = getattr(sys, "orig_argv", [])
-    asked = os.path.basename(words[1]) if len(words) > 1 else ""  # noqa: PTH119 (pathlib takes a while too)
-    return asked in {"evalh", "evalh.exe", "evalh-script.py"} or "-m evalh" in " ".join(words[:6])
+    """Whether Python was started to run evalh, whatever options of its own stand before that."""
+    arguments, words = getattr(sys, "argv", []) or [""], getattr(sys, "orig_argv", [])
+    if arguments[0] == "-m":  # the module is being looked for; its name stands before its arguments
+        module = "".join(words[-len(arguments) :][:1])
+        return module == "evalh" or (module.startswith("-") and module.endswith("mevalh"))
+    script = os.path.basename(arguments[0])  # noqa: PTH119 (pathlib takes a while too)
+    return script in {"evalh", "evalh.exe", "evalh-script.py"}
 
 
 if _is_the_program():

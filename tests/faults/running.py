@@ -5,8 +5,10 @@ import io
 import json
 import os
 import sqlite3
+import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,20 @@ def here(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
     ):
         code = _run(out)
     return Done(int(code), out.getvalue(), err.getvalue())
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command line as a process of its own, for what may happen to one."""
+    command = [sys.executable, "-m", "evalh", "-C", str(folder), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until(true: Callable[[], object], within_s: float = 60.0) -> None:
+    """Wait for something that must come true."""
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
 
 
 def run(folder: Path, *arguments: str, model: str = "careful") -> Done:

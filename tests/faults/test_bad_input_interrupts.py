@@ -4,20 +4,15 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from faults.running import start
 from faults.test_bad_input import change, content
 from workspaces import chat_server, document, evalh, write_workspace
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def listens(process: subprocess.Popen[str]) -> bool:

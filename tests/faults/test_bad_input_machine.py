@@ -4,7 +4,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine
+from faults.running import start
 from workspaces import document, write_workspace
 
 
@@ -190,9 +190,8 @@ def test_files_that_may_not_be_read_are_told(evalh: CommandLine, open_to_all: Pa
 
 def test_processes_that_start_at_once_on_a_new_workspace_all_finish(tmp_path: Path) -> None:
     folder = write_workspace(tmp_path, cases=150)
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--json"]
 
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    started = [start(folder, "run", "--json") for _ in range(3)]
     ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
 
     for out, err, code in ended:

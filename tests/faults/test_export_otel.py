@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from evalh.interop import otel_spans
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
-from faults.running import Done, here, rows, run, workspace
+from faults.running import Done, here, rows, run, until, workspace
 from wire.otlp_receiver import OK, Receiver, otlp_receiver
 from workspaces import write_workspace
 
@@ -299,7 +299,7 @@ def test_a_collector_that_others_wrote_takes_a_run_and_passes_it_on(folder: Path
                 done = export(folder, None, "--protocol", "http/protobuf", "--endpoint", f"http://127.0.0.1:{ports[0]}")
                 assert done.exit == 0, done.err
                 expected = int(done.out.split()[0])
-                _until(lambda: len(receiver.spans) >= expected)
+                until(lambda: len(receiver.spans) >= expected)
             finally:
                 collector.send_signal(signal.SIGTERM)
         forwarded = receiver.spans
@@ -317,11 +317,4 @@ def _listening(port: int) -> None:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    _until(reached)
-
-
-def _until(holds: Any) -> None:
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < 15.0
-        time.sleep(0.05)
+    until(reached)

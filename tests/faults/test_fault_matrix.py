@@ -17,7 +17,7 @@ from faults.running import EVERY_KIND, KEY, decisions, here, rows, run, workspac
 CASES = 2
 ATTEMPTS = 3
 OUTPUT_BOUND_USD = 24 * USD_PER_TOKEN[1]  # the prompt's max_tokens
-ROUTE = f'model = "small"\nretry = {{attempts = {ATTEMPTS}, base_s = 0.01, on = {EVERY_KIND}}}'
+ROUTE = f'model = "small"\nretry = {{attempts = {ATTEMPTS}, base_s = 0.01, on = {EVERY_KIND}}}\nlimit = {{max_wait_s = 2.5}}'
 Fault = Callable[[Dialect], Act]
 
 
@@ -52,7 +52,6 @@ BAD_RESPONSES: dict[str, Fault] = {
     "another charset": lambda d: replace(_said(d), body=b"\xff\xfe" + _said(d).body),
 }
 RETRIED: dict[str, tuple[str, Fault]] = {
-    "rate_limit": ("rate_limit", lambda d: d.error("rate_limit")),
     "overload": ("overload", lambda d: d.error("overload")),
     "a bare 500": ("overload", lambda _: Act(status=500)),
     "a proxy's 502 page": ("overload", lambda d: replace(_page(d), status=502)),

@@ -12,8 +12,8 @@ import pytest
 
 from faults.dialects import DIALECTS, OPENAI, Dialect, act
 from faults.fault_server import Act, Asked, FaultServer, fault_server
-from faults.running import decisions, here, rows, run, workspace
-from faults.test_bad_input_interrupts import interrupted, start
+from faults.running import decisions, here, rows, run, start, workspace
+from faults.test_bad_input_interrupts import interrupted
 
 
 class Taking:
@@ -158,15 +158,75 @@ def test_a_server_that_always_says_at_once_is_not_asked_for_ever(tmp_path: Path)
     assert len(server.asked) < 100
 
 
-@pytest.mark.parametrize("said", ["-5", "soon", "nan", "inf", "1_0", "٠".encode().decode("latin-1")])
-def test_a_wait_that_says_nothing_is_a_failure_like_others(tmp_path: Path, said: str) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": said})) as server:
-        route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01}'
+def unnamed(dialect: Dialect, _wait_s: float) -> Act:
+    return dialect.error("rate_limit")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+def test_a_limit_without_a_wait_loses_no_case_either(tmp_path: Path, dialect: Dialect) -> None:
+    script = Taking(dialect, 10, 0.6, refuse=unnamed)
+    with fault_server(script) as server:
+        folder = workspace(tmp_path, {"small": dialect.config(server.port)}, {}, cases=60)
+        done = run(folder, model="small")
+
+    assert_all_answered(folder, done, 60)
+    assert answered(server, script) == 60
+    assert rows(folder, "select count(*) as n from attempts") == [{"n": len(server.asked)}]
+    assert script.refused < 120
+    assert {one["reason"] for one in decisions(folder, "retry")} == {"rate_limit"}
+
+
+@pytest.mark.parametrize("said", [None, "-5", "soon", "nan", "inf", "1_0", "٠".encode().decode("latin-1")])
+def test_a_limit_that_says_no_wait_takes_none_of_the_attempts(tmp_path: Path, said: str | None) -> None:
+    headers = {} if said is None else {"Retry-After": said}
+
+    def script(asked: Asked) -> Act:
+        return OPENAI.error("rate_limit", headers=headers) if asked.nth <= 3 else OPENAI.right(asked)
+
+    with fault_server(script) as server:
+        route = 'model = "small"\nretry = {attempts = 1, base_s = 0.01, share = 0}'
         folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=2)
+        done = run(folder, "--concurrency", "1")
+
+    assert_all_answered(folder, done, 2)
+    assert len(decisions(folder, "retry")) == 6
+    assert server.asked[3].at - server.asked[0].at >= 0.3  # a tenth of a second each at least
+
+
+def test_limits_without_a_wait_end_at_the_most_that_is_waited_and_the_log_says_so(tmp_path: Path) -> None:
+    with fault_server(lambda _: OPENAI.error("rate_limit")) as server:
+        route = 'model = "small"\nretry = {base_s = 0.05}\nlimit = {max_wait_s = 1}'
+        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=50)
+        done = run(folder, "--concurrency", "4")
+
+    assert (done.exit, done.result["errors"]) == (4, {"rate_limit": 50})
+    assert len(server.asked) < 60
+    whys = {one["detail"]["why"].partition("; ")[2] for one in decisions(folder, "give_up")}
+    assert whys <= {"1 s is the most", "a call waits 1 s at most"}
+
+
+def test_a_limit_without_a_wait_is_an_attempt_where_another_model_is_ready(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Act:
+        return OPENAI.right(asked) if asked.model == "other-1" else OPENAI.error("rate_limit")
+
+    with fault_server(script) as server:
+        models = {name: OPENAI.config(server.port, model=f"{name}-1") for name in ("small", "other")}
+        routes = {"careful": 'model = "small"\nfallback = ["other"]\nretry = {attempts = 2, base_s = 0.01}'}
+        folder = workspace(tmp_path, models, routes, cases=4)
         done = run(folder)
 
-    assert (done.exit, done.result["errors"]) == (4, {"rate_limit": 2})
-    assert set(server.cases().values()) == {3}
+    assert_all_answered(folder, done, 4)
+    assert set(server.cases(model="small-1").values()) == {2}
+
+
+def test_a_deadline_ends_a_wait_that_nobody_named(tmp_path: Path) -> None:
+    with fault_server(lambda _: OPENAI.error("rate_limit")) as server:
+        route = 'model = "small"\nbudget = {deadline_s = 1}'
+        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=5)
+        done = run(folder)
+
+    assert (done.exit, done.result["status"]) == (4, "stopped")
+    assert "deadline" in done.result["stopped_because"]
 
 
 @pytest.mark.parametrize("said", ["7200", "1e300"])

@@ -3,17 +3,14 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server
-from faults.running import EVERY_KIND, KEY, decisions, rows, run, workspace
+from faults.running import EVERY_KIND, KEY, decisions, rows, run, until, workspace
 from workspaces import label_of
 
 RETRY = f"retry = {{attempts = 3, base_s = 0.01, on = {EVERY_KIND}}}"
@@ -75,8 +72,8 @@ def test_a_cascade_killed_between_its_answers_buys_the_second_and_not_the_first_
     with fault_server(script) as server:
         folder = workspace(tmp_path, models(server), {"careful": CASCADE}, cases=cases)
         process = _process(folder)
-        _wait_until(lambda: server.count(model="strong-1") == cases)
-        _wait_until(lambda: _stored(folder) == cases)
+        until(lambda: server.count(model="strong-1") == cases)
+        until(lambda: _stored(folder) == cases)
         process.kill()
         process.communicate(timeout=10)
         server.script = OPENAI.right
@@ -148,8 +145,8 @@ def test_a_killed_run_leaves_no_key_in_the_log(tmp_path: Path) -> None:
     with fault_server(script) as server:
         folder = workspace(tmp_path, models(server, more='api_key_env = "TEST_KEY"\n'), {"careful": CASCADE}, cases=4)
         process = _process(folder)
-        _wait_until(lambda: server.count(model="strong-1") == 4)
-        _wait_until(lambda: _stored(folder) == 4)
+        until(lambda: server.count(model="strong-1") == 4)
+        until(lambda: _stored(folder) == 4)
         process.kill()
         told = process.communicate(timeout=10)
 
@@ -172,10 +169,3 @@ def _process(folder: Path) -> "subprocess.Popen[str]":
 def _stored(folder: Path) -> int:
     (answers,) = rows(folder, "select count(*) as n from attempts where status = 'ok'")
     return int(answers["n"])
-
-
-def _wait_until(holds: Callable[[], Any]) -> None:
-    give_up = time.monotonic() + 60.0
-    while not holds():
-        assert time.monotonic() < give_up, "it never came to that"
-        time.sleep(0.02)

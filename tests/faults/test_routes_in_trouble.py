@@ -1,21 +1,18 @@
 """Routes while things go wrong around them: short outages, slow deaths, interruptions, kills under faults."""
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
 from faults.dialects import ANSWER_USD, ANTHROPIC, OPENAI, act
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server
-from faults.running import EVERY_KIND, decisions, here, rows, run, workspace
+from faults.running import EVERY_KIND, decisions, here, rows, run, start, until, workspace
 from workspaces import label_of
 
 CASCADE = 'cascade = {checks = ["schema"], escalate_to = "strong"}'
@@ -162,8 +159,8 @@ def test_an_interruption_ends_a_run_that_waits_for_its_provider_and_its_lost_req
     with fault_server(script) as server:
         folder = workspace(tmp_path, models(server), {"careful": 'model = "small"'}, cases=40)
         process = _process(folder, "--concurrency", "4")
-        _wait_until(lambda: len(server.asked) >= 14)
-        _wait_until(lambda: rows(folder, "select 1 from attempts where status = 'ok' limit 10 offset 9"))
+        until(lambda: len(server.asked) >= 14)
+        until(lambda: rows(folder, "select 1 from attempts where status = 'ok' limit 10 offset 9"))
         began = time.monotonic()
         process.send_signal(sign)
         _, err = process.communicate(timeout=30)
@@ -264,25 +261,17 @@ def _answers(folder: Path) -> set[tuple[str, str]]:
 
 
 def _outage(server: FaultServer, begins: int, lasts_s: float) -> None:
-    _wait_until(lambda: len(server.asked) >= begins)
+    until(lambda: len(server.asked) >= begins)
     server.stop()
     time.sleep(lasts_s)
     server.start()
 
 
 def _process(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--model", "careful", "--json", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    return start(folder, "run", "--model", "careful", "--json", *arguments)
 
 
 def _kill_after(process: "subprocess.Popen[str]", server: FaultServer, number: int, pause_s: float) -> None:
-    _wait_until(lambda: len(server.asked) > number or process.poll() is not None)
+    until(lambda: len(server.asked) > number or process.poll() is not None)
     time.sleep(pause_s)
     process.kill()
-
-
-def _wait_until(holds: Any) -> None:
-    give_up = time.monotonic() + 60.0
-    while not holds():
-        assert time.monotonic() < give_up, "it never came to that"
-        time.sleep(0.01)

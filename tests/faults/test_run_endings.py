@@ -2,14 +2,13 @@
 
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from faults.running import start
 from workspaces import chat_server, document, evalh, write_workspace
 
 KEYED = 'api_key_env = "TEST_KEY"\n'
@@ -19,12 +18,7 @@ KEYED = 'api_key_env = "TEST_KEY"\n'
 def test_an_interrupted_run_exits_130_is_saved_and_the_same_command_finishes_it(tmp_path: Path, sign: int) -> None:
     with chat_server(delay_s=0.1) as (server, model):
         folder = write_workspace(tmp_path, cases=120, model=model)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--json", "--concurrency", "4"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = start(folder, "run", "--json", "--concurrency", "4")
         while len(server.asked) < 12:
             time.sleep(0.02)
         process.send_signal(sign)
@@ -138,8 +132,7 @@ def test_fresh_asks_again_and_the_newest_answer_counts(tmp_path: Path) -> None:
 def test_two_processes_on_one_workspace_share_what_they_store(tmp_path: Path) -> None:
     with chat_server(delay_s=0.05) as (server, model):
         folder = write_workspace(tmp_path, cases=60, model=model)
-        command = [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--json", "--concurrency", "4"]
-        both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        both = [start(folder, "run", "--json", "--concurrency", "4") for _ in range(2)]
         results = [process.communicate(timeout=60) for process in both]
         third = document(evalh(folder, "run", "--json"))["results"][0]
 

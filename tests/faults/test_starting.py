@@ -62,29 +62,46 @@ def test_the_first_moments_are_reached_at_all(folder: Path) -> None:
     assert {ended(folder, at, signal.SIGINT).returncode for at in (1, 400, 5_000, 25_000)} == {130}
 
 
-@pytest.mark.parametrize("start", [[sys.executable, "-m", "evalh"], [str(Path(sys.executable).with_name("evalh"))]])
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_the_handlers_stand_from_our_first_line_on(folder: Path, start: list[str], sign: signal.Signals) -> None:
-    """Both ways to start the program find them, and `import evalh` in another program does not."""
-    env = {**os.environ, "PYTHONINSPECT": ""}
-    code = "import evalh, signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    other = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=env
+SEEN = """
+import signal, sys
+sys.orig_argv, sys.argv = {words!r}, {arguments!r}
+import evalh, evalh.starting as starting
+print([signal.getsignal(sign) is starting.end_the_start for sign in (signal.SIGINT, signal.SIGTERM)])
+"""
+SCRIPT = "/usr/bin/evalh"
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "ours"),
+    [
+        (["python", SCRIPT, "run"], [SCRIPT, "run"], True),
+        (["python", "-sP", SCRIPT, "run"], [SCRIPT, "run"], True),  # as Fedora's first lines say
+        (["python", "-m", "evalh", "run"], ["-m", "run"], True),
+        (["python", "-X", "utf8", "-Wd", "-B", "-s", "-I", "-m", "evalh", "run"], ["-m", "run"], True),
+        (["python", "-Im", "evalh"], ["-m"], True),
+        (["python", "-mevalh", "run", "-m", "small"], ["-m", "run", "-m", "small"], True),
+        (["python", "-m", "other", "-m", "evalh"], ["-m", "-m", "evalh"], False),
+        (["python", "-m", "notevalh"], ["-m"], False),
+        (["python", "other.py", "evalh"], ["other.py", "evalh"], False),
+        (["python", "-c", "import evalh", "-m", "evalh"], ["-c", "-m", "evalh"], False),
+        (["python"], [""], False),
+    ],
+)
+def test_the_handlers_stand_from_our_first_line_on(words: list[str], arguments: list[str], ours: bool) -> None:
+    """Every way to start the program finds them, and `import evalh` in another program does not."""
+    child = [sys.executable, "-c", SEEN.format(words=words, arguments=arguments)]
+    done = subprocess.run(child, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == str([ours, ours])
+
+
+@pytest.mark.parametrize("options", [["-m", "evalh"], ["-Bm", "evalh"], ["-mevalh"], ["-s", "-m", "evalh"]])
+def test_python_says_of_itself_what_the_start_reads(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "evalh").mkdir()
+    (tmp_path / "evalh/__init__.py").write_text("import sys; print([sys.orig_argv[1:], sys.argv])")
+    (tmp_path / "evalh/__main__.py").write_text("")
+    done = subprocess.run(
+        [sys.executable, *options, "run"], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
     )
 
-    words = [*start, "--help"]
-    seen = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import sys; sys.orig_argv = {['python', *start[-2:]] if len(start) > 1 else ['python', *start]!r}; import evalh, signal, evalh.starting as s; print(signal.getsignal({int(sign)}) is s.end_the_start)",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-
-    assert other.stdout.strip() == "True True"
-    assert seen.stdout.strip() == "True"
-    assert subprocess.run(words, capture_output=True, timeout=60, check=False).returncode == 0
+    assert done.stdout.strip() == str([[*options, "run"], ["-m", "run"]])

@@ -1,20 +1,22 @@
 """The log is locked by another program: nothing is lost, nothing is bought twice, and the run goes on by itself."""
 
+import json
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from evalh.store import StoreError, open_reader, open_store
+from faults.running import start, until
+from gating import Repo
 from unit.store.playing import FixedClock, Play
-from workspaces import chat_server, document, evalh, write_workspace
+from workspaces import ChatServer, chat_server, document, evalh, write_workspace
 
 CASES = 400
 
@@ -27,16 +29,14 @@ def locked(folder: Path) -> Iterator[sqlite3.Connection]:
         yield other
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def until(true: Callable[[], object], within_s: float = 30.0) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
+@contextmanager
+def under_way(tmp_path: Path) -> Iterator[tuple[ChatServer, Path, subprocess.Popen[str]]]:
+    """A run that has had its first answers."""
+    with chat_server(delay_s=0.02) as (server, model):
+        folder = write_workspace(tmp_path, cases=CASES, model=model)
+        process = start(folder, "run", "--concurrency", "4", "--json")
+        until(lambda: len(server.asked) > 20)
+        yield server, folder, process
 
 
 def until_quiet(asked: list[str], for_s: float = 2.0) -> int:
@@ -61,10 +61,7 @@ def waiting(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("seconds", [4.0, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_locked_in_the_middle_of_a_run_it_pauses_goes_on_and_loses_nothing(tmp_path: Path, seconds: float) -> None:
-    with chat_server(delay_s=0.02) as (server, model):
-        folder = write_workspace(tmp_path, cases=CASES, model=model)
-        process = start(folder, "run", "--concurrency", "4", "--json")
-        until(lambda: len(server.asked) > 20)
+    with under_way(tmp_path) as (server, folder, process):
         with locked(folder):
             sent = until_quiet(server.asked)
             time.sleep(max(0.0, seconds - 3.0))
@@ -98,10 +95,7 @@ def test_locked_from_the_very_start_nothing_is_sent_until_the_run_has_its_row(tm
 
 
 def test_killed_while_locked_nothing_is_asked_again(tmp_path: Path) -> None:
-    with chat_server(delay_s=0.02) as (server, model):
-        folder = write_workspace(tmp_path, cases=CASES, model=model)
-        process = start(folder, "run", "--concurrency", "4", "--json")
-        until(lambda: len(server.asked) > 20)
+    with under_way(tmp_path) as (server, folder, process):
         with locked(folder):
             sent = until_quiet(server.asked)
             process.kill()
@@ -122,10 +116,7 @@ def test_killed_while_locked_nothing_is_asked_again(tmp_path: Path) -> None:
 def test_interrupted_while_locked_it_ends_at_once_and_says_where_the_answers_are(
     tmp_path: Path, sign: signal.Signals
 ) -> None:
-    with chat_server(delay_s=0.02) as (server, model):
-        folder = write_workspace(tmp_path, cases=CASES, model=model)
-        process = start(folder, "run", "--concurrency", "4", "--json")
-        until(lambda: len(server.asked) > 20)
+    with under_way(tmp_path) as (server, folder, process):
         with locked(folder):
             sent = until_quiet(server.asked)
             process.send_signal(sign)
@@ -215,3 +206,62 @@ def test_a_file_that_waits_and_is_not_ours_is_refused_and_runs_nothing(tmp_path:
     assert told.value.where == f"{stranger}:1"
     assert stranger.exists()
     open_reader(folder).close()
+
+
+def at_once(process: subprocess.Popen[str], *codes: int) -> str:
+    """Hold that a verb ends while the log is locked, and says where the rest waits; return its answer."""
+    out, err = process.communicate(timeout=60)  # it was 600 s, without a word
+    assert process.returncode in codes, err
+    assert err.count("the log is locked by another process: what it did not take waits in ") == 1
+    assert "is stored at the next start" in err
+    return out
+
+
+def test_a_comparison_of_what_is_stored_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    folder, page = write_workspace(tmp_path, cases=20), tmp_path / "page.html"
+    (folder / "prompts/triage/v2.prompt").write_text((folder / "prompts/triage/v1.prompt").read_text() + "Now.\n")
+    evalh(folder, "run", "--prompt", "v1", "--prompt", "v2")
+    runs = [row[0] for row in document(evalh(folder, "sql", "--json", "select id from runs order by id"))["rows"]]
+    with locked(folder):
+        told = json.loads(at_once(start(folder, "compare", *runs, "--json", "--report", str(page)), 0))
+        assert len(waiting(folder)) == 1
+        assert "triage@v2" in page.read_text()
+
+    assert (told["n"], told["ties"]) == (20, 20)
+    assert document(evalh(folder, "show", told["id"], "--json"))["id"] == told["id"]
+    assert not waiting(folder)
+
+
+def test_a_gate_that_is_decided_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with chat_server(delay_s=1.0) as (server, model):
+        repo = Repo(tmp_path, cases=8)
+        repo.write("evalh.toml", f'[workspace]\ndefault_suite = "triage"\n\n[models.small]\n{model}')
+        repo.commit()
+        repo.git("branch", "-f", "main")
+        repo.prompt(wrong=11)
+        process = start(tmp_path, "gate", "--base", "main", "--json", "--report", str(page))
+        until(lambda: len(server.asked) == 16)
+        with locked(tmp_path):
+            told = json.loads(at_once(process, 0, 3))
+
+    assert told["suites"][0]["stopped_at"] == 8
+    assert page.exists()
+    shown = document(evalh(tmp_path, "sql", "--json", "select id, decision from gates"))
+    assert shown["rows"] == [[told["gate"], told["decision"]]]
+    assert sum(answered(tmp_path).values()) == 16
+
+
+def test_a_drift_that_is_decided_does_not_wait_for_the_lock(tmp_path: Path) -> None:
+    with chat_server(delay_s=1.0) as (server, model):
+        repo = Repo(tmp_path, cases=8)
+        repo.write("evalh.toml", f'[workspace]\ndefault_suite = "triage"\n\n[models.small]\n{model}')
+        assert evalh(tmp_path, "baseline", "accept", "draft").returncode == 0
+        process = start(tmp_path, "drift", "--json")
+        until(lambda: len(server.asked) == 16)
+        with locked(tmp_path):
+            told = json.loads(at_once(process, 0))
+
+    assert told["verdict"] == "not_shown"
+    shown = document(evalh(tmp_path, "sql", "--json", "select count(*) from runs where status = 'complete'"))
+    assert shown["rows"] == [[2]]

@@ -4,7 +4,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from faults.running import start
 from viewing import viewing
 from workspaces import write_workspace
 
@@ -21,8 +21,7 @@ from workspaces import write_workspace
 @contextmanager
 def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Start the verb; yield its process and the document that it printed."""
-    command = [sys.executable, "-m", "evalh", "-C", str(folder), "view", "--json", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start(folder, "view", "--json", *arguments)
     assert process.stdout is not None
     try:
         text = ""

@@ -7,7 +7,8 @@ import pytest
 from evalh.analysis.verdicts import GateStatus
 from evalh.core.errors import UsageError
 from evalh.core.exits import ExitCode
-from gating import SUITE, Make, Repo, row
+from gating import Make, Repo, row
+from workspaces import SUITE
 
 
 @pytest.fixture

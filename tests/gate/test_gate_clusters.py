@@ -6,8 +6,9 @@ import pytest
 
 from evalh.analysis.verdicts import GateStatus
 from evalh.core.exits import ExitCode
-from gating import PROMPT, SUITE, Repo, row
+from gating import PROMPT, Repo, row
 from telling import found
+from workspaces import SUITE
 
 
 def templates(cases: int, size: int) -> list[dict[str, object]]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from evalh.core.exits import ExitCode
-from gating import PROMPT, SUITE, Repo, row
+from gating import PROMPT, Repo, row
 from telling import TELLING, found, repo, tell
+from workspaces import SUITE
 
 
 @pytest.mark.parametrize(("price", "code"), [(105, ExitCode.YES), (140, ExitCode.NO)])

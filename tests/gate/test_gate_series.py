@@ -1,5 +1,7 @@
 """Several pushes on one pull request are several looks at one question, and share one error rate."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,45 @@ def test_each_new_head_is_a_look_and_the_same_head_is_none(tmp_path: Path) -> No
     text = comment.read_text(encoding="utf-8")
     assert text.startswith(MARKER)
     assert "1st look at this pull request" in text
+
+
+RECORDED = 'provider = "replay"\nmodel = "script-1"\npath = "recorded/all.jsonl"'
+
+
+@pytest.mark.parametrize(
+    ("config", "temperature", "looks"),
+    [
+        (None, "temperature: 0.7,", [1, 1, 2, 2, 3, 3]),
+        (None, "", [1, 1, 2, 2, 3, 3]),  # what a provider takes then is rarely 0
+        (None, "temperature: 0,", [1] * 6),
+        (RECORDED, "temperature: 0.7,", [1] * 6),  # a recording answers the same each time
+    ],
+)
+def test_the_same_head_is_a_look_again_where_its_answers_are_drawn_again(
+    tmp_path: Path, config: str | None, temperature: str, looks: list[int]
+) -> None:
+    repo = Repo(tmp_path / "repo", cases=40)
+    comment = tmp_path / "comment.md"
+    rows = [{"id": f"t-{number:04d}", "output": '{"label": "billing"}'} for number in range(1, 41)]
+    repo.write("recorded/all.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
+    if config is not None:
+        repo.write("evalh.toml", f'[workspace]\ndefault_suite = "triage"\n\n[models.small]\n{config}\n')
+    repo.commit()
+    repo.git("branch", "-f", "main")
+    repo.prompt(11)
+    draft = repo.folder / "prompts/triage/draft.prompt"
+    draft.write_text(draft.read_text().replace("temperature: 0,", temperature))
+
+    found = []
+    for fresh, forgets in ((True, False), (False, False), (True, False), (False, False), (False, True), (False, False)):
+        if forgets:
+            shutil.rmtree(repo.folder / ".evalh")
+        document = gate_document(repo.gate(earlier=comment, fresh=fresh))
+        comment.write_text(gate_markdown(document, COMMENT_BYTES), encoding="utf-8")
+        found.append(document["series"]["look"])
+        assert len(document["series"]["heads"]) == max(found)
+
+    assert found == looks
 
 
 def test_a_real_drop_is_still_refused_at_a_late_look(tmp_path: Path) -> None:

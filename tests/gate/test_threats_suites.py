@@ -6,9 +6,9 @@ import pytest
 
 from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
-from gating import ANSWERS, CONFIG, PROMPT, SUITE, Repo, row
+from gating import ANSWERS, CONFIG, PROMPT, Repo, row
 from strangers import suite, told
-from workspaces import evalh
+from workspaces import SUITE, evalh
 
 COST = "gate:\n  cost_per_good: {may_rise: 0.1}\n"
 

@@ -9,9 +9,9 @@ import pytest
 from evalh.analysis.verdicts import GateDecision
 from evalh.api.workspace import Workspace
 from evalh.core.exits import ExitCode
-from gating import CONFIG, SUITE, row
+from gating import CONFIG, row
 from strangers import JUDGE_PROMPT, JUDGED, Hostile, told
-from workspaces import evalh
+from workspaces import SUITE, evalh
 
 
 @pytest.fixture

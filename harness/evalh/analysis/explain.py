@@ -100,16 +100,18 @@ def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
 def _paused(route: Route, _tallies: Tallies) -> Iterator[Statement]:
     if ErrorKind.RATE_LIMIT not in route.retry.on:
         return
+    retry = route.retry
     goes_on = (
-        "the request is sent again, which does not count as a retry;"
+        f"where it names none, after three refusals in a row, for {retry.base_s:g} s, doubled each time up to"
+        f" {retry.cap_s:g} s; the request is sent again, which does not count as a retry;"
         f" after {route.wait_s:g} s of such waits a call is given up"
     )
     if route.fallback and ErrorKind.RATE_LIMIT in route.fallback_on:
         goes_on = "it is a failure like any other"
     yield Statement(
         topic=FAILS,
-        when="the provider names the time after which it takes more requests",
-        then=f"none is sent to that model until then; {goes_on}",
+        when="the provider says rate_limit",
+        then=f"nothing is sent to that model until the time that it names; {goes_on}",
     )
 
 

@@ -13,6 +13,7 @@ from evalh.analysis.pairing import Results
 from evalh.api.examples import examples_of
 from evalh.api.judge_identity import pair_standings, standings_of
 from evalh.api.judges import kinship
+from evalh.api.log_place import writing
 from evalh.api.preferring import judged, judges_of
 from evalh.api.relative import between, labels_of
 from evalh.api.results import results_of
@@ -93,7 +94,7 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
         from evalh.api.confirming import confirmed
 
         comparison = replace(comparison, confirmed=confirmed(workspace, request, comparison, progress))
-    return _kept(workspace, comparison, request.examples)
+    return _kept(workspace, comparison, request.examples, progress)
 
 
 def _trusted(
@@ -287,7 +288,7 @@ def _run(workspace: "Workspace", plan: "Plan", options: RunOptions, progress: "P
 # -- the log
 
 
-def _kept(workspace: "Workspace", comparison: Comparison, examples: int) -> ComparisonView:
+def _kept(workspace: "Workspace", comparison: Comparison, examples: int, progress: "Progress | None") -> ComparisonView:
     from msgspec.json import encode
 
     from evalh.api.clock import SystemClock
@@ -315,12 +316,9 @@ def _kept(workspace: "Workspace", comparison: Comparison, examples: int) -> Comp
         p_value=comparison.p_value,
         content=encode(comparison).decode(),
     )
-    store = workspace.open_store()
-    try:
+    with writing(workspace, progress) as store:
         store.add_comparison(row)
-        store.flush()
-    finally:
-        store.close()
+        store.flush(or_blocked=True)
     return view_of(workspace, row, examples)
 
 

@@ -1,7 +1,6 @@
 """`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from evalh.api.baselines import Answers, answers_of
 from evalh.api.clock import SystemClock
 from evalh.api.gating import GateOptions, execution
 from evalh.api.judge_identity import asks_a_model
+from evalh.api.log_place import writing
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop
 from evalh.api.sessions import Session
 from evalh.api.staleness import too_old
@@ -143,9 +143,7 @@ def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, p
     known, cases = _known(baseline, plan, options.cases)
     check_inputs(plan)
     now = SystemClock().now()
-    with ExitStack() as kept:
-        store = workspace.open_store()
-        kept.callback(store.close)
+    with writing(workspace, progress) as store:
         gate = GateOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
         own = execution(workspace, store, gate, progress, workspace.provenance)
         move = in_loop(_ask(own, _Question(plan, cases, known, now, options.alpha)))

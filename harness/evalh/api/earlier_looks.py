@@ -1,23 +1,29 @@
 """The gates that one pull request has had: its comment carries which heads were judged.
 
 Ten pushes are ten looks at one question. The error rate of 5 % is spent over all of them: look j takes 1 / (j (j + 1))
-of it, which adds up to all of it however many there are. A head that was judged before is not a new look.
+of it, which adds up to all of it however many there are. A head that was judged before is not a new look while the log
+still has its answers; where they are drawn again it is.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 from evalh.analysis.questions import ALPHA
 from evalh.analysis.verdicts import Series
 from evalh.api.changes import SuiteChange
-from evalh.core.digest import digest
+from evalh.core.attempt import CallKey
+from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import UsageError
+from evalh.core.ports import Store
+from evalh.engine.plan import Plan
 from evalh.report.gate_markdown import MARKER
 
 _HEADS_BEGIN = "<!-- evalh heads:"
 _HEADS = re.compile(_HEADS_BEGIN + r"((?: [0-9a-f]{12}){1,500}) -->")
+_CASES_AT_ONCE = 500
 _MOST_BYTES = 1_000_000  # of a comment: GitHub takes 65,536 characters
 
 
@@ -27,13 +33,42 @@ class EarlierLooks:
 
     heads: tuple[str, ...] = ()
 
-    def series(self, touched: Iterable[SuiteChange]) -> Series:
-        """Return these looks and the one at what a change brings now."""
+    def series(self, touched: Iterable[SuiteChange], *, again: bool = False) -> Series:
+        """Return these looks and the one at what a change brings now; `again`: its answers are drawn again."""
         suites = sorted((one.suite, one.head.fingerprint().document()) for one in touched)
-        head = digest([list(one) for one in suites]).removeprefix("sha256:")[:12]
+        judged: list[JsonValue] = [list(one) for one in suites]
+        draws = (digest([*judged, draw] if draw else judged).removeprefix("sha256:")[:12] for draw in count())
+        head = next(draws)
+        while head in self.heads:
+            following = next(draws)
+            if following not in self.heads and not again:
+                break  # the latest draw is the one that the log answers with
+            head = following
         heads = self.heads if head in self.heads else (*self.heads, head)
         look = heads.index(head) + 1
         return Series(heads=heads, look=look, alpha=ALPHA / (look * (look + 1)))
+
+
+def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) -> bool:
+    """Whether a head that was judged before gets other answers now: a second draw, to be luckier with.
+
+    A log that holds some of its answers goes on where an earlier gate stopped.
+    """
+    return any(fresh or not _in_log(store, one.head) for one in touched if _varies(one.head))
+
+
+def _varies(plan: Plan) -> bool:
+    leaves = plan.target.leaves.values()
+    return any(leaf.provider.kind != "replay" and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
+
+
+def _in_log(store: Store, plan: Plan) -> bool:
+    cases = iter(plan.cases)
+    while ahead := list(islice(cases, _CASES_AT_ONCE)):
+        wanted = [(plan.step.request(case).digest(), CallKey(case.id, 0, plan.step.name, plan.draw)) for case in ahead]
+        if any(store.find_all(wanted, routed=plan.target.chooses)):
+            return True
+    return False
 
 
 def read_earlier(path: Path) -> EarlierLooks:

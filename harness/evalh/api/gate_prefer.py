@@ -46,13 +46,13 @@ class Preferring:
         if compared is None or not compared.comparable:
             return _noted(suite, f"{_NOT_ASKED}: nothing was compared")
         runs = (compared.base.run, compared.head.run)
-        log = self.workspace.log
-        base, head = (results_of(log, log.run(run or "")) for run in runs)
-        unseen = compared.n - len(base.cases.keys() & head.cases.keys())
         try:
+            log = self.workspace.log
+            base, head = (results_of(log, log.run(run or "")) for run in runs)
             said = judged(self.workspace, judges, (base, head), self.request, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
+        unseen = compared.n - len(base.cases.keys() & head.cases.keys())
         standing = (*suite.judges, *self.standings[suite.suite])
         told = replace(suite, comparison=replace(compared, preferred=said, judges=standing), judges=standing)
         if unseen:

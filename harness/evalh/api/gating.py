@@ -13,11 +13,11 @@ from evalh.analysis.verdicts import Finding, GateDecision, Series, SuiteDecision
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.earlier_looks import read_earlier
+from evalh.api.earlier_looks import drawn_again, read_earlier
 from evalh.api.gate_prefer import preferring
 from evalh.api.judge_identity import standings
 from evalh.api.judges import asked_targets, judge_kin
-from evalh.api.log_place import brought_log
+from evalh.api.log_place import brought_log, writing
 from evalh.api.relative import labels_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
 from evalh.api.sessions import whole
@@ -75,8 +75,10 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         )
         words = (*changes.words, *unmeasured(sides, changes.pairs))
         earlier = None if options.earlier is None else read_earlier(options.earlier)
-        series = None if earlier is None or not changes.touched else earlier.series(changes.touched)
-        store = _store(sides.head, kept) if changes.touched or words else None
+        store = kept.enter_context(writing(sides.head, ways.progress)) if changes.touched or words else None
+        series = None
+        if store and earlier is not None and changes.touched:
+            series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
         gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
         decision = GateDecision(
             suites=gates,
@@ -89,12 +91,6 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
             series=series,
         )
         return keep_decision(store, decision) if store else decision
-
-
-def _store(workspace: "Workspace", kept: ExitStack) -> "SqliteStore":
-    store = workspace.open_store()
-    kept.callback(store.close)
-    return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +220,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             content=json.dumps(gate_document(decision), ensure_ascii=False),
         )
     )
-    store.flush()
+    store.flush(or_blocked=True)  # what was decided is told, and where its row waits
     return decision
 
 
@@ -248,8 +244,7 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         judges=judges,
         labels=labels_of(workspace, suite, judges),
     )
-    with ExitStack() as kept:
-        store = _store(workspace, kept)
+    with writing(workspace, None) as store:
         own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
         family = family_of([change])
         gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
@@ -264,13 +259,14 @@ def collected(
 ) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     check_inputs(plan)
-    with ExitStack() as kept:
-        options = GateOptions(fresh=fresh)
-        shown = progress or Silence()
-        own = execution(workspace, _store(workspace, kept), options, shown, workspace.provenance)
+    options, shown = GateOptions(fresh=fresh), progress or Silence()
+    with writing(workspace, shown) as store:
+        own = execution(workspace, store, options, shown, workspace.provenance)
         shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
-        kept.callback(shown.stop)
-        return in_loop(_collect(own, plan))
+        try:
+            return in_loop(_collect(own, plan))
+        finally:
+            shown.stop()
 
 
 async def _collect(own: Execution, plan: Plan) -> list[Sample]:

@@ -1,6 +1,10 @@
-"""Whether the log is one's own. A log that came with a checkout may hold any answer that its author likes."""
+"""The log of a workspace: writing to it, and whether it is one's own.
+
+A log that came with a checkout may hold any answer that its author likes.
+"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,9 +12,26 @@ from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
+    from evalh.core.ports import Progress
+    from evalh.store import SqliteStore
 
 _HINT = "keep it out of git; or EVALH_STORE names a folder outside the checkout"
 _NO_ANSWERS = ".gitignore"
+
+
+@contextmanager
+def writing(workspace: "Workspace", progress: "Progress | None") -> Iterator["SqliteStore"]:
+    """Open the log for writing. What it does not take in the end is left beside it, and `progress` is told.
+
+    Raises EvalhError.
+    """
+    store = workspace.open_store()
+    try:
+        yield store
+    finally:
+        store.close()
+        if store.left is not None and progress is not None:
+            progress.note(store.left)
 
 
 def brought_log(workspace: "Workspace") -> EvalhError | None:

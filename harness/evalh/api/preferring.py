@@ -10,6 +10,7 @@ from evalh.analysis.comparison import Preferred
 from evalh.analysis.pairing import Results, pair
 from evalh.analysis.preferring import preferred
 from evalh.api.judges import resolve
+from evalh.api.log_place import writing
 from evalh.api.preferences import OutputPair, PreferOptions, preferences
 from evalh.api.targets import budget_for
 from evalh.core.attempt import Completion
@@ -70,7 +71,7 @@ def judged(
             fresh=request.fresh,
             budget=_budget(workspace, judge, left),
         )
-        said = _ask(workspace, judge, pairs, options)
+        said = _ask(workspace, judge, pairs, options, progress)
         one = _counted(judge, pairs, said)
         if left is not None and one.judge_cost_usd is not None:
             left = max(Decimal(0), left - one.judge_cost_usd)
@@ -78,14 +79,13 @@ def judged(
     return tuple(found)
 
 
-def _ask(workspace: "Workspace", judge: Prefer, pairs: Pairs, options: PreferOptions) -> list[Preference]:
+def _ask(
+    workspace: "Workspace", judge: Prefer, pairs: Pairs, options: PreferOptions, progress: "Progress | None"
+) -> list[Preference]:
     if not pairs.asked:
         return []
-    store = workspace.open_store()
-    try:
+    with writing(workspace, progress) as store:
         return asyncio.run(preferences(workspace, store, judge, pairs.asked, options))
-    finally:
-        store.close()
 
 
 def _budget(workspace: "Workspace", judge: Prefer, usd: Decimal | None) -> BudgetPolicy | None:

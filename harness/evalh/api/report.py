@@ -23,6 +23,7 @@ from evalh.report.run_story import RunTold
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
+    from evalh.report.compare import ComparisonView
 
 FOLDER = "reports"
 _AT_HOME = frozenset({"local", "replay", "scripted"})  # no table has their prices
@@ -32,7 +33,9 @@ def page(workspace: "Workspace", names: Sequence[str]) -> str:
     """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
     compared = workspace.log.comparison(names[0]) if len(names) == 1 else None
     if compared is not None:
-        return _compared(workspace, compared)
+        from evalh.api.comparing import view_of
+
+        return comparison_page(workspace, view_of(workspace, compared, examples=0))
     decided = workspace.log.gate(names[0]) if len(names) == 1 else None
     if decided is not None:
         return gate_page(workspace, {**json.loads(decided.content), "gate": decided.id})
@@ -81,10 +84,9 @@ class Beside:
     stories: Mapping[tuple[str, int], SampleStory]
 
 
-def _compared(workspace: "Workspace", row: ComparisonRow) -> str:
-    from evalh.api.comparing import view_of
-
-    view, rows = view_of(workspace, row, examples=0), Rows()
+def comparison_page(workspace: "Workspace", view: "ComparisonView") -> str:
+    """Return the HTML page about a comparison."""
+    rows = Rows()
     changed = changed_cases(view.comparison)
     stories = {key: story for key, story in _stories(workspace, view.comparison.base.run) if key[0] in changed}
     head_run = view.comparison.head.run

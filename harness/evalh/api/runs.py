@@ -206,7 +206,6 @@ class Execution:
             self.progress.stop()
             summary = fold.summary()
             self.store.finish_run(record.id, status, summary, reason)
-            self.say_where_it_waits()
         return RunResult(
             record=record,
             status=status,
@@ -221,19 +220,6 @@ class Execution:
         by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
         specs = [grader.spec for grader in plan.graders]
         return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
-
-    def say_where_it_waits(self) -> None:
-        """Say what becomes of what the log does not take while a run ends."""
-        because = self.store.blocked()
-        if because is None:
-            return
-        for _ in range(_LOOKS_FOR_FILE):  # the writer writes down the last of it within a second
-            if self.store.waits_in is not None:
-                break
-            time.sleep(_LOOK_AGAIN_S)
-        kept = f"waits in {self.store.waits_in} and is stored at the next start"
-        lost = "could not be kept beside it either, and is asked again"
-        self.progress.note(f"{because}: what it did not take {lost if self.store.waits_in is None else kept}")
 
     def record(self, plan: Plan, now: float) -> RunRecord:
         """State what identifies a run that begins at `now`."""
@@ -281,7 +267,6 @@ async def _deadline(seconds: float | None, halt: Halt, clock: SystemClock) -> No
         halt.now(f"the deadline of {seconds:g} s has passed")
 
 
-_LOOKS_FOR_FILE, _LOOK_AGAIN_S = 20, 0.05
 _GIVEN: deque[str] = deque(maxlen=1000)  # fewer than there are ids of one instant
 
 

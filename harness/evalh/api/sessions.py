@@ -127,7 +127,6 @@ class Session:
     def close(self, status: RunStatus, reason: str | None) -> None:
         """Close the run's row. Returns when everything is durable, or the log is blocked."""
         self._execution.store.finish_run(self.record.id, status, self._fold.summary(), reason)
-        self._execution.say_where_it_waits()
 
     def results(self, cases: Iterable[tuple[int, Case]], trials: int) -> Iterator[SampleResult]:
         """Yield what is known of these cases, trial by trial; a sample that was not evaluated is left out."""

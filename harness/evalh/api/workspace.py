@@ -13,6 +13,7 @@ from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
 from evalh.api.likelihood import require_logprobs
+from evalh.api.log_place import writing
 from evalh.api.providing import provider_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
 from evalh.api.targets import build_checks, target_for
@@ -201,20 +202,18 @@ class Workspace:
 
         for plan in plans:
             check_inputs(plan)
-        store = self.open_store()
-        try:
+        progress = progress or Silence()
+        with writing(self, progress) as store:
             return Execution(
                 store=store,
                 prices=self.prices,
-                progress=progress or Silence(),
+                progress=progress,
                 options=options,
                 provenance=self.provenance,
                 version=__version__,
                 asked=lambda plan: asked_targets(self, plan.target, plan.asking),
                 warnings=partial(judge_warnings, self),
             ).run(plans)
-        finally:
-            store.close()
 
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
         """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""

@@ -99,9 +99,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     )
     view = compared(app.workspace, request, progress_for(app))
     if report is not None:
-        from evalh.api.report import page
+        from evalh.api.report import comparison_page
 
-        write_report(app, report, page(app.workspace, [view.id]))
+        write_report(app, report, comparison_page(app.workspace, view))
     _show(app, view)
     return _exit_code(view.comparison, fail_on)
 

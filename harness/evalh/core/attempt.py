@@ -75,14 +75,6 @@ class CallError(Exception):
         """Whether the provider may charge for what failed."""
         return self.reached and (self.begun or self.kind in MAYBE_BILLED)
 
-    @property
-    def limits(self) -> bool:
-        """Whether it is flow control: the provider is well, and names the time after which it takes more.
-
-        0 is such a time: less than a second, where a server counts in whole ones.
-        """
-        return self.kind is ErrorKind.RATE_LIMIT and self.retry_after_s is not None
-
 
 class NotSent(Exception):
     """The run is ending: this call's next request was not sent, and its sample is not evaluated."""
@@ -232,6 +224,7 @@ class Call:
     counted: bool = False  # among the calls that the run's retries are a share of
     still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
     max_wait_s: float | None = None  # a model that wants nothing for longer is not waited for; None: it is
+    backoff_s: tuple[float, float] | None = None  # of a rate limit without a wait: at first, at most; None: a failure
     patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 

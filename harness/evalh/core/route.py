@@ -63,7 +63,7 @@ class LimitPolicy:
     concurrency: int | None = None
     rpm: int | None = None  # requests a minute
     tpm: int | None = None  # tokens a minute, input and output
-    max_wait_s: float | None = None  # of one call, for rate limits that name their wait; None: see `Route.wait_s`
+    max_wait_s: float | None = None  # of one call, for rate limits; None: see `Route.wait_s`
 
 
 class RepairBy(StrEnum):
@@ -139,7 +139,7 @@ class Route:
 
     @property
     def wait_s(self) -> float:
-        """How long one call may wait, in all, for rate limits that name their wait.
+        """How long one call may wait, in all, for rate limits.
 
         A bound that was set for each wait of a retry holds for these too.
         """

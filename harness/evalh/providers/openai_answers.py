@@ -47,6 +47,7 @@ class _Message(Struct):
     content: Any = None
     refusal: Any = None
     tool_calls: Raw = _NOTHING
+    function_call: Raw = _NOTHING  # what tool calls were before there could be several
     reasoning_content: Any = None  # DeepSeek, SGLang, llama.cpp, vLLM until 0.11
     reasoning: Any = None  # vLLM since, OpenRouter, Groq, Ollama
 
@@ -73,6 +74,7 @@ _decode = msgspec.json.Decoder(_Completion).decode
 _decode_choices = msgspec.json.Decoder(list[_Choice | None]).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_text = msgspec.json.Decoder(str).decode
+_decode_function = msgspec.json.Decoder(_Function).decode
 _decode_calls = msgspec.json.Decoder(list[_ToolCall | None]).decode
 
 
@@ -162,7 +164,7 @@ class ChatAssembler:
             raise ValueError("the stream ended before the answer")
         spoken = next((said for said in choices if said.content), None)
         spoken = spoken or next((said for said in choices if said.refusal), choices[0])
-        calling = next((said for said in choices if said.calls), spoken)
+        calling = next((said for said in choices if said.made), spoken)
         calls = calling.tool_calls()
         content, refusal = "".join(spoken.content), "".join(spoken.refusal)
         reason = spoken.finish or calling.finish
@@ -187,12 +189,18 @@ class _Said:
         self.refusal: list[str] = []
         self.reasoning: list[str] = []
         self.calls: list[_Growing] = []
+        self.old_call: _Growing | None = None
         self.finish: str | None = None
         self.tally = Tally()
 
     @property
     def begun(self) -> bool:
-        return bool(self.content or self.refusal or self.calls)
+        return bool(self.content or self.refusal or self.made)
+
+    @property
+    def made(self) -> "list[_Growing]":
+        """The tool calls. A server that says the first of them in the old way too says it twice."""
+        return self.calls or ([] if self.old_call is None else [self.old_call])
 
     def add(self, choice: _Choice, message: _Message | None, *, whole: bool) -> None:
         self.finish = choice.finish_reason or self.finish
@@ -208,6 +216,10 @@ class _Said:
         for call in [] if empty(message.tool_calls) else self._json.read(_decode_calls, message.tool_calls):
             if call is not None and (call.function is not None or not whole):
                 self._call(call, new=whole).add(self._json, call)
+        if bytes(message.function_call).startswith(b"{") and not empty(message.function_call):
+            self.old_call = self.old_call or _Growing(None)
+            function = self._json.read(_decode_function, message.function_call)
+            self.old_call.add(self._json, _ToolCall(function))
 
     def _call(self, call: _ToolCall, *, new: bool) -> "_Growing":
         """Find the call that a piece belongs to: by its index and id, else it is the newest one's.
@@ -232,7 +244,7 @@ class _Said:
         return same[-1]
 
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(call.value(self._json) for call in in_order(self.calls)) if self.calls else ()
+        return tuple(call.value(self._json) for call in in_order(self.made)) if self.made else ()
 
 
 class _Growing:

@@ -246,18 +246,25 @@ class Limited(Wrapper):
         if error.kind not in _SHRINK_ON:
             return
         now = self._clock.monotonic()
-        if error.limits:
-            self._pause(call, max(error.retry_after_s or 0.0, LEAST_S), began, now)
+        if error.kind is ErrorKind.RATE_LIMIT:
+            self._pause(call, error.retry_after_s, began, now)
         if self.window.too_many(now, began):
             detail = {"model": self.name, "window": int(self.window.size)}
             self._decisions.tell(call, "shrink", error.kind.value, detail)
             self._because = f"{error.status or error.kind.value} from {self.kind}"
             self._show(self._because)
 
-    def _pause(self, call: Call, asked_s: float, began: float, now: float) -> None:
+    def _pause(self, call: Call, named_s: float | None, began: float, now: float) -> None:
         """Close the door until the provider takes requests again: all who ask it would be told the same."""
+        asked_s = named_s
+        if asked_s is None and call.backoff_s is not None:
+            asked_s = self.pace.unnamed_s(began, *call.backoff_s)
+        if asked_s is None:
+            return
+        asked_s = max(asked_s, LEAST_S)
         rng = Random(f"{call.id}/{call.attempts}")  # noqa: S311 (jitter, not a secret)
-        self.pace.refused(now, began, asked_s + rng.uniform(0.0, min(1.0, _JITTER * asked_s)))
+        wait_s = asked_s + rng.uniform(0.0, min(1.0, _JITTER * asked_s))
+        self.pace.refused(now, began, wait_s, named=named_s is not None)
         if self._progress is not None:
             self._progress.waiting(self.pace.paused_s(now), f"rate limit of {self._place}")
 

@@ -6,6 +6,7 @@ _FORGETS_S = 60.0  # the learned rate doubles in this time: a limit may have bee
 LEAST_S = 0.1
 """A named wait counts as this at least: a wait of 0 would close no door, and such waits would never add up."""
 
+_IN_A_ROW = 3
 _TOO_FAST_S = 1e-3  # a shorter gap slows nobody down
 
 
@@ -19,6 +20,7 @@ class Pace:
 
     until: float = 0.0  # nothing leaves before
     quiet_s: float = 0.0  # all pauses since the last answer
+    _unnamed: int = 0  # refusals without a wait since the last answer
     _answers: int = 0  # of the cycle that began at `until`
     _gap_s: float = 0.0  # 0: nothing is learned
     _learned_at: float = 0.0
@@ -57,17 +59,32 @@ class Pace:
 
     def answered(self, began: float) -> None:
         """Take an answer to a request that left at `began`."""
+        self._unnamed = 0
         if began >= self.until:
             self._answers += 1
             self.quiet_s = 0.0
 
-    def refused(self, now: float, began: float, wait_s: float) -> None:
-        """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`."""
+    def refused(self, now: float, began: float, wait_s: float, *, named: bool = True) -> None:
+        """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`.
+
+        A wait that it did not name slows nobody down once it is over: a server may refuse at random.
+        """
         until = max(self.until, now + wait_s)
         if began >= self.until:  # it did not leave before the pause that is known
-            self._learn(now, until, wait_s)
+            self._learn(now, until, wait_s if named else 0.0)
         self.quiet_s += until - max(self.until, now)
         self.until = until
+
+    def unnamed_s(self, began: float, first_s: float, most_s: float) -> float | None:
+        """Take a refusal, of a request that left at `began`, that names no wait; return how long nothing is to leave.
+
+        As long again as nothing was answered, so each pause in a row is about twice the last. None: too few refusals
+        in a row to tell a limit from a server that refuses at random.
+        """
+        self._unnamed += 1
+        if self._unnamed < _IN_A_ROW or began < self.until:
+            return None
+        return min(max(first_s, self.quiet_s), most_s)
 
     def _learn(self, now: float, until: float, wait_s: float) -> None:
         """Take a whole cycle. A refusal slows the pace down no further than to one request in twice the wait it names.

@@ -1,12 +1,12 @@
 """The one retry loop of the stack: finite, jittered, and never against a provider's own word.
 
-A failure is sent again as often as the route's `retry` allows. A rate limit that names its wait is no failure: it takes
-nothing from the attempts nor from the run's retries, and ends at what the route lets one call wait.
+A failure is sent again as often as the route's `retry` allows. A rate limit is not a failure: it takes nothing from the
+attempts nor from the run's retries, and ends at what the route lets one call wait.
 """
 
 from random import Random
 
-from evalh.core.attempt import Call, CallError, Completion
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
 from evalh.core.request import Request
@@ -60,16 +60,15 @@ class Patience:
     waited_s: float = 0.0
 
     def after(self, policy: RetryPolicy, error: CallError, rng: Random) -> Wait | GiveUp:
-        """Decide what follows a rate limit that names its wait."""
+        """Decide what follows a rate limit, whether it names its wait or not."""
         asked_s, most_s = error.retry_after_s or 0.0, self.most_s
         if error.kind not in policy.on:
             return GiveUp()
         if asked_s > most_s:
             return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {most_s:g}")
         if self.waited_s + asked_s > most_s:
-            return GiveUp(
-                f"waited {self.waited_s:.0f} s for rate limits; another {asked_s:g} s would pass {most_s:g} s"
-            )
+            more = f"another {asked_s:g} s would pass {most_s:g} s" if asked_s else f"{most_s:g} s is the most"
+            return GiveUp(f"waited {self.waited_s:.0f} s for rate limits; {more}")
         self.refusals += 1
         wait = Wait(max(asked_s, LEAST_S) + _jitter_s(policy, self.refusals, rng))
         self.waited_s += wait.seconds
@@ -95,6 +94,7 @@ class Retrying(Wrapper):
             self._budget.call()
         call.max_wait_s = self._policy.max_wait_s if self._wait_s is None else self._wait_s
         patience = None if self._wait_s is None else Patience(self._wait_s)
+        call.backoff_s = None if patience is None else (self._policy.base_s, self._policy.cap_s)
         reconnects = True  # once: the server may have closed the next one too
         sent = failed = 0
         while True:
@@ -110,7 +110,7 @@ class Retrying(Wrapper):
                     reconnects, step = False, Wait(0.0)
                 elif error.kind in self._policy.on and error.held_back:
                     step = GiveUp(error.message)  # the door is closed for longer than may be waited
-                elif patience is not None and error.limits:
+                elif patience is not None and error.kind is ErrorKind.RATE_LIMIT:
                     step = patience.after(self._policy, error, rng)
                 else:
                     failed += 1

@@ -57,6 +57,7 @@ from evalh.store.tracing import planned, traced
 from evalh.store.waiting import left_behind, recover
 
 LAST = "last"
+_MEND_WITHIN_S = 2.0  # a reader waits no longer than this for another's lock
 
 _RUNS = """select r.*, v.content from runs r
   left join versions v on v.prompt = r.prompt and v.digest = r.prompt_digest"""
@@ -385,8 +386,8 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
         if mend and left_behind(connection, folder):
-            # What `kill -9` left behind is told as it is. In a folder that cannot be written it stays as it was left.
-            with suppress(sqlite3.Error, OSError, StoreError), closing(connect(path)) as writable:
+            # Where that cannot be written now, or ever, the log is told as it is.
+            with suppress(sqlite3.Error, OSError, StoreError), closing(connect(path, _MEND_WITHIN_S)) as writable:
                 recover(writable, folder)
     except sqlite3.Error as exc:
         raise explained(exc, path) from exc

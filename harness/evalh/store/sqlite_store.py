@@ -67,6 +67,11 @@ class SqliteStore:
         """The file beside the log that holds what it did not take; None: there is nothing."""
         return self._writer.waits_in
 
+    @property
+    def left(self) -> str | None:
+        """What became of what the log had not taken when it was closed; None: it took everything, or it failed."""
+        return self._writer.left
+
     def begin(self, start: AttemptStart) -> None:
         """Record that a request leaves. Raises EvalhError when the store has failed; so do all that store."""
         self._writer.put(start)

@@ -121,6 +121,15 @@ class Writer:
         """The file beside the log that holds all that it did not take; None: there is none, or it is not whole."""
         return self._waiting.path if all(one.in_file for one in tuple(self._unstored)) else None
 
+    @property
+    def left(self) -> str | None:
+        """What became of what the log had not taken when it was closed; None: it took everything, or it failed."""
+        if not self._closed or not self._unstored:
+            return None
+        kept = f"waits in {self.waits_in} and is stored at the next start"
+        lost = "could not be kept beside it either, and is asked again"
+        return f"{self._because}: what it did not take {lost if self.waits_in is None else kept}"
+
     def check(self) -> None:
         """Raise the writer's failure, if it failed; StoreError after `close`."""
         if self.failed is not None:

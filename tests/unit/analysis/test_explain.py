@@ -41,8 +41,9 @@ def test_how_long_a_rate_limit_is_waited_for_is_stated() -> None:
     patient = replace(direct("small"), limit=LimitPolicy(max_wait_s=90.0))
 
     assert "after 90 s of such waits a call is given up" in told(patient)
+    assert "for 0.5 s, doubled each time up to 30 s" in told(patient)
     assert "it is a failure like any other" in told(replace(patient, fallback=("spare",)))
-    assert "takes more requests" not in told(replace(patient, retry=RetryPolicy(on=frozenset({ErrorKind.NETWORK}))))
+    assert "the time that it names" not in told(replace(patient, retry=RetryPolicy(on=frozenset({ErrorKind.NETWORK}))))
 
 
 def found(route: Route, tallies: Tallies, words: str) -> Statement:

@@ -55,6 +55,47 @@ async def test_a_forced_tool_call_that_ends_with_stop_is_a_tool_call() -> None:
     assert answer.tool_calls == (ToolCall("c1", "search", "{}"),)
 
 
+OLD_CALL = {"name": "search", "arguments": '{"q": "a"}'}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("finish", ["function_call", "stop"])
+async def test_a_call_in_the_old_way_is_a_tool_call(stream: bool, finish: Any) -> None:
+    pieces = [{"name": "search", "arguments": ""}, {"arguments": '{"q": '}, {"arguments": '"a"}'}]
+    whole = Reply(chat(None, finish=finish, function_call=OLD_CALL))
+    reply = streamed(*({"content": None, "function_call": one} for one in pieces), finish=finish) if stream else whole
+    async with talking(OPENAI, reply) as talk:
+        answer = await talk.ask(stream=stream)
+
+    assert (answer.text, answer.finish) == ("", FinishReason.TOOL_CALLS)
+    assert answer.tool_calls == (ToolCall("", "search", '{"q": "a"}'),)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_call_that_a_server_says_in_both_ways_is_one(stream: bool) -> None:
+    both: dict[str, Any] = {"tool_calls": [{"index": 0, "id": "c1", "function": OLD_CALL}], "function_call": OLD_CALL}
+    reply = streamed(both, finish="tool_calls") if stream else Reply(chat(None, finish="tool_calls", **both))
+    async with talking(OPENAI, reply) as talk:
+        answer = await talk.ask(stream=stream)
+
+    assert answer.tool_calls == (ToolCall("c1", "search", '{"q": "a"}'),)
+
+
+@pytest.mark.parametrize("said", [None, {}, "", "auto", []])
+async def test_an_old_field_that_holds_no_call_costs_no_answer(said: Any) -> None:
+    async with talking(OPENAI, Reply(chat("hi", function_call=said))) as talk:
+        answer = await talk.ask()
+
+    assert (answer.text, answer.tool_calls, answer.finish) == ("hi", (), FinishReason.STOP)
+
+
+async def test_an_old_call_that_cannot_be_read_is_a_broken_answer() -> None:
+    async with talking(OPENAI, Reply(chat(None, function_call={"name": 7, "arguments": "{}"}))) as talk:
+        error = await talk.failing()
+
+    assert error.kind is ErrorKind.BAD_RESPONSE
+
+
 async def test_wrong_arguments_stay_as_the_model_wrote_them() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": '{"q": unquoted'}}
     async with talking(OPENAI, Reply(chat(None, finish="tool_calls", tool_calls=[call]))) as talk:

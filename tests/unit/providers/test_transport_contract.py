@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -17,7 +17,6 @@ from aiohttp import web
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.errors import UsageError
 from evalh.providers import httpx_transport, transport
-from evalh.providers.aiohttp_transport import AiohttpTransport
 from evalh.providers.body import BODY_CAP_BYTES
 from evalh.providers.direct import DirectTransport
 from evalh.providers.egress import Egress
@@ -26,17 +25,6 @@ from evalh.providers.transport import Response, Transport, share, unshare
 from wire.serving import CERTIFICATE, Seen, framed, head, raw, serving, stream
 
 KEY = {"Authorization": "Bearer sk-secret", "Content-Type": "application/json"}
-
-
-@pytest.fixture(params=["direct", "aiohttp", "httpx"])
-async def adapter(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    if request.param != "httpx":
-        ours = (DirectTransport if request.param == "direct" else AiohttpTransport)(Egress())
-        yield ours
-        await ours.close()
-        return
-    async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as client:
-        yield HttpxTransport(client)
 
 
 async def post(adapter: Transport, url: str, timeout_s: float = 20.0) -> Response:

@@ -1,33 +1,18 @@
 """Where not a byte of a request left nothing is charged; where it may have arrived, it may be. For every adapter."""
 
 import socket
-from collections.abc import AsyncIterator
 from contextlib import closing
 
-import httpx
 import pytest
 from aiohttp import web
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers import direct
-from evalh.providers.aiohttp_transport import AiohttpTransport
 from evalh.providers.direct import DirectTransport
 from evalh.providers.egress import Egress
-from evalh.providers.httpx_transport import HttpxTransport
 from evalh.providers.redaction import Redactor
 from evalh.providers.transport import Transport, unreached
 from wire.serving import Seen, framed, head, raw, serving
-
-
-@pytest.fixture(params=["direct", "aiohttp", "httpx"])
-async def adapter(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    if request.param != "httpx":
-        ours = (DirectTransport if request.param == "direct" else AiohttpTransport)(Egress())
-        yield ours
-        await ours.close()
-        return
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield HttpxTransport(client)
 
 
 async def failing(adapter: Transport, url: str, timeout_s: float = 20.0) -> CallError:

@@ -252,9 +252,20 @@ def test_waits_of_a_moment_are_finite_too() -> None:
     assert model.asked_at[-1] < 600.0 + 30.0
 
 
-@pytest.mark.parametrize("said", [error(), error(ErrorKind.OVERLOAD, 2.0)])
-def test_what_names_no_wait_or_is_no_rate_limit_is_a_failure(said: CallError) -> None:
-    stage, model = Stage(), Model(lines=[said])
+def test_a_limit_that_names_no_wait_is_waited_for_ever_longer_and_not_for_ever() -> None:
+    stage, model = Stage(), Model(lines=[error()])
+
+    play(outcome(ask(patient(stage, model, attempts=1, base_s=1.0, cap_s=20.0))))
+
+    assert 30 < len(model.asked) < 150
+    assert max(gaps(model)[:3]) <= 1.0 + 2.0 + 4.0
+    assert max(gaps(model)) <= 20.2
+    assert 600.0 <= model.asked_at[-1] <= 620.2
+    assert "s for rate limits; 600 s is the most" in stage.log.details("give_up")[0]["why"]
+
+
+def test_another_failure_that_names_a_wait_is_a_failure() -> None:
+    stage, model = Stage(), Model(lines=[error(ErrorKind.OVERLOAD, 2.0)])
 
     play(outcome(ask(patient(stage, model, attempts=3))))
 
