@@ -113,7 +113,7 @@ def _refuse(tree: "nodes.Template") -> None:
 
 
 def _undeclared(tree: "nodes.Template") -> set[str]:
-    """Return the names that a template uses and does not set: `meta.find_undeclared_variables`, which folds constants."""
+    """Return the names that a template uses and does not set, without folding constants as Jinja2's own finder does."""
     from jinja2.meta import TrackingCodeGenerator
 
     generator = TrackingCodeGenerator(_sandbox())
