@@ -55,8 +55,13 @@ class Reader:
                 return Unreadable(f"there is no {shown(self.after)} in it")
             text, how = text[place + len(self.after) :], replace(how, which="first")
         passed_over: list[str] = []
+        mark: Reading | None = None
         for reading in numerals(text, how):
-            if not reading.values:
+            if reading.mark:
+                mark = mark or reading
+            elif mark is not None and reading.values:
+                return mark.or_else(reading)
+            elif not reading.values:
                 passed_over.append(reading.written)
                 if len(passed_over) == _SKIPPED:
                     break
@@ -64,6 +69,8 @@ class Reader:
                 return replace(reading, doubt=f"{passed_over[0]} is nearer, but not a number")
             else:
                 return reading
+        if mark is not None:
+            return mark
         return Unreadable(f"{passed_over[0]} is not a number" if passed_over else "there is no number in it")
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal, DecimalException
 from typing import Literal
 from unicodedata import normalize
 
+from evalh.graders import cjk
 from evalh.graders.digits import GROUP
 from evalh.graders.locales import DecimalMark
 
@@ -46,6 +47,9 @@ class How:
 
 def options(found: re.Match[str], how: How) -> Options:
     """Return what a match of `readings.NUMERAL` can be, without its sign."""
+    if found["cjk"] is not None:
+        can_be = cjk.values(found["cjk"])
+        return Options(can_be, believed=len(can_be) == 1)
     if found["alone"] is not None:
         return _some(_sum(Decimal(0), found["alone"]))
     if how.decimal is None and (found["e"] or found["ten"]) and "." in found["body"]:

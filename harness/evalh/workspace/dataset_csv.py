@@ -7,6 +7,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from typing import Any, BinaryIO
 from unicodedata import normalize
 
@@ -267,19 +268,20 @@ def _meant(name: str) -> str | None:
     """Return what a column is called if it means what it seems to; `Expected` would be an input without a word."""
     if name in _OWN or name.startswith((_INPUTS, _EXPECTED)):
         return None
-    from rapidfuzz.distance import OSA
-
     stem, _, rest = normalize("NFKC", name).partition(".")
     word = _bare(stem)
     if word.startswith("expected"):
         inside = rest or _EXPECTED_WORD.sub("", stem)
         return "expected" if _bare(inside) in _WHOLE else f"{_EXPECTED}{inside}"
-    own = _MEANT.get(word) or next(
-        (one for one in ("expected", "cluster") if OSA.distance(word, one, score_cutoff=1) == 1), None
-    )
+    own = _MEANT.get(word) or next((one for one in ("expected", "cluster") if _is_typo(word, one)), None)
     if not rest or own is None:
         return own
     return {"expected": f"{_EXPECTED}{rest}", _EACH_INPUT: f"{_INPUTS}{rest}"}.get(own)
+
+
+def _is_typo(word: str, own: str) -> bool:
+    """Whether one letter is missing, too many, another one, or two have changed places."""
+    return abs(len(word) - len(own)) <= 1 and SequenceMatcher(None, word, own).ratio() >= 0.85  # noqa: PLR2004
 
 
 def _bare(name: str) -> str:
