@@ -84,6 +84,12 @@ def split(text: str) -> tuple[str, str]:
     return _joined(thoughts), _unwrapped(text[place:])
 
 
+def thinks_first(text: str) -> bool:
+    """Whether a text begins with a tag that opens reasoning."""
+    start = len(text) - len(text.lstrip(_BLANKS + _UNSEEN))
+    return _OPENS.match(text, start) is not None or _CHANNEL.match(text, start) is not None
+
+
 def _closing(text: str, closes: re.Pattern[str], start: int) -> re.Match[str] | None:
     """Find the end of reasoning: the first tag that closes, or the first at all where each is only spoken of."""
     ends = list(islice(closes.finditer(text, start), _MOST_SPOKEN_OF))
