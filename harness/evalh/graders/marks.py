@@ -23,7 +23,13 @@ _LISTED = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"[.:)\]]{1,2}[*_]{0,2}[ \t]+\S")
-_AT_WORD = re.compile(r"[^\W\d_][.!?]?[*_]{0,2}[ ]?\[\Z|[0-9%*][ ]\(\Z")
+_AT_WORD = re.compile(  # 42 apples [1], [2]
+    rf"(?:[^\W\d_][.!?]?[*_]{{0,2}}|[0-9%],)[ ]?(?:\[{_NUMBERS}\][,;]?[ ]?){{0,9}}\[\Z|[0-9%*][ ]\(\Z"
+)
+_PLACE = re.compile(  # (Table 2)
+    r"\((?:see )?(?:table|figure|fig\.|equation|eq\.|section|step|page|p\.|chapter|note|source|ref\.?) ?[0-9.]{1,6}\)",
+    re.IGNORECASE,
+)
 _CLOSES = re.compile(r"[\])]")
 
 
@@ -31,6 +37,8 @@ def without_citations(line: str) -> str:
     """Leave out of a line what surely refers to somewhere else. Takes linear time."""
     if "[" in line or "://" in line or "\\" in line or "\u3010" in line:
         line = _CITED.sub(lambda found: "]" if found[0].startswith("](") else " ", line)
+    if "(" in line:
+        line = _PLACE.sub(" ", line)
     return _BEHIND_NUMBER.sub(" ", line) if "[" in line else line
 
 

@@ -72,7 +72,7 @@ def _mixed(found: re.Match[str], part: Decimal) -> Options:
     if not 0 < part < 1:
         return Options((part,), believed=True, doubt=True)  # 1 3/2: two numbers
     above, below = Decimal(found["body"]), Decimal(found["below"])
-    return Options(((Decimal(found["whole"]) * below + above) / below, part), believed=True)
+    return Options(((Decimal(found["whole"].replace(",", "")) * below + above) / below, part), believed=True)
 
 
 def of_body(body: str, how: How) -> Options:

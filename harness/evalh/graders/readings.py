@@ -26,7 +26,7 @@ _VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074-\u2079"
 _B = f"[ \t{GROUP}]"
 _BODY = rf"[0-9]++(?:[.,'_\u066b{GROUP}][0-9]++|(?<![0-9]{{4}})[ ](?=[0-9]{{3}}(?![0-9]))[0-9]++)*+"
-_AND = rf"(?:(?:and|&|und|et|y|e){_B}{{1,2}})?"  # 5 and 1/2
+_AND = rf"(?:(?i:and|&|und|et|y|e){_B}{{1,2}})?"  # 5 and 1/2
 _POWER = (
     rf"(?:{_B}?(?:\^|\*\*){_B}?(?:\{{{_B}?(?P<braced>[-+]?[0-9]++){_B}?\}}|\({_B}?(?P<bracketed>[-+]?[0-9]++){_B}?\)"
     rf"|(?P<bare>[-+]?[0-9]++))|(?P<raised>[\u207b\u207a]?[{_RAISED}]++))"
@@ -38,7 +38,7 @@ NUMERAL = re.compile(
     rf"[0-9](?:[.,:/'_^-]?[{_LETTER}0-9])*+)"  # v2.1, H2O, x^2
     r"|(?P<stamp>[0-9]++(?:(?::[0-9]++)++(?:\.[0-9]++)?|(?:/[0-9]++){2,}+|(?:-[0-9]++){2,}+))"  # 10:30, 2024-05-01
     rf"|(?P<cjk>(?=[{cjk.SIGNS}]{{0,20}}[0-9]){cjk.PATTERN})"  # 3万5千
-    rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}){_B}{{1,2}}{_AND}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
+    rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}(?:,[0-9]{{3}}){{0,3}}){_B}{{1,2}}{_AND}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
     rf"(?:(?P<body>(?:(?<![{_LETTER}0-9_.)\]])[.\u066b])?{_BODY})(?:{_B}?(?:{_B}{_AND})?(?P<vulgar>[{_VULGAR}]))?"
     rf"(?:(?P<e>[eE][-+]?[0-9]++)"
     rf"|{_B}{{0,2}}(?P<ten>[\u00d7xX*\u00b7\u22c5\u2022]){_B}{{0,2}}10(?={_B}?(?:\^|\*\*|[{_RAISED}\u207b])))?"
@@ -94,6 +94,7 @@ _WHOLE_BEFORE = re.compile(rf"(?<![0-9.,/])(?P<whole>[0-9]{{1,9}}){_B}and{_B}\Z"
 _OTHER_SIGN = re.compile(
     r"(?:^|[\s=:(])-[^\s\w*_`$]{0,3}[^\W\da-zA-Z_]{0,3}\Z"
 )  # a currency that is not known, perhaps
+_PARTS_OF = re.compile(r"([0-9]++)(?:分[の之]|분의) ?([0-9]++)")  # 5分の3 is 3/5
 _CLOSING = r"[*_`}]*+"
 _SCALE = re.compile(
     rf"{_CLOSING}(?:{_B}|-|\\[A-Za-z]++ \{{){{0,4}}(?P<word>{'|'.join(WORDS)})(?![^\W\d_])"
@@ -153,7 +154,7 @@ def numerals(text: str, how: How) -> Iterator[Reading]:
 
 
 def _found(text: str) -> Iterator[re.Match[str]]:
-    text = _CODE.sub(r"\g<0> ", without_citations(text))
+    text = _CODE.sub(r"\g<0> ", _PARTS_OF.sub(r"\2/\1", without_citations(text)))
     place = 0
     while (begins := _BEGINS.search(text, place)) is not None:
         found = NUMERAL.match(text, begins.start())
@@ -198,12 +199,17 @@ def _reading(found: re.Match[str], how: How) -> Reading:
         values = can_be.values
         if left.endswith("-") and not left[-2:-1].isdigit():
             values += tuple(value.copy_negate() for value in values)
-        return Reading(one_line(written, _SHOWN), values, doubt=f"it may be a part of {one_line(around)!r}")
+        return Reading(
+            one_line(written, _SHOWN),
+            values,
+            doubt=f"it may be a part of {one_line(around)!r}",
+            mark=may_be_mark(left, written, right),
+        )
     signed = _signed(left, right)
     scale = _SCALE.match(right)
-    if scale is not None and not fits(can_be.values[0], scale.group(scale.lastgroup or 0)):
-        scale = None
     word = "" if scale is None else scale.group(scale.lastgroup or 0)
+    if not fits(can_be.values[0], word) or (word == "gross" and signed.written):  # $500 gross is before taxes
+        scale, word = None, ""
     bare = [value.copy_negate() if minus else value for value in can_be.values for minus in signed.minus]
     read_as = dict.fromkeys([*bare, *(scaled(value, word) for value in bare if word)])
     if (part := _PART_BEHIND.match(right)) is not None:

@@ -60,7 +60,7 @@ PARTS = (*_DIVISORS, *(word for places in (-6, -3, -2, -1) for word in _WORDS[pl
 """Words for less than one."""
 WORDS = (
     *chain.from_iterable(words.split() for words in _WORDS.values()),
-    *sorted(chain(_DIVISORS, _DOZENS), key=len, reverse=True),
+    *sorted(chain(_DIVISORS, _DOZENS, ("gross",)), key=len, reverse=True),
 )
 SIGNS = (*chain.from_iterable(words.split() for words in _SIGNS.values()), "打", "ダース")
 
@@ -70,6 +70,8 @@ def scaled(value: Decimal, word: str) -> Decimal:
     word = word.strip().lower()
     if word in _DIVISORS:
         return value / _DIVISORS[word]
+    if word == "gross":
+        return 144 * value
     return 12 * value if word in _DOZENS else shifted(value, _PLACES.get(word, 0))
 
 

@@ -456,6 +456,7 @@ def outcome(judge, text: str, value: float, **params: object) -> str:
         ("1 half", 0.5, 1),
         ("5 eighths", 0.625, 5),
         ("2 Drittel", 2 / 3, 2),
+        ("3 gross", 432, 3),
         ("1½ dozen", 18, 1.5),
         ("2 1/2 dozen", 30, 2.5),
         ("2 and 3 quarters", 2.75, 3),
@@ -510,6 +511,12 @@ def test_a_word_that_multiplies_leaves_a_choice_and_no_wrong_number(
         ("3万零5", 30005, 35000),
         ("百5十", 150, 50),
         ("二十3", 23, 3),
+        ("5分の3", 0.6, 3),
+        ("5分之3", 0.6, 5),
+        ("5분의 3", 0.6, 3),
+        ("5 AND 1/2", 5.5, 0.5),
+        ("1,000 and 1/2", 1000.5, 0.5),
+        ("$500 gross", 500, 72_000),
     ],
 )
 def test_what_stands_together_is_one_number(judge, text: str, number: float, other: float) -> None:
@@ -554,7 +561,7 @@ def test_what_stands_together_is_one_number(judge, text: str, number: float, oth
             "[1] 42",
             "[42]",
         ),
-        *("The answer is [42]", "42.", "42) is it", "1) 40\n2) 42"),
+        *("The answer is [42]", "42.", "42) is it", "42 (Table 2)", "42 (see p. 7)", "1) 40\n2) 42"),
     ],
 )
 def test_what_refers_to_a_source_or_counts_a_list_is_not_the_number(judge, text: str) -> None:
@@ -566,6 +573,9 @@ def test_what_refers_to_a_source_or_counts_a_list_is_not_the_number(judge, text:
     [
         ("42 apples [1]", 1, {}),
         ("42 (1)", 1, {}),
+        ("42 apples [1][2]", 2, {}),
+        ("It is 42 (see [1], [2]).", 2, {}),
+        ("42, [1]", 1, {}),
         ("It is 42:\n1. add\n2. divide", 2, {}),
         ("It is 42:\n**Step 3:** divide", 3, {}),
         ("42\n\n1) Smith", 1, {}),
