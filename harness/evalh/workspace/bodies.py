@@ -252,12 +252,14 @@ def pieces(section: Section, grammar: Grammar) -> list[Text | MediaSlot]:
 
 
 def _without_comment_lines(tokens: Sequence[Token]) -> list[Token]:
-    """Drop the comments; one that stands alone on its line takes the line with it."""
+    """Drop the comments; one that stands alone on its line takes the line with it. Linear in the text."""
     kept: list[Token] = []
-    in_comment_line = False
+    at_start, in_comment_line = True, False
     for index, token in enumerate(tokens):
         if token.kind is Kind.COMMENT:
-            in_comment_line = _at_line_start(kept) and _at_line_end(tokens[index + 1 :])
+            if index and tokens[index - 1].kind is not Kind.COMMENT:
+                at_start = _at_line_start(kept)
+            in_comment_line = at_start and _at_line_end(tokens, index + 1)
             if in_comment_line and kept:
                 kept[-1] = replace(kept[-1], source=kept[-1].source.rstrip(" \t"))
         elif in_comment_line:
@@ -272,16 +274,17 @@ def _without_comment_lines(tokens: Sequence[Token]) -> list[Token]:
 def _at_line_start(before: Sequence[Token]) -> bool:
     if not before:
         return True
-    *earlier, last = before
-    text, newline, blanks = last.source.rpartition("\n")
-    return last.kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or not (earlier or text))
+    text, newline, blanks = before[-1].source.rpartition("\n")
+    return before[-1].kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or not (before[1:2] or text))
 
 
-def _at_line_end(after: Sequence[Token]) -> bool:
-    if not after:
+def _at_line_end(tokens: Sequence[Token], place: int) -> bool:
+    if place == len(tokens):
         return True
-    blanks, newline, _ = after[0].source.partition("\n")
-    return after[0].kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or len(after) == 1)
+    if tokens[place].kind is not Kind.TEXT:
+        return False
+    blanks, newline, _ = tokens[place].source.partition("\n")
+    return not blanks.strip(" \t") and (bool(newline) or place == len(tokens) - 1)
 
 
 def _refuse_new_tags(tokens: Sequence[Token]) -> None:
