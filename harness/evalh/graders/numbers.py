@@ -57,7 +57,7 @@ class Reader:
         passed_over: list[str] = []
         mark: Reading | None = None
         for reading in numerals(text, how):
-            if reading.mark:
+            if reading.mark and self.after is None:  # what a tag announces is no mark
                 mark = mark or reading
             elif mark is not None and reading.values:
                 return mark.or_else(reading)

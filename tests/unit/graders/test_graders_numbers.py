@@ -601,3 +601,8 @@ def test_a_number_in_brackets_or_before_a_point_is_a_number_where_nothing_else_i
 def test_places_that_do_not_go_down_are_no_number(judge, text: str) -> None:
     for number in (3, 5, 2, 50_000, 35_000, 5_000, 20_000):
         assert outcome(judge, text, number) == "fail"
+
+
+@pytest.mark.parametrize("text", ["Answer: 42. She has 5 left", "1. 7\nAnswer:\n42) and 5 more", "Answer: 42 [1]"])
+def test_the_number_behind_a_tag_is_no_mark(judge, text: str) -> None:
+    assert outcome(judge, text, 42, after="Answer:") == "pass"
