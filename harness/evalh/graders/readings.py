@@ -94,7 +94,7 @@ _WHOLE_BEFORE = re.compile(rf"(?<![0-9.,/])(?P<whole>[0-9]{{1,9}}){_B}and{_B}\Z"
 _OTHER_SIGN = re.compile(
     r"(?:^|[\s=:(])-[^\s\w*_`$]{0,3}[^\W\da-zA-Z_]{0,3}\Z"
 )  # a currency that is not known, perhaps
-_PARTS_OF = re.compile(r"([0-9]++)(?:分[の之]|분의) ?([0-9]++)")  # 5分の3 is 3/5
+_PARTS_OF = re.compile(r"(?<![0-9])([0-9]{1,9})(?:分[の之]|분의) ?([0-9]++)")  # 5分の3 is 3/5
 _CLOSING = r"[*_`}]*+"
 _SCALE = re.compile(
     rf"{_CLOSING}(?:{_B}|-|\\[A-Za-z]++ \{{){{0,4}}(?P<word>{'|'.join(WORDS)})(?![^\W\d_])"
