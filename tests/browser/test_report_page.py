@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser.conftest import Browser, axe
-from workspaces import evalh, write_workspace
+from workspaces import chat_server, evalh, label_of, write_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -166,3 +166,24 @@ def test_ten_thousand_cases_open_and_search_at_once(tmp_path: Path, browser: Bro
     assert opened_s < 2
     assert search_ms < 100
     assert size < 10_000_000
+
+
+def test_reasoning_is_folded_until_it_is_asked_for(tmp_path: Path, browser: Browser) -> None:
+    thought = "It is <b>about</b> an order.\n" * 3
+    with chat_server() as (server, model):
+        server.choice = lambda ticket: {"message": {"content": f"<think>{thought}</think>{label_of(ticket)}"}}
+        folder = write_workspace(tmp_path, cases=8, model=model)
+        assert evalh(folder, "run").returncode == 0
+    assert evalh(folder, "report", "-o", str(folder / "report.html")).returncode == 0
+    opened = browser.open(folder / "report.html")
+    page = opened.page
+
+    fold = page.locator("#detail details.aloud")
+    assert fold.locator("summary").inner_text() == "Reasoning, not graded"
+    assert not fold.locator(".text").is_visible()
+    fold.locator("summary").click()
+    assert fold.locator(".text").inner_text() == thought.strip()
+    page.fill("#q", "about</b> an order")
+    assert page.locator("#count").inner_text() == "1 of 8 samples"  # those that are not good are shown first
+    assert opened.quiet(), opened
+    assert axe(page) == []

@@ -117,7 +117,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         f"{DATA}: is a symbolic link out",
         "copy the file in",
     ),
-    "no dataset": (lambda f: (f / DATA).unlink(), f"{SUITE_FILE}:1: no dataset 'triage'", f"write {DATA}"),
+    "no dataset": (lambda f: (f / DATA).unlink(), f"{SUITE_FILE}:2: no dataset 'triage'", f"write {DATA}"),
     "a dataset above the root": (
         change(SUITE_FILE, "dataset: triage", "dataset: ../x.jsonl"),
         f"{SUITE_FILE}:2: '../x.jsonl' leaves the workspace",
@@ -168,7 +168,51 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         f"{SUITE_FILE}:6: grader 'regex'",
         "backreferences",
     ),
-    "an unknown model": (change(SUITE_FILE, "model: small", "model: smal"), "no model or route 'smal'", "'small'?"),
+    "an unknown model": (
+        change(SUITE_FILE, "model: small", "model: smal"),
+        f"{SUITE_FILE}:3: no model or route 'smal'",
+        "'small'?",
+    ),
+    "a model in other letters": (
+        change(SUITE_FILE, "model: small", "model: SMALL"),
+        f"{SUITE_FILE}:3: no model or route 'SMALL'",
+        "'small'?",
+    ),
+    "an unknown prompt": (
+        change(SUITE_FILE, "prompt: triage", "prompt: triag"),
+        f"{SUITE_FILE}:1: no prompt 'triag'",
+        "'triage'?",
+    ),
+    "an unknown dataset": (
+        change(SUITE_FILE, "dataset: triage", "dataset: triag"),
+        f"{SUITE_FILE}:2: no dataset 'triag'",
+        "'triage'?",
+    ),
+    "a judge's unknown model": (
+        grader("judge: {model: smal, rubric: be kind}"),
+        f"{SUITE_FILE}:6: no model or route 'smal'",
+        "'small'?",
+    ),
+    "a prompt with a merge conflict": (
+        change(PROMPT_FILE, "Sort the ticket.", "\n<<<<<<< HEAD\nSort it.\n=======\nSort the ticket.\n>>>>>>> topic\n"),
+        f"{PROMPT_FILE}:10: a merge conflict is not settled: <<<<<<< HEAD",
+        "keep one side and delete the marker lines",
+    ),
+    "a suite with a merge conflict": (
+        change(SUITE_FILE, "model: small\n", "<<<<<<< HEAD\nmodel: small\n=======\nmodel: big\n>>>>>>> topic\n"),
+        f"{SUITE_FILE}:3: a merge conflict is not settled",
+        "keep one side",
+    ),
+    "a dataset with a merge conflict": (
+        content(DATA, f"{ROW}<<<<<<< HEAD\n=======\n>>>>>>> topic\n"),
+        f"{DATA}:2: a merge conflict is not settled",
+        "keep one side",
+    ),
+    "a table whose column is nearly ours": (
+        table("id,ticket,Expected\na,b,c\n"),
+        "datasets/triage.csv:1: it is not clear what the column 'Expected' is",
+        "call it expected; or inputs.Expected if the prompt uses it",
+    ),
     "a misspelt default suite": (
         change(CONFIG, '"triage"', '"traige"'),
         f"{CONFIG}:2: no suite",
@@ -289,3 +333,15 @@ def test_check_finds_the_same_mistake(tmp_path: Path, evalh: CommandLine, name: 
     assert done.code == 2
     assert done.err == ""
     assert any(what.split(": ")[0].rstrip() in f"{one['where']}: {one['what']}" for one in found), found
+
+
+@pytest.mark.parametrize("verb", [["explain", "triage"], ["baseline", "accept"], ["doctor"]])
+def test_every_verb_says_where_a_suite_names_a_model_that_is_not_there(
+    tmp_path: Path, evalh: CommandLine, verb: list[str]
+) -> None:
+    change(SUITE_FILE, "model: small", "model: smal")(write_workspace(tmp_path, cases=3))
+
+    done = evalh(tmp_path, *verb)
+
+    assert done.code == 2
+    assert f"{SUITE_FILE}:3: no model or route 'smal' in evalh.toml" in done.err + done.out

@@ -120,3 +120,17 @@ def test_an_answer_without_anything_is_shown_as_empty(tmp_path: Path) -> None:
         shown = evalh(folder, "show", "t-0001")
 
     assert "(empty)" in shown.stdout
+
+
+def test_the_page_of_a_run_holds_the_reasoning_of_each_sample_inert(tmp_path: Path) -> None:
+    hostile = "A\u202e ticket.</script><script>alert(1)</script>"
+    with chat_server() as (server, model):
+        server.choice = lambda ticket: {"message": {"content": f"<think>{hostile}</think>{label_of(ticket)}"}}
+        folder = write_workspace(tmp_path, cases=3, model=model)
+        document(evalh(folder, "run", "--json"))
+    assert evalh(folder, "report", "-o", str(folder / "page.html")).returncode == 0
+
+    page = (folder / "page.html").read_text()
+    data = json.loads(page.rpartition('id="evalh-data"')[2].partition(">")[2].partition("</script>")[0])
+    assert {row["y"]["reasoning"] for row in data["rows"]} == {hostile.replace("\u202e", "\\u202e")}
+    assert "alert(1)</script>" not in page

@@ -12,7 +12,7 @@ from evalh.api.judges import kinship, sent_as
 from evalh.api.log_place import brought_log
 from evalh.api.providing import refuse_unknown_provider
 from evalh.api.sides import default_base
-from evalh.api.targets import route_checks
+from evalh.api.targets import no_model, route_checks
 from evalh.core.digest import JsonValue
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
@@ -92,8 +92,7 @@ def _suite_problems(
     config = workspace.config
     known = (*config.models, *config.routes)
     if suite.model is not None and suite.model not in known:
-        hint = did_you_mean(suite.model, known) if known else f"[models.{suite.model}]"
-        yield WorkspaceError(f"no model or route {suite.model!r} in evalh.toml", where=suite.where, hint=hint)
+        yield no_model(workspace, suite.model, suite.where_of("model"))
     try:
         graders = build_all(suite.graders, workspace.grader_environment)
         judges = pairwise(suite.compare, workspace.grader_environment)
@@ -116,10 +115,22 @@ def _suite_problems(
             yield odd
         else:
             outcome.notices.append(odd)
+    yield from _prompt_problems(workspace, suite, prompts, dataset, outcome.problems)
+
+
+def _prompt_problems(
+    workspace: "Workspace", suite: Suite, prompts: Prompts, dataset: Dataset, told: Sequence[EvalhError]
+) -> Iterator[EvalhError]:
+    """Hold a suite's dataset against the versions of its prompt."""
     try:
-        versions = [prompts.load(suite.prompt, version) for version in prompts.versions(suite.prompt)]
+        names = prompts.versions(suite.prompt)
+    except NotFound as exc:
+        yield NotFound(exc.what, where=suite.where_of("prompt"), hint=exc.hint)
+        return
+    try:
+        versions = [prompts.load(suite.prompt, version) for version in names]
     except EvalhError as exc:
-        if exc not in outcome.problems and exc.what not in {problem.what for problem in outcome.problems}:
+        if exc.what not in {problem.what for problem in told}:
             yield exc
         return
     yield from _input_problems(versions, dataset)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalh.api.sides import default_base
+from evalh.api.targets import no_model
 from evalh.api.workspace import Workspace
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
@@ -83,6 +84,10 @@ def _default_models(workspace: Workspace, findings: list[Finding]) -> set[str]:
     if suite.model is None:
         return set()
     config = workspace.config
+    if suite.model not in (*config.models, *config.routes):
+        wrong = no_model(workspace, suite.model, suite.where_of("model"))
+        findings.append(Finding("wrong", f"suite {name}", _line(wrong), wrong.hint))
+        return set()
     route = config.routes.get(suite.model) or direct(suite.model)
     try:
         return set(models_of(route, config.routes, tuple(config.models)))

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from evalh.analysis.explain import Statement, explain
 from evalh.api.judges import resolve
 from evalh.api.recalling import Recall
+from evalh.api.targets import default_model, no_model, version_for
 from evalh.core.attempt import NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
 from evalh.core.latency import Latency
 from evalh.core.log import FirstAnswer
+from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
 from evalh.core.sample import Graded, Standing
 from evalh.core.tallies import Escalated, Tallies
@@ -48,16 +50,19 @@ def _named(workspace: "Workspace", name: str | None) -> tuple[Route, str | None]
     name = name or config.default_suite
     if name is None:
         raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
-    suite = None
+    suite, where = None, None
     if name in suites:
-        suite = name
-        name = workspace.suite(suite).model or workspace.version(workspace.suite(suite).prompt).model
-        if name is None:
-            raise NotFound(f"suite {suite!r} names no model", where=workspace.suite(suite).where, hint="add `model: …`")
+        suite, loaded = name, workspace.suite(name)
+        version = version_for(workspace, loaded, PromptRef(loaded.prompt, None))
+        if loaded.model is None and version.model is None:
+            raise NotFound(f"suite {suite!r} names no model", where=loaded.where, hint="add `model: …`")
+        name, where = default_model(workspace, loaded, version)
     if name in config.routes:
         return config.routes[name], suite
     if name in config.models:
         return direct(name), suite
+    if suite is not None:
+        raise no_model(workspace, name, where)
     known = (*suites, *config.routes, *config.models)
     raise NotFound(f"no suite, route or model {name!r}", hint=did_you_mean(name, known))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from evalh.core.attempt import Usage
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.ports import Pricer, Prices
-from evalh.core.prompt import PromptVersion
+from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.route import BudgetPolicy, Route, direct
-from evalh.core.suite import GraderSpec
+from evalh.core.suite import GraderSpec, Suite
 from evalh.graders.registry import Grader, GraderEnvironment, build_all
 from evalh.pipeline.step import settings_for
 from evalh.routing.target import Leaf, Target, models_of, reachable
@@ -17,14 +17,35 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 
-def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Target:
-    """Resolve a model's or a route's name. Raises NotFound, WorkspaceError."""
+def version_for(workspace: "Workspace", suite: Suite, ref: PromptRef) -> PromptVersion:
+    """Load a version of a suite's prompt. Raises NotFound, WorkspaceError; no such prompt is the suite's mistake."""
+    try:
+        return workspace.version(ref, suite.prompt)
+    except NotFound as exc:
+        if ref.name in (None, suite.prompt) and suite.prompt not in workspace.prompts(ref.revision).names():
+            raise NotFound(exc.what, where=suite.where_of("prompt"), hint=exc.hint) from None
+        raise
+
+
+def default_model(workspace: "Workspace", suite: Suite, version: PromptVersion) -> tuple[str, str]:
+    """Return the model that a suite asks, and where it is named. Raises UsageError where nothing names one."""
+    if suite.model is not None:
+        return suite.model, suite.where_of("model")
+    if version.model is not None:
+        return version.model, version.path
+    raise UsageError(
+        f"which model? suite {suite.name!r} names none",
+        where=suite.where,
+        hint=f"add `model: …` or use --model {' | '.join(workspace.config.models)}",
+    )
+
+
+def target_for(workspace: "Workspace", name: str, version: PromptVersion, where: str | None = None) -> Target:
+    """Resolve the name of a model or a route, which stands at `where`. Raises NotFound, WorkspaceError."""
     config = workspace.config
     route = config.routes.get(name)
     if route is None and name not in config.models:
-        raise NotFound(
-            f"no model or route {name!r} in evalh.toml", hint=did_you_mean(name, (*config.models, *config.routes))
-        )
+        raise no_model(workspace, name, where)
     route = route or direct(name)
     for model in models_of(route, config.routes, tuple(config.models)):
         if config.models[model].embeds:
@@ -44,6 +65,13 @@ def target_for(workspace: "Workspace", name: str, version: PromptVersion) -> Tar
         route_checks(one, workspace.grader_environment)
     refuse_circles(route, workspace)
     return Target(route=route, routes=config.routes, leaves=leaves, judges_by=workspace.judges_by)
+
+
+def no_model(workspace: "Workspace", name: str, where: str | None) -> NotFound:
+    """Return the refusal of a name that no model and no route has."""
+    known = (*workspace.config.models, *workspace.config.routes)
+    hint = did_you_mean(name, known) if known else f"add [models.{name}]"
+    return NotFound(f"no model or route {name!r} in evalh.toml", where=where, hint=hint)
 
 
 def route_checks(route: Route, environment: GraderEnvironment) -> tuple[Grader, ...]:

@@ -16,7 +16,7 @@ from evalh.api.likelihood import require_logprobs
 from evalh.api.log_place import writing
 from evalh.api.providing import provider_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
-from evalh.api.targets import build_checks, target_for
+from evalh.api.targets import build_checks, default_model, target_for, version_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.forecast import Forecast
@@ -123,7 +123,7 @@ class Workspace:
         try:
             return self.dataset(suite.dataset)
         except NotFound as exc:
-            raise NotFound(exc.what, where=suite.where, hint=exc.hint) from None
+            raise NotFound(exc.what, where=suite.where_of("dataset"), hint=exc.hint) from None
 
     def prompts(self, revision: str | None = None) -> Prompts:
         """Return the prompts of the work tree, or of a revision. Raises NotFound for an unknown revision."""
@@ -240,7 +240,7 @@ class Workspace:
             cases = select(self.dataset_of(suite), options.selection)
             graders = build_all(suite.graders, self.grader_environment)
             for ref in refs:
-                version = self.version(ref, suite.prompt)
+                version = version_for(self, suite, ref)
                 if version.name != suite.prompt:
                     raise UsageError(
                         f"suite {suite.name!r} is about prompt {suite.prompt!r}, not {version.name!r}",
@@ -248,8 +248,9 @@ class Workspace:
                         hint=f"evalh run {version.label}   runs the suites that are",
                     )
                 template = compile_version(version, media=partial(media_from, self._judged))
-                for model in options.models or (self._default_model(suite, version),):
-                    target = target_for(self, model, version)
+                asked: list[tuple[str, str | None]] = [(model, None) for model in options.models]
+                for model, where in asked or [default_model(self, suite, version)]:
+                    target = target_for(self, model, version, where)
                     require_logprobs(graders, self.grader_environment, target)
                     plans.append(
                         Plan(
@@ -385,13 +386,3 @@ class Workspace:
                 hint=target_hint(ref, names, self.prompts().names(), self.config.evals_dir),
             )
         return [(suite, versions_named(ref, refs, suite.name)) for suite in suites]
-
-    def _default_model(self, suite: Suite, version: PromptVersion) -> str:
-        model = suite.model or version.model
-        if model is None:
-            raise UsageError(
-                f"which model? suite {suite.name!r} names none",
-                where=suite.where,
-                hint=f"add `model: …` or use --model {' | '.join(self.config.models)}",
-            )
-        return model

@@ -23,15 +23,15 @@ KEPT = {"reasoning": KEEP}
 # Magistral ([THINK]), Kimi-VL (◁think▷), OpenThinker and Sky-T1, Cohere's Command A Reasoning.
 _NAMES = ("think", "thinking", "thought", "seed:think")
 _PAIRS = (
-    *((f"<{name}>", f"</{name}>") for name in _NAMES),
-    ("[THINK]", "[/THINK]"),
+    *((rf"<{name}(?:\s[^<>]{{0,200}})?/?>", rf"</{name}\s{{0,8}}>") for name in _NAMES),  # <think time="3"> too
+    (r"\[THINK\]", r"\[/THINK\]"),
     ("◁think▷", "◁/think▷"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
 )
-_OPENS = re.compile("|".join(f"({re.escape(opens)})" for opens, _ in _PAIRS), re.IGNORECASE)
-_CLOSE = tuple(re.compile(re.escape(closes), re.IGNORECASE) for _, closes in _PAIRS)
-_CLOSES = re.compile("|".join(re.escape(closes) for _, closes in _PAIRS), re.IGNORECASE)
+_OPENS = re.compile("|".join(f"({opens})" for opens, _ in _PAIRS), re.IGNORECASE)
+_CLOSE = tuple(re.compile(closes, re.IGNORECASE) for _, closes in _PAIRS)
+_CLOSES = re.compile("|".join(f"({closes})" for _, closes in _PAIRS), re.IGNORECASE)
 _WRAPPED = (("<|begin_of_solution|>", "<|end_of_solution|>"), ("<|START_RESPONSE|>", "<|END_RESPONSE|>"))
 
 # gpt-oss, where a server does not read its channels: https://cookbook.openai.com/articles/openai-harmony
@@ -62,8 +62,14 @@ def split(text: str) -> tuple[str, str]:
         return _harmony(text, start)
     thoughts: list[str] = []
     place = start
+    last = {found.lastindex: found.start() for found in _CLOSES.finditer(text, start)}
     while (opened := _OPENS.match(text, place)) is not None:
-        closed = _closing(text, _CLOSE[(opened.lastindex or 1) - 1], opened.end())
+        if opened[0].endswith("/>"):
+            place = _past_blanks(text, opened.end())
+            continue
+        # Its own tag closes it; where that does not come any more, another's: <think>a</thinking>.
+        comes = last.get(opened.lastindex, -1) >= opened.end()
+        closed = _closing(text, _CLOSE[(opened.lastindex or 1) - 1] if comes else _CLOSES, opened.end())
         if closed is None:
             return _joined([*thoughts, text[opened.end() :]]), ""
         thoughts.append(text[opened.end() : closed.start()])
@@ -76,6 +82,12 @@ def split(text: str) -> tuple[str, str]:
     if place == start:
         return "", text
     return _joined(thoughts), _unwrapped(text[place:])
+
+
+def thinks_first(text: str) -> bool:
+    """Whether a text begins with a tag that opens reasoning."""
+    start = len(text) - len(text.lstrip(_BLANKS + _UNSEEN))
+    return _OPENS.match(text, start) is not None or _CHANNEL.match(text, start) is not None
 
 
 def _closing(text: str, closes: re.Pattern[str], start: int) -> re.Match[str] | None:

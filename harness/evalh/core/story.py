@@ -16,6 +16,7 @@ class SampleStory:
     sample: SampleRow
     case: Case
     output: str | None  # None: no answer came
+    reasoning: str | None  # what stood before the answer; None: nobody looked
     tool_calls: tuple[ToolCall, ...]
     usage: Usage
     model_answered: str | None  # the model's name as it answered

@@ -47,3 +47,8 @@ class Suite:
     value: Value | None = None
     compare: tuple[GraderSpec, ...] = ()
     where: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)  # file:line of each key
+
+    def where_of(self, key: str) -> str:
+        """Return where a key stands; of one that is not there, the suite's own place."""
+        return self.places.get(key, self.where)

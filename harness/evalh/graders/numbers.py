@@ -26,6 +26,7 @@ from evalh.graders.readings import Reading, numerals, said
 Tolerance: TypeAlias = Annotated[float, Meta(ge=0)]
 Close: TypeAlias = Callable[[Decimal, Decimal], bool]
 
+_MARKS = 200  # of a list, likewise
 _SKIPPED = 4  # dates, times and the like that are passed over to find the number
 
 
@@ -55,15 +56,20 @@ class Reader:
                 return Unreadable(f"there is no {shown(self.after)} in it")
             text, how = text[place + len(self.after) :], replace(how, which="first")
         passed_over: list[str] = []
+        marks: list[Reading] = []
         for reading in numerals(text, how):
-            if not reading.values:
-                passed_over.append(reading.written)
-                if len(passed_over) == _SKIPPED:
-                    break
-            elif passed_over:
-                return replace(reading, doubt=f"{passed_over[0]} is nearer, but not a number")
+            if reading.mark and self.after is None:  # what a tag announces is no mark
+                marks.append(reading)
+            elif reading.values:
+                doubt = f"{passed_over[0]} is nearer, but not a number" if passed_over else reading.doubt
+                found = replace(reading, doubt=doubt)
+                return marks[0].or_else(found) if marks else found
             else:
-                return reading
+                passed_over.append(reading.written)
+            if len(passed_over) == _SKIPPED or len(marks) == _MARKS:
+                break
+        if marks:
+            return marks[0]
         return Unreadable(f"{passed_over[0]} is not a number" if passed_over else "there is no number in it")
 
 

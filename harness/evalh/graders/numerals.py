@@ -6,6 +6,7 @@ from decimal import Decimal, DecimalException
 from typing import Literal
 from unicodedata import normalize
 
+from evalh.graders import cjk
 from evalh.graders.digits import GROUP
 from evalh.graders.locales import DecimalMark
 
@@ -46,6 +47,9 @@ class How:
 
 def options(found: re.Match[str], how: How) -> Options:
     """Return what a match of `readings.NUMERAL` can be, without its sign."""
+    if found["cjk"] is not None:
+        can_be = cjk.values(found["cjk"])
+        return Options(can_be, believed=len(can_be) == 1)
     if found["alone"] is not None:
         return _some(_sum(Decimal(0), found["alone"]))
     if how.decimal is None and (found["e"] or found["ten"]) and "." in found["body"]:
@@ -68,7 +72,7 @@ def _mixed(found: re.Match[str], part: Decimal) -> Options:
     if not 0 < part < 1:
         return Options((part,), believed=True, doubt=True)  # 1 3/2: two numbers
     above, below = Decimal(found["body"]), Decimal(found["below"])
-    return Options(((Decimal(found["whole"]) * below + above) / below, part), believed=True)
+    return Options(((Decimal(found["whole"].replace(",", "")) * below + above) / below, part), believed=True)
 
 
 def of_body(body: str, how: How) -> Options:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from evalh.graders import cjk
 from evalh.graders.digits import GROUP, plain
+from evalh.graders.marks import may_be_mark, without_citations
 from evalh.graders.numerals import How, Options, options
 from evalh.graders.quoting import one_line
-from evalh.graders.scaling import SIGNS, WORDS, scale_of
+from evalh.graders.scaling import PARTS, SIGNS, WORDS, fits, is_counted, scaled
 
 _AROUND = 64  # characters beside a numeral that say what it is a part of
 _SHORT, _LONG = 256, 65_536  # characters of a piece that is read at once
@@ -24,6 +26,7 @@ _VULGAR = "\u00bc-\u00be\u2150-\u215e\u2189"
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074-\u2079"
 _B = f"[ \t{GROUP}]"
 _BODY = rf"[0-9]++(?:[.,'_\u066b{GROUP}][0-9]++|(?<![0-9]{{4}})[ ](?=[0-9]{{3}}(?![0-9]))[0-9]++)*+"
+_AND = rf"(?:(?i:and|&|und|et|y|e){_B}{{1,2}})?"  # 5 and 1/2
 _POWER = (
     rf"(?:{_B}?(?:\^|\*\*){_B}?(?:\{{{_B}?(?P<braced>[-+]?[0-9]++){_B}?\}}|\({_B}?(?P<bracketed>[-+]?[0-9]++){_B}?\)"
     rf"|(?P<bare>[-+]?[0-9]++))|(?P<raised>[\u207b\u207a]?[{_RAISED}]++))"
@@ -34,25 +37,27 @@ NUMERAL = re.compile(
     rf"|(?:(?<=[{_LETTER}])|(?<=[{_LETTER}0-9]_)|(?<=[{_LETTER}0-9]__)|(?<=\^)|(?<=\^\{{)|(?<=\^-)|(?<=\^\{{-))"
     rf"[0-9](?:[.,:/'_^-]?[{_LETTER}0-9])*+)"  # v2.1, H2O, x^2
     r"|(?P<stamp>[0-9]++(?:(?::[0-9]++)++(?:\.[0-9]++)?|(?:/[0-9]++){2,}+|(?:-[0-9]++){2,}+))"  # 10:30, 2024-05-01
-    rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}){_B}{{1,2}}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
-    rf"(?:(?P<body>(?:(?<![{_LETTER}0-9_.)\]])[.\u066b])?{_BODY})(?:{_B}?(?P<vulgar>[{_VULGAR}]))?"
+    rf"|(?P<cjk>(?=[{cjk.SIGNS}]{{0,20}}[0-9]){cjk.PATTERN})"  # 3万5千
+    rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}(?:,[0-9]{{3}}){{0,3}}){_B}{{1,2}}{_AND}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
+    rf"(?:(?P<body>(?:(?<![{_LETTER}0-9_.)\]])[.\u066b])?{_BODY})(?:{_B}?(?:{_B}{_AND})?(?P<vulgar>[{_VULGAR}]))?"
     rf"(?:(?P<e>[eE][-+]?[0-9]++)"
     rf"|{_B}{{0,2}}(?P<ten>[\u00d7xX*\u00b7\u22c5\u2022]){_B}{{0,2}}10(?={_B}?(?:\^|\*\*|[{_RAISED}\u207b])))?"
     rf"(?:{_POWER})?(?:{_B}{{0,2}}[/\u2044]{_B}{{0,2}}(?P<below>-?{_BODY}))?|(?P<alone>[{_VULGAR}])))"
 )
-_BEGINS = re.compile(f"[0-9.\u066b{_VULGAR}]")
+_BEGINS = re.compile(f"[0-9.\u066b{_VULGAR}{cjk.SIGNS}]")
 _DIGIT = re.compile(rf"[\d{_VULGAR}\u2080-\u2089]|&#")
 # Between lines, between words, and inside words of scripts that do without blanks.
 _CUT = re.compile(
-    r"\n|(?<=[^\W\d_])[ \t](?=[^\W\d_])|(?<=[\u0e00-\u0e4e\u3040-\ud7a3])(?=[\u0e00-\u0e4e\u3040-\ud7a3])"
+    r"\n|(?<=[^\W\d_])[ \t](?=[^\W\d_])|(?<=[\u0e00-\u0e4e\u3040-\ud7a3])"
+    rf"(?<![{cjk.SIGNS}])(?=[\u0e00-\u0e4e\u3040-\ud7a3])"
 )
 _CODES = (
     "USD|EUR|GBP|CHF|INR|JPY|CNY|AUD|CAD|NZD|SGD|HKD|TWD|KRW|THB|IDR|MYR|VND|PKR|BDT|LKR|NPR|SEK|NOK|DKK|ISK|PLN|CZK|HUF"
-    "|RON|RUB|UAH|ILS|AED|SAR|EGP|NGN|KES|BRL|MXN|ARS|CLP|ZAR|Rs|Fr|kr"
+    "|RON|RUB|UAH|ILS|AED|SAR|EGP|NGN|KES|BRL|MXN|ARS|CLP|ZAR|Rs|Rp|Fr|kr|zł|Kč|Ft"
 )
 _CODE = re.compile(rf"\b(?:{_CODES})(?=[0-9])")
 _MONEY = (
-    rf"(?:[A-Z]{{0,3}}\$(?:US|CA|AU)?|[\u20a0-\u20cf\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0bf9\u0e3f\u17db\ufdfc%\u066a]"
+    rf"(?:[A-Z]{{0,3}}\${{1,2}}(?:US|CA|AU)?|[\u5186\u5713\u5706\u5143\u7440\uc6d0\u20a0-\u20cf\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0bf9\u0e3f\u17db\ufdfc%\u066a]"
     rf"|\b(?:{_CODES})\b\.?)"
 )
 _NOT_MONEY = "".join(f"(?<!{code})" for code in _CODES.split("|"))
@@ -61,7 +66,7 @@ _OPERATOR = rf"(?:{_B}?{_MONEY})?{_B}{{0,2}}(?:[-+\u2014\u00d7\u00b7\u22c5\u00f7
 _PARTS = (
     "=;?!|<>#&\u201c\u201d\u201e\u00ab\u00bb\u2192\u21d2\u2248\u2260\u2264\u2265\u3001\u3002\u300c-\u300f\u3010\u3011"
 )
-_LINK = rf"(?:[^\w\s{_PARTS}]|_){{1,3}}"
+_LINK = rf"(?:[^\w\s{_PARTS}]|_){{1,4}}"
 _JOINED = re.compile(
     rf"(?:(?:[0-9{_VULGAR}{_RAISED}\u03c0)\]}}%\u00b0\u2032\u2033][*_`]*{_OPERATOR}"  # 30-7.5, 3 to 5 as 3-5
     rf"|[0-9{_VULGAR}{_RAISED}\u03c0][*_`]*{_B}{{0,2}}(?:\*\*?|{_B}[xX]{_B}|{_B}minus{_B}){_B}{{0,2}}"  # 3 * 5
@@ -78,9 +83,18 @@ _GOES_ON = re.compile(
     rf"[%\u00b0]?{_OPERATOR}{_MONEY}?[0-9({{]|{_B}{{0,2}}(?:\*|{_B}[xX:]{_B}|{_B}minus{_B}){_B}{{0,2}}[0-9]"
     rf"|{_LINK}[0-9]|(?:[{_LETTER}]+|[.,:'_*`\u00b0\u2032\u2033]+|{_B})[0-9]"
     rf"|{_B}[eE][-+]?[0-9]|{_B}(?:squared|cubed)\b(?!{_B}[a-z])|{_B}to{_B}the{_B}(?:power\b|[0-9])"
-    rf"|{_B}and{_B}(?:an?|one|two|three)[ -](?:half|halves|third|quarter|fifth|eighth|tenth)"
     rf"|[)\]}}]*{_B}?(?:\^|\*\*(?=[-({{0-9])|[{_RAISED}\u207b])|{_B}?[\u03c0\u221a]|\}}\{{|[(][0-9]"
 )
+_PART_BEHIND = re.compile(  # 5 and a half, 2 and three quarters
+    rf"{_B}and{_B}(?P<above>an?|one|two|three|four|five|[0-9]{{1,3}})[ -](?P<part>{'|'.join(PARTS)})(?![^\W\d_])",
+    re.IGNORECASE,
+)
+_ABOVE = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_WHOLE_BEFORE = re.compile(rf"(?<![0-9.,/])(?P<whole>[0-9]{{1,9}}){_B}and{_B}\Z")  # 5 and |2 thirds
+_OTHER_SIGN = re.compile(
+    r"(?:^|[\s=:(])-[^\s\w*_`$]{0,3}[^\W\da-zA-Z_]{0,3}\Z"
+)  # a currency that is not known, perhaps
+_PARTS_OF = re.compile(r"(?<![0-9])([0-9]{1,9})(?:分[の之]|분의) ?([0-9]++)")  # 5分の3 is 3/5
 _CLOSING = r"[*_`}]*+"
 _SCALE = re.compile(
     rf"{_CLOSING}(?:{_B}|-|\\[A-Za-z]++ \{{){{0,4}}(?P<word>{'|'.join(WORDS)})(?![^\W\d_])"
@@ -101,11 +115,17 @@ class Reading:
     believed: bool = False  # the first value is read; the others only keep it from being called wrong
     doubt: str = ""  # why it may be no number, or not the one that is asked for: it cannot pass then
     literal: str = ""  # how it stands, where only its marks leave a choice
+    mark: bool = False  # it may only count the items of a list, or refer to a source
 
     @property
     def key(self) -> Decimal | frozenset[Decimal]:
         """What must be the same where answers are counted."""
         return self.values[0] if self.believed or len(self.values) == 1 else frozenset(self.values)
+
+    def or_else(self, other: "Reading") -> "Reading":
+        """Return what it is where it cannot be told whether this one or the other is meant."""
+        values = tuple(dict.fromkeys((*self.values, *other.values)))
+        return other if values == other.values else Reading("the number", values, doubt=other.doubt)
 
     def __str__(self) -> str:
         return said(self.values[:1] if self.believed else self.values)
@@ -134,7 +154,7 @@ def numerals(text: str, how: How) -> Iterator[Reading]:
 
 
 def _found(text: str) -> Iterator[re.Match[str]]:
-    text = _CODE.sub(r"\g<0> ", text)
+    text = _CODE.sub(r"\g<0> ", _PARTS_OF.sub(r"\2/\1", without_citations(text)))
     place = 0
     while (begins := _BEGINS.search(text, place)) is not None:
         found = NUMERAL.match(text, begins.start())
@@ -179,31 +199,36 @@ def _reading(found: re.Match[str], how: How) -> Reading:
         values = can_be.values
         if left.endswith("-") and not left[-2:-1].isdigit():
             values += tuple(value.copy_negate() for value in values)
-        return Reading(one_line(written, _SHOWN), values, doubt=f"it may be a part of {one_line(around)!r}")
+        return Reading(
+            one_line(written, _SHOWN),
+            values,
+            doubt=f"it may be a part of {one_line(around)!r}",
+            mark=may_be_mark(left, written, right),
+        )
     signed = _signed(left, right)
     scale = _SCALE.match(right)
-    scales = (0,) if scale is None else (0, scale_of(scale.group(scale.lastgroup or 0)))
-    read_as = dict.fromkeys(
-        _shifted(value.copy_negate() if minus else value, places)
-        for value in can_be.values
-        for minus in signed.minus
-        for places in scales
-    )
-    sure = len(signed.minus) == len(scales) == 1
+    word = "" if scale is None else scale.group(scale.lastgroup or 0)
+    if not fits(can_be.values[0], word) or (word == "gross" and signed.written):  # $500 gross is before taxes
+        scale, word = None, ""
+    bare = [value.copy_negate() if minus else value for value in can_be.values for minus in signed.minus]
+    read_as = dict.fromkeys([*bare, *(scaled(value, word) for value in bare if word)])
+    if (part := _PART_BEHIND.match(right)) is not None:
+        above = part["above"].lower()
+        more = scaled(Decimal(_ABOVE.get(above) or above), part["part"])
+        read_as = dict.fromkeys(value + more.copy_sign(value) for value in bare) | read_as
+    elif word.lower() in PARTS and (whole := _WHOLE_BEFORE.search(left)) is not None:
+        read_as |= {Decimal(whole["whole"]) + scaled(value, word): None for value in can_be.values}
+    sure = len(signed.minus) == 1 and scale is None
+    counted = len(signed.minus) == 1 and is_counted(can_be.values[0], word)
     around = f"{signed.written}{written}{'' if scale is None else scale.group()}"
     return Reading(
         one_line(f"{around})" if around.startswith("(") else around, _SHOWN),
         tuple(read_as),
-        believed=can_be.believed and scale is None and (sure or signed.believed),
+        believed=can_be.believed and (sure or counted or (scale is None and signed.believed)),
         doubt=doubt or signed.doubt,
         literal=f"{'-' if signed.minus == (True,) else ''}{written}" if sure else "",
+        mark=may_be_mark(left, written, right),
     )
-
-
-def _shifted(value: Decimal, places: int) -> Decimal:
-    sign, digits, begin = value.as_tuple()
-    assert isinstance(begin, int)
-    return Decimal((sign, digits, begin + places)) if places else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +255,11 @@ def _signed(left: str, right: str) -> _Sign:
         return _Sign(written, (True, False) if negative else (False,))
     if sign == "-" and found["gap"]:
         return _after_blank(written, before, right)
-    if sign in {"", "+"}:
-        in_brackets = not sign and before.endswith("(") and _CLOSES.match(right) is not None  # -5 in a balance sheet
-        return _Sign(f"({written}" if in_brackets else written, (False, True) if in_brackets else (False,))
-    return _Sign(written, (True,))
+    other = None if sign else _OTHER_SIGN.search(left)
+    in_brackets = not sign and before.endswith("(") and _CLOSES.match(right) is not None  # -5 in a balance sheet
+    if other is not None or in_brackets:
+        return _Sign(f"({written}" if other is None else other[0].strip(), (False, True))
+    return _Sign(written, (sign not in {"", "+"},))
 
 
 def _after_blank(written: str, before: str, right: str) -> _Sign:

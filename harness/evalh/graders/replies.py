@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from evalh.core.asking import Form
 from evalh.core.attempt import Answer
 from evalh.core.digest import JsonValue
+from evalh.core.reasoning import split, thinks_first
 from evalh.core.strict_json import DECODER
 from evalh.graders.asking import Models, UnreadableReplyError
 from evalh.graders.claims import Claim, Kind, claims
@@ -42,7 +43,7 @@ Read: TypeAlias = "Callable[[str, Sought, Iterable[str]], Reading]"
 """Reads a reply to a question about these texts. Raises UnreadableReplyError."""
 
 _FENCED = r"^```[a-zA-Z]{0,10}\s*\n((?s:.*))\n\s*```$"
-_THOUGHT = r"^\s*<(think|thinking|thought|reasoning)>"
+_THOUGHT = r"^\s*<reasoning>"  # what a rubric may ask for
 _BOXED = r"\\(?:boxed|fbox)\{"
 _STYLED = r"\\(?:text|textbf|mathrm|mathbf)\{"
 _REVISES = (
@@ -319,12 +320,12 @@ def _is_inside(value: JsonValue, part: Part) -> bool:
 
 def _without_thought(text: str) -> str:
     """Leave out what a reply says it thought, where it begins so. A closing tag alone may be quoted."""
-    opened = pattern(_THOUGHT, ignore_case=True).search(text[:40])
-    if opened is None:
+    if thinks_first(text):
+        return split(text)[1]
+    if pattern(_THOUGHT, ignore_case=True).search(text[:40]) is None:
         return text
-    closing = f"</{opened[1]}>"
-    end = text.lower().find(closing.lower(), opened.end())
-    return text[end + len(closing) :] if end >= 0 else text
+    end = text.lower().find("</reasoning>")
+    return text[end + len("</reasoning>") :] if end >= 0 else text
 
 
 def _plain(text: str) -> str:

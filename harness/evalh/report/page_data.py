@@ -83,7 +83,8 @@ class Rows:
         row["z"] = change
         if base is None:
             return
-        texts = self._texts({"o": _texts_of(base)["o"]}, good=False)
+        told = _texts_of(base)
+        texts = self._texts({key: told[key] for key in ("o", "y") if key in told}, good=False)
         verdicts: JsonValue = [self._verdict(graded, told=True) for graded in base.sample.verdicts]
         row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
 
@@ -111,7 +112,7 @@ class Rows:
 
 
 def _texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
-    """Return the texts of a sample: x, what went in; e, what was expected; o, what came out."""
+    """Return the texts of a sample: x, what went in; e, what was expected; o, what came out; y, why, by the model."""
     texts = {"x": {name: _readable(value) for name, value in story.case.inputs.items()}}
     if story.case.expected is not ABSENT:
         expected = story.case.expected
@@ -121,7 +122,7 @@ def _texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
     came |= {f"tool call {call.name}": call.arguments for call in story.tool_calls}
     if story.sample.error is not None:
         came[f"no answer: {story.sample.error_kind}"] = story.sample.error
-    return texts | {"o": came}
+    return texts | {"o": came} | ({"y": {"reasoning": story.reasoning}} if story.reasoning else {})
 
 
 def _readable(value: JsonValue) -> str:

@@ -16,7 +16,7 @@ from evalh.store.restore import case_from, decision_from, sample_from, tool_call
 Stream = Callable[..., Iterator[Row]]
 
 # A sample's id is <run>/<case>/<trial> and a call's <run>:<number>: a run's rows are ranges of a primary key.
-_STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, a.text, a.tool_calls,
+_STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, a.text, a.reasoning, a.tool_calls,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.model_answered,
   (select json_group_array(json_array(grader, required, outcome, score, reason))
     from (select * from verdicts where sample_id = s.id order by position)) as verdicts
@@ -48,6 +48,7 @@ def stories(stream: Stream, run_id: str) -> Iterator[SampleStory]:
             sample=sample_from(fields, _verdicts(row["verdicts"])),
             case=case_from(fields | {"id": row["case_id"]}),
             output=restored_or_none(row["text"]),
+            reasoning=restored_or_none(row["reasoning"]),
             tool_calls=tool_calls_from(row["tool_calls"]),
             usage=Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"]),
             model_answered=restored_or_none(row["model_answered"]),

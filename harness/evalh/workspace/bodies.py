@@ -23,6 +23,8 @@ _PARTIAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ROLE = re.compile(r"""role\s+(?:"([^"]*)"|'([^']*)')""")
 _MEDIA = re.compile(r"""media\s+url=([A-Za-z_][\w.]*)(?:\s+contentType=(?:"([^"]*)"|'([^']*)'))?""")
 _MAX_PARTIALS = 1_000
+MOST_CODE = 20_000
+"""Characters of a prompt that may stand in tags where Jinja2 or Handlebars compiles them: up to 30 µs for each."""
 _ROLES = {
     "system": Role.SYSTEM,
     "user": Role.USER,
@@ -48,7 +50,7 @@ class Token:
     kind: Kind
     source: str
     line: int  # from 1, in `path`
-    content: str = ""  # of a tag: what stands between its braces
+    content: str = ""  # what stands between its braces, if it is a tag or code to compile
     path: str = ""
     start: int = 0  # characters before it, in `path`
     anchor: int = 0  # the line in the prompt's own file: where a partial was named
@@ -98,6 +100,10 @@ class Grammar(Protocol):
     def whole_line_comments(self) -> bool:
         """Tell whether a comment alone on its line takes the line with it."""
 
+    @property
+    def most_code(self) -> int | None:
+        """How many characters may stand in tags; None: any number."""
+
     def lex(self, text: str) -> Iterable[Token]:
         """Split a text into tokens. Raises BodyError."""
 
@@ -135,6 +141,8 @@ class BodyReader:
         """Return a body's tokens, partials inlined and comments dropped. Raises WorkspaceError."""
         inlined = list(self._inlined(self._uncommented(self._lexed(text, path, first_line)), (), [0]))
         _refuse_new_tags(inlined)
+        if self.grammar.most_code is not None:
+            _refuse_much_code(inlined, self.grammar.most_code)
         return inlined
 
     def _check(self, token: Token) -> None:
@@ -244,12 +252,14 @@ def pieces(section: Section, grammar: Grammar) -> list[Text | MediaSlot]:
 
 
 def _without_comment_lines(tokens: Sequence[Token]) -> list[Token]:
-    """Drop the comments; one that stands alone on its line takes the line with it."""
+    """Drop the comments; one that stands alone on its line takes the line with it. Linear in the text."""
     kept: list[Token] = []
-    in_comment_line = False
+    at_start, in_comment_line = True, False
     for index, token in enumerate(tokens):
         if token.kind is Kind.COMMENT:
-            in_comment_line = _at_line_start(kept) and _at_line_end(tokens[index + 1 :])
+            if index and tokens[index - 1].kind is not Kind.COMMENT:
+                at_start = _at_line_start(kept)
+            in_comment_line = at_start and _at_line_end(tokens, index + 1)
             if in_comment_line and kept:
                 kept[-1] = replace(kept[-1], source=kept[-1].source.rstrip(" \t"))
         elif in_comment_line:
@@ -264,16 +274,17 @@ def _without_comment_lines(tokens: Sequence[Token]) -> list[Token]:
 def _at_line_start(before: Sequence[Token]) -> bool:
     if not before:
         return True
-    *earlier, last = before
-    text, newline, blanks = last.source.rpartition("\n")
-    return last.kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or not (earlier or text))
+    text, newline, blanks = before[-1].source.rpartition("\n")
+    return before[-1].kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or not (before[1:2] or text))
 
 
-def _at_line_end(after: Sequence[Token]) -> bool:
-    if not after:
+def _at_line_end(tokens: Sequence[Token], place: int) -> bool:
+    if place == len(tokens):
         return True
-    blanks, newline, _ = after[0].source.partition("\n")
-    return after[0].kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or len(after) == 1)
+    if tokens[place].kind is not Kind.TEXT:
+        return False
+    blanks, newline, _ = tokens[place].source.partition("\n")
+    return not blanks.strip(" \t") and (bool(newline) or place == len(tokens) - 1)
 
 
 def _refuse_new_tags(tokens: Sequence[Token]) -> None:
@@ -287,6 +298,17 @@ def _refuse_new_tags(tokens: Sequence[Token]) -> None:
                 where=f"{left.path}:{left.line}",
                 hint="put a blank between them",
             )
+
+
+def _refuse_much_code(tokens: Sequence[Token], most: int) -> None:
+    """Refuse a prompt whose tags would take a compiler long. Its text may be as long as it likes."""
+    left = most
+    for token in tokens:
+        compiled = token.kind in (Kind.TAG, Kind.CODE) and token.content and _marker(token) is None
+        left -= len(token.source) if compiled else 0
+        if left < 0:
+            what = f"more than {most:,} characters of the prompt stand in tags"
+            raise _wrong(token, what, "write what repeats once, in a loop over a list, or make it plain text")
 
 
 def _split(tokens: Sequence[Token], path: str, first_line: int) -> tuple[Section, ...]:

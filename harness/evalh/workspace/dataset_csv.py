@@ -7,7 +7,9 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from typing import Any, BinaryIO
+from unicodedata import normalize
 
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
@@ -17,13 +19,23 @@ from evalh.core.values import dataclass
 from evalh.workspace import lines
 from evalh.workspace.dataset_jsonl import refuse_unholdable
 from evalh.workspace.lines import LONGEST_BYTES, Span, line_ends, too_long
-from evalh.workspace.reading import decode
+from evalh.workspace.reading import decode, refuse_conflict
 
 _INPUTS, _EXPECTED = "inputs.", "expected."
-_FOREIGN = {
-    **dict.fromkeys(("expected_output", "__expected", "ideal", "target", "reference_outputs"), "expected"),
-    **dict.fromkeys(("inputs", "vars"), "<the input's name>, one column for each"),
+_EACH_INPUT = "<the input's name>, one column for each"
+_OWN = ("id", "tags", "cluster", "expected")
+# What may mean a column of ours, in small letters without signs between them.
+_MEANT = {
+    **{name: name for name in _OWN},
+    "tag": "tags",
+    "clusters": "cluster",
+    **dict.fromkeys(("expect", "expects", "expectation", "expectations", "ideal", "target"), "expected"),
+    **dict.fromkeys(("referenceoutput", "referenceoutputs"), "expected"),
+    **dict.fromkeys(("inputs", "vars"), _EACH_INPUT),
 }
+_WHOLE = ("", "output", "outputs", "answer", "answers", "value", "result", "response")
+_SIGNS = re.compile(r"[\W_]+")
+_EXPECTED_WORD = re.compile(r"[\W_]*expected[\W_]*", re.IGNORECASE)
 _JSON = ":json"
 _OTHER_TYPES = frozenset(
     "int integer float number bool boolean list array object null str string text".split()  # noqa: SIM905
@@ -206,6 +218,7 @@ class Csv:
         where = f"{self._name}:{span.line}"
         try:
             text = decode(span.raw, self._name, span.line)
+            refuse_conflict(text.partition("\n")[0], self._name, span.line)  # not in a cell of several lines
             records = list(csv.reader([text], delimiter=self._delimiter, strict=True))
         except csv.Error as exc:
             what = str(exc).partition(" - ")[0]
@@ -257,9 +270,9 @@ def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
     """Raise WorkspaceError for a header that leaves open what a column is. Linear in the header."""
     names = [column.name for column in columns]
     if "id" not in names:
-        near = next((name for name in names if name.lower() == "id"), None)
+        near = next((name for name in names if _bare(name) in ("id", "ids", "caseid")), None)
         have = ", ".join(name[:60] for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-        hint = f"write {near!r} in small letters" if near else f"have: {have}"
+        hint = f"call the column {near!r} id" if near else f"have: {have}"
         raise WorkspaceError("no column is called 'id'", where=where, hint=hint)
     inside: dict[str, Any] = {}
     for name in names:
@@ -276,8 +289,8 @@ def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
 
 
 def _refuse_name(name: str, where: str) -> None:
-    if name in _FOREIGN:
-        hint = f"call it {_FOREIGN[name]}; or inputs.{name} if the prompt uses it"
+    if (meant := _meant(name)) is not None:
+        hint = f"call it {meant}; or inputs.{name} if the prompt uses it"
         raise WorkspaceError(f"it is not clear what the column {name!r} is", where=where, hint=hint)
     if not name or name in (_INPUTS, _EXPECTED) or (name.startswith(_EXPECTED) and "" in name.split(".")):
         raise WorkspaceError(f"a column's name is not complete: {name!r}", where=where)
@@ -287,6 +300,30 @@ def _refuse_name(name: str, where: str) -> None:
         raise WorkspaceError(f":{kind} is not a type of cell, in {name!r}", where=where, hint=hint)
     if name.startswith(_EXPECTED) and name.count(".") > _DEEPEST:
         raise WorkspaceError(f"a column's name is nested more than {_DEEPEST} levels deep", where=where)
+
+
+def _meant(name: str) -> str | None:
+    """Return what a column is called if it means what it seems to; `Expected` would be an input without a word."""
+    if name in _OWN or name.startswith((_INPUTS, _EXPECTED)):
+        return None
+    stem, _, rest = normalize("NFKC", name).partition(".")
+    word = _bare(stem)
+    if word.startswith("expected"):
+        inside = rest or _EXPECTED_WORD.sub("", stem)
+        return "expected" if _bare(inside) in _WHOLE else f"{_EXPECTED}{inside}"
+    own = _MEANT.get(word) or next((one for one in ("expected", "cluster") if _is_typo(word, one)), None)
+    if not rest or own is None:
+        return own
+    return {"expected": f"{_EXPECTED}{rest}", _EACH_INPUT: f"{_INPUTS}{rest}"}.get(own)
+
+
+def _is_typo(word: str, own: str) -> bool:
+    """Whether one letter is missing, too many, another one, or two have changed places."""
+    return abs(len(word) - len(own)) <= 1 and SequenceMatcher(None, word, own).ratio() >= 0.85  # noqa: PLR2004
+
+
+def _bare(name: str) -> str:
+    return _SIGNS.sub("", normalize("NFKC", name).casefold())
 
 
 def _refuse_overlap(inside: dict[str, Any], name: str, where: str) -> None:
@@ -305,7 +342,7 @@ def _refuse_overlap(inside: dict[str, Any], name: str, where: str) -> None:
 
 
 def _full_name(column: str) -> str:
-    own = column in ("id", "tags", "cluster", "expected") or column.startswith((_INPUTS, _EXPECTED))
+    own = column in _OWN or column.startswith((_INPUTS, _EXPECTED))
     return column if own else _INPUTS + column
 
 

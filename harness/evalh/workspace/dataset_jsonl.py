@@ -12,7 +12,7 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.strict_json import NotStrictJson, parse
 from evalh.workspace.lines import Span, read_lines
 from evalh.workspace.located import kind_of
-from evalh.workspace.reading import decode
+from evalh.workspace.reading import decode, refuse_conflict
 
 _KEYS = ("id", "inputs", "expected", "tags", "cluster")
 _FOREIGN = {
@@ -101,7 +101,9 @@ class JsonLines:
 def strict_case(span: Span, name: str) -> Case:
     """Read one row slowly. Raises WorkspaceError that says what is wrong with it."""
     where = f"{name}:{span.line}"
-    row = _object(decode(span.raw, name, span.line), where)
+    text = decode(span.raw, name, span.line)
+    refuse_conflict(text, name, span.line)
+    row = _object(text, where)
     for key in row:
         if key not in _KEYS:
             hint = f"it belongs into {_FOREIGN[key]}" if key in _FOREIGN else did_you_mean(key, _KEYS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, did_you_mean
 from evalh.core.values import dataclass
-from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
+from evalh.workspace.bodies import MOST_CODE, BodyError, Kind, MissingInput, RenderError, Token
 from evalh.workspace.dialect_portable import HISTORY, refused_history, text_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Handlebars:
     """The Handlebars grammar."""
 
     whole_line_comments = True
+    most_code = MOST_CODE
 
     def lex(self, text: str) -> Iterator[Token]:
         """Split a text into tokens. Raises BodyError."""
@@ -39,7 +40,8 @@ class Handlebars:
         while place < len(text):
             end, kind = _next(text, place, line)
             source = text[place:end]
-            content = source[2:-2].strip("~").strip() if kind is Kind.TAG else ""
+            raw = source.startswith("{{{{") or _COMMENT.match(source)
+            content = source[2:-2].strip("~").strip() if kind in (Kind.TAG, Kind.CODE) and not raw else ""
             yield Token(kind, source, line, content)
             line += source.count("\n")
             place = end

@@ -1,13 +1,13 @@
 """Jinja2, opted into: always sandboxed, strict about what is missing, with nothing to load from."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
 from evalh.core.values import dataclass
-from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
+from evalh.workspace.bodies import MOST_CODE, BodyError, Kind, MissingInput, RenderError, Token
 from evalh.workspace.dialect_portable import HISTORY, Slots, refused_history
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Jinja2:
     """The Jinja2 grammar."""
 
     whole_line_comments = False
+    most_code = MOST_CODE
 
     def lex(self, text: str) -> Iterator[Token]:
         """Split a text into tokens. Raises BodyError."""
@@ -41,29 +42,34 @@ class Jinja2:
         """Compile a text without markers. Raises BodyError."""
         if not any(opens in text for opens in ("{{", "{%", "{#")):
             return Slots((text,))  # a millisecond of Jinja2's for each message of a long example
-        from jinja2 import Template, TemplateSyntaxError, meta
+        return _compiled(text)
 
-        from evalh.workspace.jinja2_sandbox import paying
 
-        sandbox = _sandbox()
-        try:
-            tree = sandbox.parse(text)
-            _refuse(tree)
-            used = meta.find_undeclared_variables(tree) - sandbox.globals.keys()
-            if HISTORY in used:
-                raise refused_history(_line_of(tree, HISTORY))
-            required = frozenset(used - _guarded(tree))
-            code = sandbox.compile(paying(tree))
-        except TemplateSyntaxError as exc:
-            known = sandbox.filters if "filter" in (exc.message or "") else ()
-            name = (exc.message or "").split("'")[1] if known and "'" in (exc.message or "") else ""
-            hint = did_you_mean(name, (word for word in known if " " not in word)) if name else None
-            raise BodyError(f"Jinja2 refuses it: {exc.message}", exc.lineno, hint) from None
-        except RecursionError:
-            raise BodyError("Jinja2 refuses it: nested too deeply") from None
-        except ValueError as exc:  # a number of thousands of digits
-            raise BodyError(f"Jinja2 refuses it: {exc}") from None
-        return JinjaText(Template.from_code(sandbox, code, dict(sandbox.globals)), required)
+@lru_cache(maxsize=32)  # a version is checked, asked for its inputs and filled: one compilation
+def _compiled(text: str) -> "JinjaText":
+    from jinja2 import Template, TemplateSyntaxError
+
+    from evalh.workspace.jinja2_sandbox import paying
+
+    sandbox = _sandbox()
+    try:
+        tree = sandbox.parse(text)
+        _refuse(tree)
+        used = _undeclared(tree) - sandbox.globals.keys()
+        if HISTORY in used:
+            raise refused_history(_line_of(tree, HISTORY))
+        required = frozenset(used - _guarded(tree))
+        code = sandbox.compile(paying(tree))
+    except TemplateSyntaxError as exc:
+        known = sandbox.filters if "filter" in (exc.message or "") else ()
+        name = (exc.message or "").split("'")[1] if known and "'" in (exc.message or "") else ""
+        hint = did_you_mean(name, (word for word in known if " " not in word)) if name else None
+        raise BodyError(f"Jinja2 refuses it: {exc.message}", exc.lineno, hint) from None
+    except (RecursionError, SyntaxError):  # Python allows 20 loops inside each other
+        raise BodyError("Jinja2 refuses it: nested too deeply") from None
+    except ValueError as exc:  # a number of thousands of digits
+        raise BodyError(f"Jinja2 refuses it: {exc}") from None
+    return JinjaText(Template.from_code(sandbox, code, dict(sandbox.globals)), required)
 
 
 @cache
@@ -87,7 +93,8 @@ def _grouped(lexed: Iterator[tuple[int, str, str]]) -> Iterator[Token]:
                 break
             inside.append(text)
         content = "".join(inside)
-        yield Token(_KINDS.get(kind, Kind.CODE), value + content + end, line, content.strip())
+        code = "" if kind == "raw_begin" else content.strip()
+        yield Token(_KINDS.get(kind, Kind.CODE), value + content + end, line, code)
 
 
 def _refuse(tree: "nodes.Template") -> None:
@@ -103,6 +110,16 @@ def _refuse(tree: "nodes.Template") -> None:
     for node in tree.find_all(nodes.Getattr):
         if node.attr.startswith("_"):
             raise BodyError(f"{node.attr!r} is out of a template's reach", node.lineno)
+
+
+def _undeclared(tree: "nodes.Template") -> set[str]:
+    """Return the names that a template uses and does not set, without folding constants as Jinja2's own finder does."""
+    from jinja2.meta import TrackingCodeGenerator
+
+    generator = TrackingCodeGenerator(_sandbox())
+    generator.optimizer = None
+    generator.visit(tree)
+    return generator.undeclared_identifiers
 
 
 def _line_of(tree: "nodes.Template", name: str) -> int:

@@ -41,6 +41,7 @@ class Portable:
     """The portable grammar."""
 
     whole_line_comments = True
+    most_code = None
 
     def lex(self, text: str) -> Iterator[Token]:
         """Split a text into tokens. Raises BodyError."""

@@ -1,11 +1,14 @@
 """Text of a workspace's files: UTF-8, no byte-order mark, every line ends in a line feed."""
 
+import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
 
 _GZIP = b"\x1f\x8b"
+# Not =======, which underlines a heading of Markdown.
+_CONFLICT = re.compile(r"^(?:<{7}|\|{7}|>{7})(?:[ \t].*)?$", re.MULTILINE)
 
 
 def label(tree: Tree, path: str) -> str:
@@ -23,7 +26,20 @@ def read_text(tree: Tree, path: str) -> str:
     except OSError as exc:
         raise WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=name) from exc
     refuse_other_encodings(data, name)
-    return decode(data.removeprefix(BOM_UTF8), name)
+    text = decode(data.removeprefix(BOM_UTF8), name)
+    refuse_conflict(text, name)
+    return text
+
+
+def refuse_conflict(text: str, name: str, first_line: int = 1) -> None:
+    """Raise WorkspaceError where git has left a conflict for a person to settle: both sides would be read as one."""
+    if "<<<<<<<" not in text and ">>>>>>>" not in text and "|||||||" not in text:
+        return
+    found = _CONFLICT.search(text)
+    if found is not None:
+        where = f"{name}:{first_line + text.count(chr(10), 0, found.start())}"
+        hint = "keep one side and delete the marker lines; a marker that is meant as text stands further in"
+        raise WorkspaceError(f"a merge conflict is not settled: {found[0][:40]}", where=where, hint=hint)
 
 
 def refuse_other_encodings(start: bytes, name: str) -> None:

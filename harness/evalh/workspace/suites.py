@@ -116,6 +116,7 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         baseline=baseline_policy(table.table("baseline")),
         value=value,
         where=table.where(),
+        places={key: table.where(key) for key in table.values},
     )
 
 

@@ -436,3 +436,173 @@ def test_a_part_of_what_is_not_worked_out_does_not_pass(judge, text, part) -> No
 @pytest.mark.parametrize("text", ["So x-\\boxed{5}", "3-\\boxed{5}", "A hat (5)", "10 squared tiles"])
 def test_a_dash_between_two_things_is_no_sign(judge, text) -> None:
     assert judge({"number": {"value": -5}}, text).outcome != "pass"
+
+
+def outcome(judge, text: str, value: float, **params: object) -> str:
+    return judge({"number": {"value": value, **params}}, text).outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        ("2 thirds", 2 / 3, 2),
+        ("2 dozen", 24, 2),
+        ("2 dozen eggs", 24, 2),
+        ("3 Dutzend", 36, 3),
+        ("trois: 3 douzaines", 36, 3),
+        ("3ダース", 36, 3),
+        ("3打", 36, 3),
+        ("3 quarters", 0.75, 3),
+        ("1 half", 0.5, 1),
+        ("5 eighths", 0.625, 5),
+        ("2 Drittel", 2 / 3, 2),
+        ("3 gross", 432, 3),
+        ("1½ dozen", 18, 1.5),
+        ("2 1/2 dozen", 30, 2.5),
+        ("2 and 3 quarters", 2.75, 3),
+        ("5 and 2 thirds", 5 + 2 / 3, 2),
+        ("3万5", 35000, 5),
+        ("3百5", 350, 5),
+        ("-\u201e5", -5, 5),
+    ],
+)
+def test_a_word_that_multiplies_leaves_a_choice_and_no_wrong_number(
+    judge, text: str, right: float, wrong: float
+) -> None:
+    assert outcome(judge, text, right, abs_tol=1e-9) == "abstain"
+    assert outcome(judge, text, wrong, abs_tol=1e-9) in ("abstain", "fail")
+    assert outcome(judge, text, 77) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "other"),
+    [
+        ("5 and 1/2", 5.5, 0.5),
+        ("5 & 1/2 cups", 5.5, 0.5),
+        ("5 and ½", 5.5, 0.5),
+        ("-5 and 1/2", -5.5, 0.5),
+        ("2 and a half", 2.5, 0.5),
+        ("2 and three quarters", 2.75, 3),
+        ("-2 and a third", -2 - 1 / 3, 2),
+        ("16 quarters", 16, 5),
+        ("7 dozens", 7, 12),
+        ("2 third graders", 2, 2 / 3),
+        ("-円5", -5, 5),
+        ("-元5", -5, 5),
+        ("-원5", -5, 5),
+        ("-zł5", -5, 5),
+        ("-Rp5", -5, 5),
+        ("-R$5", -5, 5),
+        ("$-$$5$", -5, 5),
+        ("-$$5$$", -5, 5),
+        ("円5", 5, -5),
+        ("5円", 5, -5),
+        ("3万5千", 35000, 5000),
+        ("3万5千円", 35000, 5),
+        ("-3万5千", -35000, 35000),
+        ("3万5000", 35000, 5000),
+        ("1億2000万", 120_000_000, 2000),
+        ("1億2,345万6,789", 123_456_789, 6789),
+        ("3千5百万", 35_000_000, 500),
+        ("12万3456", 123456, 3456),
+        ("3만 5천", 35000, 5000),
+        ("五万3千", 53000, 3000),
+        ("3万零5百", 30500, 500),
+        ("3万零5", 30005, 35000),
+        ("百5十", 150, 50),
+        ("二十3", 23, 3),
+        ("5分の3", 0.6, 3),
+        ("5分之3", 0.6, 5),
+        ("5분의 3", 0.6, 3),
+        ("5 AND 1/2", 5.5, 0.5),
+        ("1,000 and 1/2", 1000.5, 0.5),
+        ("$500 gross", 500, 72_000),
+    ],
+)
+def test_what_stands_together_is_one_number(judge, text: str, number: float, other: float) -> None:
+    assert outcome(judge, text, number, abs_tol=1e-9) == "pass"
+    assert outcome(judge, text, other, abs_tol=1e-9) != "pass"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "42 [1]",
+            "42[1]",
+            "42 [1][2]",
+            "42 [1, 2]",
+            "42 [1-3]",
+            "42.[1]",
+            "It is 42. [^1]",
+            "42 [^note2]",
+            "**42** [3]",
+        ),
+        *(
+            "\\boxed{42} [1]",
+            "42【4†source】",
+            "42 [1](https://a.example/7)",
+            "42 (https://a.example/page/7)",
+            "42^[1]",
+        ),
+        *(
+            "[42](https://a.example/7)",
+            "42<sup>[1]</sup>",
+            "42 \\cite{3}",
+            "$42$ \\tag{1}",
+            "42 [note 3]",
+            "42 [12, 14]",
+        ),
+        *(
+            "see https://a.example/1/2.html: 42",
+            "42\n\n[^1]: Smith 2019",
+            "1. 42",
+            "Step 2: it is 42",
+            "[1] 42",
+            "[42]",
+        ),
+        *("The answer is [42]", "42.", "42) is it", "42 (Table 2)", "42 (see p. 7)", "1) 40\n2) 42"),
+    ],
+)
+def test_what_refers_to_a_source_or_counts_a_list_is_not_the_number(judge, text: str) -> None:
+    assert outcome(judge, text, 42) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "params"),
+    [
+        ("42 apples [1]", 1, {}),
+        ("42 (1)", 1, {}),
+        ("42 apples [1][2]", 2, {}),
+        ("It is 42 (see [1], [2]).", 2, {}),
+        ("42, [1]", 1, {}),
+        ("It is 42:\n1. add\n2. divide", 2, {}),
+        ("It is 42:\n**Step 3:** divide", 3, {}),
+        ("42\n\n1) Smith", 1, {}),
+        ("1. 42 apples", 1, {"which": "first"}),
+        ("Step 3: she has 42 apples", 3, {"which": "first"}),
+    ],
+)
+def test_what_may_be_a_mark_or_the_number_is_not_decided(judge, text: str, mark: int, params: dict[str, str]) -> None:
+    assert outcome(judge, text, 42, **params) == "abstain"
+    assert outcome(judge, text, mark, **params) == "abstain"
+    assert outcome(judge, text, 7, **params) == "fail"
+    assert "or 42" in judge({"number": {"value": 42, **params}}, text).reason
+
+
+@pytest.mark.parametrize(("text", "number"), [("2. That is it", 2), ("[[3], [4]]", 4), ("a[3]", 3), ("x, [3, 4]", 4)])
+def test_a_number_in_brackets_or_before_a_point_is_a_number_where_nothing_else_is(
+    judge, text: str, number: int
+) -> None:
+    assert outcome(judge, text, number) == "pass"
+
+
+@pytest.mark.parametrize("text", ["3万5万", "3千5千", "1億2億", "3万20000"])
+def test_places_that_do_not_go_down_are_no_number(judge, text: str) -> None:
+    for number in (3, 5, 2, 50_000, 35_000, 5_000, 20_000):
+        assert outcome(judge, text, number) == "fail"
+
+
+@pytest.mark.parametrize("text", ["Answer: 42. She has 5 left", "1. 7\nAnswer:\n42) and 5 more", "Answer: 42 [1]"])
+def test_the_number_behind_a_tag_is_no_mark(judge, text: str) -> None:
+    assert outcome(judge, text, 42, after="Answer:") == "pass"

@@ -127,6 +127,8 @@ def test_the_digest_is_that_of_the_cases(tmp_path: Path) -> None:
         ('{"id": "b", "inputs": {}, "tags": [""]}', "'tags' must be a list of texts"),
         ('{"id": "b", "inputs": {}, "tags": null}', "'tags' must be a list of texts"),
         ('{"id": "b", "inputs": {}, "expect": 1}', "unknown key 'expect'"),
+        ("<<<<<<< HEAD", "a merge conflict is not settled: <<<<<<< HEAD"),
+        (">>>>>>> theirs", "a merge conflict is not settled: >>>>>>> theirs"),
         ('{"id": "a", "inputs": {"y": 2}}', "duplicate id 'a', first on line 1"),
         ('{"id": "b", "inputs": {"x": ' + "[" * 200 + "]" * 200 + "}}", "levels deep"),
         ('{"id": "b", "inputs": {"x": ' + "[" * 100_000 + "}}", "nested too deeply"),
@@ -331,3 +333,14 @@ def test_what_every_row_gives_as_text_is_known(tmp_path: Path) -> None:
 
     assert cases.text_inputs == {"x"}
     assert cases.some_inputs == {"x", "y", "z", "w"}
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("EXPECTED", "expected"), ("Expect", "expected"), ("TAGS", "tags"), ("CLUSTER", "cluster"), ("ID", "id")],
+)
+def test_a_key_in_other_letters_is_refused_with_the_one_that_is_meant(tmp_path: Path, key: str, meant: str) -> None:
+    row = {"id": "b", "inputs": {}} | {key: "x"}
+    with pytest.raises(WorkspaceError) as caught:
+        dataset(tmp_path, json.dumps(row) + "\n")
+    assert (caught.value.what, caught.value.hint) == (f"unknown key {key!r}", f"did you mean {meant!r}?")

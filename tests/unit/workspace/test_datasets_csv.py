@@ -113,6 +113,9 @@ def test_a_big_cell_is_read(tmp_path: Path) -> None:
         ("id,expected.a.b,expected.a\na,1,2\n", "columns for what is inside it", 1),
         ("id,expected_output\na,1\n", "it is not clear what the column 'expected_output' is", 1),
         ("id,inputs\na,1\n", "it is not clear what the column 'inputs' is", 1),
+        ("id,x\na,1\n<<<<<<< HEAD\nb,1\n=======\nb,2\n>>>>>>> b\n", "a merge conflict is not settled", 3),
+        ("<<<<<<< HEAD\nid,x\n=======\nid,y\n>>>>>>> b\na,1\n", "a merge conflict is not settled", 1),
+        ("id\na\n>>>>>>> their side\n", "a merge conflict is not settled: >>>>>>> their side", 3),
         ("id,x\na,1\nb\n", "has 1 cells where the header has 2", 3),
         ("id,x\na,1,2\n", "has 3 cells where the header has 2", 2),
         ("id,x\n,1\n", "'id' is empty", 2),
@@ -202,3 +205,40 @@ def test_a_quote_that_swallows_the_file_is_stopped(tmp_path: Path, monkeypatch: 
 
     assert "a row is longer than" in error.what
     assert error.where == "datasets/d.csv:2"
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        *((one, "expected") for one in ("Expected", "EXPECTED", "expect", " Expects", "expcted", "__expected")),
+        *((one, "expected") for one in ("Expected Output", "expectedAnswer", "Target", "Ｅxpected", "expected\u200b")),
+        *((one, "expected.label") for one in ("expected_label", "Expected.label", "expect.label", "expected label")),
+        *((one, "tags") for one in ("Tags", "TAGS", "tag", "Tag ")),
+        *((one, "cluster") for one in ("Cluster", "clusters", "clsuter", "CLUSTER")),
+        *((one, "id") for one in ("ID", "Id", "_id")),
+        *((one, "inputs.x") for one in ("INPUTS.x", "Inputs.x")),
+    ],
+)
+def test_a_name_that_is_nearly_one_of_ours_is_no_input_without_a_word(tmp_path: Path, column: str, meant: str) -> None:
+    error = refused(tmp_path, f"id,ticket,{column}\na,b,c\n")
+    name = column.strip()
+    assert error.what == f"it is not clear what the column {name!r} is"
+    assert error.hint == f"call it {meant}; or inputs.{name} if the prompt uses it"
+    assert error.where == "datasets/d.csv:1"
+
+
+@pytest.mark.parametrize("name", ["Expected", "expected_delivery", "tag", "ID"])
+def test_such_a_name_may_be_an_input_that_says_so(tmp_path: Path, name: str) -> None:
+    case = only(dataset(tmp_path, f"id,inputs.{name}\na,b\n"))
+    assert case.inputs == {name: "b"}
+
+
+def test_other_names_are_inputs(tmp_path: Path) -> None:
+    names = ["input", "tabs", "label", "expert", "clutch", "idea", "tagline", "unexpected", "order.x"]
+    case = only(dataset(tmp_path, f"id,{','.join(names)}\na,{','.join(names)}\n"))
+    assert list(case.inputs) == names
+
+
+def test_a_conflict_inside_a_cell_of_several_lines_is_text(tmp_path: Path) -> None:
+    case = only(dataset(tmp_path, 'id,x\na,"what is\n<<<<<<< HEAD\n?"\n'))
+    assert case.inputs["x"] == "what is\n<<<<<<< HEAD\n?"

@@ -75,3 +75,21 @@ def test_a_file_that_cannot_be_read_is_a_workspace_error() -> None:
 def test_files_of_a_revision_are_named_with_it(tmp_path: Path) -> None:
     assert label(OneFile(b""), "evals/a.yaml") == "HEAD~2:evals/a.yaml"
     assert label(WorkTree(tmp_path), "evals/a.yaml") == "evals/a.yaml"
+
+
+@pytest.mark.parametrize(
+    "marker", ["<<<<<<< HEAD", ">>>>>>> topic/x", "||||||| merged common ancestors", "<<<<<<<", ">>>>>>>\ttheirs"]
+)
+def test_a_conflict_that_nobody_settled_is_refused_with_its_line(marker: str) -> None:
+    with pytest.raises(WorkspaceError) as caught:
+        read_text(OneFile(f"one\r\ntwo\r\n{marker}\r\nthree".encode()), "f")
+    assert str(caught.value).startswith(f"HEAD~2:f:3: a merge conflict is not settled: {marker}")
+    assert "keep one side" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["A heading\n=======\n", " <<<<<<< HEAD\n", "<<<<<<<< x\n", "<<<<<<<x", "a <<<<<<< b", ">>>>>>>>>\n", "<<< x"],
+)
+def test_what_only_looks_like_one_is_text(text: str) -> None:
+    assert read_text(OneFile(text.encode()), "f") == text

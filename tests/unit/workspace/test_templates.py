@@ -430,3 +430,11 @@ def test_long_bodies_are_read_in_time_that_grows_as_they_do(dialect: str, piece:
 
     assert len(messages) == (16_000 if "role" in piece else 1)
     assert messages[-1].text.endswith("end")
+
+
+@pytest.mark.parametrize(
+    "body", ["{{!a}}" * 100_000, "x" * 100_000 + "{{!a}}" * 100_000, "\n" + " " * 100_000 + "{{!a}}" * 100_000]
+)
+def test_comments_beside_each_other_are_dropped_in_time_that_grows_as_they_do(body: str) -> None:
+    (message,) = render(f"{body}\nend")  # half a minute and more, if each looks at all the others
+    assert message.text == ("x" * 100_000 + "\nend" if "x" in body else "end")

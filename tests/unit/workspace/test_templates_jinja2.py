@@ -6,6 +6,7 @@ import pytest
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
+from evalh.workspace.dialect_jinja2 import _compiled
 from evalh.workspace.templates import check_inputs, compile_version
 from evalh.workspace.versions import Place, parse_version
 
@@ -318,3 +319,30 @@ def test_a_comment_is_not_in_the_digest() -> None:
 def test_a_number_of_thousands_of_digits_is_refused_with_words() -> None:
     with pytest.raises(WorkspaceError, match="Jinja2 refuses it: Exceeds the limit"):
         version("{{ " + "9" * 5000 + " }}")
+
+
+def test_loops_beyond_what_python_nests_are_refused_with_words() -> None:
+    with pytest.raises(WorkspaceError, match="nested too deeply"):
+        version("{% for a in x %}" * 21 + "{% endfor %}" * 21)
+
+
+@pytest.mark.parametrize("loops", ["{{x}}", "{%if x%}{%endif%}", "{{ x | upper }}"])
+def test_a_template_with_more_code_than_the_compiler_reads_in_time_is_refused_with_its_line(loops: str) -> None:
+    with pytest.raises(WorkspaceError) as caught:
+        version("text\n" + loops * (20_000 // len(loops)) + "\n" + loops)
+    assert str(caught.value).startswith("p.prompt:6: more than 20,000 characters of the prompt stand in tags")
+    assert "in a loop over a list" in (caught.value.hint or "")
+
+
+def test_text_comments_and_raw_blocks_may_be_as_long_as_they_like() -> None:
+    long = "a { b } % # " * 5_000
+    assert text(f"{long}{{# {long} #}}{{% raw %}}{long}{{{{ y }}}}{{% endraw %}}{{{{ x }}}}", x="!") == (
+        f"{long}{long}{{{{ y }}}}!"
+    )
+    assert text("{{x}}" * 4_000, x="a") == "a" * 4_000
+
+
+def test_one_text_is_compiled_once_however_often_it_is_asked_for() -> None:
+    _compiled.cache_clear()
+    compile_version(version("{{ x }} and {{ y }}"))
+    assert (_compiled.cache_info().misses, _compiled.cache_info().hits) == (1, 2)

@@ -29,7 +29,7 @@
   const whole = (text) => (Array.isArray(text) ? text[0] : text);
   const ms = (value) => value == null ? "unknown" : value < 10000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
   const usd = (value) => value == null ? "not priced" : value >= 1 || value === 0 ? `$${value.toFixed(2)}` : `$${Number(value.toPrecision(3)).toFixed(Math.min(12, 2 - Math.floor(Math.log10(value)))).replace(/0+$/, "")}`;
-  const texts = (row) => [...Object.entries(row.x || {}), ...Object.entries(row.e || {}), ...Object.entries(row.o || {})];
+  const texts = (row) => [...Object.entries(row.x || {}), ...Object.entries(row.e || {}), ...Object.entries(row.o || {}), ...Object.entries(row.y || {})];
   const attempts = (row) => (row.k || []).reduce((sum, call) => sum + call.a.length, 0);
   const idOf = (row) => `${row.r ? `${row.r}:` : ""}${row.i}${row.t ? `/${row.t}` : ""}`;
 
@@ -128,7 +128,7 @@
       ...(row.g || []).map((tag) => el("span", "chip", page.tags[tag])), link);
     const tokens = row.n == null && row.m == null ? "" : ` · ${row.n ?? "?"} + ${row.m ?? "?"} tokens`;
     const facts = `${row.h ? "answered by the log · " : ""}${ms(row.l)} · ${usd(row.c)}${tokens}${row.f ? ` · ended by ${row.f}` : ""}`;
-    return [head, el("p", "note", facts), ...group(row.x, "Inputs"), ...group(row.e, "Expected"), ...(row.b ? both(row) : group(row.o, "Output")),
+    return [head, el("p", "note", facts), ...group(row.x, "Inputs"), ...group(row.e, "Expected"), ...(row.b ? both(row) : [...group(row.o, "Output"), ...aloud(row, "Reasoning")]),
       row.d ? el("p", "clip", `The texts are not in this page, it would be too large: evalh show ${row.i}`) : null,
       ...verdicts(row), ...(row.k || []).flatMap(trace)].filter(Boolean);
   }
@@ -144,12 +144,20 @@
     }).filter(Boolean);
   }
 
+  // What the model wrote before its answer: folded, for it was not graded.
+  function aloud(side, title) {
+    const [, ...shownText] = group(side.y, title);
+    if (!shownText.length) return [];
+    return [el("details", "aloud", el("summary", "", `${title}, not graded`), ...shownText)];
+  }
+
   // Both outputs, word by word. What both have is plain; what one lacks is marked on the other's side.
   function both(row) {
     const sides = [row.b, row].map((side) => whole(Object.values(side.o || {})[0] ?? ""));
     const [gone, come] = differ(...sides.map((text) => text.match(/\s+|[\p{L}\p{N}_]+|./gsu) || []));
     const shownSide = (name, parts, standing) => { const text = el("div", "text", ...parts); text.dir = "auto"; return [el("h3", "", `${name} `, el("span", STANDINGS[standing], STANDINGS[standing])), text]; };
-    const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s), ...shownSide("Output of head", come, row.s)];
+    const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s), ...aloud(row.b, "Reasoning on base"),
+      ...shownSide("Output of head", come, row.s), ...aloud(row, "Reasoning on head")];
     return [...made, ...verdicts(row.b, "Verdicts on base")];
   }
 
