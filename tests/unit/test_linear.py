@@ -84,6 +84,8 @@ LINEAR = {
     "analysis/failings": "one class after another, each match goes on where the last one ended",
     "graders/checks": "alternatives of fixed words; blanks between words are of bounded number of runs",
     "graders/fences": "one class of characters",
+    "graders/hidden": "possessive, one run after another",
+    "graders/quotes": "one blank between digits; the name of one character",
     "graders/language": "at most 1,000 characters from each end are read",
     "graders/leaks": "one class of characters",
     "graders/blocks": "anchored at line starts, possessive or bounded before the end of the line",

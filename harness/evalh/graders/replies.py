@@ -60,6 +60,11 @@ _MARKS: dict[Value | None, str] = {  # alone on their line they say the other wo
 _HYPOTHETICAL = (  # before an object in its line: it is not said, but spoken of
     r"(?i)(?:\bif\b.{0,60}\b(?:were|had)\b|\bwould have\b|\bwrong to\b|\bexample\b|\be\.g\.|\b(?:not|never)\W{0,4}$)"
 )
+_CITES = (  # I quote: … · the answer reads: …
+    r"\b(?:(?:I|to) (?:quote|cite)|(?:answer|output|response|reply|text|it|author|assistant|antwort|réponse|respuesta)"
+    r" (?:says|said|reads|read|states|stated|claims|claimed|writes|wrote|contains|contained|ends|(?:is|was) shown as|"
+    r"lautet|dit|dice))\b[^.!?:\n]{0,30}:"
+)
 _SPOKEN_OF = r"(?i)^[\s`]{0,3}(?:is|was|would|if|unless|but)\b"
 _CHANGED = (
     (
@@ -122,7 +127,7 @@ def read(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
     """Read a reply in any form. Raises UnreadableReplyError, which says why there is no verdict in it."""
     if len(text) > LONGEST:
         raise UnreadableReplyError(f"its reply has {len(text):,} characters; {LONGEST:,} are read at most")
-    shown = Graded(graded)
+    shown = Graded(graded, (word for part in sought.parts for word in part.words))
     if shown.is_echoed(text):
         raise UnreadableReplyError(_ONLY_QUOTES if text.strip() else _NOTHING)
     reply = _Reply.of(text, sought, shown)
@@ -166,7 +171,7 @@ class _Reply:
             raise UnreadableReplyError(_UNREADABLE if said else _ONLY_QUOTES if quoted else _NOTHING)
         last = max(own, key=lambda claim: claim.end)
         behind = [claim for claim in every if claim.begin >= last.end]
-        behind = [claim for claim in behind if claim not in quoted or not self._is_surely_quoted(claim)]
+        behind = [claim for claim in behind if claim not in quoted or not self._is_surely_quoted(claim, last.end)]
         if any(claim.own and claim.value is None for claim in behind):
             raise UnreadableReplyError(_UNREADABLE)
         if {claim.value for claim in [*own, *behind]} - {last.value, None}:
@@ -221,7 +226,8 @@ class _Reply:
         ):
             return False
         # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
-        return graded.resembles(claim.reason or "") or not self._is_alone(claim)
+        reason = claim.reason or ""
+        return graded.resembles(reason) or graded.shares_words(reason) or not self._is_alone(claim)
 
     def _is_quoted_line(self, claim: Claim, part: Part) -> bool:
         """Whether a value alone on its line is quoted: as a line, as a word, or as `5/5`; 5 alone is in many texts."""
@@ -234,12 +240,15 @@ class _Reply:
             return graded.has_word(said)
         return len(said) > 1 and graded.holds(claim.said)
 
-    def _is_surely_quoted(self, claim: Claim) -> bool:
-        """Whether a quote is one by more than its few words: what stands before it is quoted as well."""
-        passage = self.text[max(claim.begin - 30, 0) : claim.end]
+    def _is_surely_quoted(self, claim: Claim, start: int) -> bool:
+        """Whether a quote is one by more than its few words: what stands before it, from `start` on, is quoted too."""
+        cited = list(pattern(_CITES, ignore_case=True).finditer(self.text[start : claim.begin]))
+        if cited and self.graded.resembles(self.text[start + cited[-1].end() : claim.end]):
+            return True
+        passages = [self.text[max(claim.begin - 30, start) : claim.end]]
         if claim.kind is Kind.OBJECT:
-            passage = claim.text
-        return len(folded(passage)) >= _SURE and self.graded.resembles(passage)
+            passages.append(claim.text)
+        return any(len(folded(passage)) >= _SURE and self.graded.resembles(passage) for passage in passages)
 
     def _is_alone(self, claim: Claim) -> bool:
         around = self.text[: claim.begin] + self.text[claim.end :]

@@ -117,6 +117,11 @@ class Part:
     keys: tuple[str, ...] = ()  # in JSON; the labels, where there are none
     flags: tuple[str, ...] = ()  # keys whose true is 1 and whose false is 0
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that say it: its names, and its values."""
+        return (*self.labels, *self.keys, *(self.scale.spellings if isinstance(self.scale, Words) else ()))
+
     def of(self, mapping: Mapping[str, Any]) -> tuple[bool, Value | None]:
         """Whether an object has this part, and its value; None: it cannot be read."""
         named = {str(key).strip().lower(): value for key, value in mapping.items()}
