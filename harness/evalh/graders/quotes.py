@@ -141,11 +141,11 @@ class Graded:
         """Whether a passage is like a part of the texts; with an ellipsis, each of its parts."""
         return all(self._like(part[:_LONGEST]) for part in _parts(passage))
 
-    def shares_words(self, passage: str) -> bool:
-        """Whether most letters of a passage are of words that the texts hold, in any order and with others between."""
+    def shares_words(self, passage: str, at_least: float = _ALIKE) -> bool:
+        """Whether so many letters of a passage are of words that the texts hold, in any order, with others between."""
         words = folded(passage, apart=" ").split()
         shared = sum(len(word) for word in words if word in self._words)
-        return shared >= _ALIKE * sum(map(len, words))
+        return shared >= at_least * sum(map(len, words))
 
     def holds_parts(self, passage: str) -> bool:
         """Whether the parts of a passage stand in the texts as they are, what an ellipsis left out aside."""
