@@ -71,15 +71,15 @@ class Trimmed:
 def _trimmed(line: str) -> str:
     """Leave out the blanks at a line's end, and keep the colour codes that stand among them. Takes linear time."""
     end = len(line.rstrip(" "))
-    codes = ""
+    codes: list[str] = []
     while line[end - 1 : end] == "m" and (start := line.rfind("\x1b[", 0, end)) >= 0:
         if not _COLOUR.issuperset(line[start + 2 : end - 1]):
             break
-        codes = line[start:end] + codes
+        codes.append(line[start:end])
         end = start
         while end and line[end - 1] == " ":
             end -= 1
-    return line[:end] + codes
+    return line[:end] + "".join(reversed(codes))
 
 
 def _console(stream: TextIO) -> "Console":

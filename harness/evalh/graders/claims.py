@@ -20,9 +20,13 @@ from evalh.graders.scales import DASHES, OFF_SCALE, Part, Points, Value
 
 _STOPS = frozenset(".!?;,")  # what no gap holds: behind it another sentence begins
 _LINKS = frozenset("is was of be equals lautet ist est es".split())  # noqa: SIM905 (a table reads better)
-_FILLERS = frozenset("be a an the now clearly therefore thus still".split())  # noqa: SIM905 (a table reads better)
+_FILLERS = frozenset(
+    """
+    be a an the this that it answer output response reply gets deserves now clearly therefore thus still
+    """.split()  # noqa: SIM905 (a table reads better)
+)
 _BOUNDARIES = frozenset("<>~\u2248\u2264\u2265")  # "less than 4" is no 4
-_CHECKS, _CROSSES = frozenset("\u2705\u2714\u2713"), frozenset("\u274c\u2718\u2717")
+_CHECKS, _CROSSES = frozenset("\u2705\u2714\u2713\U0001f44d"), frozenset("\u274c\u2718\u2717\U0001f44e")
 _DOUBTS = frozenset(
     """
     if whether doubt false wrong untrue not unless would were neither nor deny claims says some
@@ -31,6 +35,9 @@ _DOUBTS = frozenset(
 _WITHDRAWN = (  # than (b)? · than nothing · at first sight, but (b) wins
     r"(?i)^[^.!\n]{0,60}(?:\?|\bthan nothing\b|\bnobody\b|\bno one\b"
     r"|\bbut\b[^.!\n]{0,40}\b(?:wins|prevails|better|prefer)\b)"
+)
+_OPENING = (
+    r"^(?:(?:final|update|updated|edit|revised|revision|correction|still|so|hence|thus|therefore)\b[\s:,*_]{0,4}){1,3}"
 )
 _WIDEST = 40  # characters between a name and its value
 _RATED = r"\b(?:I(?:'d|'ll| would| will)?\s(?:rate|give|score|award|grade|assign|say)|rated|deserves)\b[^.!?\n0-9]*"
@@ -153,7 +160,7 @@ def _behind(ahead: str, part: Part) -> tuple[str, Value | None, int]:
     place = _note(ahead)
     place = first = _skipped(ahead, place)
     value, length = part.scale.read(ahead[place:])
-    for words in (_LINKS, _FILLERS, _FILLERS):
+    for words in (_LINKS, _FILLERS, _FILLERS, _FILLERS, _LINKS | _FILLERS, _FILLERS):
         if length:
             break
         found = pattern(r"^\pL{1,9}").search(ahead[place : place + 10])
@@ -230,11 +237,12 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
         if pattern(r"^\s*[-*+]?\s*(?:\[\s?\]|\x{2610})").search(line):
             continue  # a box that is not ticked
         said = line.strip(_MARKUP + "\r")
+        said = pattern(_OPENING, ignore_case=True).sub("", said)
         value, length = part.scale.read(said)
         begin = place + line.find(said)
         if not length or any(one in ends for one in range(begin, begin + length + 1)):
             continue
-        rest = said[length:].strip(_MARKUP)
+        rest = _beside(said[length:], part, only=len(lines) == 1)
         bare = isinstance(part.scale, Points) and said[:length].isdigit()
         last, marked = number == len(lines) - 1, "[[" in line
         if part.lines == "last" and length == 1 and not last:
@@ -254,6 +262,14 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
             text=said,
             said=said[:length],
         )
+
+
+def _beside(rest: str, part: Part, *, only: bool) -> str:
+    """Return what a line says beside its value; nothing where that is a number's scale in a reply of one line."""
+    rest = rest.strip(_MARKUP)
+    if only and isinstance(part.scale, Points) and (rest == "." or part.scale.is_named(rest[:_WIDEST])):
+        return ""
+    return rest
 
 
 def _goes_on(lines: list[tuple[int, str]], number: int) -> bool:

@@ -16,6 +16,7 @@ from evalh.core.attempt import Answer
 from evalh.core.digest import JsonValue
 from evalh.core.reasoning import split, thinks_first
 from evalh.core.strict_json import DECODER
+from evalh.graders.afterwards import taken_back
 from evalh.graders.asking import Models, UnreadableReplyError
 from evalh.graders.claims import Claim, Kind, claims
 from evalh.graders.linear import pattern, readable
@@ -27,6 +28,7 @@ LONGEST = 100_000
 """Characters of a reply beyond which none of it is read: what was left out might be the verdict."""
 
 _MOST = 300  # places that look like a verdict: each is held against what was graded
+_SHORT = 40  # characters of a line that says hardly more than a scale
 _SURE = 25  # folded characters, some from before a verdict, that show that it is a part of a longer quote
 _ONLY_QUOTES = "its only verdict is one that stands in what was graded"
 _NOTHING = "there is no verdict in its reply"
@@ -46,42 +48,16 @@ _FENCED = r"^```[a-zA-Z]{0,10}\s*\n((?s:.*))\n\s*```$"
 _THOUGHT = r"^\s*<reasoning>"  # what a rubric may ask for
 _BOXED = r"\\(?:boxed|fbox)\{"
 _STYLED = r"\\(?:text|textbf|mathrm|mathbf)\{"
-_REVISES = (
-    r"\bwait\b\s{0,2}[,:.!\x{2014}\x{2013}-]|\b(?:no|but|oh),?\swait\b|\bactually\b\s{0,2}[,:]|\bon second thoughts?\b|"
-    r"\bon reflection\b|\b(?:scratch|strike) that\b|\bcorrection\b\s{0,2}[,:.]|\btake (?:it|that) back\b|"
-    r"\bchanged? my (?:mind|verdict|score)\b|\breconsider|\bhmm+\b|"
-    r"\b(?:disregard|ignore) (?:that|this|the above|my)\b|\bjust kidding\b|^\W{0,4}(?:edit|revised|update)\b\s?:|"
-    r"\b(?:closer|second|further) (?:look|reading|inspection)\b|\b(?:previous|above|earlier|first) (?:verdict|score)\b|"
-    r"\bthe opposite\b|\bnot really\b|\bnot!|^\W{0,4}sorry\b"
-)
-_MARKS: dict[Value | None, str] = {  # alone on their line they say the other word
-    1: r"^\s*[\x{274c}\x{2718}\x{2717}\x{1f44e}]\x{fe0f}?\s*$",
-    0: r"^\s*[\x{2705}\x{2714}\x{2713}\x{1f44d}]\x{fe0f}?\s*$",
-}
 _HYPOTHETICAL = (  # before an object in its line: it is not said, but spoken of
     r"(?i)(?:\bif\b.{0,60}\b(?:were|had)\b|\bwould have\b|\bwrong to\b|\bexample\b|\be\.g\.|\b(?:not|never)\W{0,4}$)"
 )
-_SPOKEN_OF = r"(?i)^[\s`]{0,3}(?:is|was|would|if|unless|but)\b"
-_CHANGED = (
-    (
-        r"\b(?:should be|make (?:it|that)|(?:lower|rais|chang|reduc|increas|downgrad|upgrad|correct)\pL{0,4} "
-        r"(?:(?:it|this|that|my score) )?to|more like|closer to|or (?:maybe|perhaps)|rather)\W{1,4}(?:an? |\pL{1,6} )?"
-        r"([0-9]{1,3})"
-    ),
-    r"\b(?:maybe|perhaps|down to|up to|no[:,])\W{1,4}(?:an? )?([0-9]{1,3})\W{0,4}$",
+_CITES = (  # I quote: … · the answer reads: …
+    r"\b(?:(?:I|to) (?:quote|cite)|(?:answer|output|response|reply|text|it|author|assistant|antwort|réponse|respuesta)"
+    r" (?:says|said|reads|read|states|stated|claims|claimed|writes|wrote|contains|contained|ends|(?:is|was) shown as|"
+    r"lautet|dit|dice))\b[^.!?:\n]{0,30}:"
 )
-_PREFERS = (
-    r"(?:\b(?:no[:,]|hm+[,.]?|prefer|or|over to)\s|^\W{0,4})(?:output )?\(?([ab])\)?(?: is better| wins|[.,;!\n]|$)"
-)
+_SPOKEN_OF = r"(?i)^[ \t`]{0,3}(?:is|was|would|if|unless|but)\b"
 _OBJECT = "\ufffc"  # stands in the prose for what is no prose
-_HALF_OBJECT = r"\{\s{0,8}[\"'\x{201c}]"
-_TAKES_BACK = frozenset(
-    """
-    not n't never no none cannot hardly neither nor without isn't doesn't don't didn't won't can't
-    """.split()  # noqa: SIM905 (a table reads better)
-)
-_SUPPOSES = frozenset("to would could might may if had or unless nothing can".split())  # noqa: SIM905 (a table reads better)
-_OBLIGES = frozenset(("have", "has", "need", "needs", "going"))  # "I have to fail it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +99,7 @@ def read(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
     """Read a reply in any form. Raises UnreadableReplyError, which says why there is no verdict in it."""
     if len(text) > LONGEST:
         raise UnreadableReplyError(f"its reply has {len(text):,} characters; {LONGEST:,} are read at most")
-    shown = Graded(graded)
+    shown = Graded(graded, (word for part in sought.parts for word in part.words))
     if shown.is_echoed(text):
         raise UnreadableReplyError(_ONLY_QUOTES if text.strip() else _NOTHING)
     reply = _Reply.of(text, sought, shown)
@@ -167,16 +143,24 @@ class _Reply:
             raise UnreadableReplyError(_UNREADABLE if said else _ONLY_QUOTES if quoted else _NOTHING)
         last = max(own, key=lambda claim: claim.end)
         behind = [claim for claim in every if claim.begin >= last.end]
-        behind = [claim for claim in behind if claim not in quoted or not self._is_surely_quoted(claim)]
+        behind = [claim for claim in behind if claim not in quoted or not self._is_surely_quoted(claim, last.end)]
         if any(claim.own and claim.value is None for claim in behind):
             raise UnreadableReplyError(_UNREADABLE)
         if {claim.value for claim in [*own, *behind]} - {last.value, None}:
             raise UnreadableReplyError(_CONTRADICTS)
-        if last.value == OFF_SCALE:
+        if last.value == OFF_SCALE or (isinstance(part.scale, Points) and self._is_elsewhere(last, part.scale)):
             raise UnreadableReplyError(f"{_NOTHING}: {OFF_SCALE}")
         if self._takes_back(last, part, quoted):
             raise UnreadableReplyError(_REVISED)
         return last
+
+    def _is_elsewhere(self, last: Claim, scale: Points) -> bool:
+        """Whether the line of a verdict, or a short line, says that its scale is another one."""
+        begin = self.prose.rfind("\n", 0, last.begin) + 1
+        end = self.prose.find("\n", last.end)
+        lines = [self.prose[begin : end if end >= 0 else len(self.prose)]]
+        lines += [line for line in self.prose.split("\n") if len(line) < _SHORT]
+        return scale.is_elsewhere("\n".join(lines)) and not self.graded.holds("\n".join(lines))
 
     @property
     def speaks(self) -> bool:
@@ -213,8 +197,9 @@ class _Reply:
             return graded.names(claim.label, _number(claim.said))
         if claim.kind is Kind.LINE:
             return self._is_quoted_line(claim, part)
-        if claim.kind is Kind.SENTENCE or graded.holds(claim.text):
-            return graded.holds_parts(claim.text)  # likeness would take (a) for (b)
+        if claim.kind is Kind.SENTENCE or graded.holds(claim.text):  # likeness would take (a) for (b)
+            held = graded.holds(claim.text) or graded.holds_parts(claim.text)
+            return held or (isinstance(part.scale, Points) and graded.shares_words(claim.text, at_least=1.0))
         if not any(
             graded.names(key, said)
             for key in (*(part.keys or part.labels), *part.flags)
@@ -222,7 +207,8 @@ class _Reply:
         ):
             return False
         # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
-        return graded.resembles(claim.reason or "") or not self._is_alone(claim)
+        reason = claim.reason or ""
+        return graded.resembles(reason) or graded.shares_words(reason) or not self._is_alone(claim)
 
     def _is_quoted_line(self, claim: Claim, part: Part) -> bool:
         """Whether a value alone on its line is quoted: as a line, as a word, or as `5/5`; 5 alone is in many texts."""
@@ -235,12 +221,15 @@ class _Reply:
             return graded.has_word(said)
         return len(said) > 1 and graded.holds(claim.said)
 
-    def _is_surely_quoted(self, claim: Claim) -> bool:
-        """Whether a quote is one by more than its few words: what stands before it is quoted as well."""
-        passage = self.text[max(claim.begin - 30, 0) : claim.end]
+    def _is_surely_quoted(self, claim: Claim, start: int) -> bool:
+        """Whether a quote is one by more than its few words: what stands before it, from `start` on, is quoted too."""
+        cited = list(pattern(_CITES, ignore_case=True).finditer(self.text[start : claim.begin]))
+        if cited and self.graded.resembles(self.text[start + cited[-1].end() : claim.end]):
+            return True
+        passages = [self.text[max(claim.begin - 30, start) : claim.end]]
         if claim.kind is Kind.OBJECT:
-            passage = claim.text
-        return len(folded(passage)) >= _SURE and self.graded.resembles(passage)
+            passages.append(claim.text)
+        return any(len(folded(passage)) >= _SURE and self.graded.resembles(passage) for passage in passages)
 
     def _is_alone(self, claim: Claim) -> bool:
         around = self.text[: claim.begin] + self.text[claim.end :]
@@ -254,41 +243,13 @@ class _Reply:
                 behind.append(self.prose[place : claim.begin])
                 place = claim.end
         text = "\n".join([*behind, self.prose[place:]])
-        suspects = [
-            found.span()
-            for found in pattern(f"{_REVISES}|{_HALF_OBJECT}", ignore_case=True, multiline=True).finditer(text)
-        ]
-        if isinstance(part.scale, Points):
-            suspects += [
-                found.span()
-                for changed in _CHANGED
-                for found in pattern(changed, ignore_case=True, multiline=True).finditer(text)
-                if found[1] != str(last.value)
-            ]
-        elif part.scale.alone:
-            found_other = pattern(_PREFERS, ignore_case=True).finditer(text)
-            suspects += [found.span() for found in found_other if found[1].lower() != last.value]
-        elif len(self.sought.parts) == 1:
-            suspects += _contrary(text, part.scale, last.value)
-            suspects += [found.span() for found in pattern(_MARKS[last.value], multiline=True).finditer(text)]
-        return any(not self.graded.holds(text[max(begin - 12, 0) : end + 12]) for begin, end in suspects)
+        suspects = taken_back(text, part, last.value, only=len(self.sought.parts) == 1)
+        return any(not self._is_held(text, begin, end) for begin, end in suspects)
 
-
-def _contrary(text: str, scale: Words, value: Value | None) -> Iterator[tuple[int, int]]:
-    """Yield where a text says the other word, and means it: not "to pass", nor "does not fail", nor "fails to"."""
-    words = "|".join(sorted(scale.spellings, key=len, reverse=True))
-    for found in pattern(rf"(?:^|[^\pL\pN])({words})(?:[^\pL\pN]|$)", ignore_case=True, multiline=True).finditer(text):
-        begin, end = found.span(1)
-        clause = pattern("[,;:(]").split(text[max(begin - 40, 0) : begin].lower().replace("\u2019", "'"))[-1]
-        before = [word.strip('()*_"`') for word in clause.split()[-4:]]
-        supposed = any(word in _SUPPOSES or word.endswith("'d") for word in before)
-        if (supposed and _OBLIGES.isdisjoint(before)) or pattern(
-            r"^(?: to\b| mark\b| rate\b|[/-]| the \pL+ (?:check|test))"
-        ).search(text[end : end + 24]):
-            continue
-        means = scale.spellings[found[1].lower()]
-        if (means != value) != (not _TAKES_BACK.isdisjoint(before)):
-            yield begin, end
+    def _is_held(self, text: str, begin: int, end: int) -> bool:
+        """Whether a place in a text is quoted with enough of what stands around it, before it or behind it."""
+        around = (text[max(begin - before, 0) : end + behind] for before, behind in ((12, 12), (0, 40), (40, 0)))
+        return any(len(folded(passage)) >= TELLING and self.graded.holds(passage) for passage in around)
 
 
 def _spellings(claim: Claim, part: Part) -> list[str]:

@@ -11,6 +11,11 @@ Value = int | str
 
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 
+NUMBERS = dict(
+    zip("zero one two three four five six seven eight nine ten".split(), map(str, range(11)), strict=True)  # noqa: SIM905
+)
+"""Number words, as digits."""
+_ANY = rf"([0-9]{{1,4}}|{'|'.join(NUMBERS)}|hundred)"
 _ENDS = r"[\"'*_`~)\]}>|\s\x{201d}\x{2019}\x{bb}]{0,8}"  # what may close a value
 _OR = r"(?:/|\||\bor\b|\boder\b|,)\s{0,2}[\"'*_`]{0,3}"  # pass or fail
 _GOES_ON = (  # pass? · pass → fail · pass-through · pass/5 · pass is not what I give
@@ -23,15 +28,15 @@ _NUMBER = r"^([0-9]{1,4})(?:\.([0-9]{1,4})|,([0-9]{1,2}))?"
 _OUT_OF = (
     r"^[*_`\"')\](}[\s]{0,6}(?:</[a-z]{1,6}>\s?)?(?:(?:points?|pts?\.?|stars?|marks?)\s)?(?:/{1,2}|[\x{2044}\x{2215}\x{f7}]|"
     r"(?:out of|of|von|sur|su|de|van|uit|из|av|in|über)\s)(?:a possible |a total of )?"
-    r"[*_`\"'(\[\s]{0,6}([0-9]{1,4})(?:\.0{1,2})?"
+    rf"[*_`\"'(\[\s]{{0,6}}{_ANY}(?:\.0{{1,2}})?"
 )
 _NO_SCORE = "|".join(
     (
         r"^[*_`\s]{0,4}(?:\x{2192}|[-=]>)",  # 4 → 2
         r"^\s?[(\[]?(?:out )?of \pL",  # 4 out of ten
-        rf"^[*_`\s]{{0,4}}(?:[{DASHES}~]\s?|\bto\b|\bor\b|\bbis\b|/)\s{{0,2}}[0-9]",  # 4 to 5
+        rf"^[*_` \t]{{0,4}}(?:[{DASHES}~]\s?|\bto\b|\bor\b|\bbis\b|/)\s{{0,2}}[0-9]",  # 4 to 5
         r"^\s{0,2}[%+\x{b0}]|^[\pL\pN]|^[.,/|][0-9]",  # 4 % · 4th · 4,000
-        r"^\s?(?:per\s?cent|minus|plus|times)\b|^\s?[\^\x{d7}:]\s?[0-9]|^[ \t][0-9]",  # 4 percent · 4^2 · 4 1/2
+        r"^\s?(?:per\s?cent|,?\s?minus|plus|times|less)\b|^\s?[\^\x{d7}:]\s?[0-9]|^[ \t][0-9]",  # 4^2 · 4 1/2
         r"^['\x{2019}_][0-9]|^\s?(?:\.{2,}|\x{2026}|\*|&|and\b)\s?[0-9]",  # 4'000 · 4...5 · 2*2 · 4 and 5
     )
 )
@@ -42,11 +47,22 @@ _OTHER_BEST = (  # of which the number is: on a scale of 1-10 · (max 10)
 _RANGE = (  # 4 (0-10) · 4 (10 is best)
     r"^\s?[(\[](?:[0-9]{1,3}\s?[-\x{2013}]\s?([0-9]{1,4})|([0-9]{1,4}) (?:is (?:the )?(?:best|max|highest)|max))"
 )
+_ELSEWHERE = "|".join(  # that another scale is meant
+    (
+        rf"\b{_ANY}[- ]?points? scale\b",
+        rf"\bscale(?: of| from|:)?\s{{0,2}}(?:(?:[0-9]{{1,4}}|zero|one)\s?(?:[-\x{{2013}}]|to|through)\s?)?{_ANY}\b",
+        rf"\bmax(?:imum)?\b(?: score| points)?\W{{1,3}}{_ANY}\W{{0,3}}$",
+        rf"\b(?:max(?:imum)?|best)\W{{1,3}}{_ANY}[)\]]",
+        rf"\b{_ANY} (?:is|=|being|means) (?:the )?(?:best|max|maximum|highest|top|perfect)\b",
+        rf"(?:[(\[]\s?(?:out )?|\b(?:score|rating|grade) out |^\W{{0,3}}out )of {_ANY}\b",
+    )
+)
 _BESTS = frozenset(  # keys beside a score
     """
     max maximum max_score score_max maximum_score max_points out_of of denominator best scale range
     """.split()  # noqa: SIM905 (a table reads better)
 )
+_ALONE_TOO = ("final", "corrected", "revised", "adjusted")
 _LATER = ("final", "overall", "corrected", "revised", "updated", "adjusted", "new")
 
 
@@ -93,7 +109,7 @@ class Points:
         others = [best, *(pattern(other).search(text[end : end + 60]) for other in (_OTHER_BEST, _RANGE))]
         if (
             not whole
-            or any(one and int(one[one.lastindex]) != self.high for one in others)
+            or any(one and _number(one[one.lastindex]) != self.high for one in others)
             or pattern(_NO_SCORE).search(behind)
         ):
             return OFF_SCALE, end
@@ -103,7 +119,21 @@ class Points:
     def is_other(self, text: str) -> bool:
         """Whether a text says that another scale is meant, as in `Score (0-10): 4`."""
         found = pattern(r"[0-9]{1,4}\s?(?:[-\x{2013}]|to)\s?([0-9]{1,4})").search(text)
-        return found is not None and int(found[1]) != self.high
+        return (found is not None and int(found[1]) != self.high) or self.is_elsewhere(text)
+
+    def is_named(self, text: str) -> bool:
+        """Whether a text says which scale is meant."""
+        return pattern(_ELSEWHERE, ignore_case=True).search(text) is not None
+
+    def is_elsewhere(self, text: str) -> bool:
+        """Whether a line says that its scale is another one, as "on a ten-point scale" does."""
+        said = pattern(_ELSEWHERE, ignore_case=True, multiline=True).finditer(text)
+        return any(_number(one) != self.high for found in said for one in found.groups() if one)
+
+
+def _number(said: str) -> int:
+    said = NUMBERS.get(said.lower(), said)
+    return int(said) if said.isdigit() else 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +147,11 @@ class Part:
     keys: tuple[str, ...] = ()  # in JSON; the labels, where there are none
     flags: tuple[str, ...] = ()  # keys whose true is 1 and whose false is 0
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that say it: its names, and its values."""
+        return (*self.labels, *self.keys, *(self.scale.spellings if isinstance(self.scale, Words) else ()))
+
     def of(self, mapping: Mapping[str, Any]) -> tuple[bool, Value | None]:
         """Whether an object has this part, and its value; None: it cannot be read."""
         named = {str(key).strip().lower(): value for key, value in mapping.items()}
@@ -124,6 +159,7 @@ class Part:
             if key in named:
                 value = self.value(named[key])
                 later = [named[one] for word in _LATER if (one := f"{word}_{key}") in named]
+                later += [named[one] for one in _ALONE_TOO if self.value(named.get(one)) is not None]
                 flags = [int(named[flag]) for flag in self.flags if isinstance(named.get(flag), bool)]
                 if {*map(self.value, later), *flags} - {value} or self._has_other_best(named):
                     return True, None

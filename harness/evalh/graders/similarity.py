@@ -74,11 +74,12 @@ def token_f1(got: str, wanted: str) -> float:
     return 2.0 * (one & other).total() / (one.total() + other.total())
 
 
-def best_part(short: str, text: str, *, at_least: float) -> float:
-    """Return how like a part of a longer text is to a short one, in [0, 1]; 0 where that is less than `at_least`."""
+def best_part(passage: str, text: str, *, at_least: float) -> float:
+    """Return how like a part of a text is to a passage, in [0, 1]; 0 where that is less than `at_least`."""
     from rapidfuzz import fuzz
 
-    return fuzz.partial_ratio(short, text, score_cutoff=100.0 * at_least) / 100.0 if len(short) <= len(text) else 0.0
+    measure = fuzz.partial_ratio if len(passage) <= len(text) else fuzz.ratio
+    return float(measure(passage, text, score_cutoff=100.0 * at_least)) / 100.0
 
 
 def _by_characters(name: str) -> Measure:

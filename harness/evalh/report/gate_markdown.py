@@ -21,7 +21,7 @@ COMMENT_BYTES = 64_000  # GitHub takes 65,536 characters
 SUMMARY_BYTES = 1_000_000  # GitHub takes 1 MiB
 
 _SIGNS: dict[str, str] = {GateStatus.ACCEPT: "✅", GateStatus.REFUSE: "❌", GateStatus.INCONCLUSIVE: "❔"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+_SPECIAL = str.maketrans({one: f"\\{one}" for one in r"\`*_{}[]()#+!|~-"})
 _MOST_OUTPUT = 2000
 _MOST_HEADS = 500
 _LEFT_OUT = "\n\n… more is in the log: `evalh show`, and in `evalh gate --json`.\n"
@@ -105,7 +105,7 @@ def _label(suite: Document, case_id: str) -> str:
 def _fenced(output: str | None) -> str:
     if output is None:
         return "\n_no output was kept_\n"
-    text = inert(output)
+    text = inert(output[: _MOST_OUTPUT + 1])
     text = text if len(text) <= _MOST_OUTPUT else text[:_MOST_OUTPUT] + "…"
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -120,6 +120,8 @@ def _text(text: str) -> str:
     """Make text inert in GitHub's and GitLab's Markdown: no markup, no HTML, no mention, no link."""
     flat = " ".join(safe(text).split())
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    flat = _SPECIAL.sub(r"\\\1", flat)
+    flat = flat.translate(_SPECIAL)
     # A joiner of no width: nothing is mentioned, no number and no address becomes a link.
-    return re.sub(r"(@|#|://|\bwww(?=\.))", "\\1\u200b", flat)
+    for one in ("@", "#", "://"):
+        flat = flat.replace(one, f"{one}\u200b")
+    return re.sub(r"\bwww(?=\.)", "www\u200b", flat)

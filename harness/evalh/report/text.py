@@ -23,16 +23,17 @@ _IN_LINES = re.compile(f"[{_ACTIVE}]")
 
 def safe(text: str) -> str:
     """Make text inert and one line: control characters, line breaks and what reverses a line become escapes."""
-    return _IN_A_LINE.sub(_escape, text)
+    return _escaped(text, _IN_A_LINE)
 
 
 def inert(text: str) -> str:
     """Make text inert that may have several lines: for a file or a page, where its place keeps them apart from ours."""
-    return _IN_LINES.sub(_escape, text)
+    return _escaped(text, _IN_LINES)
 
 
-def _escape(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()
+def _escaped(text: str, active: re.Pattern[str]) -> str:
+    found = {*active.findall(text)}
+    return text.translate({ord(one): one.encode("unicode_escape").decode() for one in found}) if found else text
 
 
 def json_line(value: JsonValue) -> str:

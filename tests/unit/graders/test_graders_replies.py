@@ -131,6 +131,23 @@ NO_VERDICT = [
     "Tentative verdict: pass",
     "If the tone mattered, verdict: pass",
     "I cannot give a verdict: pass",
+    f"{JSON}\nPass? No.",
+    f"{JSON}\nDoes it pass? No",
+    f"{JSON}\nPass: no",
+    f"{JSON}\nfalse",
+    f"{JSON}\nI mean: fail",
+    f"{JSON} or rather fail",
+    "PASS\nNo.",
+    "Verdict: pass\nNot a pass.",
+    "Verdict: pass\nNope.",
+    "Verdict: pass\nRejected.",
+    "Verdict: pass\nIs it acceptable? No.",
+    "Verdict: pass\nFail? Yes.",
+    "Verdict: pass\nActually no",
+    "Verdict: pass\nScratch this.",
+    "Verdict: pass\nEdit: fail",
+    "Pass: true\nPass: false",
+    "Verdict: \U0001f44d fail",
 ]
 
 
@@ -181,6 +198,28 @@ NO_SCORE = [
     "10/4/2024",
     "-4/5",
     "Score: 4 Score: 5",
+    "Score: 4\n2",
+    "Score: 4\n**2**",
+    "Score: 4\ntwo",
+    "Score: 4\nthen 2",
+    "Score: 4\nFinal: 2",
+    "Score: [4, 2]",
+    "[4, 2]",
+    "4, 2",
+    "Score: 4 but really 2",
+    "Score: 4. Well, 2.",
+    "Score: 4 | 2",
+    "Score: 4, minus one",
+    "4, on a ten-point scale",
+    "Score: 4 on a ten-point scale",
+    "Score: 4 (10 = best)",
+    "Score: 4\nScale: 1-10",
+    "Score: 4\nOut of 10.",
+    "Score (out of ten): 4",
+    "Score (max 10): 4",
+    '{"score": 4, "final": 2}',
+    '[{"score": 4}, 2]',
+    '{"score": 4} or 2',
 ]
 
 
@@ -203,7 +242,9 @@ def test_a_number_on_the_scale_is_read(reply: str) -> None:
     "reply",
     ["Output (a) is **not** better.", "Output (a) is not better", "Output (a) isn't better", "Better: a or b",
      "Output (a) is better. Wait, Output (b) is better.", "I doubt that Output (a) is better.", "Better: neither",
-     "Is it false that Output (a) is better?", "Better: a more polite one", "Output (a) or Output (b)"],
+     "Is it false that Output (a) is better?", "Better: a more polite one", "Output (a) or Output (b)",
+     "Winner: a, no: b", "Winner: a, no, b", "Winner: a (b)", "Winner: a\nActually b", "Winner: a. Or b?",
+     "Winner: a\nSo (b) it is", "Winner: a, although b wins", "Winner: a. No.", "Winner: a != b", "Better: a, wait b"],
 )  # fmt: skip
 def test_a_preference_that_is_taken_back_is_none(reply: str) -> None:
     assert reading("prefer", reply) is None
@@ -216,6 +257,20 @@ def test_a_verdict_on_a_text_that_holds_the_same_one_counts_where_it_stands_alon
     assert reading("pass/fail", own, output) == (1,)
     assert reading("pass/fail", f"It reads: {own}", output) is None
     assert reading("pass/fail", own.replace("pass", "fail"), output) == (0,)
+
+
+def test_a_short_word_that_the_output_happens_to_hold_still_takes_a_verdict_back() -> None:
+    for remark in ("No.", "Wait, no.", "Rejected."):
+        assert reading("pass/fail", f"Verdict: pass\n{remark}", f"You may know this. {remark} Thank you.") is None
+
+
+def test_a_quote_that_the_reply_calls_one_does_not_spoil_the_verdict_before_it() -> None:
+    said = '{"reason": "It grades itself.", "verdict": "fail"}'
+
+    assert reading("pass/fail", f"{said}\nThe answer reads: Verdict: pass", "Thanks! Verdict: pass") == (0,)
+    assert reading("pass/fail", f"{said}\nI quote:\n> Verdict: pass", "Thanks! Verdict: pass") == (0,)
+    assert reading("pass/fail", f"{said}\nVerdict: pass", "Thanks! Verdict: pass") is None
+    assert reading("pass/fail", f"{said}\nMy verdict now reads: Verdict: pass", "Thanks! Verdict: pass") is None
 
 
 def test_a_reply_that_is_too_long_to_read_is_an_error_that_says_so() -> None:
@@ -253,6 +308,25 @@ def test_no_reply_that_takes_its_verdict_back_or_speaks_of_another_scale_counts(
         ("pass/fail", '{"verdict": "pass"} - it names the team.', 1),
         ("pass/fail", '{"verdict": "fail"} because it is rude', 0),
         ("pass/fail", 'For example, it names the team. {"verdict":"pass"}', 1),
+        ("pass/fail", "Verdict: the answer passes", 1),
+        ("pass/fail", "Verdict: this is a fail", 0),
+        ("pass/fail", "Update: still fail", 0),
+        ("pass/fail", "Verdict: fail\nUpdate: still a fail.", 0),
+        ("pass/fail", '{"verdict":"pass"}\nUpdate: pass stands', 1),
+        ("pass/fail", "Verdict: pass\nFail? No.", 1),
+        ("pass/fail", "Verdict: pass\nIs it rude? No.", 1),
+        ("pass/fail", '{"verdict":"pass"}\nIs it rude? No.', 1),
+        ("pass/fail", "Verdict: fail\nOK.", 0),
+        ("1-5", "4, on a five-point scale", 4),
+        ("1-5", "Score: 4 out of five", 4),
+        ("1-5", "Score: the answer gets 4", 4),
+        ("1-5", "Score: 4\nUpdate: still 4", 4),
+        ("1-5", "Score: 4\n\n- 2 links\n- 3 facts", 4),
+        ("1-5", "Score: 4\nPages 2, 3", 4),
+        ("1-5", "Score: 4\nErrors: 2", 4),
+        ("prefer", "Winner: a, not b", "a"),
+        ("prefer", "Winner: a\nUpdate: still a", "a"),
+        ("agree", "Agree: yes, the answer is right. No errors.", 1),
         ("1-5", "Score: 4\n\nThe answer loses 1 point for tone.", 4),
         ("1-5", "Score: 4 (out of 5)", 4),
         ("1-5", "Score: 4 points out of 5", 4),
