@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from evalh import Selection, Workspace
 from evalh.api.runs import RunOptions

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.graders.kinds import FunctionLoader
 from evalh.graders.registry import Kind, collecting, registered
 
@@ -30,8 +30,7 @@ GRADERS_GROUP = "evalh.graders"
 PROVIDERS_GROUP = "evalh.providers"
 
 
-@dataclass(frozen=True, slots=True)
-class _PluginFile:
+class _PluginFile(Value):
     module: ModuleType
     kinds: Mapping[str, Kind]
 

@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.property.test_workspace_files_datasets import ROWS, OneFile
 
 from evalh.workspace.datasets import Dataset

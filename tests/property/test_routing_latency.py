@@ -1,11 +1,12 @@
 """A call's latency is what it would take alone: every attempt, wait and check, and nothing of our own queue."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.latency import Latency, latency_of

@@ -10,7 +10,7 @@ from itertools import islice
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, canonical
 from evalh.core.ports import Cases
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.clusters import grouped, number_of_clusters
 
 SIMILAR = 0.8  # of the masked text's shingles, both cases have so many in common
@@ -24,8 +24,7 @@ _AROUND_A_WORD = ".,;:!?\"'()[]{}<>«»“”\u2018\u2019…"
 _END_OF_SENTENCE = (".", "!", "?", ":")
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Value):
     """Cases that are alike, and what they look like. They lie in several clusters as the dataset stands."""
 
     cluster: str  # a name for it, that no row has
@@ -33,8 +32,7 @@ class Proposal:
     texts: tuple[str, ...]  # of the first two
 
 
-@dataclass(frozen=True, slots=True)
-class Proposals:
+class Proposals(Value):
     """What was found in one dataset."""
 
     dataset: str

@@ -11,7 +11,7 @@ from math import fsum
 from evalh.core.calibration import AgreementTable, Confusion, CorrectedRate
 from evalh.core.label import Label
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.agreement import agreement
 from evalh.stats.calibration import Calibrated, LabelledStratum, rate_of_strata
 
@@ -19,8 +19,7 @@ _MOVER = "mover"
 _TWO = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Value):
     """One output that the judge has judged. Equal outputs for equal rows have equal `item`s."""
 
     item: tuple[str, str]  # digests of the row and of the output
@@ -28,8 +27,7 @@ class Judged:
     passed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Votes:
+class Votes(Value):
     """What people said of one output."""
 
     by_author: Mapping[str, bool]

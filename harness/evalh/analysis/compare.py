@@ -1,8 +1,9 @@
 """Comparing two sides: pairing, the numbers, the verdict. No I/O; what differs is named, never compared quietly."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from math import fsum
+
+from msgspec import field
 
 from evalh.analysis.comparison import (
     Comparison,
@@ -18,8 +19,8 @@ from evalh.analysis.pairing import CaseResult, Pair, Paired, Results, cluster_su
 from evalh.core.errors import UsageError
 from evalh.core.run import DownstreamComparison, Estimate
 from evalh.core.sample import Standing
-from evalh.core.value import Value
-from evalh.core.values import dataclass
+from evalh.core.value import OutputValue
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.clusters import clustered_rate
 from evalh.stats.intervals import Interval, pass_at_k, pass_hat_k
@@ -34,8 +35,7 @@ STOPPED = "stopped"  # an interval for a fixed number of cases would not hold, s
 FALSE_DISCOVERIES = 0.10  # of the tags and graders that are called different, so many may be chance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(Value, kw_only=True):
     """How to compare. `seed` chooses the permutations where there are too many to try all."""
 
     margin: float = DEFAULT_MARGIN
@@ -44,7 +44,7 @@ class CompareOptions:
     stopped: SequentialDesign | None = None  # looked at while cases came in: only what is valid at any stopping point
     limits: Mapping[str, Interval] = field(default_factory=dict)  # by a gate's tests, of graders; "": of good outputs
     pass_at: int | None = None
-    value: Value | None = None  # what outputs cost downstream
+    value: OutputValue | None = None  # what outputs cost downstream
     seed: int = 0
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.digest import JsonValue
 from evalh.core.run import DownstreamComparison, Estimate, Fingerprint
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class SideName(StrEnum):
@@ -38,8 +38,7 @@ class Flip(StrEnum):
     NOISE = "noise"  # in the fresh trials head is no worse on it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class Side(Value, kw_only=True):
     """One side, over the cases that were compared."""
 
     run: str | None  # the store's; None: a committed baseline
@@ -60,8 +59,7 @@ class Side:
     last_attempts: int = 0  # samples whose latency is the last attempt's alone, as older logs have it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mismatch:
+class Mismatch(Value, kw_only=True):
     """A part of the fingerprint that must be the same and is not. `cases` are named where rows differ."""
 
     part: str  # dataset, graders
@@ -71,8 +69,7 @@ class Mismatch:
     cases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Value, kw_only=True):
     """Samples that one side has and the other lacks."""
 
     case_id: str
@@ -80,8 +77,7 @@ class Missing:
     trials: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartComparison:
+class PartComparison(Value, kw_only=True):
     """The comparison seen through one grader, or over the cases of one tag.
 
     `p_adjusted` pays for having looked at all of them: Holm for required graders, Benjamini-Hochberg elsewhere.
@@ -102,15 +98,13 @@ class PartComparison:
     shown: bool  # p_adjusted is at or below the level: 0.05 for holm, 0.10 for bh
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
+class Latency(Value, kw_only=True):
     """How long the answers took, over the paired cases. From the log they may have been measured on different days."""
 
     difference_ms: Estimate  # the mean of the cases' differences, head - base
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassAt:
+class PassAt(Value, kw_only=True):
     """pass@k (at least one of k trials is good) and pass^k (all are), averaged over cases."""
 
     k: int
@@ -120,8 +114,7 @@ class PassAt:
     head_all: Estimate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmed:
+class Confirmed(Value, kw_only=True):
     """A case that got worse, asked again on both sides."""
 
     case_id: str
@@ -135,8 +128,7 @@ class Confirmed:
     label: Flip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferred:
+class Preferred(Value, kw_only=True):
     """What a grader that reads both outputs said, in cases. Equal outputs are ties without being asked about."""
 
     grader: str
@@ -160,8 +152,7 @@ class Preferred:
     why_unjudged: str | None = None  # of the first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Value, kw_only=True):
     """Base against head. `n` = `wins` + `losses` + `ties`, in cases.
 
     An ungraded sample helps no claim: the difference's interval reaches from the lowest limit to the highest that the
@@ -217,8 +208,7 @@ class Comparison:
         return "; ".join(mismatch.what for mismatch in self.mismatches)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
+class Example(Value, kw_only=True):
     """One case to look at, as both sides answered it; an output is None where there was no answer."""
 
     case_id: str

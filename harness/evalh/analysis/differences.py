@@ -7,13 +7,16 @@ there, good on base), and for head (the other way round). What is stated holds f
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, fsum
+
+from msgspec.structs import replace
 
 from evalh.analysis.pairing import CaseResult, Pair, cluster_sums, clustered
 from evalh.core.policy import About
 from evalh.core.run import Estimate
+from evalh.core.values import Value
 from evalh.stats.clusters import clustered_rate
 from evalh.stats.intervals import Interval, wilson
 from evalh.stats.paired import (
@@ -43,8 +46,7 @@ TWO_SIDED = 0.05  # a verdict of better or worse: the whole 95 % interval on one
 LEAST_DISCORDANCE = 0.02  # versions that never disagreed here may do so elsewhere
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Value):
     """How a case went on one side: trials that passed, and trials of which that is not known."""
 
     trials: int

@@ -4,7 +4,6 @@ An output that somebody reviews is given on if it is good, and withheld if not. 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import fsum
 
@@ -12,7 +11,8 @@ from evalh.analysis.pairing import CaseResult, Pair, clustered
 from evalh.analysis.units import Units
 from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.sample import Sample, Standing
-from evalh.core.value import OutcomePrices, Value
+from evalh.core.value import OutcomePrices, OutputValue
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.downstream import (
     Consequences,
@@ -25,8 +25,7 @@ from evalh.stats.paired import difference_interval
 _CURVE = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the suite's price of a bad output, and of where the preference flips
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(Value):
     """What becomes of one output."""
 
     accepted_good: bool = False
@@ -54,7 +53,7 @@ def fate(standing: Standing, outcomes: Mapping[str, Outcome], review: frozenset[
 class NetFold:
     """Adds up what follows a run's outputs; `clusters` are as `Units` takes them."""
 
-    def __init__(self, value: Value, trials: int, clusters: Mapping[int, int]) -> None:
+    def __init__(self, value: OutputValue, trials: int, clusters: Mapping[int, int]) -> None:
         self._value = value
         self._units = Units(trials, clusters)
         self._priced = True
@@ -106,7 +105,7 @@ def _downstream(prices: OutcomePrices, counts: tuple[int, int, int], net: Estima
 # -- two versions, case by case
 
 
-def compare_downstream(pairs: Sequence[Pair], value: Value, *, stopped: bool = False) -> DownstreamComparison:
+def compare_downstream(pairs: Sequence[Pair], value: OutputValue, *, stopped: bool = False) -> DownstreamComparison:
     """Compare what follows both versions' outputs. `stopped`: one looked while cases came in, so no interval holds."""
     base = _side([pair.base for pair in pairs], value)
     head = _side([pair.head for pair in pairs], value)
@@ -129,7 +128,7 @@ def compare_downstream(pairs: Sequence[Pair], value: Value, *, stopped: bool = F
     )
 
 
-def consequences(cases: Iterable[CaseResult], value: Value) -> Consequences | None:
+def consequences(cases: Iterable[CaseResult], value: OutputValue) -> Consequences | None:
     """Return what became of the outputs of each cluster of cases, a case's as shares; None: an answer is not priced."""
     return _side(list(cases), value)[0]
 
@@ -140,7 +139,7 @@ def loss_differences(base: Consequences, head: Consequences, prices: OutcomePric
     return [after - (1 + may_rise) * before for before, after in both]
 
 
-def _side(cases: Sequence[CaseResult], value: Value) -> tuple[Consequences | None, tuple[int, int, int]]:
+def _side(cases: Sequence[CaseResult], value: OutputValue) -> tuple[Consequences | None, tuple[int, int, int]]:
     fates = [
         [
             fate(sample.standing, sample.outcomes, value.review, answered=sample.output_digest is not None)

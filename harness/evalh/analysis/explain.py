@@ -8,11 +8,10 @@ from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.tallies import Tallies
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(Value, kw_only=True):
     """One decision: under which heading, when it is taken, what follows; and what the last runs say of it.
 
     None where it cannot be counted.

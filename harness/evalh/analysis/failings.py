@@ -3,10 +3,12 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from evalh.core.sample import Graded, Standing
 from evalh.core.story import SampleStory
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 
 ANY_TAG = ""
@@ -15,8 +17,7 @@ _MOST_TAGS = 12
 _MOST_REASONS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Value):
     """A reason that several samples share; numbers stand as `#` where they differ."""
 
     grader: str  # empty: no answer came
@@ -25,8 +26,7 @@ class Reason:
     exact: bool  # the text stands so in every one of them
 
 
-@dataclass(slots=True)
-class Failings:
+class Failings(Struct):
     """Folds a run's samples, one by one."""
 
     tags: Counter[str] = field(default_factory=Counter)  # samples by tag
@@ -89,8 +89,7 @@ def _masked(reason: str) -> str:
     return _NUMBER.sub("#", reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Heat:
+class Heat(Value):
     """Grader × tag: samples that did not pass, of all with that tag."""
 
     graders: tuple[str, ...]

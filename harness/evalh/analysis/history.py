@@ -1,18 +1,17 @@
 """What was measured of a suite over time: every version and model at every commit, as its newest run there saw it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from evalh.analysis.tradeoff import Measured, identity, measured_by
 from evalh.core.log import RunRow
 from evalh.core.run import RunStatus
+from evalh.core.values import Value
 
 MOST = 60
 """As many moments as a picture holds: the newest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment(Measured):
+class Moment(Measured, kw_only=True):
     """One version on one model at one commit."""
 
     @property
@@ -26,8 +25,7 @@ class Moment(Measured):
         return f"{self.record.commit[:7]}{'*' if self.record.dirty else ''}" if self.record.commit else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(Value, kw_only=True):
     """The moments that can be compared with a run, oldest first."""
 
     moments: tuple[Moment, ...]

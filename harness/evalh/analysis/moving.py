@@ -4,7 +4,6 @@ What is told is one value: whether the model under the name moved. A canary besi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from evalh.analysis.differences import Differences, goods, rate_of
 from evalh.analysis.pairing import Pair, clustered
 from evalh.core.run import Estimate
 from evalh.core.sample import Standing
+from evalh.core.values import Value
 from evalh.stats.moving import smallest_move
 
 CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong decision
@@ -26,8 +26,7 @@ class MoveVerdict(StrEnum):
     UNMEASURED = "unmeasured"  # too many samples are ungraded, or none could be asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Value, kw_only=True):
     """What is known of the model under a name, then and now. Counts are cases."""
 
     cases: tuple[str, ...]  # that were asked again
@@ -72,8 +71,7 @@ class Move:
         return MoveVerdict.NOT_SHOWN if self.measured else MoveVerdict.UNMEASURED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Value, kw_only=True):
     """What is judged: the same cases then and now, and who answered."""
 
     pairs: Sequence[Pair]  # base: then, head: now

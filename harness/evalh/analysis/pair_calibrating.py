@@ -9,15 +9,14 @@ from evalh.analysis.preferring import of_case, swaps
 from evalh.analysis.shifting import Seen, estimates
 from evalh.core.calibration import CorrectedRate, Position, VersionPreference
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.graders.prefer import Favoured
 from evalh.stats.judges import SwapCounts, swap_analysis
 
 _WORTH = {Favoured.HEAD: 1.0, Favoured.BASE: -1.0}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairTrial:
+class PairTrial(Value, kw_only=True):
     """One trial of a case on both sides: the outputs' digests, what their graders say, and what the judge prefers."""
 
     base: str
@@ -31,8 +30,7 @@ class PairTrial:
         return self.base != self.head
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairCase:
+class PairCase(Value, kw_only=True):
     """One case of one comparison."""
 
     row: str
@@ -64,8 +62,7 @@ class PairCase:
         return None if not both else (mean > 0) - (mean < 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedComparison:
+class JudgedComparison(Value, kw_only=True):
     """Two versions that were put before the judge."""
 
     name: str

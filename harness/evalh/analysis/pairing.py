@@ -6,9 +6,10 @@ A side comes from the store's rows, from a committed baseline or from a run unde
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 from decimal import Decimal
 from math import fsum
+
+from msgspec import field
 
 from evalh.analysis.comparison import Mismatch, Missing, SideName, names
 from evalh.core.case import ties
@@ -18,14 +19,13 @@ from evalh.core.money import total
 from evalh.core.result import SampleResult
 from evalh.core.run import Fingerprint
 from evalh.core.sample import Standing
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.clusters import ClusterSum, grouped
 
 _SHOWN = 80  # characters of what a grader judges by
 
 
-@dataclass(frozen=True, slots=True)
-class CaseResult:
+class CaseResult(Value):
     """One case on one side: its samples, a trial each, in the trials' order."""
 
     case_id: str
@@ -88,8 +88,7 @@ class CaseResult:
         return ties(self.samples[0].cluster, self.samples[0].inputs_digest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class Results(Value, kw_only=True):
     """One side, whole. `graders` are (name, required), in the suite's order; `cases` in the dataset's."""
 
     suite: str
@@ -105,8 +104,7 @@ class Results:
     judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: not known
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Value):
     """One case on both sides."""
 
     base: CaseResult
@@ -148,8 +146,7 @@ def spending(cases: Sequence[CaseResult]) -> tuple[list[float], list[float]] | N
     return spent, [float(sum(cases[place].goods for place in places)) for places in clusters]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
+class Paired(Value, kw_only=True):
     """What both sides have, and what stands in the way of comparing it."""
 
     pairs: tuple[Pair, ...]

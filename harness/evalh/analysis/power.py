@@ -9,7 +9,7 @@ from math import ceil, fsum
 
 from evalh.analysis.differences import TWO_SIDED
 from evalh.analysis.pairing import Pair
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.planner import (
     ScoreSpread,
     cases_for_difference,
@@ -24,8 +24,7 @@ from evalh.stats.planner import (
 _TRIALS = (1, 2, 3, 5, 10)
 
 
-@dataclass(frozen=True, slots=True)
-class WithTrials:
+class WithTrials(Value):
     """What so many trials of each case would see."""
 
     trials: int
@@ -34,8 +33,7 @@ class WithTrials:
     cost_usd: Decimal | None  # of the needed cases on one side; None: not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Power:
+class Power(Value, kw_only=True):
     """What a suite of `cases` cases shows with 80 % power."""
 
     suite: str

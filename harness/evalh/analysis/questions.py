@@ -4,8 +4,10 @@ Good outputs are one test; each grader with a rule of its own is another. All te
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
 from math import ceil, fsum
+
+from msgspec import field
+from msgspec.structs import replace
 
 from evalh.analysis.differences import Differences, Measure, Tally, goods
 from evalh.analysis.pairing import CaseResult, Pair, unanswered
@@ -14,6 +16,7 @@ from evalh.analysis.verdicts import Finding as GateFinding
 from evalh.analysis.verdicts import doubtful, listed, points
 from evalh.core.exits import ExitCode
 from evalh.core.policy import About, GatePolicy, Require
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.eprocess import p_value
 from evalh.stats.intervals import Interval
@@ -37,16 +40,14 @@ ALPHA = 0.05
 _SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Value):
     """What all that may refuse by chance in one gate shares."""
 
     tests: int
     alpha: float = ALPHA
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Value):
     """One question, and where it stands. `state` moves with every look."""
 
     name: str  # good, a grader's, or of old cases
@@ -164,8 +165,7 @@ def _difference(pairs: Sequence[Pair], measure: Measure) -> PairedDifference:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Value, kw_only=True):
     """The tests of one suite, with what they looked at."""
 
     suite: str

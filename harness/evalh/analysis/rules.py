@@ -4,10 +4,13 @@ A rule that chance can break gives a p-value. All of them, and the sequential te
 is shown is shown after Holm's method over the whole gate.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from math import ceil, fsum, log
 from random import Random
+
+from msgspec import field
+from msgspec.structs import replace
 
 from evalh.analysis.differences import goods, rate_of
 from evalh.analysis.downstream import consequences, loss_differences
@@ -16,7 +19,8 @@ from evalh.analysis.verdicts import Finding, MustPassCase, doubtful, listed
 from evalh.core.exits import ExitCode
 from evalh.core.policy import GatePolicy, MustPass, Never
 from evalh.core.sample import Standing
-from evalh.core.value import Value
+from evalh.core.value import OutputValue
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.clusters import binomial_tail, rate_below_p
 from evalh.stats.intervals import clopper_pearson
@@ -30,8 +34,7 @@ _P95 = 0.95
 _FEWEST_FOR_P95 = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(Value, kw_only=True):
     """What a suite's rules look at."""
 
     policy: GatePolicy
@@ -42,22 +45,21 @@ class Measured:
     must_pass: Sequence[MustPassCase] | None = None  # None: not run
     latencies: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # (base, head), of cases asked together
     seed: str = ""
-    value: Value | None = None
+    value: OutputValue | None = None
 
     def without(self, added: Collection[str]) -> "Measured":
         """Return what the rules that chance can break look at over the other cases alone."""
         never = tuple(one for one in self.policy.never if one.at_most is not None)
         return replace(
             self,
-            policy=replace(self.policy, must_pass=None, never=never),
+            policy=dataclasses.replace(self.policy, must_pass=None, never=never),
             pairs=[pair for pair in self.pairs if pair.case_id not in added],
             head=[case for case in self.head if case.case_id not in added],
             latencies={case: both for case, both in self.latencies.items() if case not in added},
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value):
     """What one rule saw. `p_broken` is None where nothing is left to chance; `tell` is told whether it is shown."""
 
     p_broken: float | None
@@ -241,7 +243,7 @@ def _unbounded(name: str, told: str, measured: Measured, found: tuple[str, float
     return Rule(p_broken, tell)
 
 
-def _net_loss(may_rise: float, value: Value, measured: Measured) -> Rule:
+def _net_loss(may_rise: float, value: OutputValue, measured: Measured) -> Rule:
     """Hold what a case costs in all to its rule: a mean, so that the differences themselves are tested."""
     name = "net_loss"
     gone = sorted(value.review - measured.graders)

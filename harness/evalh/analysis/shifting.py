@@ -12,23 +12,21 @@ from math import fsum
 from evalh.analysis.calibrating import Judged, Votes, counted
 from evalh.core.calibration import VersionDifference
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
 
 _TWO = 2
 _SAME = "same output"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class Named(Value, kw_only=True):
     """What is compared, for people, and its run in the log."""
 
     name: str
     run: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Value):
     """One case: head - base, as the judge sees it and as people do; None: a side has no label."""
 
     judge: float

@@ -6,8 +6,9 @@ Sums are exact, so the order in which answers arrive cannot move a digit.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from evalh.analysis.downstream import NetFold
 from evalh.analysis.jurors import Jurors
@@ -18,7 +19,7 @@ from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec
-from evalh.core.value import Value
+from evalh.core.value import OutputValue
 from evalh.core.verdict import Outcome
 from evalh.stats.clusters import ClusterSum, clustered_rate
 from evalh.stats.intervals import wilson
@@ -35,7 +36,7 @@ class Fold:
         self,
         graders: Sequence[GraderSpec],
         trials: int,
-        value: Value | None = None,
+        value: OutputValue | None = None,
         clusters: Mapping[int, int] | None = None,
         *,
         by_the_hour: bool = False,

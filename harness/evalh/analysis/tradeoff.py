@@ -1,14 +1,13 @@
 """Which version on which model: what a good output costs, how often the output is good, and what to make of it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(Value, kw_only=True):
     """A run that came to its numbers."""
 
     run: RunRow
@@ -31,8 +30,7 @@ class Measured:
         return self.record.prompt.partition("@")[2] or self.record.prompt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point(Measured):
+class Point(Measured, kw_only=True):
     """One version on one model or route, as its newest finished run measured it."""
 
     front: bool  # priced, and no other is both cheaper per good output and good more often
@@ -43,8 +41,7 @@ class Point(Measured):
         return f"{self.version} on {self.record.model}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeOff:
+class TradeOff(Value, kw_only=True):
     """All versions and models of one suite that were measured by the same cases and graders."""
 
     points: tuple[Point, ...]  # best rate first

@@ -6,9 +6,10 @@ A case that is like no other is let go of once its trials are in: a million cost
 from collections import Counter
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+
+from msgspec import Struct
 
 from evalh.stats.clusters import ClusterSum
 from evalh.stats.ratio_sums import CostSums
@@ -16,8 +17,7 @@ from evalh.stats.ratio_sums import CostSums
 _NOTHING = Decimal(0)
 
 
-@dataclass(slots=True)
-class _Case:
+class _Case(Struct):
     """A case whose trials are under way."""
 
     left: int  # trials
@@ -26,8 +26,7 @@ class _Case:
     cost_usd: Decimal = _NOTHING
 
 
-@dataclass(slots=True)
-class _Cluster:
+class _Cluster(Struct):
     """A cluster of several cases."""
 
     rates: Fraction = Fraction(0)  # exact: the order of cases moves no digit

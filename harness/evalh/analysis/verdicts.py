@@ -1,7 +1,6 @@
 """What a gate decides: one value, from which the exit code, the terminal, JSON, Markdown and JUnit are all made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from evalh.analysis.comparison import Comparison
@@ -9,6 +8,7 @@ from evalh.analysis.moving import Move
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.exits import ExitCode, worst
 from evalh.core.policy import Doubt
+from evalh.core.values import Value
 
 
 class GateStatus(StrEnum):
@@ -19,8 +19,7 @@ class GateStatus(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """What one rule found. `cases` are those that broke it."""
 
     rule: str  # good, grader NAME, must_pass, good_rate, never NAME, cost_per_good, latency_p95, dataset, ungraded
@@ -41,8 +40,7 @@ def doubtful(policy: Doubt, rule: str, reason: str, cases: tuple[str, ...] = ())
     return Finding(rule, code, reason, cases, doubt=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Value, kw_only=True):
     """A case that got worse, to look at. Outputs are None where they were not kept, or nothing came."""
 
     case_id: str
@@ -51,8 +49,7 @@ class Evidence:
     reasons: tuple[tuple[str, str], ...]  # (grader, reason) on head
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteDecision:
+class SuiteDecision(Value, kw_only=True):
     """One suite's part."""
 
     suite: str
@@ -112,8 +109,7 @@ class SuiteDecision:
         return tuple(dict.fromkeys((*named, *regressed)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class Series(Value, kw_only=True):
     """The looks at one pull request, this one included."""
 
     heads: tuple[str, ...]  # digests of what was judged, in order
@@ -121,8 +117,7 @@ class Series:
     alpha: float  # the error rate that is left for this look
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateDecision:
+class GateDecision(Value, kw_only=True):
     """The whole answer."""
 
     suites: tuple[SuiteDecision, ...]
@@ -181,8 +176,7 @@ def status_of(code: ExitCode) -> GateStatus:
             return GateStatus.INCONCLUSIVE
 
 
-@dataclass(frozen=True, slots=True)
-class MustPassCase:
+class MustPassCase(Value):
     """How a case that must pass went."""
 
     case_id: str

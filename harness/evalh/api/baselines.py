@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from evalh.api.staleness import too_old
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Logprobs, Usage
@@ -18,6 +20,7 @@ from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.result import SampleResult
 from evalh.core.sample import Sample, Standing
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
 from evalh.workspace.baselines import SCHEMA, Baseline, baseline_path, read_baseline, write_baseline
@@ -29,8 +32,7 @@ if TYPE_CHECKING:
 ANY_AGE = BaselinePolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Value):
     """What is known of a plan without asking."""
 
     answers: Mapping[tuple[str, CallKey], Answer] = field(default_factory=dict)  # by request digest
@@ -51,8 +53,7 @@ class Answers:
         return replace(self, answers={**answers, **self.answers})
 
 
-@dataclass(frozen=True, slots=True)
-class Recollection:
+class Recollection(Value):
     """The baselines of a tree: the merge base's, never head's. `now` is in seconds since the epoch."""
 
     tree: Tree | None = None
@@ -145,8 +146,7 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptOptions:
+class AcceptOptions(Value, kw_only=True):
     """What a user asks of `evalh baseline accept`."""
 
     ref: str | None = None  # None: the suite's draft, else live
@@ -156,8 +156,7 @@ class AcceptOptions:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Value):
     """A baseline that was written."""
 
     prompt: str

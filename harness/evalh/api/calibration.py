@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from evalh.analysis.calibrating import (
     Judged,
@@ -24,7 +25,6 @@ from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.label import GOOD
 from evalh.core.suite import Suite
-from evalh.core.values import dataclass
 from evalh.core.verdict import Outcome
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
@@ -36,8 +36,7 @@ _NEWEST_RUNS = 50
 _MOST_DIFFERENCES = 20
 
 
-@dataclass(slots=True)
-class _Runs:
+class _Runs(Struct):
     """What this judge said in the log: per run, and the outputs on which it said nothing."""
 
     judged: dict[str, list[Judged]] = field(default_factory=lambda: defaultdict(list))  # by run

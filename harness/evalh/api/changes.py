@@ -1,7 +1,10 @@
 """What a change touches: which suites' fingerprints differ between the merge base and head, and which rows."""
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import field
+from msgspec.structs import replace
 
 from evalh.api.judge_identity import standings
 from evalh.api.judges import judge_kin
@@ -17,14 +20,14 @@ from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.label import Label
 from evalh.core.policy import GatePolicy
-from evalh.core.value import Value
+from evalh.core.value import OutputValue
+from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.workspace.media import LoadMedia
 from evalh.workspace.templates import CompiledVersion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowChanges:
+class RowChanges(Value, kw_only=True):
     """Cases by what became of their row. Everything but `added` could hide a regression."""
 
     added: tuple[str, ...] = ()
@@ -39,8 +42,7 @@ class RowChanges:
         return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteChange:
+class SuiteChange(Value, kw_only=True):
     """One suite that a change touches. Both plans are about head's rows and head's graders."""
 
     suite: str
@@ -73,13 +75,12 @@ class SuiteChange:
         return (told,) if self.beside_old else ()
 
     @property
-    def value(self) -> Value | None:
+    def value(self) -> OutputValue | None:
         """What outputs cost downstream: like the policy, as the merge base says where it has the suite."""
         return (self.head if self.before is None or not self.parts else self.before).suite.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Value, kw_only=True):
     """What was found. `unchanged` are suites' names; `words` are about no suite that is run."""
 
     touched: tuple[SuiteChange, ...]
@@ -213,7 +214,7 @@ def scored_as(base: Plan, head: Plan) -> Plan:
     """Return base's plan on head's rows, files and graders; graders ask whom head's workspace names."""
     step = base.step
     if isinstance(step.template, CompiledVersion) and isinstance(head.step.template, CompiledVersion):
-        step = replace(step, template=replace(step.template, load=head.step.template.load))
+        step = dataclasses.replace(step, template=replace(step.template, load=head.step.template.load))
     return replace(
         base,
         suite=head.suite,

@@ -1,8 +1,9 @@
 """`evalh check`: every file of the workspace, read as a run would read it, with nothing sent."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from evalh.analysis.alike import propose
 from evalh.api.case_ids import odd_ids
@@ -17,7 +18,6 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
-from evalh.core.values import dataclass
 from evalh.graders.prefer import pairwise
 from evalh.graders.registry import build_all
 from evalh.routing.target import models_of
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 
-@dataclass(slots=True)
-class CheckOutcome:
+class CheckOutcome(Struct):
     """What was found. `problems` make the check fail; `notices` say what could not be checked."""
 
     problems: list[EvalhError] = field(default_factory=list)

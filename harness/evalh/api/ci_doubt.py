@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from evalh.core.errors import EvalhError
 from evalh.core.policy import Doubt
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.suites import suite_path
 from evalh.workspace.writing import new_file
 from evalh.workspace.yaml import parse_yaml
@@ -23,8 +23,7 @@ class Said(StrEnum):
     BY_HAND = "by_hand"  # the file is written in a way that is not edited here
 
 
-@dataclass(frozen=True, slots=True)
-class SuiteDoubt:
+class SuiteDoubt(Value):
     """One suite's file, and how it stands."""
 
     path: str

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import field, replace
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
 
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison
@@ -22,8 +24,8 @@ from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, d
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.core.run import RunRecord, RunStatus
-from evalh.core.value import Value
-from evalh.core.values import dataclass
+from evalh.core.value import OutputValue
+from evalh.core.values import Value
 from evalh.engine.selection import Selection
 from evalh.graders.prefer import Prefer
 from evalh.graders.registry import build_all
@@ -39,8 +41,7 @@ _RUN_ID = re.compile(r"r\d{8}(-.*)?")
 _FORMS = "sides: v3 · triage@v3 · triage@draft · v3@small (on that model) · HEAD~2:triage@v3 · a run's id · last"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompareRequest:
+class CompareRequest(Value, kw_only=True):
     """What a user asks of `evalh compare`."""
 
     base: str
@@ -60,8 +61,7 @@ class CompareRequest:
     examples: int = 3  # cases of each kind that are shown side by side
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Value):
     """One side as a person names it: a saved run, or a version with or without a model."""
 
     run: RunRow | None = None
@@ -199,7 +199,7 @@ def _margin(workspace: "Workspace", suite: str) -> float:
         return CompareOptions().margin
 
 
-def _value(workspace: "Workspace", suite: str) -> Value | None:
+def _value(workspace: "Workspace", suite: str) -> OutputValue | None:
     try:
         return workspace.suite(suite).value
     except NotFound:  # as above

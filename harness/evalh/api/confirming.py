@@ -1,7 +1,8 @@
 """`compare --confirm`: asking again what got worse, apart from the answers that showed it."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.comparison import Comparison, Confirmed, Side
 from evalh.analysis.confirm import FRESH_TRIALS, confirm

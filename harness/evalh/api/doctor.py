@@ -12,14 +12,13 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.routing.target import models_of
 
 State = Literal["ok", "missing", "wrong"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """One thing that was looked at. `wrong`: the default suite cannot be run here."""
 
     state: State

@@ -1,9 +1,10 @@
 """`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.moving import DRIFT_ALPHA, Asked, Move, MoveVerdict, judge_move
 from evalh.analysis.pairing import Pair, by_case
@@ -22,6 +23,7 @@ from evalh.core.exits import ExitCode
 from evalh.core.ports import Progress
 from evalh.core.result import SampleResult
 from evalh.core.run import RunStatus
+from evalh.core.values import Value
 from evalh.engine.forecast import check_inputs
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed
@@ -41,8 +43,7 @@ _ANEW = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftOptions:
+class DriftOptions(Value, kw_only=True):
     """What a user asks of `evalh drift`."""
 
     suites: tuple[str, ...] = ()  # none: every suite that has a baseline
@@ -55,8 +56,7 @@ class DriftOptions:
     budget_usd: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
+class Drift(Value, kw_only=True):
     """One baseline, and what became of it."""
 
     suite: str
@@ -199,8 +199,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Answers, I
     return known, [cases[position] for position in order[:most]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(Value):
     plan: Plan
     cases: Indexed
     known: Answers

@@ -7,7 +7,6 @@ still has its answers; where they are drawn again it is.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from evalh.core.attempt import CallKey
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import UsageError
 from evalh.core.ports import Store
+from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.report.gate_markdown import MARKER
 
@@ -27,8 +27,7 @@ _CASES_AT_ONCE = 500
 _MOST_BYTES = 1_000_000  # of a comment: GitHub takes 65,536 characters
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierLooks:
+class EarlierLooks(Value):
     """What an earlier comment says; no heads: there was none."""
 
     heads: tuple[str, ...] = ()

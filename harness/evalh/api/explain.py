@@ -3,9 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
 from evalh.api.judges import resolve

@@ -1,16 +1,15 @@
 """Where a workspace's files lie: at one revision, and in the user's cache."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from evalh.core.ports import Tree
+from evalh.core.values import Value
 
 _STORE = ".evalh"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Value):
     """What is judged, where a stranger brings it: the prompts under test and the rows of datasets, nothing else."""
 
     tree: Tree
@@ -18,8 +17,7 @@ class Candidate:
     holds: Callable[[Path], bool]  # whether its git tracks a file on disk
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceFiles:
+class WorkspaceFiles(Value):
     """Where a workspace is read from. `code` returns a folder on disk from which its Python files are executed."""
 
     tree: Tree

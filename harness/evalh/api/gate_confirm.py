@@ -3,7 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from evalh.analysis.comparison import Comparison, Confirmed, Flip
 from evalh.analysis.confirm import FRESH_TRIALS, confirm
@@ -16,8 +18,7 @@ from evalh.engine.selection import Listed
 from evalh.report.text import dollars
 
 
-@dataclass(slots=True)
-class Confirming:
+class Confirming(Struct):
     """Fresh trials of the cases that got worse."""
 
     cases: Sequence[tuple[int, Case]]

@@ -4,9 +4,10 @@ What they prefer is told beside the decision and never changes it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.verdicts import SuiteDecision
 from evalh.api.changes import SuiteChange
@@ -17,6 +18,7 @@ from evalh.api.results import results_of
 from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress
+from evalh.core.values import Value
 from evalh.graders.prefer import Prefer
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 _NOT_ASKED = "the judges under `compare:` were not asked"
 
 
-@dataclass(frozen=True, slots=True)
-class Preferring:
+class Preferring(Value):
     """Whom to ask about which suite. Compiled before anything is asked, so that a slip costs nothing."""
 
     workspace: "Workspace"  # head's

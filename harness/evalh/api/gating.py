@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.questions import ALPHA, Family, judge, number_of_tests
 from evalh.analysis.verdicts import Finding, GateDecision, Series, SuiteDecision
@@ -28,6 +29,7 @@ from evalh.core.exits import ExitCode
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress
 from evalh.core.sample import Sample
+from evalh.core.values import Value
 from evalh.engine.forecast import check_inputs
 from evalh.engine.plan import Plan
 
@@ -39,8 +41,7 @@ _SHOWN = 12
 WORK_TREE = "the work tree"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateOptions:
+class GateOptions(Value, kw_only=True):
     """What a user asks of `evalh gate`."""
 
     base: str | None = None  # a revision; None: [workspace] base, else the remote's HEAD
@@ -93,8 +94,7 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         return keep_decision(store, decision) if store else decision
 
 
-@dataclass(frozen=True, slots=True)
-class _Ways:
+class _Ways(Value):
     """How each side is run."""
 
     sides: Sides

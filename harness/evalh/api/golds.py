@@ -10,7 +10,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import GraderSpec
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.graders.paths import BadPath, JsonPath
 
 _COMPARES = ("equals", "one_of")
@@ -18,8 +18,7 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 _DEEPEST = 32
 
 
-@dataclass(frozen=True, slots=True)
-class _Comparison:
+class _Comparison(Value):
     """One `equals` or `one_of`: where it looks in the output, and in the case's expectation."""
 
     spec: GraderSpec

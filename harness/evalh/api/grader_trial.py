@@ -4,16 +4,17 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Completion
 from evalh.core.errors import EvalhError, NotFound, UsageError
 from evalh.core.story import SampleStory
 from evalh.core.suite import GraderSpec
 from evalh.core.trial import GraderTrial, TriedOutput
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.registry import Grader, build
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
+class Outputs(Value, kw_only=True):
     """Where the outputs come from, and their samples."""
 
     run: str | None  # None: nothing was run yet

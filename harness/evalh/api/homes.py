@@ -1,12 +1,12 @@
 """Where a workspace lay at the merge base: a folder that is moved, removed or put in front of it hides no suite."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Tree
+from evalh.core.values import Value
 from evalh.workspace.config import CONFIG_NAME, load_config
 from evalh.workspace.trees import WorkTree
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from evalh.workspace.git import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(Value):
     """A workspace's folder at the merge base, from the repository's top; None: it had none."""
 
     folder: str | None

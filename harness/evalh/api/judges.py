@@ -1,7 +1,6 @@
 """What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.api.judge_identity import uncalibrated
@@ -12,6 +11,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
+from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.graders.asking import JudgePrompt, RubricText
 from evalh.graders.families import family
@@ -32,8 +32,7 @@ RUBRIC_KEYS = ("scale", "pass_mark", "criteria")
 """What a rubric file may state in its front matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceModels:
+class WorkspaceModels(Value):
     """`graders.asking.Models`: the models and routes of evalh.toml."""
 
     workspace: "Workspace"
@@ -63,8 +62,7 @@ class WorkspaceModels:
         return model is not None and model.holds_schema
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceTexts:
+class WorkspaceTexts(Value):
     """`graders.asking.Texts`: rubric files, and prompt versions that judge."""
 
     workspace: "Workspace"

@@ -11,14 +11,13 @@ from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.label import GOOD, Candidate, Label
 from evalh.core.request import ToolCall
 from evalh.core.suite import Suite
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.labels import LabelFile, read_labels
 
 _NEWEST_RUNS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Value, kw_only=True):
     """One output to be labelled, as the person sees it: no version, no model, no verdict."""
 
     candidate: Candidate
@@ -27,8 +26,7 @@ class Question:
     tool_calls: tuple[ToolCall, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labelling:
+class Labelling(Value, kw_only=True):
     """A suite's outputs of the log, and what people said of them."""
 
     suite: Suite

@@ -13,7 +13,7 @@ from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 from evalh.core.money import Price
 from evalh.core.ports import Clock, Provider
 from evalh.core.request import Message, Request, Role
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.routing.asking import settings_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ _WORDS = 300  # of a prompt that is long to read
 _MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPrice:
+class ModelPrice(Value, kw_only=True):
     """How fast a model is alone, and what a million tokens cost at its price per hour."""
 
     model: str

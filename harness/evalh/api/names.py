@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalh.api.files import store_folder_of
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 _CONFIG = "evalh.toml"
 _MOST = 200
@@ -19,16 +19,14 @@ _PLAIN = re.compile(r"[\w@./:+-]+")
 """A name with anything else in it is not offered: a shell would read it as more than a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Value):
     """One name, and what is said beside it where a shell shows that."""
 
     text: str
     about: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Value):
     root: Path
     tables: Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from evalh.api.clock import SystemClock
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.run import RunStatus
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.interop.otel_names import SERVICE_NAME, SERVICE_VERSION
 from evalh.interop.otel_spans import Spans
 from evalh.interop.otlp import Exporter, Sent
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(Value, kw_only=True):
     """Which run was sent where, and what became of it."""
 
     run: str
@@ -29,8 +28,7 @@ class Exported:
     sent: Sent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtelOptions:
+class OtelOptions(Value, kw_only=True):
     """What a user asks of `evalh export otel`; None: what the environment says."""
 
     endpoint: str | None = None

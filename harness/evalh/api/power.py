@@ -9,15 +9,14 @@ from evalh.analysis.power import Power, power, spread_of
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.money import plus
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.clusters import number_of_clusters
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerRequest:
+class PowerRequest(Value, kw_only=True):
     """What a user asks of `evalh power`. None: as the suite and the log say."""
 
     suite: str | None = None

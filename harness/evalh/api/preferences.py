@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.api.clock import SystemClock
 from evalh.api.judges import resolve, routes_of
@@ -14,6 +15,7 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError
 from evalh.core.request import Request
 from evalh.core.route import BudgetPolicy
+from evalh.core.values import Value
 from evalh.graders.prefer import Favoured, Prefer, Preference
 from evalh.graders.quoting import one_line
 from evalh.routing.build import Builder
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from evalh.store import SqliteStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputPair:
+class OutputPair(Value, kw_only=True):
     """Two outputs for one case."""
 
     case: Case
@@ -34,8 +35,7 @@ class OutputPair:
     trial: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreferOptions:
+class PreferOptions(Value, kw_only=True):
     """How pairs are judged. The calls are logged under an id of their own, as no run's."""
 
     run_id: str | None = None  # None: a new one; it is used once
@@ -103,18 +103,18 @@ async def _worker(
     run_id: str,
 ) -> None:
     settings = builder.target.settings()
-    for position, pair in work:
+    for position, outputs in work:
         # The call that the judgements are about: it is no request of its own, and never sent or stored.
         about = Call(
             id=f"{run_id}:prefer",
             run_id=run_id,
-            key=CallKey(pair.case.id, pair.trial),
+            key=CallKey(outputs.case.id, outputs.trial),
             request=Request((), settings),
-            case=pair.case,
+            case=outputs.case,
         )
         asking = builder.inquiry.about(about)
         try:
-            preference = await prefer.judge(pair.case, pair.base, pair.head, asking)
+            preference = await prefer.judge(outputs.case, outputs.base, outputs.head, asking)
         except (NotSent, EvalhError) as error:
             reason = one_line(f"the judge {prefer.model!r} was not asked: {error}")
             preference = Preference(favoured=Favoured.UNJUDGED, said=(None, None), reason=reason)

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.comparison import Preferred
 from evalh.analysis.pairing import Results, pair
@@ -18,7 +19,7 @@ from evalh.core.errors import NotFound
 from evalh.core.money import total
 from evalh.core.route import BudgetPolicy
 from evalh.core.story import SampleStory
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.graders.prefer import Favoured, Prefer, Preference, pairwise
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 _NO_ANSWER = "a side has no answer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
+class Pairs(Value, kw_only=True):
     """What is compared, by case: pairs that differ are asked about, for all others it is clear."""
 
     asked: tuple[OutputPair, ...]

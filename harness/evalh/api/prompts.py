@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
@@ -25,8 +25,7 @@ Say what the model shall do.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionRow:
+class VersionRow(Value, kw_only=True):
     """One version in a list."""
 
     label: str

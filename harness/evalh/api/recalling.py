@@ -1,20 +1,21 @@
 """What judges said, from the log alone: nothing is sent, and nothing is written down."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from evalh.core.asking import Form, Question
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.request import Request, Settings
+from evalh.core.values import Value
 from evalh.routing.target import Target
 
 if TYPE_CHECKING:
     from evalh.store import SqliteStore
 
 
-@dataclass(slots=True)
-class Recall:
+class Recall(Struct):
     """Finds replies of the models that graders name."""
 
     store: "SqliteStore"
@@ -39,8 +40,7 @@ class Recall:
         return self.store.find_all([(Request(question.messages, settings).digest(), key)], routed=routed)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Recalling:
+class Recalling(Value):
     """`core.verdict.Asker` for one answer."""
 
     recall: Recall

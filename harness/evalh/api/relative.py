@@ -1,8 +1,9 @@
 """On whose word a comparison rests: its judges, and whether they err differently on its two sides."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from evalh.analysis.calibrating import Judged, votes
 from evalh.analysis.pairing import Results

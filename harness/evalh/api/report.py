@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from evalh.core.errors import UsageError
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
+from evalh.core.values import Value
 from evalh.report.comparison_texts import Both, changed_cases
 from evalh.report.page import Reported, compared_html, gate_html, html
 from evalh.report.page_data import Rows
@@ -76,8 +76,7 @@ def _add(workspace: "Workspace", run: str, rows: Rows, number: int, base: "Besid
     return failings
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Value):
     """What stands beside head's samples in a comparison: what became of a case, and base's samples of those."""
 
     changed: Mapping[str, str]

@@ -10,9 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
@@ -25,7 +27,7 @@ from evalh.core.ports import Prices, Progress
 from evalh.core.prompt import PromptRef
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunResult, RunStatus
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
@@ -42,8 +44,7 @@ T = TypeVar("T")
 DEFAULT_CONCURRENCY = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunOptions(Value, kw_only=True):
     """What a user asks of `evalh run`."""
 
     target: str | None = None  # a suite, or a prompt version: every suite of that prompt; None: the default suite
@@ -106,8 +107,7 @@ class Silence:
         """Say nothing."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Execution:
+class Execution(Struct, kw_only=True):
     """Carries out plans on one store, one after the other."""
 
     store: "SqliteStore"

@@ -1,9 +1,11 @@
 """Runs that are led case by case: a gate asks for a batch on both sides, looks, and asks for more or stops."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import cast
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from evalh.api.clock import SystemClock
 from evalh.api.runs import DEFAULT_CONCURRENCY, Execution
@@ -41,8 +43,7 @@ class Recorded:
         return getattr(self._store, name)
 
 
-@dataclass(slots=True)
-class Collected:
+class Collected(Struct):
     """`core.ports.Progress` that keeps every sample, and shows it on."""
 
     shown: Progress

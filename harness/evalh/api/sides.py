@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from evalh.api.files import Candidate, WorkspaceFiles
 from evalh.api.homes import Home, home_of
 from evalh.api.workspace import Workspace
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
+from evalh.core.values import Value
 from evalh.workspace.config import CONFIG_NAME, load_config
 from evalh.workspace.live import read_live
 from evalh.workspace.trees import Watched
@@ -25,8 +25,7 @@ _SHOWN = 12  # digits of a commit's id
 _HEAD = ("HEAD", "@")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stranger:
+class Stranger(Value, kw_only=True):
     """What `--trust base` knows of head: its files, read as data; what of base's was read in their place."""
 
     tree: "Tree"
@@ -37,8 +36,7 @@ class Stranger:
     config_differs: tuple[str, ...]  # other keys of evalh.toml
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
+class Sides(Value, kw_only=True):
     """What is compared. `base` is None where the merge base holds no workspace yet."""
 
     base: Workspace | None

@@ -1,13 +1,13 @@
 """Which committed baselines still stand for what a run would measure now, and why the others do not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.policy import BaselinePolicy
+from evalh.core.values import Value
 from evalh.workspace.baselines import Baseline, baseline_paths, read_baseline
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from evalh.engine.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class BaselineState:
+class BaselineState(Value):
     """One committed baseline, and why it is stale; fresh where nothing is named."""
 
     path: str

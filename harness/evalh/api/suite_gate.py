@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from evalh.analysis.compare import CompareOptions, compare
 from evalh.analysis.comparison import Comparison

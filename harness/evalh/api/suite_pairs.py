@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Tree
+from evalh.core.values import Value
 from evalh.workspace.suites import suite_names, suite_path
 from evalh.workspace.trees import content
 
@@ -18,8 +18,7 @@ _ALIKE = 0.5  # of the lines: git's own measure of a rename
 _SAME_BOTH, _SAME_PROMPT = 2.0, 0.1  # a prompt and a dataset in common go before any likeness
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuitePairs:
+class SuitePairs(Value, kw_only=True):
     """Suites by name. `kept` says for each suite on head which one of base's it is."""
 
     kept: Mapping[str, str]

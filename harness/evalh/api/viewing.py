@@ -5,8 +5,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from evalh.analysis.underway import so_far
 from evalh.api import report
@@ -55,8 +57,7 @@ class Kept:
                 self._pages.popitem(last=False)
 
 
-@dataclass(slots=True)
-class Viewing:
+class Viewing(Struct):
     """A workspace seen from outside, by several threads at once."""
 
     workspace: "Workspace"

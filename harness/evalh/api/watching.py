@@ -6,7 +6,8 @@ a new one is another model.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from evalh.analysis.moving import CANARY_ALPHA, Asked, Move, MoveVerdict, judge_move
 from evalh.analysis.pairing import Pair, by_case
@@ -46,8 +47,7 @@ def canary_cases(change: SuiteChange, known: Answers) -> Indexed:
     return [cases[position] for position in order[:most]]
 
 
-@dataclass(slots=True, kw_only=True)
-class Watch:
+class Watch(Struct, kw_only=True):
     """What is known of base's model. `look` says whether base, and head's kept answers, are still to be believed."""
 
     change: SuiteChange

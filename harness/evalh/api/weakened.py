@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalh.analysis.verdicts import Finding, listed
@@ -11,6 +11,7 @@ from evalh.core.eased import eased
 from evalh.core.errors import EvalhError
 from evalh.core.exits import ExitCode
 from evalh.core.policy import GatePolicy, GraderRule
+from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.plugins import loaded_from
 from evalh.workspace.config import CONFIG_NAME
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from evalh.core.ports import Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Value):
     """What somebody has to look at and allow."""
 
     rule: str

@@ -50,14 +50,14 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
 @click.pass_obj
 def status(app: App) -> None:
     """List the baselines: which are stale, and why."""
-    from dataclasses import asdict
+    from msgspec import to_builtins
 
     from evalh.api.staleness import states
     from evalh.report.text import percent, safe
 
     found = states(app.workspace)
     if app.json:
-        app.show_json({"schema": "evalh.baselines/1", "baselines": [asdict(one) for one in found]})
+        app.show_json({"schema": "evalh.baselines/1", "baselines": [to_builtins(one) for one in found]})
         return
     for one in found:
         why = ", ".join(one.stale)

@@ -1,8 +1,7 @@
 """`evalh grader`: your own graders."""
 
-from dataclasses import asdict
-
 import click
+from msgspec import to_builtins
 
 from evalh.cli.app import App, Count, json_option
 
@@ -33,7 +32,7 @@ def test(app: App, *, file: str, run: str, limit: int) -> int:
 
     trials = try_graders(app.workspace, file, run, limit)
     if app.json:
-        app.show_json({"schema": "evalh.grader-test/1", "graders": [asdict(trial) for trial in trials]})
+        app.show_json({"schema": "evalh.grader-test/1", "graders": [to_builtins(trial) for trial in trials]})
     else:
         show_trials(app.console, trials)
     return ExitCode.NO if any(trial.counts["error"] for trial in trials) else ExitCode.YES

@@ -5,12 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from evalh.core.ports import Progress
 from evalh.core.sample import Sample, Standing
+from evalh.core.values import Value
 from evalh.report.text import dollars, safe
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ _PLAIN_TICK_S = 10.0
 _NO_CURSOR = ("dumb", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Narrow:
+class Narrow(Value):
     """A window below its ceiling, and since when it has not shrunk again."""
 
     size: int

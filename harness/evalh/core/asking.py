@@ -1,15 +1,16 @@
 """What a grader asks a model about one sample."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from evalh.core.attempt import Purpose
 from evalh.core.digest import JsonValue
 from evalh.core.request import Message
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Form:
+class Form(Value, kw_only=True, eq=False):
     """Everything of a question but its words and its key. Made once for each grader, and known by its identity.
 
     `again`: the task's own settings hold, with `params` laid over them; otherwise `params` and the schema are all.
@@ -25,8 +26,7 @@ class Form:
         return {"params": dict(self.params), "output_schema": self.output_schema, "again": self.again}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Value, kw_only=True):
     """One question. `draw` tells apart what is asked several times in the same words."""
 
     form: Form

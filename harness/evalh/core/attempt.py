@@ -1,15 +1,17 @@
 """Calls and attempts: what a model was asked, what came back, and what went wrong."""
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import field
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+
+from msgspec import Struct, field
 
 from evalh.core.case import Case
 from evalh.core.digest import digest, digest_bytes
 from evalh.core.latency import NOT_KNOWN, Latency
 from evalh.core.request import Request, ToolCall
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class ErrorKind(StrEnum):
@@ -95,7 +97,7 @@ MOST_TOKENS = 10**9
 """No request takes more. What says more is not a count."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the provider counted them; None: it did not say. What stands after them only a price looks at."""
 
@@ -105,9 +107,9 @@ class Usage:
     reasoning_tokens: int | None = None  # of the output, not shown
     cache_write_tokens: int = 0  # of the input, written to the provider's cache
     cache_write_1h_tokens: int = 0  # of those, kept for an hour
-    tier: str | None = field(default=None, compare=False)  # the service tier that served; None: it did not say
-    speed: str | None = field(default=None, compare=False)  # the speed that served
-    region: str | None = field(default=None, compare=False)  # where it served
+    tier: str | None = dataclasses.field(default=None, compare=False)  # the tier that served; None: it did not say
+    speed: str | None = dataclasses.field(default=None, compare=False)  # the speed that served
+    region: str | None = dataclasses.field(default=None, compare=False)  # where it served
 
     @property
     def sound(self) -> bool:
@@ -125,8 +127,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Logprobs:
+class Logprobs(Value):
     """How likely the model held the tokens that it wrote: natural logarithms, never above 0."""
 
     mean: float
@@ -134,8 +135,7 @@ class Logprobs:
     count: int | None = None  # tokens; None: not said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class Completion(Value, kw_only=True):
     """One answer of a model. Filtered, refused and truncated answers are answers too: see `finish`."""
 
     text: str
@@ -187,8 +187,7 @@ class Dated(IntEnum):
         return _DATED_DRAW + _DRAWS_A_DAY * int(now // 86_400) + self
 
 
-@dataclass(frozen=True, slots=True)
-class CallKey:
+class CallKey(Value):
     """An answer's key: with the request's digest it serves store, resume and comparison alike.
 
     `draw` 0 is the answer; 1, 2, … are samples, critics, confirmations, canaries.
@@ -200,8 +199,7 @@ class CallKey:
     draw: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(Struct, kw_only=True):
     """One logical request. `id` is unique over all stores: `<run>:<number>`."""
 
     id: str
@@ -213,13 +211,13 @@ class Call:
     attempts: int = 0  # begun so far
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
     cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
-    latency: Latency = Latency()  # so far
+    latency: Latency = field(default_factory=Latency)  # so far
     waiting_ms: float = 0.0  # since the last attempt ended: for rates, pauses, and between attempts
     counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
     answered_by: str | None = None  # the attempt that holds the answer
     answered_model: str | None = None  # the model that gave it, by its name in the workspace
     part_of: "Call | None" = None  # the call whose answer is checked inside a route: one case pays for both
-    asked: "dict[tuple[str, int], Answer]" = field(default_factory=dict, repr=False)  # about it, by graders and checks
+    asked: "dict[tuple[str, int], Answer]" = field(default_factory=dict)  # about it, by graders and checks
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
     counted: bool = False  # among the calls that the run's retries are a share of
     still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
@@ -229,8 +227,7 @@ class Call:
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStart:
+class AttemptStart(Value, kw_only=True):
     """One physical request, as it leaves."""
 
     id: str  # `<call>.<number>`
@@ -244,8 +241,7 @@ class AttemptStart:
     waited_ms: float = 0.0  # before it left: at limits, and after the attempt before it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnd:
+class AttemptEnd(Value, kw_only=True):
     """How a physical request ended: with an answer or with an error, never both."""
 
     start: AttemptStart
@@ -256,8 +252,7 @@ class AttemptEnd:
     estimated: bool = False  # sent and never answered: the cost is what was reserved
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """A stored answer, with what it cost and how long it took when it was bought (all attempts of its call)."""
 
     attempt_id: str

@@ -3,15 +3,14 @@
 from enum import StrEnum
 
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 FEWEST_DISAGREEMENTS = 10
 """Of people and a judge. With fewer, however many labels there are, the intervals of kappa and of versions apart cover
 less often than they say: kappa's .33 at 2, .76 at 3, .86 at 8, .93 at 12 (people's rate .95 and .98, simulated)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confusion:
+class Confusion(Value, kw_only=True):
     """A judge's verdicts against people's majority, in outputs."""
 
     both_good: int
@@ -30,8 +29,7 @@ class Confusion:
         return self.judge_only + self.people_only
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgreementTable:
+class AgreementTable(Value, kw_only=True):
     """How far raters agree. `kappa` is None where they are not two; an Estimate without a value is not defined."""
 
     cases: int
@@ -47,8 +45,7 @@ class AgreementTable:
         return self.kappa is not None and self.kappa.high is not None and self.kappa.high < 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorrectedRate:
+class CorrectedRate(Value, kw_only=True):
     """A rate as the judge sees it, and as people would: corrected by what the labels show of the judge's errors."""
 
     name: str  # triage@v3 on small
@@ -59,8 +56,7 @@ class CorrectedRate:
     corrected: Estimate  # without a value: an outcome of the judge has no label
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionDifference:
+class VersionDifference(Value, kw_only=True):
     """Two versions' rates apart, head - base: as the judge sees it, and as people would; over the cases of both."""
 
     base: str  # triage@v2 on small
@@ -90,8 +86,7 @@ class Held(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeStanding:
+class JudgeStanding(Value, kw_only=True):
     """What is known of a judge on whose verdicts a result rests."""
 
     judge: str
@@ -117,8 +112,7 @@ def judge_relative(judges: "tuple[JudgeStanding, ...]") -> tuple[str, ...]:
     return tuple(why for judge in judges if judge.required and (why := judge.relative) is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Value, kw_only=True):
     """What the order of two outputs does to a judge of pairs that was asked in both orders."""
 
     pairs: int  # that were judged in both orders; outputs that are the same are none
@@ -131,8 +125,7 @@ class Position:
     p_value: float | None  # neither place is favoured, over the pairs where the order decided (exact); None: no such
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionPreference:
+class VersionPreference(Value, kw_only=True):
     """What a judge of pairs prefers of two versions, in cases; `p_value`: neither is preferred (exact)."""
 
     name: str  # triage@v2 → triage@v3 on small
@@ -143,8 +136,7 @@ class VersionPreference:
     p_value: float | None  # None: no case with a preference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class Calibration(Value, kw_only=True):
     """One judge of one suite, as it is now. `judge_digest` tells a later judge from this one.
 
     Of a judge of pairs outputs are pairs, and to pass one is to prefer head; `rates` are win rates of head.

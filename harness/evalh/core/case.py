@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from evalh.core.digest import JsonValue, digest
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class Absent(Enum):
@@ -23,8 +23,7 @@ def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str
     return tuple((kind, name) for kind, name in named if name is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Value):
     """One dataset row. `where` is `file:line`, for messages only."""
 
     id: str

@@ -1,14 +1,14 @@
 """Decisions that evalh takes on the user's behalf between the calls, as rows."""
 
 from collections.abc import Mapping
-from dataclasses import field
+
+from msgspec import field
 
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Value, kw_only=True):
     """One decision: what was done, why, and what it was about.
 
     `kind` is a word of the route: retry, give_up, fits, repair, unrepaired, fallback, keep, escalate, open, probe,

@@ -2,11 +2,10 @@
 
 from decimal import Decimal
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Forecast(Value, kw_only=True):
     """The plan in numbers. `worst_case_usd` is None where a price or a bound on output tokens is missing."""
 
     samples: int

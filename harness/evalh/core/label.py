@@ -1,13 +1,12 @@
 """Labels: what a person said of an output."""
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 GOOD = "good"
 """What is asked by default: is this output good? Otherwise `about` is a grader's name: would it pass?"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
+class Label(Value, kw_only=True):
     """One answer of one person. It belongs to the very row and the very output that were shown."""
 
     case_id: str
@@ -25,8 +24,7 @@ class Label:
         return (self.about, self.case_digest, self.output_digest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Value, kw_only=True):
     """An output that may be labelled. `stratum` is what evalh thinks of it, which the person is not told."""
 
     case_id: str

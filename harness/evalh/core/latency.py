@@ -6,11 +6,10 @@ others had reserved, a log that was locked) is left out: that says how busy we w
 the sum of its parts, so an answer from the log or a recording counts with the time it took when it was asked.
 """
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(Value):
     """A latency by its parts, in milliseconds. Without waits and checks it is the one attempt's own."""
 
     attempts_ms: float | None = 0.0  # in flight, failed attempts too; None: a recording does not say

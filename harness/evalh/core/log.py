@@ -11,11 +11,10 @@ from evalh.core.digest import JsonValue
 from evalh.core.latency import Latency
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
+class RunRow(Value, kw_only=True):
     """A run. `summary` is None while it runs, and where it was killed."""
 
     record: RunRecord
@@ -25,8 +24,7 @@ class RunRow:
     summary: RunSummary | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRow:
+class SampleRow(Value, kw_only=True):
     """A sample with its verdicts. The output and the answer's usage are with its attempt."""
 
     id: str
@@ -51,8 +49,7 @@ class SampleRow:
     verdicts: tuple[Graded, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRow:
+class AttemptRow(Value, kw_only=True):
     """One physical request and how it ended."""
 
     id: str
@@ -77,8 +74,7 @@ class AttemptRow:
     estimated: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionRow:
+class DecisionRow(Value, kw_only=True):
     """What evalh decided about a call, and why."""
 
     kind: str
@@ -87,8 +83,7 @@ class DecisionRow:
     detail: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRow:
+class CallRow(Value, kw_only=True):
     """One logical request with its attempts."""
 
     id: str
@@ -114,8 +109,7 @@ class CallRow:
     origin: "CallRow | None" = None  # on a cache hit: the call that bought the answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonRow:
+class ComparisonRow(Value, kw_only=True):
     """Two results beside each other, and what came of it."""
 
     id: str
@@ -139,8 +133,7 @@ class ComparisonRow:
     content: str  # JSON: `analysis.comparison.Comparison`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstAnswer:
+class FirstAnswer(Value, kw_only=True):
     """What the first model of a cascade said where a stronger one was asked, and what became of the sample."""
 
     suite: str
@@ -151,8 +144,7 @@ class FirstAnswer:
     key: CallKey  # of the call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleDetail:
+class SampleDetail(Value, kw_only=True):
     """A sample, its case as it was then, and all its calls: the answer's, the judges', the critics'."""
 
     sample: SampleRow
@@ -160,8 +152,7 @@ class SampleDetail:
     calls: tuple[CallRow, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracedSample:
+class TracedSample(Value, kw_only=True):
     """A sample with its calls as they happened; `sample` is None where the run ended before it was evaluated."""
 
     case_id: str
@@ -170,8 +161,7 @@ class TracedSample:
     calls: tuple[CallRow, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseDetail:
+class CaseDetail(Value, kw_only=True):
     """A case in one run: a sample for each trial."""
 
     case_id: str
@@ -179,8 +169,7 @@ class CaseDetail:
     samples: tuple[SampleDetail, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRow:
+class GateRow(Value, kw_only=True):
     """A merge that was decided."""
 
     id: str

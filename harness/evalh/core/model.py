@@ -1,12 +1,14 @@
 """A model as the workspace names it: `[models.<name>]` in evalh.toml."""
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+
+from msgspec import field
+from msgspec.structs import replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.money import Price
 from evalh.core.reasoning import STRIP
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 EMBEDDINGS = "embeddings"
 """What `api` says of a model that gives vectors for texts instead of answers."""
@@ -15,8 +17,7 @@ EMBEDDINGS = "embeddings"
 _HOLD_SCHEMAS = frozenset({"openai", "anthropic", "gemini", "local"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
+class ModelSpec(Value, kw_only=True):
     """Which provider answers under this name, and how it is reached. Holds a key's variable name, never a key."""
 
     name: str

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from evalh.core.attempt import Usage
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 _PER_MILLION = Decimal("0.000001")
 _PER_SECOND = Decimal(1) / Decimal(3600)
@@ -41,8 +41,7 @@ def from_stored(usd: float | None) -> Decimal | None:
     return None if usd is None else Decimal(usd).quantize(_RESOLUTION).normalize()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
+class Rates(Value, kw_only=True):
     """USD per million tokens."""
 
     input: Decimal | None = None
@@ -79,8 +78,7 @@ class Rates:
         return amount * _PER_MILLION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price(Rates):
+class Price(Rates, kw_only=True):
     """What a model costs, in USD: per million tokens, or per hour of compute.
 
     `share` is the part of the machine that one call occupies (1 / parallel slots of a local model).

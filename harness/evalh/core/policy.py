@@ -1,9 +1,9 @@
 """What a merge gate asks of a change: `gate:` in a suite, as values."""
 
-from dataclasses import field
+import dataclasses
 from enum import StrEnum
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 DEFAULT_MARGIN = 0.05
 DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates
@@ -32,8 +32,7 @@ class About(StrEnum):
     DATASET = "dataset"  # these cases: the verdict that running all of them would give
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MustPass:
+class MustPass(Value, kw_only=True):
     """Cases that head must answer well, whatever the statistics say."""
 
     tags: frozenset[str] = frozenset()
@@ -46,31 +45,28 @@ class MustPass:
         return case_id in self.cases or not self.tags.isdisjoint(tags)
 
 
-@dataclass(frozen=True, slots=True)
-class Never:
+class Never(Value):
     """A grader that must not fail on head. `at_most`: the share that must be shown not to be exceeded."""
 
     grader: str
     at_most: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GraderRule:
+class GraderRule(Value):
     """One grader's passes, held to the same requirement as good outputs."""
 
     grader: str
     margin: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselinePolicy:
+class BaselinePolicy(Value, kw_only=True):
     """What holds for a suite's accepted results."""
 
     max_age_days: int | None = None  # older ones are not believed; None: any age
     outputs: bool = True  # whether they may be kept in git
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
     """The policy of one suite. None: the rule does not stand."""
 
@@ -90,7 +86,7 @@ class GatePolicy:
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
     canary: int | None = None  # of base's accepted cases, asked again; None: DEFAULT_CANARY if base's model is hosted
-    where: str = field(default="", compare=False)  # file:line
+    where: str = dataclasses.field(default="", compare=False)  # file:line
 
     @property
     def tests(self) -> int:

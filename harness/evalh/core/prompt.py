@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
+
+from msgspec import field
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.request import Tool
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 DRAFT = "draft"
 
@@ -29,8 +30,7 @@ def version_number(version: str) -> int | None:
     return int(version[1:]) if _VERSION.fullmatch(version) else None
 
 
-@dataclass(frozen=True, slots=True)
-class PromptRef:
+class PromptRef(Value):
     """What a person types: `v3`, `triage@v3`, `triage`, `triage@draft`, `HEAD~2:triage@v3`, `main:triage`."""
 
     name: str | None  # None: the suite's prompt
@@ -65,8 +65,7 @@ class PromptRef:
         return f"{revision}{self.name}" + (f"@{self.version}" if self.version else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Value):
     """One message's source in a version's body; `role` is None for the place where the case's history stands."""
 
     role: str | None
@@ -74,8 +73,7 @@ class Section:
     line: int = 1  # in the file, for messages
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptVersion:
+class PromptVersion(Value, kw_only=True):
     """One content of a prompt, partials inlined and Picoschema resolved."""
 
     name: str

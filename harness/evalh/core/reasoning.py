@@ -5,10 +5,10 @@ Only what stands *before* the answer counts. An answer that talks about such tag
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
 
 import msgspec
+from msgspec.structs import replace
 
 from evalh.core.attempt import Answer, Completion
 from evalh.core.digest import JsonValue

@@ -5,13 +5,15 @@ messages' half once per call.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import TypeAlias, assert_never
 
+import msgspec
+
 from evalh.core.digest import JsonValue, canonical, digest
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class Role(StrEnum):
@@ -23,8 +25,7 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Value):
     """Plain text."""
 
     text: str
@@ -44,8 +45,7 @@ class Media:
         return cls(sha256(data).hexdigest(), content_type, data)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Value):
     """The model asks for a tool. `arguments` is the JSON text as the model wrote it: it may be wrong."""
 
     id: str
@@ -53,8 +53,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(Value):
     """A stubbed answer of a tool, from the case."""
 
     call_id: str
@@ -65,8 +64,7 @@ class ToolResult:
 Part: TypeAlias = Text | Media | ToolCall | ToolResult
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value):
     """One message; its parts stay apart until the wire."""
 
     role: Role
@@ -104,8 +102,7 @@ def part_document(part: Part) -> JsonValue:
             assert_never(other)
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Value):
     """A tool that the model may call."""
 
     name: str
@@ -117,8 +114,7 @@ class Tool:
         return {"name": self.name, "description": self.description, "parameters": self.parameters}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Value, kw_only=True):
     """Everything of a request but its messages; the same for all calls of one step.
 
     `sent_to` is the provider's identity: provider, base_url, non-secret headers, or a local model's weights.
@@ -128,7 +124,7 @@ class Settings:
 
     model: str
     sent_to: Mapping[str, JsonValue]
-    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    params: Mapping[str, JsonValue] = msgspec.field(default_factory=dict)
     tools: tuple[Tool, ...] = ()
     json_output: bool = False
     output_schema: Mapping[str, JsonValue] | None = None

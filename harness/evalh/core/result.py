@@ -1,16 +1,16 @@
 """Results as they are compared: a sample without its case's text and its output."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from decimal import Decimal
 
+from msgspec import field
+
 from evalh.core.sample import Standing
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleResult:
+class SampleResult(Value, kw_only=True):
     """One sample, as far as comparing needs it: from the store, from a committed baseline, or from a run under way."""
 
     case_id: str

@@ -1,14 +1,15 @@
 """Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and what a model asked by name gets."""
 
 from collections.abc import Callable
-from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
+
+from msgspec import field
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.suite import GraderSpec
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 RETRYABLE = frozenset(
     {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.BAD_RESPONSE}
@@ -24,8 +25,7 @@ FALLBACK_ON = RETRYABLE | {ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BREAKER_OP
 _LIMIT_WAIT_S = 600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Value, kw_only=True):
     """When the same request is sent again, and how long it waits: full jitter below an exponential cap."""
 
     attempts: int = 4  # in all, the first included
@@ -36,8 +36,7 @@ class RetryPolicy:
     share: float = 0.5  # retries in a run, as a share of its calls; a storm ends here
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerPolicy:
+class BreakerPolicy(Value, kw_only=True):
     """When a provider is left alone: a failure rate over a window, never a count."""
 
     rate: float = 0.5
@@ -56,8 +55,7 @@ class BreakerPolicy:
         return self.window_s / 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitPolicy:
+class LimitPolicy(Value, kw_only=True):
     """What a provider is never asked above. Below it the window adapts: halved on 429 and overload, then regrown."""
 
     concurrency: int | None = None
@@ -73,8 +71,7 @@ class RepairBy(StrEnum):
     VARY = "vary"  # another temperature and seed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepairPolicy:
+class RepairPolicy(Value, kw_only=True):
     """What an output must pass to be taken, and what is tried when it does not."""
 
     checks: tuple[GraderSpec, ...]
@@ -89,8 +86,7 @@ class EscalateBy(StrEnum):
     VERIFY = "verify"  # the request, the first answer, and to confirm or correct it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CascadePolicy:
+class CascadePolicy(Value, kw_only=True):
     """Which outputs of the first model are not taken, and who answers then."""
 
     checks: tuple[GraderSpec, ...]
@@ -98,8 +94,7 @@ class CascadePolicy:
     by: EscalateBy = EscalateBy.ANEW
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetPolicy:
+class BudgetPolicy(Value, kw_only=True):
     """What a run may spend. Reserved before a request leaves, settled after."""
 
     usd_per_run: Decimal | None = None
@@ -113,8 +108,7 @@ class BudgetPolicy:
         return self.usd_per_run is not None or self.usd_per_case is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Value, kw_only=True):
     """How a call is made: who is asked first, and everything that may happen after."""
 
     name: str

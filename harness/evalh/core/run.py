@@ -1,12 +1,13 @@
 """Runs: one execution of a suite for one version and model, and the numbers at its end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import Struct, field
+
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class RunStatus(StrEnum):
@@ -18,8 +19,7 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"  # Ctrl-C, SIGTERM, kill -9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
+class Fingerprint(Value, kw_only=True):
     """One digest each, so that what differs can be named."""
 
     prompt: str
@@ -33,8 +33,7 @@ class Fingerprint:
         return {part: getattr(self, part) for part in ("prompt", "dataset", "graders", "model", "route")}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
+class RunRecord(Value, kw_only=True):
     """What identifies a run: its row in the store."""
 
     id: str
@@ -58,8 +57,7 @@ class RunRecord:
     graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Value):
     """A number with its interval (95 %, two-sided) and how it was computed. None: not known, or no finite limit."""
 
     value: float | None
@@ -72,8 +70,7 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "method": self.method}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Downstream:
+class Downstream(Value, kw_only=True):
     """What follows one version's outputs at a suite's prices. Counts are samples; a reviewed bad output is withheld."""
 
     bad_usd: float
@@ -97,8 +94,7 @@ class Downstream:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownstreamComparison:
+class DownstreamComparison(Value, kw_only=True):
     """What follows the outputs of two versions. Everything but the sides is None or empty where one is not priced."""
 
     base: Downstream
@@ -122,8 +118,7 @@ class DownstreamComparison:
         }
 
 
-@dataclass(slots=True, kw_only=True)
-class GraderTally:
+class GraderTally(Struct, kw_only=True):
     """How often a grader said what."""
 
     grader: str
@@ -147,8 +142,7 @@ class GraderTally:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
+class RunSummary(Value, kw_only=True):
     """The honest number at the end. `samples` counts every planned sample that was evaluated, ungraded ones too."""
 
     samples: int
@@ -179,8 +173,7 @@ class RunSummary:
         return self.cost_per_good_usd.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedSample:
+class FailedSample(Value, kw_only=True):
     """An example to look at: what went in, what came out, which grader said what."""
 
     case_id: str
@@ -192,8 +185,7 @@ class FailedSample:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Value, kw_only=True):
     """A run, how it ended, its numbers, and a few failures to look at."""
 
     record: RunRecord

@@ -6,7 +6,7 @@ from enum import StrEnum
 from evalh.core.attempt import CallError, Completion
 from evalh.core.case import Case
 from evalh.core.latency import NOT_KNOWN, Latency
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import Verdict
 
 
@@ -18,8 +18,7 @@ class Standing(StrEnum):
     UNGRADED = "ungraded"
 
 
-@dataclass(frozen=True, slots=True)
-class Graded:
+class Graded(Value):
     """One grader's verdict on one sample."""
 
     grader: str
@@ -27,8 +26,7 @@ class Graded:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Value, kw_only=True):
     """The unit that is counted. Without an answer `completion` is None and `error` says why."""
 
     case: Case

@@ -1,6 +1,6 @@
 """Why an answer is empty or unfinished, in words: what the model was stopped by is no fault of its wording."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from evalh.core.attempt import Completion, FinishReason
 from evalh.core.verdict import Outcome, Verdict

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from enum import StrEnum
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class SpendBy(StrEnum):
@@ -16,8 +16,7 @@ class SpendBy(StrEnum):
     VERSION = "version"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spend:
+class Spend(Value, kw_only=True):
     """One line of the bill, in USD. Sums hold what has a price; `unpriced` says how many attempts have none.
 
     `retries_usd` is the part of the spend that went into attempts after a call's first, or into first ones that failed.

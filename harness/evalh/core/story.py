@@ -1,16 +1,15 @@
 """What a report is made of: a run's samples with their outputs, and how each answer came about."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from evalh.core.attempt import Usage
 from evalh.core.case import Case
 from evalh.core.log import DecisionRow, SampleRow
 from evalh.core.request import ToolCall
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleStory:
+class SampleStory(Value, kw_only=True):
     """One sample, its case as it was then, and what was answered."""
 
     sample: SampleRow
@@ -22,8 +21,7 @@ class SampleStory:
     model_answered: str | None  # the model's name as it answered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracedAttempt:
+class TracedAttempt(Value, kw_only=True):
     """One physical request, without its texts."""
 
     number: int
@@ -40,8 +38,7 @@ class TracedAttempt:
     estimated: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracedCall:
+class TracedCall(Value, kw_only=True):
     """One call of a sample: its attempts and what was decided between them; on a cache hit those that bought it."""
 
     id: str

@@ -1,19 +1,19 @@
 """Suites: a prompt, a dataset, graders, and what is asked of them."""
 
 from collections.abc import Mapping
-from dataclasses import field
+
+from msgspec import field
 
 from evalh.core.digest import JsonValue
 from evalh.core.policy import BaselinePolicy, GatePolicy
-from evalh.core.value import Value
-from evalh.core.values import dataclass
+from evalh.core.value import OutputValue
+from evalh.core.values import Value
 
 ADVISORY = frozenset({"embedding_similarity"})
 """Kinds of graders that decide nothing unless a suite says of them `required: true`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraderSpec:
+class GraderSpec(Value, kw_only=True):
     """One entry under `graders:`, before the registry builds it.
 
     `name` is what reports print: the kind, or `kind(param)` where a suite uses a kind twice.
@@ -30,8 +30,7 @@ class GraderSpec:
         return {"kind": self.kind, "params": dict(self.params), "required": self.required}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
+class Suite(Value, kw_only=True):
     """`evals/<name>.yaml`."""
 
     name: str
@@ -44,7 +43,7 @@ class Suite:
     max_ungraded: float = 0.02  # share of samples; above it a run could not measure
     gate: GatePolicy = field(default_factory=GatePolicy)
     baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
-    value: Value | None = None
+    value: OutputValue | None = None
     compare: tuple[GraderSpec, ...] = ()
     where: str = ""
     places: Mapping[str, str] = field(default_factory=dict)  # file:line of each key

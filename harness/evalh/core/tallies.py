@@ -1,14 +1,14 @@
 """How often a route's decisions were taken in the last runs, and what they cost."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from decimal import Decimal
 
-from evalh.core.values import dataclass
+from msgspec import field
+
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Value):
     """One kind of decision, counted."""
 
     taken: int = 0
@@ -18,8 +18,7 @@ class Tally:
     replayed_usd: Decimal | None = Decimal(0)  # what the answers of those had cost; None: unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tallies:
+class Tallies(Value, kw_only=True):
     """What the log holds of the last runs of one model or route."""
 
     runs: int = 0
@@ -36,8 +35,7 @@ class Tallies:
         return self.decisions.get(kind, Tally())
 
 
-@dataclass(frozen=True, slots=True)
-class Escalated:
+class Escalated(Value):
     """What escalations were worth: the first answers graded as if they had been kept, beside the final ones."""
 
     helped: int  # bad → good

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriedOutput:
+class TriedOutput(Value, kw_only=True):
     """One output and its verdict."""
 
     case_id: str
@@ -17,8 +16,7 @@ class TriedOutput:
     output: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraderTrial:
+class GraderTrial(Value, kw_only=True):
     """One grader, by the parameters that a suite states or by its defaults."""
 
     grader: str

@@ -5,11 +5,10 @@ from decimal import Decimal
 
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseTally:
+class CaseTally(Value, kw_only=True):
     """One case of a run: its trials so far."""
 
     samples: int
@@ -22,8 +21,7 @@ class CaseTally:
     ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnderWay:
+class UnderWay(Value, kw_only=True):
     """A run and its numbers so far."""
 
     run: RunRow

@@ -1,12 +1,11 @@
 """What outputs cost once somebody acts on them: `value:` in a suite."""
 
-from dataclasses import field
+import dataclasses
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomePrices:
+class OutcomePrices(Value):
     """What follows an output, in USD."""
 
     bad_usd: float = 0.0  # accepted although bad
@@ -15,10 +14,10 @@ class OutcomePrices:
     good_usd: float = 0.0  # what an accepted good output is worth: only the net loss counts it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OutputValue:
     """A suite's prices, and whose `fail` sends an output to a person."""
 
     prices: OutcomePrices
     review: frozenset[str] = frozenset()  # names of graders
-    where: str = field(default="", compare=False)  # file:line
+    where: str = dataclasses.field(default="", compare=False)  # file:line

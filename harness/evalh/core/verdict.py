@@ -1,10 +1,11 @@
 """What graders see and say."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import field
 
 from evalh.core.asking import Question
 from evalh.core.attempt import Answer, Completion
@@ -12,7 +13,7 @@ from evalh.core.case import Case
 from evalh.core.digest import JsonValue
 from evalh.core.latency import Latency
 from evalh.core.request import Request
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
 class Outcome(StrEnum):
@@ -24,8 +25,7 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value):
     """An outcome, a score in [0, 1] (None where nothing was graded) and a reason for people."""
 
     outcome: Outcome
@@ -63,8 +63,7 @@ class Asker(Protocol):
         """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradeContext:
+class GradeContext(Value, kw_only=True):
     """One sample, as a grader sees it."""
 
     case: Case
@@ -76,7 +75,7 @@ class GradeContext:
     trial: int = 0
     step: str | None = None
     asker: Asker | None = None  # None: no model can be asked here
-    cache: dict[str, object] = field(default_factory=dict, repr=False, compare=False)  # one parse for all graders
+    cache: dict[str, object] = field(default_factory=dict)  # one parse for all graders
 
     @property
     def text(self) -> str:

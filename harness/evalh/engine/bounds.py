@@ -1,8 +1,10 @@
 """What graders and checks can cost that ask models: their questions, priced before they are asked."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from evalh.core.asking import Question
 from evalh.core.attempt import Answer, CallKey, Completion

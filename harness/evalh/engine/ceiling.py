@@ -1,9 +1,10 @@
 """The most that one call by a route can cost, whatever its models do."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from evalh.core.money import plus
 from evalh.core.route import EscalateBy, RepairBy, Route

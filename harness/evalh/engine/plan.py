@@ -7,7 +7,7 @@ from evalh.core.ports import Cases
 from evalh.core.prompt import PromptVersion
 from evalh.core.run import Fingerprint
 from evalh.core.suite import GraderSpec, Suite
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
 from evalh.routing.asking import Resolve
@@ -20,8 +20,7 @@ def no_checks(_specs: Sequence[GraderSpec]) -> Sequence[Grader]:
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Value, kw_only=True):
     """One suite for one version and model, every part resolved."""
 
     suite: Suite

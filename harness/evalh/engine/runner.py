@@ -6,11 +6,12 @@ the dataset. The log is asked for a hundred answers at a time: one question a sa
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 from decimal import Decimal
 from inspect import isawaitable
 from itertools import count, islice
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, Call, CallError, CallKey, Completion, NotSent
@@ -23,7 +24,7 @@ from evalh.core.request import Request
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
 from evalh.core.shortfall import with_cause
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.outcome import standing
 from evalh.engine.plan import Plan
@@ -39,8 +40,7 @@ Wanted: TypeAlias = tuple[int, Case, Sequence[int]]
 """Samples of one case: its place in the dataset, the case, its trials."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Value):
     """One sample to evaluate: what would be sent, and the answer that the log holds already."""
 
     case_index: int
@@ -50,8 +50,7 @@ class Unit:
     answer: Answer | None
 
 
-@dataclass(slots=True, kw_only=True)
-class Runner:
+class Runner(Struct, kw_only=True):
     """Evaluates a plan. `provider` is the routing stack around the plan's provider."""
 
     plan: Plan

@@ -8,13 +8,12 @@ from evalh.core.case import Case
 from evalh.core.digest import JsonValue, RowsDigest, canonical
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.clusters import ClusterIndex
 from evalh.stats.looks import look_order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Value, kw_only=True):
     """Cases by id, by tag (any of them), and at most `limit` of them in file order. Empty: all."""
 
     case_ids: frozenset[str] = frozenset()

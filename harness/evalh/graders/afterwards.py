@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from evalh.graders.linear import pattern
-from evalh.graders.scales import NUMBERS, Part, Points, Value, Words
+from evalh.graders.scales import NUMBERS, Part, Points, ScaleValue, Words
 
 _REVISES = (
     r"\bwait\b\s{0,2}[,:.!\x{2014}\x{2013}-]|\b(?:no|but|oh),?\swait\b|\bactually\b\s{0,2}[,:]|\bon second thoughts?\b|"
@@ -18,7 +18,7 @@ _REVISES = (
     r"\b(?:closer|second|further) (?:look|reading|inspection)\b|\b(?:previous|above|earlier|first) (?:verdict|score)\b|"
     r"\bthe opposite\b|\bnot really\b|\bnot!|^\W{0,4}sorry\b"
 )
-_MARKS: dict[Value | None, str] = {  # alone on their line they say the other word
+_MARKS: dict[ScaleValue | None, str] = {  # alone on their line they say the other word
     1: r"^\s*[\x{274c}\x{2718}\x{2717}\x{1f44e}]\x{fe0f}?\s*$",
     0: r"^\s*[\x{2705}\x{2714}\x{2713}\x{1f44d}]\x{fe0f}?\s*$",
 }
@@ -56,7 +56,7 @@ _FILLERS = frozenset(
 _AGAINST = frozenset("no not never nope nah wrong incorrect don't isn't doesn't".split())  # noqa: SIM905 (a table reads better)
 _ANSWERS = frozenset(("yes", "no", "nope", "nah", "not", "never"))
 _BEFORE = _AGAINST - {"no", "nope", "nah", "wrong", "incorrect"}  # "not 2", but "no, 2"
-_WORDS: dict[str, Value] = {
+_WORDS: dict[str, ScaleValue] = {
     **dict.fromkeys(("acceptable", "accept", "accepted", "approved", "passing", "true", "agree"), 1),
     **dict.fromkeys(("correct", "\U0001f44d", "\u2705"), 1),
     **dict.fromkeys(("unacceptable", "reject", "rejected", "failing", "failure", "declined", "x", "\u274c"), 0),
@@ -65,7 +65,7 @@ _WORDS: dict[str, Value] = {
 """What other words say of a verdict, where they stand in a remark."""
 
 
-def taken_back(text: str, part: Part, value: Value | None, *, only: bool) -> list[tuple[int, int]]:
+def taken_back(text: str, part: Part, value: ScaleValue | None, *, only: bool) -> list[tuple[int, int]]:
     """Return where a text behind a verdict may take it back. `only`: this is all that the reply must say."""
     remarks = list(_remarks(text, part, value)) if only else []
     same = [(begin, end) for begin, end, differs in remarks if not differs]
@@ -89,9 +89,9 @@ def taken_back(text: str, part: Part, value: Value | None, *, only: bool) -> lis
     return [*suspects, *((begin, end) for begin, end, differs in remarks if differs)]
 
 
-def _remarks(text: str, part: Part, value: Value | None) -> Iterator[tuple[int, int, bool]]:
+def _remarks(text: str, part: Part, value: ScaleValue | None) -> Iterator[tuple[int, int, bool]]:
     """Yield the remarks of a text that say a value, and whether it is another one."""
-    asked: set[Value] | None = None
+    asked: set[ScaleValue] | None = None
     question: tuple[int, int, bool] | None = None
     place = 0
     for found in [*_PIECE_ENDS.finditer(text), None]:
@@ -112,7 +112,7 @@ def _remarks(text: str, part: Part, value: Value | None) -> Iterator[tuple[int, 
         yield question
 
 
-def _differs(tokens: list[str], part: Part, value: Value | None, asked: set[Value] | None) -> bool | None:
+def _differs(tokens: list[str], part: Part, value: ScaleValue | None, asked: set[ScaleValue] | None) -> bool | None:
     """Whether a remark says another value; None: it says none. `asked`: the values in the question before it."""
     values = [(place, one) for place, token in enumerate(tokens) if (one := _value(token, part)) is not None]
     if any(one not in _FILLERS and one not in _AGAINST and _value(one, part) is None for one in tokens):
@@ -131,7 +131,7 @@ def _differs(tokens: list[str], part: Part, value: Value | None, asked: set[Valu
     return any((one == value) == (place in denied) for place, one in values)
 
 
-def _value(token: str, part: Part) -> Value | None:
+def _value(token: str, part: Part) -> ScaleValue | None:
     """Return what a word of a remark says of this part."""
     if isinstance(part.scale, Points):
         number = NUMBERS.get(token, token)
@@ -142,7 +142,7 @@ def _value(token: str, part: Part) -> Value | None:
     return None if token in ("no", "yes") else said
 
 
-def _contrary(text: str, scale: Words, value: Value | None) -> Iterator[tuple[int, int]]:
+def _contrary(text: str, scale: Words, value: ScaleValue | None) -> Iterator[tuple[int, int]]:
     """Yield where a text says the other word, and means it: not "to pass", nor "does not fail", nor "fails to"."""
     words = "|".join(sorted({*scale.spellings} - {"yes", "no"}, key=len, reverse=True))
     for found in pattern(rf"(?:^|[^\pL\pN])({words})(?:[^\pL\pN]|$)", ignore_case=True, multiline=True).finditer(text):

@@ -1,11 +1,13 @@
 """How far one JSON value is like another: the leaves that fit, numbers within a tolerance, lists in any order."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from typing import Literal
 
+from msgspec import Struct
+
 from evalh.core.digest import JsonValue
+from evalh.core.values import Value
 from evalh.graders.compare import same
 
 MOST_COMPARISONS = 200_000
@@ -16,8 +18,7 @@ class TooMuchError(ValueError):
     """The values are too large to compare."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(Value):
     """How far numbers may differ: by `abs_tol`, or by `rel_tol` times the wanted one."""
 
     abs_tol: float = 0.0
@@ -41,8 +42,7 @@ def _is_number(value: JsonValue) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@dataclass(slots=True)
-class Subset:
+class Subset(Struct):
     """Counts the leaves of a wanted value that another one holds; keys that are not wanted are overlooked."""
 
     tolerance: Tolerance

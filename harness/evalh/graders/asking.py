@@ -1,7 +1,6 @@
 """What graders that ask a model have in common: who may be asked, and what becomes of a failure."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from evalh.core.asking import Question
@@ -10,6 +9,7 @@ from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.ports import Template
+from evalh.core.values import Value
 from evalh.core.verdict import Asker, GradeContext, Verdict
 from evalh.graders.fences import TooLongError
 from evalh.graders.quoting import one_line
@@ -56,8 +56,7 @@ class NoModels:
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RubricText:
+class RubricText(Value, kw_only=True):
     """A rubric as it was read: its text, and the scale that a file may state in its front matter."""
 
     text: str
@@ -65,8 +64,7 @@ class RubricText:
     where: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgePrompt:
+class JudgePrompt(Value, kw_only=True):
     """A prompt version that judges. `form` is what its front matter says of the reply and the params."""
 
     label: str

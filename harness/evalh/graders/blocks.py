@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from evalh.core.values import Value
 
 # A line that begins as a fence. Blocks inside lists and quotations stand further in.
 _FENCE = re.compile(r"^\ufeff?[ \t>]{0,12}(?P<fence>`{3,}+|~{3,}+)(?P<rest>[^\n]*)$", re.MULTILINE)
 _ONE_LINE = re.compile(r"([A-Za-z][\w+-]{0,20})[ \t]{0,8}(?=[\[{])")  # ```json {"a": 1}```
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Value):
     """What stands between two fences; `closed` is false where the text ends first."""
 
     language: str

@@ -12,11 +12,11 @@ Every claim is kept, readable or not: the last one decides, so none may be overl
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from evalh.core.values import Value
 from evalh.graders.linear import pattern
-from evalh.graders.scales import DASHES, OFF_SCALE, Part, Points, Value
+from evalh.graders.scales import DASHES, OFF_SCALE, Part, Points, ScaleValue
 
 _STOPS = frozenset(".!?;,")  # what no gap holds: behind it another sentence begins
 _LINKS = frozenset("is was of be equals lautet ist est es".split())  # noqa: SIM905 (a table reads better)
@@ -72,13 +72,12 @@ class Kind(Enum):
     SENTENCE = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Value, kw_only=True):
     """One place that looks like a verdict. `value` None: it cannot be read. `own`: said of the whole, by the judge."""
 
     begin: int
     end: int
-    value: Value | None
+    value: ScaleValue | None
     kind: Kind
     text: str
     said: str = ""  # the value's own words
@@ -139,7 +138,7 @@ def _labelled(text: str, part: Part) -> Iterator[Claim]:
         )
 
 
-def _belies(value: Value | None, around: str) -> bool:
+def _belies(value: ScaleValue | None, around: str) -> bool:
     """Whether a cross stands beside a pass, or a check mark beside a fail."""
     return (value == 1 and not _CROSSES.isdisjoint(around)) or (value == 0 and not _CHECKS.isdisjoint(around))
 
@@ -155,7 +154,7 @@ def _unclosed(text: str) -> int:
     return opened[0] if opened else len(text)
 
 
-def _behind(ahead: str, part: Part) -> tuple[str, Value | None, int]:
+def _behind(ahead: str, part: Part) -> tuple[str, ScaleValue | None, int]:
     """Return what stands between a name and its value, the value, and how long that is; 0 where there is none."""
     place = _note(ahead)
     place = first = _skipped(ahead, place)

@@ -1,7 +1,6 @@
 """`self_critique`: fresh critics, who do not see the reasoning, say whether they agree. Confidence, never truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
@@ -10,6 +9,7 @@ from evalh.core.asking import Form, Question
 from evalh.core.attempt import CallError, Purpose
 from evalh.core.digest import JsonValue, digest
 from evalh.core.request import Message, Role
+from evalh.core.values import Value
 from evalh.core.verdict import Asker, GradeContext, Verdict
 from evalh.graders.asking import by_asking, said
 from evalh.graders.consistency import Share
@@ -49,8 +49,7 @@ _SCHEMA: dict[str, JsonValue] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Value):
     """What one critic says."""
 
     agree: bool

@@ -2,7 +2,7 @@
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Scope
 from evalh.graders.paths import JsonPath
@@ -10,8 +10,7 @@ from evalh.graders.paths import JsonPath
 NO_EXPECTED = Verdict.abstain("the case has no expected value")
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Value):
     """A literal, or a path in `expected` (None: all of it)."""
 
     literal: JsonValue = ABSENT

@@ -1,6 +1,5 @@
 """`json_subset` and `json_fields`: how much of the expected JSON the output holds."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,6 +8,7 @@ from msgspec import Meta
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.unicode_form import Form
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.alike import Subset, Tolerance, TooMuchError
 from evalh.graders.compare import Comparison
@@ -70,8 +70,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     trim: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Value):
     rule: Field
     got: JsonPath
     expected: JsonPath

@@ -2,13 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any, get_type_hints
 
 import msgspec
+from msgspec.structs import replace
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.verdict import GradeContext, Outcome, Verdict

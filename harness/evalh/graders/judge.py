@@ -1,7 +1,6 @@
 """`judge`: a model grades by a rubric."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from evalh.core.asking import Form, Question
 from evalh.core.attempt import Answer, Purpose
 from evalh.core.digest import JsonValue, digest
 from evalh.core.request import Message, Role
+from evalh.core.values import Value
 from evalh.core.verdict import Asker, GradeContext, Verdict
 from evalh.graders.asking import JudgePrompt, Models, by_asking, no_reference, said
 from evalh.graders.fences import Fences, shown_expected, shown_inputs, shown_output
@@ -115,8 +115,7 @@ def _jurors(names: list[str]) -> list[tuple[str, int]]:
     return [(name, names[:position].count(name)) for position, name in enumerate(names)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Words:
+class _Words(Value, kw_only=True):
     """What a judge is told, and how its reply is read."""
 
     rubric: str

@@ -1,7 +1,7 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias, TypeVar, get_args
 
@@ -11,7 +11,7 @@ from evalh.core.asking import Form, Question
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.asking import Models, NoModels, NoTexts, Questions, Texts
 from evalh.graders.fences import TooLongError
@@ -33,19 +33,17 @@ def _no_functions(path: str) -> Callable[..., Any]:
     raise WorkspaceError(f"{path!r} cannot be loaded: graders were given no function loader")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraderEnvironment:
+class GraderEnvironment(Value, kw_only=True):
     """What graders may be handed. `kinds` are the workspace's own: what `plugins.load_plugins` returns."""
 
     load_function: FunctionLoader = _no_functions
-    kinds: "Mapping[str, Kind]" = field(default_factory=dict)
+    kinds: "Mapping[str, Kind]" = msgspec.field(default_factory=dict)
     deadline_s: float = 10.0  # for one call of a user's function
-    models: Models = field(default_factory=NoModels)
-    texts: Texts = field(default_factory=NoTexts)
+    models: Models = msgspec.field(default_factory=NoModels)
+    texts: Texts = msgspec.field(default_factory=NoTexts)
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+class Compiled(Value):
     """A kind with its parameters fixed, ready to judge."""
 
     judge: Judge
@@ -66,8 +64,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Value, kw_only=True):
     """A kind of grader. `semantics` is raised by hand when the same output would now be judged differently."""
 
     name: str
@@ -123,8 +120,7 @@ def _identical(value: JsonValue, default: object) -> bool:
     return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Value):
     """Where a kind is compiled: the entry in the suite, and what may be handed to it."""
 
     spec: GraderSpec

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from evalh.core.request import Request, Role
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
@@ -61,8 +61,7 @@ class LeakedPrompt(Parameters, frozen=True, kw_only=True):
         return Verdict(verdict.outcome, 1.0 - found.share, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Recited:
+class Recited(Value):
     """The longest row of words, and the share of the prompt's phrases of five words."""
 
     in_a_row: int

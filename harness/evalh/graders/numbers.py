@@ -5,15 +5,15 @@ number: `50%` is 50. Values are decimals, so `0.1` is 0.1 and no digit is lost.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal, DecimalException
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
@@ -30,8 +30,7 @@ _MARKS = 200  # of a list, likewise
 _SKIPPED = 4  # dates, times and the like that are passed over to find the number
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Value):
     """Finds a number in a text: the first or last one, or the first one behind a tag."""
 
     how: How = How()

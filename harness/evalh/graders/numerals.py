@@ -1,11 +1,13 @@
 """What a numeral's digits and marks can be read as: grouped, with decimals, as a power or a fraction."""
 
 import re
-from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
 from typing import Literal
 from unicodedata import normalize
 
+from msgspec.structs import replace
+
+from evalh.core.values import Value
 from evalh.graders import cjk
 from evalh.graders.digits import GROUP
 from evalh.graders.locales import DecimalMark
@@ -27,8 +29,7 @@ _DECIMALS = re.compile(rf"[0-9]+|[0-9]{{3}}(?:[_{GROUP}][0-9]{{3}})*(?:[_{GROUP}
 _MARK = re.compile("[^0-9]")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Value):
     """The numbers that something can be; none: it is not a number."""
 
     values: tuple[Decimal, ...] = ()
@@ -36,8 +37,7 @@ class Options:
     doubt: bool = False  # it may be no number at all
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Value):
     """How numerals are read."""
 
     decimal: DecimalMark | None = None  # None: by the numeral alone

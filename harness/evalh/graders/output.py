@@ -9,7 +9,7 @@ from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.unicode_form import Form, in_form
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext
 from evalh.graders.blocks import blocks
 from evalh.graders.paths import JsonPath
@@ -22,8 +22,7 @@ in native code crash the process on it."""
 _JSON_BEGINS = frozenset('{["')  # a text that is JSON itself may hold fences inside its strings
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Value):
     """Why an output holds no such value: the reason of a failing verdict."""
 
     reason: str
@@ -98,8 +97,7 @@ def strings_in(value: JsonValue) -> Iterator[str]:
             waiting.extend(reversed(one))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """Where a grader looks: the whole output, or a path in its JSON."""
 
     path: JsonPath | None = None

@@ -10,7 +10,7 @@ from typing import Literal
 
 from evalh.core.case import ABSENT, Absent
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 _STEP = re.compile(
     r"""\.?(?P<name>[^.\[\]"'\s][^.\[\]"']*)"""  # a bare name; the dot before the first is optional
@@ -25,8 +25,7 @@ class BadPath(ValueError):
     """The text is no path; the message says at which character."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonPath:
+class JsonPath(Value):
     """A compiled path. `str()` is what the user wrote."""
 
     text: str

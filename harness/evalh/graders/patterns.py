@@ -7,8 +7,11 @@ reads over it. All of it takes linear time. A text in ASCII is matched by the pa
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+
+from evalh.core.values import Value
 
 MARK = "\ufdd0"  # a code point that no text may use
 _WORD = r"\p{L}\p{M}\p{N}\p{Pc}"
@@ -32,8 +35,7 @@ class _CannotWriteError(ValueError):
     """The pattern has a part that only ASCII's classes can say."""
 
 
-@dataclass(slots=True)
-class _Writer:
+class _Writer(Struct):
     """Writes a pattern with Unicode's classes; `marked`: for a text with marks at word boundaries."""
 
     marked: bool
@@ -148,8 +150,7 @@ def _turned(part: str) -> str:
     return part.replace(r"\P", r"\p", 1).replace("{^", "{", 1).replace("[:^", "[:", 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Value):
     """What a pattern caught."""
 
     caught: tuple[str | None, ...]  # the whole match, then each group
@@ -159,8 +160,7 @@ class Match:
         return self.caught[number]
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Value):
     """A compiled pattern. Raises nothing and takes linear time for any text."""
 
     as_written: Any

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import strings_in
@@ -99,8 +99,7 @@ class Pii(Parameters, frozen=True, kw_only=True):
         return Compiled(judge)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """One piece of personal data: its kind, where it begins, and its letters and digits alone."""
 
     kind: PersonalKind

@@ -1,7 +1,6 @@
 """`prefer`: a model says which of two outputs is better. Asked in both orders: what changes with the order is a tie."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.money import plus
 from evalh.core.request import Message, Role
 from evalh.core.suite import GraderSpec
+from evalh.core.values import Value
 from evalh.core.verdict import Asker, GradeContext
 from evalh.graders.asking import JudgePrompt, Models, UnreadableReplyError, no_reference, said
 from evalh.graders.fences import Fences, TooLongError, shown_expected, shown_inputs, shown_output
@@ -80,8 +80,7 @@ class Favoured(StrEnum):
     UNJUDGED = "unjudged"  # one of the judgements is missing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
+class Preference(Value, kw_only=True):
     """What a judge prefers of one pair. `said`: what each order gave (base first, then head first)."""
 
     favoured: Favoured
@@ -102,8 +101,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: Annotated[int, Meta(ge=1)] = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prefer:
+class Prefer(Value, kw_only=True):
     """A pairwise judge, compiled."""
 
     name: str

@@ -6,9 +6,9 @@ one is never read as a number of its own.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
+from evalh.core.values import Value
 from evalh.graders import cjk
 from evalh.graders.digits import GROUP, plain
 from evalh.graders.marks import may_be_mark, without_citations
@@ -106,8 +106,7 @@ _CLOSES = re.compile(rf"{_B}?{_MONEY}?\)")
 _EQUALS = "=\u2248<>\u2264\u2265(\u2192\u21d2{["
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value):
     """What a numeral can be read as; several values where the text does not say."""
 
     written: str
@@ -231,8 +230,7 @@ def _reading(found: re.Match[str], how: How) -> Reading:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sign:
+class _Sign(Value):
     """What stands before a numeral: whether it is negative, or both where that cannot be told."""
 
     written: str

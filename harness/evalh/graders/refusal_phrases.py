@@ -4,11 +4,10 @@ Read in lower case, blanks and apostrophes made plain. A language's patterns are
 stands: most answers hold none, and looking for a mark is ten times faster.
 """
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Value):
     """One language's way to decline. Every pattern matches only texts that hold one of the marks."""
 
     marks: tuple[str, ...]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.output import Place, Unreadable, output_json, strings_in
@@ -57,8 +57,7 @@ class Repetition(Parameters, frozen=True, kw_only=True):
         return Verdict.scored(1.0 / (1.0 + worst), 0.5, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
+class Repeated(Value):
     """How far words repeat: `share` of the 4-word phrases that occurred before, and the longest row of one phrase."""
 
     share: float

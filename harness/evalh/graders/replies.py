@@ -8,7 +8,6 @@ error, never an earlier verdict. Where a provider holds its model to the schema,
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from evalh.core.asking import Form
@@ -16,13 +15,14 @@ from evalh.core.attempt import Answer
 from evalh.core.digest import JsonValue
 from evalh.core.reasoning import split, thinks_first
 from evalh.core.strict_json import DECODER
+from evalh.core.values import Value
 from evalh.graders.afterwards import taken_back
 from evalh.graders.asking import Models, UnreadableReplyError
 from evalh.graders.claims import Claim, Kind, claims
 from evalh.graders.linear import pattern, readable
 from evalh.graders.loose_json import objects
 from evalh.graders.quotes import TELLING, Graded, folded
-from evalh.graders.scales import OFF_SCALE, Part, Points, Value, Words
+from evalh.graders.scales import OFF_SCALE, Part, Points, ScaleValue, Words
 
 LONGEST = 100_000
 """Characters of a reply beyond which none of it is read: what was left out might be the verdict."""
@@ -60,8 +60,7 @@ _SPOKEN_OF = r"(?i)^[ \t`]{0,3}(?:is|was|would|if|unless|but)\b"
 _OBJECT = "\ufffc"  # stands in the prose for what is no prose
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class Sought(Value, kw_only=True):
     """What a reply must say. `inside`: the key of the object that holds the parts, where there are several."""
 
     parts: tuple[Part, ...]
@@ -69,11 +68,10 @@ class Sought:
     reasoned: bool = True  # a reason was asked for too
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value):
     """What a reply says: one value for each part, and why."""
 
-    values: tuple[Value, ...]
+    values: tuple[ScaleValue, ...]
     reason: str
 
 
@@ -111,8 +109,7 @@ def read(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
     return Reading(values, reasons[-1] if reasons else text.strip()[:2000])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reply:
+class _Reply(Value, kw_only=True):
     """One reply: as it was written, and with its JSON blotted out."""
 
     text: str

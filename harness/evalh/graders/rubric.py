@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from evalh.core.digest import JsonValue
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome, Verdict
 from evalh.graders.kinds import Scope
 from evalh.graders.quoting import one_line
@@ -33,8 +33,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _REASON = 600  # characters of a judge's reason that a verdict keeps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class Scale(Value, kw_only=True):
     """How a judge says what it thinks. `low`, `high` and `mark` are None for pass or fail."""
 
     low: int | None = None
@@ -151,8 +150,7 @@ class Scale:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Value):
     """What a reply says: points (one for each criterion; pass is 1 and fail 0 where the scale is pass/fail)."""
 
     points: tuple[int, ...]

@@ -1,8 +1,9 @@
 """When two answers say the same: by their label, by a number, or as JSON."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Completion
 from evalh.core.digest import JsonValue, canonical

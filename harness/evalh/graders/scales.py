@@ -1,13 +1,13 @@
 """What a verdict may be, and how it is read where a text says it: one of some words, or points on a scale."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from evalh.core.values import Value
 from evalh.graders.linear import pattern
 
 OFF_SCALE = "a value that is not on the scale"
-Value = int | str
+ScaleValue = int | str
 
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2212"
 
@@ -66,15 +66,14 @@ _ALONE_TOO = ("final", "corrected", "revised", "adjusted")
 _LATER = ("final", "overall", "corrected", "revised", "updated", "adjusted", "new")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Value):
     """A scale of words: what each spelling means."""
 
-    spellings: Mapping[str, Value]
+    spellings: Mapping[str, ScaleValue]
     alone: bool = False  # a value must end its clause: "a" is an article too
     before: str = ""  # what may stand before a value, as a pattern
 
-    def read(self, text: str) -> tuple[Value | None, int]:
+    def read(self, text: str) -> tuple[ScaleValue | None, int]:
         """Return the value that a text begins with, and how long it is; 0 where there is none."""
         words = "|".join(sorted(self.spellings, key=len, reverse=True))
         found = pattern(rf"^{self.before}({words})(?:[^\pL\pN]|$)", ignore_case=True).search(text)
@@ -90,14 +89,13 @@ class Words:
         return self.spellings[word], end
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(Value):
     """A scale of whole numbers."""
 
     low: int
     high: int
 
-    def read(self, text: str) -> tuple[Value | None, int]:
+    def read(self, text: str) -> tuple[ScaleValue | None, int]:
         """Return the number that a text begins with, and how long it is with its denominator; 0 where there is none."""
         found = pattern(_NUMBER).search(text)
         if found is None:
@@ -136,8 +134,7 @@ def _number(said: str) -> int:
     return int(said) if said.isdigit() else 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Value, kw_only=True):
     """One thing that a reply must say: its names, and its scale. `sentence`: a pattern whose groups hold a value."""
 
     labels: tuple[str, ...]
@@ -152,7 +149,7 @@ class Part:
         """The words that say it: its names, and its values."""
         return (*self.labels, *self.keys, *(self.scale.spellings if isinstance(self.scale, Words) else ()))
 
-    def of(self, mapping: Mapping[str, Any]) -> tuple[bool, Value | None]:
+    def of(self, mapping: Mapping[str, Any]) -> tuple[bool, ScaleValue | None]:
         """Whether an object has this part, and its value; None: it cannot be read."""
         named = {str(key).strip().lower(): value for key, value in mapping.items()}
         for key in self.keys or self.labels:
@@ -176,7 +173,7 @@ class Part:
         said = [pattern(r"([0-9]{1,4})\D*$").search(str(named[key])[:40]) for key in _BESTS & named.keys()]
         return any(one is not None and int(one[1]) != self.scale.high for one in said)
 
-    def value(self, said: object) -> Value | None:
+    def value(self, said: object) -> ScaleValue | None:
         """Read one JSON value whole."""
         if isinstance(said, bool):
             said = str(said).lower()

@@ -1,13 +1,13 @@
 """`tool_calls`: the model called the right tools with the right arguments, and none that it must not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.request import Tool, ToolCall
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.alike import Subset, Tolerance, TooMuchError, pairs
 from evalh.graders.compare import same
@@ -21,8 +21,7 @@ _MOST_CALLS = 200
 _Validate = Callable[[JsonValue], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value):
     """An expected call; ABSENT arguments: any."""
 
     name: str

@@ -10,7 +10,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.latency import Latency
 from evalh.core.log import AttemptRow, CallRow, DecisionRow, RunRow, TracedSample
 from evalh.core.sample import Graded
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.interop import otel_names as names
 from evalh.interop.otel_request import answer_attributes, answered_messages, request_attributes, sent_messages, usd
 from evalh.interop.otel_values import CLIENT, Event, Link, Period, Place, Span
@@ -22,8 +22,7 @@ _PLAIN_DETAIL = ("model", "from", "to", "wait_s", "attempt", "attempts", "why", 
 _QUOTES_OUTPUT = frozenset({"fits", "repair", "unrepaired", "keep", "escalate"})  # their reasons may
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spans:
+class Spans(Value, kw_only=True):
     """Makes the spans of one run."""
 
     run: RunRow

@@ -1,12 +1,13 @@
 """Spans as values, and as OTLP's JSON spells them: 64-bit integers are text, times nanoseconds since the epoch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
+from msgspec import Struct, field
+
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.interop.otel_names import ERROR_TYPE
 
 INTERNAL, CLIENT = 1, 3
@@ -15,8 +16,7 @@ INTERNAL, CLIENT = 1, 3
 _FAILED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """Where a span stands. Made from names by digest: the same names are the same place on any machine."""
 
     trace: str  # 32 hex digits
@@ -28,8 +28,7 @@ class Place:
         return cls(_digest(f"trace {trace}")[:32], _digest(f"span {span}")[:16])
 
 
-@dataclass(slots=True)
-class Period:
+class Period(Struct):
     """From when to when, in seconds since the epoch; empty until something happened."""
 
     began: float | None = None
@@ -46,8 +45,7 @@ class Period:
         return began, began if self.ended is None else self.ended
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value):
     """Something that happened at one moment of a span."""
 
     at: float  # seconds since the epoch
@@ -59,8 +57,7 @@ class Event:
         return {"timeUnixNano": nanoseconds(self.at), "name": self.name, "attributes": attributes(self.told)}
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Value):
     """Another span that a span has to do with, such as the attempt that bought an answer."""
 
     place: Place
@@ -72,8 +69,7 @@ class Link:
         return {"traceId": self.place.trace, "spanId": self.place.span, "attributes": told}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Value, kw_only=True):
     """One span. `told` may hold None: such an attribute is left out."""
 
     place: Place

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from evalh.core.attempt import CallError
 from evalh.core.errors import CannotMeasure, EvalhError
 from evalh.core.ports import Clock
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.interop.otel_values import Span
 from evalh.interop.otlp_collector import Collector
 from evalh.interop.otlp_encoding import Encoding, Rejected
@@ -31,8 +33,7 @@ Watch: TypeAlias = Callable[[int], None]
 """Sees how many spans were taken so far."""
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(Struct):
     """What became of a run's spans."""
 
     spans: int = 0  # taken
@@ -42,8 +43,7 @@ class Sent:
     message: str = ""  # the collector's, where it said something
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exporter:
+class Exporter(Value, kw_only=True):
     """Sends to one collector over evalh's own HTTP."""
 
     collector: Collector

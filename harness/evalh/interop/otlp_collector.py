@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from evalh.core.errors import UsageError
-from evalh.core.values import dataclass
 from evalh.providers.egress import is_loopback
 from evalh.providers.endpoint import is_secret
 

@@ -7,14 +7,13 @@ import orjson
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.interop import otlp_collector
 from evalh.interop.otel_names import SCHEMA_URL
 from evalh.interop.otel_values import Span, attributes
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Value):
     """What a collector did not take of a request that it answered well."""
 
     spans: int
@@ -36,8 +35,7 @@ class Encoding(Protocol):
         """Read an answer. Raises ValueError for what is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value):
     """Who sends: the resource's attributes, and evalh's own version."""
 
     resource: Mapping[str, JsonValue]

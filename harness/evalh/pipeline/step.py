@@ -1,14 +1,13 @@
 """A step: one prompt call. A plain suite is a pipeline with one step."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
 from evalh.core.ports import Provider, Template
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, Settings
-from evalh.core.values import dataclass
 
 
 def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

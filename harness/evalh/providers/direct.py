@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.providers import transport
 from evalh.providers.aiohttp_transport import AiohttpTransport
 from evalh.providers.egress import Egress
@@ -33,8 +33,7 @@ _SOON_S = 1.0  # what is closed later was closed for being idle
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, section 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Value):
     """Where a URL leads, and the beginning of every request to it."""
 
     host: str

@@ -9,21 +9,19 @@ from ssl import SSLContext, SSLError, create_default_context
 from urllib.parse import unquote, urlsplit
 
 from evalh.core.errors import UsageError
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Value):
     """An HTTP proxy; its credentials are apart from its URL, so that no message shows them."""
 
     url: str
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Egress:
+class Egress(Value):
     """What of the environment decides how requests leave. Hashable: one connection pool per value."""
 
     http_proxy: str | None = None

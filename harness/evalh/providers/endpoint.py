@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 from evalh.core.digest import JsonValue
 from evalh.core.errors import KeyMissing, UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.providers.egress import is_loopback
 
 _SECRET_WORDS = frozenset(
@@ -24,8 +24,7 @@ _VARIABLE = re.compile(r"\$\{|\{\{|^\$[A-Za-z_]")
 _KEY = re.compile(r"(?![\"'`]|\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
+class Home(Value, kw_only=True):
     """A provider's own address and how it takes a key."""
 
     kind: str
@@ -38,8 +37,7 @@ class Home:
     tier_header: str | None = None  # where an answer names the service tier that served, if its body does not
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Value):
     """A model's address, checked. Built from `[models.<name>]`; raises WorkspaceError with its file and line."""
 
     home: Home

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
+
+from msgspec import field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.providers.bill import Bill
 from evalh.providers.egress import Egress
 from evalh.providers.endpoint import Endpoint, Home
@@ -32,8 +34,7 @@ from evalh.providers.usage import name_of_tier
 _PREPARED_CAP = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Value, kw_only=True):
     """What an answer's body says."""
 
     text: str
@@ -89,8 +90,7 @@ class Wire(Protocol):
         """Find what the provider's support asks for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Value):
     settings: Settings  # held, so that its id stays its own
     url: str
     head: bytes  # a JSON object without its closing brace

@@ -11,7 +11,7 @@ import orjson
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 MESSAGE_CAP = 500
 _READ_CAP = 64 * 1024  # of an error's body, in bytes: an explanation, not an answer
@@ -36,8 +36,7 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value):
     """What a provider's error says. `retry_after_s` is what its body asks for; headers are read by everyone alike."""
 
     kind: ErrorKind

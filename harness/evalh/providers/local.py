@@ -20,19 +20,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from msgspec.structs import replace
+
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.providers import weights
 from evalh.providers.likelihood import PARAM, Tally
 from evalh.providers.registry import ProviderContext
@@ -149,8 +150,7 @@ def _let_go(loading: "Future[_Engine]") -> None:
         loading.result().close()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
+class _Shape(Value, kw_only=True):
     """What one slot is given. Both may change answers."""
 
     context: int  # tokens

@@ -1,11 +1,11 @@
 """OpenAI's embeddings, and every server that speaks them. A text is asked for, and its vector answers: a JSON list."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.digest import JsonValue

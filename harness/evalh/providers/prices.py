@@ -5,19 +5,20 @@ the first call, where budgets are made, and a dated snapshot costs what its fami
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from threading import Thread
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from msgspec.structs import replace
+
 from evalh.core.attempt import Usage
 from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.providers.usage import name_of_tier
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ def price_table_date() -> str:
     return f"genai-prices {version('genai-prices')}, newest price of {newest.isoformat()}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
+class _Listing(Value):
     table: str
     model: str
     asked: tuple[str | None, ...]  # the tier, the speed and the region

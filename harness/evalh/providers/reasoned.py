@@ -1,8 +1,9 @@
 """A model whose answers are parted from the reasoning before them, for every provider."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Call, Completion
 from evalh.core.digest import JsonValue

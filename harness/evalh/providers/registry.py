@@ -9,11 +9,10 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Provider, Tree
 from evalh.core.reasoning import KEEP
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderContext:
+class ProviderContext(Value, kw_only=True):
     """What a provider may be handed when it is built. `prompt` and `version` are those under test."""
 
     prompt: str | None

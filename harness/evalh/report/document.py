@@ -1,8 +1,9 @@
 """`--json`: one document per verb, with its schema's name."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from decimal import Decimal
+
+from msgspec import to_builtins
 
 from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, PassAt, Preferred, Side
 from evalh.core.digest import JsonValue
@@ -96,7 +97,7 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
         "head": comparison.head.prompt,
         "sides": {"base": _side(comparison.base), "head": _side(comparison.head)},
         "comparable": comparison.comparable,
-        "mismatches": [asdict(mismatch) | {"cases": list(mismatch.cases)} for mismatch in comparison.mismatches],
+        "mismatches": [to_builtins(mismatch) | {"cases": list(mismatch.cases)} for mismatch in comparison.mismatches],
         "missing": [
             {"case": one.case_id, "absent_from": one.absent_from.value, "trials": list(one.trials)}
             for one in comparison.missing
@@ -139,7 +140,7 @@ def comparison_document(comparison: Comparison) -> dict[str, JsonValue]:
 
 def _preferred(one: Preferred) -> dict[str, JsonValue]:
     costs = {"judge_cost_usd": usd(one.judge_cost_usd), "cached_cost_usd": usd(one.cached_cost_usd)}
-    return {**asdict(one), **costs}
+    return {**to_builtins(one), **costs}
 
 
 def _side(side: Side) -> dict[str, JsonValue]:

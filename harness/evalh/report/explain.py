@@ -1,9 +1,9 @@
 """`evalh explain` for people and for programs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from itertools import groupby
 
+from msgspec import to_builtins
 from rich.console import Console
 from rich.padding import Padding
 
@@ -25,7 +25,7 @@ def explain_document(routes: Sequence[tuple[str, Tallies | None, Sequence[Statem
                 "runs": None if tallies is None else tallies.runs,
                 "calls": None if tallies is None else tallies.calls,
                 "decisions": [
-                    asdict(one) | {"cost_usd": usd(one.cost_usd), "replayed_usd": usd(one.replayed_usd)}
+                    to_builtins(one) | {"cost_usd": usd(one.cost_usd), "replayed_usd": usd(one.replayed_usd)}
                     for one in statements
                 ],
             }

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.values import Value
 from evalh.report.heat_chart import heat_chart
 from evalh.report.history_chart import history_chart
 from evalh.report.markup import Markup, el, own
@@ -33,8 +33,7 @@ _STYLE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawable:
+class Drawable(Value, kw_only=True):
     """What the pictures of a run are drawn from."""
 
     chosen: TradeOff

@@ -1,10 +1,10 @@
 """A gate's decision in a terminal, as JSON, and as notes on a pull request's lines."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
+from msgspec import to_builtins
 from rich.console import Console
 from rich.padding import Padding
 
@@ -50,7 +50,7 @@ def gate_document(decision: GateDecision) -> dict[str, JsonValue]:
         "base": decision.base,
         "head": decision.head,
         "merge_base": decision.merge_base,
-        "series": None if decision.series is None else asdict(decision.series),
+        "series": None if decision.series is None else to_builtins(decision.series),
         "suites": [suite_document(suite) for suite in decision.suites],
         "unchanged": list(decision.unchanged),
         "findings": [_finding_document(finding) for finding in decision.findings],

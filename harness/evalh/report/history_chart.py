@@ -6,10 +6,10 @@ of one model, which has its own colour and its own mark.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from evalh.analysis.history import History, Moment
 from evalh.core.run import Estimate
+from evalh.core.values import Value
 from evalh.report.markup import Child, Markup, el
 from evalh.report.scales import Scale, even, logarithmic
 from evalh.report.text import dollars, percent
@@ -21,8 +21,7 @@ _COLOURS = 5
 _SLANTED, _STRAIGHT = 84, 44
 
 
-@dataclass(frozen=True, slots=True)
-class _Panel:
+class _Panel(Value):
     """One of the two drawings: where its values stand, and what they are."""
 
     title: str
@@ -32,8 +31,7 @@ class _Panel:
     written: Callable[[float], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
+class _Places(Value):
     """Where the moments stand from left to right."""
 
     left: float

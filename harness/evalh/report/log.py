@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from msgspec import Struct
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
@@ -49,8 +50,9 @@ def calls_document(calls: Sequence[CallRow]) -> dict[str, JsonValue]:
 
 
 def _plain(value: Any) -> JsonValue:
-    if is_dataclass(value) and not isinstance(value, type):
-        named = ((field.name, getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, Struct) or (is_dataclass(value) and not isinstance(value, type)):
+        names = value.__struct_fields__ if isinstance(value, Struct) else [field.name for field in fields(value)]
+        named = ((name, getattr(value, name)) for name in names)
         return dict(entry for name, one in named for entry in _entries(name, one))
     match value:
         case Enum():

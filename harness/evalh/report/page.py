@@ -4,7 +4,6 @@ The page's policy (Content-Security-Policy) admits our style and our script by t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,6 +13,7 @@ from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
+from evalh.core.values import Value
 from evalh.report import page_comparison as comparing
 from evalh.report import page_gate as gates
 from evalh.report import page_sections as sections
@@ -26,8 +26,7 @@ from evalh.report.page_samples import samples
 from evalh.report.page_words import pointers, verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
+class Reported(Value, kw_only=True):
     """One run of a page."""
 
     run: RunRow

@@ -5,10 +5,10 @@ Every text is made inert here (`text.safe`) and is shown through `textContent` t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import orjson
+from msgspec import Struct, field
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
@@ -34,8 +34,7 @@ _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS
 Traces: TypeAlias = Mapping[tuple[str, int], Sequence[TracedCall]]
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(Struct):
     """Builds the rows of a page, sample by sample."""
 
     rows: list[JsonValue] = field(default_factory=list)

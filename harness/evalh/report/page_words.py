@@ -1,19 +1,18 @@
 """What the page says in words: the verdict, and what to look at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from evalh.analysis.failings import Failings, Reason
 from evalh.core.log import RunRow
 from evalh.core.run import RunStatus, RunSummary
+from evalh.core.values import Value
 from evalh.report.text import dollars, one_line, percent, rate
 
 _RARE = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(Value):
     """Something to look at: words, and the filter that shows the samples; None: nothing to filter."""
 
     words: str

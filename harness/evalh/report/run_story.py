@@ -1,7 +1,6 @@
 """A run's report in the terminal, and as a document: what the page tells, without its samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunResult
 from evalh.core.story import SampleStory
+from evalh.core.values import Value
 from evalh.report.advice import advice
 from evalh.report.console import Text
 from evalh.report.document import run_document
@@ -25,8 +25,7 @@ _BAR = 24
 _MOMENTS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class RunTold:
+class RunTold(Value):
     """A run read from the log, for reports in text."""
 
     run: RunRow

@@ -1,12 +1,12 @@
 """From values to places in a drawing, and which values to write beside an axis."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, floor, log10
 
+from evalh.core.values import Value
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+
+class Scale(Value):
     """Maps [low, high] to [start, end], evenly or by logarithms. Values outside are drawn at the edge."""
 
     low: float

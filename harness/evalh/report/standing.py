@@ -1,7 +1,8 @@
 """What documents say of the judges on whose verdicts they rest."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+
+from msgspec import to_builtins
 
 from evalh.core.calibration import JudgeStanding
 from evalh.core.digest import JsonValue
@@ -18,7 +19,7 @@ def judges_document(judges: Sequence[JudgeStanding]) -> list[dict[str, JsonValue
             "labels": judge.labels,
             "kappa": None if judge.kappa is None else judge.kappa.document(),
             "relative": judge.relative,
-            "difference": None if judge.difference is None else asdict(judge.difference),
+            "difference": None if judge.difference is None else to_builtins(judge.difference),
         }
         for judge in judges
     ]

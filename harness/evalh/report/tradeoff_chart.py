@@ -5,8 +5,9 @@ Where nothing is priced, y alone is drawn: one row for each version and model.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from evalh.analysis.tradeoff import Point, TradeOff, finite
 from evalh.report.markup import Child, Markup, el
@@ -125,8 +126,7 @@ def _named(point: Point, x: Scale, y: Scale, labels: "_Labels") -> Markup | None
     return _text(point.label, *place, f"label{' here' if point.here else ''}")
 
 
-@dataclass(slots=True)
-class _Labels:
+class _Labels(Struct):
     """Puts names beside their marks, where no other name or mark stands."""
 
     right: float

@@ -4,8 +4,10 @@ A grader's model that is down says nothing of the task's: its failures are verdi
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from evalh.core.asking import Form, Question
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, NotSent
@@ -15,6 +17,7 @@ from evalh.core.ports import CallLog, Clock, Provider
 from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
+from evalh.core.values import Value
 from evalh.routing.remembered import Find
 from evalh.routing.spans import Spans
 from evalh.routing.target import Leaf, Target
@@ -68,8 +71,7 @@ def _draw(question: Question, of: int) -> int:
     return question.draw + (_APART * of if question.form.again else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Value):
     """One model or route under one form, ready to be asked."""
 
     target: Target

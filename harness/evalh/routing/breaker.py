@@ -1,14 +1,14 @@
 """A provider that is not well is left alone: closed → open → half-open with one probe → closed."""
 
 from collections import deque
-from dataclasses import field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import OUTAGE, BreakerPolicy
-from evalh.core.values import dataclass
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
 
@@ -27,8 +27,7 @@ class State(StrEnum):
     HALF_OPEN = "half_open"  # one does: the probe
 
 
-@dataclass(slots=True)
-class Silence:
+class Silence(Struct):
     """How long nothing was answered.
 
     With few requests in flight a dead provider never brings a window to its minimum: one at a time that waits for a
@@ -50,8 +49,7 @@ class Silence:
         self.failures = 0
 
 
-@dataclass(slots=True)
-class Breaker:
+class Breaker(Struct):
     """The state machine. Time is an argument: seconds that never go back.
 
     A failure *rate* over a window trips it. A fixed count of failures would trip at 256 in flight with 1 % errors.

@@ -3,20 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import field
 from decimal import Context, Decimal
+
+from msgspec import Struct, field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Pricer, Provider
 from evalh.core.request import Request
-from evalh.core.values import dataclass
 from evalh.routing.halt import Halt
 from evalh.routing.worst_case import worst_case_tokens, worst_case_usd
 from evalh.routing.wrapper import Wrapper
 
 
-@dataclass(slots=True)
-class Purse:
+class Purse(Struct):
     """What may be spent of one thing (USD, tokens). `spent` + `reserved` never exceeds `limit`.
 
     The exception is a provider that charges more than the worst case: what it charged counts in full, and nothing
@@ -53,8 +52,7 @@ def _told(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
     return f"{told}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else told
 
 
-@dataclass(slots=True)
-class Treasury:
+class Treasury(Struct):
     """All purses of a run, shared by every model of its route."""
 
     halt: Halt

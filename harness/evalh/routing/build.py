@@ -15,7 +15,7 @@ the model
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 
@@ -26,7 +26,6 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
-from evalh.core.values import dataclass
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury

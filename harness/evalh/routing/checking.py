@@ -1,7 +1,8 @@
 """Checks of an output inside a route: graders that need no gold, and what they said."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Call, Completion
 from evalh.core.case import ABSENT, Case
@@ -10,14 +11,13 @@ from evalh.core.latency import Latency
 from evalh.core.ports import Check, Clock
 from evalh.core.request import Request
 from evalh.core.shortfall import with_cause
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.routing.asking import Inquiry
 from evalh.routing.remembered import spent
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Value):
     """What every check said of one output, in the route's order."""
 
     verdicts: tuple[tuple[str, Verdict], ...]

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import deque
-from dataclasses import field
+from dataclasses import dataclass, field
 from random import Random
+
+import msgspec
+from msgspec import Struct
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
-from evalh.core.values import dataclass
 from evalh.routing.pace import LEAST_S, Pace
 from evalh.routing.shared import Shared
 from evalh.routing.worst_case import input_bytes
@@ -58,15 +60,13 @@ class Window:
         return True
 
 
-@dataclass(slots=True, eq=False)
-class Share:
+class Share(Struct, eq=False):
     """What one request takes of a minute, in seconds of its rate."""
 
     seconds: float
 
 
-@dataclass(slots=True)
-class Rate:
+class Rate(Struct):
     """Evenly spaced leaves, a second's worth at once (the generic cell rate algorithm).
 
     No minute sees more than `per_minute` units, up to the size of one request. What is taken may be an estimate;
@@ -75,7 +75,7 @@ class Rate:
 
     per_minute: int
     _paid_until: float = 0.0
-    _shares: deque[Share] = field(default_factory=deque)  # back to back, the last ends at `_paid_until`
+    _shares: deque[Share] = msgspec.field(default_factory=deque)  # back to back, the last ends at `_paid_until`
     _owed_s: float = 0.0  # their sum
 
     def wait_s(self, now: float, units: float) -> float:

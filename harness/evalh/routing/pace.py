@@ -1,6 +1,6 @@
 """What a provider's rate limit teaches: until when it takes nothing more, and how fast it answers."""
 
-from evalh.core.values import dataclass
+from msgspec import Struct
 
 _FORGETS_S = 60.0  # the learned rate doubles in this time: a limit may have been another's use of the key
 LEAST_S = 0.1
@@ -10,8 +10,7 @@ _IN_A_ROW = 3
 _TOO_FAST_S = 1e-3  # a shorter gap slows nobody down
 
 
-@dataclass(slots=True)
-class Pace:
+class Pace(Struct):
     """A pause until the provider takes requests again, and the gap between two of them that it keeps up with.
 
     The gap is learned from whole cycles, from the end of a pause to the end of the next: so many answers in so long.

@@ -1,6 +1,6 @@
 """A model that refused its key, or has no credit, is not asked again in this run."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from evalh.core.attempt import FATAL_KINDS, Call, CallError, Completion
 from evalh.core.ports import Provider
@@ -8,8 +8,7 @@ from evalh.core.request import Request
 from evalh.routing.wrapper import Wrapper
 
 
-@dataclass(slots=True)
-class Refusal:
+class Refusal(Struct):
     """What a model said; shared by all that lead to it. None: it takes our requests."""
 
     error: CallError | None = None

@@ -1,7 +1,8 @@
 """When an output does not fit, the next attempt is a different one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Call, Completion
 from evalh.core.digest import JsonValue

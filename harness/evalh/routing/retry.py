@@ -6,26 +6,26 @@ attempts nor from the run's retries, and ends at what the route lets one call wa
 
 from random import Random
 
+from msgspec import Struct
+
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.routing.pace import LEAST_S
 from evalh.routing.shared import Shared
 from evalh.routing.wrapper import Wrapper
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Value):
     """Send again after so many seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Value):
     """Do not send again; `reason` is None where the policy declares no retry for this kind."""
 
     reason: str | None = None
@@ -51,8 +51,7 @@ def _jitter_s(policy: RetryPolicy, attempt: int, rng: Random) -> float:
     return rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, 60)))
 
 
-@dataclass(slots=True)
-class Patience:
+class Patience(Struct):
     """One call's waits for rate limits."""
 
     most_s: float

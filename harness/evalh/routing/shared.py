@@ -1,8 +1,9 @@
 """What every layer of one run's stack is handed."""
 
-from dataclasses import dataclass, field
+from msgspec import field
 
 from evalh.core.ports import Clock, Progress
+from evalh.core.values import Value
 from evalh.routing.decisions import Decisions
 from evalh.routing.halt import Halt
 from evalh.routing.pause import until_writable
@@ -29,8 +30,7 @@ class RetryBudget:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Value):
     """The run's log of decisions, its clock, its end, who watches it, and the retries that all its models share."""
 
     decisions: Decisions

@@ -1,7 +1,9 @@
 """What a run asks: a route, the routes it may lead to, and the models at their ends."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
@@ -9,11 +11,10 @@ from evalh.core.ports import Provider
 from evalh.core.request import Settings
 from evalh.core.route import Route
 from evalh.core.suite import GraderSpec
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Value):
     """One model of a route: who is asked, and everything of its requests but the messages."""
 
     provider: Provider

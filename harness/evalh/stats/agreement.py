@@ -11,7 +11,7 @@ from math import fsum, isfinite, sqrt
 from typing import TYPE_CHECKING
 
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.critical import z_critical
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ BOOTSTRAP = "case-bootstrap"
 _TWO = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Value):
     """Agreement of raters over cases; an `Estimate` without a value is not defined for these labels."""
 
     cases: int  # with at least two labels
@@ -62,8 +61,7 @@ def agreement(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
+class _Sums(Value):
     """What the coefficients are functions of: sums over cases, one line a resample, labels in the last axis."""
 
     cases: "NDArray[np.float64]"

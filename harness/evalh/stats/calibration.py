@@ -10,7 +10,7 @@ from math import fsum, sqrt
 
 from evalh.core.calibration import FEWEST_DISAGREEMENTS, Confusion
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import wilson
 
@@ -18,8 +18,7 @@ _RARELY = 0.10  # a judge that is shown to disagree with people less often than 
 _TWO = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
+class Calibrated(Value):
     """A mean in people's terms. `weight`: how far the judge is believed, from 0 to 1."""
 
     value: float
@@ -104,8 +103,7 @@ def tells_little(table: Confusion) -> bool:
     return table.disagreements < FEWEST_DISAGREEMENTS and most > _RARELY
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledStratum:
+class LabelledStratum(Value):
     """Outputs on which the judge said the same: how many there are, how many people labelled, what share is good."""
 
     outputs: int

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import erfc, fsum, sqrt
 from typing import NamedTuple
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import wilson
 
@@ -23,8 +23,7 @@ class ClusterSum(NamedTuple):
     cases: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClusteredRate:
+class ClusteredRate(Value):
     """A rate over cases, its interval, and how much the samples of a cluster vary together."""
 
     rate: float

@@ -10,13 +10,12 @@ from math import fsum
 
 from evalh.core.run import Estimate
 from evalh.core.value import OutcomePrices
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.bootstrap import RESAMPLES
 from evalh.stats.ratio import cost_per_good
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consequences:
+class Consequences(Value, kw_only=True):
     """One version's outputs, one number per case; per cluster sums over its cases, or means times its `weight`."""
 
     cost_usd: Sequence[float]  # all spend on the case

@@ -11,7 +11,7 @@ E-values stand here as natural logarithms; -inf is an e-value of 0, and `inf` se
 from collections.abc import Iterable, Sequence
 from math import exp, fsum, inf, log, log1p
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 WEIGHTS = (0.25, 0.5, 0.25)
 _KELLY = (0.5, 1.0, 2.0)
@@ -21,8 +21,7 @@ _GAP_FLOOR = 0.02  # a margin of 0 is still bet on, and bets on a dataset never 
 ROUNDING = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class Bets:
+class Bets(Value):
     """Bets against "the mean of sign * D is at most -shift", with the stakes WEIGHTS."""
 
     fractions: tuple[float, ...]
@@ -96,8 +95,7 @@ def best_to_come(bets: Bets, logs: Sequence[float], rest: int) -> float:
     return mixed([one + rest * gain for one, gain in zip(logs, bets.best, strict=True)])
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetBets:
+class DatasetBets(Value):
     """Bets about a finite dataset whose cases are drawn in random order, without putting any back.
 
     The hypothesis is "the sum over all `cases` of sign * D is at most -sign * margin * cases": for sign 1 that head is

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from math import fsum, sqrt
 
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.paired import mcnemar_exact
 
 STEADY = 0.8  # below this consistency a judge deserves a warning
 _TWO = 2
 
 
-@dataclass(frozen=True, slots=True)
-class SwapCounts:
+class SwapCounts(Value):
     """Pairs judged in both orders. Where the order decided the answer, it is a tie between the versions."""
 
     head: int  # preferred in both orders
@@ -26,8 +25,7 @@ class SwapCounts:
         return self.head + self.base + self.first + self.second + self.ties
 
 
-@dataclass(frozen=True, slots=True)
-class SwapAnalysis:
+class SwapAnalysis(Value):
     """What both orders say."""
 
     win_rate: float | None  # of head, ties counting half; None: no pairs
@@ -53,8 +51,7 @@ def swap_analysis(counts: SwapCounts) -> SwapAnalysis:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(Value):
     """Several judges as one. `votes`: the mean of each case, None where no judge voted."""
 
     votes: tuple[float | None, ...]

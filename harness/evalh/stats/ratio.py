@@ -10,14 +10,13 @@ from math import exp, fsum, inf, sqrt
 from typing import NamedTuple
 
 from evalh.core.run import Estimate
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.critical import t_critical
 
 LOG_DELTA = "log-delta"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moments:
+class Moments(Value, kw_only=True):
     """What the estimate needs of at least two cases, one of them good. Means, and variances with ddof 1."""
 
     cases: int

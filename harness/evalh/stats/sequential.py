@@ -5,12 +5,13 @@ Two questions are bet on side by side (`eprocess`): that head is worse, and that
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from math import log
 
+from msgspec.structs import replace
+
 from evalh.core.policy import DEFAULT_DISCORDANCE, DEFAULT_MARGIN, About, Require
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.eprocess import (
     NOTHING_STAKED,
     DatasetBets,
@@ -25,8 +26,7 @@ from evalh.stats.looks import BATCH, next_look
 from evalh.stats.multiplicity import holm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequentialDesign:
+class SequentialDesign(Value, kw_only=True):
     """What is fixed before the first answer. `tests`: how many suites (and graders) of one gate share `alpha`."""
 
     cases: int
@@ -51,8 +51,7 @@ class SequentialDesign:
         return self.log_threshold + log(self.tests)
 
 
-@dataclass(frozen=True, slots=True)
-class PairedDifference:
+class PairedDifference(Value):
     """Head minus base of one case, over its trials, in [-1, 1]; an ungraded sample helps no claim.
 
     `low` reads it against head (0 for head, 1 for base), `high` in head's favour; equal where all are graded.
@@ -78,8 +77,7 @@ class Stop(StrEnum):
 _ANSWERED = (Stop.WORSE_SHOWN, Stop.NO_WORSE_SHOWN, Stop.TOO_MANY_UNGRADED)
 
 
-@dataclass(frozen=True, slots=True)
-class LookState:
+class LookState(Value):
     """Where the gate stands after a look. Start from `LookState()`."""
 
     seen: int = 0

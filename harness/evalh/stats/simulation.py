@@ -4,13 +4,14 @@ Every case is won, lost or tied outright: scores and repeated trials vary less, 
 side for them. `discordance` grows with the difference where a difference would not fit it.
 """
 
-from dataclasses import replace
 from functools import lru_cache
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from evalh.core.policy import About
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.stats.eprocess import WEIGHTS, Bets, no_worse_bets, worse_bets
 from evalh.stats.planner import cases_for_difference, cases_for_noninferiority
 from evalh.stats.sequential import SequentialDesign
@@ -27,8 +28,7 @@ _STEP = 0.001  # a detectable drop is a multiple of this
 _PRACTICAL = 50  # times the cases of a fixed plan, beyond which nobody asks on
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Value):
     """Cases won and lost so far, at every look (columns) of every repetition (rows)."""
 
     seen: "NDArray[np.int64]"  # one number a look

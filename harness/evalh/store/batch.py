@@ -5,8 +5,9 @@ Runs in the writer's thread, so that the caller only hands its values over.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, ErrorKind, Purpose
 from evalh.core.decision import Decision
@@ -14,7 +15,7 @@ from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import Settings
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.store import rows
 from evalh.store.columns import Instants, json_text
 from evalh.store.rows import Row
@@ -43,8 +44,7 @@ STATEMENTS = frozenset(_ORDER)
 _SETTINGS_KEPT = 64  # settings are made once per step or judge; a caller that makes them per call must not fill memory
 
 
-@dataclass(frozen=True, slots=True)
-class NewSample:
+class NewSample(Value):
     """`Store.add_sample`, handed over."""
 
     run_id: str
@@ -52,16 +52,14 @@ class NewSample:
     call: Call | None
 
 
-@dataclass(frozen=True, slots=True)
-class Concluded:
+class Concluded(Value):
     """`CallLog.conclude`, handed over."""
 
     call: Call
     cache_hit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Value):
     """`Store.finish_run`, handed over."""
 
     run_id: str
@@ -77,8 +75,7 @@ Item: TypeAlias = (
 )
 
 
-@dataclass(slots=True)
-class WriterMemory:
+class WriterMemory(Struct):
     """What the writer remembers between two batches; small however long the run."""
 
     in_flight: set[str] = field(default_factory=set)  # attempts whose row says `sent`

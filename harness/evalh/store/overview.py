@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from sqlite3 import Row
@@ -12,6 +11,7 @@ from evalh.core.digest import digest
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.money import from_stored
 from evalh.core.underway import CaseTally
+from evalh.core.values import Value
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
 from evalh.store.database import FILE
 from evalh.store.restore import comparison_from, run_from
@@ -42,8 +42,7 @@ _STATE = """select id, status, finished_at, length(summary) as summary,
   end as samples from runs r where suite = ? order by id"""
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Value):
     """What the log holds, newest first."""
 
     runs: Sequence[RunRow]

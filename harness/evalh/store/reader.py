@@ -3,9 +3,10 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from evalh.core.case import Case
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean, nearest, some_of

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from sqlite3 import Row
 from typing import Any, TypeAlias
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage
 from evalh.core.case import ABSENT, Case

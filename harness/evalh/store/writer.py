@@ -13,10 +13,11 @@ import sqlite3
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
+
+from msgspec import Struct
 
 from evalh.core.attempt import AttemptEnd
 from evalh.core.errors import EvalhError
@@ -40,8 +41,7 @@ class _Barrier(threading.Event):
     """Set when everything handed over before it is committed, or given up."""
 
 
-@dataclass(slots=True)
-class _Unstored:
+class _Unstored(Struct):
     """A batch that is not committed yet."""
 
     statements: list[Statement]

@@ -2,8 +2,9 @@
 
 import re
 import time
-from dataclasses import dataclass, field
 from threading import Lock
+
+from msgspec import Struct, field
 
 from evalh.api.viewing import Viewing
 from evalh.core.errors import EvalhError, NotFound
@@ -20,8 +21,7 @@ _FRESH_S = 0.4  # several tabs that watch cost as much as one
 _LIST_S = 2.0  # a log that nobody writes shows the same list, but whose process lives is not in it
 
 
-@dataclass(slots=True)
-class Answers:
+class Answers(Struct):
     """Answers from one workspace."""
 
     viewing: Viewing

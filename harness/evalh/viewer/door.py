@@ -7,8 +7,11 @@ requests here (Origin, Sec-Fetch-Site), can give this machine a name of its own 
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
+
+from evalh.core.values import Value
 
 HOSTS = ("127.0.0.1", "::1")
 """The addresses that may be listened on: this machine, and no other's."""
@@ -25,8 +28,7 @@ class Headers(Protocol):
         """Return every value of a header."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value):
     """Why nobody comes in: a status and a word, the same for everybody."""
 
     status: int
@@ -36,8 +38,7 @@ class Refusal:
 _STRANGER = Refusal(404, "not found")
 
 
-@dataclass(slots=True)
-class Door:
+class Door(Struct):
     """The server's own address and its secret."""
 
     host: str

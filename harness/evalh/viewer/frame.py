@@ -1,10 +1,12 @@
 """What every page of the viewer has: the report's look, a policy, our own script by its digest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+from msgspec import field
+
+from evalh.core.values import Value
 from evalh.report.markup import Child, Markup, Place, el, join, metas, own, own_digest, place
 from evalh.report.page import asset as report_asset
 
@@ -14,8 +16,7 @@ REPORT_POLICY = _ABOVE  # what else holds for a report stands in its file
 NOTHING = f"default-src 'none'; {_ABOVE}"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """What a request is answered with."""
 
     body: bytes

@@ -5,12 +5,12 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
+from evalh.core.values import Value
 from evalh.workspace.baseline_shapes import MEND, check_once, check_shapes
 from evalh.workspace.reading import label, read_text
 from evalh.workspace.writing import new_file
@@ -21,8 +21,7 @@ _OUTPUTS = ".outputs.jsonl.gz"
 _NEEDED = ("suite", "prompt", "model", "fingerprint", "date", "trials", "digest")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class Baseline(Value, kw_only=True):
     """One accepted version: a header, a row for each sample, and the outputs where they are kept."""
 
     path: str

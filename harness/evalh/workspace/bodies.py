@@ -5,16 +5,17 @@ All of that happens on the author's text, before any slot is filled: what a case
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Section
 from evalh.core.request import Role
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 BLANKS = " \t\r\n"
 """The white space that is trimmed at a section's two ends."""
@@ -43,8 +44,7 @@ class Kind(Enum):
     CODE = "code"  # whatever else the dialect has: blocks, raw text
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Value):
     """A piece of a body; the sources of all tokens, joined, are the body."""
 
     kind: Kind
@@ -56,8 +56,7 @@ class Token:
     anchor: int = 0  # the line in the prompt's own file: where a partial was named
 
 
-@dataclass(frozen=True, slots=True)
-class MediaSlot:
+class MediaSlot(Value):
     """`{{media url=photo}}`: the place of an image or a file."""
 
     slot: tuple[str, ...]  # ("photo",)
@@ -118,8 +117,7 @@ FindPartial = Callable[[str], tuple[str, str]]
 """Returns the path and text of a partial. Raises WorkspaceError that names what there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class BodyReader:
+class BodyReader(Value):
     """Reads bodies in one dialect."""
 
     grammar: Grammar
@@ -227,8 +225,7 @@ class BodyReader:
         return self._uncommented(self._lexed(stripped, path, 1 + text[: text.find(stripped)].count("\n")))
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Value):
     """A stretch of a section between its media; `line` counts from 1 in the section's source."""
 
     source: str

@@ -1,7 +1,7 @@
 """`evalh.toml`: where things are, which version is live, which models there are."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalh.core.errors import WorkspaceError
@@ -9,7 +9,6 @@ from evalh.core.model import ModelSpec
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
 from evalh.core.route import Route
-from evalh.core.values import dataclass
 from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.located import Located, Table
 from evalh.workspace.models import model_spec

@@ -15,7 +15,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import NotStrictJson, parse
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace import lines
 from evalh.workspace.dataset_jsonl import refuse_unholdable
 from evalh.workspace.lines import LONGEST_BYTES, Span, line_ends, too_long
@@ -346,8 +346,7 @@ def _full_name(column: str) -> str:
     return column if own else _INPUTS + column
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Value):
     """One column: its name, and whether its cells are JSON."""
 
     name: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, did_you_mean
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.bodies import MOST_CODE, BodyError, Kind, MissingInput, RenderError, Token
 from evalh.workspace.dialect_portable import HISTORY, refused_history, text_of
 
@@ -158,8 +158,7 @@ def _showing(token: Token, content: str) -> str:
     return f'{left}{_SHOW} ({content}) "{said}"{right}'
 
 
-@dataclass(frozen=True, slots=True)
-class HandlebarsText:
+class HandlebarsText(Value):
     """A compiled text."""
 
     program: "Callable[..., str]"

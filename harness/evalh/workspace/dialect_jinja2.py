@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.bodies import MOST_CODE, BodyError, Kind, MissingInput, RenderError, Token
 from evalh.workspace.dialect_portable import HISTORY, Slots, refused_history
 
@@ -137,8 +137,7 @@ def _guarded(tree: "nodes.Template") -> set[str]:
     return {node.name for node in asked if isinstance(node, nodes.Name)}
 
 
-@dataclass(frozen=True, slots=True)
-class JinjaText:
+class JinjaText(Value):
     """A compiled text."""
 
     template: "Template"

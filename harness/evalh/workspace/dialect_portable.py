@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from evalh.core.digest import JsonValue
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.bodies import BodyError, Kind, MissingInput, RenderError, Token
 
 # A run of backslashes is looked at from its beginning alone: from each of them would take its length squared.
@@ -132,8 +132,7 @@ def _hint(content: str) -> str:
     return _OPT_IN
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(Value):
     """A compiled text: literal strings and the paths of values."""
 
     segments: tuple[str | Path, ...]

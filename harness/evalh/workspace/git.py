@@ -17,7 +17,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.trees import follow, parts_of, refuse_pointer
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ _IN_MEMORY_BYTES = 8 * 2**20
 _DEEPER = "this clone is shallow: git fetch --unshallow (in CI: fetch-depth: 0)"
 
 
-@dataclass(frozen=True, slots=True)
-class NoRepository:
+class NoRepository(Value):
     """Why there is no usable repository, and what to type to get one."""
 
     reason: str
@@ -47,8 +46,7 @@ class NoRepository:
     broken: bool = False  # there is a `.git`, and git cannot answer
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(Value):
     """One commit that touched a file; `date` is ISO 8601 with its zone."""
 
     commit: str
@@ -57,8 +55,7 @@ class LogEntry:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(Value):
     """Where a file lives in git. `blob` is its object at HEAD, None where HEAD does not hold it."""
 
     blob: str | None

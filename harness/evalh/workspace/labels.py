@@ -5,10 +5,10 @@ A file for each author: two people who label at the same time meet in no merge.
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
+from msgspec import to_builtins
 
 from evalh.core.digest import canonical
 from evalh.core.errors import UsageError, WorkspaceError
@@ -79,7 +79,7 @@ class LabelFile:
 
     def add(self, label: Label) -> int:
         """Append a label; return where it begins, for `take_back`. Raises EvalhError where it cannot be written."""
-        row = {name: value for name, value in asdict(label).items() if value is not None and name != "author"}
+        row = {name: value for name, value in to_builtins(label).items() if value is not None and name != "author"}
         row["case"] = row.pop("case_id")
         refuse_links(self.path)
         try:

@@ -9,7 +9,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.config import CONFIG_NAME
 from evalh.workspace.reading import label, read_text
 from evalh.workspace.toml import parse_toml
@@ -17,8 +17,7 @@ from evalh.workspace.toml import parse_toml
 _MOST_CHARACTERS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class Live(Value, kw_only=True):
     """Which versions head takes live, and what else its file says differently."""
 
     live: Mapping[str, str]  # prompt → version

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from evalh.core.case import ABSENT, Absent
 from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion, Section
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 
 Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]
 
@@ -26,16 +26,14 @@ class Op(StrEnum):
     INSERT = "insert"
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Value):
     """A stretch of text; joined, all but the inserts are the base, all but the deletes the head."""
 
     op: Op
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Value):
     """One key that differs; `ABSENT` where a side does not have it. Keys of schemas are paths: `output.schema.type`."""
 
     key: str
@@ -48,8 +46,7 @@ class Change:
         return {"key": self.key, **{side: value for side, value in sides.items() if value is not ABSENT}}
 
 
-@dataclass(frozen=True, slots=True)
-class SectionDiff:
+class SectionDiff(Value):
     """One message on both sides; a role is None where the side does not have it, `history` for the history."""
 
     base_role: str | None
@@ -77,8 +74,7 @@ class SectionDiff:
         return {"base_role": self.base_role, "head_role": self.head_role, "edits": edits}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptDiff:
+class PromptDiff(Value, kw_only=True):
     """Two versions beside each other. Same digests mean that the same is sent; notes and model may differ still."""
 
     base: str  # triage@v2

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import count
 from typing import Any
+
+from msgspec.structs import replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean

@@ -4,14 +4,15 @@ The messages and their roles come from the version's sections alone; a slot's va
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import TypeAlias, assert_never
+
+from msgspec.structs import replace
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.prompt import Dialect, PromptVersion, Section
 from evalh.core.request import Media, Message, Part, Role, Text
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.bodies import BodyError, Grammar, MediaSlot, MissingInput, Program, RenderError, pieces
 from evalh.workspace.dialect_portable import Portable, Slots, value_at
 from evalh.workspace.history import INPUT, read_history
@@ -81,8 +82,7 @@ def _required(piece: Piece) -> frozenset[str]:
     return frozenset(piece.slot[:1]) if isinstance(piece, MediaSlot) else piece.required
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledSection:
+class CompiledSection(Value):
     """One message to be."""
 
     role: Role
@@ -119,8 +119,7 @@ class CompiledSection:
         return WorkspaceError(f"variable {name!r} has no value", where=self.where, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledVersion:
+class CompiledVersion(Value):
     """A version, ready for cases: `core.ports.Template`."""
 
     sections: tuple[CompiledSection, ...]

@@ -5,7 +5,7 @@ from typing import Any
 
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
-from evalh.core.value import OutcomePrices, Value
+from evalh.core.value import OutcomePrices, OutputValue
 from evalh.workspace.located import Table
 
 _USD = {"type": "number", "minimum": 0}
@@ -22,7 +22,7 @@ VALUE_KEYS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def read_value(table: Table, graders: Sequence[GraderSpec]) -> Value | None:
+def read_value(table: Table, graders: Sequence[GraderSpec]) -> OutputValue | None:
     """Read what stands under `value` of a suite's table; None: nothing. Raises WorkspaceError with file:line."""
     if "value" not in table.values:
         return None
@@ -38,7 +38,7 @@ def read_value(table: Table, graders: Sequence[GraderSpec]) -> Value | None:
                 raise WorkspaceError(what, where=own.where("review", number), hint=did_you_mean(name, known))
     else:
         names = tuple(grader.name for grader in graders if not grader.required)
-    return Value(
+    return OutputValue(
         prices=OutcomePrices(bad_usd=bad, review_usd=review, abstain_usd=abstain),
         review=frozenset(names),
         where=own.where(),

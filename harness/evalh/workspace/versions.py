@@ -5,14 +5,15 @@ docs/reference/prompt-files.md holds every key; a test compares that page with t
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
-from evalh.core.values import dataclass
+from evalh.core.values import Value
 from evalh.workspace.bodies import BodyReader, FindPartial
 from evalh.workspace.history import INPUT as HISTORY
 from evalh.workspace.located import Located, Table
@@ -44,8 +45,7 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TYPO = 0.9  # a parameter that is this close to a known one is no other provider's word
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """Which version a text is, and where it was read."""
 
     name: str
@@ -59,8 +59,7 @@ class Place:
         return self.path if self.revision is None else f"{self.revision}:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Value):
     """A file cut in two. `front` is None where there is no front matter; lines count from 1 in the file."""
 
     front: str | None

@@ -6,12 +6,12 @@ a date is no text, and they recurse.
 
 import math
 import re
-from dataclasses import field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
-from evalh.core.values import dataclass
 from evalh.workspace.located import Located, Path
 
 if TYPE_CHECKING:
@@ -59,15 +59,13 @@ def parse_yaml(text: str, path: str, *, first_line: int = 1) -> Located:
     return Located(document.value, path, document.lines)
 
 
-@dataclass(slots=True)
-class _Anchor:
+class _Anchor(Struct):
     value: JsonValue
     nodes: int
     depth: int
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A collection whose end has not been read yet."""
 
     value: dict[str, JsonValue] | list[JsonValue]

@@ -1,9 +1,9 @@
 """Explaining a route: every decision is stated, and nothing that is not declared."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
 from evalh.core.attempt import ErrorKind

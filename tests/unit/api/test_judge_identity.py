@@ -1,11 +1,11 @@
 """A required judge that nobody holds to account is told by name."""
 
 import json
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from evalh.analysis.calibrating import agreement_of

@@ -3,9 +3,9 @@
 import re
 import struct
 import zlib
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.analysis.failings import Failings
 from evalh.analysis.history import MOST, history

@@ -1,6 +1,6 @@
 """The verdict of runs that are not as they should be."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from evalh.core.run import RunStatus
 from evalh.report.page_words import verdict

@@ -1,10 +1,10 @@
 """Which points are worth choosing from, and what is said of them."""
 
-from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.analysis.tradeoff import trade_off
 from evalh.core.log import RunRow

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.attempt import CallError, Completion, ErrorKind, NotSent
 from evalh.core.route import BreakerPolicy, LimitPolicy

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.attempt import CallError, Completion, ErrorKind, NotSent, Usage
 from evalh.core.money import Price

@@ -1,11 +1,11 @@
 """The first answer is checked, and the stronger model answers where it is in doubt."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.attempt import CallError, Completion, ErrorKind
 from evalh.core.case import ABSENT, Case

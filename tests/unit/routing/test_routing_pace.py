@@ -1,11 +1,11 @@
 """What a rate limit teaches: until when nothing leaves, and how fast the provider answers."""
 
 import asyncio
-from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.api.runs import Silence
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, NotSent

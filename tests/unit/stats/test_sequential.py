@@ -1,9 +1,9 @@
 """The gate's looks: when it stops, and what it found."""
 
-from dataclasses import replace
 from math import exp
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.policy import About, Require
 from evalh.stats.eprocess import log_e_of_counts, no_worse_bets, worse_bets

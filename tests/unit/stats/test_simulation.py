@@ -1,11 +1,11 @@
 """Designs played out: what a gate would have seen."""
 
 import time
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.stats import binomtest, norm
 
 from evalh.core.policy import About, Require

@@ -1,8 +1,10 @@
 """Builders: a run's values as the engine and the routing stack make them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import (
     Answer,

@@ -1,8 +1,8 @@
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.attempt import CallKey, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.errors import EvalhError

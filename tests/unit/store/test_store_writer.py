@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.decision import Decision
 from evalh.store import checkpoint, open_store

@@ -1,10 +1,10 @@
 import json
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.core.attempt import Completion, ErrorKind, FinishReason, Purpose, Usage
 from evalh.core.case import Case

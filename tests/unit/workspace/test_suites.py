@@ -10,7 +10,7 @@ import pytest
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.core.policy import GatePolicy, MustPass
 from evalh.core.suite import Suite
-from evalh.core.value import OutcomePrices, Value
+from evalh.core.value import OutcomePrices, OutputValue
 from evalh.workspace.config import Config
 from evalh.workspace.suites import load_suite, suite_json_schema, suite_names
 from evalh.workspace.trees import WorkTree
@@ -72,7 +72,7 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
     assert (suite.owner, suite.trials, suite.max_ungraded) == ("support-team", 3, 0.1)
     assert suite.gate == GatePolicy(margin=0.05, must_pass=MustPass(tags=frozenset({"incident"}), trials=5, passes=5))
     assert suite.gate.where == "evals/s.yaml:21"
-    assert suite.value == Value(prices=OutcomePrices(bad_usd=0.5), review=frozenset({"equals(order.id)", "tone"}))
+    assert suite.value == OutputValue(prices=OutcomePrices(bad_usd=0.5), review=frozenset({"equals(order.id)", "tone"}))
     assert [(one.kind, one.params) for one in suite.compare] == [("prefer", {"rubric": "rubrics/tone.md"})]
     assert suite.where == "evals/s.yaml:1"
 
