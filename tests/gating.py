@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from evalh.analysis.verdicts import GateDecision
-from evalh.api.gating import GateOptions, gate
+from evalh.analysis.gate.decision import GateDecision
+from evalh.api.gate import GateOptions, gate
 from evalh.api.workspace import Workspace
 from workspaces import SUITE
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from evalh.analysis.verdicts import GateDecision
+from evalh.analysis.gate.decision import GateDecision
 from gating import ANSWERS, CONFIG, PROMPT, Repo
 from workspaces import SUITE
 

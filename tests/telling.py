@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from evalh.analysis.verdicts import Finding, GateDecision
+from evalh.analysis.gate.decision import Finding, GateDecision
 from gating import PROMPT, Repo
 
 # The model reads from its prompt what an answer costs, how long it takes, and on which tickets it says too much.

@@ -14,8 +14,8 @@ from pathlib import Path
 from evalh.api.runs import in_loop
 from evalh.api.viewing import Viewing
 from evalh.api.workspace import Workspace
-from evalh.viewer.answers import Answers
-from evalh.viewer.door import Door
+from evalh.viewer.access import Door
+from evalh.viewer.routes import Answers
 from evalh.viewer.server import Server, listen
 
 

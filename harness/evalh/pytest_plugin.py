@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from evalh.analysis.verdicts import GateDecision
+    from evalh.analysis.gate.decision import GateDecision
     from evalh.api.workspace import Workspace
 
 
@@ -32,7 +32,7 @@ class Gated:
         """Fail the test, with the gate's reasons, unless it accepts; inconclusive is no yes."""
         __tracebackhide__ = True
         if not self.accepted:
-            from evalh.report.gate import decided
+            from evalh.report.terminal.gate import decided
 
             reasons = "\n".join(f"  {reason}" for reason in self.decision.reasons)
             pytest.fail(f"{decided({'exit': self.decision.exit})}:\n{reasons}", pytrace=False)
@@ -56,7 +56,7 @@ class Evalh:
 
     def gate(self, suite: str, *, base: str, head: str, model: str | None = None) -> Gated:
         """Compare two versions by a suite's gate. Raises EvalhError."""
-        from evalh.api.gating import gate_versions
+        from evalh.api.gate import gate_versions
 
         return Gated(gate_versions(self.workspace, suite, base, head, model))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalh.api.ci_files import FILES, ci_file
+from evalh.api.scaffold import FILES, ci_file
 from faults.running import here
 from workspaces import write_workspace
 

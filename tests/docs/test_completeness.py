@@ -9,9 +9,11 @@ from evalh.cli.main import VERBS
 from evalh.core.attempt import ErrorKind
 from evalh.graders.registry import BUILT_IN, build_all
 from evalh.providers.registry import kinds
-from evalh.report.log import SHOW
-from evalh.workspace import config, models, pricing, versions
+from evalh.report.terminal.log import SHOW
+from evalh.workspace import config, pricing
+from evalh.workspace import config as models
 from evalh.workspace.policies import GATE_KEYS
+from evalh.workspace.prompt import versions
 from evalh.workspace.suites import suite_json_schema
 
 ROOT = Path(__file__).parents[2]

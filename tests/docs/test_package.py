@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalh import __version__
-from evalh.api.starter import write_starter
+from evalh.api.scaffold import write_starter
 from workspaces import document, evalh
 
 ROOT = Path(__file__).parents[2]

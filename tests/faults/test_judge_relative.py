@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from evalh.api.gating import gate_versions
+from evalh.api.gate import gate_versions
 from evalh.api.report import gate_page
 from evalh.api.workspace import Workspace
-from evalh.report.gate import gate_document
-from evalh.report.gate_markdown import gate_markdown
+from evalh.report.files.gate import gate_markdown
+from evalh.report.terminal.gate import gate_document
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
 from faults.running import here

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from faults.running import here, rows
 from telling import found, repo, tell
 from workspaces import write_workspace

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evalh.api.starter import write_starter
+from evalh.api.scaffold import write_starter
 from faults.running import here
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.core.errors import EvalhError
-from evalh.core.exits import ExitCode
+from evalh.core.errors import EvalhError, ExitCode
 from evalh.store import SqliteStore, StoreError, open_store
 from unit.store.playing import FixedClock, Play
 from workspaces import write_workspace

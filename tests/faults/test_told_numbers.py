@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evalh.api.workspace import Workspace
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
 from faults.running import here, rows, run, workspace

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.baselines import AcceptOptions, accept
+from evalh.api.baselines import AcceptOptions, accept, states
 from evalh.api.clock import SystemClock
-from evalh.api.staleness import states
 from evalh.api.workspace import Workspace
-from evalh.core.errors import WorkspaceError
-from evalh.core.exits import ExitCode
-from evalh.workspace.baselines import Baseline, read_baseline, write_baseline
+from evalh.core.errors import ExitCode, WorkspaceError
+from evalh.workspace.kept.baselines import Baseline, read_baseline, write_baseline
 from gating import Repo
 
 FILE = "reports/baselines/triage/draft.small.jsonl"

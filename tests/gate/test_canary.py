@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evalh.analysis.verdicts import GateStatus, SuiteDecision
-from evalh.core.exits import ExitCode
+from evalh.analysis.gate.decision import GateStatus, SuiteDecision
+from evalh.core.errors import ExitCode
 from faults.fault_server import FaultServer
 from faults.running import here, rows
 from gating import Repo

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from evalh.workspace.baselines import Baseline, read_baseline, write_baseline
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.files import WorkTree
+from evalh.workspace.kept.baselines import Baseline, read_baseline, write_baseline
 from faults.fault_server import FaultServer
 from faults.running import Done, here, rows
 from moving import Moving, accepted, moving

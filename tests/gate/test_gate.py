@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evalh.analysis.verdicts import GateStatus
-from evalh.core.errors import UsageError
-from evalh.core.exits import ExitCode
+from evalh.analysis.gate.decision import GateStatus
+from evalh.core.errors import ExitCode, UsageError
 from gating import Make, Repo, row
 from workspaces import SUITE
 

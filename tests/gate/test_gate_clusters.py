@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from evalh.analysis.verdicts import GateStatus
-from evalh.core.exits import ExitCode
+from evalh.analysis.gate.decision import GateStatus
+from evalh.core.errors import ExitCode
 from gating import PROMPT, Repo, row
 from telling import found
 from workspaces import SUITE

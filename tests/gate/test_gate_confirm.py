@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from faults.running import here, rows
 from gating import Repo
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from gating import CONFIG, PROMPT, Repo
 
 

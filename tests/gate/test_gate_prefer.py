@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from evalh.core.calibration import Held
-from evalh.core.errors import WorkspaceError
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode, WorkspaceError
 from gating import ANSWERS, CONFIG, Repo
 from workspaces import document, evalh
 

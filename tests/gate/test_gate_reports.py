@@ -6,15 +6,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from evalh.analysis.verdicts import Evidence, Finding, GateDecision, SuiteDecision
+from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, SuiteDecision
 from evalh.api.clock import SystemClock
 from evalh.api.report import gate_page, page
 from evalh.api.workspace import Workspace
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
-from evalh.report.gate import annotations, certainty, gate_document
-from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
-from evalh.report.junit import gate_junit
+from evalh.report.files.gate import COMMENT_BYTES, MARKER, gate_junit, gate_markdown
+from evalh.report.terminal.gate import annotations, certainty, gate_document
 from evalh.store import open_store
 from faults.running import here
 from gating import Repo

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.earlier_looks import read_earlier
-from evalh.core.exits import ExitCode
-from evalh.report.gate import gate_document, looked
-from evalh.report.gate_markdown import COMMENT_BYTES, MARKER, gate_markdown
+from evalh.api.gate import read_earlier
+from evalh.core.errors import ExitCode
+from evalh.report.files.gate import COMMENT_BYTES, MARKER, gate_markdown
+from evalh.report.terminal.gate import gate_document, looked
 from gating import Repo
 from workspaces import evalh
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from gating import Repo
 from workspaces import document, evalh
 

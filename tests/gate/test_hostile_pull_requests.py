@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from evalh.api.ci_files import ci_file
+from evalh.api.scaffold import ci_file
 from gating import PROMPT, Repo
 from jobs import Event, Job, Machine, run_gitlab, run_steps, run_workflow
 from workspaces import Server

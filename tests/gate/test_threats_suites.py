@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.core.errors import EvalhError
-from evalh.core.exits import ExitCode
+from evalh.core.errors import EvalhError, ExitCode
 from gating import ANSWERS, CONFIG, PROMPT, Repo, row
 from strangers import suite, told
 from workspaces import SUITE, evalh

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evalh.analysis.verdicts import GateDecision
+from evalh.analysis.gate.decision import GateDecision
 from evalh.api.workspace import Workspace
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 from gating import CONFIG, row
 from strangers import JUDGE_PROMPT, JUDGED, Hostile, told
 from workspaces import SUITE, evalh

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.property.test_workspace_files_datasets import ROWS, OneFile
 
-from evalh.workspace.datasets import Dataset
+from evalh.workspace.dataset.dataset import Dataset
 
 NAMES = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)
 # What a cell can hold: a lone \r reads as \n, and Python's writer does not quote it.

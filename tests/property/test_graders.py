@@ -14,15 +14,14 @@ from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.compare import same
-from evalh.graders.leaks import phrases, recited
-from evalh.graders.numerals import How
-from evalh.graders.output import folded
+from evalh.graders.defects import phrases, recited, repeated
+from evalh.graders.numbers.numerals import How
+from evalh.graders.numbers.readings import numerals
 from evalh.graders.paths import BadPath, JsonPath
-from evalh.graders.personal import KINDS, personal
+from evalh.graders.pii import KINDS, personal
 from evalh.graders.quoting import one_line, shown
-from evalh.graders.readings import numerals
+from evalh.graders.reading import folded
 from evalh.graders.registry import Grader, GraderEnvironment, build, graders_digest
-from evalh.graders.repetition import repeated
 
 
 def given(**what):

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Message, Text
-from evalh.workspace.prompt_diff import Op, diff
-from evalh.workspace.prompts import Prompts
-from evalh.workspace.templates import compile_version
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt.diff import Op, diff
+from evalh.workspace.prompt.prompts import Prompts
+from evalh.workspace.prompt.templates import compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 
 PLACE = Place("triage", "v1", "prompts/triage/v1.prompt")
 FRAGMENTS = [

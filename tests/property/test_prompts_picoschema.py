@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.picoschema import read_schema
+from evalh.workspace.prompt.picoschema import read_schema
 
 names = st.text("abcdefgh", min_size=1, max_size=4)
 descriptions = st.text("abc ,é", max_size=8).map(str.strip)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalh.graders.asking import UnreadableReplyError
-from evalh.graders.replies import Reading, Sought, read, read_schema
+from evalh.graders.judges.asking import UnreadableReplyError
+from evalh.graders.judges.replies import Reading, Sought, read, read_schema
 from unit.test_linear import GRADERS, SOUGHT, grader
 
 PIECES = st.sampled_from(

@@ -15,7 +15,7 @@ from evalh.core.request import Request
 from evalh.core.route import CascadePolicy, EscalateBy, RepairBy, RepairPolicy, RetryPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.engine.forecast import most
-from evalh.routing.worst_case import input_bytes
+from evalh.routing.budget import input_bytes
 from unit.routing.staging import Line, Model, Stage, builder, call, outcome, play, request, target_of
 from unit.routing.staging import settings as settings_of
 

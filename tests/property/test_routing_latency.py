@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
-from evalh.core.latency import Latency, latency_of
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Latency, Usage, latency_of
 from evalh.core.request import Request
 from evalh.core.route import CascadePolicy, LimitPolicy, RepairPolicy, RetryPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.routing.spans import Spans
+from evalh.routing.asking import Spans
 from unit.routing.staging import Model, Stage, builder, call, play, request, target_of
 
 

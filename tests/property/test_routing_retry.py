@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.route import RETRYABLE, RetryPolicy
 from evalh.routing.retry import GiveUp, Retrying, Wait, after
-from evalh.routing.shared import RetryBudget
+from evalh.routing.run_context import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, outcome, play
 
 POLICIES = st.builds(

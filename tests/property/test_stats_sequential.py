@@ -7,7 +7,7 @@ from hypothesis import given as given_any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from evalh.core.policy import About
+from evalh.core.suite import About
 from evalh.stats.eprocess import (
     NOTHING_STAKED,
     Bets,

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalh.stats.quantiles import Distribution, quantile
-from evalh.stats.ratio import cost_per_good
-from evalh.stats.ratio_sums import CostSums
+from evalh.stats.ratio import CostSums, cost_per_good
 
 COSTS = st.integers(0, 10**9).map(lambda number: Decimal(number) / 10**10)
 

@@ -13,9 +13,9 @@ from evalh.core.attempt import Usage
 from evalh.core.money import Price
 from evalh.core.request import Settings
 from evalh.providers.hosted import Reading
-from evalh.providers.mending import Json
-from evalh.providers.sse import EventStream
-from evalh.providers.usage import count, usage_of
+from evalh.providers.http.sse import EventStream
+from evalh.providers.repaired_json import Json
+from evalh.providers.request_parts import count, usage_of
 from wire.odd_fields import ODD, RECORDED, Place, Recorded, odd_at
 from wire.talking import SERVICES, spec_of
 

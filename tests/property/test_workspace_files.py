@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evalh.core.digest import JsonValue, canonical
 from evalh.core.errors import EvalhError, ExitCode, WorkspaceError
 from evalh.workspace.config import Config, load_config
-from evalh.workspace.reading import read_text
+from evalh.workspace.files import read_text
 from evalh.workspace.suites import load_suite
 from evalh.workspace.toml import parse_toml
 from evalh.workspace.yaml import parse_yaml

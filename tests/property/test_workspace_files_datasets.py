@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
-from evalh.workspace import lines as lines_module
+from evalh.workspace import files as lines_module
 from evalh.workspace.config import Config
-from evalh.workspace.dataset_csv import Csv
-from evalh.workspace.dataset_index import Hashes, RowIndex, blocks
-from evalh.workspace.dataset_jsonl import JsonLines, strict_case
-from evalh.workspace.datasets import Dataset, open_dataset
-from evalh.workspace.lines import Span, read_lines
+from evalh.workspace.dataset.csv_rows import Csv
+from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.dataset.index import Hashes, RowIndex, blocks
+from evalh.workspace.dataset.jsonl_rows import JsonLines, strict_case
+from evalh.workspace.files import Span, read_lines
 
 
 class OneFile:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from evalh.core.errors import EvalhError, UsageError, WorkspaceError
 from evalh.workspace.config import Config, load_config
-from evalh.workspace.datasets import open_dataset
+from evalh.workspace.dataset.dataset import open_dataset
+from evalh.workspace.prompt.templates import compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 from evalh.workspace.suites import load_suite
-from evalh.workspace.templates import compile_version
-from evalh.workspace.versions import Place, parse_version
 from property.test_workspace_files import CONFIG, SUITE, Files
 
 EXAMPLES = 1_400

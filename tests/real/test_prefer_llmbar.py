@@ -20,15 +20,15 @@ from scipy.stats import binomtest, t
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from evalh import Workspace
-from evalh.api.preferences import OutputPair, preferences
+from evalh.api.prefer import OutputPair, preferences
 from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
-from evalh.graders.asking import UnreadableReplyError
-from evalh.graders.fences import plain
-from evalh.graders.prefer import PART, Favoured, Preference, build_prefer
-from evalh.graders.replies import Sought
-from evalh.graders.replies import read as read_reply
+from evalh.graders.judges.asking import UnreadableReplyError
+from evalh.graders.judges.fences import plain
+from evalh.graders.judges.prefer import PART, Favoured, Preference, build_prefer
+from evalh.graders.judges.replies import Sought
+from evalh.graders.judges.replies import read as read_reply
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
 from faults.running import here, rows

@@ -10,8 +10,8 @@ import pytest
 from evalh.core.attempt import Call, CallKey
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
+from evalh.providers.recording import build
 from evalh.providers.registry import ProviderContext
-from evalh.providers.replay import build
 
 
 class Folder:

@@ -6,7 +6,7 @@ import pytest
 
 from evalh.core.attempt import Call, CallError, CallKey, ErrorKind
 from evalh.core.request import Message, Request, Role, Settings
-from evalh.providers.guarded import Guarded
+from evalh.providers.registry import Guarded
 
 REQUEST = Request((Message.of(Role.USER, "hello"),), Settings(model="m", sent_to={}))
 CALL = Call(id="r:1", run_id="r", key=CallKey("t-1"), request=REQUEST)

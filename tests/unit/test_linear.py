@@ -13,65 +13,65 @@ from typing import Any
 import pytest
 
 import evalh
-from evalh.analysis.failings import _masked
+from evalh.analysis.failures import _masked
 from evalh.cli.app import _trimmed
 from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext
-from evalh.graders.asking import UnreadableReplyError
-from evalh.graders.critique import SOUGHT as AGREES
-from evalh.graders.fences import plain
+from evalh.graders.judges.asking import UnreadableReplyError
+from evalh.graders.judges.consistency import reducing
+from evalh.graders.judges.critique import SOUGHT as AGREES
+from evalh.graders.judges.fences import plain
+from evalh.graders.judges.prefer import PART as BETTER
+from evalh.graders.judges.replies import LONGEST, Sought, read, read_schema
+from evalh.graders.judges.rubric import Scale
 from evalh.graders.kinds import Scope
-from evalh.graders.prefer import PART as BETTER
 from evalh.graders.registry import GraderEnvironment, build
-from evalh.graders.replies import LONGEST, Sought, read, read_schema
-from evalh.graders.rubric import Scale
-from evalh.graders.sameness import reducing
-from evalh.providers.http_errors import describe, shown
-from evalh.report.gate_markdown import _fenced, _text
-from evalh.report.run_texts import attribute, code, inert_cell, xml
+from evalh.providers.http.errors import describe, shown
+from evalh.report.files.gate import _fenced, _text
+from evalh.report.files.run import attribute, code, inert_cell, xml
 from evalh.report.text import one_line, safe
 from evalh.store.columns import stored
 
 PACKAGE = Path(evalh.__file__).parent
 
 NO_MODEL_TEXT = {
-    "api/ci_files": "the files for CI that we ship",
-    "api/comparing": "ids of runs",
-    "api/earlier_looks": "a comment's line that we wrote, matched from its beginning",
-    "api/names": "names that a shell completes",
+    "api/scaffold": "the files for CI that we ship",
+    "api/compare": "ids of runs",
+    "api/gate": "a comment's line that we wrote, matched from its beginning",
+    "api/completion": "names that a shell completes",
     "cli/cost": "an age on the command line",
     "core/prompt": "names of prompts and versions",
-    "graders/families": "names of models",
-    "graders/locales": "tags of languages",
+    "graders/judges/panel": "names of models",
+    "graders/numbers/locales": "tags of languages",
     "graders/paths": "paths in a suite",
     "graders/patterns": "patterns in a suite; the texts are RE2's",
     "graders/registry": "names in a suite",
-    "graders/rubric": "a suite's scale and rubric",
+    "graders/judges/rubric": "a suite's scale and rubric",
     "interop/otlp_collector": "headers and addresses of the configuration",
     "providers/endpoint": "headers and addresses of the configuration",
-    "providers/gemini": "names of models",
-    "providers/openai": "a status code",
+    "providers/gemini/generate": "names of models",
+    "providers/openai/chat": "a status code",
     "providers/weights": "pip's progress",
-    "report/figures": "sizes and names of our own pictures",
-    "report/markup": "names of our own attributes",
-    "viewer/answers": "addresses that a browser asks for, matched from their beginning",
+    "report/charts/figures": "sizes and names of our own pictures",
+    "report/html/markup": "names of our own attributes",
+    "viewer/routes": "addresses that a browser asks for, matched from their beginning",
     "viewer/list_page": "ids",
-    "workspace/baseline_policies": "ages in a suite",
-    "workspace/baselines": "names of models",
-    "workspace/bodies": "prompt files",
+    "workspace/policies": "ages in a suite",
+    "workspace/kept/baselines": "names of models",
+    "workspace/prompt/bodies": "prompt files",
     "workspace/credentials": "values in a workspace's files",
-    "workspace/dataset_csv": "datasets; possessive, or the first line",
-    "workspace/dialect_handlebars": "prompt files",
-    "workspace/dialect_portable": "prompt files",
-    "workspace/history": "names of tools in datasets",
-    "workspace/media": "addresses in datasets, matched from their beginning",
-    "workspace/models": "evalh.toml",
-    "workspace/prompt_diff": "prompt files",
+    "workspace/dataset/csv_rows": "datasets; possessive, or the first line",
+    "workspace/prompt/dialect_handlebars": "prompt files",
+    "workspace/prompt/dialect_portable": "prompt files",
+    "workspace/prompt/conversation": "names of tools in datasets",
+    "workspace/prompt/media": "addresses in datasets, matched from their beginning",
+    "workspace/config": "evalh.toml",
+    "workspace/prompt/diff": "prompt files",
     "workspace/toml": "evalh.toml",
-    "workspace/versions": "prompt files",
+    "workspace/prompt/versions": "prompt files",
     "workspace/writing": "paths on the command line",
     "workspace/yaml": "scalars of workspace files, matched whole",
 }
@@ -80,29 +80,26 @@ NO_MODEL_TEXT = {
 LINEAR = {
     "cli/streams": "fixed words and what stands beside them",
     "core/reasoning": "fixed words, or bounded repetitions between them",
-    "core/unicode_form": "one class of characters",
-    "analysis/failings": "one class after another, each match goes on where the last one ended",
-    "graders/checks": "alternatives of fixed words; blanks between words are of bounded number of runs",
-    "graders/fences": "one class of characters",
-    "graders/hidden": "possessive, one run after another",
-    "graders/quotes": "one blank between digits; the name of one character",
+    "core/text_forms": "one class of characters",
+    "analysis/failures": "one class after another, each match goes on where the last one ended",
+    "graders/confidence": "alternatives of fixed words; blanks between words are of bounded number of runs",
+    "graders/judges/fences": "one class of characters",
+    "graders/judges/hidden": "possessive, one run after another",
+    "graders/judges/quotes": "one blank between digits; the name of one character",
     "graders/language": "at most 1,000 characters from each end are read",
-    "graders/leaks": "one class of characters",
-    "graders/afterwards": "one class of characters, or one blank run behind a mark",
+    "graders/defects": "one class of characters; possessive, or of the last 2,000 characters",
+    "graders/judges/remarks": "one class of characters, or one blank run behind a mark",
     "graders/blocks": "anchored at line starts, possessive or bounded before the end of the line",
-    "graders/digits": "possessive, or of bounded length",
-    "graders/numerals": "one numeral, matched whole",
-    "graders/readings": "possessive; one class after another",
-    "graders/personal": "bounded repetitions, each read in one way only; it needs what stands around",
+    "graders/numbers/numerals": "possessive, or of bounded length; one numeral, matched whole",
+    "graders/numbers/readings": "possessive; one class after another",
+    "graders/pii": "bounded repetitions, each read in one way only; it needs what stands around",
     "graders/refusal": "at most 600 characters are read",
-    "graders/words": "one class after another, ended by the mark that began it",
-    "graders/truncation": "possessive, or of the last 2,000 characters",
-    "providers/http_errors": "at most 4,096 characters of a body are read, or one class of characters",
-    "providers/mending": "possessive, or of bounded length",
-    "providers/redaction": "bounded",
-    "report/gate_markdown": "one class of characters, or fixed words",
-    "report/junit": "one class of characters",
-    "report/run_texts": "one class of characters",
+    "graders/similarity": "one class after another, ended by the mark that began it",
+    "providers/http/errors": "at most 4,096 characters of a body are read, or one class of characters",
+    "providers/repaired_json": "possessive, or of bounded length",
+    "providers/http/redaction": "bounded",
+    "report/files/gate": "one class of characters, or fixed words; one class of characters",
+    "report/files/run": "one class of characters",
     "report/text": "one class of characters",
     "store/columns": "one class of characters",
 }

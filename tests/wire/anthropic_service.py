@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evalh.providers import anthropic
+from evalh.providers.anthropic import messages as anthropic
 from wire.service import Service, at_path, event, inner_schemas, is_base64, keyed, unknown
 from wire.serving import Seen
 

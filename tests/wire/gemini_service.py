@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evalh.providers import gemini
+from evalh.providers.gemini import generate as gemini
 from wire.service import Service, event, is_base64, keyed, unknown
 from wire.serving import Seen
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evalh.providers import openai
+from evalh.providers.openai import chat as openai
 from wire.service import Service, at_path, event, inner_schemas, is_base64, keyed, unknown
 from wire.serving import Seen
 

@@ -11,10 +11,10 @@ from aiohttp import web
 from evalh.core.attempt import Call, CallError, CallKey, Completion
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
-from evalh.providers.direct import DirectTransport
-from evalh.providers.egress import Egress
 from evalh.providers.hosted import Hosted
-from evalh.providers.transport import Response
+from evalh.providers.http.direct import DirectTransport
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.transport import Response
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import fsum
 
-from evalh.analysis.pairing import CaseResult, Pair, clustered
+from evalh.analysis.compare.pairing import CaseResult, Pair, clustered
 from evalh.analysis.units import Units
 from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.sample import Sample, Standing
-from evalh.core.value import OutcomePrices, OutputValue
+from evalh.core.suite import OutcomePrices, OutputValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.downstream import (

@@ -7,7 +7,7 @@ from evalh.core.attempt import ErrorKind
 from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
-from evalh.core.tallies import Tallies
+from evalh.core.totals import Tallies
 from evalh.core.values import Value
 
 

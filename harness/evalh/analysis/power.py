@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from math import ceil, fsum
 
-from evalh.analysis.differences import TWO_SIDED
-from evalh.analysis.pairing import Pair
+from evalh.analysis.compare.differences import TWO_SIDED
+from evalh.analysis.compare.pairing import Pair
 from evalh.core.values import Value
 from evalh.stats.planner import (
     ScoreSpread,

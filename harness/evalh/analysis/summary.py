@@ -2,29 +2,31 @@
 
 Nothing is kept per case but of the cases whose trials are under way: a million cases cost as much memory as a hundred.
 Sums are exact, so the order in which answers arrive cannot move a digit.
+
+The numbers of a run that is not finished, from what the log holds of it: the same as its summary would give.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 from msgspec.structs import replace
 
+from evalh.analysis.calibration.panel import Jurors
 from evalh.analysis.downstream import NetFold
-from evalh.analysis.jurors import Jurors
 from evalh.analysis.units import Units
-from evalh.core.attempt import Call
-from evalh.core.latency import Latency
+from evalh.core.attempt import Call, Latency
+from evalh.core.log import CaseTally, RunRow, UnderWay
 from evalh.core.money import plus
 from evalh.core.run import Estimate, GraderTally, RunSummary
 from evalh.core.sample import Sample, Standing
-from evalh.core.suite import GraderSpec
-from evalh.core.value import OutputValue
+from evalh.core.suite import GraderSpec, OutputValue
 from evalh.core.verdict import Outcome
-from evalh.stats.clusters import ClusterSum, clustered_rate
+from evalh.stats.clusters import ClusterSum, clustered_rate, grouped
 from evalh.stats.intervals import wilson
 from evalh.stats.quantiles import Distribution
-from evalh.stats.ratio_sums import CostSums
+from evalh.stats.ratio import CostSums
 
 _NOTHING = Decimal(0)
 
@@ -196,3 +198,38 @@ def good_rate(good: int, samples: int, rates: Counter[ClusterSum], trials: int, 
         return Estimate(good / samples, interval.low, interval.high, "wilson")
     rate = clustered_rate(rates, trials)
     return Estimate(good / samples, min(rate.low, good / samples), max(rate.high, good / samples), "wilson-clustered")
+
+
+def so_far(run: RunRow, tallies: Iterable[CaseTally]) -> UnderWay:
+    """Count the cases of a run."""
+    cases = list(tallies)
+    counted: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    clusters: dict[int, list[CaseTally]] = {}
+    spent: Decimal | None = Decimal(0)
+    priced = True
+    for number, case in zip(grouped(case.ties for case in cases), cases, strict=True):
+        clusters.setdefault(number, []).append(case)
+        counted.update(samples=case.samples, good=case.good, bad=case.bad, hits=case.hits)
+        errors.update(case.errors)
+        spent = plus(spent, case.spent_usd)
+        priced = priced and case.task_usd is not None
+    rates: Counter[ClusterSum] = Counter()
+    costs = CostSums()
+    for alike in clusters.values():
+        rates[ClusterSum(float(sum(Fraction(case.good, case.samples) for case in alike)), len(alike))] += 1
+        task_usd = sum((case.task_usd or Decimal(0) for case in alike), Decimal(0))
+        costs.add(task_usd, sum(case.good for case in alike), sum(case.samples for case in alike))
+    samples, good = counted["samples"], counted["good"]
+    return UnderWay(
+        run=run,
+        samples=samples,
+        good=good,
+        bad=counted["bad"],
+        ungraded=samples - good - counted["bad"],
+        hits=counted["hits"],
+        good_rate=good_rate(good, samples, rates, run.record.trials, graded=good + counted["bad"]),
+        spent_usd=spent,
+        cost_per_good_usd=costs.cost_per_good() if priced else Estimate(None, None, None, "unpriced"),
+        errors=dict(sorted(errors.items())),
+    )

@@ -12,7 +12,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from evalh.stats.clusters import ClusterSum
-from evalh.stats.ratio_sums import CostSums
+from evalh.stats.ratio import CostSums
 
 _NOTHING = Decimal(0)
 

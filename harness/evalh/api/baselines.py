@@ -1,7 +1,11 @@
-"""Baselines: the accepted results of one version on one model, committed to git."""
+"""Baselines: the accepted results of one version on one model, committed to git.
+
+Which committed baselines still stand for what a run would measure now, and why the others do not.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,25 +13,107 @@ from typing import TYPE_CHECKING
 from msgspec import field
 from msgspec.structs import replace
 
-from evalh.api.staleness import too_old
-from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Logprobs, Usage
+from evalh.api.clock import SystemClock
+from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Logprobs, Usage, latency_of
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
-from evalh.core.errors import CannotMeasure
-from evalh.core.latency import Latency, latency_of
-from evalh.core.policy import BaselinePolicy
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound
 from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef
-from evalh.core.result import SampleResult
-from evalh.core.sample import Sample, Standing
+from evalh.core.sample import Sample, SampleResult, Standing
+from evalh.core.suite import BaselinePolicy
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
-from evalh.workspace.baselines import SCHEMA, Baseline, baseline_path, read_baseline, write_baseline
+from evalh.workspace.kept.baselines import (
+    SCHEMA,
+    Baseline,
+    baseline_path,
+    baseline_paths,
+    read_baseline,
+    write_baseline,
+)
 
 if TYPE_CHECKING:
     from evalh.api.runs import RunOptions
     from evalh.api.workspace import Workspace
+    from evalh.engine.plan import Plan
+
+
+class BaselineState(Value):
+    """One committed baseline, and why it is stale; fresh where nothing is named."""
+
+    path: str
+    date: str
+    good_rate: float | None
+    stale: tuple[str, ...]
+    outputs: bool | None = None  # whether they are kept; None: not known
+    again: str | None = None  # what accepts a stale one again; None: it is fresh, or cannot be read
+
+
+def states(workspace: "Workspace", now: float | None = None) -> list[BaselineState]:
+    """Say of every baseline whether it still stands for what a run would measure now (seconds since the epoch)."""
+    moment = SystemClock().now() if now is None else now
+    return [_state(workspace, path, moment) for path in baseline_paths(workspace.tree)]
+
+
+def too_old(baseline: Baseline, policy: BaselinePolicy, now: float) -> str | None:
+    """Say that a baseline is older than its suite allows; None: it is not."""
+    if policy.max_age_days is None:
+        return None
+    try:
+        accepted = date.fromisoformat(baseline.header["date"])
+    except (TypeError, ValueError):
+        return "it does not say when it was accepted"
+    days = (datetime.fromtimestamp(now, UTC).date() - accepted).days
+    return f"{days} days old, more than {policy.max_age_days}" if days > policy.max_age_days else None
+
+
+def _state(workspace: "Workspace", path: str, now: float) -> BaselineState:
+    from evalh.api.runs import RunOptions
+
+    try:
+        baseline = read_baseline(workspace.tree, path)
+        assert baseline is not None
+        header = baseline.header
+        options = RunOptions(target=header["suite"], prompts=(header["prompt"],), models=(header["model"],))
+        (plan,) = workspace.plans(options)
+        stale = tuple(_reasons(workspace, baseline, plan, now))
+        again = f"evalh baseline accept {header['prompt']} --suite {header['suite']} -m {header['model']}"
+        return BaselineState(
+            path,
+            header["date"],
+            header.get("summary", {}).get("good_rate"),
+            stale,
+            bool(header.get("outputs")),
+            again if stale else None,
+        )
+    except EvalhError as exc:
+        return BaselineState(path, "", None, (exc.what,))
+
+
+def _reasons(workspace: "Workspace", baseline: Baseline, plan: "Plan", now: float) -> Iterator[str]:
+    header, current = baseline.header, plan.fingerprint().document()
+    yield from (f"{part} changed" for part, before in header["fingerprint"].items() if current.get(part) != before)
+    old = too_old(baseline, plan.suite.baseline, now)
+    if old is not None:
+        yield old
+    if header.get("outputs") and not plan.suite.baseline.outputs:
+        yield "keeps outputs, which the suite does not allow: accept it again, and rewrite the history that holds them"
+    then, today = sorted(header.get("answering_models", ())), _answering(workspace, plan, header["date"])
+    if then and today is not None and today not in then:
+        yield f"{today} answers now, {', '.join(then)} then"
+
+
+def _answering(workspace: "Workspace", plan: "Plan", since: str) -> str | None:
+    """Return the model that gave the newest answer of the log since then; None: it cannot be known."""
+    if plan.target.chooses:
+        return None  # of several models, whoever answered
+    try:
+        return workspace.log.answering_model(plan.target.first.provider.name, since)
+    except NotFound:  # nothing was run yet
+        return None
+
 
 ANY_AGE = BaselinePolicy()
 
@@ -168,7 +254,7 @@ class Accepted(Value):
 
 def accept(workspace: "Workspace", options: AcceptOptions, progress: Progress | None = None) -> list[Accepted]:
     """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure."""
-    from evalh.api.gating import collected
+    from evalh.api.gate import collected
 
     written = []
     for plan in workspace.plans(_options(workspace, options)):

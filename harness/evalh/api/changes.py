@@ -6,25 +6,20 @@ from collections.abc import Iterator
 from msgspec import field
 from msgspec.structs import replace
 
-from evalh.api.judge_identity import standings
-from evalh.api.judges import judge_kin
-from evalh.api.relative import labels_of
+from evalh.api.judges import judge_kin, labels_of, standings
 from evalh.api.runs import RunOptions
-from evalh.api.sides import Sides
-from evalh.api.suite_pairs import SuitePairs, suite_pairs
+from evalh.api.sides import Sides, SuitePairs, suite_pairs
 from evalh.api.weakened import Word, held_to_each, lost, weakened
 from evalh.api.workspace import Workspace
-from evalh.core.calibration import JudgeStanding
+from evalh.core.calibration import JudgeStanding, Label
 from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
-from evalh.core.label import Label
-from evalh.core.policy import GatePolicy
-from evalh.core.value import OutputValue
+from evalh.core.suite import GatePolicy, OutputValue
 from evalh.core.values import Value
 from evalh.engine.plan import Plan
-from evalh.workspace.media import LoadMedia
-from evalh.workspace.templates import CompiledVersion
+from evalh.workspace.prompt.media import LoadMedia
+from evalh.workspace.prompt.templates import CompiledVersion
 
 
 class RowChanges(Value, kw_only=True):

@@ -1,32 +1,65 @@
-"""`evalh check`: every file of the workspace, read as a run would read it, with nothing sent."""
+"""`evalh check`: every file of the workspace, read as a run would read it, with nothing sent.
+
+Case ids that nobody can print: a name that ends a line, moves a cursor or reverses a line.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from evalh.analysis.alike import propose
-from evalh.api.case_ids import odd_ids
-from evalh.api.golds import impossible_golds
-from evalh.api.judge_identity import stale_calibrations
-from evalh.api.judges import kinship, sent_as
+from evalh.analysis.near_duplicates import propose
+from evalh.api.gold import impossible_golds
+from evalh.api.judges import kinship, sent_as, stale_calibrations
 from evalh.api.log_place import brought_log
 from evalh.api.providing import refuse_unknown_provider
 from evalh.api.sides import default_base
 from evalh.api.targets import no_model, route_checks
+from evalh.core.case import Case
 from evalh.core.digest import JsonValue
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
-from evalh.graders.prefer import pairwise
+from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all
+from evalh.report.text import safe
 from evalh.routing.target import models_of
-from evalh.workspace.datasets import Dataset
-from evalh.workspace.prompts import Prompts, frozen_edits
-from evalh.workspace.templates import check_inputs
+from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.prompt.prompts import Prompts, frozen_edits
+from evalh.workspace.prompt.templates import check_inputs
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
+
+
+def odd_ids(workspace: "Workspace", suite: Suite, dataset: Dataset) -> Iterator[WorkspaceError | str]:
+    """Yield an error for each new id with a control character, and a notice for one that the base branch has too.
+
+    To rename an old one would cost its answers, and look like a deleted case; whatever prints it shows an escape.
+    """
+    odd = [case for case in dataset if _is_odd(case)]
+    known = _known_on_base(workspace, suite, {case.id for case in odd}) if odd else set()
+    for case in odd:
+        if case.id in known:
+            yield f"{case.where}: the case id {safe(case.id)!r} holds a control character; base has it too"
+        else:
+            hint = "an id is printed in every log: letters, digits, . _ - are enough"
+            yield WorkspaceError(f"the case id {case.id!r} holds a control character", where=case.where, hint=hint)
+
+
+def _is_odd(case: Case) -> bool:
+    return "\t" in case.id or safe(case.id) != case.id
+
+
+def _known_on_base(workspace: "Workspace", suite: Suite, ids: set[str]) -> set[str]:
+    repository = workspace.repository
+    try:
+        base = None if repository is None else repository.base_revision(workspace.config.base)
+        if repository is None or base is None:
+            return set()
+        return {case.id for case in open_dataset(repository.tree(base), workspace.config, suite.dataset)} & ids
+    except EvalhError:  # base has no such dataset, or one that cannot be read
+        return set()
 
 
 class CheckOutcome(Struct):

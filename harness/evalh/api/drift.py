@@ -6,29 +6,27 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from evalh.analysis.moving import DRIFT_ALPHA, Asked, Move, MoveVerdict, judge_move
-from evalh.analysis.pairing import Pair, by_case
-from evalh.api.baselines import Answers, answers_of
+from evalh.analysis.compare.pairing import Pair, by_case
+from evalh.analysis.drift import DRIFT_ALPHA, Asked, Move, MoveVerdict, judge_move
+from evalh.api.baselines import Answers, answers_of, too_old
 from evalh.api.clock import SystemClock
-from evalh.api.gating import GateOptions, execution
-from evalh.api.judge_identity import asks_a_model
+from evalh.api.gate import GateOptions, execution
+from evalh.api.judges import asks_a_model
 from evalh.api.log_place import writing
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop
 from evalh.api.sessions import Session
-from evalh.api.staleness import too_old
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
-from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
-from evalh.core.exits import ExitCode
+from evalh.core.errors import CannotMeasure, EvalhError, ExitCode, NotComparable, NotFound, UsageError, did_you_mean
 from evalh.core.ports import Progress
-from evalh.core.result import SampleResult
 from evalh.core.run import RunStatus
+from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.forecast import check_inputs
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed
-from evalh.stats.looks import look_order, order_seed
-from evalh.workspace.baselines import Baseline, baseline_path, baseline_paths, read_baseline
+from evalh.stats.sequential import look_order, order_seed
+from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace

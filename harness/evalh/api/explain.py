@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
+from evalh.api.calibrate import Recall
 from evalh.api.judges import resolve
-from evalh.api.recalling import Recall
 from evalh.api.targets import default_model, no_model, version_for
-from evalh.core.attempt import NotSent
+from evalh.core.attempt import Latency, NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
-from evalh.core.latency import Latency
 from evalh.core.log import FirstAnswer
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
 from evalh.core.sample import Graded, Standing
-from evalh.core.tallies import Escalated, Tallies
+from evalh.core.totals import Escalated, Tallies
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.engine.outcome import standing
+from evalh.engine.runner import standing
 from evalh.graders.registry import Grader, build_all
 from evalh.routing.target import reachable
 

@@ -1,39 +1,147 @@
-"""What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts."""
+"""What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts.
+
+Which judge a calibration belongs to: one that was changed is another judge.
+
+On whose word a comparison rests: its judges, and whether they err differently on its two sides.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evalh.api.judge_identity import uncalibrated
+from msgspec.structs import replace
+
+from evalh.analysis.calibration.outputs import Judged, votes
+from evalh.analysis.calibration.versions import Named, version_difference
+from evalh.analysis.compare.pairing import Results
 from evalh.api.targets import refuse_circles, route_checks
-from evalh.core.asking import Form
 from evalh.core.attempt import Purpose
-from evalh.core.digest import JsonValue
+from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
+from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
+from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
+from evalh.core.run import RunRecord
 from evalh.core.values import Value
+from evalh.core.verdict import Form, Outcome
 from evalh.engine.plan import Plan
-from evalh.graders.asking import JudgePrompt, RubricText
-from evalh.graders.families import family
+from evalh.graders.judges.asking import JudgePrompt, RubricText
+from evalh.graders.judges.panel import family
+from evalh.graders.judges.prefer import Prefer
+from evalh.graders.kinds import Grader
 from evalh.graders.registry import Grader
 from evalh.routing.asking import answering, settings_of
 from evalh.routing.target import Leaf, Target, models_of, reachable
+from evalh.workspace.files import label, read_text, refuse_hidden
+from evalh.workspace.kept.calibrations import calibrated, path_of, read_calibration
+from evalh.workspace.kept.labels import read_labels
 from evalh.workspace.located import Table
-from evalh.workspace.reading import label, read_text
-from evalh.workspace.templates import compile_version
-from evalh.workspace.trees import refuse_hidden
-from evalh.workspace.versions import cut
+from evalh.workspace.prompt.templates import compile_version
+from evalh.workspace.prompt.versions import cut
 from evalh.workspace.yaml import parse_yaml
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
+
+
+def identity(document: Mapping[str, JsonValue]) -> str:
+    """Digest what a judge judges by: its rubric, prompt, model and parameters; not whether it is required."""
+    return digest({name: value for name, value in document.items() if name not in ("required", "name")})
+
+
+def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefer"]) -> list[str]:
+    """Say which of a suite's calibrations belong to a judge that is no longer there. Raises WorkspaceError."""
+    now = {grader.name: identity(grader.document()) for grader in graders}
+    notices = []
+    for judge in calibrated(tree, suite):
+        kept = read_calibration(tree, suite, judge)
+        if kept is None or now.get(kept.judge) == kept.judge_digest:
+            continue
+        path = path_of(suite, judge)
+        if kept.judge not in now:
+            notices.append(f"{path}: suite {suite} has no grader {kept.judge} any more")
+        else:
+            advice = f"evalh run {suite}; evalh calibrate {kept.judge}"
+            notices.append(f"{path}: stale, {kept.judge} was changed since {kept.at[:10]} ({advice})")
+    return notices
+
+
+def standing(
+    tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool, about: str | None = None
+) -> JudgeStanding:
+    """Say how far the judge that this document describes is held against people; `about`: by which labels.
+
+    Raises WorkspaceError for a calibration that is damaged.
+    """
+    kept = read_calibration(tree, suite, judge)
+    label = f"evalh label {suite}" + ("" if about == GOOD else f" --about {about or judge}")
+    calibrate = f"evalh calibrate {judge}"
+    if kept is None:
+        why = f"this judge was never held against people ({label}; {calibrate})"
+        return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)
+    state, missing = Held.CALIBRATED, None
+    if kept.judge_digest != identity(document):
+        state, missing = Held.STALE, f"the judge was changed since it was held against people ({calibrate})"
+    elif kept.few_labels:
+        state = Held.FEW_LABELS
+        of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"
+        missing = f"people and this judge disagree on {of}: too few to know how it errs ({label})"
+    elif kept.agreement is not None and kept.agreement.worse_than_chance:
+        missing = "this judge is worse than chance: people and it disagree more often than guesses would"
+    kappa = None if kept.agreement is None else kept.agreement.kappa
+    return JudgeStanding(
+        judge=judge, required=required, state=state, at=kept.at, labels=kept.labelled, kappa=kappa, why=missing
+    )
+
+
+def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeStanding, ...]:
+    """Say it of every grader that asks a model. Raises WorkspaceError."""
+    return tuple(
+        standing(tree, suite, grader.name, grader.document(), required=grader.required)
+        for grader in graders
+        if asks_a_model(grader)
+    )
+
+
+def pair_standings(tree: Tree, suite: str, judges: Sequence[Prefer]) -> tuple[JudgeStanding, ...]:
+    """Say it of judges of two outputs: people's labels of what is good speak for them. Raises WorkspaceError."""
+    return tuple(standing(tree, suite, judge.name, judge.document(), required=False, about=GOOD) for judge in judges)
+
+
+def standings_of(tree: Tree, record: RunRecord) -> tuple[JudgeStanding, ...]:
+    """Say it of the judges by which a run was graded. Raises WorkspaceError."""
+    return tuple(
+        standing(tree, record.suite, str(document["name"]), document, required=document.get("required") is True)
+        for document in record.graders_document
+        if _asks(document)
+    )
+
+
+def _asks(document: Mapping[str, JsonValue]) -> bool:
+    parts = document.get("parts")
+    inner = any(isinstance(part, Mapping) and _asks(part) for part in parts) if isinstance(parts, list) else False
+    return inner or "judges_by" in document
+
+
+def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[str, ...]:
+    """Say which required judges nobody holds to account: their verdicts decide, and are relative to the judge.
+
+    Raises WorkspaceError for a calibration that is damaged.
+    """
+    return judge_relative(standings(tree, suite, graders))
+
+
+def asks_a_model(grader: Grader) -> bool:
+    """Tell whether a grader, or one that it is made of, asks a model."""
+    return bool(grader.compiled.forms) or any(asks_a_model(part) for part in grader.compiled.parts)
+
 
 RUBRIC_KEYS = ("scale", "pass_mark", "criteria")
 """What a rubric file may state in its front matter."""
 
 
 class WorkspaceModels(Value):
-    """`graders.asking.Models`: the models and routes of evalh.toml."""
+    """`graders.judges.asking.Models`: the models and routes of evalh.toml."""
 
     workspace: "Workspace"
 
@@ -63,7 +171,7 @@ class WorkspaceModels(Value):
 
 
 class WorkspaceTexts(Value):
-    """`graders.asking.Texts`: rubric files, and prompt versions that judge."""
+    """`graders.judges.asking.Texts`: rubric files, and prompt versions that judge."""
 
     workspace: "Workspace"
 
@@ -177,3 +285,34 @@ def judge_warnings(workspace: "Workspace", plan: Plan) -> Iterator[str]:
     """Say what stands against trusting a plan's judges. Raises WorkspaceError for a damaged calibration."""
     yield from judge_kin(workspace, plan)
     yield from uncalibrated(workspace.tree, plan.suite.name, plan.graders)
+
+
+def labels_of(workspace: "Workspace", suite: str, judges: Sequence[JudgeStanding]) -> tuple[Label, ...]:
+    """Read people's labels of a suite, where a judge has a say in it. Raises WorkspaceError."""
+    return read_labels(workspace.tree, workspace.config.datasets_dir, suite) if judges else ()
+
+
+def between(
+    judges: Sequence[JudgeStanding], labels: Sequence[Label], base: Results, head: Results
+) -> tuple[JudgeStanding, ...]:
+    """Hold each judge's difference of the two sides against people's, as far as labels cover both."""
+    found = []
+    for judge in judges:
+        about = judge.judge if any(label.about == judge.judge for label in labels) else GOOD
+        people = votes(label for label in labels if label.about == about)
+        sides = [
+            (Named(name=f"{side.prompt} on {side.model}", run=side.run), tuple(_judged(side, judge.judge, about)))
+            for side in (base, head)
+        ]
+        difference = version_difference(sides[0], sides[1], people) if people else None
+        found.append(replace(judge, difference=difference))
+    return tuple(found)
+
+
+def _judged(side: Results, judge: str, about: str) -> Iterator[Judged]:
+    for case in side.cases.values():
+        for sample in case.samples:
+            outcome = sample.outcomes.get(judge)
+            if outcome in (Outcome.PASS, Outcome.FAIL) and sample.row_digest and sample.output_digest:
+                stratum = str(sample.standing if about == GOOD else outcome)
+                yield Judged((sample.row_digest, sample.output_digest), stratum, outcome is Outcome.PASS)

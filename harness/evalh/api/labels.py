@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from evalh.analysis.labelling import ordered
+from evalh.analysis.calibration.outputs import ordered
 from evalh.api.workspace import Workspace
+from evalh.core.calibration import GOOD, Candidate, Label
 from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, did_you_mean
-from evalh.core.label import GOOD, Candidate, Label
 from evalh.core.request import ToolCall
 from evalh.core.suite import Suite
 from evalh.core.values import Value
-from evalh.workspace.labels import LabelFile, read_labels
+from evalh.workspace.kept.labels import LabelFile, read_labels
 
 _NEWEST_RUNS = 20
 

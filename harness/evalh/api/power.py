@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from evalh.analysis.differences import Differences
-from evalh.analysis.pairing import Paired, pair
+from evalh.analysis.compare.differences import Differences
+from evalh.analysis.compare.pairing import Paired, pair
 from evalh.analysis.power import Power, power, spread_of
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError

@@ -1,15 +1,22 @@
-"""Prompt versions for the command line: lists, differences, releases, history."""
+"""Prompt versions for the command line: lists, differences, releases, history.
+
+Rendering one case as a run would send it.
+"""
 
 from typing import TYPE_CHECKING
 
+from evalh.api.runs import RunOptions
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
+from evalh.core.request import Request
 from evalh.core.values import Value
+from evalh.engine.selection import Selection
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
-    from evalh.workspace.prompt_diff import PromptDiff
+    from evalh.workspace.prompt.diff import PromptDiff
+
 
 _SHORT = len("sha256:") + 12
 
@@ -79,7 +86,7 @@ def _state(workspace: "Workspace", path: str) -> str:
 
 def diff_versions(workspace: "Workspace", base: str, head: str) -> "PromptDiff":
     """Compare two versions. Raises NotFound."""
-    from evalh.workspace.prompt_diff import diff
+    from evalh.workspace.prompt.diff import diff
 
     default = workspace.default_prompt
     return diff(workspace.version(base, default), workspace.version(head, default))
@@ -87,7 +94,7 @@ def diff_versions(workspace: "Workspace", base: str, head: str) -> "PromptDiff":
 
 def release_draft(workspace: "Workspace", name: str) -> VersionRow:
     """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
-    from evalh.workspace.releases import release
+    from evalh.workspace.prompt.releases import release
 
     path = release(workspace.root, workspace.prompts(), name)
     prompts = workspace.prompts()
@@ -96,7 +103,7 @@ def release_draft(workspace: "Workspace", name: str) -> VersionRow:
 
 def start_prompt(workspace: "Workspace", name: str) -> VersionRow:
     """Write the first draft of a new prompt. Raises UsageError where the prompt is there."""
-    from evalh.workspace.releases import new
+    from evalh.workspace.prompt.releases import new
 
     new(workspace.root, workspace.prompts(), name, _FIRST_DRAFT)
     return _row(workspace, workspace.prompts().load(name, DRAFT), live=False)
@@ -114,3 +121,17 @@ def commits(workspace: "Workspace", name: str) -> list[dict[str, str]]:
         {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}
         for entry in entries
     ]
+
+
+def render_case(
+    workspace: "Workspace", case_id: str, *, suite: str | None, ref: str | None, model: str | None
+) -> Request:
+    """Return the request for one case. Raises NotFound for an unknown case, version or model."""
+    options = RunOptions(
+        target=suite,
+        prompts=(ref,) if ref else (),
+        models=(model,) if model else (),
+        selection=Selection(case_ids=frozenset({case_id})),
+    )
+    plan = workspace.plans(options)[0]
+    return plan.step.request(next(iter(plan.cases)))

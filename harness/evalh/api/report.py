@@ -1,29 +1,33 @@
-"""Reports: from a run's rows in the log to a page, a text, a document."""
+"""Reports: from a run's rows in the log to a page, a text, a document.
+
+What an id of the log names: `evalh show`.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalh.analysis.comparison import Comparison
-from evalh.analysis.failings import Failings
+from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.failures import Failings
 from evalh.analysis.history import history
 from evalh.analysis.tradeoff import trade_off
-from evalh.api.judge_identity import standings_of
+from evalh.api.compare import view_of
+from evalh.api.judges import standings_of
 from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import UsageError
-from evalh.core.log import ComparisonRow, GateRow, RunRow
+from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory
 from evalh.core.sample import Standing
-from evalh.core.story import SampleStory
 from evalh.core.values import Value
-from evalh.report.comparison_texts import Both, changed_cases
-from evalh.report.page import Reported, compared_html, gate_html, html
-from evalh.report.page_data import Rows
-from evalh.report.run_story import RunTold
+from evalh.report.files.compare import Both, changed_cases
+from evalh.report.html.data import Rows
+from evalh.report.html.page import Reported, compared_html, gate_html, html
+from evalh.report.terminal.story import RunTold
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
-    from evalh.report.compare import ComparisonView
+    from evalh.report.terminal.compare import ComparisonView
+
 
 FOLDER = "reports"
 _AT_HOME = frozenset({"local", "replay", "scripted"})  # no table has their prices
@@ -33,7 +37,7 @@ def page(workspace: "Workspace", names: Sequence[str]) -> str:
     """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
     compared = workspace.log.comparison(names[0]) if len(names) == 1 else None
     if compared is not None:
-        from evalh.api.comparing import view_of
+        from evalh.api.compare import view_of
 
         return comparison_page(workspace, view_of(workspace, compared, examples=0))
     decided = workspace.log.gate(names[0]) if len(names) == 1 else None
@@ -133,8 +137,8 @@ def both_sides(workspace: "Workspace", comparison: Comparison) -> Iterator[Both]
 
 def comparison_lines(workspace: "Workspace", row: ComparisonRow, form: str) -> Iterator[str]:
     """Yield a comparison as markdown, csv or junit, piece by piece."""
-    from evalh.api.comparing import view_of
-    from evalh.report import comparison_texts as texts
+    from evalh.api.compare import view_of
+    from evalh.report.files import compare as texts
 
     view = view_of(workspace, row, examples=0)
     both = both_sides(workspace, view.comparison)
@@ -181,8 +185,7 @@ def told(workspace: "Workspace", name: str) -> RunTold:
 
 
 def _gate_text(row: GateRow, form: str) -> str:
-    from evalh.report.gate_markdown import COMMENT_BYTES, gate_markdown
-    from evalh.report.junit import gate_junit
+    from evalh.report.files.gate import COMMENT_BYTES, gate_junit, gate_markdown
 
     match form:
         case "markdown":
@@ -196,7 +199,7 @@ def _gate_text(row: GateRow, form: str) -> str:
 
 def lines(workspace: "Workspace", name: str, form: str) -> Iterator[str]:
     """Yield a run, a comparison or a gate as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
-    from evalh.report.run_texts import csv_text, judge_lines, junit, markdown
+    from evalh.report.files.run import csv_text, judge_lines, junit, markdown
 
     compared = workspace.log.comparison(name)
     if compared is not None:
@@ -222,7 +225,7 @@ def figures(workspace: "Workspace", name: str, file_names: Sequence[str]) -> lis
 
     Raises NotFound, UsageError.
     """
-    from evalh.report.figures import Drawable, drawn, figure_of, png
+    from evalh.report.charts.figures import Drawable, drawn, figure_of, png
 
     asked = [figure_of(file_name) for file_name in file_names]
     compared = workspace.log.comparison(name)
@@ -230,3 +233,24 @@ def figures(workspace: "Workspace", name: str, file_names: Sequence[str]) -> lis
     run = Drawable(chosen=one.chosen, past=one.past, failings=one.failings)
     svgs = [(drawn(figure, run, one.run.record.id), kind) for figure, kind in asked]
     return [png(svg) if kind == "png" else svg.encode() for svg, kind in svgs]
+
+
+def entry(workspace: "Workspace", name: str) -> tuple[str, object]:
+    """Return what an id names, and its kind: run, unfinished, compare, gate, case, sample or call. Raises NotFound."""
+    shown = workspace.log.show(name)
+    match shown:
+        case ComparisonRow():
+            named: tuple[str, object] = "compare", view_of(workspace, shown)
+        case GateRow():
+            named = "gate", {**json.loads(shown.content), "gate": shown.id}  # an older evalh left its id out
+        case RunRow() if shown.summary is None:
+            named = "unfinished", shown
+        case RunRow():
+            named = "run", workspace.log.result(shown.record.id)
+        case CaseDetail():
+            named = "case", shown
+        case CallRow():
+            named = "call", shown
+        case _:
+            named = "sample", shown
+    return named

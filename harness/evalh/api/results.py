@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from evalh.analysis.pairing import Results, by_case
+from evalh.analysis.compare.pairing import Results, by_case
 
 if TYPE_CHECKING:
     from evalh.core.log import RunRow

@@ -32,8 +32,8 @@ from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.engine.selection import Selection
 from evalh.routing.build import Builder
-from evalh.routing.halt import Halt
-from evalh.routing.pause import until_writable
+from evalh.routing.pace import until_writable
+from evalh.routing.run_context import Halt
 from evalh.routing.target import Target
 
 if TYPE_CHECKING:

@@ -13,13 +13,12 @@ from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
 from evalh.core.money import plus
 from evalh.core.ports import Progress, Store
-from evalh.core.result import SampleResult
 from evalh.core.run import RunRecord, RunStatus
-from evalh.core.sample import Sample, Standing
+from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner, Wanted
-from evalh.routing.halt import Halt
+from evalh.routing.run_context import Halt
 from evalh.store.rows import case_row
 
 _STAMP = 20  # characters of a run's id that say when it began: r20261124-014246-3f9

@@ -1,25 +1,106 @@
-"""The two sides of a merge: the workspace as it was where head branched off, and as head leaves it."""
+"""The two sides of a merge: the workspace as it was where head branched off, and as head leaves it.
+
+Where a workspace lay at the merge base: a folder that is moved, removed or put in front of it hides no suite.
+
+Which suite on head is which one of base's: a suite that is renamed is still held to what it was.
+"""
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalh.api.files import Candidate, WorkspaceFiles
-from evalh.api.homes import Home, home_of
 from evalh.api.workspace import Workspace
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
+from evalh.core.ports import Tree
 from evalh.core.values import Value
 from evalh.workspace.config import CONFIG_NAME, load_config
+from evalh.workspace.files import Watched, WorkTree, content
 from evalh.workspace.live import read_live
-from evalh.workspace.trees import Watched
+from evalh.workspace.suites import suite_names, suite_path
 
 if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
     from evalh.core.ports import Tree
     from evalh.workspace.git import Repository
+
+
+class Home(Value):
+    """A workspace's folder at the merge base, from the repository's top; None: it had none."""
+
+    folder: str | None
+    notice: str | None = None
+    gone: tuple[str, ...] = ()  # folders that were workspaces, and are not gated from here any more
+
+
+def home_of(repository: "Repository", started: Path, merge_base: str, head: str | None) -> Home:
+    """Find the workspace that is head's at `repository`'s folder; `started` is where a person looked for it."""
+    here = repository.prefix.rstrip("/")
+    nearest = next((one for one in _upwards(repository, started) if _holds(repository, one, merge_base)), None)
+    if nearest == here:
+        return Home(here)
+    if nearest is not None and _holds(repository, here, merge_base):
+        return _gone(nearest, here)
+    known = [
+        folder
+        for file in repository.files(merge_base)
+        for folder, _, name in [file.rpartition("/")]
+        if name == CONFIG_NAME
+    ]
+    moved = {folder: _moved(repository, folder, here, merge_base, head) for folder in known}
+    best = max(known, key=lambda folder: moved[folder], default=None)
+    if best is not None and moved[best]:
+        hidden = (nearest,) if nearest is not None and nearest != best else ()
+        return Home(best, f"the workspace was moved: {_told(best)} → {_told(here)}", hidden)
+    if nearest is not None and len(nearest) > len(here):
+        return _gone(nearest, here)
+    if nearest is not None:
+        return Home(nearest, f"the workspace {_told(here)} is new, and stands in front of {_told(nearest)}")
+    gone = tuple(folder for folder in known if not _tree(repository, folder, head).exists(CONFIG_NAME))
+    return Home(None, gone=gone)
+
+
+def _gone(old: str, here: str) -> Home:
+    return Home(old, f"the workspace {_told(old)} is gone: {_told(here)} was found in its place")
+
+
+def _upwards(repository: "Repository", started: Path) -> Iterator[str]:
+    folder = started.resolve()
+    for one in (folder, *folder.parents):
+        if one.is_relative_to(repository.top):
+            yield "" if one == repository.top else one.relative_to(repository.top).as_posix()
+
+
+def _holds(repository: "Repository", folder: str, commit: str) -> bool:
+    return repository.at(folder).tree(commit).exists(CONFIG_NAME)
+
+
+def _moved(repository: "Repository", old: str, new: str, merge_base: str, head: str | None) -> int:
+    """Count the workspace's own files that lay in `old` and lie in `new` now, under the same names."""
+    before = repository.at(old).tree(merge_base)
+    left, right = _tree(repository, old, head), _tree(repository, new, head)
+    try:
+        config = load_config(before)
+    except EvalhError:
+        return 0
+    folders = tuple(f"{one}/" for one in (config.prompts_dir, config.evals_dir, config.datasets_dir))
+    start = f"{old}/" if old else ""
+    own = (file.removeprefix(start) for file in repository.files(merge_base, old))
+    return sum(file.startswith(folders) and not left.exists(file) and right.exists(file) for file in own)
+
+
+def _tree(repository: "Repository", folder: str, head: str | None) -> Tree:
+    return WorkTree(repository.top / folder) if head is None else repository.at(folder).tree(head)
+
+
+def _told(folder: str) -> str:
+    return f"{folder}/" if folder else "at the repository's top"
+
 
 _SHOWN = 12  # digits of a commit's id
 _HEAD = ("HEAD", "@")
@@ -181,3 +262,80 @@ def _exported(repository: "Repository", commit: str, kept: ExitStack) -> Callabl
         return repository.export(commit, folder)
 
     return code
+
+
+_ALIKE = 0.5  # of the lines: git's own measure of a rename
+_SAME_BOTH, _SAME_PROMPT = 2.0, 0.1  # a prompt and a dataset in common go before any likeness
+
+
+class SuitePairs(Value, kw_only=True):
+    """Suites by name. `kept` says for each suite on head which one of base's it is."""
+
+    kept: Mapping[str, str]
+    new: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    def named(self, names: Iterable[str]) -> "SuitePairs":
+        """Return those that are meant by names on either side; all for none."""
+        wanted = frozenset(names)
+        if not wanted:
+            return self
+        return SuitePairs(
+            kept={head: base for head, base in self.kept.items() if wanted & {head, base}},
+            new=tuple(name for name in self.new if name in wanted),
+            removed=tuple(name for name in self.removed if name in wanted),
+        )
+
+
+def suite_pairs(sides: "Sides") -> SuitePairs:
+    """Pair the suites of both sides: by name, else by prompt and dataset, else by what their files say."""
+    before = sides.base
+    on_base = () if before is None else before.suites()
+    tree = sides.head.tree if sides.stranger is None else sides.stranger.tree
+    config = sides.head.config
+    on_head = suite_names(tree, config)
+    kept = {name: name for name in on_head if name in on_base}
+    gone = [name for name in on_base if name not in kept]
+    new = [name for name in on_head if name not in kept]
+    if before is not None:
+        texts = {
+            "base": {name: _lines(before.tree, suite_path(before.config, name)) for name in gone},
+            "head": {name: _lines(tree, suite_path(config, name)) for name in new},
+        }
+        trusted = sides.head if sides.stranger is None else None
+        alike = [
+            (_likeness(before, base, trusted, head, texts["base"][base], texts["head"][head]), base, head)
+            for base in gone
+            for head in new
+        ]
+        for likeness, base, head in sorted(alike, reverse=True):
+            if likeness > 0 and base in gone and head in new:
+                kept[head] = base
+                gone.remove(base)
+                new.remove(head)
+    return SuitePairs(kept=kept, new=tuple(new), removed=tuple(gone))
+
+
+def _likeness(
+    before: "Workspace",
+    base: str,
+    after: "Workspace | None",
+    head: str,
+    old: Counter[bytes],
+    new: Counter[bytes],
+) -> float:
+    shared = (old & new).total() / max(old.total(), new.total(), 1)
+    share = shared if shared >= _ALIKE else 0.0
+    if after is None:  # a stranger's suite is text, and nothing else
+        return share
+    try:
+        was, now = before.suite(base), after.suite(head)
+    except EvalhError:
+        return share
+    if was.prompt != now.prompt:
+        return share
+    return shared + (_SAME_BOTH if was.dataset == now.dataset else _SAME_PROMPT)
+
+
+def _lines(tree: Tree, path: str) -> Counter[bytes]:
+    return Counter(line.strip() for line in (content(tree, path) or b"").splitlines() if line.strip())

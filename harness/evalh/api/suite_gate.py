@@ -6,33 +6,31 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from evalh.analysis.compare import CompareOptions, compare
-from evalh.analysis.comparison import Comparison
-from evalh.analysis.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.questions import ALPHA, Asked, Family, drop_of, limits_of, needed_by, questions_of
-from evalh.analysis.rules import Measured, must_pass, rules_of, ungraded
-from evalh.analysis.verdicts import Finding, MustPassCase, SuiteDecision
-from evalh.api import gate_evidence
+from evalh.analysis.compare.compare import CompareOptions, compare
+from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
+from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
+from evalh.analysis.gate.rules import Measured, must_pass, rules_of, ungraded
+from evalh.analysis.gate.sequential_tests import ALPHA, Asked, Family, drop_of, limits_of, needed_by, questions_of
+from evalh.api import evidence as gate_evidence
 from evalh.api.baselines import ANY_AGE, Answers, Recollection
+from evalh.api.canary import Watch, canary_cases
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.gate_confirm import Confirming, flipped
-from evalh.api.relative import between
+from evalh.api.confirm import Confirming, flipped
+from evalh.api.judges import between
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
-from evalh.api.watching import Watch, canary_cases
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
-from evalh.core.errors import EvalhError
-from evalh.core.exits import ExitCode
-from evalh.core.policy import Require
+from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.ports import Provider
 from evalh.core.run import RunStatus
 from evalh.core.sample import Standing
+from evalh.core.suite import Require
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed, in_clusters, in_order, members
-from evalh.stats.looks import next_look, order_seed
-from evalh.stats.sequential import Stop
+from evalh.stats.sequential import Stop, next_look, order_seed
 
 
 class SuiteGate:

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from evalh.analysis.underway import so_far
+from evalh.analysis.summary import so_far
 from evalh.api import report
-from evalh.api.judge_identity import standings_of
+from evalh.api.judges import standings_of
 from evalh.core.errors import NotFound
-from evalh.core.log import RunRow
-from evalh.core.underway import UnderWay
+from evalh.core.log import RunRow, UnderWay
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
     from evalh.store import Reader
-    from evalh.store.overview import Overview
+    from evalh.store.totals import Overview
 
 SHOWN = 1000
 _KEPT_BYTES = 96_000_000
@@ -78,7 +77,7 @@ class Viewing(Struct):
 
     def stamp(self) -> object:
         """Return what differs as soon as anything was written to the log."""
-        from evalh.store.overview import stamp
+        from evalh.store.totals import stamp
 
         return stamp(self.workspace.store_folder)
 

@@ -5,23 +5,20 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evalh.analysis.verdicts import Finding, listed
-from evalh.api.judge_identity import identity
-from evalh.core.eased import eased
-from evalh.core.errors import EvalhError
-from evalh.core.exits import ExitCode
-from evalh.core.policy import GatePolicy, GraderRule
+from evalh.analysis.gate.decision import Finding, listed
+from evalh.api.judges import identity
+from evalh.core.errors import EvalhError, ExitCode
+from evalh.core.suite import GatePolicy, GraderRule, eased
 from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.plugins import loaded_from
 from evalh.workspace.config import CONFIG_NAME
+from evalh.workspace.files import content
 from evalh.workspace.live import read_live
 from evalh.workspace.suites import suite_names, suite_path
-from evalh.workspace.trees import content
 
 if TYPE_CHECKING:
-    from evalh.api.sides import Sides, Stranger
-    from evalh.api.suite_pairs import SuitePairs
+    from evalh.api.sides import Sides, Stranger, SuitePairs
     from evalh.api.workspace import Workspace
     from evalh.core.ports import Tree
 

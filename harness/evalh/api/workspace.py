@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
-from evalh.api.likelihood import require_logprobs
 from evalh.api.log_place import writing
 from evalh.api.providing import provider_of
 from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
-from evalh.api.targets import build_checks, default_model, target_for, version_for
+from evalh.api.targets import build_checks, default_model, require_logprobs, target_for, version_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError
-from evalh.core.forecast import Forecast
 from evalh.core.ports import Progress, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
-from evalh.core.run import RunResult
+from evalh.core.run import Forecast, RunResult
 from evalh.core.suite import GraderSpec, Suite
 from evalh.engine.forecast import check_inputs, forecast
 from evalh.engine.plan import Plan
@@ -32,15 +30,15 @@ from evalh.graders.registry import build as build_grader
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins
 from evalh.workspace.config import Config, find_root, load_config
-from evalh.workspace.datasets import Dataset, open_dataset
-from evalh.workspace.media import media_from
-from evalh.workspace.prompts import Prompts
+from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.files import WorkTree
+from evalh.workspace.prompt.media import media_from
+from evalh.workspace.prompt.prompts import Prompts
+from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.suites import load_suite, suite_names
-from evalh.workspace.templates import compile_version
-from evalh.workspace.trees import WorkTree
 
 if TYPE_CHECKING:
-    from evalh.analysis.comparison import Comparison
+    from evalh.analysis.compare.comparison import Comparison
     from evalh.api.otel import Exported, OtelOptions
     from evalh.core.log import CallRow
     from evalh.providers.prices import WorkspacePrices
@@ -187,8 +185,8 @@ class Workspace:
         return results[0]
 
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
-        """Compare two sides; `asked` are the fields of `api.comparing.CompareRequest`. Raises EvalhError."""
-        from evalh.api.comparing import CompareRequest, compared
+        """Compare two sides; `asked` are the fields of `api.compare.CompareRequest`. Raises EvalhError."""
+        from evalh.api.compare import CompareRequest, compared
 
         return compared(self, CompareRequest(base=base, head=head, **asked)).comparison
 
@@ -316,8 +314,8 @@ class Workspace:
         return other
 
     def log_entry(self, name: str) -> tuple[str, object]:
-        """Return what an id names, and its kind; see `api.entries.entry`. Raises NotFound."""
-        from evalh.api.entries import entry
+        """Return what an id names, and its kind; see `api.report.entry`. Raises NotFound."""
+        from evalh.api.report import entry
 
         return entry(self, name)
 

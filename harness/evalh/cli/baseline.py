@@ -52,7 +52,7 @@ def status(app: App) -> None:
     """List the baselines: which are stale, and why."""
     from msgspec import to_builtins
 
-    from evalh.api.staleness import states
+    from evalh.api.baselines import states
     from evalh.report.text import percent, safe
 
     found = states(app.workspace)

@@ -24,17 +24,16 @@ def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
       evalh label triage --about tone
       evalh calibrate tone
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.calibration import save
-    from evalh.api.pair_calibration import calibrate
+    from evalh.api.calibrate import calibrate, save
 
     calibration = calibrate(app.workspace, judge, suite)
     kept = None if no_save else save(app.workspace, calibration)
     if app.json:
-        from evalh.workspace.calibrations import document
+        from evalh.workspace.kept.calibrations import document
 
         app.show_json(document(calibration))
         return
-    from evalh.report.calibration import show_calibration
+    from evalh.report.terminal.calibration import show_calibration
 
     show_calibration(app.console, calibration)
     if kept is not None:

@@ -16,7 +16,7 @@ from evalh.cli.app import App, Count, json_option
 @click.pass_obj
 def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:
     """List calls and their attempts: what was asked, how long it took, what it cost, what went wrong."""
-    from evalh.report.log import calls_document, show_calls
+    from evalh.report.terminal.log import calls_document, show_calls
 
     calls = app.workspace.calls(which or "all", run_id, limit)
     if app.json:

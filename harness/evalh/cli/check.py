@@ -15,7 +15,7 @@ def command(app: App) -> int:
     branch must not have been edited. Exit 2 where something is wrong.
     """
     from evalh.api.check import check_workspace
-    from evalh.core.exits import worst
+    from evalh.core.errors import worst
     from evalh.report.text import safe
 
     outcome = check_workspace(app.workspace)

@@ -11,7 +11,7 @@ from evalh.core.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evalh.api.ci_doubt import SuiteDoubt
+    from evalh.api.scaffold import SuiteDoubt
     from evalh.core.digest import JsonValue
 
 _NEXT = {
@@ -53,7 +53,7 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
       evalh ci init github --doubt inconclusive
       evalh ci init gitlab --print
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.ci_files import FILES, ci_file, write_ci_file
+    from evalh.api.scaffold import FILES, ci_file, write_ci_file
 
     if doubt and (only_print or service not in _GATES):
         why = "--print writes nothing" if only_print else f"{service} runs no gate"
@@ -92,15 +92,14 @@ def _ask() -> str | None:
 def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
     if doubt is None:
         return ()
-    from evalh.api.ci_doubt import say_doubt
-    from evalh.core.policy import Doubt
+    from evalh.api.scaffold import say_doubt
+    from evalh.core.suite import Doubt
 
     return say_doubt(app.workspace, Doubt(doubt))
 
 
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.console import Text
-    from evalh.report.text import safe
+    from evalh.report.text import Text, safe
 
     for one in suites:
         told = {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from evalh.cli.app import App, Count, Rate, Usd, json_option
-from evalh.cli.writing import report_option, write_report
+from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
-    from evalh.analysis.comparison import Comparison
-    from evalh.report.compare import ComparisonView
+    from evalh.analysis.compare.comparison import Comparison
+    from evalh.report.terminal.compare import ComparisonView
 
 
 @click.command("compare")
@@ -76,7 +76,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh compare v3 --model small --model strong
       evalh compare r20261124-014246-3f9c2e last
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.comparing import CompareRequest, compared
+    from evalh.api.compare import CompareRequest, compared
     from evalh.cli.progress import progress_for
     from evalh.engine.selection import Selection
 
@@ -112,7 +112,7 @@ def _show(app: App, view: "ComparisonView") -> None:
 
         app.show_json({**comparison_document(view.comparison), "id": view.id})
         return
-    from evalh.report.compare import show_comparison
+    from evalh.report.terminal.compare import show_comparison
 
     show_comparison(app.console, view)
     app.hints.print()
@@ -140,8 +140,8 @@ def _next(view: "ComparisonView") -> list[str]:
 
 
 def _exit_code(comparison: "Comparison", fail_on: str | None) -> int:
-    from evalh.analysis.comparison import ComparisonVerdict
-    from evalh.core.exits import ExitCode, worst
+    from evalh.analysis.compare.comparison import ComparisonVerdict
+    from evalh.core.errors import ExitCode, worst
 
     codes = [ExitCode.YES]
     if not comparison.comparable:

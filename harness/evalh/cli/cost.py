@@ -48,8 +48,8 @@ def command(app: App, *, since: str | None, by: str) -> None:
       evalh cost --since 30d --by owner
       evalh cost --by model --json
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.core.spending import SpendBy
-    from evalh.report.spending import cost_document, show_cost
+    from evalh.core.totals import SpendBy
+    from evalh.report.terminal.cost import cost_document, show_cost
 
     lines = app.workspace.log.spending(SpendBy(by), since or "")
     if app.json:

@@ -28,10 +28,9 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
       evalh dataset clusters triage
       evalh dataset clusters triage --write
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.alike import proposals, write_clusters
-    from evalh.report.alike import proposals_document, show_proposals
-    from evalh.report.console import Text
-    from evalh.report.text import safe
+    from evalh.api.datasets import proposals, write_clusters
+    from evalh.report.terminal.near_duplicates import proposals_document, show_proposals
+    from evalh.report.text import Text, safe
 
     if force and not write:
         raise UsageError("--force does nothing without --write", hint="evalh dataset clusters NAME --write --force")

@@ -16,9 +16,8 @@ def command(app: App) -> int:
     Exit 2 where the default suite could not be run here.
     """
     from evalh.api.doctor import examine
-    from evalh.core.exits import ExitCode
-    from evalh.report.console import Text
-    from evalh.report.text import safe
+    from evalh.core.errors import ExitCode
+    from evalh.report.text import Text, safe
 
     findings = examine(app.folder)
     if app.json:

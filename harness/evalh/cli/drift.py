@@ -53,8 +53,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.drift import DriftOptions, drift
     from evalh.cli.progress import progress_for
-    from evalh.core.errors import UsageError
-    from evalh.core.exits import worst
+    from evalh.core.errors import UsageError, worst
 
     if not 0 < alpha <= _MOST:
         raise UsageError(f"--alpha {alpha:g} is not a rate of false alarms", hint="--alpha 0.01; at most 0.5")
@@ -74,8 +73,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 
 def _show(app: App, found: "list[Drift]") -> None:
-    from evalh.core.exits import ExitCode
-    from evalh.report.drift import drift_document, show_drift
+    from evalh.core.errors import ExitCode
+    from evalh.report.terminal.drift import drift_document, show_drift
     from evalh.report.text import typable
 
     if app.json:

@@ -18,7 +18,7 @@ def command(app: App, name: str | None, last: int) -> None:
     suite's model or route.
     """
     from evalh.api.explain import explained
-    from evalh.report.explain import explain_document, show_explained
+    from evalh.report.terminal.explain import explain_document, show_explained
 
     routes = explained(app.workspace, name, last)
     if app.json:

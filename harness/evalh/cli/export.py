@@ -68,7 +68,7 @@ def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, c
     """
     from evalh.api.otel import OtelOptions
     from evalh.cli.progress import counter_for
-    from evalh.core.exits import ExitCode
+    from evalh.core.errors import ExitCode
 
     options = OtelOptions(endpoint=endpoint, protocol=protocol, content=content)
     with counter_for("spans") as watch:

@@ -12,14 +12,13 @@ import click
 
 from evalh.cli import streams
 from evalh.cli.app import App, Count, Usd, json_option
-from evalh.cli.writing import beside_option, report_option, write_file, write_report
-from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing
-from evalh.core.exits import worst
+from evalh.cli.output import beside_option, report_option, write_file, write_report
+from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing, worst
 from evalh.workspace.writing import unwritable
 
 if TYPE_CHECKING:
-    from evalh.analysis.verdicts import GateDecision
-    from evalh.api.gating import GateOptions
+    from evalh.analysis.gate.decision import GateDecision
+    from evalh.api.gate import GateOptions
 
 _TO_MAINTAINERS = """a pull request from a fork is handed no key: read what it changes, then run the gate where one is
 GitHub: Actions > evalh > Run workflow, with the full id of the commit that you have read
@@ -75,7 +74,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh gate --base origin/main
       evalh gate --base origin/main --head HEAD --trust base --comment comment.md
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.gating import GateOptions
+    from evalh.api.gate import GateOptions
 
     options = GateOptions(
         base=base,
@@ -101,9 +100,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path | None) -> "GateDecision":
     """Decide; where that cannot be done, comment and JUnit say why. Raises EvalhError."""
-    from evalh.api.gating import gate
+    from evalh.api.gate import gate
     from evalh.cli.progress import progress_for
-    from evalh.report.gate import problem_document
+    from evalh.report.terminal.gate import problem_document
 
     try:
         return gate(app.workspace, options, progress_for(app))
@@ -116,7 +115,7 @@ def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path 
 
 
 def _show(app: App, decision: "GateDecision") -> None:
-    from evalh.report.gate import gate_document, show_gate
+    from evalh.report.terminal.gate import gate_document, show_gate
 
     if app.json:
         app.show_json(gate_document(decision))
@@ -131,7 +130,7 @@ def _write(
     app: App, decision: "GateDecision", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
     """Write a decision wherever it is wanted; return what could not be written."""
-    from evalh.report.gate import annotations, gate_document
+    from evalh.report.terminal.gate import annotations, gate_document
 
     failed = _write_document(app, gate_document(decision), comment, junit, options)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -143,8 +142,7 @@ def _write(
 def _write_document(
     app: App, document: "Mapping[str, Any]", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
-    from evalh.report.gate_markdown import COMMENT_BYTES, SUMMARY_BYTES, gate_markdown
-    from evalh.report.junit import gate_junit
+    from evalh.report.files.gate import COMMENT_BYTES, SUMMARY_BYTES, gate_junit, gate_markdown
 
     failed = []
     for target, text in (
@@ -168,7 +166,7 @@ def _write_document(
 
 def _heads(earlier: Path | None) -> Sequence[str]:
     """Return the heads that an earlier comment names; one that cannot be read has ended the gate."""
-    from evalh.api.earlier_looks import read_earlier
+    from evalh.api.gate import read_earlier
 
     with suppress(EvalhError):
         return () if earlier is None else read_earlier(earlier).heads
@@ -179,7 +177,7 @@ def _write_page(app: App, decision: "GateDecision", report: Path | None) -> "lis
     if report is None:
         return []
     from evalh.api.report import gate_page
-    from evalh.report.gate import gate_document
+    from evalh.report.terminal.gate import gate_document
 
     try:
         write_report(app, report, gate_page(app.workspace, gate_document(decision)))

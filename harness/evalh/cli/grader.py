@@ -26,9 +26,9 @@ def test(app: App, *, file: str, run: str, limit: int) -> int:
     \b
       evalh grader test evals/graders.py
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.grader_trial import try_graders
-    from evalh.core.exits import ExitCode
-    from evalh.report.grader_trial import show_trials
+    from evalh.api.graders import try_graders
+    from evalh.core.errors import ExitCode
+    from evalh.report.terminal.graders import show_trials
 
     trials = try_graders(app.workspace, file, run, limit)
     if app.json:

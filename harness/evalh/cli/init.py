@@ -17,7 +17,7 @@ def command(app: App, folder: str) -> None:
     from importlib.util import find_spec
     from pathlib import Path
 
-    from evalh.api.starter import write_starter
+    from evalh.api.scaffold import write_starter
 
     target = Path(app.folder) / folder
     local = find_spec("xllamacpp") is not None

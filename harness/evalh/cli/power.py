@@ -34,7 +34,7 @@ def command(
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.power import PowerRequest, planned
     from evalh.core.errors import UsageError
-    from evalh.report.power import power_document, show_power
+    from evalh.report.terminal.power import power_document, show_power
 
     if drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")

@@ -33,8 +33,7 @@ def list_versions(app: App, name: str | None) -> None:
 def _show_rows(app: App, rows: "list[VersionRow]") -> None:
     from rich.table import Table
 
-    from evalh.report.console import Text
-    from evalh.report.text import one_line
+    from evalh.report.text import Text, one_line
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("version", "digest", "", "git", "description"):
@@ -56,7 +55,7 @@ def show(app: App, ref: str) -> None:
 
     REF is v3, triage@v3, triage@draft, triage, or with a git revision HEAD~2:triage@v3.
     """
-    from evalh.report.prompts import show_version, version_document
+    from evalh.report.terminal.prompts import show_version, version_document
 
     version = app.workspace.version(ref, app.workspace.default_prompt)
     if app.json:
@@ -73,7 +72,7 @@ def show(app: App, ref: str) -> None:
 def diff(app: App, base: str, head: str) -> None:
     """Show what differs between two versions: text, config and schemas apart."""
     from evalh.api.prompts import diff_versions
-    from evalh.report.prompts import show_diff
+    from evalh.report.terminal.prompts import show_diff
 
     difference = diff_versions(app.workspace, base, head)
     if app.json:

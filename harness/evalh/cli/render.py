@@ -14,8 +14,8 @@ from evalh.cli.app import App, json_option
 @click.pass_obj
 def command(app: App, case_id: str, suite: str | None, ref: str | None, model: str | None) -> None:
     """Show the request for one case, message by message; nothing is sent."""
-    from evalh.api.render import render_case
-    from evalh.report.prompts import request_document, show_request
+    from evalh.api.prompts import render_case
+    from evalh.report.terminal.prompts import request_document, show_request
 
     request = render_case(app.workspace, case_id, suite=suite, ref=ref, model=model)
     if app.json:

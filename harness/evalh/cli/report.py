@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from evalh.cli.app import App, json_option
-from evalh.cli.writing import kilobytes, write_file
+from evalh.cli.output import kilobytes, write_file
 from evalh.core.errors import UsageError
 
 _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
@@ -87,13 +87,13 @@ def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
 
 def _show(app: App, name: str, form: str) -> None:
     from evalh.api.report import told
-    from evalh.report.calibration import show_judges
-    from evalh.report.run_story import show_story, story_document
-    from evalh.report.standing import judges_document
+    from evalh.report.document import judges_document
+    from evalh.report.terminal.calibration import show_judges
+    from evalh.report.terminal.story import show_story, story_document
 
     log = app.workspace.log
     if log.comparison(name) is not None or log.gate(name) is not None:
-        from evalh.report.log import SHOW, thing_document
+        from evalh.report.terminal.log import SHOW, thing_document
 
         kind, thing = app.workspace.log_entry(name)
         if form == "json":

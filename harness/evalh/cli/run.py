@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalh.cli.app import App, Count, Rate, Usd, json_option
-from evalh.cli.writing import report_option, write_report
+from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.runs import RunOptions
@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _show_plan(app: App, options: "RunOptions") -> int:
     from evalh.report.document import plan_document
-    from evalh.report.terminal import show_plans
+    from evalh.report.terminal.run import show_plans
 
     plans = app.workspace.plan_all(options)
     if app.json:
@@ -113,7 +113,7 @@ def _show(app: App, results: "list[RunResult]") -> None:
 
         app.show_json(run_document(results))
         return
-    from evalh.report.terminal import show_run, show_table
+    from evalh.report.terminal.run import show_run, show_table
 
     if len(results) == 1:
         show_run(app.console, results[0])
@@ -184,7 +184,7 @@ def _misses(result: "RunResult", at_least: float) -> bool:
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
-    from evalh.core.exits import ExitCode, worst
+    from evalh.core.errors import ExitCode, worst
     from evalh.core.run import RunStatus
 
     codes = []

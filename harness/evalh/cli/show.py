@@ -16,7 +16,7 @@ def command(app: App, name: str) -> None:
 
     A case is shown as the newest run saw it: what was sent, what came back, which grader failed.
     """
-    from evalh.report.log import SHOW, thing_document
+    from evalh.report.terminal.log import SHOW, thing_document
 
     kind, thing = app.workspace.log_entry(name)
     if app.json:

@@ -6,7 +6,7 @@ import webbrowser
 import click
 
 from evalh.cli.app import App, json_option
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode
 
 
 @click.command("view")
@@ -25,8 +25,8 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
       evalh view --port 8000 --open
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.viewing import Viewing
-    from evalh.viewer.answers import Answers
-    from evalh.viewer.door import Door
+    from evalh.viewer.access import Door
+    from evalh.viewer.routes import Answers
     from evalh.viewer.server import listen, serve
 
     viewing = Viewing(app.workspace)

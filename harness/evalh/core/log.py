@@ -1,15 +1,22 @@
-"""What readers return: the log's rows as values. Field names are the columns' names."""
+"""What readers return: the log's rows as values. Field names are the columns' names.
+
+What a report is made of: a run's samples with their outputs, and how each answer came about.
+
+A run that is under way, seen from outside: what the log says of it so far.
+
+What came of trying a grader on outputs of the log.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from evalh.core.attempt import CallKey, Completion, Usage
+from evalh.core.attempt import CallKey, Completion, Latency, Usage
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
-from evalh.core.latency import Latency
-from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.request import ToolCall
+from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.values import Value
 
@@ -130,7 +137,7 @@ class ComparisonRow(Value, kw_only=True):
     low: float | None
     high: float | None
     p_value: float | None
-    content: str  # JSON: `analysis.comparison.Comparison`
+    content: str  # JSON: `analysis.compare.comparison.Comparison`
 
 
 class FirstAnswer(Value, kw_only=True):
@@ -195,3 +202,101 @@ class CallFilter(StrEnum):
     SLOW = "slow"  # slowest first
     RETRIED = "retried"  # more than one attempt
     ESCALATED = "escalated"  # the first answer was in doubt, and a stronger model was asked
+
+
+class SampleStory(Value, kw_only=True):
+    """One sample, its case as it was then, and what was answered."""
+
+    sample: SampleRow
+    case: Case
+    output: str | None  # None: no answer came
+    reasoning: str | None  # what stood before the answer; None: nobody looked
+    tool_calls: tuple[ToolCall, ...]
+    usage: Usage
+    model_answered: str | None  # the model's name as it answered
+
+
+class TracedAttempt(Value, kw_only=True):
+    """One physical request, without its texts."""
+
+    number: int
+    model: str
+    started_at: float  # seconds since the epoch, UTC
+    reason: str  # first, retry, repair, fallback, escalation
+    status: str
+    latency_ms: float | None
+    error_kind: str | None
+    error: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: Decimal | None
+    estimated: bool
+
+
+class TracedCall(Value, kw_only=True):
+    """One call of a sample: its attempts and what was decided between them; on a cache hit those that bought it."""
+
+    id: str
+    step: str | None
+    draw: int
+    purpose: str
+    cache_hit: bool
+    route: str | None
+    attempts: tuple[TracedAttempt, ...]
+    decisions: tuple[DecisionRow, ...]
+
+    @property
+    def eventful(self) -> bool:
+        """Tell whether anything happened but one question and one answer."""
+        return len(self.attempts) != 1 or bool(self.decisions) or self.attempts[0].status != "ok"
+
+
+class CaseTally(Value, kw_only=True):
+    """One case of a run: its trials so far."""
+
+    samples: int
+    good: int
+    bad: int
+    hits: int  # answered by the log
+    spent_usd: Decimal | None  # by this run; None: unknown
+    task_usd: Decimal | None  # with what the log's answers cost when they were bought
+    errors: Mapping[str, int]  # samples without an answer, by error kind
+    ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`
+
+
+class UnderWay(Value, kw_only=True):
+    """A run and its numbers so far."""
+
+    run: RunRow
+    samples: int
+    good: int
+    bad: int
+    ungraded: int
+    hits: int
+    good_rate: Estimate
+    spent_usd: Decimal | None
+    cost_per_good_usd: Estimate
+    errors: Mapping[str, int]
+
+
+class TriedOutput(Value, kw_only=True):
+    """One output and its verdict."""
+
+    case_id: str
+    outcome: str
+    score: float | None
+    reason: str
+    output: str
+
+
+class GraderTrial(Value, kw_only=True):
+    """One grader, by the parameters that a suite states or by its defaults."""
+
+    grader: str
+    where: str  # file:line, of the suite's entry or of the code
+    params: Mapping[str, JsonValue]
+    run: str | None  # whose outputs were judged; None: nothing was run yet
+    outputs: int
+    counts: Mapping[str, int]  # pass, fail, abstain, error
+    ms_each: float | None
+    examples: tuple[TriedOutput, ...]

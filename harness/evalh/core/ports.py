@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Completion, Usage
+from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Completion, Decision, Usage
 from evalh.core.case import Case
-from evalh.core.decision import Decision
 from evalh.core.digest import JsonValue
 from evalh.core.request import Message, Request
 from evalh.core.run import RunRecord, RunStatus, RunSummary

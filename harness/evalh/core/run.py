@@ -1,4 +1,7 @@
-"""Runs: one execution of a suite for one version and model, and the numbers at its end."""
+"""Runs: one execution of a suite for one version and model, and the numbers at its end.
+
+What a run would send and could cost, before anything is sent.
+"""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -193,3 +196,15 @@ class RunResult(Value, kw_only=True):
     summary: RunSummary
     failures: tuple[FailedSample, ...] = ()
     stopped_because: str | None = None
+
+
+class Forecast(Value, kw_only=True):
+    """The plan in numbers. `worst_case_usd` is None where a price or a bound on output tokens is missing."""
+
+    samples: int
+    answered: int  # by the store
+    to_ask: int
+    once_usd: Decimal | None  # if the first model answers every request at once
+    worst_case_usd: Decimal | None  # if every attempt that the route allows is made and billed
+    judges_usd: Decimal | None = Decimal(0)  # how much of that the suite's graders may spend
+    why_unknown: str | None = None

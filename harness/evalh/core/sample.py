@@ -1,13 +1,18 @@
-"""Samples: one (case, trial) under one version and model, and whether it is good."""
+"""Samples: one (case, trial) under one version and model, and whether it is good.
 
+Results as they are compared: a sample without its case's text and its output.
+"""
+
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
-from evalh.core.attempt import CallError, Completion
+from msgspec import field
+
+from evalh.core.attempt import NOT_KNOWN, CallError, Completion, Latency
 from evalh.core.case import Case
-from evalh.core.latency import NOT_KNOWN, Latency
 from evalh.core.values import Value
-from evalh.core.verdict import Verdict
+from evalh.core.verdict import Outcome, Verdict
 
 
 class Standing(StrEnum):
@@ -49,3 +54,21 @@ class Sample(Value, kw_only=True):
     def from_log(self) -> bool:
         """Whether the log answered: the whole call, or every request of its route."""
         return self.cache_hit or (self.completion is not None and not self.attempts)
+
+
+class SampleResult(Value, kw_only=True):
+    """One sample, as far as comparing needs it: from the store, from a committed baseline, or from a run under way."""
+
+    case_id: str
+    trial: int
+    standing: Standing
+    cost_usd: Decimal | None  # all task spend, an answer from the store at what it cost when bought; None: unknown
+    latency_ms: float | None
+    latency_whole: bool = True  # False: the last attempt's alone, as older logs have it
+    output_digest: str | None  # equal outputs have equal digests; None: no answer
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by grader
+    required: frozenset[str] = frozenset()  # the graders that decide what is good
+    row_digest: str | None = None  # of the case's row; None: not known
+    tags: frozenset[str] = frozenset()
+    cluster: str | None = None  # as the row says
+    inputs_digest: str | None = None  # equal inputs make one cluster, though no row says so; None: not known

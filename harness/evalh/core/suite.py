@@ -1,13 +1,135 @@
-"""Suites: a prompt, a dataset, graders, and what is asked of them."""
+"""Suites: a prompt, a dataset, graders, and what is asked of them.
 
-from collections.abc import Mapping
+What a merge gate asks of a change: `gate:` in a suite, as values.
+
+What outputs cost once somebody acts on them: `value:` in a suite.
+
+Where a suite asks less than it did: a bar that is lowered alone today is not there for tomorrow's change.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from math import inf
 
 from msgspec import field
 
 from evalh.core.digest import JsonValue
-from evalh.core.policy import BaselinePolicy, GatePolicy
-from evalh.core.value import OutputValue
 from evalh.core.values import Value
+
+DEFAULT_MARGIN = 0.05
+DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates
+DEFAULT_CANARY = 30  # cases: they show a move of 25 points with 80 % power
+
+
+class Require(StrEnum):
+    """What must be shown for a change to pass."""
+
+    NOT_WORSE_SHOWN = "not_worse_shown"  # refuse what is shown to be worse, accept the rest
+    NO_WORSE = "no_worse"  # accept what is shown to be no worse than by the margin
+
+
+class Doubt(StrEnum):
+    """What becomes of a change whose measured numbers are beyond a bound, though chance may explain it."""
+
+    ACCEPT = "accept"  # said in the headline
+    INCONCLUSIVE = "inconclusive"
+    REFUSE = "refuse"
+
+
+class About(StrEnum):
+    """What the verdict is about."""
+
+    POPULATION = "population"  # cases like these
+    DATASET = "dataset"  # these cases: the verdict that running all of them would give
+
+
+class MustPass(Value, kw_only=True):
+    """Cases that head must answer well, whatever the statistics say."""
+
+    tags: frozenset[str] = frozenset()
+    cases: frozenset[str] = frozenset()
+    trials: int = 1
+    passes: int = 1  # of the trials
+
+    def takes(self, case_id: str, tags: frozenset[str]) -> bool:
+        """Tell whether the rule is about a case."""
+        return case_id in self.cases or not self.tags.isdisjoint(tags)
+
+
+class Never(Value):
+    """A grader that must not fail on head. `at_most`: the share that must be shown not to be exceeded."""
+
+    grader: str
+    at_most: float | None = None
+
+
+class GraderRule(Value):
+    """One grader's passes, held to the same requirement as good outputs."""
+
+    grader: str
+    margin: float
+
+
+class BaselinePolicy(Value, kw_only=True):
+    """What holds for a suite's accepted results."""
+
+    max_age_days: int | None = None  # older ones are not believed; None: any age
+    outputs: bool = True  # whether they may be kept in git
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GatePolicy:
+    """The policy of one suite. None: the rule does not stand."""
+
+    require: Require = Require.NOT_WORSE_SHOWN
+    margin: float = DEFAULT_MARGIN
+    target: About = About.POPULATION
+    doubt: Doubt = Doubt.ACCEPT
+    sequential: bool = True
+    discordance: float = DEFAULT_DISCORDANCE
+    trials: int | None = None  # None: the suite's
+    must_pass: MustPass | None = None
+    good_rate: float | None = None  # at least
+    never: tuple[Never, ...] = ()
+    cost_may_rise: float | None = None  # 0.1: by a tenth, for each good output
+    latency_may_rise: float | None = None  # of p95
+    net_loss_may_rise: float | None = None  # of what a case costs in all, with what follows its output
+    graders: tuple[GraderRule, ...] = ()
+    max_ungraded: float | None = None  # None: the suite's
+    canary: int | None = None  # of base's accepted cases, asked again; None: DEFAULT_CANARY if base's model is hosted
+    where: str = dataclasses.field(default="", compare=False)  # file:line
+
+    @property
+    def tests(self) -> int:
+        """How many rules outside the sequential tests may refuse by chance: they share one error rate with those."""
+        bounded = sum(rule.at_most is not None for rule in self.never)
+        rules = (self.good_rate, self.cost_may_rise, self.latency_may_rise, self.net_loss_may_rise)
+        return bounded + sum(rule is not None for rule in rules)
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether a rule is judged once, over all cases, so that nothing is accepted before they are in."""
+        return self.tests > 0
+
+
+class OutcomePrices(Value):
+    """What follows an output, in USD."""
+
+    bad_usd: float = 0.0  # accepted although bad
+    review_usd: float = 0.0
+    abstain_usd: float = 0.0  # not accepted at all
+    good_usd: float = 0.0  # what an accepted good output is worth: only the net loss counts it
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OutputValue:
+    """A suite's prices, and whose `fail` sends an output to a person."""
+
+    prices: OutcomePrices
+    review: frozenset[str] = frozenset()  # names of graders
+    where: str = dataclasses.field(default="", compare=False)  # file:line
+
 
 ADVISORY = frozenset({"embedding_similarity"})
 """Kinds of graders that decide nothing unless a suite says of them `required: true`."""
@@ -51,3 +173,65 @@ class Suite(Value, kw_only=True):
     def where_of(self, key: str) -> str:
         """Return where a key stands; of one that is not there, the suite's own place."""
         return self.places.get(key, self.where)
+
+
+_LENIENT = (Doubt.REFUSE, Doubt.INCONCLUSIVE, Doubt.ACCEPT)
+
+
+def eased(before: Suite, after: Suite) -> Iterator[str]:
+    """Yield the keys of a suite that ask less of a change than they did."""
+    old, new = before.gate, after.gate
+    if old.require is Require.NO_WORSE and new.require is not old.require:
+        yield "gate.require"
+    if old.target is About.POPULATION and new.target is not old.target:
+        yield "gate.target"
+    if (new.trials or after.trials) < (old.trials or before.trials):
+        yield "trials"
+    if old.must_pass is not None and _asks_less(old.must_pass, new.must_pass):
+        yield "gate.must_pass"
+    if (new.good_rate or 0.0) < (old.good_rate or 0.0):
+        yield "gate.good_rate"
+    if _canary(new) < _canary(old):
+        yield "gate.canary"
+    if old.net_loss_may_rise is not None and before.value != after.value:
+        yield "value"
+    for key, was, now in _ceilings(before, after):
+        if now > was:
+            yield key
+
+
+def _asks_less(old: MustPass, new: MustPass | None) -> bool:
+    if new is None or not (old.tags <= new.tags and old.cases <= new.cases):
+        return True
+    return new.trials < old.trials or new.passes * old.trials < old.passes * new.trials
+
+
+def _canary(policy: GatePolicy) -> int:
+    return DEFAULT_CANARY if policy.canary is None else policy.canary
+
+
+def _ceilings(before: Suite, after: Suite) -> Iterator[tuple[str, float, float]]:
+    """Yield what must not be exceeded, as it was and as it is; infinity where there is no such rule."""
+    old, new = before.gate, after.gate
+    yield "gate.margin", old.margin, new.margin
+    yield "gate.discordance", old.discordance, new.discordance  # larger, it bets on larger drops alone
+    yield "gate.doubt", _LENIENT.index(old.doubt), _LENIENT.index(new.doubt)
+    yield "gate.cost_per_good", _or_none(old.cost_may_rise), _or_none(new.cost_may_rise)
+    yield "gate.latency_p95", _or_none(old.latency_may_rise), _or_none(new.latency_may_rise)
+    yield "gate.net_loss", _or_none(old.net_loss_may_rise), _or_none(new.net_loss_may_rise)
+    yield "max_ungraded", _ungraded(before), _ungraded(after)
+    yield "baseline.max_age", _or_none(before.baseline.max_age_days), _or_none(after.baseline.max_age_days)
+    margins = {rule.grader: rule.margin for rule in new.graders}
+    for one in old.graders:
+        yield f"gate.graders.{one.grader}", one.margin, margins.get(one.grader, inf)
+    never = {rule.grader: rule.at_most or 0.0 for rule in new.never}
+    for rule in old.never:
+        yield f"gate.never.{rule.grader}", rule.at_most or 0.0, never.get(rule.grader, inf)
+
+
+def _or_none(ceiling: float | None) -> float:
+    return inf if ceiling is None else ceiling
+
+
+def _ungraded(suite: Suite) -> float:
+    return suite.max_ungraded if suite.gate.max_ungraded is None else suite.gate.max_ungraded

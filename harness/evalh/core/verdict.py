@@ -1,4 +1,9 @@
-"""What graders see and say."""
+"""What graders see and say.
+
+What a grader asks a model about one sample.
+
+Why an answer is empty or unfinished, in words: what the model was stopped by is no fault of its wording.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -6,14 +11,40 @@ from enum import StrEnum
 from typing import Protocol
 
 from msgspec import field
+from msgspec.structs import replace
 
-from evalh.core.asking import Question
-from evalh.core.attempt import Answer, Completion
+from evalh.core.attempt import Answer, Completion, FinishReason, Latency, Purpose
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue
-from evalh.core.latency import Latency
-from evalh.core.request import Request
+from evalh.core.request import Message, Request
 from evalh.core.values import Value
+
+
+class Form(Value, kw_only=True, eq=False):
+    """Everything of a question but its words and its key. Made once for each grader, and known by its identity.
+
+    `again`: the task's own settings hold, with `params` laid over them; otherwise `params` and the schema are all.
+    """
+
+    purpose: Purpose
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+    output_schema: Mapping[str, JsonValue] | None = None
+    again: bool = False
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return what a grader's digest covers."""
+        return {"params": dict(self.params), "output_schema": self.output_schema, "again": self.again}
+
+
+class Question(Value, kw_only=True):
+    """One question. `draw` tells apart what is asked several times in the same words."""
+
+    form: Form
+    messages: tuple[Message, ...]
+    model: str | None = None  # a model or route of the workspace; None: the model that answered
+    draw: int = 0
+    shown: int = 1  # how often the answer stands in it: what a plan cannot know yet
+    replies: int = 0  # how many earlier replies stand in it
 
 
 class Outcome(StrEnum):
@@ -91,3 +122,57 @@ class GradeContext(Value, kw_only=True):
     def inputs(self) -> Mapping[str, JsonValue]:
         """The case's inputs."""
         return self.case.inputs
+
+
+_STOPPED = {
+    FinishReason.CONTENT_FILTER: ("the answer was cut off", "the answer was blocked"),
+    FinishReason.REFUSAL: ("the model refused", "the model refused without a word"),
+    FinishReason.LENGTH: ("cut off: its tokens ran out", "the answer is empty: its tokens ran out"),
+}
+"""What is said of an answer that holds something, and of an empty one."""
+_BLOCKED = frozenset({FinishReason.CONTENT_FILTER, FinishReason.REFUSAL})
+
+
+def shortfall(completion: Completion) -> str | None:
+    """Say why an answer is empty, or not all of it; None: nothing is known to be missing."""
+    empty = not completion.text.strip()
+    if completion.tool_calls and empty:
+        return None
+    said, unsaid = _STOPPED.get(completion.finish, (None, None))
+    if not empty:
+        return said
+    return unsaid if completion.finish in _BLOCKED else _unsaid(completion, unsaid)
+
+
+def told(completion: Completion) -> str | None:
+    """Say the same with the provider's word for it, and what to do."""
+    words = shortfall(completion)
+    if words is None:
+        return None
+    finish = completion.finish
+    advice = "; raise max_tokens" if finish is FinishReason.LENGTH and not completion.text.strip() else ""
+    by = " by the provider's content filter" if finish is FinishReason.CONTENT_FILTER else ""
+    return f"{words}{by} (finish: {finish.value}){advice}"
+
+
+def _unsaid(completion: Completion, otherwise: str | None) -> str | None:
+    tokens = completion.usage.reasoning_tokens
+    if not tokens and not completion.reasoning:
+        return otherwise
+    output = completion.usage.output_tokens
+    if not tokens:
+        return "the answer is empty: there is nothing but reasoning"
+    share = "all" if output is not None and tokens >= output else f"{tokens:,} of its"
+    count = f"{output:,} " if output is not None else ""
+    return f"the answer is empty: {share} {count}tokens went into reasoning"
+
+
+def with_cause(verdict: Verdict, completion: Completion) -> Verdict:
+    """Let a failing verdict say what the model was stopped by, in place of `the output is ""`."""
+    if verdict.outcome is not Outcome.FAIL:
+        return verdict
+    cause = told(completion)
+    if cause is None:
+        return verdict
+    empty = not completion.text.strip()
+    return replace(verdict, reason=cause if empty else f"{cause}; {verdict.reason}")

@@ -2,6 +2,8 @@
 
 `concurrency` workers share one iterator of samples: no task per case, nothing queued, so memory does not grow with
 the dataset. The log is asked for a hundred answers at a time: one question a sample cost a tenth of the run.
+
+Good, bad or ungraded.
 """
 
 import asyncio
@@ -22,16 +24,23 @@ from evalh.core.ports import Progress, Provider, Store
 from evalh.core.reasoning import reread
 from evalh.core.request import Request
 from evalh.core.run import RunRecord, RunStatus
-from evalh.core.sample import Graded, Sample
-from evalh.core.shortfall import with_cause
+from evalh.core.sample import Graded, Sample, Standing
 from evalh.core.values import Value
-from evalh.core.verdict import GradeContext, Verdict
-from evalh.engine.outcome import standing
+from evalh.core.verdict import GradeContext, Outcome, Verdict, with_cause
 from evalh.engine.plan import Plan
 from evalh.routing.asking import Asking, Inquiry
-from evalh.routing.halt import Halt
-from evalh.routing.pause import until_writable
-from evalh.routing.remembered import spent
+from evalh.routing.pace import until_writable
+from evalh.routing.run_context import Halt
+from evalh.routing.wrapper import spent
+
+
+def standing(verdicts: Iterable[Graded]) -> Standing:
+    """Judge a sample by its required verdicts: any fail is bad, all pass is good, anything else is ungraded."""
+    outcomes = {graded.verdict.outcome for graded in verdicts if graded.required}
+    if Outcome.FAIL in outcomes:
+        return Standing.BAD
+    return Standing.GOOD if outcomes == {Outcome.PASS} else Standing.UNGRADED
+
 
 _YIELD_EVERY = 64
 _LOOK_AHEAD = 128

@@ -10,7 +10,7 @@ from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
 from evalh.core.values import Value
 from evalh.stats.clusters import ClusterIndex
-from evalh.stats.looks import look_order
+from evalh.stats.sequential import look_order
 
 
 class Selection(Value, kw_only=True):

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
-from evalh.core.unicode_form import Form, code_points_apart
+from evalh.core.text_forms import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Place, Unreadable, folded
 from evalh.graders.quoting import kind_of, shown
+from evalh.graders.reading import Expectation, Place, Unreadable, folded
 
 
 class Comparison(Parameters, frozen=True, kw_only=True):

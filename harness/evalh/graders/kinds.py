@@ -7,14 +7,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-from evalh.core.asking import Form, Question
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
-from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.asking import Models, NoModels, NoTexts, Questions, Texts
-from evalh.graders.fences import TooLongError
+from evalh.core.verdict import Form, GradeContext, Question, Verdict
+from evalh.graders.judges.asking import Models, NoModels, NoTexts, Questions, Texts
+from evalh.graders.judges.fences import TooLongError
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.quoting import one_line
 

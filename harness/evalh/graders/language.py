@@ -12,11 +12,10 @@ from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Place, Unreadable, output_json, strings_in
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of, shown
+from evalh.graders.reading import Expectation, Place, Unreadable, output_json, strings_in
 
 LANGUAGES = tuple(
     """

@@ -3,10 +3,15 @@ r"""Patterns on RE2 whose classes know every script: RE2's own `\w`, `\d`, `\s` 
 The classes are written as Unicode properties. RE2 has no word boundary but ASCII's and no lookaround to write one, so
 for a pattern with `\b` the text gets a mark at each boundary: `\b` is the mark, and every other part of the pattern
 reads over it. All of it takes linear time. A text in ASCII is matched by the pattern as it was written.
+
+Patterns over text that others wrote: RE2, which takes linear time for any pattern and any text.
+
+Python's own `re` may take quadratic or exponential time, so it reads no such text but where a test's list says why.
 """
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from msgspec import Struct, field
@@ -228,3 +233,31 @@ def _decoded(caught: bytes | None, *, marked: bool) -> str | None:
         return None
     text = caught.decode("utf-8", "surrogatepass")
     return text.replace(MARK, "") if marked else text
+
+
+_MEMORY = 1 << 26  # bytes for the automata of one pattern: with less, classes of Unicode make RE2 slow
+
+
+@cache
+def pattern(source: str, *, ignore_case: bool = False, multiline: bool = False) -> Any:
+    """Compile a pattern of ours, once. It reads texts, not bytes; a lone surrogate must be replaced before."""
+    import re2
+
+    flags = ("i" if ignore_case else "") + ("m" if multiline else "")
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write to stderr
+    options.max_mem = _MEMORY
+    return re2.compile(f"(?{flags}){source}" if flags else source, options)
+
+
+def readable(text: str) -> str:
+    """Return a text that RE2 can read: lone surrogates, which no encoding holds, become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode() if _broken(text) else text
+
+
+def _broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from evalh.core.latency import Latency
+from evalh.core.attempt import Latency
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 

@@ -9,13 +9,12 @@ from msgspec import Meta
 
 from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
-from evalh.core.unicode_form import Form, code_points_apart, in_form
+from evalh.core.text_forms import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.expectation import Expectation
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Place, Unreadable, folded
 from evalh.graders.patterns import Match, Pattern, compiled
 from evalh.graders.quoting import kind_of, shown
+from evalh.graders.reading import Expectation, Place, Unreadable, folded
 
 Count = Annotated[int, Meta(ge=0)]
 

@@ -9,13 +9,12 @@ from evalh.core.digest import JsonValue
 from evalh.core.request import Tool, ToolCall
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.alike import Subset, Tolerance, TooMuchError, pairs
 from evalh.graders.compare import same
-from evalh.graders.expectation import Expectation
+from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError, pairs
+from evalh.graders.json_output import BadSchemaError, compiled_schema
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.output import Unreadable, folded
 from evalh.graders.quoting import kind_of, one_line, shown
-from evalh.graders.schema import BadSchemaError, compiled_schema
+from evalh.graders.reading import Expectation, Unreadable, folded
 
 _MOST_CALLS = 200
 _Validate = Callable[[JsonValue], str | None]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from evalh.core.attempt import Completion, Purpose
 from evalh.core.digest import JsonValue
 from evalh.core.log import AttemptRow, CallRow
-from evalh.interop import otel_names as names
+from evalh.interop import otel_values as names
 
 
 def operation_of(call: CallRow) -> str:

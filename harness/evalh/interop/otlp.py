@@ -14,9 +14,9 @@ from evalh.core.values import Value
 from evalh.interop.otel_values import Span
 from evalh.interop.otlp_collector import Collector
 from evalh.interop.otlp_encoding import Encoding, Rejected
-from evalh.providers.http_errors import describe, redirected, retry_after_s, shown
-from evalh.providers.redaction import Redactor
-from evalh.providers.transport import Response, Transport
+from evalh.providers.http.errors import describe, redirected, retry_after_s, shown
+from evalh.providers.http.redaction import Redactor
+from evalh.providers.http.transport import Response, Transport
 
 BATCH_SPANS = 512
 BATCH_BYTES = 1 << 20  # unpacked; collectors refuse bodies of some megabytes

@@ -7,8 +7,8 @@ from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from evalh.core.errors import UsageError
-from evalh.providers.egress import is_loopback
 from evalh.providers.endpoint import is_secret
+from evalh.providers.http.egress import is_loopback
 
 DEFAULT_ENDPOINT = "http://localhost:4318"
 """What the OpenTelemetry specification says where nothing else does."""

@@ -9,8 +9,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.values import Value
 from evalh.interop import otlp_collector
-from evalh.interop.otel_names import SCHEMA_URL
-from evalh.interop.otel_values import Span, attributes
+from evalh.interop.otel_values import SCHEMA_URL, Span, attributes
 
 
 class Rejected(Value):

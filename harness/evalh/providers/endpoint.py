@@ -8,7 +8,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.errors import KeyMissing, UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.values import Value
-from evalh.providers.egress import is_loopback
+from evalh.providers.http.egress import is_loopback
 
 _SECRET_WORDS = frozenset(
     (

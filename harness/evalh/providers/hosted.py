@@ -13,10 +13,9 @@ from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
 from evalh.core.values import Value
-from evalh.providers.bill import Bill
-from evalh.providers.egress import Egress
 from evalh.providers.endpoint import Endpoint, Home
-from evalh.providers.http_errors import (
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.errors import (
     Refusal,
     describe,
     json_of,
@@ -25,11 +24,11 @@ from evalh.providers.http_errors import (
     retry_after_s,
     shown,
 )
-from evalh.providers.redaction import Redactor
-from evalh.providers.speech import encode
-from evalh.providers.sse import EventStream
-from evalh.providers.transport import OK, Response, Transport, answers, share, unshare
-from evalh.providers.usage import name_of_tier
+from evalh.providers.http.redaction import Redactor
+from evalh.providers.http.sse import EventStream
+from evalh.providers.http.transport import OK, Response, Transport, answers, share, unshare
+from evalh.providers.prices import Bill
+from evalh.providers.request_parts import encode, name_of_tier
 
 _PREPARED_CAP = 64
 

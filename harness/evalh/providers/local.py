@@ -35,7 +35,7 @@ from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.values import Value
 from evalh.providers import weights
-from evalh.providers.likelihood import PARAM, Tally
+from evalh.providers.logprobs import PARAM, Tally
 from evalh.providers.registry import ProviderContext
 
 MOST_SLOTS = 8  # by default; each keeps a context in memory

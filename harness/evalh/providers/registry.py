@@ -1,14 +1,25 @@
-"""Which provider answers to which word in evalh.toml, and what one may be handed when it is built."""
+"""Which provider answers to which word in evalh.toml, and what one may be handed when it is built.
 
+A plugin's provider, whose slips are the plugin's and not evalh's.
+
+A model whose answers are parted from the reasoning before them, for every provider.
+"""
+
+import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
+from msgspec.structs import replace
+
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
+from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Provider, Tree
-from evalh.core.reasoning import KEEP
+from evalh.core.reasoning import KEEP, KEPT, apart
+from evalh.core.request import Request
 from evalh.core.values import Value
 
 
@@ -28,11 +39,11 @@ Factory: TypeAlias = Callable[[ModelSpec, ProviderContext], Provider]
 """Builds a provider from `[models.<name>]`. Opens nothing yet. Raises WorkspaceError."""
 
 _BUILT_IN: Mapping[str, str] = {
-    "anthropic": "evalh.providers.anthropic",
-    "gemini": "evalh.providers.gemini",
+    "anthropic": "evalh.providers.anthropic.messages",
+    "gemini": "evalh.providers.gemini.generate",
     "local": "evalh.providers.local",
-    "openai": "evalh.providers.openai",
-    "replay": "evalh.providers.replay",
+    "openai": "evalh.providers.openai.chat",
+    "replay": "evalh.providers.recording",
     "scripted": "evalh.providers.scripted",
 }
 _FACTORIES: dict[str, Factory] = {}
@@ -70,16 +81,12 @@ def kinds() -> list[str]:
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
-    from evalh.providers.reasoned import Reasoned
-
     return Reasoned(_build(spec, context), keep=spec.reasoning == KEEP)
 
 
 def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
     plugin, home = _FACTORIES.get(spec.provider), _BUILT_IN.get(spec.provider)
     if plugin is not None:
-        from evalh.providers.guarded import Guarded
-
         return Guarded(plugin(spec, context))
     if home is None:
         raise WorkspaceError(
@@ -89,3 +96,54 @@ def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
         )
     factory = cast("Factory", import_module(home).build)
     return factory(spec, context)
+
+
+class Guarded:
+    """Lets everything through to the plugin; what its `send` raises by mistake becomes a failed attempt."""
+
+    def __init__(self, inner: Provider) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Send. Raises CallError; `bad_response` names the plugin's line where it raised something else."""
+        try:
+            completion: object = await self._inner.send(request, call)
+        except CallError:
+            raise
+        except Exception as exc:
+            last = traceback.extract_tb(exc.__traceback__)[-1]
+            place = f"{last.filename}:{last.lineno}"
+            raise CallError(ErrorKind.BAD_RESPONSE, f"{place}: {type(exc).__name__}: {exc}") from exc
+        if not isinstance(completion, Completion):
+            kind = type(completion).__name__
+            raise CallError(ErrorKind.BAD_RESPONSE, f"provider {self._inner.kind!r} gave a {kind}, not a Completion")
+        return completion
+
+
+class Reasoned:
+    """Lets everything through but an answer's reasoning. `keep`: that too, and what is addressed says so.
+
+    Graders, checks, judges, repairs and the log see what this returns.
+    """
+
+    def __init__(self, inner: Provider, *, keep: bool) -> None:
+        self._inner = inner
+        self._keep = keep
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @property
+    def identity(self) -> Mapping[str, JsonValue]:
+        """What is addressed. With `keep` the same model gives other answers, so none of the others is reused."""
+        return {**self._inner.identity, **KEPT} if self._keep else self._inner.identity
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Send. Raises CallError."""
+        completion = await self._inner.send(request, call)
+        if self._keep:
+            return replace(completion, reasoning=completion.reasoning or "")
+        return apart(completion)

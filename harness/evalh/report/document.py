@@ -1,15 +1,35 @@
-"""`--json`: one document per verb, with its schema's name."""
+"""`--json`: one document per verb, with its schema's name.
+
+What documents say of the judges on whose verdicts they rest.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec import to_builtins
 
-from evalh.analysis.comparison import Comparison, Confirmed, PartComparison, PassAt, Preferred, Side
+from evalh.analysis.compare.comparison import Comparison, Confirmed, PartComparison, PassAt, Preferred, Side
+from evalh.core.calibration import JudgeStanding
 from evalh.core.digest import JsonValue
-from evalh.core.forecast import Forecast
-from evalh.core.run import RunResult, RunStatus
-from evalh.report.standing import judges_document
+from evalh.core.run import Forecast, RunResult, RunStatus
+
+
+def judges_document(judges: Sequence[JudgeStanding]) -> list[dict[str, JsonValue]]:
+    """Return what documents say of the judges on whose verdicts they rest."""
+    return [
+        {
+            "judge": judge.judge,
+            "required": judge.required,
+            "calibration": judge.state.value,
+            "at": judge.at,
+            "labels": judge.labels,
+            "kappa": None if judge.kappa is None else judge.kappa.document(),
+            "relative": judge.relative,
+            "difference": None if judge.difference is None else to_builtins(judge.difference),
+        }
+        for judge in judges
+    ]
+
 
 RUN_SCHEMA = "evalh.run/1"
 PLAN_SCHEMA = "evalh.plan/1"

@@ -1,6 +1,8 @@
 """How graders ask models: each question is a call of its own, found in the log, priced, bounded and logged like any.
 
 A grader's model that is down says nothing of the task's: its failures are verdicts (`error`), and the run goes on.
+
+How long checks take that ask models: without what their questions waited for places among our own calls.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,8 +11,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from evalh.core.asking import Form, Question
-from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, NotSent
+from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Latency, NotSent
 from evalh.core.digest import JsonValue, digest
 from evalh.core.money import plus
 from evalh.core.ports import CallLog, Clock, Provider
@@ -18,9 +19,39 @@ from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
 from evalh.core.values import Value
-from evalh.routing.remembered import Find
-from evalh.routing.spans import Spans
+from evalh.core.verdict import Form, Question
 from evalh.routing.target import Leaf, Target
+from evalh.routing.wrapper import Find
+
+
+class Spans:
+    """The questions of one answer's checks: when each was asked, when answered, and its latency."""
+
+    def __init__(self) -> None:
+        self._asked: list[tuple[float, float, Latency]] = []
+
+    def add(self, began_s: float, ended_s: float, took: Latency) -> None:
+        """Take one question with its answer, or its last error."""
+        self._asked.append((began_s * 1000.0, ended_s * 1000.0, took))
+
+    def checks(self, by_clock_ms: float) -> Latency:
+        """Return the checks' part of a latency; by the clock they took `by_clock_ms`.
+
+        Questions that overlap are asked together: such a group takes as long as its slowest question would alone.
+        """
+        if any(took.total_ms is None for _, _, took in self._asked):
+            return Latency(None)
+        if not all(took.whole for _, _, took in self._asked):
+            return Latency(0.0, None, None)
+        groups: list[tuple[float, float]] = []  # when each ended, and when it would have ended alone
+        for began, ended, took in sorted(self._asked, key=lambda one: one[:2]):
+            alone = began + (took.total_ms or 0.0)
+            if groups and began < groups[-1][0]:
+                groups[-1] = (max(groups[-1][0], ended), max(groups[-1][1], alone))
+            else:
+                groups.append((ended, alone))
+        return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))
+
 
 _BY_SEED = frozenset({"local"})
 _APART = 1000  # more samples than anybody takes of one answer

@@ -9,7 +9,7 @@ from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import OUTAGE, BreakerPolicy
-from evalh.routing.shared import Shared
+from evalh.routing.run_context import Shared
 from evalh.routing.wrapper import Wrapper
 
 PROBES = 2

@@ -19,30 +19,26 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 
-from evalh.core.asking import Form
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
+from evalh.core.verdict import Form
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
 from evalh.routing.cascade import Cascading
-from evalh.routing.decisions import Decisions
 from evalh.routing.fallback import FallingBack
-from evalh.routing.halt import Halt
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
 from evalh.routing.pace import Pace
-from evalh.routing.refused import Refusable, Refusal
-from evalh.routing.remembered import Find, Remembered
 from evalh.routing.repair import Repairing
 from evalh.routing.retry import Retrying
-from evalh.routing.shared import Shared
+from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
-from evalh.routing.targeted import Targeted
+from evalh.routing.wrapper import Find, Refusable, Refusal, Remembered, Targeted
 
 
 def nobody(name: str, _form: Form) -> Target:

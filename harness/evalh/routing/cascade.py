@@ -7,9 +7,8 @@ from evalh.core.ports import Check, Provider
 from evalh.core.request import Request
 from evalh.core.route import CascadePolicy, EscalateBy
 from evalh.routing.asking import Inquiry
-from evalh.routing.checking import examine
-from evalh.routing.decisions import Decisions
-from evalh.routing.feedback import asked_to_verify
+from evalh.routing.checking import asked_to_verify, examine
+from evalh.routing.run_context import Decisions
 from evalh.routing.wrapper import Wrapper
 
 

@@ -1,20 +1,21 @@
-"""Checks of an output inside a route: graders that need no gold, and what they said."""
+"""Checks of an output inside a route: graders that need no gold, and what they said.
+
+How a model is told about an answer: its own that did not fit, or another model's that is in doubt.
+"""
 
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from evalh.core.attempt import Call, Completion
+from evalh.core.attempt import Call, Completion, Latency
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
-from evalh.core.latency import Latency
 from evalh.core.ports import Check, Clock
-from evalh.core.request import Request
-from evalh.core.shortfall import with_cause
+from evalh.core.request import Message, Request, Role
 from evalh.core.values import Value
-from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.core.verdict import GradeContext, Outcome, Verdict, with_cause
 from evalh.routing.asking import Inquiry
-from evalh.routing.remembered import spent
+from evalh.routing.wrapper import spent
 
 
 class Findings(Value):
@@ -73,3 +74,36 @@ async def examine(
     took_ms = (clock.monotonic() - began) * 1000.0
     call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.spans.checks(took_ms))
     return findings
+
+
+_REPAIR = """Your answer was not accepted: {reason}
+
+Answer the request again, correctly. Give only the answer, in the form that was asked for."""
+
+_VERIFY = """Check the answer above against the request. If it is right, repeat it word for word. If it is wrong or
+incomplete, give the right answer instead. Give only the answer, in the form that was asked for."""
+
+_REASON = 400
+"""Characters of a reason that a model is told: a grader of one's own may say anything."""
+
+REPAIR_TOKENS = len(_REPAIR) + 4 * _REASON
+"""What being asked to repair adds to a request at most, beside the answer: a token for each byte."""
+
+VERIFY_TOKENS = len(_VERIFY)
+"""What being asked to verify adds."""
+
+
+def asked_to_repair(request: Request, completion: Completion, findings: Findings) -> Request:
+    """Return the request with the answer that did not fit, and what was wrong with it."""
+    return _with(request, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
+
+
+def asked_to_verify(request: Request, completion: Completion) -> Request:
+    """Return the request with an answer to confirm or correct."""
+    return _with(request, completion, _VERIFY.replace("\n", " "))
+
+
+def _with(request: Request, completion: Completion, words: str) -> Request:
+    # An empty answer stands as a blank: providers refuse an empty message.
+    said = Message.of(Role.ASSISTANT, completion.text or " ")
+    return Request((*request.messages, said, Message.of(Role.USER, words)), request.settings)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason
 from evalh.core.ports import Provider
 from evalh.core.request import Request
-from evalh.routing.decisions import Decisions
+from evalh.routing.run_context import Decisions
 from evalh.routing.wrapper import Wrapper
 
 _FINISHES = {ErrorKind.REFUSAL: FinishReason.REFUSAL, ErrorKind.CONTENT_FILTER: FinishReason.CONTENT_FILTER}

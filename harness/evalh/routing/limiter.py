@@ -12,9 +12,9 @@ from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
+from evalh.routing.budget import input_bytes
 from evalh.routing.pace import LEAST_S, Pace
-from evalh.routing.shared import Shared
-from evalh.routing.worst_case import input_bytes
+from evalh.routing.run_context import Shared
 from evalh.routing.wrapper import Wrapper
 
 _BURST_S = 1.0  # what may leave at once: a second's worth

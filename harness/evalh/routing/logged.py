@@ -3,14 +3,12 @@
 import asyncio
 from decimal import Decimal
 
-from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Usage
-from evalh.core.latency import Latency
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Latency, Usage
 from evalh.core.money import believed, plus
 from evalh.core.ports import CallLog, Pricer, Provider
 from evalh.core.request import Request
-from evalh.routing.halt import DEADLINE
-from evalh.routing.shared import Shared
-from evalh.routing.worst_case import worst_case_usd
+from evalh.routing.budget import worst_case_usd
+from evalh.routing.run_context import DEADLINE, Shared
 from evalh.routing.wrapper import Wrapper
 
 

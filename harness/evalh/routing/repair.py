@@ -10,9 +10,8 @@ from evalh.core.ports import Check, Provider
 from evalh.core.request import Request, Settings
 from evalh.core.route import RepairBy, RepairPolicy
 from evalh.routing.asking import Inquiry
-from evalh.routing.checking import Findings, examine
-from evalh.routing.decisions import Decisions
-from evalh.routing.feedback import asked_to_repair
+from evalh.routing.checking import Findings, asked_to_repair, examine
+from evalh.routing.run_context import Decisions
 from evalh.routing.wrapper import Wrapper
 
 _WARM = 0.7  # a temperature at which a second draw differs from a first one at 0

@@ -15,7 +15,7 @@ from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
 from evalh.core.values import Value
 from evalh.routing.pace import LEAST_S
-from evalh.routing.shared import Shared
+from evalh.routing.run_context import Shared
 from evalh.routing.wrapper import Wrapper
 
 

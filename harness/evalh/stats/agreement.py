@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.stats.critical import z_critical
+from evalh.stats.quantiles import z_critical
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from math import fsum, sqrt
 from evalh.core.calibration import FEWEST_DISAGREEMENTS, Confusion
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import wilson
+from evalh.stats.quantiles import t_critical, z_critical
 
 _RARELY = 0.10  # a judge that is shown to disagree with people less often than this is known well enough
 _TWO = 2

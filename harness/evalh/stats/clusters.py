@@ -10,8 +10,8 @@ from math import erfc, fsum, sqrt
 from typing import NamedTuple
 
 from evalh.core.values import Value
-from evalh.stats.critical import t_critical, z_critical
 from evalh.stats.intervals import wilson
+from evalh.stats.quantiles import t_critical, z_critical
 
 _ROUNDING = 1e-9
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import comb, fsum, sqrt
 from typing import NamedTuple
 
-from evalh.stats.critical import t_critical, z_critical
+from evalh.stats.quantiles import t_critical, z_critical
 
 
 class Interval(NamedTuple):

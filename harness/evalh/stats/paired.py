@@ -3,14 +3,21 @@
 `wins` are cases that only head passes, `losses` cases that only base passes, `n` all cases. Everything is paired: what
 both versions do alike says nothing about which is better. Scores, repeated trials and unequal numbers of trials go by
 `difference_interval` and `permutation.sign_flip_p`, over one difference per case.
+
+One case that flipped: did it get worse, or is it unsteady? Judged on fresh trials, never on those that flipped.
+
+Whether one and the same thing, asked at two times, answers as well now as it did then.
+
+Neither side was chosen for its result, so a case's two answers may be swapped: McNemar's exact test over single
+trials, `permutation.sign_flip_p` over several. Two-sided: a model that became better has moved too.
 """
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from math import erfc, fsum, inf, sqrt
+from math import comb, erfc, fsum, inf, pi, sqrt
 
-from evalh.stats.critical import z_critical
 from evalh.stats.intervals import Interval, mean_interval
+from evalh.stats.quantiles import z_critical
 
 
 class Alternative(StrEnum):
@@ -151,3 +158,85 @@ def _around_root(function: Callable[[float], float], low: float, high: float) ->
 def _check_pairs(wins: int, losses: int, n: int) -> None:
     if wins < 0 or losses < 0 or wins + losses > n:
         raise ValueError(f"{wins} wins and {losses} losses do not fit {n} cases")
+
+
+def fisher_worse(base_passes: int, base_trials: int, head_passes: int, head_trials: int) -> float:
+    """Return Fisher's exact one-sided p-value that head passes no less often than base."""
+    _check(base_passes, base_trials)
+    _check(head_passes, head_trials)
+    passes, trials = base_passes + head_passes, base_trials + head_trials
+    fewest = max(0, passes - base_trials)
+    as_few = sum(comb(head_trials, k) * comb(base_trials, passes - k) for k in range(fewest, head_passes + 1))
+    return as_few / comb(trials, passes)
+
+
+def probability_worse(base_passes: int, base_trials: int, head_passes: int, head_trials: int) -> float:
+    """Return P(p_head < p_base) under Jeffreys' priors: to show, not to block.
+
+    Both posteriors are Beta; with p = sin^2(angle) the integrand is smooth, so a sum over even angles is exact to
+    rounding once they stand closer than the posterior is wide.
+    """
+    _check(base_passes, base_trials)
+    _check(head_passes, head_trials)
+    import numpy as np
+    from scipy.special import betainc, betaln
+
+    points = 256 + int(32 * sqrt(base_trials))
+    angles = (np.arange(points) + 0.5) * (pi / 2 / points)
+    good, bad = base_passes + 0.5, base_trials - base_passes + 0.5
+    log_density = 2 * base_passes * np.log(np.sin(angles)) + 2 * (base_trials - base_passes) * np.log(np.cos(angles))
+    density = 2 * np.exp(log_density - betaln(good, bad))
+    below = betainc(head_passes + 0.5, head_trials - head_passes + 0.5, np.sin(angles) ** 2)
+    return min(1.0, float((density * below).sum() * (pi / 2 / points)))
+
+
+def _check(passes: int, trials: int) -> None:
+    if not 0 <= passes <= trials:
+        raise ValueError(f"{passes} of {trials} is not a rate")
+
+
+POWER = 0.8
+
+
+def smallest_move(cases: int, discordance: float, alpha: float, power: float = POWER) -> float | None:
+    """Return the smallest rise or drop of the pass rate that McNemar's exact test shows with this power, two-sided.
+
+    `discordance` is the share of cases that answer differently by chance; where the move exceeds it, it grows with
+    it. Computed from the binomial distributions themselves: with few cases the normal one promises too much. None:
+    not even a move from 1 to 0.
+    """
+    limits = _limits(cases, alpha)
+    if _power(limits, 1.0, 1.0) < power:
+        return None
+    low, high = 0.0, 1.0
+    while high - low > 1e-4:  # noqa: PLR2004 (a hundredth of a point)
+        middle = (low + high) / 2
+        low, high = (low, middle) if _power(limits, max(discordance, middle), middle) >= power else (middle, high)
+    return high
+
+
+def _limits(cases: int, alpha: float) -> list[int]:
+    """Return, for 0 to `cases` cases that differ, how many may go against the rest where it shows; -1: none."""
+    from scipy.special import bdtr
+
+    limits, limit = [], -1
+    for differing in range(cases + 1):
+        while limit + 1 < differing and 2 * float(bdtr(limit + 1, differing, 0.5)) <= alpha:
+            limit += 1
+        limits.append(limit)
+    return limits
+
+
+def _power(limits: list[int], discordance: float, move: float) -> float:
+    import numpy as np
+    from scipy.special import bdtr
+
+    cases = len(limits) - 1
+    differing, limit = np.arange(cases + 1), np.asarray(limits)
+    below = bdtr(differing, cases, discordance)
+    share = np.diff(below, prepend=0.0)
+    against = min(1.0, max(0.0, (1 - move / discordance) / 2))
+    some = limit >= 0
+    few = np.where(some, bdtr(np.maximum(limit, 0), differing, against), 0.0)
+    many = np.where(some, bdtr(np.maximum(limit, 0), differing, 1 - against), 0.0)
+    return float((share * (few + many)).sum())

@@ -2,15 +2,18 @@
 
 Two questions are bet on side by side (`eprocess`): that head is worse, and that it is no worse than by the margin.
 `advance` is a pure step: the state after a look from the state before it and the cases in between.
+
+In which order cases are asked, and after how many of them one looks.
 """
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from hashlib import sha256
 from math import log
 
 from msgspec.structs import replace
 
-from evalh.core.policy import DEFAULT_DISCORDANCE, DEFAULT_MARGIN, About, Require
+from evalh.core.suite import DEFAULT_DISCORDANCE, DEFAULT_MARGIN, About, Require
 from evalh.core.values import Value
 from evalh.stats.eprocess import (
     NOTHING_STAKED,
@@ -22,8 +25,28 @@ from evalh.stats.eprocess import (
     play,
     worse_bets,
 )
-from evalh.stats.looks import BATCH, next_look
 from evalh.stats.multiplicity import holm
+
+BATCH = 25
+
+
+def order_seed(dataset_digest: str, base_prompt_digest: str, head_prompt_digest: str) -> str:
+    """Return the seed of the order: what is compared decides it, so nobody can shop for a lucky one.
+
+    No commit, no time: a rebase does not reshuffle.
+    """
+    return sha256(f"{dataset_digest}{base_prompt_digest}{head_prompt_digest}".encode()).hexdigest()
+
+
+def look_order(seed: str, case_ids: Iterable[str]) -> list[int]:
+    """Return the positions of the cases in the order in which they are asked: by sha256(seed + case id)."""
+    keyed = [(sha256((seed + case_id).encode()).digest(), position) for position, case_id in enumerate(case_ids)]
+    return [position for _, position in sorted(keyed)]
+
+
+def next_look(seen: int, cases: int, batch: int = BATCH) -> int:
+    """Return the number of cases at which to look next: 25, 50, ... and, last, all of them."""
+    return min(cases, (seen // batch + 1) * batch)
 
 
 class SequentialDesign(Value, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from math import fsum
 from typing import TYPE_CHECKING
 
-from evalh.core.policy import About
+from evalh.core.suite import About
 from evalh.stats.eprocess import ROUNDING, WEIGHTS, DatasetBets, no_worse_bets, worse_bets
 from evalh.stats.intervals import Interval
 from evalh.stats.sequential import PairedDifference, SequentialDesign

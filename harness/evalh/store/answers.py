@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Usage
-from evalh.core.latency import Latency, latency_of
+from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Usage, latency_of
 from evalh.core.money import from_stored
 from evalh.store.columns import restored, restored_or_none, stored, stored_or_none
 from evalh.store.database import explained

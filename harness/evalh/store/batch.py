@@ -9,8 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, ErrorKind, Purpose
-from evalh.core.decision import Decision
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Decision, ErrorKind, Purpose
 from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import Settings
 from evalh.core.run import RunRecord, RunStatus, RunSummary

@@ -1,10 +1,16 @@
-"""The file itself: where it lies, how it is opened, which schema it has, and what its errors mean."""
+"""The file itself: where it lies, how it is opened, which schema it has, and what its errors mean.
+
+One transaction: all of what is handed over, or nothing.
+"""
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError
+from evalh.store.batch import Statement
+from evalh.store.rows import together
 
 FILE = "evalh.db"
 LIVE = "live"  # the folder of the live runs' locks
@@ -166,3 +172,37 @@ def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
         return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")
     hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
     return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
+
+
+REFUSALS = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    OverflowError,
+    UnicodeError,
+)
+"""What SQLite says of a value that no column can hold; the transaction goes on."""
+
+
+def transact(
+    connection: sqlite3.Connection, statements: Iterable[Statement], refused: list[Exception] | None = None
+) -> None:
+    """Execute in one transaction; with `refused`, collect what cannot be stored and store the rest.
+
+    Raises sqlite3.Error; without `refused` one of REFUSALS too.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, rows in statements:
+            try:
+                for statement, parameters in together(sql, rows) if refused is None else ((sql, rows),):
+                    connection.executemany(statement, parameters)
+            except REFUSALS as exc:
+                if refused is None:
+                    raise
+                refused.append(exc)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -14,26 +14,24 @@ from evalh.core.log import (
     CallFilter,
     CallRow,
     CaseDetail,
+    CaseTally,
     ComparisonRow,
     FirstAnswer,
     GateRow,
     RunRow,
     SampleDetail,
     SampleRow,
+    SampleStory,
     Shown,
+    TracedCall,
     TracedSample,
 )
-from evalh.core.result import SampleResult
 from evalh.core.run import FailedSample, RunResult, RunStatus
-from evalh.core.sample import Standing
-from evalh.core.spending import Spend, SpendBy
-from evalh.core.story import SampleStory, TracedCall
-from evalh.core.tallies import Tallies
-from evalh.core.underway import CaseTally
+from evalh.core.sample import SampleResult, Standing
+from evalh.core.totals import Spend, SpendBy, Tallies
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
-from evalh.store.columns import restored, stored
-from evalh.store.damage import tells_damage
+from evalh.store.columns import restored, stored, tells_damage
 from evalh.store.database import (
     LIVE,
     SCHEMA,
@@ -46,15 +44,21 @@ from evalh.store.database import (
     schema_version,
 )
 from evalh.store.liveness import LOST, alive
-from evalh.store.overview import Overview, case_tallies, comparison_rows, count_runs, gate_rows, run_rows, suite_state
 from evalh.store.query import Rows, query
-from evalh.store.recording import recording
 from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
-from evalh.store.results import results
-from evalh.store.spending import spending
-from evalh.store.stories import stories, traces
-from evalh.store.tallies import first_answers, tallies
-from evalh.store.tracing import planned, traced
+from evalh.store.samples import planned, recording, results, stories, traced, traces
+from evalh.store.totals import (
+    Overview,
+    case_tallies,
+    comparison_rows,
+    count_runs,
+    first_answers,
+    gate_rows,
+    run_rows,
+    spending,
+    suite_state,
+    tallies,
+)
 from evalh.store.waiting import left_behind, recover
 
 LAST = "last"

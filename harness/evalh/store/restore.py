@@ -7,9 +7,8 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage
+from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage, latency_of
 from evalh.core.case import ABSENT, Case
-from evalh.core.latency import latency_of
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall

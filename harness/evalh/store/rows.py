@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
-from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Completion, ErrorKind, Logprobs
+from evalh.core.attempt import (
+    AttemptEnd,
+    AttemptStart,
+    Call,
+    CallError,
+    Completion,
+    Decision,
+    ErrorKind,
+    Latency,
+    Logprobs,
+)
 from evalh.core.case import ABSENT, Case
-from evalh.core.decision import Decision
 from evalh.core.digest import digest_bytes
-from evalh.core.latency import Latency
 from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import ToolCall
 from evalh.core.run import RunRecord, RunStatus

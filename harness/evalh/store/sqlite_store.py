@@ -4,8 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey
-from evalh.core.decision import Decision
+from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Decision
 from evalh.core.errors import EvalhError
 from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.ports import Clock

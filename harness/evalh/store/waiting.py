@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evalh.store.batch import STATEMENTS, Statement
-from evalh.store.database import LIVE, StoreError
+from evalh.store.database import LIVE, StoreError, transact
 from evalh.store.liveness import any_lost, settle, still_there
 from evalh.store.locking import lock
-from evalh.store.transaction import transact
 
 FOLDER = "waiting"
 

@@ -7,8 +7,8 @@ from importlib.resources import files
 from msgspec import field
 
 from evalh.core.values import Value
-from evalh.report.markup import Child, Markup, Place, el, join, metas, own, own_digest, place
-from evalh.report.page import asset as report_asset
+from evalh.report.html.markup import Child, Markup, Place, el, join, metas, own, own_digest, place
+from evalh.report.html.page import asset as report_asset
 
 HTML = "text/html; charset=utf-8"
 _ABOVE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

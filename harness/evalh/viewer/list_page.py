@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
-from evalh.report.gate import decided
-from evalh.report.markup import Child, Markup, el, join, place
-from evalh.report.page_sections import limits
-from evalh.report.page_words import cost_range, plural
-from evalh.report.small_charts import interval_bar
+from evalh.report.charts.small import interval_bar
+from evalh.report.html.markup import Child, Markup, el, join, place
+from evalh.report.html.sections import limits
+from evalh.report.terminal.gate import decided
 from evalh.report.text import one_line, percent, short_cost_per_good
+from evalh.report.words import cost_range, plural
 from evalh.viewer.frame import Answer, framed, table
 
 if TYPE_CHECKING:
-    from evalh.store.overview import Overview
+    from evalh.store.totals import Overview
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What an id in an address looks like; anything else names nothing."""

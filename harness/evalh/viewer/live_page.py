@@ -3,12 +3,11 @@
 import json
 from collections.abc import Sequence
 
-from evalh.core.log import RunRow
+from evalh.core.log import RunRow, UnderWay
 from evalh.core.run import Estimate, RunStatus
-from evalh.core.underway import UnderWay
-from evalh.report.markup import Markup, el, join, place
-from evalh.report.page_words import verdict
+from evalh.report.html.markup import Markup, el, join, place
 from evalh.report.text import cost_per_good, dollars, inert, one_line, rate
+from evalh.report.words import verdict
 from evalh.viewer.frame import Answer, framed
 from evalh.viewer.list_page import ID
 

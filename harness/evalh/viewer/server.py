@@ -18,9 +18,9 @@ from aiohttp import web
 
 from evalh.api.runs import in_loop
 from evalh.core.errors import CannotMeasure, UsageError
-from evalh.viewer.answers import Answers, broken
-from evalh.viewer.door import HOSTS, Door, Refusal
+from evalh.viewer.access import HOSTS, Door, Refusal
 from evalh.viewer.frame import NOTHING, Answer
+from evalh.viewer.routes import Answers, broken
 
 _CONNECTIONS = 1200
 _BACKLOG = 2048

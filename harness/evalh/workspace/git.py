@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.values import Value
-from evalh.workspace.trees import follow, parts_of, refuse_pointer
+from evalh.workspace.files import follow, parts_of, refuse_pointer
 
 if TYPE_CHECKING:
     import git

@@ -11,7 +11,7 @@ from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
 from evalh.core.values import Value
 from evalh.workspace.config import CONFIG_NAME
-from evalh.workspace.reading import label, read_text
+from evalh.workspace.files import label, read_text
 from evalh.workspace.toml import parse_toml
 
 _MOST_CHARACTERS = 1_000_000

@@ -1,20 +1,30 @@
-"""`gate:` of a suite: the policy of the merge gate."""
+"""`gate:` of a suite: the policy of the merge gate.
 
-from collections.abc import Collection, Mapping
+`value:` of a suite: what bad outputs, reviews and withheld answers cost.
+
+`baseline:` of a suite: how long accepted results are believed, and whether their outputs may lie in git.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from evalh.core.errors import WorkspaceError, did_you_mean
-from evalh.core.policy import (
+from evalh.core.suite import (
     DEFAULT_CANARY,
     DEFAULT_DISCORDANCE,
     DEFAULT_MARGIN,
     About,
+    BaselinePolicy,
     Doubt,
     GatePolicy,
     GraderRule,
+    GraderSpec,
     MustPass,
     Never,
+    OutcomePrices,
+    OutputValue,
     Require,
 )
 from evalh.workspace.located import Table, kind_of
@@ -239,3 +249,81 @@ def _refuse_strange(rules: Table, names: Collection[str], graders: Collection[st
             raise WorkspaceError(
                 f"the suite has no grader {name!r}", where=rules.where(name), hint=did_you_mean(name, graders)
             )
+
+
+_USD = {"type": "number", "minimum": 0}
+
+VALUE_KEYS: Mapping[str, dict[str, Any]] = {
+    "bad_usd": {**_USD, "description": "What a bad output costs that is taken for good, in USD. Default: 0."},
+    "review_usd": {**_USD, "description": "What it costs that a person looks at an output, in USD. Default: 0."},
+    "abstain_usd": {**_USD, "description": "What it costs that no output is given, in USD. Default: 0."},
+    "review": {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "description": "The graders whose `fail` sends an output to a person. Default: those that are not required.",
+    },
+}
+
+
+def read_value(table: Table, graders: Sequence[GraderSpec]) -> OutputValue | None:
+    """Read what stands under `value` of a suite's table; None: nothing. Raises WorkspaceError with file:line."""
+    if "value" not in table.values:
+        return None
+    own = table.table("value")
+    own.refuse_unknown(VALUE_KEYS)
+    bad, review, abstain = (_usd(own, key) for key in ("bad_usd", "review_usd", "abstain_usd"))
+    if "review" in own.values:
+        names = own.texts("review")
+        known = [grader.name for grader in graders]
+        for number, name in enumerate(names):
+            if name not in known:
+                what = f"the suite has no grader {name!r}"
+                raise WorkspaceError(what, where=own.where("review", number), hint=did_you_mean(name, known))
+    else:
+        names = tuple(grader.name for grader in graders if not grader.required)
+    return OutputValue(
+        prices=OutcomePrices(bad_usd=bad, review_usd=review, abstain_usd=abstain),
+        review=frozenset(names),
+        where=own.where(),
+    )
+
+
+def _usd(table: Table, key: str) -> float:
+    amount = table.number(key)
+    return 0.0 if amount is None else float(amount)
+
+
+_AGE = re.compile(r"([1-9]\d{0,4}) ?(d|days?|w|weeks?)")
+_DAYS_A_WEEK = 7
+_WRITE = "max_age: 30d; or 4w"
+
+BASELINE_KEYS: Mapping[str, dict[str, Any]] = {
+    "max_age": {
+        "type": "string",
+        "pattern": f"^{_AGE.pattern}$",
+        "description": "How old a baseline may be, such as 30d or 4w; an older one is stale. Default: any age.",
+    },
+    "outputs": {
+        "type": "boolean",
+        "description": "Whether outputs may be kept in git beside the results. Default: true.",
+    },
+}
+
+
+def baseline_policy(table: Table) -> BaselinePolicy:
+    """Read what is under `baseline`. Raises WorkspaceError with file:line."""
+    table.refuse_unknown(BASELINE_KEYS)
+    outputs = table.values.get("outputs", True)
+    if not isinstance(outputs, bool):
+        raise WorkspaceError(f"'outputs' must be true or false, not {kind_of(outputs)}", where=table.where("outputs"))
+    return BaselinePolicy(max_age_days=_days(table), outputs=outputs)
+
+
+def _days(table: Table) -> int | None:
+    if "max_age" not in table.values:
+        return None
+    value = table.values["max_age"]
+    found = _AGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise WorkspaceError("'max_age' must be days or weeks", where=table.where("max_age"), hint=_WRITE)
+    return int(found[1]) * (_DAYS_A_WEEK if found[2].startswith("w") else 1)

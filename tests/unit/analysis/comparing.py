@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from evalh.analysis.pairing import Results, by_case
-from evalh.core.result import SampleResult
+from evalh.analysis.compare.pairing import Results, by_case
 from evalh.core.run import Fingerprint
-from evalh.core.sample import Standing
+from evalh.core.sample import SampleResult, Standing
 from evalh.core.verdict import Outcome
 
 STANDINGS = {"+": Standing.GOOD, "-": Standing.BAD, "?": Standing.UNGRADED}

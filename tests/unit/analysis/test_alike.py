@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.analysis.alike import masked, propose
+from evalh.analysis.near_duplicates import masked, propose
 from evalh.core.case import Case
 from evalh.engine.selection import Listed
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalh.analysis.compare import CompareOptions, compare
-from evalh.analysis.comparison import Comparison, ComparisonVerdict
+from evalh.analysis.compare.compare import CompareOptions, compare
+from evalh.analysis.compare.comparison import Comparison, ComparisonVerdict
 from evalh.core.errors import UsageError
 from evalh.core.verdict import Outcome
 from evalh.report.document import comparison_document

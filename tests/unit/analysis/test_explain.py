@@ -19,7 +19,7 @@ from evalh.core.route import (
     direct,
 )
 from evalh.core.suite import GraderSpec
-from evalh.core.tallies import Escalated, Tallies, Tally
+from evalh.core.totals import Escalated, Tallies, Tally
 
 SCHEMA = (GraderSpec(kind="schema", name="schema"),)
 FULL = Route(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.analysis.jurors import Jurors
+from evalh.analysis.calibration.panel import Jurors
 from evalh.stats.judges import panel
 
 

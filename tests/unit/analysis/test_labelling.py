@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from evalh.analysis.labelling import ordered
-from evalh.core.label import Candidate
+from evalh.analysis.calibration.outputs import ordered
+from evalh.core.calibration import Candidate
 
 
 def candidate(number: int, stratum: str, run: str = "r1") -> Candidate:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from evalh.analysis.comparison import SideName
-from evalh.analysis.pairing import by_case, pair
+from evalh.analysis.compare.comparison import SideName
+from evalh.analysis.compare.pairing import by_case, pair
 from evalh.core.errors import WorkspaceError
 from unit.analysis.comparing import sample, side, signs
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evalh.analysis.calibrating import Judged, Votes
-from evalh.analysis.shifting import Named, version_difference
+from evalh.analysis.calibration.outputs import Judged, Votes
+from evalh.analysis.calibration.versions import Named, version_difference
 from evalh.core.calibration import VersionDifference
 
 BASE, HEAD = Named(name="v1", run="r1"), Named(name="v2", run="r2")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from evalh.api.ci_doubt import with_doubt
-from evalh.core.policy import Doubt
+from evalh.api.scaffold import with_doubt
+from evalh.core.suite import Doubt
 
 SUITE = "# ours\nprompt: q\ndataset: q\ngraders: [schema]\n"
 

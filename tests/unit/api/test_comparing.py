@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from evalh import Workspace
-from evalh.analysis.comparison import ComparisonVerdict
+from evalh.analysis.compare.comparison import ComparisonVerdict
 from workspaces import write_workspace
 
 

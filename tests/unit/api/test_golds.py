@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evalh.api.golds import impossible_golds
+from evalh.api.gold import impossible_golds
 from evalh.core.case import Case
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import GraderSpec

@@ -8,16 +8,16 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from evalh.analysis.calibrating import agreement_of
-from evalh.api.judge_identity import identity, stale_calibrations, uncalibrated
+from evalh.analysis.calibration.outputs import agreement_of
+from evalh.api.judges import identity, stale_calibrations, uncalibrated
 from evalh.api.workspace import Workspace
 from evalh.core.calibration import AgreementTable, Calibration, Confusion
 from evalh.core.run import Estimate
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
-from evalh.report.calibration import show_calibration
+from evalh.report.terminal.calibration import show_calibration
 from evalh.stats.calibration import tells_little
-from evalh.workspace.calibrations import write_calibration
+from evalh.workspace.kept.calibrations import write_calibration
 from faults.running import here
 from workspaces import SUITE, write_workspace
 

@@ -4,8 +4,7 @@ import pytest
 
 from evalh.core.attempt import Answer, Completion, FinishReason, Usage
 from evalh.core.reasoning import KEPT, apart, reread, split
-from evalh.core.shortfall import told, with_cause
-from evalh.core.verdict import Verdict
+from evalh.core.verdict import Verdict, told, with_cause
 
 BEFORE = {
     "plain": ("<think>a b</think>\n\nyes", "a b", "yes"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import Usage
-from evalh.core.exits import ExitCode, worst
+from evalh.core.errors import ExitCode, worst
 from evalh.core.money import Price, from_stored, total
 from evalh.core.request import Media, Message, Request, Role, Settings, Text, Tool, ToolCall, ToolResult
 from evalh.core.strict_json import NotStrictJson, parse

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from evalh.core.asking import Question
 from evalh.core.attempt import Answer, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.case import ABSENT, Case
 from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
-from evalh.core.verdict import GradeContext, Verdict
+from evalh.core.verdict import GradeContext, Question, Verdict
 from evalh.graders.registry import Grader, GraderEnvironment, build
 
 
@@ -65,7 +64,7 @@ class Says:
 
 
 class Anybody:
-    """`graders.asking.Models` that knows every model."""
+    """`graders.judges.asking.Models` that knows every model."""
 
     def require(self, name: str, where: str, *, embeds: bool = False) -> None:
         """Let everyone through."""

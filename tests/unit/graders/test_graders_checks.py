@@ -4,7 +4,7 @@ import pytest
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.verdict import Outcome
-from evalh.graders.checks import HEDGES
+from evalh.graders.confidence import HEDGES
 
 
 @pytest.mark.parametrize("phrase", HEDGES)

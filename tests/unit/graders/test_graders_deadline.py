@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.deadline import Deadline, NoAnswerError
+from evalh.graders.functions import Deadline, NoAnswerError
 from evalh.graders.registry import Kind, collecting, grader
 
 SHORT = 0.03
@@ -243,7 +243,7 @@ async def test_an_interrupted_run_cancels_what_it_awaits() -> None:
 def test_a_hanging_function_does_not_keep_the_process_alive() -> None:
     program = (
         "import asyncio, threading\n"
-        "from evalh.graders.deadline import Deadline, NoAnswerError\n"
+        "from evalh.graders.functions import Deadline, NoAnswerError\n"
         "try: asyncio.run(Deadline(0.05).call(threading.Event().wait))\n"
         "except NoAnswerError as exc: print(exc)"
     )

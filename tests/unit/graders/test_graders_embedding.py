@@ -7,8 +7,8 @@ import pytest
 
 from evalh.core.attempt import Completion, ErrorKind
 from evalh.core.verdict import Outcome
-from evalh.graders.asking import UnreadableReplyError
-from evalh.graders.embedding import cosine
+from evalh.graders.judges.asking import UnreadableReplyError
+from evalh.graders.judges.embedding import cosine
 
 
 @pytest.fixture

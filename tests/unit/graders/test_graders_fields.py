@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.verdict import Outcome
-from evalh.graders.alike import Subset, Tolerance, leaves, pairs
+from evalh.graders.json_likeness import Subset, Tolerance, leaves, pairs
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),

@@ -8,11 +8,11 @@ from itertools import product
 
 import pytest
 
-from evalh.graders.asking import UnreadableReplyError
-from evalh.graders.hidden import written_out
-from evalh.graders.prefer import PART as BETTER
-from evalh.graders.replies import Sought, read
-from evalh.graders.rubric import Scale
+from evalh.graders.judges.asking import UnreadableReplyError
+from evalh.graders.judges.hidden import written_out
+from evalh.graders.judges.prefer import PART as BETTER
+from evalh.graders.judges.replies import Sought, read
+from evalh.graders.judges.rubric import Scale
 from judging.writing import FORGED, OWN
 
 _BETWEEN = ("so", "very", "the", "kind", "of", "well")

@@ -8,7 +8,7 @@ import pytest
 from evalh.core.attempt import Completion, ErrorKind, FinishReason
 from evalh.core.errors import WorkspaceError
 from evalh.core.verdict import Outcome
-from evalh.graders.fences import LONGEST
+from evalh.graders.judges.fences import LONGEST
 
 RUBRIC = {"rubric": "It is polite.", "scale": "pass/fail", "model": "strong"}
 FIVE = {"rubric": "It is polite.", "scale": "1-5", "pass_mark": 4, "model": "strong"}

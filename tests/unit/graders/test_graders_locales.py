@@ -3,7 +3,7 @@
 import pytest
 from babel import Locale, localedata
 
-from evalh.graders.locales import decimal_mark
+from evalh.graders.numbers.locales import decimal_mark
 
 LOCALES = {tag: Locale.parse(tag) for tag in localedata.locale_identifiers()}
 MARKS = {tag: locale.number_symbols["latn"]["decimal"] for tag, locale in LOCALES.items() if locale.variant is None}

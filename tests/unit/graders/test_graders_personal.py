@@ -4,7 +4,7 @@ import pytest
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.verdict import Outcome
-from evalh.graders.personal import KINDS, personal
+from evalh.graders.pii import KINDS, personal
 
 # Numbers from the public test sets of card networks and of the IBAN registry's examples.
 DATA = {

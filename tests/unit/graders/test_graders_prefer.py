@@ -10,7 +10,7 @@ from evalh.core.attempt import Completion, ErrorKind
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
-from evalh.graders.prefer import Favoured, build_prefer, pairwise
+from evalh.graders.judges.prefer import Favoured, build_prefer, pairwise
 from evalh.graders.registry import GraderEnvironment
 
 PARAMS = {"rubric": "The kinder one.", "model": "strong"}

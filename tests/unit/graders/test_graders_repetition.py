@@ -5,7 +5,7 @@ import json
 import pytest
 
 from evalh.core.verdict import Outcome
-from evalh.graders.repetition import compressed, repeated
+from evalh.graders.defects import compressed, repeated
 
 
 def test_rep_4_is_the_share_of_phrases_that_stood_there_before() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from evalh.graders.asking import UnreadableReplyError
-from evalh.graders.critique import SOUGHT as AGREES
-from evalh.graders.prefer import PART as BETTER
-from evalh.graders.replies import LONGEST, Sought, read, read_schema
-from evalh.graders.rubric import Scale
+from evalh.graders.judges.asking import UnreadableReplyError
+from evalh.graders.judges.critique import SOUGHT as AGREES
+from evalh.graders.judges.prefer import PART as BETTER
+from evalh.graders.judges.replies import LONGEST, Sought, read, read_schema
+from evalh.graders.judges.rubric import Scale
 from judging import writing
 
 DATA = Path(writing.__file__).parent

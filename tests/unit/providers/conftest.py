@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from evalh.providers.aiohttp_transport import AiohttpTransport
-from evalh.providers.direct import DirectTransport
-from evalh.providers.egress import Egress
-from evalh.providers.httpx_transport import HttpxTransport
-from evalh.providers.transport import Transport
+from evalh.providers.http.aiohttp_transport import AiohttpTransport
+from evalh.providers.http.direct import DirectTransport
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.httpx_transport import HttpxTransport
+from evalh.providers.http.transport import Transport
 
 
 @pytest.fixture(params=["direct", "aiohttp", "httpx"])

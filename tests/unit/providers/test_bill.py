@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evalh.core.attempt import Usage
-from evalh.providers.bill import Bill
+from evalh.providers.prices import Bill
 from wire.openai_service import OPENAI, chat, chat_chunk
 from wire.service import Reply, event
 from wire.talking import SERVICES, talking

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.providers import direct
-from evalh.providers.direct import DirectTransport
-from evalh.providers.egress import Egress
-from evalh.providers.transport import Response
+from evalh.providers.http import direct
+from evalh.providers.http.direct import DirectTransport
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.transport import Response
 from wire.serving import Seen, framed, head, raw, serving
 
 

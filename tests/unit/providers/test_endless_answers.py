@@ -9,10 +9,10 @@ from itertools import chain, repeat
 import pytest
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.providers.direct import DirectTransport
-from evalh.providers.egress import Egress
-from evalh.providers.sse import EventStream
-from evalh.providers.transport import Response
+from evalh.providers.http.direct import DirectTransport
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.sse import EventStream
+from evalh.providers.http.transport import Response
 
 MB = 2**20
 SIZES = [1, pytest.param(16, marks=pytest.mark.slow)]

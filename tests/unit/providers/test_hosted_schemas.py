@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import ErrorKind
-from evalh.providers.openai_schema import fits_strict
-from evalh.providers.speech import typed
-from evalh.workspace.picoschema import read_schema
+from evalh.providers.openai.schema import fits_strict
+from evalh.providers.request_parts import typed
+from evalh.workspace.prompt.picoschema import read_schema
 from wire.anthropic_service import ANTHROPIC, message
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import ErrorKind
-from evalh.providers.http_errors import describe, duration_s, kind_of_status, retry_after_s
+from evalh.providers.http.errors import describe, duration_s, kind_of_status, retry_after_s
 
 
 @given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "x-ratelimit-reset-tokens"]), st.text()))

@@ -23,7 +23,7 @@ from evalh.core.request import Media, Message, Request, Role, Settings, Tool, To
 from evalh.providers import local, weights
 from evalh.providers.prices import WorkspacePrices
 from evalh.providers.registry import ProviderContext
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.files import WorkTree
 from workspaces import document, evalh, evalh_from_scratch, write_workspace
 
 NAME = "smollm2-135m-instruct"

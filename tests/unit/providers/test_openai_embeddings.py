@@ -11,7 +11,7 @@ from evalh.core.attempt import CallError, Completion, ErrorKind, Usage
 from evalh.core.errors import WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
-from evalh.providers import openai
+from evalh.providers.openai import chat as openai
 from wire.serving import Seen, serving
 
 WHOLE = {

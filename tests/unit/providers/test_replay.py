@@ -14,9 +14,8 @@ from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, 
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings, content_digest
-from evalh.providers.recording import Recording
+from evalh.providers.recording import Recording, ReplayProvider, build
 from evalh.providers.registry import ProviderContext
-from evalh.providers.replay import ReplayProvider, build
 
 
 class Files:

@@ -7,11 +7,11 @@ import pytest
 from aiohttp import web
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.providers import direct
-from evalh.providers.direct import DirectTransport
-from evalh.providers.egress import Egress
-from evalh.providers.redaction import Redactor
-from evalh.providers.transport import Transport, unreached
+from evalh.providers.http import direct
+from evalh.providers.http.direct import DirectTransport
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.redaction import Redactor
+from evalh.providers.http.transport import Transport, unreached
 from wire.serving import Seen, framed, head, raw, serving
 
 

@@ -7,13 +7,13 @@ import zlib
 import pytest
 from msgspec.structs import replace
 
-from evalh.analysis.failings import Failings
+from evalh.analysis.failures import Failings
 from evalh.analysis.history import MOST, history
 from evalh.analysis.tradeoff import trade_off
 from evalh.core.errors import UsageError
 from evalh.core.log import RunRow
-from evalh.report.figures import FIGURES, Drawable, drawn, figure_of, png
-from evalh.report.history_chart import history_chart
+from evalh.report.charts.figures import FIGURES, Drawable, drawn, figure_of, png
+from evalh.report.charts.history import history_chart
 from unit.report.test_tradeoff import run
 
 

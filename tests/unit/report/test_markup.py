@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.report.markup import Markup, data, el, join
+from evalh.report.html.markup import Markup, data, el, join
 
 
 @given(st.text())

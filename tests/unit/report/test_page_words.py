@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from evalh.core.run import RunStatus
-from evalh.report.page_words import verdict
+from evalh.report.words import verdict
 from unit.report.test_tradeoff import run
 
 

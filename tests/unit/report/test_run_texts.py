@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.report.run_texts import code, inert_cell
+from evalh.report.files.run import code, inert_cell
 
 GUIDE = Path(__file__).parents[3] / "docs/guide/look-at-a-run.md"
 

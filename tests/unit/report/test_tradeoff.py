@@ -10,7 +10,7 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
 from evalh.report.advice import advice
-from evalh.report.tradeoff_chart import chart
+from evalh.report.charts.tradeoff import chart
 from evalh.stats.intervals import wilson
 
 NUMBERS = count()

@@ -10,9 +10,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, CallKey, Completion, ErrorKind, Usage
+from evalh.core.attempt import (
+    AttemptEnd,
+    AttemptStart,
+    Call,
+    CallError,
+    CallKey,
+    Completion,
+    Decision,
+    ErrorKind,
+    Usage,
+)
 from evalh.core.case import Case
-from evalh.core.decision import Decision
 from evalh.core.digest import JsonValue
 from evalh.core.money import Price
 from evalh.core.ports import Provider
@@ -20,9 +29,7 @@ from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.route import Route
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.routing.build import Builder
-from evalh.routing.decisions import Decisions
-from evalh.routing.halt import Halt
-from evalh.routing.shared import Shared
+from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Leaf, Target
 
 T = TypeVar("T")

@@ -12,9 +12,8 @@ from evalh.core.attempt import CallError, Completion, ErrorKind, NotSent, Usage
 from evalh.core.money import Price
 from evalh.core.ports import Pricer
 from evalh.core.request import Message, Request, Role, Tool, ToolCall, ToolResult
-from evalh.routing.budget import Budgeted, Purse, Treasury
+from evalh.routing.budget import Budgeted, Purse, Treasury, worst_case_tokens, worst_case_usd
 from evalh.routing.logged import Logged
-from evalh.routing.worst_case import worst_case_tokens, worst_case_usd
 from unit.routing.staging import PRICE, Line, Model, Stage, ask, call, outcome, play, request, settings
 
 # One request at most: 5 bytes + 16 around the message + 5 of output.

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from evalh.core.attempt import NotSent
-from evalh.routing.halt import Halt
+from evalh.routing.run_context import Halt
 from unit.routing.staging import Stage, VirtualClock, outcome, play
 
 

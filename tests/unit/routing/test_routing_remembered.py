@@ -5,8 +5,7 @@ from decimal import Decimal
 from evalh.core.attempt import Answer, CallKey, Completion
 from evalh.core.digest import digest
 from evalh.core.request import Request
-from evalh.routing.remembered import Remembered, spent
-from evalh.routing.targeted import Targeted
+from evalh.routing.wrapper import Remembered, Targeted, spent
 from unit.routing.staging import Model, call, play, request, settings
 
 KNOWN = Answer("r0:7.2", Completion(text="known"), Decimal("0.25"))

@@ -10,7 +10,7 @@ from evalh.core.attempt import Call, CallError, CallKey, ErrorKind, NotSent
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
 from evalh.routing.retry import GiveUp, Retrying, Wait, after
-from evalh.routing.shared import RetryBudget
+from evalh.routing.run_context import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
 
 RATE_LIMIT, TIMEOUT = ErrorKind.RATE_LIMIT, ErrorKind.TIMEOUT

@@ -6,7 +6,7 @@ import sys
 import pytest
 from scipy.special import stdtrit
 
-from evalh.stats.critical import t_critical, z_critical
+from evalh.stats.quantiles import t_critical, z_critical
 
 
 @pytest.mark.parametrize("dof", [*range(1, 140), 1_000, 10_000, 1_000_000])

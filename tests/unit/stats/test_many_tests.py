@@ -6,8 +6,8 @@ from scipy.integrate import quad
 from scipy.stats import beta, false_discovery_control, fisher_exact
 from statsmodels.stats.multitest import multipletests
 
-from evalh.stats.confirm import fisher_worse, probability_worse
 from evalh.stats.multiplicity import benjamini_hochberg, holm
+from evalh.stats.paired import fisher_worse, probability_worse
 
 P_VALUES = (0.001, 0.008, 0.012, 0.03, 0.2)
 

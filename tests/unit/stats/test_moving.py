@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from evalh.stats.intervals import clopper_pearson
-from evalh.stats.moving import smallest_move
-from evalh.stats.paired import mcnemar_exact
+from evalh.stats.paired import mcnemar_exact, smallest_move
 
 
 def power(cases: int, discordance: float, move: float, alpha: float) -> float:

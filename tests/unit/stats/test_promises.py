@@ -11,23 +11,22 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evalh.analysis.differences import Differences, Tally
-from evalh.analysis.pairing import Pair
-from evalh.analysis.questions import Asked, Family, Question, judge, number_of_tests, questions_of
-from evalh.analysis.rules import Measured, refused_by_chance, rules_of
-from evalh.core.exits import ExitCode
-from evalh.core.policy import GatePolicy, MustPass, Never, Require
+from evalh.analysis.compare.differences import Differences, Tally
+from evalh.analysis.compare.pairing import Pair
+from evalh.analysis.gate.rules import Measured, refused_by_chance, rules_of
+from evalh.analysis.gate.sequential_tests import Asked, Family, Question, judge, number_of_tests, questions_of
+from evalh.core.errors import ExitCode
 from evalh.core.sample import Standing
+from evalh.core.suite import GatePolicy, MustPass, Never, Require
 from evalh.core.verdict import Outcome
 from evalh.stats.agreement import agreement
 from evalh.stats.calibration import LabelledStratum, rate_of_strata
 from evalh.stats.clusters import ClusterSum, clustered_rate
 from evalh.stats.intervals import wilson
-from evalh.stats.looks import next_look
 from evalh.stats.multiplicity import holm
 from evalh.stats.permutation import cost_per_good_rise_p
-from evalh.stats.sequential import PairedDifference, SequentialDesign, Stop, run_through
-from evalh.stats.simulation import chances_of
+from evalh.stats.planner import chances_of
+from evalh.stats.sequential import PairedDifference, SequentialDesign, Stop, next_look, run_through
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,8 @@ from math import exp
 import pytest
 from msgspec.structs import replace
 
-from evalh.core.policy import About, Require
+from evalh.core.suite import About, Require
 from evalh.stats.eprocess import log_e_of_counts, no_worse_bets, worse_bets
-from evalh.stats.looks import look_order, next_look, order_seed
 from evalh.stats.sequential import (
     Finding,
     LookState,
@@ -16,6 +15,9 @@ from evalh.stats.sequential import (
     Stop,
     advance,
     findings,
+    look_order,
+    next_look,
+    order_seed,
     run_through,
     within_margin,
 )

@@ -8,11 +8,9 @@ import pytest
 from msgspec.structs import replace
 from scipy.stats import binomtest, norm
 
-from evalh.core.policy import About, Require
+from evalh.core.suite import About, Require
 from evalh.stats.eprocess import NOTHING_STAKED, DatasetBets, log_e_of_counts, mixed, no_worse_bets, worse_bets
-from evalh.stats.planner import smallest_difference
-from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, findings, run_through
-from evalh.stats.simulation import (
+from evalh.stats.planner import (
     Counts,
     cases_needed,
     cases_to_refuse,
@@ -20,7 +18,9 @@ from evalh.stats.simulation import (
     detectable_drop,
     draw,
     first_shown,
+    smallest_difference,
 )
+from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, findings, run_through
 
 DESIGN = SequentialDesign(cases=500)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evalh.analysis.questions import Family, Question, questions_of
-from evalh.core.policy import About, GatePolicy
+from evalh.analysis.gate.sequential_tests import Family, Question, questions_of
+from evalh.core.suite import About, GatePolicy
+from evalh.stats.planner import chances_of
 from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, Stop, findings, run_through
-from evalh.stats.simulation import chances_of
 from evalh.stats.stopped import stopped_interval
 
 

@@ -15,10 +15,10 @@ from evalh.core.attempt import (
     CallKey,
     Completion,
     ErrorKind,
+    Latency,
     Usage,
 )
 from evalh.core.case import Case
-from evalh.core.latency import Latency
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.run import Estimate, Fingerprint, GraderTally, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Sample, Standing

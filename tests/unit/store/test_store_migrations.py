@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.core.errors import NotFound, WorkspaceError
-from evalh.core.exits import ExitCode
+from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.store import StoreError, open_reader, open_store
 from evalh.store.database import SCHEMA
 from unit.store.playing import FixedClock

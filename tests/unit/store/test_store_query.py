@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.core.errors import EvalhError, UsageError
-from evalh.core.exits import ExitCode
+from evalh.core.errors import EvalhError, ExitCode, UsageError
 from evalh.store import Reader
 from unit.store.playing import Play
 

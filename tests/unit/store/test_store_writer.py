@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from evalh.core.decision import Decision
-from evalh.store import checkpoint, open_store
+from evalh.core.attempt import Decision
+from evalh.store import open_store
+from evalh.store import writer as checkpoint
 from unit.store.playing import ANSWER, FixedClock, Play
 
 NOTE = Decision(run_id="r1", kind="wait", reason="rate limit", at=0.0)
@@ -85,7 +86,7 @@ def test_a_program_that_forgets_to_close_loses_nothing_and_ends(folder: Path) ->
     program = (
         "import sys; from pathlib import Path; from evalh.api.clock import SystemClock;"
         "from evalh.store import open_store;"
-        "from evalh.core.decision import Decision\n"
+        "from evalh.core.attempt import Decision\n"
         "store = open_store(Path(sys.argv[1]), clock=SystemClock())\n"
         "for n in range(5000): store.decide(Decision(run_id='r1', kind='wait', reason=str(n), at=0.0))"
     )

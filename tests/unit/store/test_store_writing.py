@@ -6,9 +6,8 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from evalh.core.attempt import Completion, ErrorKind, FinishReason, Purpose, Usage
+from evalh.core.attempt import Completion, Decision, ErrorKind, FinishReason, Purpose, Usage
 from evalh.core.case import Case
-from evalh.core.decision import Decision
 from evalh.core.request import Settings, ToolCall
 from evalh.core.run import RunStatus
 from evalh.core.sample import Graded, Standing

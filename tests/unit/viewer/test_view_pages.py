@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.analysis.underway import so_far
+from evalh.analysis.summary import so_far
 from evalh.api.workspace import Workspace
 from evalh.core.run import RunStatus
 from evalh.store.liveness import RunLock, lock_path

@@ -6,10 +6,10 @@ import jsonschema_rs
 import pytest
 
 from evalh.core.errors import WorkspaceError
-from evalh.core.policy import BaselinePolicy
+from evalh.core.suite import BaselinePolicy
 from evalh.workspace.config import Config
+from evalh.workspace.files import WorkTree
 from evalh.workspace.suites import load_suite, suite_json_schema
-from evalh.workspace.trees import WorkTree
 from evalh.workspace.yaml import parse_yaml
 
 SUITE = "prompt: p\ndataset: d\ngraders: [schema]\n"

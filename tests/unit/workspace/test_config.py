@@ -9,7 +9,7 @@ from evalh.core.errors import ExitCode, WorkspaceError
 from evalh.core.money import Price
 from evalh.core.route import BudgetPolicy, Route
 from evalh.workspace.config import Config, find_root, load_config
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.files import WorkTree
 
 FULL = """# The whole of it.
 [workspace]

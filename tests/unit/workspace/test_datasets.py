@@ -11,8 +11,8 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.digest import RowsDigest
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.workspace.config import Config
-from evalh.workspace.datasets import Dataset, open_dataset
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.files import WorkTree
 
 ROW = '{"id": "a", "inputs": {"x": 1}}'
 
@@ -182,7 +182,7 @@ def test_an_empty_dataset_is_refused(tmp_path: Path, data: str) -> None:
 
 
 def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalh.workspace.lines.LONGEST_BYTES", 2**20)
+    monkeypatch.setattr("evalh.workspace.files.LONGEST_BYTES", 2**20)
 
     error = refused(tmp_path, ROW + "\n" + '{"id": "' + "x" * 2**21)
 

@@ -8,8 +8,8 @@ import pytest
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import WorkspaceError
 from evalh.workspace.config import Config
-from evalh.workspace.datasets import Dataset, open_dataset
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.files import WorkTree
 
 
 def dataset(tmp_path: Path, data: str | bytes, name: str = "d.csv") -> Dataset:
@@ -199,7 +199,7 @@ def test_a_header_is_read_in_linear_time(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_quote_that_swallows_the_file_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalh.workspace.dataset_csv.LONGEST_BYTES", 2**18)
+    monkeypatch.setattr("evalh.workspace.dataset.csv_rows.LONGEST_BYTES", 2**18)
 
     error = refused(tmp_path, 'id,x\na,"never closed\n' + "b,1\n" * 100_000)
 

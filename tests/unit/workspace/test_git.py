@@ -482,5 +482,5 @@ def test_inside_a_hook_the_repository_is_found(folder: Path, monkeypatch: pytest
 
 
 def test_git_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, evalh.workspace.git, evalh.workspace.prompts; assert 'git' not in sys.modules"
+    code = "import sys, evalh.workspace.git, evalh.workspace.prompt.prompts; assert 'git' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,9 +7,8 @@ import pytest
 
 from evalh.core.errors import WorkspaceError
 from evalh.workspace.config import Config
-from evalh.workspace.datasets import open_dataset
-from evalh.workspace.lines import LONGEST_BYTES, read_lines
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.dataset.dataset import open_dataset
+from evalh.workspace.files import LONGEST_BYTES, WorkTree, read_lines
 
 
 def test_a_row_of_fifty_megabytes_is_read_and_a_longer_one_is_refused() -> None:

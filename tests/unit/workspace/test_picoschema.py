@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.picoschema import read_schema
+from evalh.workspace.prompt.picoschema import read_schema
 
 
 def where(*path: str | int) -> str:

@@ -9,7 +9,7 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.money import Price, Rates
 from evalh.workspace.config import load_config
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.files import WorkTree
 
 HEAD = '[models.m]\nprovider = "openai"\nmodel = "x"\n'
 

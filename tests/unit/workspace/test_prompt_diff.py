@@ -8,8 +8,8 @@ import pytest
 from evalh.core.case import ABSENT
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
-from evalh.workspace.prompt_diff import Change, Edit, Op, PromptDiff, SectionDiff, diff
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt.diff import Change, Edit, Op, PromptDiff, SectionDiff, diff
+from evalh.workspace.prompt.versions import Place, parse_version
 
 
 def version(number: int, body: str, front: str = "") -> PromptVersion:

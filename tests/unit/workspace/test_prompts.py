@@ -8,10 +8,10 @@ import pytest
 
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
 from evalh.core.prompt import PromptRef, PromptVersion
+from evalh.workspace.files import WorkTree
 from evalh.workspace.git import Repository, open_repository
-from evalh.workspace.prompts import Prompts, frozen_edits
-from evalh.workspace.releases import new, release
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.prompt.prompts import Prompts, frozen_edits
+from evalh.workspace.prompt.releases import new, release
 
 Write = Callable[[str, str], None]
 

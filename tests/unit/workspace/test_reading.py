@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.reading import label, read_text
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.files import WorkTree, label, read_text
 
 
 class OneFile:

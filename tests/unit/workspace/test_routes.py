@@ -25,8 +25,8 @@ from evalh.core.route import (
 from evalh.core.suite import GraderSpec
 from evalh.graders.registry import GraderEnvironment
 from evalh.workspace.config import load_config
+from evalh.workspace.files import WorkTree
 from evalh.workspace.routes import KEYS
-from evalh.workspace.trees import WorkTree
 
 FULL = """[routes.careful]
 model = "small"

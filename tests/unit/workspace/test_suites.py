@@ -8,12 +8,10 @@ import jsonschema_rs
 import pytest
 
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
-from evalh.core.policy import GatePolicy, MustPass
-from evalh.core.suite import Suite
-from evalh.core.value import OutcomePrices, OutputValue
+from evalh.core.suite import GatePolicy, MustPass, OutcomePrices, OutputValue, Suite
 from evalh.workspace.config import Config
+from evalh.workspace.files import WorkTree
 from evalh.workspace.suites import load_suite, suite_json_schema, suite_names
-from evalh.workspace.trees import WorkTree
 from evalh.workspace.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[3]

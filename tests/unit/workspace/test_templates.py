@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Media, Message, Role, Text, ToolCall, ToolResult
-from evalh.workspace.media import media_from
-from evalh.workspace.templates import check_inputs, compile_version
-from evalh.workspace.trees import WorkTree
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.files import WorkTree
+from evalh.workspace.prompt.media import media_from
+from evalh.workspace.prompt.templates import check_inputs, compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
 PNG_URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
@@ -389,8 +389,8 @@ def test_a_case_reaches_no_other_file(files: Callable[[str], Media], path: str, 
 def test_a_plain_prompt_imports_no_template_engine() -> None:
     code = """
 import sys
-from evalh.workspace.templates import compile_version
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt.templates import compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 compile_version(parse_version("---\\ninput: {schema: {x: string}}\\n---\\n{{x}}", Place("a", "v1", "p"), None))
 heavy = {"jinja2", "jsonschema_rs", "dotpromptz", "dotpromptz_handlebars", "git", "pydantic"} & set(sys.modules)
 assert not heavy, heavy

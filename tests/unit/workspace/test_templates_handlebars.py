@@ -7,9 +7,9 @@ import pytest
 
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.prompt import PromptVersion
-from evalh.workspace import dialect_handlebars
-from evalh.workspace.templates import check_inputs, compile_version
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt import dialect_handlebars
+from evalh.workspace.prompt.templates import check_inputs, compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 
 
 def version(body: str) -> PromptVersion:

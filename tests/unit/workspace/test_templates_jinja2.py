@@ -6,9 +6,9 @@ import pytest
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
-from evalh.workspace.dialect_jinja2 import _compiled
-from evalh.workspace.templates import check_inputs, compile_version
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt.dialect_jinja2 import _compiled
+from evalh.workspace.prompt.templates import check_inputs, compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 
 
 def version(body: str) -> PromptVersion:

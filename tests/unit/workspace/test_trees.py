@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.trees import WorkTree
+from evalh.workspace.files import WorkTree
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
-from evalh.workspace import versions
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt import versions
+from evalh.workspace.prompt.versions import Place, parse_version
 
 PLACE = Place("triage", "v3", "prompts/triage/v3.prompt")
 

@@ -7,8 +7,8 @@ import pytest
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Text
-from evalh.workspace.templates import compile_version
-from evalh.workspace.versions import Place, parse_version
+from evalh.workspace.prompt.templates import compile_version
+from evalh.workspace.prompt.versions import Place, parse_version
 
 PLACE = Place("triage", "v3", "prompts/triage/v3.prompt")
 DIALECTS = ("portable", "jinja2", "handlebars")

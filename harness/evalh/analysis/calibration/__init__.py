@@ -1,0 +1,1 @@
+"""Judges against people: of one output, of two, of two versions, in a panel."""

@@ -1,0 +1,148 @@
+"""Two versions' rates apart, as people would see them, and whether the judge errs differently on the two.
+
+Labels are drawn by what was judged (`analysis.calibration.outputs`), so pairs are put together by what was judged of both sides,
+each kind weighted by how common it is. Where both sides gave the same output nothing is left to guess: there is no
+difference, whoever judges.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
+
+from evalh.analysis.calibration.outputs import Judged, Votes, counted
+from evalh.core.calibration import VersionDifference
+from evalh.core.run import Estimate
+from evalh.core.values import Value
+from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
+
+_TWO = 2
+_SAME = "same output"
+
+
+class Named(Value, kw_only=True):
+    """What is compared, for people, and its run in the log."""
+
+    name: str
+    run: str | None
+
+
+class Seen(Value):
+    """One case: head - base, as the judge sees it and as people do; None: a side has no label."""
+
+    judge: float
+    people: float | None
+
+
+def version_difference(
+    base: tuple[Named, Iterable[Judged]], head: tuple[Named, Iterable[Judged]], people: Mapping[tuple[str, str], Votes]
+) -> VersionDifference | None:
+    """Estimate head's rate - base's in people's terms; None: fewer than two cases have a label on both sides.
+
+    Cases are matched by their rows. Trials of a case are one observation: its mean.
+    """
+    rows = [_by_row(side[1]) for side in (base, head)]
+    common = [row for row in rows[0] if row in rows[1]]
+    cells: defaultdict[object, list[Seen]] = defaultdict(list)
+    for row in common:
+        sides = (rows[0][row], rows[1][row])
+        cells[_kind(*sides)].append(_seen(*sides, people))
+    labels = sum(seen.people is not None for cell in cells.values() for seen in cell)
+    if labels < _TWO:
+        return None
+    same = len(cells.pop(_SAME, ()))
+    corrected, shift = estimates(list(cells.values()), same)
+    return VersionDifference(
+        base=base[0].name,
+        head=head[0].name,
+        base_run=base[0].run,
+        head_run=head[0].run,
+        cases=len(common),
+        judge_difference=fsum(seen.judge for cell in cells.values() for seen in cell) / len(common),
+        labels=labels,
+        corrected=corrected,
+        shift=shift,
+    )
+
+
+def estimates(cells: Sequence[list[Seen]], same: int) -> tuple[Estimate, Estimate]:
+    """Estimate the mean difference in people's terms, and people's - the judge's; `same`: cases without any.
+
+    Cells hold the cases of one kind, that were equally likely to be labelled.
+    """
+    strata = _collapsed(list(cells))
+    total = same + sum(map(len, strata))
+    corrected = [(len(cell), _corrected(cell)) for cell in strata]
+    shift = [(len(cell), _shift(cell)) for cell in strata]
+    return _together(corrected, same, total, "ppi++"), _together(shift, same, total, "t")
+
+
+def _by_row(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
+    rows: defaultdict[str, list[Judged]] = defaultdict(list)
+    for one in judged:
+        rows[one.item[0]].append(one)
+    return dict(rows)
+
+
+def _kind(base: Sequence[Judged], head: Sequence[Judged]) -> object:
+    outputs = [sorted(one.item[1] for one in side) for side in (base, head)]
+    if outputs[0] == outputs[1]:
+        return _SAME
+    return tuple(tuple(sorted({one.stratum for one in side})) for side in (base, head))
+
+
+def _seen(base: Sequence[Judged], head: Sequence[Judged], people: Mapping[tuple[str, str], Votes]) -> Seen:
+    labelled = [[one for one in side if one.item in people] for side in (base, head)]
+    if not all(labelled):
+        return Seen(_rate(head) - _rate(base), None)
+    shares = [fsum(people[one.item].share for one in side) / len(side) for side in labelled]
+    return Seen(_rate(labelled[1]) - _rate(labelled[0]), shares[1] - shares[0])
+
+
+def _rate(judged: Sequence[Judged]) -> float:
+    return sum(one.passed for one in judged) / len(judged)
+
+
+def _collapsed(cells: list[list[Seen]]) -> list[list[Seen]]:
+    """Put kinds of pairs together of which too little is labelled to estimate each by itself."""
+    known = [cell for cell in cells if _is_known(cell)]
+    rest = [seen for cell in cells if not _is_known(cell) for seen in cell]
+    while rest and known and not _is_known(rest):
+        smallest = min(known, key=len)
+        known.remove(smallest)
+        rest += smallest
+    return [*known, rest] if rest else known
+
+
+def _is_known(cell: Sequence[Seen]) -> bool:
+    labelled = sum(seen.people is not None for seen in cell)
+    return labelled >= _TWO or labelled == len(cell)
+
+
+def _corrected(cell: Sequence[Seen]) -> Calibrated | None:
+    pairs = [(seen.people, seen.judge) for seen in cell if seen.people is not None]
+    if not pairs:
+        return None
+    elsewhere = [seen.judge for seen in cell if seen.people is None]
+    found = calibrated_mean([label for label, _ in pairs], [score for _, score in pairs], elsewhere)
+    return counted(found, complete=not elsewhere)
+
+
+def _shift(cell: Sequence[Seen]) -> Calibrated | None:
+    apart = [seen.people - seen.judge for seen in cell if seen.people is not None]
+    if not apart:
+        return None
+    return counted(calibrated_mean(apart, [0.0] * len(apart), []), complete=len(apart) == len(cell))
+
+
+def _together(parts: Sequence[tuple[int, Calibrated | None]], same: int, total: int, method: str) -> Estimate:
+    known = [(count, part) for count, part in parts if part is not None]
+    if len(known) < len(parts):
+        return Estimate(None, None, None, method)
+    if same:  # no difference, and nothing to guess
+        known.append((same, Calibrated(0.0, 0.0, 0.0, 0.0, 0.0, _TWO, same)))
+    if len(known) > 1:
+        method = f"{method}-stratified"
+    found = known[0][1] if len(known) == 1 else stratified([(count / total, part) for count, part in known])
+    low = None if found.low is None else max(-1.0, found.low)
+    high = None if found.high is None else min(1.0, found.high)
+    return Estimate(found.value, low, high, method)

@@ -1,0 +1,1 @@
+"""Two sides over the same cases: pairing, differences, the verdict."""

@@ -1,0 +1,128 @@
+"""Base against itself: the accepted results of a version, and the same cases asked again.
+
+What is told is one value: whether the model under the name moved. A canary beside a gate and `evalh drift` share it.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+
+from evalh.analysis.compare.differences import Differences, goods, rate_of
+from evalh.analysis.compare.pairing import Pair, clustered
+from evalh.core.run import Estimate
+from evalh.core.sample import Standing
+from evalh.core.values import Value
+from evalh.stats.paired import smallest_move
+
+CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong decision
+DRIFT_ALPHA = 0.01  # a nightly job's false alarm wakes somebody: one night in 100 at most
+
+
+class MoveVerdict(StrEnum):
+    """What came of it."""
+
+    MOVED = "moved"
+    NOT_SHOWN = "not_shown"
+    UNMEASURED = "unmeasured"  # too many samples are ungraded, or none could be asked
+
+
+class Move(Value, kw_only=True):
+    """What is known of the model under a name, then and now. Counts are cases."""
+
+    cases: tuple[str, ...]  # that were asked again
+    trials: int
+    wins: int  # better now
+    losses: int
+    difference: Estimate  # of the good rates, now - then
+    then: Estimate
+    now: Estimate
+    p_value: float | None
+    test: str
+    alpha: float
+    smallest: float | None  # the smallest move that so many cases show with 80 % power; None: none
+    outputs: tuple[int, int]  # cases whose outputs differ, of those where both are known
+    models_then: tuple[str, ...]  # as they named themselves; empty: they did not
+    models_now: tuple[str, ...]
+    ungraded: int  # samples
+    measured: bool
+    routed: bool  # whichever model of a route answered: their names tell nothing
+    worse: tuple[str, ...]
+    better: tuple[str, ...]
+    asked: int = 0  # samples; the others were asked the same day
+    cost_usd: Decimal | None = Decimal(0)
+
+    @property
+    def newcomers(self) -> tuple[str, ...]:
+        """The models that answer now and did not then; none where it is not known who did."""
+        if self.routed or not self.models_then:
+            return ()
+        return tuple(one for one in self.models_now if one not in self.models_then)
+
+    @property
+    def answers_moved(self) -> bool:
+        """Whether the results themselves are shown to differ."""
+        return self.measured and self.p_value is not None and self.p_value <= self.alpha
+
+    @property
+    def verdict(self) -> MoveVerdict:
+        """The answer."""
+        if self.newcomers or self.answers_moved:
+            return MoveVerdict.MOVED
+        return MoveVerdict.NOT_SHOWN if self.measured else MoveVerdict.UNMEASURED
+
+
+class Asked(Value, kw_only=True):
+    """What is judged: the same cases then and now, and who answered."""
+
+    pairs: Sequence[Pair]  # base: then, head: now
+    models_then: frozenset[str]
+    models_now: frozenset[str]
+    max_ungraded: float
+    routed: bool
+    discordance: float
+    asked: int = 0
+    cost_usd: Decimal | None = Decimal(0)
+
+
+def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
+    """Judge whether base moved. What is ungraded never helps to say so."""
+    pairs = asked.pairs
+    differences = Differences(pairs, exact=True, seed=seed)
+    clusters = clustered([pair.head for pair in pairs])
+    known = [
+        (pair.base.output_digests, pair.head.output_digests)
+        for pair in pairs
+        if None not in pair.base.output_digests and None not in pair.head.output_digests
+    ]
+    samples = [sample for pair in pairs for sample in pair.head.samples]
+    ungraded = sum(sample.standing is Standing.UNGRADED for sample in samples)
+    return Move(
+        cases=tuple(pair.case_id for pair in pairs),
+        trials=max((pair.head.trials for pair in pairs), default=0),
+        wins=sum(differences.won),
+        losses=sum(differences.lost),
+        difference=differences.estimate,
+        then=rate_of([goods(pair.base) for pair in pairs], clusters),
+        now=rate_of([goods(pair.head) for pair in pairs], clusters),
+        p_value=differences.p_value,
+        test=differences.test,
+        alpha=alpha,
+        smallest=_smallest(differences, asked.discordance, alpha),
+        outputs=(sum(then != now for then, now in known), len(known)),
+        models_then=tuple(sorted(asked.models_then)),
+        models_now=tuple(sorted(asked.models_now)),
+        ungraded=ungraded,
+        measured=bool(samples) and ungraded <= asked.max_ungraded * len(samples),
+        routed=asked.routed,
+        worse=tuple(pair.case_id for pair, yes in zip(pairs, differences.lost, strict=True) if yes),
+        better=tuple(pair.case_id for pair, yes in zip(pairs, differences.won, strict=True) if yes),
+        asked=asked.asked,
+        cost_usd=asked.cost_usd,
+    )
+
+
+def _smallest(differences: Differences, discordance: float, alpha: float) -> float | None:
+    """Promise no more than these answers allow: where more of them differ than expected, a move shows less."""
+    if not differences.n:
+        return None
+    return smallest_move(differences.clusters, max(discordance, differences.discordance), alpha)

@@ -1,0 +1,1 @@
+"""What a gate tests, and what it decides."""

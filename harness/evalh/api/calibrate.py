@@ -1,0 +1,353 @@
+"""Calibrating a judge of two outputs: its judgements in the log, in both orders, and people's labels of the outputs.
+
+Calibrating a judge: its verdicts in the log, people's labels in the workspace.
+
+What judges said, from the log alone: nothing is sent, and nothing is written down.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import combinations, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from evalh.analysis.calibration.outputs import (
+    Judged,
+    Votes,
+    agreement_of,
+    confusion,
+    corrected_rate,
+    judge_agreement,
+    people_agreement,
+    votes,
+)
+from evalh.analysis.calibration.pairs import (
+    JudgedComparison,
+    PairCase,
+    PairTrial,
+    both_prefer,
+    position,
+    version_preference,
+    win_rate,
+)
+from evalh.analysis.calibration.versions import Named, version_difference
+from evalh.analysis.compare.pairing import CaseResult, Results, pair
+from evalh.api import calibrate as of_outputs
+from evalh.api.judges import identity, resolve
+from evalh.api.prefer import pairs_of
+from evalh.api.results import results_of
+from evalh.api.workspace import Workspace
+from evalh.core.attempt import Answer, CallKey, NotSent
+from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
+from evalh.core.digest import digest
+from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean
+from evalh.core.request import Request, Settings
+from evalh.core.suite import Suite
+from evalh.core.values import Value
+from evalh.core.verdict import Form, Outcome, Question
+from evalh.graders.judges.prefer import Favoured, Prefer, pairwise
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build_all
+from evalh.routing.target import Target
+from evalh.stats.calibration import tells_little
+from evalh.workspace.kept.calibrations import write_calibration
+from evalh.workspace.kept.labels import read_labels
+
+if TYPE_CHECKING:
+    from evalh.api.prefer import OutputPair
+    from evalh.api.workspace import Workspace
+    from evalh.store import SqliteStore
+
+
+_NEWEST_RUNS = 50
+_MOST_DIFFERENCES = 20
+
+
+class _Runs(Struct):
+    """What this judge said in the log: per run, and the outputs on which it said nothing."""
+
+    judged: dict[str, list[Judged]] = field(default_factory=lambda: defaultdict(list))  # by run
+    unjudged: set[tuple[str, str]] = field(default_factory=set)
+    newest: dict[str, str] = field(default_factory=dict)  # the newest run of each version and model, and its name
+
+
+def calibrate_outputs(workspace: Workspace, judge: str, suite: str | None) -> Calibration:
+    """Hold a judge's verdicts against the labels. Raises NotFound, UsageError, WorkspaceError."""
+    found, grader = _judge_of_outputs(workspace, judge, suite)
+    labels = read_labels(workspace.tree, workspace.config.datasets_dir, found.name)
+    about = judge if any(label.about == judge for label in labels) else GOOD
+    people = votes(label for label in labels if label.about == about)
+    if not people:
+        raise UsageError(
+            f"nobody has labelled outputs of suite {found.name!r} yet", hint=f"evalh label {found.name} --about {judge}"
+        )
+    said = _read(workspace, found, grader, about)
+    every = list({one.item: one for run in said.judged.values() for one in run}.values())
+    if not every:
+        raise UsageError(
+            f"the log holds no verdict of {judge!r} as it is now",
+            hint=f"evalh run {found.name}; stored answers are kept",
+        )
+    seed = int(digest([found.name, judge])[-8:], 16)
+    known = {one.item for one in every}
+    mine = {item: one for item, one in people.items() if item in known}
+    if not mine:  # a file without a label would stand in the place of one with labels
+        raise UsageError(
+            f"none of the {len(people)} labelled outputs was judged by {judge!r} as it is now",
+            hint=f"evalh label {found.name} --about {judge}",
+        )
+    table = confusion(every, mine)
+    whole = corrected_rate("every output judged", None, every, mine)
+    return Calibration(
+        suite=found.name,
+        judge=judge,
+        about=about,
+        judge_digest=identity(grader.document()),
+        outputs=len(every),
+        unjudged=len(said.unjudged - known),
+        labelled=len(mine),
+        torn=len(mine) - table.labelled,
+        authors=len({author for one in mine.values() for author in one.by_author}),
+        of_others=len(people) - len(mine),
+        confusion=table,
+        agreement=judge_agreement(every, mine, seed),
+        people=people_agreement(mine, seed),
+        rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
+        few_labels=tells_little(table),
+        differences=tuple(_differences(said, mine)),
+        at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
+    """Hold every two versions against each other of which labels cover both; the older is base."""
+    sides = [(Named(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
+    pairs = ((base, head) for head, base in combinations(sides, 2))
+    found = (version_difference(base, head, people) for base, head in pairs)
+    yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
+
+
+def save(workspace: Workspace, calibration: Calibration) -> Path:
+    """Keep a calibration in the workspace, for git; return its path relative to the root. Raises WorkspaceError."""
+    return write_calibration(workspace.root, calibration).relative_to(workspace.root)
+
+
+def _judge_of_outputs(workspace: Workspace, judge: str, suite: str | None) -> tuple[Suite, Grader]:
+    names = (suite,) if suite else workspace.suites()
+    suites = [found for found in map(workspace.suite, names) if judge in [grader.name for grader in found.graders]]
+    if len(suites) > 1:
+        options = " | ".join(found.name for found in suites)
+        raise UsageError(f"several suites have a grader {judge!r}", hint=f"--suite {options}")
+    if not suites:
+        known = [grader.name for name in names for grader in workspace.suite(name).graders]
+        where = f"suite {suite!r}" if suite else "any suite"
+        raise NotFound(f"no grader {judge!r} in {where}", hint=did_you_mean(judge, known))
+    graders = build_all(suites[0].graders, workspace.grader_environment)
+    return suites[0], next(grader for grader in graders if grader.name == judge)
+
+
+def _read(workspace: Workspace, suite: Suite, grader: Grader, about: str) -> _Runs:
+    """Gather what this very judge said. What an earlier judge said counts for nothing."""
+    said, pairs = _Runs(), set[tuple[str, str, str]]()
+    for run_id in workspace.log.runs_of(suite.name, _NEWEST_RUNS):
+        record = workspace.log.run(run_id).record
+        documents = {document["name"]: document for document in record.graders_document}
+        if identity(documents.get(grader.name, {})) != identity(grader.document()):
+            continue
+        for item, stratum, outcome in _verdicts(workspace, run_id, grader.name, about):
+            if outcome in (Outcome.PASS, Outcome.FAIL):
+                said.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
+            else:
+                said.unjudged.add(item)
+        pair = (record.prompt, record.prompt_digest, record.model)
+        if pair not in pairs and run_id in said.judged:
+            said.newest[run_id] = f"{record.prompt} on {record.model}"
+            pairs.add(pair)
+    return said
+
+
+def _verdicts(
+    workspace: Workspace, run_id: str, judge: str, about: str
+) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
+    for sample in workspace.log.results(run_id):
+        outcome = sample.outcomes.get(judge)
+        if outcome is not None and sample.output_digest is not None and sample.row_digest is not None:
+            stratum = str(sample.standing if about == GOOD else outcome)
+            yield (sample.row_digest, sample.output_digest), stratum, outcome
+
+
+class Recall(Struct):
+    """Finds replies of the models that graders name."""
+
+    store: "SqliteStore"
+    resolve: Callable[[str, Form], Target]
+    _known: dict[tuple[str, int], tuple[Form, Settings, bool]] = field(default_factory=dict)
+
+    def about(self, key: CallKey) -> "Recalling":
+        """Return who is asked about one answer."""
+        return Recalling(self, key)
+
+    def find(self, question: Question, about: CallKey) -> Answer | None:
+        """Return the log's reply. Raises EvalhError for a model that is no longer there."""
+        form, model = question.form, question.model
+        if model is None:  # the model that answered: which that was, only its run knew
+            return None
+        if (model, id(form)) not in self._known:
+            target = self.resolve(model, form)
+            # The form is kept, so that its id stays its own.
+            self._known[model, id(form)] = (form, target.settings(), target.chooses)
+        _, settings, routed = self._known[model, id(form)]
+        key = CallKey(about.case_id, about.trial, about.step, question.draw)
+        return self.store.find_all([(Request(question.messages, settings).digest(), key)], routed=routed)[0]
+
+
+class Recalling(Value):
+    """`core.verdict.Asker` for one answer."""
+
+    recall: Recall
+    key: CallKey
+
+    async def ask(self, question: Question) -> Answer:
+        """Return the log's reply. Raises NotSent, EvalhError."""
+        found = self.recall.find(question, self.key)
+        if found is None:
+            raise NotSent("the log holds no such judgement")
+        return found
+
+
+_NEWEST = 50
+
+
+def calibrate(workspace: "Workspace", judge: str, suite: str | None) -> Calibration:
+    """Hold a judge of one output or of two against people. Raises NotFound, UsageError, WorkspaceError."""
+    found = _judge_of_pairs(workspace, judge, suite)
+    if found is None:
+        return of_outputs.calibrate(workspace, judge, suite)
+    compared = _compared(workspace, *found)
+    labels = read_labels(workspace.tree, workspace.config.datasets_dir, found[0].name)
+    people = votes(label for label in labels if label.about == GOOD)
+    return _calibration(*found, compared, people)
+
+
+def _calibration(
+    suite: Suite, prefer: Prefer, compared: list[JudgedComparison], people: dict[tuple[str, str], Votes]
+) -> Calibration:
+    every = {case.item: case for one in reversed(compared) for case in one.cases if case.differs}
+    judged = [case for case in every.values() if case.favoured is not Favoured.UNJUDGED]
+    if not judged:
+        raise UsageError(
+            f"the log holds no judgement of {prefer.name!r} as it is now",
+            hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
+        )
+    said = [one for case in judged if (one := case.people(people)) is not None]
+    both = both_prefer(judged, people)
+    seed = int(digest([suite.name, prefer.name])[-8:], 16)
+    cells = [sum(one == cell for one in both) for cell in ((True, True), (True, False), (False, True), (False, False))]
+    table = Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
+    seen = {(case.row, output) for case in judged for one in case.trials for output in (one.base, one.head)}
+    return Calibration(
+        suite=suite.name,
+        judge=prefer.name,
+        about=GOOD,
+        judge_digest=identity(prefer.document()),
+        outputs=len(judged),
+        unjudged=len(every) - len(judged),
+        labelled=len(said),
+        torn=sum(one == 0 for one in said),
+        authors=len({author for item in seen & people.keys() for author in people[item].by_author}),
+        of_others=len(people.keys() - seen),
+        confusion=table,
+        agreement=agreement_of(both, seed) if both else None,
+        people=None,
+        rates=tuple(win_rate(one, people) for one in compared),
+        few_labels=tells_little(table),
+        at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        position=position(every.values()),
+        preferences=tuple(version_preference(one) for one in compared),
+    )
+
+
+def _judge_of_pairs(workspace: "Workspace", judge: str, suite: str | None) -> tuple[Suite, Prefer] | None:
+    names = (suite,) if suite else workspace.suites()
+    suites = [workspace.suite(name) for name in names]
+    if any(judge == grader.name for one in suites for grader in one.graders):
+        return None
+    found = [
+        (one, prefer)
+        for one in suites
+        for prefer in (pairwise(one.compare, workspace.grader_environment) if one.compare else ())
+        if prefer.name == judge
+    ]
+    if len(found) > 1:
+        options = " | ".join(one.name for one, _ in found)
+        raise UsageError(f"several suites have a judge {judge!r}", hint=f"--suite {options}")
+    return found[0] if found else None
+
+
+def _compared(workspace: "Workspace", suite: Suite, prefer: Prefer) -> list[JudgedComparison]:
+    """Read what the judge said of the suite's comparisons, the newest of each two versions."""
+    store = workspace.open_store()
+    try:
+        return list(_each(workspace, suite, prefer, Recall(store, partial(resolve, workspace))))
+    finally:
+        store.close()
+
+
+def _each(workspace: "Workspace", suite: Suite, prefer: Prefer, recall: Recall) -> Iterator[JudgedComparison]:
+    seen: set[object] = set()
+    for row in workspace.log.comparisons(suite.name, _NEWEST):
+        if row.base_run is None or row.head_run is None:
+            continue
+        runs = [workspace.log.run(run) for run in (row.base_run, row.head_run)]
+        key = tuple((one.record.prompt_digest, one.record.model) for one in runs)
+        if key in seen:
+            continue
+        seen.add(key)
+        base, head = (results_of(workspace.log, one) for one in runs)
+        models = row.head_model if row.base_model == row.head_model else f"{row.base_model} → {row.head_model}"
+        cases = tuple(_cases(base, head, _said(prefer, recall, pairs_of(workspace, base, head).asked)))
+        yield JudgedComparison(name=f"{row.base} → {row.head} on {models}", run=row.head_run, cases=cases)
+
+
+def _said(prefer: Prefer, recall: Recall, asked: "Sequence[OutputPair]") -> dict[tuple[str, int], Favoured]:
+    found = asyncio.run(_all(prefer, recall, asked))
+    return {(one.case.id, one.trial): favoured for one, favoured in zip(asked, found, strict=True)}
+
+
+def _cases(base: Results, head: Results, said: dict[tuple[str, int], Favoured]) -> Iterator[PairCase]:
+    for one in pair(base, head).pairs:
+        trials = tuple(_trials(one.base, one.head, said))
+        if trials and one.head.row_digest is not None:
+            yield PairCase(row=one.head.row_digest, trials=trials)
+
+
+def _trials(base: CaseResult, head: CaseResult, said: dict[tuple[str, int], Favoured]) -> Iterator[PairTrial]:
+    there = {sample.trial: sample for sample in base.samples}
+    for sample in head.samples:
+        before = there.get(sample.trial)
+        if before is None or before.output_digest is None or sample.output_digest is None:
+            continue
+        same = before.output_digest == sample.output_digest
+        yield PairTrial(
+            base=before.output_digest,
+            head=sample.output_digest,
+            kind=(str(before.standing), str(sample.standing)),
+            favoured=Favoured.TIE if same else said.get((sample.case_id, sample.trial), Favoured.UNJUDGED),
+        )
+
+
+async def _all(prefer: Prefer, recall: Recall, pairs: "Iterable[OutputPair]") -> list[Favoured]:
+    return [await _one(prefer, recall, pair) for pair in pairs]
+
+
+async def _one(prefer: Prefer, recall: Recall, one: "OutputPair") -> Favoured:
+    try:
+        judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+    except (NotSent, EvalhError):
+        return Favoured.UNJUDGED
+    return judged.favoured

@@ -1,0 +1,341 @@
+"""Comparing two versions, models or saved runs: what is not in the log is run, then both are read back from it."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
+
+from evalh.analysis.compare.compare import CompareOptions, compare
+from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.compare.pairing import Results
+from evalh.api.evidence import examples_of
+from evalh.api.judges import between, kinship, labels_of, pair_standings, standings_of
+from evalh.api.log_place import writing
+from evalh.api.prefer import judged, judges_of
+from evalh.api.results import results_of
+from evalh.api.runs import RunOptions, new_run_id
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
+from evalh.core.log import ComparisonRow, RunRow
+from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
+from evalh.core.run import RunRecord, RunStatus
+from evalh.core.suite import OutputValue
+from evalh.core.values import Value
+from evalh.engine.selection import Selection
+from evalh.graders.judges.prefer import Prefer
+from evalh.graders.registry import build_all
+from evalh.report.terminal.compare import ComparisonView
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+    from evalh.core.ports import Progress
+    from evalh.engine.plan import Plan
+    from evalh.workspace.prompt.diff import PromptDiff
+
+_RUN_ID = re.compile(r"r\d{8}(-.*)?")
+_FORMS = "sides: v3 · triage@v3 · triage@draft · v3@small (on that model) · HEAD~2:triage@v3 · a run's id · last"
+
+
+class CompareRequest(Value, kw_only=True):
+    """What a user asks of `evalh compare`."""
+
+    base: str
+    head: str | None = None  # None: base's version; the two models differ then
+    suite: str | None = None
+    models: tuple[str, ...] = ()  # one: both sides'; two: base's, head's
+    trials: int | None = None
+    selection: Selection = field(default_factory=Selection)
+    margin: float | None = None  # None: the suite's
+    intersection: bool = False
+    pass_at: int | None = None
+    confirm: bool = False
+    prefer: bool = True  # ask the suite's `compare:` entries
+    fresh: bool = False
+    concurrency: int | None = None
+    budget_usd: Decimal | None = None
+    examples: int = 3  # cases of each kind that are shown side by side
+
+
+class Asked(Value):
+    """One side as a person names it: a saved run, or a version with or without a model."""
+
+    run: RunRow | None = None
+    ref: PromptRef | None = None
+    model: str | None = None
+
+
+def compared(workspace: "Workspace", request: CompareRequest, progress: "Progress | None" = None) -> ComparisonView:
+    """Compare two sides, and keep the comparison in the log. Raises EvalhError, KeyboardInterrupt."""
+    base, head = _sides(workspace, request)
+    suite = _suite(workspace, request, (base, head))
+    judges = judges_of(workspace, suite, request)
+    runs = _runs(workspace, request, suite, (base, head), progress)
+    margin = request.margin if request.margin is not None else _margin(workspace, suite)
+    options = CompareOptions(
+        margin=margin,
+        value=_value(workspace, suite),
+        intersection=request.intersection,
+        pass_at=request.pass_at,
+        seed=_seed([one.record for one in runs]),
+    )
+    base_results, head_results = (results_of(workspace.log, one) for one in runs)
+    comparison = compare(base_results, head_results, options)
+    comparison = _trusted(workspace, comparison, runs, (base_results, head_results), judges)
+    if judges and comparison.comparable:
+        standing = (*comparison.judges, *pair_standings(workspace.tree, suite, judges))
+        said = judged(workspace, judges, (base_results, head_results), request, progress)
+        comparison = replace(comparison, preferred=said, judges=standing)
+    if request.confirm and comparison.regressed:
+        from evalh.api.confirm import confirmed
+
+        comparison = replace(comparison, confirmed=confirmed(workspace, request, comparison, progress))
+    return _kept(workspace, comparison, request.examples, progress)
+
+
+def _trusted(
+    workspace: "Workspace",
+    comparison: Comparison,
+    runs: Sequence[RunRow],
+    sides: tuple[Results, Results],
+    prefers: Sequence[Prefer],
+) -> Comparison:
+    """Say on whose word a comparison rests. Raises WorkspaceError for a damaged calibration or label."""
+    head, suite = runs[-1].record, runs[-1].record.suite
+    standing = standings_of(workspace.tree, head)
+    judges = between(standing, labels_of(workspace, suite, standing), *sides)
+    asked: list[tuple[str, tuple[str, ...]]] = [(one.name, (one.model,)) for one in prefers]
+    try:
+        graders = build_all(workspace.suite(suite).graders, workspace.grader_environment)
+        asked += [(grader.name, grader.models) for grader in graders]
+    except EvalhError:  # two saved runs of a suite that is gone, or broken now
+        pass
+    judged = {run.record.model: run.record.model_sent for run in runs}
+    return replace(comparison, judges=judges, notices=tuple(dict.fromkeys(kinship(workspace, asked, judged))))
+
+
+def view_of(workspace: "Workspace", row: ComparisonRow, examples: int = 3) -> ComparisonView:
+    """Read a stored comparison back, with the outputs and the prompt's diff as far as they are still there."""
+    from msgspec.json import decode
+
+    comparison = decode(row.content, type=Comparison)
+    return ComparisonView(
+        id=row.id,
+        comparison=comparison,
+        difference=_difference(workspace, comparison),
+        examples=examples_of(workspace.log, comparison, examples),
+    )
+
+
+# -- what is compared
+
+
+def _sides(workspace: "Workspace", request: CompareRequest) -> tuple[Asked, Asked]:
+    if len(request.models) > 2:  # noqa: PLR2004 (base and head)
+        raise UsageError("--model is given once for both sides, or twice: base's, then head's")
+    base_model, head_model = (request.models * 2)[:2] if request.models else (None, None)
+    if request.head is None and base_model == head_model:
+        raise UsageError("compare with what?", hint="evalh compare v2 v3; or one version and two models: --model twice")
+    return _side(workspace, request.base, base_model), _side(workspace, request.head or request.base, head_model)
+
+
+def _side(workspace: "Workspace", text: str, model: str | None) -> Asked:
+    if text == "last" or _RUN_ID.fullmatch(text):
+        if model is not None:
+            raise UsageError(f"{text} is a saved run: its model is what it was", hint="leave out --model")
+        return Asked(run=_saved(workspace, text))
+    ref, at, tail = text.rpartition("@")
+    known = (*workspace.config.models, *workspace.config.routes)
+    if at and version_number(tail) is None and tail != DRAFT:
+        if tail not in known:
+            raise NotFound(f"{text!r}: no version and no model is called {tail!r}", hint=did_you_mean(tail, known))
+        if model is not None:
+            raise UsageError(f"{text!r} names its model: {tail}", hint="leave out --model")
+        text, model = ref, tail
+    try:
+        return Asked(ref=PromptRef.parse(text), model=model)
+    except UsageError as exc:
+        raise UsageError(exc.what, hint=_FORMS) from None
+
+
+def _saved(workspace: "Workspace", text: str) -> RunRow:
+    run = workspace.log.run(text)
+    if "draw" in run.record.selection:
+        raise UsageError(f"run {run.record.id} holds fresh trials of single cases, and no answers to compare")
+    return run
+
+
+def _suite(workspace: "Workspace", request: CompareRequest, sides: Sequence[Asked]) -> str:
+    """Find the suite: the one that is named, a saved run's, that of a side's prompt, or the default."""
+    if request.suite is not None:
+        return request.suite
+    saved = [side.run.record.suite for side in sides if side.run is not None]
+    if saved:
+        return saved[0]
+    default = workspace.config.default_suite
+    names = dict.fromkeys(side.ref.name for side in sides if side.ref and side.ref.name)
+    for name in names:
+        about = [suite for suite in workspace.suites() if workspace.suite(suite).prompt == name]
+        if not about:
+            raise NotFound(f"no suite is about a prompt {name!r}", hint=did_you_mean(str(name), workspace.suites()))
+        if default in about:
+            return str(default)
+        if len(about) > 1:
+            raise UsageError(f"several suites are about prompt {name!r}", hint=f"--suite {' | '.join(about)}")
+        return about[0]
+    if default is None:
+        raise UsageError("which suite?", hint=f"--suite {' | '.join(workspace.suites())}")
+    return default
+
+
+def _margin(workspace: "Workspace", suite: str) -> float:
+    try:
+        return workspace.suite(suite).gate.margin
+    except NotFound:  # two saved runs of a suite that is gone
+        return CompareOptions().margin
+
+
+def _value(workspace: "Workspace", suite: str) -> OutputValue | None:
+    try:
+        return workspace.suite(suite).value
+    except NotFound:  # as above
+        return None
+
+
+def _seed(records: Sequence[RunRecord]) -> int:
+    """Draw permutations by what is compared, whichever side is called base."""
+    prints = sorted(f"{one.fingerprint.dataset}{one.fingerprint.prompt}{one.fingerprint.model}" for one in records)
+    return int.from_bytes(sha256("".join(prints).encode()).digest()[:4])
+
+
+# -- runs
+
+
+def _runs(
+    workspace: "Workspace",
+    request: CompareRequest,
+    suite: str,
+    sides: Sequence[Asked],
+    progress: "Progress | None",
+) -> list[RunRow]:
+    # Both are resolved before the first is asked: a misspelt head is found before base has cost anything.
+    planned = [_planned(workspace, request, suite, side, sides) for side in sides]
+    runs: list[RunRow] = []
+    for side, plan in zip(sides, planned, strict=True):
+        if side.run is not None:
+            runs.append(side.run)
+        elif runs and plan and planned[0] and plan[0].fingerprint() == planned[0][0].fingerprint():
+            runs.append(runs[0])  # the same content on the same model: run twice it would be compared with itself
+        elif plan is not None:
+            runs.append(_run(workspace, *plan, progress))
+    return runs
+
+
+def _planned(
+    workspace: "Workspace", request: CompareRequest, suite: str, side: Asked, sides: Sequence[Asked]
+) -> "tuple[Plan, RunOptions] | None":
+    if side.run is not None:
+        return None
+    options = _options(request, suite, side, sides)
+    plans = workspace.plans(options)
+    if len(plans) != 1:
+        raise UsageError(f"{suite!r} names {len(plans)} suites", hint="--suite NAME")
+    if request.pass_at is not None and request.pass_at > plans[0].trials:
+        what = f"pass@{request.pass_at} takes {request.pass_at} trials of each case; this runs {plans[0].trials}"
+        raise UsageError(what, hint=f"--trials {request.pass_at}")
+    return plans[0], options
+
+
+def _options(request: CompareRequest, suite: str, side: Asked, sides: Sequence[Asked]) -> RunOptions:
+    # Beside a saved run a version is run as that one was: its cases, its trials.
+    saved = next((one.run.record for one in sides if one.run is not None), None)
+    chosen = request.selection
+    if saved is not None and chosen.everything:
+        asked = saved.selection
+        chosen = Selection(
+            case_ids=frozenset(asked.get("case", ())), tags=frozenset(asked.get("tag", ())), limit=asked.get("limit")
+        )
+    return RunOptions(
+        target=suite,
+        prompts=(str(side.ref),),
+        models=(side.model,) if side.model else (),
+        trials=request.trials or (saved.trials if saved else None),
+        selection=chosen,
+        concurrency=request.concurrency,
+        fresh=request.fresh,
+        budget_usd=request.budget_usd,
+    )
+
+
+def _run(workspace: "Workspace", plan: "Plan", options: RunOptions, progress: "Progress | None") -> RunRow:
+    (result,) = workspace.execute([plan], options, progress)
+    record = result.record
+    if result.status is RunStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    if result.status is not RunStatus.COMPLETE:
+        raise CannotMeasure(
+            f"{record.prompt} on {record.model} stopped after {result.summary.samples} of {record.planned} samples:"
+            f" {result.stopped_because}",
+            hint="the same command goes on where this stopped",
+        )
+    return workspace.log.run(record.id)
+
+
+# -- the log
+
+
+def _kept(workspace: "Workspace", comparison: Comparison, examples: int, progress: "Progress | None") -> ComparisonView:
+    from msgspec.json import encode
+
+    from evalh.api.clock import SystemClock
+
+    now = SystemClock().now()
+    base, head, difference = comparison.base, comparison.head, comparison.difference
+    row = ComparisonRow(
+        id="c" + new_run_id(now)[1:],
+        at=now,
+        suite=head.suite,
+        base=base.prompt,
+        head=head.prompt,
+        base_model=base.model,
+        head_model=head.model,
+        base_run=base.run,
+        head_run=head.run,
+        verdict=comparison.verdict.value,
+        comparable=comparison.comparable,
+        n=comparison.n,
+        wins=comparison.wins,
+        losses=comparison.losses,
+        difference=difference.value,
+        low=difference.low,
+        high=difference.high,
+        p_value=comparison.p_value,
+        content=encode(comparison).decode(),
+    )
+    with writing(workspace, progress) as store:
+        store.add_comparison(row)
+        store.flush(or_blocked=True)
+    return view_of(workspace, row, examples)
+
+
+def _difference(workspace: "Workspace", comparison: Comparison) -> "PromptDiff | None":
+    base, head = comparison.base, comparison.head
+    if base.fingerprint.prompt == head.fingerprint.prompt:
+        return None
+    versions = [_version(workspace, side.prompt, side.fingerprint.prompt) for side in (base, head)]
+    if None in versions:
+        return None
+    from evalh.workspace.prompt.diff import diff
+
+    return diff(*(one for one in versions if one is not None))
+
+
+def _version(workspace: "Workspace", label: str, digest: str) -> PromptVersion | None:
+    """Load a version if its file still holds what was run."""
+    try:
+        version = workspace.version(label)
+    except EvalhError:
+        return None
+    return version if version.digest == digest else None

@@ -1,0 +1,367 @@
+"""`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure.
+
+The gates that one pull request has had: its comment carries which heads were judged.
+
+Ten pushes are ten looks at one question. The error rate of 5 % is spent over all of them: look j takes 1 / (j (j + 1))
+of it, which adds up to all of it however many there are. A head that was judged before is not a new look while the log
+still has its answers; where they are drawn again it is.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from decimal import Decimal
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from evalh.analysis.gate.decision import Finding, GateDecision, Series, SuiteDecision
+from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of_tests
+from evalh.api.baselines import Recollection
+from evalh.api.changes import SuiteChange, find_changes, scored_as
+from evalh.api.clock import SystemClock
+from evalh.api.judges import asked_targets, judge_kin, labels_of, standings
+from evalh.api.log_place import brought_log, writing
+from evalh.api.prefer import preferring
+from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
+from evalh.api.sessions import whole
+from evalh.api.sides import Sides, open_sides
+from evalh.api.suite_gate import SuiteGate
+from evalh.api.weakened import unmeasured
+from evalh.core.attempt import CallKey
+from evalh.core.digest import JsonValue, digest
+from evalh.core.errors import ExitCode, UsageError
+from evalh.core.log import GateRow
+from evalh.core.ports import Progress, Store
+from evalh.core.sample import Sample
+from evalh.core.values import Value
+from evalh.engine.forecast import check_inputs
+from evalh.engine.plan import Plan
+from evalh.report.files.gate import MARKER
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+    from evalh.store import SqliteStore
+
+
+_HEADS_BEGIN = "<!-- evalh heads:"
+_HEADS = re.compile(_HEADS_BEGIN + r"((?: [0-9a-f]{12}){1,500}) -->")
+_CASES_AT_ONCE = 500
+_MOST_BYTES = 1_000_000  # of a comment: GitHub takes 65,536 characters
+
+
+class EarlierLooks(Value):
+    """What an earlier comment says; no heads: there was none."""
+
+    heads: tuple[str, ...] = ()
+
+    def series(self, touched: Iterable[SuiteChange], *, again: bool = False) -> Series:
+        """Return these looks and the one at what a change brings now; `again`: its answers are drawn again."""
+        suites = sorted((one.suite, one.head.fingerprint().document()) for one in touched)
+        judged: list[JsonValue] = [list(one) for one in suites]
+        draws = (digest([*judged, draw] if draw else judged).removeprefix("sha256:")[:12] for draw in count())
+        head = next(draws)
+        while head in self.heads:
+            following = next(draws)
+            if following not in self.heads and not again:
+                break  # the latest draw is the one that the log answers with
+            head = following
+        heads = self.heads if head in self.heads else (*self.heads, head)
+        look = heads.index(head) + 1
+        return Series(heads=heads, look=look, alpha=ALPHA / (look * (look + 1)))
+
+
+def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) -> bool:
+    """Whether a head that was judged before gets other answers now: a second draw, to be luckier with.
+
+    A log that holds some of its answers goes on where an earlier gate stopped.
+    """
+    return any(fresh or not _in_log(store, one.head) for one in touched if _varies(one.head))
+
+
+def _varies(plan: Plan) -> bool:
+    leaves = plan.target.leaves.values()
+    return any(leaf.provider.kind != "replay" and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
+
+
+def _in_log(store: Store, plan: Plan) -> bool:
+    cases = iter(plan.cases)
+    while ahead := list(islice(cases, _CASES_AT_ONCE)):
+        wanted = [(plan.step.request(case).digest(), CallKey(case.id, 0, plan.step.name, plan.draw)) for case in ahead]
+        if any(store.find_all(wanted, routed=plan.target.chooses)):
+            return True
+    return False
+
+
+def read_earlier(path: Path) -> EarlierLooks:
+    """Read the comment that an earlier gate left; a file that is empty or not there is a first look.
+
+    Raises UsageError for a file that cannot be read, and for one that is not such a comment.
+    """
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_MOST_BYTES).decode("utf-8-sig", errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        return EarlierLooks()
+    except OSError as exc:
+        raise UsageError(f"--earlier cannot be read: {exc.strerror}", where=str(path)) from exc
+    if not lines:
+        return EarlierLooks()
+    if lines[0].strip() != MARKER:
+        what = f"--earlier is not a comment that evalh gate left: that begins with {MARKER}"
+        hint = "name the file that `evalh gate --comment` wrote; for a first look, one that is empty or not there"
+        raise UsageError(what, where=f"{path}:1", hint=hint)
+    if len(lines) == 1 or not lines[1].startswith(_HEADS_BEGIN):
+        return EarlierLooks()  # nothing was judged yet
+    found = _HEADS.fullmatch(lines[1].strip())
+    if found is None:
+        hint = "somebody has edited the comment: write that line as it was, or delete the comment to begin again"
+        raise UsageError("the heads that were judged cannot be read", where=f"{path}:2", hint=hint)
+    return EarlierLooks(tuple(dict.fromkeys(found[1].split())))
+
+
+_SHOWN = 12
+WORK_TREE = "the work tree"
+
+
+class GateOptions(Value, kw_only=True):
+    """What a user asks of `evalh gate`."""
+
+    base: str | None = None  # a revision; None: [workspace] base, else the remote's HEAD
+    head: str | None = None  # a revision; None: the work tree
+    suites: tuple[str, ...] = ()  # none: all
+    model: str | None = None  # instead of what each side's own suite names
+    trust_base: bool = False
+    allow_dataset_change: bool = False
+    allow_suite_change: bool = False
+    confirm: bool = False  # ask again what got worse, on both sides
+    fresh: bool = False
+    earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
+    concurrency: int | None = None
+    budget_usd: Decimal | None = None  # for each run
+
+
+def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None = None) -> GateDecision:
+    """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
+    with ExitStack() as kept:
+        sides = open_sides(workspace, options.base, options.head, trust_base=options.trust_base, kept=kept)
+        if (brought := brought_log(workspace)) is not None:
+            raise brought
+        changes = find_changes(sides, options.suites, options.model)
+        ways = _Ways(sides, options, progress or Silence())
+        prefer = preferring(
+            sides.head,
+            changes.touched,
+            ways.progress,
+            fresh=options.fresh,
+            concurrency=options.concurrency,
+            budget_usd=options.budget_usd,
+        )
+        words = (*changes.words, *unmeasured(sides, changes.pairs))
+        earlier = None if options.earlier is None else read_earlier(options.earlier)
+        store = kept.enter_context(writing(sides.head, ways.progress)) if changes.touched or words else None
+        series = None
+        if store and earlier is not None and changes.touched:
+            series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
+        gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
+        decision = GateDecision(
+            suites=gates,
+            base=sides.base_revision,
+            head=sides.head_revision or WORK_TREE,
+            merge_base=sides.merge_base,
+            unchanged=changes.unchanged,
+            findings=tuple(word.finding(allowed=options.allow_suite_change) for word in words),
+            notices=sides.notices,
+            series=series,
+        )
+        return keep_decision(store, decision) if store else decision
+
+
+class _Ways(Value):
+    """How each side is run."""
+
+    sides: Sides
+    options: GateOptions
+    progress: Progress
+
+    def execution(self, store: "SqliteStore", *, of_base: bool) -> Execution:
+        """Return what carries out one side's plans."""
+        commit = (self.sides.merge_base, False) if of_base else (self.sides.head_commit, None)
+        return execution(self.sides.head, store, self.options, self.progress, lambda: commit)
+
+
+def execution(
+    judging: "Workspace",
+    store: "SqliteStore",
+    options: GateOptions,
+    progress: Progress,
+    provenance: Callable[[], tuple[str | None, bool | None]],
+) -> Execution:
+    """Return what carries out plans on a store; graders ask whom `judging` names."""
+    from evalh import __version__
+
+    return Execution(
+        store=store,
+        prices=judging.prices,
+        progress=progress,
+        options=RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd),
+        provenance=provenance,
+        version=__version__,
+        asked=lambda plan: asked_targets(judging, plan.target, plan.asking),
+    )
+
+
+def _decide(
+    store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways, series: Series | None
+) -> tuple[SuiteDecision, ...]:
+    base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
+    tree = None if ways.sides.base is None else ways.sides.base.tree
+    kept = Recollection(tree, SystemClock().now())
+    family = family_of(touched, ALPHA if series is None else series.alpha)
+    gates = [SuiteGate(change, base, head, family, kept) for change in touched]
+    for one in gates:
+        one.confirms = ways.options.confirm
+    return decide(gates, family, ways.options)
+
+
+def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
+    """Return what the tests that pay for each other share."""
+    tests = (number_of_tests(one.policy, compares=one.compares, added=one.beside_old) for one in touched)
+    return Family(sum(tests), alpha)
+
+
+def decide(gates: Sequence[SuiteGate], family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
+    """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
+    for one in gates:
+        for plan in one.plans:
+            check_inputs(plan)
+    in_loop(_run(gates))
+    tested = judge([one.asked() for one in gates], family.alpha)
+    return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
+
+
+def _decided(one: SuiteGate, tested: Sequence[Finding], options: GateOptions) -> SuiteDecision:
+    decision = one.decision([*_rows(one.change, allowed=options.allow_dataset_change), *tested])
+    words = (word.finding(allowed=options.allow_suite_change) for word in one.change.words)
+    return replace(decision, findings=(*decision.findings, *words))
+
+
+async def _run(gates: Sequence[SuiteGate]) -> None:
+    for one in gates:
+        providers = list(dict.fromkeys(one.providers()))
+        try:
+            for provider in providers:
+                await provider.open()
+            await one.run()
+        finally:
+            for provider in providers:
+                await provider.close()
+
+
+def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
+    """Hold a change to its rows: a case that is gone, or expects something else now, can hide a regression."""
+    rows = change.rows
+    old = len(change.head.cases) - len(rows.added)
+    thinned = change.compares and len(rows.added) > old > 0
+    if not rows.suspicious and not thinned:
+        return []
+    parts = [
+        f"{len(cases)} {what} ({', '.join(cases[:5])}{', …' if len(cases) > 5 else ''})"  # noqa: PLR2004 (what is read)
+        for what, cases in (
+            ("deleted", rows.deleted),
+            ("relabelled", rows.relabelled),
+            ("rewritten", rows.rewritten),
+            ("tied together by new rows", rows.reclustered),
+        )
+        if cases
+    ]
+    if thinned:
+        parts.append(f"{len(rows.added)} added to {old}, among which a drop of the old ones is thinned out")
+    told = f"cases of the dataset were changed: {', '.join(parts)}"
+    if allowed:
+        return [Finding("dataset", ExitCode.YES, f"{told}; allowed")]
+    reason = f"{told}; look at them, then: --allow-dataset-change"
+    return [Finding("dataset", ExitCode.NO, reason, rows.suspicious)]
+
+
+def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
+    """Record a decision in the log; return it with its id."""
+    from evalh.report.terminal.gate import gate_document
+
+    now = SystemClock().now()
+    decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
+    store.add_gate(
+        GateRow(
+            id=decision.id or "",
+            at=now,
+            base=decision.base,
+            head=decision.head,
+            merge_base=decision.merge_base,
+            decision=decision.status.value,
+            exit=int(decision.exit),
+            reasons="\n".join(decision.reasons),
+            content=json.dumps(gate_document(decision), ensure_ascii=False),
+        )
+    )
+    store.flush(or_blocked=True)  # what was decided is told, and where its row waits
+    return decision
+
+
+def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, model: str | None = None) -> GateDecision:
+    """Decide between two versions by a suite's gate, without git. Raises EvalhError, KeyboardInterrupt."""
+    models = (model,) if model else ()
+    before, after = (
+        workspace.plans(RunOptions(target=suite, prompts=(ref,), models=models))[0] for ref in (base, head)
+    )
+    policy = after.suite.gate
+    after = replace(after, trials=policy.trials or after.trials)
+    judges = standings(workspace.tree, suite, after.graders)
+    change = SuiteChange(
+        suite=suite,
+        parts=(),
+        head=after,
+        base=scored_as(before, after),
+        before=before,
+        policy=policy,
+        notices=tuple(judge_kin(workspace, after)),
+        judges=judges,
+        labels=labels_of(workspace, suite, judges),
+    )
+    with writing(workspace, None) as store:
+        own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
+        family = family_of([change])
+        gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
+        prefer = preferring(workspace, [change], Silence())
+        suites = prefer.tell(decide(gates, family, GateOptions()))
+        decision = GateDecision(suites=suites, base=base, head=head)
+        return keep_decision(store, decision)
+
+
+def collected(
+    workspace: "Workspace", plan: Plan, *, fresh: bool = False, progress: Progress | None = None
+) -> list[Sample]:
+    """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
+    check_inputs(plan)
+    options, shown = GateOptions(fresh=fresh), progress or Silence()
+    with writing(workspace, shown) as store:
+        own = execution(workspace, store, options, shown, workspace.provenance)
+        shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
+        try:
+            return in_loop(_collect(own, plan))
+        finally:
+            shown.stop()
+
+
+async def _collect(own: Execution, plan: Plan) -> list[Sample]:
+    targets = (plan.target, *own.asked(plan))
+    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
+    try:
+        for provider in providers:
+            await provider.open()
+        return await whole(own, plan)
+    finally:
+        for provider in providers:
+            await provider.close()

@@ -1,0 +1,113 @@
+"""Trying a file's graders on outputs that the log holds: nothing is asked, and nothing is kept."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from evalh.core.attempt import Completion
+from evalh.core.errors import EvalhError, NotFound, UsageError
+from evalh.core.log import GraderTrial, SampleStory, TriedOutput
+from evalh.core.suite import GraderSpec
+from evalh.core.values import Value
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import Grader, build
+from evalh.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+
+_SHOWN = 3
+
+
+class Outputs(Value, kw_only=True):
+    """Where the outputs come from, and their samples."""
+
+    run: str | None  # None: nothing was run yet
+    stories: tuple[SampleStory, ...]
+
+
+def try_graders(workspace: "Workspace", path: str, run: str, most: int) -> list[GraderTrial]:
+    """Judge a run's outputs by every grader that a file registers. Raises WorkspaceError, NotFound, UsageError."""
+    kinds = load_plugins(workspace.root, [path], "the command line")
+    if not kinds.own:
+        raise UsageError(f"{path} registers no grader", hint='@grader("max_words"), from evalh import grader')
+    environment = replace(workspace.grader_environment, kinds=kinds)
+    outputs = _outputs(workspace, run, most)
+    specs = list(_stated(workspace))
+    found = []
+    for name, kind in kinds.own.items():
+        named = [spec for spec in specs if spec.kind == name] or [
+            GraderSpec(kind=name, name=name, required=False, where=kind.where)
+        ]
+        found += [_try(spec, environment, outputs) for spec in named]
+    return found
+
+
+def _stated(workspace: "Workspace") -> Iterator[GraderSpec]:
+    """Yield the entries of every suite that can be read: they state a grader's parameters."""
+    for suite in workspace.suites():
+        try:
+            yield from workspace.suite(suite).graders
+        except EvalhError:  # `evalh check` tells
+            continue
+
+
+def _outputs(workspace: "Workspace", run: str, most: int) -> Outputs:
+    try:
+        record = workspace.log.run(run).record
+    except NotFound:
+        if run != "last":
+            raise
+        return Outputs(run=None, stories=())
+    stories: Iterable[SampleStory] = (one for one in workspace.log.stories(record.id) if one.output is not None)
+    return Outputs(run=record.id, stories=tuple(islice(stories, most)))
+
+
+def _try(spec: GraderSpec, environment: GraderEnvironment, outputs: Outputs) -> GraderTrial:
+    grader = build(spec, environment)
+    began = time.perf_counter()
+    verdicts = asyncio.run(_all(grader, outputs.stories))
+    spent_s = time.perf_counter() - began
+    tally = Counter(str(verdict.outcome) for verdict in verdicts)
+    return GraderTrial(
+        grader=spec.kind,
+        where=spec.where,
+        params=dict(spec.params),
+        run=outputs.run,
+        outputs=len(verdicts),
+        counts={name: tally[name] for name in ("pass", "fail", "abstain", "error")},
+        ms_each=1000 * spent_s / len(verdicts) if verdicts else None,
+        examples=tuple(_examples(outputs.stories, verdicts)),
+    )
+
+
+async def _all(grader: Grader, stories: Sequence[SampleStory]) -> list[Verdict]:
+    return [await grader.check(_context(story)) for story in stories]
+
+
+def _context(story: SampleStory) -> GradeContext:
+    completion = Completion(text=story.output or "", tool_calls=story.tool_calls)
+    return GradeContext(case=story.case, completion=completion, trial=story.sample.trial, latency=story.sample.latency)
+
+
+def _examples(stories: Sequence[SampleStory], verdicts: Sequence[Verdict]) -> Iterator[TriedOutput]:
+    """Yield a few of each outcome: what errs first, then what fails."""
+    order = ("error", "fail", "abstain", "pass")
+    seen: Counter[str] = Counter()
+    for story, verdict in sorted(zip(stories, verdicts, strict=True), key=lambda one: order.index(str(one[1].outcome))):
+        outcome = str(verdict.outcome)
+        seen[outcome] += 1
+        if seen[outcome] <= _SHOWN:
+            yield TriedOutput(
+                case_id=story.sample.case_id,
+                outcome=outcome,
+                score=verdict.score,
+                reason=verdict.reason,
+                output=story.output or "",
+            )

@@ -1,0 +1,159 @@
+"""`hedging` and `contradiction`: signs in the output itself that its author was not sure. Confidence, never truth.
+
+`logprob`: how likely the model held what it wrote, where its provider says. Confidence, never truth.
+"""
+
+import re
+from math import exp
+from typing import Annotated
+
+from msgspec import Meta
+
+from evalh.core.verdict import GradeContext, Outcome, Verdict
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.numbers.number import Reader, agree, number_reader
+from evalh.graders.quoting import one_line
+from evalh.graders.reading import Place, Unreadable
+
+HEDGES = (
+    "as far as i can tell",
+    "as far as i know",
+    "appear to",
+    "appears to",
+    "can't say",
+    "cannot say",
+    "could be",
+    "hard to say",
+    "i am not certain",
+    "i am not sure",
+    "i assume",
+    "i believe",
+    "i guess",
+    "i suppose",
+    "i think",
+    "i would guess",
+    "i'd guess",
+    "i'm not certain",
+    "i'm not sure",
+    "it is possible",
+    "it's possible",
+    "likely",
+    "may be",
+    "maybe",
+    "might",
+    "not entirely sure",
+    "perhaps",
+    "possibly",
+    "presumably",
+    "probably",
+    "seem to",
+    "seems to",
+    "to the best of my knowledge",
+    "uncertain",
+    "unclear",
+    "unlikely",
+)
+"""Words that take back a part of what is said, in English. A longer phrase counts once."""
+
+_WORD = re.compile(r"\S+")
+
+
+@built_in("hedging", short="max_per_100_words")
+class Hedging(Parameters, frozen=True, kw_only=True):
+    """The output does not hedge more than it may."""
+
+    max_per_100_words: Annotated[float, Meta(ge=0)] = 0.0
+    also: list[str] = []  # noqa: RUF012 (msgspec copies it)
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Compile the phrases into one pattern: alternatives of fixed words, read in one pass."""
+        if not all(phrase.strip() for phrase in self.also):
+            raise scope.wrong("has an empty phrase under also")
+        phrases = sorted({*HEDGES, *(phrase.lower().strip() for phrase in self.also)}, key=len, reverse=True)
+        words = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in phrases)
+        pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+        def judge(ctx: GradeContext) -> Verdict:
+            text = ctx.text.replace("\u2019", "'")
+            words = sum(1 for _ in _WORD.finditer(text))
+            found = pattern.findall(text)
+            rate = 100.0 * len(found) / words if words else 0.0
+            said = f"; first {one_line(found[0], 40)!r}" if found else ""
+            reason = f"{rate:.1f} hedges in 100 words{said}; at most {self.max_per_100_words:g}"
+            return Verdict.scored(1.0 / (1.0 + rate), 1.0 / (1.0 + self.max_per_100_words), reason)
+
+        return Compiled(judge)
+
+
+@built_in("contradiction", semantics=2)
+class Contradiction(Parameters, frozen=True, kw_only=True):
+    """The answer is the number that the output's own reasoning comes to."""
+
+    after: str | None = None
+    path: str | None = None
+    rationale: str | None = None
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix where the answer stands, and where the reasoning."""
+        if (self.after is None) == (self.path is None) or (self.path is None) != (self.rationale is None):
+            raise scope.wrong("needs after, or path and rationale", 'contradiction: {after: "####"}')
+        if self.after == "":
+            raise scope.wrong("has an empty tag")
+        reader = number_reader()
+        answer, rationale = (Place(scope.path(path), self.fenced) for path in (self.path, self.rationale))
+
+        def judge(ctx: GradeContext) -> Verdict:
+            if self.after is None:
+                sources = (rationale.json(ctx), answer.json(ctx))
+            else:
+                before, tag, behind = ctx.text.rpartition(self.after)
+                sources = (before, behind) if tag else (Unreadable(f"there is no {self.after!r} in it"),) * 2
+            for source in sources:
+                if isinstance(source, Unreadable):
+                    return Verdict.check(False, source.reason)
+            return _agree(reader, *sources)
+
+        return Compiled(judge)
+
+
+def _agree(reader: Reader, rationale: object, answer: object) -> Verdict:
+    stated = reader.read(answer)
+    if isinstance(stated, Unreadable):
+        return Verdict.check(False, f"the answer: {stated.reason}")
+    reached = reader.read(rationale)
+    if isinstance(reached, Unreadable):
+        return Verdict.abstain(f"the reasoning: {reached.reason}")
+    same = agree(stated, reached)
+    if isinstance(same, str):
+        return Verdict.abstain(f"the reasoning comes to {reached}, the answer is {stated}: {same}")
+    return Verdict.check(same, f"the reasoning comes to {reached}" + ("" if same else f", the answer is {stated}"))
+
+
+Bound = Annotated[float, Meta(le=0)]
+
+
+@built_in("logprob", short="mean_at_least")
+class Logprob(Parameters, frozen=True, kw_only=True):
+    """The output's tokens were likely enough to the model that wrote them."""
+
+    mean_at_least: Bound | None = None
+    min_at_least: Bound | None = None
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix the bounds. Raises WorkspaceError where there is none."""
+        if self.mean_at_least is None and self.min_at_least is None:
+            raise scope.wrong("needs mean_at_least or min_at_least", "logprob: {mean_at_least: -0.2}")
+        return Compiled(self._judge, needs_logprobs=True)
+
+    def _judge(self, ctx: GradeContext) -> Verdict:
+        told = ctx.completion.logprobs
+        if told is None:
+            return Verdict.abstain("the answer carries no token log-probabilities")
+        measures = (("mean", told.mean, self.mean_at_least), ("min", told.least, self.min_at_least))
+        stated = [(name, value, bound) for name, value, bound in measures if bound is not None]
+        said = [f"{name} {value:.4g}; at least {bound:g}" for name, value, bound in stated if value is not None]
+        low = any(value is not None and value < bound for _, value, bound in stated)
+        if not low and len(said) < len(stated):
+            return Verdict.abstain("the answer does not say its least likely token's log-probability")
+        return Verdict(Outcome.FAIL if low else Outcome.PASS, exp(told.mean), ", ".join(said))

@@ -1,0 +1,316 @@
+"""`json` and `schema`: the output parses, and it fits.
+
+`json_subset` and `json_fields`: how much of the expected JSON the output holds.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.text_forms import Form
+from evalh.core.values import Value
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.compare import Comparison
+from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.paths import JsonPath
+from evalh.graders.quoting import kind_of, one_line, shown
+from evalh.graders.reading import Expectation, Place, Unreadable, folded, json_text, output_json
+
+_FORMATS = (
+    "date, time, date-time, duration, email, idn-email, hostname, idn-hostname, ipv4, ipv6, uri, uri-reference, "
+    "uri-template, iri, iri-reference, uuid, regex, json-pointer, relative-json-pointer"
+)
+_Check = Callable[[JsonValue], str | None]
+"""Says what is wrong with a value; None: nothing."""
+
+
+@built_in("json", semantics=2)
+class Json(Parameters, frozen=True, kw_only=True):
+    """The output is JSON."""
+
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
+        """Fix how strictly the text is read."""
+
+        def judge(ctx: GradeContext) -> Verdict:
+            value = output_json(ctx, fenced=self.fenced)
+            if isinstance(value, Unreadable):
+                return Verdict.check(False, value.reason)
+            return Verdict.check(True, f"the output is {kind_of(value)}")
+
+        return Compiled(judge)
+
+
+@built_in("schema", semantics=2)
+class Schema(Parameters, frozen=True, kw_only=True):
+    """The output fits a JSON Schema (the version's own by default) or a pydantic model."""
+
+    schema: dict[str, JsonValue] | None = None
+    pydantic: str | None = None
+    formats: bool = True
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Compile a stated schema now; the version's own is compiled when the first output comes."""
+        if self.schema is not None and self.pydantic is not None:
+            raise scope.wrong("states both schema and pydantic", "one of them decides")
+        if self.pydantic is not None:
+            return Compiled(self._fits_model(_model(scope, self.pydantic)))
+        if self.schema is None:
+            return Compiled(self._fits_own_schema())
+        try:
+            check = compiled_schema(self.schema, formats=self.formats)
+            unknown = unknown_format(self.schema) if self.formats else None
+        except BadSchemaError as exc:
+            raise scope.wrong(f"has a schema that cannot be used: {exc}") from None
+        if unknown is not None:
+            raise scope.wrong(
+                f"has a schema with a format that is not known: {unknown}", f"one of {_FORMATS}; or formats: false"
+            )
+        return Compiled(lambda ctx: self._fits(ctx, check))
+
+    def _fits(self, ctx: GradeContext, check: _Check, unchecked: str = "") -> Verdict:
+        value = output_json(ctx, fenced=self.fenced)
+        if isinstance(value, Unreadable):
+            return Verdict.check(False, value.reason)
+        wrong = check(value)
+        return Verdict.check(wrong is None, wrong or f"fits the schema{unchecked}")
+
+    def _fits_own_schema(self) -> Callable[[GradeContext], Verdict]:
+        last: tuple[Mapping[str, JsonValue], _Check, str] | None = None
+
+        def judge(ctx: GradeContext) -> Verdict:
+            nonlocal last
+            schema = ctx.output_schema
+            if schema is None:
+                return Verdict.abstain("the version has no output schema")
+            if last is None or last[0] is not schema:  # a run has one: identity is enough, and the schema stays alive
+                try:
+                    check = compiled_schema(dict(schema), formats=self.formats)
+                    # A frozen version cannot be mended, so a format that is not known is told instead of refused.
+                    unknown = unknown_format(dict(schema)) if self.formats else None
+                except BadSchemaError as exc:
+                    return Verdict.error(f"the version's output schema cannot be used: {exc}")
+                last = schema, check, "" if unknown is None else f"; its format {unknown} is not known and not checked"
+            return self._fits(ctx, last[1], last[2])
+
+        return judge
+
+    def _fits_model(self, validate: Callable[[str], Any]) -> Callable[[GradeContext], Verdict]:
+        def judge(ctx: GradeContext) -> Verdict:
+            value = output_json(ctx, fenced=self.fenced)  # pydantic takes duplicate keys and NaN
+            text = json_text(ctx, fenced=self.fenced)
+            if isinstance(value, Unreadable) or isinstance(text, Unreadable):
+                return Verdict.check(False, value.reason)
+            try:
+                validate(text)
+            except ValueError as exc:  # pydantic.ValidationError is one
+                return Verdict.check(False, _first_error(exc))
+            return Verdict.check(True, "fits the model")
+
+        return judge
+
+
+class BadSchemaError(ValueError):
+    """A schema cannot be compiled; the message says why."""
+
+
+def compiled_schema(schema: dict[str, JsonValue], *, formats: bool = True) -> _Check:
+    """Compile a JSON Schema. Integers of any size are exact; `$ref` never leaves the schema. Raises BadSchemaError.
+
+    Formats that are not known are overlooked.
+    """
+    validator = _validator(schema, formats=formats)
+
+    def check(value: JsonValue) -> str | None:
+        try:
+            if validator.is_valid(value):
+                return None
+            error = next(validator.iter_errors(value))
+        except UnicodeEncodeError:
+            return "the output holds a lone surrogate, which is not text"
+        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
+        return one_line(f"{place.lstrip('.')}: {error.message}" if place else error.message)
+
+    return check
+
+
+def unknown_format(schema: dict[str, JsonValue]) -> str | None:
+    """Name a format of a schema that is not known, and so never checked; None: all are known."""
+    try:
+        _validator(schema, formats=True, ignore_unknown_formats=False)
+    except BadSchemaError as exc:
+        return str(exc).partition("'")[2].partition("'. ")[0]
+    return None
+
+
+def _validator(schema: dict[str, JsonValue], *, formats: bool, ignore_unknown_formats: bool = True) -> Any:
+    import jsonschema_rs
+
+    outside: list[str] = []
+
+    def refuse_to_fetch(uri: str) -> JsonValue:
+        outside.append(uri)
+        raise ValueError(uri)
+
+    try:
+        return jsonschema_rs.validator_for(
+            schema,
+            retriever=refuse_to_fetch,
+            # RegexOptions: an engine without backtracking, so that no `pattern` can take for ever.
+            pattern_options=jsonschema_rs.RegexOptions(),
+            validate_formats=formats,
+            ignore_unknown_formats=ignore_unknown_formats,
+        )
+    except ValueError as exc:
+        why = f"{shown(outside[0])} lies outside the schema" if outside else str(exc).partition("\n")[0]
+        raise BadSchemaError(one_line(why)) from None
+
+
+def _model(scope: Scope, path: str) -> Callable[[str], Any]:
+    model = scope.function(path)
+    validate = getattr(model, "model_validate_json", None)
+    if not callable(validate):
+        raise scope.wrong(f"needs a pydantic model, and {path!r} is none", "a class derived from pydantic.BaseModel")
+    return validate  # type: ignore[no-any-return]
+
+
+def _first_error(exc: ValueError) -> str:
+    errors = getattr(exc, "errors", None)
+    if not callable(errors):
+        return one_line(str(exc))
+    first = errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return one_line(f"{place}: {first['msg']}" if place else str(first["msg"]))
+
+
+AtLeast = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Weight = Annotated[float, Meta(gt=0)]
+_ROUNDING = 1e-9  # a sum of weights may fall short of a pass mark by so much
+
+
+@built_in("json_subset", semantics=2)
+class JsonSubset(Comparison, frozen=True, kw_only=True):
+    """The output's JSON holds everything that is expected, and may hold more."""
+
+    value: JsonValue = ABSENT
+    lists: Literal["ordered", "any_order"] = "ordered"
+    abs_tol: AtLeast = 0.0
+    rel_tol: AtLeast = 0.0
+    pass_mark: Share = 1.0
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix where to look and what to look for."""
+        place = Place(scope.path(self.path), self.fenced)
+        expectation = Expectation.of(scope, self.value, self.expected)
+        tolerance = Tolerance(self.abs_tol, self.rel_tol)
+
+        def judge(ctx: GradeContext) -> Verdict:
+            wanted = expectation.resolve(ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            got = place.json(ctx)
+            if isinstance(got, Unreadable):
+                return Verdict.check(False, got.reason)
+            subset = Subset(tolerance, self.lists)
+            try:
+                fit, of = subset.count(self.fold(got), self.fold(wanted))
+            except TooMuchError as exc:
+                return Verdict.error(str(exc))
+            missing = "" if subset.missing is None else f"; not {one_line(subset.missing, 60)}"
+            return Verdict.scored(fit / of, self.pass_mark, f"{fit} of {of} values are as expected{missing}")
+
+        return Compiled(judge, needs_expected=expectation.needs_expected)
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one field counts, and how it is compared."""
+
+    weight: Weight = 1.0
+    expected: str | None = None
+    critical: bool = False
+    abs_tol: AtLeast = 0.0
+    rel_tol: AtLeast = 0.0
+    ignore_case: bool = False
+    trim: bool = False
+
+
+class _Wanted(Value):
+    rule: Field
+    got: JsonPath
+    expected: JsonPath
+    form: Form
+
+    def fits(self, got: JsonValue, wanted: JsonValue) -> bool:
+        rule = self.rule
+        got, wanted = (
+            folded(one, ignore_case=rule.ignore_case, trim=rule.trim, form=self.form) for one in (got, wanted)
+        )
+        return Tolerance(rule.abs_tol, rule.rel_tol).fits(got, wanted)
+
+
+@built_in("json_fields", semantics=2)
+class JsonFields(Comparison, frozen=True, kw_only=True):
+    """The output's fields are the expected ones; the score is the share of their weights."""
+
+    fields: dict[str, Weight | Field]
+    pass_mark: Share = 1.0
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix the fields, their places and their weights."""
+        if not self.fields:
+            raise scope.wrong("compares no fields", "fields: {label: 2, order.id: 1}")
+        place = Place(scope.path(self.path), self.fenced)
+        expectation = Expectation.of(scope, ABSENT, self.expected)
+        fields = [self._field(scope, name, rule) for name, rule in self.fields.items()]
+
+        def judge(ctx: GradeContext) -> Verdict:
+            wanted = expectation.resolve(ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            known = [(one, value) for one in fields if (value := one.expected.find(wanted)) is not ABSENT]
+            if not known:
+                return Verdict.abstain(f"the case's expected, {kind_of(wanted)}, has none of the fields")
+            got = place.json(ctx)
+            if isinstance(got, Unreadable):
+                return Verdict.check(False, got.reason)
+            return self._judge(got, known)
+
+        return Compiled(judge, needs_expected=True)
+
+    def _field(self, scope: Scope, name: str, rule: float | Field) -> _Wanted:
+        if not isinstance(rule, Field):
+            rule = Field(weight=rule)
+        if self.ignore_case or self.trim:
+            rule = msgspec.structs.replace(
+                rule, ignore_case=rule.ignore_case or self.ignore_case, trim=rule.trim or self.trim
+            )
+        got, expected = scope.path(name), scope.path(rule.expected or name)
+        assert got is not None
+        assert expected is not None
+        return _Wanted(rule, got, expected, self.normalize)
+
+    def _judge(self, got: JsonValue, known: list[tuple[_Wanted, JsonValue]]) -> Verdict:
+        fit, wrong, critical = 0.0, [], False
+        for field, wanted in known:
+            value = field.got.find(got)
+            if value is not ABSENT and field.fits(value, wanted):
+                fit += field.rule.weight
+            else:
+                is_there = "missing" if value is ABSENT else shown(value)
+                wrong.append(f"{field.got} is {is_there}; expected {shown(wanted)}")
+                critical |= field.rule.critical
+        score = min(fit / sum(field.rule.weight for field, _ in known), 1.0)
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        reason = f"{len(known) - len(wrong)} of {len(known)} fields fit" + (
+            f"; {one_line(wrong[0])}{more}" if wrong else ""
+        )
+        passed = score + _ROUNDING >= self.pass_mark and not critical
+        return Verdict(Verdict.check(passed, "").outcome, score, reason)

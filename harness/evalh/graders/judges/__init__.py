@@ -1,0 +1,1 @@
+"""Graders that ask a model, and how its replies are read."""

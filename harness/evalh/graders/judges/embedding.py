@@ -1,0 +1,135 @@
+"""`embedding_similarity`: the output means nearly what the expected text means, as a model's embeddings tell."""
+
+from collections.abc import Sequence
+from math import fsum, isfinite, sqrt
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from evalh.core.attempt import Answer, CallError, Purpose
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.request import Message, Role
+from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
+from evalh.graders.judges.asking import UnreadableReplyError, by_asking
+from evalh.graders.judges.panel import asked_all
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.quoting import kind_of, shown
+from evalh.graders.reading import Expectation, Place, Unreadable
+
+_MOST_TEXTS = 16  # that one output is compared with: each is a request of its own
+_NOTHING_WRITTEN = {"max_tokens": 0}  # what bounds the output, and its price
+
+
+@built_in("embedding_similarity", semantics=2)
+class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
+    """The cosine of two texts' embeddings reaches the pass mark; of several expected texts, the nearest counts."""
+
+    model: str
+    pass_mark: Annotated[float, Meta(gt=0, le=1)]
+    value: str | list[str] | None = None
+    expected: str | None = None
+    path: str | None = None
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix whom to ask, where to look and what to compare with. Raises WorkspaceError."""
+        texts = [self.value] if isinstance(self.value, str) else self.value
+        if texts is not None and not (texts and all(text.strip() for text in texts)):
+            raise scope.wrong("has an empty value: what is empty has no meaning to compare with")
+        scope.environment.models.require(self.model, scope.spec.where, embeds=True)
+        place = Place(scope.path(self.path), self.fenced)
+        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        form = Form(purpose=Purpose.EMBEDDING, params=_NOTHING_WRITTEN)
+
+        def questions(ctx: GradeContext) -> tuple[Question, ...]:
+            got, wanted = place.text(ctx), _texts(expectation, ctx)
+            if isinstance(wanted, Verdict):
+                return ()
+            return self._questions(form, "" if isinstance(got, Unreadable) else got, wanted)
+
+        async def ask(ctx: GradeContext, asker: Asker) -> Verdict:
+            wanted = _texts(expectation, ctx)
+            if isinstance(wanted, Verdict):
+                return wanted
+            got = place.text(ctx)
+            if isinstance(got, Unreadable):
+                return Verdict.check(False, got.reason)
+            if got in wanted:
+                return Verdict.scored(1.0, self.pass_mark, f"the same text as {shown(got)}")
+            if not got.strip():
+                return Verdict.check(False, f"{place} is empty")
+            return self._verdict(await asked_all(asker, self._questions(form, got, wanted)), wanted)
+
+        models = scope.environment.models
+
+        def judges_by() -> JsonValue:
+            stated = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "model" and value}
+            return [models.document(self.model), stated]
+
+        return Compiled(
+            by_asking(f"the embeddings of {self.model!r}", ask),
+            needs_expected=expectation.needs_expected,
+            models=(self.model,),
+            forms=(form,),
+            questions=questions,
+            judges_by=judges_by,
+        )
+
+    def _questions(self, form: Form, got: str, wanted: Sequence[str]) -> tuple[Question, ...]:
+        """Ask for each text by itself: an expected one is bought once for all versions that are held against it."""
+        return tuple(
+            Question(form=form, messages=(Message.of(Role.USER, text),), model=self.model, shown=0 if number else 1)
+            for number, text in enumerate((got, *wanted))
+        )
+
+    def _verdict(self, replies: Sequence[Answer | CallError], wanted: Sequence[str]) -> Verdict:
+        """Compare. Raises CallError and UnreadableReplyError: where a text is missing, the nearest is not known."""
+        answers = []
+        for reply in replies:
+            if isinstance(reply, CallError):
+                raise reply
+            answers.append(reply)
+        names = {answer.completion.model for answer in answers}
+        if len(names) > 1:
+            said = " and ".join(sorted(map(str, names)))
+            raise UnreadableReplyError(f"they are of {said}, which have nothing in common; --fresh asks for all again")
+        got, *others = [_vector(answer.completion.text) for answer in answers]
+        score, nearest = max((cosine(got, other), text) for other, text in zip(others, wanted, strict=True))
+        return Verdict.scored(min(max(score, 0.0), 1.0), self.pass_mark, f"cosine {score:.3f} to {shown(nearest)}")
+
+
+def _texts(expectation: Expectation, ctx: GradeContext) -> list[str] | Verdict:
+    """Return the texts to compare with, each once, or the verdict that there are none."""
+    wanted = expectation.resolve(ctx)
+    if isinstance(wanted, Verdict):
+        return wanted
+    found = wanted if isinstance(wanted, list) else [wanted]
+    texts = list(dict.fromkeys(one for one in found if isinstance(one, str) and one.strip()))
+    if not texts:
+        return Verdict.error(f"the case's expected is {kind_of(wanted)}; a text, or a list of texts is needed")
+    if len(texts) > _MOST_TEXTS:
+        return Verdict.error(f"{len(texts)} expected texts; at most {_MOST_TEXTS} are compared")
+    return texts
+
+
+def _vector(reply: str) -> list[float]:
+    try:
+        return msgspec.json.decode(reply, type=list[float])
+    except msgspec.DecodeError:
+        raise UnreadableReplyError("a reply is no list of numbers") from None
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the cosine of the angle between two vectors. Raises UnreadableReplyError where there is no angle."""
+    if len(one) != len(other):
+        raise UnreadableReplyError(f"two have {len(one)} and {len(other)} numbers")
+    try:
+        lengths = sqrt(fsum(x * x for x in one)) * sqrt(fsum(x * x for x in other))
+        value = fsum(x * y for x, y in zip(one, other, strict=True)) / lengths
+    except (ZeroDivisionError, OverflowError, ValueError):
+        value = float("nan")
+    if not isfinite(value):
+        raise UnreadableReplyError("one has no direction")
+    return value

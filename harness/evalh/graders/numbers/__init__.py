@@ -1,0 +1,1 @@
+"""The grader `number`, and how numbers are read from text."""

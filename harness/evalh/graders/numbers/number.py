@@ -1,0 +1,163 @@
+"""`number`: the number that a text comes to, compared with the expected one.
+
+Numbers are read as people write them, by `readings`. A currency sign, a percent sign and a unit are not part of the
+number: `50%` is 50. Values are decimals, so `0.1` is 0.1 and no digit is lost.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal, DecimalException
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.values import Value
+from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.numbers.locales import DecimalMark, decimal_mark
+from evalh.graders.numbers.numerals import How
+from evalh.graders.numbers.readings import Reading, numerals, said
+from evalh.graders.quoting import kind_of, shown
+from evalh.graders.reading import Expectation, Place, Unreadable
+
+Tolerance: TypeAlias = Annotated[float, Meta(ge=0)]
+Close: TypeAlias = Callable[[Decimal, Decimal], bool]
+
+_MARKS = 200  # of a list, likewise
+_SKIPPED = 4  # dates, times and the like that are passed over to find the number
+
+
+class Reader(Value):
+    """Finds a number in a text: the first or last one, or the first one behind a tag."""
+
+    how: How = How()
+    after: str | None = None
+
+    def read(self, source: JsonValue) -> Reading | Unreadable:
+        """Return what a JSON number is or a text holds. Every reading has a value."""
+        if isinstance(source, str):
+            return self._in_text(source)
+        if isinstance(source, bool) or not isinstance(source, int | float):
+            return Unreadable(f"{kind_of(source)} is not a number")
+        number = Decimal(str(source)) if isinstance(source, float) else Decimal(source)
+        if not number.is_finite():
+            return Unreadable(f"{source} is not a number")
+        return Reading(said((number,)), (number,), believed=True, literal=f"{number}")
+
+    def _in_text(self, text: str) -> Reading | Unreadable:
+        how = self.how
+        if self.after is not None:
+            place = text.rfind(self.after) if how.which == "last" else text.find(self.after)
+            if place < 0:
+                return Unreadable(f"there is no {shown(self.after)} in it")
+            text, how = text[place + len(self.after) :], replace(how, which="first")
+        passed_over: list[str] = []
+        marks: list[Reading] = []
+        for reading in numerals(text, how):
+            if reading.mark and self.after is None:  # what a tag announces is no mark
+                marks.append(reading)
+            elif reading.values:
+                doubt = f"{passed_over[0]} is nearer, but not a number" if passed_over else reading.doubt
+                found = replace(reading, doubt=doubt)
+                return marks[0].or_else(found) if marks else found
+            else:
+                passed_over.append(reading.written)
+            if len(passed_over) == _SKIPPED or len(marks) == _MARKS:
+                break
+        if marks:
+            return marks[0]
+        return Unreadable(f"{passed_over[0]} is not a number" if passed_over else "there is no number in it")
+
+
+def number_reader() -> Reader:
+    """Return what finds the last number of a text, as `number` does by default."""
+    return Reader()
+
+
+def agree(got: Reading, wanted: Reading, close: Close = Decimal.__eq__) -> bool | str:
+    """Tell whether two numbers agree; where that hangs on how one of them is read, say why it cannot be told."""
+    pairs = [close(one, other) for one in got.values for other in wanted.values]
+    doubt = got.doubt or wanted.doubt
+    if not any(pairs):
+        return False
+    believed = got.believed and wanted.believed
+    if not doubt and (all(pairs) or (pairs[0] and (believed or got.literal == wanted.literal != ""))):
+        return True
+    unclear = got if len(got.values) > 1 else wanted
+    return doubt or f"{unclear.written} is {said(unclear.values)}"
+
+
+@built_in("number", semantics=2)
+class Number(Parameters, frozen=True, kw_only=True):
+    """The output comes to the expected number."""
+
+    value: int | float | None = None
+    expected: str | None = None
+    path: str | None = None
+    which: Literal["first", "last"] = "last"
+    after: str | None = None
+    expected_after: str | None = None
+    abs_tol: Tolerance = 0.0
+    rel_tol: Tolerance = 0.0
+    locale: str | None = None
+    decimal_comma: bool = False
+    fractions: bool = True
+    fenced: bool = False
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Fix where to look and what to look for."""
+        if "" in (self.after, self.expected_after):
+            raise scope.wrong("has an empty tag", "leave it out: the last number counts then")
+        decimal = self._decimal(scope)
+        place = Place(scope.path(self.path), self.fenced)
+        reader = Reader(How(decimal, self.fractions, self.which), self.after)
+        expected_reader = Reader(How(decimal, self.fractions), self.expected_after)
+        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+
+        def judge(ctx: GradeContext) -> Verdict:
+            stated = expectation.resolve(ctx)
+            if isinstance(stated, Verdict):
+                return stated
+            wanted = expected_reader.read(stated)
+            if isinstance(wanted, Unreadable):
+                return Verdict.error(f"the case's expected, {shown(stated)}: {wanted.reason}")
+            source = ctx.text if place.path is None else place.json(ctx)
+            if isinstance(source, Unreadable):
+                return Verdict.check(False, source.reason)
+            got = reader.read(source)
+            if isinstance(got, Unreadable):
+                return Verdict.check(False, f"{place}: {got.reason}")
+            return self._compare(got, wanted)
+
+        return Compiled(judge, needs_expected=expectation.needs_expected)
+
+    def _decimal(self, scope: Scope) -> DecimalMark | None:
+        if self.locale is None:
+            return "," if self.decimal_comma else None
+        if self.decimal_comma:
+            raise scope.wrong("states both locale and decimal_comma", "a locale says which sign stands before decimals")
+        mark = decimal_mark(self.locale)
+        if mark is None:
+            raise scope.wrong(f"has a locale that is not known: {self.locale!r}", "write it as de, de-CH or pt-BR")
+        return mark
+
+    def _compare(self, got: Reading, wanted: Reading) -> Verdict:
+        """Pass where |got - wanted| <= max(abs_tol, rel_tol * |wanted|)."""
+        same = agree(got, wanted, self._close)
+        if isinstance(same, str):
+            hint = "" if self.locale else "; locale: says which sign stands before decimals"
+            return Verdict.abstain(f"{same}; expected {wanted}{hint if len(got.values) > 1 and got.literal else ''}")
+        return Verdict.check(same, f"{got}" if same else f"{got}; expected {wanted}")
+
+    def _close(self, got: Decimal, wanted: Decimal) -> bool:
+        if got == wanted:
+            return True
+        if not (self.abs_tol or self.rel_tol):
+            return False
+        try:
+            allowed = max(Decimal(str(self.abs_tol)), Decimal(str(self.rel_tol)) * abs(wanted))
+            return abs(got - wanted) <= allowed
+        except DecimalException:  # an exponent past what decimals reach: far from anything
+            return False

@@ -1,0 +1,243 @@
+"""Anthropic's messages as they come back: whole, or in events.
+
+Text, tool calls and the stop reason decide, and are read strictly. Everything else is read field by field: what cannot
+be read is unknown, and costs no answer. Thinking and the blocks of server tools are let through.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from evalh.core.attempt import FinishReason, Usage
+from evalh.core.request import ToolCall
+from evalh.providers.hosted import Reading
+from evalh.providers.http.errors import at
+from evalh.providers.openai.answers import id_of, in_order, text_of
+from evalh.providers.repaired_json import Json, empty
+from evalh.providers.request_parts import added, count, name_of_tier, usage_of
+
+_FINISH = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "refusal": FinishReason.REFUSAL,
+}
+_NOTHING = Raw(b"")
+
+
+class _Block(Struct):
+    type: str = ""
+    text: Any = None
+    id: Any = None
+    name: Any = None
+    input: Raw = _NOTHING
+
+
+class _Message(Struct):
+    content: Raw = _NOTHING
+    type: Any = None
+    stop_reason: str | None = None
+    usage: Any = None
+    model: Any = None
+    id: Any = None
+
+
+class _Delta(Struct):
+    type: str = ""
+    text: Any = None
+    partial_json: Any = None
+
+
+class _Stop(Struct):
+    stop_reason: str | None = None
+
+
+class _Event(Struct):
+    type: str
+    message: Any = None
+    index: Any = None
+    content_block: Raw = _NOTHING
+    delta: Raw = _NOTHING
+    usage: Any = None
+
+
+_message = msgspec.json.Decoder(_Message).decode
+_event = msgspec.json.Decoder(_Event).decode
+_block = msgspec.json.Decoder(_Block).decode
+_delta = msgspec.json.Decoder(_Delta).decode
+_stop = msgspec.json.Decoder(_Stop).decode
+_blocks = msgspec.json.Decoder(list[_Block]).decode
+
+
+def read_message(body: bytes, answer_tool: str | None) -> Reading:
+    """Read a whole message; the call of `answer_tool` is the answer's text. Raises ValueError."""
+    assembler = MessageAssembler(answer_tool)
+    assembler.take_whole(body)
+    return assembler.reading()
+
+
+class MessageAssembler:
+    """Puts a message's events together. The answer is whole when a stop reason has come."""
+
+    def __init__(self, answer_tool: str | None) -> None:
+        self._answer_tool = answer_tool
+        self._json = Json()
+        self._blocks: list[_Growing] = []
+        self._stop: str | None = None
+        self._whole = False  # not streamed
+        self._ended = False
+        self._usage: dict[str, Any] = {}
+        self._counted = False  # the count of the output has come
+        self._model: str | None = None
+        self._id: str | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether text or a tool call has begun."""
+        return any(block.begun for block in self._blocks)
+
+    def take_whole(self, body: bytes) -> None:
+        """Take a whole message. Raises ValueError."""
+        message = self._json.read(_message, body)
+        self._stop = message.stop_reason
+        if message.type != "message" and (self._stop is None or message.type == "error"):
+            raise ValueError("not a message")
+        if empty(message.content) and bytes(message.content) != b"[]" and self._stop is None:
+            raise ValueError("no content")
+        blocks = [] if empty(message.content) else self._json.read(_blocks, message.content)
+        self._blocks = [_Growing(block, None) for block in blocks]
+        self._describe(message.model, message.id)
+        self._count(message.usage, final=True)
+        self._whole = True
+
+    def add(self, event: bytes) -> None:
+        """Take one event. Raises ValueError for an error event and for what is not one; after the end, nothing."""
+        if self._ended:
+            return
+        try:
+            self._take(self._json.read(_event, event))
+        except (ValueError, RecursionError):
+            if self._stop is None:  # what cannot be read beside a whole answer costs no answer
+                raise
+
+    def _take(self, told: _Event) -> None:
+        match told.type:
+            case "message_start":
+                self._describe(at(told.message, "model"), at(told.message, "id"))
+                self._count(at(told.message, "usage"), final=False)
+            case "content_block_start" if not empty(told.content_block):
+                block = self._json.read(_block, told.content_block)
+                self._blocks.append(_Growing(block, count(told.index)))
+            case "content_block_delta" if not empty(told.delta):
+                self._grow(count(told.index), self._json.read(_delta, told.delta))
+            case "message_delta":
+                stop = None if empty(told.delta) else self._json.read(_stop, told.delta).stop_reason
+                self._stop = stop or self._stop
+                self._count(told.usage, final=True)
+            case "message_stop":
+                self._ended = True
+            case "error":
+                raise ValueError("an error")
+            case _:  # ping, the ends of blocks, and kinds that are yet to come
+                pass
+
+    def _describe(self, model: object, id_: object) -> None:
+        self._model, self._id = text_of(model) or self._model, id_of(id_) or self._id
+
+    def _count(self, usage: Any, *, final: bool) -> None:
+        """Lay the cumulative counts over those of the beginning, where the output's is but a start."""
+        if usage is None:
+            return
+        known = usage if isinstance(usage, dict) else {"input_tokens": "unreadable"}
+        self._usage.update({name: value for name, value in known.items() if value is not None})
+        self._counted = self._counted or (final and known.get("output_tokens") is not None)
+
+    def _grow(self, index: int | None, delta: _Delta) -> None:
+        block = next((one for one in reversed(self._blocks) if index is None or one.index in {index, None}), None)
+        if delta.type == "text_delta":
+            if block is None or block.type != "text":
+                block = _Growing(_Block("text"), index)
+                self._blocks.append(block)
+            block.pieces.append(_text(delta.text))
+        elif delta.type == "input_json_delta" and block is not None and block.type == "tool_use":
+            block.pieces.append(_text(delta.partial_json))
+
+    def reading(self) -> Reading:
+        """Return the whole answer. Raises ValueError where the stream ended before it."""
+        if self._stop is None and not self._whole:
+            raise ValueError("the stream ended before the answer")
+        blocks, json = in_order(self._blocks), self._json
+        text = json.text("".join("".join(block.pieces) for block in blocks if block.type == "text"))
+        calls = [block.call(json) for block in blocks if block.type == "tool_use"]
+        finish = _FINISH.get(self._stop or "", FinishReason.OTHER)
+        usage = _usage(self._usage, counted=self._counted, said=bool(text or calls))
+        answer = next((call for call in calls if call.name == self._answer_tool), None)
+        if answer is not None:
+            text, calls = answer.arguments, []
+            finish = FinishReason.STOP if finish is FinishReason.TOOL_CALLS else finish
+        return Reading(
+            text=text,
+            finish=finish,
+            tool_calls=tuple(calls),
+            usage=usage,
+            model=self._model and json.text(self._model),
+            id=self._id and json.text(self._id),
+        )
+
+
+class _Growing:
+    """A block that is still arriving. Raises ValueError where what decides in it cannot be read."""
+
+    def __init__(self, block: _Block, index: int | None) -> None:
+        self.index = index
+        self.type = block.type
+        self.pieces: list[str] = []
+        self._block = block
+        if block.type == "text" and block.text:
+            self.pieces.append(_text(block.text))
+        elif block.type == "tool_use":
+            self._name = _text(block.name)
+
+    @property
+    def begun(self) -> bool:
+        return self.type == "tool_use" or any(self.pieces)
+
+    def call(self, json: Json) -> ToolCall:
+        arguments = "".join(self.pieces) or bytes(self._block.input).decode("utf-8", "replace")
+        arguments = "{}" if arguments in {"", "null"} else arguments
+        return ToolCall(json.text(id_of(self._block.id) or ""), json.text(self._name), json.text(arguments))
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError("what is not text")  # noqa: TRY004 (as the reader's own refusals)
+    return value
+
+
+def _usage(usage: dict[str, Any], *, counted: bool, said: bool) -> Usage:
+    """Count as evalh does: Anthropic's `input_tokens` leaves out what was read from and written to the cache."""
+    fresh, read = usage.get("input_tokens"), usage.get("cache_read_input_tokens")
+    written, lifetimes = usage.get("cache_creation_input_tokens"), usage.get("cache_creation") or {}
+    briefly, hourly = at(lifetimes, "ephemeral_5m_input_tokens"), at(lifetimes, "ephemeral_1h_input_tokens")
+    by_lifetime = added(briefly, hourly) if isinstance(lifetimes, dict) else None
+    if written is None:
+        written = by_lifetime
+    elif briefly is not None and hourly is not None and by_lifetime != count(written):
+        return Usage()  # the sum is not the sum
+    parts = Usage(
+        input_tokens=None if fresh is None or by_lifetime is None else added(fresh, read, written),
+        output_tokens=count(usage.get("output_tokens")) if counted else None,
+        cached_tokens=count(read),
+        reasoning_tokens=count(at(usage, "output_tokens_details", "thinking_tokens")),
+        cache_write_tokens=count(written) or 0,
+        cache_write_1h_tokens=count(hourly) or 0,
+        tier=name_of_tier(usage.get("service_tier")),
+        speed=name_of_tier(usage.get("speed")),
+        region=name_of_tier(usage.get("inference_geo")),
+    )
+    return usage_of(parts, said=said)

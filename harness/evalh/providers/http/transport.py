@@ -1,0 +1,125 @@
+"""The only HTTP of evalh: POST a body, get a body, within a time and a size.
+
+A transport never retries, never follows a redirect, never reads a netrc and keeps no cookies.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct, field
+
+from evalh.core.attempt import CallError, ErrorKind
+from evalh.core.values import Value
+from evalh.providers.http.egress import Egress
+
+if TYPE_CHECKING:
+    pass
+
+CONNECT_TIMEOUT_S = 10.0
+"""A server that does not finish the handshake within this is not there."""
+
+OWN_HEADERS = {
+    # Answers are small: inflating them costs more CPU than reading them as they are.
+    "Accept-Encoding": "identity",
+    "User-Agent": "evalh",
+}
+"""Sent with every request, whichever adapter carries it."""
+
+OK = 200
+
+
+def answers(status: int) -> bool:
+    """Whether an HTTP status says that the body is the answer."""
+    return OK <= status < 300  # noqa: PLR2004 (HTTP's own class)
+
+
+class Response(Value):
+    """What came back, whatever its status. Headers are found whatever their case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport(Protocol):
+    """How requests leave this machine. Three adapters keep one contract: direct, aiohttp, and an httpx client."""
+
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        timeout_s: float,
+        on_chunk: Callable[[bytes], None] | None = None,
+    ) -> Response:
+        """Send and read to the end. `on_chunk` sees a 2xx's content as it arrives, decompressed.
+
+        Raises CallError: `network` (no connection), `timeout` (nothing whole within `timeout_s`), `bad_response`
+        (not HTTP, cut off, or above the cap); and whatever `on_chunk` raises. `reached` is False
+        where no byte left.
+        """
+
+    async def close(self) -> None:
+        """Let go of every connection of its own; safe to call twice."""
+
+
+def unreached(message: str, kind: ErrorKind = ErrorKind.NETWORK) -> CallError:
+    """Return the failure of a request of which no byte left."""
+    error = CallError(kind, message)
+    error.reached = False
+    return error
+
+
+def reason_of(exc: Exception) -> str:
+    """Say why a connection failed, without what may quote a URL."""
+    return (exc.strerror if isinstance(exc, OSError) else None) or type(exc).__name__
+
+
+def verdict_of(exc: Exception) -> str:
+    """Say what was wrong with a certificate, and what to do about it."""
+    cause = getattr(exc, "certificate_error", exc)
+    reason = getattr(cause, "verify_message", "") or type(cause).__name__
+    return f"{reason}; SSL_CERT_FILE may name your own authority"
+
+
+class _Lease(Struct):
+    transport: Transport
+    holders: int = 0
+
+
+class _Leases(Struct):
+    """One transport per event loop and egress, shared by every provider that is open on it."""
+
+    by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = field(
+        default_factory=WeakKeyDictionary
+    )
+
+
+_LEASES = _Leases()
+
+
+def share(egress: Egress) -> Transport:
+    """Return the running loop's transport for an egress; each call wants one `unshare`. Raises UsageError."""
+    on_loop = _LEASES.by_loop.setdefault(asyncio.get_running_loop(), {})
+    lease = on_loop.get(egress)
+    if lease is None:
+        from evalh.providers.http.direct import DirectTransport
+
+        lease = on_loop[egress] = _Lease(DirectTransport(egress))
+    lease.holders += 1
+    return lease.transport
+
+
+async def unshare(egress: Egress) -> None:
+    """Give the running loop's transport back; the last holder closes it."""
+    on_loop = _LEASES.by_loop.get(asyncio.get_running_loop(), {})
+    lease = on_loop.get(egress)
+    if lease is None:
+        return
+    lease.holders -= 1
+    if lease.holders == 0:
+        del on_loop[egress]
+        await lease.transport.close()

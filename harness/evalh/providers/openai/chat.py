@@ -1,0 +1,244 @@
+"""OpenAI's chat completions, and every server that speaks them: vLLM, Ollama, llama-server, gateways."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from evalh.core.attempt import ErrorKind
+from evalh.core.digest import JsonValue
+from evalh.core.model import EMBEDDINGS, ModelSpec
+from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
+from evalh.providers.endpoint import Endpoint, Home, one_of, refuse_unknown
+from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.http.errors import Refusal, at, kind_of_status, retry_info_s, text_at
+from evalh.providers.http.transport import OK, Transport
+from evalh.providers.openai.answers import ChatAssembler, read_chat
+from evalh.providers.openai.schema import fits_strict
+from evalh.providers.registry import ProviderContext
+from evalh.providers.request_parts import (
+    base64_of,
+    name_of,
+    only_text,
+    params_of,
+    refuse_collisions,
+    results_of,
+    typed,
+    unsupported,
+)
+
+HOME = Home(
+    kind="openai",
+    base_url="https://api.openai.com/v1",
+    api="chat/completions",
+    key_variables=("OPENAI_API_KEY",),
+    key_header="Authorization",
+    key_prefix="Bearer ",
+)
+
+_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+_BY_CODE: Mapping[str, ErrorKind] = {
+    "insufficient_quota": ErrorKind.QUOTA,
+    "credit_balance_exhausted": ErrorKind.QUOTA,
+    "organization_spend_limit_exceeded": ErrorKind.QUOTA,
+    "organization_usage_limit_exceeded": ErrorKind.QUOTA,
+    "project_spend_limit_exceeded": ErrorKind.QUOTA,
+    "billing_hard_limit_reached": ErrorKind.QUOTA,
+    "billing_not_active": ErrorKind.QUOTA,
+    "context_length_exceeded": ErrorKind.CONTEXT_LENGTH,
+    "exceed_context_size_error": ErrorKind.CONTEXT_LENGTH,
+    "content_filter": ErrorKind.CONTENT_FILTER,
+    "content_policy_violation": ErrorKind.CONTENT_FILTER,
+    "invalid_prompt": ErrorKind.CONTENT_FILTER,
+    "moderation_blocked": ErrorKind.CONTENT_FILTER,
+    "server_is_overloaded": ErrorKind.OVERLOAD,
+    "slow_down": ErrorKind.OVERLOAD,
+}
+_BY_TYPE_IN_STREAM: Mapping[str, ErrorKind] = {
+    "authentication_error": ErrorKind.AUTH,
+    "invalid_request_error": ErrorKind.BAD_REQUEST,
+    "rate_limit_error": ErrorKind.RATE_LIMIT,
+    "rate_limit_exceeded": ErrorKind.RATE_LIMIT,
+    "server_error": ErrorKind.OVERLOAD,
+    "api_error": ErrorKind.OVERLOAD,
+    "internal_server_error": ErrorKind.OVERLOAD,
+    "service_unavailable_error": ErrorKind.OVERLOAD,
+}
+_STATUS = re.compile(r"[1-5][0-9][0-9]")
+_TOO_LONG = ("maximum context length", "context length", "context size", "context window")
+
+
+def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
+    """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
+    return provider(spec, context.env)
+
+
+def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
+    """Build, over a transport of the caller's own if one is given."""
+    if one_of(spec, "api", ("chat", EMBEDDINGS)) == EMBEDDINGS:
+        from evalh.providers.openai.embeddings import Embeddings
+
+        return Hosted(spec, env, Embeddings(spec), transport=transport)
+    return Hosted(spec, env, ChatCompletions(spec), transport=transport)
+
+
+class ChatCompletions:
+    """`hosted.Wire` for `POST /chat/completions`."""
+
+    home = HOME
+
+    def __init__(self, spec: ModelSpec) -> None:
+        refuse_unknown(spec, ("api", "max_tokens_name", "schema"))
+        # OpenAI calls `max_tokens` deprecated, and its reasoning models refuse it; other servers may not know the
+        # newer name.
+        own = ("max_completion_tokens", "max_tokens") if Endpoint.of(spec, HOME).is_home else ("max_tokens",)
+        self._max_tokens = one_of(spec, "max_tokens_name", (*own, "max_completion_tokens"))
+        self._schema = one_of(spec, "schema", ("json_schema", "json_object", "none"))
+        self._uncounted = spec.params.get("stream_options", self) is None  # null takes out what evalh adds, too
+
+    def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
+        """Return the one path there is."""
+        return "/chat/completions", ""
+
+    def head(self, settings: Settings) -> dict[str, JsonValue]:
+        """Say the model, the params, the tools, the format, and whether to stream."""
+        params = params_of(settings, HOME.kind)
+        own: dict[str, JsonValue] = {"model": settings.model, "messages": None}
+        if "max_tokens" in params:
+            own[self._max_tokens] = params.pop("max_tokens")
+        if settings.tools:
+            own["tools"] = [{"type": "function", "function": tool.document()} for tool in settings.tools]
+        response_format = self._response_format(settings)
+        if response_format is not None:
+            own["response_format"] = response_format
+        if settings.stream:
+            own["stream"] = True
+            if not self._uncounted:
+                params.setdefault("stream_options", {"include_usage": True})
+        refuse_collisions(params, own)
+        del own["messages"]
+        return {**own, **params}
+
+    def _response_format(self, settings: Settings) -> JsonValue:
+        if not (settings.json_output or settings.output_schema is not None) or self._schema == "none":
+            return None
+        if settings.output_schema is None or self._schema == "json_object":
+            return {"type": "json_object"}
+        schema = typed(settings.output_schema)
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": "output", "schema": schema, "strict": fits_strict(schema)},
+        }
+
+    def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
+        """Say the messages."""
+        return {"messages": [said for message in messages for said in _messages(message)]}
+
+    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
+        """Read a chat completion."""
+        return read_chat(body)
+
+    def assembler(self, settings: Settings) -> ChatAssembler:  # noqa: ARG002 (the protocol's)
+        """Return what reads chat completion chunks."""
+        return ChatAssembler()
+
+    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+        """Read an error's body."""
+        return refusal_of(status, document)
+
+    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
+        """Read the header that OpenAI's support asks for."""
+        return headers.get("x-request-id")
+
+
+def refusal_of(status: int, document: JsonValue) -> Refusal | None:
+    """Read `{"error": {"message", "type", "param", "code"}}`, and the shapes that other servers make of it."""
+    if isinstance(document, list):  # Google's compatible endpoint
+        document = at(document, 0)
+    error = at(document, "error") or at(
+        document, "choices", 0, "error"
+    )  # a gateway's, where the model behind it failed
+    if isinstance(error, str) and error:  # Ollama
+        error = {"message": error}
+    elif not isinstance(error, dict):
+        error = document if text_at(document, "message") else None  # older vLLM
+    if error is None:
+        return None
+    code = at(error, "code")
+    message = text_at(error, "message") or "no reason given"
+    if status == OK:  # a gateway's error in a 200, or an event of a stream
+        status = int(code) if isinstance(code, int) or (isinstance(code, str) and _STATUS.fullmatch(code)) else status
+    return Refusal(_kind(status, error, message), message + _advice(error), retry_info_s(error))
+
+
+def _kind(status: int, error: JsonValue, message: str) -> ErrorKind:
+    for name in (text_at(error, "code"), text_at(error, "type")):
+        if name in _BY_CODE:
+            return _BY_CODE[name]
+    kind = kind_of_status(status)
+    if status == OK:
+        return _BY_TYPE_IN_STREAM.get(text_at(error, "type"), ErrorKind.BAD_RESPONSE)
+    if kind is ErrorKind.BAD_REQUEST and any(words in message.lower() for words in _TOO_LONG):
+        return ErrorKind.CONTEXT_LENGTH
+    return kind
+
+
+def _advice(error: JsonValue) -> str:
+    param = text_at(error, "param")
+    if text_at(error, "code") not in {"unsupported_parameter", "unsupported_value"} or not param:
+        return ""
+    if param == "max_tokens":
+        return ' (evalh: max_tokens_name = "max_completion_tokens" on the model)'
+    return f' (evalh: params = {{{param} = "null"}} on the model leaves it out)'
+
+
+def _messages(message: Message) -> Iterator[dict[str, JsonValue]]:
+    match message.role:
+        case Role.SYSTEM:
+            yield {"role": "system", "content": only_text(message, HOME.kind)}
+        case Role.USER:
+            yield {"role": "user", "content": _user_content(message)}
+        case Role.ASSISTANT:
+            yield _assistant(message)
+        case Role.TOOL:
+            for result in results_of(message, HOME.kind):
+                yield {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
+
+
+def _user_content(message: Message) -> JsonValue:
+    if len(message.parts) == 1 and isinstance(message.parts[0], Text):
+        return message.parts[0].text
+    if all(isinstance(part, Text) for part in message.parts):
+        return message.text
+    return [_user_part(part) for part in message.parts]
+
+
+def _user_part(part: object) -> dict[str, JsonValue]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Media(content_type=kind) if kind in _IMAGES:
+            return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{base64_of(part)}"}}
+        case Media(content_type=kind) if kind in _AUDIO:
+            return {"type": "input_audio", "input_audio": {"data": base64_of(part), "format": _AUDIO[kind]}}
+        case Media(content_type="application/pdf"):
+            data = f"data:application/pdf;base64,{base64_of(part)}"
+            return {"type": "file", "file": {"filename": f"{part.sha256[:12]}.pdf", "file_data": data}}
+        case _:
+            raise unsupported(HOME.kind, f"{name_of(part)} in a user message")
+
+
+def _assistant(message: Message) -> dict[str, JsonValue]:
+    calls: list[JsonValue] = []
+    for part in message.parts:
+        match part:
+            case ToolCall():
+                function = {"name": part.name, "arguments": part.arguments}
+                calls.append({"id": part.id, "type": "function", "function": function})
+            case Text():
+                pass
+            case _:
+                raise unsupported(HOME.kind, f"{name_of(part)} in an assistant message")
+    if not calls:
+        return {"role": "assistant", "content": message.text}
+    return {"role": "assistant", "content": message.text or None, "tool_calls": calls}

@@ -1,0 +1,94 @@
+"""OpenAI's embeddings, and every server that speaks them. A text is asked for, and its vector answers: a JSON list."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from evalh.core.attempt import FinishReason, Usage
+from evalh.core.digest import JsonValue
+from evalh.core.model import ModelSpec
+from evalh.core.request import Message, Role, Settings
+from evalh.providers.endpoint import Home, refuse_unknown
+from evalh.providers.hosted import Reading
+from evalh.providers.http.errors import Refusal, at
+from evalh.providers.openai.answers import id_of, text_of
+from evalh.providers.openai.chat import HOME as CHAT
+from evalh.providers.openai.chat import refusal_of
+from evalh.providers.repaired_json import Json
+from evalh.providers.request_parts import count, only_text, params_of, refuse_collisions, unsupported, usage_of
+
+HOME = replace(CHAT, api="embeddings")
+_NAME = "an embeddings model"
+
+
+class _Vector(Struct):
+    embedding: list[float]
+
+
+class _Embeddings(Struct):
+    data: list[_Vector]
+    model: Any = None
+    id: Any = None
+    usage: Any = None
+
+
+_decode = msgspec.json.Decoder(_Embeddings).decode
+
+
+class Embeddings:
+    """`hosted.Wire` for `POST /embeddings`."""
+
+    home: Home = HOME
+
+    def __init__(self, spec: ModelSpec) -> None:
+        refuse_unknown(spec, ("api",))
+
+    def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
+        """Return the one path there is."""
+        return "/embeddings", ""
+
+    def head(self, settings: Settings) -> dict[str, JsonValue]:
+        """Say the model, the params, and that numbers are wanted. Raises CallError for what asks for an answer."""
+        params = params_of(settings, _NAME)
+        # Who compares texts asks for no output. A prompt asks for some, and would get numbers for its answer.
+        if params.pop("max_tokens", None) != 0 or settings.tools or settings.json_output:
+            raise unsupported(_NAME, "a prompt: it writes no answer, only embedding_similarity asks it")
+        own: dict[str, JsonValue] = {"model": settings.model, "input": None, "encoding_format": "float"}
+        refuse_collisions(params, own)
+        del own["input"]
+        return {**own, **params}
+
+    def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
+        """Say the text."""
+        if len(messages) != 1 or messages[0].role is not Role.USER:
+            raise unsupported(_NAME, "a conversation")
+        return {"input": only_text(messages[0], _NAME)}
+
+    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
+        """Read the one vector. Raises ValueError."""
+        answer = Json().read(_decode, body)
+        if len(answer.data) != 1 or not answer.data[0].embedding:
+            raise ValueError("one embedding was asked for")
+        counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
+        return Reading(
+            text=msgspec.json.encode(answer.data[0].embedding).decode(),
+            finish=FinishReason.STOP,
+            usage=usage_of(counted, at(answer.usage, "total_tokens"), said=False),
+            model=text_of(answer.model),
+            id=id_of(answer.id),
+        )
+
+    def assembler(self, settings: Settings) -> NoReturn:  # noqa: ARG002 (the protocol's)
+        """Refuse: an embedding comes whole. Raises CallError."""
+        raise unsupported(_NAME, "a stream: take `stream` out of its params")
+
+    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+        """Read an error as chat completions do."""
+        return refusal_of(status, document)
+
+    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
+        """Read the header that OpenAI's support asks for."""
+        return headers.get("x-request-id")

@@ -1,0 +1,209 @@
+"""What the wires share in saying a request: JSON, refusals by name, and parts that every API cuts alike.
+
+What an answer says of its tokens, believed only where it does not contradict itself.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import orjson
+
+from evalh.core.attempt import MOST_TOKENS, CallError, ErrorKind, Usage
+from evalh.core.digest import JsonValue
+from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall, ToolResult
+
+_KINDS = ((int, "integer"), (float, "number"), (str, "string"), (type(None), "null"))
+_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
+_SCHEMAS = ("items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties")
+_OURS = frozenset({"stream"})
+"""Params that say how to ask, not what: `Settings.stream` carries it."""
+
+
+class AsWritten:
+    """JSON text that is sent as it is: a model's own digits stay its own."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def encode(value: JsonValue) -> bytes:
+    """Encode a request's JSON; integers of any size stay exact. Raises CallError for what JSON cannot carry."""
+    try:
+        return orjson.dumps(value, default=_fragment)
+    except TypeError:  # integers past 64 bits, lone surrogates
+        try:
+            return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain).encode("ascii")
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise CallError(ErrorKind.BAD_REQUEST, f"the request is not JSON: {exc}") from None
+
+
+def _fragment(value: object) -> JsonValue:
+    return orjson.Fragment(value.text) if isinstance(value, AsWritten) else _plain(value)
+
+
+def _plain(value: object) -> JsonValue:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, AsWritten):
+        return json.loads(value.text)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def kind_of(value: JsonValue) -> str | None:
+    """Return a value's JSON Schema type; None for arrays and objects, which no listed value needs."""
+    if isinstance(value, bool):  # before int, which it is too
+        return "boolean"
+    for python, name in _KINDS:
+        if isinstance(value, python):
+            return name
+    return None
+
+
+def typed(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the schema with the type of its listed values said: APIs refuse an `enum` without, Picoschema writes none.
+
+    Nothing else changes: what fits one fits the other.
+    """
+    out = dict(schema)
+    for word in _NAMED_SCHEMAS:
+        named = out.get(word)
+        if isinstance(named, Mapping):
+            out[word] = {name: _typed(part) for name, part in named.items()}
+    for word in _SCHEMAS:
+        inner = out.get(word)
+        if isinstance(inner, list | tuple):
+            out[word] = [_typed(part) for part in inner]
+        elif inner is not None:
+            out[word] = _typed(inner)
+    listed = [out["const"]] if "const" in out else out.get("enum")
+    if "type" not in out and isinstance(listed, list | tuple) and listed:
+        kinds = list(dict.fromkeys(kind_of(value) for value in listed))
+        if None not in kinds:
+            out["type"] = kinds[0] if len(kinds) == 1 else kinds
+    return out
+
+
+def _typed(schema: JsonValue) -> JsonValue:
+    return typed(schema) if isinstance(schema, Mapping) else schema
+
+
+def unsupported(kind: str, what: str) -> CallError:
+    """Return the refusal of something that an API cannot carry; nothing was sent."""
+    return CallError(ErrorKind.UNSUPPORTED, f"{kind} cannot carry {what}; nothing was sent")
+
+
+def params_of(settings: Settings, kind: str, *, count: str = "n") -> dict[str, JsonValue]:
+    """Return the params to send; `count` is the API's own word for how many answers it shall give.
+
+    Raises CallError for more than one answer per call: nobody would read the rest.
+    """
+    params = {name: value for name, value in settings.params.items() if value is not None and name not in _OURS}
+    for name in ("n", count):
+        if params.pop(name, 1) != 1:
+            raise unsupported(kind, f"several answers to one call ({name}): use trials")
+    return params
+
+
+def refuse_collisions(params: Iterable[str], own: Mapping[str, JsonValue]) -> None:
+    """Raise CallError for a param that would replace what evalh itself says in this request."""
+    for name in params:
+        if name in own:
+            raise CallError(
+                ErrorKind.BAD_REQUEST, f"params names {name!r}, which evalh sets in this request; nothing was sent"
+            )
+
+
+def base64_of(media: Media) -> str:
+    """Return the media's bytes as base64 text."""
+    return b64encode(media.data).decode("ascii")
+
+
+def system_first(messages: Sequence[Message], kind: str) -> tuple[list[str], Sequence[Message]]:
+    """Split the leading system texts from the conversation, for an API that keeps them apart. Raises CallError."""
+    split = next((i for i, message in enumerate(messages) if message.role is not Role.SYSTEM), len(messages))
+    rest = messages[split:]
+    if any(message.role is Role.SYSTEM for message in rest):
+        raise unsupported(kind, "a system message after the conversation has begun")
+    for message in messages[:split]:
+        only_text(message, kind)
+    return [message.text for message in messages[:split]], rest
+
+
+def only_text(message: Message, kind: str) -> str:
+    """Return a message's text. Raises CallError where another part stands in it."""
+    for part in message.parts:
+        if not isinstance(part, Text):
+            raise unsupported(kind, f"{name_of(part)} in a {message.role.value} message")
+    return message.text
+
+
+def results_of(message: Message, kind: str) -> list[ToolResult]:
+    """Return what the tools of one message gave. Raises CallError where another part stands in it."""
+    results: list[ToolResult] = []
+    for part in message.parts:
+        if not isinstance(part, ToolResult):
+            raise unsupported(kind, f"{name_of(part)} in a tool message")
+        results.append(part)
+    return results
+
+
+def name_of(part: object) -> str:
+    """Name a part for a refusal."""
+    if isinstance(part, Text):
+        return "text"
+    if isinstance(part, Media):
+        return f"media of type {part.content_type!r}"
+    return "a tool call" if isinstance(part, ToolCall) else "a tool result"
+
+
+def arguments_object(call: ToolCall, kind: str) -> AsWritten:
+    """Return a tool call's arguments, as the model wrote them, for an API that takes them as an object."""
+    try:
+        value = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise unsupported(kind, f"the call of tool {call.name!r} in the history: its arguments are no JSON object")
+    return AsWritten(call.arguments or "{}")
+
+
+def count(value: object) -> int | None:
+    """Read a number of tokens; None for what is not a whole number that can be."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def added(*values: object) -> int | None:
+    """Add up counts, where what is left out is 0; None if one of them cannot be read."""
+    counts = [0 if value is None else count(value) for value in values]
+    known = [one for one in counts if one is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def name_of_tier(value: object) -> str | None:
+    """Read the name of a service tier, a speed or a region, as the price table writes it."""
+    return value.lower().removeprefix("service_tier_") if isinstance(value, str) else None
+
+
+def usage_of(parts: Usage, total: object = None, *, said: bool = True) -> Usage:
+    """Return the usage, checked as a whole: unknown where it contradicts itself, since half of it would read as cheap.
+
+    Where the total says more than the parts the rest is output: some servers count reasoning nowhere else. `said`:
+    something was written, which takes tokens.
+    """
+    whole = count(total)
+    if whole is None and isinstance(total, int | float):
+        return Usage()  # a total that cannot be
+    known_in, known_out = parts.input_tokens, parts.output_tokens
+    if whole is not None and known_in is not None and known_out is not None:
+        if whole < known_in + known_out:
+            return Usage()
+        if whole > known_in + known_out:
+            parts = replace(parts, output_tokens=whole - known_in)
+    nothing = known_in == 0 or (said and parts.output_tokens == 0)
+    return Usage() if nothing or not parts.sound else parts

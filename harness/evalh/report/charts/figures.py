@@ -1,0 +1,103 @@
+"""The page's pictures as files of their own, on white: SVG, and PNG made from that very SVG."""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from evalh.analysis.failures import Failings
+from evalh.analysis.history import History
+from evalh.analysis.tradeoff import TradeOff
+from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.values import Value
+from evalh.report.charts.heat import heat_chart
+from evalh.report.charts.history import history_chart
+from evalh.report.charts.tradeoff import chart
+from evalh.report.html.markup import Markup, el, own
+from evalh.report.html.sections import spread
+from evalh.report.text import milliseconds
+
+KINDS = ("svg", "png")
+_EXTRA = "pip install 'evalh[png]'"
+_ZOOM = 2  # of a PNG: sharp on a dense screen
+_SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+
+_STYLE = (
+    "text{font:12px sans-serif;fill:#1b1f24}.tick,.title{fill:#5b6470}.middle{text-anchor:middle}.end{text-anchor:end}"
+    ".grid{stroke:#e1e4e8}.axis{stroke:#d5d9df}.whisker{stroke:#5b6470;stroke-opacity:.55;stroke-width:1.5}.faint{stroke-opacity:.14}"
+    ".front{stroke:#1f5fbf;stroke-opacity:.5;stroke-dasharray:4 3}.mark{fill:#fff;stroke:#5b6470;stroke-width:2}"
+    ".mark.on{fill:#1f5fbf;stroke:#1f5fbf}circle.here{stroke:#1b1f24}text.here{font-weight:700}"
+    ".path{stroke-width:1.5;stroke-opacity:.45}.moment{fill:#fff;stroke-width:2.5}.m0{stroke:#1f5fbf}.m1{stroke:#b4540a}"
+    ".m2{stroke:#146b3d}.m3{stroke:#8b3fae}.m4{stroke:#a01f5c}.m5{stroke:#5b6470}"
+    ".column{fill:#1f5fbf;fill-opacity:.55}.value{stroke:#1b1f24;stroke-dasharray:2 2}"
+    + "".join(f".h{level}{{fill:#bb2b32;fill-opacity:{0.02 + 0.04 * level:.2f}}}" for level in range(1, 10))
+)
+
+
+class Drawable(Value, kw_only=True):
+    """What the pictures of a run are drawn from."""
+
+    chosen: TradeOff
+    past: History
+    failings: Failings
+
+
+FIGURES: Mapping[str, tuple[Callable[[Drawable], Markup | None], str]] = MappingProxyType(
+    {
+        "tradeoff": (lambda run: chart(run.chosen), "no finished sample"),
+        "history": (lambda run: history_chart(run.past), "no other version or commit that the same cases measured"),
+        "fails": (lambda run: heat_chart(run.failings.heat()), "no graded sample"),
+        "latency": (lambda run: spread(run.failings.latencies_ms, "latency", milliseconds), "no latency"),
+        "tokens": (lambda run: spread(run.failings.output_tokens, "output tokens", "{:.0f}".format), "no token count"),
+    }
+)
+"""Every figure: how it is drawn, and what is lacking where it cannot be."""
+
+
+def figure_of(file_name: str) -> tuple[str, str]:
+    """Return which figure a file's name asks for, and as what: `v3-history.png` is the history as PNG.
+
+    Raises UsageError for a name that ends with no figure's name, and for other kinds of files.
+    """
+    stem, _, kind = file_name.rpartition(".")
+    have = f"have {', '.join(FIGURES)}, each as .svg or .png"
+    if kind.lower() not in KINDS or not stem:
+        raise UsageError(f"{file_name}: a figure is an SVG or a PNG", hint=have)
+    for name in FIGURES:
+        if re.search(rf"(^|[-_. ]){name}$", stem.lower()):
+            return name, kind.lower()
+    last = re.split(r"[-_. ]", stem)[-1]
+    guess = did_you_mean(last, FIGURES)
+    meant = f"{guess} " if guess.startswith("did") else ""
+    hint = f"{meant}{have}; something may stand before it: v3-tradeoff.svg"
+    raise UsageError(f"{file_name}: no figure is called {last!r}", hint=hint)
+
+
+def drawn(name: str, run: Drawable, run_id: str) -> str:
+    """Return a figure as an SVG file. Raises UsageError where there is nothing to draw."""
+    draw, lacking = FIGURES[name]
+    made = draw(run)
+    if made is None:
+        raise UsageError(f"run {run_id} has {lacking}: there is no {name} to draw", hint="evalh run")
+    found = _SIZE.search(made)
+    assert found is not None
+    start = made.index(">") + 1
+    opening = made[: start - 1]
+    if "xmlns=" not in opening:
+        opening += ' xmlns="http://www.w3.org/2000/svg"'
+    opening += f' width="{found[1]}" height="{found[2]}">'
+    ground = el("rect", width="100%", height="100%", fill="#fff")
+    return f"{opening}{own('style', _STYLE)}{ground}{made[start:]}\n"
+
+
+def png(svg: str) -> bytes:
+    """Return an SVG as PNG, twice as large. Raises UsageError where the extra is not installed."""
+    try:
+        import font_roboto
+        import resvg_py
+    except ImportError:
+        raise UsageError("a PNG needs a package that is not installed", hint=f"{_EXTRA}; or name a FILE.svg") from None
+    # The font comes along, so a picture looks alike everywhere and has its words on a machine that has no font; the
+    # machine's own fonts are there for what it lacks.
+    fonts = [font_roboto.Roboto, font_roboto.RobotoBold]
+    family = "Roboto"
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_ZOOM, font_files=fonts, sans_serif_family=family))

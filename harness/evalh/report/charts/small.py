@@ -1,0 +1,78 @@
+"""An interval as a bar, and a distribution as bars: SVG that works without scripts."""
+
+from collections.abc import Callable, Sequence
+
+from evalh.core.run import Estimate
+from evalh.report.charts.scales import Scale, logarithmic
+from evalh.report.html.markup import Markup, el
+
+_BAR, _THICK = 160, 14
+_WIDTH, _HEIGHT, _BASE, _BINS = 420, 120, 92, 28
+
+
+def interval_bar(rate: Estimate) -> Markup | None:
+    """Draw a rate from 0 to 1 with its interval; None where it is not known."""
+    if rate.value is None or rate.low is None or rate.high is None:
+        return None
+    x = Scale(0.0, 1.0, 1.0, _BAR - 1.0)
+    return el(
+        "svg",
+        el("line", x1=1, y1=7, x2=_BAR - 1, y2=7, class_="track"),
+        el("rect", x=x(rate.low), y=4, width=round(max(2.0, x(rate.high) - x(rate.low)), 1), height=6, class_="range"),
+        el("line", x1=x(rate.value), y1=1, x2=x(rate.value), y2=13, class_="value"),
+        viewBox=f"0 0 {_BAR} {_THICK}",
+        class_="bar",
+        aria_hidden="true",
+    )
+
+
+def histogram(
+    values: Sequence[float], name: str, written: Callable[[float], str], quantiles: Sequence[tuple[str, float]]
+) -> Markup | None:
+    """Draw a distribution on a logarithmic axis, with quantiles marked; None without a positive value."""
+    positive = [value for value in values if value > 0]
+    if not positive:
+        return None
+    x = logarithmic(positive, 8.0, _WIDTH - 8.0)
+    width = (_WIDTH - 16) / _BINS
+    counts = [0] * _BINS
+    for value in positive:
+        counts[min(_BINS - 1, int((x(value) - 8) / width))] += 1
+    return el(
+        "svg",
+        el("title", f"Distribution of {name}"),
+        [_column(index, count, max(counts), width) for index, count in enumerate(counts) if count],
+        el("line", x1=8, y1=_BASE, x2=_WIDTH - 8, y2=_BASE, class_="axis"),
+        _ticks(x, written),
+        _marks(x, quantiles),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        class_="chart histogram",
+    )
+
+
+def _column(index: int, count: int, most: int, width: float) -> Markup:
+    height = round(max(1.5, count / most * (_BASE - 26)), 1)
+    left = round(8 + index * width, 1)
+    title = el("title", f"{count}")
+    return el("rect", title, x=left, y=_BASE - height, width=round(width - 1.5, 1), height=height, class_="column")
+
+
+def _ticks(x: Scale, written: Callable[[float], str]) -> list[Markup]:
+    drawn, edge = [], -100.0
+    for tick in x.ticks():
+        half = len(written(tick)) * 3.4
+        if x(tick) - half > edge + 6 and x(tick) + half < _WIDTH:
+            drawn.append(el("text", written(tick), x=x(tick), y=_BASE + 18, class_="tick middle"))
+            edge = x(tick) + half
+    return drawn
+
+
+def _marks(x: Scale, quantiles: Sequence[tuple[str, float]]) -> list[Markup]:
+    drawn = []
+    for level, (word, value) in enumerate(quantiles):
+        left, top = x(value), 10 + 12 * (level % 2)
+        drawn.append(el("line", x1=left, y1=top - 4, x2=left, y2=_BASE, class_="value"))
+        side, dx = ("end", -4) if left > _WIDTH - 60 else ("", 4)
+        drawn.append(el("text", word, x=left + dx, y=top + 3, class_=f"tick {side}".strip()))
+    return drawn

@@ -1,0 +1,218 @@
+"""Cost per good output × good rate, as SVG that works without scripts.
+
+x: US dollars per good output, logarithmic. y: good rate, even, cut to what there is. Bars: 95 % intervals both ways.
+Where nothing is priced, y alone is drawn: one row for each version and model.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from msgspec import Struct, field
+
+from evalh.analysis.tradeoff import Point, TradeOff, finite
+from evalh.report.charts.scales import Scale, even, logarithmic
+from evalh.report.html.markup import Child, Markup, el
+from evalh.report.text import dollars
+
+_WIDTH, _HEIGHT = 760, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 24, 16, 48
+_LETTER, _LINE = 6.7, 15.0  # of the labels' type, as good as a drawing needs them
+_ROW = 26
+_CROWD = 20  # points from which the intervals of those that matter less stand back
+_MOST_ROWS = 60
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
+_NAMES = 300  # width of the names in a drawing of rates alone
+
+
+def chart(chosen: TradeOff) -> Markup | None:
+    """Draw the points; None where there is none."""
+    priced = [point for point in chosen.points if (point.summary.cost_per_good or 0.0) > 0]
+    if priced:
+        return _plane(priced, chosen.front)
+    return _rates(chosen.points[:_MOST_ROWS]) if chosen.points else None
+
+
+def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
+    costs = [value for point in points for value in _costs(point)]
+    rates = [value for point in points for value in finite(point.summary.good_rate) or ()]
+    x = logarithmic(costs, _LEFT, _WIDTH - _RIGHT)
+    y = even(rates, _HEIGHT - _BOTTOM, _TOP, (0.0, 1.0))
+    labels = _Labels(_WIDTH - _RIGHT)
+    for point in points:
+        labels.keep_clear(x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
+        labels.rather_not(_reach(point, x, y))
+    first = [*(point for point in points if point.here), *front]
+    ordered = {id(point): point for point in [*first, *points]}
+    placed = [_named(point, x, y, labels) for point in ordered.values()]
+    return el(
+        "svg",
+        el("title", "Cost per good output and good rate of each version and model"),
+        el("desc", "; ".join(_told(point) for point in points)),
+        _axes(x, y),
+        _staircase(front, x, y),
+        [_whiskers(point, x, y, crowded=len(points) > _CROWD) for point in points],
+        [_mark(point, x, y) for point in points],
+        placed,
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        class_="chart plane",
+        xmlns="http://www.w3.org/2000/svg",
+    )
+
+
+def _costs(point: Point) -> tuple[float, float, float]:
+    """Return low, value and high; a limit that is not finite, or 0, stands at the value."""
+    estimate = point.summary.cost_per_good_usd
+    value = estimate.value or 0.0
+    return estimate.low or value, value, estimate.high or value
+
+
+def _told(point: Point) -> str:
+    rate = point.summary.good_rate.value or 0.0
+    return f"{point.label}: {100 * rate:.1f} % good at {dollars(point.summary.cost_per_good)} a good output"
+
+
+def _axes(x: Scale, y: Scale) -> list[Markup]:
+    drawn = [_text(_percent(tick), _LEFT - 8, y(tick) + 4, "tick end") for tick in y.ticks()]
+    drawn += [_line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "grid") for tick in y.ticks()]
+    drawn += [_text(dollars(tick), x(tick), _HEIGHT - _BOTTOM + 18, "tick middle") for tick in x.ticks()]
+    drawn += [_line(x(tick), _HEIGHT - _BOTTOM, x(tick), _HEIGHT - _BOTTOM + 4, "axis") for tick in x.ticks()]
+    drawn.append(_line(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, "axis"))
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    drawn.append(_text("cost per good output, logarithmic; left is cheaper", middle, _HEIGHT - 8, "title middle"))
+    return drawn
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _staircase(front: Sequence[Point], x: Scale, y: Scale) -> Markup | None:
+    """Join the front by steps: what lies right of or below them is worse in both."""
+    places = [(x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0)) for point in front]
+    if len(places) < 2:  # noqa: PLR2004 (a line joins two)
+        return None
+    steps = [f"M{places[0][0]} {places[0][1]}", *(f"H{left}V{top}" for left, top in places[1:])]
+    return el("path", d="".join(steps), class_="front", fill="none")
+
+
+def _whiskers(point: Point, x: Scale, y: Scale, *, crowded: bool) -> list[Markup]:
+    class_ = "whisker faint" if crowded and not (point.front or point.here) else "whisker"
+    low, value, high = _costs(point)
+    rate = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
+    return [
+        _line(x(low), y(rate[1]), x(high), y(rate[1]), class_),
+        _line(x(value), y(rate[0]), x(value), y(rate[2]), class_),
+    ]
+
+
+def _reach(point: Point, x: Scale, y: Scale) -> list[Box]:
+    """Return where a point's intervals stand."""
+    low, value, high = _costs(point)
+    worst, rate, best = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
+    return [(x(low), y(rate) - 1, x(high), y(rate) + 1), (x(value) - 1, y(best), x(value) + 1, y(worst))]
+
+
+def _mark(point: Point, x: Scale, y: Scale) -> Markup:
+    class_ = f"mark{' on' if point.front else ''}{' here' if point.here else ''}"
+    left, top = x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0)
+    return el("circle", el("title", _told(point)), cx=left, cy=top, r=6 if point.here else 5, class_=class_)
+
+
+def _named(point: Point, x: Scale, y: Scale, labels: "_Labels") -> Markup | None:
+    place = labels.place(point.label, x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
+    if place is None:
+        return None  # the title of the mark, and the table, name it
+    return _text(point.label, *place, f"label{' here' if point.here else ''}")
+
+
+class _Labels(Struct):
+    """Puts names beside their marks, where no other name or mark stands."""
+
+    right: float
+    _taken: list[Box] = field(default_factory=list)
+    _rather_not: list[Box] = field(default_factory=list)
+
+    def keep_clear(self, left: float, top: float) -> None:
+        """Keep names off a mark."""
+        self._taken.append((left - 6, top - 6, left + 6, top + 6))
+
+    def rather_not(self, boxes: Sequence[Box]) -> None:
+        """Keep names off these too, where there is room beside them."""
+        self._rather_not += boxes
+
+    def place(self, text: str, left: float, top: float) -> tuple[float, float] | None:
+        """Return where the text begins, and its base line; None where there is no room."""
+        clear = [*self._taken, *self._rather_not]
+        return self._first_free(text, left, top, clear) or self._first_free(text, left, top, self._taken)
+
+    def _first_free(self, text: str, left: float, top: float, taken: Sequence[Box]) -> tuple[float, float] | None:
+        width = len(text) * _LETTER
+        for dx, dy in (
+            (10, -8),
+            (10, 16),
+            (-width - 10, -8),
+            (-width - 10, 16),
+            (10, -24),
+            (-width - 10, 32),
+            (10, 32),
+        ):
+            box = (left + dx, top + dy - _LINE + 4, left + dx + width, top + dy + 4)
+            if box[0] < _LEFT or box[2] > self.right or box[1] < 0 or box[3] > _HEIGHT - _BOTTOM:
+                continue
+            if not any(_overlap(box, other) for other in taken):
+                self._taken.append(box)
+                return round(left + dx, 1), round(top + dy, 1)
+        return None
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _rates(points: Sequence[Point]) -> Markup:
+    """Draw good rates alone, a row for each."""
+    height = _ROW * len(points) + 44
+    values = [value for point in points for value in finite(point.summary.good_rate) or ()]
+    x = even(values, _NAMES, _WIDTH - _RIGHT, (0.0, 1.0))
+    rows: list[Child] = [_row(point, x, 14 + _ROW * index) for index, point in enumerate(points)]
+    ticks = [_text(_percent(tick), x(tick), height - 22, "tick middle") for tick in x.ticks()]
+    grid = [_line(x(tick), 2, x(tick), height - 38, "grid") for tick in x.ticks()]
+    return el(
+        "svg",
+        el("title", "Good rate of each version and model; none is priced"),
+        grid,
+        rows,
+        ticks,
+        _text("good rate", (_NAMES + _WIDTH - _RIGHT) / 2, height - 4, "title middle"),
+        viewBox=f"0 0 {_WIDTH} {height}",
+        role="img",
+        class_="chart plane",
+        xmlns="http://www.w3.org/2000/svg",
+    )
+
+
+def _row(point: Point, x: Scale, middle: float) -> list[Markup]:
+    low, value, high = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
+    here = " here" if point.here else ""
+    name = point.label if len(point.label) <= 40 else point.label[:39] + "…"  # noqa: PLR2004 (what fits)
+    return [
+        _text(name, _NAMES - 12, middle + 4, f"label end{here}"),
+        _line(x(low), middle, x(high), middle, "whisker"),
+        el(
+            "circle",
+            el("title", f"{point.label}: {_percent(value)}"),
+            cx=x(value),
+            cy=middle,
+            r=5,
+            class_=f"mark{here}",
+        ),
+    ]
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
+
+
+def _text(words: str, x: float, y: float, class_: str) -> Markup:
+    return el("text", words, x=round(x, 1), y=round(y, 1), class_=class_)

@@ -1,0 +1,192 @@
+"""A comparison as the page shows it: the verdict, both sides, what differs between the prompts, the history."""
+
+from collections.abc import Sequence
+
+from evalh.analysis.compare.comparison import Comparison, PartComparison, Side
+from evalh.core.digest import JsonValue
+from evalh.core.run import Downstream, DownstreamComparison
+from evalh.report.charts.small import interval_bar
+from evalh.report.html.markup import Child, Markup, el, join
+from evalh.report.html.sections import figure, limits, section, shown_json
+from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
+from evalh.report.terminal.prompts import Difference
+from evalh.report.text import in_clusters, milliseconds, percent, short_cost_per_good
+from evalh.report.words import Pointer, anchor, consequences_line, cost_range, listed, plural, worth
+
+_PARTS_SHOWN = 20
+
+
+def title(view: ComparisonView) -> str:
+    """Name both sides."""
+    base, head = labels(view.comparison)
+    return f"{base} → {head}"
+
+
+def verdict(view: ComparisonView) -> str:
+    """Say in one sentence what came of it."""
+    return f"{title(view)}: {sentence(view.comparison).plain}"
+
+
+def numbers(comparison: Comparison) -> Markup:
+    """Show the difference and both sides."""
+    ratio = comparison.cost_per_good_ratio
+    times = "unknown" if ratio.value is None else f"{ratio.value:.2f} ×"
+    between = "" if ratio.low is None or ratio.high is None else f"[{ratio.low:.2f}, {ratio.high:.2f}]"
+    p_value = "" if comparison.p_value is None else f"p = {comparison.p_value:.3g}, {comparison.test}"
+    counts = f"{comparison.losses:,} worse, {comparison.wins:,} better, {comparison.ties:,} the same"
+    drop = comparison.detectable_drop
+    seen = "" if drop is None else "the drop shown with 80 % power, if cases differ as often as here"
+    return el(
+        "dl",
+        figure("Difference of the good rates", points(comparison.difference), p_value),
+        figure("Cases", in_clusters(comparison.n, comparison.clusters).removesuffix(" cases"), counts),
+        figure("Cost per good output", times, [between, " head over base"]),
+        figure("Sensitivity", "unknown" if drop is None else f"{100 * drop:.1f} points", seen),
+        class_="numbers",
+    )
+
+
+def look_at(comparison: Comparison) -> list[Pointer]:
+    """Return what deserves a look, the gravest first."""
+    found = [Pointer(mismatch.what) for mismatch in comparison.mismatches]
+    found += [Pointer(line) for line in doubts(comparison)]
+    if comparison.missing:
+        alone = listed(sorted({one.case_id for one in comparison.missing}))
+        found.append(Pointer(f"On one side only, so not compared: {alone}"))
+    for name, cases in changes(comparison).items():
+        if cases:
+            found.append(Pointer(f"{plural(len(cases), 'case')} {name}: {listed(cases, 4)}", anchor(change=name)))
+    ungraded = comparison.base.ungraded + comparison.head.ungraded
+    if ungraded:
+        found.append(Pointer(f"{plural(ungraded, 'sample')} ungraded on the two sides", anchor(standing="ungraded")))
+    return found
+
+
+def changes(comparison: Comparison) -> dict[str, Sequence[str]]:
+    """Return the cases that changed, by what became of them."""
+    return {"regressed": comparison.regressed, "fixed": comparison.fixed, "unstable": comparison.unstable}
+
+
+def sides(comparison: Comparison) -> Markup:
+    """Show both sides beside each other, and the difference by grader and by tag."""
+    heads = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
+    rows = [_side(name, side) for name, side in (("base", comparison.base), ("head", comparison.head))]
+    return section(
+        "sides",
+        "Both sides",
+        el("p", comparison.reason, class_="note"),
+        table("Both sides", heads, rows),
+        None if comparison.downstream is None else net(comparison.downstream, *labels(comparison)),
+        _parts("grader", comparison.graders),
+        _parts("tag", sorted(comparison.tags, key=lambda tag: tag.wins - tag.losses)) if comparison.tags else None,
+        [
+            el("p", el("strong", one.grader), " ", " · ".join(preference(one)), class_="note")
+            for one in comparison.preferred
+        ],
+    )
+
+
+def net(one: DownstreamComparison, base: str, head: str, of: str = "") -> Markup:
+    """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips.
+
+    `of` names the suite where a page shows several: no two of its regions may have one name.
+    """
+    heads = ("side", "net cost per good", "95 % interval", "what follows its outputs")
+    rows = [_net(name, side) for name, side in ((f"base: {base}", one.base), (f"head: {head}", one.head))]
+    return join(table(f"Net cost per good output{of}", heads, rows), el("p", worth(one, base, head), class_="note"))
+
+
+def _net(name: str, side: Downstream) -> Markup:
+    cost = side.net_cost_per_good_usd
+    cells = [short_cost_per_good(cost), cost_range(cost.low, cost.high), consequences_line(side)]
+    return el("tr", el("th", name, scope="row"), [el("td", cell) for cell in cells])
+
+
+def _side(name: str, side: Side) -> Markup:
+    cost = side.cost_per_good_usd
+    cells: list[Child] = [
+        side.model,
+        percent(side.good_rate.value),
+        [limits(side.good_rate), interval_bar(side.good_rate)],
+    ]
+    cells += [short_cost_per_good(cost), cost_range(cost.low, cost.high), milliseconds(side.latency_p50_ms)]
+    return el("tr", el("th", f"{name}: {side.prompt}", scope="row"), [el("td", cell) for cell in cells])
+
+
+def _parts(kind: str, parts: Sequence[PartComparison]) -> Markup:
+    heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "")
+    shown = [_part(kind, part) for part in parts[:_PARTS_SHOWN]]
+    return table(f"Difference by {kind}", heads, shown)
+
+
+def _part(kind: str, part: PartComparison) -> Markup:
+    p_value = "" if part.p_adjusted is None else f"{part.p_adjusted:.3g}"
+    cells = [
+        f"{part.losses:,}",
+        f"{part.wins:,}",
+        f"{part.n:,}",
+        points(part.difference),
+        p_value,
+        "shown" if part.shown else "",
+    ]
+    name = el("a", part.name, href=anchor(**{kind: part.name}))
+    return el("tr", el("th", name, scope="row"), [el("td", cell, class_="num") for cell in cells])
+
+
+def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
+    """Build a table that can be moved sideways; a head without words is no head."""
+    head = el("thead", el("tr", [el("th", word, scope="col") if word else el("td") for word in heads]))
+    return el(
+        "div",
+        el("table", el("caption", name, class_="hidden"), head, el("tbody", rows)),
+        class_="scroll",
+        tabindex=0,
+        role="region",
+        aria_label=name,
+    )
+
+
+def prompt_diff(difference: Difference | None) -> Markup:
+    """Show what differs between the prompts: text word by word, config, schemas and tools apart."""
+    if difference is None:
+        words = "The prompts are the same, or one of them is no longer in the log."
+        return section("diff", "What differs", el("p", words, class_="note"))
+    document = difference.document()
+    parts: list[Child] = []
+    for part in document["sections"]:
+        if part["base_role"] == part["head_role"] and all(edit["op"] == "equal" for edit in part["edits"]):
+            continue
+        roles = {str(part[role] or "nothing"): None for role in ("base_role", "head_role")}
+        parts.append(el("h3", " → ".join(roles)))
+        parts.append(el("pre", [_edit(edit) for edit in part["edits"]]))
+    for kind in ("config", "schemas", "tools", "notes"):
+        parts += _changed(kind, document[kind])
+    same = (
+        el("p", "The same content: nothing that is sent differs.", class_="note") if document["same_content"] else None
+    )
+    return section("diff", "What differs between the prompts", parts, same)
+
+
+def _edit(edit: dict[str, str]) -> Markup | str:
+    names = {"delete": ("del", "del"), "insert": ("ins", "ins")}
+    if edit["op"] not in names:
+        return edit["text"]
+    name, class_ = names[edit["op"]]
+    return el(name, edit["text"], class_=class_)
+
+
+def _changed(kind: str, changed: Sequence[dict[str, JsonValue]]) -> list[Markup]:
+    rows = [
+        el(
+            "tr",
+            el("th", str(one["key"]), scope="row"),
+            el("td", _value(one, "base", "del")),
+            el("td", _value(one, "head", "ins")),
+        )
+        for one in changed
+    ]
+    return [el("h3", kind), el("table", el("tbody", rows), class_="changes")] if rows else []
+
+
+def _value(change: dict[str, JsonValue], side: str, name: str) -> Markup:
+    return el(name, shown_json(change[side]), class_=name) if side in change else el("span", "absent", class_="dim")

@@ -1,0 +1,189 @@
+"""A run's samples as the rows that the page's script reads: short keys, clipped texts, a bounded size.
+
+Every text is made inert here (`text.safe`) and is shown through `textContent` there. What is left out is counted.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import orjson
+from msgspec import Struct, field
+
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
+from evalh.core.sample import Graded, Standing
+from evalh.core.verdict import Outcome
+from evalh.report.document import usd
+from evalh.report.text import inert
+
+GOOD_BYTES = 560
+"""What the texts of one good sample may take together: with its numbers it stays under 1 KB."""
+BAD_BYTES = 20_000
+"""What one text of a sample that is not good may take."""
+ALL_BYTES = 24_000_000
+"""What all texts may take together; beyond it, texts are left out."""
+
+_REASON_BYTES = 300
+_TOLD = ("c", "l")
+_STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
+_OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
+
+Traces: TypeAlias = Mapping[tuple[str, int], Sequence[TracedCall]]
+
+
+class Rows(Struct):
+    """Builds the rows of a page, sample by sample."""
+
+    rows: list[JsonValue] = field(default_factory=list)
+    tags: dict[str, int] = field(default_factory=dict)
+    graders: dict[str, int] = field(default_factory=dict)
+    clipped: int = 0  # good samples whose texts are shortened
+    dropped: int = 0  # samples whose texts are left out
+    _bytes: int = 0
+
+    def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall]) -> None:
+        """Add one sample of the run at this place in the page."""
+        sample, good = story.sample, story.sample.standing is Standing.GOOD
+        row: dict[str, JsonValue] = {
+            "i": inert(sample.case_id),
+            "s": _STANDINGS[sample.standing],
+            "v": [self._verdict(graded, told=not good) for graded in sample.verdicts],
+        }
+        numbers: dict[str, JsonValue] = {
+            "r": run,
+            "t": sample.trial,
+            "g": [self.tags.setdefault(inert(tag), len(self.tags)) for tag in sorted(story.case.tags)],
+            "c": usd(
+                None
+                if sample.cost_usd is None or sample.cached_cost_usd is None
+                else sample.cost_usd + sample.cached_cost_usd
+            ),
+            "l": None if sample.latency.total_ms is None else round(sample.latency.total_ms, 1),
+            "n": story.usage.input_tokens,
+            "m": story.usage.output_tokens,
+            "h": int(sample.cache_hit),
+        }
+        # A cost or a latency that is left out is not known; nothing and none else go without saying.
+        row |= {key: one for key, one in numbers.items() if one not in (None, 0, []) or (one == 0 and key in _TOLD)}
+        row |= self._texts(_texts_of(story), good=good)
+        if sample.finish not in (None, "stop"):
+            row["f"] = sample.finish
+        if not good or any(call.eventful for call in calls) or len(calls) > 1:
+            row["k"] = [_call(call) for call in calls]
+        self.rows.append(row)
+
+    def beside(self, base: SampleStory | None, change: str) -> None:
+        """Put base's side beside the sample that was added last, and what became of the case."""
+        row = self.rows[-1]
+        assert isinstance(row, dict)
+        row["z"] = change
+        if base is None:
+            return
+        told = _texts_of(base)
+        texts = self._texts({key: told[key] for key in ("o", "y") if key in told}, good=False)
+        verdicts: JsonValue = [self._verdict(graded, told=True) for graded in base.sample.verdicts]
+        row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
+
+    def _verdict(self, graded: Graded, *, told: bool) -> JsonValue:
+        verdict = graded.verdict
+        place = self.graders.setdefault(inert(graded.grader), len(self.graders))
+        shown: list[JsonValue] = [place, _OUTCOMES[verdict.outcome], int(graded.required)]
+        if told or verdict.outcome is not Outcome.PASS:
+            shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
+        return shown
+
+    def _texts(self, texts: Mapping[str, Mapping[str, str]], *, good: bool) -> dict[str, JsonValue]:
+        many = sum(map(len, texts.values())) or 1
+        share = GOOD_BYTES // many if good else BAD_BYTES
+        shown: dict[str, JsonValue] = {
+            key: {inert(name)[:80]: _clip(text, share) for name, text in group.items()} for key, group in texts.items()
+        }
+        size = len(orjson.dumps(shown))
+        if self._bytes + size > ALL_BYTES:
+            self.dropped += 1
+            return {"d": 1}
+        self._bytes += size
+        self.clipped += good and any(not isinstance(text, str) for group in shown.values() for text in group.values())
+        return shown
+
+
+def _texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
+    """Return the texts of a sample: x, what went in; e, what was expected; o, what came out; y, why, by the model."""
+    texts = {"x": {name: _readable(value) for name, value in story.case.inputs.items()}}
+    if story.case.expected is not ABSENT:
+        expected = story.case.expected
+        pairs = expected.items() if isinstance(expected, Mapping) else (("expected", expected),)
+        texts["e"] = {name: _readable(value) for name, value in pairs}
+    came = {} if story.output is None else {"output": story.output}
+    came |= {f"tool call {call.name}": call.arguments for call in story.tool_calls}
+    if story.sample.error is not None:
+        came[f"no answer: {story.sample.error_kind}"] = story.sample.error
+    return texts | {"o": came} | ({"y": {"reasoning": story.reasoning}} if story.reasoning else {})
+
+
+def _readable(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _clip(text: str, most: int) -> JsonValue:
+    """Make a text inert; where it takes more than `most` bytes, return its beginning and its length."""
+    if len(text) * 4 <= most:
+        return inert(text)
+    shown = inert(text[: most + 1])
+    encoded = shown.encode()
+    if len(text) <= most and len(encoded) <= most:
+        return shown
+    return [encoded[:most].decode("utf-8", "ignore"), len(text)]
+
+
+def _call(call: TracedCall) -> JsonValue:
+    events = [call.attempts[0].started_at] if call.attempts else []
+    events += [decision.at for decision in call.decisions]
+    began = min(events, default=0.0)
+    shown: dict[str, JsonValue] = {
+        "id": call.id,
+        "a": [_attempt(attempt, began) for attempt in call.attempts],
+        "d": [_decision(decision, began) for decision in call.decisions],
+    }
+    extra = {"step": call.step, "draw": call.draw, "route": call.route, "hit": int(call.cache_hit)}
+    extra["purpose"] = None if call.purpose == "task" else call.purpose
+    return shown | {key: inert(value) if isinstance(value, str) else value for key, value in extra.items() if value}
+
+
+def _attempt(attempt: TracedAttempt, began: float) -> JsonValue:
+    shown: dict[str, JsonValue] = {
+        "m": inert(attempt.model),
+        "at": round(1000 * (attempt.started_at - began)),
+        "l": None if attempt.latency_ms is None else round(attempt.latency_ms),
+        "s": attempt.status,
+        "w": attempt.reason,
+        "c": usd(attempt.cost_usd),
+        "u": int(attempt.estimated),
+        "n": attempt.input_tokens,
+        "o": attempt.output_tokens,
+    }
+    if attempt.error_kind:
+        shown["e"] = _clip(f"{attempt.error_kind}: {attempt.error or ''}", _REASON_BYTES)
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _decision(decision: DecisionRow, began: float) -> JsonValue:
+    told = decision.reason
+    if decision.kind in {"fallback", "escalate"} and decision.detail.get("to"):
+        told += f" → {decision.detail['to']}"
+    if isinstance(wait := decision.detail.get("wait_s"), int | float):
+        told += f" · waits {wait:.2g} s"
+    return {"at": round(1000 * (decision.at - began)), "k": inert(decision.kind), "w": _clip(told, _REASON_BYTES)}
+
+
+def document(rows: Rows, runs: Iterable[str]) -> str:
+    """Return the page's data as JSON text."""
+    content = {
+        "runs": [inert(run) for run in runs],
+        "tags": list(rows.tags),
+        "graders": list(rows.graders),
+        "rows": rows.rows,
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,168 @@
+"""The report as one HTML file that stands on its own: no server, no network, nothing that runs but our own script.
+
+The page's policy (Content-Security-Policy) admits our style and our script by their digests and refuses all else.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from evalh.analysis.failures import Failings
+from evalh.analysis.history import History
+from evalh.analysis.tradeoff import TradeOff
+from evalh.core.calibration import JudgeStanding
+from evalh.core.log import RunRow
+from evalh.core.values import Value
+from evalh.report.html import comparison as comparing
+from evalh.report.html import gate as gates
+from evalh.report.html import sections
+from evalh.report.html.data import Rows, document
+from evalh.report.html.history import history
+from evalh.report.html.markup import Child, Markup, data, el, join, metas, own, own_digest
+from evalh.report.html.samples import samples
+from evalh.report.terminal.calibration import judge_facts
+from evalh.report.terminal.compare import ComparisonView
+from evalh.report.words import pointers, verdict
+
+
+class Reported(Value, kw_only=True):
+    """One run of a page."""
+
+    run: RunRow
+    failings: Failings
+    chosen: TradeOff
+    past: History
+    prices: Mapping[str, str]  # where prices come from now
+    judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
+
+
+_PLACES = {
+    "tradeoffs": "Trade-offs",
+    "fails": "Where it fails",
+    "samples": "Samples",
+    "history": "History",
+    "provenance": "Provenance",
+}
+_COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
+_OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
+
+_SCRIPTS = ("sort.js", "page.js")
+_GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
+
+
+def html(reported: Sequence[Reported], rows: Rows) -> str:
+    """Return the page about these runs; the first gives its title."""
+    first = reported[0].run.record
+    title = f"{first.prompt} on {first.model} · {first.suite}{' and others' if len(reported) > 1 else ''}"
+    main = join([_verdict(one) for one in reported], _rest(reported, rows))
+    names = [f"{one.run.record.prompt} on {one.run.record.model}" for one in reported]
+    return _document(title, _PLACES, main, document(rows, names))
+
+
+def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> str:
+    """Return the page about a comparison; `head` is None where its run is not in the log."""
+    top = el(
+        "header",
+        el("h1", comparing.verdict(view)),
+        comparing.numbers(view.comparison) if view.comparison.comparable else None,
+        sections.look_at(comparing.look_at(view.comparison)),
+        class_="verdict",
+    )
+    parts: list[Child] = [comparing.sides(view.comparison), samples(rows, several=False, compared=True)]
+    parts.append(comparing.prompt_diff(view.difference))
+    if head is not None:
+        parts += [history(head.past), sections.trade_offs(head.chosen)]
+        parts += [
+            sections.failing(head.failings, "", "head"),
+            sections.provenance(head.run, head.failings, {**head.prices, **judge_facts(head.judges)}, ""),
+        ]
+    places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
+    return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
+
+
+def gate_html(gate: Mapping[str, Any], rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
+    """Return the page about a gate's decision; `runs` are head's whose samples the page holds, `names` theirs."""
+    parts: list[Child] = [gates.top(gate), gates.suites(gate)]
+    if runs:
+        parts.append(samples(rows, several=len(runs) > 1, compared=True))
+    parts.append(gates.provenance(gate, runs))
+    places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
+    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, names), live=bool(runs))
+
+
+def _document(title: str, places: Mapping[str, str], main: Markup, content: str, *, live: bool = True) -> str:
+    body = join(
+        el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
+        _top(title, places),
+        el("main", main),
+        _help() if live else None,
+        [data("evalh-data", content), [own("script", asset(name)) for name in _SCRIPTS]] if live else None,
+    )
+    name, style = el("title", f"{title} · evalh"), own("style", asset("page.css"))
+    head = el("head", el("meta", charset="utf-8"), _policy(), metas(), name, style)
+    return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
+
+
+def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
+    several = len(reported) > 1
+    parts: list[Child] = [sections.trade_offs(reported[0].chosen)]
+    for number, one in enumerate(reported):
+        of = f"{one.run.record.prompt} on {one.run.record.model}" if several else "it"
+        parts.append(sections.failing(one.failings, _suffix(number), of))
+    parts += [samples(rows, several=several), history(reported[0].past)]
+    for number, one in enumerate(reported):
+        parts.append(sections.prompt(one.run, _suffix(number)))
+        facts = {**one.prices, **judge_facts(one.judges)}
+        parts.append(sections.provenance(one.run, one.failings, facts, _suffix(number)))
+    return join(parts)
+
+
+def _suffix(number: int) -> str:
+    return "" if number == 0 else f"-{number + 1}"
+
+
+def _verdict(one: Reported) -> Markup:
+    summary = one.run.summary
+    return el(
+        "header",
+        el("h1", verdict(one.run)),
+        sections.numbers(summary) if summary is not None and summary.samples else None,
+        sections.look_at(pointers(one.run, one.failings)),
+        class_="verdict",
+    )
+
+
+def _top(title: str, places: Mapping[str, str]) -> Markup:
+    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
+    return el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top")
+
+
+def _help() -> Markup:
+    keys = {
+        "j k": "next, previous sample",
+        "/": "search",
+        "g": "to the samples",
+        "Esc": "leave the search, clear it",
+        "?": "these keys",
+    }
+    rows = [el("tr", el("th", el("kbd", key), scope="row"), el("td", words)) for key, words in keys.items()]
+    close = el("form", el("button", "Close", value="close"), method="dialog")
+    return el("dialog", el("h2", "Keys"), el("table", el("tbody", rows)), close, id="help", aria_label="Keys")
+
+
+def _policy() -> Markup:
+    rules = (
+        "default-src 'none'",
+        f"style-src {own_digest(asset('page.css'))}",
+        f"script-src {' '.join(own_digest(asset(name)) for name in _SCRIPTS)}",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return el("meta", http_equiv="Content-Security-Policy", content="; ".join(rules))
+
+
+@cache
+def asset(name: str) -> str:
+    """Read one of the page's own files."""
+    return (files("evalh.report") / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,109 @@
+"""The frame that the page's script fills with samples: filters, list, detail. Without scripts it says what to type."""
+
+from evalh.report.html.data import BAD_BYTES, GOOD_BYTES, Rows
+from evalh.report.html.markup import Markup, el, join
+from evalh.report.html.sections import section
+from evalh.report.words import plural
+
+_STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ungraded", "good": "good"}
+_ORDERS = {
+    "dataset": "dataset order",
+    "latency": "slowest first",
+    "cost": "dearest first",
+    "attempts": "most attempts first",
+}
+_CHANGES = {
+    "": "any change or none",
+    "regressed": "regressed",
+    "fixed": "fixed",
+    "unstable": "unstable",
+}
+
+
+def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
+    """Build the section of the samples."""
+    return section(
+        "samples",
+        "Samples",
+        el(
+            "noscript",
+            el("p", "The list of samples needs this page's own script. Without it: evalh show ID."),
+        ),
+        _filters(rows, several=several, compared=compared),
+        el("p", "", id="count", role="status", class_="note"),
+        el(
+            "div",
+            el("div", id="list", role="listbox", tabindex=0, aria_label="Samples"),
+            el("article", id="detail", aria_live="polite", aria_label="The chosen sample", tabindex=-1),
+            class_="panes",
+        ),
+        el("p", _left_out(rows), class_="note"),
+        el(
+            "p",
+            "Keys: ",
+            el("kbd", "j"),
+            " ",
+            el("kbd", "k"),
+            " next and previous, ",
+            el("kbd", "/"),
+            " search, ",
+            el("kbd", "?"),
+            " all of them.",
+            class_="note keys",
+        ),
+    )
+
+
+def _filters(rows: Rows, *, several: bool, compared: bool) -> Markup:
+    radios = [
+        el(
+            "label",
+            el("input", type="radio", name="standing", value=name, checked=name == "all"),
+            el("span", words, " ", el("i", "", id=f"n-{name}")),
+        )
+        for name, words in _STANDINGS.items()
+    ]
+    return el(
+        "form",
+        el("fieldset", el("legend", "Standing", class_="hidden"), radios, class_="segments"),
+        _label(
+            "Search",
+            el(
+                "input",
+                type="search",
+                id="q",
+                placeholder="search ids, texts, reasons",
+                autocomplete="off",
+                spellcheck="false",
+            ),
+        ),
+        _label("Change", _select("change", _CHANGES)) if compared else None,
+        _label("Tag", _select("tag", {"": "any tag", **{tag: tag for tag in sorted(rows.tags)}}))
+        if rows.tags
+        else None,
+        _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in rows.graders}})),
+        _label("Run", _select("run", {"": "every run"})) if several else None,
+        _label("Order", _select("sort", _ORDERS)),
+        id="filters",
+        role="search",
+    )
+
+
+def _label(name: str, control: Markup) -> Markup:
+    return el("label", el("span", name, class_="hidden"), control)
+
+
+def _select(name: str, options: dict[str, str]) -> Markup:
+    return el("select", join([el("option", words, value=value) for value, words in options.items()]), id=name)
+
+
+def _left_out(rows: Rows) -> str:
+    parts = []
+    if rows.clipped:
+        clipped = plural(rows.clipped, "good sample")
+        parts.append(f"Of {clipped} only the beginning of the texts is here ({GOOD_BYTES} bytes each).")
+    if rows.dropped:
+        parts.append(f"Of {plural(rows.dropped, 'sample')} the texts are not here: the page would be too large.")
+    if parts:
+        parts.append(f"Texts of other samples stop at {BAD_BYTES:,} bytes. The log has them whole: evalh show ID.")
+    return " ".join(parts)

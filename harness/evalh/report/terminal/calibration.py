@@ -1,0 +1,301 @@
+"""A judge's calibration as a person reads it.
+
+What a person who labels is shown. Nothing here tells who wrote the output.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+
+from evalh.core.calibration import (
+    FEWEST_DISAGREEMENTS,
+    GOOD,
+    AgreementTable,
+    Calibration,
+    Candidate,
+    JudgeStanding,
+    Label,
+    Position,
+    VersionDifference,
+)
+from evalh.core.case import ABSENT, Case
+from evalh.core.digest import JsonValue
+from evalh.core.request import ToolCall
+from evalh.core.run import Estimate
+from evalh.report.text import Text, block, json_line, named, p_text, percent, safe
+
+
+def show_calibration(console: Console, calibration: Calibration) -> None:
+    """Print what the judge is worth: in words first, then in numbers."""
+    if calibration.position is not None:
+        _show_pairwise(console, calibration, calibration.position)
+        return
+    asked = "good" if calibration.about == GOOD else f"passing {calibration.about}"
+    console.print(
+        Text.assemble(
+            (safe(calibration.judge), "bold"),
+            f" · suite {safe(calibration.suite)} · held against what people call {safe(asked)}",
+        )
+    )
+    console.print()
+    for line in _words(calibration):
+        console.print(line)
+    console.print()
+    if calibration.agreement is not None:
+        console.print(_agreement(calibration.agreement, calibration.people))
+        console.print()
+    console.print(_rates(calibration))
+    if calibration.differences:
+        console.print()
+        console.print(_differences(calibration.differences))
+    for line in _warnings(calibration):
+        console.print(Text(safe(line), "yellow"))
+
+
+def _words(calibration: Calibration) -> list[str]:
+    cells = calibration.confusion
+    passed, refused = cells.both_good + cells.judge_only, cells.people_only + cells.both_bad
+    lines = [f"{calibration.labelled} of {calibration.outputs} judged outputs are labelled, by {calibration.authors}"]
+    lines[0] += " person" if calibration.authors == 1 else " people"
+    if passed:
+        lines.append(f"of {passed} labelled outputs that it passes, people call {cells.both_good} good")
+    if refused:
+        lines.append(f"of {refused} labelled outputs that it refuses, people call {cells.both_bad} bad")
+    return lines
+
+
+def _agreement(judge: AgreementTable, people: AgreementTable | None) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("agreement")
+    for column in ("judge and people", *(("people among themselves",) if people else ())):
+        table.add_column(column)
+    both = [judge, *([people] if people else [])]
+    table.add_row("raw", *(_share(one.raw) for one in both))
+    table.add_row("Gwet's AC1", *(_coefficient(one.ac1) for one in both))
+    table.add_row("Cohen's kappa", *("" if one.kappa is None else _coefficient(one.kappa) for one in both))
+    table.add_row("Krippendorff's alpha", *(_coefficient(one.alpha) for one in both))
+    return table
+
+
+def _share(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "not defined"
+    return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def _coefficient(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "not defined"
+    return f"{estimate.value:.2f}  [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def _rates(calibration: Calibration) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("rate of passing")
+    for column in ("outputs", "labels", "the judge's"):
+        table.add_column(column, justify="right")
+    table.add_column("as people would")
+    for rate in calibration.rates:
+        corrected = rate.corrected
+        shown = _share(corrected) if corrected.value is not None else "not known: label outputs of every outcome"
+        if corrected.value is not None and corrected.low is None:
+            shown = f"{percent(corrected.value)}; too few labels for an interval"
+        table.add_row(safe(rate.name), str(rate.judged), str(rate.labels), percent(rate.judge_rate), shown)
+    return table
+
+
+def _show_pairwise(console: Console, calibration: Calibration, position: Position) -> None:
+    title = (safe(calibration.judge), "bold")
+    console.print(Text.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
+    console.print()
+    for line in _order(position):
+        console.print(line)
+    cells, people = calibration.confusion, calibration.authors
+    if calibration.labelled:
+        who = f"{people} person" if people == 1 else f"{people} people"
+        console.print(f"both outputs of {calibration.labelled} pairs are labelled, by {who}")
+        same = cells.both_good + cells.both_bad
+        console.print(
+            f"of {cells.labelled} on which people and the judge prefer one, they prefer the same one on {same}"
+        )
+    console.print()
+    if calibration.agreement is not None:
+        console.print(_agreement(calibration.agreement, None))
+        console.print()
+    console.print(_win_rates(calibration))
+    for line in _pair_warnings(calibration, position):
+        console.print(Text(safe(line), "yellow"))
+
+
+def _order(position: Position) -> list[str]:
+    lines = [f"{position.pairs} pairs of outputs were judged in both orders"]
+    torn = position.first + position.second
+    if torn:
+        told = f"the order decided on {torn}: first {position.first}, second {position.second}"
+        lines.append(f"{told} · position bias p {p_text(position.p_value)}")
+    lines.append(
+        f"the same output was preferred in both orders on {position.consistent} · consistency"
+        f" {percent(position.consistency)}"
+    )
+    return lines
+
+
+def _win_rates(calibration: Calibration) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("win rate of head")
+    for column in ("head", "base", "ties", "p", "labels", "the judge's"):
+        table.add_column(column, justify="right")
+    table.add_column("as people would")
+    for one, rate in zip(calibration.preferences, calibration.rates, strict=True):
+        counts = [str(count) for count in (one.head, one.base, one.ties)]
+        p_value = "none" if one.p_value is None else p_text(one.p_value)
+        people = "no label" if rate.corrected.value is None else _share(rate.corrected)
+        table.add_row(safe(one.name), *counts, p_value, str(rate.labels), percent(rate.judge_rate), people)
+    return table
+
+
+def _pair_warnings(calibration: Calibration, position: Position) -> list[str]:
+    lines = _doubts(calibration, "pairs")
+    if position.unsteady:
+        lines.append("the order of the outputs decides too often for this judge to be relied on")
+    if not calibration.labelled:
+        lines.append(
+            f"no pair is labelled on both sides: whether people agree is not known (evalh label {calibration.suite})"
+        )
+    if calibration.torn:
+        lines.append(f"on {calibration.torn} pairs people call both outputs alike; they are in no table of agreement")
+    if calibration.unjudged:
+        lines.append(f"{calibration.unjudged} pairs of the log were not judged by this judge as it is now")
+    return lines
+
+
+def _differences(differences: Sequence[VersionDifference]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("versions apart, in points")
+    for column in ("cases", "labels", "the judge's"):
+        table.add_column(column, justify="right")
+    table.add_column("as people would")
+    table.add_column("people - judge")
+    for one in differences:
+        judge = f"{100 * one.judge_difference:+.1f}"
+        name = f"{safe(one.base)} → {safe(one.head)}"
+        table.add_row(name, str(one.cases), str(one.labels), judge, _points(one.corrected), _points(one.shift))
+    return table
+
+
+def _points(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "not known"
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:+.1f}; too few labels for an interval"
+    return f"{100 * estimate.value:+.1f}  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
+def _doubts(calibration: Calibration, outputs: str) -> list[str]:
+    """Say what speaks against the judge, and against the intervals of its agreement."""
+    table, lines = calibration.confusion, []
+    if calibration.agreement is not None and calibration.agreement.worse_than_chance:
+        lines.append("this judge is worse than chance: people and the judge disagree more often than guesses would")
+    if table.labelled and table.disagreements < FEWEST_DISAGREEMENTS:
+        few = "too few to know how it errs" if calibration.few_labels else "it is shown to err rarely, not how"
+        lines.append(
+            f"people and the judge disagree on {table.disagreements} of {table.labelled} labelled {outputs}: {few};"
+            f" below {FEWEST_DISAGREEMENTS} the intervals of kappa and of versions apart cover less often than they say"
+        )
+    return lines
+
+
+def _warnings(calibration: Calibration) -> list[str]:
+    lines = _doubts(calibration, "outputs")
+    if calibration.torn:
+        lines.append(f"on {calibration.torn} outputs people are torn; they are in no table of agreement")
+    if calibration.unjudged:
+        lines.append(f"on {calibration.unjudged} outputs the judge erred or abstained; no rate holds them")
+    if calibration.of_others:
+        lines.append(f"{calibration.of_others} labelled outputs were not judged by this judge as it is now")
+    for one in calibration.differences:
+        if one.favoured is not None:
+            kinder = one.head if one.favoured == "head" else one.base
+            lines.append(
+                f"it is kinder to {safe(kinder)} than people are: {safe(one.base)} → {safe(one.head)} rests on it"
+            )
+    return lines
+
+
+# -- what a report says of its judges
+
+
+def judge_facts(judges: Sequence[JudgeStanding]) -> dict[str, str]:
+    """Say of each judge how far it is held against people, now."""
+    return {f"judge {judge.judge}": _fact(judge) for judge in judges}
+
+
+def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
+    """Print the same."""
+    if judges:
+        console.print()
+    for name, fact in judge_facts(judges).items():
+        console.print(Text.assemble((f"{safe(name)}  ", "dim"), safe(fact)))
+
+
+def _fact(judge: JudgeStanding) -> str:
+    decides = "" if judge.required else "decides nothing; "
+    if judge.at is None:
+        return f"{decides}{judge.why}"
+    kappa = None if judge.kappa is None else judge.kappa.value
+    agreed = "" if kappa is None else f", Cohen's kappa {kappa:.2f}"
+    held = f"held against {judge.labels} labels on {judge.at[:10]}{agreed}"
+    return f"{decides}{held}{'' if judge.why is None else f'; {judge.why}'}"
+
+
+def show_question(
+    console: Console, case: Case, text: str, tool_calls: Sequence[ToolCall], *, title: str, expected: bool
+) -> None:
+    """Print one row and one output."""
+    console.print(Rule(title, align="left", style="dim"))
+    for name, value in case.inputs.items():
+        console.print(named(name, value if isinstance(value, str) else json_line(value)))
+    if expected and case.expected is not ABSENT:
+        console.print(Text.assemble(("expected  ", "dim"), json_line(case.expected)))
+    console.print(Rule("output", align="left", style="dim"))
+    console.print(block(text, "bold") if text else Text("(empty)", "dim"))
+    for call in tool_calls:
+        console.print(block(f"{call.name}({call.arguments})", "bold"))
+
+
+def labels_document(
+    suite: str, about: str, candidates: Sequence[Candidate], labels: Sequence[Label]
+) -> dict[str, JsonValue]:
+    """Return the document of `evalh label --json`: what is there to be labelled, and who labelled what."""
+    shown = {candidate.shown: candidate.stratum for candidate in candidates}
+    labelled = {label.item[1:] for label in labels}
+    strata = Counter(shown.values())
+    done = Counter(stratum for item, stratum in shown.items() if item in labelled)
+    authors = Counter(label.author for label in labels)
+    return {
+        "schema": "evalh.labels/1",
+        "suite": suite,
+        "about": about,
+        "outputs": len(shown),
+        "labelled": sum(done.values()),
+        "strata": [{"stratum": name, "outputs": strata[name], "labelled": done[name]} for name in sorted(strata)],
+        "authors": [{"author": name, "labels": authors[name]} for name in sorted(authors)],
+        "of_other_outputs": len(labelled - set(shown)),
+    }
+
+
+def show_status(console: Console, document: dict[str, JsonValue]) -> None:
+    """Print how far the labelling has come."""
+    asked = "is this output good?" if document["about"] == GOOD else f"would it pass {document['about']}?"
+    console.print(Text.assemble((safe(document["suite"]), "bold"), f" · {safe(asked)}"))
+    console.print(f"{document['labelled']} of {document['outputs']} distinct outputs are labelled")
+    for row in document["strata"]:
+        console.print(Text(f"  {row['stratum']:10s} {row['labelled']} of {row['outputs']}", "dim"))
+    for row in document["authors"]:
+        console.print(Text(f"  {safe(row['author'])}  {row['labels']} labels", "dim"))
+    if document["of_other_outputs"]:
+        text = f"{document['of_other_outputs']} labels are of outputs that the log does not hold (any more)"
+        console.print(Text(text, "yellow"))

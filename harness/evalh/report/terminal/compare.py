@@ -1,0 +1,403 @@
+"""A comparison as a person reads it: the verdict first, then the numbers, then what to look at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+
+from evalh.analysis.compare.comparison import (
+    Comparison,
+    ComparisonVerdict,
+    Example,
+    Flip,
+    PartComparison,
+    PassAt,
+    Preferred,
+    Side,
+    names,
+)
+from evalh.core.run import Estimate
+from evalh.core.values import Value
+from evalh.report.document import confirmed_document
+from evalh.report.terminal.power import tested
+from evalh.report.terminal.prompts import Difference, show_diff
+from evalh.report.text import (
+    BREAK,
+    BY_THE_HOUR,
+    Text,
+    cost_per_good,
+    dollars,
+    latency,
+    lines,
+    one_line,
+    p_text,
+    percent,
+    rate,
+    safe,
+)
+from evalh.report.words import worth
+
+_STYLES = {
+    ComparisonVerdict.BETTER: "bold green",
+    ComparisonVerdict.NO_WORSE: "bold green",
+    ComparisonVerdict.WORSE: "bold red",
+    ComparisonVerdict.INCONCLUSIVE: "bold yellow",
+}
+_FLIP_STYLES: dict[str, str] = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
+_PARTS = {"dataset": "the datasets", "graders": "the graders"}
+_TAGS_SHOWN = 12
+_HALF = 46  # characters of one of two outputs side by side
+_OUTPUT_LINES = 6
+
+
+class ComparisonView(Value, kw_only=True):
+    """A comparison with what is shown beside its numbers."""
+
+    id: str
+    comparison: Comparison
+    difference: Difference | None  # between the prompts; None: the same, or no longer there
+    examples: tuple[Example, ...]
+
+
+def show_comparison(console: Console, view: ComparisonView) -> None:
+    """Print a comparison."""
+    comparison = view.comparison
+    console.print(sentence(comparison))
+    console.print(_title(comparison))
+    if not comparison.comparable:
+        _show_mismatches(console, comparison)
+        return
+    console.print()
+    console.print(_numbers(comparison))
+    _show_notes(console, comparison)
+    console.print()
+    console.print(_parts("grader", comparison.graders))
+    if comparison.tags:
+        console.print()
+        console.print(_parts("tag", _telling(comparison.tags)))
+        if len(comparison.tags) > _TAGS_SHOWN:
+            console.print(Text(f"and {len(comparison.tags) - _TAGS_SHOWN} more tags: --json", "dim"))
+    if view.difference is not None:
+        console.print()
+        console.print(Rule("what differs", align="left", style="dim"))
+        show_diff(console, view.difference)
+    _show_cases(console, comparison, view.examples)
+
+
+def _title(comparison: Comparison) -> Text:
+    base, head = labels(comparison)
+    models = "" if base.endswith(comparison.base.model) else f" on {comparison.head.model}"
+    return Text.assemble((safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}")
+
+
+def labels(comparison: Comparison) -> tuple[str, str]:
+    """Name both sides: by version, and by model where the models differ."""
+    base, head = comparison.base, comparison.head
+    if base.model == head.model:
+        return base.prompt, head.prompt
+    return f"{base.prompt} on {base.model}", f"{head.prompt} on {head.model}"
+
+
+# -- the verdict
+
+
+def sentence(comparison: Comparison) -> Text:
+    """Say what came of it."""
+    word = comparison.verdict.value.replace("_", " ")
+    if not comparison.comparable:
+        parts = " and ".join(_PARTS.get(mismatch.part, mismatch.part) for mismatch in comparison.mismatches)
+        why = f"{parts} differ" if parts else comparison.reason
+        return Text("not comparable", "bold yellow").append(f": {safe(why)}", "")
+    said = {
+        ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
+        ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
+        ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded, at 5 % error",
+        ComparisonVerdict.INCONCLUSIVE: f"no difference is shown, nor is a drop of {_margin(comparison)} excluded",
+    }[comparison.verdict]
+    if comparison.identical or not comparison.measured:
+        said = comparison.reason
+    relative = ", judge-relative" if comparison.judge_relative else ""
+    return Text(word, _STYLES[comparison.verdict]).append(f"{relative}: {said}", "")
+
+
+def _margin(comparison: Comparison) -> str:
+    return f"{100 * comparison.margin:g} points"
+
+
+def points(estimate: Estimate) -> str:
+    """Write a difference of rates as points, with its interval."""
+    if estimate.value is None:
+        return "unknown"
+    value = f"{100 * estimate.value:+.1f}"
+    if estimate.low is None or estimate.high is None:
+        return f"{value} points"
+    return f"{value} points  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
+def _show_mismatches(console: Console, comparison: Comparison) -> None:
+    for mismatch in comparison.mismatches:
+        line = Text.assemble(BREAK, (f"{mismatch.part}  ", "dim")).append(one_line(mismatch.what, 300), "")
+        line.append(BREAK).append(f"base {mismatch.base[:19]} · head {mismatch.head[:19]}", "dim")
+        console.print(Padding(line, (0, 0, 0, 2)))
+    if comparison.missing:
+        cases = [f"{safe(one.case_id)} (absent from {one.absent_from})" for one in comparison.missing]
+        console.print(Padding(Text.assemble(BREAK, ("missing  ", "dim")).append(names(cases), ""), (0, 0, 0, 2)))
+
+
+# -- the numbers
+
+
+def _numbers(comparison: Comparison) -> Table:
+    base, head = comparison.base, comparison.head
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(style="dim")
+    same = base.prompt == head.prompt and base.model != head.model
+    for side in (base, head):
+        table.add_column(one_line(side.model if same else side.prompt, 26))
+    table.add_column("head - base")
+    table.add_row("good", *(_counts(side) for side in (base, head)), _cases(comparison))
+    table.add_row("good rate", *(rate(side.good_rate) for side in (base, head)), points(comparison.difference))
+    # The interval stands below its value: side by side they leave no room for the third column.
+    costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
+    table.add_row("cost per good", *costs, _ratio(comparison.cost_per_good_ratio))
+    if base.by_the_hour or head.by_the_hour:
+        table.add_row("", *(BY_THE_HOUR if side.by_the_hour else "" for side in (base, head)), "")
+    if comparison.downstream is not None:
+        nets = (comparison.downstream.base, comparison.downstream.head)
+        table.add_row("net per good", *(_two_lines(cost_per_good(one.net_cost_per_good_usd)) for one in nets))
+    table.add_row(
+        "latency", lines(latency(base)), lines(latency(head)), _milliseconds(comparison.latency.difference_ms)
+    )
+    if comparison.pass_at is not None:
+        _pass_rows(table, comparison.pass_at)
+    return table
+
+
+def _two_lines(text: str) -> Text:
+    return lines(text.replace("  [", "\n[").replace("; ", ";\n").split("\n"))
+
+
+def _counts(side: Side) -> str:
+    ungraded = f", {side.ungraded} ungraded" if side.ungraded else ""
+    return f"{side.good} of {side.samples}{ungraded}"
+
+
+def _cases(comparison: Comparison) -> str:
+    return f"{comparison.wins} better, {comparison.losses} worse, {comparison.ties} alike"
+
+
+def _ratio(ratio: Estimate) -> str | Text:
+    if ratio.method == "unpriced":
+        return "not priced"
+    if ratio.method == "zero-goods":
+        return lines(("no finite ratio:", "a side has no good output"))
+    if ratio.value is None:
+        return "unknown"
+    if ratio.low is None:
+        return f"× {ratio.value:.2f}"
+    high = "no finite upper limit" if ratio.high is None else f"{ratio.high:.2f}"
+    return f"× {ratio.value:.2f}  [{ratio.low:.2f}, {high}]"
+
+
+def _milliseconds(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "not compared" if estimate.method == "other-definition" else "unknown"
+    value, low, high = (
+        None if number is None else round(number) for number in (estimate.value, estimate.low, estimate.high)
+    )
+    interval = "" if low is None or high is None else f"  [{low:+d}, {high:+d}]"
+    return f"mean {value:+d} ms{interval}"
+
+
+def _pass_rows(table: Table, pass_at: PassAt) -> None:
+    for label, base, head in (
+        (f"pass@{pass_at.k}", pass_at.base_any, pass_at.head_any),
+        (f"pass^{pass_at.k}", pass_at.base_all, pass_at.head_all),
+    ):
+        table.add_row(label, rate(base), rate(head))
+
+
+def _show_notes(console: Console, comparison: Comparison) -> None:
+    lines = tested(comparison)
+    if comparison.cases_needed is not None:
+        lines.append(
+            f"to exclude a drop of {_margin(comparison)}, about {comparison.cases_needed:,} cases: evalh power"
+        )
+    if comparison.downstream is not None:
+        lines.append(worth(comparison.downstream, *map(safe, labels(comparison))))
+    if comparison.undecided:
+        lines.append(f"{comparison.undecided} of the cases that are called alike hang on ungraded samples")
+    if comparison.unstable:
+        lines.append(
+            f"{len(comparison.unstable)} unstable: their trials disagree ({names(_safe(comparison.unstable))})"
+        )
+    if comparison.intersection and (comparison.mismatches or comparison.missing):
+        left_out = {case for mismatch in comparison.mismatches for case in mismatch.cases}
+        left_out |= {one.case_id for one in comparison.missing}
+        lines.append(f"the common cases alone: {len(left_out)} left out ({names(_safe(sorted(left_out)))})")
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(Text(line, "dim"))
+    _show_trust(console, comparison)
+    for preferred in comparison.preferred:
+        _show_preferred(console, preferred)
+
+
+def _show_trust(console: Console, comparison: Comparison) -> None:
+    for line in [*doubts(comparison), *(f"warning: {notice}" for notice in comparison.notices)]:
+        console.print(Text(safe(line), "yellow"))
+    for line in as_people_would(comparison):
+        console.print(Text(safe(line), "dim"))
+
+
+def doubts(comparison: Comparison) -> list[str]:
+    """Say why the verdict is relative to its judges."""
+    return [f"judge-relative: {why}" for why in comparison.judge_relative]
+
+
+def as_people_would(comparison: Comparison) -> list[str]:
+    """Say how far apart people would see the sides, where labels cover both: a line for each judge."""
+    return [
+        f"{judge.judge} as people would: {points(one.corrected)} (the judge itself: {100 * one.judge_difference:+.1f};"
+        f" {one.labels} of {one.cases} cases are labelled on both sides)"
+        for judge in comparison.judges
+        if (one := judge.difference) is not None
+    ]
+
+
+def _show_preferred(console: Console, one: Preferred) -> None:
+    told = preference(one)
+    console.print()
+    console.print(Text(one_line(one.grader, 40), "bold").append(f"  {told[0]}", ""))
+    for line in told[1:]:
+        console.print(
+            Padding(Text(line, "yellow" if line.startswith(("warning", "unjudged")) else "dim"), (0, 0, 0, 2))
+        )
+
+
+def preference(one: Preferred) -> list[str]:
+    """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
+    unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
+    lines = [
+        f"prefers head on {one.head}, base on {one.base}; {one.ties} ties{unjudged} · p {_p_or_none(one.p_value)}",
+        f"judge {one_line(one.model, 40)} · both orders · {dollars(one.judge_cost_usd)} spent",
+    ]
+    if one.first + one.second:
+        torn = f"the order decided on {one.first + one.second}: first {one.first}, second {one.second}"
+        lines.append(f"{torn} · p {p_text(one.position_p)} · consistency {percent(one.consistency)}")
+    if one.unsteady:
+        lines.append("warning: the order of the outputs decides too often for this judge to be relied on")
+    if one.why_unjudged is not None:
+        lines.append(f"unjudged: {one_line(one.why_unjudged, 160)}")
+    return lines
+
+
+def _p_or_none(p_value: float | None) -> str:
+    return "none" if p_value is None else p_text(p_value)
+
+
+def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:
+    surprising = sorted(tags, key=lambda part: (1.0 if part.p_value is None else part.p_value, part.name))
+    shown = {part.name for part in surprising[:_TAGS_SHOWN]}
+    return [part for part in tags if part.name in shown]
+
+
+def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(kind)
+    for column in ("cases", "base", "head", "better", "worse"):
+        table.add_column(column, justify="right")
+    table.add_column("difference")
+    table.add_column("p adjusted")
+    table.add_column()
+    for part in parts:
+        counts = [str(count) if count else Text("·", "dim") for count in (part.wins, part.losses)]
+        rates = [percent(estimate.value) for estimate in (part.base_rate, part.head_rate)]
+        note = "shown" if part.shown else "" if part.required or kind == "tag" else "not required"
+        style = "bold" if part.shown else "dim"
+        cells = (points(part.difference).replace(" points", ""), p_text(part.p_adjusted), Text(note, style))
+        table.add_row(one_line(part.name, 24), str(part.n), *rates, *counts, *cells)
+    return table
+
+
+# -- what to look at
+
+
+def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Example]) -> None:
+    worse = [one for one in examples if not one.better]
+    better = [one for one in examples if one.better]
+    for title, style, cases, shown in (
+        ("worse", "red", comparison.regressed, worse),
+        ("better", "green", comparison.fixed, better),
+    ):
+        if not cases:
+            continue
+        console.print()
+        console.print(Text(f"{title}: {len(cases)}  ", style).append(names(_safe(cases), 8), "dim"))
+        for example in shown:
+            _show_example(console, example)
+    if comparison.confirmed:
+        console.print()
+        show_confirmed(console, [confirmed_document(one) for one in comparison.confirmed])
+
+
+def _show_example(console: Console, example: Example) -> None:
+    console.print()
+    trial = f" trial {example.trial}" if example.trial else ""
+    console.print(Text(f"{one_line(example.case_id, 60)}{trial}", "bold"))
+    inputs = Text()
+    for name, value in example.inputs.items():
+        text = value if isinstance(value, str) else repr(value)
+        inputs.append(f"{safe(name)}  ", "dim").append(one_line(text, 92 - len(name)), "").append(BREAK)
+    inputs.rstrip()
+    console.print(Padding(inputs, (0, 0, 0, 2)))
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, width=2 * (_HALF + 2))
+    table.add_column(width=_HALF, overflow="fold")
+    table.add_column(width=_HALF, overflow="fold")
+    table.add_row(Text("base", "dim"), Text("head", "dim"))
+    table.add_row(_output(example.base_output), _output(example.head_output))
+    table.add_row(_reasons(example.base_reasons), _reasons(example.head_reasons))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def _output(output: str | None) -> Text:
+    if output is None:
+        return Text("no answer", "yellow")
+    said = [one_line(line, _HALF * 2) for line in output.splitlines() if line.strip()]
+    shown = said[:_OUTPUT_LINES]
+    more = [f"… {len(said) - len(shown)} more lines"] if len(said) > len(shown) else []
+    return lines([*shown, *more])
+
+
+def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
+    if not reasons:
+        return Text("good", "green")
+    return lines((f"{grader}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
+
+
+def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> None:
+    """Print the documents of cases that were asked again, with their fresh trials on both sides."""
+    console.print(Text("asked again", "bold").append("  good fresh trials on both sides", "dim"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("case")
+    for column in ("base", "head", "p adjusted", "P(worse)"):
+        table.add_column(column, justify="right")
+    table.add_column()
+    for one in confirmed:
+        table.add_row(
+            one_line(one["case"], 40),
+            f"{one['base']['good']}/{one['base']['trials']}",
+            f"{one['head']['good']}/{one['head']['trials']}",
+            p_text(one["p_adjusted"]),
+            "unknown" if one["p_worse"] is None else f"{one['p_worse']:.3f}",
+            Text(one["label"], _FLIP_STYLES[one["label"]]),
+        )
+    console.print(table)
+
+
+def _safe(cases: Sequence[str]) -> list[str]:
+    return [one_line(case, 40) for case in cases]

@@ -1,0 +1,65 @@
+"""`evalh explain` for people and for programs."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from msgspec import to_builtins
+from rich.console import Console
+from rich.padding import Padding
+
+from evalh.analysis.explain import Statement
+from evalh.core.digest import JsonValue
+from evalh.core.totals import Tallies
+from evalh.report.document import usd
+from evalh.report.text import BREAK, Text, dollars, safe
+
+
+def explain_document(routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> dict[str, JsonValue]:
+    """Return the document of `evalh explain --json`; routes are (name, what was counted, statements)."""
+    return {
+        "schema": "evalh.explain/1",
+        "routes": [
+            {
+                "route": name,
+                "runs": None if tallies is None else tallies.runs,
+                "calls": None if tallies is None else tallies.calls,
+                "decisions": [
+                    to_builtins(one) | {"cost_usd": usd(one.cost_usd), "replayed_usd": usd(one.replayed_usd)}
+                    for one in statements
+                ],
+            }
+            for name, tallies, statements in routes
+        ],
+    }
+
+
+def show_explained(console: Console, name: str, tallies: Tallies | None, statements: Sequence[Statement]) -> None:
+    """Print one route's decisions, heading by heading."""
+    runs = 0 if tallies is None else tallies.runs
+    seen = "part of the above, and counted there" if tallies is None else "it was not run yet"
+    if tallies is not None and runs:
+        seen = f"last {runs} run{'s' * (runs > 1)}: {tallies.calls} calls sent, {tallies.from_log} answered by the log"
+    console.print(Text.assemble((safe(name), "bold"), (f"  {seen}", "dim")))
+    for topic, group in groupby(statements, key=lambda statement: statement.topic):
+        console.print()
+        console.print(Text(topic, "bold"))
+        for one in group:
+            console.print(Padding(Text(safe(one.when), "cyan"), (0, 0, 0, 2), expand=False))
+            then = Text(safe(one.then))
+            if runs and one.taken is not None:
+                then.append(BREAK).append(_counted(one), "dim")
+            console.print(Padding(then, (0, 0, 0, 4), expand=False))
+
+
+def _counted(one: Statement) -> str:
+    if not one.taken:
+        return "never"
+    parts = [f"{one.taken} time{'s' * (one.taken > 1)}"]
+    if one.replayed:
+        which = "all" if one.replayed == one.taken else f"{one.replayed}"
+        parts.append(f"{which} answered by the log, {dollars(one.replayed_usd)} when they were bought")
+    if one.cost_usd is not None and one.replayed < one.taken:
+        parts.append(dollars(one.cost_usd))
+    if one.helped:
+        parts.append(one.helped)
+    return " · ".join(parts)

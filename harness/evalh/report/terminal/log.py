@@ -1,0 +1,268 @@
+"""What is in the log, for people and for programs: runs, cases, samples, calls.
+
+One call on a time axis: every attempt, and every decision between them, with its reason.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+
+from evalh.core.attempt import Completion, Latency
+from evalh.core.case import ABSENT
+from evalh.core.digest import JsonValue
+from evalh.core.log import AttemptRow, CallRow, CaseDetail, DecisionRow, RunRow, SampleDetail
+from evalh.core.run import RunResult
+from evalh.core.sample import Graded
+from evalh.core.verdict import Outcome, told
+from evalh.report.document import comparison_document, run_document
+from evalh.report.terminal.compare import ComparisonView, show_comparison
+from evalh.report.terminal.gate import show_gate
+from evalh.report.terminal.run import show_run
+from evalh.report.text import Text, block, dollars, json_line, milliseconds, one_line, safe
+
+_WIDTH = 62
+_WORDS = {
+    "retry": "sent again",
+    "give_up": "given up",
+    "fits": "fits",
+    "repair": "does not fit",
+    "unrepaired": "still does not fit",
+    "fallback": "next model",
+    "keep": "trusted",
+    "escalate": "in doubt",
+    "open": "breaker opens",
+    "probe": "probe",
+    "close": "breaker closes",
+    "shrink": "window shrinks",
+}
+"""A decision in a person's words."""
+
+
+def waterfall(call: CallRow) -> Iterator[Text]:
+    """Yield a line for each attempt and decision, in the order in which they happened."""
+    events: list[tuple[float, int, AttemptRow | DecisionRow]] = [
+        *((attempt.started_at, 0 if attempt.number == 1 else 2, attempt) for attempt in call.attempts),
+        *((decision.at, 1, decision) for decision in call.decisions),
+    ]
+    events.sort(key=lambda event: event[:2])
+    began = events[0][0] if events else 0.0
+    several = len(call.attempts) > 1 or bool(call.decisions)
+    for at, _, event in events:
+        offset = Text(f"{_offset(at - began):>9}  " if several else "", "dim")
+        match event:
+            case AttemptRow():
+                yield Text.assemble(offset, _attempt(event))
+                if event.error_kind:
+                    wrong = f"   {event.error_kind}: {one_line(event.error or '', _WIDTH)}"
+                    yield Text.assemble(" " * len(offset), (wrong, "red"))
+            case DecisionRow():
+                yield Text.assemble(offset, _decision(event))
+
+
+def given_up(call: CallRow) -> str:
+    """Say why a call was given up; empty where it was answered, or never had a second attempt."""
+    last = call.decisions[-1] if call.decisions else None
+    return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
+
+
+def _offset(seconds: float) -> str:
+    return f"+{milliseconds(seconds * 1000.0)}"
+
+
+def _attempt(attempt: AttemptRow) -> Text:
+    usage = attempt.usage
+    tokens = "" if usage.input_tokens is None else f" · {usage.input_tokens} + {usage.output_tokens} tokens"
+    cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated and attempt.cost_usd is not None else ''}"
+    style = "green" if attempt.status == "ok" else "red"
+    line = Text.assemble(f"{attempt.number}. {attempt.model}  ", (attempt.status, style))
+    line.append(f" · {milliseconds(attempt.latency_ms)}{tokens}{cost}")
+    if attempt.reason != "first":
+        line.append(f" · {attempt.reason}", "dim")
+    return line
+
+
+def _decision(decision: DecisionRow) -> Text:
+    detail = decision.detail
+    word = _WORDS.get(decision.kind, decision.kind)
+    line = Text.assemble("   ", (word, "yellow" if decision.kind not in {"fits", "keep"} else "green"))
+    line.append(f": {one_line(decision.reason, _WIDTH)}")
+    if decision.kind == "give_up":
+        line.append(f" · {one_line(str(detail.get('why', '')), _WIDTH)}")
+    if decision.kind in {"fallback", "escalate"}:
+        line.append(f" → {one_line(str(detail.get('to', '')), 20)}", "bold")
+    if "wait_s" in detail:
+        line.append(f" · waits {milliseconds(1000.0 * float(detail['wait_s']))}", "dim")
+    return line
+
+
+_OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
+
+
+def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
+    """Return the document of `evalh show --json`."""
+    if kind == "run" and isinstance(thing, RunResult):
+        return run_document([thing])
+    if isinstance(thing, ComparisonView):
+        return {**comparison_document(thing.comparison), "id": thing.id}
+    if kind == "gate" and isinstance(thing, dict):
+        return thing
+    return {"schema": f"evalh.{kind}/1", kind: _plain(thing)}
+
+
+def calls_document(calls: Sequence[CallRow]) -> dict[str, JsonValue]:
+    """Return the document of `evalh calls --json`."""
+    return {"schema": "evalh.calls/1", "calls": [_plain(call) for call in calls]}
+
+
+def _plain(value: Any) -> JsonValue:
+    if isinstance(value, Struct) or (is_dataclass(value) and not isinstance(value, type)):
+        names = value.__struct_fields__ if isinstance(value, Struct) else [field.name for field in fields(value)]
+        named = ((name, getattr(value, name)) for name in names)
+        return dict(entry for name, one in named for entry in _entries(name, one))
+    match value:
+        case Enum():
+            plain: JsonValue = None if value is ABSENT else value.value
+        case Decimal():
+            plain = float(value)
+        case Mapping():
+            plain = {str(name): _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            plain = [_plain(one) for one in value]
+        case frozenset() | set():
+            plain = sorted(value)
+        case _:
+            plain = value
+    return plain
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, Latency):  # by the log's columns
+        yield "latency_ms", value.total_ms
+        yield "waited_ms", value.waited_ms
+        yield "checks_ms", value.checks_ms
+    else:
+        yield name, _plain(value)
+
+
+def show_unfinished(console: Console, run: RunRow) -> None:
+    """Print a run that has no summary: it runs, or was killed."""
+    record = run.record
+    console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
+    console.print(Text(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
+
+
+def show_result(console: Console, result: RunResult) -> None:
+    """Print a finished run as it was reported, and when and where it was run."""
+    show_run(console, result)
+    record = result.record
+    started = datetime.fromtimestamp(record.started_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    commit = "" if record.commit is None else f" · commit {record.commit[:10]}{' with changes' if record.dirty else ''}"
+    console.print()
+    console.print(Text(f"{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
+
+
+def show_case(console: Console, case: CaseDetail) -> None:
+    """Print a case as one run saw it: every trial's request, answer and verdicts."""
+    record = case.run.record
+    console.print(Text.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
+    for sample in case.samples:
+        show_sample(console, sample)
+
+
+def show_sample(console: Console, detail: SampleDetail) -> None:
+    """Print one sample."""
+    sample = detail.sample
+    console.print()
+    title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
+    console.print(Rule(title, align="left", style="dim"))
+    if detail.case.expected is not ABSENT:
+        console.print(Text.assemble(("expected  ", "dim"), json_line(detail.case.expected)))
+    if detail.case.tags:
+        console.print(Text.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
+    for graded in sample.verdicts:
+        console.print(_verdict(graded))
+    for call in detail.calls:
+        show_call(console, call)
+
+
+def _verdict(graded: Graded) -> Text:
+    verdict = graded.verdict
+    required = "" if graded.required else " (not required)"
+    word = (f"{verdict.outcome.value:8s}", _OUTCOME_STYLES[verdict.outcome])
+    return Text.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
+
+
+def show_call(console: Console, call: CallRow) -> None:
+    """Print a call: the messages as they were sent, every attempt, the answer."""
+    for message in call.messages or ():
+        console.print(Rule(str(message["role"]), align="left", style="dim"))
+        for part in message["parts"]:
+            console.print(block(part if isinstance(part, str) else json_line(part)))
+    if call.answer is not None and call.answer.completion is not None:
+        _show_answer(console, call.answer.completion)
+    console.print(Rule(f"call {call.id}", align="left", style="dim"))
+    if call.cache_hit and call.answer is not None:
+        console.print(Text(f"answered by the log: attempt {call.answer.id}", "dim"))
+    for line in waterfall(call.origin or call):
+        console.print(Padding(line, (0, 0, 0, 2)))
+
+
+def _show_answer(console: Console, completion: Completion) -> None:
+    if completion.reasoning:
+        console.print(Rule("reasoning, not graded", align="left", style="dim"))
+        console.print(block(completion.reasoning, "dim"))
+    console.print(Rule("answer", align="left", style="dim"))
+    cause = told(completion)
+    if completion.text.strip():
+        console.print(block(completion.text))
+    elif cause is None and not completion.tool_calls:
+        console.print(Text("(empty)", "dim"))
+    if cause is not None:
+        console.print(Text(cause, "yellow"))
+    for asked in completion.tool_calls:
+        console.print(block(f"{asked.name}({asked.arguments})"))
+
+
+def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
+    """Print calls, a line each."""
+    if not calls:
+        console.print("no such calls")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("call", "case", "status"):
+        table.add_column(column)
+    for column in ("attempts", "latency", "cost"):
+        table.add_column(column, justify="right")
+    table.add_column("what went wrong")
+    for call in calls:
+        last = call.attempts[-1] if call.attempts else call.answer
+        status = "from the log" if call.cache_hit else last.status if last else "nothing sent"
+        failed = f"{last.error_kind}: {last.error}" if last is not None and last.error_kind else ""
+        wrong = " · ".join(filter(None, (given_up(call), failed)))
+        took = call.latency.total_ms if call.latency.whole else None if last is None else last.latency_ms
+        latency = milliseconds(took) if last is not None else ""
+        trial = f" trial {call.trial}" if call.trial else ""
+        cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
+        table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
+    console.print(table)
+
+
+SHOW: Mapping[str, Callable[[Console, Any], None]] = {
+    "run": show_result,
+    "unfinished": show_unfinished,
+    "compare": show_comparison,
+    "gate": show_gate,
+    "case": show_case,
+    "sample": show_sample,
+    "call": show_call,
+}
+"""How each kind of thing that an id may name is printed."""

@@ -1,0 +1,112 @@
+"""What a suite can see, for people and for programs."""
+
+from rich.console import Console
+from rich.table import Table
+
+from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.power import Power
+from evalh.core.digest import JsonValue
+from evalh.report.document import usd
+from evalh.report.text import Text, dollars, in_clusters, p_text, percent, safe
+
+_SOURCES = {
+    "option": "as you say",
+    "policy": "taken from the suite's gate; a comparison in the log would measure it",
+}
+
+
+def power_document(plan: Power) -> dict[str, JsonValue]:
+    """Return the document of `evalh power --json`."""
+    return {
+        "schema": "evalh.power/1",
+        "suite": plan.suite,
+        "cases": plan.cases,
+        "clusters": plan.clusters,
+        "trials": plan.trials,
+        "drop": plan.drop,
+        "margin": plan.margin,
+        "discordance": plan.discordance,
+        "discordance_from": plan.discordance_from,
+        "detectable_drop": plan.detectable_drop,
+        "power": plan.power,
+        "cases_needed": plan.cases_needed,
+        "cases_for_no_worse": plan.cases_for_no_worse,
+        "thin": plan.thin,
+        "cost_per_sample_usd": usd(plan.cost_per_sample_usd),
+        "cost_usd": usd(plan.cost_usd),
+        "with_trials": [
+            {
+                "trials": row.trials,
+                "detectable_drop": row.detectable_drop,
+                "cases_needed": row.cases_needed,
+                "cost_usd": usd(row.cost_usd),
+            }
+            for row in plan.with_trials
+        ],
+    }
+
+
+def show_power(console: Console, plan: Power) -> None:
+    """Print a plan: what the suite sees, what more would take, what that costs."""
+    seen = "too few to show any drop" if plan.detectable_drop is None else _sees(plan.detectable_drop)
+    console.print(Text(f"{safe(plan.suite)}, {in_clusters(plan.cases, plan.clusters)}: ").append(seen, "bold"))
+    console.print()
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    asked = _points(plan.drop)
+    table.add_row(f"a drop of {asked}", f"shows {percent(plan.power)} of the time over these cases")
+    table.add_row("", f"80 % of the time over {plan.cases_needed:,} cases · {_cost(plan)}")
+    margin = _points(plan.margin)
+    table.add_row("no worse", f"excluding a drop of {margin} takes {plan.cases_for_no_worse:,} cases, with 80 % power")
+    source = _SOURCES.get(plan.discordance_from, f"as in comparison {plan.discordance_from}")
+    table.add_row("disagreement", f"two versions differ on {percent(plan.discordance)} of the cases: {source}")
+    console.print(table)
+    if plan.thin:
+        console.print()
+        console.print(Text(f"a margin of {margin} is finer than {plan.cases} cases can resolve", "yellow"))
+    if plan.with_trials:
+        console.print()
+        console.print(_trials(plan))
+    elif plan.trials == 1:
+        console.print()
+        console.print(Text("what more trials of each case are worth: compare once with --trials 3", "dim"))
+
+
+def _sees(drop: float) -> str:
+    return f"80 % power to show a drop of {_points(drop)}"
+
+
+def tested(comparison: Comparison) -> list[str]:
+    """Say what was tested over which cases, and how small a drop that could have shown."""
+    lines = []
+    if comparison.p_value is not None and not comparison.identical:
+        drop, cases = comparison.detectable_drop, in_clusters(comparison.n, comparison.clusters)
+        shown = "too few to show any drop"
+        if drop is not None:
+            shown = f"80 % power to show a drop of {100 * drop:.1f} points, if cases differ as often as here"
+        lines.append(f"p {p_text(comparison.p_value)} ({comparison.test}) · {cases}: {shown}")
+    if comparison.uneven:
+        lines.append("clusters differ in size: the difference is the mean over clusters, not over cases")
+    return lines
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.3g} points"
+
+
+def _cost(plan: Power) -> str:
+    return "cost not known" if plan.cost_usd is None else f"{dollars(plan.cost_usd)} a side"
+
+
+def _trials(plan: Power) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("trials", justify="right")
+    table.add_column(f"{plan.cases} cases show", justify="right")
+    table.add_column(f"cases for {_points(plan.drop)}", justify="right")
+    table.add_column("cost a side", justify="right")
+    for row in plan.with_trials:
+        seen = "nothing" if row.detectable_drop is None else _points(row.detectable_drop)
+        cost = "not known" if row.cost_usd is None else dollars(row.cost_usd)
+        table.add_row(str(row.trials), seen, f"{row.cases_needed:,}", cost)
+    return table

@@ -1,0 +1,181 @@
+"""A run as a person reads it in a terminal of 100 columns."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from evalh.core.run import FailedSample, Forecast, GraderTally, RunResult, RunStatus, RunSummary
+from evalh.report.text import (
+    BREAK,
+    BY_THE_HOUR,
+    Text,
+    cost_per_good,
+    dollars,
+    in_clusters,
+    latency,
+    latency_parts,
+    lines,
+    milliseconds,
+    one_line,
+    percent,
+    rate,
+    safe,
+    short_cost_per_good,
+)
+from evalh.report.words import net_line
+
+_STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
+_WIDTH = 88
+
+
+def show_run(console: Console, result: RunResult) -> None:
+    """Print one run: the counts, the numbers, the graders, failures, and what to type next."""
+    record, summary = result.record, result.summary
+    console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
+    console.print()
+    console.print(_numbers(summary, record.trials))
+    console.print()
+    console.print(_graders(summary.graders))
+    if summary.errors:
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
+        console.print()
+        console.print(Text(f"without an answer: {kinds}", style="yellow"))
+    for failure in result.failures:
+        _show_failure(console, failure)
+    if result.status is not RunStatus.COMPLETE:
+        console.print()
+        console.print(Text(f"{result.status.value} after {summary.samples} of {record.planned} samples", "yellow"))
+        if result.stopped_because:
+            console.print(Text(one_line(result.stopped_because, 300), "yellow"))
+
+
+def _numbers(summary: RunSummary, trials: int) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    counts = [f"{summary.good} good", f"{summary.bad} bad", f"{summary.ungraded} ungraded"]
+    styles = [_STYLES[count.split()[1]] if not count.startswith("0 ") else "dim" for count in counts]
+    line = Text(f"{summary.samples}: ")
+    for position, (count, style) in enumerate(zip(counts, styles, strict=True)):
+        line.append(" · " if position else "").append(count, style)
+    table.add_row("samples", line)
+    cases = summary.samples // trials
+    if summary.clusters is not None and summary.clusters < cases:
+        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: cases that are alike count as one")
+    interval = "  95 % interval" if summary.good_rate.low is not None else ""
+    table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
+    table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
+    if summary.by_the_hour:
+        table.add_row("", Text(BY_THE_HOUR, "dim"))
+    if summary.downstream is not None:
+        table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
+    table.add_row("spent", _spent(summary))
+    table.add_row("latency", lines(latency(summary)))
+    parts = latency_parts(summary.latency_parts_ms)
+    if parts is not None:
+        table.add_row("", Text(parts, "dim"))
+    asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
+    table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
+    return table
+
+
+def _spent(summary: RunSummary) -> str:
+    if summary.cost_usd is None or summary.cached_cost_usd is None:
+        parts = [dollars(None)]
+    else:
+        parts = [dollars(summary.cost_usd)]
+        if summary.cache_hits or summary.cached_cost_usd:
+            parts.append(f"the log's answers cost {dollars(summary.cached_cost_usd)} when they were bought")
+    if summary.judge_cost_usd != 0:
+        parts.append(f"graders {dollars(summary.judge_cost_usd)}")
+    return " · ".join(parts)
+
+
+def _graders(tallies: Sequence[GraderTally]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("grader")
+    for column in ("pass", "fail", "abstain", "error"):
+        table.add_column(column, justify="right")
+    table.add_column()
+    for tally in tallies:
+        cells = [str(count) if count else Text("·", "dim") for count in _counts(tally)]
+        table.add_row(safe(tally.grader), *cells, Text("" if tally.required else "not required", "dim"))
+    return table
+
+
+def _counts(tally: GraderTally) -> tuple[int, int, int, int]:
+    return tally.passed, tally.failed, tally.abstained, tally.erred
+
+
+def _show_failure(console: Console, failure: FailedSample) -> None:
+    console.print()
+    trial = f" trial {failure.trial}" if failure.trial else ""
+    console.print(
+        Text.assemble((failure.standing, _STYLES[failure.standing]), f"  {one_line(failure.case_id, 60)}{trial}")
+    )
+    lines = Text()
+    for name, value in failure.inputs.items():
+        text = value if isinstance(value, str) else repr(value)
+        lines.append(f"{safe(name)}  ", "dim").append(one_line(text, _WIDTH - len(name))).append(BREAK)
+    if failure.output is not None:
+        lines.append("output  ", "dim").append(one_line(failure.output, _WIDTH - 8) or "(empty)").append(BREAK)
+    if failure.error:
+        lines.append(one_line(failure.error, _WIDTH), "yellow").append(BREAK)
+    else:
+        for grader, reason in failure.reasons:
+            lines.append(f"{safe(grader)}  ", "dim").append(one_line(reason, _WIDTH - len(grader))).append(BREAK)
+    lines.rstrip()
+    console.print(Padding(lines, (0, 0, 0, 2)))
+
+
+def show_table(console: Console, results: Sequence[RunResult]) -> None:
+    """Print one line per run: every pair of version and model."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    suites = {result.record.suite for result in results}
+    if len(suites) > 1:
+        table.add_column("suite")
+    table.add_column("prompt")
+    table.add_column("model")
+    for column in ("samples", "good", "ungraded"):
+        table.add_column(column, justify="right")
+    for column in ("good rate", "interval", "cost per good", "p50"):
+        table.add_column(column)
+    for result in results:
+        summary, estimate = result.summary, result.summary.good_rate
+        interval = "" if estimate.low is None or estimate.high is None else _interval(estimate.low, estimate.high)
+        cells = [
+            result.record.prompt,
+            result.record.model,
+            str(summary.samples),
+            str(summary.good),
+            str(summary.ungraded),
+            percent(estimate.value),
+            interval,
+            short_cost_per_good(summary.cost_per_good_usd),
+            milliseconds(summary.latency_p50_ms),
+        ]
+        table.add_row(*([result.record.suite] if len(suites) > 1 else []), *cells)
+    console.print(table)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]) -> None:
+    """Print what runs would send and cost at most; plans are (suite, prompt, model, forecast)."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("suite", "prompt", "model"):
+        table.add_column(column)
+    for column in ("samples", "in the log", "to ask", "each asked once", "at most"):
+        table.add_column(column, justify="right")
+    for suite, prompt, model, forecast in plans:
+        ceiling = "unknown" if forecast.worst_case_usd is None else dollars(forecast.worst_case_usd)
+        counts = (str(forecast.samples), str(forecast.answered), str(forecast.to_ask))
+        once = "unknown" if forecast.once_usd is None else dollars(forecast.once_usd)
+        table.add_row(suite, prompt, model, *counts, once, ceiling)
+    console.print(table)
+    for reason in sorted({forecast.why_unknown for *_, forecast in plans if forecast.why_unknown}):
+        console.print(Text(f"the worst case is unknown: {reason}", "yellow"))

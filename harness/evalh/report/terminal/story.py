@@ -1,0 +1,146 @@
+"""A run's report in the terminal, and as a document: what the page tells, without its samples."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from evalh.analysis.failures import Failings
+from evalh.analysis.history import History
+from evalh.analysis.tradeoff import TradeOff
+from evalh.core.calibration import JudgeStanding
+from evalh.core.digest import JsonValue
+from evalh.core.log import RunRow, SampleStory
+from evalh.core.run import Estimate, RunResult
+from evalh.core.values import Value
+from evalh.report.advice import advice
+from evalh.report.document import run_document
+from evalh.report.terminal.log import show_result
+from evalh.report.text import Text, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.words import pointers, verdict
+
+_BAR = 24
+_MOMENTS = 12
+
+
+class RunTold(Value):
+    """A run read from the log, for reports in text."""
+
+    run: RunRow
+    failings: Failings
+    chosen: TradeOff
+    past: History
+    missed: Sequence[SampleStory]  # all that are not good
+    judges: Sequence[JudgeStanding]  # how far they are held against people now
+
+
+def show_story(console: Console, result: RunResult, told: RunTold) -> None:
+    """Print a finished run: its numbers, which version to ship, what was measured before, where it fails."""
+    failings, chosen = told.failings, told.chosen
+    show_result(console, result)
+    console.print()
+    console.print(Text("which should I ship?", "bold"))
+    for sentence in advice(chosen):
+        console.print(Text(safe(sentence)))
+    if len(chosen.points) > 1:
+        console.print()
+        console.print(_points(chosen))
+    if len(told.past.moments) > len(chosen.points):
+        console.print()
+        console.print(Text("history", "bold"))
+        console.print(_history(told.past))
+    console.print()
+    console.print(Text("where it fails", "bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(justify="right")
+    for reason in failings.reasons():
+        table.add_row(f"{reason.count:,}", safe(reason.grader or "no answer"), one_line(reason.text, 70))
+    console.print(table if table.row_count else Text("nowhere", "dim"))
+    worst = failings.heat().worst()
+    if worst is not None:
+        grader, tag, missed, total = worst
+        console.print(Text(safe(f"tagged {tag}: {grader} does not pass on {missed:,} of {total:,}"), "yellow"))
+
+
+def _points(chosen: TradeOff) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("version", "model", "good rate", "0 % … 100 %", "cost per good", "p50", ""):
+        table.add_column(column)
+    for point in chosen.points:
+        summary = point.summary
+        marks = f"{'front' if point.front else ''} {'this run' if point.here else ''}".strip()
+        cells = (
+            percent(summary.good_rate.value),
+            bar(summary.good_rate),
+            short_cost_per_good(summary.cost_per_good_usd),
+        )
+        name, model = one_line(point.record.prompt, 24), one_line(point.record.model, 16)
+        table.add_row(name, model, *cells, milliseconds(summary.latency_p50_ms), marks)
+    return table
+
+
+def _history(past: History) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("version", "commit", "model", "good rate", "0 % … 100 %", "cost per good", ""):
+        table.add_column(column)
+    for moment in past.moments[-_MOMENTS:]:
+        summary = moment.summary
+        name, model = one_line(moment.version, 16), one_line(moment.record.model, 16)
+        rate, cost = percent(summary.good_rate.value), short_cost_per_good(summary.cost_per_good_usd)
+        table.add_row(name, moment.commit, model, rate, bar(summary.good_rate), cost, "this run" if moment.here else "")
+    return table
+
+
+def bar(rate: Estimate) -> str:
+    """Draw a rate and its interval on a line from 0 to 1."""
+    if rate.value is None or rate.low is None or rate.high is None:
+        return ""
+    low, value, high = (round(limit * (_BAR - 1)) for limit in (rate.low, rate.value, rate.high))
+    return "".join("●" if place == value else "─" if low <= place <= high else "·" for place in range(_BAR))
+
+
+def story_document(result: RunResult, told: RunTold) -> dict[str, JsonValue]:
+    """Return the document of `evalh report --format json`."""
+    run, failings, chosen = told.run, told.failings, told.chosen
+    heat = failings.heat()
+    return {
+        "schema": "evalh.report/1",
+        "verdict": verdict(run),
+        "look_at": [one.words for one in pointers(run, failings)],
+        "run": run_document([result])["results"][0],
+        "advice": advice(chosen),
+        "versions": [
+            {
+                "run": point.record.id,
+                "prompt": point.record.prompt,
+                "model": point.record.model,
+                "good_rate": point.summary.good_rate.document(),
+                "cost_per_good_usd": point.summary.cost_per_good_usd.document(),
+                "front": point.front,
+            }
+            for point in chosen.points
+        ],
+        "history": [
+            {
+                "run": moment.record.id,
+                "prompt": moment.record.prompt,
+                "model": moment.record.model,
+                "commit": moment.record.commit,
+                "dirty": moment.record.dirty,
+                "good_rate": moment.summary.good_rate.document(),
+                "cost_per_good_usd": moment.summary.cost_per_good_usd.document(),
+            }
+            for moment in told.past.moments
+        ],
+        "reasons": [{"grader": one.grader, "reason": one.text, "count": one.count} for one in failings.reasons()],
+        "missed": [
+            {
+                "grader": grader,
+                "tag": tag or None,
+                "missed": heat.missed.get((grader, tag), 0),
+                "samples": heat.totals[tag],
+            }
+            for grader in heat.graders
+            for tag in heat.tags
+        ],
+    }

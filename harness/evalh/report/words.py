@@ -1,0 +1,198 @@
+"""What the page says in words: the verdict, and what to look at.
+
+What follows outputs, in words: with what a bad output costs, which version is worth its price.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from evalh.analysis.failures import Failings, Reason
+from evalh.core.log import RunRow
+from evalh.core.run import Downstream, DownstreamComparison, Estimate, RunStatus, RunSummary
+from evalh.core.values import Value
+from evalh.report.text import cost_per_good, dollars, one_line, percent, rate
+
+_RARE = 0.02
+
+
+class Pointer(Value):
+    """Something to look at: words, and the filter that shows the samples; None: nothing to filter."""
+
+    words: str
+    anchor: str | None = None
+
+
+def verdict(run: RunRow) -> str:
+    """Say in one sentence how a run came out."""
+    record, summary = run.record, run.summary
+    who = f"{record.prompt} on {record.model}"
+    if summary is None:
+        return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated stands below."
+    if not summary.samples:
+        return f"{who} has no finished sample: there is nothing to judge."
+    if summary.ungraded == summary.samples:
+        return f"{who} could not be judged: all {summary.samples} samples are ungraded."
+    sentence = f"{who} is good on {summary.good:,} of {summary.samples:,} samples: {rate(summary.good_rate)}"
+    if run.status is RunStatus.COMPLETE:
+        return f"{sentence}."
+    return f"{sentence} so far: it is {run.status.value} at {summary.samples:,} of {record.planned:,}."
+
+
+def pointers(run: RunRow, failings: Failings) -> list[Pointer]:
+    """Return what deserves a look, the gravest first."""
+    summary = run.summary
+    if summary is None or not summary.samples:
+        return [Pointer("The same evalh run goes on where this one stopped.")]
+    found = [*_trouble(run, summary), *_reasons(failings), *_tag(failings), *_money(summary)]
+    if not found and summary.good == summary.samples:
+        found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))
+    return found[:6]
+
+
+def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
+    found = []
+    if run.reason:
+        found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}"))
+    if summary.ungraded:
+        share = summary.ungraded / summary.samples
+        weight = ", more than the suite allows" if share > run.record.max_ungraded else ""
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
+        found.append(
+            Pointer(
+                f"{summary.ungraded:,} ungraded{weight}; they count as not good{': ' if kinds else ''}{kinds}",
+                anchor(standing="ungraded"),
+            )
+        )
+    return found
+
+
+def _reasons(failings: Failings) -> list[Pointer]:
+    return [Pointer(_told(reason), reason_anchor(reason)) for reason in failings.reasons()[:3] if reason.count > 1]
+
+
+def _told(reason: Reason) -> str:
+    who = f"{reason.grader}: " if reason.grader else ""
+    return f"{reason.count:,} × {who}{one_line(reason.text, 110)}"
+
+
+def reason_anchor(reason: Reason) -> str:
+    """Return the filter that shows the samples with this reason."""
+    return anchor(
+        grader=reason.grader, q=one_line(reason.text, 60).rstrip("…") if reason.exact else "", standing="missed"
+    )
+
+
+def _tag(failings: Failings) -> list[Pointer]:
+    worst = failings.heat().worst()
+    if worst is None:
+        return []
+    grader, tag, missed, total = worst
+    whole = failings.missed[grader, ""] / failings.samples
+    shares = f"{percent(missed / total)}; overall {percent(whole)}"
+    words = f"Tagged {tag}: {grader} does not pass on {missed:,} of {total:,} ({shares})"
+    return [Pointer(words, anchor(grader=grader, tag=tag))]
+
+
+def _money(summary: RunSummary) -> list[Pointer]:
+    if summary.cost_per_good_usd.method == "unpriced":
+        return [Pointer("The model is not priced, so no cost is known: state `price` in evalh.toml")]
+    retried = summary.attempts - (summary.calls - summary.cache_hits)
+    if retried > _RARE * summary.calls:
+        words = f"{retried:,} attempts more than calls: retries, repairs, escalations"
+        return [Pointer(words, anchor(sort="attempts"))]
+    return []
+
+
+def anchor(**filters: str) -> str:
+    """Return the link that sets the page's filters."""
+    return f"#{urlencode({name: value for name, value in filters.items() if value})}"
+
+
+def cost_range(low: float | None, high: float | None) -> str:
+    """Write the limits of a cost."""
+    if low is None and high is None:
+        return ""
+    return f"[{dollars(low)}, {'no finite limit' if high is None else dollars(high)}]"
+
+
+def plural(count: int, word: str) -> str:
+    """Write a count with its noun."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Write a list that may be long."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+_SURE = 0.999
+
+
+def consequences_line(one: Downstream) -> str:
+    """Say what became of one version's outputs, and what that costs."""
+    parts = [f"{one.accepted_bad} bad at {dollars(one.bad_usd)}"]
+    if one.reviewed or one.review_usd:
+        parts.append(f"{one.reviewed} reviewed at {dollars(one.review_usd)}")
+    if one.withheld or one.abstain_usd:
+        parts.append(f"{one.withheld} withheld at {dollars(one.abstain_usd)}")
+    return " · ".join(parts)
+
+
+def net_line(one: Downstream) -> str:
+    """Write the net cost per good output, and what it is made of."""
+    return f"{cost_per_good(one.net_cost_per_good_usd)} · {consequences_line(one)}"
+
+
+def worth(one: DownstreamComparison, base: str, head: str) -> str:
+    """Say at which price of a bad output the preferred version flips."""
+    if one.chance_of_head is None or one.loss_usd.value is None:
+        return "which version is worth its price is not known: an answer is not priced"
+    if one.crossing_bad_usd is None:
+        told = _one_way(one.loss_usd.value, base, head)
+    elif one.head_above:
+        told = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
+    else:
+        told = f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
+    chance = _chance(one.chance_of_head)
+    return f"{told}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
+
+
+def _one_way(loss: float, base: str, head: str) -> str:
+    if loss == 0:
+        return f"{base} and {head} cost the same, whatever a bad output costs"
+    return f"{head if loss < 0 else base} costs less, whatever a bad output costs"
+
+
+def _chance(chance: float) -> str:
+    if chance >= _SURE:
+        return "> 99.9 %"
+    return "< 0.1 %" if chance <= 1 - _SURE else f"{100 * chance:.1f} %"
+
+
+def worth_of(document: Mapping[str, Any], base: str, head: str) -> str:
+    """Say it from a comparison's document."""
+    return worth(compared_from(document), base, head)
+
+
+def compared_from(document: Mapping[str, Any]) -> DownstreamComparison:
+    """Read it from a comparison's document."""
+    return DownstreamComparison(
+        base=_side(document["base"]),
+        head=_side(document["head"]),
+        loss_usd=Estimate(**document["loss_usd"]),
+        crossing_bad_usd=document["crossing_bad_usd"],
+        head_above=document["head_above"],
+        chance_of_head=document["chance_of_head"],
+    )
+
+
+def net_lines(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Write both sides' net cost per good output from a comparison's document."""
+    base, head = (cost_per_good(_side(document[side]).net_cost_per_good_usd) for side in ("base", "head"))
+    return base, head
+
+
+def _side(document: Mapping[str, Any]) -> Downstream:
+    return Downstream(**{**document, "net_cost_per_good_usd": Estimate(**document["net_cost_per_good_usd"])})

@@ -1,0 +1,263 @@
+"""Counting the decisions of runs.
+
+Adding up what attempts cost.
+
+What a viewer asks of the log: what is in it, how a run under way stands, and whether a page is still true.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from sqlite3 import Row
+
+from evalh.core.attempt import CallKey
+from evalh.core.case import ties
+from evalh.core.digest import digest
+from evalh.core.log import CaseTally, ComparisonRow, FirstAnswer, GateRow, RunRow
+from evalh.core.money import from_stored
+from evalh.core.sample import Standing
+from evalh.core.totals import Spend, SpendBy, Tallies, Tally
+from evalh.core.values import Value
+from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
+from evalh.store.database import FILE
+from evalh.store.restore import case_from, comparison_from, completion_from, run_from
+
+Ask = Callable[..., list[Row]]
+
+# What a decision led to is told by the reason of the attempts that followed it.
+_LED_TO = {"retry": "retry", "repair": "repair", "fallback": "fallback", "escalate": "escalation"}
+
+_RUNS = "select value from json_each(:runs)"
+_DECISIONS = f"""select d.kind, count(*) as taken,
+  count(distinct d.call_id) filter (where c.answered_by is not null) as ok
+from decisions d left join calls c on c.id = d.call_id where d.run_id in ({_RUNS}) group by d.kind"""  # noqa: S608 (ours)
+_ATTEMPTS = f"""select reason, case when count(*) = count(cost_usd) then sum(cost_usd) end as usd
+from attempts where run_id in ({_RUNS}) group by reason"""  # noqa: S608
+_ERRORS = f"""select error_kind, count(*) as n from attempts
+where run_id in ({_RUNS}) and error_kind is not null group by error_kind"""  # noqa: S608
+_UNANSWERED = f"""select error_kind, count(*) as n from samples
+where run_id in ({_RUNS}) and error_kind is not null group by error_kind"""  # noqa: S608
+# A route whose every request the log answered sent nothing. What its decisions led to was paid for by another run.
+_REPLAYED = f"""select kind, count(*) as taken,
+  case when count(*) = count(usd) then sum(usd) end as usd
+from (select distinct d.kind, d.call_id, (select cost_usd from attempts where id = c.answered_by) as usd
+  from decisions d join calls c on c.id = d.call_id
+  where d.run_id in ({_RUNS}) and c.attempts = 0) group by kind"""  # noqa: S608
+_CALLS = f"""select count(*) filter (where not from_log) as sent, count(*) filter (where from_log) as hits
+from (select cache_hit or (answered_by is not null and attempts = 0) as from_log, run_id, purpose from calls)
+where run_id in ({_RUNS}) and purpose = 'task'"""  # noqa: S608
+_STOPPED = f"select count(*) as n from runs where id in ({_RUNS}) and status = 'stopped'"  # noqa: S608
+
+_FIRST = f"""select r.suite, r.settings, s.standing, k.id, k.inputs, k.expected, k.tags, k.cluster, a.*
+from decisions d
+join calls c on c.id = d.call_id
+join runs r on r.id = d.run_id
+join samples s on s.call_id = c.id
+join cases k on k.id = s.case_id and k.digest = s.case_digest
+join attempts a on a.id = json_extract(d.detail, '$.answer')
+where d.kind = 'escalate' and d.run_id in ({_RUNS})"""  # noqa: S608
+
+
+def tallies(ask: Ask, run_ids: Sequence[str]) -> Tallies:
+    """Count what happened in these runs."""
+    runs = {"runs": json.dumps(list(run_ids))}
+    usd = {row["reason"]: from_stored(row["usd"]) for row in ask(_ATTEMPTS, runs)}
+    replayed = {row["kind"]: row for row in ask(_REPLAYED, runs)}
+    decisions = {
+        row["kind"]: Tally(
+            row["taken"],
+            usd.get(_LED_TO.get(row["kind"], ""), Tally().cost_usd),
+            row["ok"],
+            *_replayed(replayed.get(row["kind"])),
+        )
+        for row in ask(_DECISIONS, runs)
+    }
+    calls = ask(_CALLS, runs)[0]
+    return Tallies(
+        runs=len(run_ids),
+        calls=calls["sent"],
+        from_log=calls["hits"],
+        stopped=ask(_STOPPED, runs)[0]["n"],
+        decisions=decisions,
+        errors={row["error_kind"]: row["n"] for row in ask(_ERRORS, runs)},
+        unanswered={row["error_kind"]: row["n"] for row in ask(_UNANSWERED, runs)},
+    )
+
+
+def _replayed(row: Row | None) -> tuple[int, Decimal | None]:
+    return (0, Decimal(0)) if row is None else (row["taken"], from_stored(row["usd"]))
+
+
+def first_answers(stream: Callable[..., Iterator[Row]], run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
+    """Yield the answers that were in doubt."""
+    for row in stream(_FIRST, {"runs": json.dumps(list(run_ids))}):
+        case = case_from(row)
+        yield FirstAnswer(
+            suite=restored(row["suite"]),
+            case=case,
+            completion=completion_from(row),
+            output_schema=read_json(row["settings"]).get("output_schema"),
+            standing=Standing(row["standing"]),
+            key=CallKey(case.id, row["trial"], restored_or_none(row["step"]), row["draw"]),
+        )
+
+
+_NOBODY = "(no owner)"
+
+# Attempts and answers from the log know their groups by different columns.
+# What judges of two outputs were asked belongs to no run.
+_GROUPS = {
+    SpendBy.SUITE: ("case when r.id is null then '(comparisons)' else r.suite end", "r.suite"),
+    SpendBy.OWNER: ("case when r.id is null then '(comparisons)' else r.owner end", "r.owner"),
+    SpendBy.MODEL: ("a.model", "coalesce((select model from attempts where id = c.answered_by), r.model)"),
+    SpendBy.PURPOSE: ("a.purpose", "c.purpose"),
+    SpendBy.VERSION: ("case when r.id is null then '(comparisons)' else r.prompt end", "r.prompt"),
+}
+_SPENT = """select {group} as grouped, a.purpose, count(*) as attempts, count(*) - count(a.cost_usd) as unpriced,
+  total(a.cost_usd) as usd, total(a.cost_usd) filter (where a.number > 1 or a.status <> 'ok') as retries,
+  count(*) filter (where (a.number > 1 or a.status <> 'ok') and a.cost_usd is null) as unpriced_retries,
+  total(a.cost_usd) filter (where a.estimated) as estimated
+from attempts a left join runs r on r.id = a.run_id where a.started_at >= ? group by 1, 2"""
+_SAVED = """select {group} as grouped, count(*) as hits,
+  case when count(*) = count(c.cached_cost_usd) then total(c.cached_cost_usd) end as usd
+from calls c join runs r on r.id = c.run_id where c.cache_hit and r.started_at >= ? group by 1"""
+
+
+def spending(ask: Callable[..., list[Row]], by: SpendBy, since: str) -> list[Spend]:
+    """Sum every attempt since an instant (UTC text) in groups; the dearest group first."""
+    attempts, hits = (sql.format(group=group) for sql, group in zip((_SPENT, _SAVED), _GROUPS[by], strict=True))
+    spent: defaultdict[str | None, list[Row]] = defaultdict(list)
+    for row in ask(attempts, since):
+        spent[row["grouped"]].append(row)
+    saved = {row["grouped"]: row for row in ask(hits, since)}
+    lines = [_line(group, spent[group], saved.get(group)) for group in spent.keys() | saved.keys()]
+    return sorted(lines, key=lambda line: (-line.priced_usd, line.group))
+
+
+def _line(group: str | None, rows: list[Row], saved: Row | None) -> Spend:
+    return Spend(
+        group=_NOBODY if group is None else restored(group),
+        attempts=sum(row["attempts"] for row in rows),
+        unpriced=sum(row["unpriced"] for row in rows),
+        by_purpose={row["purpose"]: _usd(row["usd"]) for row in rows},
+        unpriced_by_purpose={row["purpose"]: row["unpriced"] for row in rows},
+        unpriced_retries=sum(row["unpriced_retries"] for row in rows),
+        retries_usd=_usd(sum(row["retries"] for row in rows)),
+        estimated_usd=_usd(sum(row["estimated"] for row in rows)),
+        from_log=0 if saved is None else saved["hits"],
+        saved_usd=Decimal(0) if saved is None else from_stored(saved["usd"]),
+    )
+
+
+def _usd(amount: float) -> Decimal:
+    return from_stored(amount) or Decimal(0)
+
+
+Stream = Callable[..., Iterator[Row]]
+
+# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key. A sum that lacks a part is
+# null.
+_CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(standing = 'bad') as bad,
+  sum(cache_hit or (answered_by is not null and attempts = 0)) as hits,
+  case when count(*) = count(cost_usd) then sum(cost_usd) end as spent_usd,
+  case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
+  group_concat(error_kind) as errors,
+  (select c.cluster from cases c where c.id = case_id and c.digest = case_digest) as cluster,
+  (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs
+from samples where id > :run || '/' and id < :run || '0' group by case_index"""
+# Without what was sent and by what it was judged: a thousand rows are read at once.
+_NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at, planned,
+  trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
+  fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
+  null as content, summary from runs order by started_at desc, id desc limit ?"""
+# Without its content, which holds every case that changed.
+_COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
+  wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
+_GATES = "select * from gates where ? is null or id = ? order by at desc, id desc limit ?"
+_STATE = """select id, status, finished_at, length(summary) as summary,
+  case when status = 'running' then (select count(*) from samples s where s.id > r.id || '/' and s.id < r.id || '0')
+  end as samples from runs r where suite = ? order by id"""
+
+
+class Overview(Value):
+    """What the log holds, newest first."""
+
+    runs: Sequence[RunRow]
+    runs_in_all: int
+    comparisons: Sequence[ComparisonRow]
+    gates: Sequence[GateRow]
+
+
+def run_rows(stream: Stream, most: int) -> list[RunRow]:
+    """Return the newest runs; what they sent and what judged them is left out."""
+    return [run_from(row) for row in stream(_NEWEST_RUNS, most)]
+
+
+def count_runs(stream: Stream) -> int:
+    """Count the runs."""
+    return int(next(stream("select count(*) from runs"))[0])
+
+
+def comparison_rows(stream: Stream, most: int) -> list[ComparisonRow]:
+    """Return the newest comparisons; their `content` is empty."""
+    return [comparison_from(row) for row in stream(_COMPARISONS, most)]
+
+
+def gate_rows(stream: Stream, gate_id: str | None, most: int) -> list[GateRow]:
+    """Return the newest decisions of gates, or the one with this id."""
+    return [_gate(row) for row in stream(_GATES, gate_id, gate_id, most)]
+
+
+def _gate(row: Row) -> GateRow:
+    return GateRow(
+        id=row["id"],
+        at=read_instant(row["at"]),
+        base=restored(row["base"]),
+        head=restored(row["head"]),
+        merge_base=restored_or_none(row["merge_base"]),
+        decision=row["decision"],
+        exit=row["exit"],
+        reasons=restored(row["reasons"]),
+        content=restored(row["content"]),
+    )
+
+
+def case_tallies(stream: Stream, run_id: str) -> Iterator[CaseTally]:
+    """Yield each case of a run, in the dataset's order."""
+    for row in stream(_CASES, {"run": run_id}):
+        yield CaseTally(
+            samples=row["samples"],
+            good=row["good"],
+            bad=row["bad"],
+            hits=row["hits"],
+            spent_usd=from_stored(row["spent_usd"]),
+            task_usd=from_stored(row["task_usd"]),
+            errors=Counter(row["errors"].split(",")) if row["errors"] else {},
+            ties=ties(
+                restored_or_none(row["cluster"]), None if row["inputs"] is None else digest(read_json(row["inputs"]))
+            ),
+        )
+
+
+def suite_state(stream: Stream, suite: str) -> str:
+    """Digest the runs of a suite: which there are, how they ended, how far those under way are."""
+    state = sha256()
+    for row in stream(_STATE, stored(suite)):
+        state.update(repr(tuple(row)).encode())
+    return state.hexdigest()
+
+
+def stamp(folder: Path) -> object:
+    """Return what differs as soon as anything was written: when and how large the store's files are."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in (FILE, f"{FILE}-wal"):
+        try:
+            state = (folder / name).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+    return found

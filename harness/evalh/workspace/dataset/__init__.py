@@ -1,0 +1,1 @@
+"""Dataset files: JSON Lines and CSV, indexed, read row by row."""

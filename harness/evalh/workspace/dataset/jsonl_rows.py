@@ -1,0 +1,164 @@
+"""JSON Lines datasets: one case per line, read strictly and fast."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+import msgspec
+
+from evalh.core.case import ABSENT, Case
+from evalh.core.digest import JsonValue, canonical
+from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.strict_json import NotStrictJson, parse
+from evalh.workspace.files import Span, decode, read_lines, refuse_conflict
+from evalh.workspace.located import kind_of
+
+_KEYS = ("id", "inputs", "expected", "tags", "cluster")
+_FOREIGN = {
+    **dict.fromkeys(("input", "vars", "variables"), 'inputs, an object: "inputs": {"<name>": …}'),
+    **dict.fromkeys(("expected_output", "ideal", "target", "reference", "reference_outputs", "answer"), "expected"),
+    "metadata": "inputs, if the prompt needs it; otherwise leave it out",
+}
+_DEEPEST = 200
+_NO_TAGS: frozenset[str] = frozenset()
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    inputs: dict[str, Any]
+    expected: Any = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+    cluster: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class JsonLines:
+    """A file of JSON Lines."""
+
+    def __init__(self, name: str, start: int) -> None:
+        """`name` is for messages, `start` the offset of the first line."""
+        self._name = name
+        self._start = start
+        self._decode = msgspec.json.Decoder(_Row).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    def rows(self, file: BinaryIO) -> Iterator[Span]:
+        """Find the rows; blank lines are skipped."""
+        spans = read_lines(file, self._name, self._start, 1)
+        return (span for span in spans if not span.raw.isspace())
+
+    def case(self, span: Span) -> Case:
+        """Read one row. Raises WorkspaceError."""
+        row = self._fast(span.raw)
+        if row is None:
+            return strict_case(span, self._name)
+        return self._case(row, span)
+
+    def again(self, span: Span) -> Case:
+        """Read a row that `case` has read before: nothing in it can be lost."""
+        try:
+            return self._case(self._decode(span.raw), span)
+        except (msgspec.MsgspecError, ValueError, OverflowError):
+            return strict_case(span, self._name)
+
+    heading = None
+
+    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+        """Return a row that names no cluster with this one as its last key; all else stays as it is written."""
+        if cluster is None:
+            return span.raw
+        before = span.raw[: span.raw.rindex(b"}")].rstrip(b" \t\r\n")
+        comma, colon = (", ", ": ") if b'": ' in span.raw else (",", ":")
+        key = f'{comma}"cluster"{colon}{json.dumps(cluster, ensure_ascii=False)}'
+        return before + key.encode() + span.raw[len(before) :]
+
+    def _case(self, row: _Row, span: Span) -> Case:
+        expected = ABSENT if row.expected is msgspec.UNSET else row.expected
+        tags = frozenset(row.tags) if row.tags else _NO_TAGS
+        cluster = None if row.cluster is msgspec.UNSET else row.cluster
+        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}", cluster)
+
+    def _fast(self, raw: bytes) -> _Row | None:
+        r"""Read a row with msgspec; None where that may lose something or the row is wrong.
+
+        msgspec keeps integers exact and refuses NaN, infinities and broken UTF-8 as the strict reader does, but of
+        two equal keys it drops one. Strings are what quotes count: a text of JSON holds two for each key and string
+        and one for each quote inside them, unless that is written as \u0022. So equal counts mean that none is lost.
+        """
+        if len(raw) > _DEEPEST and raw.count(b"{") + raw.count(b"[") > _DEEPEST:
+            return None
+        if b"\\" in raw and b"\\u0022" in raw:
+            return None
+        try:
+            row = self._decode(raw)
+            complete = self._encode(row).count(b'"') == raw.count(b'"')
+        except (msgspec.MsgspecError, ValueError, OverflowError):
+            return None
+        named = row.id.strip() and not (row.tags and "" in row.tags)
+        return row if complete and named and (row.cluster is msgspec.UNSET or row.cluster.strip()) else None
+
+
+def strict_case(span: Span, name: str) -> Case:
+    """Read one row slowly. Raises WorkspaceError that says what is wrong with it."""
+    where = f"{name}:{span.line}"
+    text = decode(span.raw, name, span.line)
+    refuse_conflict(text, name, span.line)
+    row = _object(text, where)
+    for key in row:
+        if key not in _KEYS:
+            hint = f"it belongs into {_FOREIGN[key]}" if key in _FOREIGN else did_you_mean(key, _KEYS)
+            raise WorkspaceError(f"unknown key {key!r}", where=where, hint=hint)
+    case_id = row.get("id")
+    if isinstance(case_id, int) and not isinstance(case_id, bool):
+        raise WorkspaceError("'id' must be text, not a number", where=where, hint=f'write "id": "{case_id}"')
+    if not isinstance(case_id, str) or not case_id.strip():
+        instead = "" if isinstance(case_id, str) else f", not {kind_of(case_id)}"
+        found = f"must be text that is not empty{instead}" if "id" in row else "is missing"
+        raise WorkspaceError(f"'id' {found}", where=where, hint="results are paired by id: each row needs its own")
+    inputs = row.get("inputs")
+    if not isinstance(inputs, dict):
+        found = f"must be an object, not {kind_of(inputs)}" if "inputs" in row else "is missing"
+        raise WorkspaceError(f"'inputs' {found}", where=where, hint='"inputs": {"<name>": …}')
+    tags = row.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) and tag for tag in tags):
+        raise WorkspaceError("'tags' must be a list of texts", where=where, hint='"tags": ["short"]')
+    cluster = row.get("cluster")
+    if "cluster" in row and not (isinstance(cluster, str) and cluster.strip()):
+        raise WorkspaceError("'cluster' must be text that is not empty", where=where, hint='"cluster": "order-late"')
+    return Case(case_id, inputs, row.get("expected", ABSENT), frozenset(tags), where, cluster)
+
+
+def _object(text: str, where: str) -> Mapping[str, JsonValue]:
+    try:
+        row = parse(text.rstrip())  # the line end is not the row's
+    except NotStrictJson as exc:
+        spread = text.strip() in ("[", "{")
+        hint = "a dataset has one JSON object on each line; this file spreads over several" if spread else None
+        what = str(exc).replace(" at line 1, column", " at column")
+        raise WorkspaceError(f"is not JSON: {what}", where=where, hint=hint) from None
+    if not isinstance(row, dict):
+        raise WorkspaceError(
+            f"a row must be an object, not {kind_of(row)}", where=where, hint='{"id": "…", "inputs": {…}} on each line'
+        )
+    refuse_unholdable(row, where)
+    return row
+
+
+def refuse_unholdable(row: JsonValue, where: str) -> None:
+    """Raise WorkspaceError for an object or list that JSON text can say and that we cannot hold."""
+    _refuse_depth(row, where)
+    try:
+        canonical(row).decode()
+    except TypeError:  # 1e999: JSON, but no number that we can hold
+        raise WorkspaceError("a number is too large", where=where, hint="write it as text") from None
+    except UnicodeDecodeError:
+        raise WorkspaceError("holds half a surrogate pair, which is not text", where=where) from None
+
+
+def _refuse_depth(row: JsonValue, where: str) -> None:
+    level = [row]
+    for _ in range(_DEEPEST):
+        inner = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise WorkspaceError(f"nested more than {_DEEPEST} levels deep", where=where)

@@ -1,0 +1,1 @@
+"""Results and labels that are kept in git."""

@@ -1,0 +1,108 @@
+"""Label files: `<datasets>/labels/<suite>/<author>.jsonl`, one answer on each line, kept in git.
+
+A file for each author: two people who label at the same time meet in no merge.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import to_builtins
+
+from evalh.core.calibration import Label
+from evalh.core.digest import canonical
+from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.ports import Tree
+from evalh.core.strict_json import NotStrictJson, parse
+from evalh.workspace.files import read_text
+from evalh.workspace.writing import refuse_links
+
+_SUFFIX = ".jsonl"
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True):
+    case: str
+    case_digest: str
+    output_digest: str
+    about: str
+    good: bool
+    at: str
+    note: str | None = None
+
+
+def folder_of(datasets_dir: str, suite: str) -> str:
+    """Return the folder of a suite's labels, relative to the root."""
+    return f"{datasets_dir}/labels/{suite}"
+
+
+def read_labels(tree: Tree, datasets_dir: str, suite: str) -> tuple[Label, ...]:
+    """Read every author's labels. Of two answers of one author to the same, the newer counts. Raises WorkspaceError."""
+    newest: dict[tuple[str, tuple[str, str, str]], Label] = {}
+    folder = folder_of(datasets_dir, suite)
+    for name in tree.names(folder):
+        if name.endswith(_SUFFIX):
+            for label in _read(tree, f"{folder}/{name}", name.removesuffix(_SUFFIX)):
+                newest[label.author, label.item] = label
+    return tuple(newest.values())
+
+
+def _read(tree: Tree, path: str, author: str) -> Iterator[Label]:
+    for number, line in enumerate(read_text(tree, path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = msgspec.convert(parse(line), _Row, strict=True)
+        except (NotStrictJson, msgspec.ValidationError) as exc:
+            hint = "a label is written by `evalh label`; take the line out, or put it back as it was"
+            raise WorkspaceError(f"is not a label: {exc}", where=f"{path}:{number}", hint=hint) from None
+        yield Label(
+            case_id=row.case,
+            case_digest=row.case_digest,
+            output_digest=row.output_digest,
+            about=row.about,
+            good=row.good,
+            author=author,
+            at=row.at,
+            note=row.note,
+        )
+
+
+class LabelFile:
+    """One author's labels of one suite, written answer by answer: each is on the disk before the next is asked."""
+
+    def __init__(self, root: Path, datasets_dir: str, suite: str, author: str) -> None:
+        """Find the file. Raises UsageError for a name that makes none."""
+        if not author or author.startswith(".") or not all(sign.isalnum() or sign in "._-@+" for sign in author):
+            raise UsageError(f"{author!r} cannot be an author's name", hint="--author ada: letters, digits, . _ - @ +")
+        self.path = root / folder_of(datasets_dir, suite) / f"{author}{_SUFFIX}"
+
+    def add(self, label: Label) -> int:
+        """Append a label; return where it begins, for `take_back`. Raises EvalhError where it cannot be written."""
+        row = {name: value for name, value in to_builtins(label).items() if value is not None and name != "author"}
+        row["case"] = row.pop("case_id")
+        refuse_links(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+") as file:
+                begins = file.tell()
+                if begins:
+                    file.seek(-1, os.SEEK_END)
+                    torn = file.read(1) != b"\n"  # somebody's editor left no line end
+                    file.write(b"\n" if torn else b"")
+                file.write(canonical(row) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+        return begins
+
+    def take_back(self, begins: int) -> None:
+        """Remove what was added from there on. Raises WorkspaceError."""
+        try:
+            os.truncate(self.path, begins)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+
+    def _unwritable(self, exc: OSError) -> WorkspaceError:
+        return WorkspaceError(f"the label cannot be written: {exc.strerror}", where=str(self.path), hint="make room")

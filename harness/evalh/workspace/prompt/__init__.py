@@ -1,0 +1,1 @@
+"""Prompt files: versions, templates, schemas, releases."""

@@ -1,0 +1,233 @@
+"""The prompts of one tree: which versions there are, which one a reference names, and what is wrong with them."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.ports import Tree
+from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
+from evalh.workspace.files import label, read_text
+from evalh.workspace.prompt.versions import Place, cut, parse_version
+
+SUFFIX = ".prompt"
+
+
+class Prompts:
+    """The folder of prompts in the work tree or in a commit. `live` is what evalh.toml names, by prompt."""
+
+    def __init__(self, tree: Tree, folder: str, live: Mapping[str, str]) -> None:
+        self.tree = tree
+        self.folder = folder.strip("/")
+        self._live = live
+
+    # -- what is there
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the prompts, sorted."""
+        return tuple(name for name in self._folders() if self._versions(name))
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """Return a prompt's versions in order, the draft last. Raises NotFound."""
+        found = self._versions(name) if _is_plain(name) else ()
+        if not found:
+            have = self.names()
+            hint = did_you_mean(name, have) if have else f"evalh prompt new {name}"
+            raise NotFound(f"no prompt {name!r}", where=label(self.tree, self.folder), hint=hint)
+        return found
+
+    def newest(self, name: str) -> str | None:
+        """Return the newest frozen version; None where there is only a draft. Raises NotFound."""
+        frozen = [version for version in self.versions(name) if version != DRAFT]
+        return frozen[-1] if frozen else None
+
+    def live(self, name: str) -> str | None:
+        """Return the version in use: named in evalh.toml, else the newest frozen one. Raises NotFound."""
+        versions = self.versions(name)
+        stated = self._live.get(name)
+        if stated is not None and stated not in versions:
+            raise NotFound(
+                f"evalh.toml names {stated!r} as the live version of prompt {name!r}, which is not there",
+                where=label(self.tree, self._home(name)),
+                hint=f"have: {', '.join(versions)}",
+            )
+        return stated or self.newest(name)
+
+    def path(self, name: str, version: str) -> str:
+        """Return where a version's file lies."""
+        return f"{self._home(name)}/{version}{SUFFIX}"
+
+    # -- reading
+
+    def resolve(self, ref: PromptRef, default_name: str | None = None) -> PromptVersion:
+        """Load what a reference names; without a version the draft, else the live one. Raises EvalhError."""
+        name = ref.name or default_name
+        if name is None:
+            have = ", ".join(self.names()) or "none yet: evalh prompt new NAME"
+            raise UsageError(f"{ref} names no prompt", hint=f"prompts: {have}")
+        versions = self.versions(name)
+        version = ref.version or (DRAFT if DRAFT in versions else self.live(name))
+        assert version is not None  # a prompt without a draft has a frozen version
+        return self.load(name, version)
+
+    def load(self, name: str, version: str) -> PromptVersion:
+        """Load one version. Raises NotFound, WorkspaceError."""
+        versions = self.versions(name)
+        if version not in versions:
+            raise NotFound(
+                f"no version {version!r} of prompt {name!r}",
+                where=label(self.tree, self._home(name)),
+                hint=f"have: {', '.join(versions)}",
+            )
+        return self.parse(name, version, self.text(name, version))
+
+    def parse(self, name: str, version: str, text: str) -> PromptVersion:
+        """Read a text as if it were this version's file. Raises WorkspaceError."""
+        place = Place(name, version, self.path(name, version), self.tree.revision)
+        return parse_version(text, place, partial(self.partial, name))
+
+    def text(self, name: str, version: str) -> str:
+        """Return a version's file as text. Raises WorkspaceError."""
+        return read_text(self.tree, self.path(name, version))
+
+    def partial(self, prompt: str, name: str) -> tuple[str, str]:
+        """Return a partial's file and text: the prompt's own, else the one all prompts share. Raises WorkspaceError."""
+        folders = (self._home(prompt), self.folder)
+        for folder in folders:
+            path = f"{folder}/_{name}{SUFFIX}"
+            if self.tree.exists(path):
+                file, text = label(self.tree, path), read_text(self.tree, path)
+                if cut(text, file).front is not None:
+                    raise WorkspaceError("a partial has no front matter", where=f"{file}:1")
+                return file, text
+        have = sorted({found for folder in folders for found in self._partials(folder)})
+        raise WorkspaceError(
+            f"no partial {name!r}: neither {folders[0]}/_{name}{SUFFIX} nor {folders[1]}/_{name}{SUFFIX}",
+            hint=did_you_mean(name, have),
+        )
+
+    # -- checking
+
+    def check_all(self) -> Iterator[EvalhError]:
+        """Yield all that is wrong with the prompts; the first of each file."""
+        for entry in self.tree.names(self.folder):
+            if entry.endswith(SUFFIX) and not entry.startswith(("_", ".")):
+                yield self._stray(f"{self.folder}/{entry}", f"{entry.removesuffix(SUFFIX)}/{DRAFT}{SUFFIX}")
+        folders = self._folders()
+        for name in folders:
+            yield from self.check(name)
+        for name in sorted(self._live.keys() - set(self.names())):
+            yield WorkspaceError(
+                f"evalh.toml names a live version of prompt {name!r}, which is not there",
+                where=label(self.tree, self.folder),
+                hint=did_you_mean(name, self.names()),
+            )
+
+    def check(self, name: str) -> Iterator[EvalhError]:
+        """Yield what is wrong with one prompt: files that are none of its versions, and versions that do not load."""
+        home = self._home(name)
+        if self._versions(name) and not _is_nameable(name):
+            yield WorkspaceError(
+                f"no one can name the prompt {name!r}",
+                where=label(self.tree, home),
+                hint="rename the folder: letters, digits, . _ - /",
+            )
+        for entry in self.tree.names(home):
+            if _version_of(entry) is None and self.tree.exists(f"{home}/{entry}") and not entry.startswith((".", "_")):
+                yield self._stray(f"{home}/{entry}", None)
+        for version in self._versions(name):
+            try:
+                self.load(name, version)
+            except EvalhError as exc:
+                yield exc
+        if name in self._live and self._versions(name):
+            try:
+                self.live(name)
+            except EvalhError as exc:
+                yield exc
+
+    def _stray(self, path: str, proposal: str | None) -> WorkspaceError:
+        where = f"to {self.folder}/{proposal}" if proposal else "out of the prompt's folder"
+        return WorkspaceError(
+            "is no version of a prompt",
+            where=label(self.tree, path),
+            hint=f"files are v<number>{SUFFIX}, {DRAFT}{SUFFIX} and _<partial>{SUFFIX}; move it {where}",
+        )
+
+    # -- inside
+
+    def _home(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def _versions(self, name: str) -> tuple[str, ...]:
+        found = [version for entry in self.tree.names(self._home(name)) if (version := _version_of(entry)) is not None]
+        return tuple(sorted(found, key=lambda version: version_number(version) or float("inf")))
+
+    def _folders(self, below: str = "") -> list[str]:
+        """Return the folders under the prompts folder, as prompt names; a name may hold slashes."""
+        found: list[str] = []
+        for entry in self.tree.names(f"{self.folder}/{below}"):
+            name = f"{below}{entry}"
+            if entry.startswith((".", "_")) or self.tree.exists(f"{self.folder}/{name}"):
+                continue
+            found += [name, *self._folders(f"{name}/")]
+        return found
+
+    def _partials(self, folder: str) -> list[str]:
+        return [
+            entry[1 : -len(SUFFIX)]
+            for entry in self.tree.names(folder)
+            if entry.startswith("_") and entry.endswith(SUFFIX)
+        ]
+
+
+def _version_of(entry: str) -> str | None:
+    """Return the version that a file's name means; None for a file that is none."""
+    version = entry.removesuffix(SUFFIX)
+    return version if version != entry and (version == DRAFT or version_number(version) is not None) else None
+
+
+def _is_nameable(name: str) -> bool:
+    try:
+        return PromptRef.parse(f"{name}@{DRAFT}").name == name
+    except UsageError:
+        return False
+
+
+def _is_plain(name: str) -> bool:
+    return all(part not in ("", ".", "..") for part in name.split("/"))
+
+
+def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
+    """Return the frozen versions of `base` that `head` has changed or removed."""
+    edits: list[WorkspaceError] = []
+    for name in base.names():
+        here = set(head.versions(name)) if name in head.names() else set()
+        for version in base.versions(name):
+            if version == DRAFT:
+                continue
+            where = label(head.tree, head.path(name, version))
+            if version not in here:
+                edits.append(
+                    WorkspaceError(
+                        f"{name}@{version} is frozen on {base.tree.revision} and was removed",
+                        where=where,
+                        hint=f"bring it back: git checkout {base.tree.revision} -- {head.path(name, version)}",
+                    )
+                )
+            elif _content(base, name, version) != _content(head, name, version):
+                edits.append(
+                    WorkspaceError(
+                        f"{name}@{version} is frozen on {base.tree.revision} and was changed, or a partial of it was",
+                        where=where,
+                        hint=f"edit {DRAFT}{SUFFIX} instead, then: evalh prompt release {name}",
+                    )
+                )
+    return edits
+
+
+def _content(prompts: Prompts, name: str, version: str) -> str:
+    """Return what must not change: the digest, or the text of a version that no longer loads."""
+    try:
+        return prompts.load(name, version).digest
+    except EvalhError:
+        return prompts.text(name, version)
