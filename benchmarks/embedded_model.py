@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from evalh import Selection, Workspace
-from evalh.api.runs import RunOptions
+from evalh.api.options import RunOptions
 from evalh.core.attempt import Call, CallKey
 from evalh.providers import local
 from evalh.providers.registry import ProviderContext

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalh.analysis.gate.decision import GateDecision
-from evalh.api.gate import GateOptions, gate
+from evalh.api.gate import gate
+from evalh.api.options import GateOptions
 from evalh.api.workspace import Workspace
 from workspaces import SUITE
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalh.api.baselines import AcceptOptions, accept
+from evalh.api.baselines import accept
+from evalh.api.options import AcceptOptions
 from evalh.api.workspace import Workspace
 from faults.fault_server import Act, Asked, FaultServer, fault_server
 from gating import Repo

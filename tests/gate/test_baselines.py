@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.baselines import AcceptOptions, accept, states
+from evalh.api.baselines import accept, states
 from evalh.api.clock import SystemClock
+from evalh.api.options import AcceptOptions
 from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode, WorkspaceError
 from evalh.workspace.kept.baselines import Baseline, read_baseline, write_baseline

@@ -14,6 +14,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from evalh.api.clock import SystemClock
+from evalh.api.options import AcceptOptions
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Logprobs, Usage, latency_of
 from evalh.core.case import Case
 from evalh.core.digest import JsonValue, digest
@@ -35,7 +36,7 @@ from evalh.workspace.kept.baselines import (
 )
 
 if TYPE_CHECKING:
-    from evalh.api.runs import RunOptions
+    from evalh.api.options import RunOptions
     from evalh.api.workspace import Workspace
     from evalh.engine.plan import Plan
 
@@ -70,7 +71,7 @@ def too_old(baseline: Baseline, policy: BaselinePolicy, now: float) -> str | Non
 
 
 def _state(workspace: "Workspace", path: str, now: float) -> BaselineState:
-    from evalh.api.runs import RunOptions
+    from evalh.api.options import RunOptions
 
     try:
         baseline = read_baseline(workspace.tree, path)
@@ -232,16 +233,6 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
         )
 
 
-class AcceptOptions(Value, kw_only=True):
-    """What a user asks of `evalh baseline accept`."""
-
-    ref: str | None = None  # None: the suite's draft, else live
-    suite: str | None = None  # None: the default one, or those that the version's prompt has
-    model: str | None = None  # None: the suite's
-    outputs: bool = True  # where the suite says that they may not be kept, none are
-    fresh: bool = False
-
-
 class Accepted(Value):
     """A baseline that was written."""
 
@@ -254,7 +245,7 @@ class Accepted(Value):
 
 def accept(workspace: "Workspace", options: AcceptOptions, progress: Progress | None = None) -> list[Accepted]:
     """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure."""
-    from evalh.api.gate import collected
+    from evalh.api.sessions import collected
 
     written = []
     for plan in workspace.plans(_options(workspace, options)):
@@ -272,7 +263,7 @@ def accept(workspace: "Workspace", options: AcceptOptions, progress: Progress | 
 
 def _options(workspace: "Workspace", options: AcceptOptions) -> "RunOptions":
     """Find the suite: a version of another prompt than the default suite's has suites of its own."""
-    from evalh.api.runs import RunOptions
+    from evalh.api.options import RunOptions
 
     models = (options.model,) if options.model else ()
     default = workspace.config.default_suite

@@ -37,7 +37,6 @@ from evalh.analysis.calibration.pairs import (
 )
 from evalh.analysis.calibration.versions import Named, version_difference
 from evalh.analysis.compare.pairing import CaseResult, Results, pair
-from evalh.api import calibrate as of_outputs
 from evalh.api.judges import identity, resolve
 from evalh.api.prefer import pairs_of
 from evalh.api.results import results_of
@@ -227,7 +226,7 @@ def calibrate(workspace: "Workspace", judge: str, suite: str | None) -> Calibrat
     """Hold a judge of one output or of two against people. Raises NotFound, UsageError, WorkspaceError."""
     found = _judge_of_pairs(workspace, judge, suite)
     if found is None:
-        return of_outputs.calibrate(workspace, judge, suite)
+        return calibrate_outputs(workspace, judge, suite)
     compared = _compared(workspace, *found)
     labels = read_labels(workspace.tree, workspace.config.datasets_dir, found[0].name)
     people = votes(label for label in labels if label.about == GOOD)

@@ -7,7 +7,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from evalh.api.judges import judge_kin, labels_of, standings
-from evalh.api.runs import RunOptions
+from evalh.api.options import RunOptions
 from evalh.api.sides import Sides, SuitePairs, suite_pairs
 from evalh.api.weakened import Word, held_to_each, lost, weakened
 from evalh.api.workspace import Workspace

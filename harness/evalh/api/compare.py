@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from msgspec import field
 from msgspec.structs import replace
 
 from evalh.analysis.compare.compare import CompareOptions, compare
@@ -15,9 +13,10 @@ from evalh.analysis.compare.pairing import Results
 from evalh.api.evidence import examples_of
 from evalh.api.judges import between, kinship, labels_of, pair_standings, standings_of
 from evalh.api.log_place import writing
+from evalh.api.options import CompareRequest, RunOptions
 from evalh.api.prefer import judged, judges_of
 from evalh.api.results import results_of
-from evalh.api.runs import RunOptions, new_run_id
+from evalh.api.runs import new_run_id
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
@@ -37,26 +36,6 @@ if TYPE_CHECKING:
 
 _RUN_ID = re.compile(r"r\d{8}(-.*)?")
 _FORMS = "sides: v3 · triage@v3 · triage@draft · v3@small (on that model) · HEAD~2:triage@v3 · a run's id · last"
-
-
-class CompareRequest(Value, kw_only=True):
-    """What a user asks of `evalh compare`."""
-
-    base: str
-    head: str | None = None  # None: base's version; the two models differ then
-    suite: str | None = None
-    models: tuple[str, ...] = ()  # one: both sides'; two: base's, head's
-    trials: int | None = None
-    selection: Selection = field(default_factory=Selection)
-    margin: float | None = None  # None: the suite's
-    intersection: bool = False
-    pass_at: int | None = None
-    confirm: bool = False
-    prefer: bool = True  # ask the suite's `compare:` entries
-    fresh: bool = False
-    concurrency: int | None = None
-    budget_usd: Decimal | None = None
-    examples: int = 3  # cases of each kind that are shown side by side
 
 
 class Asked(Value):

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from evalh.analysis.compare.comparison import Comparison, Confirmed, Flip, Side
 from evalh.analysis.compare.differences import FRESH_TRIALS, confirm
 from evalh.analysis.compare.pairing import by_case
+from evalh.api.options import RunOptions
 from evalh.api.results import results_of
-from evalh.api.runs import RunOptions
 from evalh.api.sessions import Session
 from evalh.core.attempt import CONFIRM_DRAW
 from evalh.core.case import Case
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evalh.analysis.compare.pairing import CaseResult
-    from evalh.api.compare import CompareRequest
+    from evalh.api.options import CompareRequest
     from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.engine.plan import Plan

@@ -1,20 +1,19 @@
 """`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from evalh.analysis.compare.pairing import Pair, by_case
-from evalh.analysis.drift import DRIFT_ALPHA, Asked, Move, MoveVerdict, judge_move
+from evalh.analysis.drift import Asked, Move, MoveVerdict, judge_move
 from evalh.api.baselines import Answers, answers_of, too_old
 from evalh.api.clock import SystemClock
-from evalh.api.gate import GateOptions, execution
 from evalh.api.judges import asks_a_model
 from evalh.api.log_place import writing
-from evalh.api.runs import Execution, RunOptions, Silence, in_loop
-from evalh.api.sessions import Session
+from evalh.api.options import DriftOptions, RunOptions
+from evalh.api.runs import Execution, Silence, in_loop
+from evalh.api.sessions import Session, execution
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, ExitCode, NotComparable, NotFound, UsageError, did_you_mean
@@ -39,19 +38,6 @@ _CODES = {
 _ACCEPT = "evalh baseline accept"
 _ANEW = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
-
-
-class DriftOptions(Value, kw_only=True):
-    """What a user asks of `evalh drift`."""
-
-    suites: tuple[str, ...] = ()  # none: every suite that has a baseline
-    prompt: str | None = None  # a version; None: the one in use, else the one that was accepted last
-    model: str | None = None
-    cases: int | None = None  # None: all
-    alpha: float = DRIFT_ALPHA
-    fresh: bool = False
-    concurrency: int | None = None
-    budget_usd: Decimal | None = None
 
 
 class Drift(Value, kw_only=True):
@@ -142,8 +128,8 @@ def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, p
     check_inputs(plan)
     now = SystemClock().now()
     with writing(workspace, progress) as store:
-        gate = GateOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
-        own = execution(workspace, store, gate, progress, workspace.provenance)
+        asking = RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
+        own = execution(workspace, store, asking, progress, workspace.provenance)
         move = in_loop(_ask(own, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,

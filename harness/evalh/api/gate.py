@@ -9,9 +9,8 @@ still has its answers; where they are drawn again it is.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from decimal import Decimal
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +22,12 @@ from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of
 from evalh.api.baselines import Recollection
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
-from evalh.api.judges import asked_targets, judge_kin, labels_of, standings
+from evalh.api.judges import judge_kin, labels_of, standings
 from evalh.api.log_place import brought_log, writing
+from evalh.api.options import GateOptions, RunOptions
 from evalh.api.prefer import preferring
-from evalh.api.runs import Execution, RunOptions, Silence, in_loop, new_run_id
-from evalh.api.sessions import whole
+from evalh.api.runs import Execution, Silence, in_loop, new_run_id
+from evalh.api.sessions import execution
 from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
 from evalh.api.weakened import unmeasured
@@ -36,7 +36,6 @@ from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import ExitCode, UsageError
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
-from evalh.core.sample import Sample
 from evalh.core.values import Value
 from evalh.engine.forecast import check_inputs
 from evalh.engine.plan import Plan
@@ -127,23 +126,6 @@ _SHOWN = 12
 WORK_TREE = "the work tree"
 
 
-class GateOptions(Value, kw_only=True):
-    """What a user asks of `evalh gate`."""
-
-    base: str | None = None  # a revision; None: [workspace] base, else the remote's HEAD
-    head: str | None = None  # a revision; None: the work tree
-    suites: tuple[str, ...] = ()  # none: all
-    model: str | None = None  # instead of what each side's own suite names
-    trust_base: bool = False
-    allow_dataset_change: bool = False
-    allow_suite_change: bool = False
-    confirm: bool = False  # ask again what got worse, on both sides
-    fresh: bool = False
-    earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
-    concurrency: int | None = None
-    budget_usd: Decimal | None = None  # for each run
-
-
 def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None = None) -> GateDecision:
     """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
@@ -180,6 +162,11 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         return keep_decision(store, decision) if store else decision
 
 
+def asking_of(options: GateOptions) -> RunOptions:
+    """Return how a gate's runs ask."""
+    return RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
+
+
 class _Ways(Value):
     """How each side is run."""
 
@@ -190,28 +177,7 @@ class _Ways(Value):
     def execution(self, store: "SqliteStore", *, of_base: bool) -> Execution:
         """Return what carries out one side's plans."""
         commit = (self.sides.merge_base, False) if of_base else (self.sides.head_commit, None)
-        return execution(self.sides.head, store, self.options, self.progress, lambda: commit)
-
-
-def execution(
-    judging: "Workspace",
-    store: "SqliteStore",
-    options: GateOptions,
-    progress: Progress,
-    provenance: Callable[[], tuple[str | None, bool | None]],
-) -> Execution:
-    """Return what carries out plans on a store; graders ask whom `judging` names."""
-    from evalh import __version__
-
-    return Execution(
-        store=store,
-        prices=judging.prices,
-        progress=progress,
-        options=RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd),
-        provenance=provenance,
-        version=__version__,
-        asked=lambda plan: asked_targets(judging, plan.target, plan.asking),
-    )
+        return execution(self.sides.head, store, asking_of(self.options), self.progress, lambda: commit)
 
 
 def _decide(
@@ -331,37 +297,10 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         labels=labels_of(workspace, suite, judges),
     )
     with writing(workspace, None) as store:
-        own = execution(workspace, store, GateOptions(), Silence(), workspace.provenance)
+        own = execution(workspace, store, RunOptions(), Silence(), workspace.provenance)
         family = family_of([change])
         gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
         prefer = preferring(workspace, [change], Silence())
         suites = prefer.tell(decide(gates, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)
-
-
-def collected(
-    workspace: "Workspace", plan: Plan, *, fresh: bool = False, progress: Progress | None = None
-) -> list[Sample]:
-    """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
-    check_inputs(plan)
-    options, shown = GateOptions(fresh=fresh), progress or Silence()
-    with writing(workspace, shown) as store:
-        own = execution(workspace, store, options, shown, workspace.provenance)
-        shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
-        try:
-            return in_loop(_collect(own, plan))
-        finally:
-            shown.stop()
-
-
-async def _collect(own: Execution, plan: Plan) -> list[Sample]:
-    targets = (plan.target, *own.asked(plan))
-    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
-    try:
-        for provider in providers:
-            await provider.open()
-        return await whole(own, plan)
-    finally:
-        for provider in providers:
-            await provider.close()

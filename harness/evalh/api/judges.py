@@ -29,7 +29,6 @@ from evalh.graders.judges.asking import JudgePrompt, RubricText
 from evalh.graders.judges.panel import family
 from evalh.graders.judges.prefer import Prefer
 from evalh.graders.kinds import Grader
-from evalh.graders.registry import Grader
 from evalh.routing.asking import answering, settings_of
 from evalh.routing.target import Leaf, Target, models_of, reachable
 from evalh.workspace.files import label, read_text, refuse_hidden

@@ -10,11 +10,11 @@ from evalh.core.run import RunStatus
 from evalh.core.values import Value
 from evalh.interop.otel_spans import Spans
 from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION
-from evalh.interop.otlp import Exporter, Sent
+from evalh.interop.otlp import Exporter, Sent, encoding
 from evalh.interop.otlp_collector import Collector, pairs
-from evalh.interop.otlp_encoding import Origin, encoding
+from evalh.interop.otlp_encoding import Origin
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.transport import share, unshare
+from evalh.providers.http.shared import share, unshare
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace

@@ -20,9 +20,9 @@ from evalh.analysis.compare.preference import preferred
 from evalh.analysis.gate.decision import SuiteDecision
 from evalh.api.changes import SuiteChange
 from evalh.api.clock import SystemClock
-from evalh.api.compare import CompareRequest
 from evalh.api.judges import pair_standings, resolve, routes_of
 from evalh.api.log_place import writing
+from evalh.api.options import CompareRequest
 from evalh.api.results import results_of
 from evalh.api.runs import new_run_id
 from evalh.api.targets import budget_for, build_checks
@@ -42,7 +42,7 @@ from evalh.routing.build import Builder
 from evalh.routing.run_context import Halt
 
 if TYPE_CHECKING:
-    from evalh.api.compare import CompareRequest
+    from evalh.api.options import CompareRequest
     from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.store import SqliteStore

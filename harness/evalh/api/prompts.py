@@ -5,7 +5,7 @@ Rendering one case as a run would send it.
 
 from typing import TYPE_CHECKING
 
-from evalh.api.runs import RunOptions
+from evalh.api.options import RunOptions
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion

@@ -10,15 +10,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
 from evalh.api.judges import routes_of
+from evalh.api.options import RunOptions
 from evalh.api.targets import budget_for
 from evalh.core.attempt import Answer, CallKey
 from evalh.core.errors import UsageError, did_you_mean
@@ -27,10 +27,8 @@ from evalh.core.ports import Prices, Progress
 from evalh.core.prompt import PromptRef
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunResult, RunStatus
-from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
-from evalh.engine.selection import Selection
 from evalh.routing.build import Builder
 from evalh.routing.pace import until_writable
 from evalh.routing.run_context import Halt
@@ -42,19 +40,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_CONCURRENCY = 32
-
-
-class RunOptions(Value, kw_only=True):
-    """What a user asks of `evalh run`."""
-
-    target: str | None = None  # a suite, or a prompt version: every suite of that prompt; None: the default suite
-    prompts: tuple[str, ...] = ()  # references; none: the target's version, else draft or live
-    models: tuple[str, ...] = ()  # workspace names; none: the suite's
-    trials: int | None = None  # None: the suite's
-    selection: Selection = field(default_factory=Selection)
-    concurrency: int | None = None
-    fresh: bool = False
-    budget_usd: Decimal | None = None  # for each run; None: the route's
 
 
 def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:

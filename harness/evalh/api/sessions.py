@@ -1,5 +1,17 @@
 """Runs that are led case by case: a gate asks for a batch on both sides, looks, and asks for more or stops."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from evalh.api.judges import asked_targets
+from evalh.api.log_place import writing
+from evalh.api.options import RunOptions
+from evalh.api.runs import Silence, in_loop
+from evalh.engine.forecast import check_inputs
+
+if TYPE_CHECKING:
+    from evalh.api.workspace import Workspace
+    from evalh.store import SqliteStore
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import cast
@@ -232,3 +244,51 @@ async def whole(execution: Execution, plan: Plan) -> list[Sample]:
     finally:
         session.close(status, reason)
     return sorted(session.collected.samples.values(), key=lambda one: (one.case_index, one.trial))
+
+
+def execution(
+    judging: "Workspace",
+    store: "SqliteStore",
+    options: RunOptions,
+    progress: Progress,
+    provenance: Callable[[], tuple[str | None, bool | None]],
+) -> Execution:
+    """Return what carries out plans on a store; graders ask whom `judging` names."""
+    from evalh import __version__
+
+    return Execution(
+        store=store,
+        prices=judging.prices,
+        progress=progress,
+        options=options,
+        provenance=provenance,
+        version=__version__,
+        asked=lambda plan: asked_targets(judging, plan.target, plan.asking),
+    )
+
+
+def collected(
+    workspace: "Workspace", plan: Plan, *, fresh: bool = False, progress: Progress | None = None
+) -> list[Sample]:
+    """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
+    check_inputs(plan)
+    options, shown = RunOptions(fresh=fresh), progress or Silence()
+    with writing(workspace, shown) as store:
+        own = execution(workspace, store, options, shown, workspace.provenance)
+        shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
+        try:
+            return in_loop(_collect(own, plan))
+        finally:
+            shown.stop()
+
+
+async def _collect(own: Execution, plan: Plan) -> list[Sample]:
+    targets = (plan.target, *own.asked(plan))
+    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
+    try:
+        for provider in providers:
+            await provider.open()
+        return await whole(own, plan)
+    finally:
+        for provider in providers:
+            await provider.close()

@@ -13,8 +13,9 @@ from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, checks_of, judge_warnings, resolve
 from evalh.api.log_place import writing
+from evalh.api.options import RunOptions
 from evalh.api.providing import provider_of
-from evalh.api.runs import Execution, RunOptions, Silence, in_loop, target_hint, versions_named
+from evalh.api.runs import Execution, Silence, in_loop, target_hint, versions_named
 from evalh.api.targets import build_checks, default_model, require_logprobs, target_for, version_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError
@@ -186,7 +187,8 @@ class Workspace:
 
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
         """Compare two sides; `asked` are the fields of `api.compare.CompareRequest`. Raises EvalhError."""
-        from evalh.api.compare import CompareRequest, compared
+        from evalh.api.compare import compared
+        from evalh.api.options import CompareRequest
 
         return compared(self, CompareRequest(base=base, head=head, **asked)).comparison
 

@@ -26,8 +26,8 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
     REF is v3, triage@v3, triage@draft; without it: the draft, else live. What the log does not hold is
     asked. Commit the files: a gate reads them from the merge base.
     """
-    from evalh.api.baselines import AcceptOptions
     from evalh.api.baselines import accept as write
+    from evalh.api.options import AcceptOptions
     from evalh.cli.progress import progress_for
     from evalh.report.text import percent, safe
 

@@ -76,7 +76,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh compare v3 --model small --model strong
       evalh compare r20261124-014246-3f9c2e last
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.compare import CompareRequest, compared
+    from evalh.api.compare import compared
+    from evalh.api.options import CompareRequest
     from evalh.cli.progress import progress_for
     from evalh.engine.selection import Selection
 

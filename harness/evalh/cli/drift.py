@@ -51,7 +51,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh drift
       evalh drift triage --cases 60 --budget 0.50
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.drift import DriftOptions, drift
+    from evalh.api.drift import drift
+    from evalh.api.options import DriftOptions
     from evalh.cli.progress import progress_for
     from evalh.core.errors import UsageError, worst
 

@@ -18,7 +18,7 @@ from evalh.workspace.writing import unwritable
 
 if TYPE_CHECKING:
     from evalh.analysis.gate.decision import GateDecision
-    from evalh.api.gate import GateOptions
+    from evalh.api.options import GateOptions
 
 _TO_MAINTAINERS = """a pull request from a fork is handed no key: read what it changes, then run the gate where one is
 GitHub: Actions > evalh > Run workflow, with the full id of the commit that you have read
@@ -74,7 +74,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh gate --base origin/main
       evalh gate --base origin/main --head HEAD --trust base --comment comment.md
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.gate import GateOptions
+    from evalh.api.options import GateOptions
 
     options = GateOptions(
         base=base,

@@ -10,7 +10,7 @@ from evalh.cli.app import App, Count, Rate, Usd, json_option
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
-    from evalh.api.runs import RunOptions
+    from evalh.api.options import RunOptions
     from evalh.core.run import RunResult
 
 _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
@@ -66,7 +66,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh run triage --prompt v2 --prompt v3 --model small
       evalh run triage@draft --limit 20
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.runs import RunOptions
+    from evalh.api.options import RunOptions
     from evalh.engine.selection import Selection
 
     selection = Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit)

@@ -8,12 +8,13 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from evalh.core.attempt import CallError
-from evalh.core.errors import CannotMeasure, EvalhError
+from evalh.core.errors import CannotMeasure, EvalhError, UsageError
 from evalh.core.ports import Clock
 from evalh.core.values import Value
+from evalh.interop import otlp_collector
 from evalh.interop.otel_values import Span
 from evalh.interop.otlp_collector import Collector
-from evalh.interop.otlp_encoding import Encoding, Rejected
+from evalh.interop.otlp_encoding import Encoding, Json, Origin, Rejected
 from evalh.providers.http.errors import describe, redirected, retry_after_s, shown
 from evalh.providers.http.redaction import Redactor
 from evalh.providers.http.transport import Response, Transport
@@ -162,3 +163,15 @@ class Exporter(Value, kw_only=True):
                 return "the collector's log says what it did not like"
             case _:
                 return "run the same command again when it is well"
+
+
+def encoding(collector: "otlp_collector.Collector", origin: Origin) -> Encoding:
+    """Return the collector's encoding. Raises UsageError where its library is not installed."""
+    if collector.protocol is otlp_collector.Protocol.JSON:
+        return Json(origin)
+    try:
+        from evalh.interop.otlp_protobuf import Protobuf
+    except ImportError:
+        hint = "pip install 'evalh[otel]', or --protocol http/json, which needs nothing"
+        raise UsageError("http/protobuf needs OpenTelemetry's own messages", hint=hint) from None
+    return Protobuf(origin)

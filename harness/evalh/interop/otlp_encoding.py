@@ -6,9 +6,7 @@ from typing import Protocol
 import orjson
 
 from evalh.core.digest import JsonValue
-from evalh.core.errors import UsageError
 from evalh.core.values import Value
-from evalh.interop import otlp_collector
 from evalh.interop.otel_values import SCHEMA_URL, Span, attributes
 
 
@@ -69,15 +67,3 @@ class Json:
         if not isinstance(partial, dict):
             raise ValueError("partialSuccess is no object")  # noqa: TRY004 (what was read is wrong, not its caller)
         return Rejected(int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or ""))
-
-
-def encoding(collector: "otlp_collector.Collector", origin: Origin) -> Encoding:
-    """Return the collector's encoding. Raises UsageError where its library is not installed."""
-    if collector.protocol is otlp_collector.Protocol.JSON:
-        return Json(origin)
-    try:
-        from evalh.interop.otlp_protobuf import Protobuf
-    except ImportError:
-        hint = "pip install 'evalh[otel]', or --protocol http/json, which needs nothing"
-        raise UsageError("http/protobuf needs OpenTelemetry's own messages", hint=hint) from None
-    return Protobuf(origin)

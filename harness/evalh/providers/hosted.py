@@ -25,8 +25,9 @@ from evalh.providers.http.errors import (
     shown,
 )
 from evalh.providers.http.redaction import Redactor
+from evalh.providers.http.shared import share, unshare
 from evalh.providers.http.sse import EventStream
-from evalh.providers.http.transport import OK, Response, Transport, answers, share, unshare
+from evalh.providers.http.transport import OK, Response, Transport, answers
 from evalh.providers.prices import Bill
 from evalh.providers.request_parts import encode, name_of_tier
 

@@ -14,7 +14,6 @@ from evalh.store.rows import together
 
 FILE = "evalh.db"
 LIVE = "live"  # the folder of the live runs' locks
-SCHEMA = 10  # `PRAGMA user_version`: the number of migrations
 APPLICATION = 0x65766C68  # `PRAGMA application_id`: "evlh"
 BUSY_TIMEOUT_S = 15.0
 SLOW = "the log's disk is slow"
@@ -96,43 +95,6 @@ def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection
         isolation_level=None,
         check_same_thread=False,
     )
-
-
-def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the database to this evalh's schema. Raises EvalhError and sqlite3.Error.
-
-    A plain start only looks: sqlite_utils and filelock are imported where a migration is pending.
-    """
-    if schema_version(connection, path) == SCHEMA:
-        return
-    from evalh.store.migrations import migrate
-
-    migrate(path)
-
-
-def schema_version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the schema's number, 0 for a new file. Raises WorkspaceError for one that this evalh must not touch."""
-    # Tables first: another evalh may be making them, and commits them with the mark that they are ours.
-    holds_tables = _holds_tables(connection)
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application not in {0, APPLICATION} or (application == 0 and holds_tables):
-        raise WorkspaceError(
-            "this database was not made by evalh", where=str(path), hint="move it away; evalh run makes a new one"
-        )
-    if version > SCHEMA:
-        raise WorkspaceError(
-            f"this store was written by a newer evalh (schema {version}; this one knows {SCHEMA})",
-            where=str(path),
-            hint="pip install --upgrade evalh",
-        )
-    return int(version)
-
-
-def _holds_tables(connection: sqlite3.Connection) -> bool:
-    # The migrations' own table and its index come before ours, in a commit of their own.
-    query = "select 1 from sqlite_master where tbl_name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
-    return connection.execute(query).fetchone() is not None
 
 
 def why_blocked(exc: sqlite3.Error) -> str | None:

@@ -1,27 +1,18 @@
 """The schema's history. Migrations append: one that was released is never edited.
 
-`database.SCHEMA` counts them. docs/reference/log.md describes what they add up to.
-
-sqlite_utils applies what is pending in a store that is there. A new store is made by the same functions without it, in
-one transaction: importing it costs 0.05 to 0.1 s before the first request.
+`schema.SCHEMA` counts them. docs/reference/log.md describes what they add up to.
 """
 
-import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from filelock import FileLock, Timeout
-
-from evalh.store.database import APPLICATION, SCHEMA, StoreError, connect, explained, schema_version
+from evalh.store.database import APPLICATION
 from evalh.store.views import COST_PER_GOOD, VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
 
-_WAIT_S = 60.0
-_SET = "evalh"
+SET = "evalh"  # in sqlite_utils' own table
 
 
 class Database(Protocol):
@@ -53,7 +44,7 @@ class _History:
         """Return them as sqlite_utils' own."""
         from evalh.store.sqlite_utils_alone import Migrations
 
-        known = Migrations(_SET)
+        known = Migrations(SET)
         for step in self.steps:
             known()(step)
         return known
@@ -139,69 +130,6 @@ def m010_clusters(db: Database) -> None:
     """Keep which cases are alike: what is counted is the cluster, in comparisons of stored runs too."""
     db.execute("alter table cases add column cluster text")  # null: the row names none
 
-
-def migrate(path: Path) -> None:
-    """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
-    try:
-        with FileLock(path.parent / "migrate.lock", timeout=_WAIT_S):
-            connection = connect(path)
-            try:
-                _apply(connection, path)
-            finally:
-                connection.close()
-    except Timeout as exc:
-        raise StoreError(
-            f"another evalh has been changing the schema for {_WAIT_S:.0f} s", where=str(path), hint="wait, run again"
-        ) from exc
-    except OSError as exc:
-        raise StoreError(f"cannot lock the store: {exc.strerror}", where=str(path.parent)) from exc
-    except sqlite3.Error as exc:
-        raise explained(exc, path) from exc
-
-
-def _apply(connection: sqlite3.Connection, path: Path) -> None:
-    if schema_version(connection, path) == SCHEMA:
-        return  # the one that held the lock before us did it
-    connection.execute("PRAGMA journal_mode = wal")
-    if connection.execute("select 1 from sqlite_master").fetchone() is None:
-        _create(connection)
-        return
-    from evalh.store.sqlite_utils_alone import Database
-
-    migrations.library().apply(Database(connection, execute_plugins=False))
-    # Set last: who reads the number without the lock finds everything in place.
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    """Make an empty database a store, all or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement in _APPLIED:
-            connection.execute(statement)
-        now = str(datetime.now(UTC))
-        for step in migrations.steps:
-            step(connection)
-            row = (_SET, step.__name__, now)
-            connection.execute("insert into _sqlite_migrations (migration_set, name, applied_at) values (?, ?, ?)", row)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-# As sqlite_utils makes it; a test holds that both ways lead to one schema.
-_APPLIED = (
-    """CREATE TABLE "_sqlite_migrations" (
-   "id" INTEGER PRIMARY KEY,
-   "migration_set" TEXT,
-   "name" TEXT,
-   "applied_at" TEXT
-)""",
-    """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
-    ON "_sqlite_migrations" ("migration_set", "name")""",
-)
 
 _TABLES = (
     """create table runs (

@@ -32,21 +32,12 @@ from evalh.core.totals import Spend, SpendBy, Tallies
 from evalh.core.verdict import Outcome
 from evalh.store.calls import CallReader
 from evalh.store.columns import restored, stored, tells_damage
-from evalh.store.database import (
-    LIVE,
-    SCHEMA,
-    StoreError,
-    connect,
-    connect_reading,
-    ensure_schema,
-    existing,
-    explained,
-    schema_version,
-)
+from evalh.store.database import LIVE, StoreError, connect, connect_reading, existing, explained
 from evalh.store.liveness import LOST, alive
 from evalh.store.query import Rows, query
 from evalh.store.restore import case_from, comparison_from, completion_from, run_from, sample_from, verdict_from
 from evalh.store.samples import planned, recording, results, stories, traced, traces
+from evalh.store.schema import SCHEMA, ensure_schema, schema_version
 from evalh.store.totals import (
     Overview,
     case_tallies,

@@ -12,18 +12,10 @@ from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
 from evalh.store.answers import Answers
 from evalh.store.batch import Concluded, Finish, NewSample
-from evalh.store.database import (
-    BUSY_TIMEOUT_S,
-    LIVE,
-    StoreError,
-    connect,
-    connect_reading,
-    ensure_schema,
-    explained,
-    prepare,
-)
+from evalh.store.database import BUSY_TIMEOUT_S, LIVE, StoreError, connect, connect_reading, explained, prepare
 from evalh.store.liveness import RunLock, lock_path
 from evalh.store.reader import Reader
+from evalh.store.schema import ensure_schema
 from evalh.store.waiting import recover
 from evalh.store.writer import GATHER_S, PATIENCE_S, Writer
 

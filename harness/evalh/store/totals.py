@@ -169,8 +169,8 @@ _CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(stan
   (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs
 from samples where id > :run || '/' and id < :run || '0' group by case_index"""
 # Without what was sent and by what it was judged: a thousand rows are read at once.
-_NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at, planned,
-  trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
+_NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
+  planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
   fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
   null as content, summary from runs order by started_at desc, id desc limit ?"""
 # Without its content, which holds every case that changed.

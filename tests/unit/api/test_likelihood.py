@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.runs import RunOptions
+from evalh.api.options import RunOptions
 from evalh.api.workspace import Workspace
 from evalh.core.errors import WorkspaceError
 from workspaces import write_workspace

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.runs import RunOptions
+from evalh.api.options import RunOptions
 from evalh.api.targets import budget_for, target_for
 from evalh.api.workspace import Workspace
 from evalh.core.digest import digest

@@ -21,7 +21,8 @@ from evalh.providers.http.body import BODY_CAP_BYTES
 from evalh.providers.http.direct import DirectTransport
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.httpx_transport import HttpxTransport
-from evalh.providers.http.transport import Response, Transport, share, unshare
+from evalh.providers.http.shared import share, unshare
+from evalh.providers.http.transport import Response, Transport
 from wire.serving import CERTIFICATE, Seen, framed, head, raw, serving, stream
 
 KEY = {"Authorization": "Bearer sk-secret", "Content-Type": "application/json"}

@@ -8,7 +8,7 @@ import pytest
 
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.store import StoreError, open_reader, open_store
-from evalh.store.database import SCHEMA
+from evalh.store.schema import SCHEMA
 from unit.store.playing import FixedClock
 
 SCHEMA_OF = "select type, name, tbl_name, sql from sqlite_master order by rowid"

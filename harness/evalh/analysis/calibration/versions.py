@@ -1,7 +1,9 @@
 """Two versions' rates apart, as people would see them, and whether the judge errs differently on the two.
 
-Labels are drawn by what was judged (`analysis.calibration.outputs`), so pairs are put together by what was judged of both sides,
-each kind weighted by how common it is. Where both sides gave the same output nothing is left to guess: there is no
+Labels are drawn by what was judged (`analysis.calibration.outputs`), so pairs are put together by what was judged of
+both sides, each kind weighted by how common it is.
+
+Where both sides gave the same output nothing is left to guess: there is no
 difference, whoever judges.
 """
 

@@ -1,7 +1,7 @@
 """A comparison of two results, base and head: what `evalh compare` and the gate state.
 
-Values only; `analysis.compare.compare` fills them in. What is counted are cases; what is tested are clusters of cases that are
-alike: five trials of one case, or five copies of it, are one observation.
+Values only; `analysis.compare.compare` fills them in. Cases are counted; clusters of cases that are alike are
+tested: five trials of one case, or five copies of it, are one observation.
 """
 
 from collections.abc import Mapping, Sequence

@@ -15,8 +15,8 @@ from evalh.providers.endpoint import Home, refuse_unknown
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import Refusal, at
 from evalh.providers.openai.answers import id_of, text_of
-from evalh.providers.openai.chat import HOME as CHAT
-from evalh.providers.openai.chat import refusal_of
+from evalh.providers.openai.service import HOME as CHAT
+from evalh.providers.openai.service import refusal_of
 from evalh.providers.repaired_json import Json
 from evalh.providers.request_parts import count, only_text, params_of, refuse_collisions, unsupported, usage_of
 

@@ -165,4 +165,4 @@ def _policy() -> Markup:
 @cache
 def asset(name: str) -> str:
     """Read one of the page's own files."""
-    return (files("evalh.report") / "assets" / name).read_text(encoding="utf-8")
+    return (files("evalh.report.html") / "assets" / name).read_text(encoding="utf-8")
