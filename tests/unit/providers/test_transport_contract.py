@@ -354,7 +354,7 @@ async def test_one_transport_serves_all_who_share_a_loop_and_the_last_closes_it(
 EXITS = """
 import asyncio, sys
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.transport import share, unshare
+from evalh.providers.http.shared import share, unshare
 
 async def main(url, ca):
     asyncio.get_running_loop().slow_callback_duration = 60.0  # the first request imports aiohttp: slow, and no fault

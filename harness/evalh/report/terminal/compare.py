@@ -232,12 +232,14 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         lines.append(f"{comparison.undecided} of the cases that are called alike hang on ungraded samples")
     if comparison.unstable:
         lines.append(
-            f"{len(comparison.unstable)} unstable: their trials disagree ({names(_safe(comparison.unstable))})"
+            f"{len(comparison.unstable)} unstable: their trials disagree ({names([one_line(case, 40) for case in comparison.unstable])})"
         )
     if comparison.intersection and (comparison.mismatches or comparison.missing):
         left_out = {case for mismatch in comparison.mismatches for case in mismatch.cases}
         left_out |= {one.case_id for one in comparison.missing}
-        lines.append(f"the common cases alone: {len(left_out)} left out ({names(_safe(sorted(left_out)))})")
+        lines.append(
+            f"the common cases alone: {len(left_out)} left out ({names([one_line(case, 40) for case in sorted(left_out)])})"
+        )
     if lines:
         console.print()
     for line in lines:
@@ -324,9 +326,6 @@ def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
     return table
 
 
-# -- what to look at
-
-
 def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Example]) -> None:
     worse = [one for one in examples if not one.better]
     better = [one for one in examples if one.better]
@@ -337,7 +336,8 @@ def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Exa
         if not cases:
             continue
         console.print()
-        console.print(Text(f"{title}: {len(cases)}  ", style).append(names(_safe(cases), 8), "dim"))
+        shortened = names([one_line(case, 40) for case in cases], 8)
+        console.print(Text(f"{title}: {len(cases)}  ", style).append(shortened, "dim"))
         for example in shown:
             _show_example(console, example)
     if comparison.confirmed:
@@ -368,9 +368,8 @@ def _output(output: str | None) -> Text:
     if output is None:
         return Text("no answer", "yellow")
     said = [one_line(line, _HALF * 2) for line in output.splitlines() if line.strip()]
-    shown = said[:_OUTPUT_LINES]
-    more = [f"… {len(said) - len(shown)} more lines"] if len(said) > len(shown) else []
-    return lines([*shown, *more])
+    more = [f"… {len(said) - _OUTPUT_LINES} more lines"] if len(said) > _OUTPUT_LINES else []
+    return lines([*said[:_OUTPUT_LINES], *more])
 
 
 def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
@@ -397,7 +396,3 @@ def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> 
             Text(one["label"], _FLIP_STYLES[one["label"]]),
         )
     console.print(table)
-
-
-def _safe(cases: Sequence[str]) -> list[str]:
-    return [one_line(case, 40) for case in cases]
