@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalh.api.runs import in_loop
-from evalh.api.viewing import Viewing
+from evalh.api.viewing import LiveLog
 from evalh.api.workspace import Workspace
 from evalh.viewer.access import Door
-from evalh.viewer.routes import Answers
+from evalh.viewer.routes import Routes
 from evalh.viewer.server import Server, listen
 
 
@@ -92,7 +92,7 @@ def viewing(folder: Path, most: int | None = None) -> Iterator[Viewer]:
     """Serve a workspace, to so many connections at once."""
     listening = listen("127.0.0.1", 0)
     door = Door(*listening.getsockname()[:2])
-    server = Server(listening, door, Answers(Viewing(Workspace.open(folder))), most)
+    server = Server(listening, door, Routes(LiveLog(Workspace.open(folder))), most)
     ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 

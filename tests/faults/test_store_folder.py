@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evalh.api.viewing import Viewing
+from evalh.api.viewing import LiveLog
 from evalh.api.workspace import Workspace
 from workspaces import evalh, write_workspace
 
@@ -46,7 +46,7 @@ def test_a_dry_run_counts_what_that_log_answers(tmp_path: Path, env: dict[str, s
 def test_the_viewer_looks_there_too(tmp_path: Path, env: dict[str, str]) -> None:
     folder = write_workspace(tmp_path / "workspace", cases=5)
     evalh(folder, "run", env=env)
-    viewing = Viewing(Workspace.open(folder, env=env))
+    viewing = LiveLog(Workspace.open(folder, env=env))
     before = viewing.stamp()
     runs = len(viewing.overview().runs)
 

@@ -15,9 +15,9 @@ from evalh.core.request import Message, Text
 from evalh.workspace.prompt.diff import Op, diff
 from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import compile_version
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 
-PLACE = Place("triage", "v1", "prompts/triage/v1.prompt")
+PLACE = Position("triage", "v1", "prompts/triage/v1.prompt")
 FRAGMENTS = [
     "{{ticket}}",
     "{{a.b}}",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalh.graders.judges.asking import UnreadableReplyError
-from evalh.graders.judges.replies import Reading, Sought, read, read_schema
+from evalh.graders.judges.replies import ReplyReading, Sought, read, read_schema
 from unit.test_linear import GRADERS, SOUGHT, grader
 
 PIECES = st.sampled_from(
@@ -33,7 +33,7 @@ REPLY = TEXT | st.lists(TEXT | JSON, max_size=4).map("\n".join)
 WITHIN_S = 1.0
 
 
-def reading(text: str, sought: Sought, graded: str, how=read) -> Reading | None:
+def reading(text: str, sought: Sought, graded: str, how=read) -> ReplyReading | None:
     begun = time.process_time()
     try:
         said = how(text, sought, [graded])

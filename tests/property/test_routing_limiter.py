@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.request import Request
 from evalh.core.route import LimitPolicy
-from evalh.routing.limiter import Limited, Rate, Share, Window
+from evalh.routing.limiter import Limited, RateLimit, Share, Window
 from unit.routing.staging import Line, Model, Stage, call, play, request
 from unit.routing.staging import settings as settings_of
 
@@ -126,7 +126,7 @@ class RateMachine(RuleBasedStateMachine):
 
     @initialize(per_minute=st.integers(1, 2000))
     def start(self, per_minute: int) -> None:
-        self.rate = Rate(per_minute)
+        self.rate = RateLimit(per_minute)
         self.now = 1000.0
         self.left: list[list[float]] = []  # when, units
         self.open: list[tuple[Share, int]] = []

@@ -14,7 +14,7 @@ from evalh.core.money import Price
 from evalh.core.request import Settings
 from evalh.providers.hosted import Reading
 from evalh.providers.http.sse import EventStream
-from evalh.providers.repaired_json import Json
+from evalh.providers.repaired_json import RepairedJson
 from evalh.providers.request_parts import count, usage_of
 from wire.odd_fields import ODD, RECORDED, Place, Recorded, odd_at
 from wire.talking import SERVICES, spec_of
@@ -215,7 +215,7 @@ def test_text_of_any_characters_comes_out_as_unicode_has_it(pieces: list[str]) -
 def test_no_bytes_make_the_reader_raise_anything_but_value_errors(body: bytes) -> None:
     for one in (body, b'{"choices": [' + body, b'{"a": "' + body + b'"}'):
         try:
-            Json().read(json.loads, one)
+            RepairedJson().read(json.loads, one)
         except (ValueError, RecursionError):
             continue
 

@@ -19,7 +19,7 @@ from evalh.workspace.dataset.csv_rows import Csv
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.dataset.index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset.jsonl_rows import JsonLines, strict_case
-from evalh.workspace.files import Span, read_lines
+from evalh.workspace.files import ByteRange, read_lines
 
 
 class OneFile:
@@ -123,7 +123,7 @@ def row_texts(draw: st.DrawFn) -> str:
     return "{" + ", ".join(pairs) + "}" + draw(st.sampled_from(["", "\n", " \r\n", ",", "}"]))
 
 
-def outcome(read: object, span: Span) -> object:
+def outcome(read: object, span: ByteRange) -> object:
     """A case, exactly (1 is not 1.0); or that there is none."""
     try:
         case = read(span)  # type: ignore[operator]
@@ -148,7 +148,7 @@ def test_the_fast_reader_reads_what_the_strict_one_reads_however_long_one_looks(
 
 
 def assert_read_alike(text: str) -> None:
-    span = Span(0, 7, text.encode())
+    span = ByteRange(0, 7, text.encode())
 
     assert outcome(JsonLines("f", 0).case, span) == outcome(lambda one: strict_case(one, "f"), span)
 
@@ -156,7 +156,7 @@ def assert_read_alike(text: str) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**40), 10**40))
 def test_the_fast_reader_keeps_numbers_exact(number: float) -> None:
     for text in (json.dumps(number), f"{number:.17e}" if isinstance(number, float) else f"{number}"):
-        span = Span(0, 7, f'{{"id": "a", "inputs": {{"n": {text}}}}}'.encode())
+        span = ByteRange(0, 7, f'{{"id": "a", "inputs": {{"n": {text}}}}}'.encode())
 
         assert outcome(JsonLines("f", 0).case, span) == outcome(lambda one: strict_case(one, "f"), span)
 
@@ -274,11 +274,11 @@ def test_an_id_that_came_twice_is_always_suspected(ids: list[int], hashes: int) 
 )
 def test_rows_are_given_again_as_long_as_they_are_the_same(rows: list[bytes], place: int, other: bytes) -> None:
     index = RowIndex()
-    for block in blocks(Span(0, 1, raw) for raw in rows):
+    for block in blocks(ByteRange(0, 1, raw) for raw in rows):
         index.add(block)
     changed = [*rows[:place], other, *rows[place + 1 :]]
 
-    again = list(index.same(blocks(Span(0, 1, raw) for raw in changed)))
+    again = list(index.same(blocks(ByteRange(0, 1, raw) for raw in changed)))
 
     assert len(index) == len(rows)
     given_back = [span.raw for block in again if block is not None for span in block]

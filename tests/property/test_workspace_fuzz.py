@@ -15,7 +15,7 @@ from evalh.core.errors import EvalhError, UsageError, WorkspaceError
 from evalh.workspace.config import Config, load_config
 from evalh.workspace.dataset.dataset import open_dataset
 from evalh.workspace.prompt.templates import compile_version
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 from evalh.workspace.suites import load_suite
 from property.test_workspace_files import CONFIG, SUITE, Files
 
@@ -122,7 +122,7 @@ def read_config(data: bytes) -> None:
 def read_prompt(data: bytes) -> None:
     """Parse, compile and fill a prompt."""
     text = data.decode("utf-8", "replace")
-    version = parse_version(text, Place("p", "v1", "p.prompt"), lambda name: (f"{name}.prompt", "{{x}} {{! note }}"))
+    version = parse_version(text, Position("p", "v1", "p.prompt"), lambda name: (f"{name}.prompt", "{{x}} {{! note }}"))
     inputs = {"x": "a <think>b {{x}}", "o": {"items": [{"n": 1}], "list": [1]}, "photo": "data:,x", "n": 2}
     compile_version(version).render(inputs)
 

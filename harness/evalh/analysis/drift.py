@@ -18,7 +18,7 @@ CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong dec
 DRIFT_ALPHA = 0.01  # a nightly job's false alarm wakes somebody: one night in 100 at most
 
 
-class MoveVerdict(StrEnum):
+class DriftVerdict(StrEnum):
     """What came of it."""
 
     MOVED = "moved"
@@ -26,7 +26,7 @@ class MoveVerdict(StrEnum):
     UNMEASURED = "unmeasured"  # too many samples are ungraded, or none could be asked
 
 
-class Move(Value, kw_only=True):
+class DriftResult(Value, kw_only=True):
     """What is known of the model under a name, then and now. Counts are cases."""
 
     cases: tuple[str, ...]  # that were asked again
@@ -64,14 +64,14 @@ class Move(Value, kw_only=True):
         return self.measured and self.p_value is not None and self.p_value <= self.alpha
 
     @property
-    def verdict(self) -> MoveVerdict:
+    def verdict(self) -> DriftVerdict:
         """The answer."""
         if self.newcomers or self.answers_moved:
-            return MoveVerdict.MOVED
-        return MoveVerdict.NOT_SHOWN if self.measured else MoveVerdict.UNMEASURED
+            return DriftVerdict.MOVED
+        return DriftVerdict.NOT_SHOWN if self.measured else DriftVerdict.UNMEASURED
 
 
-class Asked(Value, kw_only=True):
+class Repeat(Value, kw_only=True):
     """What is judged: the same cases then and now, and who answered."""
 
     pairs: Sequence[Pair]  # base: then, head: now
@@ -84,7 +84,7 @@ class Asked(Value, kw_only=True):
     cost_usd: Decimal | None = Decimal(0)
 
 
-def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
+def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
     """Judge whether base moved. What is ungraded never helps to say so."""
     pairs = asked.pairs
     differences = Differences(pairs, exact=True, seed=seed)
@@ -96,7 +96,7 @@ def judge_move(asked: Asked, alpha: float, seed: int = 0) -> Move:
     ]
     samples = [sample for pair in pairs for sample in pair.head.samples]
     ungraded = sum(sample.standing is Standing.UNGRADED for sample in samples)
-    return Move(
+    return DriftResult(
         cases=tuple(pair.case_id for pair in pairs),
         trials=max((pair.head.trials for pair in pairs), default=0),
         wins=sum(differences.won),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from evalh.analysis.tradeoff import Measured, identity, measured_by
+from evalh.analysis.tradeoff import MeasuredRun, identity, measured_by
 from evalh.core.log import RunRow
 from evalh.core.run import RunStatus
 from evalh.core.values import Value
@@ -11,7 +11,7 @@ MOST = 60
 """As many moments as a picture holds: the newest."""
 
 
-class Moment(Measured, kw_only=True):
+class Moment(MeasuredRun, kw_only=True):
     """One version on one model at one commit."""
 
     @property

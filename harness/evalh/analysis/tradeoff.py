@@ -7,7 +7,7 @@ from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
 from evalh.core.values import Value
 
 
-class Measured(Value, kw_only=True):
+class MeasuredRun(Value, kw_only=True):
     """A run that came to its numbers."""
 
     run: RunRow
@@ -30,7 +30,7 @@ class Measured(Value, kw_only=True):
         return self.record.prompt.partition("@")[2] or self.record.prompt
 
 
-class Point(Measured, kw_only=True):
+class Point(MeasuredRun, kw_only=True):
     """One version on one model or route, as its newest finished run measured it."""
 
     front: bool  # priced, and no other is both cheaper per good output and good more often

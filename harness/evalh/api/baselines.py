@@ -119,7 +119,7 @@ def _answering(workspace: "Workspace", plan: "Plan", since: str) -> str | None:
 ANY_AGE = BaselinePolicy()
 
 
-class Answers(Value):
+class Known(Value):
     """What is known of a plan without asking."""
 
     answers: Mapping[tuple[str, CallKey], Answer] = field(default_factory=dict)  # by request digest
@@ -135,28 +135,28 @@ class Answers(Value):
             for trial in range(trials)
         )
 
-    def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Answers":
+    def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Known":
         """Add answers: the same request is the same request, whichever side sends it."""
         return replace(self, answers={**answers, **self.answers})
 
 
-class Recollection(Value):
+class KnownResults(Value):
     """The baselines of a tree: the merge base's, never head's. `now` is in seconds since the epoch."""
 
     tree: Tree | None = None
     now: float = 0.0
 
-    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE, suite: str | None = None) -> Answers:
+    def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE, suite: str | None = None) -> Known:
         """Return what is known of a plan's samples; `suite` is what the tree calls the plan's suite.
 
         Raises WorkspaceError for a baseline that was edited by hand.
         """
         if self.tree is None:
-            return Answers()
+            return Known()
         path = baseline_path(suite or plan.suite.name, plan.version.version, plan.target.name)
         baseline = read_baseline(self.tree, path)
         if baseline is None:
-            return Answers()
+            return Known()
         why = too_old(baseline, policy, self.now)
         changed = [
             part
@@ -165,20 +165,20 @@ class Recollection(Value):
         ]
         if changed:
             why = f"stale, another {', '.join(changed)}"
-        return Answers(notices=(f"{path} is {why}: not believed",)) if why else answers_of(baseline, plan)
+        return Known(notices=(f"{path} is {why}: not believed",)) if why else answers_of(baseline, plan)
 
 
-def answers_of(baseline: Baseline, plan: Plan) -> Answers:
+def answers_of(baseline: Baseline, plan: Plan) -> Known:
     """Return what a baseline knows of a plan's samples: outputs to be graded again, or results where none are kept."""
     models = frozenset(baseline.header.get("answering_models", ()))
     if baseline.outputs:
         answers = dict(_answer(baseline.path, row) for row in baseline.outputs)
-        return Answers(answers=answers, models=models)
+        return Known(answers=answers, models=models)
     results = dict(_results(baseline, plan))
     notice = f"{baseline.path} keeps no outputs: what base answered cannot be shown"
     if not results:
         notice = f"{baseline.path} keeps no outputs to grade again, and graders or rows are others: base is asked"
-    return Answers(results=results, models=models, notices=(notice,))
+    return Known(results=results, models=models, notices=(notice,))
 
 
 def _answer(path: str, row: Mapping[str, JsonValue]) -> tuple[tuple[str, CallKey], Answer]:

@@ -35,7 +35,7 @@ from evalh.analysis.calibration.pairs import (
     version_preference,
     win_rate,
 )
-from evalh.analysis.calibration.versions import Named, version_difference
+from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.analysis.compare.pairing import CaseResult, Results, pair
 from evalh.api.judges import identity, resolve
 from evalh.api.prefer import pairs_of
@@ -125,7 +125,7 @@ def calibrate_outputs(workspace: Workspace, judge: str, suite: str | None) -> Ca
 
 def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
     """Hold every two versions against each other of which labels cover both; the older is base."""
-    sides = [(Named(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
+    sides = [(NamedRun(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
     pairs = ((base, head) for head, base in combinations(sides, 2))
     found = (version_difference(base, head, people) for base, head in pairs)
     yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
@@ -180,16 +180,16 @@ def _verdicts(
             yield (sample.row_digest, sample.output_digest), stratum, outcome
 
 
-class Recall(Struct):
+class JudgementLog(Struct):
     """Finds replies of the models that graders name."""
 
     store: "SqliteStore"
     resolve: Callable[[str, Form], Target]
     _known: dict[tuple[str, int], tuple[Form, Settings, bool]] = field(default_factory=dict)
 
-    def about(self, key: CallKey) -> "Recalling":
+    def about(self, key: CallKey) -> "LogAsker":
         """Return who is asked about one answer."""
-        return Recalling(self, key)
+        return LogAsker(self, key)
 
     def find(self, question: Question, about: CallKey) -> Answer | None:
         """Return the log's reply. Raises EvalhError for a model that is no longer there."""
@@ -205,10 +205,10 @@ class Recall(Struct):
         return self.store.find_all([(Request(question.messages, settings).digest(), key)], routed=routed)[0]
 
 
-class Recalling(Value):
+class LogAsker(Value):
     """`core.verdict.Asker` for one answer."""
 
-    recall: Recall
+    recall: JudgementLog
     key: CallKey
 
     async def ask(self, question: Question) -> Answer:
@@ -292,12 +292,12 @@ def _compared(workspace: "Workspace", suite: Suite, prefer: Prefer) -> list[Judg
     """Read what the judge said of the suite's comparisons, the newest of each two versions."""
     store = workspace.open_store()
     try:
-        return list(_each(workspace, suite, prefer, Recall(store, partial(resolve, workspace))))
+        return list(_each(workspace, suite, prefer, JudgementLog(store, partial(resolve, workspace))))
     finally:
         store.close()
 
 
-def _each(workspace: "Workspace", suite: Suite, prefer: Prefer, recall: Recall) -> Iterator[JudgedComparison]:
+def _each(workspace: "Workspace", suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     seen: set[object] = set()
     for row in workspace.log.comparisons(suite.name, _NEWEST):
         if row.base_run is None or row.head_run is None:
@@ -313,7 +313,7 @@ def _each(workspace: "Workspace", suite: Suite, prefer: Prefer, recall: Recall) 
         yield JudgedComparison(name=f"{row.base} → {row.head} on {models}", run=row.head_run, cases=cases)
 
 
-def _said(prefer: Prefer, recall: Recall, asked: "Sequence[OutputPair]") -> dict[tuple[str, int], Favoured]:
+def _said(prefer: Prefer, recall: JudgementLog, asked: "Sequence[OutputPair]") -> dict[tuple[str, int], Favoured]:
     found = asyncio.run(_all(prefer, recall, asked))
     return {(one.case.id, one.trial): favoured for one, favoured in zip(asked, found, strict=True)}
 
@@ -340,11 +340,11 @@ def _trials(base: CaseResult, head: CaseResult, said: dict[tuple[str, int], Favo
         )
 
 
-async def _all(prefer: Prefer, recall: Recall, pairs: "Iterable[OutputPair]") -> list[Favoured]:
+async def _all(prefer: Prefer, recall: JudgementLog, pairs: "Iterable[OutputPair]") -> list[Favoured]:
     return [await _one(prefer, recall, pair) for pair in pairs]
 
 
-async def _one(prefer: Prefer, recall: Recall, one: "OutputPair") -> Favoured:
+async def _one(prefer: Prefer, recall: JudgementLog, one: "OutputPair") -> Favoured:
     try:
         judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
     except (NotSent, EvalhError):

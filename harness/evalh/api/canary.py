@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from evalh.analysis.compare.pairing import Pair, by_case
-from evalh.analysis.drift import CANARY_ALPHA, Asked, Move, MoveVerdict, judge_move
+from evalh.analysis.drift import CANARY_ALPHA, DriftResult, DriftVerdict, Repeat, judge_move
 from evalh.analysis.gate.decision import Finding
-from evalh.api.baselines import Answers
+from evalh.api.baselines import Known
 from evalh.api.changes import SuiteChange
 from evalh.api.sessions import Session
 from evalh.core.case import Case
@@ -33,7 +33,7 @@ def hosted(target: Target) -> bool:
     return any(leaf.provider.kind not in _STEADY for leaf in target.leaves.values())
 
 
-def canary_cases(change: SuiteChange, known: Answers) -> Indexed:
+def canary_cases(change: SuiteChange, known: Known) -> Indexed:
     """Choose the accepted cases to ask again: a seed of digests decides which, so nobody shops for lucky ones."""
     plan, most = change.base, change.policy.canary
     assert plan is not None
@@ -47,19 +47,19 @@ def canary_cases(change: SuiteChange, known: Answers) -> Indexed:
     return [cases[position] for position in order[:most]]
 
 
-class Watch(Struct, kw_only=True):
-    """What is known of base's model. `look` says whether base, and head's kept answers, are still to be believed."""
+class Canary(Struct, kw_only=True):
+    """What is known of base's model. `check_names` says whether base and head's kept answers are still believed."""
 
     change: SuiteChange
     models_then: frozenset[str]  # of the baseline
     cases: Indexed = ()  # the canary's
     session: Session | None = None
     max_ungraded: float = 0.02
-    move: Move | None = None
-    strangers: frozenset[str] = frozenset()  # names that answer on one side alone
+    move: DriftResult | None = None
+    new_models: frozenset[str] = frozenset()  # names that answer on one side alone
     moved: bool = False
 
-    async def beside(self, base: Session, head: Session, batch: Sequence[Wanted]) -> None:
+    async def ask_alongside(self, base: Session, head: Session, batch: Sequence[Wanted]) -> None:
         """Ask the canary's cases while head's first batch is asked. Raises CancelledError, EvalhError."""
         if self.session is None:
             return
@@ -71,13 +71,13 @@ class Watch(Struct, kw_only=True):
         if self.session.halt.reason or head.halt.reason:
             return
         self.move = self._judged(base, self.session)
-        self.moved = self.move.verdict is MoveVerdict.MOVED
+        self.moved = self.move.verdict is DriftVerdict.MOVED
 
-    def _judged(self, base: Session, again: Session) -> Move:
+    def _judged(self, base: Session, again: Session) -> DriftResult:
         plan = base.plan
         then, now = (by_case(session.results(self.cases, 1)) for session in (base, again))
         return judge_move(
-            Asked(
+            Repeat(
                 pairs=[Pair(then[case.id], now[case.id]) for _, case in self.cases],
                 models_then=self.models_then,
                 models_now=again.models(),
@@ -90,16 +90,16 @@ class Watch(Struct, kw_only=True):
             CANARY_ALPHA,
         )
 
-    def look(self, base: Session, head: Session) -> bool:
+    def check_names(self, base: Session, head: Session) -> bool:
         """Look at who answered so far; return whether the model moved."""
         if not self.moved and self._named:
             kept = self.models_then | base.models(kept=True) | head.models(kept=True)
             asked = base.models(kept=False) | head.models(kept=False)
             on_base = self.models_then | base.models()
-            self.strangers = (asked - kept if kept else frozenset()) | (
+            self.new_models = (asked - kept if kept else frozenset()) | (
                 head.models() - on_base if on_base else frozenset()
             )
-            self.moved = bool(self.strangers)
+            self.moved = bool(self.new_models)
         return self.moved
 
     @property
@@ -117,12 +117,12 @@ class Watch(Struct, kw_only=True):
             what = "the model changed" if worse else "the model changed, not your prompt"
             after = "head is worse all the same" if worse else "head is held against that"
             yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked again, and {after}")
-        elif self.move is not None and self.move.verdict is MoveVerdict.UNMEASURED:
+        elif self.move is not None and self.move.verdict is DriftVerdict.UNMEASURED:
             yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())
 
     def _told(self) -> str:
-        from evalh.report.terminal.drift import told
+        from evalh.report.terminal.drift import drift_sentence
 
-        if self.move is not None and not self.strangers:
-            return told(self.move)
-        return f"{', '.join(sorted(self.strangers))} answers on one side alone"
+        if self.move is not None and not self.new_models:
+            return drift_sentence(self.move)
+        return f"{', '.join(sorted(self.new_models))} answers on one side alone"

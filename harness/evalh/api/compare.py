@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from evalh.analysis.compare.compare import CompareOptions, compare
+from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import Results
 from evalh.api.evidence import examples_of
-from evalh.api.judges import between, kinship, labels_of, pair_standings, standings_of
+from evalh.api.judges import judge_differences, kinship, labels_of, pair_standings, standings_of
 from evalh.api.log_place import writing
-from evalh.api.options import CompareRequest, RunOptions
-from evalh.api.prefer import judged, judges_of
+from evalh.api.options import CompareOptions, RunOptions
+from evalh.api.prefer import ask_judges, judges_of
 from evalh.api.results import results_of
 from evalh.api.runs import new_run_id
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
@@ -38,7 +38,7 @@ _RUN_ID = re.compile(r"r\d{8}(-.*)?")
 _FORMS = "sides: v3 · triage@v3 · triage@draft · v3@small (on that model) · HEAD~2:triage@v3 · a run's id · last"
 
 
-class Asked(Value):
+class SideRef(Value):
     """One side as a person names it: a saved run, or a version with or without a model."""
 
     run: RunRow | None = None
@@ -46,14 +46,14 @@ class Asked(Value):
     model: str | None = None
 
 
-def compared(workspace: "Workspace", request: CompareRequest, progress: "Progress | None" = None) -> ComparisonView:
+def compared(workspace: "Workspace", request: CompareOptions, progress: "Progress | None" = None) -> ComparisonView:
     """Compare two sides, and keep the comparison in the log. Raises EvalhError, KeyboardInterrupt."""
     base, head = _sides(workspace, request)
     suite = _suite(workspace, request, (base, head))
     judges = judges_of(workspace, suite, request)
     runs = _runs(workspace, request, suite, (base, head), progress)
     margin = request.margin if request.margin is not None else _margin(workspace, suite)
-    options = CompareOptions(
+    options = Method(
         margin=margin,
         value=_value(workspace, suite),
         intersection=request.intersection,
@@ -65,7 +65,7 @@ def compared(workspace: "Workspace", request: CompareRequest, progress: "Progres
     comparison = _trusted(workspace, comparison, runs, (base_results, head_results), judges)
     if judges and comparison.comparable:
         standing = (*comparison.judges, *pair_standings(workspace.tree, suite, judges))
-        said = judged(workspace, judges, (base_results, head_results), request, progress)
+        said = ask_judges(workspace, judges, (base_results, head_results), request, progress)
         comparison = replace(comparison, preferred=said, judges=standing)
     if request.confirm and comparison.regressed:
         from evalh.api.confirm import confirmed
@@ -84,15 +84,15 @@ def _trusted(
     """Say on whose word a comparison rests. Raises WorkspaceError for a damaged calibration or label."""
     head, suite = runs[-1].record, runs[-1].record.suite
     standing = standings_of(workspace.tree, head)
-    judges = between(standing, labels_of(workspace, suite, standing), *sides)
+    judges = judge_differences(standing, labels_of(workspace, suite, standing), *sides)
     asked: list[tuple[str, tuple[str, ...]]] = [(one.name, (one.model,)) for one in prefers]
     try:
         graders = build_all(workspace.suite(suite).graders, workspace.grader_environment)
         asked += [(grader.name, grader.models) for grader in graders]
     except EvalhError:  # two saved runs of a suite that is gone, or broken now
         pass
-    judged = {run.record.model: run.record.model_sent for run in runs}
-    return replace(comparison, judges=judges, notices=tuple(dict.fromkeys(kinship(workspace, asked, judged))))
+    ask_judges = {run.record.model: run.record.model_sent for run in runs}
+    return replace(comparison, judges=judges, notices=tuple(dict.fromkeys(kinship(workspace, asked, ask_judges))))
 
 
 def view_of(workspace: "Workspace", row: ComparisonRow, examples: int = 3) -> ComparisonView:
@@ -111,7 +111,7 @@ def view_of(workspace: "Workspace", row: ComparisonRow, examples: int = 3) -> Co
 # -- what is compared
 
 
-def _sides(workspace: "Workspace", request: CompareRequest) -> tuple[Asked, Asked]:
+def _sides(workspace: "Workspace", request: CompareOptions) -> tuple[SideRef, SideRef]:
     if len(request.models) > 2:  # noqa: PLR2004 (base and head)
         raise UsageError("--model is given once for both sides, or twice: base's, then head's")
     base_model, head_model = (request.models * 2)[:2] if request.models else (None, None)
@@ -120,11 +120,11 @@ def _sides(workspace: "Workspace", request: CompareRequest) -> tuple[Asked, Aske
     return _side(workspace, request.base, base_model), _side(workspace, request.head or request.base, head_model)
 
 
-def _side(workspace: "Workspace", text: str, model: str | None) -> Asked:
+def _side(workspace: "Workspace", text: str, model: str | None) -> SideRef:
     if text == "last" or _RUN_ID.fullmatch(text):
         if model is not None:
             raise UsageError(f"{text} is a saved run: its model is what it was", hint="leave out --model")
-        return Asked(run=_saved(workspace, text))
+        return SideRef(run=_saved(workspace, text))
     ref, at, tail = text.rpartition("@")
     known = (*workspace.config.models, *workspace.config.routes)
     if at and version_number(tail) is None and tail != DRAFT:
@@ -134,7 +134,7 @@ def _side(workspace: "Workspace", text: str, model: str | None) -> Asked:
             raise UsageError(f"{text!r} names its model: {tail}", hint="leave out --model")
         text, model = ref, tail
     try:
-        return Asked(ref=PromptRef.parse(text), model=model)
+        return SideRef(ref=PromptRef.parse(text), model=model)
     except UsageError as exc:
         raise UsageError(exc.what, hint=_FORMS) from None
 
@@ -146,7 +146,7 @@ def _saved(workspace: "Workspace", text: str) -> RunRow:
     return run
 
 
-def _suite(workspace: "Workspace", request: CompareRequest, sides: Sequence[Asked]) -> str:
+def _suite(workspace: "Workspace", request: CompareOptions, sides: Sequence[SideRef]) -> str:
     """Find the suite: the one that is named, a saved run's, that of a side's prompt, or the default."""
     if request.suite is not None:
         return request.suite
@@ -173,7 +173,7 @@ def _margin(workspace: "Workspace", suite: str) -> float:
     try:
         return workspace.suite(suite).gate.margin
     except NotFound:  # two saved runs of a suite that is gone
-        return CompareOptions().margin
+        return Method().margin
 
 
 def _value(workspace: "Workspace", suite: str) -> OutputValue | None:
@@ -194,9 +194,9 @@ def _seed(records: Sequence[RunRecord]) -> int:
 
 def _runs(
     workspace: "Workspace",
-    request: CompareRequest,
+    request: CompareOptions,
     suite: str,
-    sides: Sequence[Asked],
+    sides: Sequence[SideRef],
     progress: "Progress | None",
 ) -> list[RunRow]:
     # Both are resolved before the first is asked: a misspelt head is found before base has cost anything.
@@ -213,7 +213,7 @@ def _runs(
 
 
 def _planned(
-    workspace: "Workspace", request: CompareRequest, suite: str, side: Asked, sides: Sequence[Asked]
+    workspace: "Workspace", request: CompareOptions, suite: str, side: SideRef, sides: Sequence[SideRef]
 ) -> "tuple[Plan, RunOptions] | None":
     if side.run is not None:
         return None
@@ -227,7 +227,7 @@ def _planned(
     return plans[0], options
 
 
-def _options(request: CompareRequest, suite: str, side: Asked, sides: Sequence[Asked]) -> RunOptions:
+def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence[SideRef]) -> RunOptions:
     # Beside a saved run a version is run as that one was: its cases, its trials.
     saved = next((one.run.record for one in sides if one.run is not None), None)
     chosen = request.selection

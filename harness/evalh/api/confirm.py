@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from evalh.analysis.compare.pairing import CaseResult
-    from evalh.api.options import CompareRequest
+    from evalh.api.options import CompareOptions
     from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.engine.plan import Plan
 
 
 def confirmed(
-    workspace: "Workspace", request: "CompareRequest", comparison: Comparison, progress: "Progress | None"
+    workspace: "Workspace", request: "CompareOptions", comparison: Comparison, progress: "Progress | None"
 ) -> tuple[Confirmed, ...]:
     """Ask the regressed cases 5 more times on both sides. Raises EvalhError, KeyboardInterrupt."""
     cases = frozenset(comparison.regressed)
@@ -54,7 +54,7 @@ def confirmed(
     return confirm(comparison.regressed, base, head)
 
 
-def _options(request: "CompareRequest", side: Side, cases: frozenset[str]) -> RunOptions:
+def _options(request: "CompareOptions", side: Side, cases: frozenset[str]) -> RunOptions:
     return RunOptions(
         target=side.suite,
         prompts=(side.prompt,),

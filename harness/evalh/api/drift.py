@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from evalh.analysis.compare.pairing import Pair, by_case
-from evalh.analysis.drift import Asked, Move, MoveVerdict, judge_move
-from evalh.api.baselines import Answers, answers_of, too_old
+from evalh.analysis.drift import DriftResult, DriftVerdict, Repeat, judge_move
+from evalh.api.baselines import Known, answers_of, too_old
 from evalh.api.clock import SystemClock
 from evalh.api.judges import asks_a_model
 from evalh.api.log_place import writing
 from evalh.api.options import DriftOptions, RunOptions
-from evalh.api.runs import Execution, Silence, in_loop
+from evalh.api.runs import Execution, NoProgress, in_loop
 from evalh.api.sessions import Session, execution
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 _CODES = {
-    MoveVerdict.MOVED: ExitCode.NO,
-    MoveVerdict.NOT_SHOWN: ExitCode.YES,
-    MoveVerdict.UNMEASURED: ExitCode.CANNOT_MEASURE,
+    DriftVerdict.MOVED: ExitCode.NO,
+    DriftVerdict.NOT_SHOWN: ExitCode.YES,
+    DriftVerdict.UNMEASURED: ExitCode.CANNOT_MEASURE,
 }
 _ACCEPT = "evalh baseline accept"
 _ANEW = f"{_ACCEPT} --fresh"
@@ -49,7 +49,7 @@ class Drift(Value, kw_only=True):
     model: str = ""
     date: str = ""
     of: int = 0  # cases of the dataset
-    move: Move | None = None  # None: `error` says why
+    move: DriftResult | None = None  # None: `error` says why
     error: EvalhError | None = None
     notices: tuple[str, ...] = ()
 
@@ -67,7 +67,7 @@ def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | No
     found = []
     for suite, path in chosen:
         try:
-            found.append(_one(workspace, suite, path, options, progress or Silence()))
+            found.append(_one(workspace, suite, path, options, progress or NoProgress()))
         except EvalhError as exc:
             if len(chosen) == 1:
                 raise
@@ -163,7 +163,7 @@ def _plan(workspace: "Workspace", baseline: Baseline, suite: str) -> Plan:
     return plan
 
 
-def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Answers, Indexed]:
+def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Indexed]:
     """Return what was accepted, and the cases to ask: those that are as they were, in an order of their own."""
     same_graders = baseline.header["fingerprint"]["graders"] == plan.fingerprint().graders
     if same_graders and not any(asks_a_model(grader) for grader in plan.graders):
@@ -186,12 +186,12 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Answers, I
 class _Question(Value):
     plan: Plan
     cases: Indexed
-    known: Answers
+    known: Known
     now: float
     alpha: float
 
 
-async def _ask(own: Execution, question: _Question) -> Move:
+async def _ask(own: Execution, question: _Question) -> DriftResult:
     plan = question.plan
     targets = (plan.target, *own.asked(plan))
     providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
@@ -211,7 +211,7 @@ async def _ask(own: Execution, question: _Question) -> Move:
             await provider.close()
     before, after = by_case(then), by_case(now)
     return judge_move(
-        Asked(
+        Repeat(
             pairs=[Pair(before[case.id], after[case.id]) for _, case in question.cases],
             models_then=question.known.models,
             models_now=session.models(),
@@ -253,7 +253,7 @@ async def _evaluated(session: Session, own: Execution, question: _Question) -> l
     return list(session.results(question.cases, trials))
 
 
-def _notices(baseline: Baseline, plan: Plan, known: Answers, all_of: Indexed | None, now: float) -> Iterator[str]:
+def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | None, now: float) -> Iterator[str]:
     old = too_old(baseline, plan.suite.baseline, now)
     if old is not None:
         yield f"the baseline is {old}: {_ANEW} {plan.version.label}"

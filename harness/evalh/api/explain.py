@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
-from evalh.api.calibrate import Recall
+from evalh.api.calibrate import JudgementLog
 from evalh.api.judges import resolve
 from evalh.api.targets import default_model, no_model, version_for
 from evalh.core.attempt import Latency, NotSent
@@ -78,13 +78,13 @@ def _tallies(workspace: "Workspace", target: str, suite: str | None, last: int) 
         return found
     store = workspace.open_store()
     try:
-        recall = Recall(store, partial(resolve, workspace))
+        recall = JudgementLog(store, partial(resolve, workspace))
         return replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs), recall)))
     finally:
         store.close()
 
 
-async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer], recall: Recall) -> Escalated:
+async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer], recall: JudgementLog) -> Escalated:
     """Grade the first answers as if they had been kept, with the graders that the suites name today.
 
     Models are not asked: a judge says of a first answer what it said when it was a check of the route.
@@ -114,7 +114,7 @@ def _graders(workspace: "Workspace", suite: str) -> tuple[Grader, ...]:
         return ()
 
 
-async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: Recall) -> Standing:
+async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: JudgementLog) -> Standing:
     context = GradeContext(
         case=answer.case,
         completion=answer.completion,

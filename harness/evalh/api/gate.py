@@ -19,14 +19,14 @@ from msgspec.structs import replace
 
 from evalh.analysis.gate.decision import Finding, GateDecision, Series, SuiteDecision
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of_tests
-from evalh.api.baselines import Recollection
+from evalh.api.baselines import KnownResults
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
 from evalh.api.judges import judge_kin, labels_of, standings
 from evalh.api.log_place import brought_log, writing
 from evalh.api.options import GateOptions, RunOptions
 from evalh.api.prefer import preferring
-from evalh.api.runs import Execution, Silence, in_loop, new_run_id
+from evalh.api.runs import Execution, NoProgress, in_loop, new_run_id
 from evalh.api.sessions import execution
 from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
@@ -133,7 +133,7 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         if (brought := brought_log(workspace)) is not None:
             raise brought
         changes = find_changes(sides, options.suites, options.model)
-        ways = _Ways(sides, options, progress or Silence())
+        ways = _Ways(sides, options, progress or NoProgress())
         prefer = preferring(
             sides.head,
             changes.touched,
@@ -185,7 +185,7 @@ def _decide(
 ) -> tuple[SuiteDecision, ...]:
     base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
     tree = None if ways.sides.base is None else ways.sides.base.tree
-    kept = Recollection(tree, SystemClock().now())
+    kept = KnownResults(tree, SystemClock().now())
     family = family_of(touched, ALPHA if series is None else series.alpha)
     gates = [SuiteGate(change, base, head, family, kept) for change in touched]
     for one in gates:
@@ -297,10 +297,10 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         labels=labels_of(workspace, suite, judges),
     )
     with writing(workspace, None) as store:
-        own = execution(workspace, store, RunOptions(), Silence(), workspace.provenance)
+        own = execution(workspace, store, RunOptions(), NoProgress(), workspace.provenance)
         family = family_of([change])
-        gates = [SuiteGate(change, own, own, family, Recollection(workspace.tree, SystemClock().now()))]
-        prefer = preferring(workspace, [change], Silence())
+        gates = [SuiteGate(change, own, own, family, KnownResults(workspace.tree, SystemClock().now()))]
+        prefer = preferring(workspace, [change], NoProgress())
         suites = prefer.tell(decide(gates, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)

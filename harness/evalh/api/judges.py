@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from evalh.analysis.calibration.outputs import Judged, votes
-from evalh.analysis.calibration.versions import Named, version_difference
+from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.analysis.compare.pairing import Results
 from evalh.api.targets import refuse_circles, route_checks
 from evalh.core.attempt import Purpose
@@ -291,7 +291,7 @@ def labels_of(workspace: "Workspace", suite: str, judges: Sequence[JudgeStanding
     return read_labels(workspace.tree, workspace.config.datasets_dir, suite) if judges else ()
 
 
-def between(
+def judge_differences(
     judges: Sequence[JudgeStanding], labels: Sequence[Label], base: Results, head: Results
 ) -> tuple[JudgeStanding, ...]:
     """Hold each judge's difference of the two sides against people's, as far as labels cover both."""
@@ -300,7 +300,7 @@ def between(
         about = judge.judge if any(label.about == judge.judge for label in labels) else GOOD
         people = votes(label for label in labels if label.about == about)
         sides = [
-            (Named(name=f"{side.prompt} on {side.model}", run=side.run), tuple(_judged(side, judge.judge, about)))
+            (NamedRun(name=f"{side.prompt} on {side.model}", run=side.run), tuple(_judged(side, judge.judge, about)))
             for side in (base, head)
         ]
         difference = version_difference(sides[0], sides[1], people) if people else None

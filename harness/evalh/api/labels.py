@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from evalh.analysis.calibration.outputs import ordered
 from evalh.api.workspace import Workspace
-from evalh.core.calibration import GOOD, Candidate, Label
+from evalh.core.calibration import GOOD, Label, LabelCandidate
 from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, did_you_mean
@@ -17,10 +17,10 @@ from evalh.workspace.kept.labels import LabelFile, read_labels
 _NEWEST_RUNS = 20
 
 
-class Question(Value, kw_only=True):
+class LabelQuestion(Value, kw_only=True):
     """One output to be labelled, as the person sees it: no version, no model, no verdict."""
 
-    candidate: Candidate
+    candidate: LabelCandidate
     case: Case
     text: str
     tool_calls: tuple[ToolCall, ...]
@@ -32,7 +32,7 @@ class Labelling(Value, kw_only=True):
     suite: Suite
     about: str
     author: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[LabelCandidate, ...]
     labels: tuple[Label, ...]  # of every author, about this
     file: LabelFile
     _workspace: Workspace
@@ -42,7 +42,7 @@ class Labelling(Value, kw_only=True):
         """What this author has labelled."""
         return frozenset((one.case_digest, one.output_digest) for one in self.labels if one.author == self.author)
 
-    def questions(self, most: int) -> Iterator[Question]:
+    def questions(self, most: int) -> Iterator[LabelQuestion]:
         """Yield what to ask next. Outputs are read one at a time."""
         seed = digest([self.suite.name, self.about])
         for candidate in ordered(self.candidates, self.mine, seed)[:most]:
@@ -51,11 +51,11 @@ class Labelling(Value, kw_only=True):
             answer = next((call.answer for call in sample.calls if call.id == sample.sample.call_id), None)
             completion = None if answer is None else answer.completion
             if completion is not None:
-                yield Question(
+                yield LabelQuestion(
                     candidate=candidate, case=sample.case, text=completion.text, tool_calls=completion.tool_calls
                 )
 
-    def answer(self, question: Question, *, good: bool, note: str | None) -> int:
+    def answer(self, question: LabelQuestion, *, good: bool, note: str | None) -> int:
         """Write what the person said; return where it stands, for `file.take_back`. Raises WorkspaceError."""
         label = Label(
             case_id=question.candidate.case_id,
@@ -94,7 +94,7 @@ def labelling(
     )
 
 
-def _candidates(workspace: Workspace, suite: Suite, about: str, runs: Sequence[str]) -> Iterator[Candidate]:
+def _candidates(workspace: Workspace, suite: Suite, about: str, runs: Sequence[str]) -> Iterator[LabelCandidate]:
     log = workspace.log
     names = [log.run(run).record for run in runs]
     for record in names:
@@ -103,7 +103,7 @@ def _candidates(workspace: Workspace, suite: Suite, about: str, runs: Sequence[s
     for run_id in [record.id for record in names] or log.runs_of(suite.name, _NEWEST_RUNS):
         for sample in log.results(run_id):
             if sample.output_digest is not None:
-                yield Candidate(
+                yield LabelCandidate(
                     case_id=sample.case_id,
                     case_digest=sample.row_digest or "",
                     output_digest=sample.output_digest,

@@ -23,7 +23,7 @@ class RunOptions(Value, kw_only=True):
     budget_usd: Decimal | None = None  # for each run; None: the route's
 
 
-class CompareRequest(Value, kw_only=True):
+class CompareOptions(Value, kw_only=True):
     """What a user asks of `evalh compare`."""
 
     base: str

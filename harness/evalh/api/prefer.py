@@ -22,7 +22,7 @@ from evalh.api.changes import SuiteChange
 from evalh.api.clock import SystemClock
 from evalh.api.judges import pair_standings, resolve, routes_of
 from evalh.api.log_place import writing
-from evalh.api.options import CompareRequest
+from evalh.api.options import CompareOptions
 from evalh.api.results import results_of
 from evalh.api.runs import new_run_id
 from evalh.api.targets import budget_for, build_checks
@@ -42,7 +42,7 @@ from evalh.routing.build import Builder
 from evalh.routing.run_context import Halt
 
 if TYPE_CHECKING:
-    from evalh.api.options import CompareRequest
+    from evalh.api.options import CompareOptions
     from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.store import SqliteStore
@@ -154,7 +154,7 @@ class Pairs(Value, kw_only=True):
     cases: tuple[str, ...]  # in the dataset's order
 
 
-def judges_of(workspace: "Workspace", suite: str, request: "CompareRequest") -> tuple[Prefer, ...]:
+def judges_of(workspace: "Workspace", suite: str, request: "CompareOptions") -> tuple[Prefer, ...]:
     """Compile what stands under `compare:`, before anything is asked. Raises WorkspaceError, UsageError."""
     if not request.prefer:
         return ()
@@ -169,11 +169,11 @@ def judges_of(workspace: "Workspace", suite: str, request: "CompareRequest") -> 
     return judges
 
 
-def judged(
+def ask_judges(
     workspace: "Workspace",
     judges: Sequence[Prefer],
     sides: tuple[Results, Results],
-    request: "CompareRequest",
+    request: "CompareOptions",
     progress: "Progress | None",
 ) -> tuple[Preferred, ...]:
     """Put the outputs before each judge. `--budget` bounds all of them together. Raises EvalhError."""
@@ -270,13 +270,13 @@ def _completion(story: SampleStory) -> Completion:
 _NOT_ASKED = "the judges under `compare:` were not asked"
 
 
-class Preferring(Value):
+class GatePreferences(Value):
     """Whom to ask about which suite. Compiled before anything is asked, so that a slip costs nothing."""
 
     workspace: "Workspace"  # head's
     judges: Mapping[str, tuple[Prefer, ...]]
     standings: Mapping[str, tuple[JudgeStanding, ...]]
-    request: CompareRequest
+    request: CompareOptions
     progress: Progress
 
     def tell(self, suites: Iterable[SuiteDecision]) -> tuple[SuiteDecision, ...]:
@@ -293,7 +293,7 @@ class Preferring(Value):
         try:
             log = self.workspace.log
             base, head = (results_of(log, log.run(run or "")) for run in runs)
-            said = judged(self.workspace, judges, (base, head), self.request, self.progress)
+            said = ask_judges(self.workspace, judges, (base, head), self.request, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
         unseen = compared.n - len(base.cases.keys() & head.cases.keys())
@@ -313,16 +313,16 @@ def preferring(
     fresh: bool = False,
     concurrency: int | None = None,
     budget_usd: Decimal | None = None,
-) -> Preferring:
+) -> GatePreferences:
     """Compile the judges of every suite that is compared. Raises WorkspaceError, UsageError."""
-    request = CompareRequest(base="", fresh=fresh, concurrency=concurrency, budget_usd=budget_usd)
+    request = CompareOptions(base="", fresh=fresh, concurrency=concurrency, budget_usd=budget_usd)
     judges = {
         change.suite: judges_of(workspace, change.suite, request)
         for change in changes
         if change.compares and change.head.suite.compare
     }
     standings = {suite: pair_standings(workspace.tree, suite, found) for suite, found in judges.items()}
-    return Preferring(workspace, judges, standings, request, progress)
+    return GatePreferences(workspace, judges, standings, request, progress)
 
 
 def _noted(suite: SuiteDecision, notice: str) -> SuiteDecision:

@@ -67,7 +67,7 @@ def _nothing(_plan: Plan) -> Iterable[str]:
     return ()
 
 
-class Silence:
+class NoProgress:
     """`core.ports.Progress` for scripts: says nothing."""
 
     def start(self, label: str, total: int) -> None:

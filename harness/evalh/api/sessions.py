@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from evalh.api.judges import asked_targets
 from evalh.api.log_place import writing
 from evalh.api.options import RunOptions
-from evalh.api.runs import Silence, in_loop
+from evalh.api.runs import NoProgress, in_loop
 from evalh.engine.forecast import check_inputs
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def collected(
 ) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     check_inputs(plan)
-    options, shown = RunOptions(fresh=fresh), progress or Silence()
+    options, shown = RunOptions(fresh=fresh), progress or NoProgress()
     with writing(workspace, shown) as store:
         own = execution(workspace, store, options, shown, workspace.provenance)
         shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)

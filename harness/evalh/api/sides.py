@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from evalh.workspace.git import Repository
 
 
-class Home(Value):
+class WorkspaceHome(Value):
     """A workspace's folder at the merge base, from the repository's top; None: it had none."""
 
     folder: str | None
@@ -38,12 +38,12 @@ class Home(Value):
     gone: tuple[str, ...] = ()  # folders that were workspaces, and are not gated from here any more
 
 
-def home_of(repository: "Repository", started: Path, merge_base: str, head: str | None) -> Home:
+def home_of(repository: "Repository", started: Path, merge_base: str, head: str | None) -> WorkspaceHome:
     """Find the workspace that is head's at `repository`'s folder; `started` is where a person looked for it."""
     here = repository.prefix.rstrip("/")
     nearest = next((one for one in _upwards(repository, started) if _holds(repository, one, merge_base)), None)
     if nearest == here:
-        return Home(here)
+        return WorkspaceHome(here)
     if nearest is not None and _holds(repository, here, merge_base):
         return _gone(nearest, here)
     known = [
@@ -56,17 +56,17 @@ def home_of(repository: "Repository", started: Path, merge_base: str, head: str 
     best = max(known, key=lambda folder: moved[folder], default=None)
     if best is not None and moved[best]:
         hidden = (nearest,) if nearest is not None and nearest != best else ()
-        return Home(best, f"the workspace was moved: {_told(best)} → {_told(here)}", hidden)
+        return WorkspaceHome(best, f"the workspace was moved: {_told(best)} → {_told(here)}", hidden)
     if nearest is not None and len(nearest) > len(here):
         return _gone(nearest, here)
     if nearest is not None:
-        return Home(nearest, f"the workspace {_told(here)} is new, and stands in front of {_told(nearest)}")
+        return WorkspaceHome(nearest, f"the workspace {_told(here)} is new, and stands in front of {_told(nearest)}")
     gone = tuple(folder for folder in known if not _tree(repository, folder, head).exists(CONFIG_NAME))
-    return Home(None, gone=gone)
+    return WorkspaceHome(None, gone=gone)
 
 
-def _gone(old: str, here: str) -> Home:
-    return Home(old, f"the workspace {_told(old)} is gone: {_told(here)} was found in its place")
+def _gone(old: str, here: str) -> WorkspaceHome:
+    return WorkspaceHome(old, f"the workspace {_told(old)} is gone: {_told(here)} was found in its place")
 
 
 def _upwards(repository: "Repository", started: Path) -> Iterator[str]:
@@ -126,7 +126,7 @@ class Sides(Value, kw_only=True):
     merge_base: str  # the commit
     head_revision: str | None  # None: the work tree
     head_commit: str | None
-    home: Home
+    home: WorkspaceHome
     stranger: Stranger | None = None  # None: head is trusted
     notices: tuple[str, ...] = ()
 

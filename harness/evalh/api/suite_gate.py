@@ -6,19 +6,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from evalh.analysis.compare.compare import CompareOptions, compare
+from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
-from evalh.analysis.gate.rules import Measured, must_pass, rules_of, ungraded
-from evalh.analysis.gate.sequential_tests import ALPHA, Asked, Family, drop_of, limits_of, needed_by, questions_of
+from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
+from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, questions_of
 from evalh.api import evidence as gate_evidence
-from evalh.api.baselines import ANY_AGE, Answers, Recollection
-from evalh.api.canary import Watch, canary_cases
+from evalh.api.baselines import ANY_AGE, Known, KnownResults
+from evalh.api.canary import Canary, canary_cases
 from evalh.api.changes import SuiteChange, scored_as
 from evalh.api.clock import SystemClock
 from evalh.api.confirm import Confirming, flipped
-from evalh.api.judges import between
+from evalh.api.judges import judge_differences
 from evalh.api.runs import Execution
 from evalh.api.sessions import Session
 from evalh.core.attempt import CONFIRM_DRAW, Dated
@@ -42,12 +42,12 @@ class SuiteGate:
         base: Execution,
         head: Execution,
         family: Family,
-        recollection: Recollection | None = None,
+        recollection: KnownResults | None = None,
     ) -> None:
         """Order the cases. Nothing is asked yet."""
         self.change = change
         self._executions = {"base": base, "head": head}
-        self._recollection = recollection or Recollection()
+        self._recollection = recollection or KnownResults()
         self._began = SystemClock().now()
         base_digest = "" if change.base is None else change.base.version.digest
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
@@ -60,7 +60,7 @@ class SuiteGate:
         self._sessions: list[Session] = []  # every one: the must-pass trials' and the old way's too
         self._base: Session | None = None
         self._head: Session | None = None
-        self._watch: Watch | None = None
+        self._canary: Canary | None = None
         self._draw = 0  # of today, where the model moved
         self._confirming: Confirming | None = None
         self.confirms = False  # whether cases that got worse are asked again
@@ -93,10 +93,10 @@ class SuiteGate:
             return
         with_base = self.change.compares
         self._open_sides()
-        self._watch = self._watching()
-        watching = None if self._watch is None else self._watch.session
+        self._canary = self._watching()
+        watching = None if self._canary is None else self._canary.session
         await self._led(self._ask_both(), [one for one in (self._head, self._base, watching) if one is not None])
-        if self._watch is not None and self._watch.moved and self._halted is None:
+        if self._canary is not None and self._canary.moved and self._halted is None:
             await self._ask_anew()
         if self.change.rows.suspicious and with_base:
             await self._score_the_old_way()
@@ -108,16 +108,16 @@ class SuiteGate:
         self._base = self._session("base", self.change.base) if with_base and self.change.base else None
         self._head = self._session("head", self.change.head)
 
-    def _watching(self) -> Watch | None:
+    def _watching(self) -> Canary | None:
         """Watch over base, with a canary where there are accepted results and a model that may move."""
         if self._base is None or self._executions["base"].options.fresh:
             return None
         known = self._remembered(self._base.plan)
-        watch = Watch(change=self.change, models_then=known.models, max_ungraded=self._max_ungraded)
+        watch = Canary(change=self.change, models_then=known.models, max_ungraded=self._max_ungraded)
         watch.cases = canary_cases(self.change, known)
         if watch.cases:
             plan = replace(self._base.plan, cases=Listed([case for _, case in watch.cases]), trials=1)
-            watch.session = self._opened("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Answers())
+            watch.session = self._opened("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Known())
         elif self.change.policy.canary:
             self._notices.append("the canary has nothing to ask again: base has no baseline, or is a recording")
         return watch
@@ -135,20 +135,20 @@ class SuiteGate:
             return
         draw = Dated.CONFIRM.draw(self._began) if self._draw else CONFIRM_DRAW
         for side, session in (("base", self._base), ("head", self._head)):
-            confirming.sessions.append(self._opened(side, confirming.plan(session.plan, draw), Answers()))
+            confirming.sessions.append(self._opened(side, confirming.plan(session.plan, draw), Known()))
         before = self._halted
         await self._led(confirming.ask(), confirming.sessions)
         self._halted = before  # what was decided stands, whatever became of the labels
         self._confirming = confirming
 
-    def _remembered(self, plan: Plan) -> Answers:
+    def _remembered(self, plan: Plan) -> Known:
         before = self.change.before
         if before is None:
             return self._recollection.of(plan, ANY_AGE)
         return self._recollection.of(plan, before.suite.baseline, before.suite.name)
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
-        known = Answers()
+        known = Known()
         if self._draw:
             plan = replace(plan, draw=self._draw)
         elif not self._executions[side].options.fresh:
@@ -158,7 +158,7 @@ class SuiteGate:
             known = known.beside(self._base.answers)
         return self._opened(side, plan if trials is None else replace(plan, trials=trials), known)
 
-    def _opened(self, side: str, plan: Plan, known: Answers) -> Session:
+    def _opened(self, side: str, plan: Plan, known: Known) -> Session:
         execution = self._executions[side]
         session = Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
         self._sessions.append(session)
@@ -209,10 +209,11 @@ class SuiteGate:
         return must_pass(rule, self._must_pass).exit is ExitCode.NO or self._halted is not None
 
     async def _ask_both(self) -> None:
-        if self._watch is not None and not self._draw and self._base is not None and self._head is not None:
+        if self._canary is not None and not self._draw and self._base is not None and self._head is not None:
             batch = members(self._order[: next_look(0, len(self._order))])
-            await self._watch.beside(self._base, self._head, [(at, case, range(self._trials)) for at, case in batch])
-            if self._moved() or (self._watch.session is not None and self._watch.session.halt.reason):
+            asked = [(at, case, range(self._trials)) for at, case in batch]
+            await self._canary.ask_alongside(self._base, self._head, asked)
+            if self._moved() or (self._canary.session is not None and self._canary.session.halt.reason):
                 return
         while self._seen < len(self._order) and not self._sure():
             look = next_look(self._seen, len(self._order), self._step)
@@ -231,9 +232,9 @@ class SuiteGate:
             self._questions = [question.look(pairs) for question in self._questions]
 
     def _moved(self) -> bool:
-        if self._draw or self._watch is None or self._base is None or self._head is None:
+        if self._draw or self._canary is None or self._base is None or self._head is None:
             return False
-        return self._watch.look(self._base, self._head)
+        return self._canary.check_names(self._base, self._head)
 
     @property
     def _step(self) -> int:
@@ -289,9 +290,9 @@ class SuiteGate:
         both = zip(self._side("base", cases), self._side("head", cases), strict=True)
         return [Pair(base, head) for base, head in both]
 
-    def asked(self) -> Asked:
+    def asked(self) -> SuiteTests:
         """Return the tests, and what they looked at."""
-        return Asked(
+        return SuiteTests(
             suite=self.change.suite,
             policy=self.change.policy,
             questions=self._questions if self._seen else (),
@@ -331,7 +332,7 @@ class SuiteGate:
             saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
-            canary=None if self._watch is None else self._watch.move,
+            canary=None if self._canary is None else self._canary.move,
             evidence=tuple(gate_evidence.evidence_of(comparison, self._base, self._head)),
             alpha=ALPHA if first is None else first.design.alpha,
             prompt_path=change.head.version.path,
@@ -349,18 +350,18 @@ class SuiteGate:
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
         yield from tested
-        if self._watch is not None:
-            yield from self._watch.findings(tested)
+        if self._canary is not None:
+            yield from self._canary.findings(tested)
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
         if not self.change.compares and self._seen:
             unmeasured = ungraded(self._side("head", self._looked()), self._max_ungraded)
             yield unmeasured or gate_evidence.not_compared(self.change)
 
-    def _measured(self) -> Measured:
+    def _measured(self) -> RuleInputs:
         looked, policy = self._looked(), self.change.policy
         pairs = self._pairs(looked)
-        return Measured(
+        return RuleInputs(
             policy=policy,
             pairs=pairs,
             head=self._side("head", looked),
@@ -376,11 +377,11 @@ class SuiteGate:
         if self._base is None or self._head is None or not self._seen:
             return None
         policy = self.change.policy
-        options = CompareOptions(margin=policy.margin, exact=True, value=self.change.value)
+        options = Method(margin=policy.margin, exact=True, value=self.change.value)
         if policy.sequential:
             options = replace(options, stopped=self._questions[0].design, limits=limits_of(self._questions, tested))
         base, head = self._results(self._base, "base"), self._results(self._head, "head")
-        judges = between(self.change.judges, self.change.labels, base, head)
+        judges = judge_differences(self.change.judges, self.change.labels, base, head)
         return replace(compare(base, head, options), judges=judges)
 
     def _results(self, session: Session, side: str) -> Results:

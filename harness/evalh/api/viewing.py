@@ -56,7 +56,7 @@ class Kept:
                 self._pages.popitem(last=False)
 
 
-class Viewing(Struct):
+class LiveLog(Struct):
     """A workspace seen from outside, by several threads at once."""
 
     workspace: "Workspace"
@@ -139,7 +139,7 @@ class Viewing(Struct):
 
     @contextmanager
     def _looking(self) -> "Iterator[Workspace]":
-        looking = self.workspace.looking_on()
+        looking = self.workspace.read_only()
         reader = looking.log
         with self._lock:
             self._readers.add(reader)

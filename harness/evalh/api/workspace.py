@@ -15,7 +15,7 @@ from evalh.api.judges import WorkspaceModels, WorkspaceTexts, asked_targets, che
 from evalh.api.log_place import writing
 from evalh.api.options import RunOptions
 from evalh.api.providing import provider_of
-from evalh.api.runs import Execution, Silence, in_loop, target_hint, versions_named
+from evalh.api.runs import Execution, NoProgress, in_loop, target_hint, versions_named
 from evalh.api.targets import build_checks, default_model, require_logprobs, target_for, version_for
 from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError
@@ -188,9 +188,9 @@ class Workspace:
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
         """Compare two sides; `asked` are the fields of `api.compare.CompareRequest`. Raises EvalhError."""
         from evalh.api.compare import compared
-        from evalh.api.options import CompareRequest
+        from evalh.api.options import CompareOptions
 
-        return compared(self, CompareRequest(base=base, head=head, **asked)).comparison
+        return compared(self, CompareOptions(base=base, head=head, **asked)).comparison
 
     def run_all(self, options: RunOptions, progress: Progress | None = None) -> list[RunResult]:
         """Run every pair of version and model. Raises EvalhError."""
@@ -202,7 +202,7 @@ class Workspace:
 
         for plan in plans:
             check_inputs(plan)
-        progress = progress or Silence()
+        progress = progress or NoProgress()
         with writing(self, progress) as store:
             return Execution(
                 store=store,
@@ -308,7 +308,7 @@ class Workspace:
 
         return open_reader(self.store_folder, mend=self._mends)
 
-    def looking_on(self) -> "Workspace":
+    def read_only(self) -> "Workspace":
         """Return this workspace read again, with a log of its own that is never written. Raises WorkspaceError."""
         other = Workspace(self.root, self.env, self.cache_dir)
         other._mends = False

@@ -110,7 +110,7 @@ class Count(click.IntRange):
         return min(int(super().convert(number, param, ctx)), sys.maxsize)
 
 
-class Rate(click.FloatRange):
+class RateType(click.FloatRange):
     """A share from 0 to 1. Nothing compares with NaN, so it would let everything pass."""
 
     def __init__(self) -> None:

@@ -99,7 +99,7 @@ def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
 
 
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.text import Text, safe
+    from evalh.report.text import StyledText, safe
 
     for one in suites:
         told = {
@@ -108,7 +108,7 @@ def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -
             "otherwise": f"{one.path}: says doubt: {one.now}, and keeps it",
             "by_hand": f"{one.path}: not edited; write into it yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
-        app.console.print(Text(safe(told)), soft_wrap=True)
+        app.console.print(StyledText(safe(told)), soft_wrap=True)
 
 
 def _place(app: App) -> "tuple[Path, str]":

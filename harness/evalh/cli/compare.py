@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, Rate, Usd, json_option
+from evalh.cli.app import App, Count, RateType, Usd, json_option
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
 @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
 @click.option(
-    "--margin", type=Rate(), metavar="SHARE", help="A drop that is harmless.  [default: the suite's, or 0.05]"
+    "--margin", type=RateType(), metavar="SHARE", help="A drop that is harmless.  [default: the suite's, or 0.05]"
 )
 @click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
 @click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
@@ -77,11 +77,11 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh compare r20261124-014246-3f9c2e last
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.compare import compared
-    from evalh.api.options import CompareRequest
+    from evalh.api.options import CompareOptions
     from evalh.cli.progress import progress_for
     from evalh.engine.selection import Selection
 
-    request = CompareRequest(
+    request = CompareOptions(
         base=base,
         head=head,
         suite=suite,

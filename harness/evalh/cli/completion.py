@@ -70,7 +70,7 @@ _BY_VERB: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-class Named(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks alone
+class NameType(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks alone
     """A parameter that takes one of the workspace's names."""
 
     name = "text"
@@ -151,4 +151,4 @@ def _name(group: click.Group, context: click.Context) -> None:
             for parameter in command.params:
                 kinds = _BY_VERB.get((verb, parameter.name or ""), _BY_NAME.get(parameter.name or "", ()))
                 if kinds and isinstance(parameter.type, click.types.StringParamType):
-                    parameter.type = Named(kinds)
+                    parameter.type = NameType(kinds)

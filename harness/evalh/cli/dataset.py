@@ -30,7 +30,7 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.datasets import proposals, write_clusters
     from evalh.report.terminal.near_duplicates import proposals_document, show_proposals
-    from evalh.report.text import Text, safe
+    from evalh.report.text import StyledText, safe
 
     if force and not write:
         raise UsageError("--force does nothing without --write", hint="evalh dataset clusters NAME --write --force")
@@ -44,7 +44,7 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
         rows, groups = sum(len(one.cases) for one in found.proposed), len(found.proposed)
         clusters = "1 cluster" if groups == 1 else f"{groups} clusters"
         app.console.print()
-        app.console.print(Text(f"wrote {safe(written)}: {rows} rows now name {clusters}"), soft_wrap=True)
+        app.console.print(StyledText(f"wrote {safe(written)}: {rows} rows now name {clusters}"), soft_wrap=True)
         app.hints.print(f"next: git diff {written}", style="dim", soft_wrap=True, markup=False)
     elif found.proposed:
         app.hints.print("next: the same with --write puts the clusters into the rows", style="dim")

@@ -17,7 +17,7 @@ def command(app: App) -> int:
     """
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode
-    from evalh.report.text import Text, safe
+    from evalh.report.text import StyledText, safe
 
     findings = examine(app.folder)
     if app.json:
@@ -26,9 +26,9 @@ def command(app: App) -> int:
         for finding in findings:
             word, style = _MARKS[finding.state]
             app.console.print(
-                Text.assemble((f"{word:8s}", style), f"{finding.subject:22s}", safe(finding.what)), soft_wrap=True
+                StyledText.assemble((f"{word:8s}", style), f"{finding.subject:22s}", safe(finding.what)), soft_wrap=True
             )
             if finding.hint and finding.state != "ok":
-                app.console.print(Text(f"{'':30s}{safe(finding.hint)}", "dim"), soft_wrap=True)
+                app.console.print(StyledText(f"{'':30s}{safe(finding.hint)}", "dim"), soft_wrap=True)
     blocked = any(finding.state == "wrong" for finding in findings)
     return ExitCode.USAGE if blocked else ExitCode.YES

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, Rate, Usd, json_option
+from evalh.cli.app import App, Count, RateType, Usd, json_option
 
 if TYPE_CHECKING:
     from evalh.api.drift import Drift
@@ -20,7 +20,7 @@ _MOST = 0.5
 @click.option("--cases", type=Count(), metavar="K", help="Ask K cases, always the same ones.  [default: all]")
 @click.option(
     "--alpha",
-    type=Rate(),
+    type=RateType(),
     default=0.01,
     metavar="SHARE",
     help="How often it may say moved where nothing did.  [default: 0.01]",

@@ -11,7 +11,7 @@ import click
 from evalh.cli.app import App, Count, json_option
 
 if TYPE_CHECKING:
-    from evalh.api.labels import Labelling, Question
+    from evalh.api.labels import Labelling, LabelQuestion
 
 Read: TypeAlias = Callable[[App], tuple[str, str | None]]
 """Waits for what the person says: a key, and a note."""
@@ -72,7 +72,7 @@ def _ask_all(app: App, work: "Labelling", number: int, *, expected: bool) -> int
         return _ask(app, work, read, list(work.questions(number)), expected=expected)
 
 
-def _ask(app: App, work: "Labelling", read: "Read", questions: "list[Question]", *, expected: bool) -> int:
+def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuestion]", *, expected: bool) -> int:
     kept: list[tuple[int, int]] = []  # (question, where its answer stands in the file)
     at = 0
     while at < len(questions):
@@ -91,7 +91,7 @@ def _ask(app: App, work: "Labelling", read: "Read", questions: "list[Question]",
     return len(kept)
 
 
-def _show(app: App, question: "Question", title: str, *, expected: bool) -> None:
+def _show(app: App, question: "LabelQuestion", title: str, *, expected: bool) -> None:
     from evalh.report.terminal.calibration import show_question
 
     show_question(app.console, question.case, question.text, question.tool_calls, title=title, expected=expected)

@@ -2,15 +2,17 @@
 
 import click
 
-from evalh.cli.app import App, Count, Rate, json_option
+from evalh.cli.app import App, Count, RateType, json_option
 
 
 @click.command("power")
 @click.argument("suite", required=False)
-@click.option("--drop", type=Rate(), metavar="SHARE", help="The drop to show.  [default: the suite's margin, or 0.05]")
+@click.option(
+    "--drop", type=RateType(), metavar="SHARE", help="The drop to show.  [default: the suite's margin, or 0.05]"
+)
 @click.option("--cases", type=Count(), metavar="N", help="As if the dataset had N cases.")
 @click.option("--trials", type=Count(most=1000), help="As if each case ran so often.  [default: the suite's]")
-@click.option("--discordance", type=Rate(), metavar="SHARE", help="Cases on which two versions disagree.")
+@click.option("--discordance", type=RateType(), metavar="SHARE", help="Cases on which two versions disagree.")
 @json_option
 @click.pass_obj
 def command(

@@ -33,7 +33,7 @@ def list_versions(app: App, name: str | None) -> None:
 def _show_rows(app: App, rows: "list[VersionRow]") -> None:
     from rich.table import Table
 
-    from evalh.report.text import Text, one_line
+    from evalh.report.text import StyledText, one_line
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("version", "digest", "", "git", "description"):
@@ -41,7 +41,7 @@ def _show_rows(app: App, rows: "list[VersionRow]") -> None:
     taken = max((len(row.label) + len(row.short_digest) + len(row.git) for row in rows), default=0)
     room = max(app.console.width - taken - len("live") - 5 * 2, 20)  # a description is cut, never an id
     for row in rows:
-        state = Text("live", "green") if row.live else Text("")
+        state = StyledText("live", "green") if row.live else StyledText("")
         table.add_row(row.label, row.short_digest, state, row.git, one_line(row.description or "", room))
     app.console.print(table)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, Rate, Usd, json_option
+from evalh.cli.app import App, Count, RateType, Usd, json_option
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @click.option("--budget", type=Usd(), help="Most that each run may spend.")
 @click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
-@click.option("--at-least", type=Rate(), metavar="RATE", help="Exit 1 below this good rate.")
+@click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
 @report_option
 @json_option
 @click.pass_obj

@@ -24,12 +24,12 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
       evalh view
       evalh view --port 8000 --open
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.viewing import Viewing
+    from evalh.api.viewing import LiveLog
     from evalh.viewer.access import Door
-    from evalh.viewer.routes import Answers
+    from evalh.viewer.routes import Routes
     from evalh.viewer.server import listen, serve
 
-    viewing = Viewing(app.workspace)
+    viewing = LiveLog(app.workspace)
     viewing.mend()
     with listen(host, port) as listening:
         address, port = listening.getsockname()[:2]
@@ -41,7 +41,7 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
                 print("no browser was found: open the address yourself", file=sys.stderr)
 
         try:
-            serve(listening, door, Answers(viewing), ready)
+            serve(listening, door, Routes(viewing), ready)
         except KeyboardInterrupt:  # the way it is meant to end: nothing is lost
             print("no longer served", file=sys.stderr)
     return ExitCode.INTERRUPTED

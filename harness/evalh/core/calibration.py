@@ -188,7 +188,7 @@ class Label(Value, kw_only=True):
         return (self.about, self.case_digest, self.output_digest)
 
 
-class Candidate(Value, kw_only=True):
+class LabelCandidate(Value, kw_only=True):
     """An output that may be labelled. `stratum` is what evalh thinks of it, which the person is not told."""
 
     case_id: str

@@ -51,7 +51,7 @@ class Spend(Value, kw_only=True):
         return None if self.unpriced else self.priced_usd
 
 
-class Tally(Value):
+class DecisionTally(Value):
     """One kind of decision, counted."""
 
     taken: int = 0
@@ -68,14 +68,14 @@ class Tallies(Value, kw_only=True):
     calls: int = 0  # that were sent; those answered by the log are apart
     from_log: int = 0
     stopped: int = 0  # runs that ended early
-    decisions: Mapping[str, Tally] = field(default_factory=dict)  # by kind
+    decisions: Mapping[str, DecisionTally] = field(default_factory=dict)  # by kind
     errors: Mapping[str, int] = field(default_factory=dict)  # failed attempts by kind
     unanswered: Mapping[str, int] = field(default_factory=dict)  # samples without an answer by kind
     escalated: "Escalated | None" = None
 
-    def of(self, kind: str) -> Tally:
+    def of(self, kind: str) -> DecisionTally:
         """Return the tally of one kind of decision; zeros where it was never taken."""
-        return self.decisions.get(kind, Tally())
+        return self.decisions.get(kind, DecisionTally())
 
 
 class Escalated(Value):

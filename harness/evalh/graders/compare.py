@@ -8,10 +8,10 @@ from evalh.core.text_forms import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, Place, Unreadable, folded
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable, folded
 
 
-class Comparison(Parameters, frozen=True, kw_only=True):
+class CompareParameters(Parameters, frozen=True, kw_only=True):
     """What both graders know about where to look and what to overlook."""
 
     path: str | None = None
@@ -21,7 +21,7 @@ class Comparison(Parameters, frozen=True, kw_only=True):
     normalize: Form = "nfc"
     fenced: bool = False
 
-    def read(self, place: Place, ctx: GradeContext, wanted: JsonValue) -> JsonValue | Unreadable:
+    def read(self, place: OutputPlace, ctx: GradeContext, wanted: JsonValue) -> JsonValue | Unreadable:
         """Return what is compared: the text with a string, the JSON with anything else; at a path always JSON."""
         return ctx.text if place.path is None and isinstance(wanted, str) else place.json(ctx)
 
@@ -41,14 +41,14 @@ class Comparison(Parameters, frozen=True, kw_only=True):
 
 
 @built_in("equals", semantics=2)
-class Equals(Comparison, frozen=True, kw_only=True):
+class Equals(CompareParameters, frozen=True, kw_only=True):
     """One value is expected."""
 
     value: JsonValue = ABSENT
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         expectation = Expectation.of(scope, self.value, self.expected)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -66,7 +66,7 @@ class Equals(Comparison, frozen=True, kw_only=True):
 
 
 @built_in("one_of", short="values", semantics=2)
-class OneOf(Comparison, frozen=True, kw_only=True):
+class OneOf(CompareParameters, frozen=True, kw_only=True):
     """Any of several values is expected."""
 
     values: list[JsonValue] | None = None
@@ -75,7 +75,7 @@ class OneOf(Comparison, frozen=True, kw_only=True):
         """Fix where to look and what to look for."""
         if self.values == []:
             raise scope.wrong("has an empty list of values: nothing could pass")
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         literal = ABSENT if self.values is None else self.values
         expectation = Expectation.of(scope, literal, self.expected, "values")
 
@@ -89,7 +89,7 @@ class OneOf(Comparison, frozen=True, kw_only=True):
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
-    def _among(self, place: Place, ctx: GradeContext, candidates: list[JsonValue]) -> Verdict:
+    def _among(self, place: OutputPlace, ctx: GradeContext, candidates: list[JsonValue]) -> Verdict:
         got: JsonValue | Unreadable = ABSENT
         for wanted in candidates:
             read = self.read(place, ctx, wanted)

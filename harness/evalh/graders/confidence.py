@@ -11,9 +11,9 @@ from msgspec import Meta
 
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.numbers.number import Reader, agree, number_reader
+from evalh.graders.numbers.number import NumberReader, agree, number_reader
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import Place, Unreadable
+from evalh.graders.reading import OutputPlace, Unreadable
 
 HEDGES = (
     "as far as i can tell",
@@ -101,7 +101,7 @@ class Contradiction(Parameters, frozen=True, kw_only=True):
         if self.after == "":
             raise scope.wrong("has an empty tag")
         reader = number_reader()
-        answer, rationale = (Place(scope.path(path), self.fenced) for path in (self.path, self.rationale))
+        answer, rationale = (OutputPlace(scope.path(path), self.fenced) for path in (self.path, self.rationale))
 
         def judge(ctx: GradeContext) -> Verdict:
             if self.after is None:
@@ -117,7 +117,7 @@ class Contradiction(Parameters, frozen=True, kw_only=True):
         return Compiled(judge)
 
 
-def _agree(reader: Reader, rationale: object, answer: object) -> Verdict:
+def _agree(reader: NumberReader, rationale: object, answer: object) -> Verdict:
     stated = reader.read(answer)
     if isinstance(stated, Unreadable):
         return Verdict.check(False, f"the answer: {stated.reason}")

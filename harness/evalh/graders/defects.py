@@ -23,7 +23,7 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.blocks import blocks, fences
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import Place, Unreadable, output_json, strings_in
+from evalh.graders.reading import OutputPlace, Unreadable, output_json, strings_in
 
 _READ_AT_START = 200_000  # characters of the output
 _LEAK_WORD = re.compile(
@@ -132,7 +132,7 @@ class Repetition(Parameters, frozen=True, kw_only=True):
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and how much may be repeated."""
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
 
         def judge(ctx: GradeContext) -> Verdict:
             text = place.text(ctx) if place.path is not None else _prose(ctx, fenced=self.fenced)

@@ -14,12 +14,12 @@ from evalh.core.digest import JsonValue
 from evalh.core.text_forms import Form
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.compare import Comparison
+from evalh.graders.compare import CompareParameters
 from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of, one_line, shown
-from evalh.graders.reading import Expectation, Place, Unreadable, folded, json_text, output_json
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable, folded, json_text, output_json
 
 _FORMATS = (
     "date, time, date-time, duration, email, idn-email, hostname, idn-hostname, ipv4, ipv6, uri, uri-reference, "
@@ -197,7 +197,7 @@ _ROUNDING = 1e-9  # a sum of weights may fall short of a pass mark by so much
 
 
 @built_in("json_subset", semantics=2)
-class JsonSubset(Comparison, frozen=True, kw_only=True):
+class JsonSubset(CompareParameters, frozen=True, kw_only=True):
     """The output's JSON holds everything that is expected, and may hold more."""
 
     value: JsonValue = ABSENT
@@ -208,7 +208,7 @@ class JsonSubset(Comparison, frozen=True, kw_only=True):
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         expectation = Expectation.of(scope, self.value, self.expected)
         tolerance = Tolerance(self.abs_tol, self.rel_tol)
 
@@ -257,7 +257,7 @@ class _Wanted(Value):
 
 
 @built_in("json_fields", semantics=2)
-class JsonFields(Comparison, frozen=True, kw_only=True):
+class JsonFields(CompareParameters, frozen=True, kw_only=True):
     """The output's fields are the expected ones; the score is the share of their weights."""
 
     fields: dict[str, Weight | Field]
@@ -267,7 +267,7 @@ class JsonFields(Comparison, frozen=True, kw_only=True):
         """Fix the fields, their places and their weights."""
         if not self.fields:
             raise scope.wrong("compares no fields", "fields: {label: 2, order.id: 1}")
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         expectation = Expectation.of(scope, ABSENT, self.expected)
         fields = [self._field(scope, name, rule) for name, rule in self.fields.items()]
 

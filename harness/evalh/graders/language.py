@@ -15,7 +15,7 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, Place, Unreadable, output_json, strings_in
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable, output_json, strings_in
 
 LANGUAGES = tuple(
     """
@@ -56,7 +56,7 @@ class Language(Parameters, frozen=True, kw_only=True):
         stated = [name for name in ("value", "expected", "input") if getattr(self, name) is not None]
         if len(stated) > 1:
             raise scope.wrong(f"states both {stated[0]} and {stated[1]}", "one of them decides")
-        place, inputs = Place(scope.path(self.path), self.fenced), scope.path(self.input)
+        place, inputs = OutputPlace(scope.path(self.path), self.fenced), scope.path(self.input)
         literal = ABSENT if self.value is None else self._codes(scope)
         expectation = None
         if self.value is not None or self.expected is not None:

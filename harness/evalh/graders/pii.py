@@ -99,7 +99,7 @@ class Pii(Parameters, frozen=True, kw_only=True):
         return Compiled(judge)
 
 
-class Found(Value):
+class PersonalData(Value):
     """One piece of personal data: its kind, where it begins, and its letters and digits alone."""
 
     kind: PersonalKind
@@ -112,7 +112,7 @@ class Found(Value):
         return self.text.lower() if self.kind in {"email", "ip"} else "".join(filter(str.isalnum, self.text)).lower()
 
 
-def _verdict(found: list[Found]) -> Verdict:
+def _verdict(found: list[PersonalData]) -> Verdict:
     if not found:
         return Verdict.check(True, "no personal data")
     first: dict[PersonalKind, int] = {}
@@ -124,13 +124,13 @@ def _verdict(found: list[Found]) -> Verdict:
     return Verdict.check(False, "; ".join(said))
 
 
-def _is_allowed(one: Found, allowed: tuple[str, ...]) -> bool:
+def _is_allowed(one: PersonalData, allowed: tuple[str, ...]) -> bool:
     """`@example.com` allows every mailbox there; anything else must be the whole text."""
     text = one.text.lower()
     return any(text == other or (other.startswith("@") and text.endswith(other)) for other in allowed)
 
 
-def personal(text: str, kinds: Iterable[PersonalKind]) -> Iterator[Found]:
+def personal(text: str, kinds: Iterable[PersonalKind]) -> Iterator[PersonalData]:
     """Find personal data. A number is told once: what is an account or a card is no telephone number as well."""
     read = text
     for kind in kinds:
@@ -138,7 +138,7 @@ def personal(text: str, kinds: Iterable[PersonalKind]) -> Iterator[Found]:
             continue
         found = list(_FINDERS[kind](read))
         for begin, end in found:
-            yield Found(kind, begin, text[begin:end])
+            yield PersonalData(kind, begin, text[begin:end])
         if found:
             read = _without(read, found)
 

@@ -100,7 +100,7 @@ def strings_in(value: JsonValue) -> Iterator[str]:
             waiting.extend(reversed(one))
 
 
-class Place(Value):
+class OutputPlace(Value):
     """Where a grader looks: the whole output, or a path in its JSON."""
 
     path: JsonPath | None = None

@@ -16,7 +16,7 @@ from evalh.core.text_forms import in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, Place, Unreadable
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable
 
 # Scripts without blanks between words: their letters count in pairs, so that an order of letters makes a difference.
 _UNPARTED = r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}]"
@@ -72,7 +72,7 @@ class Similarity(Parameters, frozen=True, kw_only=True):
         """Fix where to look and what to compare with."""
         if self.value == []:
             raise scope.wrong("has an empty list of texts: nothing could pass")
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
         measure = token_f1 if self.measure == "token_f1" else _by_characters(self.measure)
 

@@ -14,7 +14,7 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.patterns import Match, Pattern, compiled
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, Place, Unreadable, folded
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable, folded
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -35,7 +35,7 @@ class Contains(Parameters, frozen=True, kw_only=True):
         """Fix where to look and what to look for."""
         if self.value is not None and _needles(self.value) is None:
             raise scope.wrong("looks for an empty text, which stands in every output")
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -100,7 +100,7 @@ class Regex(Parameters, frozen=True, kw_only=True):
             ignore_case=self.ignore_case,
             scope=scope,
         )
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         if self.value is None and self.expected is None:
             if self.group is not None:
                 raise scope.wrong(
@@ -149,7 +149,7 @@ class Regex(Parameters, frozen=True, kw_only=True):
             f"caught {shown(caught)}; expected {shown(text)}{'; ' if apart else ''}{apart}{_ascii_only(pattern)}",
         )
 
-    def _matching(self, place: Place, pattern: Pattern) -> Callable[[GradeContext], Verdict]:
+    def _matching(self, place: OutputPlace, pattern: Pattern) -> Callable[[GradeContext], Verdict]:
         def judge(ctx: GradeContext) -> Verdict:
             text = place.text(ctx)
             if isinstance(text, Unreadable):

@@ -13,7 +13,7 @@ from evalh.core.sample import Graded
 from evalh.core.values import Value
 from evalh.interop import otel_values as names
 from evalh.interop.otel_request import answer_attributes, answered_messages, request_attributes, sent_messages, usd
-from evalh.interop.otel_values import CLIENT, Event, Link, Period, Place, Span
+from evalh.interop.otel_values import CLIENT, Event, Link, Period, Span, SpanPlace
 
 ONE_TRACE = 1000
 """A run of up to so many samples is one trace. A larger one would choke who draws it: there each sample is a trace."""
@@ -69,7 +69,7 @@ class Spans(Value, kw_only=True):
             error_text=sample.error if sample is not None and self.content else None,
         )
 
-    def _call(self, call: CallRow, parent: Place, outer: Period) -> Iterator[Span]:
+    def _call(self, call: CallRow, parent: SpanPlace, outer: Period) -> Iterator[Span]:
         place, own = self._place(call.id, call.run_id, call.case_id, call.trial), Period()
         for decision in call.decisions:
             own.include(decision.at, decision.at)
@@ -90,7 +90,7 @@ class Spans(Value, kw_only=True):
             error=None if failed is None else _error_class(failed),
         )
 
-    def _attempt(self, attempt: AttemptRow, call: CallRow, parent: Place) -> Span:
+    def _attempt(self, attempt: AttemptRow, call: CallRow, parent: SpanPlace) -> Span:
         told = {**request_attributes(attempt, call), **answer_attributes(attempt)}
         if self.content:
             told[names.INPUT_MESSAGES] = sent_messages(attempt, call)
@@ -173,11 +173,11 @@ class Spans(Value, kw_only=True):
 
     # -- where they stand
 
-    def _run_place(self) -> Place:
+    def _run_place(self) -> SpanPlace:
         run_id = self.run.record.id
-        return Place.of(run_id, run_id)
+        return SpanPlace.of(run_id, run_id)
 
-    def _place(self, name: str, run_id: str, case_id: str, trial: int) -> Place:
+    def _place(self, name: str, run_id: str, case_id: str, trial: int) -> SpanPlace:
         """Place a sample, or what belongs to one."""
         return _place(name, f"{run_id}/{case_id}/{trial}", run_id, self.run.record.planned)
 
@@ -192,8 +192,8 @@ class Spans(Value, kw_only=True):
         return [Link(_place(call.answered_by, f"{run_id}/{call.case_id}/{call.trial}", run_id, planned), "bought")]
 
 
-def _place(name: str, sample_id: str, run_id: str, planned: int) -> Place:
-    return Place.of(run_id if planned <= ONE_TRACE else sample_id, f"{sample_id} {name}")
+def _place(name: str, sample_id: str, run_id: str, planned: int) -> SpanPlace:
+    return SpanPlace.of(run_id if planned <= ONE_TRACE else sample_id, f"{sample_id} {name}")
 
 
 def _period(attempt: AttemptRow) -> tuple[float, float]:

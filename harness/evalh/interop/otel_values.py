@@ -86,14 +86,14 @@ INTERNAL, CLIENT = 1, 3
 _FAILED = 2
 
 
-class Place(Value):
+class SpanPlace(Value):
     """Where a span stands. Made from names by digest: the same names are the same place on any machine."""
 
     trace: str  # 32 hex digits
     span: str  # 16 hex digits
 
     @classmethod
-    def of(cls, trace: str, span: str) -> "Place":
+    def of(cls, trace: str, span: str) -> "SpanPlace":
         """Place a span by the names of its trace and its own."""
         return cls(_digest(f"trace {trace}")[:32], _digest(f"span {span}")[:16])
 
@@ -130,7 +130,7 @@ class Event(Value):
 class Link(Value):
     """Another span that a span has to do with, such as the attempt that bought an answer."""
 
-    place: Place
+    place: SpanPlace
     why: str
 
     def document(self) -> dict[str, Any]:
@@ -142,8 +142,8 @@ class Link(Value):
 class Span(Value, kw_only=True):
     """One span. `told` may hold None: such an attribute is left out."""
 
-    place: Place
-    parent: Place | None  # of the same trace
+    place: SpanPlace
+    parent: SpanPlace | None  # of the same trace
     name: str
     period: tuple[float, float]  # seconds since the epoch
     kind: int = INTERNAL

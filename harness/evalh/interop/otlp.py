@@ -14,7 +14,7 @@ from evalh.core.values import Value
 from evalh.interop import otlp_collector
 from evalh.interop.otel_values import Span
 from evalh.interop.otlp_collector import Collector
-from evalh.interop.otlp_encoding import Encoding, Json, Origin, Rejected
+from evalh.interop.otlp_encoding import Encoding, JsonEncoding, Origin, Rejected
 from evalh.providers.http.errors import describe, redirected, retry_after_s, shown
 from evalh.providers.http.redaction import Redactor
 from evalh.providers.http.transport import Response, Transport
@@ -168,10 +168,10 @@ class Exporter(Value, kw_only=True):
 def encoding(collector: "otlp_collector.Collector", origin: Origin) -> Encoding:
     """Return the collector's encoding. Raises UsageError where its library is not installed."""
     if collector.protocol is otlp_collector.Protocol.JSON:
-        return Json(origin)
+        return JsonEncoding(origin)
     try:
-        from evalh.interop.otlp_protobuf import Protobuf
+        from evalh.interop.otlp_protobuf import ProtobufEncoding
     except ImportError:
         hint = "pip install 'evalh[otel]', or --protocol http/json, which needs nothing"
         raise UsageError("http/protobuf needs OpenTelemetry's own messages", hint=hint) from None
-    return Protobuf(origin)
+    return ProtobufEncoding(origin)

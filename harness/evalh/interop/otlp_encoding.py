@@ -44,7 +44,7 @@ class Origin(Value):
         return {"resource": {"attributes": attributes(self.resource)}, "scopeSpans": [scope]}
 
 
-class Json:
+class JsonEncoding:
     """OTLP's JSON."""
 
     content_type = "application/json"

@@ -18,7 +18,7 @@ from evalh.interop.otlp_encoding import Origin, Rejected
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
-class Protobuf:
+class ProtobufEncoding:
     """OTLP's protobuf. One description of a span serves both: it is read from OTLP's JSON."""
 
     content_type = "application/x-protobuf"

@@ -16,7 +16,7 @@ from evalh.core.values import Value
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.errors import (
-    Refusal,
+    WireError,
     describe,
     json_of,
     kind_of_status,
@@ -83,7 +83,7 @@ class Wire(Protocol):
     def assembler(self, settings: Settings) -> Assembler:
         """Return what reads a streamed answer."""
 
-    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+    def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read an error's body; None where it is not of the documented shape."""
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:
@@ -271,7 +271,7 @@ class Hosted:
         document = json_of(body)
         refusal = self._wire.refusal(status, document)
         if refusal is None:
-            refusal = Refusal(kind_of_status(status), f"HTTP {status}: {describe(body)}")
+            refusal = WireError(kind_of_status(status), f"HTTP {status}: {describe(body)}")
         wait_s = refusal.retry_after_s
         if refusal.kind in _WAITING:
             asked_s = retry_after_s(headers, time.time())
@@ -290,7 +290,7 @@ class Hosted:
         document = json_of(event)
         refusal = self._wire.refusal(OK, document)
         if refusal is None:
-            refusal = Refusal(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
+            refusal = WireError(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
         return CallError(
             refusal.kind,
             shown(self._redact.text(refusal.message)),

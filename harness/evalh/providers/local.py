@@ -35,7 +35,7 @@ from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.values import Value
 from evalh.providers import weights
-from evalh.providers.logprobs import PARAM, Tally
+from evalh.providers.logprobs import PARAM, LogprobSum
 from evalh.providers.registry import ProviderContext
 
 MOST_SLOTS = 8  # by default; each keeps a context in memory
@@ -286,7 +286,7 @@ class _Answer:
         self.reasoning = ""
         self.finish: str | None = None
         self.usage = Usage()
-        self.tally = Tally()
+        self.tally = LogprobSum()
         self.first_at: float | None = None
         self.error: Any = None
 

@@ -9,7 +9,7 @@ from msgspec import Raw
 from evalh.core.attempt import Logprobs
 from evalh.core.digest import JsonValue
 from evalh.providers.http.errors import at
-from evalh.providers.repaired_json import Json
+from evalh.providers.repaired_json import RepairedJson
 
 PARAM = "logprobs"
 
@@ -31,7 +31,7 @@ def not_asked(kind: str, params: Mapping[str, JsonValue]) -> str | None:
     return f"params = {{{PARAM} = true}}"
 
 
-class Tally:
+class LogprobSum:
     """Adds up the log-probabilities of an answer's tokens. One that is no number leaves the answer without."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Tally:
 
 def average(mean: object) -> Logprobs | None:
     """Return what an average alone tells."""
-    tally = Tally()
+    tally = LogprobSum()
     tally.add(mean)
     told = tally.value()
     return None if told is None else Logprobs(told.mean)
@@ -68,13 +68,13 @@ def average(mean: object) -> Logprobs | None:
 _decode = msgspec.json.decode
 
 
-def add_choice(tally: Tally, raw: Raw) -> None:
+def add_choice(tally: LogprobSum, raw: Raw) -> None:
     """Take a choice's `logprobs` of a chat completion; other servers' other shapes are let through."""
     text = bytes(raw)
     if text in {b"", b"null"}:
         return
     try:
-        tokens = at(Json().read(_decode, text), "content")
+        tokens = at(RepairedJson().read(_decode, text), "content")
     except (ValueError, RecursionError):
         tokens = [None]
     for token in tokens if isinstance(tokens, list) else ():

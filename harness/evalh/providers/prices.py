@@ -23,7 +23,7 @@ from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
 from evalh.core.values import Value
 from evalh.providers.http.errors import at
-from evalh.providers.repaired_json import Json
+from evalh.providers.repaired_json import RepairedJson
 from evalh.providers.request_parts import name_of_tier
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Bill:
         if not self._path or self._key not in body:
             return None
         try:
-            value = at(Json().read(_decode, body), *self._path)
+            value = at(RepairedJson().read(_decode, body), *self._path)
         except (ValueError, RecursionError):
             return None
         return _amount(str(value)) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None

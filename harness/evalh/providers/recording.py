@@ -55,7 +55,7 @@ class RecordedToolCall(msgspec.Struct, frozen=True):
     arguments: JsonValue
 
 
-class Row(msgspec.Struct, frozen=True):
+class RecordedRow(msgspec.Struct, frozen=True):
     """One answer. Only `id` and `output` are required; keys that are not named here are ignored."""
 
     id: str
@@ -81,7 +81,7 @@ class Row(msgspec.Struct, frozen=True):
         return CallKey(self.id, self.trial, self.step, self.draw)
 
 
-_decode_fast = msgspec.json.Decoder(Row).decode
+_decode_fast = msgspec.json.Decoder(RecordedRow).decode
 
 
 class Recording:
@@ -104,7 +104,7 @@ class Recording:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def find(self, key: CallKey) -> Row | None:
+    def find(self, key: CallKey) -> RecordedRow | None:
         """Return the row that answers this call."""
         wanted = hash(key)
         place = bisect_left(self._hashes, wanted)
@@ -176,7 +176,7 @@ class Recording:
         return self._rows[offset : end + 1 if end >= 0 else len(self._rows)]
 
 
-def _decode(line: bytes) -> Row:
+def _decode(line: bytes) -> RecordedRow:
     """Read one row. Raises ValidationError, NotStrictJson, UnicodeDecodeError."""
     try:
         return _decode_fast(line)
@@ -184,7 +184,7 @@ def _decode(line: bytes) -> Row:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Models do write half a surrogate pair, and msgspec refuses it; otherwise this names what is wrong better.
-        return msgspec.convert(parse(line.decode("utf-8").rstrip()), Row)
+        return msgspec.convert(parse(line.decode("utf-8").rstrip()), RecordedRow)
 
 
 def _empty(path: str) -> WorkspaceError:
@@ -310,7 +310,7 @@ def _wrong(spec: ModelSpec, what: str, hint: str | None = None) -> WorkspaceErro
     return WorkspaceError(f"model {spec.name!r}: {what}", where=spec.where or None, hint=hint)
 
 
-def _completion(row: Row) -> Completion:
+def _completion(row: RecordedRow) -> Completion:
     usage = row.usage
     return Completion(
         reasoning=row.reasoning,
@@ -327,7 +327,7 @@ def _completion(row: Row) -> Completion:
     )
 
 
-def _finish(row: Row) -> FinishReason:
+def _finish(row: RecordedRow) -> FinishReason:
     if row.finish is None:
         return FinishReason.STOP
     try:

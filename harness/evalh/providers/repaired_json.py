@@ -46,7 +46,7 @@ def empty(raw: msgspec.Raw) -> bool:
     return bytes(raw) in _EMPTY
 
 
-class Json:
+class RepairedJson:
     """Reads the JSON of one answer, all its events."""
 
     def __init__(self) -> None:

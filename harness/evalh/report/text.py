@@ -189,29 +189,31 @@ BREAK = _Break("\n")
 """A line break of our own."""
 
 
-class Text(RichText):
+class StyledText(RichText):
     """rich's text, made inert as it comes in."""
 
     def __init__(self, text: str = "", style: str | Style = "", **more: Any) -> None:
         super().__init__(_inert(text), style, **more)
 
     @classmethod
-    def assemble(cls, *parts: str | RichText | tuple[str, str | Style], style: str | Style = "", **more: Any) -> "Text":
+    def assemble(
+        cls, *parts: str | RichText | tuple[str, str | Style], style: str | Style = "", **more: Any
+    ) -> "StyledText":
         """Put parts beside each other, with or without a style of their own."""
         whole = cls(style=style, **more)
         for part in parts:
             whole.append(*part) if isinstance(part, tuple) else whole.append(part)
         return whole
 
-    def append(self, text: RichText | str, style: str | Style | None = None) -> "Text":
+    def append(self, text: RichText | str, style: str | Style | None = None) -> "StyledText":
         """Add a text or `BREAK`; return this one."""
         super().append(_inert(text) if isinstance(text, str) else text, style)
         return self
 
 
-def lines(texts: Iterable[str], style: str = "") -> Text:
+def lines(texts: Iterable[str], style: str = "") -> StyledText:
     """Set texts below each other, each on a line of its own."""
-    below = Text(style=style)
+    below = StyledText(style=style)
     for number, text in enumerate(texts):
         below.append(BREAK if number else "").append(text)
     return below
@@ -225,8 +227,8 @@ def block(text: str, style: str = "") -> Padding:
 def named(name: str, text: str) -> RenderableType:
     """Set a text beside its name; below it where it has several lines."""
     if "\n" in text.strip("\n"):
-        return Group(Text(name, "dim"), block(text.rstrip("\n")))
-    return Text.assemble((f"{name}  ", "dim"), text.strip("\n"))
+        return Group(StyledText(name, "dim"), block(text.rstrip("\n")))
+    return StyledText.assemble((f"{name}  ", "dim"), text.strip("\n"))
 
 
 class InertConsole(Console):

@@ -24,7 +24,7 @@ from evalh.routing.target import Leaf, Target
 from evalh.routing.wrapper import Find
 
 
-class Spans:
+class QuestionSpans:
     """The questions of one answer's checks: when each was asked, when answered, and its latency."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ class Asking:
         self._part = part
         self.spent_usd: Decimal | None = Decimal(0)
         self.cached_usd: Decimal | None = Decimal(0)
-        self.spans = Spans()
+        self.spans = QuestionSpans()
 
     async def ask(self, question: Question) -> Answer:
         """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""

@@ -27,7 +27,7 @@ class State(StrEnum):
     HALF_OPEN = "half_open"  # one does: the probe
 
 
-class Silence(Struct):
+class Outage(Struct):
     """How long nothing was answered.
 
     With few requests in flight a dead provider never brings a window to its minimum: one at a time that waits for a
@@ -61,7 +61,7 @@ class Breaker(Struct):
     _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
     _failures: int = 0
     probe_at: float = 0.0  # when an open breaker lets its probe through
-    silence: Silence = field(default_factory=Silence)
+    silence: Outage = field(default_factory=Outage)
     _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:

@@ -38,7 +38,7 @@ from evalh.routing.repair import Repairing
 from evalh.routing.retry import Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
-from evalh.routing.wrapper import Find, Refusable, Refusal, Remembered, Targeted
+from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targeted
 
 
 def nobody(name: str, _form: Form) -> Target:
@@ -71,7 +71,7 @@ class Builder:
     inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
     _shared: Shared = field(init=False)
-    _refusals: dict[str, Refusal] = field(default_factory=dict, init=False)  # one for each model
+    _refusals: dict[str, KeyRefused] = field(default_factory=dict, init=False)  # one for each model
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
     _doors: dict[str, Provider] = field(default_factory=dict, init=False)
@@ -140,7 +140,7 @@ class Builder:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._shared, alone=alone)
         provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
-        provider = Refusable(provider, self._refusals.setdefault(name, Refusal()))
+        provider = Refusable(provider, self._refusals.setdefault(name, KeyRefused()))
         if not target.chooses:
             return provider  # whoever asks has looked the answer up already, and its requests are this model's own
         if self.find is not None:

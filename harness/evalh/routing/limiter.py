@@ -66,7 +66,7 @@ class Share(Struct, eq=False):
     seconds: float
 
 
-class Rate(Struct):
+class RateLimit(Struct):
     """Evenly spaced leaves, a second's worth at once (the generic cell rate algorithm).
 
     No minute sees more than `per_minute` units, up to the size of one request. What is taken may be an estimate;
@@ -131,8 +131,8 @@ class Limited(Wrapper):
         ceilings = (concurrency, policy.concurrency, inner.max_in_flight)
         self.window = Window(min(ceiling for ceiling in ceilings if ceiling is not None))
         self.pace = pace or Pace()  # shared by all names of one model and key
-        self._requests = Rate(policy.rpm) if policy.rpm else None
-        self._tokens = Rate(policy.tpm) if policy.tpm else None
+        self._requests = RateLimit(policy.rpm) if policy.rpm else None
+        self._tokens = RateLimit(policy.tpm) if policy.tpm else None
         self._decisions = shared.decisions
         self._clock = shared.clock
         self._halt = shared.halt
@@ -272,7 +272,7 @@ class Limited(Wrapper):
     def _place(self) -> str:
         return f"{self.kind}:{self.model}"
 
-    def _settle(self, tokens: Rate, share: Share, completion: Completion) -> None:
+    def _settle(self, tokens: RateLimit, share: Share, completion: Completion) -> None:
         usage = completion.usage
         if usage.input_tokens is not None and usage.output_tokens is not None:
             tokens.settle(self._clock.monotonic(), share, usage.input_tokens + usage.output_tokens)

@@ -84,7 +84,7 @@ class Targeted(Wrapper):
         return await self.inner.send(Request(request.messages, self._settings, self._settings_digest), call)
 
 
-class Refusal(Struct):
+class KeyRefused(Struct):
     """What a model said; shared by all that lead to it. None: it takes our requests."""
 
     error: CallError | None = None
@@ -93,7 +93,7 @@ class Refusal(Struct):
 class Refusable(Wrapper):
     """Remembers a refusal: with a fallback behind it, every further call would ask in vain first."""
 
-    def __init__(self, inner: Provider, refusal: Refusal) -> None:
+    def __init__(self, inner: Provider, refusal: KeyRefused) -> None:
         super().__init__(inner)
         self._refusal = refusal
 

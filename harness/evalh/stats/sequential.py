@@ -115,7 +115,7 @@ class LookState(Value):
     stop: Stop | None = None
 
 
-class Finding(StrEnum):
+class Conclusion(StrEnum):
     """What the statistics say, before the policy."""
 
     WORSE = "worse"
@@ -219,7 +219,7 @@ def too_many_ungraded(design: SequentialDesign, state: LookState) -> bool:
     return state.ungraded > design.max_ungraded * state.samples
 
 
-def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Finding]:
+def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Conclusion]:
     """Say what each test of one gate found, in the order given; refusals pay for each other by Holm's method.
 
     Worse and no worse can both be shown (a real drop within the margin): then it is worse.
@@ -228,23 +228,23 @@ def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Findi
     return [_finding(design, state, p) for (design, state), p in zip(states, p_values, strict=True)]
 
 
-def _finding(design: SequentialDesign, state: LookState, p_worse: float) -> Finding:
+def _finding(design: SequentialDesign, state: LookState, p_worse: float) -> Conclusion:
     if too_many_ungraded(design, state):
-        return Finding.UNMEASURED
+        return Conclusion.UNMEASURED
     if design.target is About.DATASET and state.seen == design.cases:
         return _over_the_dataset(design, state)
     if p_worse <= design.alpha * (1 + 1e-12):
-        return Finding.WORSE
-    return Finding.NO_WORSE if state.log_e_no_worse >= design.log_threshold else Finding.NEITHER
+        return Conclusion.WORSE
+    return Conclusion.NO_WORSE if state.log_e_no_worse >= design.log_threshold else Conclusion.NEITHER
 
 
-def _over_the_dataset(design: SequentialDesign, state: LookState) -> Finding:
+def _over_the_dataset(design: SequentialDesign, state: LookState) -> Conclusion:
     """Every case is in: no statistics are left, only what the ungraded ones could be."""
     bound = -design.margin * design.cases
     slack = 1e-9 * design.cases
     if state.low_sum > bound + slack:
-        return Finding.NO_WORSE
-    return Finding.WORSE if state.high_sum <= bound + slack else Finding.NEITHER
+        return Conclusion.NO_WORSE
+    return Conclusion.WORSE if state.high_sum <= bound + slack else Conclusion.NEITHER
 
 
 def within_margin(design: SequentialDesign, state: LookState) -> bool:

@@ -58,7 +58,7 @@ from wanted join calls c on c.rowid = (
 join attempts a on a.id = c.answered_by"""
 
 
-class Answers:
+class AnswerLookup:
     """The answers in a store, by what was asked."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:

@@ -10,7 +10,7 @@ from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
-from evalh.store.answers import Answers
+from evalh.store.answers import AnswerLookup
 from evalh.store.batch import Concluded, Finish, NewSample
 from evalh.store.database import BUSY_TIMEOUT_S, LIVE, StoreError, connect, connect_reading, explained, prepare
 from evalh.store.liveness import RunLock, lock_path
@@ -37,7 +37,7 @@ class SqliteStore:
             raise explained(exc, path) from exc
         except OSError as exc:
             raise StoreError(f"cannot use the store: {exc.strerror}", where=str(path.parent)) from exc
-        self._answers = Answers(self._reading, path)
+        self._answers = AnswerLookup(self._reading, path)
         self._writer = Writer(connection, path, gather_s, patience_s)
 
     @property

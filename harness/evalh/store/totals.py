@@ -19,7 +19,7 @@ from evalh.core.digest import digest
 from evalh.core.log import CaseTally, ComparisonRow, FirstAnswer, GateRow, RunRow
 from evalh.core.money import from_stored
 from evalh.core.sample import Standing
-from evalh.core.totals import Spend, SpendBy, Tallies, Tally
+from evalh.core.totals import DecisionTally, Spend, SpendBy, Tallies
 from evalh.core.values import Value
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
 from evalh.store.database import FILE
@@ -67,9 +67,9 @@ def tallies(ask: Ask, run_ids: Sequence[str]) -> Tallies:
     usd = {row["reason"]: from_stored(row["usd"]) for row in ask(_ATTEMPTS, runs)}
     replayed = {row["kind"]: row for row in ask(_REPLAYED, runs)}
     decisions = {
-        row["kind"]: Tally(
+        row["kind"]: DecisionTally(
             row["taken"],
-            usd.get(_LED_TO.get(row["kind"], ""), Tally().cost_usd),
+            usd.get(_LED_TO.get(row["kind"], ""), DecisionTally().cost_usd),
             row["ok"],
             *_replayed(replayed.get(row["kind"])),
         )

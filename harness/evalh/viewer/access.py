@@ -21,21 +21,21 @@ _METHODS = frozenset({"GET", "HEAD"})
 _HTTP = 80
 
 
-class Headers(Protocol):
+class RequestHeaders(Protocol):
     """A request's headers."""
 
     def getall(self, name: str, default: Sequence[str], /) -> Sequence[str]:
         """Return every value of a header."""
 
 
-class Refusal(Value):
+class Denied(Value):
     """Why nobody comes in: a status and a word, the same for everybody."""
 
     status: int
     words: str
 
 
-_STRANGER = Refusal(404, "not found")
+_STRANGER = Denied(404, "not found")
 
 
 class Door(Struct):
@@ -68,21 +68,21 @@ class Door(Struct):
         self._once = None
         return True
 
-    def stranger(self, method: str, headers: Headers) -> Refusal | None:
+    def stranger(self, method: str, headers: RequestHeaders) -> Denied | None:
         """Return why a request is refused whatever it asks for; None: it may ask."""
         hosts = headers.getall("Host", ())
         if len(hosts) != 1 or hosts[0].lower() not in self._names():
-            return Refusal(403, "this server has another name")
+            return Denied(403, "this server has another name")
         origins = headers.getall("Origin", ())
         if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
-            return Refusal(403, "another page asked")
+            return Denied(403, "another page asked")
         if _ELSEWHERE.intersection(headers.getall("Sec-Fetch-Site", ())) and not _clicked(headers):
-            return Refusal(403, "another page asked")
+            return Denied(403, "another page asked")
         if method not in _METHODS:
-            return Refusal(405, "this server is only read: GET or HEAD")
+            return Denied(405, "this server is only read: GET or HEAD")
         return None
 
-    def inside(self, path: str) -> str | Refusal:
+    def inside(self, path: str) -> str | Denied:
         """Return what stands behind the token in a path as it was sent; no part of it is decoded."""
         given, slash, rest = path.partition("?")[0].removeprefix("/").partition("/")
         return slash + rest if same(given, self.token) else _STRANGER
@@ -99,7 +99,7 @@ def same(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
-def _clicked(headers: Headers) -> bool:
+def _clicked(headers: RequestHeaders) -> bool:
     """Tell whether a person followed a link to here: the page it stood on sees nothing of the answer."""
     mode, aim = headers.getall("Sec-Fetch-Mode", ()), headers.getall("Sec-Fetch-Dest", ())
     return list(mode) == ["navigate"] and list(aim) == ["document"]

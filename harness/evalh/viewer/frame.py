@@ -7,7 +7,7 @@ from importlib.resources import files
 from msgspec import field
 
 from evalh.core.values import Value
-from evalh.report.html.markup import Child, Markup, Place, el, join, metas, own, own_digest, place
+from evalh.report.html.markup import Anchor, Child, Markup, el, join, metas, own, own_digest, place
 from evalh.report.html.page import asset as report_asset
 
 HTML = "text/html; charset=utf-8"
@@ -16,7 +16,7 @@ REPORT_POLICY = _ABOVE  # what else holds for a report stands in its file
 NOTHING = f"default-src 'none'; {_ABOVE}"
 
 
-class Answer(Value):
+class PageAnswer(Value):
     """What a request is answered with."""
 
     body: bytes
@@ -33,8 +33,8 @@ def asset(name: str) -> str:
 
 
 def framed(
-    title: str, main: Child, *, links: Sequence[tuple[str, str | Place]] = (), script: str = "", status: int = 200
-) -> Answer:
+    title: str, main: Child, *, links: Sequence[tuple[str, str | Anchor]] = (), script: str = "", status: int = 200
+) -> PageAnswer:
     """Build a page; `script` names one of our own. Only the live page's may ask the server again."""
     scripts = [report_asset("sort.js"), asset(script)] if script else []
     styles = [report_asset("page.css"), asset("view.css")]
@@ -59,7 +59,7 @@ def framed(
         rules.append(f"script-src {' '.join(map(own_digest, scripts))}")
     if script == "live.js":
         rules.append("connect-src 'self'")
-    return Answer(text.encode(), status=status, policy="; ".join([*rules, _ABOVE]))
+    return PageAnswer(text.encode(), status=status, policy="; ".join([*rules, _ABOVE]))
 
 
 def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
@@ -74,13 +74,13 @@ def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
     return el("div", made, class_="scroll", tabindex=0, role="region", aria_label=name)
 
 
-def message(title: str, lines: Sequence[Child], *, home: Place | None, status: int) -> Answer:
+def message(title: str, lines: Sequence[Child], *, home: Anchor | None, status: int) -> PageAnswer:
     """Build a page that says one thing, and what to type next."""
     links = [("Runs", home)] if home is not None else []
     told = [el("h1", title), [el("p", line) for line in lines]]
     return framed(title, el("header", told, class_="verdict"), links=links, status=status)
 
 
-def home(depth: int) -> Place:
+def home(depth: int) -> Anchor:
     """Return the address of the list of runs from so many folders below it."""
     return place(*[".."] * depth, "") if depth else place(".")

@@ -14,7 +14,7 @@ from evalh.report.html.sections import limits
 from evalh.report.terminal.gate import decided
 from evalh.report.text import one_line, percent, short_cost_per_good
 from evalh.report.words import cost_range, plural
-from evalh.viewer.frame import Answer, framed, table
+from evalh.viewer.frame import PageAnswer, framed, table
 
 if TYPE_CHECKING:
     from evalh.store.totals import Overview
@@ -25,7 +25,7 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _STATES = {RunStatus.COMPLETE: "good", RunStatus.RUNNING: "ungraded", RunStatus.STOPPED: "bad"}
 
 
-def list_page(name: str, found: "Overview") -> Answer:
+def list_page(name: str, found: "Overview") -> PageAnswer:
     """Show everything, newest first."""
     running = sum(run.status is RunStatus.RUNNING for run in found.runs)
     under_way = [" ", el("a", f"{plural(running, 'run')} under way.", href=place("live"))] if running else None
@@ -42,7 +42,7 @@ def list_page(name: str, found: "Overview") -> Answer:
     return framed(name, join(parts), links=links, script="list.js")
 
 
-def nothing_yet(name: str) -> Answer:
+def nothing_yet(name: str) -> PageAnswer:
     """Show a workspace in which nothing was run."""
     top = el(
         "header",

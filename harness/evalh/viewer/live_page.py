@@ -8,7 +8,7 @@ from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Markup, el, join, place
 from evalh.report.text import cost_per_good, dollars, inert, one_line, rate
 from evalh.report.words import verdict
-from evalh.viewer.frame import Answer, framed
+from evalh.viewer.frame import PageAnswer, framed
 from evalh.viewer.list_page import ID
 
 _EMPTY = "Nothing is under way. Type evalh run in a terminal: it appears here when it begins."
@@ -16,7 +16,7 @@ _HOW = "The numbers follow the log. The title of a run leads to its report, of w
 _FIELDS = {"rate": "Good rate", "cost": "Cost per good output", "spent": "Spent", "pace": "Pace"}
 
 
-def live_page(runs: Sequence[UnderWay], now: float) -> Answer:
+def live_page(runs: Sequence[UnderWay], now: float) -> PageAnswer:
     """Show the runs under way. Without scripts it is right at the moment when it is loaded."""
     blank = dict.fromkeys(("title", "done", *_FIELDS, "note"), "")
     main = join(
@@ -31,11 +31,11 @@ def live_page(runs: Sequence[UnderWay], now: float) -> Answer:
     return framed("Under way", main, links=[("Runs", place("."))], script="live.js")
 
 
-def live_document(runs: Sequence[UnderWay], ended: Sequence[RunRow], now: float) -> Answer:
+def live_document(runs: Sequence[UnderWay], ended: Sequence[RunRow], now: float) -> PageAnswer:
     """Tell the page's script what changed: runs under way, and how those ended that it asked about."""
     told = [{"id": one.run.record.id, **_told(one, now)} for one in runs]
     told += [{"id": row.record.id, **_ended(row)} for row in ended]
-    return Answer(json.dumps({"runs": told}).encode(), type="application/json")
+    return PageAnswer(json.dumps({"runs": told}).encode(), type="application/json")
 
 
 def _card(told: dict[str, object], run_id: str) -> Markup:

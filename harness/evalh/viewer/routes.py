@@ -6,12 +6,12 @@ from threading import Lock
 
 from msgspec import Struct, field
 
-from evalh.api.viewing import Viewing
+from evalh.api.viewing import LiveLog
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.log import UnderWay
 from evalh.core.run import RunStatus
 from evalh.report.html.markup import el
-from evalh.viewer.frame import REPORT_POLICY, Answer, framed, home, message
+from evalh.viewer.frame import REPORT_POLICY, PageAnswer, framed, home, message
 from evalh.viewer.list_page import ID, list_page, nothing_yet
 from evalh.viewer.live_page import live_document, live_page
 
@@ -21,15 +21,15 @@ _FRESH_S = 0.4  # several tabs that watch cost as much as one
 _LIST_S = 2.0  # a log that nobody writes shows the same list, but whose process lives is not in it
 
 
-class Answers(Struct):
+class Routes(Struct):
     """Answers from one workspace."""
 
-    viewing: Viewing
+    viewing: LiveLog
     _lock: Lock = field(default_factory=Lock)
     _seen: tuple[float, list[UnderWay]] | None = None
-    _list: tuple[object, Answer] | None = None
+    _list: tuple[object, PageAnswer] | None = None
 
-    def __call__(self, path: str) -> Answer:
+    def __call__(self, path: str) -> PageAnswer:
         """Answer a path such as `/run/r20261124-014246-3f9c2e`; what goes wrong is a page that says so."""
         thing = _THING.fullmatch(path)
         depth = 1 if thing else 0
@@ -43,21 +43,23 @@ class Answers(Struct):
         except EvalhError as exc:
             status = 404 if isinstance(exc, NotFound) else 503
             if _ASKED.fullmatch(path):
-                return Answer(str(exc.what).encode("utf-8", "replace"), status=status, type="text/plain; charset=utf-8")
+                return PageAnswer(
+                    str(exc.what).encode("utf-8", "replace"), status=status, type="text/plain; charset=utf-8"
+                )
             place = el("code", exc.where) if exc.where else None
             hints = [el("pre", exc.hint)] if exc.hint else []
             return message(exc.what, [line for line in (place, *hints) if line], home=home(depth), status=status)
 
-    def _thing(self, kind: str, id_: str) -> Answer:
+    def _thing(self, kind: str, id_: str) -> PageAnswer:
         match kind:
             case "run":
-                return Answer(self.viewing.run_report(id_), policy=REPORT_POLICY)
+                return PageAnswer(self.viewing.run_report(id_), policy=REPORT_POLICY)
             case "comparison":
-                return Answer(self.viewing.comparison_report(id_), policy=REPORT_POLICY)
+                return PageAnswer(self.viewing.comparison_report(id_), policy=REPORT_POLICY)
             case _:
-                return Answer(self.viewing.gate_report(id_), policy=REPORT_POLICY)
+                return PageAnswer(self.viewing.gate_report(id_), policy=REPORT_POLICY)
 
-    def _page(self, path: str) -> Answer:
+    def _page(self, path: str) -> PageAnswer:
         if path not in {"/", "/live"}:
             hint = "The address of a run, a comparison or a gate is in the list."
             return message("There is no such page", [hint], home=None, status=404)
@@ -68,7 +70,7 @@ class Answers(Struct):
         except NotFound:
             return live_page((), time.time()) if path == "/live" else nothing_yet(self.viewing.name)
 
-    def _overview(self) -> Answer:
+    def _overview(self) -> PageAnswer:
         with self._lock:
             state = (self.viewing.stamp(), time.monotonic() // _LIST_S)
             if self._list is None or self._list[0] != state:
@@ -77,7 +79,7 @@ class Answers(Struct):
                 self._list = (state, page)
             return self._list[1]
 
-    def _live(self, asked: str | None) -> Answer:
+    def _live(self, asked: str | None) -> PageAnswer:
         """Answer the live page's script; `asked` are the runs that it shows."""
         try:
             running = self._under_way()
@@ -103,7 +105,7 @@ class Answers(Struct):
             return self._seen[1]
 
 
-def broken(exc: Exception) -> Answer:
+def broken(exc: Exception) -> PageAnswer:
     """Say that there is a bug, without its innards."""
     words = f"This is a bug in evalh: {type(exc).__name__}. The terminal of evalh view has more."
     return framed("bug", el("header", el("h1", words), class_="verdict"), status=500)

@@ -18,9 +18,9 @@ from aiohttp import web
 
 from evalh.api.runs import in_loop
 from evalh.core.errors import CannotMeasure, UsageError
-from evalh.viewer.access import HOSTS, Door, Refusal
-from evalh.viewer.frame import NOTHING, Answer
-from evalh.viewer.routes import Answers, broken
+from evalh.viewer.access import HOSTS, Denied, Door
+from evalh.viewer.frame import NOTHING, PageAnswer
+from evalh.viewer.routes import Routes, broken
 
 _CONNECTIONS = 1200
 _BACKLOG = 2048
@@ -64,7 +64,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotMeasure(f"cannot listen on {address}:{port}: {exc.strerror}") from exc
 
 
-def serve(listening: socket.socket, door: Door, answers: Answers, ready: Callable[[], None]) -> None:
+def serve(listening: socket.socket, door: Door, answers: Routes, ready: Callable[[], None]) -> None:
     """Answer until interrupted; `ready` is called, in a thread, when the first request may come.
 
     Raises KeyboardInterrupt.
@@ -75,7 +75,7 @@ def serve(listening: socket.socket, door: Door, answers: Answers, ready: Callabl
 class Server:
     """One server on one socket."""
 
-    def __init__(self, listening: socket.socket, door: Door, answers: Answers, most: int | None = None) -> None:
+    def __init__(self, listening: socket.socket, door: Door, answers: Routes, most: int | None = None) -> None:
         """Take a socket that listens; `most` connections are held at once, None: as many as there is room for."""
         self._listening = listening
         self._door = door
@@ -169,14 +169,14 @@ class Server:
         headers = {**_ALWAYS, "Content-Security-Policy": answer.policy, "Content-Type": answer.type, **answer.headers}
         return web.Response(body=answer.body, status=answer.status, headers=headers)
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    async def _answer(self, request: web.BaseRequest) -> PageAnswer:
         refusal = self._door.stranger(request.method, request.headers)
         if refusal is not None:
             return _refused(refusal)
         if self._door.opens_once(request.raw_path):
             return _elsewhere(f"/{self._door.token}/")
         path = self._door.inside(request.raw_path)
-        if isinstance(path, Refusal):
+        if isinstance(path, Denied):
             return _refused(path)
         if not path:
             return _elsewhere(f"/{self._door.token}/")
@@ -221,14 +221,14 @@ def _room() -> int:
     return _CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_CONNECTIONS, soft // 2))
 
 
-def _refused(refusal: Refusal) -> Answer:
+def _refused(refusal: Denied) -> PageAnswer:
     allow = {"Allow": "GET, HEAD"} if refusal.status == 405 else {}  # noqa: PLR2004 (its name)
     body = f"{refusal.words}\n".encode()
-    return Answer(body, status=refusal.status, type="text/plain; charset=utf-8", policy=NOTHING, headers=allow)
+    return PageAnswer(body, status=refusal.status, type="text/plain; charset=utf-8", policy=NOTHING, headers=allow)
 
 
-def _elsewhere(path: str) -> Answer:
-    return Answer(b"", status=302, type="text/plain; charset=utf-8", headers={"Location": path})
+def _elsewhere(path: str) -> PageAnswer:
+    return PageAnswer(b"", status=302, type="text/plain; charset=utf-8", headers={"Location": path})
 
 
 def _cut(connection: web.RequestHandler) -> None:

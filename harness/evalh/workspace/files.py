@@ -267,7 +267,7 @@ LONGEST_BYTES = 64 * 2**20
 """A row may not be longer: one file without line ends would otherwise fill the memory."""
 
 
-class Span(NamedTuple):
+class ByteRange(NamedTuple):
     """Some bytes of a file: where they begin, on which line (from 1), and themselves, line ends included."""
 
     offset: int
@@ -275,7 +275,7 @@ class Span(NamedTuple):
     raw: bytes
 
 
-def read_lines(file: BinaryIO, name: str, offset: int, line: int) -> Iterator[Span]:
+def read_lines(file: BinaryIO, name: str, offset: int, line: int) -> Iterator[ByteRange]:
     r"""Read the lines from `offset` on, which is on line `line`. They end in \n, \r\n or \r.
 
     Raises WorkspaceError for a line that is longer than LONGEST_BYTES.
@@ -287,21 +287,21 @@ def read_lines(file: BinaryIO, name: str, offset: int, line: int) -> Iterator[Sp
     while chunk := file.read(size):
         size = min(2 * size, CHUNK_BYTES)
         if held and (held[-1].endswith(b"\n") or (held[-1].endswith(b"\r") and not chunk.startswith(b"\n"))):
-            yield Span(offset, line, b"".join(held))
+            yield ByteRange(offset, line, b"".join(held))
             offset, line = offset + held_bytes, line + 1
             held, held_bytes = [], 0
         *whole, last = chunk.splitlines(keepends=True)
         for piece in whole:
             raw = b"".join((*held, piece)) if held else piece
             held, held_bytes = [], 0
-            yield Span(offset, line, raw)
+            yield ByteRange(offset, line, raw)
             offset, line = offset + len(raw), line + 1
         held.append(last)  # it may go on in the next chunk; a final \r may be half of \r\n
         held_bytes += len(last)
         if held_bytes > LONGEST_BYTES:
             raise too_long(f"{name}:{line}")
     if held:
-        yield Span(offset, line, b"".join(held))
+        yield ByteRange(offset, line, b"".join(held))
 
 
 def line_ends(raw: bytes) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalh.analysis.compare.compare import CompareOptions, compare
+from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison, ComparisonVerdict
 from evalh.core.errors import UsageError
 from evalh.core.verdict import Outcome
@@ -22,7 +22,7 @@ MIRRORED = {
 }
 
 
-def both(base: str, head: str, options: CompareOptions | None = None) -> Comparison:
+def both(base: str, head: str, options: Method | None = None) -> Comparison:
     """Compare two patterns of `+`, `-` and `?`, a sign per case."""
     return compare(side(signs(base)), side(signs(head), "triage@v3"), options)
 
@@ -40,7 +40,7 @@ def test_the_numbers_are_those_of_the_tests_they_name() -> None:
 
 
 def test_a_verdict_that_blocks_is_tested_exactly() -> None:
-    comparison = both("+" * 8 + "-", "-" * 7 + "++", CompareOptions(exact=True))
+    comparison = both("+" * 8 + "-", "-" * 7 + "++", Method(exact=True))
 
     assert comparison.test == "mcnemar-exact"
     assert comparison.p_value == mcnemar_exact(1, 7) == pytest.approx(0.0703125)
@@ -103,7 +103,7 @@ def test_all_ungraded_says_that_nothing_was_measured_and_never_nan() -> None:
 
 
 def test_no_common_case_is_not_comparable() -> None:
-    comparison = compare(side({"a": "+"}), side({"b": "+"}), CompareOptions(intersection=True))
+    comparison = compare(side({"a": "+"}), side({"b": "+"}), Method(intersection=True))
 
     assert not comparison.comparable
     assert (comparison.n, comparison.difference.value, comparison.p_value) == (0, None, None)
@@ -114,7 +114,7 @@ def test_no_common_case_is_not_comparable() -> None:
 def test_other_rows_are_refused_and_compared_on_request() -> None:
     base, head = side({"a": "+", "b": "+", "c": "-"}), side({"a": "-", "b": "+", "d": "+"})
 
-    refused, common = compare(base, head), compare(base, head, CompareOptions(intersection=True))
+    refused, common = compare(base, head), compare(base, head, Method(intersection=True))
 
     assert (refused.comparable, refused.n) == (False, 0)
     assert (common.comparable, common.n, common.regressed) == (True, 2, ("a",))
@@ -124,7 +124,7 @@ def test_other_rows_are_refused_and_compared_on_request() -> None:
 def test_other_graders_are_refused_even_on_request() -> None:
     base, head = side(signs("+")), side(signs("+"), graders_digest="sha256:other")
 
-    assert not compare(base, head, CompareOptions(intersection=True)).comparable
+    assert not compare(base, head, Method(intersection=True)).comparable
 
 
 def test_trials_are_clustered_by_case() -> None:
@@ -220,13 +220,13 @@ def test_each_grader_is_compared_where_it_judged() -> None:
 def test_pass_at_k_needs_k_trials() -> None:
     base, head = side({"a": "+-", "b": "--"}), side({"a": "++", "b": "+-"})
 
-    pass_at = compare(base, head, CompareOptions(pass_at=2)).pass_at
+    pass_at = compare(base, head, Method(pass_at=2)).pass_at
 
     assert pass_at is not None
     assert [estimate.value for estimate in (pass_at.base_any, pass_at.head_any)] == [0.5, 1.0]
     assert [estimate.value for estimate in (pass_at.base_all, pass_at.head_all)] == [0.0, 0.5]
     with pytest.raises(UsageError, match="pass@3 takes 3 trials of each case; there are 2"):
-        compare(base, head, CompareOptions(pass_at=3))
+        compare(base, head, Method(pass_at=3))
 
 
 MARKS = st.text("+-?", min_size=2, max_size=2) | st.text("+-", min_size=2, max_size=2)

@@ -19,7 +19,7 @@ from evalh.core.route import (
     direct,
 )
 from evalh.core.suite import GraderSpec
-from evalh.core.totals import Escalated, Tallies, Tally
+from evalh.core.totals import DecisionTally, Escalated, Tallies
 
 SCHEMA = (GraderSpec(kind="schema", name="schema"),)
 FULL = Route(
@@ -99,11 +99,11 @@ def test_counts_stand_beside_their_decision() -> None:
         calls=100,
         from_log=7,
         decisions={
-            "retry": Tally(12, Decimal("0.01"), 11),
-            "escalate": Tally(30, Decimal("0.9"), 30),
-            "keep": Tally(70),
-            "repair": Tally(14, Decimal("0.02"), 9),
-            "unrepaired": Tally(2),
+            "retry": DecisionTally(12, Decimal("0.01"), 11),
+            "escalate": DecisionTally(30, Decimal("0.9"), 30),
+            "keep": DecisionTally(70),
+            "repair": DecisionTally(14, Decimal("0.02"), 9),
+            "unrepaired": DecisionTally(2),
         },
         unanswered={"bad_request": 3},
         escalated=Escalated(helped=20, harmed=1, same=8, unknown=1),

@@ -3,11 +3,11 @@
 from collections import Counter
 
 from evalh.analysis.calibration.outputs import ordered
-from evalh.core.calibration import Candidate
+from evalh.core.calibration import LabelCandidate
 
 
-def candidate(number: int, stratum: str, run: str = "r1") -> Candidate:
-    return Candidate(
+def candidate(number: int, stratum: str, run: str = "r1") -> LabelCandidate:
+    return LabelCandidate(
         case_id=f"c{number}",
         case_digest=f"row{number}",
         output_digest=f"out{number}",

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from evalh.analysis.calibration.outputs import Judged, Votes
-from evalh.analysis.calibration.versions import Named, version_difference
+from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.core.calibration import VersionDifference
 
-BASE, HEAD = Named(name="v1", run="r1"), Named(name="v2", run="r2")
+BASE, HEAD = NamedRun(name="v1", run="r1"), NamedRun(name="v2", run="r2")
 
 
 def difference(

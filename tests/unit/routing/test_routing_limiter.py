@@ -8,7 +8,7 @@ import pytest
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, NotSent, Usage
 from evalh.core.route import LimitPolicy
-from evalh.routing.limiter import Limited, Rate, Window
+from evalh.routing.limiter import Limited, RateLimit, Window
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request, settings
 
 
@@ -206,7 +206,7 @@ def test_a_rate_lets_a_seconds_worth_leave_at_once_and_then_spaces() -> None:
 
 
 def test_units_may_leave_as_soon_as_those_before_are_paid_but_for_a_seconds_worth() -> None:
-    rate = Rate(610)  # a unit takes 0.1 s
+    rate = RateLimit(610)  # a unit takes 0.1 s
     rate.take(100.0, 9.0)
 
     assert rate.wait_s(100.0, 1.0) == 0.0
@@ -215,7 +215,7 @@ def test_units_may_leave_as_soon_as_those_before_are_paid_but_for_a_seconds_wort
 
 
 def test_what_was_too_much_is_given_back_only_while_its_time_has_not_passed() -> None:
-    rate = Rate(610)
+    rate = RateLimit(610)
     first, second = rate.take(0.0, 40.0), rate.take(0.0, 20.0)  # owed until 4.0, and until 6.0
 
     rate.settle(3.0, first, 0.0)  # three of its four seconds were waited for
@@ -228,7 +228,7 @@ def test_what_was_too_much_is_given_back_only_while_its_time_has_not_passed() ->
 
 
 def test_what_was_too_little_is_owed_by_those_who_follow() -> None:
-    rate = Rate(610)
+    rate = RateLimit(610)
     share = rate.take(0.0, 10.0)
 
     rate.settle(5.0, share, 100.0)
@@ -237,7 +237,7 @@ def test_what_was_too_little_is_owed_by_those_who_follow() -> None:
 
 
 def test_a_rate_remembers_only_what_is_still_owed() -> None:
-    rate, now = Rate(610), 1000.0
+    rate, now = RateLimit(610), 1000.0
     for _ in range(5_000):
         now += rate.wait_s(now, 4.0)
         rate.take(now, 4.0)
@@ -246,7 +246,7 @@ def test_a_rate_remembers_only_what_is_still_owed() -> None:
 
 
 def test_a_rate_gives_back_after_a_long_run_as_on_its_first_day() -> None:
-    rate, now = Rate(610), 1000.0
+    rate, now = RateLimit(610), 1000.0
     for _ in range(1_000):
         now += rate.wait_s(now, 40.0)
         share = rate.take(now, 40.0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from evalh.api.runs import Silence
+from evalh.api.runs import NoProgress
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, NotSent
 from evalh.core.route import LimitPolicy, RetryPolicy
 from evalh.routing.limiter import Limited
@@ -195,7 +195,7 @@ def test_pauses_that_no_answer_ends_add_up_to_what_may_be_waited() -> None:
 def test_a_pause_shows_how_long_and_for_what() -> None:
     shown: list[tuple[int, str]] = []
 
-    class Watching(Silence):
+    class Watching(NoProgress):
         def waiting(self, seconds: float, because: str) -> None:
             shown.append((round(seconds), because))
 

@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evalh.analysis.compare.differences import Differences, Tally
+from evalh.analysis.compare.differences import Differences, TrialTally
 from evalh.analysis.compare.pairing import Pair
-from evalh.analysis.gate.rules import Measured, refused_by_chance, rules_of
-from evalh.analysis.gate.sequential_tests import Asked, Family, Question, judge, number_of_tests, questions_of
+from evalh.analysis.gate.rules import RuleInputs, refused_by_chance, rules_of
+from evalh.analysis.gate.sequential_tests import (
+    Family,
+    SequentialTest,
+    SuiteTests,
+    judge,
+    number_of_tests,
+    questions_of,
+)
 from evalh.core.errors import ExitCode
 from evalh.core.sample import Standing
 from evalh.core.suite import GatePolicy, MustPass, Never, Require
@@ -48,7 +55,7 @@ def case(goods: int, trials: int, name: str = "") -> Any:
 WON, TIED, LOST = (Pair(case(base, 1), case(head, 1)) for base, head in ((0, 1), (1, 1), (1, 0)))
 
 
-def asked_of(moves: np.ndarray) -> Question:
+def asked_of(moves: np.ndarray) -> SequentialTest:
     """Look as a gate does at cases that were won (1), tied (0) and lost (-1), a cluster a row, until it stops."""
     clusters = [[(TIED, WON, LOST)[move] for move in row] for row in moves.tolist()]
     (question,) = questions_of(GatePolicy(require=Require.NO_WORSE), len(clusters), 0.02, Family(1))
@@ -65,7 +72,7 @@ def drawn(rng: np.random.Generator, shape: tuple[int, int], delta: float, psi: f
     return (chance < win).astype(int) - (chance > 1 - loss)
 
 
-def errs(question: Question, delta: float) -> bool:
+def errs(question: SequentialTest, delta: float) -> bool:
     """Whether a claim is shown that is false at this difference: 0, or the margin."""
     claim = question.state.log_e_worse if delta == 0 else question.state.log_e_no_worse
     return claim >= question.design.log_threshold
@@ -124,7 +131,7 @@ def test_no_worse_is_not_shown_because_little_varied(cases: int, trials: int, go
             SimpleNamespace(base=case(int(b), trials), head=case(int(h), trials))
             for b, h in zip(base, head, strict=True)
         ]
-        p = Differences(pairs, lambda one: Tally(one.trials, one.goods, 0)).p_no_worse(0.05)
+        p = Differences(pairs, lambda one: TrialTally(one.trials, one.goods, 0)).p_no_worse(0.05)
         shown += p is not None and p <= 0.05
 
     assert shown / repeats <= 0.075  # the repair's own figure: .070
@@ -135,7 +142,7 @@ def test_one_lost_trial_of_sixty_does_not_show_no_worse() -> None:
     equal: Any = [SimpleNamespace(base=case(3, 3), head=case(3, 3)) for _ in range(20)]
     lost: Any = [*equal[1:], SimpleNamespace(base=case(3, 3), head=case(2, 3))]
     p_equal, p_lost = (
-        Differences(pairs, lambda one: Tally(one.trials, one.goods, 0)).p_no_worse(0.05) for pairs in (equal, lost)
+        Differences(pairs, lambda one: TrialTally(one.trials, one.goods, 0)).p_no_worse(0.05) for pairs in (equal, lost)
     )
 
     assert p_equal is not None
@@ -155,7 +162,7 @@ def test_never_speaks_of_cases() -> None:
             for sample in one.samples:
                 sample.outcomes = {"pii": Outcome.FAIL if fails else Outcome.PASS}
             head.append(one)
-        measured = Measured(policy=policy, pairs=(), head=head, complete=True, graders=frozenset({"pii"}))
+        measured = RuleInputs(policy=policy, pairs=(), head=head, complete=True, graders=frozenset({"pii"}))
         (rule,) = rules_of(measured)
         shown += rule.tell(False).exit is ExitCode.YES
 
@@ -297,11 +304,11 @@ def played(policy: GatePolicy, pairs: list[Pair], added: frozenset[str]) -> bool
         questions = [one.look([[pair] for pair in pairs[seen:look]]) for one in questions]
         seen = look
     looked = pairs[:seen]
-    measured = Measured(
+    measured = RuleInputs(
         policy=policy, pairs=looked, head=[one.head for one in looked], complete=seen == len(pairs), graders=frozenset()
     )
     rules = tuple(rules_of(measured, added))
-    asked = Asked(
+    asked = SuiteTests(
         suite="one", policy=policy, questions=questions, pairs=looked, rules=rules, fixed=not policy.sequential
     )
     (found,) = judge([asked])

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from evalh.core.suite import About, Require
 from evalh.stats.eprocess import log_e_of_counts, no_worse_bets, worse_bets
 from evalh.stats.sequential import (
-    Finding,
+    Conclusion,
     LookState,
     PairedDifference,
     SequentialDesign,
@@ -27,7 +27,7 @@ UNGRADED = PairedDifference(-1.0, 1.0, ungraded=2)
 STRICT = Require.NO_WORSE
 
 
-def found(design: SequentialDesign, differences: list[PairedDifference]) -> tuple[Stop | None, int, Finding]:
+def found(design: SequentialDesign, differences: list[PairedDifference]) -> tuple[Stop | None, int, Conclusion]:
     state = run_through(design, differences)
     return state.stop, state.seen, findings([(design, state)])[0]
 
@@ -36,12 +36,12 @@ def test_agreement_is_accepted_at_the_first_look_past_89_cases() -> None:
     assert found(SequentialDesign(cases=500, require=STRICT), [TIE] * 500) == (
         Stop.NO_WORSE_SHOWN,
         100,
-        Finding.NO_WORSE,
+        Conclusion.NO_WORSE,
     )
 
 
 def test_losses_are_refused_at_the_first_look() -> None:
-    assert found(SequentialDesign(cases=500), [LOSS] * 7 + [TIE] * 493) == (Stop.WORSE_SHOWN, 25, Finding.WORSE)
+    assert found(SequentialDesign(cases=500), [LOSS] * 7 + [TIE] * 493) == (Stop.WORSE_SHOWN, 25, Conclusion.WORSE)
 
 
 def test_nothing_is_looked_at_between_two_looks() -> None:
@@ -75,7 +75,7 @@ def test_a_gate_stops_once_even_losing_the_rest_would_not_refuse() -> None:
 
 
 def test_few_cases_end_undecided() -> None:
-    assert found(SequentialDesign(cases=20), [LOSS] * 3 + [TIE] * 17) == (Stop.ALL_CASES, 20, Finding.NEITHER)
+    assert found(SequentialDesign(cases=20), [LOSS] * 3 + [TIE] * 17) == (Stop.ALL_CASES, 20, Conclusion.NEITHER)
 
 
 def test_a_drop_within_the_margin_that_is_shown_both_ways_is_worse() -> None:
@@ -83,14 +83,14 @@ def test_a_drop_within_the_margin_that_is_shown_both_ways_is_worse() -> None:
     state = run_through(design, [LOSS] * 60 + [TIE] * 1940)
 
     assert within_margin(design, state)
-    assert findings([(design, state)]) == [Finding.WORSE]
+    assert findings([(design, state)]) == [Conclusion.WORSE]
 
 
 def test_other_rules_let_only_a_refusal_stop_early() -> None:
     design = SequentialDesign(cases=150, waits=True)
 
-    assert found(design, [TIE] * 150) == (Stop.ALL_CASES, 150, Finding.NO_WORSE)
-    assert found(design, [LOSS] * 150) == (Stop.WORSE_SHOWN, 25, Finding.WORSE)
+    assert found(design, [TIE] * 150) == (Stop.ALL_CASES, 150, Conclusion.NO_WORSE)
+    assert found(design, [LOSS] * 150) == (Stop.WORSE_SHOWN, 25, Conclusion.WORSE)
 
 
 def test_an_ungraded_side_helps_no_claim() -> None:
@@ -98,7 +98,7 @@ def test_an_ungraded_side_helps_no_claim() -> None:
     state = run_through(design, ([TIE] * 23 + [UNGRADED] * 2) * 40)
 
     # 8 % that could be wins or losses: neither is shown, although the rest agrees throughout.
-    assert findings([(design, state)]) == [Finding.NEITHER]
+    assert findings([(design, state)]) == [Conclusion.NEITHER]
     assert state.log_e_worse == 0.0
 
 
@@ -106,14 +106,14 @@ def test_too_many_ungraded_are_no_verdict() -> None:
     assert found(SequentialDesign(cases=100), [UNGRADED] * 4 + [LOSS] * 96) == (
         Stop.TOO_MANY_UNGRADED,
         25,
-        Finding.UNMEASURED,
+        Conclusion.UNMEASURED,
     )
 
 
 def test_ungraded_cases_that_thin_out_only_delay_the_answer() -> None:
     stop, seen, finding = found(SequentialDesign(cases=200), [UNGRADED] * 2 + [LOSS] * 198)
 
-    assert (stop, seen, finding) == (Stop.WORSE_SHOWN, 100, Finding.WORSE)
+    assert (stop, seen, finding) == (Stop.WORSE_SHOWN, 100, Conclusion.WORSE)
 
 
 def test_a_gate_that_ran_out_of_cases_may_go_on() -> None:
@@ -143,8 +143,10 @@ def test_a_look_takes_exactly_its_cases() -> None:
         advance(SequentialDesign(cases=100), LookState(), [TIE] * 24)
 
 
-@pytest.mark.parametrize(("losses", "finding"), [(7, Finding.NO_WORSE), (8, Finding.WORSE), (9, Finding.WORSE)])
-def test_over_a_dataset_the_verdict_is_that_of_the_full_run(losses: int, finding: Finding) -> None:
+@pytest.mark.parametrize(
+    ("losses", "finding"), [(7, Conclusion.NO_WORSE), (8, Conclusion.WORSE), (9, Conclusion.WORSE)]
+)
+def test_over_a_dataset_the_verdict_is_that_of_the_full_run(losses: int, finding: Conclusion) -> None:
     # 160 cases, a margin of 0.05: a drop of 8 cases is the margin.
     design = SequentialDesign(cases=160, target=About.DATASET)
 
@@ -154,14 +156,14 @@ def test_over_a_dataset_the_verdict_is_that_of_the_full_run(losses: int, finding
 def test_a_small_dataset_that_agrees_is_decided_and_early() -> None:
     stop, seen, finding = found(SequentialDesign(cases=60, target=About.DATASET), [TIE] * 60)
 
-    assert (stop, finding) == (Stop.NO_WORSE_SHOWN, Finding.NO_WORSE)
+    assert (stop, finding) == (Stop.NO_WORSE_SHOWN, Conclusion.NO_WORSE)
     assert seen < 60
 
 
 def test_over_a_dataset_what_hangs_on_ungraded_cases_is_open() -> None:
     design = SequentialDesign(cases=100, target=About.DATASET, max_ungraded=0.1)
 
-    assert found(design, [LOSS] * 4 + [UNGRADED] * 2 + [TIE] * 94)[2] is Finding.NEITHER
+    assert found(design, [LOSS] * 4 + [UNGRADED] * 2 + [TIE] * 94)[2] is Conclusion.NEITHER
 
 
 def test_several_suites_pay_for_each_other() -> None:
@@ -170,10 +172,10 @@ def test_several_suites_pay_for_each_other() -> None:
     quiet = run_through(alone, [TIE] * 25)
     many = replace(alone, tests=3)
 
-    assert findings([(alone, state)]) == [Finding.WORSE]
-    assert findings([(many, state), (many, quiet), (many, quiet)]) == [Finding.NEITHER] * 3  # 3/32 > 0.05
+    assert findings([(alone, state)]) == [Conclusion.WORSE]
+    assert findings([(many, state), (many, quiet), (many, quiet)]) == [Conclusion.NEITHER] * 3  # 3/32 > 0.05
     strong = run_through(many, [LOSS] * 25)
-    assert findings([(many, strong), (many, state), (many, quiet)])[0] is Finding.WORSE
+    assert findings([(many, strong), (many, state), (many, quiet)])[0] is Conclusion.WORSE
 
 
 def test_one_suite_of_several_goes_on_until_it_is_shown_whatever_the_others_say() -> None:

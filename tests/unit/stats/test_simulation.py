@@ -20,7 +20,7 @@ from evalh.stats.planner import (
     first_shown,
     smallest_difference,
 )
-from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, findings, run_through
+from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, findings, run_through
 
 DESIGN = SequentialDesign(cases=500)
 
@@ -59,13 +59,13 @@ def test_what_is_played_out_is_what_the_gate_does() -> None:
     told = [_told(strict, row, counts) for row in range(40)]
     played = play_out(strict, -0.03, repeats=40, seed=6)
 
-    assert played.no_worse == told.count(Finding.NO_WORSE) / 40
-    assert played.worse == told.count(Finding.WORSE) / 40
+    assert played.no_worse == told.count(Conclusion.NO_WORSE) / 40
+    assert played.worse == told.count(Conclusion.WORSE) / 40
     assert 0 < played.no_worse < 1
     assert 0 < played.worse < 1
 
 
-def _told(design: SequentialDesign, row: int, counts: Counts) -> Finding:
+def _told(design: SequentialDesign, row: int, counts: Counts) -> Conclusion:
     differences, before = [], (0, 0)
     for wins, losses in zip(counts.wins[row], counts.losses[row], strict=True):
         won, lost = int(wins) - before[0], int(losses) - before[1]

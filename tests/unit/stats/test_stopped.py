@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evalh.analysis.gate.sequential_tests import Family, Question, questions_of
+from evalh.analysis.gate.sequential_tests import Family, SequentialTest, questions_of
 from evalh.core.suite import About, GatePolicy
 from evalh.stats.planner import chances_of
-from evalh.stats.sequential import Finding, PairedDifference, SequentialDesign, Stop, findings, run_through
+from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, Stop, findings, run_through
 from evalh.stats.stopped import stopped_interval
 
 
@@ -59,7 +59,7 @@ def agrees(design: SequentialDesign, differences: list[PairedDifference]) -> boo
     else:
         worse = high < (-design.margin if design.target is About.DATASET else 0.0)
         no_worse = not worse and low > -design.margin
-    return (found is Finding.WORSE, found is Finding.NO_WORSE) == (worse, no_worse)
+    return (found is Conclusion.WORSE, found is Conclusion.NO_WORSE) == (worse, no_worse)
 
 
 @pytest.mark.parametrize("paths", [range(200), pytest.param(range(200, 5000), marks=pytest.mark.slow)])
@@ -93,7 +93,7 @@ def test_the_interval_of_a_suite_says_what_the_whole_family_says(paths: range) -
         chance = Random(seed)
         family = Family(tests=4, alpha=chance.choice([0.05, 0.025]))
         policy = GatePolicy(margin=chance.choice([0.02, 0.1]))
-        questions: list[Question] = []
+        questions: list[SequentialTest] = []
         for effect in (chance.choice([0.0, -0.1, -0.2]), chance.choice([0.0, -0.4])):  # of two suites
             (question,) = questions_of(policy, 120, 0.5, family)
             clusters = [sides(chance, effect) for _ in range(120)]
@@ -102,14 +102,14 @@ def test_the_interval_of_a_suite_says_what_the_whole_family_says(paths: range) -
             questions.append(question)
         found = findings([(one.design, one.state) for one in questions])
         for question, finding in zip(questions, found, strict=True):
-            low, high = question.limits(worse=finding is Finding.WORSE)
-            assert (high < 0) == (finding is Finding.WORSE), seed
-            assert (high >= 0 and low > -policy.margin) == (finding is Finding.NO_WORSE), seed
+            low, high = question.limits(worse=finding is Conclusion.WORSE)
+            assert (high < 0) == (finding is Conclusion.WORSE), seed
+            assert (high >= 0 and low > -policy.margin) == (finding is Conclusion.NO_WORSE), seed
             alone = stopped_interval(question.design, question.seen)
             told.add((finding, alone.high < 0))
 
-    assert (Finding.WORSE, True) in told
-    assert any(finding is Finding.NO_WORSE for finding, _ in told)
+    assert (Conclusion.WORSE, True) in told
+    assert any(finding is Conclusion.NO_WORSE for finding, _ in told)
 
 
 def test_a_drop_that_one_test_of_several_does_not_show_is_not_below_zero() -> None:
@@ -126,7 +126,7 @@ def test_a_drop_that_one_test_of_several_does_not_show_is_not_below_zero() -> No
     (found,) = findings([(question.design, question.state)])
 
     assert stopped_interval(question.design, question.seen).high < 0
-    assert found is Finding.WORSE  # by itself
+    assert found is Conclusion.WORSE  # by itself
     assert question.limits(worse=False).high >= 0
     assert question.limits(worse=True).high < 0
 

@@ -9,14 +9,14 @@ from evalh.core.case import ABSENT
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.workspace.prompt.diff import Change, Edit, Op, PromptDiff, SectionDiff, diff
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 
 
 def version(number: int, body: str, front: str = "") -> PromptVersion:
     def no_partial(name: str) -> tuple[str, str]:
         raise WorkspaceError(name)
 
-    place = Place("triage", f"v{number}", f"prompts/triage/v{number}.prompt")
+    place = Position("triage", f"v{number}", f"prompts/triage/v{number}.prompt")
     return parse_version(f"---\n{front}\n---\n{body}", place, no_partial)
 
 

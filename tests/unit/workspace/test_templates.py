@@ -17,7 +17,7 @@ from evalh.core.request import Media, Message, Role, Text, ToolCall, ToolResult
 from evalh.workspace.files import WorkTree
 from evalh.workspace.prompt.media import media_from
 from evalh.workspace.prompt.templates import check_inputs, compile_version
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
 PNG_URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
@@ -28,7 +28,7 @@ def version(body: str, front: str = "", revision: str | None = None) -> PromptVe
     def no_partial(name: str) -> tuple[str, str]:
         raise WorkspaceError(name)
 
-    place = Place("triage", "v3", "prompts/triage/v3.prompt", revision)
+    place = Position("triage", "v3", "prompts/triage/v3.prompt", revision)
     return parse_version(f"---\n{front}\n---\n{body}", place, no_partial)
 
 
@@ -390,8 +390,8 @@ def test_a_plain_prompt_imports_no_template_engine() -> None:
     code = """
 import sys
 from evalh.workspace.prompt.templates import compile_version
-from evalh.workspace.prompt.versions import Place, parse_version
-compile_version(parse_version("---\\ninput: {schema: {x: string}}\\n---\\n{{x}}", Place("a", "v1", "p"), None))
+from evalh.workspace.prompt.versions import Position, parse_version
+compile_version(parse_version("---\\ninput: {schema: {x: string}}\\n---\\n{{x}}", Position("a", "v1", "p"), None))
 heavy = {"jinja2", "jsonschema_rs", "dotpromptz", "dotpromptz_handlebars", "git", "pydantic"} & set(sys.modules)
 assert not heavy, heavy
 """

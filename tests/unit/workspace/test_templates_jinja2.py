@@ -8,14 +8,14 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.workspace.prompt.dialect_jinja2 import _compiled
 from evalh.workspace.prompt.templates import check_inputs, compile_version
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 
 
 def version(body: str) -> PromptVersion:
     def no_partial(name: str) -> tuple[str, str]:
         raise WorkspaceError(name)
 
-    return parse_version(f"---\nevalh.template: jinja2\n---\n{body}", Place("p", "v1", "p.prompt"), no_partial)
+    return parse_version(f"---\nevalh.template: jinja2\n---\n{body}", Position("p", "v1", "p.prompt"), no_partial)
 
 
 def text(body: str, /, **inputs: Any) -> str:

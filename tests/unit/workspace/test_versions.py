@@ -9,16 +9,16 @@ from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
 from evalh.workspace.prompt import versions
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 
-PLACE = Place("triage", "v3", "prompts/triage/v3.prompt")
+PLACE = Position("triage", "v3", "prompts/triage/v3.prompt")
 
 
 def no_partial(name: str) -> tuple[str, str]:
     raise WorkspaceError(f"no partial {name!r}")
 
 
-def read(text: str, place: Place = PLACE) -> PromptVersion:
+def read(text: str, place: Position = PLACE) -> PromptVersion:
     return parse_version(dedent(text).lstrip("\n"), place, no_partial)
 
 
@@ -112,7 +112,7 @@ def test_front_matter_must_end() -> None:
 
 
 def test_messages_name_the_revision() -> None:
-    place = Place("triage", "v3", "prompts/triage/v3.prompt", "HEAD~2")
+    place = Position("triage", "v3", "prompts/triage/v3.prompt", "HEAD~2")
 
     with pytest.raises(WorkspaceError) as caught:
         read("---\nmodle: small\n---\nHello.", place)
@@ -316,7 +316,7 @@ def test_what_is_sent_is_in_the_digest(old: str, new: str) -> None:
 
 
 def test_the_place_is_not_in_the_digest() -> None:
-    elsewhere = Place("other", "v9", "prompts/other/v9.prompt", "main")
+    elsewhere = Position("other", "v9", "prompts/other/v9.prompt", "main")
 
     assert read(BASE, elsewhere).digest == read(BASE).digest
 

@@ -8,9 +8,9 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Text
 from evalh.workspace.prompt.templates import compile_version
-from evalh.workspace.prompt.versions import Place, parse_version
+from evalh.workspace.prompt.versions import Position, parse_version
 
-PLACE = Place("triage", "v3", "prompts/triage/v3.prompt")
+PLACE = Position("triage", "v3", "prompts/triage/v3.prompt")
 DIALECTS = ("portable", "jinja2", "handlebars")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from math import fsum
 
-from evalh.core.calibration import AgreementTable, Candidate, Confusion, CorrectedRate, Label
+from evalh.core.calibration import AgreementTable, Confusion, CorrectedRate, Label, LabelCandidate
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.stats.agreement import agreement
@@ -138,11 +138,13 @@ def counted(part: Calibrated, *, complete: bool) -> Calibrated:
     return part
 
 
-def ordered(candidates: Iterable[Candidate], labelled: AbstractSet[tuple[str, str]], seed: str) -> list[Candidate]:
+def ordered(
+    candidates: Iterable[LabelCandidate], labelled: AbstractSet[tuple[str, str]], seed: str
+) -> list[LabelCandidate]:
     """Return what is not labelled yet, in the order in which to ask. Equal outputs for a case are asked once."""
     distinct = {candidate.shown: candidate for candidate in candidates}
     have = Counter(one.stratum for shown, one in distinct.items() if shown in labelled)
-    strata: dict[str, list[Candidate]] = {}
+    strata: dict[str, list[LabelCandidate]] = {}
     for candidate in sorted(distinct.values(), key=lambda one: _place(one, seed), reverse=True):
         if candidate.shown not in labelled:
             strata.setdefault(candidate.stratum, []).append(candidate)
@@ -156,6 +158,6 @@ def ordered(candidates: Iterable[Candidate], labelled: AbstractSet[tuple[str, st
     return chosen
 
 
-def _place(candidate: Candidate, seed: str) -> bytes:
+def _place(candidate: LabelCandidate, seed: str) -> bytes:
     case, both = ("|".join((seed, *part)) for part in (candidate.shown[:1], candidate.shown))
     return b"".join(sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (case, both))

@@ -21,7 +21,7 @@ _TWO = 2
 _SAME = "same output"
 
 
-class Named(Value, kw_only=True):
+class NamedRun(Value, kw_only=True):
     """What is compared, for people, and its run in the log."""
 
     name: str
@@ -36,7 +36,9 @@ class Seen(Value):
 
 
 def version_difference(
-    base: tuple[Named, Iterable[Judged]], head: tuple[Named, Iterable[Judged]], people: Mapping[tuple[str, str], Votes]
+    base: tuple[NamedRun, Iterable[Judged]],
+    head: tuple[NamedRun, Iterable[Judged]],
+    people: Mapping[tuple[str, str], Votes],
 ) -> VersionDifference | None:
     """Estimate head's rate - base's in people's terms; None: fewer than two cases have a label on both sides.
 

@@ -8,12 +8,12 @@ from msgspec import field
 from evalh.analysis.compare.comparison import (
     Comparison,
     ComparisonVerdict,
-    Latency,
+    LatencyChange,
     PartComparison,
     PassAt,
     Side,
 )
-from evalh.analysis.compare.differences import ONE_SIDED, Differences, Measure, Tally, goods, rate_of
+from evalh.analysis.compare.differences import ONE_SIDED, Differences, Measure, TrialTally, goods, rate_of
 from evalh.analysis.compare.pairing import CaseResult, Pair, Paired, Results, cluster_sums, clustered, pair, spending
 from evalh.analysis.downstream import compare_downstream
 from evalh.core.errors import UsageError
@@ -35,7 +35,7 @@ STOPPED = "stopped"  # an interval for a fixed number of cases would not hold, s
 FALSE_DISCOVERIES = 0.10  # of the tags and graders that are called different, so many may be chance
 
 
-class CompareOptions(Value, kw_only=True):
+class Method(Value, kw_only=True):
     """How to compare. `seed` chooses the permutations where there are too many to try all."""
 
     margin: float = DEFAULT_MARGIN
@@ -48,9 +48,9 @@ class CompareOptions(Value, kw_only=True):
     seed: int = 0
 
 
-def compare(base: Results, head: Results, options: CompareOptions | None = None) -> Comparison:
+def compare(base: Results, head: Results, options: Method | None = None) -> Comparison:
     """Compare head with base. Raises UsageError for a `pass_at` above the number of trials."""
-    options = options or CompareOptions()
+    options = options or Method()
     paired = pair(base, head)
     pairs = paired.pairs if _comparable(paired, options) else ()
     differences = _differences(pairs, goods, options, options.limits.get(""))
@@ -84,7 +84,7 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
         detectable_drop=differences.detectable_drop(),
         cases_needed=differences.cases_needed(options.margin) if verdict is ComparisonVerdict.INCONCLUSIVE else None,
         cost_per_good_ratio=_ratio(pairs, options),
-        latency=Latency(difference_ms=_latency(pairs, options)),
+        latency=LatencyChange(difference_ms=_latency(pairs, options)),
         graders=_graders(pairs, head, options),
         tags=_tags(pairs, options),
         regressed=tuple(one.case_id for one, yes in zip(pairs, lost, strict=True) if yes),
@@ -96,18 +96,18 @@ def compare(base: Results, head: Results, options: CompareOptions | None = None)
 
 
 def _differences(
-    pairs: Sequence[Pair], measure: Measure, options: CompareOptions, limits: Interval | None = None
+    pairs: Sequence[Pair], measure: Measure, options: Method, limits: Interval | None = None
 ) -> Differences:
     return Differences(pairs, measure, exact=options.exact, stopped=options.stopped, limits=limits, seed=options.seed)
 
 
-def _downstream(pairs: Sequence[Pair], options: CompareOptions) -> DownstreamComparison | None:
+def _downstream(pairs: Sequence[Pair], options: Method) -> DownstreamComparison | None:
     if options.value is None or not pairs:
         return None
     return compare_downstream(pairs, options.value, stopped=options.stopped is not None)
 
 
-def _comparable(paired: Paired, options: CompareOptions) -> bool:
+def _comparable(paired: Paired, options: Method) -> bool:
     if any(mismatch.part != "dataset" for mismatch in paired.mismatches):
         return False  # other graders: no case is comparable
     return options.intersection or not (paired.mismatches or paired.missing)
@@ -134,7 +134,7 @@ def _unmeasured(pairs: Sequence[Pair], base: Results, head: Results) -> bool:
 
 
 def _verdict(
-    differences: Differences, paired: Paired, options: CompareOptions, *, measured: bool, identical: bool
+    differences: Differences, paired: Paired, options: Method, *, measured: bool, identical: bool
 ) -> tuple[ComparisonVerdict, str]:
     if not differences.n:
         return ComparisonVerdict.INCONCLUSIVE, _why_nothing(paired)
@@ -169,7 +169,7 @@ def _why_nothing(paired: Paired) -> str:
 # -- sides
 
 
-def _side(results: Results, cases: Sequence[CaseResult], options: CompareOptions) -> Side:
+def _side(results: Results, cases: Sequence[CaseResult], options: Method) -> Side:
     samples = [sample for case in cases for sample in case.samples]
     standings = [sample.standing for sample in samples]
     latencies = [sample.latency_ms for sample in samples if sample.latency_ms is not None]
@@ -193,7 +193,7 @@ def _side(results: Results, cases: Sequence[CaseResult], options: CompareOptions
     )
 
 
-def _rate(tallies: Sequence[Tally], clusters: Sequence[Sequence[int]], options: CompareOptions) -> Estimate:
+def _rate(tallies: Sequence[TrialTally], clusters: Sequence[Sequence[int]], options: Method) -> Estimate:
     rate = rate_of(tallies, clusters)
     return Estimate(rate.value, None, None, STOPPED) if options.stopped is not None and rate.value is not None else rate
 
@@ -201,7 +201,7 @@ def _rate(tallies: Sequence[Tally], clusters: Sequence[Sequence[int]], options: 
 # -- costs and latency
 
 
-def _cost_per_good(cases: Sequence[CaseResult], options: CompareOptions) -> Estimate:
+def _cost_per_good(cases: Sequence[CaseResult], options: Method) -> Estimate:
     spent = spending(cases)
     if spent is None:
         return Estimate(None, None, None, "unpriced")
@@ -212,7 +212,7 @@ def _cost_per_good(cases: Sequence[CaseResult], options: CompareOptions) -> Esti
     return estimate
 
 
-def _ratio(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
+def _ratio(pairs: Sequence[Pair], options: Method) -> Estimate:
     """Estimate head's over base's cost per good output; a limit that Fieller's set does not have is None."""
     base, head = spending([one.base for one in pairs]), spending([one.head for one in pairs])
     if base is None or head is None:
@@ -233,7 +233,7 @@ def _ratio(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
     return Estimate(ratio.value, low, high, "free" if ratio.value is None else method)
 
 
-def _latency(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
+def _latency(pairs: Sequence[Pair], options: Method) -> Estimate:
     measured = [one for one in pairs if None not in (one.base.latency_ms, one.head.latency_ms)]
     if len({side.latency_whole for one in measured for side in (one.base, one.head)}) > 1:
         return Estimate(None, None, None, "other-definition")  # the last attempt's alone beside the whole
@@ -251,7 +251,7 @@ def _latency(pairs: Sequence[Pair], options: CompareOptions) -> Estimate:
 # -- parts
 
 
-def _graders(pairs: Sequence[Pair], head: Results, options: CompareOptions) -> tuple[PartComparison, ...]:
+def _graders(pairs: Sequence[Pair], head: Results, options: Method) -> tuple[PartComparison, ...]:
     if not pairs:
         return ()
     required = [name for name, needed in head.graders if needed]
@@ -262,10 +262,10 @@ def _graders(pairs: Sequence[Pair], head: Results, options: CompareOptions) -> t
     return tuple(decided[name] for name, _ in head.graders)
 
 
-def _by_grader(pairs: Sequence[Pair], name: str, options: CompareOptions) -> Differences:
-    def measure(case: CaseResult) -> Tally:
+def _by_grader(pairs: Sequence[Pair], name: str, options: Method) -> Differences:
+    def measure(case: CaseResult) -> TrialTally:
         outcomes = [sample.outcomes.get(name) for sample in case.samples]
-        return Tally(
+        return TrialTally(
             trials=len(outcomes),
             passed=outcomes.count(Outcome.PASS),
             unknown=len(outcomes) - outcomes.count(Outcome.PASS) - outcomes.count(Outcome.FAIL),
@@ -276,7 +276,7 @@ def _by_grader(pairs: Sequence[Pair], name: str, options: CompareOptions) -> Dif
     return _differences(judged, measure, options, options.limits.get(name))
 
 
-def _tags(pairs: Sequence[Pair], options: CompareOptions) -> tuple[PartComparison, ...]:
+def _tags(pairs: Sequence[Pair], options: Method) -> tuple[PartComparison, ...]:
     tags = sorted({tag for one in pairs for tag in one.head.tags})
     read = {tag: _differences([one for one in pairs if tag in one.head.tags], goods, options) for tag in tags}
     return tuple(_adjusted(tags, read, benjamini_hochberg, options, needed=False).values())
@@ -286,7 +286,7 @@ def _adjusted(
     parts: Sequence[str],
     read: dict[str, Differences],
     adjust: Callable[[Sequence[float]], list[float]],
-    options: CompareOptions,
+    options: Method,
     *,
     needed: bool,
 ) -> dict[str, PartComparison]:
@@ -296,7 +296,7 @@ def _adjusted(
 
 
 def _part(
-    name: str, differences: Differences, p_adjusted: float | None, options: CompareOptions, *, needed: bool
+    name: str, differences: Differences, p_adjusted: float | None, options: Method, *, needed: bool
 ) -> PartComparison:
     wins, losses = sum(differences.won), sum(differences.lost)
     clusters = clustered([one.head for one in differences.pairs])

@@ -98,7 +98,7 @@ class PartComparison(Value, kw_only=True):
     shown: bool  # p_adjusted is at or below the level: 0.05 for holm, 0.10 for bh
 
 
-class Latency(Value, kw_only=True):
+class LatencyChange(Value, kw_only=True):
     """How long the answers took, over the paired cases. From the log they may have been measured on different days."""
 
     difference_ms: Estimate  # the mean of the cases' differences, head - base
@@ -184,7 +184,7 @@ class Comparison(Value, kw_only=True):
     detectable_drop: float | None  # the smallest that so many such cases call worse with 80 % power; None: no drop
     cases_needed: int | None  # where it is inconclusive: to show that a version that is no worse is no worse
     cost_per_good_ratio: Estimate  # head's over base's
-    latency: Latency
+    latency: LatencyChange
     graders: tuple[PartComparison, ...]
     tags: tuple[PartComparison, ...]
     regressed: tuple[str, ...]  # losses, in the dataset's order

@@ -54,7 +54,7 @@ TWO_SIDED = 0.05  # a verdict of better or worse: the whole 95 % interval on one
 LEAST_DISCORDANCE = 0.02  # versions that never disagreed here may do so elsewhere
 
 
-class Tally(Value):
+class TrialTally(Value):
     """How a case went on one side: trials that passed, and trials of which that is not known."""
 
     trials: int
@@ -72,16 +72,16 @@ class Tally(Value):
         return (self.passed + self.unknown) / self.trials
 
 
-Measure = Callable[[CaseResult], Tally]
+Measure = Callable[[CaseResult], TrialTally]
 """What is compared: whether samples are good, or what one grader says of them."""
 
 
-def goods(case: CaseResult) -> Tally:
+def goods(case: CaseResult) -> TrialTally:
     """Count good samples; ungraded ones are unknown."""
-    return Tally(case.trials, case.goods, case.ungraded)
+    return TrialTally(case.trials, case.goods, case.ungraded)
 
 
-def rate_of(tallies: Sequence[Tally], clusters: Sequence[Sequence[int]]) -> Estimate:
+def rate_of(tallies: Sequence[TrialTally], clusters: Sequence[Sequence[int]]) -> Estimate:
     """Estimate the rate of cases that lie in these clusters; unknown trials did not pass."""
     if not tallies:
         return UNKNOWN
@@ -109,7 +109,7 @@ class Differences:
     stopped: SequentialDesign | None = None  # the cases were looked at while they came in, in this order
     limits: Interval | None = None  # where one stopped: what the gate's own test leaves
     seed: int = 0
-    _tallies: list[tuple[Tally, Tally]] = field(init=False)
+    _tallies: list[tuple[TrialTally, TrialTally]] = field(init=False)
 
     def __post_init__(self) -> None:
         tallies = [(self.measure(pair.base), self.measure(pair.head)) for pair in self.pairs]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from evalh.analysis.compare.comparison import Comparison
-from evalh.analysis.drift import Move
+from evalh.analysis.drift import DriftResult
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.errors import ExitCode, worst
 from evalh.core.suite import Doubt
@@ -67,7 +67,7 @@ class SuiteDecision(Value, kw_only=True):
     saved: int  # samples that did not have to be evaluated
     asked: int  # samples whose answer was neither in the log nor in a baseline
     comparison: Comparison | None
-    canary: Move | None = None  # whether base moved; None: it was not asked again
+    canary: DriftResult | None = None  # whether base moved; None: it was not asked again
     evidence: tuple[Evidence, ...] = ()
     alpha: float = 0.05  # how often each limit of a difference may err
     prompt_path: str = ""

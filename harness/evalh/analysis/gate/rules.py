@@ -33,7 +33,7 @@ _P95 = 0.95
 _FEWEST_FOR_P95 = 20
 
 
-class Measured(Value, kw_only=True):
+class RuleInputs(Value, kw_only=True):
     """What a suite's rules look at."""
 
     policy: GatePolicy
@@ -46,7 +46,7 @@ class Measured(Value, kw_only=True):
     seed: str = ""
     value: OutputValue | None = None
 
-    def without(self, added: Collection[str]) -> "Measured":
+    def without(self, added: Collection[str]) -> "RuleInputs":
         """Return what the rules that chance can break look at over the other cases alone."""
         never = tuple(one for one in self.policy.never if one.at_most is not None)
         return replace(
@@ -65,7 +65,7 @@ class Rule(Value):
     tell: Callable[[bool], Finding]
 
 
-def rules_of(measured: Measured, added: Collection[str] = ()) -> Iterator[Rule]:
+def rules_of(measured: RuleInputs, added: Collection[str] = ()) -> Iterator[Rule]:
     """Apply every rule that the policy declares; where cases were `added`, to the others alone too.
 
     Cases that suit head make up for what old ones lose in any of these numbers, as they do in good outputs.
@@ -86,7 +86,7 @@ def _of_old(rule: Rule) -> Rule:
     return Rule(rule.p_broken, tell)
 
 
-def _rules_of(measured: Measured) -> Iterator[Rule]:
+def _rules_of(measured: RuleInputs) -> Iterator[Rule]:
     policy = measured.policy
     if policy.must_pass is not None and measured.must_pass is not None:
         yield _seen(must_pass(policy.must_pass, measured.must_pass))
@@ -133,7 +133,7 @@ def refused_by_chance(rule: MustPass, cases: int, rate: float = 0.99) -> float:
     return 1 - passes**cases
 
 
-def _never(rule: Never, measured: Measured) -> Rule:
+def _never(rule: Never, measured: RuleInputs) -> Rule:
     name = f"never {rule.grader}"
     if rule.grader not in measured.graders:
         reason = f"never: head's suite has no grader {rule.grader!r} any more, so nothing can be said"
@@ -182,7 +182,7 @@ def _clean(at_most: float) -> str:
     return "no number of" if at_most == 0 else str(ceil(log(0.05) / log(1 - at_most))) if at_most < 1 else "1"
 
 
-def _good_rate(at_least: float, measured: Measured) -> Rule:
+def _good_rate(at_least: float, measured: RuleInputs) -> Rule:
     name, head = "good_rate", measured.head
     samples = sum(case.trials for case in head)
     if not samples:
@@ -208,7 +208,7 @@ def _good_rate(at_least: float, measured: Measured) -> Rule:
     return Rule(rate_below_p(sums, trials, at_least), tell)
 
 
-def _cost(may_rise: float, measured: Measured) -> Rule:
+def _cost(may_rise: float, measured: RuleInputs) -> Rule:
     name, pairs = "cost_per_good", measured.pairs
     base, head = spending([one.base for one in pairs]), spending([one.head for one in pairs])
     if base is None or head is None:
@@ -229,7 +229,7 @@ def _cost(may_rise: float, measured: Measured) -> Rule:
     return _rises(name, costs[1] / costs[0], may_rise, (p_broken, measured))
 
 
-def _unbounded(name: str, told: str, measured: Measured, found: tuple[str, float]) -> Rule:
+def _unbounded(name: str, told: str, measured: RuleInputs, found: tuple[str, float]) -> Rule:
     side, p_broken = found
     if side == "base":
         return _seen(Finding(name, ExitCode.YES, f"{told}; head's good outputs have a cost"))
@@ -242,7 +242,7 @@ def _unbounded(name: str, told: str, measured: Measured, found: tuple[str, float
     return Rule(p_broken, tell)
 
 
-def _net_loss(may_rise: float, value: OutputValue, measured: Measured) -> Rule:
+def _net_loss(may_rise: float, value: OutputValue, measured: RuleInputs) -> Rule:
     """Hold what a case costs in all to its rule: a mean, so that the differences themselves are tested."""
     name = "net_loss"
     gone = sorted(value.review - measured.graders)
@@ -270,7 +270,7 @@ def _net_loss(may_rise: float, value: OutputValue, measured: Measured) -> Rule:
     return Rule(t_test_p(excess) / 2 if mean > 0 and len(excess) > 1 else 1.0, tell)
 
 
-def _latency(may_rise: float, measured: Measured) -> Rule:
+def _latency(may_rise: float, measured: RuleInputs) -> Rule:
     name, known = "latency_p95", measured.latencies
     if len(known) < len(measured.pairs):
         reason = (
@@ -293,7 +293,7 @@ def _latency(may_rise: float, measured: Measured) -> Rule:
     return _rises(name, value, may_rise, ((within + 1) / (len(ratios) + 1), measured))
 
 
-def _rises(name: str, value: float, may_rise: float, found: tuple[float, Measured]) -> Rule:
+def _rises(name: str, value: float, may_rise: float, found: tuple[float, RuleInputs]) -> Rule:
     told, limit = f"{name}: head's is {value:.3g} times base's", f"{1 + may_rise:g} times"
     p_broken, measured = found
 

@@ -9,10 +9,9 @@ from math import ceil, fsum
 from msgspec import field
 from msgspec.structs import replace
 
-from evalh.analysis.compare.differences import Differences, Measure, Tally, goods
+from evalh.analysis.compare.differences import Differences, Measure, TrialTally, goods
 from evalh.analysis.compare.pairing import CaseResult, Pair, unanswered
-from evalh.analysis.gate.decision import Finding as GateFinding
-from evalh.analysis.gate.decision import doubtful, listed, points
+from evalh.analysis.gate.decision import Finding, doubtful, listed, points
 from evalh.analysis.gate.rules import Rule
 from evalh.core.errors import ExitCode
 from evalh.core.suite import About, GatePolicy, Require
@@ -26,7 +25,7 @@ from evalh.stats.permutation import sign_flip_p
 from evalh.stats.planner import cases_for_difference, cases_for_noninferiority, smallest_difference
 from evalh.stats.sequential import (
     BATCH,
-    Finding,
+    Conclusion,
     LookState,
     PairedDifference,
     SequentialDesign,
@@ -47,7 +46,7 @@ class Family(Value):
     alpha: float = ALPHA
 
 
-class Question(Value):
+class SequentialTest(Value):
     """One question, and where it stands. `state` moves with every look."""
 
     name: str  # good, a grader's, or of old cases
@@ -71,7 +70,7 @@ class Question(Value):
         """Return the cases that it asks of."""
         return [pair for pair in pairs if pair.case_id not in self.without] if self.without else pairs
 
-    def look(self, clusters: Sequence[Sequence[Pair]]) -> "Question":
+    def look(self, clusters: Sequence[Sequence[Pair]]) -> "SequentialTest":
         """Look at the next clusters of the order; a test that has stopped stays as it is."""
         if self.stopped:
             return self
@@ -95,7 +94,7 @@ class Question(Value):
 
 def questions_of(
     policy: GatePolicy, cases: int, max_ungraded: float, family: Family, added: Collection[str] = ()
-) -> list[Question]:
+) -> list[SequentialTest]:
     """Return the tests of a suite's policy over so many clusters; where cases were `added`, of the others alone too."""
 
     def design(margin: float) -> SequentialDesign:
@@ -114,13 +113,13 @@ def questions_of(
 
     asked: list[tuple[str, Measure, float]] = [("good", goods, policy.margin)]
     asked += [(rule.grader, passes_of(rule.grader), rule.margin) for rule in policy.graders]
-    questions = [Question(name, measure, design(margin)) for name, measure, margin in asked]
+    questions = [SequentialTest(name, measure, design(margin)) for name, measure, margin in asked]
     if not added:
         return questions
     return [*questions, *(replace(one, name=_of_old(one.name), without=frozenset(added)) for one in questions)]
 
 
-def limits_of(questions: Sequence[Question], tested: Sequence[GateFinding]) -> dict[str, Interval]:
+def limits_of(questions: Sequence[SequentialTest], tested: Sequence[Finding]) -> dict[str, Interval]:
     """Bound the differences that were bet on over all cases, by grader; "" are good outputs, the first question."""
     worse = {one.rule for one in tested if one.exit is ExitCode.NO and not one.doubt}
     return {
@@ -142,10 +141,10 @@ def number_of_tests(policy: GatePolicy, *, compares: bool, added: Collection[str
 def passes_of(grader: str) -> Measure:
     """Return the measure of one grader's passes; what it did not judge is not known."""
 
-    def measure(case: CaseResult) -> Tally:
+    def measure(case: CaseResult) -> TrialTally:
         outcomes = [sample.outcomes.get(grader, Outcome.ERROR) for sample in case.samples]
         unknown = sum(outcome in (Outcome.ABSTAIN, Outcome.ERROR) for outcome in outcomes)
-        return Tally(case.trials, outcomes.count(Outcome.PASS), unknown)
+        return TrialTally(case.trials, outcomes.count(Outcome.PASS), unknown)
 
     return measure
 
@@ -165,18 +164,18 @@ def _difference(pairs: Sequence[Pair], measure: Measure) -> PairedDifference:
     )
 
 
-class Asked(Value, kw_only=True):
+class SuiteTests(Value, kw_only=True):
     """The tests of one suite, with what they looked at."""
 
     suite: str
     policy: GatePolicy
-    questions: Sequence[Question]
+    questions: Sequence[SequentialTest]
     pairs: Sequence[Pair]  # in the order, up to the stop
     rules: Sequence[Rule] = ()
     fixed: bool = False  # every case was run, and is judged once
 
 
-def judge(asked: Sequence[Asked], alpha: float = ALPHA) -> list[list[GateFinding]]:
+def judge(asked: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Finding]]:
     """Say what each suite's tests and rules found, in their order: one family, over the whole gate."""
     family = [_p_worse(one, test) for one in asked for test in one.questions]
     family += [rule.p_broken for one in asked for rule in one.rules if rule.p_broken is not None]
@@ -189,7 +188,7 @@ def judge(asked: Sequence[Asked], alpha: float = ALPHA) -> list[list[GateFinding
     return [[*tests, *rules] for tests, rules in zip(tested, ruled, strict=True)]
 
 
-def _p_worse(asked: Asked, test: Question) -> float:
+def _p_worse(asked: SuiteTests, test: SequentialTest) -> float:
     if not asked.fixed:
         return p_value(test.state.log_e_worse)
     differences = Differences(test.about(asked.pairs), test.measure, exact=True)
@@ -202,41 +201,41 @@ def _p_worse(asked: Asked, test: Question) -> float:
     return sign_flip_p(values, Alternative.WORSE)
 
 
-def _found(asked: Asked, test: Question, p_worse: float) -> Finding:
+def _found(asked: SuiteTests, test: SequentialTest, p_worse: float) -> Conclusion:
     (alone,) = findings([(test.design, test.state)])
     everything = test.state.seen == test.design.cases
-    if alone is Finding.UNMEASURED or (test.design.target is About.DATASET and everything):
+    if alone is Conclusion.UNMEASURED or (test.design.target is About.DATASET and everything):
         return alone  # no test that pays for another
     if p_worse <= test.design.alpha * _SLACK:
-        return Finding.WORSE
+        return Conclusion.WORSE
     if asked.fixed and Differences(test.about(asked.pairs), test.measure).binary:
         p_no_worse = Differences(test.about(asked.pairs), test.measure).p_no_worse(test.design.margin)
-        return Finding.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Finding.NEITHER
+        return Conclusion.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Conclusion.NEITHER
     # Where trials or clusters make the differences other than -1, 0 and 1, only the bets hold their level.
-    return Finding.NO_WORSE if alone is Finding.NO_WORSE or _no_worse(test) else Finding.NEITHER
+    return Conclusion.NO_WORSE if alone is Conclusion.NO_WORSE or _no_worse(test) else Conclusion.NEITHER
 
 
-def _no_worse(test: Question) -> bool:
+def _no_worse(test: SequentialTest) -> bool:
     return test.state.log_e_no_worse >= test.design.log_threshold
 
 
-def _told(asked: Asked, test: Question, found: Finding) -> GateFinding:
+def _told(asked: SuiteTests, test: SequentialTest, found: Conclusion) -> Finding:
     what = "" if test.name == "good" else f"{test.name}: "
     rule, margin = test.rule, points(test.design.margin)
     match found:
-        case Finding.WORSE:
-            return GateFinding(rule, ExitCode.NO, *_worse(asked, test, what))
-        case Finding.NO_WORSE:
+        case Conclusion.WORSE:
+            return Finding(rule, ExitCode.NO, *_worse(asked, test, what))
+        case Conclusion.NO_WORSE:
             error = f"{100 * test.design.alpha:.2g} % error"
             shown = f"{what}shown to be no worse: a drop of {margin} or more is excluded at {error}"
-            return GateFinding(rule, ExitCode.YES, shown)
-        case Finding.UNMEASURED:
-            return GateFinding(rule, ExitCode.CANNOT_MEASURE, f"{what}{_ungraded(asked, test)}")
-        case Finding.NEITHER:
+            return Finding(rule, ExitCode.YES, shown)
+        case Conclusion.UNMEASURED:
+            return Finding(rule, ExitCode.CANNOT_MEASURE, f"{what}{_ungraded(asked, test)}")
+        case Conclusion.NEITHER:
             return _neither(asked, test, rule, what)
 
 
-def _ungraded(asked: Asked, test: Question) -> str:
+def _ungraded(asked: SuiteTests, test: SequentialTest) -> str:
     told = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
     limit = f"more than {100 * test.design.max_ungraded:g} %: no verdict rests on that"
     pairs = test.about(asked.pairs)
@@ -245,14 +244,14 @@ def _ungraded(asked: Asked, test: Question) -> str:
     return f"{told}, {limit}{answers}"
 
 
-def _neither(asked: Asked, test: Question, rule: str, what: str) -> GateFinding:
+def _neither(asked: SuiteTests, test: SequentialTest, rule: str, what: str) -> Finding:
     differences = Differences(test.about(asked.pairs), test.measure)
     value = differences.value
     if asked.policy.require is Require.NO_WORSE:
-        return GateFinding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
+        return Finding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
     noticed = f"{what}not shown worse; {_noticed(asked, test)}"
     if value is None or value >= -test.design.margin:
-        return GateFinding(rule, ExitCode.YES, noticed)
+        return Finding(rule, ExitCode.YES, noticed)
     lost = tuple(pair.case_id for pair, yes in zip(test.about(asked.pairs), differences.lost, strict=True) if yes)
     more = cases_to_tell(asked, test, -value)
     tell = "no practical number of cases would tell" if more is None else f"about {more} cases in all would tell"
@@ -260,7 +259,7 @@ def _neither(asked: Asked, test: Question, rule: str, what: str) -> GateFinding:
     return doubtful(asked.policy.doubt, rule, reason, lost)
 
 
-def _worse(asked: Asked, test: Question, what: str) -> tuple[str, tuple[str, ...]]:
+def _worse(asked: SuiteTests, test: SequentialTest, what: str) -> tuple[str, tuple[str, ...]]:
     differences = Differences(test.about(asked.pairs), test.measure)
     lost = [pair.case_id for pair, yes in zip(test.about(asked.pairs), differences.lost, strict=True) if yes]
     worse = f"{what}shown to be worse: {len(lost)} of {differences.n} cases got worse, {sum(differences.won)} better"
@@ -269,14 +268,14 @@ def _worse(asked: Asked, test: Question, what: str) -> tuple[str, tuple[str, ...
     return f"{worse} ({listed(lost)})", tuple(lost)
 
 
-def seen_discordance(asked: Asked, test: Question) -> float:
+def seen_discordance(asked: SuiteTests, test: SequentialTest) -> float:
     """Return how much cases disagree: as the policy expects, or as they did where that is more."""
     pairs = test.about(asked.pairs)
     seen = Differences(pairs, test.measure).discordance if pairs else 0.0
     return max(test.design.discordance, ceil(100 * seen) / 100)
 
 
-def drop_of(asked: Asked, test: Question) -> float | None:
+def drop_of(asked: SuiteTests, test: SequentialTest) -> float | None:
     """Return the smallest drop that is refused with 80 % power; None: not even one from 1 to 0."""
     if asked.fixed:
         return smallest_difference(test.design.cases, seen_discordance(asked, test))
@@ -285,7 +284,7 @@ def drop_of(asked: Asked, test: Question) -> float | None:
     return detectable_drop(test.design, seen_discordance(asked, test))
 
 
-def needed_by(asked: Asked, test: Question) -> int | None:
+def needed_by(asked: SuiteTests, test: SequentialTest) -> int | None:
     """Return how many cases show with 80 % power that a harmless change is no worse; None: no practical number."""
     if asked.fixed:
         clusters = ceil(cases_for_noninferiority(seen_discordance(asked, test), test.design.margin))
@@ -299,7 +298,7 @@ def needed_by(asked: Asked, test: Question) -> int | None:
     return _in_cases(asked, clusters)
 
 
-def cases_to_tell(asked: Asked, test: Question, drop: float) -> int | None:
+def cases_to_tell(asked: SuiteTests, test: SequentialTest, drop: float) -> int | None:
     """Return how many cases refuse a drop of this size with 80 % power; None: no practical number."""
     if asked.fixed:
         discordance = max(seen_discordance(asked, test), drop)
@@ -310,20 +309,20 @@ def cases_to_tell(asked: Asked, test: Question, drop: float) -> int | None:
     return None if found is None else _in_cases(asked, found)
 
 
-def _in_cases(asked: Asked, clusters: int) -> int:
+def _in_cases(asked: SuiteTests, clusters: int) -> int:
     """Return how many cases so many clusters are, at the size that these have."""
     differences = Differences(asked.pairs, goods)
     return ceil(clusters * differences.n / differences.clusters) if differences.n else clusters
 
 
-def _noticed(asked: Asked, test: Question) -> str:
+def _noticed(asked: SuiteTests, test: SequentialTest) -> str:
     drop, differ = drop_of(asked, test), f"where {100 * seen_discordance(asked, test):.3g} % of cases differ"
     if drop is None:
         return f"{differ}, so few cases refuse no drop, however large, with 80 % power"
     return f"{differ}, a drop of {points(drop)} is refused with 80 % power"
 
 
-def _undecided(asked: Asked, test: Question) -> str:
+def _undecided(asked: SuiteTests, test: SequentialTest) -> str:
     needed = needed_by(asked, test)
     cases = f"about {needed} cases are needed" if needed is not None else "no practical number of cases is enough"
     here = f"neither worse nor no worse is shown with {len(asked.pairs)} cases"

@@ -63,7 +63,7 @@ _PREFIX = frozenset(
 )
 
 
-class Kind(Enum):
+class ClaimKind(Enum):
     """How a claim was made, which says what a quote of it would look like."""
 
     OBJECT = auto()
@@ -78,7 +78,7 @@ class Claim(Value, kw_only=True):
     begin: int
     end: int
     value: ScaleValue | None
-    kind: Kind
+    kind: ClaimKind
     text: str
     said: str = ""  # the value's own words
     label: str = ""
@@ -130,7 +130,7 @@ def _labelled(text: str, part: Part) -> Iterator[Claim]:
             begin=begin,
             end=stop,
             value=value,
-            kind=Kind.LABEL,
+            kind=ClaimKind.LABEL,
             text=text[begin : stop + 20],
             said=text[stop - length : stop],
             label=found[0],
@@ -257,7 +257,7 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
             begin=begin,
             end=begin + length,
             value=None if _belies(value, line) else value,
-            kind=Kind.LINE,
+            kind=ClaimKind.LINE,
             text=said,
             said=said[:length],
         )
@@ -299,7 +299,7 @@ def _cells(text: str, lines: list[tuple[int, str]], part: Part) -> Iterator[Clai
                     begin=place,
                     end=row + 1,
                     value=value if length else None,
-                    kind=Kind.LABEL,
+                    kind=ClaimKind.LABEL,
                     text=f"{name} {cell}",
                     said=cell[:length],
                     label=name,
@@ -312,7 +312,9 @@ def _rated(text: str, part: Part) -> Iterator[Claim]:
         said = text[found.end() : found.end() + length]
         if length and ("/" in said or " " in said):
             end = found.end() + length
-            yield Claim(begin=found.start(), end=end, value=value, kind=Kind.SENTENCE, text=text[found.start() : end])
+            yield Claim(
+                begin=found.start(), end=end, value=value, kind=ClaimKind.SENTENCE, text=text[found.start() : end]
+            )
 
 
 def _sentences(text: str, part: Part) -> Iterator[Claim]:
@@ -329,6 +331,6 @@ def _sentences(text: str, part: Part) -> Iterator[Claim]:
             begin=found.start(),
             end=found.end(),
             value=None if taken_back else value,
-            kind=Kind.SENTENCE,
+            kind=ClaimKind.SENTENCE,
             text=found[0],
         )

@@ -19,7 +19,7 @@ from evalh.graders.judges.panel import asked_all
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.numbers.number import number_reader
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import Place, Unreadable, folded
+from evalh.graders.reading import OutputPlace, Unreadable, folded
 
 By: TypeAlias = Literal["label", "number", "json"]
 Reduced: TypeAlias = Hashable | Unreadable
@@ -37,7 +37,7 @@ def reducing(scope: Scope, by: By, path: str | None, after: str | None, *, fence
         raise scope.wrong("has an empty tag")
     if by == "json" and after is not None:
         raise scope.wrong("compares JSON, which has no tag", "path: label")
-    place = Place(scope.path(path), fenced)
+    place = OutputPlace(scope.path(path), fenced)
     reader = number_reader()
 
     def reduce(ctx: GradeContext) -> Reduced:

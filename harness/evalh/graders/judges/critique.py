@@ -18,7 +18,7 @@ from evalh.graders.judges.replies import Sought, reading
 from evalh.graders.judges.scales import Part, Words
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import Place, Unreadable
+from evalh.graders.reading import OutputPlace, Unreadable
 
 _SYSTEM = """You audit the answer that another system gave. You are hard to please.
 
@@ -78,7 +78,7 @@ class SelfCritique(Parameters, frozen=True, kw_only=True):
             raise scope.wrong("states both path and after", "one of them says where the answer stands")
         if self.model is not None:
             scope.environment.models.require(self.model, scope.spec.where)
-        place, models = Place(scope.path(self.path), self.fenced), scope.environment.models
+        place, models = OutputPlace(scope.path(self.path), self.fenced), scope.environment.models
         params = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         forms = tuple(
             Form(purpose=Purpose.CRITIQUE, params={**params, "seed": draw}, output_schema=_SCHEMA)
@@ -112,7 +112,7 @@ class SelfCritique(Parameters, frozen=True, kw_only=True):
         names = () if self.model is None else (self.model,)
         return Compiled(by_asking("a critic", ask), models=names, forms=forms, questions=questions, judges_by=judges_by)
 
-    def _answer(self, ctx: GradeContext, place: Place) -> str | Unreadable:
+    def _answer(self, ctx: GradeContext, place: OutputPlace) -> str | Unreadable:
         """Return the part of the output that critics are shown."""
         if self.after is not None:
             _, tag, behind = ctx.text.rpartition(self.after)

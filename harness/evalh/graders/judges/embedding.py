@@ -16,7 +16,7 @@ from evalh.graders.judges.asking import UnreadableReplyError, by_asking
 from evalh.graders.judges.panel import asked_all
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, Place, Unreadable
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable
 
 _MOST_TEXTS = 16  # that one output is compared with: each is a request of its own
 _NOTHING_WRITTEN = {"max_tokens": 0}  # what bounds the output, and its price
@@ -39,7 +39,7 @@ class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
         if texts is not None and not (texts and all(text.strip() for text in texts)):
             raise scope.wrong("has an empty value: what is empty has no meaning to compare with")
         scope.environment.models.require(self.model, scope.spec.where, embeds=True)
-        place = Place(scope.path(self.path), self.fenced)
+        place = OutputPlace(scope.path(self.path), self.fenced)
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
         form = Form(purpose=Purpose.EMBEDDING, params=_NOTHING_WRITTEN)
 

@@ -90,7 +90,7 @@ class Preference(Value, kw_only=True):
     cached_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought
 
 
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+class PreferParameters(msgspec.Struct, frozen=True, kw_only=True):
     """What `prefer` takes in a suite."""
 
     rubric: str
@@ -191,7 +191,7 @@ class Prefer(Value, kw_only=True):
 
 def build_prefer(spec: GraderSpec, environment: GraderEnvironment) -> Prefer:
     """Compile one `prefer` under `compare:` in a suite. Raises WorkspaceError at its line."""
-    stated: Any = accept(Parameters, spec.params, KIND, spec.where)
+    stated: Any = accept(PreferParameters, spec.params, KIND, spec.where)
     environment.models.require(stated.model, spec.where)
     rubric, prompt = stated.rubric.strip(), None
     if not rubric:

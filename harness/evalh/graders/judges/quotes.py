@@ -57,7 +57,7 @@ def _plain(one: str) -> str:
     return str(unicodedata.digit(one, one)) if one.isalnum() else " "
 
 
-class Graded:
+class GradedText:
     """The texts that a judge was shown, and the words of a verdict on them. Folded when they are first needed."""
 
     def __init__(self, texts: Iterable[str], names: Iterable[str]) -> None:

@@ -17,9 +17,9 @@ from evalh.core.strict_json import DECODER
 from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.graders.judges.asking import Models, UnreadableReplyError
-from evalh.graders.judges.claims import Claim, Kind, claims
+from evalh.graders.judges.claims import Claim, ClaimKind, claims
 from evalh.graders.judges.loose_json import objects
-from evalh.graders.judges.quotes import TELLING, Graded, folded
+from evalh.graders.judges.quotes import TELLING, GradedText, folded
 from evalh.graders.judges.remarks import taken_back
 from evalh.graders.judges.scales import OFF_SCALE, Part, Points, ScaleValue, Words
 from evalh.graders.patterns import pattern, readable
@@ -41,7 +41,7 @@ _NO_JSON = (
     'its server cannot do that: schema = "none" in its [models.…]'
 )
 
-Read: TypeAlias = "Callable[[str, Sought, Iterable[str]], Reading]"
+Read: TypeAlias = "Callable[[str, Sought, Iterable[str]], ReplyReading]"
 """Reads a reply to a question about these texts. Raises UnreadableReplyError."""
 
 _FENCED = r"^```[a-zA-Z]{0,10}\s*\n((?s:.*))\n\s*```$"
@@ -68,7 +68,7 @@ class Sought(Value, kw_only=True):
     reasoned: bool = True  # a reason was asked for too
 
 
-class Reading(Value):
+class ReplyReading(Value):
     """What a reply says: one value for each part, and why."""
 
     values: tuple[ScaleValue, ...]
@@ -80,7 +80,7 @@ def reading(answer: Answer, form: Form, models: Models) -> "Read":
     return read_schema if form.output_schema is not None and models.holds_schema(answer.model) else read
 
 
-def read_schema(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
+def read_schema(text: str, sought: Sought, graded: Iterable[str]) -> ReplyReading:
     """Read the reply of a model that is held to a schema: one JSON object. Raises UnreadableReplyError."""
     text = text.strip()
     fenced = pattern(_FENCED).search(readable(text[:LONGEST]))
@@ -93,20 +93,25 @@ def read_schema(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
     return read(text, sought, graded)
 
 
-def read(text: str, sought: Sought, graded: Iterable[str]) -> Reading:
+def read(text: str, sought: Sought, graded: Iterable[str]) -> ReplyReading:
     """Read a reply in any form. Raises UnreadableReplyError, which says why there is no verdict in it."""
     if len(text) > LONGEST:
         raise UnreadableReplyError(f"its reply has {len(text):,} characters; {LONGEST:,} are read at most")
-    shown = Graded(graded, (word for part in sought.parts for word in part.words))
+    shown = GradedText(graded, (word for part in sought.parts for word in part.words))
     if shown.is_echoed(text):
         raise UnreadableReplyError(_ONLY_QUOTES if text.strip() else _NOTHING)
     reply = _Reply.of(text, sought, shown)
     decided = [reply.decide(part) for part in sought.parts]
     reasons = [claim.reason for claim in decided if claim.reason is not None]
-    if sought.reasoned and not reasons and all(claim.kind is Kind.OBJECT for claim in decided) and not reply.speaks:
+    if (
+        sought.reasoned
+        and not reasons
+        and all(claim.kind is ClaimKind.OBJECT for claim in decided)
+        and not reply.speaks
+    ):
         raise UnreadableReplyError(_NO_REASON)
     values = tuple(claim.value for claim in decided if claim.value is not None)
-    return Reading(values, reasons[-1] if reasons else text.strip()[:2000])
+    return ReplyReading(values, reasons[-1] if reasons else text.strip()[:2000])
 
 
 class _Reply(Value, kw_only=True):
@@ -116,10 +121,10 @@ class _Reply(Value, kw_only=True):
     prose: str
     found: list[tuple[int, int, dict[str, JsonValue]]]
     sought: Sought
-    graded: Graded
+    graded: GradedText
 
     @classmethod
-    def of(cls, text: str, sought: Sought, graded: Graded) -> "_Reply":
+    def of(cls, text: str, sought: Sought, graded: GradedText) -> "_Reply":
         text = _without_thought(readable(text))
         found = [(begin, end, value) for begin, end, value in objects(text) if isinstance(value, dict)]
         prose, place = [], 0
@@ -174,7 +179,7 @@ class _Reply(Value, kw_only=True):
                 begin=begin,
                 end=end,
                 value=value if named and not self._speaks_of(begin, end) else None,
-                kind=Kind.OBJECT,
+                kind=ClaimKind.OBJECT,
                 text=self.text[begin:end],
                 said=str(value),
                 reason=spoken(mapping.get("reason")),
@@ -190,11 +195,11 @@ class _Reply(Value, kw_only=True):
         graded = self.graded
         if claim.value is None:
             return len(folded(claim.text)) >= TELLING and graded.resembles(claim.text)
-        if claim.kind is Kind.LABEL:
+        if claim.kind is ClaimKind.LABEL:
             return graded.names(claim.label, _number(claim.said))
-        if claim.kind is Kind.LINE:
+        if claim.kind is ClaimKind.LINE:
             return self._is_quoted_line(claim, part)
-        if claim.kind is Kind.SENTENCE or graded.holds(claim.text):  # likeness would take (a) for (b)
+        if claim.kind is ClaimKind.SENTENCE or graded.holds(claim.text):  # likeness would take (a) for (b)
             held = graded.holds(claim.text) or graded.holds_parts(claim.text)
             return held or (isinstance(part.scale, Points) and graded.shares_words(claim.text, at_least=1.0))
         if not any(
@@ -224,7 +229,7 @@ class _Reply(Value, kw_only=True):
         if cited and self.graded.resembles(self.text[start + cited[-1].end() : claim.end]):
             return True
         passages = [self.text[max(claim.begin - 30, start) : claim.end]]
-        if claim.kind is Kind.OBJECT:
+        if claim.kind is ClaimKind.OBJECT:
             passages.append(claim.text)
         return any(len(folded(passage)) >= _SURE and self.graded.resembles(passage) for passage in passages)
 

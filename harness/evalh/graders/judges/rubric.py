@@ -7,7 +7,7 @@ from typing import Any
 from evalh.core.digest import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome, Verdict
-from evalh.graders.judges.replies import Reading, Sought
+from evalh.graders.judges.replies import ReplyReading, Sought
 from evalh.graders.judges.scales import Part, Points, Words
 from evalh.graders.kinds import Scope
 from evalh.graders.quoting import one_line
@@ -105,7 +105,7 @@ class Scale(Value, kw_only=True):
             part = Part(labels=_SCORES, scale=scale, keys=_SCORE_KEYS)
         return Sought(parts=(part,), reasoned=reasoned)
 
-    def judgement(self, reading: Reading) -> "Judgement":
+    def judgement(self, reading: ReplyReading) -> "Judgement":
         """Turn what a reply says into points."""
         return Judgement(tuple(int(value) for value in reading.values), reading.reason)
 

@@ -18,9 +18,9 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.numbers.locales import DecimalMark, decimal_mark
 from evalh.graders.numbers.numerals import How
-from evalh.graders.numbers.readings import Reading, numerals, said
+from evalh.graders.numbers.readings import NumberReading, numerals, said
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, Place, Unreadable
+from evalh.graders.reading import Expectation, OutputPlace, Unreadable
 
 Tolerance: TypeAlias = Annotated[float, Meta(ge=0)]
 Close: TypeAlias = Callable[[Decimal, Decimal], bool]
@@ -29,13 +29,13 @@ _MARKS = 200  # of a list, likewise
 _SKIPPED = 4  # dates, times and the like that are passed over to find the number
 
 
-class Reader(Value):
+class NumberReader(Value):
     """Finds a number in a text: the first or last one, or the first one behind a tag."""
 
     how: How = How()
     after: str | None = None
 
-    def read(self, source: JsonValue) -> Reading | Unreadable:
+    def read(self, source: JsonValue) -> NumberReading | Unreadable:
         """Return what a JSON number is or a text holds. Every reading has a value."""
         if isinstance(source, str):
             return self._in_text(source)
@@ -44,9 +44,9 @@ class Reader(Value):
         number = Decimal(str(source)) if isinstance(source, float) else Decimal(source)
         if not number.is_finite():
             return Unreadable(f"{source} is not a number")
-        return Reading(said((number,)), (number,), believed=True, literal=f"{number}")
+        return NumberReading(said((number,)), (number,), believed=True, literal=f"{number}")
 
-    def _in_text(self, text: str) -> Reading | Unreadable:
+    def _in_text(self, text: str) -> NumberReading | Unreadable:
         how = self.how
         if self.after is not None:
             place = text.rfind(self.after) if how.which == "last" else text.find(self.after)
@@ -54,7 +54,7 @@ class Reader(Value):
                 return Unreadable(f"there is no {shown(self.after)} in it")
             text, how = text[place + len(self.after) :], replace(how, which="first")
         passed_over: list[str] = []
-        marks: list[Reading] = []
+        marks: list[NumberReading] = []
         for reading in numerals(text, how):
             if reading.mark and self.after is None:  # what a tag announces is no mark
                 marks.append(reading)
@@ -71,12 +71,12 @@ class Reader(Value):
         return Unreadable(f"{passed_over[0]} is not a number" if passed_over else "there is no number in it")
 
 
-def number_reader() -> Reader:
+def number_reader() -> NumberReader:
     """Return what finds the last number of a text, as `number` does by default."""
-    return Reader()
+    return NumberReader()
 
 
-def agree(got: Reading, wanted: Reading, close: Close = Decimal.__eq__) -> bool | str:
+def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq__) -> bool | str:
     """Tell whether two numbers agree; where that hangs on how one of them is read, say why it cannot be told."""
     pairs = [close(one, other) for one in got.values for other in wanted.values]
     doubt = got.doubt or wanted.doubt
@@ -111,9 +111,9 @@ class Number(Parameters, frozen=True, kw_only=True):
         if "" in (self.after, self.expected_after):
             raise scope.wrong("has an empty tag", "leave it out: the last number counts then")
         decimal = self._decimal(scope)
-        place = Place(scope.path(self.path), self.fenced)
-        reader = Reader(How(decimal, self.fractions, self.which), self.after)
-        expected_reader = Reader(How(decimal, self.fractions), self.expected_after)
+        place = OutputPlace(scope.path(self.path), self.fenced)
+        reader = NumberReader(How(decimal, self.fractions, self.which), self.after)
+        expected_reader = NumberReader(How(decimal, self.fractions), self.expected_after)
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -143,7 +143,7 @@ class Number(Parameters, frozen=True, kw_only=True):
             raise scope.wrong(f"has a locale that is not known: {self.locale!r}", "write it as de, de-CH or pt-BR")
         return mark
 
-    def _compare(self, got: Reading, wanted: Reading) -> Verdict:
+    def _compare(self, got: NumberReading, wanted: NumberReading) -> Verdict:
         """Pass where |got - wanted| <= max(abs_tol, rel_tol * |wanted|)."""
         same = agree(got, wanted, self._close)
         if isinstance(same, str):

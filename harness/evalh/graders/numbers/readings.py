@@ -199,7 +199,7 @@ _CLOSES = re.compile(rf"{_B}?{_MONEY}?\)")
 _EQUALS = "=\u2248<>\u2264\u2265(\u2192\u21d2{["
 
 
-class Reading(Value):
+class NumberReading(Value):
     """What a numeral can be read as; several values where the text does not say."""
 
     written: str
@@ -214,10 +214,10 @@ class Reading(Value):
         """What must be the same where answers are counted."""
         return self.values[0] if self.believed or len(self.values) == 1 else frozenset(self.values)
 
-    def or_else(self, other: "Reading") -> "Reading":
+    def or_else(self, other: "NumberReading") -> "NumberReading":
         """Return what it is where it cannot be told whether this one or the other is meant."""
         values = tuple(dict.fromkeys((*self.values, *other.values)))
-        return other if values == other.values else Reading("the number", values, doubt=other.doubt)
+        return other if values == other.values else NumberReading("the number", values, doubt=other.doubt)
 
     def __str__(self) -> str:
         return said(self.values[:1] if self.believed else self.values)
@@ -231,7 +231,7 @@ def said(values: Sequence[Decimal]) -> str:
     )
 
 
-def numerals(text: str, how: How) -> Iterator[Reading]:
+def numerals(text: str, how: How) -> Iterator[NumberReading]:
     """Find what stands as a number, from the end or from the front; digits inside a word are left out.
 
     A reading without values is a date, a time or something else that is not one number. Takes linear time.
@@ -242,7 +242,7 @@ def numerals(text: str, how: How) -> Iterator[Reading]:
         for one in reversed(list(found)) if last else found:
             at_the_edge = one.start() < _AROUND if last else one.end() > len(one.string) - _AROUND
             if one["code"] is None:
-                yield Reading(one_line(one.group(), _SHOWN), ()) if torn and at_the_edge else _reading(one, how)
+                yield NumberReading(one_line(one.group(), _SHOWN), ()) if torn and at_the_edge else _reading(one, how)
 
 
 def _found(text: str) -> Iterator[re.Match[str]]:
@@ -276,12 +276,12 @@ def _pieces(text: str, *, last: bool) -> Iterator[tuple[str, bool]]:
         size = min(size * 8, _LONG)
 
 
-def _reading(found: re.Match[str], how: How) -> Reading:
+def _reading(found: re.Match[str], how: How) -> NumberReading:
     begin, end = found.span()
     written = found.group()
     can_be = Options() if found["stamp"] is not None else options(found, how)
     if not can_be.values:
-        return Reading(one_line(written, _SHOWN), ())
+        return NumberReading(one_line(written, _SHOWN), ())
     left = found.string[max(0, begin - _AROUND) : begin].rpartition("\n")[2]
     right = found.string[end : end + _AROUND].partition("\n")[0]
     doubt = "" if not can_be.doubt else f"{one_line(written, _SHOWN)} may be several numbers"
@@ -291,7 +291,7 @@ def _reading(found: re.Match[str], how: How) -> Reading:
         values = can_be.values
         if left.endswith("-") and not left[-2:-1].isdigit():
             values += tuple(value.copy_negate() for value in values)
-        return Reading(
+        return NumberReading(
             one_line(written, _SHOWN),
             values,
             doubt=f"it may be a part of {one_line(around)!r}",
@@ -313,7 +313,7 @@ def _reading(found: re.Match[str], how: How) -> Reading:
     sure = len(signed.minus) == 1 and scale is None
     counted = len(signed.minus) == 1 and is_counted(can_be.values[0], word)
     around = f"{signed.written}{written}{'' if scale is None else scale.group()}"
-    return Reading(
+    return NumberReading(
         one_line(f"{around})" if around.startswith("(") else around, _SHOWN),
         tuple(read_as),
         believed=can_be.believed and (sure or counted or (scale is None and signed.believed)),

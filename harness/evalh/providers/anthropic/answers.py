@@ -14,7 +14,7 @@ from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import at
 from evalh.providers.openai.answers import id_of, in_order, text_of
-from evalh.providers.repaired_json import Json, empty
+from evalh.providers.repaired_json import RepairedJson, empty
 from evalh.providers.request_parts import added, count, name_of_tier, usage_of
 
 _FINISH = {
@@ -84,7 +84,7 @@ class MessageAssembler:
 
     def __init__(self, answer_tool: str | None) -> None:
         self._answer_tool = answer_tool
-        self._json = Json()
+        self._json = RepairedJson()
         self._blocks: list[_Growing] = []
         self._stop: str | None = None
         self._whole = False  # not streamed
@@ -205,7 +205,7 @@ class _Growing:
     def begun(self) -> bool:
         return self.type == "tool_use" or any(self.pieces)
 
-    def call(self, json: Json) -> ToolCall:
+    def call(self, json: RepairedJson) -> ToolCall:
         arguments = "".join(self.pieces) or bytes(self._block.input).decode("utf-8", "replace")
         arguments = "{}" if arguments in {"", "null"} else arguments
         return ToolCall(json.text(id_of(self._block.id) or ""), json.text(self._name), json.text(arguments))

@@ -10,7 +10,7 @@ from evalh.providers.anthropic.answers import MessageAssembler, read_message
 from evalh.providers.anthropic.schema import narrowed
 from evalh.providers.endpoint import Home, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
-from evalh.providers.http.errors import Refusal, kind_of_status, text_at
+from evalh.providers.http.errors import WireError, kind_of_status, text_at
 from evalh.providers.http.transport import Transport
 from evalh.providers.registry import ProviderContext
 from evalh.providers.request_parts import (
@@ -149,7 +149,7 @@ class Messages:
     def _answer_tool(self, settings: Settings) -> str | None:
         return OUTPUT_TOOL if self._schema == "tool" and settings.output_schema is not None else None
 
-    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+    def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read `{"type": "error", "error": {"type", "message"}, "request_id"}`."""
         name, message = text_at(document, "error", "type"), text_at(document, "error", "message")
         if not name and not message:
@@ -165,7 +165,7 @@ class Messages:
         advice = ""
         if "is deprecated for this model" in message:
             advice = ' (evalh: params = {… = "null"} on the model leaves it out)'
-        return Refusal(kind, (message or name) + advice)
+        return WireError(kind, (message or name) + advice)
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:
         """Read the header that Anthropic's support asks for; errors repeat it in their body."""

@@ -13,9 +13,9 @@ from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import at
-from evalh.providers.logprobs import Tally, average
+from evalh.providers.logprobs import LogprobSum, average
 from evalh.providers.openai.answers import id_of, text_of
-from evalh.providers.repaired_json import Json, empty
+from evalh.providers.repaired_json import RepairedJson, empty
 from evalh.providers.request_parts import added, count, name_of_tier, usage_of
 
 _FINISH = {
@@ -77,12 +77,12 @@ class ContentAssembler:
     """Puts pieces together; a whole answer is one piece. It is whole when a finish reason or a block has come."""
 
     def __init__(self) -> None:
-        self._json = Json()
+        self._json = RepairedJson()
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._finish: str | None = None
         self._blocked = False
-        self._tally = Tally()
+        self._tally = LogprobSum()
         self._average: object = None
         self._pieces = 0
         self._usage: Any = None

@@ -13,7 +13,7 @@ from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolC
 from evalh.providers.endpoint import Home, one_of, refuse_unknown
 from evalh.providers.gemini.answers import ContentAssembler, read_content
 from evalh.providers.hosted import Hosted, Reading
-from evalh.providers.http.errors import Refusal, at, kind_of_status, retry_info_s, text_at
+from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK, Transport
 from evalh.providers.logprobs import PARAM
 from evalh.providers.registry import ProviderContext
@@ -182,7 +182,7 @@ class GenerateContent:
         """Return what reads streamed contents."""
         return ContentAssembler()
 
-    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+    def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read `{"error": {"code", "message", "status", "details": [{"@type": …}]}}`."""
         if isinstance(document, list):
             document = at(document, 0)
@@ -195,7 +195,7 @@ class GenerateContent:
             status = code
         details = at(error, "details")
         found = [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
-        return Refusal(_kind(status, name, message, found), message or name, retry_info_s(error))
+        return WireError(_kind(status, name, message, found), message or name, retry_info_s(error))
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
         """Return None: the answer's own id, in its body, is all there is."""

@@ -36,7 +36,7 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
 }
 
 
-class Refusal(Value):
+class WireError(Value):
     """What a provider's error says. `retry_after_s` is what its body asks for; headers are read by everyone alike."""
 
     kind: ErrorKind

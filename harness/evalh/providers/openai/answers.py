@@ -14,8 +14,8 @@ from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import at
-from evalh.providers.logprobs import Tally, add_choice
-from evalh.providers.repaired_json import Json, empty
+from evalh.providers.logprobs import LogprobSum, add_choice
+from evalh.providers.repaired_json import RepairedJson, empty
 from evalh.providers.request_parts import count, name_of_tier, usage_of
 
 _FINISH = {
@@ -93,7 +93,7 @@ class ChatAssembler:
     """
 
     def __init__(self) -> None:
-        self._json = Json()
+        self._json = RepairedJson()
         self._said: dict[int, _Said] = {}
         self._ended = False
         self._whole = False
@@ -183,7 +183,7 @@ class ChatAssembler:
 class _Said:
     """What one choice has said so far."""
 
-    def __init__(self, json: Json) -> None:
+    def __init__(self, json: RepairedJson) -> None:
         self._json = json
         self.content: list[str] = []
         self.refusal: list[str] = []
@@ -191,7 +191,7 @@ class _Said:
         self.calls: list[_Growing] = []
         self.old_call: _Growing | None = None
         self.finish: str | None = None
-        self.tally = Tally()
+        self.tally = LogprobSum()
 
     @property
     def begun(self) -> bool:
@@ -256,13 +256,13 @@ class _Growing:
         self.name = ""
         self._arguments: list[str] = []
 
-    def add(self, json: Json, call: _ToolCall) -> None:
+    def add(self, json: RepairedJson, call: _ToolCall) -> None:
         self.id = id_of(call.id) or self.id
         if call.function is not None:
             self.name = call.function.name or self.name
             self._arguments.append(_arguments(json, call.function.arguments))
 
-    def value(self, json: Json) -> ToolCall:
+    def value(self, json: RepairedJson) -> ToolCall:
         return ToolCall(json.text(self.id or ""), json.text(self.name), json.text("".join(self._arguments)))
 
 
@@ -319,7 +319,7 @@ def _reasoning(message: _Message) -> str:
     return "".join(text for part in parts if isinstance(text := part.get("text"), str))
 
 
-def _arguments(json: Json, raw: Raw) -> str:
+def _arguments(json: RepairedJson, raw: Raw) -> str:
     """Return arguments as the model wrote them. Some servers send the object instead of its text."""
     text = bytes(raw)
     if text.startswith(b'"'):

@@ -7,7 +7,7 @@ from evalh.core.model import EMBEDDINGS, ModelSpec
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.providers.endpoint import Endpoint, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
-from evalh.providers.http.errors import Refusal
+from evalh.providers.http.errors import WireError
 from evalh.providers.http.transport import Transport
 from evalh.providers.openai.answers import ChatAssembler, read_chat
 from evalh.providers.openai.schema import fits_strict
@@ -102,7 +102,7 @@ class ChatCompletions:
         """Return what reads chat completion chunks."""
         return ChatAssembler()
 
-    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+    def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read an error's body."""
         return refusal_of(status, document)
 

@@ -13,11 +13,11 @@ from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Role, Settings
 from evalh.providers.endpoint import Home, refuse_unknown
 from evalh.providers.hosted import Reading
-from evalh.providers.http.errors import Refusal, at
+from evalh.providers.http.errors import WireError, at
 from evalh.providers.openai.answers import id_of, text_of
 from evalh.providers.openai.service import HOME as CHAT
 from evalh.providers.openai.service import refusal_of
-from evalh.providers.repaired_json import Json
+from evalh.providers.repaired_json import RepairedJson
 from evalh.providers.request_parts import count, only_text, params_of, refuse_collisions, unsupported, usage_of
 
 HOME = replace(CHAT, api="embeddings")
@@ -69,7 +69,7 @@ class Embeddings:
 
     def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
         """Read the one vector. Raises ValueError."""
-        answer = Json().read(_decode, body)
+        answer = RepairedJson().read(_decode, body)
         if len(answer.data) != 1 or not answer.data[0].embedding:
             raise ValueError("one embedding was asked for")
         counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
@@ -85,7 +85,7 @@ class Embeddings:
         """Refuse: an embedding comes whole. Raises CallError."""
         raise unsupported(_NAME, "a stream: take `stream` out of its params")
 
-    def refusal(self, status: int, document: JsonValue) -> Refusal | None:
+    def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read an error as chat completions do."""
         return refusal_of(status, document)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import JsonValue
 from evalh.providers.endpoint import Home
-from evalh.providers.http.errors import Refusal, at, kind_of_status, retry_info_s, text_at
+from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK
 
 HOME = Home(
@@ -56,7 +56,7 @@ _BY_TYPE_IN_STREAM: Mapping[str, ErrorKind] = {
 _TOO_LONG = ("maximum context length", "context length", "context size", "context window")
 
 
-def refusal_of(status: int, document: JsonValue) -> Refusal | None:
+def refusal_of(status: int, document: JsonValue) -> WireError | None:
     """Read `{"error": {"message", "type", "param", "code"}}`, and the shapes that other servers make of it."""
     if isinstance(document, list):  # Google's compatible endpoint
         document = at(document, 0)
@@ -73,7 +73,7 @@ def refusal_of(status: int, document: JsonValue) -> Refusal | None:
     message = text_at(error, "message") or "no reason given"
     if status == OK:  # a gateway's error in a 200, or an event of a stream
         status = int(code) if isinstance(code, int) or (isinstance(code, str) and _STATUS.fullmatch(code)) else status
-    return Refusal(_kind(status, error, message), message + _advice(error), retry_info_s(error))
+    return WireError(_kind(status, error, message), message + _advice(error), retry_info_s(error))
 
 
 def _kind(status: int, error: JsonValue, message: str) -> ErrorKind:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from evalh.analysis.history import History, Moment
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.charts.scales import Scale, even, logarithmic
+from evalh.report.charts.scales import AxisScale, even, logarithmic
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import dollars, percent
 
@@ -25,7 +25,7 @@ class _Panel(Value):
     """One of the two drawings: where its values stand, and what they are."""
 
     title: str
-    y: Scale
+    y: AxisScale
     top: float
     of: Callable[[Moment], tuple[float, float, float] | None]  # low, value, high
     written: Callable[[float], str]

@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 from evalh.core.values import Value
 
 
-class Scale(Value):
+class AxisScale(Value):
     """Maps [low, high] to [start, end], evenly or by logarithms. Values outside are drawn at the edge."""
 
     low: float
@@ -29,18 +29,18 @@ class Scale(Value):
         return _log_ticks(self.low, self.high) if self.log else _even_ticks(self.low, self.high)
 
 
-def even(values: Sequence[float], start: float, end: float, bounds: tuple[float, float]) -> Scale:
+def even(values: Sequence[float], start: float, end: float, bounds: tuple[float, float]) -> AxisScale:
     """Return an even scale around the values with a margin, inside `bounds`, never empty."""
     low, high = (min(values), max(values)) if values else bounds
     margin = max((high - low) * 0.08, (bounds[1] - bounds[0]) * 0.02)
-    return Scale(max(bounds[0], low - margin), min(bounds[1], high + margin), start, end)
+    return AxisScale(max(bounds[0], low - margin), min(bounds[1], high + margin), start, end)
 
 
-def logarithmic(values: Sequence[float], start: float, end: float) -> Scale:
+def logarithmic(values: Sequence[float], start: float, end: float) -> AxisScale:
     """Return a logarithmic scale round positive values with a margin. Raises ValueError without any."""
     low, high = log10(min(values)), log10(max(values))
     margin = max((high - low) * 0.08, 0.08)
-    return Scale(10 ** (low - margin), 10 ** (high + margin), start, end, log=True)
+    return AxisScale(10 ** (low - margin), 10 ** (high + margin), start, end, log=True)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from evalh.core.run import Estimate
-from evalh.report.charts.scales import Scale, logarithmic
+from evalh.report.charts.scales import AxisScale, logarithmic
 from evalh.report.html.markup import Markup, el
 
 _BAR, _THICK = 160, 14
@@ -14,7 +14,7 @@ def interval_bar(rate: Estimate) -> Markup | None:
     """Draw a rate from 0 to 1 with its interval; None where it is not known."""
     if rate.value is None or rate.low is None or rate.high is None:
         return None
-    x = Scale(0.0, 1.0, 1.0, _BAR - 1.0)
+    x = AxisScale(0.0, 1.0, 1.0, _BAR - 1.0)
     return el(
         "svg",
         el("line", x1=1, y1=7, x2=_BAR - 1, y2=7, class_="track"),
@@ -58,7 +58,7 @@ def _column(index: int, count: int, most: int, width: float) -> Markup:
     return el("rect", title, x=left, y=_BASE - height, width=round(width - 1.5, 1), height=height, class_="column")
 
 
-def _ticks(x: Scale, written: Callable[[float], str]) -> list[Markup]:
+def _ticks(x: AxisScale, written: Callable[[float], str]) -> list[Markup]:
     drawn, edge = [], -100.0
     for tick in x.ticks():
         half = len(written(tick)) * 3.4
@@ -68,7 +68,7 @@ def _ticks(x: Scale, written: Callable[[float], str]) -> list[Markup]:
     return drawn
 
 
-def _marks(x: Scale, quantiles: Sequence[tuple[str, float]]) -> list[Markup]:
+def _marks(x: AxisScale, quantiles: Sequence[tuple[str, float]]) -> list[Markup]:
     drawn = []
     for level, (word, value) in enumerate(quantiles):
         left, top = x(value), 10 + 12 * (level % 2)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from evalh.analysis.tradeoff import Point, TradeOff, finite
-from evalh.report.charts.scales import Scale, even, logarithmic
+from evalh.report.charts.scales import AxisScale, even, logarithmic
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import dollars
 
@@ -72,7 +72,7 @@ def _told(point: Point) -> str:
     return f"{point.label}: {100 * rate:.1f} % good at {dollars(point.summary.cost_per_good)} a good output"
 
 
-def _axes(x: Scale, y: Scale) -> list[Markup]:
+def _axes(x: AxisScale, y: AxisScale) -> list[Markup]:
     drawn = [_text(_percent(tick), _LEFT - 8, y(tick) + 4, "tick end") for tick in y.ticks()]
     drawn += [_line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "grid") for tick in y.ticks()]
     drawn += [_text(dollars(tick), x(tick), _HEIGHT - _BOTTOM + 18, "tick middle") for tick in x.ticks()]
@@ -87,7 +87,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
-def _staircase(front: Sequence[Point], x: Scale, y: Scale) -> Markup | None:
+def _staircase(front: Sequence[Point], x: AxisScale, y: AxisScale) -> Markup | None:
     """Join the front by steps: what lies right of or below them is worse in both."""
     places = [(x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0)) for point in front]
     if len(places) < 2:  # noqa: PLR2004 (a line joins two)
@@ -96,7 +96,7 @@ def _staircase(front: Sequence[Point], x: Scale, y: Scale) -> Markup | None:
     return el("path", d="".join(steps), class_="front", fill="none")
 
 
-def _whiskers(point: Point, x: Scale, y: Scale, *, crowded: bool) -> list[Markup]:
+def _whiskers(point: Point, x: AxisScale, y: AxisScale, *, crowded: bool) -> list[Markup]:
     class_ = "whisker faint" if crowded and not (point.front or point.here) else "whisker"
     low, value, high = _costs(point)
     rate = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
@@ -106,20 +106,20 @@ def _whiskers(point: Point, x: Scale, y: Scale, *, crowded: bool) -> list[Markup
     ]
 
 
-def _reach(point: Point, x: Scale, y: Scale) -> list[Box]:
+def _reach(point: Point, x: AxisScale, y: AxisScale) -> list[Box]:
     """Return where a point's intervals stand."""
     low, value, high = _costs(point)
     worst, rate, best = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
     return [(x(low), y(rate) - 1, x(high), y(rate) + 1), (x(value) - 1, y(best), x(value) + 1, y(worst))]
 
 
-def _mark(point: Point, x: Scale, y: Scale) -> Markup:
+def _mark(point: Point, x: AxisScale, y: AxisScale) -> Markup:
     class_ = f"mark{' on' if point.front else ''}{' here' if point.here else ''}"
     left, top = x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0)
     return el("circle", el("title", _told(point)), cx=left, cy=top, r=6 if point.here else 5, class_=class_)
 
 
-def _named(point: Point, x: Scale, y: Scale, labels: "_Labels") -> Markup | None:
+def _named(point: Point, x: AxisScale, y: AxisScale, labels: "_Labels") -> Markup | None:
     place = labels.place(point.label, x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
     if place is None:
         return None  # the title of the mark, and the table, name it
@@ -192,7 +192,7 @@ def _rates(points: Sequence[Point]) -> Markup:
     )
 
 
-def _row(point: Point, x: Scale, middle: float) -> list[Markup]:
+def _row(point: Point, x: AxisScale, middle: float) -> list[Markup]:
     low, value, high = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
     here = " here" if point.here else ""
     name = point.label if len(point.label) <= 40 else point.label[:39] + "…"  # noqa: PLR2004 (what fits)

@@ -26,15 +26,15 @@ class Markup(str):
     __slots__ = ()
 
 
-class Place(str):
+class Anchor(str):
     """An address below the page's own, on the server that it came from: made by `place` alone."""
 
     __slots__ = ()
 
 
-def place(*parts: str) -> Place:
+def place(*parts: str) -> Anchor:
     """Return the relative address with these parts: nothing in them can leave the server, or run."""
-    return Place("/".join(quote(part, safe="", errors="replace") for part in parts))
+    return Anchor("/".join(quote(part, safe="", errors="replace") for part in parts))
 
 
 Child: TypeAlias = "Markup | str | int | float | Iterable[Child] | None"
@@ -93,7 +93,7 @@ def _attribute(key: str, value: Attribute) -> str:
         return ""
     if value is True:
         return f" {name}"
-    if name == "href" and not isinstance(value, Place) and not str(value).startswith("#"):
+    if name == "href" and not isinstance(value, Anchor) and not str(value).startswith("#"):
         raise ValueError("a link leads to a place in the page")
     if isinstance(value, int | float):
         return f' {name}="{value}"'

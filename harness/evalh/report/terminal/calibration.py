@@ -15,9 +15,9 @@ from evalh.core.calibration import (
     GOOD,
     AgreementTable,
     Calibration,
-    Candidate,
     JudgeStanding,
     Label,
+    LabelCandidate,
     Position,
     VersionDifference,
 )
@@ -25,7 +25,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
-from evalh.report.text import Text, block, json_line, named, p_text, percent, safe
+from evalh.report.text import StyledText, block, json_line, named, p_text, percent, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
@@ -35,7 +35,7 @@ def show_calibration(console: Console, calibration: Calibration) -> None:
         return
     asked = "good" if calibration.about == GOOD else f"passing {calibration.about}"
     console.print(
-        Text.assemble(
+        StyledText.assemble(
             (safe(calibration.judge), "bold"),
             f" · suite {safe(calibration.suite)} · held against what people call {safe(asked)}",
         )
@@ -52,7 +52,7 @@ def show_calibration(console: Console, calibration: Calibration) -> None:
         console.print()
         console.print(_differences(calibration.differences))
     for line in _warnings(calibration):
-        console.print(Text(safe(line), "yellow"))
+        console.print(StyledText(safe(line), "yellow"))
 
 
 def _words(calibration: Calibration) -> list[str]:
@@ -109,7 +109,7 @@ def _rates(calibration: Calibration) -> Table:
 
 def _show_pairwise(console: Console, calibration: Calibration, position: Position) -> None:
     title = (safe(calibration.judge), "bold")
-    console.print(Text.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
+    console.print(StyledText.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
     console.print()
     for line in _order(position):
         console.print(line)
@@ -127,7 +127,7 @@ def _show_pairwise(console: Console, calibration: Calibration, position: Positio
         console.print()
     console.print(_win_rates(calibration))
     for line in _pair_warnings(calibration, position):
-        console.print(Text(safe(line), "yellow"))
+        console.print(StyledText(safe(line), "yellow"))
 
 
 def _order(position: Position) -> list[str]:
@@ -238,7 +238,7 @@ def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
     if judges:
         console.print()
     for name, fact in judge_facts(judges).items():
-        console.print(Text.assemble((f"{safe(name)}  ", "dim"), safe(fact)))
+        console.print(StyledText.assemble((f"{safe(name)}  ", "dim"), safe(fact)))
 
 
 def _fact(judge: JudgeStanding) -> str:
@@ -259,15 +259,15 @@ def show_question(
     for name, value in case.inputs.items():
         console.print(named(name, value if isinstance(value, str) else json_line(value)))
     if expected and case.expected is not ABSENT:
-        console.print(Text.assemble(("expected  ", "dim"), json_line(case.expected)))
+        console.print(StyledText.assemble(("expected  ", "dim"), json_line(case.expected)))
     console.print(Rule("output", align="left", style="dim"))
-    console.print(block(text, "bold") if text else Text("(empty)", "dim"))
+    console.print(block(text, "bold") if text else StyledText("(empty)", "dim"))
     for call in tool_calls:
         console.print(block(f"{call.name}({call.arguments})", "bold"))
 
 
 def labels_document(
-    suite: str, about: str, candidates: Sequence[Candidate], labels: Sequence[Label]
+    suite: str, about: str, candidates: Sequence[LabelCandidate], labels: Sequence[Label]
 ) -> dict[str, JsonValue]:
     """Return the document of `evalh label --json`: what is there to be labelled, and who labelled what."""
     shown = {candidate.shown: candidate.stratum for candidate in candidates}
@@ -290,12 +290,12 @@ def labels_document(
 def show_status(console: Console, document: dict[str, JsonValue]) -> None:
     """Print how far the labelling has come."""
     asked = "is this output good?" if document["about"] == GOOD else f"would it pass {document['about']}?"
-    console.print(Text.assemble((safe(document["suite"]), "bold"), f" · {safe(asked)}"))
+    console.print(StyledText.assemble((safe(document["suite"]), "bold"), f" · {safe(asked)}"))
     console.print(f"{document['labelled']} of {document['outputs']} distinct outputs are labelled")
     for row in document["strata"]:
-        console.print(Text(f"  {row['stratum']:10s} {row['labelled']} of {row['outputs']}", "dim"))
+        console.print(StyledText(f"  {row['stratum']:10s} {row['labelled']} of {row['outputs']}", "dim"))
     for row in document["authors"]:
-        console.print(Text(f"  {safe(row['author'])}  {row['labels']} labels", "dim"))
+        console.print(StyledText(f"  {safe(row['author'])}  {row['labels']} labels", "dim"))
     if document["of_other_outputs"]:
         text = f"{document['of_other_outputs']} labels are of outputs that the log does not hold (any more)"
-        console.print(Text(text, "yellow"))
+        console.print(StyledText(text, "yellow"))

@@ -27,7 +27,7 @@ from evalh.report.terminal.prompts import Difference, show_diff
 from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
-    Text,
+    StyledText,
     cost_per_good,
     dollars,
     latency,
@@ -79,7 +79,7 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
         console.print()
         console.print(_parts("tag", _telling(comparison.tags)))
         if len(comparison.tags) > _TAGS_SHOWN:
-            console.print(Text(f"and {len(comparison.tags) - _TAGS_SHOWN} more tags: --json", "dim"))
+            console.print(StyledText(f"and {len(comparison.tags) - _TAGS_SHOWN} more tags: --json", "dim"))
     if view.difference is not None:
         console.print()
         console.print(Rule("what differs", align="left", style="dim"))
@@ -87,10 +87,12 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
     _show_cases(console, comparison, view.examples)
 
 
-def _title(comparison: Comparison) -> Text:
+def _title(comparison: Comparison) -> StyledText:
     base, head = labels(comparison)
     models = "" if base.endswith(comparison.base.model) else f" on {comparison.head.model}"
-    return Text.assemble((safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}")
+    return StyledText.assemble(
+        (safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}"
+    )
 
 
 def labels(comparison: Comparison) -> tuple[str, str]:
@@ -104,13 +106,13 @@ def labels(comparison: Comparison) -> tuple[str, str]:
 # -- the verdict
 
 
-def sentence(comparison: Comparison) -> Text:
+def sentence(comparison: Comparison) -> StyledText:
     """Say what came of it."""
     word = comparison.verdict.value.replace("_", " ")
     if not comparison.comparable:
         parts = " and ".join(_PARTS.get(mismatch.part, mismatch.part) for mismatch in comparison.mismatches)
         why = f"{parts} differ" if parts else comparison.reason
-        return Text("not comparable", "bold yellow").append(f": {safe(why)}", "")
+        return StyledText("not comparable", "bold yellow").append(f": {safe(why)}", "")
     said = {
         ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
         ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
@@ -120,7 +122,7 @@ def sentence(comparison: Comparison) -> Text:
     if comparison.identical or not comparison.measured:
         said = comparison.reason
     relative = ", judge-relative" if comparison.judge_relative else ""
-    return Text(word, _STYLES[comparison.verdict]).append(f"{relative}: {said}", "")
+    return StyledText(word, _STYLES[comparison.verdict]).append(f"{relative}: {said}", "")
 
 
 def _margin(comparison: Comparison) -> str:
@@ -139,12 +141,12 @@ def points(estimate: Estimate) -> str:
 
 def _show_mismatches(console: Console, comparison: Comparison) -> None:
     for mismatch in comparison.mismatches:
-        line = Text.assemble(BREAK, (f"{mismatch.part}  ", "dim")).append(one_line(mismatch.what, 300), "")
+        line = StyledText.assemble(BREAK, (f"{mismatch.part}  ", "dim")).append(one_line(mismatch.what, 300), "")
         line.append(BREAK).append(f"base {mismatch.base[:19]} · head {mismatch.head[:19]}", "dim")
         console.print(Padding(line, (0, 0, 0, 2)))
     if comparison.missing:
         cases = [f"{safe(one.case_id)} (absent from {one.absent_from})" for one in comparison.missing]
-        console.print(Padding(Text.assemble(BREAK, ("missing  ", "dim")).append(names(cases), ""), (0, 0, 0, 2)))
+        console.print(Padding(StyledText.assemble(BREAK, ("missing  ", "dim")).append(names(cases), ""), (0, 0, 0, 2)))
 
 
 # -- the numbers
@@ -176,7 +178,7 @@ def _numbers(comparison: Comparison) -> Table:
     return table
 
 
-def _two_lines(text: str) -> Text:
+def _two_lines(text: str) -> StyledText:
     return lines(text.replace("  [", "\n[").replace("; ", ";\n").split("\n"))
 
 
@@ -189,7 +191,7 @@ def _cases(comparison: Comparison) -> str:
     return f"{comparison.wins} better, {comparison.losses} worse, {comparison.ties} alike"
 
 
-def _ratio(ratio: Estimate) -> str | Text:
+def _ratio(ratio: Estimate) -> str | StyledText:
     if ratio.method == "unpriced":
         return "not priced"
     if ratio.method == "zero-goods":
@@ -231,19 +233,15 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
     if comparison.undecided:
         lines.append(f"{comparison.undecided} of the cases that are called alike hang on ungraded samples")
     if comparison.unstable:
-        lines.append(
-            f"{len(comparison.unstable)} unstable: their trials disagree ({names([one_line(case, 40) for case in comparison.unstable])})"
-        )
+        lines.append(f"{len(comparison.unstable)} unstable: their trials disagree ({_listed(comparison.unstable)})")
     if comparison.intersection and (comparison.mismatches or comparison.missing):
         left_out = {case for mismatch in comparison.mismatches for case in mismatch.cases}
         left_out |= {one.case_id for one in comparison.missing}
-        lines.append(
-            f"the common cases alone: {len(left_out)} left out ({names([one_line(case, 40) for case in sorted(left_out)])})"
-        )
+        lines.append(f"the common cases alone: {len(left_out)} left out ({_listed(sorted(left_out))})")
     if lines:
         console.print()
     for line in lines:
-        console.print(Text(line, "dim"))
+        console.print(StyledText(line, "dim"))
     _show_trust(console, comparison)
     for preferred in comparison.preferred:
         _show_preferred(console, preferred)
@@ -251,9 +249,9 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
 
 def _show_trust(console: Console, comparison: Comparison) -> None:
     for line in [*doubts(comparison), *(f"warning: {notice}" for notice in comparison.notices)]:
-        console.print(Text(safe(line), "yellow"))
+        console.print(StyledText(safe(line), "yellow"))
     for line in as_people_would(comparison):
-        console.print(Text(safe(line), "dim"))
+        console.print(StyledText(safe(line), "dim"))
 
 
 def doubts(comparison: Comparison) -> list[str]:
@@ -274,10 +272,10 @@ def as_people_would(comparison: Comparison) -> list[str]:
 def _show_preferred(console: Console, one: Preferred) -> None:
     told = preference(one)
     console.print()
-    console.print(Text(one_line(one.grader, 40), "bold").append(f"  {told[0]}", ""))
+    console.print(StyledText(one_line(one.grader, 40), "bold").append(f"  {told[0]}", ""))
     for line in told[1:]:
         console.print(
-            Padding(Text(line, "yellow" if line.startswith(("warning", "unjudged")) else "dim"), (0, 0, 0, 2))
+            Padding(StyledText(line, "yellow" if line.startswith(("warning", "unjudged")) else "dim"), (0, 0, 0, 2))
         )
 
 
@@ -317,11 +315,11 @@ def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
     table.add_column("p adjusted")
     table.add_column()
     for part in parts:
-        counts = [str(count) if count else Text("·", "dim") for count in (part.wins, part.losses)]
+        counts = [str(count) if count else StyledText("·", "dim") for count in (part.wins, part.losses)]
         rates = [percent(estimate.value) for estimate in (part.base_rate, part.head_rate)]
         note = "shown" if part.shown else "" if part.required or kind == "tag" else "not required"
         style = "bold" if part.shown else "dim"
-        cells = (points(part.difference).replace(" points", ""), p_text(part.p_adjusted), Text(note, style))
+        cells = (points(part.difference).replace(" points", ""), p_text(part.p_adjusted), StyledText(note, style))
         table.add_row(one_line(part.name, 24), str(part.n), *rates, *counts, *cells)
     return table
 
@@ -336,8 +334,7 @@ def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Exa
         if not cases:
             continue
         console.print()
-        shortened = names([one_line(case, 40) for case in cases], 8)
-        console.print(Text(f"{title}: {len(cases)}  ", style).append(shortened, "dim"))
+        console.print(StyledText(f"{title}: {len(cases)}  ", style).append(_listed(cases, 8), "dim"))
         for example in shown:
             _show_example(console, example)
     if comparison.confirmed:
@@ -348,8 +345,8 @@ def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Exa
 def _show_example(console: Console, example: Example) -> None:
     console.print()
     trial = f" trial {example.trial}" if example.trial else ""
-    console.print(Text(f"{one_line(example.case_id, 60)}{trial}", "bold"))
-    inputs = Text()
+    console.print(StyledText(f"{one_line(example.case_id, 60)}{trial}", "bold"))
+    inputs = StyledText()
     for name, value in example.inputs.items():
         text = value if isinstance(value, str) else repr(value)
         inputs.append(f"{safe(name)}  ", "dim").append(one_line(text, 92 - len(name)), "").append(BREAK)
@@ -358,29 +355,29 @@ def _show_example(console: Console, example: Example) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, width=2 * (_HALF + 2))
     table.add_column(width=_HALF, overflow="fold")
     table.add_column(width=_HALF, overflow="fold")
-    table.add_row(Text("base", "dim"), Text("head", "dim"))
+    table.add_row(StyledText("base", "dim"), StyledText("head", "dim"))
     table.add_row(_output(example.base_output), _output(example.head_output))
     table.add_row(_reasons(example.base_reasons), _reasons(example.head_reasons))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _output(output: str | None) -> Text:
+def _output(output: str | None) -> StyledText:
     if output is None:
-        return Text("no answer", "yellow")
+        return StyledText("no answer", "yellow")
     said = [one_line(line, _HALF * 2) for line in output.splitlines() if line.strip()]
     more = [f"… {len(said) - _OUTPUT_LINES} more lines"] if len(said) > _OUTPUT_LINES else []
     return lines([*said[:_OUTPUT_LINES], *more])
 
 
-def _reasons(reasons: Sequence[tuple[str, str]]) -> Text:
+def _reasons(reasons: Sequence[tuple[str, str]]) -> StyledText:
     if not reasons:
-        return Text("good", "green")
+        return StyledText("good", "green")
     return lines((f"{grader}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
 
 
 def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> None:
     """Print the documents of cases that were asked again, with their fresh trials on both sides."""
-    console.print(Text("asked again", "bold").append("  good fresh trials on both sides", "dim"))
+    console.print(StyledText("asked again", "bold").append("  good fresh trials on both sides", "dim"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("case")
     for column in ("base", "head", "p adjusted", "P(worse)"):
@@ -393,6 +390,10 @@ def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> 
             f"{one['head']['good']}/{one['head']['trials']}",
             p_text(one["p_adjusted"]),
             "unknown" if one["p_worse"] is None else f"{one['p_worse']:.3f}",
-            Text(one["label"], _FLIP_STYLES[one["label"]]),
+            StyledText(one["label"], _FLIP_STYLES[one["label"]]),
         )
     console.print(table)
+
+
+def _listed(cases: Sequence[str], most: int = 5) -> str:
+    return names([one_line(case, 40) for case in cases], most)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from evalh.core.digest import JsonValue
 from evalh.core.totals import Spend, SpendBy
-from evalh.report.text import Text, dollars, one_line
+from evalh.report.text import StyledText, dollars, one_line
 
 
 def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend]) -> dict[str, JsonValue]:
@@ -61,10 +61,10 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
     console.print(table)
     unpriced = sum(line.unpriced for line in lines)
     if unpriced:
-        console.print(Text(f"{unpriced:,} attempts have no price", "yellow"))
+        console.print(StyledText(f"{unpriced:,} attempts have no price", "yellow"))
     estimated = sum((line.estimated_usd for line in lines), Decimal(0))
     if estimated:
-        console.print(Text(f"{dollars(estimated)} of it is estimated: sent, and never answered", "dim"))
+        console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, and never answered", "dim"))
 
 
 def _amount(priced: Decimal, unpriced: int) -> str:

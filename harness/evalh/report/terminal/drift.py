@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.padding import Padding
 
-from evalh.analysis.drift import Move, MoveVerdict
+from evalh.analysis.drift import DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import listed, points
 from evalh.core.digest import JsonValue
 from evalh.core.errors import ExitCode, worst
 from evalh.report.document import usd
-from evalh.report.text import Text, dollars, percent, rate, safe
+from evalh.report.text import StyledText, dollars, percent, rate, safe
 
 if TYPE_CHECKING:
     from evalh.core.errors import EvalhError
 
 
-STYLES = {MoveVerdict.MOVED: "red", MoveVerdict.NOT_SHOWN: "green", MoveVerdict.UNMEASURED: "yellow"}
+STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}
 WORDS = {
-    MoveVerdict.MOVED: "moved",
-    MoveVerdict.NOT_SHOWN: "not shown to have moved",
-    MoveVerdict.UNMEASURED: "could not be measured",
+    DriftVerdict.MOVED: "moved",
+    DriftVerdict.NOT_SHOWN: "not shown to have moved",
+    DriftVerdict.UNMEASURED: "could not be measured",
 }
 
 
-def move_document(move: Move) -> dict[str, JsonValue]:
+def drift_result_document(move: DriftResult) -> dict[str, JsonValue]:
     """Return what is known of a move, as JSON."""
     return {
         "verdict": move.verdict.value,
@@ -53,10 +53,10 @@ def move_document(move: Move) -> dict[str, JsonValue]:
     }
 
 
-def told(move: Move) -> str:
+def drift_sentence(move: DriftResult) -> str:
     """Say what was found in one sentence. Names of cases and models are strangers' text."""
     flips = f"{move.losses} of {len(move.cases)} cases got worse, {move.wins} better"
-    if move.verdict is MoveVerdict.UNMEASURED:
+    if move.verdict is DriftVerdict.UNMEASURED:
         samples = len(move.cases) * move.trials
         return f"{move.ungraded} of {samples} samples that were asked again are ungraded: no verdict rests on that"
     parts = []
@@ -68,32 +68,32 @@ def told(move: Move) -> str:
     elif move.newcomers:
         parts.append(f"{flips}: that is not shown to matter")
     else:
-        parts.append(f"{flips}; {noticed(move)}")
+        parts.append(f"{flips}; {drift_power_line(move)}")
     return "; ".join(parts)
 
 
-def noticed(move: Move) -> str:
+def drift_power_line(move: DriftResult) -> str:
     """Say which move would have been seen."""
     if move.smallest is None:
         return "so few cases show no move, however large, with 80 % power"
     return f"80 % power to show a move of {points(move.smallest)}"
 
 
-def spent(move: Move) -> str:
+def drift_cost_line(move: DriftResult) -> str:
     """Say what it took."""
     samples = len(move.cases) * move.trials
     today = f", {samples - move.asked} of them earlier today" if move.asked < samples else ""
     return f"{samples} asked again{today} · {dollars(move.cost_usd)}"
 
 
-def show_move(console: Console, move: Move) -> None:
+def show_drift_result(console: Console, move: DriftResult) -> None:
     """Print the numbers, the cases, and who answered."""
     for line in _lines(move):
-        console.print(Padding(Text(safe(line)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(safe(line)), (0, 0, 0, 2)))
 
 
-def _lines(move: Move) -> Iterator[str]:
-    yield told(move)
+def _lines(move: DriftResult) -> Iterator[str]:
+    yield drift_sentence(move)
     difference = move.difference
     if difference.value is not None and difference.low is not None and difference.high is not None:
         span = f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
@@ -105,7 +105,7 @@ def _lines(move: Move) -> Iterator[str]:
         yield f"worse: {listed(move.worse)}"
     if move.better:
         yield f"better: {listed(move.better)}"
-    yield spent(move)
+    yield drift_cost_line(move)
 
 
 def _models(names: tuple[str, ...]) -> str:
@@ -115,7 +115,7 @@ def _models(names: tuple[str, ...]) -> str:
 _VERDICTS = {ExitCode.NO: "moved", ExitCode.YES: "not_shown", ExitCode.INCONCLUSIVE: "not_comparable"}
 
 
-class Found(Protocol):
+class DriftLine(Protocol):
     """One baseline, and what became of it."""
 
     @property
@@ -143,7 +143,7 @@ class Found(Protocol):
         """How many cases the dataset has."""
 
     @property
-    def move(self) -> Move | None:
+    def move(self) -> DriftResult | None:
         """What was found; None: `error` says why nothing was."""
 
     @property
@@ -159,7 +159,7 @@ class Found(Protocol):
         """The exit code that it stands for."""
 
 
-def drift_document(found: Sequence[Found]) -> dict[str, JsonValue]:
+def drift_document(found: Sequence[DriftLine]) -> dict[str, JsonValue]:
     """Return the document of `evalh drift --json`."""
     code = worst(one.exit for one in found)
     return {
@@ -170,7 +170,7 @@ def drift_document(found: Sequence[Found]) -> dict[str, JsonValue]:
     }
 
 
-def _document(one: Found) -> dict[str, JsonValue]:
+def _document(one: DriftLine) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = {
         "suite": one.suite,
         "baseline": one.path,
@@ -184,23 +184,23 @@ def _document(one: Found) -> dict[str, JsonValue]:
     }
     if one.move is None:
         return document | {"verdict": _VERDICTS.get(one.exit, "unmeasured")}
-    return document | move_document(one.move)
+    return document | drift_result_document(one.move)
 
 
-def show_drift(console: Console, found: Sequence[Found]) -> None:
+def show_drift(console: Console, found: Sequence[DriftLine]) -> None:
     """Print each baseline: what was asked again, and whether the model under the name moved."""
     for number, one in enumerate(found):
         if number:
             console.print()
         if one.move is None:
-            console.print(Text.assemble((safe(one.suite), "bold"), "  ", ("could not be asked", "yellow")))
-            console.print(Padding(Text(safe(str(one.error)), "dim"), (0, 0, 0, 2)))
+            console.print(StyledText.assemble((safe(one.suite), "bold"), "  ", ("could not be asked", "yellow")))
+            console.print(Padding(StyledText(safe(str(one.error)), "dim"), (0, 0, 0, 2)))
             continue
         verdict = (WORDS[one.move.verdict], STYLES[one.move.verdict])
-        console.print(Text.assemble((safe(one.suite), "bold"), "  ", verdict))
+        console.print(StyledText.assemble((safe(one.suite), "bold"), "  ", verdict))
         asked = f"{len(one.move.cases)} of {one.of} cases"
         head = f"{one.prompt} on {one.model} · accepted {one.date} · {asked}"
-        console.print(Padding(Text(safe(head), "dim"), (0, 0, 0, 2)))
-        show_move(console, one.move)
+        console.print(Padding(StyledText(safe(head), "dim"), (0, 0, 0, 2)))
+        show_drift_result(console, one.move)
         for notice in one.notices:
-            console.print(Padding(Text(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))
+            console.print(Padding(StyledText(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))

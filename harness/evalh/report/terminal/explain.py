@@ -11,7 +11,7 @@ from evalh.analysis.explain import Statement
 from evalh.core.digest import JsonValue
 from evalh.core.totals import Tallies
 from evalh.report.document import usd
-from evalh.report.text import BREAK, Text, dollars, safe
+from evalh.report.text import BREAK, StyledText, dollars, safe
 
 
 def explain_document(routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> dict[str, JsonValue]:
@@ -39,13 +39,13 @@ def show_explained(console: Console, name: str, tallies: Tallies | None, stateme
     seen = "part of the above, and counted there" if tallies is None else "it was not run yet"
     if tallies is not None and runs:
         seen = f"last {runs} run{'s' * (runs > 1)}: {tallies.calls} calls sent, {tallies.from_log} answered by the log"
-    console.print(Text.assemble((safe(name), "bold"), (f"  {seen}", "dim")))
+    console.print(StyledText.assemble((safe(name), "bold"), (f"  {seen}", "dim")))
     for topic, group in groupby(statements, key=lambda statement: statement.topic):
         console.print()
-        console.print(Text(topic, "bold"))
+        console.print(StyledText(topic, "bold"))
         for one in group:
-            console.print(Padding(Text(safe(one.when), "cyan"), (0, 0, 0, 2), expand=False))
-            then = Text(safe(one.then))
+            console.print(Padding(StyledText(safe(one.when), "cyan"), (0, 0, 0, 2), expand=False))
+            then = StyledText(safe(one.then))
             if runs and one.taken is not None:
                 then.append(BREAK).append(_counted(one), "dim")
             console.print(Padding(then, (0, 0, 0, 4), expand=False))

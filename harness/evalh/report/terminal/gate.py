@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.compare.comparison import Preferred
-from evalh.analysis.drift import Move, MoveVerdict
+from evalh.analysis.drift import DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import Finding, GateDecision, GateStatus, SuiteDecision
 from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.run import Estimate
 from evalh.report.document import comparison_document, judges_document
 from evalh.report.terminal.compare import points, preference, show_confirmed
-from evalh.report.terminal.drift import move_document, spent, told
-from evalh.report.text import BREAK, Text, inert, one_line, percent, safe
+from evalh.report.terminal.drift import drift_cost_line, drift_result_document, drift_sentence
+from evalh.report.text import BREAK, StyledText, inert, one_line, percent, safe
 from evalh.report.words import net_lines, worth_of
 
 GATE_SCHEMA = "evalh.gate/1"
@@ -111,7 +111,9 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
         "findings": [_finding_document(finding) for finding in suite.findings],
         "broken": list(suite.broken),
         "comparison": None if suite.comparison is None else comparison_document(suite.comparison),
-        "canary": None if suite.canary is None else {**move_document(suite.canary), "told": _moved(suite.canary)},
+        "canary": None
+        if suite.canary is None
+        else {**drift_result_document(suite.canary), "told": _moved(suite.canary)},
         "notices": list(suite.notices),
         "judge_relative": list(suite.judge_relative),
         "judges": judges_document(suite.judges),
@@ -127,31 +129,31 @@ def suite_document(suite: SuiteDecision) -> dict[str, JsonValue]:
     }
 
 
-def _moved(canary: Move) -> str:
-    return f"{'moved' if canary.verdict is MoveVerdict.MOVED else told(canary)} · {spent(canary)}"
+def _moved(canary: DriftResult) -> str:
+    return f"{'moved' if canary.verdict is DriftVerdict.MOVED else drift_sentence(canary)} · {drift_cost_line(canary)}"
 
 
 def show_gate(console: Console, document: Mapping[str, Any]) -> None:
     """Print a decision's document: what was compared, each suite's findings, what got worse."""
-    sides = Text.assemble((document["base"], "bold"), " → ", (document["head"], "bold"))
+    sides = StyledText.assemble((document["base"], "bold"), " → ", (document["head"], "bold"))
     console.print(sides, soft_wrap=True)
     if (line := looked(document)) is not None:
-        console.print(Text(line, "dim"))
+        console.print(StyledText(line, "dim"))
     for suite in document["suites"]:
         console.print()
         _show_suite(console, suite)
     console.print()
     _show_findings(console, document.get("findings", []))
     if document["unchanged"] and document["suites"]:
-        console.print(Text(f"unchanged: {safe(', '.join(document['unchanged']))}", "dim"))
+        console.print(StyledText(f"unchanged: {safe(', '.join(document['unchanged']))}", "dim"))
     for notice in document["notices"]:
-        console.print(Text(safe(notice), "dim"), soft_wrap=True)
+        console.print(StyledText(safe(notice), "dim"), soft_wrap=True)
     if document.get("gate"):
-        console.print(Text(f"kept in the log: evalh show {document['gate']}", "dim"))
+        console.print(StyledText(f"kept in the log: evalh show {document['gate']}", "dim"))
     relative = f"  {RELATIVE}" if document.get("judge_relative") else ""
-    console.print(Text.assemble((decided(document), f"bold {_style(document)}"), (relative, "yellow")))
+    console.print(StyledText.assemble((decided(document), f"bold {_style(document)}"), (relative, "yellow")))
     for reason in document["reasons"]:
-        console.print(Padding(Text(safe(reason)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(safe(reason)), (0, 0, 0, 2)))
 
 
 def decided(document: Mapping[str, Any]) -> str:
@@ -189,14 +191,14 @@ def _ordinal(number: int) -> str:
 
 
 def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
-    console.print(Text.assemble((safe(suite["suite"]), "bold"), "  ", (decided(suite), _style(suite))))
+    console.print(StyledText.assemble((safe(suite["suite"]), "bold"), "  ", (decided(suite), _style(suite))))
     for line in facts(suite):
-        console.print(Padding(Text(safe(line), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(safe(line), "dim"), (0, 0, 0, 2)))
     _show_findings(console, suite["findings"])
     for why in suite.get("judge_relative", []):
-        console.print(Padding(Text(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
     for notice in suite["notices"]:
-        console.print(Padding(Text(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))
     if suite["comparison"] is not None and suite["comparison"]["confirmed"]:
         console.print()
         show_confirmed(console, suite["comparison"]["confirmed"])
@@ -207,7 +209,7 @@ def _show_suite(console: Console, suite: Mapping[str, Any]) -> None:
 
 def _show_findings(console: Console, findings: Iterable[Mapping[str, Any]]) -> None:
     for finding in findings:
-        found = Text.assemble((f"{safe(finding['rule'])}  ", _style(finding)), safe(finding["reason"]))
+        found = StyledText.assemble((f"{safe(finding['rule'])}  ", _style(finding)), safe(finding["reason"]))
         console.print(Padding(found, (0, 0, 0, 2)))
 
 
@@ -254,8 +256,8 @@ def certainty(estimate: Estimate, alpha: float) -> str:
             return ", 95 %, over all cases"
 
 
-def _evidence(evidence: Mapping[str, Any]) -> Text:
-    lines = Text.assemble(("worse", "red"), f"  {one_line(evidence['case'], 60)}", BREAK)
+def _evidence(evidence: Mapping[str, Any]) -> StyledText:
+    lines = StyledText.assemble(("worse", "red"), f"  {one_line(evidence['case'], 60)}", BREAK)
     for side in ("base", "head"):
         output = evidence[f"{side}_output"]
         lines.append(f"{side}  ", "dim").append(one_line("no output" if output is None else output, _WIDTH)).append(

@@ -27,7 +27,7 @@ from evalh.report.document import comparison_document, run_document
 from evalh.report.terminal.compare import ComparisonView, show_comparison
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import show_run
-from evalh.report.text import Text, block, dollars, json_line, milliseconds, one_line, safe
+from evalh.report.text import StyledText, block, dollars, json_line, milliseconds, one_line, safe
 
 _WIDTH = 62
 _WORDS = {
@@ -47,7 +47,7 @@ _WORDS = {
 """A decision in a person's words."""
 
 
-def waterfall(call: CallRow) -> Iterator[Text]:
+def waterfall(call: CallRow) -> Iterator[StyledText]:
     """Yield a line for each attempt and decision, in the order in which they happened."""
     events: list[tuple[float, int, AttemptRow | DecisionRow]] = [
         *((attempt.started_at, 0 if attempt.number == 1 else 2, attempt) for attempt in call.attempts),
@@ -57,15 +57,15 @@ def waterfall(call: CallRow) -> Iterator[Text]:
     began = events[0][0] if events else 0.0
     several = len(call.attempts) > 1 or bool(call.decisions)
     for at, _, event in events:
-        offset = Text(f"{_offset(at - began):>9}  " if several else "", "dim")
+        offset = StyledText(f"{_offset(at - began):>9}  " if several else "", "dim")
         match event:
             case AttemptRow():
-                yield Text.assemble(offset, _attempt(event))
+                yield StyledText.assemble(offset, _attempt(event))
                 if event.error_kind:
                     wrong = f"   {event.error_kind}: {one_line(event.error or '', _WIDTH)}"
-                    yield Text.assemble(" " * len(offset), (wrong, "red"))
+                    yield StyledText.assemble(" " * len(offset), (wrong, "red"))
             case DecisionRow():
-                yield Text.assemble(offset, _decision(event))
+                yield StyledText.assemble(offset, _decision(event))
 
 
 def given_up(call: CallRow) -> str:
@@ -78,22 +78,22 @@ def _offset(seconds: float) -> str:
     return f"+{milliseconds(seconds * 1000.0)}"
 
 
-def _attempt(attempt: AttemptRow) -> Text:
+def _attempt(attempt: AttemptRow) -> StyledText:
     usage = attempt.usage
     tokens = "" if usage.input_tokens is None else f" · {usage.input_tokens} + {usage.output_tokens} tokens"
     cost = f" · {dollars(attempt.cost_usd)}{' at most' if attempt.estimated and attempt.cost_usd is not None else ''}"
     style = "green" if attempt.status == "ok" else "red"
-    line = Text.assemble(f"{attempt.number}. {attempt.model}  ", (attempt.status, style))
+    line = StyledText.assemble(f"{attempt.number}. {attempt.model}  ", (attempt.status, style))
     line.append(f" · {milliseconds(attempt.latency_ms)}{tokens}{cost}")
     if attempt.reason != "first":
         line.append(f" · {attempt.reason}", "dim")
     return line
 
 
-def _decision(decision: DecisionRow) -> Text:
+def _decision(decision: DecisionRow) -> StyledText:
     detail = decision.detail
     word = _WORDS.get(decision.kind, decision.kind)
-    line = Text.assemble("   ", (word, "yellow" if decision.kind not in {"fits", "keep"} else "green"))
+    line = StyledText.assemble("   ", (word, "yellow" if decision.kind not in {"fits", "keep"} else "green"))
     line.append(f": {one_line(decision.reason, _WIDTH)}")
     if decision.kind == "give_up":
         line.append(f" · {one_line(str(detail.get('why', '')), _WIDTH)}")
@@ -156,8 +156,10 @@ def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
 def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
     record = run.record
-    console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
-    console.print(Text(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
+    console.print(
+        StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
+    )
+    console.print(StyledText(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
 
 
 def show_result(console: Console, result: RunResult) -> None:
@@ -167,13 +169,15 @@ def show_result(console: Console, result: RunResult) -> None:
     started = datetime.fromtimestamp(record.started_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     commit = "" if record.commit is None else f" · commit {record.commit[:10]}{' with changes' if record.dirty else ''}"
     console.print()
-    console.print(Text(f"{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
+    console.print(StyledText(f"{record.id} · {started} · evalh {record.evalh_version}{commit}", "dim"))
 
 
 def show_case(console: Console, case: CaseDetail) -> None:
     """Print a case as one run saw it: every trial's request, answer and verdicts."""
     record = case.run.record
-    console.print(Text.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
+    console.print(
+        StyledText.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}")
+    )
     for sample in case.samples:
         show_sample(console, sample)
 
@@ -185,20 +189,20 @@ def show_sample(console: Console, detail: SampleDetail) -> None:
     title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
     console.print(Rule(title, align="left", style="dim"))
     if detail.case.expected is not ABSENT:
-        console.print(Text.assemble(("expected  ", "dim"), json_line(detail.case.expected)))
+        console.print(StyledText.assemble(("expected  ", "dim"), json_line(detail.case.expected)))
     if detail.case.tags:
-        console.print(Text.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
+        console.print(StyledText.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
     for graded in sample.verdicts:
         console.print(_verdict(graded))
     for call in detail.calls:
         show_call(console, call)
 
 
-def _verdict(graded: Graded) -> Text:
+def _verdict(graded: Graded) -> StyledText:
     verdict = graded.verdict
     required = "" if graded.required else " (not required)"
     word = (f"{verdict.outcome.value:8s}", _OUTCOME_STYLES[verdict.outcome])
-    return Text.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
+    return StyledText.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
 
 
 def show_call(console: Console, call: CallRow) -> None:
@@ -211,7 +215,7 @@ def show_call(console: Console, call: CallRow) -> None:
         _show_answer(console, call.answer.completion)
     console.print(Rule(f"call {call.id}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
-        console.print(Text(f"answered by the log: attempt {call.answer.id}", "dim"))
+        console.print(StyledText(f"answered by the log: attempt {call.answer.id}", "dim"))
     for line in waterfall(call.origin or call):
         console.print(Padding(line, (0, 0, 0, 2)))
 
@@ -225,9 +229,9 @@ def _show_answer(console: Console, completion: Completion) -> None:
     if completion.text.strip():
         console.print(block(completion.text))
     elif cause is None and not completion.tool_calls:
-        console.print(Text("(empty)", "dim"))
+        console.print(StyledText("(empty)", "dim"))
     if cause is not None:
-        console.print(Text(cause, "yellow"))
+        console.print(StyledText(cause, "yellow"))
     for asked in completion.tool_calls:
         console.print(block(f"{asked.name}({asked.arguments})"))
 

@@ -5,7 +5,7 @@ from rich.padding import Padding
 
 from evalh.analysis.near_duplicates import Proposal, Proposals
 from evalh.core.digest import JsonValue
-from evalh.report.text import Text, in_clusters, json_line, one_line, safe
+from evalh.report.text import StyledText, in_clusters, json_line, one_line, safe
 
 _SHOWN = 20
 _WIDTH = 92
@@ -25,19 +25,19 @@ def proposals_document(found: Proposals, written: str | None = None) -> dict[str
 
 def show_proposals(console: Console, found: Proposals) -> None:
     """Print which cases look alike, the largest group first, and what to write."""
-    console.print(Text.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
+    console.print(StyledText.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
     if not found.proposed:
         console.print("no cases look alike")
         return
     for one in found.proposed[:_SHOWN]:
         console.print()
-        console.print(Text(f"{len(one.cases)} cases look alike  ", "bold").append(_listed(one), "dim"))
+        console.print(StyledText(f"{len(one.cases)} cases look alike  ", "bold").append(_listed(one), "dim"))
         for text in one.texts:
-            console.print(Padding(Text(one_line(text, _WIDTH)), (0, 0, 0, 2)))
-        console.print(Padding(Text(f'in each row: "cluster": {json_line(one.cluster)}', "dim"), (0, 0, 0, 2)))
+            console.print(Padding(StyledText(one_line(text, _WIDTH)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(f'in each row: "cluster": {json_line(one.cluster)}', "dim"), (0, 0, 0, 2)))
     if len(found.proposed) > _SHOWN:
         console.print()
-        console.print(Text(f"and {len(found.proposed) - _SHOWN} more: --json", "dim"))
+        console.print(StyledText(f"and {len(found.proposed) - _SHOWN} more: --json", "dim"))
 
 
 def _listed(one: Proposal) -> str:

@@ -7,7 +7,7 @@ from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.power import Power
 from evalh.core.digest import JsonValue
 from evalh.report.document import usd
-from evalh.report.text import Text, dollars, in_clusters, p_text, percent, safe
+from evalh.report.text import StyledText, dollars, in_clusters, p_text, percent, safe
 
 _SOURCES = {
     "option": "as you say",
@@ -49,7 +49,7 @@ def power_document(plan: Power) -> dict[str, JsonValue]:
 def show_power(console: Console, plan: Power) -> None:
     """Print a plan: what the suite sees, what more would take, what that costs."""
     seen = "too few to show any drop" if plan.detectable_drop is None else _sees(plan.detectable_drop)
-    console.print(Text(f"{safe(plan.suite)}, {in_clusters(plan.cases, plan.clusters)}: ").append(seen, "bold"))
+    console.print(StyledText(f"{safe(plan.suite)}, {in_clusters(plan.cases, plan.clusters)}: ").append(seen, "bold"))
     console.print()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
@@ -64,13 +64,13 @@ def show_power(console: Console, plan: Power) -> None:
     console.print(table)
     if plan.thin:
         console.print()
-        console.print(Text(f"a margin of {margin} is finer than {plan.cases} cases can resolve", "yellow"))
+        console.print(StyledText(f"a margin of {margin} is finer than {plan.cases} cases can resolve", "yellow"))
     if plan.with_trials:
         console.print()
         console.print(_trials(plan))
     elif plan.trials == 1:
         console.print()
-        console.print(Text("what more trials of each case are worth: compare once with --trials 3", "dim"))
+        console.print(StyledText("what more trials of each case are worth: compare once with --trials 3", "dim"))
 
 
 def _sees(drop: float) -> str:

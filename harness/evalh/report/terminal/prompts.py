@@ -11,7 +11,7 @@ from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
-from evalh.report.text import Text, block, named, safe
+from evalh.report.text import StyledText, block, named, safe
 
 
 def version_document(version: PromptVersion) -> dict[str, JsonValue]:
@@ -31,14 +31,14 @@ def version_document(version: PromptVersion) -> dict[str, JsonValue]:
 
 def show_version(console: Console, version: PromptVersion) -> None:
     """Print a version: what it is, its settings, its messages."""
-    console.print(Text.assemble((version.label, "bold"), f"  {version.digest}"))
+    console.print(StyledText.assemble((version.label, "bold"), f"  {version.digest}"))
     for label, value in (("description", version.description), ("why", version.why), ("path", version.path)):
         if value:
             console.print(named(label, value))
     content = version.content_document()
     for label in ("params", "input", "output", "tools"):
         if content[label]:
-            console.print(Text.assemble((f"{label}  ", "dim"), _compact(content[label])))
+            console.print(StyledText.assemble((f"{label}  ", "dim"), _compact(content[label])))
     for section in version.sections:
         console.print(Rule(section.role or "history", align="left", style="dim"))
         console.print(block(section.source))
@@ -78,17 +78,19 @@ def show_diff(console: Console, difference: Difference) -> None:
     """Print what differs between two versions: text, config and schemas apart."""
     document = difference.document()
     base, head = document["base"]["prompt"], document["head"]["prompt"]
-    console.print(Text.assemble((base, "bold"), " → ", (head, "bold")))
+    console.print(StyledText.assemble((base, "bold"), " → ", (head, "bold")))
     for section in difference.sections:
         if section.changed:
             roles = {section.base_role: None, section.head_role: None}
             console.print(Rule(" → ".join(str(role or "nothing") for role in roles), align="left", style="dim"))
             for line in section.unified():
-                console.print(Text(safe(line), _style(line)))
+                console.print(StyledText(safe(line), _style(line)))
     for part in ("config", "schemas", "tools", "notes"):
         for change in document[part]:
             old, new = (_compact(change[side]) if side in change else "absent" for side in ("base", "head"))
-            console.print(Text.assemble((f"{part} {change['key']}  ", "dim"), (old, "red"), " → ", (new, "green")))
+            console.print(
+                StyledText.assemble((f"{part} {change['key']}  ", "dim"), (old, "red"), " → ", (new, "green"))
+            )
     if document["same_content"]:
         console.print("the same content: nothing that is sent differs")
 
@@ -111,10 +113,10 @@ def request_document(request: Request) -> dict[str, JsonValue]:
 
 def show_request(console: Console, request: Request) -> None:
     """Print a request, message by message."""
-    console.print(Text.assemble((request.settings.model, "bold"), f"  {request.digest()}"))
+    console.print(StyledText.assemble((request.settings.model, "bold"), f"  {request.digest()}"))
     for label, value in request.settings.document().items():
         if value and label != "model":
-            console.print(Text.assemble((f"{label}  ", "dim"), _compact(value)))
+            console.print(StyledText.assemble((f"{label}  ", "dim"), _compact(value)))
     for message in request.messages:
         console.print(Rule(message.role.value, align="left", style="dim"))
         for part in message.parts:

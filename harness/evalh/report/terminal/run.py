@@ -10,7 +10,7 @@ from evalh.core.run import FailedSample, Forecast, GraderTally, RunResult, RunSt
 from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
-    Text,
+    StyledText,
     cost_per_good,
     dollars,
     in_clusters,
@@ -33,7 +33,9 @@ _WIDTH = 88
 def show_run(console: Console, result: RunResult) -> None:
     """Print one run: the counts, the numbers, the graders, failures, and what to type next."""
     record, summary = result.record, result.summary
-    console.print(Text.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}"))
+    console.print(
+        StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
+    )
     console.print()
     console.print(_numbers(summary, record.trials))
     console.print()
@@ -41,14 +43,16 @@ def show_run(console: Console, result: RunResult) -> None:
     if summary.errors:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
         console.print()
-        console.print(Text(f"without an answer: {kinds}", style="yellow"))
+        console.print(StyledText(f"without an answer: {kinds}", style="yellow"))
     for failure in result.failures:
         _show_failure(console, failure)
     if result.status is not RunStatus.COMPLETE:
         console.print()
-        console.print(Text(f"{result.status.value} after {summary.samples} of {record.planned} samples", "yellow"))
+        console.print(
+            StyledText(f"{result.status.value} after {summary.samples} of {record.planned} samples", "yellow")
+        )
         if result.stopped_because:
-            console.print(Text(one_line(result.stopped_because, 300), "yellow"))
+            console.print(StyledText(one_line(result.stopped_because, 300), "yellow"))
 
 
 def _numbers(summary: RunSummary, trials: int) -> Table:
@@ -57,7 +61,7 @@ def _numbers(summary: RunSummary, trials: int) -> Table:
     table.add_column()
     counts = [f"{summary.good} good", f"{summary.bad} bad", f"{summary.ungraded} ungraded"]
     styles = [_STYLES[count.split()[1]] if not count.startswith("0 ") else "dim" for count in counts]
-    line = Text(f"{summary.samples}: ")
+    line = StyledText(f"{summary.samples}: ")
     for position, (count, style) in enumerate(zip(counts, styles, strict=True)):
         line.append(" · " if position else "").append(count, style)
     table.add_row("samples", line)
@@ -65,17 +69,17 @@ def _numbers(summary: RunSummary, trials: int) -> Table:
     if summary.clusters is not None and summary.clusters < cases:
         table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: cases that are alike count as one")
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
-    table.add_row("good rate", Text(rate(summary.good_rate), "bold").append(interval, "dim"))
-    table.add_row("cost per good output", Text(cost_per_good(summary.cost_per_good_usd), "bold"))
+    table.add_row("good rate", StyledText(rate(summary.good_rate), "bold").append(interval, "dim"))
+    table.add_row("cost per good output", StyledText(cost_per_good(summary.cost_per_good_usd), "bold"))
     if summary.by_the_hour:
-        table.add_row("", Text(BY_THE_HOUR, "dim"))
+        table.add_row("", StyledText(BY_THE_HOUR, "dim"))
     if summary.downstream is not None:
-        table.add_row("net cost per good", Text(net_line(summary.downstream), "bold"))
+        table.add_row("net cost per good", StyledText(net_line(summary.downstream), "bold"))
     table.add_row("spent", _spent(summary))
     table.add_row("latency", lines(latency(summary)))
     parts = latency_parts(summary.latency_parts_ms)
     if parts is not None:
-        table.add_row("", Text(parts, "dim"))
+        table.add_row("", StyledText(parts, "dim"))
     asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
     table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
     return table
@@ -100,8 +104,8 @@ def _graders(tallies: Sequence[GraderTally]) -> Table:
         table.add_column(column, justify="right")
     table.add_column()
     for tally in tallies:
-        cells = [str(count) if count else Text("·", "dim") for count in _counts(tally)]
-        table.add_row(safe(tally.grader), *cells, Text("" if tally.required else "not required", "dim"))
+        cells = [str(count) if count else StyledText("·", "dim") for count in _counts(tally)]
+        table.add_row(safe(tally.grader), *cells, StyledText("" if tally.required else "not required", "dim"))
     return table
 
 
@@ -113,9 +117,9 @@ def _show_failure(console: Console, failure: FailedSample) -> None:
     console.print()
     trial = f" trial {failure.trial}" if failure.trial else ""
     console.print(
-        Text.assemble((failure.standing, _STYLES[failure.standing]), f"  {one_line(failure.case_id, 60)}{trial}")
+        StyledText.assemble((failure.standing, _STYLES[failure.standing]), f"  {one_line(failure.case_id, 60)}{trial}")
     )
-    lines = Text()
+    lines = StyledText()
     for name, value in failure.inputs.items():
         text = value if isinstance(value, str) else repr(value)
         lines.append(f"{safe(name)}  ", "dim").append(one_line(text, _WIDTH - len(name))).append(BREAK)
@@ -178,4 +182,4 @@ def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]
         table.add_row(suite, prompt, model, *counts, once, ceiling)
     console.print(table)
     for reason in sorted({forecast.why_unknown for *_, forecast in plans if forecast.why_unknown}):
-        console.print(Text(f"the worst case is unknown: {reason}", "yellow"))
+        console.print(StyledText(f"the worst case is unknown: {reason}", "yellow"))

@@ -16,7 +16,7 @@ from evalh.core.values import Value
 from evalh.report.advice import advice
 from evalh.report.document import run_document
 from evalh.report.terminal.log import show_result
-from evalh.report.text import Text, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.text import StyledText, milliseconds, one_line, percent, safe, short_cost_per_good
 from evalh.report.words import pointers, verdict
 
 _BAR = 24
@@ -39,27 +39,27 @@ def show_story(console: Console, result: RunResult, told: RunTold) -> None:
     failings, chosen = told.failings, told.chosen
     show_result(console, result)
     console.print()
-    console.print(Text("which should I ship?", "bold"))
+    console.print(StyledText("which should I ship?", "bold"))
     for sentence in advice(chosen):
-        console.print(Text(safe(sentence)))
+        console.print(StyledText(safe(sentence)))
     if len(chosen.points) > 1:
         console.print()
         console.print(_points(chosen))
     if len(told.past.moments) > len(chosen.points):
         console.print()
-        console.print(Text("history", "bold"))
+        console.print(StyledText("history", "bold"))
         console.print(_history(told.past))
     console.print()
-    console.print(Text("where it fails", "bold"))
+    console.print(StyledText("where it fails", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(justify="right")
     for reason in failings.reasons():
         table.add_row(f"{reason.count:,}", safe(reason.grader or "no answer"), one_line(reason.text, 70))
-    console.print(table if table.row_count else Text("nowhere", "dim"))
+    console.print(table if table.row_count else StyledText("nowhere", "dim"))
     worst = failings.heat().worst()
     if worst is not None:
         grader, tag, missed, total = worst
-        console.print(Text(safe(f"tagged {tag}: {grader} does not pass on {missed:,} of {total:,}"), "yellow"))
+        console.print(StyledText(safe(f"tagged {tag}: {grader} does not pass on {missed:,} of {total:,}"), "yellow"))
 
 
 def _points(chosen: TradeOff) -> Table:

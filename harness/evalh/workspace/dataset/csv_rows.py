@@ -18,7 +18,7 @@ from evalh.core.strict_json import NotStrictJson, parse
 from evalh.core.values import Value
 from evalh.workspace import files as lines
 from evalh.workspace.dataset.jsonl_rows import refuse_unholdable
-from evalh.workspace.files import LONGEST_BYTES, Span, decode, line_ends, refuse_conflict, too_long
+from evalh.workspace.files import LONGEST_BYTES, ByteRange, decode, line_ends, refuse_conflict, too_long
 
 _INPUTS, _EXPECTED = "inputs.", "expected."
 _EACH_INPUT = "<the input's name>, one column for each"
@@ -83,7 +83,7 @@ class Csv:
         self._start = (header.offset + len(header.raw), header.line + line_ends(header.raw))
         self.heading = header
 
-    def _header(self, file: BinaryIO, start: int) -> Span:
+    def _header(self, file: BinaryIO, start: int) -> ByteRange:
         """Find the header, and with it the separator. Raises WorkspaceError where there is none."""
         for span in self._records(file, start, 1):
             stated = _SEPARATOR_LINE.match(span.raw)
@@ -93,7 +93,7 @@ class Csv:
                 return span
         raise WorkspaceError("is empty", where=self._name, hint="the first line names the columns: id,…")
 
-    def _columns(self, header: Span) -> "list[Column]":
+    def _columns(self, header: ByteRange) -> "list[Column]":
         """Name the columns; those without a name at the end are a spreadsheet's, and hold nothing."""
         read: dict[str, list[Column]] = {}
         refused: WorkspaceError | None = None
@@ -116,13 +116,13 @@ class Csv:
             self._nameless += 1
         return found
 
-    def rows(self, file: BinaryIO) -> Iterator[Span]:
+    def rows(self, file: BinaryIO) -> Iterator[ByteRange]:
         """Find the records; those without content are skipped."""
         records = self._records(file, *self._start)
         blanks = b'"\r\n' + self._delimiter.encode()
         return (span for span in records if not span.raw.isspace() and span.raw.strip(blanks))
 
-    def case(self, span: Span) -> Case:
+    def case(self, span: ByteRange) -> Case:
         """Read one record. Raises WorkspaceError."""
         where = f"{self._name}:{span.line}"
         cells = self._cells(span)
@@ -152,7 +152,7 @@ class Csv:
 
     again = case
 
-    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+    def with_cluster(self, span: ByteRange, cluster: str | None) -> bytes:
         """Return a record that names no cluster with this one in its column, which is the last where there was none.
 
         All else stays as it is written. The heading's is the column's name.
@@ -187,7 +187,7 @@ class Csv:
             place[path[-1]] = value
         return whole or ABSENT
 
-    def _records(self, file: BinaryIO, offset: int, line: int) -> Iterator[Span]:
+    def _records(self, file: BinaryIO, offset: int, line: int) -> Iterator[ByteRange]:
         """Find the records: one ends with the line on which every double quote is closed. Raises WorkspaceError."""
         held: list[bytes] = []  # pieces of one record: joined once
         held_bytes, quoted, size = 0, False, lines.FIRST_CHUNK_BYTES
@@ -204,16 +204,16 @@ class Csv:
                 raw = b"".join((*held, chunk[begin:place])) if held else chunk[begin:place]
                 held, held_bytes, begin = [], 0, place
                 if raw:
-                    yield Span(offset, line, raw)
+                    yield ByteRange(offset, line, raw)
                 offset, line = offset + len(raw), line + line_ends(raw)
             if held_bytes > LONGEST_BYTES:
                 raise too_long(f"{self._name}:{line}")
         if quoted:
             raise WorkspaceError("a cell's double quote is never closed", where=f"{self._name}:{line}")
         if held:
-            yield Span(offset, line, b"".join(held))
+            yield ByteRange(offset, line, b"".join(held))
 
-    def _cells(self, span: Span) -> list[str]:
+    def _cells(self, span: ByteRange) -> list[str]:
         where = f"{self._name}:{span.line}"
         try:
             text = decode(span.raw, self._name, span.line)

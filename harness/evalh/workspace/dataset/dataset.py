@@ -18,7 +18,7 @@ from evalh.workspace.config import Config
 from evalh.workspace.dataset.csv_rows import Csv
 from evalh.workspace.dataset.index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset.jsonl_rows import JsonLines
-from evalh.workspace.files import Span, label, refuse_hidden, refuse_other_encodings
+from evalh.workspace.files import ByteRange, label, refuse_hidden, refuse_other_encodings
 
 _SUFFIXES = (".jsonl", ".csv")
 _MOST_IDS_COMPARED = 5_000
@@ -27,20 +27,20 @@ _MOST_IDS_COMPARED = 5_000
 class _Rows(Protocol):
     """One file format."""
 
-    def rows(self, file: BinaryIO) -> Iterator[Span]:
+    def rows(self, file: BinaryIO) -> Iterator[ByteRange]:
         """Find the rows."""
 
-    def case(self, span: Span) -> Case:
+    def case(self, span: ByteRange) -> Case:
         """Read one row. Raises WorkspaceError."""
 
-    def again(self, span: Span) -> Case:
+    def again(self, span: ByteRange) -> Case:
         """Read a row that `case` has read before."""
 
     @property
-    def heading(self) -> Span | None:
+    def heading(self) -> ByteRange | None:
         """What stands above the rows and names what is in them."""
 
-    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+    def with_cluster(self, span: ByteRange, cluster: str | None) -> bytes:
         """Write a cluster into a row that names none."""
 
 
@@ -85,7 +85,7 @@ class Dataset:
         with self._unchanged() as file:
             yield from map(self._format.again, self._spans(file))
 
-    def _spans(self, file: BinaryIO) -> Iterator[Span]:
+    def _spans(self, file: BinaryIO) -> Iterator[ByteRange]:
         for block in self._index.same(blocks(self._format.rows(file))):
             if block is None:
                 raise self._changed()

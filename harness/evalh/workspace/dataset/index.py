@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from zlib import crc32
 
-from evalh.workspace.files import Span
+from evalh.workspace.files import ByteRange
 
 _BLOCK_ROWS = 64
 _BLOCK_BYTES = 2**18  # rows may be large; whoever reads holds a block of them
 _BUCKETS = 256  # a power of two
 
 
-def blocks(spans: Iterable[Span]) -> Iterator[list[Span]]:
+def blocks(spans: Iterable[ByteRange]) -> Iterator[list[ByteRange]]:
     """Gather rows: the same rows make the same blocks, however often they are read."""
-    block: list[Span] = []
+    block: list[ByteRange] = []
     size = 0
     for span in spans:
         block.append(span)
@@ -40,12 +40,12 @@ class RowIndex:
     def __len__(self) -> int:
         return self._rows
 
-    def add(self, block: list[Span]) -> None:
+    def add(self, block: list[ByteRange]) -> None:
         """Remember the next rows."""
         self._rows += len(block)
         self._checksums.append(_checksum(block))
 
-    def same(self, read: Iterable[list[Span]]) -> Iterator[list[Span] | None]:
+    def same(self, read: Iterable[list[ByteRange]]) -> Iterator[list[ByteRange] | None]:
         """Give the blocks as they are read again, each once it is known to be what it was; None: one is not."""
         left = iter(self._checksums)
         for block in read:
@@ -57,7 +57,7 @@ class RowIndex:
             yield None
 
 
-def _checksum(block: list[Span]) -> int:
+def _checksum(block: list[ByteRange]) -> int:
     return crc32(b"".join([span.raw for span in block]))
 
 

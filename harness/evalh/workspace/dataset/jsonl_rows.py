@@ -10,7 +10,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.digest import JsonValue, canonical
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.strict_json import NotStrictJson, parse
-from evalh.workspace.files import Span, decode, read_lines, refuse_conflict
+from evalh.workspace.files import ByteRange, decode, read_lines, refuse_conflict
 from evalh.workspace.located import kind_of
 
 _KEYS = ("id", "inputs", "expected", "tags", "cluster")
@@ -41,19 +41,19 @@ class JsonLines:
         self._decode = msgspec.json.Decoder(_Row).decode
         self._encode = msgspec.json.Encoder().encode
 
-    def rows(self, file: BinaryIO) -> Iterator[Span]:
+    def rows(self, file: BinaryIO) -> Iterator[ByteRange]:
         """Find the rows; blank lines are skipped."""
         spans = read_lines(file, self._name, self._start, 1)
         return (span for span in spans if not span.raw.isspace())
 
-    def case(self, span: Span) -> Case:
+    def case(self, span: ByteRange) -> Case:
         """Read one row. Raises WorkspaceError."""
         row = self._fast(span.raw)
         if row is None:
             return strict_case(span, self._name)
         return self._case(row, span)
 
-    def again(self, span: Span) -> Case:
+    def again(self, span: ByteRange) -> Case:
         """Read a row that `case` has read before: nothing in it can be lost."""
         try:
             return self._case(self._decode(span.raw), span)
@@ -62,7 +62,7 @@ class JsonLines:
 
     heading = None
 
-    def with_cluster(self, span: Span, cluster: str | None) -> bytes:
+    def with_cluster(self, span: ByteRange, cluster: str | None) -> bytes:
         """Return a row that names no cluster with this one as its last key; all else stays as it is written."""
         if cluster is None:
             return span.raw
@@ -71,7 +71,7 @@ class JsonLines:
         key = f'{comma}"cluster"{colon}{json.dumps(cluster, ensure_ascii=False)}'
         return before + key.encode() + span.raw[len(before) :]
 
-    def _case(self, row: _Row, span: Span) -> Case:
+    def _case(self, row: _Row, span: ByteRange) -> Case:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected
         tags = frozenset(row.tags) if row.tags else _NO_TAGS
         cluster = None if row.cluster is msgspec.UNSET else row.cluster
@@ -97,7 +97,7 @@ class JsonLines:
         return row if complete and named and (row.cluster is msgspec.UNSET or row.cluster.strip()) else None
 
 
-def strict_case(span: Span, name: str) -> Case:
+def strict_case(span: ByteRange, name: str) -> Case:
     """Read one row slowly. Raises WorkspaceError that says what is wrong with it."""
     where = f"{name}:{span.line}"
     text = decode(span.raw, name, span.line)

@@ -66,7 +66,7 @@ class Header(msgspec.Struct):
     outputs: bool = False
 
 
-class Row(msgspec.Struct):
+class BaselineRow(msgspec.Struct):
     """One sample."""
 
     id: str
@@ -104,7 +104,7 @@ def check_shapes(name: str, header: JsonValue, rows: Sequence[JsonValue], output
     """Raise WorkspaceError, with the line, where a baseline holds anything but a baseline."""
     _shaped(Header, header, f"{name}:1")
     for number, row in enumerate(rows, 2):
-        _shaped(Row, row, f"{name}:{number}")
+        _shaped(BaselineRow, row, f"{name}:{number}")
     for number, output in enumerate(outputs, 1):
         _shaped(Output, output, f"{name}: output {number}")
 

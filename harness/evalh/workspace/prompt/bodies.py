@@ -35,7 +35,7 @@ _ROLES = {
 }
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What a token of a body is."""
 
     TEXT = "text"
@@ -47,7 +47,7 @@ class Kind(Enum):
 class Token(Value):
     """A piece of a body; the sources of all tokens, joined, are the body."""
 
-    kind: Kind
+    kind: TokenKind
     source: str
     line: int  # from 1, in `path`
     content: str = ""  # what stands between its braces, if it is a tag or code to compile
@@ -117,7 +117,7 @@ FindPartial = Callable[[str], tuple[str, str]]
 """Returns the path and text of a partial. Raises WorkspaceError that names what there is."""
 
 
-class BodyReader(Value):
+class BodyParser(Value):
     """Reads bodies in one dialect."""
 
     grammar: Grammar
@@ -131,7 +131,7 @@ class BodyReader(Value):
             self._check(token)
         for section in sections:
             for piece in pieces(section, self.grammar):
-                if isinstance(piece, Text):
+                if isinstance(piece, BodyText):
                     self._compile(piece, section, path, tokens)
         return sections
 
@@ -144,13 +144,13 @@ class BodyReader(Value):
         return inlined
 
     def _check(self, token: Token) -> None:
-        if token.kind is Kind.TAG and _marker(token) is None:
+        if token.kind is TokenKind.TAG and _marker(token) is None:
             try:
                 self.grammar.check_tag(token)
             except BodyError as exc:
                 raise _wrong(token, exc.what, exc.hint) from None
 
-    def _compile(self, piece: "Text", section: Section, path: str, tokens: Sequence[Token]) -> None:
+    def _compile(self, piece: "BodyText", section: Section, path: str, tokens: Sequence[Token]) -> None:
         try:
             self.grammar.compile(piece.source)
         except BodyError as exc:
@@ -191,11 +191,11 @@ class BodyReader(Value):
     def _uncommented(self, tokens: list[Token]) -> list[Token]:
         if self.grammar.whole_line_comments:
             return _without_comment_lines(tokens)
-        return [token for token in tokens if token.kind is not Kind.COMMENT]
+        return [token for token in tokens if token.kind is not TokenKind.COMMENT]
 
     def _inlined(self, tokens: Iterable[Token], stack: tuple[str, ...], count: list[int]) -> Iterator[Token]:
         for token in tokens:
-            if token.kind is not Kind.TAG or not token.content.startswith(">"):
+            if token.kind is not TokenKind.TAG or not token.content.startswith(">"):
                 yield token
                 continue
             name = token.content[1:].strip()
@@ -225,16 +225,16 @@ class BodyReader(Value):
         return self._uncommented(self._lexed(stripped, path, 1 + text[: text.find(stripped)].count("\n")))
 
 
-class Text(Value):
+class BodyText(Value):
     """A stretch of a section between its media; `line` counts from 1 in the section's source."""
 
     source: str
     line: int
 
 
-def pieces(section: Section, grammar: Grammar) -> list[Text | MediaSlot]:
+def pieces(section: Section, grammar: Grammar) -> list[BodyText | MediaSlot]:
     """Cut a section at its media; blanks alone between two of them are dropped. Raises BodyError, WorkspaceError."""
-    found: list[Text | MediaSlot] = []
+    found: list[BodyText | MediaSlot] = []
     source, line = "", 1
     for token in grammar.lex(section.source):
         slot = _media_slot(token)
@@ -242,10 +242,10 @@ def pieces(section: Section, grammar: Grammar) -> list[Text | MediaSlot]:
             line = line if source else token.line
             source += token.source
             continue
-        found += [Text(source, line)] if source.strip(BLANKS) else []
+        found += [BodyText(source, line)] if source.strip(BLANKS) else []
         found.append(slot)
         source = ""
-    return [*found, Text(source, line)] if source.strip(BLANKS) else found
+    return [*found, BodyText(source, line)] if source.strip(BLANKS) else found
 
 
 def _without_comment_lines(tokens: Sequence[Token]) -> list[Token]:
@@ -253,8 +253,8 @@ def _without_comment_lines(tokens: Sequence[Token]) -> list[Token]:
     kept: list[Token] = []
     at_start, in_comment_line = True, False
     for index, token in enumerate(tokens):
-        if token.kind is Kind.COMMENT:
-            if index and tokens[index - 1].kind is not Kind.COMMENT:
+        if token.kind is TokenKind.COMMENT:
+            if index and tokens[index - 1].kind is not TokenKind.COMMENT:
                 at_start = _at_line_start(kept)
             in_comment_line = at_start and _at_line_end(tokens, index + 1)
             if in_comment_line and kept:
@@ -272,13 +272,15 @@ def _at_line_start(before: Sequence[Token]) -> bool:
     if not before:
         return True
     text, newline, blanks = before[-1].source.rpartition("\n")
-    return before[-1].kind is Kind.TEXT and not blanks.strip(" \t") and (bool(newline) or not (before[1:2] or text))
+    return (
+        before[-1].kind is TokenKind.TEXT and not blanks.strip(" \t") and (bool(newline) or not (before[1:2] or text))
+    )
 
 
 def _at_line_end(tokens: Sequence[Token], place: int) -> bool:
     if place == len(tokens):
         return True
-    if tokens[place].kind is not Kind.TEXT:
+    if tokens[place].kind is not TokenKind.TEXT:
         return False
     blanks, newline, _ = tokens[place].source.partition("\n")
     return not blanks.strip(" \t") and (bool(newline) or place == len(tokens) - 1)
@@ -289,7 +291,11 @@ def _refuse_new_tags(tokens: Sequence[Token]) -> None:
     for left, right in pairwise(tokens):
         if left.path == right.path and left.start + len(left.source) == right.start:
             continue  # so the author wrote them
-        if left.kind is Kind.TEXT and left.source.endswith(("{", "\\")) and right.source.startswith(("{", "%", "#")):
+        if (
+            left.kind is TokenKind.TEXT
+            and left.source.endswith(("{", "\\"))
+            and right.source.startswith(("{", "%", "#"))
+        ):
             raise WorkspaceError(
                 "text that ends with { or \\ stands right before a tag",
                 where=f"{left.path}:{left.line}",
@@ -301,7 +307,7 @@ def _refuse_much_code(tokens: Sequence[Token], most: int) -> None:
     """Refuse a prompt whose tags would take a compiler long. Its text may be as long as it likes."""
     left = most
     for token in tokens:
-        compiled = token.kind in (Kind.TAG, Kind.CODE) and token.content and _marker(token) is None
+        compiled = token.kind in (TokenKind.TAG, TokenKind.CODE) and token.content and _marker(token) is None
         left -= len(token.source) if compiled else 0
         if left < 0:
             what = f"more than {most:,} characters of the prompt stand in tags"
@@ -348,7 +354,7 @@ def _section(role: Role | None, tokens: Sequence[Token]) -> list[Section]:
 
 def _marker(token: Token) -> Role | MediaSlot | str | None:
     """Return what a marker stands for, "history" for history, None for what is none. Raises WorkspaceError."""
-    if token.kind is not Kind.TAG:
+    if token.kind is not TokenKind.TAG:
         return None
     if token.content == "history":
         return "history"
@@ -362,7 +368,7 @@ def _marker(token: Token) -> Role | MediaSlot | str | None:
 
 def _media_slot(token: Token) -> MediaSlot | None:
     """Return a media marker's slot; None for what is none. Raises WorkspaceError."""
-    if token.kind is not Kind.TAG or not re.match(r"media\s", token.content):
+    if token.kind is not TokenKind.TAG or not re.match(r"media\s", token.content):
         return None
     match = _MEDIA.fullmatch(token.content)
     if match is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, did_you_mean
 from evalh.core.values import Value
-from evalh.workspace.prompt.bodies import MOST_CODE, BodyError, Kind, MissingInput, RenderError, Token
+from evalh.workspace.prompt.bodies import MOST_CODE, BodyError, MissingInput, RenderError, Token, TokenKind
 from evalh.workspace.prompt.dialect_portable import HISTORY, refused_history, text_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Handlebars:
             end, kind = _next(text, place, line)
             source = text[place:end]
             raw = source.startswith("{{{{") or _COMMENT.match(source)
-            content = source[2:-2].strip("~").strip() if kind in (Kind.TAG, Kind.CODE) and not raw else ""
+            content = source[2:-2].strip("~").strip() if kind in (TokenKind.TAG, TokenKind.CODE) and not raw else ""
             yield Token(kind, source, line, content)
             line += source.count("\n")
             place = end
@@ -70,8 +70,8 @@ class Handlebars:
             content = _expression(token)
             if content is None:
                 parts.append(token.source)
-                opens = token.kind is Kind.TAG and token.content.startswith(("#", "^")) and len(token.content) > 1
-                depth += opens - (token.kind is Kind.TAG and token.content.startswith("/"))
+                opens = token.kind is TokenKind.TAG and token.content.startswith(("#", "^")) and len(token.content) > 1
+                depth += opens - (token.kind is TokenKind.TAG and token.content.startswith("/"))
                 continue
             name = re.split(r"[./]", content)[0]
             if depth == 0 and _PATH.fullmatch(content) and _NAME.fullmatch(name) and name != "this":
@@ -83,35 +83,35 @@ class Handlebars:
             raise BodyError(f"Handlebars refuses it: {exc}") from None
 
 
-def _next(text: str, start: int, line: int) -> tuple[int, Kind]:
+def _next(text: str, start: int, line: int) -> tuple[int, TokenKind]:
     """Return where the token that begins at `start` ends, and its kind."""
     if text.startswith("{{", start):
         return _tag_end(text, start, line)
     place = start
     while (match := _TAG_START.search(text, place)) is not None:
         if match.end(1) - match.start(1) != 1:  # one backslash escapes; of more, all but one stand
-            return match.end(1), Kind.TEXT
+            return match.end(1), TokenKind.TEXT
         place = match.end()
-    return len(text), Kind.TEXT
+    return len(text), TokenKind.TEXT
 
 
-def _tag_end(text: str, start: int, line: int) -> tuple[int, Kind]:
+def _tag_end(text: str, start: int, line: int) -> tuple[int, TokenKind]:
     if text.startswith("{{{{", start):
         header = text[start + 4 : text.find("}}}}", start + 4)].split()
         close = f"{{{{{{{{/{header[0]}}}}}}}}}" if header else "}}}}"
-        return _close(text, start + 4, close, line), Kind.CODE
+        return _close(text, start + 4, close, line), TokenKind.CODE
     if _COMMENT.match(text, start):
         after = _comment_end(text, start, line)
         # With ~ it takes the blanks beside it along, which only the engine does.
         trims = text.startswith("{{~", start) or text.startswith("~}}", after - 3)
-        return after, Kind.CODE if trims else Kind.COMMENT
+        return after, TokenKind.CODE if trims else TokenKind.COMMENT
     triple = re.match(r"\{\{~?\{", text[start : start + 4])
     if triple is not None:
         end = re.compile(r"\}~?\}\}").search(text, start + len(triple[0]))
         if end is None:
             raise BodyError("{{{ without }}}", line)
-        return end.end(), Kind.CODE
-    return _close(text, start + 2, "}}", line), Kind.TAG
+        return end.end(), TokenKind.CODE
+    return _close(text, start + 2, "}}", line), TokenKind.TAG
 
 
 def _comment_end(text: str, start: int, line: int) -> int:
@@ -133,9 +133,9 @@ def _close(text: str, start: int, close: str, line: int) -> int:
 
 def _expression(token: Token) -> str | None:
     """Return what a token prints; None for one that prints nothing itself."""
-    if token.kind is Kind.CODE and not token.source.startswith("{{{{") and not _COMMENT.match(token.source):
+    if token.kind is TokenKind.CODE and not token.source.startswith("{{{{") and not _COMMENT.match(token.source):
         return token.source.strip("{}~").strip()
-    if token.kind is not Kind.TAG or token.content.startswith(("#", "^", "/", ">")):
+    if token.kind is not TokenKind.TAG or token.content.startswith(("#", "^", "/", ">")):
         return None
     if token.content.split(" ")[0] == "else" or not token.content:
         return None
@@ -144,7 +144,7 @@ def _expression(token: Token) -> str | None:
 
 def _code_of(token: Token) -> str:
     """Return what of a token names inputs: no text, no comment, nothing in quotes."""
-    if token.kind is Kind.TEXT or _COMMENT.match(token.source) or token.source.startswith("{{{{"):
+    if token.kind is TokenKind.TEXT or _COMMENT.match(token.source) or token.source.startswith("{{{{"):
         return ""
     return _QUOTED.sub("", token.source)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
 from evalh.core.values import Value
-from evalh.workspace.prompt.bodies import MOST_CODE, BodyError, Kind, MissingInput, RenderError, Token
+from evalh.workspace.prompt.bodies import MOST_CODE, BodyError, MissingInput, RenderError, Token, TokenKind
 from evalh.workspace.prompt.dialect_portable import HISTORY, Slots, refused_history
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ENDS = {"variable_begin": "variable_end", "block_begin": "block_end", "raw_begin": "raw_end"}
 _ENDS |= {"comment_begin": "comment_end"}
-_KINDS = {"variable_begin": Kind.TAG, "comment_begin": Kind.COMMENT}
+_KINDS = {"variable_begin": TokenKind.TAG, "comment_begin": TokenKind.COMMENT}
 
 
 class Jinja2:
@@ -83,7 +83,7 @@ def _grouped(lexed: Iterator[tuple[int, str, str]]) -> Iterator[Token]:
     """Join Jinja2's small tokens to whole tags, statements, comments and raw texts."""
     for line, kind, value in lexed:
         if kind not in _ENDS:
-            yield Token(Kind.TEXT, value, line)
+            yield Token(TokenKind.TEXT, value, line)
             continue
         inside: list[str] = []
         end = ""
@@ -94,7 +94,7 @@ def _grouped(lexed: Iterator[tuple[int, str, str]]) -> Iterator[Token]:
             inside.append(text)
         content = "".join(inside)
         code = "" if kind == "raw_begin" else content.strip()
-        yield Token(_KINDS.get(kind, Kind.CODE), value + content + end, line, code)
+        yield Token(_KINDS.get(kind, TokenKind.CODE), value + content + end, line, code)
 
 
 def _refuse(tree: "nodes.Template") -> None:
@@ -145,9 +145,9 @@ class JinjaText(Value):
 
     def render(self, inputs: Mapping[str, JsonValue]) -> str:
         """Fill the slots. Raises MissingInput, RenderError."""
-        from evalh.workspace.prompt.jinja2_sandbox import PURSE, Purse
+        from evalh.workspace.prompt.jinja2_sandbox import PURSE, RenderBudget
 
-        purse = Purse()
+        purse = RenderBudget()
         try:
             context = self.template.new_context({**inputs, PURSE: purse})
             parts: list[str] = []

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from evalh.core.digest import JsonValue
 from evalh.core.values import Value
-from evalh.workspace.prompt.bodies import BodyError, Kind, MissingInput, RenderError, Token
+from evalh.workspace.prompt.bodies import BodyError, MissingInput, RenderError, Token, TokenKind
 
 # A run of backslashes is looked at from its beginning alone: from each of them would take its length squared.
 _OPENS = re.compile(r"(?<!\\)(\\*)\{[{%#]")
@@ -49,7 +49,7 @@ class Portable:
         while place < len(text):
             end, kind = _next(text, place, line)
             source = text[place:end]
-            yield Token(kind, source, line, source[2:-2].strip() if kind is Kind.TAG else "")
+            yield Token(kind, source, line, source[2:-2].strip() if kind is TokenKind.TAG else "")
             line += source.count("\n")
             place = end
 
@@ -62,15 +62,15 @@ class Portable:
         segments: list[str | Path] = []
         tokens = list(self.lex(text))
         for token in tokens:
-            if token.kind is Kind.TEXT:
+            if token.kind is TokenKind.TEXT:
                 literal = _ESCAPED.sub(_halved, token.source)
                 segments.append(literal if token is tokens[-1] else _TRAILING.sub(_halved, literal))
-            elif token.kind is Kind.TAG:
+            elif token.kind is TokenKind.TAG:
                 segments.append(slot_path(token))
         return Slots(tuple(segments))
 
 
-def _next(text: str, start: int, line: int) -> tuple[int, Kind]:
+def _next(text: str, start: int, line: int) -> tuple[int, TokenKind]:
     """Return where the token that begins at `start` ends, and its kind."""
     if text.startswith("{{", start):
         return _tag_end(text, start, line)
@@ -85,11 +85,11 @@ def _next(text: str, start: int, line: int) -> tuple[int, Kind]:
             raise BodyError(f"{text[match.end() - 2 : match.end()]} begins logic of Jinja2", here, _OPT_IN)
         if slashes and text.startswith("{{!", match.end(1)):
             raise BodyError("a backslash stands right before a comment", line, "put a blank between them")
-        return match.end(1), Kind.TEXT
-    return len(text), Kind.TEXT
+        return match.end(1), TokenKind.TEXT
+    return len(text), TokenKind.TEXT
 
 
-def _tag_end(text: str, start: int, line: int) -> tuple[int, Kind]:
+def _tag_end(text: str, start: int, line: int) -> tuple[int, TokenKind]:
     if text.startswith("{{{", start):
         raise BodyError(
             "{{{ is read differently by the template languages", line, f"{{ and {{{{ need a blank between; {_OPT_IN}"
@@ -99,7 +99,7 @@ def _tag_end(text: str, start: int, line: int) -> tuple[int, Kind]:
     end = text.find(close, start + 5 if close == "--}}" else start + 2)
     if end < 0:
         raise BodyError(f"{{{{ without {close}", line, "a literal {{ is written \\{{")
-    return end + len(close), Kind.COMMENT if comment else Kind.TAG
+    return end + len(close), TokenKind.COMMENT if comment else TokenKind.TAG
 
 
 def _halved(match: re.Match[str]) -> str:

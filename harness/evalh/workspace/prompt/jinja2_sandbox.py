@@ -53,7 +53,7 @@ class TooMuch(Exception):
     """A template has spent what one rendering may."""
 
 
-class Purse:
+class RenderBudget:
     """What one rendering may still spend."""
 
     def __init__(self) -> None:
@@ -73,12 +73,12 @@ class Purse:
             raise TooMuch(f"more than {_MAX_CHARACTERS:,} characters")
 
 
-def _purse(context: Context) -> Purse:
-    purse: Purse = context.parent[PURSE]
+def _purse(context: Context) -> RenderBudget:
+    purse: RenderBudget = context.parent[PURSE]
     return purse
 
 
-class Missing(StrictUndefined):
+class MissingVariable(StrictUndefined):
     """An input that is not there: any use of it is an error that names it."""
 
     def __init__(
@@ -102,7 +102,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            undefined=Missing, autoescape=False, keep_trailing_newline=True, finalize=_finalized, optimized=False
+            undefined=MissingVariable,
+            autoescape=False,
+            keep_trailing_newline=True,
+            finalize=_finalized,
+            optimized=False,
         )
         self.globals = {"range": _range, "namespace": Namespace, "dict": dict}
         self.filters = {name: FILTERS[name] for name in _FILTERS}

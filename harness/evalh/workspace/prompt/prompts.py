@@ -7,7 +7,7 @@ from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, 
 from evalh.core.ports import Tree
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.workspace.files import label, read_text
-from evalh.workspace.prompt.versions import Place, cut, parse_version
+from evalh.workspace.prompt.versions import Position, cut, parse_version
 
 SUFFIX = ".prompt"
 
@@ -82,7 +82,7 @@ class Prompts:
 
     def parse(self, name: str, version: str, text: str) -> PromptVersion:
         """Read a text as if it were this version's file. Raises WorkspaceError."""
-        place = Place(name, version, self.path(name, version), self.tree.revision)
+        place = Position(name, version, self.path(name, version), self.tree.revision)
         return parse_version(text, place, partial(self.partial, name))
 
     def text(self, name: str, version: str) -> str:

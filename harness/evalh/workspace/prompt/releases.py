@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.prompt import DRAFT, PromptRef, version_number
-from evalh.workspace.prompt.bodies import BodyReader
+from evalh.workspace.prompt.bodies import BodyParser
 from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import grammar_of
 from evalh.workspace.prompt.versions import cut
@@ -47,7 +47,7 @@ def release(root: Path, prompts: Prompts, name: str) -> Path:
             raise UsageError(f"the draft of {name!r} is the same as {earlier}", hint=hint)
     text = prompts.text(name, DRAFT)
     source = cut(text, draft.path)
-    reader = BodyReader(grammar_of(draft.dialect), partial(prompts.partial, name))
+    reader = BodyParser(grammar_of(draft.dialect), partial(prompts.partial, name))
     frozen = text.removesuffix(source.body) + reader.inline(source.body, draft.path, source.body_line)
     version = f"v{(version_number(newest) or 0) + 1 if newest else 1}"
     if prompts.parse(name, version, frozen).digest != draft.digest:

@@ -15,7 +15,7 @@ from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
 from evalh.core.values import Value
 from evalh.workspace.located import Located, Table
-from evalh.workspace.prompt.bodies import BodyReader, FindPartial
+from evalh.workspace.prompt.bodies import BodyParser, FindPartial
 from evalh.workspace.prompt.conversation import INPUT as HISTORY
 from evalh.workspace.prompt.picoschema import JsonSchema, read_schema
 from evalh.workspace.prompt.templates import grammar_of, required_inputs
@@ -45,7 +45,7 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TYPO = 0.9  # a parameter that is this close to a known one is no other provider's word
 
 
-class Place(Value):
+class Position(Value):
     """Which version a text is, and where it was read."""
 
     name: str
@@ -84,14 +84,14 @@ def cut(text: str, file: str) -> Source:
     return Source(front, opening + 2, "\n".join(lines[closing + 1 :]), closing + 2)
 
 
-def parse_version(text: str, place: Place, find_partial: FindPartial) -> PromptVersion:
+def parse_version(text: str, place: Position, find_partial: FindPartial) -> PromptVersion:
     """Read one version, with its digest. Raises WorkspaceError with file:line; UsageError without Handlebars."""
     source = cut(text, place.file)
     located = _front_matter(source, place)
     front = Table(located, located.value)
     dialect = _dialect(front)
     grammar = grammar_of(dialect)
-    sections = BodyReader(grammar, find_partial).read(source.body, place.file, source.body_line)
+    sections = BodyParser(grammar, find_partial).read(source.body, place.file, source.body_line)
     input_schema, defaults = _input(front)
     json_output, output_schema = _output(front)
     version = PromptVersion(
@@ -116,7 +116,7 @@ def parse_version(text: str, place: Place, find_partial: FindPartial) -> PromptV
     return replace(version, digest=digest(version.content_document()))
 
 
-def _front_matter(source: Source, place: Place) -> Located:
+def _front_matter(source: Source, place: Position) -> Located:
     located = parse_yaml(source.front or "", place.file, first_line=source.front_line)
     if located.value is None:
         located = Located({}, place.file, {(): source.front_line})
