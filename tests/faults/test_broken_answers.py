@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from faults.dialects import DIALECTS, GEMINI, INPUT_TOKENS, OPENAI, OUTPUT_TOKENS, Dialect, act
 from faults.fault_server import Act, Asked, How, fault_server

@@ -1,10 +1,10 @@
 """Servers that close their connections, in each way they have: every case is answered, and nothing is bought twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from faults.dialects import DIALECTS, OPENAI, Dialect
 from faults.fault_server import Act, Asked, How, fault_server

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from time import time
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from faults.dialects import ANSWER_USD, DIALECTS, USD_PER_TOKEN, Dialect, act
 from faults.fault_server import Act, Asked, How, fault_server

@@ -2,12 +2,12 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server

@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server

@@ -4,11 +4,11 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
-from msgspec.structs import replace
 
 from faults.dialects import ANSWER_USD, ANTHROPIC, OPENAI, act
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server

@@ -1,9 +1,8 @@
 """What all models of a run share: its retries, its deadline, what was refused, and the window that a person sees."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from evalh.cli.progress import Line
 from faults.dialects import OPENAI
