@@ -8,7 +8,6 @@ from typing import Literal
 from evalh.api.sides import default_base
 from evalh.api.targets import no_model
 from evalh.api.workspace import Workspace
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
@@ -25,10 +24,6 @@ class Symptom(Value):
     subject: str
     what: str
     hint: str | None = None
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        return {"state": self.state, "subject": self.subject, "what": self.what, "hint": self.hint}
 
 
 def examine(folder: str | Path) -> list[Symptom]:

@@ -6,7 +6,6 @@ Rendering one case as a run would send it.
 from typing import TYPE_CHECKING
 
 from evalh.api.options import RunOptions
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
@@ -46,11 +45,6 @@ class VersionRow(Value, kw_only=True):
     def short_digest(self) -> str:
         """The digest as people read it."""
         return self.digest[:_SHORT]
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        fields = ("label", "digest", "path", "live", "git", "description")
-        return {("prompt" if name == "label" else name): getattr(self, name) for name in fields}
 
 
 def version_rows(workspace: "Workspace", name: str | None) -> list[VersionRow]:

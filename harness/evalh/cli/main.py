@@ -222,8 +222,12 @@ def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> N
     if document is not None:
         import json
 
-        problem = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(code)}
-        print(json.dumps({"schema": "evalh.error/1", "error": problem}, indent=2), file=document)
+        from msgspec import to_builtins
+
+        from evalh.report.documents.workspace import EndedWith, ErrorDocument
+
+        problem = EndedWith(what=error.what, where=error.where, hint=error.hint, exit=code)
+        print(json.dumps(to_builtins(ErrorDocument(error=problem)), indent=2), file=document)
         return
     place = f"{error.where}: " if error.where else ""
     print(safe(f"error: {place}{error.what}"), file=sys.stderr)

@@ -11,7 +11,7 @@ from evalh.core.run import Estimate, RunStatus
 from evalh.report.charts.small import interval_bar
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.sections import limits
-from evalh.report.terminal.gate import decided
+from evalh.report.terminal.gate import decision_word
 from evalh.report.text import one_line, percent, short_cost_per_good
 from evalh.report.words import cost_range, plural
 from evalh.viewer.frame import PageAnswer, framed, table
@@ -177,7 +177,7 @@ def _gates(rows: Sequence[GateRow]) -> Markup:
 def _gate(row: GateRow) -> Markup:
     reasons = row.reasons.splitlines()
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    said = decided({"exit": row.exit})
+    said = decision_word(row.exit)
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
@@ -188,5 +188,5 @@ def _gate(row: GateRow) -> Markup:
 
 
 def _colour(decision: str) -> str:
-    """Return the colour of a gate's answer, as `decided` says it."""
+    """Return the colour of a gate's answer, as `decision_word` says it."""
     return {"accept": "good", "refuse": "bad"}.get(decision, "ungraded")

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison, Side
+from evalh.core.case import ABSENT
 from evalh.core.digest import JsonValue
 from evalh.core.run import Downstream, DownstreamComparison
 from evalh.report.charts.small import interval_bar
+from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.sections import figure, limits, section, shown_json
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.terminal.prompts import Difference
+from evalh.report.terminal.prompts import Difference, KeyChange, TextEdit
 from evalh.report.text import in_clusters, milliseconds, percent, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, listed, plural, worth
 
@@ -62,7 +64,7 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     return found
 
 
-def changes(comparison: Comparison) -> dict[str, Sequence[str]]:
+def changes(comparison: Comparison | ComparisonDocument) -> dict[str, Sequence[str]]:
     """Return the cases that changed, by what became of them."""
     return {"regressed": comparison.regressed, "fixed": comparison.fixed, "unstable": comparison.unstable}
 
@@ -86,7 +88,7 @@ def sides(comparison: Comparison) -> Markup:
     )
 
 
-def net(one: DownstreamComparison, base: str, head: str, of: str = "") -> Markup:
+def net(one: DownstreamComparison | DownstreamDocument, base: str, head: str, of: str = "") -> Markup:
     """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips.
 
     `of` names the suite where a page shows several: no two of its regions may have one name.
@@ -151,42 +153,37 @@ def prompt_diff(difference: Difference | None) -> Markup:
     if difference is None:
         words = "The prompts are the same, or one of them is no longer in the log."
         return section("diff", "What differs", el("p", words, class_="note"))
-    document = difference.document()
     parts: list[Child] = []
-    for part in document["sections"]:
-        if part["base_role"] == part["head_role"] and all(edit["op"] == "equal" for edit in part["edits"]):
-            continue
-        roles = {str(part[role] or "nothing"): None for role in ("base_role", "head_role")}
-        parts.append(el("h3", " → ".join(roles)))
-        parts.append(el("pre", [_edit(edit) for edit in part["edits"]]))
-    for kind in ("config", "schemas", "tools", "notes"):
-        parts += _changed(kind, document[kind])
-    same = (
-        el("p", "The same content: nothing that is sent differs.", class_="note") if document["same_content"] else None
-    )
+    for message in difference.sections:
+        if message.changed:
+            roles = {str(role or "nothing"): None for role in (message.base_role, message.head_role)}
+            parts += [el("h3", " → ".join(roles)), el("pre", [_edit(edit) for edit in message.edits])]
+    for kind, changed in difference.changes.items():
+        parts += _changed(kind, changed)
+    note = "The same content: nothing that is sent differs."
+    same = el("p", note, class_="note") if difference.same_content else None
     return section("diff", "What differs between the prompts", parts, same)
 
 
-def _edit(edit: dict[str, str]) -> Markup | str:
-    names = {"delete": ("del", "del"), "insert": ("ins", "ins")}
-    if edit["op"] not in names:
-        return edit["text"]
-    name, class_ = names[edit["op"]]
-    return el(name, edit["text"], class_=class_)
+def _edit(edit: TextEdit) -> Markup | str:
+    names = {"delete": "del", "insert": "ins"}
+    if edit.op not in names:
+        return edit.text
+    return el(names[edit.op], edit.text, class_=names[edit.op])
 
 
-def _changed(kind: str, changed: Sequence[dict[str, JsonValue]]) -> list[Markup]:
+def _changed(kind: str, changed: Sequence[KeyChange]) -> list[Markup]:
     rows = [
         el(
             "tr",
-            el("th", str(one["key"]), scope="row"),
-            el("td", _value(one, "base", "del")),
-            el("td", _value(one, "head", "ins")),
+            el("th", change.key, scope="row"),
+            el("td", _value(change.base, "del")),
+            el("td", _value(change.head, "ins")),
         )
-        for one in changed
+        for change in changed
     ]
     return [el("h3", kind), el("table", el("tbody", rows), class_="changes")] if rows else []
 
 
-def _value(change: dict[str, JsonValue], side: str, name: str) -> Markup:
-    return el(name, shown_json(change[side]), class_=name) if side in change else el("span", "absent", class_="dim")
+def _value(value: JsonValue, name: str) -> Markup:
+    return el("span", "absent", class_="dim") if value is ABSENT else el(name, shown_json(value), class_=name)

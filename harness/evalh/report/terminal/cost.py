@@ -6,36 +6,8 @@ from decimal import Decimal
 from rich.console import Console
 from rich.table import Table
 
-from evalh.core.digest import JsonValue
 from evalh.core.totals import Spend, SpendBy
 from evalh.report.text import StyledText, dollars, one_line
-
-
-def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend]) -> dict[str, JsonValue]:
-    """Return the document of `evalh cost --json`."""
-    return {"schema": "evalh.cost/1", "by": by.value, "since": since, "lines": [_line(line) for line in lines]}
-
-
-def _line(line: Spend) -> dict[str, JsonValue]:
-    return {
-        "group": line.group,
-        "total_usd": _number(line.total_usd),
-        "priced_usd": _number(line.priced_usd),
-        "by_purpose": {
-            purpose: None if line.unpriced_by_purpose[purpose] else _number(line.by_purpose[purpose])
-            for purpose in sorted(line.by_purpose)
-        },
-        "retries_usd": None if line.unpriced_retries else _number(line.retries_usd),
-        "estimated_usd": _number(line.estimated_usd),
-        "saved_usd": _number(line.saved_usd),
-        "attempts": line.attempts,
-        "unpriced": line.unpriced,
-        "from_log": line.from_log,
-    }
-
-
-def _number(amount: Decimal | None) -> float | None:
-    return None if amount is None else float(amount)
 
 
 def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:

@@ -1,26 +1,13 @@
-"""Cases that look alike, for people and for programs."""
+"""Cases that look alike."""
 
 from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.near_duplicates import Proposal, Proposals
-from evalh.core.digest import JsonValue
 from evalh.report.text import StyledText, in_clusters, json_line, one_line, safe
 
 _SHOWN = 20
 _WIDTH = 92
-
-
-def proposals_document(found: Proposals, written: str | None = None) -> dict[str, JsonValue]:
-    """Return the document of `evalh dataset clusters --json`."""
-    return {
-        "schema": "evalh.clusters/1",
-        "dataset": found.dataset,
-        "cases": found.cases,
-        "clusters": found.clusters,
-        "proposed": [{"cluster": one.cluster, "cases": list(one.cases)} for one in found.proposed],
-        "written": written,
-    }
 
 
 def show_proposals(console: Console, found: Proposals) -> None:

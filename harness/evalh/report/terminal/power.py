@@ -1,49 +1,16 @@
-"""What a suite can see, for people and for programs."""
+"""What a suite can see."""
 
 from rich.console import Console
 from rich.table import Table
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.power import Power
-from evalh.core.digest import JsonValue
-from evalh.report.document import usd
 from evalh.report.text import StyledText, dollars, in_clusters, p_text, percent, safe
 
 _SOURCES = {
     "option": "as you say",
     "policy": "taken from the suite's gate; a comparison in the log would measure it",
 }
-
-
-def power_document(plan: Power) -> dict[str, JsonValue]:
-    """Return the document of `evalh power --json`."""
-    return {
-        "schema": "evalh.power/1",
-        "suite": plan.suite,
-        "cases": plan.cases,
-        "clusters": plan.clusters,
-        "trials": plan.trials,
-        "drop": plan.drop,
-        "margin": plan.margin,
-        "discordance": plan.discordance,
-        "discordance_from": plan.discordance_from,
-        "detectable_drop": plan.detectable_drop,
-        "power": plan.power,
-        "cases_needed": plan.cases_needed,
-        "cases_for_no_worse": plan.cases_for_no_worse,
-        "thin": plan.thin,
-        "cost_per_sample_usd": usd(plan.cost_per_sample_usd),
-        "cost_usd": usd(plan.cost_usd),
-        "with_trials": [
-            {
-                "trials": row.trials,
-                "detectable_drop": row.detectable_drop,
-                "cases_needed": row.cases_needed,
-                "cost_usd": usd(row.cost_usd),
-            }
-            for row in plan.with_trials
-        ],
-    }
 
 
 def show_power(console: Console, plan: Power) -> None:
