@@ -16,9 +16,9 @@ from evalh.api.providing import refuse_unknown_provider
 from evalh.api.sides import default_base
 from evalh.api.targets import no_model, route_checks
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all

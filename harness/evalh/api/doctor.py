@@ -8,10 +8,10 @@ from typing import Literal
 from evalh.api.sides import default_base
 from evalh.api.targets import no_model
 from evalh.api.workspace import Workspace
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.routing.target import models_of
 

@@ -32,10 +32,11 @@ from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
 from evalh.api.weakened import unmeasured
 from evalh.core.attempt import CallKey
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import ExitCode, UsageError
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.forecast import check_inputs
 from evalh.engine.plan import Plan

@@ -16,12 +16,13 @@ from evalh.analysis.compare.pairing import Results
 from evalh.api.targets import refuse_circles, route_checks
 from evalh.core.attempt import Purpose
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
 from evalh.core.run import RunRecord
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form, Outcome
 from evalh.engine.plan import Plan

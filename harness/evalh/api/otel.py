@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.run import RunStatus
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.interop.otel_spans import Spans
 from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION

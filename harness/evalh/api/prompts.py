@@ -6,10 +6,10 @@ Rendering one case as a run would send it.
 from typing import TYPE_CHECKING
 
 from evalh.api.options import RunOptions
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.selection import Selection
 

@@ -17,11 +17,11 @@ from evalh.api.options import RunOptions
 from evalh.api.providing import provider_of
 from evalh.api.runs import Execution, NoProgress, in_loop, target_hint, versions_named
 from evalh.api.targets import build_checks, default_model, require_logprobs, target_for, version_for
-from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.ports import Progress, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import Forecast, RunResult
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec, Suite
 from evalh.engine.forecast import check_inputs, forecast
 from evalh.engine.plan import Plan

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict

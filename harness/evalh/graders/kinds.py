@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import Form, GradeContext, Question, Verdict

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.paths import JsonPath

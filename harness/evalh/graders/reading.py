@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, in_form
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in

@@ -5,8 +5,8 @@ from typing import Literal
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.request import Tool, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.compare import same

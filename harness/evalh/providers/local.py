@@ -29,10 +29,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, Text
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers import weights
 from evalh.providers.logprobs import PARAM, LogprobSum

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.route import (
     FALLBACK_ON,
@@ -19,6 +18,7 @@ from evalh.core.route import (
     RetryPolicy,
     Route,
 )
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.workspace.located import Table, json_of, kind_of
 

@@ -11,8 +11,9 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from evalh.core.attempt import CallError, Completion, Purpose
-from evalh.core.digest import JsonValue, canonical
+from evalh.core.digest import canonical
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Form, GradeContext, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError, by_asking
 from evalh.graders.judges.panel import asked_all

@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from evalh.core.attempt import Answer, CallError, Purpose
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError, by_asking
 from evalh.graders.judges.panel import asked_all

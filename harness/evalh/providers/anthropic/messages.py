@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.providers.anthropic.answers import MessageAssembler, read_message
 from evalh.providers.anthropic.schema import narrowed
 from evalh.providers.endpoint import Home, one_of, refuse_unknown

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import orjson
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home, one_of, refuse_unknown
 from evalh.providers.gemini.answers import ContentAssembler, read_content
 from evalh.providers.hosted import Hosted, Reading

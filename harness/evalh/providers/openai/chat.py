@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from evalh.core.digest import JsonValue
 from evalh.core.model import EMBEDDINGS, ModelSpec
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Endpoint, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http.errors import WireError

@@ -11,9 +11,9 @@ import orjson
 from msgspec import Struct, field
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
 from evalh.core.sample import Graded, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
 from evalh.report.document import usd
 from evalh.report.text import inert
