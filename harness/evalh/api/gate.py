@@ -123,7 +123,6 @@ def read_earlier(path: Path) -> EarlierLooks:
     return EarlierLooks(tuple(dict.fromkeys(found[1].split())))
 
 
-_SHOWN = 12
 WORK_TREE = "the work tree"
 
 

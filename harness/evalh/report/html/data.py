@@ -5,7 +5,6 @@ Every text is made inert here (`text.safe`) and is shown through `textContent` t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 import orjson
 from msgspec import Struct, field
@@ -29,8 +28,6 @@ _REASON_BYTES = 300
 _TOLD = ("c", "l")
 _STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
 _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
-
-Traces: TypeAlias = Mapping[tuple[str, int], Sequence[TracedCall]]
 
 
 class Rows(Struct):
