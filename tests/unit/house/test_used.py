@@ -2,9 +2,8 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
     "open_repository": "a git tree that tests and scripts build a workspace on",
     "suite_json_schema": "writes schemas/suite.schema.json, which is published",
+    "build": "providers.registry calls it, in the module that it loads for a kind",
     # Methods that other libraries call.
     "connection_made": "asyncio.Protocol",
     "data_received": "asyncio.Protocol",
@@ -71,41 +71,57 @@ def definitions_of(file: str, body: list[ast.stmt], *, of_class: bool = False) -
     return found
 
 
-def quoted(tree: ast.Module) -> Iterator[ast.expr]:
-    """Yield what strings name: quoted annotations, and the attribute of a `getattr`."""
+def quoted(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield (name, line) of what strings name: quoted annotations, the attribute of a `getattr`, `module:name`."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(returns=ast.expr() as note) | ast.AsyncFunctionDef(returns=ast.expr() as note):
                 yield from names_in(note)
             case ast.arg(annotation=ast.expr() as note) | ast.AnnAssign(annotation=note):
                 yield from names_in(note)
-            case ast.Call(ast.Name("getattr") as function, [_, ast.Constant(str(word)), *_]):
-                yield ast.copy_location(ast.Attribute(function, word, ast.Load()), node)
+            case ast.Call(ast.Name("getattr"), [_, ast.Constant(str(name)), *_]):
+                yield name, node.lineno
+            case ast.Constant(str(text)) if text.startswith("evalh.") and ":" in text:
+                yield text.rpartition(":")[2], node.lineno
             case _:
                 pass
 
 
-def names_in(annotation: ast.expr) -> Iterator[ast.Name]:
-    """Yield the names in the quoted parts of an annotation; a pattern of `Annotated` is none."""
+def names_in(annotation: ast.expr) -> Iterator[tuple[str, int]]:
+    """Yield the names in the quoted parts of an annotation; a pattern of `Annotated` has none."""
     for text in ast.walk(annotation):
         if isinstance(text, ast.Constant) and isinstance(text.value, str):
             with suppress(SyntaxError):
-                names = (node for node in ast.walk(ast.parse(text.value, mode="eval")) if isinstance(node, ast.Name))
-                yield from (ast.copy_location(name, text) for name in names)
+                tree = ast.parse(text.value, mode="eval")
+                yield from ((node.id, text.lineno) for node in ast.walk(tree) if isinstance(node, ast.Name))
 
 
-def uses_of(file: str, tree: ast.Module) -> list[tuple[str, str, str, int]]:
-    """Return (name, the module that defines it or "" for any, file, line) for each place that names something."""
-    uses = []
-    for node in chain(ast.walk(tree), quoted(tree)):
+def uses_of(file: str, tree: ast.Module, modules: Collection[str]) -> Iterator[tuple[str, str, str, int]]:
+    """Yield (name, what it is of, file, line) for each place that names something.
+
+    What a name is of: a module; "attribute", of a class; or "any", of an attribute that a text names.
+    """
+    own = file.removesuffix(".py")
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("evalh"):
             home = (node.module or "").removeprefix("evalh").lstrip(".").replace(".", "/")
-            uses += [(alias.name, home, file, node.lineno) for alias in node.names]
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            uses.append((node.id, file.removesuffix(".py"), file, node.lineno))
-        elif isinstance(node, ast.Attribute):
-            uses.append((node.attr, "", file, node.lineno))
-    return uses
+            for alias in node.names:
+                yield alias.name, home, file, node.lineno
+                if f"{home}/{alias.name}".lstrip("/") in modules:
+                    imported[alias.asname or alias.name] = f"{home}/{alias.name}".lstrip("/")
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(name, ast.Load()):
+                yield name, own, file, node.lineno
+            case ast.Attribute(ast.Name(module), name) if module in imported:
+                yield name, imported[module], file, node.lineno
+            case ast.Attribute(_, name):
+                yield name, "attribute", file, node.lineno
+            case _:
+                pass
+    for name, line in quoted(tree):
+        yield name, "any", file, line
 
 
 def unused(package: Path) -> list[str]:
@@ -114,9 +130,10 @@ def unused(package: Path) -> list[str]:
         str(path.relative_to(package)): ast.parse(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")
     }
     definitions = [one for file, tree in trees.items() for one in definitions_of(file, tree.body)]
+    modules = {file.removesuffix(".py") for file in trees}
     uses = defaultdict(list)
     for file, tree in trees.items():
-        for name, home, user, line in uses_of(file, tree):
+        for name, home, user, line in uses_of(file, tree, modules):
             uses[name].append((home, user, line))
     dead: list[Definition] = []
     while True:
@@ -127,7 +144,7 @@ def unused(package: Path) -> list[str]:
             and not definition.file.startswith(ENTRANCES)
             and definition.name not in ALLOWED
             and not any(
-                (definition.of_class or home in ("", definition.file.removesuffix(".py")))
+                home in (("any", "attribute") if definition.of_class else ("any", definition.file.removesuffix(".py")))
                 and not any(one.holds(user, line) for one in (definition, *dead))
                 for home, user, line in uses[definition.name]
             )
