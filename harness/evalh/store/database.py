@@ -136,6 +136,19 @@ def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
     return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
 
 
+def stamp(folder: Path) -> object:
+    """Return what differs as soon as anything was written: when and how large the store's files are."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in (FILE, f"{FILE}-wal"):
+        try:
+            state = (folder / name).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+    return found
+
+
 REFUSALS = (
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,
