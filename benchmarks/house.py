@@ -29,17 +29,13 @@ def lines_of(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def modules_of(package: Path) -> dict[Path, int]:
-    """Return the lines of each module that holds code: packages' own one-line files are left out."""
-    return {path: lines for path in package.rglob("*.py") if (lines := lines_of(path)) > 1 or path.stem != "__init__"}
-
-
 def class_names(package: Path) -> dict[str, int]:
-    """Return the names that several modules give to a class of their own, with how many modules do."""
+    """Return the public names that several modules give to a class of their own, with the number of modules."""
     found: Counter[str] = Counter()
     for path in package.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        found.update({node.name for node in tree.body if isinstance(node, ast.ClassDef)})
+        classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+        found.update(name for name in classes if not name.startswith("_"))
     return {name: times for name, times in sorted(found.items()) if times > 1}
 
 
@@ -65,15 +61,17 @@ def reachable(imports: Mapping[str, set[str]], start: str) -> set[str]:
 
 def counts(folder: Path) -> dict[str, int]:
     package = folder / "evalh"
-    modules = modules_of(package)
-    declared = {path for pattern in DECLARED for path in package.glob(pattern) if path.suffix == ".py"}
+    modules = {path: lines_of(path) for path in package.rglob("*.py")}
+    short = [path for path, lines in modules.items() if lines < SHORT]
+    declared = {path for pattern in DECLARED for path in package.glob(pattern + ".py")}
     return {
-        "modules": len(list(package.rglob("*.py"))),
-        "lines": sum(map(lines_of, package.rglob("*.py"))),
-        f"modules under {SHORT} lines": sum(lines < SHORT for lines in modules.values()),
+        "modules": len(modules),
+        "lines": sum(modules.values()),
+        f"modules under {SHORT} lines": len(short),
+        "of these, not `__init__`": sum(path.stem != "__init__" for path in short),
         "import circles": len(circles(folder)),
-        "class names with several meanings": len(class_names(package)),
-        "lines that read declared files": sum(map(lines_of, declared)),
+        "public class names of several modules": len(class_names(package)),
+        "lines that read declared files": sum(modules[path] for path in declared),
     }
 
 

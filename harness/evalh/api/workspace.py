@@ -186,7 +186,7 @@ class Workspace:
         return results[0]
 
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
-        """Compare two sides; `asked` are the fields of `api.compare.CompareRequest`. Raises EvalhError."""
+        """Compare two sides; `asked` holds other fields of `api.options.CompareOptions`. Raises EvalhError."""
         from evalh.api.compare import compared
         from evalh.api.options import CompareOptions
 
