@@ -94,7 +94,7 @@ def check_workspace(parts: Parts) -> CheckOutcome:
         try:
             suite = parts.suite(name)
         except EvalhError as exc:
-            outcome.problems.append(exc)
+            outcome.problems += (exc, *exc.others)
             continue
         outcome.problems.extend(_suite_problems(parts, suite, prompts, outcome))
     _check_frozen(parts, prompts, outcome)

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from evalh.core.attempt import Purpose, Usage
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.located import Table
 from evalh.core.ports import Pricer, Prices, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.request import Settings
@@ -26,7 +27,6 @@ from evalh.routing.asking import answering, settings_of
 from evalh.routing.target import Leaf, Target, models_of, reachable
 from evalh.workspace.config import Config
 from evalh.workspace.files import label, read_text, refuse_hidden
-from evalh.workspace.located import Table
 from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.prompt.versions import cut
