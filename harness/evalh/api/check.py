@@ -22,6 +22,7 @@ from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all
+from evalh.providers.registry import traits_of
 from evalh.report.text import safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
@@ -224,7 +225,7 @@ def _model_problems(workspace: "Workspace") -> Iterator[EvalhError]:
     for spec in workspace.config.models.values():
         try:
             refuse_unknown_provider(workspace, spec)
-            if spec.provider == "scripted":
+            if traits_of(spec.provider).function_in:
                 workspace.provider(spec.name)
         except EvalhError as exc:
             yield exc

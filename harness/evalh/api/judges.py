@@ -29,6 +29,7 @@ from evalh.graders.judges.asking import JudgePrompt, RubricText
 from evalh.graders.judges.panel import family
 from evalh.graders.judges.prefer import Prefer
 from evalh.graders.kinds import Grader
+from evalh.providers.registry import holds_schema
 from evalh.routing.asking import answering, settings_of
 from evalh.routing.target import Leaf, Target, models_of, reachable
 from evalh.workspace.files import label, read_text, refuse_hidden
@@ -166,7 +167,7 @@ class WorkspaceModels(Value):
     def holds_schema(self, name: str | None) -> bool:
         """Whether the model of this name is held to a schema by its provider; a model that is not configured is not."""
         model = self.workspace.config.models.get(name or "")
-        return model is not None and model.holds_schema
+        return model is not None and holds_schema(model)
 
 
 class WorkspaceTexts(Value):

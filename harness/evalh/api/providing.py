@@ -8,13 +8,10 @@ from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Provider
 from evalh.core.prompt import PromptVersion
 from evalh.plugins import load_provider
-from evalh.providers.registry import PER_VERSION, ProviderContext, build, kinds
+from evalh.providers.registry import ProviderContext, build, kinds, traits_of
 
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
-
-_WITHOUT_FILES = ("anthropic", "gemini", "local", "openai")
-"""Providers that read nothing of the revision in force."""
 
 
 def provider_of(workspace: "Workspace", model: str, version: PromptVersion | None) -> Provider:
@@ -23,10 +20,10 @@ def provider_of(workspace: "Workspace", model: str, version: PromptVersion | Non
     if spec is None:
         raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, workspace.config.models))
     refuse_unknown_provider(workspace, spec)
-    twin = workspace.twin
-    if twin and spec.provider in _WITHOUT_FILES and same_model(spec, twin.config.models.get(model)):
+    twin, traits = workspace.twin, traits_of(spec.provider)
+    if twin and not traits.reads_files and same_model(spec, twin.config.models.get(model)):
         return twin.provider(model, version)  # one model's weights are not loaded twice
-    versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
+    versioned = (version.name, version.version) if version and traits.per_version else ()
     key = (model, *versioned)
     built = workspace.providers
     if key not in built:
@@ -59,12 +56,13 @@ def _root(workspace: "Workspace", spec: ModelSpec) -> Path:
     Weights are too big for most repositories. Those that git does not hold lie in the checkout, put there by a person
     or by the job itself. Raises WorkspaceError for weights that a stranger brings.
     """
-    candidate, path = workspace.files.candidate, spec.options.get("path")
-    if spec.provider == "scripted":
+    candidate, traits = workspace.files.candidate, traits_of(spec.provider)
+    if traits.function_in:
         return workspace.files.code()
     if candidate is None:
         return workspace.root
-    if spec.provider != "local" or not isinstance(path, str):
+    path = spec.options.get(traits.weights_in or "")
+    if not isinstance(path, str):
         return workspace.files.code()
     place = workspace.root / path
     if not place.is_relative_to(workspace.root) or ".." in place.parts:

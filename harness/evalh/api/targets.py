@@ -172,7 +172,7 @@ def _leaves(target: Target, route: Route, names: Iterable[str], *, own: bool) ->
 def _require(graders: Iterable[Grader], leaves: Mapping[str, Leaf]) -> None:
     for grader in graders:
         for name, leaf in leaves.items() if grader.needs_logprobs else ():
-            advice = not_asked(leaf.provider.kind, leaf.settings.params)
+            advice = not_asked(leaf.provider, leaf.settings.params)
             if advice is None:
                 continue
             hint = f"[models.{name}] in evalh.toml: {advice}" if advice.startswith("params") else advice
