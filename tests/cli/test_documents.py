@@ -128,7 +128,21 @@ GRADER = """from evalh import GradeContext, Verdict, grader
 def short_text(ctx: GradeContext, *, limit: int = 50) -> Verdict:
     return Verdict.check(len(ctx.text) <= limit, f"{len(ctx.text)} characters")
 """
-TIMES = set("p50 p95 latency_ms waited_ms checks_ms ttft_ms started_at finished_at at ms_each bytes".split())
+TIMES = set(
+    [
+        "p50",
+        "p95",
+        "latency_ms",
+        "waited_ms",
+        "checks_ms",
+        "ttft_ms",
+        "started_at",
+        "finished_at",
+        "at",
+        "ms_each",
+        "bytes",
+    ]
+)
 TIMES |= {"latency_p50_ms", "latency_p95_ms", "parts.attempts", "parts.waiting", "parts.checks"}
 TEXTS = {"commit", "path", "what", "hint", "evalh_version", "date", "text"}
 

@@ -20,6 +20,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all
+from evalh.providers.registry import traits_of
 from evalh.report.text import safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
@@ -217,7 +218,7 @@ def _model_problems(parts: Parts) -> Iterator[EvalhError]:
     for spec in parts.config.models.values():
         try:
             parts.refuse_unknown_provider(spec)
-            if spec.provider == "scripted":
+            if traits_of(spec.provider).function_in:
                 parts.provider(spec.name)
         except EvalhError as exc:
             yield exc

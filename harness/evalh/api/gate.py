@@ -84,7 +84,7 @@ def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) ->
 
 def _varies(plan: Plan) -> bool:
     leaves = plan.target.leaves.values()
-    return any(leaf.provider.kind != "replay" and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
+    return any(not leaf.provider.traits.recorded and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
 
 
 def _in_log(store: Store, plan: Plan) -> bool:
