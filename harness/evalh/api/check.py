@@ -99,7 +99,7 @@ def check_workspace(workspace: "Workspace") -> CheckOutcome:
         try:
             suite = workspace.suite(name)
         except EvalhError as exc:
-            outcome.problems.append(exc)
+            outcome.problems += (exc, *exc.others)
             continue
         outcome.problems.extend(_suite_problems(workspace, suite, prompts, outcome))
     _check_frozen(workspace, prompts, outcome)

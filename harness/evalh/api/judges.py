@@ -18,6 +18,7 @@ from evalh.core.attempt import Purpose
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
 from evalh.core.digest import JsonValue, digest
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
+from evalh.core.located import Table
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
@@ -34,7 +35,6 @@ from evalh.routing.target import Leaf, Target, models_of, reachable
 from evalh.workspace.files import label, read_text, refuse_hidden
 from evalh.workspace.kept.calibrations import calibrated, path_of, read_calibration
 from evalh.workspace.kept.labels import read_labels
-from evalh.workspace.located import Table
 from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.prompt.versions import cut
 from evalh.workspace.yaml import parse_yaml

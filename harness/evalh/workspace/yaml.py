@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.located import Located, Path
+from evalh.core.located import Located, Path
 
 if TYPE_CHECKING:
     import yaml
