@@ -12,12 +12,12 @@ Neither side was chosen for its result, so a case's two answers may be swapped: 
 trials, `permutation.sign_flip_p` over several. Two-sided: a model that became better has moved too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from math import comb, erfc, fsum, inf, pi, sqrt
 
 from evalh.stats.intervals import Interval, mean_interval
-from evalh.stats.quantiles import z_critical
+from evalh.stats.quantiles import bisect, z_critical
 
 
 class Alternative(StrEnum):
@@ -98,8 +98,8 @@ def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> 
         distance = wins - losses - n * difference
         return distance - sign * z * _tango_spread(wins, losses, n, difference)
 
-    low, _ = _around_root(lambda d: excess(d, 1.0), -1.0, value)
-    _, high = _around_root(lambda d: excess(d, -1.0), value, 1.0)
+    low, _ = bisect(lambda d: excess(d, 1.0) > 0.0, -1.0, value)
+    _, high = bisect(lambda d: excess(d, -1.0) > 0.0, value, 1.0)
     return Interval(low, high)
 
 
@@ -142,17 +142,6 @@ def _tango_spread(wins: int, losses: int, n: int, difference: float) -> float:
     c = -losses * difference * (1 - difference)
     q = (sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a) if n else 0.0
     return sqrt(max(0.0, n * (2 * q + difference * (1 - difference))))
-
-
-def _around_root(function: Callable[[float], float], low: float, high: float) -> Interval:
-    """Halve [low, high] around the point where a falling function turns negative, until nothing is left of it."""
-    # scipy.optimize.brentq finds the same number after an import that is longer than the rest of a comparison.
-    while low < (middle := (low + high) / 2) < high:
-        if function(middle) > 0.0:
-            low = middle
-        else:
-            high = middle
-    return Interval(low, high)
 
 
 def _check_pairs(wins: int, losses: int, n: int) -> None:

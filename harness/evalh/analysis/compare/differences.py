@@ -43,8 +43,7 @@ from evalh.stats.planner import (
     smallest_difference,
     smallest_score_difference,
 )
-from evalh.stats.sequential import PairedDifference, SequentialDesign
-from evalh.stats.stopped import stopped_interval
+from evalh.stats.sequential import PairedDifference, SequentialDesign, stopped_interval
 
 BETS = "gate-bets"  # the method of an interval by the gate's own bets: each limit for itself, at any stopping point
 COUNTED = "counted"  # about a dataset of which every case is in: only what the ungraded ones could be is open

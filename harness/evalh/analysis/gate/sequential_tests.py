@@ -31,9 +31,9 @@ from evalh.stats.sequential import (
     SequentialDesign,
     advance,
     findings,
+    stopped_interval,
     within_margin,
 )
-from evalh.stats.stopped import stopped_interval
 
 ALPHA = 0.05
 _SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
@@ -182,7 +182,7 @@ def judge(asked: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Findin
     adjusted = iter(holm(family))
     tested = [[_told(one, test, _found(one, test, next(adjusted))) for test in one.questions] for one in asked]
     ruled = [
-        [rule.tell(rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
+        [rule.finding(shown=rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
         for one in asked
     ]
     return [[*tests, *rules] for tests, rules in zip(tested, ruled, strict=True)]
