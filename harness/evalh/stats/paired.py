@@ -2,21 +2,18 @@
 
 `wins` are cases that only head passes, `losses` cases that only base passes, `n` all cases. Everything is paired: what
 both versions do alike says nothing about which is better. Scores, repeated trials and unequal numbers of trials go by
-`difference_interval` and `permutation.sign_flip_p`, over one difference per case.
+`intervals.mean_interval` and `permutation.sign_flip_p`, over one difference per case.
 
-One case that flipped: did it get worse, or is it unsteady? Judged on fresh trials, never on those that flipped.
-
-Whether one and the same thing, asked at two times, answers as well now as it did then.
-
-Neither side was chosen for its result, so a case's two answers may be swapped: McNemar's exact test over single
-trials, `permutation.sign_flip_p` over several. Two-sided: a model that became better has moved too.
+`fisher_worse` and `probability_worse` are about one case, on fresh trials, never on those in which it flipped.
+`smallest_move` is the power of McNemar's exact test where one model is asked at two times, two-sided: a model that
+became better has moved too.
 """
 
 from collections.abc import Sequence
 from enum import StrEnum
 from math import comb, erfc, fsum, inf, pi, sqrt
 
-from evalh.stats.intervals import Interval, mean_interval
+from evalh.stats.intervals import Interval
 from evalh.stats.quantiles import bisect, z_critical
 
 
@@ -108,11 +105,6 @@ def noninferiority_p(wins: int, losses: int, n: int, margin: float) -> float:
     if not 0.0 <= margin < 1.0:
         raise ValueError(f"a margin lies between 0 and 1, not at {margin}")
     return erfc(tango_statistic(wins, losses, n, -margin) / sqrt(2)) / 2
-
-
-def difference_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Bound the mean of per-case (or per-cluster) differences: mean ± t_{G-1} SE. Needs two, else ValueError."""
-    return mean_interval(differences, confidence)
 
 
 def t_statistic(differences: Sequence[float]) -> float:

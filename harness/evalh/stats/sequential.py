@@ -194,14 +194,11 @@ def _answered(design: SequentialDesign, state: LookState, rest: int) -> Stop | N
         return Stop.WORSE_SHOWN
     if design.waits:
         return None
-    if state.log_e_no_worse >= design.log_threshold and not _may_be_refused_yet(design, state):
+    # Past what it needs alone, a test may still be shown worse once the gate's other tests have stopped.
+    may_be_refused = design.tests > 1 and state.log_e_worse >= design.log_threshold
+    if state.log_e_no_worse >= design.log_threshold and not may_be_refused:
         return Stop.NO_WORSE_SHOWN
     return None if design.target is About.DATASET else _futile(design, state, rest)
-
-
-def _may_be_refused_yet(design: SequentialDesign, state: LookState) -> bool:
-    """Say whether this test is already past what it needs alone, and waits for the other tests of the gate."""
-    return design.tests > 1 and state.log_e_worse >= design.log_threshold
 
 
 def _futile(design: SequentialDesign, state: LookState, rest: int) -> Stop | None:
@@ -299,13 +296,9 @@ def _refutes(design: SequentialDesign, values: "Values", mean: float, sign: int)
     else:
         staked = (no_worse_bets if sign > 0 else worse_bets)(design.margin, design.discordance, sign * mean)
         steps = [np.log1p(fraction * (values - mean)) for fraction in staked.fractions]
-    looks = _looks(design.batch, len(values))
+    looks = [*range(design.batch - 1, len(values) - 1, design.batch), len(values) - 1]
     logs = [np.log(weight) + step.cumsum()[looks] for weight, step in zip(WEIGHTS, steps, strict=True)]
     return bool(np.logaddexp.reduce(logs).max() >= design.log_threshold)
-
-
-def _looks(batch: int, seen: int) -> list[int]:
-    return [*range(batch - 1, seen - 1, batch), seen - 1]
 
 
 def _dataset_steps(design: SequentialDesign, values: "Values", mean: float) -> list["Values"]:

@@ -23,10 +23,9 @@ from evalh.core.run import Estimate
 from evalh.core.suite import About
 from evalh.core.values import Value
 from evalh.stats.clusters import clustered_rate
-from evalh.stats.intervals import Interval, wilson
+from evalh.stats.intervals import Interval, mean_interval, wilson
 from evalh.stats.multiplicity import benjamini_hochberg
 from evalh.stats.paired import (
-    difference_interval,
     fisher_worse,
     mcnemar_exact,
     mcnemar_midp,
@@ -217,7 +216,7 @@ class Differences:
             return tango_interval(*_counts(differences), self.n), "tango"
         if self.clusters == 1:
             return (-1.0, 1.0), "one-cluster" if self.n > 1 else "one-case"
-        return difference_interval(_steadied(differences)), "clustered-t"
+        return mean_interval(_steadied(differences)), "clustered-t"
 
     @cached_property
     def p_value(self) -> float | None:
