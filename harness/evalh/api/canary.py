@@ -12,13 +12,13 @@ from msgspec import Struct
 from evalh.analysis.compare.pairing import Pair, by_case
 from evalh.analysis.drift import CANARY_ALPHA, DriftResult, DriftVerdict, Repeat, judge_move
 from evalh.analysis.gate.decision import Finding
-from evalh.api.baselines import Known
 from evalh.api.changes import SuiteChange
-from evalh.api.sessions import Session
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode
 from evalh.core.suite import DEFAULT_CANARY
+from evalh.engine.plan import Known
 from evalh.engine.runner import Wanted
+from evalh.engine.session import Session
 from evalh.routing.target import Target
 from evalh.stats.sequential import look_order, order_seed
 

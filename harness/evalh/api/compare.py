@@ -16,7 +16,7 @@ from evalh.api.options import CompareOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.prefer import ask_judges, judges_of
 from evalh.api.results import results_of
-from evalh.api.runs import execute, new_run_id
+from evalh.api.runs import execute
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
@@ -24,6 +24,7 @@ from evalh.core.run import RunRecord, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
 from evalh.engine.selection import Selection
+from evalh.engine.session import new_run_id
 from evalh.graders.judges.prefer import Prefer
 from evalh.graders.registry import build_all
 from evalh.report.terminal.compare import ComparisonView
@@ -49,7 +50,7 @@ def compared(parts: Parts, request: CompareOptions, progress: "Progress | None" 
     """Compare two sides, and keep the comparison in the log. Raises EvalhError, KeyboardInterrupt."""
     base, head = _sides(parts, request)
     suite = _suite(parts, request, (base, head))
-    judges = judges_of(parts, suite, request)
+    judges = judges_of(parts, suite, request) if request.prefer else ()
     runs = _runs(parts, request, suite, (base, head), progress)
     margin = request.margin if request.margin is not None else _margin(parts, suite)
     options = Method(
@@ -267,7 +268,7 @@ def _run(parts: Parts, plan: "Plan", options: RunOptions, progress: "Progress | 
 def _kept(parts: Parts, comparison: Comparison, examples: int, progress: "Progress | None") -> ComparisonView:
     from msgspec.json import encode
 
-    from evalh.api.clock import SystemClock
+    from evalh.api.loop import SystemClock
 
     now = SystemClock().now()
     base, head, difference = comparison.base, comparison.head, comparison.difference

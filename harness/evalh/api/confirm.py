@@ -18,7 +18,6 @@ from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
 from evalh.api.runs import execute
-from evalh.api.sessions import Session
 from evalh.core.attempt import CONFIRM_DRAW
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, UsageError
@@ -26,6 +25,7 @@ from evalh.core.money import total
 from evalh.core.run import RunStatus
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed, Selection
+from evalh.engine.session import Session
 from evalh.report.text import dollars
 
 if TYPE_CHECKING:

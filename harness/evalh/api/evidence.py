@@ -11,12 +11,12 @@ from evalh.analysis.compare.comparison import Comparison, Example
 from evalh.analysis.compare.pairing import CaseResult, Pair
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
 from evalh.api.changes import SuiteChange
-from evalh.api.sessions import Session
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode, NotFound
 from evalh.core.log import SampleDetail
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
+from evalh.engine.session import Session
 
 if TYPE_CHECKING:
     from evalh.store import Reader

@@ -58,8 +58,8 @@ def price(app: App, name: str) -> None:
     With a price per hour, a prompt costs more when the machine is busy. This prints a price for tokens to write in its
     place. Run it while nothing else keeps the machine busy.
     """
-    from evalh.api.clock import SystemClock
     from evalh.api.local_models import measure_price
+    from evalh.api.loop import SystemClock
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:
