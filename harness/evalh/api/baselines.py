@@ -15,11 +15,12 @@ from evalh.api.parts import Parts
 from evalh.api.runs import collected
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Logprobs, Usage, latency_of
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound
 from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.sample import Sample, SampleResult, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome

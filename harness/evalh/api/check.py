@@ -14,12 +14,13 @@ from evalh.api.judges import kinship, stale_calibrations
 from evalh.api.parts import Parts
 from evalh.api.sides import default_base
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all
+from evalh.providers.registry import traits_of
 from evalh.report.text import safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
@@ -94,7 +95,7 @@ def check_workspace(parts: Parts) -> CheckOutcome:
         try:
             suite = parts.suite(name)
         except EvalhError as exc:
-            outcome.problems.append(exc)
+            outcome.problems += (exc, *exc.others)
             continue
         outcome.problems.extend(_suite_problems(parts, suite, prompts, outcome))
     _check_frozen(parts, prompts, outcome)
@@ -217,7 +218,7 @@ def _model_problems(parts: Parts) -> Iterator[EvalhError]:
     for spec in parts.config.models.values():
         try:
             parts.refuse_unknown_provider(spec)
-            if spec.provider == "scripted":
+            if traits_of(spec.provider).function_in:
                 parts.provider(spec.name)
         except EvalhError as exc:
             yield exc

@@ -1,18 +1,18 @@
 """What a machine has and lacks, without printing a secret."""
 
 import platform
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from evalh.api.parts import Parts
 from evalh.api.sides import default_base
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.version import __version__
+from evalh.providers.registry import health_of, traits_of
 from evalh.routing.target import models_of
 
 State = Literal["ok", "missing", "wrong"]
@@ -96,9 +96,10 @@ def _default_models(parts: Parts, findings: list[Symptom]) -> set[str]:
 def _model(parts: Parts, spec: ModelSpec, *, needed: bool) -> Symptom:
     subject = f"model {spec.name}"
     lacking: State = "wrong" if needed else "missing"
-    if spec.provider == "local":
-        return _local(parts, spec, subject, lacking)
-    if spec.provider in {"replay", "scripted"}:
+    found = health_of(spec, parts.root, parts.cache_dir)
+    if found is not None:
+        return Symptom(lacking if found.state == "lacking" else found.state, subject, found.what, found.hint)
+    if not traits_of(spec.provider).hosted:
         return Symptom("ok", subject, f"{spec.provider}: needs no key")
     try:
         variables = getattr(parts.provider(spec.name), "key_variables", ())
@@ -111,23 +112,6 @@ def _model(parts: Parts, spec: ModelSpec, *, needed: bool) -> Symptom:
         if parts.env.get(variable):
             return Symptom("ok", subject, f"{named}: {variable} is set")
     return Symptom(lacking, subject, f"{named}: {' or '.join(variables)} is not set", f"export {variables[0]}=…")
-
-
-def _local(parts: Parts, spec: ModelSpec, subject: str, lacking: State) -> Symptom:
-    from evalh.providers import weights
-
-    if find_spec("xllamacpp") is None:
-        return Symptom(lacking, subject, "xllamacpp is not installed", "pip install 'evalh[local]'")
-    path = spec.options.get("path")
-    if isinstance(path, str):
-        place = parts.root / path
-        state: State = "ok" if place.is_file() else lacking
-        return Symptom(state, subject, f"local {place}" if state == "ok" else f"no file {place}")
-    found = weights.find(spec.model, parts.cache_dir)
-    if found is None:
-        hint = f"evalh model pull {spec.model} (evalh run does it too)"
-        return Symptom("missing", subject, f"the weights of {spec.model} are not here yet", hint)
-    return Symptom("ok", subject, f"local {found}")
 
 
 def _log(parts: Parts) -> Symptom:

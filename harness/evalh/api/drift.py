@@ -143,7 +143,7 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
         raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
     options = RunOptions(target=suite, prompts=(header["prompt"],), models=(header["model"],), trials=header["trials"])
     (plan,) = parts.plans(options)
-    if any(leaf.provider.kind == "replay" for leaf in plan.target.leaves.values()):
+    if any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
         raise UsageError(f"{header['model']} is a recording: it answers the same for ever", where=baseline.path)
     current = plan.fingerprint().document()
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]

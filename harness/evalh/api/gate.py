@@ -32,10 +32,11 @@ from evalh.api.sides import Sides, open_sides
 from evalh.api.suite_gate import SuiteGate
 from evalh.api.weakened import unmeasured
 from evalh.core.attempt import CallKey
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import ExitCode, UsageError
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, new_run_id
@@ -82,7 +83,7 @@ def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) ->
 
 def _varies(plan: Plan) -> bool:
     leaves = plan.target.leaves.values()
-    return any(leaf.provider.kind != "replay" and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
+    return any(not leaf.provider.traits.recorded and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
 
 
 def _in_log(store: Store, plan: Plan) -> bool:
@@ -121,7 +122,6 @@ def read_earlier(path: Path) -> EarlierLooks:
     return EarlierLooks(tuple(dict.fromkeys(found[1].split())))
 
 
-_SHOWN = 12
 WORK_TREE = "the work tree"
 
 

@@ -14,10 +14,11 @@ from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.analysis.compare.pairing import Results
 from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.ports import Tree
 from evalh.core.route import direct
 from evalh.core.run import RunRecord
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
 from evalh.graders.judges.panel import family

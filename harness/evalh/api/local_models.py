@@ -12,11 +12,11 @@ from evalh.api.files import cache_dir_of
 from evalh.api.loop import in_loop
 from evalh.api.parts import Parts
 from evalh.core.attempt import Call, CallError, CallKey, Purpose, Usage
-from evalh.core.digest import JsonValue
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 from evalh.core.money import Price
 from evalh.core.ports import Clock, Provider
 from evalh.core.request import Message, Request, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.providers import weights

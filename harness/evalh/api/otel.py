@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from evalh.api.loop import SystemClock
 from evalh.api.parts import Parts
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.run import RunStatus
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.version import __version__
 from evalh.interop.otel_spans import Spans
@@ -15,7 +15,7 @@ from evalh.interop.otlp import Exporter, Sent, encoding
 from evalh.interop.otlp_collector import Collector, pairs
 from evalh.interop.otlp_encoding import Origin
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.shared import share, unshare
+from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 
 
 class Exported(Value, kw_only=True):
@@ -44,13 +44,10 @@ async def export(parts: Parts, name: str, options: OtelOptions, watch: Callable[
     if run.status is RunStatus.RUNNING:
         raise UsageError(f"run {run.record.id} is still running", hint="send it when it has ended")
     spans = Spans(run=run, content=options.content, planned_of=log.planned)
-    egress = Egress.of(parts.env)
-    transport = share(egress)
-    try:
+    async with client_for(collector.url, Egress.of(parts.env)) as client:
+        transport = HttpxTransport(client)
         exporter = Exporter(collector=collector, encoding=encoder, transport=transport, clock=SystemClock())
         sent = await exporter.send(spans.of(log.traced(run.record.id)), watch)
-    finally:
-        await unshare(egress)
     return Exported(run=run.record.id, endpoint=collector.shown, sent=sent)
 
 

@@ -25,7 +25,7 @@ from evalh.graders.judges.asking import Models
 from evalh.graders.registry import GraderEnvironment, build_all
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
-from evalh.providers.registry import PER_VERSION, ProviderContext, kinds
+from evalh.providers.registry import ProviderContext, kinds, traits_of
 from evalh.providers.registry import build as build_provider
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from evalh.providers.prices import WorkspacePrices
     from evalh.store import Reader, SqliteStore
     from evalh.workspace.git import NoRepository, Repository
-
-_WITHOUT_FILES = ("anthropic", "gemini", "local", "openai")
-"""Providers that read nothing of the revision in force."""
 
 
 class Parts:
@@ -208,10 +205,10 @@ class Parts:
         if spec is None:
             raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
         self.refuse_unknown_provider(spec)
-        twin = self.twin
-        if twin and spec.provider in _WITHOUT_FILES and same_model(spec, twin.config.models.get(model)):
+        twin, traits = self.twin, traits_of(spec.provider)
+        if twin and not traits.reads_files and same_model(spec, twin.config.models.get(model)):
             return twin.provider(model, version)  # one model's weights are not loaded twice
-        versioned = (version.name, version.version) if version and spec.provider in PER_VERSION else ()
+        versioned = (version.name, version.version) if version and traits.per_version else ()
         key = (model, *versioned)
         if key not in self.providers:
             context = ProviderContext(
@@ -239,12 +236,13 @@ class Parts:
         Weights are too big for most repositories. Those that git does not hold lie in the checkout, put there by a
         person or by the job itself. Raises WorkspaceError for weights that a stranger brings.
         """
-        candidate, path = self.files.candidate, spec.options.get("path")
-        if spec.provider == "scripted":
+        candidate, traits = self.files.candidate, traits_of(spec.provider)
+        if traits.function_in:
             return self.files.code()
         if candidate is None:
             return self.root
-        if spec.provider != "local" or not isinstance(path, str):
+        path = spec.options.get(traits.weights_in or "")
+        if not isinstance(path, str):
             return self.files.code()
         place = self.root / path
         if not place.is_relative_to(self.root) or ".." in place.parts:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.selection import Selection
 

@@ -20,6 +20,7 @@ from evalh.core.errors import UsageError
 from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory
 from evalh.core.sample import Standing
 from evalh.core.values import Value
+from evalh.providers.registry import traits_of
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
 from evalh.report.html.page import Reported, compared_html, gate_html, html
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 
 FOLDER = "reports"
-_AT_HOME = frozenset({"local", "replay", "scripted"})  # no table has their prices
 
 
 def page(parts: Parts, names: Sequence[str]) -> str:
@@ -165,7 +165,7 @@ def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
     spec = parts.config.models.get(run.record.model)
     if spec is not None and spec.price is not None:
         return {"price now": "stated in evalh.toml"}
-    if spec is not None and spec.provider in _AT_HOME:
+    if spec is not None and not traits_of(spec.provider).hosted:
         return {}
     from evalh.providers.prices import price_table_date
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from evalh.core.attempt import Purpose
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.located import Table
 from evalh.core.ports import Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.request import Settings
 from evalh.core.route import Route, direct
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.core.verdict import Form
@@ -23,11 +24,11 @@ from evalh.graders.registry import Grader, GraderEnvironment, build_all
 from evalh.graders.registry import build as build_grader
 from evalh.pipeline.step import settings_for
 from evalh.providers.logprobs import not_asked
+from evalh.providers.registry import holds_schema
 from evalh.routing.asking import answering, settings_of
 from evalh.routing.target import Leaf, Target, models_of, reachable
 from evalh.workspace.config import Config
 from evalh.workspace.files import label, read_text, refuse_hidden
-from evalh.workspace.located import Table
 from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.prompt.versions import cut
@@ -189,7 +190,7 @@ class Targets:
     def holds_schema(self, name: str | None) -> bool:
         """Whether the model of this name is held to a schema by its provider; a model that is not configured is not."""
         model = self.config.models.get(name or "")
-        return model is not None and model.holds_schema
+        return model is not None and holds_schema(model)
 
 
 class WorkspaceTexts(Value):
@@ -291,7 +292,7 @@ def _leaves(target: Target, route: Route, names: Iterable[str], *, own: bool) ->
 def _require(graders: Iterable[Grader], leaves: Mapping[str, Leaf]) -> None:
     for grader in graders:
         for name, leaf in leaves.items() if grader.needs_logprobs else ():
-            advice = not_asked(leaf.provider.kind, leaf.settings.params)
+            advice = not_asked(leaf.provider, leaf.settings.params)
             if advice is None:
                 continue
             hint = f"[models.{name}] in evalh.toml: {advice}" if advice.startswith("params") else advice

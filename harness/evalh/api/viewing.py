@@ -19,7 +19,7 @@ from evalh.core.log import RunRow, UnderWay
 
 if TYPE_CHECKING:
     from evalh.store import Reader
-    from evalh.store.totals import Overview
+    from evalh.store.reader import Overview
 
 SHOWN = 1000
 _KEPT_BYTES = 96_000_000
@@ -77,7 +77,7 @@ class LiveLog(Struct):
 
     def stamp(self) -> object:
         """Return what differs as soon as anything was written to the log."""
-        from evalh.store.totals import stamp
+        from evalh.store.database import stamp
 
         return stamp(self.parts.store_folder)
 

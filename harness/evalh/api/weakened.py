@@ -13,6 +13,7 @@ from evalh.core.suite import GatePolicy, GraderRule, eased
 from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.plugins import loaded_from
+from evalh.providers.registry import function_of
 from evalh.workspace.config import CONFIG_NAME
 from evalh.workspace.files import content
 from evalh.workspace.live import read_live
@@ -146,8 +147,8 @@ def _other_code(sides: "Sides") -> list[str]:
         found |= {*side.config.plugins, *side.grading_code}
         if side.config.plugins or side.grading_code:
             found |= loaded_from(side.files.code())
-        scripts = (spec.options.get("function") for spec in side.config.models.values() if spec.provider == "scripted")
-        answers |= {script.rpartition(":")[0] for script in scripts if isinstance(script, str)}
+        functions = [function_of(spec) for spec in side.config.models.values()]
+        answers |= {function.rpartition(":")[0] for function in functions if function is not None}
         answers -= {*side.config.plugins, *side.grading_code}
     return sorted(path for path in found - answers if content(sides.base.tree, path) != content(sides.head.tree, path))
 

@@ -10,10 +10,10 @@ from evalh.api.loop import in_loop
 from evalh.api.options import AcceptOptions, CompareOptions, DriftOptions, GateOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.runs import execute, forecasts
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.ports import Progress
 from evalh.core.run import Forecast, RunResult
+from evalh.core.strict_json import JsonValue
 from evalh.engine.selection import Selection
 
 if TYPE_CHECKING:

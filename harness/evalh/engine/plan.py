@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Answer, CallKey, Usage
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import UsageError
 from evalh.core.ports import Cases, Pricer, Prices
 from evalh.core.prompt import PromptVersion
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import Fingerprint
 from evalh.core.sample import SampleResult
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.graders.registry import Grader, graders_digest
