@@ -16,7 +16,6 @@ from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
 from evalh.core.digest import digest
 from evalh.core.ports import Tree
-from evalh.core.route import direct
 from evalh.core.run import RunRecord
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
@@ -24,7 +23,6 @@ from evalh.engine.plan import Plan
 from evalh.graders.judges.panel import family
 from evalh.graders.judges.prefer import Prefer
 from evalh.graders.kinds import Grader
-from evalh.routing.target import models_of
 from evalh.workspace.kept.calibrations import calibrated, path_of, read_calibration
 from evalh.workspace.kept.labels import read_labels
 
@@ -136,13 +134,6 @@ def kinship(parts: Parts, judges: Iterable[tuple[str, Sequence[str]]], judged: M
                         f"{grader}: the judge {model!r} is of the same family ({kind}) as {kinds[kind]!r},"
                         " which it judges"
                     )
-
-
-def sent_as(parts: Parts, name: str) -> dict[str, str]:
-    """Return the models behind a model or route, as they are called on the wire. Raises NotFound, WorkspaceError."""
-    config = parts.config
-    found = models_of(config.routes.get(name) or direct(name), config.routes, tuple(config.models))
-    return {model: config.models[model].model for model in found}
 
 
 def judge_kin(parts: Parts, plan: Plan) -> Iterator[str]:

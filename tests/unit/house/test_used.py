@@ -10,7 +10,7 @@ from typing import NamedTuple
 import evalh
 
 PACKAGE = Path(evalh.__file__).parent
-ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py")  # click, pytest and users call these
+ENTRANCES = ("cli/", "api/workspace.py", "pytest_plugin.py", "__init__.py", "__main__.py")  # click, scripts, pytest
 REGISTERED = ("built_in", "migrations")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
