@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from evalh.analysis.gate.decision import Finding, GateDecision, Series, SuiteDecision
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of_tests
 from evalh.api.baselines import Baselines
-from evalh.api.changes import SuiteChange, find_changes, scored_as
+from evalh.api.changes import find_changes, scored_as
 from evalh.api.files import brought_log
 from evalh.api.judges import judge_kin, labels_of, standings
 from evalh.api.loop import SystemClock, in_loop
@@ -29,7 +29,6 @@ from evalh.api.parts import Parts
 from evalh.api.prefer import preferring
 from evalh.api.runs import NoProgress, ends_of
 from evalh.api.sides import Sides, open_sides
-from evalh.api.suite_gate import SuiteGate
 from evalh.api.weakened import unmeasured
 from evalh.core.attempt import CallKey
 from evalh.core.digest import digest
@@ -38,6 +37,8 @@ from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.gate.suite import SuiteGate, Words
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, new_run_id
 from evalh.report.files.gate import MARKER
@@ -125,6 +126,13 @@ def read_earlier(path: Path) -> EarlierLooks:
 WORK_TREE = "the work tree"
 
 
+def _words() -> Words:
+    from evalh.report.terminal.drift import drift_sentence
+    from evalh.report.text import dollars
+
+    return Words(drift_sentence, dollars)
+
+
 def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:
     """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
@@ -164,7 +172,7 @@ def _decide(
     accepted = Baselines(None if sides.base is None else sides.base.tree, ends.clock.now())
     family = family_of(touched, ALPHA if series is None else series.alpha)
     both = {"base": base, "head": ends}
-    gates = [SuiteGate(change, both, family, accepted, confirms=options.confirm) for change in touched]
+    gates = [SuiteGate(change, both, family, accepted, _words(), confirms=options.confirm) for change in touched]
     return decide(gates, ends, family, options)
 
 
@@ -264,7 +272,7 @@ def gate_versions(parts: Parts, suite: str, base: str, head: str, model: str | N
         ends = ends_of(parts, store, AskOptions(), NoProgress())
         family = family_of([change])
         accepted = Baselines(parts.tree, ends.clock.now())
-        gates = [SuiteGate(change, {"base": ends, "head": ends}, family, accepted)]
+        gates = [SuiteGate(change, {"base": ends, "head": ends}, family, accepted, _words())]
         prefer = preferring(parts, [change], NoProgress(), AskOptions())
         suites = prefer.tell(decide(gates, ends, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)

@@ -18,7 +18,6 @@ from evalh.analysis.compare.comparison import Preferred
 from evalh.analysis.compare.pairing import Results, pair
 from evalh.analysis.compare.preference import preferred
 from evalh.analysis.gate.decision import SuiteDecision
-from evalh.api.changes import SuiteChange
 from evalh.api.judges import pair_standings
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
@@ -32,6 +31,7 @@ from evalh.core.money import total
 from evalh.core.ports import Progress
 from evalh.core.request import Request
 from evalh.core.values import Value
+from evalh.engine.gate.change import SuiteChange
 from evalh.engine.plan import AskOptions, budget_for
 from evalh.engine.session import new_run_id
 from evalh.graders.judges.prefer import Favoured, Prefer, Preference, pairwise

@@ -1,31 +1,41 @@
 """One suite of a gate: its sessions, its batches, its stop."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
+from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
+from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, questions_of
-from evalh.api import evidence as gate_evidence
-from evalh.api.canary import Canary, canary_cases
-from evalh.api.changes import SuiteChange, scored_as
-from evalh.api.confirm import Confirming, flipped
-from evalh.api.judges import judge_differences
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.sample import Standing
 from evalh.core.suite import Require
+from evalh.core.values import Value
+from evalh.engine.gate import evidence as gate_evidence
+from evalh.engine.gate.canary import Canary, canary_cases
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.gate.confirm import Confirming, flipped
 from evalh.engine.plan import ANY_AGE, Known, KnownResults, Plan
 from evalh.engine.selection import Listed, in_clusters, in_order, members
 from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import Stop, next_look, order_seed
+
+
+class Words(Value):
+    """How findings are put into words; handed in, since words are a report's."""
+
+    drift: Callable[[DriftResult], str]
+    dollars: Callable[[Decimal | None], str]
 
 
 class SuiteGate:
@@ -37,6 +47,7 @@ class SuiteGate:
         sides: Mapping[str, Ends],
         family: Family,
         accepted: KnownResults,
+        words: Words,
         *,
         confirms: bool = False,
     ) -> None:
@@ -44,6 +55,7 @@ class SuiteGate:
         self.change = change
         self._sides = sides  # "base" and "head"
         self._accepted = accepted
+        self._words = words
         self._confirms = confirms
         self._began = sides["head"].clock.now()
         base_digest = "" if change.base is None else change.base.version.digest
@@ -108,7 +120,12 @@ class SuiteGate:
         if self._base is None or self._sides["base"].asking.fresh:
             return None
         known = self._remembered(self._base.plan)
-        watch = Canary(change=self.change, models_then=known.models, max_ungraded=self._max_ungraded)
+        watch = Canary(
+            change=self.change,
+            models_then=known.models,
+            sentence=self._words.drift,
+            max_ungraded=self._max_ungraded,
+        )
         watch.cases = canary_cases(self.change, known)
         if watch.cases:
             plan = replace(self._base.plan, cases=Listed([case for _, case in watch.cases]), trials=1)
@@ -237,12 +254,11 @@ class SuiteGate:
         assert before is not None
         wanted_ids = set(self.change.rows.suspicious)
         cases = [case for case in before.cases if case.id in wanted_ids]
-        base = replace(before, cases=Listed(cases), trials=self._trials)
-        plans = {"base": base, "head": scored_as(self.change.head, base)}
+        plans = {"base": before, "head": self.change.head_before or before}
         good = {}
         try:
             for side, plan in plans.items():
-                session = self._session(side, plan)
+                session = self._session(side, replace(plan, cases=Listed(cases), trials=self._trials))
                 indexed = list(enumerate(cases))
                 await self._led(
                     session.evaluate([(place, case, range(self._trials)) for place, case in indexed]), [session]
@@ -293,7 +309,7 @@ class SuiteGate:
         if self._confirming is not None and comparison is not None:
             comparison = replace(comparison, confirmed=self._confirming.confirmed())
             refused = any(one.exit is ExitCode.NO for one in tested)
-            self._notices.append(self._confirming.notice(comparison.confirmed, refused=refused))
+            self._notices.append(self._confirming.notice(comparison.confirmed, self._words.dollars, refused=refused))
         asked = self.asked()
         first = asked.questions[0] if asked.questions else None
         undecided = change.policy.require is Require.NO_WORSE and any(
