@@ -9,8 +9,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 from pydantic import AfterValidator
 
 from evalh.core.declared import Refused, Words
-from evalh.core.digest import JsonValue
 from evalh.core.located import kind_of
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 
 
