@@ -17,9 +17,9 @@ from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean, nearest
 from evalh.core.located import Path, json_of, kind_of
+from evalh.core.strict_json import JsonValue
 
 __all__ = ["FileModel", "Refused", "Text", "Texts", "Words", "keys_of", "read"]
 

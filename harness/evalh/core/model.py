@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from msgspec import field
 from msgspec.structs import replace
 
-from evalh.core.digest import JsonValue
 from evalh.core.money import Price
 from evalh.core.reasoning import STRIP
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 EMBEDDINGS = "embeddings"

@@ -9,11 +9,11 @@ from typing import Protocol
 
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Completion, Decision, Usage
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.model import Traits
 from evalh.core.request import Message, Request
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext, Verdict
 
 

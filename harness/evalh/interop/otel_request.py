@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import Completion, Purpose
-from evalh.core.digest import JsonValue
 from evalh.core.log import AttemptRow, CallRow
+from evalh.core.strict_json import JsonValue
 from evalh.interop import otel_values as names
 from evalh.providers.registry import traits_of
 

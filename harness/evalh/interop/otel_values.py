@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai/1.42.0"

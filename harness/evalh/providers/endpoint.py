@@ -8,9 +8,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 from pydantic import Field, field_validator
 
 from evalh.core.declared import FileModel, Refused
-from evalh.core.digest import JsonValue
 from evalh.core.errors import KeyMissing, UsageError, WorkspaceError
 from evalh.core.model import ModelSpec
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers.http.egress import is_loopback
 

@@ -31,10 +31,10 @@ from pydantic import Field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.declared import FileModel, Words
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Message, Request, Settings, Text
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers import weights
 from evalh.providers.logprobs import PARAM, LogprobSum

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Raw
 
 from evalh.core.attempt import Logprobs
-from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
+from evalh.core.strict_json import JsonValue
 from evalh.providers.http.errors import at
 from evalh.providers.repaired_json import RepairedJson
 

@@ -25,12 +25,11 @@ from pydantic import Field
 
 from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.declared import FileModel, Text, Words
-from evalh.core.digest import JsonValue
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.ports import Tree
 from evalh.core.request import Request, ToolCall, content_digest
-from evalh.core.strict_json import NotStrictJson, parse
+from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(hosted=False, recorded=True, per_version=True)

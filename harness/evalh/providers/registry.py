@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.ports import Provider, Tree
 from evalh.core.reasoning import KEEP, KEPT, apart
 from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 if TYPE_CHECKING:

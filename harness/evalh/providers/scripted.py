@@ -14,10 +14,11 @@ from pydantic import Field, model_validator
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.declared import FileModel, Refused, Text
-from evalh.core.digest import JsonValue, digest, digest_bytes
+from evalh.core.digest import digest, digest_bytes
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
 from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(hosted=False, function_in="function")

@@ -12,12 +12,13 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Latency, NotSent
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.money import plus
 from evalh.core.ports import CallLog, Clock, Provider
 from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form, Question
 from evalh.routing.target import Leaf, Target

@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.located import Located, Table, kind_of
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import ADVISORY, GraderSpec, Suite
 from evalh.workspace.config import Config
 from evalh.workspace.files import label, parts_of, read_text

@@ -22,12 +22,12 @@ from evalh.core.attempt import (
     Usage,
 )
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.model import Traits
 from evalh.core.money import Price
 from evalh.core.ports import Provider
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.route import Route
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.routing.build import Builder
 from evalh.routing.run_context import Decisions, Halt, Shared

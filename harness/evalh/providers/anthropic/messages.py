@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.providers.anthropic.answers import MessageAssembler, read_message
 from evalh.providers.anthropic.schema import narrowed
 from evalh.providers.endpoint import Home, HostedOptions

@@ -9,9 +9,9 @@ import orjson
 from pydantic import Field
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home, HostedOptions
 from evalh.providers.gemini.answers import ContentAssembler, read_content
 from evalh.providers.hosted import Hosted, Reading

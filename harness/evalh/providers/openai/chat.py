@@ -7,9 +7,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from evalh.core.declared import Refused
-from evalh.core.digest import JsonValue
 from evalh.core.model import EMBEDDINGS, ModelSpec, Traits
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Endpoint, HostedOptions
 from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http.errors import WireError

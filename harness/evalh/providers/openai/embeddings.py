@@ -8,8 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from evalh.core.attempt import FinishReason, Usage
-from evalh.core.digest import JsonValue
 from evalh.core.request import Message, Role, Settings
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import WireError, at
