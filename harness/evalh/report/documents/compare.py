@@ -49,8 +49,8 @@ class SideDocument(Value, kw_only=True):
     latency_ms: SideLatency
 
 
-class Sides(Value, kw_only=True):
-    """Both."""
+class SidesDocument(Value, kw_only=True):
+    """Both sides."""
 
     base: SideDocument
     head: SideDocument
@@ -112,7 +112,7 @@ class PassAtDocument(Value, kw_only=True):
     all_good: BothRates = field(name="all")
 
 
-class Repeated(Value, kw_only=True):
+class FreshTrials(Value, kw_only=True):
     """How often one side was good when a case was asked again."""
 
     good: int
@@ -123,8 +123,8 @@ class ConfirmedDocument(Value, kw_only=True):
     """A case that got worse, asked again on both sides."""
 
     case_id: str = field(name="case")
-    base: Repeated
-    head: Repeated
+    base: FreshTrials
+    head: FreshTrials
     p_value: float | None
     p_adjusted: float | None
     p_worse: float | None
@@ -179,7 +179,7 @@ class ComparisonDocument(Document, tag="evalh.compare/1", kw_only=True, omit_def
 
     base: str
     head: str
-    sides: Sides
+    sides: SidesDocument
     comparable: bool
     mismatches: tuple[Mismatch, ...]
     missing: tuple[MissingDocument, ...]
@@ -266,6 +266,6 @@ def confirmed_document(confirmed: Confirmed) -> ConfirmedDocument:
     return document_of(
         ConfirmedDocument,
         confirmed,
-        base=Repeated(good=confirmed.base_good, trials=confirmed.base_trials),
-        head=Repeated(good=confirmed.head_good, trials=confirmed.head_trials),
+        base=FreshTrials(good=confirmed.base_good, trials=confirmed.base_trials),
+        head=FreshTrials(good=confirmed.head_good, trials=confirmed.head_trials),
     )

@@ -29,7 +29,7 @@ class RateMove(Value, kw_only=True):
     now: Estimate
 
 
-class Models(Value, kw_only=True):
+class AnsweringModels(Value, kw_only=True):
     """Names under which the models answered."""
 
     then: tuple[str, ...]
@@ -58,7 +58,7 @@ class DriftNumbers(Value, kw_only=True):
     alpha: Told[float] = UNSET
     smallest: Told[float | None] = field(default=UNSET, name="smallest_move")
     outputs: Told[OutputsDiffer] = UNSET
-    answering_models: Told[Models] = UNSET
+    answering_models: Told[AnsweringModels] = UNSET
     newcomers: Told[tuple[str, ...]] = UNSET
     ungraded: Told[int] = UNSET
     worse: Told[tuple[str, ...]] = UNSET
@@ -144,7 +144,7 @@ def numbers(move: DriftResult) -> dict[str, object]:
     return {
         "good_rate": RateMove(then=move.then, now=move.now),
         "outputs": OutputsDiffer(differ=move.outputs[0], of=move.outputs[1]),
-        "answering_models": Models(then=move.models_then, now=move.models_now),
+        "answering_models": AnsweringModels(then=move.models_then, now=move.models_now),
     }
 
 

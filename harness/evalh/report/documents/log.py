@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from evalh.core.attempt import Latency
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.log import CallRow
 from evalh.core.run import RunResult
+from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Spend, SpendBy
 from evalh.core.values import Value
 from evalh.report.documents.compare import compared_document
@@ -93,7 +93,7 @@ def _cost_line(line: Spend) -> CostLine:
         for purpose in sorted(line.by_purpose)
     }
     retries = None if line.unpriced_retries else line.retries_usd
-    return document_of(CostLine, line, by_purpose=by_purpose, retries_usd=retries)
+    return document_of(CostLine, line, total_usd=line.total_usd, by_purpose=by_purpose, retries_usd=retries)
 
 
 _DETAILS: Mapping[str, type[Document]] = {

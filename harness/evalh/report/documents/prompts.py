@@ -6,9 +6,9 @@ from typing import Literal
 from msgspec import UNSET, UnsetType, field
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
 from evalh.report.terminal.prompts import Difference, KeyChange

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import field
 
-from evalh.core.digest import JsonValue
 from evalh.core.run import Downstream, Estimate, Fingerprint, Forecast, RunResult, RunStatus
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import field
+from msgspec import UNSET, UnsetType, field
 
 from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
@@ -29,9 +29,10 @@ class CheckDocument(Document, tag="evalh.check/1", kw_only=True):
 
 
 class EndedWith(Problem, kw_only=True):
-    """An error, with the exit code."""
+    """An error, with the exit code; `others`: what else is wrong in the same file."""
 
     exit: ExitCode
+    others: tuple[Problem, ...] | UnsetType = UNSET
 
 
 class ErrorDocument(Document, tag="evalh.error/1", kw_only=True):
@@ -40,7 +41,7 @@ class ErrorDocument(Document, tag="evalh.error/1", kw_only=True):
     error: EndedWith
 
 
-class Symptom(Value, kw_only=True):
+class SymptomDocument(Value, kw_only=True):
     """One thing that was looked at."""
 
     state: Literal["ok", "missing", "wrong"]
@@ -52,7 +53,7 @@ class Symptom(Value, kw_only=True):
 class DoctorDocument(Document, tag="evalh.doctor/1", kw_only=True):
     """`evalh doctor --json`."""
 
-    findings: tuple[Symptom, ...]
+    findings: tuple[SymptomDocument, ...]
 
 
 class InitDocument(Document, tag="evalh.init/1", kw_only=True):
@@ -63,7 +64,7 @@ class InitDocument(Document, tag="evalh.init/1", kw_only=True):
     model: Literal["small", "recorded"]
 
 
-class SuiteDoubt(Value, kw_only=True):
+class DoubtDocument(Value, kw_only=True):
     """A suite's file, and what became of `--doubt` in it."""
 
     path: str = field(name="file")
@@ -77,7 +78,7 @@ class CiDocument(Document, tag="evalh.ci/1", kw_only=True):
     written: bool
     text: str
     doubt: str | None
-    suites: tuple[SuiteDoubt, ...]
+    suites: tuple[DoubtDocument, ...]
 
 
 class AcceptedDocument(Document, tag="evalh.accepted/1", kw_only=True):
@@ -120,7 +121,7 @@ class ClustersDocument(Document, tag="evalh.clusters/1", kw_only=True):
     written: str | None
 
 
-class WithTrials(Value, kw_only=True):
+class TrialsDocument(Value, kw_only=True):
     """What more trials of each case are worth."""
 
     trials: int
@@ -147,7 +148,7 @@ class PowerDocument(Document, tag="evalh.power/1", kw_only=True):
     thin: bool
     cost_per_sample_usd: float | None
     cost_usd: float | None
-    with_trials: tuple[WithTrials, ...]
+    with_trials: tuple[TrialsDocument, ...]
 
 
 class RecordedExport(Document, tag="evalh.export/1", kw_only=True):

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-from evalh.report.charts.small import interval_bar
 from evalh.report.documents.compare import SideDocument
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
-from evalh.report.html.comparison import changes, net, table
+from evalh.report.html.comparison import changes, net
 from evalh.report.html.markup import Child, Markup, el
-from evalh.report.html.sections import facts, figure, limits, look_at, section
+from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import RELATIVE, certainty, decision_word
-from evalh.report.text import dollars, milliseconds, one_line, percent
-from evalh.report.words import Pointer, anchor, cost_range, listed, plural
+from evalh.report.text import one_line
+from evalh.report.words import Pointer, anchor, listed, plural
 
 _CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
 _CASES = 12
@@ -86,9 +85,8 @@ def _suite(suite: SuiteDocument) -> list[Child]:
         table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
     ]
     if (compared := suite.comparison) is not None:
-        heads = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
         both = [_side("base", compared.sides.base), _side("head", compared.sides.head)]
-        parts.append(table(f"Sides of {suite.suite}", heads, both))
+        parts.append(table(f"Sides of {suite.suite}", SIDES, both))
         if compared.downstream is not None:
             parts.append(net(compared.downstream, suite.base or compared.base, suite.head, f" of {suite.suite}"))
     return [*parts, [el("p", notice, class_="note") for notice in suite.notices]]
@@ -106,11 +104,8 @@ def _finding(finding: FindingDocument) -> Markup:
 
 
 def _side(name: str, side: SideDocument) -> Markup:
-    rate, cost = side.good_rate, side.cost_per_good_usd
-    price = "not priced" if cost.method == "unpriced" else "none good" if cost.value is None else dollars(cost.value)
-    cells: list[Child] = [side.model, percent(rate.value), [limits(rate), interval_bar(rate)], price]
-    cells += [cost_range(cost.low, cost.high), milliseconds(side.latency_ms.latency_p50_ms)]
-    return el("tr", el("th", f"{name}: {side.prompt}", scope="row"), [el("td", cell) for cell in cells])
+    latency_ms = side.latency_ms.latency_p50_ms
+    return side_row(f"{name}: {side.prompt}", side.model, side.good_rate, side.cost_per_good_usd, latency_ms)
 
 
 def provenance(gate: GateDocument, runs: Sequence[str]) -> Markup:

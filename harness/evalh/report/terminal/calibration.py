@@ -1,4 +1,4 @@
-"""A judge's calibration as a person reads it.
+"""A judge's calibration and a grader's trial as a person reads them.
 
 What a person who labels is shown. Nothing here tells who wrote the output.
 """
@@ -6,6 +6,7 @@ What a person who labels is shown. Nothing here tells who wrote the output.
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
@@ -15,14 +16,15 @@ from evalh.core.calibration import (
     AgreementTable,
     Calibration,
     JudgeStanding,
-    Position,
+    PositionBias,
     VersionDifference,
 )
 from evalh.core.case import ABSENT, Case
+from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
 from evalh.report.documents.judging import LabelsDocument
-from evalh.report.text import StyledText, block, json_line, named, p_text, percent, safe
+from evalh.report.text import StyledText, block, json_line, milliseconds, named, one_line, p_text, percent, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
@@ -104,7 +106,7 @@ def _rates(calibration: Calibration) -> Table:
     return table
 
 
-def _show_pairwise(console: Console, calibration: Calibration, position: Position) -> None:
+def _show_pairwise(console: Console, calibration: Calibration, position: PositionBias) -> None:
     title = (safe(calibration.judge), "bold")
     console.print(StyledText.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
     console.print()
@@ -127,7 +129,7 @@ def _show_pairwise(console: Console, calibration: Calibration, position: Positio
         console.print(StyledText(safe(line), "yellow"))
 
 
-def _order(position: Position) -> list[str]:
+def _order(position: PositionBias) -> list[str]:
     lines = [f"{position.pairs} pairs of outputs were judged in both orders"]
     torn = position.first + position.second
     if torn:
@@ -154,7 +156,7 @@ def _win_rates(calibration: Calibration) -> Table:
     return table
 
 
-def _pair_warnings(calibration: Calibration, position: Position) -> list[str]:
+def _pair_warnings(calibration: Calibration, position: PositionBias) -> list[str]:
     lines = _doubts(calibration, "pairs")
     if position.unsteady:
         lines.append("the order of the outputs decides too often for this judge to be relied on")
@@ -275,3 +277,24 @@ def show_status(console: Console, labels: LabelsDocument) -> None:
     if labels.of_other_outputs:
         text = f"{labels.of_other_outputs} labels are of outputs that the log does not hold (any more)"
         console.print(StyledText(text, "yellow"))
+
+
+_OUTCOME_STYLES = {"pass": "green", "fail": "red", "error": "bold red", "abstain": "yellow"}
+
+
+def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
+    """Print each grader: how often it said what, how long it took, a few outputs with its reasons."""
+    for trial in trials:
+        stated = f"  {json_line(trial.params)}" if trial.params else ""
+        console.print(StyledText.assemble((safe(trial.grader), "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
+        if not trial.outputs:
+            console.print("  it is well formed; the log holds no output to try it on")
+            continue
+        counts = ", ".join(f"{count} {name}" for name, count in trial.counts.items() if count)
+        console.print(f"  {counts} of {trial.outputs} outputs of run {trial.run} · {milliseconds(trial.ms_each)} each")
+        for one in trial.examples:
+            line = StyledText.assemble(
+                (f"{one.outcome:8s}", _OUTCOME_STYLES[one.outcome]), f"{one_line(one.case_id, 30)}  "
+            )
+            line.append(one_line(one.reason, 70)).append(f"  {one_line(one.output, 40)}", "dim")
+            console.print(Padding(line, (0, 0, 0, 2)), soft_wrap=True)
