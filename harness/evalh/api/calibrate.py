@@ -7,7 +7,8 @@ What judges said, from the log alone: nothing is sent, and nothing is written do
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
@@ -38,7 +39,7 @@ from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.analysis.compare.pairing import CaseResult, Results, pair
 from evalh.api.judges import identity
 from evalh.api.parts import Parts
-from evalh.api.prefer import pairs_of
+from evalh.api.prefer import OutputPair, pairs_of
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
@@ -57,7 +58,6 @@ from evalh.workspace.kept.calibrations import write_calibration
 from evalh.workspace.kept.labels import read_labels
 
 if TYPE_CHECKING:
-    from evalh.api.prefer import OutputPair
     from evalh.store import SqliteStore
 
 
@@ -305,13 +305,9 @@ def _each(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> I
         seen.add(key)
         base, head = (results_of(parts.log, one) for one in runs)
         models = row.head_model if row.base_model == row.head_model else f"{row.base_model} → {row.head_model}"
-        cases = tuple(_cases(base, head, _said(prefer, recall, pairs_of(parts, base, head).asked)))
+        said = asyncio.run(_said(prefer, recall, pairs_of(parts, base, head).asked))
+        cases = tuple(_cases(base, head, said))
         yield JudgedComparison(name=f"{row.base} → {row.head} on {models}", run=row.head_run, cases=cases)
-
-
-def _said(prefer: Prefer, recall: JudgementLog, asked: "Sequence[OutputPair]") -> dict[tuple[str, int], Favoured]:
-    found = asyncio.run(_all(prefer, recall, asked))
-    return {(one.case.id, one.trial): favoured for one, favoured in zip(asked, found, strict=True)}
 
 
 def _cases(base: Results, head: Results, said: dict[tuple[str, int], Favoured]) -> Iterator[PairCase]:
@@ -336,13 +332,10 @@ def _trials(base: CaseResult, head: CaseResult, said: dict[tuple[str, int], Favo
         )
 
 
-async def _all(prefer: Prefer, recall: JudgementLog, pairs: "Iterable[OutputPair]") -> list[Favoured]:
-    return [await _one(prefer, recall, pair) for pair in pairs]
-
-
-async def _one(prefer: Prefer, recall: JudgementLog, one: "OutputPair") -> Favoured:
-    try:
-        judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
-    except (NotSent, EvalhError):
-        return Favoured.UNJUDGED
-    return judged.favoured
+async def _said(prefer: Prefer, recall: JudgementLog, pairs: Iterable[OutputPair]) -> dict[tuple[str, int], Favoured]:
+    found = {}
+    for one in pairs:
+        with suppress(NotSent, EvalhError):
+            judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+            found[one.case.id, one.trial] = judged.favoured
+    return found

@@ -40,7 +40,7 @@ from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.suite import SuiteGate, Words
 from evalh.engine.plan import AskOptions, Plan
-from evalh.engine.session import Ends, new_run_id
+from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
 
 def decide(gates: Sequence[SuiteGate], ends: Ends, family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
-    ends.check(plan for one in gates for plan in one.plans)
+    check_plans((plan for one in gates for plan in one.plans), ends.prices, ends.asking)
     in_loop(_run(gates))
     tested = judge([one.asked() for one in gates], family.alpha)
     return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
