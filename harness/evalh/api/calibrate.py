@@ -1,8 +1,6 @@
-"""Calibrating a judge of two outputs: its judgements in the log, in both orders, and people's labels of the outputs.
+"""Calibrating a judge, of one output or of two: what it said in the log, and people's labels in the workspace.
 
-Calibrating a judge: its verdicts in the log, people's labels in the workspace.
-
-What judges said, from the log alone: nothing is sent, and nothing is written down.
+Nothing is sent, and the log is only read.
 """
 
 import asyncio
@@ -61,7 +59,7 @@ if TYPE_CHECKING:
     from evalh.store import SqliteStore
 
 
-_NEWEST_RUNS = 50
+_NEWEST = 50
 _MOST_DIFFERENCES = 20
 
 
@@ -151,7 +149,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
 def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     """Gather what this very judge said. What an earlier judge said counts for nothing."""
     said, pairs = _Runs(), set[tuple[str, str, str]]()
-    for run_id in parts.log.runs_of(suite.name, _NEWEST_RUNS):
+    for run_id in parts.log.runs_of(suite.name, _NEWEST):
         record = parts.log.run(run_id).record
         documents = {document["name"]: document for document in record.graders_document}
         if identity(documents.get(grader.name, {})) != identity(grader.document()):
@@ -213,9 +211,6 @@ class LogAsker(Value):
         if found is None:
             raise NotSent("the log holds no such judgement")
         return found
-
-
-_NEWEST = 50
 
 
 def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:

@@ -1,10 +1,8 @@
 """`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure.
 
-The gates that one pull request has had: its comment carries which heads were judged.
-
-Ten pushes are ten looks at one question. The error rate of 5 % is spent over all of them: look j takes 1 / (j (j + 1))
-of it, which adds up to all of it however many there are. A head that was judged before is not a new look while the log
-still has its answers; where they are drawn again it is.
+A pull request's comment carries which heads were judged. Ten pushes are ten looks at one question. The error rate of
+5 % is spent over all of them: look j takes 1 / (j (j + 1)) of it, which adds up to all of it however many there are.
+A head that was judged before is not a new look while the log still has its answers; where they are drawn again it is.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Reports: from a run's rows in the log to a page, a text, a document.
-
-What an id of the log names: `evalh show`.
-"""
+"""Reports: from a run's rows in the log to a page, a text, a document; and what an id of the log names."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

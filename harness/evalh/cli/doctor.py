@@ -15,13 +15,15 @@ def command(app: App) -> int:
 
     Exit 2 where the default suite could not be run here.
     """
+    from msgspec import to_builtins
+
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode
     from evalh.report.text import StyledText, safe
 
     findings = examine(app.folder)
     if app.json:
-        app.show_json({"schema": "evalh.doctor/1", "findings": [finding.document() for finding in findings]})
+        app.show_json({"schema": "evalh.doctor/1", "findings": [to_builtins(finding) for finding in findings]})
     else:
         for finding in findings:
             word, style = _MARKS[finding.state]
