@@ -1,4 +1,4 @@
-"""What every verb is handed: the workspace, where to print, and whether the answer is JSON."""
+"""What every verb receives: the workspace, where to print, and whether the answer is JSON."""
 
 import math
 import sys
@@ -31,7 +31,7 @@ class App:
 
     @cached_property
     def workspace(self) -> "Workspace":
-        """The workspace around the folder. Raises WorkspaceError where there is none."""
+        """The workspace that holds the folder. Raises WorkspaceError if there is none."""
         from evalh.api.workspace import Workspace
 
         # What a plugin file prints from here on is no part of the answer, which may be a JSON document.
@@ -56,13 +56,13 @@ class App:
 
 
 class Trimmed:
-    """A stream that writes no blanks at the ends of lines: tables pad their last column, which nobody can see."""
+    """A stream without trailing blanks: tables pad their last column."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write whole lines, trimmed; colour codes behind the blanks stay."""
+        """Write whole lines without trailing blanks; colour codes after the blanks stay."""
         return self._stream.write("\n".join(map(_trimmed, text.split("\n"))))
 
     def __getattr__(self, name: str) -> Any:
@@ -70,7 +70,7 @@ class Trimmed:
 
 
 def _trimmed(line: str) -> str:
-    """Leave out the blanks at a line's end, and keep the colour codes that stand among them. Takes linear time."""
+    """Remove the blanks at a line's end, and keep the colour codes among them. Takes linear time."""
     end = len(line.rstrip(" "))
     codes: list[str] = []
     while line[end - 1 : end] == "m" and (start := line.rfind("\x1b[", 0, end)) >= 0:
@@ -95,7 +95,7 @@ def _console(stream: TextIO) -> "Console":
 
 
 class Count(click.IntRange):
-    """A number of things, from 1 on. More than a machine counts is as good as all."""
+    """A number of things, 1 or more. A number beyond the largest means all."""
 
     name = "n"
 
@@ -112,13 +112,13 @@ class Count(click.IntRange):
 
 
 class RateType(click.FloatRange):
-    """A share from 0 to 1. Nothing compares with NaN, so it would let everything pass."""
+    """A share from 0 to 1, never NaN: no comparison with NaN holds, so everything would pass."""
 
     def __init__(self) -> None:
         super().__init__(0, 1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a share; whoever writes 90 or 90% is told how 90 % is written. Raises click's BadParameter."""
+        """Read a share; for 90 or 90% the message says how to write 90 %. Raises click's BadParameter."""
         text = str(value).strip()
         share = _number(text.rstrip("% "))
         if share is None:
@@ -130,7 +130,7 @@ class RateType(click.FloatRange):
 
 
 class Usd(click.FloatRange):
-    """An exact amount of money: finite, since nothing compares with NaN and no bound is none."""
+    """An amount of money: finite, so that it limits."""
 
     name = "usd"
 

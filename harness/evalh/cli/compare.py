@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 @click.argument("base")
 @click.argument("head", required=False)
 @click.option("--suite", metavar="NAME", help="Suite to compare over. Default: the prompt's, or the default suite.")
-@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="For both sides; twice: base's, head's.")
+@click.option(
+    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model for both sides; or two: base, head."
+)
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @selection_options
 @click.option(
-    "--margin", type=RateType(), metavar="SHARE", help="A drop that is harmless.  [default: the suite's, or 0.05]"
+    "--margin", type=RateType(), metavar="SHARE", help="The largest harmless drop.  [default: the suite's, or 0.05]"
 )
-@click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
-@click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
+@click.option("--intersection", is_flag=True, help="Compare the common cases, even if others differ.")
+@click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also show pass@K and pass^K; needs K trials.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
 @click.option("--no-prefer", is_flag=True, help="Leave out the suite's `compare:` judges.")
-@click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]")
+@click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Examples of each kind.  [default: 3]")
 @asking_options()
 @click.option(
     "--fail-on",
@@ -57,9 +59,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     fail_on: str | None,
     report: Path | None,
 ) -> int:
-    """Compare HEAD with BASE, case by case: better, no worse, worse, or inconclusive.
+    """Compare HEAD with BASE, case by case: better, no worse, worse or inconclusive.
 
-    A side is a version, a version on a model, or a saved run. What the log does not hold is run.
+    A side is a version, a version on a model, or a saved run. The model is asked only for answers that the log
+    does not hold.
 
     \b
       evalh compare v2 v3
@@ -119,7 +122,7 @@ def _next(view: "ComparisonView") -> list[str]:
         if any(mismatch.part == "graders" for mismatch in comparison.mismatches):
             base, head = comparison.base, comparison.head
             sides = f"{base.prompt}@{base.model} {head.prompt}@{head.model}"
-            return [f"evalh compare {sides}   grades both as the suite says today; answers come from the log", again]
+            return [f"evalh compare {sides}   grades both with the current suite; answers come from the log", again]
         return ["--intersection   compares the cases that both sides have, with the same rows", again]
     lines = []
     if comparison.regressed and not comparison.confirmed:

@@ -1,4 +1,4 @@
-"""`evalh drift`: whether the model under a name moved."""
+"""`evalh drift`: whether the model behind a name changed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ _MOST = 0.5
 
 @click.command("drift")
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
-@click.option("--prompt", metavar="VERSION", help="The version whose baseline is asked.  [default: the one in use]")
+@click.option("--prompt", metavar="VERSION", help="The version whose baseline is used.  [default: the one in use]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
 @click.option("--cases", type=Count(), metavar="K", help="Ask K cases, always the same ones.  [default: all]")
 @click.option(
@@ -22,7 +22,7 @@ _MOST = 0.5
     type=RateType(),
     default=0.01,
     metavar="SHARE",
-    help="How often it may say moved where nothing did.  [default: 0.01]",
+    help="The rate of false alarms.  [default: 0.01]",
 )
 @asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
 @json_option
@@ -37,10 +37,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     alpha: float,
     asking: dict[str, Any],
 ) -> int:
-    """Say whether a hosted model moved since a baseline was accepted: moved (1), or not shown to have (0).
+    """Test whether a hosted model changed since its baseline: moved (1) or not (0).
 
-    Asks the baseline's cases again, on the version and the model that it belongs to, and holds the answers against
-    the accepted ones by an exact test. Without a suite: every suite that has a baseline. For a nightly job.
+    Asks the baseline's cases again, with its version and model, and compares the answers with the accepted
+    ones by an exact test. Without a suite: every suite with a baseline. Made for a nightly job.
 
     \b
       evalh drift

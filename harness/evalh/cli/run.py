@@ -50,8 +50,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 ) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
 
-    Without a target the workspace's default suite is run. Answers that the log already holds
-    are not asked for again.
+    Default: the workspace's default suite. Answers in the log are not asked for again.
 
     \b
       evalh run --prompt v3
@@ -118,7 +117,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     lines = []
     if last.status is not RunStatus.COMPLETE:
         spent = (last.stopped_because or "").startswith("the budget")
-        lines.append(f"the same command{' with a larger --budget' if spent else ''} goes on where this stopped")
+        lines.append(f"the same command{' with a larger --budget' if spent else ''} continues where this stopped")
     if last.failures:
         name = typable(last.failures[0].case_id) or last.record.id
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
@@ -131,7 +130,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     if any(_recorded(app, result) for result in results):
         told = "note: recorded answers were used, no model was asked"
         if any("not_recorded" in result.summary.errors for result in results):
-            told += "; they answer only the prompt, inputs and params that they were recorded for"
+            told += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(told, style="yellow", soft_wrap=True)
     for line in lines:
@@ -146,7 +145,7 @@ def _recorded(app: App, result: "RunResult") -> bool:
 
 
 def _askable(app: App) -> list[str]:
-    """Return the command that asks a model, where one is configured."""
+    """Return the command that asks a model, if one is configured."""
     from evalh.providers.registry import traits_of
 
     for name, spec in app.workspace.config.models.items():
@@ -161,14 +160,14 @@ def _reported(results: "list[RunResult]") -> list[str]:
 
 
 def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
-    """Say why the answer is no: an exit code alone names neither the version nor the bar."""
+    """Say why the answer is no: the exit code names neither the version nor the required rate."""
     from evalh.report.text import percent, safe
 
     for result in results:
         if _misses(result, at_least):
             whose, found = result.record, result.summary
             told = f"{found.good} of {found.samples} good ({percent(found.good_rate.value)})"
-            line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % asked for"
+            line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % required"
             app.hints.print(safe(line), style="red", soft_wrap=True)
 
 
