@@ -36,7 +36,7 @@ from evalh.core.ports import Progress, Store
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
-from evalh.engine.gate.suite import SuiteGate, Words
+from evalh.engine.gate.suite import SuiteGate, Wording
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
@@ -124,11 +124,11 @@ def read_earlier(path: Path) -> EarlierLooks:
 WORK_TREE = "the work tree"
 
 
-def _words() -> Words:
+def _words() -> Wording:
     from evalh.report.terminal.drift import drift_sentence
     from evalh.report.text import dollars
 
-    return Words(drift_sentence, dollars)
+    return Wording(drift_sentence, dollars)
 
 
 def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from evalh.store import SqliteStore
 
 
+def _nothing(*_given: object, **_named: object) -> None:
+    pass
+
+
 class NoProgress:
     """`core.ports.Progress` for scripts: says nothing."""
-
-    def _nothing(self, *_given: object, **_named: object) -> None:
-        pass
 
     start = advance = note = window = waiting = paused = stop = _nothing
 
