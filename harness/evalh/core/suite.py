@@ -146,6 +146,11 @@ class GraderSpec(Value, kw_only=True):
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     required: bool = True
     where: str = ""  # file:line
+    lines: Mapping[str, str] = field(default_factory=dict)  # file:line of each parameter that is known
+
+    def at(self, *path: str | int) -> str:
+        """Return `file:line` of a parameter; of the entry where that is not known."""
+        return self.lines.get(str(path[0]), self.where) if path else self.where
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the suite digest covers."""

@@ -1,27 +1,27 @@
 """`python`: a function of the workspace judges."""
 
 import inspect
-from typing import Annotated
+from functools import partial
 
-import msgspec
-from msgspec import Meta
+from pydantic import Field
 
+from evalh.core.declared import read
 from evalh.core.digest import JsonValue
-from evalh.graders.functions import declared_parameters, judging
-from evalh.graders.kinds import Compiled, Parameters, Scope, accept, built_in
+from evalh.graders.functions import arguments_of, declared_parameters, judging
+from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
 
 @built_in("python", short="function")
-class Python(Parameters, frozen=True, kw_only=True):
+class Python(Parameters):
     """A function of the workspace, or of an installed package, says a verdict or a bool.
 
     `semantics` does nothing but change the digest: raise it when the function judges differently than before.
     """
 
-    function: str
-    args: dict[str, JsonValue] = msgspec.field(default_factory=dict)
-    deadline_s: Annotated[float, Meta(gt=0)] | None = None
-    semantics: int = 1
+    function: str = Field(description="evals/checks.py:polite, or package.module:polite.")
+    args: dict[str, JsonValue] = Field(default_factory=dict, description="The function's keyword-only parameters.")
+    deadline_s: float | None = Field(None, gt=0, description="Seconds that one call may take; without it, 10.")
+    semantics: int = Field(1, description="Raise it when the function judges differently than before.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Load the function and check `args` against its signature."""
@@ -29,6 +29,6 @@ class Python(Parameters, frozen=True, kw_only=True):
         if inspect.isclass(function):
             raise scope.wrong(f"needs a function, and {self.function!r} is a class")
         declared = declared_parameters(function, self.function)
-        accepted = accept(declared, self.args, self.function, scope.spec.where)
+        accepted = read(declared, self.args, partial(scope.spec.at, "args"), f"grader {self.function!r}")
         deadline_s = self.deadline_s or scope.environment.deadline_s
-        return Compiled(judging(function, msgspec.structs.asdict(accepted), deadline_s, may_say_bool=True))
+        return Compiled(judging(function, arguments_of(accepted), deadline_s, may_say_bool=True))

@@ -227,6 +227,7 @@ def _grader(entry: JsonValue, located: Located, path: tuple[str, int]) -> Grader
         params={key: value for key, value in params.items() if key not in ("required", "name")},
         required=required,
         where=where,
+        lines={key: given.where(key) for key in params},
     )
 
 
