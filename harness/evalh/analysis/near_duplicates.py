@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, canonical
+from evalh.core.digest import canonical
 from evalh.core.ports import Cases
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.stats.clusters import grouped, number_of_clusters
 

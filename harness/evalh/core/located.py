@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import TypeAlias
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.strict_json import JsonValue
 
 Path: TypeAlias = tuple[str | int, ...]
 

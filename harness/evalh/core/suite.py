@@ -14,7 +14,7 @@ from math import inf
 
 from msgspec import field
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 DEFAULT_MARGIN = 0.05
@@ -146,11 +146,11 @@ class GraderSpec(Value, kw_only=True):
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     required: bool = True
     where: str = ""  # file:line
-    lines: Mapping[str, str] = field(default_factory=dict)  # file:line of each parameter that is known
+    places: Mapping[str, str] = field(default_factory=dict)  # file:line of each parameter
 
-    def at(self, *path: str | int) -> str:
-        """Return `file:line` of a parameter; of the entry where that is not known."""
-        return self.lines.get(str(path[0]), self.where) if path else self.where
+    def where_of(self, *path: str | int) -> str:
+        """Return where a parameter stands, or what is in it; of one that is not there, the entry's own place."""
+        return self.places.get(str(path[0]), self.where) if path else self.where
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the suite digest covers."""

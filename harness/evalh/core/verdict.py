@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Answer, Completion, FinishReason, Latency, Purpose
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.request import Message, Request
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Scope, built_in

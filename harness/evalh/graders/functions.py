@@ -19,7 +19,7 @@ from pathlib import PurePath
 from time import monotonic
 from traceback import walk_tb
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from msgspec import Meta
@@ -201,6 +201,7 @@ _LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_
 
 
 class _FunctionParameters(FileModel):
+    takes_null: ClassVar[bool] = True
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
 

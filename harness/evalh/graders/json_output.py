@@ -11,7 +11,7 @@ from pydantic import Field
 
 from evalh.core.case import ABSENT
 from evalh.core.declared import FileModel
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict

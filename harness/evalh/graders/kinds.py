@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, overload
 
 import msgspec
 
 from evalh.core.declared import FileModel
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import EarlyVerdict, Form, GradeContext, Question, Verdict
@@ -58,6 +58,8 @@ class Compiled(Value):
 
 class Parameters(FileModel):
     """The declared parameters of a built-in kind, and how it is compiled."""
+
+    takes_null: ClassVar[bool] = True
 
     def compile(self, scope: "Scope") -> Compiled:
         """Fix the parameters. Raises WorkspaceError."""

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.errors import did_you_mean
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.paths import JsonPath

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from evalh.core.declared import Words
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import ADVISORY, GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, Scope, built_in

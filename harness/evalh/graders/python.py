@@ -6,7 +6,7 @@ from functools import partial
 from pydantic import Field
 
 from evalh.core.declared import read
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.graders.functions import arguments_of, declared_parameters, judging
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
@@ -29,6 +29,6 @@ class Python(Parameters):
         if inspect.isclass(function):
             raise scope.wrong(f"needs a function, and {self.function!r} is a class")
         declared = declared_parameters(function, self.function)
-        accepted = read(declared, self.args, partial(scope.spec.at, "args"), f"grader {self.function!r}")
+        accepted = read(declared, self.args, partial(scope.spec.where_of, "args"), f"grader {self.function!r}")
         deadline_s = self.deadline_s or scope.environment.deadline_s
         return Compiled(judging(function, arguments_of(accepted), deadline_s, may_say_bool=True))

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, in_form
 from evalh.core.values import Value
 from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict

@@ -160,7 +160,7 @@ def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
         known = {*BUILT_IN, *environment.kinds, *_registered}
         raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))
     stated = kind.spelled_out(spec.params)
-    parameters = read(kind.parameters, stated, spec.at, f"grader {spec.kind!r}")
+    parameters = read(kind.parameters, stated, spec.where_of, f"grader {spec.kind!r}")
     compiled = kind.compile(Scope(spec, environment, build), parameters)
     return Grader(spec, kind, compiled, kind.differing(stated))
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from evalh.core.case import ABSENT
 from evalh.core.declared import keys_of
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in

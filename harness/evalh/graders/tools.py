@@ -7,8 +7,8 @@ from pydantic import Field
 
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.request import Tool, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 from evalh.graders.compare import same

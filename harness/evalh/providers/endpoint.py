@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import KeyMissing, UsageError, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers.http.egress import is_loopback
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Call, Completion, Latency
 from evalh.core.case import ABSENT, Case
-from evalh.core.digest import JsonValue
 from evalh.core.ports import Check, Clock
 from evalh.core.request import Message, Request, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, Verdict, with_cause
 from evalh.routing.asking import Inquiry

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from evalh.core.attempt import Call, Completion
-from evalh.core.digest import JsonValue
 from evalh.core.ports import Check, Provider
 from evalh.core.request import Request, Settings
 from evalh.core.route import RepairBy, RepairPolicy
+from evalh.core.strict_json import JsonValue
 from evalh.routing.asking import Inquiry
 from evalh.routing.checking import Findings, asked_to_repair, examine
 from evalh.routing.run_context import Decisions

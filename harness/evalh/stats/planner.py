@@ -148,7 +148,7 @@ class Counts(Value):
     losses: "NDArray[np.int64]"
 
     def log_e(self, bets: Bets) -> "NDArray[np.float64]":
-        """Return log E at every look; `eprocess.log_e_of_counts` for many at once."""
+        """Return log E at every look."""
         import numpy as np
 
         ties = self.seen - self.wins - self.losses

@@ -65,7 +65,7 @@ def cost_per_good(
         return zero_goods(fsum(costs) / (cases * trials), cases, confidence)
     if cases == 1:
         return Estimate(fsum(costs) / fsum(goods), None, None, "one-case")
-    return estimate(_moments(costs, goods), confidence)
+    return estimate(moments_of(costs, goods), confidence)
 
 
 def zero_goods(mean_cost: float, cases: int, confidence: float = 0.95) -> Estimate:
@@ -77,7 +77,7 @@ def zero_goods(mean_cost: float, cases: int, confidence: float = 0.95) -> Estima
 def estimate(moments: Moments, confidence: float = 0.95) -> Estimate:
     """Estimate the cost of one good output from its cases' moments: see `cost_per_good`."""
     value = moments.value
-    limits = _fieller(moments, confidence)
+    limits = fieller(moments, confidence)
     if limits.high is None:
         return Estimate(value, limits.low, None, "fieller")
     if value == 0.0:
@@ -91,15 +91,8 @@ def _standard_error(moments: Moments) -> float:
     return sqrt(moments.residual_variance / moments.cases) / moments.good
 
 
-def fieller(costs: Sequence[float], goods: Sequence[float], confidence: float = 0.95) -> FiellerLimits:
-    """Bound the ratio of means by Fieller's method: {R: (mean cost - R mean good)^2 <= t^2 Var}.
-
-    Needs two cases and one good.
-    """
-    return _fieller(_moments(costs, goods), confidence)
-
-
-def _fieller(moments: Moments, confidence: float) -> FiellerLimits:
+def fieller(moments: Moments, confidence: float = 0.95) -> FiellerLimits:
+    """Bound the ratio by Fieller's method: {R: (mean cost - R mean good)^2 <= t^2 Var}."""
     t2n = t_critical(confidence, moments.cases - 1) ** 2 / moments.cases
     a = moments.good**2 - t2n * moments.good_variance
     b = moments.cost * moments.good - t2n * moments.covariance
@@ -162,7 +155,8 @@ def _influences(costs: Sequence[float], goods: Sequence[float]) -> list[float]:
     return [(cost - value * good) / mean_good for cost, good in zip(costs, goods, strict=True)]
 
 
-def _moments(costs: Sequence[float], goods: Sequence[float]) -> Moments:
+def moments_of(costs: Sequence[float], goods: Sequence[float]) -> Moments:
+    """Return the moments of at least two cases, one of them good."""
     cases = len(costs)
     value = fsum(costs) / fsum(goods)
     cost, good = fsum(costs) / cases, fsum(goods) / cases

@@ -151,18 +151,6 @@ def advance(design: SequentialDesign, state: LookState, differences: Sequence[Pa
     return replace(after, stop=_stop(design, after))
 
 
-def run_through(design: SequentialDesign, differences: Iterable[PairedDifference]) -> LookState:
-    """Look at answers that are all there already, in their order, as if they came in one after the other."""
-    state, batch = LookState(), list[PairedDifference]()
-    for difference in differences:
-        batch.append(difference)
-        if state.seen + len(batch) == next_look(state.seen, design.cases, design.batch):
-            state, batch = advance(design, state, batch), []
-            if state.stop is not None:
-                return state
-    return state
-
-
 def _bet(
     design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:

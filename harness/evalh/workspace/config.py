@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.located import Located, Table, kind_of
 from evalh.core.model import ModelSpec
@@ -16,6 +15,7 @@ from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
 from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import Route
+from evalh.core.strict_json import JsonValue
 from evalh.workspace.credentials import key_found, names_key, refuse_keys
 from evalh.workspace.files import label, read_text
 from evalh.workspace.pricing import price_of

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.located import Table, json_of, kind_of
 from evalh.core.route import (
@@ -20,6 +19,7 @@ from evalh.core.route import (
     RetryPolicy,
     Route,
 )
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 
 KEYS: Mapping[str, tuple[str, ...]] = {

@@ -3,9 +3,9 @@
 import pytest
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.request import Role
 from evalh.core.route import RepairBy, RepairPolicy
+from evalh.core.strict_json import JsonValue
 from evalh.routing.repair import Repairing
 from unit.routing.staging import Eye, Model, Stage, ask, call, outcome, play, request, settings
 

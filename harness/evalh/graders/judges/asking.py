@@ -5,9 +5,9 @@ from typing import Protocol, TypeAlias
 
 from evalh.core.attempt import Answer, CallError, FinishReason, NotSent
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.ports import Template
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, EarlyVerdict, GradeContext, Question, Verdict
 from evalh.graders.quoting import one_line

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from evalh.core.attempt import Completion, Purpose
-from evalh.core.digest import JsonValue, canonical
+from evalh.core.digest import canonical
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Form, GradeContext, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError, by_asking
 from evalh.graders.judges.panel import answers

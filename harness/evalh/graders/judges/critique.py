@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from evalh.core.attempt import Purpose
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import by_asking, said
 from evalh.graders.judges.fences import Fences, shown_json, shown_output, shown_request

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from evalh.core.attempt import Answer, Purpose
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, EarlyVerdict, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError, by_asking
 from evalh.graders.judges.panel import answers

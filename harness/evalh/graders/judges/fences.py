@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue, canonical
+from evalh.core.digest import canonical
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 
 LONGEST = 200_000

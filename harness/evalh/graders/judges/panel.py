@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from evalh.core.attempt import Answer, CallError
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError
 from evalh.graders.judges.rubric import Judgement, Scale

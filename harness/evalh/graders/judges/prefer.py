@@ -9,10 +9,11 @@ from pydantic import Field
 from evalh.core.attempt import Answer, CallError, Completion, Purpose
 from evalh.core.case import Case
 from evalh.core.declared import FileModel, read
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import plus
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question
@@ -190,7 +191,7 @@ class Prefer(Value, kw_only=True):
 
 def build_prefer(spec: GraderSpec, environment: GraderEnvironment) -> Prefer:
     """Compile one `prefer` under `compare:` in a suite. Raises WorkspaceError at its line."""
-    stated = read(PreferParameters, spec.params, spec.at, f"grader {KIND!r}")
+    stated = read(PreferParameters, spec.params, spec.where_of, f"grader {KIND!r}")
     environment.models.require(stated.model, spec.where)
     rubric, prompt = stated.rubric.strip(), None
     if not rubric:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pydantic import Field
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Scope, built_in

@@ -8,9 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from evalh.core.attempt import FinishReason, Usage
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Role, Settings
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home, refuse_unknown
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import WireError, at

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison, Side
-from evalh.core.digest import JsonValue
 from evalh.core.run import Downstream, DownstreamComparison
+from evalh.core.strict_json import JsonValue
 from evalh.report.charts.small import interval_bar
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.sections import figure, limits, section, shown_json

@@ -7,9 +7,9 @@ from math import ceil
 
 from evalh.analysis.failures import Failings, Heat
 from evalh.analysis.tradeoff import Point, TradeOff
-from evalh.core.digest import JsonValue
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunSummary
+from evalh.core.strict_json import JsonValue
 from evalh.report.advice import advice
 from evalh.report.charts.small import histogram, interval_bar
 from evalh.report.charts.tradeoff import chart

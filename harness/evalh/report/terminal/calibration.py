@@ -22,9 +22,9 @@ from evalh.core.calibration import (
     VersionDifference,
 )
 from evalh.core.case import ABSENT, Case
-from evalh.core.digest import JsonValue
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
+from evalh.core.strict_json import JsonValue
 from evalh.report.text import StyledText, block, json_line, named, p_text, percent, safe
 
 
