@@ -27,10 +27,11 @@ from msgspec.structs import replace
 from pydantic import ConfigDict, Field, Strict, create_model
 from pydantic.fields import FieldInfo
 
-from evalh.core.declared import FileModel, Words
+from evalh.core.declared import FileModel, Words, read
 from evalh.core.errors import WorkspaceError
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.kinds import Judge
+from evalh.graders.kinds import Compiled, Judge, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
 
 _THREADS = 8  # of one grader, hanging ones included; when all of them hang, it is not called again
@@ -340,3 +341,26 @@ def _line_of(exc: Exception) -> str:
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(exc.__traceback__)]
     outside = [place for place in frames if PurePath(place[0]).parent != PurePath(__file__).parent]
     return f" ({PurePath(outside[-1][0]).name}:{outside[-1][1]})" if outside else ""
+
+
+@built_in("python", short="function")
+class Python(Parameters):
+    """A function of the workspace, or of an installed package, says a verdict or a bool.
+
+    `semantics` does nothing but change the digest: raise it when the function judges differently than before.
+    """
+
+    function: str = Field(description="evals/checks.py:polite, or package.module:polite.")
+    args: dict[str, JsonValue] = Field(default_factory=dict, description="The function's keyword-only parameters.")
+    deadline_s: float | None = Field(None, gt=0, description="Seconds that one call may take; without it, 10.")
+    semantics: int = Field(1, description="Raise it when the function judges differently than before.")
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Load the function and check `args` against its signature."""
+        function = scope.function(self.function)
+        if inspect.isclass(function):
+            raise scope.wrong(f"needs a function, and {self.function!r} is a class")
+        declared = declared_parameters(function, self.function)
+        accepted = read(declared, self.args, partial(scope.spec.where_of, "args"), f"grader {self.function!r}")
+        deadline_s = self.deadline_s or scope.environment.deadline_s
+        return Compiled(judging(function, arguments_of(accepted), deadline_s, may_say_bool=True))

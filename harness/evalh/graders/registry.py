@@ -61,7 +61,7 @@ BUILT_IN: Mapping[str, str] = {
     "number": "numbers.number",
     "one_of": "compare",
     "pii": "pii",
-    "python": "python",
+    "python": "functions",
     "refusal": "refusal",
     "regex": "text",
     "repetition": "defects",

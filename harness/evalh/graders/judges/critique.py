@@ -13,7 +13,7 @@ from evalh.graders.judges.asking import by_asking, said
 from evalh.graders.judges.fences import Fences, shown_json, shown_output, shown_request
 from evalh.graders.judges.panel import answers
 from evalh.graders.judges.replies import ReplyReading, Sought, reading
-from evalh.graders.judges.scales import Part, Words
+from evalh.graders.judges.scales import Part, WordScale
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.quoting import one_line
 from evalh.graders.reading import OutputPlace, Placed, Unreadable, behind
@@ -46,7 +46,7 @@ _SCHEMA: dict[str, JsonValue] = {
 }
 
 
-_AGREE = Words({"true": True, "yes": True, "false": False, "no": False})
+_AGREE = WordScale({"true": True, "yes": True, "false": False, "no": False})
 SOUGHT = Sought(parts=(Part(labels=("agree", "agreement"), scale=_AGREE, lines="none", keys=("agree",)),))
 
 

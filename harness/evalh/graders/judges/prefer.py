@@ -21,7 +21,7 @@ from evalh.graders.judges.asking import JudgePrompt, Models, UnreadableReplyErro
 from evalh.graders.judges.fences import Fences, TooLongError, shown_expected, shown_inputs, shown_output
 from evalh.graders.judges.replies import Sought, reading
 from evalh.graders.judges.rubric import is_file, is_reference
-from evalh.graders.judges.scales import Part, Words
+from evalh.graders.judges.scales import Part, WordScale
 from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.quoting import one_line
 
@@ -58,7 +58,7 @@ _SCHEMA: dict[str, JsonValue] = {
     "required": ["reason", "better"],
     "additionalProperties": False,
 }
-_WORDS = Words({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
+_WORDS = WordScale({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
 _LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "final answer", "decision", "conclusion")
 _SENTENCE = (
     r"\boutput \(?(?P<value>[ab])\)?[*_`]{0,3} is (?P<no>(?:[*_`]{0,3}"
