@@ -29,6 +29,7 @@ from evalh.providers.http.shared import share, unshare
 from evalh.providers.http.sse import EventStream
 from evalh.providers.http.transport import OK, Response, Transport, answers
 from evalh.providers.prices import Bill
+from evalh.providers.registry import traits_of
 from evalh.providers.request_parts import encode, name_of_tier
 
 _PREPARED_CAP = 64
@@ -99,61 +100,27 @@ class _Prepared(Value):
 class Hosted:
     """`core.ports.Provider` over HTTP. One instance serves any number of calls at once."""
 
+    max_in_flight = None  # the provider's rate limits are its own
+
     def __init__(
         self, spec: ModelSpec, env: Mapping[str, str], wire: Wire, *, transport: Transport | None = None
     ) -> None:
         self.spec = spec
+        self.name, self.kind, self.model, self.params = spec.name, spec.provider, spec.model, spec.params
+        self.traits = traits_of(spec.provider)
         self._wire = wire
         self._env = env
         self._endpoint = Endpoint.of(spec, wire.home)
         self._bill = Bill(spec.cost_from)
-        self._identity = self._endpoint.identity(spec.options)
+        self.identity = self._endpoint.identity(spec.options)
+        self.key_variables = self._endpoint.key_variables  # the first that is set counts; empty: no key is sent
+        self.at_home = self._endpoint.is_home  # the only address whose prices are public
         self._egress = Egress.of(env)
         self._given = transport
         self._transport: Transport | None = None
         self._headers: dict[str, str] = {}
         self._redact = Redactor(())
         self._prepared: dict[int, _Prepared] = {}
-
-    @property
-    def name(self) -> str:
-        """The name in the workspace."""
-        return self.spec.name
-
-    @property
-    def kind(self) -> str:
-        """The provider's word in evalh.toml."""
-        return self.spec.provider
-
-    @property
-    def model(self) -> str:
-        """The model's name on the wire."""
-        return self.spec.model
-
-    @property
-    def identity(self) -> Mapping[str, JsonValue]:
-        """What is physically addressed; no key, no secret header."""
-        return self._identity
-
-    @property
-    def params(self) -> Mapping[str, JsonValue]:
-        """The workspace's overrides."""
-        return self.spec.params
-
-    @property
-    def max_in_flight(self) -> int | None:
-        """No bound of our own: the provider's rate limits are its own."""
-        return None
-
-    @property
-    def key_variables(self) -> tuple[str, ...]:
-        """The environment variables that may hold the key, the first that is set counts; empty: no key is sent."""
-        return self._endpoint.key_variables
-
-    @property
-    def at_home(self) -> bool:
-        """Whether the provider's own address is used: the only one whose prices are public."""
-        return self._endpoint.is_home
 
     async def open(self) -> None:
         """Read the key and get a transport. Raises UsageError: no key, an unusable proxy or certificate file."""

@@ -38,7 +38,7 @@ HOME = Home(
     headers={"anthropic-version": "2023-06-01"},
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=())
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(), price_table="anthropic")
 
 OUTPUT_TOOL = "output"
 """The tool that carries the answer where a model has no structured output of its own (`schema = "tool"`)."""

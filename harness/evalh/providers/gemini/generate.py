@@ -41,7 +41,13 @@ HOME = Home(
     tier_header="x-gemini-service-tier",
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM, "responseLogprobs"), otel_name="gcp.gemini")
+TRAITS = Traits(
+    reads_files=False,
+    holds_schema=True,
+    logprobs_by=(PARAM, "responseLogprobs"),
+    price_table="google",
+    otel_name="gcp.gemini",
+)
 
 _CONFIG_NAMES = {
     "max_tokens": "maxOutputTokens",

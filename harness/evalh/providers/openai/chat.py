@@ -30,7 +30,7 @@ from evalh.providers.request_parts import (
     unsupported,
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,))
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,), price_table="openai")
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
