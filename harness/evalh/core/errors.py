@@ -85,6 +85,19 @@ class KeyMissing(UsageError):
 class WorkspaceError(EvalhError):
     """A file of the workspace is wrong; `where` is `file:line` as far as it is known."""
 
+    @staticmethod
+    def raise_all(errors: "Iterable[WorkspaceError]") -> None:
+        """Raise the mistakes of one file, in the file's order, as one error; return where there is none."""
+        first, *others = sorted(errors, key=lambda error: error.line) or (None,)
+        if first is not None:
+            raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
+
+    @property
+    def line(self) -> int:
+        """The line in the file; 0 if unknown."""
+        line = (self.where or "").rpartition(":")[2]
+        return int(line) if line.isdecimal() else 0
+
 
 class NotComparable(EvalhError):
     """Two results differ in what they measured; the message names the parts."""
