@@ -13,7 +13,7 @@ from evalh.providers.registry import _BUILT_IN, options_of
 from evalh.report.terminal.log import SHOW
 from evalh.workspace.config import ConfigFile, ModelTable, PromptTable, WorkspaceTable
 from evalh.workspace.pricing import PriceTable, StepTable
-from evalh.workspace.prompt import versions
+from evalh.workspace.prompt.front import ConfigTable, FrontMatter, InputTable, OutputTable, ToolTable
 from evalh.workspace.routes import (
     BreakerTable,
     BudgetTable,
@@ -74,13 +74,8 @@ def test_every_key_of_a_suite_is_documented() -> None:
 
 
 def test_every_key_of_a_prompt_file_is_documented() -> None:
-    keys = {
-        *versions.TOP_KEYS,
-        *versions.INPUT_KEYS,
-        *versions.OUTPUT_KEYS,
-        *versions.TOOL_KEYS,
-        *versions.PARAM_SPELLINGS,
-    }
+    tables = (FrontMatter, ConfigTable, InputTable, OutputTable, ToolTable)
+    keys = {key for table in tables for key in keys_of(table)}
 
     assert missing(REFERENCE / "prompt-files.md", sorted(keys)) == []
 
