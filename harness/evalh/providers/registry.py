@@ -126,12 +126,14 @@ def traits_of(kind: str) -> Traits:
     return Traits() if home is None else cast("Traits", import_module(home).TRAITS)
 
 
-def options_of(kind: str) -> "type[FileModel] | None":
-    """Return the model of a provider's own keys; None: a plugin's that declares none, or nobody's."""
+def options_of(kind: str) -> "type[FileModel]":
+    """Return the model of a provider's own keys, which takes every key where nobody declares them."""
+    from evalh.providers.endpoint import UndeclaredOptions
+
     plugin, home = _PLUGINS.get(kind), _BUILT_IN.get(kind)
     if plugin is not None:
-        return plugin.options
-    return None if home is None else cast("type[FileModel]", import_module(home).Options)
+        return plugin.options or UndeclaredOptions
+    return UndeclaredOptions if home is None else cast("type[FileModel]", import_module(home).Options)
 
 
 def read_options(spec: ModelSpec, model: "type[M]") -> "M":
