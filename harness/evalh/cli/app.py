@@ -3,7 +3,8 @@
 import math
 import sys
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from decimal import Decimal
+from functools import cached_property, wraps
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
@@ -136,12 +137,14 @@ class Usd(click.FloatRange):
     def __init__(self) -> None:
         super().__init__(0)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(  # type: ignore[override]  # the base is there for its help alone
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
         """Read an amount. Raises click's BadParameter."""
         amount = _number(str(value))
         if amount is None or math.isinf(amount):
             self.fail(f"{value!r} is not an amount in USD: write a number such as 0.50.", param, ctx)
-        return float(super().convert(amount, param, ctx))
+        return Decimal(str(super().convert(amount, param, ctx)))
 
 
 def _number(text: str) -> float | None:
@@ -150,6 +153,49 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return None if math.isnan(number) else number
+
+
+def selection_options(function: F) -> F:
+    """Add `--limit`, `--tag` and `--case`; the verb is handed a `selection`."""
+
+    @click.option("--limit", type=Count(), help="Only the first N cases.")
+    @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
+    @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
+    @wraps(function)
+    def read(*given: Any, limit: int | None, tags: tuple[str, ...], cases: tuple[str, ...], **others: Any) -> Any:
+        from evalh.engine.selection import Selection
+
+        selection = Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit)
+        return function(*given, selection=selection, **others)
+
+    return cast("F", read)
+
+
+def asking_options(
+    *,
+    calls: str = "Most calls in flight.",
+    budget: str = "Most that each run may spend.",
+    fresh: str = "Ask again, whatever the log knows.",
+    fresh_first: bool = False,
+) -> Callable[[F], F]:
+    """Add `--concurrency`, `--budget` and `--fresh`; the verb is handed the fields of `AskOptions` as `asking`."""
+    options = [
+        click.option("--concurrency", type=Count(most=4096), help=f"{calls}  [default: 32]"),
+        click.option("--budget", type=Usd(), help=budget),
+    ]
+    options.insert(0 if fresh_first else 2, click.option("--fresh", is_flag=True, help=fresh))
+
+    def add(function: F) -> F:
+        @wraps(function)
+        def read(*given: Any, concurrency: int | None, budget: Decimal | None, fresh: bool, **others: Any) -> Any:
+            asking = {"concurrency": concurrency, "budget_usd": budget, "fresh": fresh}
+            return function(*given, asking=asking, **others)
+
+        for option in reversed(options):
+            read = option(read)
+        return cast("F", read)
+
+    return add
 
 
 def json_option(function: F) -> F:

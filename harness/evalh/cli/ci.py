@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evalh.api.scaffold import SuiteDoubt
-    from evalh.core.digest import JsonValue
+    from evalh.core.strict_json import JsonValue
 
 _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",

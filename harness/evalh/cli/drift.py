@@ -1,11 +1,10 @@
 """`evalh drift`: whether the model behind a name changed."""
 
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalh.cli.app import App, Count, RateType, Usd, json_option
+from evalh.cli.app import App, Count, RateType, asking_options, json_option
 
 if TYPE_CHECKING:
     from evalh.api.drift import Drift
@@ -25,9 +24,7 @@ _MOST = 0.5
     metavar="SHARE",
     help="The rate of false alarms.  [default: 0.01]",
 )
-@click.option("--fresh", is_flag=True, help="Ask again what was asked today.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each suite may spend.")
+@asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -38,9 +35,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     model: str | None,
     cases: int | None,
     alpha: float,
-    fresh: bool,
-    concurrency: int | None,
-    budget: float | None,
+    asking: dict[str, Any],
 ) -> int:
     """Test whether a hosted model changed since its baseline: moved (1) or not (0).
 
@@ -64,9 +59,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         model=model,
         cases=cases,
         alpha=alpha,
-        fresh=fresh,
-        concurrency=concurrency,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     found = drift(app.workspace, options, progress_for(app))
     _show(app, found)

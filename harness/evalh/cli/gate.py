@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalh.cli import streams
-from evalh.cli.app import App, Count, Usd, json_option
+from evalh.cli.app import App, asking_options, json_option
 from evalh.cli.output import beside_option, report_option, write_file, write_report
 from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing, worst
 from evalh.workspace.writing import unwritable
@@ -36,9 +35,9 @@ on your own machine: export the variable and run the same command"""
 @click.option("--allow-dataset-change", is_flag=True, help="Allow deleted, relabelled and rewritten cases.")
 @click.option("--allow-suite-change", is_flag=True, help="Allow removed or eased suites and graders.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
+@asking_options(
+    calls="Most calls in flight on a side.", budget="Most that each side of a suite may spend.", fresh_first=True
+)
 @beside_option("--comment", "Write a comment body, below 64 KB.")
 @click.option("--earlier", type=click.Path(path_type=Path), metavar="FILE", help="This pull request's earlier comment.")
 @beside_option("--junit", "Write JUnit XML.")
@@ -56,9 +55,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     allow_dataset_change: bool,
     allow_suite_change: bool,
     confirm: bool,
-    fresh: bool,
-    concurrency: int | None,
-    budget: float | None,
+    asking: dict[str, Any],
     comment: Path | None,
     earlier: Path | None,
     junit: Path | None,
@@ -85,10 +82,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         allow_dataset_change=allow_dataset_change,
         allow_suite_change=allow_suite_change,
         confirm=confirm,
-        fresh=fresh,
         earlier=earlier,
-        concurrency=concurrency,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     decision = _decide(app, options, comment, junit)
     failed = [*_write(app, decision, comment, junit, options), *_write_page(app, decision, report)]

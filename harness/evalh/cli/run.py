@@ -1,17 +1,17 @@
 """`evalh run`: evaluate versions on models."""
 
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalh.cli.app import App, Count, RateType, Usd, json_option
+from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
     from evalh.core.run import RunResult
+    from evalh.engine.selection import Selection
 
 _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 
@@ -28,12 +28,8 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 )
 @click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
-@click.option("--limit", type=Count(), help="Only the first N cases.")
-@click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
-@click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each run may spend.")
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
+@selection_options
+@asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
 @report_option
@@ -46,12 +42,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     prompts: tuple[str, ...],
     models: tuple[str, ...],
     trials: int | None,
-    limit: int | None,
-    tags: tuple[str, ...],
-    cases: tuple[str, ...],
-    concurrency: int | None,
-    budget: float | None,
-    fresh: bool,
+    selection: "Selection",
+    asking: dict[str, Any],
     dry_run: bool,
     at_least: float | None,
     report: Path | None,
@@ -66,18 +58,14 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh run triage@draft --limit 20
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.options import RunOptions
-    from evalh.engine.selection import Selection
 
-    selection = Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit)
     options = RunOptions(
         target=target,
         prompts=prompts,
         models=models,
         trials=trials,
         selection=selection,
-        concurrency=concurrency,
-        fresh=fresh,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     if dry_run:
         return _show_plan(app, options)
@@ -150,15 +138,21 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
 
 
 def _recorded(app: App, result: "RunResult") -> bool:
+    from evalh.providers.registry import traits_of
+
     spec = app.workspace.config.models.get(result.record.model)
-    return spec is not None and spec.provider == "replay"
+    return spec is not None and traits_of(spec.provider).recorded
 
 
 def _askable(app: App) -> list[str]:
     """Return the command that asks a model, if one is configured."""
-    models = app.workspace.config.models
-    name = next((name for name, spec in models.items() if spec.provider not in ("replay", "scripted")), None)
-    return [] if name is None else [f"evalh run -m {name}   ask a model"]
+    from evalh.providers.registry import traits_of
+
+    for name, spec in app.workspace.config.models.items():
+        traits = traits_of(spec.provider)
+        if not traits.recorded and not traits.function_in:
+            return [f"evalh run -m {name}   ask a model"]
+    return []
 
 
 def _reported(results: "list[RunResult]") -> list[str]:
