@@ -12,14 +12,13 @@ from evalh.stats.eprocess import (
     NOTHING_STAKED,
     Bets,
     DatasetBets,
-    log_e_of_counts,
     mixed,
     no_worse_bets,
     play,
     worse_bets,
 )
-from evalh.stats.sequential import PairedDifference, SequentialDesign, run_through
-from evalh.stats.stopped import stopped_interval
+from evalh.stats.sequential import PairedDifference, SequentialDesign, stopped_interval
+from playing import log_e_of_counts, run_through
 
 DIFFERENCES = st.lists(st.floats(-1, 1), max_size=60)
 TERNARY = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), max_size=80)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.core.digest import JsonValue, canonical
+from evalh.core.digest import canonical
 from evalh.core.errors import EvalhError, ExitCode, WorkspaceError
+from evalh.core.strict_json import JsonValue
 from evalh.workspace.config import Config, load_config
 from evalh.workspace.files import read_text
 from evalh.workspace.suites import load_suite

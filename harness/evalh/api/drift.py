@@ -1,34 +1,28 @@
 """`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from evalh.analysis.compare.pairing import Pair, by_case
 from evalh.analysis.drift import DriftResult, DriftVerdict, Repeat, judge_move
-from evalh.api.baselines import Known, answers_of, too_old
-from evalh.api.clock import SystemClock
+from evalh.api.baselines import answers_of, too_old
 from evalh.api.judges import asks_a_model
-from evalh.api.log_place import writing
+from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import DriftOptions, RunOptions
-from evalh.api.runs import Execution, NoProgress, in_loop
-from evalh.api.sessions import Session, execution
+from evalh.api.parts import Parts
+from evalh.api.runs import NoProgress, ends_of
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, ExitCode, NotComparable, NotFound, UsageError, did_you_mean
 from evalh.core.ports import Progress
-from evalh.core.run import RunStatus
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
-from evalh.engine.forecast import check_inputs
-from evalh.engine.plan import Plan
+from evalh.engine.plan import Known, Plan
 from evalh.engine.selection import Listed
+from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
 
 _CODES = {
     DriftVerdict.MOVED: ExitCode.NO,
@@ -61,13 +55,13 @@ class Drift(Value, kw_only=True):
         return _CODES[self.move.verdict]
 
 
-def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | None = None) -> list[Drift]:
+def drift(parts: Parts, options: DriftOptions, progress: Progress | None = None) -> list[Drift]:
     """Ask again, suite by suite. Raises EvalhError for a single suite that cannot be asked; KeyboardInterrupt."""
-    chosen = _chosen(workspace, options)
+    chosen = _chosen(parts, options)
     found = []
     for suite, path in chosen:
         try:
-            found.append(_one(workspace, suite, path, options, progress or NoProgress()))
+            found.append(_one(parts, suite, path, options, progress or NoProgress()))
         except EvalhError as exc:
             if len(chosen) == 1:
                 raise
@@ -75,62 +69,61 @@ def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | No
     return found
 
 
-def _chosen(workspace: "Workspace", options: DriftOptions) -> list[tuple[str, str]]:
+def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
     """Return suites, each with the baseline to be asked. Raises NotFound, UsageError."""
-    paths = baseline_paths(workspace.tree)
+    paths = baseline_paths(parts.tree)
     have = sorted({path.split("/")[-2] for path in paths})
     for name in options.suites:
-        if name not in workspace.suites():
-            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, workspace.suites()))
+        if name not in parts.suites():
+            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, parts.suites()))
         if name not in have:
             raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
         raise NotFound("there is no baseline to ask again", hint=_ACCEPT)
-    return [(name, _baseline_of(workspace, name, options)) for name in options.suites or have]
+    return [(name, _baseline_of(parts, name, options)) for name in options.suites or have]
 
 
-def _baseline_of(workspace: "Workspace", suite: str, options: DriftOptions) -> str:
+def _baseline_of(parts: Parts, suite: str, options: DriftOptions) -> str:
     """Choose a suite's baseline: the version that is named, else in use, else the one that was accepted last."""
-    paths = [path for path in baseline_paths(workspace.tree) if path.split("/")[-2] == suite]
-    if suite in workspace.suites():
-        wanted = _in_use(workspace, suite, options)
+    paths = [path for path in baseline_paths(parts.tree) if path.split("/")[-2] == suite]
+    if suite in parts.suites():
+        wanted = _in_use(parts, suite, options)
         found = next((path for path in wanted if path in paths), None)
         if found is not None:
             return found
         if options.prompt is not None or options.model is not None:
             hint = f"have: {', '.join(paths)}"
             raise NotFound(f"suite {suite!r} has no baseline {wanted[0] if wanted else ''}".rstrip(), hint=hint)
-    return max(paths, key=lambda path: (_date(workspace, path), path))
+    return max(paths, key=lambda path: (_date(parts, path), path))
 
 
-def _in_use(workspace: "Workspace", suite: str, options: DriftOptions) -> list[str]:
-    prompt = workspace.suite(suite).prompt
-    live = None if options.prompt is not None else workspace.prompts().live(prompt)
+def _in_use(parts: Parts, suite: str, options: DriftOptions) -> list[str]:
+    prompt = parts.suite(suite).prompt
+    live = None if options.prompt is not None else parts.prompts().live(prompt)
     refs = [(options.prompt,) if options.prompt else ()] + ([(f"{prompt}@{live}",)] if live else [])
     models = (options.model,) if options.model else ()
-    plans = [plan for one in refs for plan in workspace.plans(RunOptions(target=suite, prompts=one, models=models))]
+    plans = [plan for one in refs for plan in parts.plans(RunOptions(target=suite, prompts=one, models=models))]
     return [baseline_path(suite, plan.version.version, plan.target.name) for plan in plans]
 
 
-def _date(workspace: "Workspace", path: str) -> str:
+def _date(parts: Parts, path: str) -> str:
     try:
-        baseline = read_baseline(workspace.tree, path)
+        baseline = read_baseline(parts.tree, path)
     except EvalhError:
         return ""
     return "" if baseline is None else str(baseline.header["date"])
 
 
-def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, progress: Progress) -> Drift:
-    baseline = read_baseline(workspace.tree, path)
+def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: Progress) -> Drift:
+    baseline = read_baseline(parts.tree, path)
     assert baseline is not None
-    plan = _plan(workspace, baseline, suite)
+    plan = _plan(parts, baseline, suite)
     known, cases = _known(baseline, plan, options.cases)
-    check_inputs(plan)
     now = SystemClock().now()
-    with writing(workspace, progress) as store:
-        asking = RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
-        own = execution(workspace, store, asking, progress, workspace.provenance)
-        move = in_loop(_ask(own, _Question(plan, cases, known, now, options.alpha)))
+    with parts.writing(progress) as store:
+        ends = ends_of(parts, store, options, progress)
+        ends.check([plan])
+        move = in_loop(_ask(ends, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,
         path=path,
@@ -143,14 +136,14 @@ def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, p
     )
 
 
-def _plan(workspace: "Workspace", baseline: Baseline, suite: str) -> Plan:
+def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
     """Return the plan that a baseline belongs to. Raises NotComparable where it is no longer what was accepted."""
     header = baseline.header
     if header["suite"] != suite:
         raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
     options = RunOptions(target=suite, prompts=(header["prompt"],), models=(header["model"],), trials=header["trials"])
-    (plan,) = workspace.plans(options)
-    if any(leaf.provider.kind == "replay" for leaf in plan.target.leaves.values()):
+    (plan,) = parts.plans(options)
+    if any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
         raise UsageError(f"{header['model']} is a recording: it answers the same for ever", where=baseline.path)
     current = plan.fingerprint().document()
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]
@@ -190,25 +183,19 @@ class _Question(Value):
     now: float
     alpha: float
 
+    @property
+    def narrowed(self) -> Plan:
+        """The plan for the cases that are asked alone."""
+        return replace(self.plan, cases=Listed([case for _, case in self.cases]))
 
-async def _ask(own: Execution, question: _Question) -> DriftResult:
+
+async def _ask(ends: Ends, question: _Question) -> DriftResult:
     plan = question.plan
-    targets = (plan.target, *own.asked(plan))
-    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
-    try:
-        for provider in providers:
-            await provider.open()
-        then = await _then(own, question)
-        narrowed = replace(
-            plan,
-            cases=Listed([case for _, case in question.cases]),
-            draw=Dated.CANARY.draw(question.now),
-        )
-        session = Session(own, narrowed, began=question.now)
-        now = await _evaluated(session, own, question)
-    finally:
-        for provider in providers:
-            await provider.close()
+    async with ends.doors.open([plan.target, *plan.asked]):
+        then = await _then(ends, question)
+        again = replace(question.narrowed, draw=Dated.CANARY.draw(question.now))
+        session = Session(again, ends, began=question.now)
+        now = await _evaluated(session, question)
     before, after = by_case(then), by_case(now)
     return judge_move(
         Repeat(
@@ -225,31 +212,23 @@ async def _ask(own: Execution, question: _Question) -> DriftResult:
     )
 
 
-async def _then(own: Execution, question: _Question) -> list[SampleResult]:
+async def _then(ends: Ends, question: _Question) -> list[SampleResult]:
     """Return the accepted results, their outputs graded again where that can change a verdict."""
     plan, known = question.plan, question.known
     if known.results:
         return [known.results[case.id, trial] for _, case in question.cases for trial in range(plan.trials)]
-    kept = replace(own, options=replace(own.options, fresh=False))  # what was accepted is never asked for
-    narrowed = replace(plan, cases=Listed([case for _, case in question.cases]))
-    session = Session(kept, narrowed, began=question.now, answers=known.answers)
-    return await _evaluated(session, kept, question)
+    kept = replace(ends, asking=replace(ends.asking, fresh=False))  # what was accepted is never asked for
+    return await _evaluated(Session(question.narrowed, kept, Known(known.answers), began=question.now), question)
 
 
-async def _evaluated(session: Session, own: Execution, question: _Question) -> list[SampleResult]:
-    """Evaluate a session's cases and close it. Raises CannotMeasure where it ended early."""
+async def _evaluated(session: Session, question: _Question) -> list[SampleResult]:
+    """Evaluate a session's cases. Raises CannotMeasure where it ended early."""
     trials = question.plan.trials
-    status, reason = RunStatus.INTERRUPTED, None
-    own.progress.start(f"{session.record.prompt} on {session.record.model}", session.plan.planned)
-    try:
-        await session.evaluate([(place, case, range(trials)) for place, (_, case) in enumerate(question.cases)])
-        reason = session.halt.reason
-        status = RunStatus.STOPPED if reason else RunStatus.COMPLETE
-    finally:
-        own.progress.stop()
-        session.close(status, reason)
-    if reason is not None:
-        raise CannotMeasure(f"asking again ended early: {reason}", hint="the same command goes on where this stopped")
+    async with together(session):
+        await session.evaluate((place, case, range(trials)) for place, (_, case) in enumerate(question.cases))
+    if session.reason is not None:
+        what = f"asking again ended early: {session.reason}"
+        raise CannotMeasure(what, hint="the same command goes on where this stopped")
     return list(session.results(question.cases, trials))
 
 

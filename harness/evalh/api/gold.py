@@ -6,9 +6,9 @@ A spreadsheet's cell is text, and so is a quoted number; the model would be blam
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalh.core.case import ABSENT, Case
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.graders.paths import BadPath, JsonPath

@@ -18,8 +18,9 @@ from enum import IntEnum, StrEnum
 from msgspec import Struct, field
 
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, digest, digest_bytes
+from evalh.core.digest import digest, digest_bytes
 from evalh.core.request import Request, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 

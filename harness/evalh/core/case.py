@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, Literal
 
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 

@@ -3,12 +3,10 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, TypeAlias
 
 import orjson
 
-JsonValue: TypeAlias = Any
-"""A JSON value: None, bool, int of any size, float, str, list or tuple, mapping with str keys."""
+from evalh.core.strict_json import JsonValue
 
 _SORTED = orjson.OPT_SORT_KEYS
 

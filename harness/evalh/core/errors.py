@@ -51,20 +51,23 @@ _FIRST_LISTED = 8
 
 
 class EvalhError(Exception):
-    """Says what is wrong, where, and what to type next."""
+    """Says what is wrong, where, and what to type next; `others` are further mistakes in the same file."""
 
     exit_code: ExitCode = ExitCode.USAGE
 
-    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str | None = None, hint: str | None = None, others: "Sequence[EvalhError]" = ()
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.hint = hint
+        self.others = tuple(others)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         advice = f"\n  {self.hint}" if self.hint else ""
-        return f"{place}{self.what}{advice}"
+        return "\n".join((f"{place}{self.what}{advice}", *map(str, self.others)))
 
 
 class UsageError(EvalhError):
@@ -81,6 +84,19 @@ class KeyMissing(UsageError):
 
 class WorkspaceError(EvalhError):
     """A file of the workspace is wrong; `where` is `file:line` as far as it is known."""
+
+    @staticmethod
+    def raise_all(errors: "Iterable[WorkspaceError]") -> None:
+        """Raise the mistakes of one file, in the file's order, as one error; return where there is none."""
+        first, *others = sorted(errors, key=lambda error: error.line) or (None,)
+        if first is not None:
+            raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
+
+    @property
+    def line(self) -> int:
+        """The line in the file; 0 if unknown."""
+        line = (self.where or "").rpartition(":")[2]
+        return int(line) if line.isdecimal() else 0
 
 
 class NotComparable(EvalhError):

@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from evalh.core.attempt import CallKey, Completion, Latency, Usage
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Graded, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 

@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from msgspec import field
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError
 from evalh.core.request import Tool
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 DRAFT = "draft"

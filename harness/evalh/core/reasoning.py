@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from evalh.core.attempt import Answer, Completion
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 
 KEEP = "keep"
 STRIP = "strip"

@@ -12,7 +12,8 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
-from evalh.core.digest import JsonValue, canonical, digest
+from evalh.core.digest import canonical, digest
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import field
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 

@@ -2,8 +2,10 @@
 
 import json
 from math import isinf
+from typing import Any, TypeAlias
 
-from evalh.core.digest import JsonValue
+JsonValue: TypeAlias = Any
+"""A JSON value: None, bool, int of any size, float, str, list or tuple, mapping with str keys."""
 
 _SHOWN = 40  # characters of a number that a message shows
 

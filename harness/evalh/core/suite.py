@@ -14,7 +14,7 @@ from math import inf
 
 from msgspec import field
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 DEFAULT_MARGIN = 0.05

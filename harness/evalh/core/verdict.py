@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Answer, Completion, FinishReason, Latency, Purpose
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.request import Message, Request
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 
@@ -85,6 +85,14 @@ class Verdict(Value):
     def error(cls, reason: str) -> "Verdict":
         """Say that the grader itself failed."""
         return cls(Outcome.ERROR, None, reason)
+
+
+class EarlyVerdict(Exception):
+    """Ends a grader's work: what it would read or compare with is not there, and that is the verdict."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
 
 
 class Asker(Protocol):

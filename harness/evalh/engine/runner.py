@@ -18,13 +18,13 @@ from msgspec import Struct, field
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, Call, CallError, CallKey, Completion, NotSent
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError
 from evalh.core.ports import Progress, Provider, Store
 from evalh.core.reasoning import reread
 from evalh.core.request import Request
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, Verdict, with_cause
 from evalh.engine.plan import Plan

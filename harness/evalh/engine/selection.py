@@ -5,9 +5,10 @@ from itertools import islice
 from typing import TypeAlias
 
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, RowsDigest, canonical
+from evalh.core.digest import RowsDigest, canonical
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.stats.clusters import ClusterIndex
 from evalh.stats.sequential import look_order

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.graders.compare import same
 

@@ -6,7 +6,7 @@ what is known does not decide, and then it says `error` if any part erred.
 
 from collections.abc import Awaitable, Mapping
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import ADVISORY, GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, Scope, built_in

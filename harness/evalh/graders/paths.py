@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from evalh.core.case import ABSENT, Absent
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 _STEP = re.compile(

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.graders.functions import declared_parameters, judging
 from evalh.graders.kinds import Compiled, Parameters, Scope, accept, built_in
 

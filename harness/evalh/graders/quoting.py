@@ -2,7 +2,7 @@
 
 import json
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 
 SHOWN = 80  # characters of a value that a reason shows
 SAID = 200  # characters of an error's message

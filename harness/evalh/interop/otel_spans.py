@@ -7,9 +7,9 @@ reasons and error texts are content: they are left out unless asked for.
 from collections.abc import Callable, Iterable, Iterator
 
 from evalh.core.attempt import Latency
-from evalh.core.digest import JsonValue
 from evalh.core.log import AttemptRow, CallRow, DecisionRow, RunRow, TracedSample
 from evalh.core.sample import Graded
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.interop import otel_values as names
 from evalh.interop.otel_request import answer_attributes, answered_messages, request_attributes, sent_messages, usd

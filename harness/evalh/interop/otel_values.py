@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai/1.42.0"
@@ -42,9 +42,6 @@ INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
-
-PROVIDERS: Final[Mapping[str, str]] = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini"}
-"""What the conventions call the providers of evalh.toml; another keeps its own word, as they allow."""
 
 DOUBLES: Final[Mapping[str, str]] = {
     "temperature": "gen_ai.request.temperature",

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import orjson
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.interop.otel_values import SCHEMA_URL, Span, attributes
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.workspace.writing import new_file
 
 

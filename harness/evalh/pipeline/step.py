@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.ports import Provider, Template
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, Settings
+from evalh.core.strict_json import JsonValue
 
 
 def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -9,9 +9,9 @@ from typing import Protocol
 from msgspec import field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Logprobs, Usage
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http.egress import Egress

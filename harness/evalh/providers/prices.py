@@ -17,10 +17,10 @@ import msgspec
 from msgspec.structs import replace
 
 from evalh.core.attempt import Usage
-from evalh.core.digest import JsonValue
 from evalh.core.model import ModelSpec
 from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers.http.errors import at
 from evalh.providers.repaired_json import RepairedJson

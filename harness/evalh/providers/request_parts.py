@@ -11,8 +11,8 @@ from dataclasses import replace
 import orjson
 
 from evalh.core.attempt import MOST_TOKENS, CallError, ErrorKind, Usage
-from evalh.core.digest import JsonValue
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall, ToolResult
+from evalh.core.strict_json import JsonValue
 
 _KINDS = ((int, "integer"), (float, "number"), (str, "string"), (type(None), "null"))
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions")

@@ -10,8 +10,8 @@ from msgspec import to_builtins
 
 from evalh.analysis.compare.comparison import Comparison, Confirmed, PartComparison, PassAt, Preferred, Side
 from evalh.core.calibration import JudgeStanding
-from evalh.core.digest import JsonValue
 from evalh.core.run import Forecast, RunResult, RunStatus
+from evalh.core.strict_json import JsonValue
 
 
 def judges_document(judges: Sequence[JudgeStanding]) -> list[dict[str, JsonValue]]:

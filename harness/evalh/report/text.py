@@ -20,8 +20,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text as RichText
 
-from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate
+from evalh.core.strict_json import JsonValue
 
 _ACTIVE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline

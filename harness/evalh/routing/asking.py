@@ -12,12 +12,13 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Latency, NotSent
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.money import plus
 from evalh.core.ports import CallLog, Clock, Provider
 from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form, Question
 from evalh.routing.target import Leaf, Target
@@ -53,7 +54,6 @@ class QuestionSpans:
         return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))
 
 
-_BY_SEED = frozenset({"local"})
 _APART = 1000  # more samples than anybody takes of one answer
 
 Resolve = Callable[[str, Form], Target]
@@ -77,7 +77,7 @@ def settings_of(form: Form, provider: Provider) -> Settings:
 
 def _sendable(form: Form, provider: Provider) -> Mapping[str, JsonValue]:
     """Leave the seed out but for a model that draws by its seed alone: hosted ones draw again; some know no seed."""
-    return {name: value for name, value in form.params.items() if name != "seed" or provider.kind in _BY_SEED}
+    return {name: value for name, value in form.params.items() if name != "seed" or provider.traits.draws_by_seed}
 
 
 def answering(task: Target, model: str | None, form: Form) -> Target:

@@ -9,10 +9,10 @@ from random import Random
 from msgspec import Struct
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
-from evalh.core.digest import JsonValue
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.routing.pace import LEAST_S
 from evalh.routing.run_context import Shared

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from msgspec import field
 
 from evalh.core.attempt import Call, CallError, Decision, ErrorKind, NotSent
-from evalh.core.digest import JsonValue
 from evalh.core.ports import CallLog, Clock, Progress
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.routing.pace import until_writable
 

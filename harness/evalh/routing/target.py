@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.ports import Provider
 from evalh.core.request import Settings
 from evalh.core.route import Route
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 

@@ -80,16 +80,6 @@ def mixed(logs: Sequence[float], weights: Sequence[float] = WEIGHTS) -> float:
     return top + log(fsum(weight * exp(one - top) for weight, one in zip(weights, logs, strict=True)))
 
 
-def log_e_of_counts(bets: Bets, wins: int, ties: int, losses: int) -> float:
-    """Return log E of cases that were won, tied and lost outright: only their numbers matter, not their order."""
-    return mixed(
-        [
-            wins * bets.gain(1.0, fraction) + ties * bets.gain(0.0, fraction) + losses * bets.gain(-1.0, fraction)
-            for fraction in bets.fractions
-        ]
-    )
-
-
 def best_to_come(bets: Bets, logs: Sequence[float], rest: int) -> float:
     """Return what log E would be, were every one of the `rest` cases still to come the most favourable one."""
     return mixed([one + rest * gain for one, gain in zip(logs, bets.best, strict=True)])
@@ -142,11 +132,6 @@ class DatasetBets(Value):
         if mean >= 1:
             return -inf  # the hypothesis holds whatever the rest is
         return stake + log1p(fraction * (turned - mean))
-
-
-def average(log_values: Sequence[float]) -> float:
-    """Return log of the mean of e-values: how the same question asked anew in another order is put together."""
-    return mixed(log_values, [1 / len(log_values)] * len(log_values))
 
 
 def p_value(log_e: float) -> float:

@@ -4,9 +4,9 @@ from sqlite3 import Row
 from typing import Any
 
 from evalh.core.attempt import NOT_KNOWN, latency_of
-from evalh.core.digest import JsonValue
 from evalh.core.log import CallFilter, CallRow, SampleRow
 from evalh.core.money import from_stored
+from evalh.core.strict_json import JsonValue
 from evalh.store.columns import read_json, restored, restored_or_none, stored
 from evalh.store.log_reader import LogReader
 from evalh.store.restore import attempt_from, decision_from

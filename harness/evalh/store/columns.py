@@ -14,7 +14,7 @@ from time import gmtime, strftime
 
 import orjson
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 
 _NUL_SIGN = "\u2400"  # ␀, so that a person sees what is there
 _LITERAL = "\U0010f7ff"  # the next character stands for itself

@@ -5,10 +5,10 @@ Whatever else it says differently is only named. Nothing of it is built, loaded,
 
 from collections.abc import Iterator, Mapping
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.config import CONFIG_NAME
 from evalh.workspace.files import label, read_text

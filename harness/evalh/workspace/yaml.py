@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.located import Located, Path
+from evalh.core.located import Located, Path
+from evalh.core.strict_json import JsonValue
 
 if TYPE_CHECKING:
     import yaml

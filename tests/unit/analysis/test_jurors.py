@@ -1,11 +1,13 @@
 """A panel's numbers, counted as votes come in, are those of the whole table."""
 
+from itertools import combinations
+from statistics import correlation, fmean
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.analysis.calibration.panel import Jurors
-from evalh.stats.judges import panel
 
 
 def votes(row: list[int]) -> list[dict[str, object]]:
@@ -23,8 +25,9 @@ def test_effective_jurors_are_those_of_the_whole_table(table: list[list[int]]) -
 
     told = jurors.document()
     assert told is not None
-    expected = panel(table).effective
-    assert told["effective"] == (None if expected is None else pytest.approx(expected))
+    pairs = [pair for pair in combinations(zip(*table, strict=True), 2) if all(len(set(votes)) > 1 for votes in pair)]
+    rho = fmean(correlation(*pair) for pair in pairs) if pairs else None
+    assert told["effective"] == (None if rho is None else pytest.approx(3 / (1 + 2 * max(0.0, rho))))
     assert told["agreement"] == sum(len(set(row)) == 1 for row in table) / len(table)
     assert [one["pass"] for one in told["jurors"]] == [sum(column) for column in zip(*table, strict=True)]
     assert [one["cost_usd"] for one in told["jurors"]] == [0.5 * len(table)] * 3

@@ -22,11 +22,12 @@ from evalh.core.attempt import (
     Usage,
 )
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
+from evalh.core.model import Traits
 from evalh.core.money import Price
 from evalh.core.ports import Provider
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.route import Route
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.routing.build import Builder
 from evalh.routing.run_context import Decisions, Halt, Shared
@@ -140,6 +141,7 @@ class Model:
     max_in_flight: int | None = None
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     kind: str = "played"
+    traits: Traits = field(default_factory=Traits)
     asked: list[Request] = field(default_factory=list)
     asked_at: list[float] = field(default_factory=list)
     cases: list[str] = field(default_factory=list)

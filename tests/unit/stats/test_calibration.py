@@ -15,7 +15,7 @@ from evalh.stats.calibration import (
     stratified,
     tells_little,
 )
-from evalh.stats.judges import SwapCounts, panel, swap_analysis
+from evalh.stats.judges import SwapCounts, effective_jurors, swap_analysis
 
 LABELS = [1.0] * 22 + [0.0] * 6 + [1.0] * 3 + [0.0] * 9
 JUDGE = [1.0] * 22 + [1.0] * 6 + [0.0] * 3 + [0.0] * 9
@@ -131,20 +131,9 @@ def test_no_pairs_prefer_nothing() -> None:
 
 
 def test_judges_that_say_the_same_are_one_judge() -> None:
-    twins = panel([(1.0, 1.0), (0.0, 0.0), (1.0, 1.0)])
-    assert (twins.correlation, twins.effective) == (pytest.approx(1.0), pytest.approx(1.0))
-
-    strangers = panel([(1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
-    assert (strangers.correlation, strangers.effective) == (0.0, 2.0)
-
-
-def test_a_panel_votes_by_the_mean_of_those_that_answered() -> None:
-    found = panel([(1.0, 0.0, 1.0), (None, 1.0, 0.0), (None, None, None)])
-
-    assert found.votes == (pytest.approx(2 / 3), 0.5, None)
-    assert panel([(1.0,), (0.0,)]).effective is None
-    with pytest.raises(ValueError, match="for each judge"):
-        panel([(1.0, 0.0), (1.0,)])
+    assert effective_jurors(2, [1.0]) == 1.0
+    assert effective_jurors(2, [0.0]) == effective_jurors(2, [-0.5]) == 2.0
+    assert effective_jurors(2, [None]) is None
 
 
 @pytest.mark.slow

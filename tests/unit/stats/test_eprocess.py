@@ -10,15 +10,14 @@ from evalh.stats.eprocess import (
     NOTHING_STAKED,
     Bets,
     DatasetBets,
-    average,
     best_to_come,
-    log_e_of_counts,
     mixed,
     no_worse_bets,
     p_value,
     play,
     worse_bets,
 )
+from playing import log_e_of_counts
 
 NO_WORSE, WORSE = no_worse_bets(0.05, 0.1), worse_bets(0.05, 0.1)
 SHORT = (0, 0, -1, 0, 1, 1, 0, 0, 1, 0)
@@ -150,8 +149,7 @@ def test_the_best_that_can_come_is_what_comes_when_all_is_won() -> None:
     assert best_to_come(WORSE, NOTHING_STAKED, 7) == pytest.approx(log(32.081855), rel=1e-6)
 
 
-def test_e_values_of_reruns_are_averaged() -> None:
-    assert average([log(4.0), log(1.0), log(1.0)]) == pytest.approx(log(2.0))
+def test_a_p_value_is_one_over_the_e_value() -> None:
     assert (p_value(log(40.0)), p_value(-3.0), p_value(inf)) == (pytest.approx(0.025), 1.0, 0.0)
 
 

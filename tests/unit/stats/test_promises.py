@@ -33,7 +33,8 @@ from evalh.stats.intervals import wilson
 from evalh.stats.multiplicity import holm
 from evalh.stats.permutation import cost_per_good_rise_p
 from evalh.stats.planner import chances_of
-from evalh.stats.sequential import PairedDifference, SequentialDesign, Stop, next_look, run_through
+from evalh.stats.sequential import PairedDifference, SequentialDesign, Stop, next_look
+from playing import run_through
 
 pytestmark = pytest.mark.slow
 

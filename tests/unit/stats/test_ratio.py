@@ -8,6 +8,7 @@ from evalh.stats.ratio import (
     cost_per_good,
     cost_per_good_ratio,
     fieller,
+    moments_of,
 )
 
 COSTS = (1, 1.2, 0.9, 1.5, 1.1, 0.8, 1.3, 1)
@@ -28,13 +29,13 @@ def test_cost_per_good_gives_the_reference_numbers() -> None:
 
 
 def test_fieller_gives_the_reference_numbers() -> None:
-    assert printed(*fieller(COSTS, GOODS)) == (1.052093, 2.703767)
+    assert printed(*fieller(moments_of(COSTS, GOODS))) == (1.052093, 2.703767)
 
 
 def test_too_few_goods_give_no_finite_upper_limit() -> None:
     costs, goods = (1, 1.1, 0.9, 1.2, 1, 1), (0, 0, 1, 0, 0, 0)
 
-    assert printed(*fieller(costs, goods)) == (1.613452, None)
+    assert printed(*fieller(moments_of(costs, goods))) == (1.613452, None)
     assert printed(cost_per_good(costs, goods).low, cost_per_good(costs, goods).high) == (1.613452, None)
     assert cost_per_good(costs, goods).method == "fieller"
 
@@ -77,7 +78,7 @@ def test_free_and_hardly_ever_good_is_still_bounded_by_zero_only() -> None:
 
 
 def test_costs_all_over_the_place_exclude_nothing() -> None:
-    assert fieller((0, 0, 9, 0), (0, 1, 0, 0)) == (0.0, None)
+    assert fieller(moments_of((0, 0, 9, 0), (0, 1, 0, 0))) == (0.0, None)
 
 
 def test_an_upper_limit_past_any_number_is_none() -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from evalh.core.suite import About, Require
-from evalh.stats.eprocess import log_e_of_counts, no_worse_bets, worse_bets
+from evalh.stats.eprocess import no_worse_bets, worse_bets
 from evalh.stats.sequential import (
     Conclusion,
     LookState,
@@ -18,9 +18,9 @@ from evalh.stats.sequential import (
     look_order,
     next_look,
     order_seed,
-    run_through,
     within_margin,
 )
+from playing import log_e_of_counts, run_through
 
 WIN, TIE, LOSS = PairedDifference(1.0, 1.0), PairedDifference(0.0, 0.0), PairedDifference(-1.0, -1.0)
 UNGRADED = PairedDifference(-1.0, 1.0, ungraded=2)

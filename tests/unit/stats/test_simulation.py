@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from scipy.stats import binomtest, norm
 
 from evalh.core.suite import About, Require
-from evalh.stats.eprocess import NOTHING_STAKED, DatasetBets, log_e_of_counts, mixed, no_worse_bets, worse_bets
+from evalh.stats.eprocess import NOTHING_STAKED, DatasetBets, mixed, no_worse_bets, worse_bets
 from evalh.stats.planner import (
     Counts,
     cases_needed,
@@ -20,7 +20,8 @@ from evalh.stats.planner import (
     first_shown,
     smallest_difference,
 )
-from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, findings, run_through
+from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, findings
+from playing import log_e_of_counts, run_through
 
 DESIGN = SequentialDesign(cases=500)
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from evalh.core.attempt import Call, ErrorKind
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.store import SqliteStore
 from unit.store.playing import ANSWER, Play
 

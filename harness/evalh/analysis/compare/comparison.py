@@ -9,8 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from evalh.core.calibration import JudgeStanding, judge_relative
-from evalh.core.digest import JsonValue
 from evalh.core.run import DownstreamComparison, Estimate, Fingerprint
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 

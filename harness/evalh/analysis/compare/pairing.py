@@ -13,11 +13,11 @@ from msgspec import field
 
 from evalh.analysis.compare.comparison import Mismatch, Missing, SideName, names
 from evalh.core.case import ties
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import total
 from evalh.core.run import Fingerprint
 from evalh.core.sample import SampleResult, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.stats.clusters import ClusterSum, grouped
 

@@ -7,8 +7,9 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from evalh.core.attempt import Answer, Purpose
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import JudgePrompt, Models, by_asking, no_reference, said

@@ -7,8 +7,7 @@ strings. A key that stands twice is never mended: nobody knows which of the two 
 import json
 from collections.abc import Iterator
 
-from evalh.core.digest import JsonValue
-from evalh.core.strict_json import DECODER
+from evalh.core.strict_json import DECODER, JsonValue
 
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u201d": "\u201d", "\u201e": "\u201c", "\u00ab": "\u00bb"}
 _WORDS: dict[str, JsonValue] = {

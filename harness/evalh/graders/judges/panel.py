@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from evalh.core.attempt import Answer, CallError
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError
 from evalh.graders.judges.rubric import Judgement, Scale
@@ -24,6 +24,16 @@ async def asked_all(asker: Asker, questions: Sequence[Question]) -> list[Answer 
         if isinstance(reply, BaseException) and not isinstance(reply, CallError):
             raise reply
     return [reply for reply in replies if isinstance(reply, Answer | CallError)]
+
+
+async def answers(asker: Asker, questions: Sequence[Question]) -> list[Answer]:
+    """Ask everybody at once, where each answer counts. Raises what `asked_all` raises, and the first CallError."""
+    given = []
+    for reply in await asked_all(asker, questions):
+        if isinstance(reply, CallError):
+            raise reply
+        given.append(reply)
+    return given
 
 
 async def panel_verdict(

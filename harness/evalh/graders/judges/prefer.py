@@ -10,10 +10,11 @@ from msgspec import Meta
 
 from evalh.core.attempt import Answer, CallError, Completion, Purpose
 from evalh.core.case import Case
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import plus
 from evalh.core.request import Message, Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question

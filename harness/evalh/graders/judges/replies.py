@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from evalh.core.attempt import Answer
-from evalh.core.digest import JsonValue
 from evalh.core.reasoning import split, thinks_first
-from evalh.core.strict_json import DECODER
+from evalh.core.strict_json import DECODER, JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.graders.judges.asking import Models, UnreadableReplyError

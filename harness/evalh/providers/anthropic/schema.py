@@ -8,7 +8,7 @@ schema grader judges by the whole schema either way.
 from collections.abc import Mapping
 from json import dumps
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.providers.request_parts import kind_of, unsupported
 
 _AS_THEY_ARE = ("enum", "const", "title", "default", "required")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 MESSAGE_CAP = 500

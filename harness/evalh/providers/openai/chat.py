@@ -1,18 +1,24 @@
 """OpenAI's chat completions, and every server that speaks them: vLLM, Ollama, llama-server, gateways."""
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import Literal, Self
 
-from evalh.core.digest import JsonValue
-from evalh.core.model import EMBEDDINGS, ModelSpec
+from pydantic import Field, model_validator
+
+from evalh.core.declared import Refused
+from evalh.core.model import EMBEDDINGS, ModelSpec, Traits
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
-from evalh.providers.endpoint import Endpoint, one_of, refuse_unknown
+from evalh.core.strict_json import JsonValue
+from evalh.providers.endpoint import Endpoint, HostedOptions
 from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http.errors import WireError
 from evalh.providers.http.transport import Transport
+from evalh.providers.logprobs import PARAM
 from evalh.providers.openai.answers import ChatAssembler, read_chat
 from evalh.providers.openai.schema import fits_strict
 from evalh.providers.openai.service import HOME, refusal_of
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     base64_of,
     name_of,
@@ -24,8 +30,34 @@ from evalh.providers.request_parts import (
     unsupported,
 )
 
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,))
+
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+class Options(HostedOptions):
+    """The keys of an OpenAI model, and of every server that speaks its API."""
+
+    ends_in = re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$")
+
+    api: Literal["chat", "embeddings"] = Field("chat", description="What is asked: answers, or vectors for texts.")
+    schema_: Literal["json_schema", "json_object", "none"] = Field(
+        "json_schema",
+        alias="schema",
+        description="How JSON is asked for: by its schema, as any JSON, or in words.",
+    )
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None, description="The name of max_tokens on the wire. Default: what the server is known to take."
+    )
+
+    @model_validator(mode="after")
+    def _vectors_take_no_form(self) -> Self:
+        named = {"schema_": "schema", "max_tokens_name": "max_tokens_name"}
+        for field, key in named.items():
+            if self.api == EMBEDDINGS and field in self.model_fields_set:
+                raise Refused(f"{key!r} belongs to a model that answers, not to one of embeddings", at=(key,))
+        return self
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
@@ -35,11 +67,12 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
 
 def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
     """Build, over a transport of the caller's own if one is given."""
-    if one_of(spec, "api", ("chat", EMBEDDINGS)) == EMBEDDINGS:
+    options = read_options(spec, Options)
+    if options.api == EMBEDDINGS:
         from evalh.providers.openai.embeddings import Embeddings
 
-        return Hosted(spec, env, Embeddings(spec), transport=transport)
-    return Hosted(spec, env, ChatCompletions(spec), transport=transport)
+        return Hosted(spec, env, Embeddings(), transport=transport)
+    return Hosted(spec, env, ChatCompletions(spec, options), transport=transport)
 
 
 class ChatCompletions:
@@ -47,13 +80,12 @@ class ChatCompletions:
 
     home = HOME
 
-    def __init__(self, spec: ModelSpec) -> None:
-        refuse_unknown(spec, ("api", "max_tokens_name", "schema"))
+    def __init__(self, spec: ModelSpec, options: Options) -> None:
         # OpenAI calls `max_tokens` deprecated, and its reasoning models refuse it; other servers may not know the
         # newer name.
-        own = ("max_completion_tokens", "max_tokens") if Endpoint.of(spec, HOME).is_home else ("max_tokens",)
-        self._max_tokens = one_of(spec, "max_tokens_name", (*own, "max_completion_tokens"))
-        self._schema = one_of(spec, "schema", ("json_schema", "json_object", "none"))
+        usual = "max_completion_tokens" if Endpoint.of(spec, HOME).is_home else "max_tokens"
+        self._max_tokens = options.max_tokens_name or usual
+        self._schema = options.schema_
         self._uncounted = spec.params.get("stream_options", self) is None  # null takes out what evalh adds, too
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)

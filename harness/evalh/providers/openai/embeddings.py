@@ -8,10 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from evalh.core.attempt import FinishReason, Usage
-from evalh.core.digest import JsonValue
-from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Role, Settings
-from evalh.providers.endpoint import Home, refuse_unknown
+from evalh.core.strict_json import JsonValue
+from evalh.providers.endpoint import Home
 from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import WireError, at
 from evalh.providers.openai.answers import id_of, text_of
@@ -42,9 +41,6 @@ class Embeddings:
     """`hosted.Wire` for `POST /embeddings`."""
 
     home: Home = HOME
-
-    def __init__(self, spec: ModelSpec) -> None:
-        refuse_unknown(spec, ("api",))
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
         """Return the one path there is."""

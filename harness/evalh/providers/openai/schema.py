@@ -8,7 +8,7 @@ schema grader judges either way.
 
 from collections.abc import Iterator, Mapping
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 
 _KNOWN = frozenset(
     (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison
-from evalh.core.digest import JsonValue
 from evalh.core.run import Downstream, DownstreamComparison
+from evalh.core.strict_json import JsonValue
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence

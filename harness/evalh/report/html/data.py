@@ -5,15 +5,14 @@ Every text is made inert here (`text.safe`) and is shown through `textContent` t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 import orjson
 from msgspec import Struct, field
 
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
 from evalh.core.sample import Graded, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
 from evalh.report.document import usd
 from evalh.report.text import inert
@@ -29,8 +28,6 @@ _REASON_BYTES = 300
 _TOLD = ("c", "l")
 _STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
 _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
-
-Traces: TypeAlias = Mapping[tuple[str, int], Sequence[TracedCall]]
 
 
 class Rows(Struct):

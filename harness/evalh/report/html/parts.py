@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from evalh.core.digest import JsonValue
 from evalh.core.run import Estimate
+from evalh.core.strict_json import JsonValue
 from evalh.report.charts.small import interval_bar
 from evalh.report.html.markup import Attribute, Child, Markup, el
 from evalh.report.text import milliseconds, percent, short_cost_per_good

@@ -6,7 +6,7 @@ from decimal import Decimal
 from rich.console import Console
 from rich.table import Table
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Spend, SpendBy
 from evalh.report.text import StyledText, dollars, one_line
 

@@ -11,8 +11,8 @@ from rich.padding import Padding
 
 from evalh.analysis.drift import DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import listed, points
-from evalh.core.digest import JsonValue
 from evalh.core.errors import ExitCode, worst
+from evalh.core.strict_json import JsonValue
 from evalh.report.document import usd
 from evalh.report.text import StyledText, dollars, percent, rate, safe
 

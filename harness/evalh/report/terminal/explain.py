@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Tallies
 from evalh.report.document import usd
 from evalh.report.text import BREAK, StyledText, dollars, safe

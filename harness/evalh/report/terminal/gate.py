@@ -11,9 +11,9 @@ from rich.padding import Padding
 from evalh.analysis.compare.comparison import Preferred
 from evalh.analysis.drift import DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import Finding, GateDecision, GateStatus, SuiteDecision
-from evalh.core.digest import JsonValue
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.run import Estimate
+from evalh.core.strict_json import JsonValue
 from evalh.report.document import comparison_document, judges_document
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.terminal.drift import drift_cost_line, drift_result_document, drift_sentence

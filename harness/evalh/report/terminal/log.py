@@ -18,10 +18,10 @@ from rich.table import Table
 
 from evalh.core.attempt import Completion, Latency
 from evalh.core.case import ABSENT
-from evalh.core.digest import JsonValue
 from evalh.core.log import AttemptRow, CallRow, CaseDetail, DecisionRow, RunRow, SampleDetail
 from evalh.core.run import RunResult
 from evalh.core.sample import Graded
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome, told
 from evalh.report.document import comparison_document, run_document
 from evalh.report.terminal.compare import ComparisonView, show_comparison

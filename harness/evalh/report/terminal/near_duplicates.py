@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.near_duplicates import Proposal, Proposals
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.report.text import StyledText, in_clusters, json_line, one_line, safe
 
 _SHOWN = 20

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.power import Power
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.report.document import usd
 from evalh.report.text import StyledText, dollars, in_clusters, p_text, percent, safe
 

@@ -7,10 +7,10 @@ from typing import Protocol
 from rich.console import Console
 from rich.rule import Rule
 
-from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
+from evalh.core.strict_json import JsonValue
 from evalh.report.text import StyledText, block, named, safe
 
 

@@ -9,9 +9,9 @@ from evalh.analysis.failures import Failings
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
-from evalh.core.digest import JsonValue
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Estimate, RunResult
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.advice import advice
 from evalh.report.document import run_document

@@ -12,9 +12,8 @@ from typing import Any, BinaryIO
 from unicodedata import normalize
 
 from evalh.core.case import ABSENT, Case
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError
-from evalh.core.strict_json import NotStrictJson, parse
+from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
 from evalh.workspace import files as lines
 from evalh.workspace.dataset.jsonl_rows import refuse_unholdable

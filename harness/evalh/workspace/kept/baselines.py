@@ -15,10 +15,11 @@ import msgspec
 from msgspec import Meta
 
 from evalh.core.attempt import FinishReason
-from evalh.core.digest import JsonValue, digest
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.ports import Tree
 from evalh.core.sample import Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.workspace.files import label, read_text

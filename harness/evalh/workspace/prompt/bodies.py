@@ -11,10 +11,10 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Section
 from evalh.core.request import Role
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 BLANKS = " \t\r\n"

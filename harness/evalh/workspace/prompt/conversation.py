@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.request import Message, Part, Role, Text, ToolCall, ToolResult
+from evalh.core.strict_json import JsonValue
 from evalh.workspace.prompt.dialect_portable import text_of
 from evalh.workspace.prompt.media import LoadMedia, read_media
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.prompt.bodies import MOST_CODE, BodyError, MissingInput, RenderError, Token, TokenKind
 from evalh.workspace.prompt.dialect_portable import HISTORY, refused_history, text_of

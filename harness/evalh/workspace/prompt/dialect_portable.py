@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from evalh.core.digest import JsonValue
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.prompt.bodies import BodyError, MissingInput, RenderError, Token, TokenKind
 

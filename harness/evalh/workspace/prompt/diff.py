@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from evalh.core.case import ABSENT, Absent
-from evalh.core.digest import JsonValue
 from evalh.core.prompt import PromptVersion, Section
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.ports import Tree
 from evalh.core.request import Media
+from evalh.core.strict_json import JsonValue
 
 LoadMedia: TypeAlias = Callable[[str], Media]
 """Reads a file of the workspace. Raises WorkspaceError."""

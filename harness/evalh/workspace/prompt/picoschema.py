@@ -7,8 +7,8 @@ docs/reference/prompt-files.md and held by a test that runs both.
 from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn, TypeAlias
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.strict_json import JsonValue
 
 Where: TypeAlias = Callable[..., str]
 """Returns `file:line` of the place that a path of keys and indexes leads to, from the schema's own root."""

@@ -8,10 +8,10 @@ from typing import TypeAlias, assert_never
 
 from msgspec.structs import replace
 
-from evalh.core.digest import JsonValue
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.prompt import Dialect, PromptVersion, Section
 from evalh.core.request import Media, Message, Part, Role, Text
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.prompt.bodies import BodyError, Grammar, MediaSlot, MissingInput, Program, RenderError, pieces
 from evalh.workspace.prompt.conversation import INPUT, read_history

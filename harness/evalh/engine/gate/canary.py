@@ -1,0 +1,126 @@
+"""A gate's watch over base: whether the model that answers now is the one whose kept answers base stands on.
+
+A canary asks some of the accepted cases again, beside head. Whoever answers says its name, too:
+a new one is another model.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec import Struct
+
+from evalh.analysis.compare.pairing import Pair, by_case
+from evalh.analysis.drift import CANARY_ALPHA, DriftResult, DriftVerdict, Repeat, judge_move
+from evalh.analysis.gate.decision import Finding
+from evalh.core.case import Case
+from evalh.core.errors import ExitCode
+from evalh.core.suite import DEFAULT_CANARY
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.plan import Known
+from evalh.engine.runner import Wanted
+from evalh.engine.session import Session
+from evalh.routing.target import Target
+from evalh.stats.sequential import look_order, order_seed
+
+_ONE = range(1)
+
+Indexed = Sequence[tuple[int, Case]]
+
+
+def hosted(target: Target) -> bool:
+    """Tell whether a model of it may change under its name."""
+    return any(leaf.provider.traits.hosted for leaf in target.leaves.values())
+
+
+def canary_cases(change: SuiteChange, known: Known) -> Indexed:
+    """Choose the accepted cases to ask again: a seed of digests decides which, so nobody shops for lucky ones."""
+    plan, most = change.base, change.policy.canary
+    assert plan is not None
+    if most is None:
+        most = DEFAULT_CANARY if hosted(plan.target) else 0
+    if not most or any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
+        return ()
+    cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, 1)]
+    seed = order_seed(plan.cases.digest, plan.version.digest, "canary")
+    order = look_order(seed, (case.id for _, case in cases))
+    return [cases[position] for position in order[:most]]
+
+
+class Canary(Struct, kw_only=True):
+    """What is known of base's model. `check_names` says whether base and head's kept answers are still believed."""
+
+    change: SuiteChange
+    models_then: frozenset[str]  # of the baseline
+    sentence: Callable[[DriftResult], str]
+    cases: Indexed = ()  # the canary's
+    session: Session | None = None
+    max_ungraded: float = 0.02
+    move: DriftResult | None = None
+    new_models: frozenset[str] = frozenset()  # names that answer on one side alone
+    moved: bool = False
+
+    async def ask_alongside(self, base: Session, head: Session, batch: Sequence[Wanted]) -> None:
+        """Ask the canary's cases while head's first batch is asked. Raises CancelledError, EvalhError."""
+        if self.session is None:
+            return
+        again = [(place, case, _ONE) for place, case in self.cases]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(base.evaluate(again))  # what was accepted: nothing is asked
+            group.create_task(self.session.evaluate(again))
+            group.create_task(head.evaluate(batch))
+        if self.session.halt.reason or head.halt.reason:
+            return
+        self.move = self._judged(base, self.session)
+        self.moved = self.move.verdict is DriftVerdict.MOVED
+
+    def _judged(self, base: Session, again: Session) -> DriftResult:
+        plan = base.plan
+        then, now = (by_case(session.results(self.cases, 1)) for session in (base, again))
+        return judge_move(
+            Repeat(
+                pairs=[Pair(then[case.id], now[case.id]) for _, case in self.cases],
+                models_then=self.models_then,
+                models_now=again.models(),
+                max_ungraded=self.max_ungraded,
+                routed=plan.target.chooses,
+                discordance=self.change.policy.discordance,
+                asked=again.asked(),
+                cost_usd=again.spent(),
+            ),
+            CANARY_ALPHA,
+        )
+
+    def check_names(self, base: Session, head: Session) -> bool:
+        """Look at who answered so far; return whether the model moved."""
+        if not self.moved and self._named:
+            kept = self.models_then | base.models(kept=True) | head.models(kept=True)
+            asked = base.models(kept=False) | head.models(kept=False)
+            on_base = self.models_then | base.models()
+            self.new_models = (asked - kept if kept else frozenset()) | (
+                head.models() - on_base if on_base else frozenset()
+            )
+            self.moved = bool(self.new_models)
+        return self.moved
+
+    @property
+    def _named(self) -> bool:
+        """Whether names tell: of one hosted model, the same on both sides."""
+        base, head = self.change.base, self.change.head
+        if base is None or base.target.chooses or not hosted(base.target):
+            return False
+        return base.fingerprint().model == head.fingerprint().model
+
+    def findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
+        """Say what was found, where it matters to the decision; `tested` is what the tests found afterwards."""
+        if self.moved:
+            worse = any(one.exit is ExitCode.NO for one in tested)
+            what = "the model changed" if worse else "the model changed, not your prompt"
+            after = "head is worse all the same" if worse else "head is held against that"
+            yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked again, and {after}")
+        elif self.move is not None and self.move.verdict is DriftVerdict.UNMEASURED:
+            yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())
+
+    def _told(self) -> str:
+        if self.move is not None and not self.new_models:
+            return self.sentence(self.move)
+        return f"{', '.join(sorted(self.new_models))} answers on one side alone"

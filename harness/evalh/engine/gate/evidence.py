@@ -1,0 +1,92 @@
+"""What a gate shows of single cases, and where a prompt begins to differ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+
+from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.compare.pairing import CaseResult, Pair
+from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
+from evalh.core.case import Case
+from evalh.core.errors import ExitCode
+from evalh.core.verdict import Outcome
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.session import Session
+
+_MOST = 10
+
+
+def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
+    """Say how a case that must pass went; what was not evaluated is ungraded."""
+    found = results.get(case.id)
+    if found is None:
+        return MustPassCase(case.id, 0, trials, trials)
+    return MustPassCase(case.id, found.goods, found.ungraded + trials - found.trials, trials)
+
+
+def fails(case: CaseResult, graders: Sequence[str]) -> bool:
+    """Tell whether any of these graders fails any of a case's samples."""
+    return any(sample.outcomes.get(grader) is Outcome.FAIL for sample in case.samples for grader in graders)
+
+
+def first_changed_line(change: SuiteChange) -> int:
+    """Return the line of head's prompt file where the two versions begin to differ; 1 where they do not."""
+    if change.base is None:
+        return 1
+    base = [line for section in change.base.version.sections for line in section.source.split("\n")]
+    places = [
+        (line, section.line + number)
+        for section in change.head.version.sections
+        for number, line in enumerate(section.source.split("\n"))
+    ]
+    matcher = SequenceMatcher(None, base, [line for line, _ in places], autojunk=False)
+    for tag, _, _, low, _ in matcher.get_opcodes():
+        if tag != "equal" and places:
+            return places[min(low, len(places) - 1)][1]
+    return 1
+
+
+def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
+    """Return both sides' latencies of the cases that one gate asked on both, interleaved."""
+    if base is None or head is None:
+        return {}
+    return {
+        pair.case_id: (pair.base.latency_ms, pair.head.latency_ms)
+        for pair in pairs
+        if pair.base.latency_ms is not None
+        and pair.head.latency_ms is not None
+        and pair.base.latency_whole
+        and pair.head.latency_whole
+        and base.began(pair.case_id, 0) == head.began(pair.case_id, 0) is not None
+    }
+
+
+def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
+    """Say of each side that lacks answers why."""
+    for side, session in (("base", base), ("head", head)):
+        if session is not None and (why := session.why_no_answer()) is not None:
+            yield f"{side}: {why}"
+
+
+def evidence_of(comparison: Comparison | None, base: Session | None, head: Session | None) -> Iterator[Evidence]:
+    """Yield the first cases that got worse, with what both sides answered."""
+    if comparison is None or base is None or head is None:
+        return
+    for case_id in comparison.regressed[:_MOST]:
+        yield Evidence(
+            case_id=case_id,
+            base_output=base.output(case_id),
+            head_output=head.output(case_id),
+            reasons=head.reasons(case_id),
+        )
+
+
+def not_compared(change: SuiteChange) -> Finding:
+    """Say what a suite with nothing to compare comes to."""
+    if change.base is not None:
+        what = "prompt, model and route are the same on both sides: no answer differs"
+        return Finding("good", ExitCode.YES, what)
+    policy = change.policy
+    if policy.good_rate is not None or policy.must_pass is not None or policy.never:
+        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
+    reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
+    return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")
