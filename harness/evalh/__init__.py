@@ -9,6 +9,8 @@ import evalh.starting  # isort: skip  (first: what is imported below takes time)
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from evalh.core.version import __version__
+
 if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
     from evalh.core.attempt import Completion
@@ -35,8 +37,6 @@ __all__ = [
     "grader",
     "provider",
 ]
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Case": "core.case",

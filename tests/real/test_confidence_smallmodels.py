@@ -59,12 +59,19 @@ def workspace(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_a_small_model_is_right_in_11_of_100_and_its_critics_agree_in_244_of_300(
+def test_a_small_model_is_right_in_10_of_100_and_its_critics_agree_in_244_of_300(
     workspace: Path, real_data: Path
 ) -> None:
     done = here(workspace, "run", "--json")
 
-    assert (done.exit, done.result["samples"], done.result["good"], done.result["ungraded"]) == (0, 100, 11, 0)
+    assert (done.exit, done.result["samples"], done.result["good"], done.result["ungraded"]) == (4, 100, 10, 3)
+    # Three are cut off in step 3: whether 3 is the last number or the step's, nobody can tell. One passed by luck before.
+    readings = [row["reason"] for row in _verdicts(workspace, "number") if row["outcome"] == "abstain"]
+    assert [reason.partition(";")[0] for reason in readings] == [
+        "the number is 3 or 6",
+        "the number is 3 or 40",
+        "the number is 3 or 15",
+    ]
     agree = Counter(row["id"] for row in recorded(real_data / "smallmodels/gsm8k-critiques.jsonl.gz") if row["agree"])
     assert agree.total() == 244
     scores = {row["case_id"]: row["score"] for row in _verdicts(workspace, "self_critique")}
@@ -103,6 +110,6 @@ def test_a_small_models_log_probabilities_rank_its_answers_as_the_recording_does
 def _verdicts(folder: Path, grader: str) -> list[dict[str, Any]]:
     return rows(
         folder,
-        "select s.case_id, v.outcome, v.score from verdicts v join samples s on s.id = v.sample_id"
+        "select s.case_id, v.outcome, v.score, v.reason from verdicts v join samples s on s.id = v.sample_id"
         f" where v.grader = '{grader}' and s.run_id = (select max(id) from runs) order by 1",
     )

@@ -21,13 +21,14 @@ from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext
 from evalh.graders.judges.asking import UnreadableReplyError
-from evalh.graders.judges.consistency import reducing
+from evalh.graders.judges.consistency import SelfConsistency
 from evalh.graders.judges.critique import SOUGHT as AGREES
 from evalh.graders.judges.fences import plain
 from evalh.graders.judges.prefer import PART as BETTER
 from evalh.graders.judges.replies import LONGEST, Sought, read, read_schema
 from evalh.graders.judges.rubric import Scale
 from evalh.graders.kinds import Scope
+from evalh.graders.reading import Unreadable
 from evalh.graders.registry import GraderEnvironment, build
 from evalh.providers.http.errors import describe, shown
 from evalh.report.files.gate import _fenced, _text
@@ -92,7 +93,7 @@ LINEAR = {
     "graders/numbers/cjk": "possessive, or one class after another",
     "graders/numbers/marks": "possessive, or of bounded length",
     "graders/judges/remarks": "one class of characters, or one blank run behind a mark",
-    "graders/blocks": "anchored at line starts, possessive or bounded before the end of the line",
+    "graders/reading": "anchored at line starts, possessive or bounded before the end of the line",
     "graders/numbers/numerals": "possessive, or of bounded length; one numeral, matched whole",
     "graders/numbers/readings": "possessive; one class after another",
     "graders/pii": "bounded repetitions, each read in one way only; it needs what stands around",
@@ -267,8 +268,15 @@ def replies(sought: Sought) -> Iterator[Callable[[str], object]]:
 
 def same(by: Any, **where: Any) -> Callable[[str], object]:
     scope = Scope(GraderSpec(kind="self_consistency", name="s", params={}), GraderEnvironment(), build)
-    reduce = reducing(scope, by, where.get("path"), where.get("after"), fenced=True)
-    return lambda text: reduce(context(text))
+    reduce = SelfConsistency(by=by, fenced=True, **where).reducing(scope)
+
+    def reduced(text: str) -> object:
+        try:
+            return reduce(context(text))
+        except Unreadable as unreadable:
+            return unreadable.verdict
+
+    return reduced
 
 
 READERS: dict[str, Callable[[str], object]] = {

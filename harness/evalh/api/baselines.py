@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from evalh.api.clock import SystemClock
 from evalh.api.options import AcceptOptions
+from evalh.api.parts import Parts
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Logprobs, Usage, latency_of
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -38,7 +39,6 @@ from evalh.workspace.kept.baselines import (
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
-    from evalh.api.workspace import Workspace
     from evalh.engine.plan import Plan
 
 
@@ -53,10 +53,10 @@ class BaselineState(Value):
     again: str | None = None  # what accepts a stale one again; None: it is fresh, or cannot be read
 
 
-def states(workspace: "Workspace", now: float | None = None) -> list[BaselineState]:
+def states(parts: Parts, now: float | None = None) -> list[BaselineState]:
     """Say of every baseline whether it still stands for what a run would measure now (seconds since the epoch)."""
     moment = SystemClock().now() if now is None else now
-    return [_state(workspace, path, moment) for path in baseline_paths(workspace.tree)]
+    return [_state(parts, path, moment) for path in baseline_paths(parts.tree)]
 
 
 def too_old(baseline: Baseline, policy: BaselinePolicy, now: float) -> str | None:
@@ -71,16 +71,16 @@ def too_old(baseline: Baseline, policy: BaselinePolicy, now: float) -> str | Non
     return f"{days} days old, more than {policy.max_age_days}" if days > policy.max_age_days else None
 
 
-def _state(workspace: "Workspace", path: str, now: float) -> BaselineState:
+def _state(parts: Parts, path: str, now: float) -> BaselineState:
     from evalh.api.options import RunOptions
 
     try:
-        baseline = read_baseline(workspace.tree, path)
+        baseline = read_baseline(parts.tree, path)
         assert baseline is not None
         header = baseline.header
         options = RunOptions(target=header["suite"], prompts=(header["prompt"],), models=(header["model"],))
-        (plan,) = workspace.plans(options)
-        stale = tuple(_reasons(workspace, baseline, plan, now))
+        (plan,) = parts.plans(options)
+        stale = tuple(_reasons(parts, baseline, plan, now))
         again = f"evalh baseline accept {header['prompt']} --suite {header['suite']} -m {header['model']}"
         return BaselineState(
             path,
@@ -94,7 +94,7 @@ def _state(workspace: "Workspace", path: str, now: float) -> BaselineState:
         return BaselineState(path, "", None, (exc.what,))
 
 
-def _reasons(workspace: "Workspace", baseline: Baseline, plan: "Plan", now: float) -> Iterator[str]:
+def _reasons(parts: Parts, baseline: Baseline, plan: "Plan", now: float) -> Iterator[str]:
     header, current = baseline.header, plan.fingerprint().document()
     yield from (f"{part} changed" for part, before in header["fingerprint"].items() if current.get(part) != before)
     old = too_old(baseline, plan.suite.baseline, now)
@@ -102,17 +102,17 @@ def _reasons(workspace: "Workspace", baseline: Baseline, plan: "Plan", now: floa
         yield old
     if header.get("outputs") and not plan.suite.baseline.outputs:
         yield "keeps outputs, which the suite does not allow: accept it again, and rewrite the history that holds them"
-    then, today = sorted(header.get("answering_models", ())), _answering(workspace, plan, header["date"])
+    then, today = sorted(header.get("answering_models", ())), _answering(parts, plan, header["date"])
     if then and today is not None and today not in then:
         yield f"{today} answers now, {', '.join(then)} then"
 
 
-def _answering(workspace: "Workspace", plan: "Plan", since: str) -> str | None:
+def _answering(parts: Parts, plan: "Plan", since: str) -> str | None:
     """Return the model that gave the newest answer of the log since then; None: it cannot be known."""
     if plan.target.chooses:
         return None  # of several models, whoever answered
     try:
-        return workspace.log.answering_model(plan.target.first.provider.name, since)
+        return parts.log.answering_model(plan.target.first.provider.name, since)
     except NotFound:  # nothing was run yet
         return None
 
@@ -244,32 +244,32 @@ class Accepted(Value):
     files: tuple[Path, ...]
 
 
-def accept(workspace: "Workspace", options: AcceptOptions, progress: Progress | None = None) -> list[Accepted]:
+def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = None) -> list[Accepted]:
     """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure."""
     from evalh.api.sessions import collected
 
     written = []
-    for plan in workspace.plans(_options(workspace, options)):
-        samples = collected(workspace, plan, fresh=options.fresh, progress=progress)
+    for plan in parts.plans(_options(parts, options)):
+        samples = collected(parts, plan, fresh=options.fresh, progress=progress)
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
             raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
         baseline = _baseline(plan, samples, outputs=options.outputs and plan.suite.baseline.outputs)
-        files = write_baseline(workspace.root, baseline)
+        files = write_baseline(parts.root, baseline)
         good = baseline.header["summary"]["good"]
         written.append(Accepted(plan.version.label, plan.target.name, good, len(samples), tuple(files)))
     return written
 
 
-def _options(workspace: "Workspace", options: AcceptOptions) -> "RunOptions":
+def _options(parts: Parts, options: AcceptOptions) -> "RunOptions":
     """Find the suite: a version of another prompt than the default suite's has suites of its own."""
     from evalh.api.options import RunOptions
 
     models = (options.model,) if options.model else ()
-    default = workspace.config.default_suite
+    default = parts.config.default_suite
     prompt = PromptRef.parse(options.ref).name if options.ref else None
-    if options.suite is None and prompt and (default is None or workspace.suite(default).prompt != prompt):
+    if options.suite is None and prompt and (default is None or parts.suite(default).prompt != prompt):
         return RunOptions(target=options.ref, models=models)
     return RunOptions(target=options.suite, prompts=(options.ref,) if options.ref else (), models=models)
 

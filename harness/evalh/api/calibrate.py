@@ -9,7 +9,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +35,10 @@ from evalh.analysis.calibration.pairs import (
 )
 from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.analysis.compare.pairing import CaseResult, Results, pair
-from evalh.api.judges import identity, resolve
+from evalh.api.judges import identity
+from evalh.api.parts import Parts
 from evalh.api.prefer import pairs_of
 from evalh.api.results import results_of
-from evalh.api.workspace import Workspace
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
 from evalh.core.digest import digest
@@ -59,7 +58,6 @@ from evalh.workspace.kept.labels import read_labels
 
 if TYPE_CHECKING:
     from evalh.api.prefer import OutputPair
-    from evalh.api.workspace import Workspace
     from evalh.store import SqliteStore
 
 
@@ -75,17 +73,17 @@ class _Runs(Struct):
     newest: dict[str, str] = field(default_factory=dict)  # the newest run of each version and model, and its name
 
 
-def calibrate_outputs(workspace: Workspace, judge: str, suite: str | None) -> Calibration:
+def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibration:
     """Hold a judge's verdicts against the labels. Raises NotFound, UsageError, WorkspaceError."""
-    found, grader = _judge_of_outputs(workspace, judge, suite)
-    labels = read_labels(workspace.tree, workspace.config.datasets_dir, found.name)
+    found, grader = _judge_of_outputs(parts, judge, suite)
+    labels = read_labels(parts.tree, parts.config.datasets_dir, found.name)
     about = judge if any(label.about == judge for label in labels) else GOOD
     people = votes(label for label in labels if label.about == about)
     if not people:
         raise UsageError(
             f"nobody has labelled outputs of suite {found.name!r} yet", hint=f"evalh label {found.name} --about {judge}"
         )
-    said = _read(workspace, found, grader, about)
+    said = _read(parts, found, grader, about)
     every = list({one.item: one for run in said.judged.values() for one in run}.values())
     if not every:
         raise UsageError(
@@ -131,34 +129,34 @@ def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iter
     yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
 
 
-def save(workspace: Workspace, calibration: Calibration) -> Path:
+def save(parts: Parts, calibration: Calibration) -> Path:
     """Keep a calibration in the workspace, for git; return its path relative to the root. Raises WorkspaceError."""
-    return write_calibration(workspace.root, calibration).relative_to(workspace.root)
+    return write_calibration(parts.root, calibration).relative_to(parts.root)
 
 
-def _judge_of_outputs(workspace: Workspace, judge: str, suite: str | None) -> tuple[Suite, Grader]:
-    names = (suite,) if suite else workspace.suites()
-    suites = [found for found in map(workspace.suite, names) if judge in [grader.name for grader in found.graders]]
+def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite, Grader]:
+    names = (suite,) if suite else parts.suites()
+    suites = [found for found in map(parts.suite, names) if judge in [grader.name for grader in found.graders]]
     if len(suites) > 1:
         options = " | ".join(found.name for found in suites)
         raise UsageError(f"several suites have a grader {judge!r}", hint=f"--suite {options}")
     if not suites:
-        known = [grader.name for name in names for grader in workspace.suite(name).graders]
+        known = [grader.name for name in names for grader in parts.suite(name).graders]
         where = f"suite {suite!r}" if suite else "any suite"
         raise NotFound(f"no grader {judge!r} in {where}", hint=did_you_mean(judge, known))
-    graders = build_all(suites[0].graders, workspace.grader_environment)
+    graders = build_all(suites[0].graders, parts.grader_environment)
     return suites[0], next(grader for grader in graders if grader.name == judge)
 
 
-def _read(workspace: Workspace, suite: Suite, grader: Grader, about: str) -> _Runs:
+def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     """Gather what this very judge said. What an earlier judge said counts for nothing."""
     said, pairs = _Runs(), set[tuple[str, str, str]]()
-    for run_id in workspace.log.runs_of(suite.name, _NEWEST_RUNS):
-        record = workspace.log.run(run_id).record
+    for run_id in parts.log.runs_of(suite.name, _NEWEST_RUNS):
+        record = parts.log.run(run_id).record
         documents = {document["name"]: document for document in record.graders_document}
         if identity(documents.get(grader.name, {})) != identity(grader.document()):
             continue
-        for item, stratum, outcome in _verdicts(workspace, run_id, grader.name, about):
+        for item, stratum, outcome in _verdicts(parts, run_id, grader.name, about):
             if outcome in (Outcome.PASS, Outcome.FAIL):
                 said.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
             else:
@@ -170,10 +168,8 @@ def _read(workspace: Workspace, suite: Suite, grader: Grader, about: str) -> _Ru
     return said
 
 
-def _verdicts(
-    workspace: Workspace, run_id: str, judge: str, about: str
-) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
-    for sample in workspace.log.results(run_id):
+def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
+    for sample in parts.log.results(run_id):
         outcome = sample.outcomes.get(judge)
         if outcome is not None and sample.output_digest is not None and sample.row_digest is not None:
             stratum = str(sample.standing if about == GOOD else outcome)
@@ -222,13 +218,13 @@ class LogAsker(Value):
 _NEWEST = 50
 
 
-def calibrate(workspace: "Workspace", judge: str, suite: str | None) -> Calibration:
+def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:
     """Hold a judge of one output or of two against people. Raises NotFound, UsageError, WorkspaceError."""
-    found = _judge_of_pairs(workspace, judge, suite)
+    found = _judge_of_pairs(parts, judge, suite)
     if found is None:
-        return calibrate_outputs(workspace, judge, suite)
-    compared = _compared(workspace, *found)
-    labels = read_labels(workspace.tree, workspace.config.datasets_dir, found[0].name)
+        return calibrate_outputs(parts, judge, suite)
+    compared = _compared(parts, *found)
+    labels = read_labels(parts.tree, parts.config.datasets_dir, found[0].name)
     people = votes(label for label in labels if label.about == GOOD)
     return _calibration(*found, compared, people)
 
@@ -271,15 +267,15 @@ def _calibration(
     )
 
 
-def _judge_of_pairs(workspace: "Workspace", judge: str, suite: str | None) -> tuple[Suite, Prefer] | None:
-    names = (suite,) if suite else workspace.suites()
-    suites = [workspace.suite(name) for name in names]
+def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite, Prefer] | None:
+    names = (suite,) if suite else parts.suites()
+    suites = [parts.suite(name) for name in names]
     if any(judge == grader.name for one in suites for grader in one.graders):
         return None
     found = [
         (one, prefer)
         for one in suites
-        for prefer in (pairwise(one.compare, workspace.grader_environment) if one.compare else ())
+        for prefer in (pairwise(one.compare, parts.grader_environment) if one.compare else ())
         if prefer.name == judge
     ]
     if len(found) > 1:
@@ -288,28 +284,28 @@ def _judge_of_pairs(workspace: "Workspace", judge: str, suite: str | None) -> tu
     return found[0] if found else None
 
 
-def _compared(workspace: "Workspace", suite: Suite, prefer: Prefer) -> list[JudgedComparison]:
+def _compared(parts: Parts, suite: Suite, prefer: Prefer) -> list[JudgedComparison]:
     """Read what the judge said of the suite's comparisons, the newest of each two versions."""
-    store = workspace.open_store()
+    store = parts.open_store()
     try:
-        return list(_each(workspace, suite, prefer, JudgementLog(store, partial(resolve, workspace))))
+        return list(_each(parts, suite, prefer, JudgementLog(store, parts.targets.resolve)))
     finally:
         store.close()
 
 
-def _each(workspace: "Workspace", suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
+def _each(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     seen: set[object] = set()
-    for row in workspace.log.comparisons(suite.name, _NEWEST):
+    for row in parts.log.comparisons(suite.name, _NEWEST):
         if row.base_run is None or row.head_run is None:
             continue
-        runs = [workspace.log.run(run) for run in (row.base_run, row.head_run)]
+        runs = [parts.log.run(run) for run in (row.base_run, row.head_run)]
         key = tuple((one.record.prompt_digest, one.record.model) for one in runs)
         if key in seen:
             continue
         seen.add(key)
-        base, head = (results_of(workspace.log, one) for one in runs)
+        base, head = (results_of(parts.log, one) for one in runs)
         models = row.head_model if row.base_model == row.head_model else f"{row.base_model} → {row.head_model}"
-        cases = tuple(_cases(base, head, _said(prefer, recall, pairs_of(workspace, base, head).asked)))
+        cases = tuple(_cases(base, head, _said(prefer, recall, pairs_of(parts, base, head).asked)))
         yield JudgedComparison(name=f"{row.base} → {row.head} on {models}", run=row.head_run, cases=cases)
 
 

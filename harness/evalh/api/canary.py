@@ -22,7 +22,6 @@ from evalh.engine.runner import Wanted
 from evalh.routing.target import Target
 from evalh.stats.sequential import look_order, order_seed
 
-_STEADY = frozenset({"local", "replay", "scripted"})  # what answers is in the files, and in the fingerprint
 _ONE = range(1)
 
 Indexed = Sequence[tuple[int, Case]]
@@ -30,7 +29,7 @@ Indexed = Sequence[tuple[int, Case]]
 
 def hosted(target: Target) -> bool:
     """Tell whether a model of it may change under its name."""
-    return any(leaf.provider.kind not in _STEADY for leaf in target.leaves.values())
+    return any(leaf.provider.traits.hosted for leaf in target.leaves.values())
 
 
 def canary_cases(change: SuiteChange, known: Known) -> Indexed:
@@ -39,7 +38,7 @@ def canary_cases(change: SuiteChange, known: Known) -> Indexed:
     assert plan is not None
     if most is None:
         most = DEFAULT_CANARY if hosted(plan.target) else 0
-    if not most or any(leaf.provider.kind == "replay" for leaf in plan.target.leaves.values()):
+    if not most or any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
         return ()
     cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, 1)]
     seed = order_seed(plan.cases.digest, plan.version.digest, "canary")

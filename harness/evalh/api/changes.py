@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from evalh.api.judges import judge_kin, labels_of, standings
 from evalh.api.options import RunOptions
+from evalh.api.parts import Parts
 from evalh.api.sides import Sides, SuitePairs, suite_pairs
 from evalh.api.weakened import Word, held_to_each, lost, weakened
-from evalh.api.workspace import Workspace
 from evalh.core.calibration import JudgeStanding, Label
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -150,9 +150,9 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
     )
 
 
-def _plan(workspace: Workspace, suite: str, model: str | None, prompt: str | None = None) -> Plan:
+def _plan(parts: Parts, suite: str, model: str | None, prompt: str | None = None) -> Plan:
     options = RunOptions(target=suite, models=(model,) if model else (), prompts=(prompt,) if prompt else ())
-    (plan,) = workspace.plans(options)
+    (plan,) = parts.plans(options)
     return plan
 
 
@@ -170,15 +170,15 @@ def _in_use(sides: Sides, model: str | None, before: Plan, head: Plan) -> tuple[
     return old, new, tuple(notices)
 
 
-def _live(workspace: Workspace | None, model: str | None, plan: Plan) -> Plan | None:
+def _live(parts: Parts | None, model: str | None, plan: Plan) -> Plan | None:
     """Return a suite's plan with the live version; None: nothing is live."""
-    assert workspace is not None  # it holds the suite
+    assert parts is not None  # it holds the suite
     name = plan.version.name
-    live = workspace.under_test.live(name)
-    return None if live is None else _plan(workspace, plan.suite.name, model, f"{name}@{live}")
+    live = parts.under_test.live(name)
+    return None if live is None else _plan(parts, plan.suite.name, model, f"{name}@{live}")
 
 
-def _before(base: Workspace | None, suite: str, model: str | None) -> tuple[Plan | None, EvalhError | None]:
+def _before(base: Parts | None, suite: str, model: str | None) -> tuple[Plan | None, EvalhError | None]:
     assert base is not None  # it holds the suite
     try:
         return _plan(base, suite, model), None

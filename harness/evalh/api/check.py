@@ -4,17 +4,15 @@ Case ids that nobody can print: a name that ends a line, moves a cursor or rever
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from evalh.analysis.near_duplicates import propose
+from evalh.api.files import brought_log
 from evalh.api.gold import impossible_golds
-from evalh.api.judges import kinship, sent_as, stale_calibrations
-from evalh.api.log_place import brought_log
-from evalh.api.providing import refuse_unknown_provider
+from evalh.api.judges import kinship, stale_calibrations
+from evalh.api.parts import Parts
 from evalh.api.sides import default_base
-from evalh.api.targets import no_model, route_checks
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
@@ -22,23 +20,21 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all
+from evalh.providers.registry import traits_of
 from evalh.report.text import safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.templates import check_inputs
 
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
 
-
-def odd_ids(workspace: "Workspace", suite: Suite, dataset: Dataset) -> Iterator[WorkspaceError | str]:
+def odd_ids(parts: Parts, suite: Suite, dataset: Dataset) -> Iterator[WorkspaceError | str]:
     """Yield an error for each new id with a control character, and a notice for one that the base branch has too.
 
     To rename an old one would cost its answers, and look like a deleted case; whatever prints it shows an escape.
     """
     odd = [case for case in dataset if _is_odd(case)]
-    known = _known_on_base(workspace, suite, {case.id for case in odd}) if odd else set()
+    known = _known_on_base(parts, suite, {case.id for case in odd}) if odd else set()
     for case in odd:
         if case.id in known:
             yield f"{case.where}: the case id {safe(case.id)!r} holds a control character; base has it too"
@@ -51,13 +47,13 @@ def _is_odd(case: Case) -> bool:
     return "\t" in case.id or safe(case.id) != case.id
 
 
-def _known_on_base(workspace: "Workspace", suite: Suite, ids: set[str]) -> set[str]:
-    repository = workspace.repository
+def _known_on_base(parts: Parts, suite: Suite, ids: set[str]) -> set[str]:
+    repository = parts.repository
     try:
-        base = None if repository is None else repository.base_revision(workspace.config.base)
+        base = None if repository is None else repository.base_revision(parts.config.base)
         if repository is None or base is None:
             return set()
-        return {case.id for case in open_dataset(repository.tree(base), workspace.config, suite.dataset)} & ids
+        return {case.id for case in open_dataset(repository.tree(base), parts.config, suite.dataset)} & ids
     except EvalhError:  # base has no such dataset, or one that cannot be read
         return set()
 
@@ -82,28 +78,28 @@ class CheckOutcome(Struct):
         return {"schema": "evalh.check/1", "problems": problems, "notices": self.notices, "counts": self.counts}
 
 
-def check_workspace(workspace: "Workspace") -> CheckOutcome:
+def check_workspace(parts: Parts) -> CheckOutcome:
     """Read everything and report every problem, not only the first."""
     outcome = CheckOutcome()
-    prompts = workspace.prompts()
-    suites = workspace.suites()
+    prompts = parts.prompts()
+    suites = parts.suites()
     outcome.counts = {"prompts": 0, "versions": 0, "suites": len(suites), "cases": 0}
     _check_prompts(prompts, outcome)
-    default = workspace.config.default_suite
+    default = parts.config.default_suite
     if default is not None and default not in suites:
-        where = workspace.config.where_of("workspace", "default_suite")
+        where = parts.config.where_of("workspace", "default_suite")
         outcome.problems.append(NotFound(f"no suite {default!r}", where=where, hint=did_you_mean(default, suites)))
-    outcome.problems.extend(_model_problems(workspace))
-    outcome.problems.extend(_route_problems(workspace))
+    outcome.problems.extend(_model_problems(parts))
+    outcome.problems.extend(_route_problems(parts))
     for name in suites:
         try:
-            suite = workspace.suite(name)
+            suite = parts.suite(name)
         except EvalhError as exc:
-            outcome.problems.append(exc)
+            outcome.problems += (exc, *exc.others)
             continue
-        outcome.problems.extend(_suite_problems(workspace, suite, prompts, outcome))
-    _check_frozen(workspace, prompts, outcome)
-    if (brought := brought_log(workspace)) is not None:
+        outcome.problems.extend(_suite_problems(parts, suite, prompts, outcome))
+    _check_frozen(parts, prompts, outcome)
+    if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:
         outcome.problems.append(brought)
     return outcome
 
@@ -118,40 +114,38 @@ def _check_prompts(prompts: Prompts, outcome: CheckOutcome) -> None:
         outcome.problems.append(exc)
 
 
-def _suite_problems(
-    workspace: "Workspace", suite: Suite, prompts: Prompts, outcome: CheckOutcome
-) -> Iterator[EvalhError]:
-    config = workspace.config
+def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: CheckOutcome) -> Iterator[EvalhError]:
+    config = parts.config
     known = (*config.models, *config.routes)
     if suite.model is not None and suite.model not in known:
-        yield no_model(workspace, suite.model, suite.where_of("model"))
+        yield parts.targets.no_model(suite.model, suite.where_of("model"))
     try:
-        graders = build_all(suite.graders, workspace.grader_environment)
-        judges = pairwise(suite.compare, workspace.grader_environment)
-        outcome.notices.extend(stale_calibrations(workspace.tree, suite.name, [*graders, *judges]))
+        graders = build_all(suite.graders, parts.grader_environment)
+        judges = pairwise(suite.compare, parts.grader_environment)
+        outcome.notices.extend(stale_calibrations(parts.tree, suite.name, [*graders, *judges]))
     except EvalhError as exc:
         yield exc
     else:
         asked = [(one.name, one.models) for one in graders] + [(one.name, (one.model,)) for one in judges]
-        outcome.notices.extend(_kin(workspace, suite, asked))
+        outcome.notices.extend(_kin(parts, suite, asked))
     try:
-        dataset = workspace.dataset_of(suite)
+        dataset = parts.dataset_of(suite)
     except EvalhError as exc:
         yield exc
         return
     outcome.counts["cases"] += len(dataset)
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
     yield from _must_pass_problems(suite, dataset)
-    for odd in odd_ids(workspace, suite, dataset):
+    for odd in odd_ids(parts, suite, dataset):
         if isinstance(odd, EvalhError):
             yield odd
         else:
             outcome.notices.append(odd)
-    yield from _prompt_problems(workspace, suite, prompts, dataset, outcome.problems)
+    yield from _prompt_problems(parts, suite, prompts, dataset, outcome.problems)
 
 
 def _prompt_problems(
-    workspace: "Workspace", suite: Suite, prompts: Prompts, dataset: Dataset, told: Sequence[EvalhError]
+    parts: Parts, suite: Suite, prompts: Prompts, dataset: Dataset, told: Sequence[EvalhError]
 ) -> Iterator[EvalhError]:
     """Hold a suite's dataset against the versions of its prompt."""
     try:
@@ -167,7 +161,7 @@ def _prompt_problems(
         return
     yield from _input_problems(versions, dataset)
     try:
-        in_use = workspace.version(suite.prompt)
+        in_use = parts.version(suite.prompt)
     except EvalhError as exc:
         yield exc
         return
@@ -198,34 +192,34 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
         )
 
 
-def _kin(workspace: "Workspace", suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+def _kin(parts: Parts, suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
     """Say which judges are of the family of what the suite asks by default; nothing where that is not known."""
     try:
-        model = suite.model or workspace.version(suite.prompt).model
-        judged = sent_as(workspace, model) if model is not None else {}
+        model = suite.model or parts.version(suite.prompt).model
+        judged = parts.targets.sent_as(model) if model is not None else {}
     except EvalhError:  # told elsewhere
         return
-    yield from dict.fromkeys(kinship(workspace, asked, judged))
+    yield from dict.fromkeys(kinship(parts, asked, judged))
 
 
-def _route_problems(workspace: "Workspace") -> Iterator[EvalhError]:
+def _route_problems(parts: Parts) -> Iterator[EvalhError]:
     """Follow each route to its models, and compile its checks."""
-    config = workspace.config
+    config = parts.config
     for route in config.routes.values():
         try:
             models_of(route, config.routes, tuple(config.models))
-            route_checks(route, workspace.grader_environment)
+            parts.targets.route_checks(route)
         except EvalhError as exc:
             yield exc
 
 
-def _model_problems(workspace: "Workspace") -> Iterator[EvalhError]:
+def _model_problems(parts: Parts) -> Iterator[EvalhError]:
     """Find providers that nobody offers, and scripts that are not there; keys and weights are `evalh doctor`'s."""
-    for spec in workspace.config.models.values():
+    for spec in parts.config.models.values():
         try:
-            refuse_unknown_provider(workspace, spec)
-            if spec.provider == "scripted":
-                workspace.provider(spec.name)
+            parts.refuse_unknown_provider(spec)
+            if traits_of(spec.provider).function_in:
+                parts.provider(spec.name)
         except EvalhError as exc:
             yield exc
 
@@ -247,10 +241,10 @@ def _input_problems(versions: Sequence[PromptVersion], dataset: Dataset) -> Iter
                 )
 
 
-def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcome) -> None:
-    repository = workspace.repository
+def _check_frozen(parts: Parts, prompts: Prompts, outcome: CheckOutcome) -> None:
+    repository = parts.repository
     if repository is None:
-        found = workspace.no_git
+        found = parts.no_git
         assert found is not None
         told = f"{found.reason}: whether frozen versions were edited is not checked"
         if found.broken:
@@ -259,14 +253,14 @@ def _check_frozen(workspace: "Workspace", prompts: Prompts, outcome: CheckOutcom
             outcome.notices.append(f"{told} ({found.hint})")
         return
     try:
-        base, notice = default_base(workspace)
+        base, notice = default_base(parts)
         outcome.notices += [notice] if notice else []
         if base is None:
             outcome.notices.append(
                 "no remote and no [workspace] base: whether frozen versions were edited is not checked"
             )
             return
-        edited = frozen_edits(workspace.prompts(base), prompts)
+        edited = frozen_edits(parts.prompts(base), prompts)
     except EvalhError as exc:
         outcome.problems.append(exc)
         return

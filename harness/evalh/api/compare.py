@@ -12,11 +12,11 @@ from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import Results
 from evalh.api.evidence import examples_of
 from evalh.api.judges import judge_differences, kinship, labels_of, pair_standings, standings_of
-from evalh.api.log_place import writing
 from evalh.api.options import CompareOptions, RunOptions
+from evalh.api.parts import Parts
 from evalh.api.prefer import ask_judges, judges_of
 from evalh.api.results import results_of
-from evalh.api.runs import new_run_id
+from evalh.api.runs import execute, new_run_id
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
@@ -29,7 +29,6 @@ from evalh.graders.registry import build_all
 from evalh.report.terminal.compare import ComparisonView
 
 if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.engine.plan import Plan
     from evalh.workspace.prompt.diff import PromptDiff
@@ -46,36 +45,36 @@ class SideRef(Value):
     model: str | None = None
 
 
-def compared(workspace: "Workspace", request: CompareOptions, progress: "Progress | None" = None) -> ComparisonView:
+def compared(parts: Parts, request: CompareOptions, progress: "Progress | None" = None) -> ComparisonView:
     """Compare two sides, and keep the comparison in the log. Raises EvalhError, KeyboardInterrupt."""
-    base, head = _sides(workspace, request)
-    suite = _suite(workspace, request, (base, head))
-    judges = judges_of(workspace, suite, request)
-    runs = _runs(workspace, request, suite, (base, head), progress)
-    margin = request.margin if request.margin is not None else _margin(workspace, suite)
+    base, head = _sides(parts, request)
+    suite = _suite(parts, request, (base, head))
+    judges = judges_of(parts, suite, request)
+    runs = _runs(parts, request, suite, (base, head), progress)
+    margin = request.margin if request.margin is not None else _margin(parts, suite)
     options = Method(
         margin=margin,
-        value=_value(workspace, suite),
+        value=_value(parts, suite),
         intersection=request.intersection,
         pass_at=request.pass_at,
         seed=_seed([one.record for one in runs]),
     )
-    base_results, head_results = (results_of(workspace.log, one) for one in runs)
+    base_results, head_results = (results_of(parts.log, one) for one in runs)
     comparison = compare(base_results, head_results, options)
-    comparison = _trusted(workspace, comparison, runs, (base_results, head_results), judges)
+    comparison = _trusted(parts, comparison, runs, (base_results, head_results), judges)
     if judges and comparison.comparable:
-        standing = (*comparison.judges, *pair_standings(workspace.tree, suite, judges))
-        said = ask_judges(workspace, judges, (base_results, head_results), request, progress)
+        standing = (*comparison.judges, *pair_standings(parts.tree, suite, judges))
+        said = ask_judges(parts, judges, (base_results, head_results), request, progress)
         comparison = replace(comparison, preferred=said, judges=standing)
     if request.confirm and comparison.regressed:
         from evalh.api.confirm import confirmed
 
-        comparison = replace(comparison, confirmed=confirmed(workspace, request, comparison, progress))
-    return _kept(workspace, comparison, request.examples, progress)
+        comparison = replace(comparison, confirmed=confirmed(parts, request, comparison, progress))
+    return _kept(parts, comparison, request.examples, progress)
 
 
 def _trusted(
-    workspace: "Workspace",
+    parts: Parts,
     comparison: Comparison,
     runs: Sequence[RunRow],
     sides: tuple[Results, Results],
@@ -83,19 +82,19 @@ def _trusted(
 ) -> Comparison:
     """Say on whose word a comparison rests. Raises WorkspaceError for a damaged calibration or label."""
     head, suite = runs[-1].record, runs[-1].record.suite
-    standing = standings_of(workspace.tree, head)
-    judges = judge_differences(standing, labels_of(workspace, suite, standing), *sides)
+    standing = standings_of(parts.tree, head)
+    judges = judge_differences(standing, labels_of(parts, suite, standing), *sides)
     asked: list[tuple[str, tuple[str, ...]]] = [(one.name, (one.model,)) for one in prefers]
     try:
-        graders = build_all(workspace.suite(suite).graders, workspace.grader_environment)
+        graders = build_all(parts.suite(suite).graders, parts.grader_environment)
         asked += [(grader.name, grader.models) for grader in graders]
     except EvalhError:  # two saved runs of a suite that is gone, or broken now
         pass
     ask_judges = {run.record.model: run.record.model_sent for run in runs}
-    return replace(comparison, judges=judges, notices=tuple(dict.fromkeys(kinship(workspace, asked, ask_judges))))
+    return replace(comparison, judges=judges, notices=tuple(dict.fromkeys(kinship(parts, asked, ask_judges))))
 
 
-def view_of(workspace: "Workspace", row: ComparisonRow, examples: int = 3) -> ComparisonView:
+def view_of(parts: Parts, row: ComparisonRow, examples: int = 3) -> ComparisonView:
     """Read a stored comparison back, with the outputs and the prompt's diff as far as they are still there."""
     from msgspec.json import decode
 
@@ -103,30 +102,30 @@ def view_of(workspace: "Workspace", row: ComparisonRow, examples: int = 3) -> Co
     return ComparisonView(
         id=row.id,
         comparison=comparison,
-        difference=_difference(workspace, comparison),
-        examples=examples_of(workspace.log, comparison, examples),
+        difference=_difference(parts, comparison),
+        examples=examples_of(parts.log, comparison, examples),
     )
 
 
 # -- what is compared
 
 
-def _sides(workspace: "Workspace", request: CompareOptions) -> tuple[SideRef, SideRef]:
+def _sides(parts: Parts, request: CompareOptions) -> tuple[SideRef, SideRef]:
     if len(request.models) > 2:  # noqa: PLR2004 (base and head)
         raise UsageError("--model is given once for both sides, or twice: base's, then head's")
     base_model, head_model = (request.models * 2)[:2] if request.models else (None, None)
     if request.head is None and base_model == head_model:
         raise UsageError("compare with what?", hint="evalh compare v2 v3; or one version and two models: --model twice")
-    return _side(workspace, request.base, base_model), _side(workspace, request.head or request.base, head_model)
+    return _side(parts, request.base, base_model), _side(parts, request.head or request.base, head_model)
 
 
-def _side(workspace: "Workspace", text: str, model: str | None) -> SideRef:
+def _side(parts: Parts, text: str, model: str | None) -> SideRef:
     if text == "last" or _RUN_ID.fullmatch(text):
         if model is not None:
             raise UsageError(f"{text} is a saved run: its model is what it was", hint="leave out --model")
-        return SideRef(run=_saved(workspace, text))
+        return SideRef(run=_saved(parts, text))
     ref, at, tail = text.rpartition("@")
-    known = (*workspace.config.models, *workspace.config.routes)
+    known = (*parts.config.models, *parts.config.routes)
     if at and version_number(tail) is None and tail != DRAFT:
         if tail not in known:
             raise NotFound(f"{text!r}: no version and no model is called {tail!r}", hint=did_you_mean(tail, known))
@@ -139,46 +138,46 @@ def _side(workspace: "Workspace", text: str, model: str | None) -> SideRef:
         raise UsageError(exc.what, hint=_FORMS) from None
 
 
-def _saved(workspace: "Workspace", text: str) -> RunRow:
-    run = workspace.log.run(text)
+def _saved(parts: Parts, text: str) -> RunRow:
+    run = parts.log.run(text)
     if "draw" in run.record.selection:
         raise UsageError(f"run {run.record.id} holds fresh trials of single cases, and no answers to compare")
     return run
 
 
-def _suite(workspace: "Workspace", request: CompareOptions, sides: Sequence[SideRef]) -> str:
+def _suite(parts: Parts, request: CompareOptions, sides: Sequence[SideRef]) -> str:
     """Find the suite: the one that is named, a saved run's, that of a side's prompt, or the default."""
     if request.suite is not None:
         return request.suite
     saved = [side.run.record.suite for side in sides if side.run is not None]
     if saved:
         return saved[0]
-    default = workspace.config.default_suite
+    default = parts.config.default_suite
     names = dict.fromkeys(side.ref.name for side in sides if side.ref and side.ref.name)
     for name in names:
-        about = [suite for suite in workspace.suites() if workspace.suite(suite).prompt == name]
+        about = [suite for suite in parts.suites() if parts.suite(suite).prompt == name]
         if not about:
-            raise NotFound(f"no suite is about a prompt {name!r}", hint=did_you_mean(str(name), workspace.suites()))
+            raise NotFound(f"no suite is about a prompt {name!r}", hint=did_you_mean(str(name), parts.suites()))
         if default in about:
             return str(default)
         if len(about) > 1:
             raise UsageError(f"several suites are about prompt {name!r}", hint=f"--suite {' | '.join(about)}")
         return about[0]
     if default is None:
-        raise UsageError("which suite?", hint=f"--suite {' | '.join(workspace.suites())}")
+        raise UsageError("which suite?", hint=f"--suite {' | '.join(parts.suites())}")
     return default
 
 
-def _margin(workspace: "Workspace", suite: str) -> float:
+def _margin(parts: Parts, suite: str) -> float:
     try:
-        return workspace.suite(suite).gate.margin
+        return parts.suite(suite).gate.margin
     except NotFound:  # two saved runs of a suite that is gone
         return Method().margin
 
 
-def _value(workspace: "Workspace", suite: str) -> OutputValue | None:
+def _value(parts: Parts, suite: str) -> OutputValue | None:
     try:
-        return workspace.suite(suite).value
+        return parts.suite(suite).value
     except NotFound:  # as above
         return None
 
@@ -193,14 +192,14 @@ def _seed(records: Sequence[RunRecord]) -> int:
 
 
 def _runs(
-    workspace: "Workspace",
+    parts: Parts,
     request: CompareOptions,
     suite: str,
     sides: Sequence[SideRef],
     progress: "Progress | None",
 ) -> list[RunRow]:
     # Both are resolved before the first is asked: a misspelt head is found before base has cost anything.
-    planned = [_planned(workspace, request, suite, side, sides) for side in sides]
+    planned = [_planned(parts, request, suite, side, sides) for side in sides]
     runs: list[RunRow] = []
     for side, plan in zip(sides, planned, strict=True):
         if side.run is not None:
@@ -208,17 +207,17 @@ def _runs(
         elif runs and plan and planned[0] and plan[0].fingerprint() == planned[0][0].fingerprint():
             runs.append(runs[0])  # the same content on the same model: run twice it would be compared with itself
         elif plan is not None:
-            runs.append(_run(workspace, *plan, progress))
+            runs.append(_run(parts, *plan, progress))
     return runs
 
 
 def _planned(
-    workspace: "Workspace", request: CompareOptions, suite: str, side: SideRef, sides: Sequence[SideRef]
+    parts: Parts, request: CompareOptions, suite: str, side: SideRef, sides: Sequence[SideRef]
 ) -> "tuple[Plan, RunOptions] | None":
     if side.run is not None:
         return None
     options = _options(request, suite, side, sides)
-    plans = workspace.plans(options)
+    plans = parts.plans(options)
     if len(plans) != 1:
         raise UsageError(f"{suite!r} names {len(plans)} suites", hint="--suite NAME")
     if request.pass_at is not None and request.pass_at > plans[0].trials:
@@ -248,8 +247,8 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
     )
 
 
-def _run(workspace: "Workspace", plan: "Plan", options: RunOptions, progress: "Progress | None") -> RunRow:
-    (result,) = workspace.execute([plan], options, progress)
+def _run(parts: Parts, plan: "Plan", options: RunOptions, progress: "Progress | None") -> RunRow:
+    (result,) = execute(parts, [plan], options, progress)
     record = result.record
     if result.status is RunStatus.INTERRUPTED:
         raise KeyboardInterrupt
@@ -259,13 +258,13 @@ def _run(workspace: "Workspace", plan: "Plan", options: RunOptions, progress: "P
             f" {result.stopped_because}",
             hint="the same command goes on where this stopped",
         )
-    return workspace.log.run(record.id)
+    return parts.log.run(record.id)
 
 
 # -- the log
 
 
-def _kept(workspace: "Workspace", comparison: Comparison, examples: int, progress: "Progress | None") -> ComparisonView:
+def _kept(parts: Parts, comparison: Comparison, examples: int, progress: "Progress | None") -> ComparisonView:
     from msgspec.json import encode
 
     from evalh.api.clock import SystemClock
@@ -293,17 +292,17 @@ def _kept(workspace: "Workspace", comparison: Comparison, examples: int, progres
         p_value=comparison.p_value,
         content=encode(comparison).decode(),
     )
-    with writing(workspace, progress) as store:
+    with parts.writing(progress) as store:
         store.add_comparison(row)
         store.flush(or_blocked=True)
-    return view_of(workspace, row, examples)
+    return view_of(parts, row, examples)
 
 
-def _difference(workspace: "Workspace", comparison: Comparison) -> "PromptDiff | None":
+def _difference(parts: Parts, comparison: Comparison) -> "PromptDiff | None":
     base, head = comparison.base, comparison.head
     if base.fingerprint.prompt == head.fingerprint.prompt:
         return None
-    versions = [_version(workspace, side.prompt, side.fingerprint.prompt) for side in (base, head)]
+    versions = [_version(parts, side.prompt, side.fingerprint.prompt) for side in (base, head)]
     if None in versions:
         return None
     from evalh.workspace.prompt.diff import diff
@@ -311,10 +310,10 @@ def _difference(workspace: "Workspace", comparison: Comparison) -> "PromptDiff |
     return diff(*(one for one in versions if one is not None))
 
 
-def _version(workspace: "Workspace", label: str, digest: str) -> PromptVersion | None:
+def _version(parts: Parts, label: str, digest: str) -> PromptVersion | None:
     """Load a version if its file still holds what was run."""
     try:
-        version = workspace.version(label)
+        version = parts.version(label)
     except EvalhError:
         return None
     return version if version.digest == digest else None

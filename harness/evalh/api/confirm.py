@@ -15,7 +15,9 @@ from evalh.analysis.compare.comparison import Comparison, Confirmed, Flip, Side
 from evalh.analysis.compare.differences import FRESH_TRIALS, confirm
 from evalh.analysis.compare.pairing import by_case
 from evalh.api.options import RunOptions
+from evalh.api.parts import Parts
 from evalh.api.results import results_of
+from evalh.api.runs import execute
 from evalh.api.sessions import Session
 from evalh.core.attempt import CONFIRM_DRAW
 from evalh.core.case import Case
@@ -31,19 +33,18 @@ if TYPE_CHECKING:
 
     from evalh.analysis.compare.pairing import CaseResult
     from evalh.api.options import CompareOptions
-    from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.engine.plan import Plan
 
 
 def confirmed(
-    workspace: "Workspace", request: "CompareOptions", comparison: Comparison, progress: "Progress | None"
+    parts: Parts, request: "CompareOptions", comparison: Comparison, progress: "Progress | None"
 ) -> tuple[Confirmed, ...]:
     """Ask the regressed cases 5 more times on both sides. Raises EvalhError, KeyboardInterrupt."""
     cases = frozenset(comparison.regressed)
     options = [_options(request, side, cases) for side in (comparison.base, comparison.head)]
-    plans = [_plan(workspace, side, one) for side, one in zip((comparison.base, comparison.head), options, strict=True)]
-    base, head = (_fresh(workspace, plan, one, progress) for plan, one in zip(plans, options, strict=True))
+    plans = [_plan(parts, side, one) for side, one in zip((comparison.base, comparison.head), options, strict=True)]
+    base, head = (_fresh(parts, plan, one, progress) for plan, one in zip(plans, options, strict=True))
     for side, results in ((comparison.base, base), (comparison.head, head)):
         if all(case.ungraded == case.trials for case in results.values()):
             raise CannotMeasure(
@@ -67,8 +68,8 @@ def _options(request: "CompareOptions", side: Side, cases: frozenset[str]) -> Ru
     )
 
 
-def _plan(workspace: "Workspace", side: Side, options: RunOptions) -> "Plan":
-    (plan,) = workspace.plans(options)
+def _plan(parts: Parts, side: Side, options: RunOptions) -> "Plan":
+    (plan,) = parts.plans(options)
     now, then = plan.fingerprint(), side.fingerprint
     for part in ("prompt", "graders", "model", "route"):
         if getattr(now, part) != getattr(then, part):
@@ -79,17 +80,15 @@ def _plan(workspace: "Workspace", side: Side, options: RunOptions) -> "Plan":
     return replace(plan, draw=CONFIRM_DRAW)
 
 
-def _fresh(
-    workspace: "Workspace", plan: "Plan", options: RunOptions, progress: "Progress | None"
-) -> "Mapping[str, CaseResult]":
-    (result,) = workspace.execute([plan], options, progress)
+def _fresh(parts: Parts, plan: "Plan", options: RunOptions, progress: "Progress | None") -> "Mapping[str, CaseResult]":
+    (result,) = execute(parts, [plan], options, progress)
     if result.status is RunStatus.INTERRUPTED:
         raise KeyboardInterrupt
     if result.status is not RunStatus.COMPLETE:
         raise CannotMeasure(
             f"confirming stopped: {result.stopped_because}", hint="the same command goes on where this stopped"
         )
-    return results_of(workspace.log, workspace.log.run(result.record.id)).cases
+    return results_of(parts.log, parts.log.run(result.record.id)).cases
 
 
 class Confirming(Struct):

@@ -1,18 +1,18 @@
 """What a machine has and lacks, without printing a secret."""
 
 import platform
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from evalh.api.parts import Parts
 from evalh.api.sides import default_base
-from evalh.api.targets import no_model
-from evalh.api.workspace import Workspace
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.core.version import __version__
+from evalh.providers.registry import health_of, traits_of
 from evalh.routing.target import models_of
 
 State = Literal["ok", "missing", "wrong"]
@@ -33,19 +33,17 @@ class Symptom(Value):
 
 def examine(folder: str | Path) -> list[Symptom]:
     """Look at the machine and the workspace round `folder`. Raises nothing: what is wrong is a finding."""
-    from evalh import __version__
-
     findings = [Symptom("ok", "evalh", f"{__version__} on Python {platform.python_version()}")]
     try:
-        workspace = Workspace.open(folder)
-        _ = workspace.config
+        parts = Parts.open(folder)
+        _ = parts.config
     except EvalhError as exc:
         return [*findings, Symptom("wrong", "workspace", _line(exc), exc.hint)]
-    findings.append(Symptom("ok", "workspace", str(workspace.root)))
-    findings.append(_git(workspace))
-    needed = _default_models(workspace, findings)
-    findings.extend(_model(workspace, spec, needed=spec.name in needed) for spec in workspace.config.models.values())
-    findings.append(_log(workspace))
+    findings.append(Symptom("ok", "workspace", str(parts.root)))
+    findings.append(_git(parts))
+    needed = _default_models(parts, findings)
+    findings.extend(_model(parts, spec, needed=spec.name in needed) for spec in parts.config.models.values())
+    findings.append(_log(parts))
     return findings
 
 
@@ -53,15 +51,15 @@ def _line(exc: EvalhError) -> str:
     return f"{exc.where}: {exc.what}" if exc.where else exc.what
 
 
-def _git(workspace: Workspace) -> Symptom:
+def _git(parts: Parts) -> Symptom:
     from evalh.workspace.git import NoRepository, probe
 
-    found = probe(workspace.root)
+    found = probe(parts.root)
     if isinstance(found, NoRepository):
         return Symptom("missing", "git", found.reason, found.hint)
     try:
         commit = found.head_commit()
-        base, _ = default_base(workspace)
+        base, _ = default_base(parts)
     except EvalhError as exc:
         return Symptom("wrong", "git", exc.what, exc.hint)
     finally:
@@ -71,20 +69,20 @@ def _git(workspace: Workspace) -> Symptom:
     return Symptom("ok", "git", f"{at}{shallow}; frozen versions are compared with {base or 'nothing: no remote'}")
 
 
-def _default_models(workspace: Workspace, findings: list[Symptom]) -> set[str]:
-    name = workspace.config.default_suite
+def _default_models(parts: Parts, findings: list[Symptom]) -> set[str]:
+    name = parts.config.default_suite
     if name is None:
         return set()
     try:
-        suite = workspace.suite(name)
+        suite = parts.suite(name)
     except EvalhError as exc:
         findings.append(Symptom("wrong", f"suite {name}", _line(exc), exc.hint))
         return set()
     if suite.model is None:
         return set()
-    config = workspace.config
+    config = parts.config
     if suite.model not in (*config.models, *config.routes):
-        wrong = no_model(workspace, suite.model, suite.where_of("model"))
+        wrong = parts.targets.no_model(suite.model, suite.where_of("model"))
         findings.append(Symptom("wrong", f"suite {name}", _line(wrong), wrong.hint))
         return set()
     route = config.routes.get(suite.model) or direct(suite.model)
@@ -95,49 +93,33 @@ def _default_models(workspace: Workspace, findings: list[Symptom]) -> set[str]:
         return set()
 
 
-def _model(workspace: Workspace, spec: ModelSpec, *, needed: bool) -> Symptom:
+def _model(parts: Parts, spec: ModelSpec, *, needed: bool) -> Symptom:
     subject = f"model {spec.name}"
     lacking: State = "wrong" if needed else "missing"
-    if spec.provider == "local":
-        return _local(workspace, spec, subject, lacking)
-    if spec.provider in {"replay", "scripted"}:
+    found = health_of(spec, parts.root, parts.cache_dir)
+    if found is not None:
+        return Symptom(lacking if found.state == "lacking" else found.state, subject, found.what, found.hint)
+    if not traits_of(spec.provider).hosted:
         return Symptom("ok", subject, f"{spec.provider}: needs no key")
     try:
-        variables = getattr(workspace.provider(spec.name), "key_variables", ())
+        variables = getattr(parts.provider(spec.name), "key_variables", ())
     except EvalhError as exc:
         return Symptom(lacking, subject, _line(exc), exc.hint)
     named = f"{spec.provider} {spec.model}"
     if not variables:
         return Symptom("ok", subject, f"{named}: no key is sent")
     for variable in variables:
-        if workspace.env.get(variable):
+        if parts.env.get(variable):
             return Symptom("ok", subject, f"{named}: {variable} is set")
     return Symptom(lacking, subject, f"{named}: {' or '.join(variables)} is not set", f"export {variables[0]}=…")
 
 
-def _local(workspace: Workspace, spec: ModelSpec, subject: str, lacking: State) -> Symptom:
-    from evalh.providers import weights
-
-    if find_spec("xllamacpp") is None:
-        return Symptom(lacking, subject, "xllamacpp is not installed", "pip install 'evalh[local]'")
-    path = spec.options.get("path")
-    if isinstance(path, str):
-        place = workspace.root / path
-        state: State = "ok" if place.is_file() else lacking
-        return Symptom(state, subject, f"local {place}" if state == "ok" else f"no file {place}")
-    found = weights.find(spec.model, workspace.cache_dir)
-    if found is None:
-        hint = f"evalh model pull {spec.model} (evalh run does it too)"
-        return Symptom("missing", subject, f"the weights of {spec.model} are not here yet", hint)
-    return Symptom("ok", subject, f"local {found}")
-
-
-def _log(workspace: Workspace) -> Symptom:
+def _log(parts: Parts) -> Symptom:
     try:
-        runs = workspace.log.runs(limit=1)
+        runs = parts.log.runs(limit=1)
     except NotFound as exc:
         return Symptom("missing", "log", exc.what, exc.hint)
     except EvalhError as exc:
         return Symptom("wrong", "log", _line(exc), exc.hint)
     newest = f"newest run {runs[0].record.id}" if runs else "no run yet"
-    return Symptom("ok", "log", f"{workspace.store_folder}: {newest}")
+    return Symptom("ok", "log", f"{parts.store_folder}: {newest}")

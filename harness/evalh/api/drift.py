@@ -1,7 +1,6 @@
 """`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -10,8 +9,8 @@ from evalh.analysis.drift import DriftResult, DriftVerdict, Repeat, judge_move
 from evalh.api.baselines import Known, answers_of, too_old
 from evalh.api.clock import SystemClock
 from evalh.api.judges import asks_a_model
-from evalh.api.log_place import writing
 from evalh.api.options import DriftOptions, RunOptions
+from evalh.api.parts import Parts
 from evalh.api.runs import Execution, NoProgress, in_loop
 from evalh.api.sessions import Session, execution
 from evalh.core.attempt import Dated
@@ -26,9 +25,6 @@ from evalh.engine.plan import Plan
 from evalh.engine.selection import Listed
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
 
 _CODES = {
     DriftVerdict.MOVED: ExitCode.NO,
@@ -61,13 +57,13 @@ class Drift(Value, kw_only=True):
         return _CODES[self.move.verdict]
 
 
-def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | None = None) -> list[Drift]:
+def drift(parts: Parts, options: DriftOptions, progress: Progress | None = None) -> list[Drift]:
     """Ask again, suite by suite. Raises EvalhError for a single suite that cannot be asked; KeyboardInterrupt."""
-    chosen = _chosen(workspace, options)
+    chosen = _chosen(parts, options)
     found = []
     for suite, path in chosen:
         try:
-            found.append(_one(workspace, suite, path, options, progress or NoProgress()))
+            found.append(_one(parts, suite, path, options, progress or NoProgress()))
         except EvalhError as exc:
             if len(chosen) == 1:
                 raise
@@ -75,61 +71,61 @@ def drift(workspace: "Workspace", options: DriftOptions, progress: Progress | No
     return found
 
 
-def _chosen(workspace: "Workspace", options: DriftOptions) -> list[tuple[str, str]]:
+def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
     """Return suites, each with the baseline to be asked. Raises NotFound, UsageError."""
-    paths = baseline_paths(workspace.tree)
+    paths = baseline_paths(parts.tree)
     have = sorted({path.split("/")[-2] for path in paths})
     for name in options.suites:
-        if name not in workspace.suites():
-            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, workspace.suites()))
+        if name not in parts.suites():
+            raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, parts.suites()))
         if name not in have:
             raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
         raise NotFound("there is no baseline to ask again", hint=_ACCEPT)
-    return [(name, _baseline_of(workspace, name, options)) for name in options.suites or have]
+    return [(name, _baseline_of(parts, name, options)) for name in options.suites or have]
 
 
-def _baseline_of(workspace: "Workspace", suite: str, options: DriftOptions) -> str:
+def _baseline_of(parts: Parts, suite: str, options: DriftOptions) -> str:
     """Choose a suite's baseline: the version that is named, else in use, else the one that was accepted last."""
-    paths = [path for path in baseline_paths(workspace.tree) if path.split("/")[-2] == suite]
-    if suite in workspace.suites():
-        wanted = _in_use(workspace, suite, options)
+    paths = [path for path in baseline_paths(parts.tree) if path.split("/")[-2] == suite]
+    if suite in parts.suites():
+        wanted = _in_use(parts, suite, options)
         found = next((path for path in wanted if path in paths), None)
         if found is not None:
             return found
         if options.prompt is not None or options.model is not None:
             hint = f"have: {', '.join(paths)}"
             raise NotFound(f"suite {suite!r} has no baseline {wanted[0] if wanted else ''}".rstrip(), hint=hint)
-    return max(paths, key=lambda path: (_date(workspace, path), path))
+    return max(paths, key=lambda path: (_date(parts, path), path))
 
 
-def _in_use(workspace: "Workspace", suite: str, options: DriftOptions) -> list[str]:
-    prompt = workspace.suite(suite).prompt
-    live = None if options.prompt is not None else workspace.prompts().live(prompt)
+def _in_use(parts: Parts, suite: str, options: DriftOptions) -> list[str]:
+    prompt = parts.suite(suite).prompt
+    live = None if options.prompt is not None else parts.prompts().live(prompt)
     refs = [(options.prompt,) if options.prompt else ()] + ([(f"{prompt}@{live}",)] if live else [])
     models = (options.model,) if options.model else ()
-    plans = [plan for one in refs for plan in workspace.plans(RunOptions(target=suite, prompts=one, models=models))]
+    plans = [plan for one in refs for plan in parts.plans(RunOptions(target=suite, prompts=one, models=models))]
     return [baseline_path(suite, plan.version.version, plan.target.name) for plan in plans]
 
 
-def _date(workspace: "Workspace", path: str) -> str:
+def _date(parts: Parts, path: str) -> str:
     try:
-        baseline = read_baseline(workspace.tree, path)
+        baseline = read_baseline(parts.tree, path)
     except EvalhError:
         return ""
     return "" if baseline is None else str(baseline.header["date"])
 
 
-def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, progress: Progress) -> Drift:
-    baseline = read_baseline(workspace.tree, path)
+def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: Progress) -> Drift:
+    baseline = read_baseline(parts.tree, path)
     assert baseline is not None
-    plan = _plan(workspace, baseline, suite)
+    plan = _plan(parts, baseline, suite)
     known, cases = _known(baseline, plan, options.cases)
     check_inputs(plan)
     now = SystemClock().now()
-    with writing(workspace, progress) as store:
+    with parts.writing(progress) as store:
         asking = RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
-        own = execution(workspace, store, asking, progress, workspace.provenance)
+        own = execution(parts, store, asking, progress, parts.provenance)
         move = in_loop(_ask(own, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,
@@ -143,14 +139,14 @@ def _one(workspace: "Workspace", suite: str, path: str, options: DriftOptions, p
     )
 
 
-def _plan(workspace: "Workspace", baseline: Baseline, suite: str) -> Plan:
+def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
     """Return the plan that a baseline belongs to. Raises NotComparable where it is no longer what was accepted."""
     header = baseline.header
     if header["suite"] != suite:
         raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
     options = RunOptions(target=suite, prompts=(header["prompt"],), models=(header["model"],), trials=header["trials"])
-    (plan,) = workspace.plans(options)
-    if any(leaf.provider.kind == "replay" for leaf in plan.target.leaves.values()):
+    (plan,) = parts.plans(options)
+    if any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
         raise UsageError(f"{header['model']} is a recording: it answers the same for ever", where=baseline.path)
     current = plan.fingerprint().document()
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]

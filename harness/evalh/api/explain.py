@@ -3,15 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
 from evalh.api.calibrate import JudgementLog
-from evalh.api.judges import resolve
-from evalh.api.targets import default_model, no_model, version_for
+from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
 from evalh.core.log import FirstAnswer
@@ -24,67 +21,64 @@ from evalh.engine.runner import standing
 from evalh.graders.registry import Grader, build_all
 from evalh.routing.target import reachable
 
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
-
 Explained = tuple[str, Tallies | None, list[Statement]]
 """A route's name, what was counted (None: it is part of the route before it, and counted there), its decisions."""
 
 
-def explained(workspace: "Workspace", name: str | None, last: int) -> list[Explained]:
+def explained(parts: Parts, name: str | None, last: int) -> list[Explained]:
     """Explain what a suite, a route or a model does, and every route that it leads to. Raises NotFound."""
-    route, suite = _named(workspace, name)
-    tallies = _tallies(workspace, route.name, suite, last)
-    models = workspace.config.models
+    route, suite = _named(parts, name)
+    tallies = _tallies(parts, route.name, suite, last)
+    models = parts.config.models
 
     def told(one: Route, counted: Tallies) -> list[Statement]:
         return explain(one, counted, {name: models[name].reasoning for name in one.targets if name in models})
 
-    inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, workspace.config.routes)[1:]]
+    inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, parts.config.routes)[1:]]
     return [(route.name, tallies, told(route, tallies)), *inner]
 
 
-def _named(workspace: "Workspace", name: str | None) -> tuple[Route, str | None]:
-    config = workspace.config
-    suites = workspace.suites()
+def _named(parts: Parts, name: str | None) -> tuple[Route, str | None]:
+    config = parts.config
+    suites = parts.suites()
     name = name or config.default_suite
     if name is None:
         raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
     suite, where = None, None
     if name in suites:
-        suite, loaded = name, workspace.suite(name)
-        version = version_for(workspace, loaded, PromptRef(loaded.prompt, None))
+        suite, loaded = name, parts.suite(name)
+        version = parts.version_of(loaded, PromptRef(loaded.prompt, None))
         if loaded.model is None and version.model is None:
             raise NotFound(f"suite {suite!r} names no model", where=loaded.where, hint="add `model: …`")
-        name, where = default_model(workspace, loaded, version)
+        name, where = parts.targets.default_model(loaded, version)
     if name in config.routes:
         return config.routes[name], suite
     if name in config.models:
         return direct(name), suite
     if suite is not None:
-        raise no_model(workspace, name, where)
+        raise parts.targets.no_model(name, where)
     known = (*suites, *config.routes, *config.models)
     raise NotFound(f"no suite, route or model {name!r}", hint=did_you_mean(name, known))
 
 
-def _tallies(workspace: "Workspace", target: str, suite: str | None, last: int) -> Tallies:
+def _tallies(parts: Parts, target: str, suite: str | None, last: int) -> Tallies:
     try:
-        log = workspace.log
+        log = parts.log
     except NotFound:
         return Tallies()
     runs = log.last_runs(target, suite, last)
     found = log.tallies(runs)
     if not found.of("escalate").taken:
         return found
-    store = workspace.open_store()
+    store = parts.open_store()
     try:
-        recall = JudgementLog(store, partial(resolve, workspace))
-        return replace(found, escalated=asyncio.run(_worth(workspace, log.first_answers(runs), recall)))
+        recall = JudgementLog(store, parts.targets.resolve)
+        return replace(found, escalated=asyncio.run(_worth(parts, log.first_answers(runs), recall)))
     finally:
         store.close()
 
 
-async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer], recall: JudgementLog) -> Escalated:
+async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: JudgementLog) -> Escalated:
     """Grade the first answers as if they had been kept, with the graders that the suites name today.
 
     Models are not asked: a judge says of a first answer what it said when it was a check of the route.
@@ -93,7 +87,7 @@ async def _worth(workspace: "Workspace", answers: Iterable[FirstAnswer], recall:
     counts: Counter[str] = Counter()
     for answer in answers:
         if answer.suite not in graders:
-            graders[answer.suite] = _graders(workspace, answer.suite)
+            graders[answer.suite] = _graders(parts, answer.suite)
         first = await _standing(graders[answer.suite], answer, recall)
         counts[_change(first, answer.standing)] += 1
     return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])
@@ -107,9 +101,9 @@ def _change(first: Standing, final: Standing) -> str:
     return "helped" if final is Standing.GOOD else "harmed"
 
 
-def _graders(workspace: "Workspace", suite: str) -> tuple[Grader, ...]:
+def _graders(parts: Parts, suite: str) -> tuple[Grader, ...]:
     try:
-        return build_all(workspace.suite(suite).graders, workspace.grader_environment)
+        return build_all(parts.suite(suite).graders, parts.grader_environment)
     except EvalhError:  # the suite is gone, or another one now: nothing can be said
         return ()
 

@@ -1,10 +1,18 @@
-"""Where a workspace's files lie: at one revision, and in the user's cache."""
+"""Where a workspace's files lie: at one revision, in the user's cache, and its log's.
 
-from collections.abc import Callable, Mapping
+A log that came with a checkout may hold any answer that its author likes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from evalh.core.errors import CannotMeasure, EvalhError, WorkspaceError
 from evalh.core.ports import Tree
 from evalh.core.values import Value
+
+if TYPE_CHECKING:
+    from evalh.workspace.git import Repository
 
 _STORE = ".evalh"
 
@@ -37,3 +45,42 @@ def cache_dir_of(env: Mapping[str, str]) -> Path:
 def store_folder_of(env: Mapping[str, str], root: Path) -> Path:
     """Return the folder of the log: `.evalh` in the workspace, or the folder that EVALH_STORE names."""
     return Path(override).absolute() if (override := env.get("EVALH_STORE")) else root / _STORE
+
+
+_HINT = "keep it out of git; or EVALH_STORE names a folder outside the checkout"
+_NO_ANSWERS = ".gitignore"
+
+
+def brought_log(folder: Path, root: Path, repository: "Repository | None") -> EvalhError | None:
+    """Say what speaks against the log: git tracks it, or it lies behind a link. Raises UsageError where git fails."""
+    top = root if repository is None else repository.top
+    try:
+        link = next((place for place in _places(folder, top) if place.is_symlink()), None)
+        lies = _as_it_lies(folder.resolve())
+    except OSError as exc:
+        return CannotMeasure(f"the log cannot be looked at: {exc.strerror}", where=str(folder), hint=_HINT)
+    if link is not None:
+        return WorkspaceError("the log is a link, or lies behind one", where=str(link), hint=f"remove it; {_HINT}")
+    if repository is None:
+        return None
+    found = repository.tracked(lies)
+    tracked = [file for file in found if file.rpartition("/")[2] != _NO_ANSWERS]
+    if not tracked:
+        return None
+    what = f"git tracks the log ({', '.join(tracked[:3])}): whoever committed it chose its answers"
+    hint = f"git rm -r --cached {tracked[0].rpartition('/')[0] or tracked[0]}; delete it; {_HINT}"
+    return WorkspaceError(what, where=str(folder), hint=hint)
+
+
+def _as_it_lies(folder: Path) -> Path:
+    """Return a folder under the disk's own name for it: some disks find `.EVALH` by `.evalh`, and git does not."""
+    if not folder.is_dir():
+        return folder
+    return next((one for one in folder.parent.iterdir() if one.is_dir() and one.samefile(folder)), folder)
+
+
+def _places(folder: Path, top: Path) -> Iterator[Path]:
+    """Yield what may be a link that a commit brought: folders inside the checkout, and what lies in the log's own."""
+    yield from (one for one in (folder, *folder.parents) if one.is_relative_to(top) and one != top)
+    if folder.is_dir():
+        yield from folder.iterdir()

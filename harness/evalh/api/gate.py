@@ -22,9 +22,10 @@ from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of
 from evalh.api.baselines import KnownResults
 from evalh.api.changes import SuiteChange, find_changes, scored_as
 from evalh.api.clock import SystemClock
+from evalh.api.files import brought_log
 from evalh.api.judges import judge_kin, labels_of, standings
-from evalh.api.log_place import brought_log, writing
 from evalh.api.options import GateOptions, RunOptions
+from evalh.api.parts import Parts
 from evalh.api.prefer import preferring
 from evalh.api.runs import Execution, NoProgress, in_loop, new_run_id
 from evalh.api.sessions import execution
@@ -43,7 +44,6 @@ from evalh.engine.plan import Plan
 from evalh.report.files.gate import MARKER
 
 if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
     from evalh.store import SqliteStore
 
 
@@ -84,7 +84,7 @@ def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) ->
 
 def _varies(plan: Plan) -> bool:
     leaves = plan.target.leaves.values()
-    return any(leaf.provider.kind != "replay" and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
+    return any(not leaf.provider.traits.recorded and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
 
 
 def _in_log(store: Store, plan: Plan) -> bool:
@@ -126,11 +126,11 @@ def read_earlier(path: Path) -> EarlierLooks:
 WORK_TREE = "the work tree"
 
 
-def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None = None) -> GateDecision:
+def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:
     """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
-        sides = open_sides(workspace, options.base, options.head, trust_base=options.trust_base, kept=kept)
-        if (brought := brought_log(workspace)) is not None:
+        sides = open_sides(parts, options.base, options.head, trust_base=options.trust_base, kept=kept)
+        if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:
             raise brought
         changes = find_changes(sides, options.suites, options.model)
         ways = _Ways(sides, options, progress or NoProgress())
@@ -144,7 +144,7 @@ def gate(workspace: "Workspace", options: GateOptions, progress: Progress | None
         )
         words = (*changes.words, *unmeasured(sides, changes.pairs))
         earlier = None if options.earlier is None else read_earlier(options.earlier)
-        store = kept.enter_context(writing(sides.head, ways.progress)) if changes.touched or words else None
+        store = kept.enter_context(sides.head.writing(ways.progress)) if changes.touched or words else None
         series = None
         if store and earlier is not None and changes.touched:
             series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
@@ -276,15 +276,13 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
     return decision
 
 
-def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, model: str | None = None) -> GateDecision:
+def gate_versions(parts: Parts, suite: str, base: str, head: str, model: str | None = None) -> GateDecision:
     """Decide between two versions by a suite's gate, without git. Raises EvalhError, KeyboardInterrupt."""
     models = (model,) if model else ()
-    before, after = (
-        workspace.plans(RunOptions(target=suite, prompts=(ref,), models=models))[0] for ref in (base, head)
-    )
+    before, after = (parts.plans(RunOptions(target=suite, prompts=(ref,), models=models))[0] for ref in (base, head))
     policy = after.suite.gate
     after = replace(after, trials=policy.trials or after.trials)
-    judges = standings(workspace.tree, suite, after.graders)
+    judges = standings(parts.tree, suite, after.graders)
     change = SuiteChange(
         suite=suite,
         parts=(),
@@ -292,15 +290,15 @@ def gate_versions(workspace: "Workspace", suite: str, base: str, head: str, mode
         base=scored_as(before, after),
         before=before,
         policy=policy,
-        notices=tuple(judge_kin(workspace, after)),
+        notices=tuple(judge_kin(parts, after)),
         judges=judges,
-        labels=labels_of(workspace, suite, judges),
+        labels=labels_of(parts, suite, judges),
     )
-    with writing(workspace, None) as store:
-        own = execution(workspace, store, RunOptions(), NoProgress(), workspace.provenance)
+    with parts.writing(None) as store:
+        own = execution(parts, store, RunOptions(), NoProgress(), parts.provenance)
         family = family_of([change])
-        gates = [SuiteGate(change, own, own, family, KnownResults(workspace.tree, SystemClock().now()))]
-        prefer = preferring(workspace, [change], NoProgress())
+        gates = [SuiteGate(change, own, own, family, KnownResults(parts.tree, SystemClock().now()))]
+        prefer = preferring(parts, [change], NoProgress())
         suites = prefer.tell(decide(gates, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)

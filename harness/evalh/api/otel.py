@@ -1,23 +1,21 @@
 """Sending a run of the log to an OpenTelemetry collector."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from evalh.api.clock import SystemClock
+from evalh.api.parts import Parts
 from evalh.core.errors import UsageError
 from evalh.core.run import RunStatus
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.core.version import __version__
 from evalh.interop.otel_spans import Spans
 from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION
 from evalh.interop.otlp import Exporter, Sent, encoding
 from evalh.interop.otlp_collector import Collector, pairs
 from evalh.interop.otlp_encoding import Origin
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.shared import share, unshare
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
+from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 
 
 class Exported(Value, kw_only=True):
@@ -36,30 +34,25 @@ class OtelOptions(Value, kw_only=True):
     content: bool = False
 
 
-async def export(workspace: "Workspace", name: str, options: OtelOptions, watch: Callable[[int], None]) -> Exported:
+async def export(parts: Parts, name: str, options: OtelOptions, watch: Callable[[int], None]) -> Exported:
     """Send a run's spans. Raises NotFound, UsageError, CannotMeasure."""
-    from evalh import __version__
-
-    collector = Collector.of(workspace.env, options.endpoint, options.protocol)
-    origin = Origin(_resource(workspace, __version__), __version__)
+    collector = Collector.of(parts.env, options.endpoint, options.protocol)
+    origin = Origin(_resource(parts, __version__), __version__)
     encoder = encoding(collector, origin)
-    log = workspace.log
+    log = parts.log
     run = log.run(name)
     if run.status is RunStatus.RUNNING:
         raise UsageError(f"run {run.record.id} is still running", hint="send it when it has ended")
     spans = Spans(run=run, content=options.content, planned_of=log.planned)
-    egress = Egress.of(workspace.env)
-    transport = share(egress)
-    try:
+    async with client_for(collector.url, Egress.of(parts.env)) as client:
+        transport = HttpxTransport(client)
         exporter = Exporter(collector=collector, encoding=encoder, transport=transport, clock=SystemClock())
         sent = await exporter.send(spans.of(log.traced(run.record.id)), watch)
-    finally:
-        await unshare(egress)
     return Exported(run=run.record.id, endpoint=collector.shown, sent=sent)
 
 
-def _resource(workspace: "Workspace", version: str) -> dict[str, JsonValue]:
-    env = workspace.env
+def _resource(parts: Parts, version: str) -> dict[str, JsonValue]:
+    env = parts.env
     stated = pairs("OTEL_RESOURCE_ATTRIBUTES", env.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     name = env.get("OTEL_SERVICE_NAME") or stated.get(SERVICE_NAME) or "evalh"
     return {**stated, SERVICE_NAME: name, SERVICE_VERSION: version}

@@ -1,19 +1,16 @@
 """`evalh power`: what a suite can see, from its policy and from what the log has measured."""
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from evalh.analysis.compare.differences import Differences
 from evalh.analysis.compare.pairing import Paired, pair
 from evalh.analysis.power import Power, power, spread_of
+from evalh.api.parts import Parts
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.money import plus
 from evalh.core.values import Value
 from evalh.stats.clusters import number_of_clusters
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
 
 
 class PowerRequest(Value, kw_only=True):
@@ -26,18 +23,18 @@ class PowerRequest(Value, kw_only=True):
     discordance: float | None = None
 
 
-def planned(workspace: "Workspace", request: PowerRequest) -> Power:
+def planned(parts: Parts, request: PowerRequest) -> Power:
     """Plan for a suite. Raises EvalhError."""
-    name = request.suite or workspace.config.default_suite
+    name = request.suite or parts.config.default_suite
     if name is None:
-        raise UsageError("which suite?", hint=f"evalh power {' | '.join(workspace.suites())}")
-    suite = workspace.suite(name)
-    dataset = workspace.dataset_of(suite)
+        raise UsageError("which suite?", hint=f"evalh power {' | '.join(parts.suites())}")
+    suite = parts.suite(name)
+    dataset = parts.dataset_of(suite)
     size = len(dataset) / number_of_clusters(len(dataset), dataset.clusters) if len(dataset) else 1.0
     cases = request.cases or len(dataset)
     if not cases:
         raise UsageError(f"dataset {suite.dataset!r} has no cases", where=suite.where)
-    measured = _telling_comparison(workspace, name)
+    measured = _telling_comparison(parts, name)
     discordance, source = suite.gate.discordance, "policy"
     if measured is not None:
         discordance, source = Differences(measured[1].pairs).discordance, measured[0]
@@ -52,14 +49,14 @@ def planned(workspace: "Workspace", request: PowerRequest) -> Power:
         margin=suite.gate.margin,
         discordance=discordance,
         discordance_from=source,
-        cost_per_sample_usd=_cost_per_sample(workspace, name, suite.model),
+        cost_per_sample_usd=_cost_per_sample(parts, name, suite.model),
         spread=None if measured is None else spread_of(measured[1].pairs),
     )
 
 
-def _telling_comparison(workspace: "Workspace", suite: str) -> tuple[str, Paired] | None:
+def _telling_comparison(parts: Parts, suite: str) -> tuple[str, Paired] | None:
     try:
-        log = workspace.log
+        log = parts.log
     except NotFound:  # nothing was run yet
         return None
     # Of two versions, not of one on two models; and rather over all cases than over a few that were looked at.
@@ -71,9 +68,9 @@ def _telling_comparison(workspace: "Workspace", suite: str) -> tuple[str, Paired
     return None
 
 
-def _cost_per_sample(workspace: "Workspace", suite: str, model: str | None) -> Decimal | None:
+def _cost_per_sample(parts: Parts, suite: str, model: str | None) -> Decimal | None:
     try:
-        log = workspace.log
+        log = parts.log
     except NotFound:
         return None
     for run_id in log.last_runs(model, suite, 20) if model else ():

@@ -20,12 +20,12 @@ from evalh.analysis.compare.preference import preferred
 from evalh.analysis.gate.decision import SuiteDecision
 from evalh.api.changes import SuiteChange
 from evalh.api.clock import SystemClock
-from evalh.api.judges import pair_standings, resolve, routes_of
-from evalh.api.log_place import writing
+from evalh.api.judges import pair_standings
 from evalh.api.options import CompareOptions
+from evalh.api.parts import Parts
 from evalh.api.results import results_of
 from evalh.api.runs import new_run_id
-from evalh.api.targets import budget_for, build_checks
+from evalh.api.targets import budget_for, routes_of
 from evalh.core.attempt import Answer, Call, CallKey, Completion, NotSent
 from evalh.core.calibration import JudgeStanding
 from evalh.core.case import Case
@@ -43,7 +43,6 @@ from evalh.routing.run_context import Halt
 
 if TYPE_CHECKING:
     from evalh.api.options import CompareOptions
-    from evalh.api.workspace import Workspace
     from evalh.core.ports import Progress
     from evalh.store import SqliteStore
 
@@ -70,7 +69,7 @@ DEFAULT = PreferOptions()
 
 
 async def preferences(
-    workspace: "Workspace",
+    parts: Parts,
     store: "SqliteStore",
     prefer: Prefer,
     pairs: Sequence[OutputPair],
@@ -80,8 +79,8 @@ async def preferences(
 
     What a spent budget or a judge that cannot be asked any more leaves out is unjudged.
     """
-    target = resolve(workspace, prefer.model, prefer.form)
-    budget = budget_for(target, workspace.prices, options.budget)
+    target = parts.targets.resolve(prefer.model, prefer.form)
+    budget = budget_for(target, parts.prices, options.budget)
     clock = SystemClock()
 
     def find_routed(request_digest: str, key: CallKey) -> Answer | None:
@@ -91,14 +90,14 @@ async def preferences(
         target=target,
         log=store,
         clock=clock,
-        prices=workspace.prices,
+        prices=parts.prices,
         halt=Halt(clock),
         concurrency=options.concurrency,
-        build_checks=lambda specs: build_checks(specs, workspace.grader_environment),
+        build_checks=parts.targets.build_checks,
         find=None if options.fresh else store.find,
         find_routed=None if options.fresh else find_routed,
         budget=budget,
-        resolve=lambda name, form: resolve(workspace, name, form),
+        resolve=parts.targets.resolve,
         also=routes_of([target]),
     )
     found: list[Preference | None] = [None] * len(pairs)
@@ -154,30 +153,30 @@ class Pairs(Value, kw_only=True):
     cases: tuple[str, ...]  # in the dataset's order
 
 
-def judges_of(workspace: "Workspace", suite: str, request: "CompareOptions") -> tuple[Prefer, ...]:
+def judges_of(parts: Parts, suite: str, request: "CompareOptions") -> tuple[Prefer, ...]:
     """Compile what stands under `compare:`, before anything is asked. Raises WorkspaceError, UsageError."""
     if not request.prefer:
         return ()
     try:
-        specs = workspace.suite(suite).compare
+        specs = parts.suite(suite).compare
     except NotFound:  # two saved runs of a suite that is gone
         return ()
-    judges = pairwise(specs, workspace.grader_environment)
+    judges = pairwise(specs, parts.grader_environment)
     for judge in judges:
-        target = resolve(workspace, judge.model, judge.form)
-        budget_for(target, workspace.prices, _budget(workspace, judge, request.budget_usd))
+        target = parts.targets.resolve(judge.model, judge.form)
+        budget_for(target, parts.prices, _budget(parts, judge, request.budget_usd))
     return judges
 
 
 def ask_judges(
-    workspace: "Workspace",
+    parts: Parts,
     judges: Sequence[Prefer],
     sides: tuple[Results, Results],
     request: "CompareOptions",
     progress: "Progress | None",
 ) -> tuple[Preferred, ...]:
     """Put the outputs before each judge. `--budget` bounds all of them together. Raises EvalhError."""
-    pairs, left, found = pairs_of(workspace, *sides), request.budget_usd, []
+    pairs, left, found = pairs_of(parts, *sides), request.budget_usd, []
     for judge in judges:
         if progress is not None and pairs.asked:
             count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
@@ -185,9 +184,9 @@ def ask_judges(
         options = PreferOptions(
             concurrency=request.concurrency or PreferOptions().concurrency,
             fresh=request.fresh,
-            budget=_budget(workspace, judge, left),
+            budget=_budget(parts, judge, left),
         )
-        said = _ask(workspace, judge, pairs, options, progress)
+        said = _ask(parts, judge, pairs, options, progress)
         one = _counted(judge, pairs, said)
         if left is not None and one.judge_cost_usd is not None:
             left = max(Decimal(0), left - one.judge_cost_usd)
@@ -196,18 +195,18 @@ def ask_judges(
 
 
 def _ask(
-    workspace: "Workspace", judge: Prefer, pairs: Pairs, options: PreferOptions, progress: "Progress | None"
+    parts: Parts, judge: Prefer, pairs: Pairs, options: PreferOptions, progress: "Progress | None"
 ) -> list[Preference]:
     if not pairs.asked:
         return []
-    with writing(workspace, progress) as store:
-        return asyncio.run(preferences(workspace, store, judge, pairs.asked, options))
+    with parts.writing(progress) as store:
+        return asyncio.run(preferences(parts, store, judge, pairs.asked, options))
 
 
-def _budget(workspace: "Workspace", judge: Prefer, usd: Decimal | None) -> BudgetPolicy | None:
+def _budget(parts: Parts, judge: Prefer, usd: Decimal | None) -> BudgetPolicy | None:
     if usd is None:
         return None
-    return replace(resolve(workspace, judge.model, judge.form).route.budget, usd_per_run=usd)
+    return replace(parts.targets.resolve(judge.model, judge.form).route.budget, usd_per_run=usd)
 
 
 def _counted(judge: Prefer, pairs: Pairs, said: Sequence[Preference]) -> Preferred:
@@ -226,7 +225,7 @@ def _counted(judge: Prefer, pairs: Pairs, said: Sequence[Preference]) -> Preferr
 # -- the pairs
 
 
-def pairs_of(workspace: "Workspace", base: Results, head: Results) -> Pairs:
+def pairs_of(parts: Parts, base: Results, head: Results) -> Pairs:
     """Pair the outputs of both sides; the texts are read of those that differ."""
     paired = pair(base, head).pairs
     clear: list[tuple[str, Favoured]] = []
@@ -241,19 +240,19 @@ def pairs_of(workspace: "Workspace", base: Results, head: Results) -> Pairs:
                 clear.append((one.case_id, Favoured.TIE))
             else:
                 differ.append((one.case_id, sample.trial))
-    asked = tuple(_outputs(workspace, (base.run, head.run), differ)) if differ else ()
+    asked = tuple(_outputs(parts, (base.run, head.run), differ)) if differ else ()
     return Pairs(asked=asked, clear=tuple(clear), cases=tuple(one.case_id for one in paired))
 
 
 def _outputs(
-    workspace: "Workspace", runs: tuple[str | None, str | None], differ: Sequence[tuple[str, int]]
+    parts: Parts, runs: tuple[str | None, str | None], differ: Sequence[tuple[str, int]]
 ) -> Iterator[OutputPair]:
     """Read what differs, of each run once: only these texts are held."""
     wanted = set(differ)
     base, head = (
         {
             (story.sample.case_id, story.sample.trial): story
-            for story in workspace.log.stories(run or "")
+            for story in parts.log.stories(run or "")
             if (story.sample.case_id, story.sample.trial) in wanted
         }
         for run in runs
@@ -273,7 +272,7 @@ _NOT_ASKED = "the judges under `compare:` were not asked"
 class GatePreferences(Value):
     """Whom to ask about which suite. Compiled before anything is asked, so that a slip costs nothing."""
 
-    workspace: "Workspace"  # head's
+    parts: Parts  # head's
     judges: Mapping[str, tuple[Prefer, ...]]
     standings: Mapping[str, tuple[JudgeStanding, ...]]
     request: CompareOptions
@@ -291,9 +290,9 @@ class GatePreferences(Value):
             return _noted(suite, f"{_NOT_ASKED}: nothing was compared")
         runs = (compared.base.run, compared.head.run)
         try:
-            log = self.workspace.log
+            log = self.parts.log
             base, head = (results_of(log, log.run(run or "")) for run in runs)
-            said = ask_judges(self.workspace, judges, (base, head), self.request, self.progress)
+            said = ask_judges(self.parts, judges, (base, head), self.request, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
         unseen = compared.n - len(base.cases.keys() & head.cases.keys())
@@ -306,7 +305,7 @@ class GatePreferences(Value):
 
 
 def preferring(
-    workspace: "Workspace",
+    parts: Parts,
     changes: Iterable[SuiteChange],
     progress: Progress,
     *,
@@ -317,12 +316,12 @@ def preferring(
     """Compile the judges of every suite that is compared. Raises WorkspaceError, UsageError."""
     request = CompareOptions(base="", fresh=fresh, concurrency=concurrency, budget_usd=budget_usd)
     judges = {
-        change.suite: judges_of(workspace, change.suite, request)
+        change.suite: judges_of(parts, change.suite, request)
         for change in changes
         if change.compares and change.head.suite.compare
     }
-    standings = {suite: pair_standings(workspace.tree, suite, found) for suite, found in judges.items()}
-    return GatePreferences(workspace, judges, standings, request, progress)
+    standings = {suite: pair_standings(parts.tree, suite, found) for suite, found in judges.items()}
+    return GatePreferences(parts, judges, standings, request, progress)
 
 
 def _noted(suite: SuiteDecision, notice: str) -> SuiteDecision:

@@ -6,6 +6,7 @@ Rendering one case as a run would send it.
 from typing import TYPE_CHECKING
 
 from evalh.api.options import RunOptions
+from evalh.api.parts import Parts
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
@@ -14,7 +15,6 @@ from evalh.core.values import Value
 from evalh.engine.selection import Selection
 
 if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
     from evalh.workspace.prompt.diff import PromptDiff
 
 
@@ -53,79 +53,77 @@ class VersionRow(Value, kw_only=True):
         return {("prompt" if name == "label" else name): getattr(self, name) for name in fields}
 
 
-def version_rows(workspace: "Workspace", name: str | None) -> list[VersionRow]:
+def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:
     """Return every version of a prompt, or of all prompts. Raises NotFound."""
-    prompts = workspace.prompts()
+    prompts = parts.prompts()
     rows: list[VersionRow] = []
     for prompt in prompts.names() if name is None else [name]:
         live = prompts.live(prompt)
         versions = prompts.versions(prompt)
-        rows += [_row(workspace, prompts.load(prompt, version), live=version == live) for version in versions]
+        rows += [_row(parts, prompts.load(prompt, version), live=version == live) for version in versions]
     return rows
 
 
-def _row(workspace: "Workspace", version: PromptVersion, *, live: bool) -> VersionRow:
+def _row(parts: Parts, version: PromptVersion, *, live: bool) -> VersionRow:
     return VersionRow(
         label=version.label,
         digest=version.digest,
         path=version.path,
         live=live,
-        git=_state(workspace, version.path),
+        git=_state(parts, version.path),
         description=version.description,
     )
 
 
-def _state(workspace: "Workspace", path: str) -> str:
-    if workspace.repository is None:
+def _state(parts: Parts, path: str) -> str:
+    if parts.repository is None:
         return "no git"
-    state = workspace.repository.file_state(path)
+    state = parts.repository.file_state(path)
     if state.blob is None:
         return "new"
     return "modified" if state.dirty else "committed"
 
 
-def diff_versions(workspace: "Workspace", base: str, head: str) -> "PromptDiff":
+def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
     """Compare two versions. Raises NotFound."""
     from evalh.workspace.prompt.diff import diff
 
-    default = workspace.default_prompt
-    return diff(workspace.version(base, default), workspace.version(head, default))
+    default = parts.default_prompt
+    return diff(parts.version(base, default), parts.version(head, default))
 
 
-def release_draft(workspace: "Workspace", name: str) -> VersionRow:
+def release_draft(parts: Parts, name: str) -> VersionRow:
     """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
     from evalh.workspace.prompt.releases import release
 
-    path = release(workspace.root, workspace.prompts(), name)
-    prompts = workspace.prompts()
-    return _row(workspace, prompts.load(name, path.stem), live=prompts.live(name) == path.stem)
+    path = release(parts.root, parts.prompts(), name)
+    prompts = parts.prompts()
+    return _row(parts, prompts.load(name, path.stem), live=prompts.live(name) == path.stem)
 
 
-def start_prompt(workspace: "Workspace", name: str) -> VersionRow:
+def start_prompt(parts: Parts, name: str) -> VersionRow:
     """Write the first draft of a new prompt. Raises UsageError where the prompt is there."""
     from evalh.workspace.prompt.releases import new
 
-    new(workspace.root, workspace.prompts(), name, _FIRST_DRAFT)
-    return _row(workspace, workspace.prompts().load(name, DRAFT), live=False)
+    new(parts.root, parts.prompts(), name, _FIRST_DRAFT)
+    return _row(parts, parts.prompts().load(name, DRAFT), live=False)
 
 
-def commits(workspace: "Workspace", name: str) -> list[dict[str, str]]:
+def commits(parts: Parts, name: str) -> list[dict[str, str]]:
     """Return the commits that touched a prompt's folder, newest first. Raises UsageError without git."""
-    prompts = workspace.prompts()
+    prompts = parts.prompts()
     prompts.versions(name)
-    if workspace.repository is None:
-        assert workspace.no_git is not None
-        raise UsageError(f"there is no history: {workspace.no_git.reason}", hint=workspace.no_git.hint)
-    entries = workspace.repository.log(f"{workspace.config.prompts_dir}/{name}")
+    if parts.repository is None:
+        assert parts.no_git is not None
+        raise UsageError(f"there is no history: {parts.no_git.reason}", hint=parts.no_git.hint)
+    entries = parts.repository.log(f"{parts.config.prompts_dir}/{name}")
     return [
         {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}
         for entry in entries
     ]
 
 
-def render_case(
-    workspace: "Workspace", case_id: str, *, suite: str | None, ref: str | None, model: str | None
-) -> Request:
+def render_case(parts: Parts, case_id: str, *, suite: str | None, ref: str | None, model: str | None) -> Request:
     """Return the request for one case. Raises NotFound for an unknown case, version or model."""
     options = RunOptions(
         target=suite,
@@ -133,5 +131,5 @@ def render_case(
         models=(model,) if model else (),
         selection=Selection(case_ids=frozenset({case_id})),
     )
-    plan = workspace.plans(options)[0]
+    plan = parts.plans(options)[0]
     return plan.step.request(next(iter(plan.cases)))

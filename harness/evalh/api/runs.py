@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -17,16 +18,18 @@ from msgspec.structs import replace
 
 from evalh.analysis.summary import Fold
 from evalh.api.clock import SystemClock
-from evalh.api.judges import routes_of
+from evalh.api.judges import judge_warnings
 from evalh.api.options import RunOptions
-from evalh.api.targets import budget_for
+from evalh.api.parts import Parts
+from evalh.api.targets import budget_for, routes_of
 from evalh.core.attempt import Answer, CallKey
-from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.errors import UsageError
 from evalh.core.money import Price
 from evalh.core.ports import Prices, Progress
-from evalh.core.prompt import PromptRef
 from evalh.core.route import BudgetPolicy
-from evalh.core.run import RunRecord, RunResult, RunStatus
+from evalh.core.run import Forecast, RunRecord, RunResult, RunStatus
+from evalh.core.version import __version__
+from evalh.engine.forecast import check_inputs, forecast
 from evalh.engine.plan import Plan
 from evalh.engine.runner import Runner
 from evalh.routing.build import Builder
@@ -40,23 +43,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_CONCURRENCY = 32
-
-
-def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:
-    """Say what to type instead of a target that is no suite and no prompt with one."""
-    if ref.name is None:
-        return f"evalh run --prompt {ref}"
-    if ref.name in prompts or not suites:
-        return f"write {folder}/{ref.name}.yaml"
-    return did_you_mean(ref.name, suites)
-
-
-def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:
-    """Return the versions to run: the references, else the target. Raises UsageError where both name a version."""
-    if refs and target.version:
-        versions = " ".join(f"--prompt {one}" for one in (target, *refs))
-        raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {suite} {versions}")
-    return refs or (target,)
 
 
 def _nobody(_plan: Plan) -> Sequence[Target]:
@@ -92,6 +78,44 @@ class NoProgress:
         """Say nothing."""
 
 
+def execute(
+    parts: Parts, plans: Sequence[Plan], options: RunOptions, progress: Progress | None = None
+) -> list[RunResult]:
+    """Carry out plans, one after the other. Raises EvalhError."""
+    for plan in plans:
+        check_inputs(plan)
+    progress = progress or NoProgress()
+    with parts.writing(progress) as store:
+        return Execution(
+            store=store,
+            prices=parts.prices,
+            progress=progress,
+            options=options,
+            provenance=parts.provenance,
+            asked=lambda plan: parts.targets.asked(plan.target, plan.asking),
+            warnings=partial(judge_warnings, parts),
+        ).run(plans)
+
+
+def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
+    """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
+    plans = parts.plans(options)
+    store = parts.open_store() if os.path.isdir(parts.store_folder) else None  # noqa: PTH112 (it raises nothing)
+    try:
+        return [
+            (
+                plan.suite.name,
+                plan.version.label,
+                plan.target.name,
+                forecast(plan, store, parts.prices, fresh=options.fresh),
+            )
+            for plan in plans
+        ]
+    finally:
+        if store is not None:
+            store.close()
+
+
 class Execution(Struct, kw_only=True):
     """Carries out plans on one store, one after the other."""
 
@@ -100,7 +124,6 @@ class Execution(Struct, kw_only=True):
     progress: Progress
     options: RunOptions
     provenance: Callable[[], tuple[str | None, bool | None]]
-    version: str
     asked: Callable[[Plan], Sequence[Target]] = _nobody  # what graders and checks ask
     warnings: Callable[[Plan], Iterable[str]] = _nothing  # of a plan's judges
 
@@ -225,7 +248,7 @@ class Execution(Struct, kw_only=True):
             settings_document=plan.step.settings.document(),
             commit=commit,
             dirty=dirty,
-            evalh_version=self.version,
+            evalh_version=__version__,
             selection=self.options.selection.document() | ({"draw": plan.draw} if plan.draw else {}),
             max_ungraded=plan.suite.max_ungraded,
             graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],

@@ -12,18 +12,14 @@ from enum import StrEnum
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from evalh.api.parts import Parts
 from evalh.core.errors import EvalhError, UsageError
 from evalh.core.suite import Doubt
 from evalh.core.values import Value
 from evalh.workspace.suites import suite_path
 from evalh.workspace.writing import new_file
 from evalh.workspace.yaml import parse_yaml
-
-if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
-
 
 _STARTER = files("evalh.api") / "starter"
 _IGNORED = ".gitignore"
@@ -121,14 +117,14 @@ class SuiteDoubt(Value):
     now: str | None = None  # where the suite says otherwise: what
 
 
-def say_doubt(workspace: "Workspace", doubt: Doubt) -> tuple[SuiteDoubt, ...]:
+def say_doubt(parts: Parts, doubt: Doubt) -> tuple[SuiteDoubt, ...]:
     """Write what becomes of a doubt into every suite that does not say it. Raises EvalhError where it cannot write."""
-    return tuple(_say(workspace, suite_path(workspace.config, name), doubt) for name in workspace.suites())
+    return tuple(_say(parts, suite_path(parts.config, name), doubt) for name in parts.suites())
 
 
-def _say(workspace: "Workspace", path: str, doubt: Doubt) -> SuiteDoubt:
+def _say(parts: Parts, path: str, doubt: Doubt) -> SuiteDoubt:
     try:
-        data = workspace.tree.read(path)
+        data = parts.tree.read(path)
         text = data.decode()
         policy = _policy(text, path)
     except (EvalhError, UnicodeDecodeError):  # `evalh check` says what is wrong with it
@@ -139,7 +135,7 @@ def _say(workspace: "Workspace", path: str, doubt: Doubt) -> SuiteDoubt:
     new = with_doubt(text, path, doubt)
     if new is None:
         return SuiteDoubt(path, Said.BY_HAND)
-    with new_file(workspace.root / path) as file:
+    with new_file(parts.root / path) as file:
         file.write(new.encode())
     return SuiteDoubt(path, Said.WRITTEN)
 

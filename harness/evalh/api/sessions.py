@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evalh.api.judges import asked_targets
-from evalh.api.log_place import writing
 from evalh.api.options import RunOptions
+from evalh.api.parts import Parts
 from evalh.api.runs import NoProgress, in_loop
 from evalh.engine.forecast import check_inputs
 
 if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
     from evalh.store import SqliteStore
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -247,34 +245,29 @@ async def whole(execution: Execution, plan: Plan) -> list[Sample]:
 
 
 def execution(
-    judging: "Workspace",
+    judging: Parts,
     store: "SqliteStore",
     options: RunOptions,
     progress: Progress,
     provenance: Callable[[], tuple[str | None, bool | None]],
 ) -> Execution:
     """Return what carries out plans on a store; graders ask whom `judging` names."""
-    from evalh import __version__
-
     return Execution(
         store=store,
         prices=judging.prices,
         progress=progress,
         options=options,
         provenance=provenance,
-        version=__version__,
-        asked=lambda plan: asked_targets(judging, plan.target, plan.asking),
+        asked=lambda plan: judging.targets.asked(plan.target, plan.asking),
     )
 
 
-def collected(
-    workspace: "Workspace", plan: Plan, *, fresh: bool = False, progress: Progress | None = None
-) -> list[Sample]:
+def collected(parts: Parts, plan: Plan, *, fresh: bool = False, progress: Progress | None = None) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     check_inputs(plan)
     options, shown = RunOptions(fresh=fresh), progress or NoProgress()
-    with writing(workspace, shown) as store:
-        own = execution(workspace, store, options, shown, workspace.provenance)
+    with parts.writing(shown) as store:
+        own = execution(parts, store, options, shown, parts.provenance)
         shown.start(f"{plan.version.label} on {plan.target.name}", plan.planned)
         try:
             return in_loop(_collect(own, plan))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalh.api.files import Candidate, WorkspaceFiles
-from evalh.api.workspace import Workspace
+from evalh.api.parts import Parts
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
 from evalh.core.ports import Tree
 from evalh.core.values import Value
@@ -25,7 +25,6 @@ from evalh.workspace.live import read_live
 from evalh.workspace.suites import suite_names, suite_path
 
 if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
     from evalh.core.ports import Tree
     from evalh.workspace.git import Repository
 
@@ -120,8 +119,8 @@ class Stranger(Value, kw_only=True):
 class Sides(Value, kw_only=True):
     """What is compared. `base` is None where the merge base holds no workspace yet."""
 
-    base: Workspace | None
-    head: Workspace
+    base: Parts | None
+    head: Parts
     base_revision: str  # as the user named it
     merge_base: str  # the commit
     head_revision: str | None  # None: the work tree
@@ -131,17 +130,17 @@ class Sides(Value, kw_only=True):
     notices: tuple[str, ...] = ()
 
 
-def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trust_base: bool, kept: ExitStack) -> Sides:
+def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: bool, kept: ExitStack) -> Sides:
     """Find the merge base and open both sides; what is written to disk goes when `kept` closes.
 
     `head` None is the work tree. With `trust_base`, head gives the prompts and the rows that are judged, and says which
     versions are live: configuration, suites, judges and code are those of the merge base. Raises UsageError, NotFound,
     WorkspaceError; CannotMeasure where git cannot answer.
     """
-    repository = _repository(workspace)
+    repository = _repository(parts)
     notices = []
     if base is None:
-        base, notice = default_base(workspace, trust_base=trust_base)
+        base, notice = default_base(parts, trust_base=trust_base)
         notices += [notice] if notice else []
     if base is None:
         hint = "evalh gate --base main" + ('; or [workspace] base = "main" in evalh.toml' if not trust_base else "")
@@ -149,11 +148,11 @@ def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trus
     merge_base = _merge_base(repository, base, head or "HEAD")
     notices += _notices(repository, base, merge_base, head)
     commit = None if head is None else repository.commit(head)
-    home = home_of(repository, workspace.started, merge_base, commit)
+    home = home_of(repository, parts.started, merge_base, commit)
     notices += [home.notice] if home.notice else []
     lay = repository if home.folder is None else repository.at(home.folder)
     before = WorkspaceFiles(lay.tree(merge_base[:_SHOWN]), _exported(lay, merge_base, kept))
-    after = workspace.files if commit is None else _files(repository, commit, kept)
+    after = parts.files if commit is None else _files(repository, commit, kept)
     there = before.tree.exists(CONFIG_NAME)
     stranger = None
     if trust_base:
@@ -161,9 +160,9 @@ def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trus
             raise UsageError(f"--trust base: {base} holds no {CONFIG_NAME} here", hint="merge one first")
         newest = repository.commit(base)
         tip = None if newest == merge_base else lay.tree(newest[:_SHOWN])
-        trusted, stranger = _judging(workspace, before, after.tree, tip)
+        trusted, stranger = _judging(parts, before, after.tree, tip)
     else:
-        trusted = workspace if commit is None else workspace.at(after)
+        trusted = parts if commit is None else parts.at(after)
     return Sides(
         base=trusted.at(before) if there else None,
         head=trusted,
@@ -177,11 +176,9 @@ def open_sides(workspace: Workspace, base: str | None, head: str | None, *, trus
     )
 
 
-def _judging(
-    workspace: Workspace, before: WorkspaceFiles, head: "Tree", tip: "Tree | None"
-) -> tuple[Workspace, Stranger]:
+def _judging(parts: Parts, before: WorkspaceFiles, head: "Tree", tip: "Tree | None") -> tuple[Parts, Stranger]:
     """Return base's workspace, which judges what head brings. Nothing of head's is opened as a workspace."""
-    repository = _repository(workspace)
+    repository = _repository(parts)
     if repository.is_submodule():
         what = "--trust base: the workspace lies in a submodule, whose base head chooses by its address"
         raise UsageError(what, hint="run the gate in a clone of that repository")
@@ -189,21 +186,21 @@ def _judging(
     watched = Watched(before.tree)
     candidate = Candidate(head, found.live, lambda place: bool(repository.tracked(place)))
     files = WorkspaceFiles(watched, before.code, candidate)
-    judging = Workspace(workspace.root, workspace.env, workspace.cache_dir, files)
+    judging = Parts(parts.root, parts.env, parts.cache_dir, files)
     return judging, Stranger(
         tree=head, instead=watched, tip=tip, code=before.code, live=found.live, config_differs=found.differs
     )
 
 
-def default_base(workspace: Workspace, *, trust_base: bool = False) -> tuple[str | None, str | None]:
+def default_base(parts: Parts, *, trust_base: bool = False) -> tuple[str | None, str | None]:
     """Return the revision that work is merged into, None if unknown, and what there is to say of it.
 
     It is what evalh.toml names on the remote's own branch, else that branch: a change does not choose what it is
     compared with. Without a remote it is what evalh.toml names here. Raises UsageError. There must be a repository.
     """
-    repository = workspace.repository
+    repository = parts.repository
     assert repository is not None
-    here = None if trust_base else workspace.config.base
+    here = None if trust_base else parts.config.base
     remote = repository.base_revision(None)
     if remote is not None and (tree := repository.tree(remote)).exists(CONFIG_NAME):
         with suppress(EvalhError):  # what is broken there names nothing
@@ -213,17 +210,17 @@ def default_base(workspace: Workspace, *, trust_base: bool = False) -> tuple[str
             told = f"evalh.toml names another base, {here}: {there or remote} holds until this is merged"
             return there or remote, told
     if here is not None and here.replace("^", "~").partition("~")[0] in _HEAD:
-        where = workspace.config.where_of("workspace", "base")
+        where = parts.config.where_of("workspace", "base")
         raise UsageError(f"base = {here!r} is head itself: nothing would differ", where=where, hint='base = "main"')
     return here or remote, None
 
 
-def _repository(workspace: Workspace) -> "Repository":
-    repository = workspace.repository
+def _repository(parts: Parts) -> "Repository":
+    repository = parts.repository
     if repository is None:
-        assert workspace.no_git is not None
-        kind = CannotMeasure if workspace.no_git.broken else UsageError
-        raise kind(f"a gate compares two commits: {workspace.no_git.reason}", hint=workspace.no_git.hint)
+        assert parts.no_git is not None
+        kind = CannotMeasure if parts.no_git.broken else UsageError
+        raise kind(f"a gate compares two commits: {parts.no_git.reason}", hint=parts.no_git.hint)
     if repository.head_commit() is None:
         raise UsageError("a gate compares two commits: there is none yet", hint="git add -A; git commit")
     return repository
@@ -317,9 +314,9 @@ def suite_pairs(sides: "Sides") -> SuitePairs:
 
 
 def _likeness(
-    before: "Workspace",
+    before: Parts,
     base: str,
-    after: "Workspace | None",
+    after: Parts | None,
     head: str,
     old: Counter[bytes],
     new: Counter[bytes],

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from evalh.analysis.summary import so_far
 from evalh.api import report
 from evalh.api.judges import standings_of
+from evalh.api.parts import Parts
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
 
 if TYPE_CHECKING:
-    from evalh.api.workspace import Workspace
     from evalh.store import Reader
-    from evalh.store.totals import Overview
+    from evalh.store.reader import Overview
 
 SHOWN = 1000
 _KEPT_BYTES = 96_000_000
@@ -59,7 +59,7 @@ class Kept:
 class LiveLog(Struct):
     """A workspace seen from outside, by several threads at once."""
 
-    workspace: "Workspace"
+    parts: Parts
     _kept: Kept = field(default_factory=Kept)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _readers: "set[Reader]" = field(default_factory=set)
@@ -68,18 +68,18 @@ class LiveLog(Struct):
     def mend(self) -> None:
         """Bring an older log up to date and close what `kill -9` left, as every other command does; then only read."""
         with suppress(NotFound):
-            self.workspace.log.close()
+            self.parts.log.close()
 
     @property
     def name(self) -> str:
         """What a person calls the workspace."""
-        return self.workspace.root.resolve().name
+        return self.parts.root.resolve().name
 
     def stamp(self) -> object:
         """Return what differs as soon as anything was written to the log."""
-        from evalh.store.totals import stamp
+        from evalh.store.database import stamp
 
-        return stamp(self.workspace.store_folder)
+        return stamp(self.parts.store_folder)
 
     def overview(self) -> "Overview":
         """Return what the log holds. Raises NotFound where nothing was run yet, EvalhError."""
@@ -127,7 +127,7 @@ class LiveLog(Struct):
             state = [looking.log.suite_state(suite["suite"]) for suite in json.loads(found.content)["suites"]]
             return self._kept.get(gate_id, state, lambda: report.page(looking, [gate_id]).encode())
 
-    def _report(self, looking: "Workspace", name: str, run: RunRow | None, suite: str = "") -> bytes:
+    def _report(self, looking: Parts, name: str, run: RunRow | None, suite: str = "") -> bytes:
         # A report weighs its run against the others of the suite, says where prices come from now, and how far the
         # judges are held against people now.
         config = (looking.root / "evalh.toml").stat()
@@ -138,8 +138,8 @@ class LiveLog(Struct):
         return self._kept.get(name, state, lambda: report.page(looking, [name]).encode())
 
     @contextmanager
-    def _looking(self) -> "Iterator[Workspace]":
-        looking = self.workspace.read_only()
+    def _looking(self) -> "Iterator[Parts]":
+        looking = self.parts.read_only()
         reader = looking.log
         with self._lock:
             self._readers.add(reader)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from evalh.analysis.gate.decision import Finding, listed
 from evalh.api.judges import identity
+from evalh.api.parts import Parts
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.suite import GatePolicy, GraderRule, eased
 from evalh.core.values import Value
 from evalh.engine.plan import Plan
 from evalh.plugins import loaded_from
+from evalh.providers.registry import function_of
 from evalh.workspace.config import CONFIG_NAME
 from evalh.workspace.files import content
 from evalh.workspace.live import read_live
@@ -19,7 +21,6 @@ from evalh.workspace.suites import suite_names, suite_path
 
 if TYPE_CHECKING:
     from evalh.api.sides import Sides, Stranger, SuitePairs
-    from evalh.api.workspace import Workspace
     from evalh.core.ports import Tree
 
 
@@ -57,9 +58,9 @@ def lost(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
             )
 
 
-def _prompt_of(workspace: "Workspace", suite: str) -> str | None:
+def _prompt_of(parts: Parts, suite: str) -> str | None:
     with suppress(EvalhError):
-        return workspace.suite(suite).prompt
+        return parts.suite(suite).prompt
     return None
 
 
@@ -86,7 +87,7 @@ def weakened(sides: "Sides", before: Plan, head: Plan, parts: tuple[str, ...]) -
     yield from _prices(sides.base, sides.head, before, head)
 
 
-def _prices(base: "Workspace", now: "Workspace", before: Plan, head: Plan) -> Iterator[Word]:
+def _prices(base: Parts, now: Parts, before: Plan, head: Plan) -> Iterator[Word]:
     """Say which prices differ, where a rule rests on them."""
     rules = before.suite.gate
     if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in _kinds(before):
@@ -146,8 +147,8 @@ def _other_code(sides: "Sides") -> list[str]:
         found |= {*side.config.plugins, *side.grading_code}
         if side.config.plugins or side.grading_code:
             found |= loaded_from(side.files.code())
-        scripts = (spec.options.get("function") for spec in side.config.models.values() if spec.provider == "scripted")
-        answers |= {script.rpartition(":")[0] for script in scripts if isinstance(script, str)}
+        functions = [function_of(spec) for spec in side.config.models.values()]
+        answers |= {function.rpartition(":")[0] for function in functions if function is not None}
         answers -= {*side.config.plugins, *side.grading_code}
     return sorted(path for path in found - answers if content(sides.base.tree, path) != content(sides.head.tree, path))
 

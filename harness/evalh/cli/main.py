@@ -222,13 +222,16 @@ def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> N
     if document is not None:
         import json
 
-        problem = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(code)}
+        problem: dict[str, object] = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(code)}
+        if error.others:
+            problem["others"] = [{"what": one.what, "where": one.where, "hint": one.hint} for one in error.others]
         print(json.dumps({"schema": "evalh.error/1", "error": problem}, indent=2), file=document)
         return
-    place = f"{error.where}: " if error.where else ""
-    print(safe(f"error: {place}{error.what}"), file=sys.stderr)
-    for line in (error.hint or "").splitlines():
-        print(safe(f"  {line}"), file=sys.stderr)
+    for one in (error, *error.others):
+        place = f"{one.where}: " if one.where else ""
+        print(safe(f"error: {place}{one.what}"), file=sys.stderr)
+        for line in (one.hint or "").splitlines():
+            print(safe(f"  {line}"), file=sys.stderr)
 
 
 def _bug(exc: BaseException) -> EvalhError:

@@ -151,15 +151,21 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
 
 
 def _recorded(app: App, result: "RunResult") -> bool:
+    from evalh.providers.registry import traits_of
+
     spec = app.workspace.config.models.get(result.record.model)
-    return spec is not None and spec.provider == "replay"
+    return spec is not None and traits_of(spec.provider).recorded
 
 
 def _askable(app: App) -> list[str]:
     """Return the command that asks a model, where one is configured."""
-    models = app.workspace.config.models
-    name = next((name for name, spec in models.items() if spec.provider not in ("replay", "scripted")), None)
-    return [] if name is None else [f"evalh run -m {name}   ask a model"]
+    from evalh.providers.registry import traits_of
+
+    for name, spec in app.workspace.config.models.items():
+        traits = traits_of(spec.provider)
+        if not traits.recorded and not traits.function_in:
+            return [f"evalh run -m {name}   ask a model"]
+    return []
 
 
 def _reported(results: "list[RunResult]") -> list[str]:

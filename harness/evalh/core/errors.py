@@ -51,20 +51,23 @@ _FIRST_LISTED = 8
 
 
 class EvalhError(Exception):
-    """Says what is wrong, where, and what to type next."""
+    """Says what is wrong, where, and what to type next; `others` are further mistakes in the same file."""
 
     exit_code: ExitCode = ExitCode.USAGE
 
-    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str | None = None, hint: str | None = None, others: "Sequence[EvalhError]" = ()
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.hint = hint
+        self.others = tuple(others)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         advice = f"\n  {self.hint}" if self.hint else ""
-        return f"{place}{self.what}{advice}"
+        return "\n".join((f"{place}{self.what}{advice}", *map(str, self.others)))
 
 
 class UsageError(EvalhError):

@@ -14,14 +14,26 @@ EMBEDDINGS = "embeddings"
 """What `api` says of a model that gives vectors for texts instead of answers."""
 
 
-_HOLD_SCHEMAS = frozenset({"openai", "anthropic", "gemini", "local"})
+class Traits(Value, kw_only=True):
+    """What a kind of provider is, where other code must know it. A plugin's is what stands here unless it says so."""
+
+    hosted: bool = True  # others run the model: it may change under its name, and a table may know its price
+    recorded: bool = False  # its answers are kept word for word: it says the same for ever
+    draws_by_seed: bool = False  # another answer takes another seed
+    per_version: bool = False  # it is handed the prompt and version under test: one provider for each version
+    reads_files: bool = True  # it reads files of the revision in force
+    function_in: str | None = None  # the option that names a function of the workspace: it answers
+    weights_in: str | None = None  # the option that names weights, which may lie beside what git holds
+    holds_schema: bool = False  # it holds a model to a schema that is asked for, unless `schema = "none"`
+    logprobs_by: tuple[str, ...] | None = None  # the params that ask for log-probabilities; None: unknown
+    otel_name: str | None = None  # what OpenTelemetry's conventions call it; None: as evalh.toml does
 
 
 class ModelSpec(Value, kw_only=True):
     """Which provider answers under this name, and how it is reached. Holds a key's variable name, never a key."""
 
     name: str
-    provider: str  # openai, anthropic, gemini, local, replay, scripted, or a plugin's
+    provider: str  # a word of providers/registry.py, or a plugin's
     model: str
     api_key_env: str | None = None
     base_url: str | None = None
@@ -38,11 +50,6 @@ class ModelSpec(Value, kw_only=True):
     def embeds(self) -> bool:
         """Tell whether it gives embeddings, and no answers."""
         return self.options.get("api") == EMBEDDINGS
-
-    @property
-    def holds_schema(self) -> bool:
-        """Whether its provider holds it to a schema that is asked for, so that it writes that JSON and nothing else."""
-        return self.provider in _HOLD_SCHEMAS and self.options.get("schema") != "none"
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Completion, Decision, Usage
 from evalh.core.case import Case
+from evalh.core.model import Traits
 from evalh.core.request import Message, Request
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -47,6 +48,10 @@ class Provider(Protocol):
     @property
     def identity(self) -> Mapping[str, JsonValue]:
         """What is physically addressed: `Settings.sent_to`. Never holds a key."""
+
+    @property
+    def traits(self) -> Traits:
+        """What its kind is."""
 
     @property
     def params(self) -> Mapping[str, JsonValue]:

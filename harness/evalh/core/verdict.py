@@ -87,6 +87,14 @@ class Verdict(Value):
         return cls(Outcome.ERROR, None, reason)
 
 
+class EarlyVerdict(Exception):
+    """Ends a grader's work: what it would read or compare with is not there, and that is the verdict."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
 class Asker(Protocol):
     """Asks models for the graders of one sample. What it spends is booked on that sample."""
 

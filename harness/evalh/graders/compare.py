@@ -6,23 +6,23 @@ from evalh.core.case import ABSENT
 from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable, folded
+from evalh.graders.reading import Compared, OutputPlace, Unreadable, folded
 
 
-class CompareParameters(Parameters, frozen=True, kw_only=True):
-    """What both graders know about where to look and what to overlook."""
+class CompareParameters(Compared, frozen=True, kw_only=True):
+    """What is overlooked when values are compared."""
 
-    path: str | None = None
-    expected: str | None = None
     ignore_case: bool = False
     trim: bool = False
     normalize: Form = "nfc"
-    fenced: bool = False
 
-    def read(self, place: OutputPlace, ctx: GradeContext, wanted: JsonValue) -> JsonValue | Unreadable:
-        """Return what is compared: the text with a string, the JSON with anything else; at a path always JSON."""
+    def read(self, place: OutputPlace, ctx: GradeContext, wanted: JsonValue) -> JsonValue:
+        """Return what is compared: the text with a string, the JSON with anything else; at a path always JSON.
+
+        Raises Unreadable.
+        """
         return ctx.text if place.path is None and isinstance(wanted, str) else place.json(ctx)
 
     def alike(self, got: JsonValue, wanted: JsonValue) -> bool:
@@ -48,16 +48,11 @@ class Equals(CompareParameters, frozen=True, kw_only=True):
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        expectation = Expectation.of(scope, self.value, self.expected)
+        place, expectation = self.place(scope), self.expectation(scope, self.value)
 
         def judge(ctx: GradeContext) -> Verdict:
             wanted = expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
             got = self.read(place, ctx, wanted)
-            if isinstance(got, Unreadable):
-                return Verdict.check(False, got.reason)
             if self.alike(got, wanted):
                 return Verdict.check(True, f"{place} is {shown(got)}")
             return Verdict.check(False, f"{place} is {shown(got)}; expected {shown(wanted)}{self.apart(got, wanted)}")
@@ -75,14 +70,11 @@ class OneOf(CompareParameters, frozen=True, kw_only=True):
         """Fix where to look and what to look for."""
         if self.values == []:
             raise scope.wrong("has an empty list of values: nothing could pass")
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        literal = ABSENT if self.values is None else self.values
-        expectation = Expectation.of(scope, literal, self.expected, "values")
+        place = self.place(scope)
+        expectation = self.expectation(scope, ABSENT if self.values is None else self.values, "values")
 
         def judge(ctx: GradeContext) -> Verdict:
             candidates = expectation.resolve(ctx)
-            if isinstance(candidates, Verdict):
-                return candidates
             if not isinstance(candidates, list) or not candidates:
                 return Verdict.error(f"the case's expected is {kind_of(candidates)}; a list of values is needed")
             return self._among(place, ctx, candidates)
@@ -90,15 +82,18 @@ class OneOf(CompareParameters, frozen=True, kw_only=True):
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
     def _among(self, place: OutputPlace, ctx: GradeContext, candidates: list[JsonValue]) -> Verdict:
-        got: JsonValue | Unreadable = ABSENT
+        got, unreadable = ABSENT, None
         for wanted in candidates:
-            read = self.read(place, ctx, wanted)
-            if not isinstance(read, Unreadable) and self.alike(read, wanted):
+            try:
+                read = self.read(place, ctx, wanted)
+            except Unreadable as exc:
+                unreadable = exc
+                continue
+            if self.alike(read, wanted):
                 return Verdict.check(True, f"{place} is {shown(read)}")
-            if got is ABSENT or isinstance(got, Unreadable):
-                got = read
-        if isinstance(got, Unreadable):
-            return Verdict.check(False, got.reason)
+            got = read if got is ABSENT else got
+        if got is ABSENT and unreadable is not None:
+            return unreadable.verdict
         apart = self.apart(got, candidates[0]) if len(candidates) == 1 else ""
         return Verdict.check(False, f"{place} is {shown(got)}; expected one of {shown(candidates)}{apart}")
 

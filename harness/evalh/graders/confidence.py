@@ -11,9 +11,9 @@ from msgspec import Meta
 
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.numbers.number import NumberReader, agree, number_reader
+from evalh.graders.numbers.number import NumberReader, agree
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import OutputPlace, Unreadable
+from evalh.graders.reading import OutputPlace, Placed, Unreadable, behind
 
 HEDGES = (
     "as far as i can tell",
@@ -86,13 +86,11 @@ class Hedging(Parameters, frozen=True, kw_only=True):
 
 
 @built_in("contradiction", semantics=2)
-class Contradiction(Parameters, frozen=True, kw_only=True):
+class Contradiction(Placed, frozen=True, kw_only=True):
     """The answer is the number that the output's own reasoning comes to."""
 
     after: str | None = None
-    path: str | None = None
     rationale: str | None = None
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where the answer stands, and where the reasoning."""
@@ -100,30 +98,27 @@ class Contradiction(Parameters, frozen=True, kw_only=True):
             raise scope.wrong("needs after, or path and rationale", 'contradiction: {after: "####"}')
         if self.after == "":
             raise scope.wrong("has an empty tag")
-        reader = number_reader()
-        answer, rationale = (OutputPlace(scope.path(path), self.fenced) for path in (self.path, self.rationale))
+        answer, rationale = self.place(scope), OutputPlace(scope.path(self.rationale), self.fenced)
 
         def judge(ctx: GradeContext) -> Verdict:
             if self.after is None:
-                sources = (rationale.json(ctx), answer.json(ctx))
-            else:
-                before, tag, behind = ctx.text.rpartition(self.after)
-                sources = (before, behind) if tag else (Unreadable(f"there is no {self.after!r} in it"),) * 2
-            for source in sources:
-                if isinstance(source, Unreadable):
-                    return Verdict.check(False, source.reason)
-            return _agree(reader, *sources)
+                return _agree(rationale.json(ctx), answer.json(ctx))
+            said = behind(ctx.text, self.after)
+            return _agree(ctx.text.rpartition(self.after)[0], said)
 
         return Compiled(judge)
 
 
-def _agree(reader: NumberReader, rationale: object, answer: object) -> Verdict:
-    stated = reader.read(answer)
-    if isinstance(stated, Unreadable):
-        return Verdict.check(False, f"the answer: {stated.reason}")
-    reached = reader.read(rationale)
-    if isinstance(reached, Unreadable):
-        return Verdict.abstain(f"the reasoning: {reached.reason}")
+def _agree(rationale: object, answer: object) -> Verdict:
+    reader = NumberReader()
+    try:
+        stated = reader.read(answer)
+    except Unreadable as exc:
+        return Verdict.check(False, f"the answer: {exc}")
+    try:
+        reached = reader.read(rationale)
+    except Unreadable as exc:
+        return Verdict.abstain(f"the reasoning: {exc}")
     same = agree(stated, reached)
     if isinstance(same, str):
         return Verdict.abstain(f"the reasoning comes to {reached}, the answer is {stated}: {same}")

@@ -20,10 +20,9 @@ from evalh.core.attempt import FinishReason
 from evalh.core.request import Request, Role
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.blocks import blocks, fences
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import OutputPlace, Unreadable, output_json, strings_in
+from evalh.graders.reading import Placed, blocks, fences, output_strings
 
 _READ_AT_START = 200_000  # characters of the output
 _LEAK_WORD = re.compile(
@@ -121,23 +120,22 @@ AtLeastOne = Annotated[float, Meta(ge=1)]
 
 
 @built_in("repetition", semantics=2)
-class Repetition(Parameters, frozen=True, kw_only=True):
+class Repetition(Placed, frozen=True, kw_only=True):
     """The output repeats itself no more than it may."""
 
     max_share: Share = 0.5
     max_in_a_row: Annotated[int, Meta(ge=1)] = 5
     max_compression: AtLeastOne = 5.0
-    path: str | None = None
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and how much may be repeated."""
-        place = OutputPlace(scope.path(self.path), self.fenced)
+        place = self.place(scope)
 
         def judge(ctx: GradeContext) -> Verdict:
-            text = place.text(ctx) if place.path is not None else _prose(ctx, fenced=self.fenced)
-            if isinstance(text, Unreadable):
-                return Verdict.check(False, text.reason)
+            if place.path is not None:
+                text = place.text(ctx)
+            else:  # the longest string of a JSON output, since records repeat their keys
+                text = max(output_strings(ctx, fenced=self.fenced), key=len, default="")
             return self._judge(text[-_READ_AT_END:])
 
         return Compiled(judge)
@@ -190,15 +188,6 @@ def compressed(text: str) -> float:
     """Return how many times smaller DEFLATE makes the text; 1 where it is too short to tell."""
     data = text.encode("utf-8", "surrogatepass")
     return max(len(data) / len(zlib.compress(data, 1)), 1.0) if len(data) >= _TOO_SHORT else 1.0
-
-
-def _prose(ctx: GradeContext, *, fenced: bool) -> str:
-    """Return what is read: the longest string of a JSON output, since records repeat their keys, else the text."""
-    if fenced or ctx.text.lstrip()[:1] in ("{", "["):
-        value = output_json(ctx, fenced=fenced)
-        if isinstance(value, dict | list):
-            return max(strings_in(value), key=len, default="")
-    return ctx.text
 
 
 _WORDS = ("true", "false", "null", "-")  # what a JSON value may begin with that ends in the middle

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of, one_line, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable, folded, json_text, output_json
+from evalh.graders.reading import folded, json_text, output_json
 
 _FORMATS = (
     "date, time, date-time, duration, email, idn-email, hostname, idn-hostname, ipv4, ipv6, uri, uri-reference, "
@@ -37,14 +38,9 @@ class Json(Parameters, frozen=True, kw_only=True):
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         """Fix how strictly the text is read."""
-
-        def judge(ctx: GradeContext) -> Verdict:
-            value = output_json(ctx, fenced=self.fenced)
-            if isinstance(value, Unreadable):
-                return Verdict.check(False, value.reason)
-            return Verdict.check(True, f"the output is {kind_of(value)}")
-
-        return Compiled(judge)
+        return Compiled(
+            lambda ctx: Verdict.check(True, f"the output is {kind_of(output_json(ctx, fenced=self.fenced))}")
+        )
 
 
 @built_in("schema", semantics=2)
@@ -70,16 +66,12 @@ class Schema(Parameters, frozen=True, kw_only=True):
         except BadSchemaError as exc:
             raise scope.wrong(f"has a schema that cannot be used: {exc}") from None
         if unknown is not None:
-            raise scope.wrong(
-                f"has a schema with a format that is not known: {unknown}", f"one of {_FORMATS}; or formats: false"
-            )
+            what = f"has a schema with a format that is not known: {unknown}"
+            raise scope.wrong(what, f"one of {_FORMATS}; or formats: false")
         return Compiled(lambda ctx: self._fits(ctx, check))
 
     def _fits(self, ctx: GradeContext, check: _Check, unchecked: str = "") -> Verdict:
-        value = output_json(ctx, fenced=self.fenced)
-        if isinstance(value, Unreadable):
-            return Verdict.check(False, value.reason)
-        wrong = check(value)
+        wrong = check(output_json(ctx, fenced=self.fenced))
         return Verdict.check(wrong is None, wrong or f"fits the schema{unchecked}")
 
     def _fits_own_schema(self) -> Callable[[GradeContext], Verdict]:
@@ -104,12 +96,9 @@ class Schema(Parameters, frozen=True, kw_only=True):
 
     def _fits_model(self, validate: Callable[[str], Any]) -> Callable[[GradeContext], Verdict]:
         def judge(ctx: GradeContext) -> Verdict:
-            value = output_json(ctx, fenced=self.fenced)  # pydantic takes duplicate keys and NaN
-            text = json_text(ctx, fenced=self.fenced)
-            if isinstance(value, Unreadable) or isinstance(text, Unreadable):
-                return Verdict.check(False, value.reason)
+            output_json(ctx, fenced=self.fenced)  # pydantic takes duplicate keys and NaN
             try:
-                validate(text)
+                validate(json_text(ctx, fenced=self.fenced))
             except ValueError as exc:  # pydantic.ValidationError is one
                 return Verdict.check(False, _first_error(exc))
             return Verdict.check(True, "fits the model")
@@ -208,20 +197,14 @@ class JsonSubset(CompareParameters, frozen=True, kw_only=True):
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        expectation = Expectation.of(scope, self.value, self.expected)
+        place, expectation = self.place(scope), self.expectation(scope, self.value)
         tolerance = Tolerance(self.abs_tol, self.rel_tol)
 
         def judge(ctx: GradeContext) -> Verdict:
-            wanted = expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
-            got = place.json(ctx)
-            if isinstance(got, Unreadable):
-                return Verdict.check(False, got.reason)
+            wanted = self.fold(expectation.resolve(ctx))
             subset = Subset(tolerance, self.lists)
             try:
-                fit, of = subset.count(self.fold(got), self.fold(wanted))
+                fit, of = subset.count(self.fold(place.json(ctx)), wanted)
             except TooMuchError as exc:
                 return Verdict.error(str(exc))
             missing = "" if subset.missing is None else f"; not {one_line(subset.missing, 60)}"
@@ -250,10 +233,8 @@ class _Wanted(Value):
 
     def fits(self, got: JsonValue, wanted: JsonValue) -> bool:
         rule = self.rule
-        got, wanted = (
-            folded(one, ignore_case=rule.ignore_case, trim=rule.trim, form=self.form) for one in (got, wanted)
-        )
-        return Tolerance(rule.abs_tol, rule.rel_tol).fits(got, wanted)
+        fold = partial(folded, ignore_case=rule.ignore_case, trim=rule.trim, form=self.form)
+        return Tolerance(rule.abs_tol, rule.rel_tol).fits(fold(got), fold(wanted))
 
 
 @built_in("json_fields", semantics=2)
@@ -267,35 +248,24 @@ class JsonFields(CompareParameters, frozen=True, kw_only=True):
         """Fix the fields, their places and their weights."""
         if not self.fields:
             raise scope.wrong("compares no fields", "fields: {label: 2, order.id: 1}")
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        expectation = Expectation.of(scope, ABSENT, self.expected)
+        place, expectation = self.place(scope), self.expectation(scope, ABSENT)
         fields = [self._field(scope, name, rule) for name, rule in self.fields.items()]
 
         def judge(ctx: GradeContext) -> Verdict:
             wanted = expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
             known = [(one, value) for one in fields if (value := one.expected.find(wanted)) is not ABSENT]
             if not known:
                 return Verdict.abstain(f"the case's expected, {kind_of(wanted)}, has none of the fields")
-            got = place.json(ctx)
-            if isinstance(got, Unreadable):
-                return Verdict.check(False, got.reason)
-            return self._judge(got, known)
+            return self._judge(place.json(ctx), known)
 
         return Compiled(judge, needs_expected=True)
 
     def _field(self, scope: Scope, name: str, rule: float | Field) -> _Wanted:
         if not isinstance(rule, Field):
             rule = Field(weight=rule)
-        if self.ignore_case or self.trim:
-            rule = msgspec.structs.replace(
-                rule, ignore_case=rule.ignore_case or self.ignore_case, trim=rule.trim or self.trim
-            )
-        got, expected = scope.path(name), scope.path(rule.expected or name)
-        assert got is not None
-        assert expected is not None
-        return _Wanted(rule, got, expected, self.normalize)
+        ignore_case, trim = rule.ignore_case or self.ignore_case, rule.trim or self.trim
+        rule = msgspec.structs.replace(rule, ignore_case=ignore_case, trim=trim)
+        return _Wanted(rule, scope.path(name), scope.path(rule.expected or name), self.normalize)
 
     def _judge(self, got: JsonValue, known: list[tuple[_Wanted, JsonValue]]) -> Verdict:
         fit, wrong, critical = 0.0, [], False
@@ -309,8 +279,7 @@ class JsonFields(CompareParameters, frozen=True, kw_only=True):
                 critical |= field.rule.critical
         score = min(fit / sum(field.rule.weight for field, _ in known), 1.0)
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        reason = f"{len(known) - len(wrong)} of {len(known)} fields fit" + (
-            f"; {one_line(wrong[0])}{more}" if wrong else ""
-        )
+        first = f"; {one_line(wrong[0])}{more}" if wrong else ""
+        reason = f"{len(known) - len(wrong)} of {len(known)} fields fit{first}"
         passed = score + _ROUNDING >= self.pass_mark and not critical
         return Verdict(Verdict.check(passed, "").outcome, score, reason)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any, Protocol, TypeAlias, TypeVar, get_args
+from typing import Any, Protocol, TypeAlias, TypeVar, get_args, overload
 
 import msgspec
 
@@ -11,7 +11,7 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
-from evalh.core.verdict import Form, GradeContext, Question, Verdict
+from evalh.core.verdict import EarlyVerdict, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import Models, NoModels, NoTexts, Questions, Texts
 from evalh.graders.judges.fences import TooLongError
 from evalh.graders.paths import BadPath, JsonPath
@@ -137,6 +137,10 @@ class Scope(Value):
         except WorkspaceError as exc:
             raise WorkspaceError(exc.what, where=exc.where or self.spec.where, hint=exc.hint) from exc.__cause__
 
+    @overload
+    def path(self, text: str) -> JsonPath: ...
+    @overload
+    def path(self, text: str | None) -> JsonPath | None: ...
     def path(self, text: str | None) -> JsonPath | None:
         """Compile a JSON path; None stays None. Raises WorkspaceError."""
         try:
@@ -199,6 +203,8 @@ class Grader:
         """
         try:
             return self._judge(ctx)
+        except EarlyVerdict as early:
+            return early.verdict
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
             return broke(exc)
 

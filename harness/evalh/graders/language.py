@@ -11,11 +11,11 @@ from msgspec import Meta
 from evalh.core.case import ABSENT
 from evalh.core.errors import did_you_mean
 from evalh.core.strict_json import JsonValue
-from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
+from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable, output_json, strings_in
+from evalh.graders.reading import Compared, output_strings, strings_in
 
 LANGUAGES = tuple(
     """
@@ -38,14 +38,11 @@ Identify = Callable[[str], tuple[str, float]]
 
 
 @built_in("language", short="value", semantics=2)
-class Language(Parameters, frozen=True, kw_only=True):
+class Language(Compared, frozen=True, kw_only=True):
     """The output is in this language, or in one of these; without any, in the language of the case's inputs."""
 
     value: str | list[str] | None = None
-    expected: str | None = None
     input: str | None = None
-    path: str | None = None
-    fenced: bool = False
     sure: Annotated[float, Meta(gt=0, le=1)] = 0.8
     min_letters: Annotated[int, Meta(ge=1)] = 20
 
@@ -56,22 +53,16 @@ class Language(Parameters, frozen=True, kw_only=True):
         stated = [name for name in ("value", "expected", "input") if getattr(self, name) is not None]
         if len(stated) > 1:
             raise scope.wrong(f"states both {stated[0]} and {stated[1]}", "one of them decides")
-        place, inputs = OutputPlace(scope.path(self.path), self.fenced), scope.path(self.input)
-        literal = ABSENT if self.value is None else self._codes(scope)
-        expectation = None
-        if self.value is not None or self.expected is not None:
-            expectation = Expectation.of(scope, literal, self.expected)
+        place, inputs = self.place(scope), scope.path(self.input)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self._codes(scope))
+        by_inputs = self.value is None and self.expected is None
 
         def judge(ctx: GradeContext) -> Verdict:
-            wanted = self._of_inputs(ctx, inputs) if expectation is None else _codes_of(expectation.resolve(ctx))
-            if isinstance(wanted, Verdict):
-                return wanted
-            text = place.text(ctx) if place.path is not None else _text(ctx, fenced=self.fenced)
-            if isinstance(text, Unreadable):
-                return Verdict.check(False, text.reason)
-            return self._judge(text, wanted)
+            wanted = self._of_inputs(ctx, inputs) if by_inputs else _codes_of(expectation.resolve(ctx))
+            whole = place.path is None  # then the keys of a JSON output are no prose
+            return self._judge("\n".join(output_strings(ctx, fenced=self.fenced)) if whole else place.text(ctx), wanted)
 
-        return Compiled(judge, needs_expected=expectation is not None and expectation.needs_expected)
+        return Compiled(judge, needs_expected=expectation.needs_expected and not by_inputs)
 
     def _codes(self, scope: Scope) -> list[JsonValue]:
         stated = [self.value] if isinstance(self.value, str) else self.value or []
@@ -103,11 +94,11 @@ class Language(Parameters, frozen=True, kw_only=True):
         found = _identifier()(prose)
         return None if found[0] == _NO_LANGUAGE else found
 
-    def _of_inputs(self, ctx: GradeContext, path: JsonPath | None) -> list[str] | Verdict:
+    def _of_inputs(self, ctx: GradeContext, path: JsonPath | None) -> list[str]:
         value = dict(ctx.inputs) if path is None else path.find(dict(ctx.inputs))
         found = None if value is ABSENT else self._likely("\n".join(strings_in(value)))
         if found is None or found[1] < self.sure:
-            return Verdict.abstain("the language of the case's inputs is not clear")
+            raise EarlyVerdict(Verdict.abstain("the language of the case's inputs is not clear"))
         return [found[0]]
 
 
@@ -116,23 +107,12 @@ def code_of(language: str) -> str:
     return language.strip().lower().replace("_", "-").partition("-")[0]
 
 
-def _codes_of(expected: JsonValue | Verdict) -> list[str] | Verdict:
-    if isinstance(expected, Verdict):
-        return expected
+def _codes_of(expected: JsonValue) -> list[str]:
     codes = [code_of(one) for one in (expected if isinstance(expected, list) else [expected]) if isinstance(one, str)]
     if not codes or not set(codes) <= set(LANGUAGES):
         what = shown(expected) if isinstance(expected, str) else kind_of(expected)
-        return Verdict.error(f"the case's expected is {what}; a language's code is needed, like en")
+        raise EarlyVerdict(Verdict.error(f"the case's expected is {what}; a language's code is needed, like en"))
     return codes
-
-
-def _text(ctx: GradeContext, *, fenced: bool) -> str | Unreadable:
-    """Return the strings of a JSON output without its keys, else the text."""
-    if fenced or ctx.text.lstrip()[:1] in ("{", "["):
-        value = output_json(ctx, fenced=fenced)
-        if isinstance(value, dict | list):
-            return "\n".join(strings_in(value))
-    return ctx.text
 
 
 def _prose(text: str) -> str:

@@ -14,9 +14,9 @@ from msgspec import Meta
 from evalh.core.case import ABSENT
 from evalh.core.text_forms import in_form
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable
+from evalh.graders.kinds import Compiled, Scope, built_in
+from evalh.graders.quoting import shown
+from evalh.graders.reading import Compared
 
 # Scripts without blanks between words: their letters count in pairs, so that an order of letters makes a difference.
 _UNPARTED = r"[\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}]"
@@ -57,36 +57,25 @@ _LONGEST_OF = {"partial": 2_000}  # it tries every part of the longer text
 
 
 @built_in("similarity", short="pass_mark", semantics=2)
-class Similarity(Parameters, frozen=True, kw_only=True):
+class Similarity(Compared, frozen=True, kw_only=True):
     """The output is as like the expected text as it must be; of several texts, the nearest counts."""
 
     pass_mark: Annotated[float, Meta(gt=0, le=1)]
     measure: Literal["ratio", "partial", "token_sort", "token_set", "token_f1", "jaro_winkler"] = "ratio"
     value: str | list[str] | None = None
-    expected: str | None = None
-    path: str | None = None
     ignore_case: bool = False
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to compare with."""
         if self.value == []:
             raise scope.wrong("has an empty list of texts: nothing could pass")
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        place = self.place(scope)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
         measure = token_f1 if self.measure == "token_f1" else _by_characters(self.measure)
 
         def judge(ctx: GradeContext) -> Verdict:
-            wanted = expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
-            texts = [one for one in (wanted if isinstance(wanted, list) else [wanted]) if isinstance(one, str)]
-            if not texts:
-                return Verdict.error(f"the case's expected is {kind_of(wanted)}; a text, or a list of texts is needed")
-            got = place.text(ctx)
-            if isinstance(got, Unreadable):
-                return Verdict.check(False, got.reason)
-            return self._judge(measure, got, texts)
+            texts = expectation.texts(ctx)
+            return self._judge(measure, place.text(ctx), texts)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 

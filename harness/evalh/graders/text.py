@@ -14,41 +14,33 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.patterns import Match, Pattern, compiled
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable, folded
+from evalh.graders.reading import Compared, OutputPlace, folded
 
 Count = Annotated[int, Meta(ge=0)]
 
 
 @built_in("contains", semantics=2)
-class Contains(Parameters, frozen=True, kw_only=True):
+class Contains(Compared, frozen=True, kw_only=True):
     """This text, or these, stand in the output."""
 
     value: str | list[str] | None = None
-    expected: str | None = None
-    path: str | None = None
     match: Literal["all", "any"] = "all"
     ignore_case: bool = False
     normalize: Form = "nfc"
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
         if self.value is not None and _needles(self.value) is None:
             raise scope.wrong("looks for an empty text, which stands in every output")
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        place = self.place(scope)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
 
         def judge(ctx: GradeContext) -> Verdict:
             wanted = expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
             needles = _needles(wanted)
             if needles is None:
                 return Verdict.error(f"the case's expected is {kind_of(wanted)}; texts that are not empty are needed")
-            text = place.text(ctx)
-            if isinstance(text, Unreadable):
-                return Verdict.check(False, text.reason)
-            return self._search(text, needles)
+            return self._search(place.text(ctx), needles)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
@@ -58,15 +50,13 @@ class Contains(Parameters, frozen=True, kw_only=True):
             return Verdict.check(True, f"contains {shown(found[0])}")
         missing = [needle for needle in needles if needle not in found]
         if not missing:
-            return Verdict.check(
-                True, f"contains {shown(needles[0]) if len(needles) == 1 else f'all of {shown(needles)}'}"
-            )
+            all_of_them = shown(needles[0]) if len(needles) == 1 else f"all of {shown(needles)}"
+            return Verdict.check(True, f"contains {all_of_them}")
         what = f"contains none of {shown(needles)}" if self.match == "any" else f"does not contain {shown(missing[0])}"
         forms: tuple[Form, ...] = ("nfc", "nfkc")
         other = next((form for form in forms if missing[0] in self._found(text, missing[:1], form)), None)
-        return Verdict.check(
-            False, what if other is None else f"{what}, but in another Unicode form: normalize: {other}"
-        )
+        hint = "" if other is None else f", but in another Unicode form: normalize: {other}"
+        return Verdict.check(False, what + hint)
 
     def _found(self, text: str, needles: list[str], form: Form) -> list[str]:
         fold = partial(folded, ignore_case=self.ignore_case, form=form)
@@ -80,44 +70,32 @@ def _needles(wanted: JsonValue) -> list[str] | None:
 
 
 @built_in("regex", short="pattern", semantics=2)
-class Regex(Parameters, frozen=True, kw_only=True):
+class Regex(Compared, frozen=True, kw_only=True):
     """A pattern (RE2) matches, and caught what was expected."""
 
     pattern: str
     value: str | None = None
-    expected: str | None = None
-    path: str | None = None
     group: int | str | None = None
     which: Literal["first", "last"] = "first"
     ignore_case: bool = False
     normalize: Form = "nfc"
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the pattern; RE2 needs linear time for any pattern and any text."""
-        pattern = _compiled(
-            in_form(self.pattern, "none" if self.normalize == "none" else "nfc"),
-            ignore_case=self.ignore_case,
-            scope=scope,
-        )
-        place = OutputPlace(scope.path(self.path), self.fenced)
+        written = in_form(self.pattern, "none" if self.normalize == "none" else "nfc")
+        pattern = _compiled(written, ignore_case=self.ignore_case, scope=scope)
+        place = self.place(scope)
         if self.value is None and self.expected is None:
             if self.group is not None:
-                raise scope.wrong(
-                    "names a group but nothing to compare it with", "add value: …, or expected: a path ($: all of it)"
-                )
+                hint = "add value: …, or expected: a path ($: all of it)"
+                raise scope.wrong("names a group but nothing to compare it with", hint)
             return Compiled(self._matching(place, pattern))
         group = self._group(pattern, scope)
-        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
 
         def judge(ctx: GradeContext) -> Verdict:
             wanted = expectation.resolve(ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
-            text = place.text(ctx)
-            if isinstance(text, Unreadable):
-                return Verdict.check(False, text.reason)
-            found = pattern.find(in_form(text, self.normalize), last=self.which == "last")
+            found = pattern.find(in_form(place.text(ctx), self.normalize), last=self.which == "last")
             return self._compare(pattern, found, group, wanted)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
@@ -144,20 +122,14 @@ class Regex(Parameters, frozen=True, kw_only=True):
         if one == other:
             return Verdict.check(True, f"caught {shown(caught)}")
         apart = code_points_apart(one, other)
-        return Verdict.check(
-            False,
-            f"caught {shown(caught)}; expected {shown(text)}{'; ' if apart else ''}{apart}{_ascii_only(pattern)}",
-        )
+        apart = f"; {apart}{_ascii_only(pattern)}" if apart else _ascii_only(pattern)
+        return Verdict.check(False, f"caught {shown(caught)}; expected {shown(text)}{apart}")
 
     def _matching(self, place: OutputPlace, pattern: Pattern) -> Callable[[GradeContext], Verdict]:
         def judge(ctx: GradeContext) -> Verdict:
-            text = place.text(ctx)
-            if isinstance(text, Unreadable):
-                return Verdict.check(False, text.reason)
-            found = pattern.find(in_form(text, self.normalize)) is not None
-            return Verdict.check(
-                found, "the pattern matches" if found else f"the pattern does not match{_ascii_only(pattern)}"
-            )
+            if pattern.find(in_form(place.text(ctx), self.normalize)) is None:
+                return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
+            return Verdict.check(True, "the pattern matches")
 
         return judge
 

@@ -8,7 +8,7 @@ from evalh.core.case import ABSENT
 from evalh.core.request import Tool, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.core.verdict import GradeContext, Verdict
+from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 from evalh.graders.compare import same
 from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError, pairs
 from evalh.graders.json_output import BadSchemaError, compiled_schema
@@ -41,8 +41,10 @@ class ToolCalls(Parameters, frozen=True, kw_only=True):
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the calls that are wanted. Rules alone need no gold, but what there is counts."""
-        if self.value is not None and isinstance(problem := _wanted(self.value), Unreadable):
-            raise scope.wrong(f"has a value that is not a list of calls: {problem.reason}", _SHAPE)
+        try:
+            _wanted(self.value or [])
+        except Unreadable as exc:
+            raise scope.wrong(f"has a value that is not a list of calls: {exc}", _SHAPE) from None
         expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
         compares = (self.arguments, self.order, self.allow_more) != ("same", "any", False)
         rules_suffice = self.expected is None and not compares and (self.valid or bool(self.forbidden))
@@ -50,18 +52,18 @@ class ToolCalls(Parameters, frozen=True, kw_only=True):
 
         def judge(ctx: GradeContext) -> Verdict:
             calls = ctx.completion.tool_calls
-            stated = expectation.resolve(ctx)
-            expected = stated if isinstance(stated, Verdict) else _wanted(stated)
-            if isinstance(expected, Unreadable):
-                expected = Verdict.error(f"the case's expected is not a list of calls: {expected.reason}")
-            if isinstance(expected, Verdict) and not rules_suffice:
-                return expected
+            try:
+                expected = _expected(expectation, ctx)
+            except EarlyVerdict:
+                if not rules_suffice:
+                    raise
+                expected = None
             if len(calls) > _MOST_CALLS:
                 return Verdict.check(False, f"{len(calls)} calls; more than {_MOST_CALLS} are not looked at")
             wrong = self._wrong(ctx, calls, forbidden, schemas)
             if wrong is not None:
                 return wrong
-            if isinstance(expected, Verdict):
+            if expected is None:
                 return Verdict.check(True, f"{len(calls)} call{'' if len(calls) == 1 else 's'}, none of them wrong")
             return self._match(calls, expected)
 
@@ -87,17 +89,14 @@ class ToolCalls(Parameters, frozen=True, kw_only=True):
         return None
 
     def _match(self, calls: Sequence[ToolCall], wanted: Sequence[Wanted]) -> Verdict:
-        got = [(call.name, _arguments(call)) for call in calls]
+        got = [(call.name, _arguments_or_absent(call)) for call in calls]
 
         def fits(number: int, other: int) -> bool:
             name, arguments = got[other]
             return name == wanted[number].name and self._same(arguments, wanted[number].arguments)
 
         try:
-            if self.order == "same":
-                found = _in_order(len(wanted), len(got), fits)
-            else:
-                found = pairs(len(wanted), len(got), fits)
+            found = (_in_order if self.order == "same" else pairs)(len(wanted), len(got), fits)
         except TooMuchError as exc:
             return Verdict.error(str(exc))
         missing = [one for number, one in enumerate(wanted) if number not in found]
@@ -111,10 +110,10 @@ class ToolCalls(Parameters, frozen=True, kw_only=True):
             reason += f"; {one_line(more[0], 40)} was not expected"
         return Verdict.scored(len(found) / of if of else 1.0, 1.0, reason)
 
-    def _same(self, got: JsonValue | Unreadable, wanted: JsonValue) -> bool:
+    def _same(self, got: JsonValue, wanted: JsonValue) -> bool:
         if self.arguments == "ignore" or wanted is ABSENT:
             return True
-        if isinstance(got, Unreadable):
+        if got is ABSENT:
             return False
         got, wanted = folded(got, form="nfc"), folded(wanted, form="nfc")
         if self.arguments == "same":
@@ -138,8 +137,10 @@ class _Schemas:
             validate = self._of(tool)
         except BadSchemaError as exc:
             return Verdict.error(f"the schema of {shown(call.name)} cannot be used: {exc}")
-        arguments = _arguments(call)
-        said = arguments.reason if isinstance(arguments, Unreadable) else validate(arguments)
+        try:
+            said = validate(_parsed(call.arguments))
+        except Unreadable as exc:
+            said = str(exc)
         return None if said is None else Verdict.check(False, one_line(f"{call.name}: {said}"))
 
     def _of(self, tool: Tool) -> _Validate:
@@ -150,24 +151,40 @@ class _Schemas:
         return known[1]
 
 
-def _arguments(call: ToolCall) -> JsonValue | Unreadable:
-    return _parsed(call.arguments)
+def _arguments_or_absent(call: ToolCall) -> JsonValue:
+    try:
+        return _parsed(call.arguments)
+    except Unreadable:
+        return ABSENT
 
 
-def _parsed(text: str) -> JsonValue | Unreadable:
-    """Read arguments that are JSON text; some models send nothing or null for a tool without parameters."""
+def _parsed(text: str) -> JsonValue:
+    """Read arguments that are JSON text; some models send nothing or null for a tool without parameters.
+
+    Raises Unreadable.
+    """
     if not text.strip():
         return {}
     try:
         value = strict_json.parse(text)
     except strict_json.NotStrictJson as exc:
-        return Unreadable(f"its arguments are not JSON: {exc}")
+        raise Unreadable(f"its arguments are not JSON: {exc}") from None
     return {} if value is None else value
 
 
-def _wanted(value: JsonValue) -> list[Wanted] | Unreadable:
+def _expected(expectation: Expectation, ctx: GradeContext) -> list[Wanted]:
+    stated = expectation.resolve(ctx)
+    try:
+        return _wanted(stated)
+    except Unreadable as exc:
+        what = f"the case's expected is not a list of calls: {exc}"
+        raise EarlyVerdict(Verdict.error(what)) from None
+
+
+def _wanted(value: JsonValue) -> list[Wanted]:
+    """Read a list of calls. Raises Unreadable."""
     if not isinstance(value, list):
-        return Unreadable(f"it is {kind_of(value)}")
+        raise Unreadable(f"it is {kind_of(value)}")
     wanted = []
     for one in value:
         call = {"name": one} if isinstance(one, str) else one
@@ -176,12 +193,12 @@ def _wanted(value: JsonValue) -> list[Wanted] | Unreadable:
             or not isinstance(call.get("name"), str)
             or call.keys() - {"name", "arguments"}
         ):
-            return Unreadable(f"{shown(one)} is not a call")
+            raise Unreadable(f"{shown(one)} is not a call")
         arguments = call.get("arguments", ABSENT)
-        if isinstance(arguments, str):
-            arguments = _parsed(arguments)
-        if isinstance(arguments, Unreadable):
-            return Unreadable(f"{call['name']}: {arguments.reason}")
+        try:
+            arguments = _parsed(arguments) if isinstance(arguments, str) else arguments
+        except Unreadable as exc:
+            raise Unreadable(f"{call['name']}: {exc}") from None
         wanted.append(Wanted(call["name"], {} if arguments is None else arguments))
     return wanted
 

@@ -10,6 +10,7 @@ from evalh.core.attempt import Completion, Purpose
 from evalh.core.log import AttemptRow, CallRow
 from evalh.core.strict_json import JsonValue
 from evalh.interop import otel_values as names
+from evalh.providers.registry import traits_of
 
 
 def operation_of(call: CallRow) -> str:
@@ -21,7 +22,7 @@ def request_attributes(attempt: AttemptRow, call: CallRow) -> dict[str, JsonValu
     """Return what is known of a request. The log keeps a model's settings for the one that a call asks first."""
     told: dict[str, JsonValue] = {
         names.OPERATION: operation_of(call),
-        names.PROVIDER: names.PROVIDERS.get(attempt.provider, attempt.provider),
+        names.PROVIDER: traits_of(attempt.provider).otel_name or attempt.provider,
     }
     first = call.attempts[0]
     if first.reason != "first" or attempt.model != first.model:

@@ -43,9 +43,6 @@ OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 
-PROVIDERS: Final[Mapping[str, str]] = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini"}
-"""What the conventions call the providers of evalh.toml; another keeps its own word, as they allow."""
-
 DOUBLES: Final[Mapping[str, str]] = {
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",

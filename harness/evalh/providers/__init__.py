@@ -1,1 +1,1 @@
-"""`core.Request` to the wire and back to `core.Completion`."""
+"""`Request` to the wire and back to `Completion`."""

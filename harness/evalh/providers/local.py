@@ -30,13 +30,23 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
 from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers import weights
 from evalh.providers.logprobs import PARAM, LogprobSum
 from evalh.providers.registry import ProviderContext
+
+TRAITS = Traits(
+    hosted=False,
+    draws_by_seed=True,
+    reads_files=False,
+    weights_in="path",
+    holds_schema=True,
+    logprobs_by=(PARAM,),
+)
+health = weights.health
 
 MOST_SLOTS = 8  # by default; each keeps a context in memory
 CONTEXT_TOKENS = 2048

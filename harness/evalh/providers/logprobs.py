@@ -7,27 +7,21 @@ import msgspec
 from msgspec import Raw
 
 from evalh.core.attempt import Logprobs
+from evalh.core.ports import Provider
 from evalh.core.strict_json import JsonValue
 from evalh.providers.http.errors import at
 from evalh.providers.repaired_json import RepairedJson
 
 PARAM = "logprobs"
 
-_ASKED_BY: Mapping[str, tuple[str, ...]] = {
-    "openai": (PARAM,),
-    "gemini": (PARAM, "responseLogprobs"),
-    "local": (PARAM,),
-    "anthropic": (),
-}
 
-
-def not_asked(kind: str, params: Mapping[str, JsonValue]) -> str | None:
+def not_asked(provider: Provider, params: Mapping[str, JsonValue]) -> str | None:
     """Say what to do where a model's answers will carry none; None: they may. Plugins and recordings may."""
-    names = _ASKED_BY.get(kind)
+    names = provider.traits.logprobs_by
     if names is None or any(params.get(name) is True for name in names):
         return None
     if not names:
-        return f"{kind} gives none: ask another model, or leave this grader out"
+        return f"{provider.kind} gives none: ask another model, or leave this grader out"
     return f"params = {{{PARAM} = true}}"
 
 

@@ -24,11 +24,13 @@ import msgspec
 
 from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Logprobs, Usage
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, Traits
 from evalh.core.ports import Tree
 from evalh.core.request import Request, ToolCall, content_digest
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.providers.registry import ProviderContext
+
+TRAITS = Traits(hosted=False, recorded=True, per_version=True)
 
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"

@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.errors import WorkspaceError, did_you_mean
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, Traits
 from evalh.core.ports import Provider, Tree
 from evalh.core.reasoning import KEEP, KEPT, apart
 from evalh.core.request import Request
@@ -46,13 +46,26 @@ _BUILT_IN: Mapping[str, str] = {
     "replay": "evalh.providers.recording",
     "scripted": "evalh.providers.scripted",
 }
-_FACTORIES: dict[str, Factory] = {}
-
-PER_VERSION: set[str] = {"replay"}
-"""Kinds that read `ProviderContext.prompt` or `.version`: one provider per prompt version, not one per model."""
+"""The home of each: its `TRAITS`, its `build`, and its `health` where it needs more of this machine than a key."""
 
 
-def provider(kind: str, *, per_version: bool = False) -> Callable[[Factory], Factory]:
+class _Plugin(Value):
+    factory: Factory
+    traits: Traits
+
+
+_PLUGINS: dict[str, _Plugin] = {}
+
+
+class Health(Value):
+    """What a provider finds on this machine; `lacking` stops a run, `missing` is fetched by it."""
+
+    state: Literal["ok", "lacking", "missing"]
+    what: str
+    hint: str | None = None
+
+
+def provider(kind: str, *, per_version: bool = False, traits: Traits | None = None) -> Callable[[Factory], Factory]:
     """Register a factory under the word that `provider = "…"` names in evalh.toml.
 
     A later registration of the same word replaces the earlier one: one process may open several workspaces.
@@ -64,11 +77,7 @@ def provider(kind: str, *, per_version: bool = False) -> Callable[[Factory], Fac
         )
 
     def register(factory: Factory) -> Factory:
-        _FACTORIES[kind] = factory
-        if per_version:
-            PER_VERSION.add(kind)
-        else:
-            PER_VERSION.discard(kind)
+        _PLUGINS[kind] = _Plugin(factory, traits or Traits(per_version=per_version))
         return factory
 
     return register
@@ -76,18 +85,18 @@ def provider(kind: str, *, per_version: bool = False) -> Callable[[Factory], Fac
 
 def kinds() -> list[str]:
     """Return every word that `provider = "…"` may name, sorted."""
-    return sorted({*_BUILT_IN, *_FACTORIES})
+    return sorted({*_BUILT_IN, *_PLUGINS})
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
-    return Reasoned(_build(spec, context), keep=spec.reasoning == KEEP)
+    return Reasoned(_build(spec, context), traits_of(spec.provider), keep=spec.reasoning == KEEP)
 
 
 def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
-    plugin, home = _FACTORIES.get(spec.provider), _BUILT_IN.get(spec.provider)
+    plugin, home = _PLUGINS.get(spec.provider), _BUILT_IN.get(spec.provider)
     if plugin is not None:
-        return Guarded(plugin(spec, context))
+        return Guarded(plugin.factory(spec, context))
     if home is None:
         raise WorkspaceError(
             f"model {spec.name!r}: no provider {spec.provider!r}",
@@ -96,6 +105,32 @@ def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
         )
     factory = cast("Factory", import_module(home).build)
     return factory(spec, context)
+
+
+def traits_of(kind: str) -> Traits:
+    """Return what a kind of provider is; of one that is not registered, what a plugin's is that says nothing."""
+    plugin, home = _PLUGINS.get(kind), _BUILT_IN.get(kind)
+    if plugin is not None:
+        return plugin.traits
+    return Traits() if home is None else cast("Traits", import_module(home).TRAITS)
+
+
+def function_of(spec: ModelSpec) -> str | None:
+    """Return the workspace's function that answers for a model; None: none does."""
+    function = spec.options.get(traits_of(spec.provider).function_in or "")
+    return function if isinstance(function, str) else None
+
+
+def holds_schema(spec: ModelSpec) -> bool:
+    """Whether a model is held to a schema that is asked for, so that it writes that JSON and nothing else."""
+    return traits_of(spec.provider).holds_schema and spec.options.get("schema") != "none"
+
+
+def health_of(spec: ModelSpec, root: Path, cache_dir: Path) -> Health | None:
+    """Look for what a model needs beside a key; None: nothing. Fetches and loads nothing."""
+    home = _BUILT_IN.get(spec.provider)
+    look = None if home is None else getattr(import_module(home), "health", None)
+    return None if look is None else cast("Health", look(spec, root, cache_dir))
 
 
 class Guarded:
@@ -129,8 +164,9 @@ class Reasoned:
     Graders, checks, judges, repairs and the log see what this returns.
     """
 
-    def __init__(self, inner: Provider, *, keep: bool) -> None:
+    def __init__(self, inner: Provider, traits: Traits, *, keep: bool) -> None:
         self._inner = inner
+        self.traits = traits
         self._keep = keep
 
     def __getattr__(self, name: str) -> Any:

@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.digest import digest, digest_bytes
 from evalh.core.errors import WorkspaceError, did_you_mean
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
 from evalh.providers.registry import ProviderContext
+
+TRAITS = Traits(hosted=False, function_in="function")
 
 CHARACTERS_PER_TOKEN = 4
 """A scripted answer has no tokenizer: its usage is characters / 4, rounded up, so that a price shows something."""

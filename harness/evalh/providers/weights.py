@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
+from evalh.core.model import ModelSpec
 from evalh.core.values import Value
+from evalh.providers.registry import Health
 
 Show = Callable[[int, int | None, str], None]
 """Told of progress some ten times a second: bytes done, bytes in all (None: nobody knows), what is being done.
@@ -88,6 +90,21 @@ def find(name: str, cache_dir: Path) -> Path | None:
         return None
     path = _place(KNOWN[name], cache_dir)
     return path if path.is_file() and path.stat().st_size == KNOWN[name].size else None
+
+
+def health(spec: ModelSpec, root: Path, cache_dir: Path) -> Health:
+    """Look for the library and a model's weights, for `evalh doctor`."""
+    if find_spec("xllamacpp") is None:
+        return Health("lacking", "xllamacpp is not installed", "pip install 'evalh[local]'")
+    path = spec.options.get("path")
+    if isinstance(path, str):
+        place = root / path
+        return Health("ok", f"local {place}") if place.is_file() else Health("lacking", f"no file {place}")
+    found = find(spec.model, cache_dir)
+    if found is None:
+        hint = f"evalh model pull {spec.model} (evalh run does it too)"
+        return Health("missing", f"the weights of {spec.model} are not here yet", hint)
+    return Health("ok", f"local {found}")
 
 
 def is_whole(name: str, path: Path, cache_dir: Path) -> bool:

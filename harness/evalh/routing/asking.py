@@ -54,7 +54,6 @@ class QuestionSpans:
         return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))
 
 
-_BY_SEED = frozenset({"local"})
 _APART = 1000  # more samples than anybody takes of one answer
 
 Resolve = Callable[[str, Form], Target]
@@ -78,7 +77,7 @@ def settings_of(form: Form, provider: Provider) -> Settings:
 
 def _sendable(form: Form, provider: Provider) -> Mapping[str, JsonValue]:
     """Leave the seed out but for a model that draws by its seed alone: hosted ones draw again; some know no seed."""
-    return {name: value for name, value in form.params.items() if name != "seed" or provider.kind in _BY_SEED}
+    return {name: value for name, value in form.params.items() if name != "seed" or provider.traits.draws_by_seed}
 
 
 def answering(task: Target, model: str | None, form: Form) -> Target:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion
 from evalh.core.digest import digest
+from evalh.core.model import Traits
 from evalh.core.money import plus
 from evalh.core.ports import Provider
 from evalh.core.reasoning import reread
@@ -51,6 +52,11 @@ class Wrapper:
     def params(self) -> Mapping[str, JsonValue]:
         """The wrapped provider's."""
         return self.inner.params
+
+    @property
+    def traits(self) -> Traits:
+        """The wrapped provider's."""
+        return self.inner.traits
 
     @property
     def max_in_flight(self) -> int | None:

@@ -4,16 +4,16 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Usage, latency_of
+from evalh.core.attempt import Answer, CallKey, latency_of
 from evalh.core.money import from_stored
-from evalh.store.columns import restored, restored_or_none, stored, stored_or_none
+from evalh.store.columns import stored, stored_or_none
 from evalh.store.database import explained
-from evalh.store.restore import logprobs_from, tool_calls_from
+from evalh.store.restore import completion_from
 
-_FINISHES = {str(reason): reason for reason in FinishReason}
-
+_ANSWER = """a.id, a.model, a.text, a.finish, a.tool_calls, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id,
+  a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.mean_logprob, a.min_logprob,
+  a.logprob_tokens, a.reasoning, null as raw"""
 # What an answer cost is what all attempts of its call at the same request cost; one unknown makes the sum unknown. An
 # attempt's id is `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
 _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
@@ -24,17 +24,13 @@ _TOOK = """(select json_array(case when count(*) = count(latency_ms) and count(*
   case when count(*) = count(waited_ms) then sum(waited_ms) end)
   from attempts where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
 
-_FIND = f"""select a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
-  a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}, {_TOOK}
+_FIND = f"""select {_ANSWER}, {_COST} as usd, {_TOOK} as took
 from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
-select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
-  a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, {_COST}, {_TOOK}
+select wanted.number, {_ANSWER}, {_COST} as usd, {_TOOK} as took
 from wanted join attempts a on a.rowid = (
   select b.rowid from attempts b
   where b.status = 'ok' and b.case_id = wanted.case_id and b.trial = wanted.trial and b.draw = wanted.draw
@@ -44,18 +40,16 @@ from wanted join attempts a on a.rowid = (
 
 # A route's answer is found by its call: the attempts below it were other requests. It cost what the call cost, and what
 # the call took from the log had cost.
-_FIND_ROUTED = """with wanted(number, case_id, trial, draw, step, request_digest) as (values {})
-select wanted.number, a.id, a.text, a.finish, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id, a.model,
-  a.tool_calls, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning, c.cost_usd + c.cached_cost_usd,
-  json_array(case when c.waited_ms is null then a.latency_ms else c.latency_ms end, c.waited_ms, c.checks_ms)
+_FIND_ROUTED = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
+select wanted.number, {_ANSWER}, c.cost_usd + c.cached_cost_usd as usd,
+  json_array(case when c.waited_ms is null then a.latency_ms else c.latency_ms end, c.waited_ms, c.checks_ms) as took
 from wanted join calls c on c.rowid = (
   select b.rowid from calls b
   where b.route is not null and b.answered_by is not null and b.cache_hit = 0 and b.case_id = wanted.case_id
     and b.trial = wanted.trial and b.draw = wanted.draw and b.step is wanted.step
     and b.request_digest = wanted.request_digest
   order by b.rowid desc limit 1)
-join attempts a on a.id = c.answered_by"""
+join attempts a on a.id = c.answered_by"""  # noqa: S608 (ours)
 
 
 class AnswerLookup:
@@ -63,6 +57,7 @@ class AnswerLookup:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._cursor = connection.cursor()
+        self._cursor.row_factory = sqlite3.Row
         self._path = path
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
@@ -89,31 +84,14 @@ class AnswerLookup:
             for value in (number, stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), digest)
         ]
         try:
-            for number, *row in self._cursor.execute(query.format(rows), values) if wanted else ():
-                answers[number] = _answer(tuple(row))
+            for row in self._cursor.execute(query.format(rows), values) if wanted else ():
+                answers[row["number"]] = _answer(row)
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc
         return answers
 
 
-def _answer(row: tuple[Any, ...]) -> Answer:
-    attempt_id, text, finish, latency_ms, ttft_ms, model, request_id, asked, tool_calls, *counts = row
-    *tokens, mean, least, count, reasoning, cost, took = counts
-    completion = Completion(
-        text=restored(text),
-        finish=_FINISHES.get(finish, FinishReason.OTHER),
-        tool_calls=tool_calls_from(tool_calls),
-        usage=Usage(*tokens),
-        latency_ms=latency_ms,
-        ttft_ms=ttft_ms,
-        model=restored_or_none(model),
-        request_id=restored_or_none(request_id),
-        logprobs=logprobs_from(mean, least, count),
-        reasoning=restored_or_none(reasoning),
-    )
-    return Answer(attempt_id, completion, from_stored(cost), asked, _latency(json.loads(took)))
-
-
-def _latency(took: list[float | None]) -> Latency:
-    total, waited, *checks = took
-    return latency_of(total, waited, checks[0] if checks else None if waited is None else 0.0)
+def _answer(row: sqlite3.Row) -> Answer:
+    total, waited, *checks = json.loads(row["took"])
+    latency = latency_of(total, waited, checks[0] if checks else None if waited is None else 0.0)
+    return Answer(row["id"], completion_from(row), from_stored(row["usd"]), row["model"], latency)

@@ -1,11 +1,9 @@
-"""The file itself: where it lies, how it is opened, which schema it has, and what its errors mean.
-
-One transaction: all of what is handed over, or nothing.
-"""
+"""The file itself: where it lies, how it is opened, how it is written in transactions, and what its errors mean."""
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError
@@ -136,6 +134,19 @@ def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
     return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
 
 
+def stamp(folder: Path) -> object:
+    """Return what differs as soon as anything was written: when and how large the store's files are."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in (FILE, f"{FILE}-wal"):
+        try:
+            state = (folder / name).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+    return found
+
+
 REFUSALS = (
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,
@@ -147,6 +158,18 @@ REFUSALS = (
 """What SQLite says of a value that no column can hold; the transaction goes on."""
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the log for writing: all of what is executed inside is stored, or nothing. Raises sqlite3.Error."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def transact(
     connection: sqlite3.Connection, statements: Iterable[Statement], refused: list[Exception] | None = None
 ) -> None:
@@ -154,8 +177,7 @@ def transact(
 
     Raises sqlite3.Error; without `refused` one of REFUSALS too.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for sql, rows in statements:
             try:
                 for statement, parameters in together(sql, rows) if refused is None else ((sql, rows),):
@@ -164,7 +186,3 @@ def transact(
                 if refused is None:
                     raise
                 refused.append(exc)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from evalh.store.database import transaction
 from evalh.store.locking import held, lock
 
 LOST = "the process ended before the run did"
@@ -22,7 +23,7 @@ class RunLock:
         while True:
             self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
             lock(self._file)
-            if still_there(self._file, path):
+            if _still_there(self._file, path):
                 return
             os.close(self._file)  # swept away between our open and our lock
 
@@ -43,28 +44,39 @@ def settle(connection: sqlite3.Connection, folder: Path) -> None:
 
     Raises sqlite3.Error and OSError. Harmless where several processes do it at once.
     """
-    running = {run_id for (run_id,) in connection.execute("select id from runs where status = 'running'")}
-    for run_id in running:
-        if not _alive(lock_path(folder, run_id)):
-            _interrupt(connection, run_id)
+    for run_id in _lost(connection, folder):
+        _interrupt(connection, run_id)
     for path in folder.glob("*.lock"):
-        _sweep(path)
-
-
-def alive(folder: Path, run_id: str) -> bool:
-    """Tell whether the process that executes a run lives."""
-    return _alive(lock_path(folder, run_id))
+        if (file := take(path)) is not None:
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
+            os.close(file)
 
 
 def any_lost(connection: sqlite3.Connection, folder: Path) -> bool:
-    """Tell whether `settle` has work."""
+    """Whether `settle` has work."""
+    return bool(_lost(connection, folder))
+
+
+def _lost(connection: sqlite3.Connection, folder: Path) -> list[str]:
     running = connection.execute("select id from runs where status = 'running'").fetchall()
-    return any(not _alive(lock_path(folder, run_id)) for (run_id,) in running)
+    return [run_id for (run_id,) in running if not alive(folder, run_id)]
+
+
+def alive(folder: Path, run_id: str) -> bool:
+    """Whether the process that executes a run lives."""
+    try:
+        file = os.open(lock_path(folder, run_id), os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return held(file)
+    finally:
+        os.close(file)
 
 
 def _interrupt(connection: sqlite3.Connection, run_id: str) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         # An attempt's id begins with its run's: the range is read from the primary key, no index is needed.
         connection.execute(
             "update attempts set status = 'interrupted', error_kind = 'interrupted', error = ?"
@@ -74,45 +86,29 @@ def _interrupt(connection: sqlite3.Connection, run_id: str) -> None:
         connection.execute(
             "update runs set status = 'interrupted', reason = ? where id = ? and status = 'running'", (LOST, run_id)
         )
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
-def _alive(path: Path) -> bool:
+def take(path: Path) -> int | None:
+    """Open and lock a file that a dead process left; None where it is gone or its process lives. Raises OSError."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return False
-    try:
-        return held(file)
-    finally:
-        os.close(file)
-
-
-def _sweep(path: Path) -> None:
-    """Remove a lock file that nobody holds."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
+        return None
     try:
         lock(file, wait=False)
-        if still_there(file, path):
-            with suppress(PermissionError):
-                path.unlink(missing_ok=True)
+        if _still_there(file, path):
+            return file
     except BlockingIOError:
-        return  # alive
-    finally:
-        os.close(file)
+        pass  # alive
+    os.close(file)
+    return None
 
 
-def still_there(file: int, path: Path) -> bool:
+def _still_there(file: int, path: Path) -> bool:
     """Whether an open file is still the one at its path."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return False
-    held = os.fstat(file)
-    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+    opened = os.fstat(file)
+    return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)

@@ -4,15 +4,9 @@
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from evalh.store.database import APPLICATION
-from evalh.store.views import COST_PER_GOOD, VIEWS
-
-if TYPE_CHECKING:
-    from sqlite_utils import Migrations
-
-SET = "evalh"  # in sqlite_utils' own table
 
 
 class Database(Protocol):
@@ -24,36 +18,16 @@ class Database(Protocol):
 
 Migration: TypeAlias = Callable[[Database], None]
 
-
-class _History:
-    """The migrations, in order."""
-
-    def __init__(self) -> None:
-        self.steps: list[Migration] = []
-
-    def __call__(self) -> Callable[[Migration], Migration]:
-        """Append the function that stands below."""
-
-        def append(step: Migration) -> Migration:
-            self.steps.append(step)
-            return step
-
-        return append
-
-    def library(self) -> "Migrations":
-        """Return them as sqlite_utils' own."""
-        from evalh.store.sqlite_utils_alone import Migrations
-
-        known = Migrations(SET)
-        for step in self.steps:
-            known()(step)
-        return known
+MIGRATIONS: list[Migration] = []
 
 
-migrations = _History()
+def migration(step: Migration) -> Migration:
+    """Append the function that stands below."""
+    MIGRATIONS.append(step)
+    return step
 
 
-@migrations()
+@migration
 def m001_the_log(db: Database) -> None:
     """Make every call, retries included, a row that a person can query when something breaks.
 
@@ -64,14 +38,14 @@ def m001_the_log(db: Database) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION}")
 
 
-@migrations()
+@migration
 def m002_questions(db: Database) -> None:
     """Name the questions that people ask first: what failed, what a good output costs, what was slow."""
-    for statement in VIEWS:
+    for statement in _VIEWS:
         db.execute(statement)
 
 
-@migrations()
+@migration
 def m003_routes(db: Database) -> None:
     """Let a route's answers be found, and what it sent be seen.
 
@@ -81,39 +55,39 @@ def m003_routes(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations()
+@migration
 def m004_comparisons(db: Database) -> None:
     """Keep what was compared and what came of it; and what graders judged by, so that a difference has a name."""
     for statement in _COMPARISONS:
         db.execute(statement)
 
 
-@migrations()
+@migration
 def m005_votes(db: Database) -> None:
     """Keep what a verdict was made of: a panel's votes and what each cost, a score for each criterion."""
     db.execute("alter table verdicts add column detail text")  # JSON; null: nothing but the reason
 
 
-@migrations()
+@migration
 def m006_gates(db: Database) -> None:
     """Keep what was decided of a merge: months later somebody asks why it was let in."""
     db.execute(_GATES)
 
 
-@migrations()
+@migration
 def m007_logprobs(db: Database) -> None:
     """Keep how likely a model held its answer: an answer from the log is graded as it was when it was new."""
     for column in ("mean_logprob real", "min_logprob real", "logprob_tokens integer"):  # null: it was not told
         db.execute(f"alter table attempts add column {column}")
 
 
-@migrations()
+@migration
 def m008_reasoning(db: Database) -> None:
     """Keep what a model thought before its answer, apart from the answer."""
     db.execute("alter table attempts add column reasoning text")  # null: an older evalh's, nobody looked
 
 
-@migrations()
+@migration
 def m009_latency(db: Database) -> None:
     """Keep how long an answer took in all: waits, every attempt, checks. Null: the last attempt's alone is known."""
     db.execute("alter table attempts add column waited_ms real")  # before it left
@@ -122,10 +96,10 @@ def m009_latency(db: Database) -> None:
     for column in ("waited_ms", "checks_ms"):
         db.execute(f"alter table samples add column {column} real")
     db.execute("drop view cost_per_good")
-    db.execute(COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
+    db.execute(_COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
 
 
-@migrations()
+@migration
 def m010_clusters(db: Database) -> None:
     """Keep which cases are alike: what is counted is the cluster, in comparisons of stored runs too."""
     db.execute("alter table cases add column cluster text")  # null: the row names none
@@ -326,3 +300,49 @@ _COMPARISONS = (
   content text not null            -- JSON: all of it
 )""",
 )
+
+# As released: a later migration may replace one.
+_VIEWS = (
+    """create view failures as
+select s.run_id, s.id as sample_id, s.case_id, s.trial, s.standing,
+  (select group_concat(v.grader || ': ' || v.reason, char(10)) from verdicts v
+    where v.sample_id = s.id and v.required and v.outcome <> 'pass') as reasons,
+  a.text as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id, s.answered_by
+from samples s
+left join attempts a on a.id = s.answered_by
+left join cases c on c.id = s.case_id and c.digest = s.case_digest
+where s.standing <> 'good'""",
+    """create view cost_per_good as
+select run_id, suite, prompt, model, status, samples, good, 1.0 * good / samples as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd
+from (
+  select s.run_id, r.suite, r.prompt, r.model, r.status, r.started_at,
+    count(*) as samples, sum(s.standing = 'good') as good,
+    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
+  from samples s join runs r on r.id = s.run_id
+  group by s.run_id
+)
+order by started_at""",
+    """create view slow_calls as
+select id as attempt_id, call_id, run_id, case_id, trial, model, status, started_at, latency_ms, ttft_ms,
+  output_tokens, round(output_tokens * 1000.0 / nullif(latency_ms, 0), 1) as output_tokens_per_s
+from (
+  select *, cume_dist() over (partition by run_id, model order by latency_ms) as not_slower
+  from attempts where latency_ms is not null
+)
+where not_slower > 0.95
+order by latency_ms desc""",
+)
+
+_COST_PER_GOOD = """create view cost_per_good as
+select run_id, suite, prompt, model, status, samples, good,
+  case when graded then 1.0 * good / samples end as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd
+from (
+  select s.run_id, r.suite, r.prompt, r.model, r.status, r.started_at,
+    count(*) as samples, sum(s.standing = 'good') as good, sum(s.standing <> 'ungraded') as graded,
+    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
+  from samples s join runs r on r.id = s.run_id
+  group by s.run_id
+)
+order by started_at"""

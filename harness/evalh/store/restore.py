@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage, latency_of
 from evalh.core.case import ABSENT, Case
-from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, RunRow, SampleRow
+from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
@@ -123,7 +123,7 @@ def attempt_from(row: Row) -> AttemptRow:
         completion=completion_from(row) if row["status"] == "ok" else None,
         error=restored_or_none(row["error"]),
         request_id=restored_or_none(row["request_id"]),
-        usage=_usage(row),
+        usage=usage_from(row),
         cost_usd=from_stored(row["cost_usd"]),
         estimated=bool(row["estimated"]),
     )
@@ -141,30 +141,37 @@ def decision_from(row: Row) -> DecisionRow:
 
 def completion_from(row: Row) -> Completion:
     """Read the answer of an attempt, whole but for `cost_usd`, which is the attempt's."""
+    mean = row["mean_logprob"]
     return Completion(
         text=restored(row["text"]),
         finish=_FINISHES.get(row["finish"], FinishReason.OTHER),
         tool_calls=tool_calls_from(row["tool_calls"]),
-        usage=_usage(row),
+        usage=usage_from(row),
         latency_ms=row["latency_ms"],
         ttft_ms=row["ttft_ms"],
         model=restored_or_none(row["model_answered"]),
         request_id=restored_or_none(row["request_id"]),
         raw=restored_or_none(row["raw"]),
-        logprobs=logprobs_from(row["mean_logprob"], row["min_logprob"], row["logprob_tokens"]),
+        logprobs=None if mean is None else Logprobs(mean, row["min_logprob"], row["logprob_tokens"]),
         reasoning=restored_or_none(row["reasoning"]),
     )
 
 
-def _usage(row: Row) -> Usage:
+def usage_from(row: Row) -> Usage:
+    """Read the columns of tokens."""
     return Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"])
-
-
-def logprobs_from(mean: float | None, least: float | None, count: int | None) -> Logprobs | None:
-    """Read the columns `mean_logprob`, `min_logprob` and `logprob_tokens`."""
-    return None if mean is None else Logprobs(mean, least, count)
 
 
 def tool_calls_from(text: str | None) -> tuple[ToolCall, ...]:
     """Read the column `tool_calls`."""
     return () if text is None else tuple(ToolCall(**call) for call in json.loads(text))
+
+
+def gate_from(row: Row) -> GateRow:
+    """Read a row of `gates`."""
+    values: dict[str, Any] = {name: row[name] for name in ("id", "decision", "exit")}
+    return GateRow(
+        **values | {name: restored(row[name]) for name in ("base", "head", "reasons", "content")},
+        at=read_instant(row["at"]),
+        merge_base=restored_or_none(row["merge_base"]),
+    )

@@ -1,32 +1,44 @@
-"""A run told sample by sample, in a handful of statements however many samples it has.
+"""A run's samples: as they are shown, compared, reported, exported with all their calls, and recorded.
 
-A run as it happened, sample by sample: what `export otel` sends.
-
-A run's samples as they are compared: one question for the whole run.
-
-A run's answers as rows that the `replay` provider reads.
+A run costs a handful of statements however many samples it has.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from sqlite3 import Row
 from typing import Any
 
-from evalh.core.attempt import Usage
+from msgspec.structs import asdict
+
+from evalh.core.case import Case
 from evalh.core.digest import digest
-from evalh.core.log import CallRow, DecisionRow, SampleRow, SampleStory, TracedAttempt, TracedCall, TracedSample
+from evalh.core.log import DecisionRow, SampleDetail, SampleRow, SampleStory, TracedAttempt, TracedCall, TracedSample
 from evalh.core.money import from_stored, plus
 from evalh.core.request import content_digest
+from evalh.core.run import FailedSample
 from evalh.core.sample import Graded, SampleResult, Standing
 from evalh.core.verdict import Outcome, Verdict
+from evalh.store.calls import CallReader
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
-from evalh.store.restore import case_from, completion_from, decision_from, sample_from, tool_calls_from
+from evalh.store.restore import (
+    case_from,
+    completion_from,
+    decision_from,
+    sample_from,
+    tool_calls_from,
+    usage_from,
+    verdict_from,
+)
 
-Stream = Callable[..., Iterator[Row]]
-
-# A sample's id is <run>/<case>/<trial> and a call's <run>:<number>: a run's rows are ranges of a primary key.
+# A sample's id is <run>/<case>/<trial> and a call's <run>:<number>: a run's rows are ranges of a primary key ('0'
+# follows '/', and ';' follows ':').
+_OF_RUN = "id > :run || '/' and id < :run || '0'"
+_SAMPLES = f"""select * from samples where {_OF_RUN} and (:standing is null or standing = :standing)
+  order by case_index, trial limit :limit"""  # noqa: S608 (ours)
+_FAILURES = f"""select * from samples where {_OF_RUN} and standing <> 'good'
+  order by standing, case_index, trial limit :limit"""  # noqa: S608 (ours)
 _STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, a.text, a.reasoning, a.tool_calls,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.model_answered,
   (select json_group_array(json_array(grader, required, outcome, score, reason))
@@ -49,21 +61,137 @@ order by a.number"""  # noqa: S608 (ours)
 _DECISIONS = f"""select c.id as traced, d.kind, d.reason, d.at, d.detail
 from ({_CALLS}) c join decisions d on d.call_id = c.source
 order by d.at, length(d.id), d.id"""  # noqa: S608 (ours)
+# Calls come grouped by the sample that they were made for. A call whose first attempt has not ended, because its
+# process died, has attempts and no row of its own. SQLite sorts on disk what does not fit: ids, not answers.
+_CALLS_BY_SAMPLE = """select * from (select id, case_id, trial from calls where id > :run || ':' and id < :run || ';'
+union all
+select distinct call_id, case_id, trial from attempts a
+  where a.id > :run || ':' and a.id < :run || ';' and not exists (select 1 from calls c where c.id = a.call_id))
+order by case_id, trial, length(id), id"""
+_RESULTS = """select s.case_id, s.case_digest, s.trial, s.standing, s.cost_usd, s.cached_cost_usd, s.latency_ms,
+    s.waited_ms is not null and s.checks_ms is not null as latency_whole,
+    s.output_digest, c.tags, c.cluster, c.inputs,
+    (select json_group_array(json_array(v.grader, v.outcome, v.required)) from verdicts v where v.sample_id = s.id)
+      as verdicts
+  from samples s left join cases c on c.id = s.case_id and c.digest = s.case_digest
+  where s.id > :run || '/' and s.id < :run || '0' order by s.case_index, s.trial"""
+_ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings) as settings,
+  coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
+  a.text, a.finish, a.tool_calls,
+  case when c.waited_ms is null then a.latency_ms else c.latency_ms end as latency_ms,
+  a.ttft_ms, a.model_answered, a.request_id, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
+  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning,
+  null as raw,
+  c.cost_usd + c.cached_cost_usd as cost_usd
+from calls c
+join runs r on r.id = c.run_id
+join samples s on s.id = c.run_id || '/' || c.case_id || '/' || c.trial
+join attempts a on a.id = c.answered_by
+where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task' and c.draw = 0
+order by s.case_index, c.trial, c.rowid"""
 
 
-def stories(stream: Stream, run_id: str) -> Iterator[SampleStory]:
-    """Yield a run's samples in dataset order."""
-    for row in stream(_STORIES, {"run": run_id}):
-        fields = dict(row)
-        yield SampleStory(
-            sample=sample_from(fields, _verdicts(row["verdicts"])),
-            case=case_from(fields | {"id": row["case_id"]}),
-            output=restored_or_none(row["text"]),
-            reasoning=restored_or_none(row["reasoning"]),
-            tool_calls=tool_calls_from(row["tool_calls"]),
-            usage=Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"]),
-            model_answered=restored_or_none(row["model_answered"]),
+class SampleReader(CallReader):
+    """Reads the samples of a run."""
+
+    def samples(self, run_id: str, standing: Standing | None = None, limit: int | None = None) -> Iterator[SampleRow]:
+        """Yield a run's samples in dataset order, with their verdicts."""
+        which = {"run": run_id, "standing": standing and str(standing), "limit": -1 if limit is None else limit}
+        return map(self._sample, self._stream(_SAMPLES, which))
+
+    def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
+        """Return samples that are not good, with input and output: bad ones first, then in dataset order."""
+        rows = self._rows(_FAILURES, {"run": run_id, "limit": limit})
+        return tuple(self._failure(self._sample(row)) for row in rows)
+
+    def results(self, run_id: str) -> Iterator[SampleResult]:
+        """Yield a run's samples in dataset order, as they are compared."""
+        return map(_result, self._stream(_RESULTS, {"run": run_id}))
+
+    def stories(self, run_id: str) -> Iterator[SampleStory]:
+        """Yield a run's samples with what was asked and answered, in dataset order."""
+        for row in self._stream(_STORIES, {"run": run_id}):
+            fields = dict(row)
+            yield SampleStory(
+                sample=sample_from(fields, _verdicts(row["verdicts"])),
+                case=case_from(fields | {"id": row["case_id"]}),
+                output=restored_or_none(row["text"]),
+                reasoning=restored_or_none(row["reasoning"]),
+                tool_calls=tool_calls_from(row["tool_calls"]),
+                usage=usage_from(row),
+                model_answered=restored_or_none(row["model_answered"]),
+            )
+
+    def traces(self, run_id: str) -> Mapping[tuple[str, int], tuple[TracedCall, ...]]:
+        """Return how the answers of a run came about, by (case id, trial)."""
+        run = {"run": run_id}
+        attempts: dict[str, list[TracedAttempt]] = defaultdict(list)
+        for row in self._stream(_ATTEMPTS, run):
+            attempts[row["traced"]].append(_attempt(row))
+        decisions: dict[str, list[DecisionRow]] = defaultdict(list)
+        for row in self._stream(_DECISIONS, run):
+            decisions[row["traced"]].append(decision_from(row))
+        calls: dict[tuple[str, int], list[TracedCall]] = defaultdict(list)
+        for row in self._stream(_CALLS, run):
+            found = _call(row, tuple(attempts[row["id"]]), tuple(decisions[row["id"]]))
+            calls[restored(row["case_id"]), row["trial"]].append(found)
+        return {sample: tuple(made) for sample, made in calls.items()}
+
+    def traced(self, run_id: str) -> Iterator[TracedSample]:
+        """Yield a run's samples with all their calls, one at a time, ordered by case and trial.
+
+        The calls of samples that were cut off come too.
+        """
+
+        def key(row: Row) -> tuple[Any, ...]:
+            return row["case_id"], row["trial"]
+
+        for (case_id, trial), rows in groupby(self._stream(_CALLS_BY_SAMPLE, {"run": run_id}), key):
+            calls = (self._call(row["id"]) for row in rows)
+            found = self._first("select * from samples where id = ?", f"{run_id}/{case_id}/{trial}")
+            yield TracedSample(
+                case_id=restored(case_id),
+                trial=trial,
+                sample=None if found is None else self._sample(found),
+                calls=tuple(call for call in calls if call is not None),
+            )
+
+    def planned(self, run_id: str) -> int | None:
+        """Return how many samples a run was to have; None: the log does not hold that run."""
+        run = self._first("select planned from runs where id = ?", stored(run_id))
+        return None if run is None else run["planned"]
+
+    def recording(self, run_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the answers of a run's task as rows that the `replay` provider reads, in dataset order.
+
+        A sample without an answer has no row.
+        """
+        return map(_recorded, self._stream(_ANSWERS, {"run": run_id}))
+
+    def _sample(self, row: Row) -> SampleRow:
+        verdicts = self._rows("select * from verdicts where sample_id = ? order by position", row["id"])
+        return sample_from(row, tuple(map(verdict_from, verdicts)))
+
+    def _detail(self, row: Row) -> SampleDetail:
+        sample = self._sample(row)
+        return SampleDetail(sample=sample, case=self._case_of(sample), calls=self._calls_of(sample))
+
+    def _failure(self, sample: SampleRow) -> FailedSample:
+        answer = self._first("select * from attempts where id = ?", sample.answered_by)
+        required = ((graded.grader, graded.verdict) for graded in sample.verdicts if graded.required)
+        return FailedSample(
+            case_id=sample.case_id,
+            trial=sample.trial,
+            standing=str(sample.standing),
+            inputs=self._case_of(sample).inputs,
+            output=None if answer is None else completion_from(answer).text,
+            reasons=tuple((name, verdict.reason) for name, verdict in required if verdict.outcome is not Outcome.PASS),
+            error=sample.error,
         )
+
+    def _case_of(self, sample: SampleRow) -> Case:
+        key = (stored(sample.case_id), sample.case_digest)
+        return case_from(self._rows("select * from cases where id = ? and digest = ?", *key)[0])
 
 
 def _verdicts(text: str) -> tuple[Graded, ...]:
@@ -71,22 +199,6 @@ def _verdicts(text: str) -> tuple[Graded, ...]:
         Graded(restored(grader), bool(required), Verdict(Outcome(outcome), score, restored(reason)))
         for grader, required, outcome, score, reason in read_json(text)
     )
-
-
-def traces(stream: Stream, run_id: str) -> Mapping[tuple[str, int], tuple[TracedCall, ...]]:
-    """Return the calls of every sample of a run, by (case id, trial)."""
-    run = {"run": run_id}
-    attempts: dict[str, list[TracedAttempt]] = defaultdict(list)
-    for row in stream(_ATTEMPTS, run):
-        attempts[row["traced"]].append(_attempt(row))
-    decisions: dict[str, list[DecisionRow]] = defaultdict(list)
-    for row in stream(_DECISIONS, run):
-        decisions[row["traced"]].append(decision_from(row))
-    calls: dict[tuple[str, int], list[TracedCall]] = defaultdict(list)
-    for row in stream(_CALLS, run):
-        traced = _call(row, tuple(attempts[row["id"]]), tuple(decisions[row["id"]]))
-        calls[restored(row["case_id"]), row["trial"]].append(traced)
-    return {sample: tuple(made) for sample, made in calls.items()}
 
 
 def _attempt(row: Row) -> TracedAttempt:
@@ -111,56 +223,6 @@ def _call(row: Row, attempts: tuple[TracedAttempt, ...], decisions: tuple[Decisi
     )
 
 
-# Calls come grouped by the sample that they were made for. A call whose first attempt has not ended, because its
-# process died, has attempts and no row of its own. SQLite sorts on disk what does not fit: ids, not answers.
-_CALLS_BY_SAMPLE = """select * from (select id, case_id, trial from calls where id > :run || ':' and id < :run || ';'
-union all
-select distinct call_id, case_id, trial from attempts a
-  where a.id > :run || ':' and a.id < :run || ';' and not exists (select 1 from calls c where c.id = a.call_id))
-order by case_id, trial, length(id), id"""
-
-OneCall = Callable[[str], CallRow | None]
-OneSample = Callable[[Row], SampleRow]
-
-
-def traced(stream: Stream, one_call: OneCall, with_verdicts: OneSample, run_id: str) -> Iterator[TracedSample]:
-    """Yield every sample of a run with all its calls, and the calls of samples that were cut off, one at a time."""
-
-    def key(row: Row) -> tuple[Any, ...]:
-        return row["case_id"], row["trial"]
-
-    for (case_id, trial), rows in groupby(stream(_CALLS_BY_SAMPLE, {"run": run_id}), key):
-        calls = (one_call(row["id"]) for row in rows)
-        found = list(stream("select * from samples where id = ?", f"{run_id}/{case_id}/{trial}"))
-        yield TracedSample(
-            case_id=restored(case_id),
-            trial=trial,
-            sample=with_verdicts(found[0]) if found else None,
-            calls=tuple(call for call in calls if call is not None),
-        )
-
-
-def planned(stream: Stream, run_id: str) -> int | None:
-    """Return how many samples a run was to have; None: the log does not hold that run."""
-    rows = list(stream("select planned from runs where id = ?", stored(run_id)))
-    return rows[0]["planned"] if rows else None
-
-
-# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key ('0' follows '/').
-_RESULTS = """select s.case_id, s.case_digest, s.trial, s.standing, s.cost_usd, s.cached_cost_usd, s.latency_ms,
-    s.waited_ms is not null and s.checks_ms is not null as latency_whole,
-    s.output_digest, c.tags, c.cluster, c.inputs,
-    (select json_group_array(json_array(v.grader, v.outcome, v.required)) from verdicts v where v.sample_id = s.id)
-      as verdicts
-  from samples s left join cases c on c.id = s.case_id and c.digest = s.case_digest
-  where s.id > :run || '/' and s.id < :run || '0' order by s.case_index, s.trial"""
-
-
-def results(stream: Callable[..., Iterator[Row]], run_id: str) -> Iterator[SampleResult]:
-    """Yield a run's samples in the dataset's order."""
-    return (_result(row) for row in stream(_RESULTS, {"run": run_id}))
-
-
 def _result(row: Row) -> SampleResult:
     verdicts = json.loads(row["verdicts"])
     return SampleResult(
@@ -180,37 +242,9 @@ def _result(row: Row) -> SampleResult:
     )
 
 
-_ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings) as settings,
-  coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
-  a.text, a.finish, a.tool_calls,
-  case when c.waited_ms is null then a.latency_ms else c.latency_ms end as latency_ms,
-  a.ttft_ms, a.model_answered, a.request_id, a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens,
-  a.mean_logprob, a.min_logprob, a.logprob_tokens, a.reasoning,
-  null as raw,
-  c.cost_usd + c.cached_cost_usd as cost_usd
-from calls c
-join runs r on r.id = c.run_id
-join samples s on s.id = c.run_id || '/' || c.case_id || '/' || c.trial
-join attempts a on a.id = c.answered_by
-where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task' and c.draw = 0
-order by s.case_index, c.trial, c.rowid"""
-
-
-def recording(stream: Callable[..., Iterator[Row]], run_id: str) -> Iterator[dict[str, Any]]:
-    """Yield the answers of a run's task in dataset order. A sample without an answer has no row."""
-    for row in stream(_ANSWERS, {"run": run_id}):
-        yield _row(row)
-
-
-def _row(row: Row) -> dict[str, Any]:
+def _recorded(row: Row) -> dict[str, Any]:
     completion = completion_from(row)
-    usage = completion.usage
-    counts = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
+    counts = {name: row[name] for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")}
     cost = from_stored(row["cost_usd"])
     recorded: dict[str, Any] = {
         "id": restored(row["case_id"]),
@@ -230,7 +264,5 @@ def _row(row: Row) -> dict[str, Any]:
     if completion.reasoning:
         recorded["reasoning"] = completion.reasoning
     if completion.tool_calls:
-        recorded["tool_calls"] = [
-            {"id": call.id, "name": call.name, "arguments": call.arguments} for call in completion.tool_calls
-        ]
+        recorded["tool_calls"] = [asdict(call) for call in completion.tool_calls]
     return recorded

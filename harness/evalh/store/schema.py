@@ -5,13 +5,20 @@ one transaction: importing it costs 0.05 to 0.1 s before the first request.
 """
 
 import sqlite3
+import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from evalh.core.errors import WorkspaceError
-from evalh.store.database import APPLICATION, StoreError, connect, explained
+from evalh.store.database import APPLICATION, StoreError, connect, explained, transaction
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
 
 SCHEMA = 10  # `PRAGMA user_version`: the number of migrations
+_SET = "evalh"  # in sqlite_utils' own table
 _WAIT_S = 60.0
 
 
@@ -20,9 +27,8 @@ def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
 
     A plain start only looks: sqlite_utils and filelock are imported where a migration is pending.
     """
-    if schema_version(connection, path) == SCHEMA:
-        return
-    migrate(path)
+    if schema_version(connection, path) != SCHEMA:
+        _migrate(path)
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
@@ -50,17 +56,13 @@ def _holds_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute(query).fetchone() is not None
 
 
-def migrate(path: Path) -> None:
+def _migrate(path: Path) -> None:
     """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(path.parent / "migrate.lock", timeout=_WAIT_S):
-            connection = connect(path)
-            try:
-                _apply(connection, path)
-            finally:
-                connection.close()
+        with FileLock(path.parent / "migrate.lock", timeout=_WAIT_S), closing(connect(path)) as connection:
+            _apply(connection, path)
     except Timeout as exc:
         raise StoreError(
             f"another evalh has been changing the schema for {_WAIT_S:.0f} s", where=str(path), hint="wait, run again"
@@ -78,32 +80,46 @@ def _apply(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("select 1 from sqlite_master").fetchone() is None:
         _create(connection)
         return
-    from evalh.store.migrations import migrations
-    from evalh.store.sqlite_utils_alone import Database
-
-    migrations.library().apply(Database(connection, execute_plugins=False))
+    database, history = library(connection)
+    history.apply(database)
     # Set last: who reads the number without the lock finds everything in place.
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
+def library(connection: sqlite3.Connection) -> tuple["Database", "Migrations"]:
+    """Return the database and its history as sqlite_utils' own.
+
+    It imports numpy and pandas where they are installed, to know their types: 0.1 s before the first request, for
+    values that no migration of ours holds. So it is imported without them.
+    """
+    from evalh.store.migrations import MIGRATIONS
+
+    types_only: dict[str, Any] = {name: None for name in ("numpy", "pandas") if name not in sys.modules}
+    sys.modules.update(types_only)  # Python's own way to say "not installed"
+    try:
+        from sqlite_utils import Database, Migrations
+    finally:
+        for name in types_only:
+            del sys.modules[name]
+    history = Migrations(_SET)
+    for step in MIGRATIONS:
+        history()(step)
+    return Database(connection, execute_plugins=False), history
+
+
 def _create(connection: sqlite3.Connection) -> None:
     """Make an empty database a store, all or nothing."""
-    from evalh.store.migrations import SET, migrations
+    from evalh.store.migrations import MIGRATIONS
 
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for statement in _APPLIED:
             connection.execute(statement)
         now = str(datetime.now(UTC))
-        for step in migrations.steps:
+        for step in MIGRATIONS:
             step(connection)
-            row = (SET, step.__name__, now)
+            row = (_SET, step.__name__, now)
             connection.execute("insert into _sqlite_migrations (migration_set, name, applied_at) values (?, ?, ?)", row)
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 # As sqlite_utils makes it; a test holds that both ways lead to one schema.

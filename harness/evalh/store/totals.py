@@ -1,31 +1,22 @@
-"""Counting the decisions of runs.
-
-Adding up what attempts cost.
-
-What a viewer asks of the log: what is in it, how a run under way stands, and whether a page is still true.
-"""
+"""What many rows come to: decisions and their cost, spending in groups, the cases of a run, a suite's state."""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
-from pathlib import Path
 from sqlite3 import Row
 
 from evalh.core.attempt import CallKey
 from evalh.core.case import ties
 from evalh.core.digest import digest
-from evalh.core.log import CaseTally, ComparisonRow, FirstAnswer, GateRow, RunRow
+from evalh.core.log import CaseTally, FirstAnswer
 from evalh.core.money import from_stored
 from evalh.core.sample import Standing
 from evalh.core.totals import DecisionTally, Spend, SpendBy, Tallies
-from evalh.core.values import Value
-from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
-from evalh.store.database import FILE
-from evalh.store.restore import case_from, comparison_from, completion_from, run_from
-
-Ask = Callable[..., list[Row]]
+from evalh.store.columns import read_json, restored, restored_or_none, stored
+from evalh.store.log_reader import LogReader
+from evalh.store.restore import case_from, completion_from
 
 # What a decision led to is told by the reason of the attempts that followed it.
 _LED_TO = {"retry": "retry", "repair": "repair", "fallback": "fallback", "escalate": "escalation"}
@@ -60,51 +51,6 @@ join cases k on k.id = s.case_id and k.digest = s.case_digest
 join attempts a on a.id = json_extract(d.detail, '$.answer')
 where d.kind = 'escalate' and d.run_id in ({_RUNS})"""  # noqa: S608
 
-
-def tallies(ask: Ask, run_ids: Sequence[str]) -> Tallies:
-    """Count what happened in these runs."""
-    runs = {"runs": json.dumps(list(run_ids))}
-    usd = {row["reason"]: from_stored(row["usd"]) for row in ask(_ATTEMPTS, runs)}
-    replayed = {row["kind"]: row for row in ask(_REPLAYED, runs)}
-    decisions = {
-        row["kind"]: DecisionTally(
-            row["taken"],
-            usd.get(_LED_TO.get(row["kind"], ""), DecisionTally().cost_usd),
-            row["ok"],
-            *_replayed(replayed.get(row["kind"])),
-        )
-        for row in ask(_DECISIONS, runs)
-    }
-    calls = ask(_CALLS, runs)[0]
-    return Tallies(
-        runs=len(run_ids),
-        calls=calls["sent"],
-        from_log=calls["hits"],
-        stopped=ask(_STOPPED, runs)[0]["n"],
-        decisions=decisions,
-        errors={row["error_kind"]: row["n"] for row in ask(_ERRORS, runs)},
-        unanswered={row["error_kind"]: row["n"] for row in ask(_UNANSWERED, runs)},
-    )
-
-
-def _replayed(row: Row | None) -> tuple[int, Decimal | None]:
-    return (0, Decimal(0)) if row is None else (row["taken"], from_stored(row["usd"]))
-
-
-def first_answers(stream: Callable[..., Iterator[Row]], run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
-    """Yield the answers that were in doubt."""
-    for row in stream(_FIRST, {"runs": json.dumps(list(run_ids))}):
-        case = case_from(row)
-        yield FirstAnswer(
-            suite=restored(row["suite"]),
-            case=case,
-            completion=completion_from(row),
-            output_schema=read_json(row["settings"]).get("output_schema"),
-            standing=Standing(row["standing"]),
-            key=CallKey(case.id, row["trial"], restored_or_none(row["step"]), row["draw"]),
-        )
-
-
 _NOBODY = "(no owner)"
 
 # Attempts and answers from the log know their groups by different columns.
@@ -125,16 +71,93 @@ _SAVED = """select {group} as grouped, count(*) as hits,
   case when count(*) = count(c.cached_cost_usd) then total(c.cached_cost_usd) end as usd
 from calls c join runs r on r.id = c.run_id where c.cache_hit and r.started_at >= ? group by 1"""
 
+# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key. A sum that lacks a part is
+# null.
+_CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(standing = 'bad') as bad,
+  sum(cache_hit or (answered_by is not null and attempts = 0)) as hits,
+  case when count(*) = count(cost_usd) then sum(cost_usd) end as spent_usd,
+  case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
+  group_concat(error_kind) as errors,
+  (select c.cluster from cases c where c.id = case_id and c.digest = case_digest) as cluster,
+  (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs
+from samples where id > :run || '/' and id < :run || '0' group by case_index"""
+_STATE = """select id, status, finished_at, length(summary) as summary,
+  case when status = 'running' then (select count(*) from samples s where s.id > r.id || '/' and s.id < r.id || '0')
+  end as samples from runs r where suite = ? order by id"""
 
-def spending(ask: Callable[..., list[Row]], by: SpendBy, since: str) -> list[Spend]:
-    """Sum every attempt since an instant (UTC text) in groups; the dearest group first."""
-    attempts, hits = (sql.format(group=group) for sql, group in zip((_SPENT, _SAVED), _GROUPS[by], strict=True))
-    spent: defaultdict[str | None, list[Row]] = defaultdict(list)
-    for row in ask(attempts, since):
-        spent[row["grouped"]].append(row)
-    saved = {row["grouped"]: row for row in ask(hits, since)}
-    lines = [_line(group, spent[group], saved.get(group)) for group in spent.keys() | saved.keys()]
-    return sorted(lines, key=lambda line: (-line.priced_usd, line.group))
+
+class TotalsReader(LogReader):
+    """Counts and sums what the log holds."""
+
+    def tallies(self, run_ids: Sequence[str]) -> Tallies:
+        """Count what was decided in these runs, and what it cost."""
+        runs = {"runs": json.dumps(list(run_ids))}
+        usd = {row["reason"]: from_stored(row["usd"]) for row in self._rows(_ATTEMPTS, runs)}
+        replayed = {row["kind"]: (row["taken"], from_stored(row["usd"])) for row in self._rows(_REPLAYED, runs)}
+        decisions = {
+            row["kind"]: DecisionTally(
+                row["taken"],
+                usd.get(_LED_TO.get(row["kind"], ""), Decimal(0)),
+                row["ok"],
+                *replayed.get(row["kind"], (0, Decimal(0))),
+            )
+            for row in self._rows(_DECISIONS, runs)
+        }
+        calls = self._rows(_CALLS, runs)[0]
+        return Tallies(
+            runs=len(run_ids),
+            calls=calls["sent"],
+            from_log=calls["hits"],
+            stopped=self._rows(_STOPPED, runs)[0]["n"],
+            decisions=decisions,
+            errors={row["error_kind"]: row["n"] for row in self._rows(_ERRORS, runs)},
+            unanswered={row["error_kind"]: row["n"] for row in self._rows(_UNANSWERED, runs)},
+        )
+
+    def first_answers(self, run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
+        """Yield what the first models said where their cascades escalated."""
+        for row in self._stream(_FIRST, {"runs": json.dumps(list(run_ids))}):
+            case = case_from(row)
+            yield FirstAnswer(
+                suite=restored(row["suite"]),
+                case=case,
+                completion=completion_from(row),
+                output_schema=read_json(row["settings"]).get("output_schema"),
+                standing=Standing(row["standing"]),
+                key=CallKey(case.id, row["trial"], restored_or_none(row["step"]), row["draw"]),
+            )
+
+    def spending(self, by: SpendBy, since: str) -> list[Spend]:
+        """Sum what every attempt since an instant (UTC, as the log writes it) cost; the dearest group first."""
+        attempts, hits = (sql.format(group=group) for sql, group in zip((_SPENT, _SAVED), _GROUPS[by], strict=True))
+        spent: defaultdict[str | None, list[Row]] = defaultdict(list)
+        for row in self._rows(attempts, since):
+            spent[row["grouped"]].append(row)
+        saved = {row["grouped"]: row for row in self._rows(hits, since)}
+        lines = [_line(group, spent[group], saved.get(group)) for group in spent.keys() | saved.keys()]
+        return sorted(lines, key=lambda line: (-line.priced_usd, line.group))
+
+    def case_tallies(self, run_id: str) -> Iterator[CaseTally]:
+        """Yield what is known of each case of a run so far, in dataset order."""
+        for row in self._stream(_CASES, {"run": run_id}):
+            inputs = None if row["inputs"] is None else digest(read_json(row["inputs"]))
+            yield CaseTally(
+                **{name: row[name] for name in ("samples", "good", "bad", "hits")},
+                spent_usd=from_stored(row["spent_usd"]),
+                task_usd=from_stored(row["task_usd"]),
+                errors=Counter(row["errors"].split(",")) if row["errors"] else {},
+                ties=ties(restored_or_none(row["cluster"]), inputs),
+            )
+
+    def suite_state(self, suite: str) -> str:
+        """Return a digest of the runs that a report about the suite depends on: equal while it would say the same.
+
+        It covers which runs there are, how they ended, and how far those under way are.
+        """
+        state = sha256()
+        for row in self._stream(_STATE, stored(suite)):
+            state.update(repr(tuple(row)).encode())
+        return state.hexdigest()
 
 
 def _line(group: str | None, rows: list[Row], saved: Row | None) -> Spend:
@@ -154,110 +177,3 @@ def _line(group: str | None, rows: list[Row], saved: Row | None) -> Spend:
 
 def _usd(amount: float) -> Decimal:
     return from_stored(amount) or Decimal(0)
-
-
-Stream = Callable[..., Iterator[Row]]
-
-# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key. A sum that lacks a part is
-# null.
-_CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(standing = 'bad') as bad,
-  sum(cache_hit or (answered_by is not null and attempts = 0)) as hits,
-  case when count(*) = count(cost_usd) then sum(cost_usd) end as spent_usd,
-  case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
-  group_concat(error_kind) as errors,
-  (select c.cluster from cases c where c.id = case_id and c.digest = case_digest) as cluster,
-  (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs
-from samples where id > :run || '/' and id < :run || '0' group by case_index"""
-# Without what was sent and by what it was judged: a thousand rows are read at once.
-_NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
-  planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
-  fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
-  null as content, summary from runs order by started_at desc, id desc limit ?"""
-# Without its content, which holds every case that changed.
-_COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
-  wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
-_GATES = "select * from gates where ? is null or id = ? order by at desc, id desc limit ?"
-_STATE = """select id, status, finished_at, length(summary) as summary,
-  case when status = 'running' then (select count(*) from samples s where s.id > r.id || '/' and s.id < r.id || '0')
-  end as samples from runs r where suite = ? order by id"""
-
-
-class Overview(Value):
-    """What the log holds, newest first."""
-
-    runs: Sequence[RunRow]
-    runs_in_all: int
-    comparisons: Sequence[ComparisonRow]
-    gates: Sequence[GateRow]
-
-
-def run_rows(stream: Stream, most: int) -> list[RunRow]:
-    """Return the newest runs; what they sent and what judged them is left out."""
-    return [run_from(row) for row in stream(_NEWEST_RUNS, most)]
-
-
-def count_runs(stream: Stream) -> int:
-    """Count the runs."""
-    return int(next(stream("select count(*) from runs"))[0])
-
-
-def comparison_rows(stream: Stream, most: int) -> list[ComparisonRow]:
-    """Return the newest comparisons; their `content` is empty."""
-    return [comparison_from(row) for row in stream(_COMPARISONS, most)]
-
-
-def gate_rows(stream: Stream, gate_id: str | None, most: int) -> list[GateRow]:
-    """Return the newest decisions of gates, or the one with this id."""
-    return [_gate(row) for row in stream(_GATES, gate_id, gate_id, most)]
-
-
-def _gate(row: Row) -> GateRow:
-    return GateRow(
-        id=row["id"],
-        at=read_instant(row["at"]),
-        base=restored(row["base"]),
-        head=restored(row["head"]),
-        merge_base=restored_or_none(row["merge_base"]),
-        decision=row["decision"],
-        exit=row["exit"],
-        reasons=restored(row["reasons"]),
-        content=restored(row["content"]),
-    )
-
-
-def case_tallies(stream: Stream, run_id: str) -> Iterator[CaseTally]:
-    """Yield each case of a run, in the dataset's order."""
-    for row in stream(_CASES, {"run": run_id}):
-        yield CaseTally(
-            samples=row["samples"],
-            good=row["good"],
-            bad=row["bad"],
-            hits=row["hits"],
-            spent_usd=from_stored(row["spent_usd"]),
-            task_usd=from_stored(row["task_usd"]),
-            errors=Counter(row["errors"].split(",")) if row["errors"] else {},
-            ties=ties(
-                restored_or_none(row["cluster"]), None if row["inputs"] is None else digest(read_json(row["inputs"]))
-            ),
-        )
-
-
-def suite_state(stream: Stream, suite: str) -> str:
-    """Digest the runs of a suite: which there are, how they ended, how far those under way are."""
-    state = sha256()
-    for row in stream(_STATE, stored(suite)):
-        state.update(repr(tuple(row)).encode())
-    return state.hexdigest()
-
-
-def stamp(folder: Path) -> object:
-    """Return what differs as soon as anything was written: when and how large the store's files are."""
-    found: list[tuple[int, int, int] | None] = []
-    for name in (FILE, f"{FILE}-wal"):
-        try:
-            state = (folder / name).stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
-    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evalh.store.batch import STATEMENTS, Statement
 from evalh.store.database import LIVE, StoreError, transact
-from evalh.store.liveness import any_lost, settle, still_there
+from evalh.store.liveness import any_lost, settle, take
 from evalh.store.locking import lock
 
 FOLDER = "waiting"
@@ -73,19 +73,12 @@ def recover(connection: sqlite3.Connection, folder: Path) -> None:
 
 def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
     for path in sorted(folder.glob("*.jsonl")):
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            continue  # another process was faster
-        try:
-            lock(file, wait=False)
-            if still_there(file, path):
+        if (file := take(path)) is not None:
+            try:
                 transact(connection, list(_statements(path)), refused=[])
                 path.unlink(missing_ok=True)
-        except BlockingIOError:
-            continue  # its process lives
-        finally:
-            os.close(file)
+            finally:
+                os.close(file)
 
 
 def _statements(path: Path) -> Iterator[Statement]:

@@ -17,7 +17,7 @@ from evalh.report.words import cost_range, plural
 from evalh.viewer.frame import PageAnswer, framed, table
 
 if TYPE_CHECKING:
-    from evalh.store.totals import Overview
+    from evalh.store.reader import Overview
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What an id in an address looks like; anything else names nothing."""

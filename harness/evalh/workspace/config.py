@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalh.core.errors import WorkspaceError, nearest
+from evalh.core.located import Located, Table, kind_of
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
@@ -17,7 +18,6 @@ from evalh.core.route import Route
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.credentials import key_found, names_key, refuse_keys
 from evalh.workspace.files import label, read_text
-from evalh.workspace.located import Located, Table, kind_of
 from evalh.workspace.pricing import price_of
 from evalh.workspace.routes import route
 from evalh.workspace.toml import parse_toml

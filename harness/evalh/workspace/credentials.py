@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.located import Located, Path
+from evalh.core.located import Located, Path
 
 _NAMES = frozenset(
     (

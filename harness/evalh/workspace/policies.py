@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.located import Table, kind_of
 from evalh.core.suite import (
     DEFAULT_CANARY,
     DEFAULT_DISCORDANCE,
@@ -27,7 +28,6 @@ from evalh.core.suite import (
     OutputValue,
     Require,
 )
-from evalh.workspace.located import Table, kind_of
 
 E = TypeVar("E", bound=StrEnum)
 

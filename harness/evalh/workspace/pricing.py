@@ -2,8 +2,8 @@
 
 from evalh.core.attempt import MOST_TOKENS
 from evalh.core.errors import WorkspaceError
+from evalh.core.located import Table
 from evalh.core.money import STANDARD, Price, Rates
-from evalh.workspace.located import Table
 
 _RATES = ("input", "output", "cached_input", "cache_write", "cache_write_1h")
 KEYS = (*_RATES, "steps", "tiers", "per_hour")

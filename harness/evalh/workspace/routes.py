@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.located import Table, json_of, kind_of
 from evalh.core.route import (
     FALLBACK_ON,
     RETRYABLE,
@@ -20,7 +21,6 @@ from evalh.core.route import (
 )
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
-from evalh.workspace.located import Table, json_of, kind_of
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "retry": ("attempts", "on", "base_s", "cap_s", "max_wait_s", "share"),

@@ -8,13 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
+from evalh.core.located import Located, Table, kind_of
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import ADVISORY, GraderSpec, Suite
 from evalh.workspace.config import Config
 from evalh.workspace.files import label, parts_of, read_text
-from evalh.workspace.located import Located, Table, kind_of
 from evalh.workspace.policies import BASELINE_KEYS, GATE_KEYS, VALUE_KEYS, baseline_policy, gate_policy, read_value
 from evalh.workspace.yaml import parse_yaml
 

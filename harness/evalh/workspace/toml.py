@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
 from evalh.core.errors import WorkspaceError
-from evalh.workspace.located import Located, Path
+from evalh.core.located import Located, Path
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 # A dotted key of so many parts: tomllib takes the square of their number, and nothing here is that deep.

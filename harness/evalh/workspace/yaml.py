@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from evalh.core.errors import WorkspaceError
+from evalh.core.located import Located, Path
 from evalh.core.strict_json import JsonValue
-from evalh.workspace.located import Located, Path
 
 if TYPE_CHECKING:
     import yaml

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalh.api.options import RunOptions
-from evalh.api.targets import budget_for, target_for
+from evalh.api.targets import budget_for
 from evalh.api.workspace import Workspace
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
@@ -43,7 +43,7 @@ def workspace(tmp_path: Path, routes: str = "", prompt: str = PROMPT) -> Workspa
 
 
 def target(at: Workspace, name: str) -> Target:
-    return target_for(at, name, at.version("triage@v1"))
+    return at.targets.target_for(name, at.version("triage@v1"))
 
 
 def refused(at: Workspace, name: str) -> EvalhError:

@@ -65,7 +65,7 @@ def test_what_needs_no_embedding_asks_nobody(compared, text: str, expected: Any,
     [
         ([[1, 0], ErrorKind.OVERLOAD], "gave no answer"),
         ([[1, 0], [1, 0, 0]], "two have 2 and 3 numbers"),
-        ([[1, 0], "as prose"], "is no list of numbers"),
+        ([[1, 0], "as prose"], "is not a list of numbers"),
         ([Completion(text="[1]", model="e-1"), Completion(text="[1]", model="e-2")], "they are of e-1 and e-2"),
     ],
 )

@@ -19,6 +19,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "core/model.py": "a word of the glossary",
     "core/strict_json.py": "everything that reads or carries JSON imports it, and it imports nothing",
     "core/text_forms.py": "graders of text share it",
+    "core/version.py": "the build reads it",
     "core/values.py": "every value is built on it, and it imports nothing",
     "pipeline/step.py": "a word of the glossary, and a layer of its own: pipelines of several steps stand on it",
     "stats/multiplicity.py": "the statistician's own subject; tests of every kind share it",
@@ -26,6 +27,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "api/clock.py": "…",
     "api/datasets.py": "…",
     "api/files.py": "…",
+    "api/otel.py": "…",
     "api/results.py": "…",
     "engine/plan.py": "…",
     "graders/blocks.py": "…",
@@ -53,6 +55,7 @@ SEVERAL_MEANINGS = {  # class names that modules may share
     "_Answer": "a model's answer, in each provider's form",
     "_Growing": "an answer that is streamed, in each provider's form",
     "_Message": "a message, in each provider's form",
+    "Words": "how messages call what a key wants, and the words of a judge's scale",
     # Private to modules that have nothing to do with each other.
     "_Place": "where a connection leads, and where a cursor stands",
     "_Row": "of a file of labels, and of a dataset",

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from evalh.providers.http import httpx_transport, transport
 from evalh.providers.http.body import BODY_CAP_BYTES
 from evalh.providers.http.direct import DirectTransport
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.httpx_transport import HttpxTransport
+from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 from evalh.providers.http.shared import share, unshare
 from evalh.providers.http.transport import Response, Transport
 from wire.serving import CERTIFICATE, Seen, framed, head, raw, serving, stream
@@ -273,11 +274,31 @@ async def test_what_the_reader_of_chunks_raises_comes_through(adapter: Transport
             await adapter.post(server.url, KEY, b"{}", timeout_s=5.0, on_chunk=refuse)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
-    ours = DirectTransport(Egress())
-    async with serving(echo, tls=True) as server:
+Door = Callable[[str, Egress], AbstractAsyncContextManager[Transport]]
+
+
+@asynccontextmanager
+async def for_calls(url: str, egress: Egress) -> AsyncIterator[Transport]:
+    ours = DirectTransport(egress)
+    yield ours
+    await ours.close()
+
+
+@asynccontextmanager
+async def for_the_rest(url: str, egress: Egress) -> AsyncIterator[Transport]:
+    async with client_for(url, egress) as client:
+        yield HttpxTransport(client)
+
+
+@pytest.fixture(params=[for_calls, for_the_rest], ids=["calls", "the rest"])
+def door(request: pytest.FixtureRequest) -> Door:
+    """How a model's call leaves this machine, and how everything else does."""
+    return request.param
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(door: Door) -> None:
+    async with serving(echo, tls=True) as server, door(server.url, Egress()) as ours:
         error = await failing(ours, server.url)
-        await ours.close()
 
     assert error.kind is ErrorKind.NETWORK
     assert "certificate" in error.message
@@ -286,11 +307,10 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-async def test_the_users_own_authority_is_trusted(variable: str) -> None:
-    ours = DirectTransport(Egress.of({variable: str(CERTIFICATE)}))
-    async with serving(echo, tls=True) as server:
+async def test_the_users_own_authority_is_trusted(door: Door, variable: str) -> None:
+    egress = Egress.of({variable: str(CERTIFICATE)})
+    async with serving(echo, tls=True) as server, door(server.url, egress) as ours:
         response = await post(ours, server.url)
-        await ours.close()
 
     assert response.status == 200
 
@@ -300,12 +320,11 @@ def test_an_authority_that_cannot_be_read_is_named_with_its_variable() -> None:
         Egress.of({"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}).tls()
 
 
-async def test_a_proxy_carries_plain_http_with_its_own_password_only() -> None:
+async def test_a_proxy_carries_plain_http_with_its_own_password_only(door: Door) -> None:
+    url = "http://model.example/v1/x"
     async with serving(echo) as proxy:
-        egress = Egress.of({"http_proxy": proxy.url.replace("//", "//me:p%40ss@")})
-        ours = DirectTransport(egress)
-        await ours.post("http://model.example/v1/x", {"Content-Type": "application/json"}, b"{}", timeout_s=5.0)
-        await ours.close()
+        async with door(url, Egress.of({"http_proxy": proxy.url.replace("//", "//me:p%40ss@")})) as ours:
+            await ours.post(url, {"Content-Type": "application/json"}, b"{}", timeout_s=5.0)
 
         (seen,) = proxy.seen
         assert seen.headers["host"] == "model.example"
@@ -313,11 +332,11 @@ async def test_a_proxy_carries_plain_http_with_its_own_password_only() -> None:
         assert "authorization" not in seen.headers
 
 
-async def test_a_proxy_that_refuses_is_the_network_and_its_password_is_not_told() -> None:
+async def test_a_proxy_that_refuses_is_the_network_and_its_password_is_not_told(door: Door) -> None:
     async with raw(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as proxy:
-        ours = DirectTransport(Egress.of({"HTTPS_PROXY": proxy.url.replace("//", "//me:hidden@")}))
-        error = await failing(ours, "https://model.example")
-        await ours.close()
+        egress = Egress.of({"HTTPS_PROXY": proxy.url.replace("//", "//me:hidden@")})
+        async with door("https://model.example", egress) as ours:
+            error = await failing(ours, "https://model.example")
 
         assert b"CONNECT model.example:443" in proxy.seen[0].body
         assert b"sk-secret" not in proxy.seen[0].body
@@ -326,11 +345,10 @@ async def test_a_proxy_that_refuses_is_the_network_and_its_password_is_not_told(
     assert "hidden" not in error.message
 
 
-async def test_this_machine_is_reached_without_a_proxy() -> None:
-    async with serving(echo) as server:
-        ours = DirectTransport(Egress.of({"ALL_PROXY": "http://127.0.0.1:9"}))
+async def test_this_machine_is_reached_without_a_proxy(door: Door) -> None:
+    egress = Egress.of({"ALL_PROXY": "http://127.0.0.1:9"})
+    async with serving(echo) as server, door(server.url, egress) as ours:
         response = await post(ours, server.url)
-        await ours.close()
 
     assert response.status == 200
 

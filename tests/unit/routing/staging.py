@@ -22,6 +22,7 @@ from evalh.core.attempt import (
     Usage,
 )
 from evalh.core.case import Case
+from evalh.core.model import Traits
 from evalh.core.money import Price
 from evalh.core.ports import Provider
 from evalh.core.request import Message, Request, Role, Settings
@@ -140,6 +141,7 @@ class Model:
     max_in_flight: int | None = None
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     kind: str = "played"
+    traits: Traits = field(default_factory=Traits)
     asked: list[Request] = field(default_factory=list)
     asked_at: list[float] = field(default_factory=list)
     cases: list[str] = field(default_factory=list)

@@ -8,7 +8,7 @@ import pytest
 
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.store import StoreError, open_reader, open_store
-from evalh.store.schema import SCHEMA
+from evalh.store.schema import SCHEMA, library
 from unit.store.playing import FixedClock
 
 SCHEMA_OF = "select type, name, tbl_name, sql from sqlite_master order by rowid"
@@ -20,11 +20,10 @@ def _open(folder: Path) -> None:
 
 
 def test_the_schemas_number_is_the_number_of_migrations() -> None:
-    from sqlite_utils import Database
+    with closing(sqlite3.connect(":memory:")) as connection:
+        database, history = library(connection)
 
-    from evalh.store.migrations import migrations
-
-    assert len(migrations.library().pending(Database(memory=True))) == SCHEMA
+        assert len(history.pending(database)) == SCHEMA
 
 
 def test_a_new_store_is_made_with_its_folder_and_kept_out_of_git(tmp_path: Path) -> None:
@@ -56,13 +55,10 @@ def test_a_second_start_imports_neither_sqlite_utils_nor_filelock(folder: Path) 
 
 
 def test_an_older_store_is_brought_up_to_date_and_keeps_its_rows(folder: Path) -> None:
-    from sqlite_utils import Database
-
-    from evalh.store.migrations import migrations
-
     folder.mkdir()
     with closing(sqlite3.connect(folder / "evalh.db")) as connection:
-        migrations.library().apply(Database(connection), stop_before="m002_questions")
+        database, history = library(connection)
+        history.apply(database, stop_before="m002_questions")
         connection.execute("PRAGMA user_version = 1")
         connection.execute("insert into versions values ('triage@v1', 'sha256:p', '{}', '2026-01-01T00:00:00.000Z')")
         connection.commit()
@@ -191,17 +187,14 @@ def test_an_older_stores_migrations_leave_numpy_as_it_was(folder: Path) -> None:
 
 
 def test_a_new_store_has_the_schema_that_the_library_makes(folder: Path) -> None:
-    from sqlite_utils import Database
-
-    from evalh.store.migrations import migrations
-
     _open(folder)
     with closing(sqlite3.connect(folder / "evalh.db")) as connection:
         made = connection.execute(SCHEMA_OF).fetchall()
         applied = connection.execute("select id, migration_set, name from _sqlite_migrations").fetchall()
 
     with closing(sqlite3.connect(":memory:")) as connection:
-        migrations.library().apply(Database(connection))
+        database, history = library(connection)
+        history.apply(database)
         assert made == connection.execute(SCHEMA_OF).fetchall()
         assert applied == connection.execute("select id, migration_set, name from _sqlite_migrations").fetchall()
 
@@ -209,11 +202,9 @@ def test_a_new_store_has_the_schema_that_the_library_makes(folder: Path) -> None
 def test_a_store_that_another_evalh_is_making_is_not_a_foreign_one(folder: Path) -> None:
     """Between the library's own table, which is committed first, and ours."""
     folder.mkdir(exist_ok=True)
-    from evalh.store.migrations import migrations
-    from evalh.store.sqlite_utils_alone import Database
-
     with closing(sqlite3.connect(folder / "evalh.db")) as connection:
-        migrations.library().ensure_migrations_table(Database(connection))
+        database, history = library(connection)
+        history.ensure_migrations_table(database)
         connection.commit()
 
     with closing(open_store(folder, clock=FixedClock())):

@@ -9,8 +9,7 @@ from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.ports import Template
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.core.verdict import Asker, GradeContext, Question, Verdict
-from evalh.graders.judges.fences import TooLongError
+from evalh.core.verdict import Asker, EarlyVerdict, GradeContext, Question, Verdict
 from evalh.graders.quoting import one_line
 
 Ask: TypeAlias = Callable[[GradeContext, Asker], Awaitable[Verdict]]
@@ -129,16 +128,17 @@ def by_asking(who: str, ask: Ask) -> Callable[[GradeContext], Awaitable[Verdict]
             return Verdict.error(f"{who}: no model can be asked here")
         try:
             return await ask(ctx, ctx.asker)
-        except CallError as error:
-            return Verdict.error(one_line(f"{who} gave no answer: {error}"))
-        except UnreadableReplyError as error:
-            return Verdict.error(one_line(f"{who}: {error}"))
-        except TooLongError as error:
-            return Verdict.error(str(error))
+        except EarlyVerdict as early:
+            return early.verdict
         except (NotSent, EvalhError):
             raise
+        except CallError as error:
+            said = f" gave no answer: {error}"
+        except UnreadableReplyError as error:
+            said = f": {error}"
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
-            return Verdict.error(one_line(f"{who}: {type(exc).__name__}: {exc}"))
+            said = f": {type(exc).__name__}: {exc}"
+        return Verdict.error(one_line(f"{who}{said}"))
 
     return judge
 

@@ -5,65 +5,66 @@ When two answers say the same: by their label, by a number, or as JSON.
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 from msgspec.structs import replace
 
-from evalh.core.attempt import CallError, Completion, Purpose
+from evalh.core.attempt import Completion, Purpose
 from evalh.core.digest import canonical
 from evalh.core.request import Message, Role
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Form, GradeContext, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError, by_asking
-from evalh.graders.judges.panel import asked_all
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.numbers.number import number_reader
+from evalh.graders.judges.panel import answers
+from evalh.graders.kinds import Compiled, Scope, built_in
+from evalh.graders.numbers.number import NumberReader
 from evalh.graders.quoting import one_line
-from evalh.graders.reading import OutputPlace, Unreadable, folded
+from evalh.graders.reading import Placed, Unreadable, behind, folded
 
 By: TypeAlias = Literal["label", "number", "json"]
-Reduced: TypeAlias = Hashable | Unreadable
-Reduce: TypeAlias = Callable[[GradeContext], Reduced]
-"""Reduces an answer to what must agree."""
+Reduce: TypeAlias = Callable[[GradeContext], Hashable]
+"""Reduces an answer to what must agree. Raises Unreadable."""
 
 _ENDS = " \t\n.,;:!?*_`'\"()[]"
 
 
-def reducing(scope: Scope, by: By, path: str | None, after: str | None, *, fenced: bool) -> Reduce:
-    """Return what reduces an answer. Raises WorkspaceError for a path that cannot be read, or where both are stated."""
-    if path is not None and after is not None:
-        raise scope.wrong("states both path and after", "one of them says where the answer stands")
-    if after == "":
-        raise scope.wrong("has an empty tag")
-    if by == "json" and after is not None:
-        raise scope.wrong("compares JSON, which has no tag", "path: label")
-    place = OutputPlace(scope.path(path), fenced)
-    reader = number_reader()
+class Agreement(Placed, frozen=True, kw_only=True):
+    """What two answers must agree in."""
 
-    def reduce(ctx: GradeContext) -> Reduced:
-        source = place.json(ctx) if by == "json" or path is not None else _behind(ctx.text, after)
-        if isinstance(source, Unreadable):
-            return source
-        if by == "number":
-            reading = reader.read(source)
-            if isinstance(reading, Unreadable):
-                return reading
-            return Unreadable(reading.doubt) if reading.doubt else reading.key
-        if by == "json":
-            return canonical(_numbers(folded(source, ignore_case=True, trim=True)))
-        text = source if isinstance(source, str) else canonical(source).decode("utf-8", "surrogatepass")
-        label = " ".join(text.split()).strip(_ENDS).casefold()
-        return label or Unreadable("there is no answer in it")
+    by: By = "label"
+    after: str | None = None
 
-    return reduce
+    def reducing(self, scope: Scope) -> Reduce:
+        """Return what reduces an answer. Raises WorkspaceError for parameters that contradict each other."""
+        if self.path is not None and self.after is not None:
+            raise scope.wrong("states both path and after", "one of them says where the answer stands")
+        if self.after == "":
+            raise scope.wrong("has an empty tag")
+        if self.by == "json" and self.after is not None:
+            raise scope.wrong("compares JSON, which has no tag", "path: label")
+        place, reader = self.place(scope), NumberReader()
 
+        def reduce(ctx: GradeContext) -> Hashable:
+            if self.by == "json" or self.path is not None:
+                source = place.json(ctx)
+            else:
+                source = ctx.text if self.after is None else behind(ctx.text, self.after)
+            if self.by == "number":
+                reading = reader.read(source)
+                if reading.doubt:
+                    raise Unreadable(reading.doubt)
+                return reading.key
+            if self.by == "json":
+                return canonical(_numbers(folded(source, ignore_case=True, trim=True)))
+            text = source if isinstance(source, str) else canonical(source).decode("utf-8", "surrogatepass")
+            label = " ".join(text.split()).strip(_ENDS).casefold()
+            if not label:
+                raise Unreadable("there is no answer in it")
+            return label
 
-def _behind(text: str, after: str | None) -> str | Unreadable:
-    if after is None:
-        return text
-    _, tag, behind = text.rpartition(after)
-    return behind if tag else Unreadable(f"there is no {after!r} in it")
+        return reduce
 
 
 def _numbers(value: JsonValue) -> JsonValue:
@@ -92,20 +93,16 @@ your final answer to the request, in the form that was asked for, and nothing el
 
 
 @built_in("self_consistency", short="k", semantics=2)
-class SelfConsistency(Parameters, frozen=True, kw_only=True):
+class SelfConsistency(Agreement, frozen=True, kw_only=True):
     """The model, asked k times more, says the same."""
 
     k: Annotated[int, Meta(ge=1, le=MOST)] = 5
     threshold: Share = 0.6
-    by: By = "label"
-    path: str | None = None
-    after: str | None = None
-    fenced: bool = False
     temperature: Annotated[float, Meta(ge=0)] = 0.8
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix what is asked and what must agree. Raises WorkspaceError."""
-        reduce = reducing(scope, self.by, self.path, self.after, fenced=self.fenced)
+        reduce = self.reducing(scope)
         # A form for each draw: a provider that draws by its seed would draw the same again.
         forms = tuple(
             Form(purpose=Purpose.SAMPLE, params={"temperature": self.temperature, "seed": draw}, again=True)
@@ -122,18 +119,15 @@ class SelfConsistency(Parameters, frozen=True, kw_only=True):
             if ctx.request is None:
                 return Verdict.error("what was asked is not known any more")
             own = reduce(ctx)
-            if isinstance(own, Unreadable):
-                return Verdict.check(False, own.reason)
-            replies = await asked_all(asker, questions(ctx))
-            for reply in replies:
-                if isinstance(reply, CallError):
-                    raise reply
-            said = [reduce(another(ctx, one.completion)) for one in replies if not isinstance(one, CallError)]
-            return self._verdict(own, Counter(one for one in said if not isinstance(one, Unreadable)))
+            said: Counter[Hashable] = Counter()
+            for reply in await answers(asker, questions(ctx)):
+                with suppress(Unreadable):
+                    said[reduce(another(ctx, reply.completion))] += 1
+            return self._verdict(own, said)
 
         return Compiled(by_asking("the model", ask), forms=forms, questions=questions)
 
-    def _verdict(self, own: object, said: "Counter[object]") -> Verdict:
+    def _verdict(self, own: Hashable, said: Counter[Hashable]) -> Verdict:
         agree = said[own]
         most = max(said.values(), default=0)
         share = agree / self.k
@@ -144,17 +138,12 @@ class SelfConsistency(Parameters, frozen=True, kw_only=True):
 
 
 @built_in("revision_stability", semantics=2)
-class RevisionStability(Parameters, frozen=True, kw_only=True):
+class RevisionStability(Agreement, frozen=True, kw_only=True):
     """The answer survives its own critique: asked to look again, the model says the same."""
-
-    by: By = "label"
-    path: str | None = None
-    after: str | None = None
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix what must stay the same. Raises WorkspaceError."""
-        reduce = reducing(scope, self.by, self.path, self.after, fenced=self.fenced)
+        reduce = self.reducing(scope)
         form = Form(purpose=Purpose.CRITIQUE, again=True)
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
@@ -167,14 +156,12 @@ class RevisionStability(Parameters, frozen=True, kw_only=True):
             if ctx.request is None:
                 return Verdict.error("what was asked is not known any more")
             own = reduce(ctx)
-            if isinstance(own, Unreadable):
-                return Verdict.check(False, own.reason)
-            revised = reduce(another(ctx, (await asker.ask(questions(ctx)[0])).completion))
-            if isinstance(revised, Unreadable):
-                raise UnreadableReplyError(f"after its critique: {revised.reason}")
-            same = revised == own
-            return Verdict.check(
-                same, "the answer stays" if same else one_line(f"after its critique it says {revised}")
-            )
+            try:
+                revised = reduce(another(ctx, (await asker.ask(questions(ctx)[0])).completion))
+            except Unreadable as exc:
+                raise UnreadableReplyError(f"after its critique: {exc}") from None
+            if revised == own:
+                return Verdict.check(True, "the answer stays")
+            return Verdict.check(False, one_line(f"after its critique it says {revised}"))
 
         return Compiled(by_asking("the model", ask), forms=(form,), questions=questions)

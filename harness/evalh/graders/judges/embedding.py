@@ -7,31 +7,28 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from evalh.core.attempt import Answer, CallError, Purpose
+from evalh.core.attempt import Answer, Purpose
 from evalh.core.case import ABSENT
 from evalh.core.request import Message, Role
 from evalh.core.strict_json import JsonValue
-from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
+from evalh.core.verdict import Asker, EarlyVerdict, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError, by_asking
-from evalh.graders.judges.panel import asked_all
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
-from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable
+from evalh.graders.judges.panel import answers
+from evalh.graders.kinds import Compiled, Scope, built_in
+from evalh.graders.quoting import shown
+from evalh.graders.reading import Compared, Expectation, Unreadable
 
 _MOST_TEXTS = 16  # that one output is compared with: each is a request of its own
 _NOTHING_WRITTEN = {"max_tokens": 0}  # what bounds the output, and its price
 
 
 @built_in("embedding_similarity", semantics=2)
-class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
+class EmbeddingSimilarity(Compared, frozen=True, kw_only=True):
     """The cosine of two texts' embeddings reaches the pass mark; of several expected texts, the nearest counts."""
 
     model: str
     pass_mark: Annotated[float, Meta(gt=0, le=1)]
     value: str | list[str] | None = None
-    expected: str | None = None
-    path: str | None = None
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix whom to ask, where to look and what to compare with. Raises WorkspaceError."""
@@ -39,28 +36,28 @@ class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
         if texts is not None and not (texts and all(text.strip() for text in texts)):
             raise scope.wrong("has an empty value: what is empty has no meaning to compare with")
         scope.environment.models.require(self.model, scope.spec.where, embeds=True)
-        place = OutputPlace(scope.path(self.path), self.fenced)
-        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        place = self.place(scope)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
         form = Form(purpose=Purpose.EMBEDDING, params=_NOTHING_WRITTEN)
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
-            got, wanted = place.text(ctx), _texts(expectation, ctx)
-            if isinstance(wanted, Verdict):
+            try:
+                wanted = _texts(expectation, ctx)
+            except EarlyVerdict:
                 return ()
-            return self._questions(form, "" if isinstance(got, Unreadable) else got, wanted)
+            try:
+                return self._questions(form, place.text(ctx), wanted)
+            except Unreadable:
+                return self._questions(form, "", wanted)
 
         async def ask(ctx: GradeContext, asker: Asker) -> Verdict:
             wanted = _texts(expectation, ctx)
-            if isinstance(wanted, Verdict):
-                return wanted
             got = place.text(ctx)
-            if isinstance(got, Unreadable):
-                return Verdict.check(False, got.reason)
             if got in wanted:
                 return Verdict.scored(1.0, self.pass_mark, f"the same text as {shown(got)}")
             if not got.strip():
                 return Verdict.check(False, f"{place} is empty")
-            return self._verdict(await asked_all(asker, self._questions(form, got, wanted)), wanted)
+            return self._verdict(await answers(asker, self._questions(form, got, wanted)), wanted)
 
         models = scope.environment.models
 
@@ -84,33 +81,22 @@ class EmbeddingSimilarity(Parameters, frozen=True, kw_only=True):
             for number, text in enumerate((got, *wanted))
         )
 
-    def _verdict(self, replies: Sequence[Answer | CallError], wanted: Sequence[str]) -> Verdict:
-        """Compare. Raises CallError and UnreadableReplyError: where a text is missing, the nearest is not known."""
-        answers = []
-        for reply in replies:
-            if isinstance(reply, CallError):
-                raise reply
-            answers.append(reply)
-        names = {answer.completion.model for answer in answers}
+    def _verdict(self, replies: Sequence[Answer], wanted: Sequence[str]) -> Verdict:
+        """Compare. Raises UnreadableReplyError: where one is missing, the nearest is not known."""
+        names = {reply.completion.model for reply in replies}
         if len(names) > 1:
             said = " and ".join(sorted(map(str, names)))
             raise UnreadableReplyError(f"they are of {said}, which have nothing in common; --fresh asks for all again")
-        got, *others = [_vector(answer.completion.text) for answer in answers]
+        got, *others = [_vector(reply.completion.text) for reply in replies]
         score, nearest = max((cosine(got, other), text) for other, text in zip(others, wanted, strict=True))
         return Verdict.scored(min(max(score, 0.0), 1.0), self.pass_mark, f"cosine {score:.3f} to {shown(nearest)}")
 
 
-def _texts(expectation: Expectation, ctx: GradeContext) -> list[str] | Verdict:
-    """Return the texts to compare with, each once, or the verdict that there are none."""
-    wanted = expectation.resolve(ctx)
-    if isinstance(wanted, Verdict):
-        return wanted
-    found = wanted if isinstance(wanted, list) else [wanted]
-    texts = list(dict.fromkeys(one for one in found if isinstance(one, str) and one.strip()))
-    if not texts:
-        return Verdict.error(f"the case's expected is {kind_of(wanted)}; a text, or a list of texts is needed")
+def _texts(expectation: Expectation, ctx: GradeContext) -> list[str]:
+    """Return the texts to compare with, each once. Raises EarlyVerdict."""
+    texts = list(dict.fromkeys(expectation.texts(ctx, blank=False)))
     if len(texts) > _MOST_TEXTS:
-        return Verdict.error(f"{len(texts)} expected texts; at most {_MOST_TEXTS} are compared")
+        raise EarlyVerdict(Verdict.error(f"{len(texts)} expected texts; at most {_MOST_TEXTS} are compared"))
     return texts
 
 
@@ -118,7 +104,7 @@ def _vector(reply: str) -> list[float]:
     try:
         return msgspec.json.decode(reply, type=list[float])
     except msgspec.DecodeError:
-        raise UnreadableReplyError("a reply is no list of numbers") from None
+        raise UnreadableReplyError("a reply is not a list of numbers") from None
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:

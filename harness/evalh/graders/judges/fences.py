@@ -12,7 +12,7 @@ from hashlib import sha256
 from evalh.core.case import ABSENT
 from evalh.core.digest import canonical
 from evalh.core.strict_json import JsonValue
-from evalh.core.verdict import GradeContext
+from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 
 LONGEST = 200_000
 """Characters of an output beyond which no model is shown it: half an output would be judged for the whole."""
@@ -25,8 +25,11 @@ _TRICKS = re.compile(
 )
 
 
-class TooLongError(ValueError):
+class TooLongError(EarlyVerdict):
     """The text is longer than a model is shown."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(Verdict.error(what))
 
 
 def plain(text: str) -> str:

@@ -26,6 +26,16 @@ async def asked_all(asker: Asker, questions: Sequence[Question]) -> list[Answer 
     return [reply for reply in replies if isinstance(reply, Answer | CallError)]
 
 
+async def answers(asker: Asker, questions: Sequence[Question]) -> list[Answer]:
+    """Ask everybody at once, where each answer counts. Raises what `asked_all` raises, and the first CallError."""
+    given = []
+    for reply in await asked_all(asker, questions):
+        if isinstance(reply, CallError):
+            raise reply
+        given.append(reply)
+    return given
+
+
 async def panel_verdict(
     asker: Asker, questions: Sequence[Question], scale: Scale, read: Callable[[Answer], Judgement]
 ) -> Verdict:

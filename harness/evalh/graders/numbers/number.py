@@ -15,12 +15,12 @@ from evalh.core.case import ABSENT
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.numbers.locales import DecimalMark, decimal_mark
 from evalh.graders.numbers.numerals import How
 from evalh.graders.numbers.readings import NumberReading, numerals, said
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Expectation, OutputPlace, Unreadable
+from evalh.graders.reading import Compared, Unreadable
 
 Tolerance: TypeAlias = Annotated[float, Meta(ge=0)]
 Close: TypeAlias = Callable[[Decimal, Decimal], bool]
@@ -35,23 +35,23 @@ class NumberReader(Value):
     how: How = How()
     after: str | None = None
 
-    def read(self, source: JsonValue) -> NumberReading | Unreadable:
-        """Return what a JSON number is or a text holds. Every reading has a value."""
+    def read(self, source: JsonValue) -> NumberReading:
+        """Return what a JSON number is or a text holds. Every reading has a value. Raises Unreadable."""
         if isinstance(source, str):
             return self._in_text(source)
         if isinstance(source, bool) or not isinstance(source, int | float):
-            return Unreadable(f"{kind_of(source)} is not a number")
+            raise Unreadable(f"{kind_of(source)} is not a number")
         number = Decimal(str(source)) if isinstance(source, float) else Decimal(source)
         if not number.is_finite():
-            return Unreadable(f"{source} is not a number")
+            raise Unreadable(f"{source} is not a number")
         return NumberReading(said((number,)), (number,), believed=True, literal=f"{number}")
 
-    def _in_text(self, text: str) -> NumberReading | Unreadable:
+    def _in_text(self, text: str) -> NumberReading:
         how = self.how
         if self.after is not None:
             place = text.rfind(self.after) if how.which == "last" else text.find(self.after)
             if place < 0:
-                return Unreadable(f"there is no {shown(self.after)} in it")
+                raise Unreadable(f"there is no {shown(self.after)} in it")
             text, how = text[place + len(self.after) :], replace(how, which="first")
         passed_over: list[str] = []
         marks: list[NumberReading] = []
@@ -68,12 +68,7 @@ class NumberReader(Value):
                 break
         if marks:
             return marks[0]
-        return Unreadable(f"{passed_over[0]} is not a number" if passed_over else "there is no number in it")
-
-
-def number_reader() -> NumberReader:
-    """Return what finds the last number of a text, as `number` does by default."""
-    return NumberReader()
+        raise Unreadable(f"{passed_over[0]} is not a number" if passed_over else "there is no number in it")
 
 
 def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq__) -> bool | str:
@@ -90,12 +85,10 @@ def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq
 
 
 @built_in("number", semantics=2)
-class Number(Parameters, frozen=True, kw_only=True):
+class Number(Compared, frozen=True, kw_only=True):
     """The output comes to the expected number."""
 
     value: int | float | None = None
-    expected: str | None = None
-    path: str | None = None
     which: Literal["first", "last"] = "last"
     after: str | None = None
     expected_after: str | None = None
@@ -104,32 +97,28 @@ class Number(Parameters, frozen=True, kw_only=True):
     locale: str | None = None
     decimal_comma: bool = False
     fractions: bool = True
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
         if "" in (self.after, self.expected_after):
             raise scope.wrong("has an empty tag", "leave it out: the last number counts then")
         decimal = self._decimal(scope)
-        place = OutputPlace(scope.path(self.path), self.fenced)
+        place = self.place(scope)
         reader = NumberReader(How(decimal, self.fractions, self.which), self.after)
         expected_reader = NumberReader(How(decimal, self.fractions), self.expected_after)
-        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
 
         def judge(ctx: GradeContext) -> Verdict:
             stated = expectation.resolve(ctx)
-            if isinstance(stated, Verdict):
-                return stated
-            wanted = expected_reader.read(stated)
-            if isinstance(wanted, Unreadable):
-                return Verdict.error(f"the case's expected, {shown(stated)}: {wanted.reason}")
+            try:
+                wanted = expected_reader.read(stated)
+            except Unreadable as exc:
+                return Verdict.error(f"the case's expected, {shown(stated)}: {exc}")
             source = ctx.text if place.path is None else place.json(ctx)
-            if isinstance(source, Unreadable):
-                return Verdict.check(False, source.reason)
-            got = reader.read(source)
-            if isinstance(got, Unreadable):
-                return Verdict.check(False, f"{place}: {got.reason}")
-            return self._compare(got, wanted)
+            try:
+                return self._compare(reader.read(source), wanted)
+            except Unreadable as exc:
+                return Verdict.check(False, f"{place}: {exc}")
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.providers.anthropic.answers import MessageAssembler, read_message
@@ -33,6 +33,8 @@ HOME = Home(
     key_header="x-api-key",
     headers={"anthropic-version": "2023-06-01"},
 )
+
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=())
 
 OUTPUT_TOOL = "output"
 """The tool that carries the answer where a model has no structured output of its own (`schema = "tool"`)."""

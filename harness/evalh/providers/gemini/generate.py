@@ -7,7 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.model import ModelSpec
+from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home, one_of, refuse_unknown
@@ -38,6 +38,8 @@ HOME = Home(
     key_header="x-goog-api-key",
     tier_header="x-gemini-service-tier",
 )
+
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM, "responseLogprobs"), otel_name="gcp.gemini")
 
 _CONFIG_NAMES = {
     "max_tokens": "maxOutputTokens",

@@ -1,16 +1,44 @@
-"""A transport over an httpx client that the user hands in: their proxies, certificates and hooks."""
+"""A transport over httpx: what is not a model's call takes it, and so may a client that the user hands in."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.http.body import BodyReader
-from evalh.providers.http.transport import CONNECT_TIMEOUT_S, OWN_HEADERS, Response, answers, unreached
+from evalh.providers.http.egress import Egress
+from evalh.providers.http.transport import (
+    CONNECT_TIMEOUT_S,
+    OWN_HEADERS,
+    Response,
+    answers,
+    reason_of,
+    unreached,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from httpx import AsyncClient
+
+
+@asynccontextmanager
+async def client_for(url: str, egress: Egress) -> "AsyncIterator[AsyncClient]":
+    """Open a client for one address, through the user's proxy and by their authorities. Raises UsageError.
+
+    It never looks at the environment itself, so no netrc is read and this machine is always reached directly.
+    """
+    import httpx
+
+    proxy, context = egress.proxy_for(url), egress.tls() or ssl.create_default_context()
+    through = None
+    if proxy is not None:
+        own = context if proxy.url.startswith("https:") else None
+        through = httpx.Proxy(proxy.url, ssl_context=own, headers=dict(proxy.headers))
+    async with httpx.AsyncClient(proxy=through, verify=context, trust_env=False) as client:
+        yield client
 
 
 class HttpxTransport:
@@ -63,15 +91,29 @@ def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:
     host = urlsplit(url).netloc
     match exc:
         case httpx.ConnectTimeout():
-            return unreached(f"no connection to {host} within {CONNECT_TIMEOUT_S:g} s")
-        case httpx.ConnectError() | httpx.ProxyError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return unreached(f"cannot reach {host}: {type(exc).__name__}")
+            text = f"no connection to {host} within {CONNECT_TIMEOUT_S:g} s"
         case httpx.TimeoutException() | TimeoutError():
             return CallError(ErrorKind.TIMEOUT, f"no whole answer from {host} within {timeout_s:g} s")
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.DecodingError():
             return _cut_off(exc, host)
+        case httpx.ProxyError():
+            text = f"the proxy refused to connect to {host}: {str(exc)[:3]}"  # the status comes first
+        case httpx.ConnectError():
+            text = _unconnected(exc, host)
         case _:
-            return CallError(ErrorKind.NETWORK, f"cannot reach {host}: {type(exc).__name__}")
+            text = f"cannot reach {host}: {type(exc).__name__}"
+    nowhere = (httpx.ConnectTimeout, httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol, httpx.InvalidURL)
+    return unreached(text) if isinstance(exc, nowhere) else CallError(ErrorKind.NETWORK, text)
+
+
+def _unconnected(exc: Exception, host: str) -> str:
+    """Say why there is no connection: the system's own error stands below httpx's."""
+    cause: BaseException | None = exc
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of {host} was not accepted: {verdict_of(cause)}"
+    return f"cannot reach {host}: {reason_of(cause or exc)}"
 
 
 def _cut_off(exc: Exception, host: str) -> CallError:

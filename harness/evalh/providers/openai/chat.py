@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from evalh.core.model import EMBEDDINGS, ModelSpec
+from evalh.core.model import EMBEDDINGS, ModelSpec, Traits
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Endpoint, one_of, refuse_unknown
 from evalh.providers.hosted import Hosted, Reading
 from evalh.providers.http.errors import WireError
 from evalh.providers.http.transport import Transport
+from evalh.providers.logprobs import PARAM
 from evalh.providers.openai.answers import ChatAssembler, read_chat
 from evalh.providers.openai.schema import fits_strict
 from evalh.providers.openai.service import HOME, refusal_of
@@ -23,6 +24,8 @@ from evalh.providers.request_parts import (
     typed,
     unsupported,
 )
+
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,))
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}

@@ -1,24 +1,29 @@
-"""The page's pictures as files of their own, on white: SVG, and PNG made from that very SVG."""
+"""The page's pictures as files of their own, on white: SVG, and PNG made from that very SVG.
+
+Where a run fails, grader by tag, is a table on the page and a picture here, for people who paste pictures.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from math import ceil
 from types import MappingProxyType
 
-from evalh.analysis.failures import Failings
+from evalh.analysis.failures import Failings, Heat
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.errors import UsageError, did_you_mean
 from evalh.core.values import Value
-from evalh.report.charts.heat import heat_chart
 from evalh.report.charts.history import history_chart
+from evalh.report.charts.scales import short, svg, text
 from evalh.report.charts.tradeoff import chart
-from evalh.report.html.markup import Markup, el, own
+from evalh.report.html.markup import Child, Markup, el, own
 from evalh.report.html.sections import spread
-from evalh.report.text import milliseconds
+from evalh.report.text import milliseconds, percent
 
 KINDS = ("svg", "png")
 _EXTRA = "pip install 'evalh[png]'"
 _ZOOM = 2  # of a PNG: sharp on a dense screen
+_ROW, _COLUMN, _LETTER, _MOST = 30, 92, 6.7, 24
 _SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 _STYLE = (
@@ -33,6 +38,34 @@ _STYLE = (
 )
 
 
+def _heat(heat: Heat) -> Markup | None:
+    """Draw how often each grader did not pass, by tag; None where nothing was graded."""
+    if not heat.graders:
+        return None
+    names = [short(grader, _MOST) for grader in heat.graders]
+    left = round(24 + _LETTER * max(map(len, names)), 1)
+    width, height = left + _COLUMN * len(heat.tags) + 12, 46 + _ROW * (len(names) + 1)
+    ends = [(tag, left + _COLUMN * (place + 1) - 8) for place, tag in enumerate(heat.tags)]
+    heads = [text(short(tag or "all samples", 13), end, 26, "tick end") for tag, end in ends]
+    sizes = [text(f"of {heat.totals[tag]:,}", end, height - 14, "tick end") for tag, end in ends]
+    rows: list[Child] = []
+    for number, (grader, name) in enumerate(zip(heat.graders, names, strict=True)):
+        top = 42 + _ROW * number
+        rows.append(text(name, left - 12, top + 19, "label end"))
+        rows += [_square(heat, grader, tag, end, top) for tag, end in ends]
+    return svg("Samples that did not pass, by grader and tag", width, height, "heat", heads, rows, sizes)
+
+
+def _square(heat: Heat, grader: str, tag: str, end: float, top: float) -> Child:
+    missed, total = heat.missed.get((grader, tag), 0), heat.totals[tag]
+    if not missed:
+        return text("·", end, top + 19, "tick end")
+    share = missed / max(1, total)
+    level = f"h{ceil(9 * share)}"
+    ground = el("rect", x=end - _COLUMN + 8, y=top, width=_COLUMN - 2, height=_ROW - 2, rx=3, class_=level)
+    return [ground, text(percent(share), end, top + 19, "label end")]
+
+
 class Drawable(Value, kw_only=True):
     """What the pictures of a run are drawn from."""
 
@@ -45,7 +78,7 @@ FIGURES: Mapping[str, tuple[Callable[[Drawable], Markup | None], str]] = Mapping
     {
         "tradeoff": (lambda run: chart(run.chosen), "no finished sample"),
         "history": (lambda run: history_chart(run.past), "no other version or commit that the same cases measured"),
-        "fails": (lambda run: heat_chart(run.failings.heat()), "no graded sample"),
+        "fails": (lambda run: _heat(run.failings.heat()), "no graded sample"),
         "latency": (lambda run: spread(run.failings.latencies_ms, "latency", milliseconds), "no latency"),
         "tokens": (lambda run: spread(run.failings.output_tokens, "output tokens", "{:.0f}".format), "no token count"),
     }
@@ -80,16 +113,13 @@ def drawn(name: str, run: Drawable, run_id: str) -> str:
         raise UsageError(f"run {run_id} has {lacking}: there is no {name} to draw", hint="evalh run")
     found = _SIZE.search(made)
     assert found is not None
-    start = made.index(">") + 1
-    opening = made[: start - 1]
-    if "xmlns=" not in opening:
-        opening += ' xmlns="http://www.w3.org/2000/svg"'
-    opening += f' width="{found[1]}" height="{found[2]}">'
+    opening, _, rest = made.partition(">")
+    opening += f' xmlns="http://www.w3.org/2000/svg" width="{found[1]}" height="{found[2]}">'
     ground = el("rect", width="100%", height="100%", fill="#fff")
-    return f"{opening}{own('style', _STYLE)}{ground}{made[start:]}\n"
+    return f"{opening}{own('style', _STYLE)}{ground}{rest}\n"
 
 
-def png(svg: str) -> bytes:
+def png(picture: str) -> bytes:
     """Return an SVG as PNG, twice as large. Raises UsageError where the extra is not installed."""
     try:
         import font_roboto
@@ -99,5 +129,4 @@ def png(svg: str) -> bytes:
     # The font comes along, so a picture looks alike everywhere and has its words on a machine that has no font; the
     # machine's own fonts are there for what it lacks.
     fonts = [font_roboto.Roboto, font_roboto.RobotoBold]
-    family = "Roboto"
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_ZOOM, font_files=fonts, sans_serif_family=family))
+    return bytes(resvg_py.svg_to_bytes(svg_string=picture, zoom=_ZOOM, font_files=fonts, sans_serif_family="Roboto"))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from evalh.analysis.history import History, Moment
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.charts.scales import AxisScale, even, logarithmic
+from evalh.report.charts.scales import AxisScale, even, line, logarithmic, short, svg, text
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import dollars, percent
 
@@ -18,6 +18,7 @@ _WIDTH, _RIGHT = 760, 24
 _PANEL, _GAP, _LEGEND = 170, 34, 26
 _STEP, _WIDEST, _UPRIGHT = 15, 130, 64  # px a place: at least, at most, and below what names are turned
 _COLOURS = 5
+_FITS = 9  # letters of a version under its moment
 _SLANTED, _STRAIGHT = 84, 44
 
 
@@ -61,17 +62,15 @@ def history_chart(past: History) -> Markup | None:
     places = _places(past, panels)
     bottom = panels[-1].top + _PANEL
     straight = places.step >= _UPRIGHT
-    return el(
-        "svg",
-        el("title", "Good rate and cost per good output over time"),
+    return svg(
+        "Good rate and cost per good output over time",
+        places.width,
+        bottom + (_STRAIGHT if straight else _SLANTED),
+        "plane",
         el("desc", "; ".join(_told(moment) for moment in past.moments)),
         _legend(past.models, places),
         [_drawn(panel, past, places) for panel in panels],
         [_name(moment, left, bottom, straight=straight) for left, moment in places.named()],
-        viewBox=f"0 0 {places.width} {bottom + (_STRAIGHT if straight else _SLANTED)}",
-        role="img",
-        class_="chart plane",
-        xmlns="http://www.w3.org/2000/svg",
     )
 
 
@@ -122,10 +121,10 @@ def _told(moment: Moment) -> str:
 
 def _drawn(panel: _Panel, past: History, places: _Places) -> list[Child]:
     left, right = places.left, places.width - _RIGHT
-    parts: list[Child] = [_text(panel.title, left, panel.top - 6, "title")]
+    parts: list[Child] = [text(panel.title, left, panel.top - 6, "title")]
     for tick in panel.y.ticks():
-        parts.append(_line(left, panel.y(tick), right, panel.y(tick), "grid"))
-        parts.append(_text(panel.written(tick), left - 8, panel.y(tick) + 4, "tick end"))
+        parts.append(line(left, panel.y(tick), right, panel.y(tick), "grid"))
+        parts.append(text(panel.written(tick), left - 8, panel.y(tick) + 4, "tick end"))
     for number, model in enumerate(past.models):
         found = [
             (places.of(moment), limits, moment)
@@ -134,7 +133,7 @@ def _drawn(panel: _Panel, past: History, places: _Places) -> list[Child]:
         ]
         steps = " ".join(f"{at},{panel.y(limits[1])}" for at, limits, _ in found)
         parts.append(el("polyline", points=steps, class_=f"path {_colour(number)}", fill="none"))
-        parts += [_line(at, panel.y(limits[0]), at, panel.y(limits[2]), "whisker") for at, limits, _ in found]
+        parts += [line(at, panel.y(limits[0]), at, panel.y(limits[2]), "whisker") for at, limits, _ in found]
         parts += [_mark(number, at, panel.y(limits[1]), moment) for at, limits, moment in found]
     return parts
 
@@ -163,10 +162,10 @@ def _legend(models: Sequence[str], places: _Places) -> list[Child]:
     parts: list[Child] = []
     left = places.left
     for number, model in enumerate(models):
-        name = model if len(model) <= 28 else f"{model[:27]}…"  # noqa: PLR2004 (what fits)
+        name = short(model, 28)
         if left + 16 + 7 * len(name) > places.width - _RIGHT:
-            return [*parts, _text(f"and {len(models) - number} more", left, 16, "tick")]
-        parts += [_mark(number, left + 5, 12), _text(name, left + 16, 16, "tick")]
+            return [*parts, text(f"and {len(models) - number} more", left, 16, "tick")]
+        parts += [_mark(number, left + 5, 12), text(name, left + 16, 16, "tick")]
         left += 36 + 7 * len(name)
     return parts
 
@@ -174,20 +173,8 @@ def _legend(models: Sequence[str], places: _Places) -> list[Child]:
 def _name(moment: Moment, left: float, bottom: float, *, straight: bool) -> list[Child]:
     class_ = f"tick{' here' if moment.here else ''}"
     if straight:
-        second = _text(moment.commit, left, bottom + 34, f"{class_} middle") if moment.commit else None
-        return [_text(_short(moment.version), left, bottom + 18, f"{class_} middle"), second]
-    words = f"{_short(moment.version)} {moment.commit}".strip()
+        second = text(moment.commit, left, bottom + 34, f"{class_} middle") if moment.commit else None
+        return [text(short(moment.version, _FITS), left, bottom + 18, f"{class_} middle"), second]
+    words = f"{short(moment.version, _FITS)} {moment.commit}".strip()
     turned = f"rotate(-60 {left} {bottom + 14})"
     return [el("text", words, x=left + 3, y=bottom + 16, transform=turned, class_=f"{class_} end")]
-
-
-def _short(version: str) -> str:
-    return version if len(version) <= 9 else f"{version[:8]}…"  # noqa: PLR2004 (what fits under a moment)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
-    return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
-
-
-def _text(words: str, x: float, y: float, class_: str) -> Markup:
-    return el("text", words, x=round(x, 1), y=round(y, 1), class_=class_)

@@ -1,9 +1,10 @@
-"""From values to places in a drawing, and which values to write beside an axis."""
+"""What every drawing has: scales that turn values into places, and the elements of SVG."""
 
 from collections.abc import Sequence
 from math import ceil, floor, log10
 
 from evalh.core.values import Value
+from evalh.report.html.markup import Child, Markup, el
 
 
 class AxisScale(Value):
@@ -37,7 +38,7 @@ def even(values: Sequence[float], start: float, end: float, bounds: tuple[float,
 
 
 def logarithmic(values: Sequence[float], start: float, end: float) -> AxisScale:
-    """Return a logarithmic scale round positive values with a margin. Raises ValueError without any."""
+    """Return a logarithmic scale around positive values with a margin. Raises ValueError without any."""
     low, high = log10(min(values)), log10(max(values))
     margin = max((high - low) * 0.08, 0.08)
     return AxisScale(10 ** (low - margin), 10 ** (high + margin), start, end, log=True)
@@ -57,3 +58,24 @@ def _even_ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** floor(log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     return [index * step for index in range(ceil(low / step), floor(high / step + 1e-9) + 1)]
+
+
+def svg(title: str, width: float, height: float, kind: str, *children: Child) -> Markup:
+    """Build a picture with a title that is read aloud."""
+    size = f"0 0 {width} {height}"
+    return el("svg", el("title", title), children, viewBox=size, role="img", class_=f"chart {kind}")
+
+
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    """Draw a line."""
+    return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
+
+
+def text(words: str, x: float, y: float, class_: str) -> Markup:
+    """Write words at a place, to a tenth of a pixel."""
+    return el("text", words, x=round(x, 1), y=round(y, 1), class_=class_)
+
+
+def short(words: str, most: int) -> str:
+    """Shorten a name to what fits."""
+    return words if len(words) <= most else f"{words[: most - 1]}…"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from evalh.core.run import Estimate
-from evalh.report.charts.scales import AxisScale, logarithmic
+from evalh.report.charts.scales import AxisScale, line, logarithmic, svg, text
 from evalh.report.html.markup import Markup, el
 
 _BAR, _THICK = 160, 14
@@ -17,9 +17,9 @@ def interval_bar(rate: Estimate) -> Markup | None:
     x = AxisScale(0.0, 1.0, 1.0, _BAR - 1.0)
     return el(
         "svg",
-        el("line", x1=1, y1=7, x2=_BAR - 1, y2=7, class_="track"),
+        line(1, 7, _BAR - 1, 7, "track"),
         el("rect", x=x(rate.low), y=4, width=round(max(2.0, x(rate.high) - x(rate.low)), 1), height=6, class_="range"),
-        el("line", x1=x(rate.value), y1=1, x2=x(rate.value), y2=13, class_="value"),
+        line(x(rate.value), 1, x(rate.value), 13, "value"),
         viewBox=f"0 0 {_BAR} {_THICK}",
         class_="bar",
         aria_hidden="true",
@@ -38,16 +38,15 @@ def histogram(
     counts = [0] * _BINS
     for value in positive:
         counts[min(_BINS - 1, int((x(value) - 8) / width))] += 1
-    return el(
-        "svg",
-        el("title", f"Distribution of {name}"),
+    return svg(
+        f"Distribution of {name}",
+        _WIDTH,
+        _HEIGHT,
+        "histogram",
         [_column(index, count, max(counts), width) for index, count in enumerate(counts) if count],
-        el("line", x1=8, y1=_BASE, x2=_WIDTH - 8, y2=_BASE, class_="axis"),
+        line(8, _BASE, _WIDTH - 8, _BASE, "axis"),
         _ticks(x, written),
         _marks(x, quantiles),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        class_="chart histogram",
     )
 
 
@@ -63,7 +62,7 @@ def _ticks(x: AxisScale, written: Callable[[float], str]) -> list[Markup]:
     for tick in x.ticks():
         half = len(written(tick)) * 3.4
         if x(tick) - half > edge + 6 and x(tick) + half < _WIDTH:
-            drawn.append(el("text", written(tick), x=x(tick), y=_BASE + 18, class_="tick middle"))
+            drawn.append(text(written(tick), x(tick), _BASE + 18, "tick middle"))
             edge = x(tick) + half
     return drawn
 
@@ -72,7 +71,7 @@ def _marks(x: AxisScale, quantiles: Sequence[tuple[str, float]]) -> list[Markup]
     drawn = []
     for level, (word, value) in enumerate(quantiles):
         left, top = x(value), 10 + 12 * (level % 2)
-        drawn.append(el("line", x1=left, y1=top - 4, x2=left, y2=_BASE, class_="value"))
+        drawn.append(line(left, top - 4, left, _BASE, "value"))
         side, dx = ("end", -4) if left > _WIDTH - 60 else ("", 4)
-        drawn.append(el("text", word, x=left + dx, y=top + 3, class_=f"tick {side}".strip()))
+        drawn.append(text(word, left + dx, top + 3, f"tick {side}".strip()))
     return drawn

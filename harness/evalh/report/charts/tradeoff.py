@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from evalh.analysis.tradeoff import Point, TradeOff, finite
-from evalh.report.charts.scales import AxisScale, even, logarithmic
+from evalh.report.charts.scales import AxisScale, even, line, logarithmic, short, svg, text
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import dollars
 
@@ -44,19 +44,17 @@ def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
     first = [*(point for point in points if point.here), *front]
     ordered = {id(point): point for point in [*first, *points]}
     placed = [_named(point, x, y, labels) for point in ordered.values()]
-    return el(
-        "svg",
-        el("title", "Cost per good output and good rate of each version and model"),
+    return svg(
+        "Cost per good output and good rate of each version and model",
+        _WIDTH,
+        _HEIGHT,
+        "plane",
         el("desc", "; ".join(_told(point) for point in points)),
         _axes(x, y),
         _staircase(front, x, y),
         [_whiskers(point, x, y, crowded=len(points) > _CROWD) for point in points],
         [_mark(point, x, y) for point in points],
         placed,
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        class_="chart plane",
-        xmlns="http://www.w3.org/2000/svg",
     )
 
 
@@ -73,13 +71,13 @@ def _told(point: Point) -> str:
 
 
 def _axes(x: AxisScale, y: AxisScale) -> list[Markup]:
-    drawn = [_text(_percent(tick), _LEFT - 8, y(tick) + 4, "tick end") for tick in y.ticks()]
-    drawn += [_line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "grid") for tick in y.ticks()]
-    drawn += [_text(dollars(tick), x(tick), _HEIGHT - _BOTTOM + 18, "tick middle") for tick in x.ticks()]
-    drawn += [_line(x(tick), _HEIGHT - _BOTTOM, x(tick), _HEIGHT - _BOTTOM + 4, "axis") for tick in x.ticks()]
-    drawn.append(_line(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, "axis"))
+    drawn = [text(_percent(tick), _LEFT - 8, y(tick) + 4, "tick end") for tick in y.ticks()]
+    drawn += [line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "grid") for tick in y.ticks()]
+    drawn += [text(dollars(tick), x(tick), _HEIGHT - _BOTTOM + 18, "tick middle") for tick in x.ticks()]
+    drawn += [line(x(tick), _HEIGHT - _BOTTOM, x(tick), _HEIGHT - _BOTTOM + 4, "axis") for tick in x.ticks()]
+    drawn.append(line(_LEFT, _HEIGHT - _BOTTOM, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM, "axis"))
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    drawn.append(_text("cost per good output, logarithmic; left is cheaper", middle, _HEIGHT - 8, "title middle"))
+    drawn.append(text("cost per good output, logarithmic; left is cheaper", middle, _HEIGHT - 8, "title middle"))
     return drawn
 
 
@@ -101,8 +99,8 @@ def _whiskers(point: Point, x: AxisScale, y: AxisScale, *, crowded: bool) -> lis
     low, value, high = _costs(point)
     rate = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
     return [
-        _line(x(low), y(rate[1]), x(high), y(rate[1]), class_),
-        _line(x(value), y(rate[0]), x(value), y(rate[2]), class_),
+        line(x(low), y(rate[1]), x(high), y(rate[1]), class_),
+        line(x(value), y(rate[0]), x(value), y(rate[2]), class_),
     ]
 
 
@@ -123,7 +121,7 @@ def _named(point: Point, x: AxisScale, y: AxisScale, labels: "_Labels") -> Marku
     place = labels.place(point.label, x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
     if place is None:
         return None  # the title of the mark, and the table, name it
-    return _text(point.label, *place, f"label{' here' if point.here else ''}")
+    return text(point.label, *place, f"label{' here' if point.here else ''}")
 
 
 class _Labels(Struct):
@@ -141,22 +139,15 @@ class _Labels(Struct):
         """Keep names off these too, where there is room beside them."""
         self._rather_not += boxes
 
-    def place(self, text: str, left: float, top: float) -> tuple[float, float] | None:
-        """Return where the text begins, and its base line; None where there is no room."""
+    def place(self, name: str, left: float, top: float) -> tuple[float, float] | None:
+        """Return where a name begins, and its base line; None where there is no room."""
         clear = [*self._taken, *self._rather_not]
-        return self._first_free(text, left, top, clear) or self._first_free(text, left, top, self._taken)
+        return self._first_free(name, left, top, clear) or self._first_free(name, left, top, self._taken)
 
-    def _first_free(self, text: str, left: float, top: float, taken: Sequence[Box]) -> tuple[float, float] | None:
-        width = len(text) * _LETTER
-        for dx, dy in (
-            (10, -8),
-            (10, 16),
-            (-width - 10, -8),
-            (-width - 10, 16),
-            (10, -24),
-            (-width - 10, 32),
-            (10, 32),
-        ):
+    def _first_free(self, name: str, left: float, top: float, taken: Sequence[Box]) -> tuple[float, float] | None:
+        width = len(name) * _LETTER
+        away = -width - 10
+        for dx, dy in ((10, -8), (10, 16), (away, -8), (away, 16), (10, -24), (away, 32), (10, 32)):
             box = (left + dx, top + dy - _LINE + 4, left + dx + width, top + dy + 4)
             if box[0] < _LEFT or box[2] > self.right or box[1] < 0 or box[3] > _HEIGHT - _BOTTOM:
                 continue
@@ -176,43 +167,19 @@ def _rates(points: Sequence[Point]) -> Markup:
     values = [value for point in points for value in finite(point.summary.good_rate) or ()]
     x = even(values, _NAMES, _WIDTH - _RIGHT, (0.0, 1.0))
     rows: list[Child] = [_row(point, x, 14 + _ROW * index) for index, point in enumerate(points)]
-    ticks = [_text(_percent(tick), x(tick), height - 22, "tick middle") for tick in x.ticks()]
-    grid = [_line(x(tick), 2, x(tick), height - 38, "grid") for tick in x.ticks()]
-    return el(
-        "svg",
-        el("title", "Good rate of each version and model; none is priced"),
-        grid,
-        rows,
-        ticks,
-        _text("good rate", (_NAMES + _WIDTH - _RIGHT) / 2, height - 4, "title middle"),
-        viewBox=f"0 0 {_WIDTH} {height}",
-        role="img",
-        class_="chart plane",
-        xmlns="http://www.w3.org/2000/svg",
-    )
+    ticks = [text(_percent(tick), x(tick), height - 22, "tick middle") for tick in x.ticks()]
+    grid = [line(x(tick), 2, x(tick), height - 38, "grid") for tick in x.ticks()]
+    name = text("good rate", (_NAMES + _WIDTH - _RIGHT) / 2, height - 4, "title middle")
+    title = "Good rate of each version and model; none is priced"
+    return svg(title, _WIDTH, height, "plane", grid, rows, ticks, name)
 
 
 def _row(point: Point, x: AxisScale, middle: float) -> list[Markup]:
     low, value, high = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
     here = " here" if point.here else ""
-    name = point.label if len(point.label) <= 40 else point.label[:39] + "…"  # noqa: PLR2004 (what fits)
+    title = el("title", f"{point.label}: {_percent(value)}")
     return [
-        _text(name, _NAMES - 12, middle + 4, f"label end{here}"),
-        _line(x(low), middle, x(high), middle, "whisker"),
-        el(
-            "circle",
-            el("title", f"{point.label}: {_percent(value)}"),
-            cx=x(value),
-            cy=middle,
-            r=5,
-            class_=f"mark{here}",
-        ),
+        text(short(point.label, 40), _NAMES - 12, middle + 4, f"label end{here}"),
+        line(x(low), middle, x(high), middle, "whisker"),
+        el("circle", title, cx=x(value), cy=middle, r=5, class_=f"mark{here}"),
     ]
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
-    return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
-
-
-def _text(words: str, x: float, y: float, class_: str) -> Markup:
-    return el("text", words, x=round(x, 1), y=round(y, 1), class_=class_)

@@ -9,9 +9,9 @@ import msgspec
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import canonical
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.located import kind_of
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.workspace.files import ByteRange, decode, read_lines, refuse_conflict
-from evalh.workspace.located import kind_of
 
 _KEYS = ("id", "inputs", "expected", "tags", "cluster")
 _FOREIGN = {

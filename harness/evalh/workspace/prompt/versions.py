@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.located import Located, Table
 from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.workspace.located import Located, Table
 from evalh.workspace.prompt.bodies import BodyParser, FindPartial
 from evalh.workspace.prompt.conversation import INPUT as HISTORY
 from evalh.workspace.prompt.picoschema import JsonSchema, read_schema

@@ -1,0 +1,356 @@
+"""`Parts`: what a workspace is made of, wired: its files, git, models, graders, prices and log.
+
+Verbs take it as `parts`. `api.workspace.Workspace` is the same with a method for each verb, for scripts.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from evalh.api.clock import SystemClock
+from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
+from evalh.api.options import RunOptions
+from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.model import ModelSpec, same_model
+from evalh.core.ports import Progress, Provider, Tree
+from evalh.core.prompt import PromptRef, PromptVersion
+from evalh.core.suite import Suite
+from evalh.engine.plan import Plan
+from evalh.engine.selection import select
+from evalh.graders.judges.asking import Models
+from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.pipeline.step import Step
+from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
+from evalh.providers.registry import ProviderContext, kinds, traits_of
+from evalh.providers.registry import build as build_provider
+from evalh.workspace.config import Config, find_root, load_config
+from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.files import WorkTree
+from evalh.workspace.prompt.media import media_from
+from evalh.workspace.prompt.prompts import Prompts
+from evalh.workspace.prompt.templates import compile_version
+from evalh.workspace.suites import load_suite, suite_names
+
+if TYPE_CHECKING:
+    from evalh.providers.prices import WorkspacePrices
+    from evalh.store import Reader, SqliteStore
+    from evalh.workspace.git import NoRepository, Repository
+
+
+class Parts:
+    """One workspace: the folder of an evalh.toml."""
+
+    def __init__(
+        self, root: Path, env: Mapping[str, str], cache_dir: Path, files: WorkspaceFiles | None = None
+    ) -> None:
+        """Take the work tree, or the `files` of another revision. Nothing is read yet."""
+        self.root = root
+        self.started = root  # where a person looked for it
+        self.files = files or WorkspaceFiles(WorkTree(root), lambda: root)
+        self.tree = self.files.tree
+        self.env = env
+        self.cache_dir = cache_dir
+        self.store_folder = store_folder_of(env, root)
+        self.no_git: NoRepository | None = None  # why there is no `repository`
+        self.providers: dict[tuple[str, ...], Provider] = {}  # that were built
+        self.functions: set[str] = set()  # files whose functions were loaded
+        self.grading_code: set[str] = set()  # those of graders
+        self.mends = True  # an older log is brought up to date when it is opened
+        self.twin: Parts | None = None  # the workspace of which this is another revision
+
+    @classmethod
+    def open(
+        cls, path: str | Path = ".", *, env: Mapping[str, str] | None = None, cache_dir: Path | None = None
+    ) -> Self:
+        """Open the workspace around `path`: the nearest evalh.toml upwards, read when it is needed.
+
+        Raises WorkspaceError where there is none.
+        """
+        env = os.environ if env is None else env
+        opened = cls(find_root(Path(path)), env, cache_dir or cache_dir_of(env))
+        opened.started = Path(path)
+        return opened
+
+    def at(self, files: WorkspaceFiles) -> Self:
+        """Return this workspace as another revision holds it; log, cache and environment are shared."""
+        other = type(self)(self.root, self.env, self.cache_dir, files)
+        other.twin = self
+        return other
+
+    # -- what is in it
+
+    @cached_property
+    def config(self) -> Config:
+        """The content of evalh.toml. Raises WorkspaceError."""
+        return load_config(self.tree)
+
+    @cached_property
+    def repository(self) -> "Repository | None":
+        """The git repository around the workspace; None: there is none, or git cannot use it (`no_git` says why)."""
+        from evalh.workspace.git import NoRepository, probe
+
+        found = probe(self.root)
+        if isinstance(found, NoRepository):
+            self.no_git = found
+            return None
+        return found
+
+    def suites(self) -> tuple[str, ...]:
+        """Return the names of the suites."""
+        return suite_names(self.tree, self.config)
+
+    def suite(self, name: str) -> Suite:
+        """Load a suite. Raises NotFound, WorkspaceError."""
+        return load_suite(self.tree, self.config, name)
+
+    def dataset(self, name: str) -> Dataset:
+        """Open a dataset, checked from end to end. Raises WorkspaceError."""
+        return open_dataset(self._judged, self.config, name)
+
+    def dataset_of(self, suite: Suite) -> Dataset:
+        """Open a suite's dataset. Raises WorkspaceError; one that is not there is the suite's mistake."""
+        try:
+            return self.dataset(suite.dataset)
+        except NotFound as exc:
+            raise NotFound(exc.what, where=suite.where_of("dataset"), hint=exc.hint) from None
+
+    def prompts(self, revision: str | None = None) -> Prompts:
+        """Return the prompts of the work tree, or of a revision. Raises NotFound for an unknown revision."""
+        if revision is None:
+            return Prompts(self.tree, self.config.prompts_dir, self.config.live)
+        if self.repository is None:
+            assert self.no_git is not None
+            raise UsageError(f"{revision!r} is a git revision: {self.no_git.reason}", hint=self.no_git.hint)
+        tree = self.repository.tree(revision)
+        return Prompts(tree, self.config.prompts_dir, self.config.live)
+
+    @property
+    def under_test(self) -> Prompts:
+        """The prompts that suites are about. Judges' prompts are `prompts`, whoever brings what is judged."""
+        candidate = self.files.candidate
+        return self.prompts() if candidate is None else Prompts(candidate.tree, self.config.prompts_dir, candidate.live)
+
+    @property
+    def _judged(self) -> Tree:
+        return self.tree if self.files.candidate is None else self.files.candidate.tree
+
+    def version(self, ref: str | PromptRef, default_name: str | None = None) -> PromptVersion:
+        """Load the version that a reference names. Raises NotFound, UsageError, WorkspaceError."""
+        if isinstance(ref, str):
+            ref = PromptRef.parse(ref)
+        prompts = self.under_test if ref.revision is None else self.prompts(ref.revision)
+        return prompts.resolve(ref, default_name)
+
+    def version_of(self, suite: Suite, ref: PromptRef) -> PromptVersion:
+        """Load a version of a suite's prompt. Raises NotFound at the suite's line if there is no such prompt."""
+        try:
+            return self.version(ref, suite.prompt)
+        except NotFound as exc:
+            if ref.name in (None, suite.prompt) and suite.prompt not in self.prompts(ref.revision).names():
+                raise NotFound(exc.what, where=suite.where_of("prompt"), hint=exc.hint) from None
+            raise
+
+    @property
+    def default_prompt(self) -> str | None:
+        """The default suite's prompt: what a bare `v3` means."""
+        name = self.config.default_suite
+        return self.suite(name).prompt if name else None
+
+    # -- what runs
+
+    def plans(self, options: RunOptions) -> list[Plan]:
+        """Resolve everything that a run needs, without sending anything. Raises EvalhError."""
+        plans = []
+        for suite, refs in self._targets(options):
+            cases = select(self.dataset_of(suite), options.selection)
+            graders = build_all(suite.graders, self.grader_environment)
+            for ref in refs:
+                version = self.version_of(suite, ref)
+                if version.name != suite.prompt:
+                    raise UsageError(
+                        f"suite {suite.name!r} is about prompt {suite.prompt!r}, not {version.name!r}",
+                        where=suite.where,
+                        hint=f"evalh run {version.label}   runs the suites that are",
+                    )
+                template = compile_version(version, media=partial(media_from, self._judged))
+                asked: list[tuple[str, str | None]] = [(model, None) for model in options.models]
+                for model, where in asked or [self.targets.default_model(suite, version)]:
+                    target = self.targets.target_for(model, version, where)
+                    require_logprobs(graders, self.grader_environment, target)
+                    plans.append(
+                        Plan(
+                            suite=suite,
+                            version=version,
+                            target=target,
+                            step=Step(template, target.settings()),
+                            graders=graders,
+                            cases=cases,
+                            trials=options.trials or suite.trials,
+                            resolve=self.targets.resolve,
+                            build_checks=self.targets.build_checks,
+                            checks=self.targets.checks_of(target),
+                        )
+                    )
+        return plans
+
+    def provider(self, model: str, version: PromptVersion | None = None) -> Provider:
+        """Build the provider behind a model's name, once; nothing is opened. Raises NotFound, WorkspaceError."""
+        spec = self.config.models.get(model)
+        if spec is None:
+            raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
+        self.refuse_unknown_provider(spec)
+        twin, traits = self.twin, traits_of(spec.provider)
+        if twin and not traits.reads_files and same_model(spec, twin.config.models.get(model)):
+            return twin.provider(model, version)  # one model's weights are not loaded twice
+        versioned = (version.name, version.version) if version and traits.per_version else ()
+        key = (model, *versioned)
+        if key not in self.providers:
+            context = ProviderContext(
+                prompt=version.name if version else None,
+                version=version.version if version else None,
+                tree=self.tree,
+                root=self._provider_root(spec),
+                env=self.env,
+                cache_dir=self.cache_dir,
+                load_function=self.load_function,
+            )
+            self.providers[key] = build_provider(spec, context)
+        return self.providers[key]
+
+    def refuse_unknown_provider(self, spec: ModelSpec) -> None:
+        """Raise WorkspaceError where neither evalh, a plugin file nor a package offers a model's provider."""
+        _ = self.kinds  # plugin files register providers too
+        if spec.provider not in kinds() and not load_provider(spec.provider):
+            what = f"model {spec.name!r}: no provider {spec.provider!r}"
+            raise WorkspaceError(what, where=spec.where or None, hint=did_you_mean(spec.provider, kinds()))
+
+    def _provider_root(self, spec: ModelSpec) -> Path:
+        """Return the folder in which a provider finds files: of the revision that runs, weights beside it apart.
+
+        Weights are too big for most repositories. Those that git does not hold lie in the checkout, put there by a
+        person or by the job itself. Raises WorkspaceError for weights that a stranger brings.
+        """
+        candidate, traits = self.files.candidate, traits_of(spec.provider)
+        if traits.function_in:
+            return self.files.code()
+        if candidate is None:
+            return self.root
+        path = spec.options.get(traits.weights_in or "")
+        if not isinstance(path, str):
+            return self.files.code()
+        place = self.root / path
+        if not place.is_relative_to(self.root) or ".." in place.parts:
+            return self.root
+        if self.tree.exists(place.relative_to(self.root).as_posix()):
+            return self.files.code()
+        if candidate.holds(place) or candidate.holds(place.resolve()):
+            what = f"model {spec.name!r}: {path} comes from head, and would answer"
+            raise WorkspaceError(what, where=spec.where or None, hint="--trust base takes weights from base alone")
+        return self.root
+
+    @cached_property
+    def prices(self) -> "WorkspacePrices":
+        """Where prices come from: evalh.toml, then the bundled table."""
+        from evalh.providers.prices import WorkspacePrices
+
+        return WorkspacePrices()
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What models and routes of evalh.toml come to, and what graders and checks ask. Raises WorkspaceError."""
+        return Targets(self.config, self.provider, self._environment)
+
+    @property
+    def grader_environment(self) -> GraderEnvironment:
+        """What graders may be handed. Raises WorkspaceError."""
+        return self.targets.environment
+
+    def _environment(self, models: Models) -> GraderEnvironment:
+        texts = WorkspaceTexts(self.tree, self.prompts)
+        return GraderEnvironment(load_function=self._load_grader, kinds=self.kinds, models=models, texts=texts)
+
+    # -- the log
+
+    def open_store(self) -> "SqliteStore":
+        """Open the log for writing. Raises EvalhError."""
+        from evalh.store import open_store
+
+        return open_store(self.store_folder, clock=SystemClock())
+
+    @contextmanager
+    def writing(self, progress: Progress | None) -> Iterator["SqliteStore"]:
+        """Open the log for writing. What it does not take in the end is left beside it, and `progress` is told.
+
+        Raises EvalhError.
+        """
+        store = self.open_store()
+        try:
+            yield store
+        finally:
+            store.close()
+            if store.left is not None and progress is not None:
+                progress.note(store.left)
+
+    @cached_property
+    def log(self) -> "Reader":
+        """The log, for reading. Raises NotFound where nothing was run yet."""
+        from evalh.store import open_reader
+
+        return open_reader(self.store_folder, mend=self.mends)
+
+    def read_only(self) -> Self:
+        """Return this workspace read again, with a log of its own that is never written. Raises WorkspaceError."""
+        other = type(self)(self.root, self.env, self.cache_dir)
+        other.mends = False
+        _ = other.config
+        return other
+
+    # -- code
+
+    @cached_property
+    def kinds(self) -> WorkspaceKinds:
+        """The kinds of grader that plugins add. Raises WorkspaceError."""
+        plugins = self.config.plugins
+        code = self.files.code() if plugins else self.root
+        return load_plugins(code, plugins, self.config.where_of("workspace", "plugins"))
+
+    def load_function(self, path: str) -> Callable[..., object]:
+        """Find a function of the workspace's code. Raises WorkspaceError."""
+        self.functions.add(path.rpartition(":")[0])
+        return function_loader(self.files.code())(path)
+
+    def _load_grader(self, path: str) -> Callable[..., object]:
+        self.grading_code.add(path.rpartition(":")[0])
+        return self.load_function(path)
+
+    def provenance(self) -> tuple[str | None, bool | None]:
+        """Return the commit that is checked out, and whether files of the workspace differ from it."""
+        repository = self.repository
+        if repository is None:
+            return None, None
+        folders = (self.config.prompts_dir, self.config.evals_dir, self.config.datasets_dir, "evalh.toml")
+        return repository.head_commit(), repository.dirty(folders)
+
+    def _targets(self, options: RunOptions) -> list[tuple[Suite, tuple[PromptRef, ...]]]:
+        """Pair each suite with the versions to run; a target that names no suite names a prompt."""
+        refs = tuple(PromptRef.parse(text) for text in options.prompts)
+        names = self.suites()
+        target = self.config.default_suite if options.target is None else options.target
+        if target is None:
+            raise UsageError("which suite?", hint=f"evalh run {' | '.join(names)}; or set default_suite in evalh.toml")
+        if target in names:
+            suite = self.suite(target)
+            return [(suite, refs or (PromptRef(suite.prompt, None),))]
+        ref = PromptRef.parse(target)
+        suites = [suite for suite in map(self.suite, names) if suite.prompt == ref.name]
+        if not suites:
+            raise NotFound(
+                f"no suite and no prompt with a suite is called {target!r}",
+                where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
+                hint=target_hint(ref, names, self.prompts().names(), self.config.evals_dir),
+            )
+        return [(suite, versions_named(ref, refs, suite.name)) for suite in suites]

@@ -1,0 +1,285 @@
+"""Files whose keys are declared once: a table of a file becomes a model, and what is wrong in it gets its place.
+
+class Options(FileModel):
+    slots: int = Field(4, ge=1, le=64, description="How many requests run at once.")
+
+options = read(Options, table.values, table.where)
+
+Imports pydantic: import this module where a workspace is opened, never for `--help`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
+
+from annotated_types import MinLen
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from evalh.core.errors import WorkspaceError, did_you_mean, nearest
+from evalh.core.located import Path, json_of, kind_of
+from evalh.core.strict_json import JsonValue
+
+__all__ = ["FileModel", "Refused", "Text", "Texts", "Words", "keys_of", "read"]
+
+M = TypeVar("M", bound=BaseModel)
+Where: TypeAlias = Callable[..., str]
+"""Returns `file:line` of a path in the table that is read."""
+
+_LONGEST = 60  # of a wrong word in a message
+
+
+class Words(NamedTuple):
+    """In an annotation: how a message calls what a field wants, and what to type next."""
+
+    wanted: str | None = None
+    hint: str | None = None
+
+
+Text: TypeAlias = Annotated[str, Field(pattern=r"\S"), Words("text that is not empty")]
+Texts: TypeAlias = tuple[Text, ...]
+
+
+class Refused(ValueError):
+    """What a validator raises in words of its own; `at` leads from the validated value to the key that is wrong."""
+
+    def __init__(self, what: str, hint: str | None = None, at: Path = ()) -> None:
+        super().__init__(what)
+        self.hint = hint
+        self.at = at
+
+
+class FileModel(BaseModel):
+    """One table of a file: a field's name or alias is its key, and its annotation and `Field` say all about it.
+
+    Strict, but for what files write in one way only: a number may become a Decimal or a float, and a list a tuple.
+    Closed words are a `Literal`. Give a key that BaseModel has already, such as `schema`, by an alias.
+    """
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapt(cls, stated: Any) -> Any:
+        if not isinstance(stated, Mapping):
+            return stated
+        types = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        return {key: _adapted(types.get(key), value) for key, value in stated.items()}
+
+
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys that a model reads, in its order."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
+    """Read a table, such as `read(Options, table.values, table.where)`; `of` begins each message.
+
+    Raises WorkspaceError: the first mistake, and the others of the table in the file's order.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as exc:
+        mistakes = [_worded(model, value, one) for one in exc.errors(include_url=False, include_input=False)]
+    begin = f"{of}: " if of else ""
+    errors = [WorkspaceError(begin + one.what, where=where(*one.path), hint=one.hint) for one in _distinct(mistakes)]
+    first, *others = sorted(errors, key=_line)
+    raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
+
+
+def _line(error: WorkspaceError) -> int:
+    line = (error.where or "").rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0
+
+
+def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
+    for side in _sides(wanted):
+        origin, args = get_origin(side), get_args(side)
+        if side is Any:
+            value = json_of(value)
+        elif origin is tuple and isinstance(value, list):
+            value = tuple(_adapted(args[0], item) for item in value)
+        elif origin in (dict, Mapping) and isinstance(value, Mapping):
+            value = {key: _adapted(args[1], item) for key, item in value.items()}
+        elif side is Decimal and type(value) in (int, float):
+            value = Decimal(repr(value))
+        elif side is float and isinstance(value, Decimal):
+            value = float(value)
+    return value
+
+
+class _Mistake(NamedTuple):
+    path: Path
+    what: str
+    hint: str | None = None
+    missing: str = ""  # the key that is not there
+    unknown: str = ""  # the key that no field reads
+
+
+def _distinct(mistakes: list[_Mistake]) -> Iterator[_Mistake]:
+    """Leave out what another mistake says: a missing key that a misspelt one resembles, a union's other side."""
+    full = [(*one.path, one.missing) if one.missing else one.path for one in mistakes]
+    deeper = {path[:depth] for path in full for depth in range(len(path))}
+    seen = set()
+    for one in mistakes:
+        strangers = [other.unknown for other in mistakes if other.unknown and other.path[:-1] == one.path]
+        misspelt = one.missing and any(nearest(stranger, [one.missing]) for stranger in strangers)
+        general = not one.missing and not one.unknown and one.path in deeper
+        if not misspelt and not general and (one.path, one.missing) not in seen:
+            seen.add((one.path, one.missing))
+            yield one
+
+
+def _worded(model: type[BaseModel], value: JsonValue, error: Any) -> _Mistake:
+    """Say what is wrong in our words: none of pydantic's is shown."""
+    path, wanted, found = _walk(model, value, error["loc"])
+    cause = error.get("ctx", {}).get("error")
+    names = [step for step in path if isinstance(step, str)]
+    key = repr(names[-1]) if names else "the file"
+    must = f"{key} must {'hold' if path and isinstance(path[-1], int) else 'be'}"
+    match error["type"]:
+        case "missing":
+            missing = str(error["loc"][-1])
+            return _Mistake(path, f"{missing!r} is missing", _words(_field(wanted, missing)).hint, missing=missing)
+        case "extra_forbidden":
+            _, around, _ = _walk(model, value, error["loc"][:-1])
+            known = keys_of(_model(around) or model)
+            hint = did_you_mean(str(path[-1]), known) if known else "it takes no keys"
+            return _Mistake(path, f"unknown key {path[-1]!r}", hint, unknown=str(path[-1]))
+        case "value_error" if isinstance(cause, Refused):
+            return _Mistake((*path, *cause.at), str(cause), cause.hint)
+        case "value_error" | "assertion_error":
+            return _Mistake(path, f"{key}: {cause}", _words(wanted).hint)
+    choices = [one for one in _choices(wanted) if isinstance(one, str)]
+    words = _words(wanted)
+    if choices and isinstance(found, str):
+        hint = words.hint or did_you_mean(found, choices)
+        return _Mistake(path, f"{must} {_described(wanted)}, not {_short(found)!r}", hint)
+    what, kind = _described(wanted), kind_of(found)
+    what = "text" if what.startswith("text ") and not isinstance(found, str) else what
+    typed = error["type"].endswith(("_type", "literal_error", "is_instance_of"))
+    of_another_kind = typed and f" {kind.removeprefix('a ')} " not in f" {what} "
+    return _Mistake(path, f"{must} {what}{f', not {kind}' if of_another_kind else ''}", words.hint)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _walk(model: type[BaseModel], value: JsonValue, loc: tuple[str | int, ...]) -> tuple[Path, Any, JsonValue]:
+    """Follow `loc` through the file's own value: its path, what is declared there, and what was found.
+
+    Pydantic puts the names of a union's sides into `loc`; the file does not have them.
+    """
+    path: Path = ()
+    wanted: Any = model
+    for step in loc:
+        match value:
+            case Mapping() if step in value:
+                wanted, value = _field(wanted, str(step)), value[step]
+            case list() | tuple() if isinstance(step, int) and step < len(value):
+                wanted, value = next((get_args(side)[0] for side in _sides(wanted) if get_args(side)), Any), value[step]
+            case _:
+                continue
+        path = (*path, step)
+    return path, wanted, value
+
+
+def _field(wanted: Any, key: str) -> Any:
+    for side in _sides(wanted):
+        if (model := _model(side)) is not None:
+            fields = {field.alias or name: field for name, field in model.model_fields.items()}
+            if key in fields:
+                return _annotated(fields[key])
+        elif get_origin(side) in (dict, Mapping):
+            return get_args(side)[1]
+    return Any
+
+
+def _annotated(field: FieldInfo) -> Any:
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+
+
+def _sides(wanted: Any) -> list[Any]:
+    """Return the sides of a union, without None and without what is said beside the types."""
+    if get_origin(wanted) is Annotated:
+        return _sides(get_args(wanted)[0])
+    if get_origin(wanted) in (Union, UnionType):
+        return [each for side in get_args(wanted) if side is not type(None) for each in _sides(side)]
+    return [wanted]
+
+
+def _model(wanted: Any) -> type[BaseModel] | None:
+    models = [side for side in _sides(wanted) if isinstance(side, type) and issubclass(side, BaseModel)]
+    return models[0] if models else None
+
+
+def _said(wanted: Any) -> list[Any]:
+    """Return what an annotation says beside the type, a union's sides included."""
+    if get_origin(wanted) is Annotated:
+        inner, *said = get_args(wanted)
+        flat = [each for one in said for each in (one.metadata if isinstance(one, FieldInfo) else [one])]
+        return [*flat, *_said(inner)]
+    if get_origin(wanted) in (Union, UnionType):
+        return [each for side in get_args(wanted) for each in _said(side)]
+    return []
+
+
+def _words(wanted: Any) -> Words:
+    said = [one for one in _said(wanted) if isinstance(one, Words)]
+    return Words(
+        next((one.wanted for one in said if one.wanted), None), next((one.hint for one in said if one.hint), None)
+    )
+
+
+def _choices(wanted: Any) -> list[Any]:
+    return [each for side in _sides(wanted) if get_origin(side) is Literal for each in get_args(side)]
+
+
+def _described(wanted: Any) -> str:
+    """Say what is wanted, with its limits: "a number from 0 to 1"."""
+    words = _words(wanted).wanted
+    if words is not None:
+        return words
+    found = []
+    for side in _sides(wanted):
+        if get_origin(side) is Literal:
+            found += [str(each).lower() if isinstance(each, bool) else str(each) for each in get_args(side)]
+        else:
+            found.append(_kind(side, _said(wanted)))
+    return " or ".join(dict.fromkeys(found))
+
+
+def _kind(side: Any, said: list[Any]) -> str:
+    filled = " that is not empty" if any(isinstance(one, MinLen) and one.min_length for one in said) else ""
+    if side is bool:
+        return "true or false"
+    if side is int:
+        return f"a whole number{_limits(said)}"
+    if side in (float, Decimal):
+        return f"a number{_limits(said)}"
+    if side is str:
+        return f"text{filled}"
+    if get_origin(side) is tuple:
+        inner = _sides(get_args(side)[0])[0]
+        return f"a list{' of texts' if inner is str else ' of mappings' if _model(inner) else ''}{filled}"
+    return "a mapping"
+
+
+def _limits(said: list[Any]) -> str:
+    limits = {name: getattr(one, name) for one in said for name in ("ge", "gt", "le", "lt") if hasattr(one, name)}
+    low, high = limits.get("ge"), limits.get("le")
+    if low is not None and high is not None:
+        return f" from {low:,} to {high:,}"
+    words = {"ge": "of at least", "gt": "above", "le": "up to", "lt": "below"}
+    told = " and ".join(f"{words[name]} {limit:,}" for name, limit in limits.items())
+    return f" {told}" if told else ""

@@ -1,0 +1,76 @@
+"""What every reader of the log is made of: its rows, and one error for a log that another program changed.
+
+A column that is gone, a text where JSON was: SQLite does not tell, what turns rows into values does.
+"""
+
+import functools
+import inspect
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evalh.core.errors import WorkspaceError
+from evalh.store.database import explained
+
+# What turning a row into a value raises where the row is not one of ours.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
+
+
+class LogReader:
+    """Reads one log. Every public method of a subclass raises WorkspaceError for a damaged log."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def __init_subclass__(cls) -> None:
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, _telling(method))
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        self._connection.close()
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        return list(self._stream(sql, *values))
+
+    def _first(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        return next(iter(self._rows(sql, *values)), None)
+
+    def _stream(self, sql: str, *values: Any) -> Iterator[sqlite3.Row]:
+        try:
+            cursor = self._connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            yield from cursor.execute(sql, values[0] if values and isinstance(values[0], dict) else values)
+        except sqlite3.Error as exc:
+            raise explained(exc, self._path) from exc
+
+
+def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def called(self: LogReader, *arguments: Any, **named: Any) -> Any:
+        with _told(self._path):
+            answer = method(self, *arguments, **named)
+        return _iterated(answer, self._path) if isinstance(answer, Iterator) else answer
+
+    return called
+
+
+def _iterated(rows: Iterator[Any], path: Path) -> Iterator[Any]:
+    with _told(path):
+        yield from rows
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as exc:
+        what = f"the log is damaged, or another program changed it ({type(exc).__name__}: {exc})"
+        hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
+        raise WorkspaceError(what, where=str(path), hint=hint) from exc
