@@ -65,7 +65,7 @@ class Breaker(Struct):
     _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
-        """Tell whether a request may leave. In half-open the one that gets True is the probe.
+        """Return whether a request may leave. In half-open the one that gets True is the probe.
 
         It must `settle`, or be abandoned.
         """
@@ -165,7 +165,9 @@ class Breaking(Wrapper):
             finally:
                 call.still_wanted = None
         now = clock.monotonic()
-        self._slowest_s = max(self._slowest_s, _took_s(completion, now - began))
+        # What passed here holds the wait for a place too.
+        took_s = now - began if completion.latency_ms is None else completion.latency_ms / 1000.0
+        self._slowest_s = max(self._slowest_s, took_s)
         breaker.silence.broken()
         breaker.settle(now, began=began, failed=False, probe=False)
         return completion
@@ -221,8 +223,3 @@ class Breaking(Wrapper):
 
     def _decide(self, call: Call, kind: str, reason: str) -> None:
         self._decisions.tell(call, kind, reason, {"model": self.name})
-
-
-def _took_s(completion: Completion, elapsed_s: float) -> float:
-    """Return how long the provider took; what passed here holds the wait for a place too."""
-    return elapsed_s if completion.latency_ms is None else completion.latency_ms / 1000.0

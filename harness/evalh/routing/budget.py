@@ -1,7 +1,4 @@
-"""Money is bounded: reserved before a request leaves, settled after.
-
-What a request can cost at most, before it is sent.
-"""
+"""Money is bounded: the most that a request can cost is reserved before it leaves, and settled after."""
 
 import asyncio
 from collections import deque
@@ -84,7 +81,7 @@ class Purse(Struct):
         self.spent += spent
 
     def never_fits(self, amount: Decimal) -> bool:
-        """Tell that an amount would not fit even if everything in flight cost nothing."""
+        """Whether an amount would not fit even if everything in flight cost nothing."""
         return self.spent + amount > self.limit
 
 
@@ -92,9 +89,9 @@ def _dollars(amount: Decimal) -> str:
     return f"${Context(prec=4).plus(amount):f}"  # never with an exponent; a small amount is not 0
 
 
-def _told(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
-    told = f"{write(purse.spent) if purse.spent else 'nothing'} of {write(purse.limit)}{unit} spent"
-    return f"{told}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else told
+def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
+    spent = f"{write(purse.spent) if purse.spent else 'nothing'} of {write(purse.limit)}{unit} spent"
+    return f"{spent}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else spent
 
 
 class Treasury(Struct):
@@ -117,8 +114,10 @@ class Treasury(Struct):
             )
         self.halt.check()
         while not self._try(usd, tokens):
-            if not self._in_flight or self._never(usd, tokens):
-                more = self._asked(usd, tokens)
+            both = ((self.usd, usd), (self.tokens, tokens))
+            if not self._in_flight or any(purse is not None and purse.never_fits(more) for purse, more in both):
+                asked = [_dollars(usd)] if self.usd is not None else []
+                more = " and ".join([*asked, f"{tokens} tokens"] if self.tokens is not None else asked)
                 self.halt.now(f"the budget: {self.told()}, and another attempt could cost {more}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -129,7 +128,7 @@ class Treasury(Struct):
         self._in_flight += 1
 
     def settle(self, reserved: tuple[Decimal, Decimal], spent: tuple[Decimal, Decimal]) -> None:
-        """Give both reservations back, count what was spent, and let whoever waits look again."""
+        """Give both reservations back, count what was spent, and wake the requests that wait."""
         self._in_flight -= 1
         for purse, before, after in zip((self.usd, self.tokens), reserved, spent, strict=True):
             if purse is not None:
@@ -141,16 +140,9 @@ class Treasury(Struct):
 
     def told(self) -> str:
         """Say what was spent of what, and what is set aside for requests in flight."""
-        parts = []
-        if self.usd is not None:
-            parts.append(_told(self.usd, _dollars, ""))
-        if self.tokens is not None:
-            parts.append(_told(self.tokens, str, " tokens"))
-        return ", ".join(parts)
-
-    def _asked(self, usd: Decimal, tokens: Decimal) -> str:
-        parts = [_dollars(usd)] if self.usd is not None else []
-        return " and ".join([*parts, f"{tokens} tokens"] if self.tokens is not None else parts)
+        usd = None if self.usd is None else _spending(self.usd, _dollars, "")
+        tokens = None if self.tokens is None else _spending(self.tokens, str, " tokens")
+        return ", ".join(filter(None, (usd, tokens)))
 
     def _try(self, usd: Decimal, tokens: Decimal) -> bool:
         if self.usd is not None and not self.usd.reserve(usd):
@@ -160,10 +152,6 @@ class Treasury(Struct):
                 self.usd.reserved -= usd
             return False
         return True
-
-    def _never(self, usd: Decimal, tokens: Decimal) -> bool:
-        never_usd = self.usd is not None and self.usd.never_fits(usd)
-        return never_usd or (self.tokens is not None and self.tokens.never_fits(tokens))
 
 
 class Budgeted(Wrapper):

@@ -132,7 +132,7 @@ class Builder:
         return self._route(target, inner, alone=alone, spared=spared)
 
     def _model(self, target: Target, name: str, route: Route, *, alone: bool, spared: bool) -> Provider:
-        """Build what stands round one model: the route's retries and repairs, and the model's own door."""
+        """Build what stands around one model: the route's retries and repairs, and the model's own door."""
         provider = self._door(target, name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
@@ -140,7 +140,7 @@ class Builder:
         provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
         provider = Refusable(provider, self._refusals.setdefault(name, KeyRefused()))
         if not target.chooses:
-            return provider  # whoever asks has looked the answer up already, and its requests are this model's own
+            return provider  # the caller has looked the answer up already, and its requests are this model's own
         if self.find is not None:
             provider = Remembered(provider, self.find)
         if route.repair is not None:

@@ -9,7 +9,7 @@ from evalh.routing.run_context import Decisions
 from evalh.routing.wrapper import Wrapper
 
 _FINISHES = {ErrorKind.REFUSAL: FinishReason.REFUSAL, ErrorKind.CONTENT_FILTER: FinishReason.CONTENT_FILTER}
-"""Answers that say no: a route may declare that the next model is asked then."""
+"""Answers that refuse: a route may declare that the next model is asked then."""
 
 
 class FallingBack(Wrapper):
@@ -23,12 +23,10 @@ class FallingBack(Wrapper):
         self._decisions = decisions
 
     async def open(self) -> None:
-        """Open every provider of the chain."""
         for provider in self._chain:
             await provider.open()
 
     async def close(self) -> None:
-        """Close every provider of the chain."""
         for provider in self._chain:
             await provider.close()
 
@@ -49,13 +47,11 @@ class FallingBack(Wrapper):
                 if declined is None:
                     return completion
                 kind, hopeless = declined, False
-            self._tell(call, kind, provider, self._chain[position + 1])
+            hop = {"from": provider.name, "to": self._chain[position + 1].name}
+            self._decisions.tell(call, "fallback", kind.value, hop)
+            call.reasons.append("fallback")
         try:
             return await last.send(request, call)
         except CallError as error:
             error.ends_run = error.ends_run and hopeless  # the next call may be answered by another model
             raise
-
-    def _tell(self, call: Call, kind: ErrorKind, before: Provider, after: Provider) -> None:
-        call.reasons.append("fallback")
-        self._decisions.tell(call, "fallback", kind.value, {"from": before.name, "to": after.name})
