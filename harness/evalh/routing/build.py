@@ -30,11 +30,10 @@ from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
 from evalh.routing.checking import Cascading, Examiner, Repairing
-from evalh.routing.fallback import FallingBack
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
 from evalh.routing.pace import Pace
-from evalh.routing.retry import Retrying
+from evalh.routing.retry import FallingBack, Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
 from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targeted

@@ -34,7 +34,7 @@ class SwapAnalysis(Value):
 
     @property
     def unsteady(self) -> bool:
-        """Say whether the order of the outputs decides too often."""
+        """Whether the order of the outputs decides too often."""
         return self.consistency is not None and self.consistency < STEADY
 
 

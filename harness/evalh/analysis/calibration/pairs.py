@@ -26,7 +26,7 @@ class PairTrial(Value, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Tell whether there is anything to prefer."""
+        """Whether there is anything to prefer."""
         return self.base != self.head
 
 
@@ -43,7 +43,7 @@ class PairCase(Value, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Tell whether the judge was to be asked."""
+        """Whether the judge was to be asked."""
         return any(one.differs for one in self.trials)
 
     @property

@@ -70,7 +70,7 @@ class SequentialTest(Value):
 
     @property
     def stopped(self) -> bool:
-        """Tell whether no more cases are needed."""
+        """Whether no more cases are needed."""
         return self.state.stop is not None
 
     def about(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
