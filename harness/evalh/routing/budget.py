@@ -13,6 +13,8 @@ from evalh.core.request import Media, Request, Text
 from evalh.routing.run_context import Halt
 from evalh.routing.wrapper import Wrapper
 
+_UNLIMITED = Decimal("Infinity")
+
 PER_MESSAGE = 16
 """The chat template's own tokens around a message."""
 
@@ -64,7 +66,7 @@ class Purse(Struct):
     is reserved any more.
     """
 
-    limit: Decimal
+    limit: Decimal = _UNLIMITED
     spent: Decimal = Decimal(0)
     reserved: Decimal = Decimal(0)
 
@@ -98,8 +100,8 @@ class Treasury(Struct):
     """All purses of a run, shared by every model of its route."""
 
     halt: Halt
-    usd: Purse | None = None
-    tokens: Purse | None = None
+    usd: Purse = field(default_factory=Purse)
+    tokens: Purse = field(default_factory=Purse)
     usd_per_case: Decimal | None = None
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _in_flight: int = 0
@@ -114,10 +116,9 @@ class Treasury(Struct):
             )
         self.halt.check()
         while not self._try(usd, tokens):
-            both = ((self.usd, usd), (self.tokens, tokens))
-            if not self._in_flight or any(purse is not None and purse.never_fits(more) for purse, more in both):
-                asked = [_dollars(usd)] if self.usd is not None else []
-                more = " and ".join([*asked, f"{tokens} tokens"] if self.tokens is not None else asked)
+            if not self._in_flight or self.usd.never_fits(usd) or self.tokens.never_fits(tokens):
+                amounts = ((self.usd, _dollars(usd)), (self.tokens, f"{tokens} tokens"))
+                more = " and ".join(amount for purse, amount in amounts if purse.limit < _UNLIMITED)
                 self.halt.now(f"the budget: {self.told()}, and another attempt could cost {more}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -131,8 +132,7 @@ class Treasury(Struct):
         """Give both reservations back, count what was spent, and wake the requests that wait."""
         self._in_flight -= 1
         for purse, before, after in zip((self.usd, self.tokens), reserved, spent, strict=True):
-            if purse is not None:
-                purse.settle(before, after)
+            purse.settle(before, after)
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -140,16 +140,14 @@ class Treasury(Struct):
 
     def told(self) -> str:
         """Say what was spent of what, and what is set aside for requests in flight."""
-        usd = None if self.usd is None else _spending(self.usd, _dollars, "")
-        tokens = None if self.tokens is None else _spending(self.tokens, str, " tokens")
-        return ", ".join(filter(None, (usd, tokens)))
+        purses = ((self.usd, _dollars, ""), (self.tokens, str, " tokens"))
+        return ", ".join(_spending(purse, write, unit) for purse, write, unit in purses if purse.limit < _UNLIMITED)
 
     def _try(self, usd: Decimal, tokens: Decimal) -> bool:
-        if self.usd is not None and not self.usd.reserve(usd):
+        if not self.usd.reserve(usd):
             return False
-        if self.tokens is not None and not self.tokens.reserve(tokens):
-            if self.usd is not None:
-                self.usd.reserved -= usd
+        if not self.tokens.reserve(tokens):
+            self.usd.reserved -= usd
             return False
         return True
 

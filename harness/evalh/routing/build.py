@@ -180,8 +180,8 @@ def _lowest(ceilings: Iterable[int | None]) -> int | None:
 
 
 def _treasury(budget: BudgetPolicy, halt: Halt) -> Treasury | None:
-    usd = None if budget.usd_per_run is None else Purse(budget.usd_per_run)
-    tokens = None if budget.tokens_per_run is None else Purse(Decimal(budget.tokens_per_run))
+    usd, tokens = budget.usd_per_run, budget.tokens_per_run
     if usd is None and tokens is None and budget.usd_per_case is None:
         return None
-    return Treasury(halt, usd, tokens, budget.usd_per_case)
+    dollars, counted = (Purse() if limit is None else Purse(Decimal(limit)) for limit in (usd, tokens))
+    return Treasury(halt, dollars, counted, budget.usd_per_case)
