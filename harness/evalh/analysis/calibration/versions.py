@@ -127,8 +127,8 @@ def _corrected(cell: Sequence[Seen]) -> Calibrated | None:
     if not pairs:
         return None
     elsewhere = [seen.judge for seen in cell if seen.people is None]
-    found = calibrated_mean([label for label, _ in pairs], [score for _, score in pairs], elsewhere)
-    return counted(found, complete=not elsewhere)
+    estimate = calibrated_mean([label for label, _ in pairs], [score for _, score in pairs], elsewhere)
+    return counted(estimate, complete=not elsewhere)
 
 
 def _shift(cell: Sequence[Seen]) -> Calibrated | None:
@@ -146,7 +146,7 @@ def _together(parts: Sequence[tuple[int, Calibrated | None]], same: int, total: 
         known.append((same, Calibrated(0.0, 0.0, 0.0, 0.0, 0.0, _TWO, same)))
     if len(known) > 1:
         method = f"{method}-stratified"
-    found = known[0][1] if len(known) == 1 else stratified([(count / total, part) for count, part in known])
-    low = None if found.low is None else max(-1.0, found.low)
-    high = None if found.high is None else min(1.0, found.high)
-    return Estimate(found.value, low, high, method)
+    estimate = known[0][1] if len(known) == 1 else stratified([(count / total, part) for count, part in known])
+    low = None if estimate.low is None else max(-1.0, estimate.low)
+    high = None if estimate.high is None else min(1.0, estimate.high)
+    return Estimate(estimate.value, low, high, method)

@@ -243,12 +243,12 @@ def _told(asked: SuiteTests, test: SequentialTest, found: Conclusion) -> Finding
 
 
 def _ungraded(asked: SuiteTests, test: SequentialTest) -> str:
-    told = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
+    ungraded = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
     limit = f"more than {100 * test.design.max_ungraded:g} %: no verdict rests on that"
     pairs = test.about(asked.pairs)
     base, head = unanswered(pair.base for pair in pairs), unanswered(pair.head for pair in pairs)
     answers = f"; without an answer: {base} on base, {head} on head" if base or head else ""
-    return f"{told}, {limit}{answers}"
+    return f"{ungraded}, {limit}{answers}"
 
 
 def _neither(asked: SuiteTests, test: SequentialTest, rule: str, what: str) -> Finding:
@@ -293,10 +293,10 @@ def needed_by(asked: SuiteTests, test: SequentialTest) -> int | None:
     if asked.fixed:
         clusters = ceil(cases_for_noninferiority(seen_discordance(asked, test), test.design.margin))
     else:
-        found = cases_needed(test.design, seen_discordance(asked, test))
-        if found is None:
+        needed = cases_needed(test.design, seen_discordance(asked, test))
+        if needed is None:
             return None
-        clusters = found
+        clusters = needed
     return _in_cases(asked, clusters)
 
 
@@ -305,8 +305,8 @@ def cases_to_tell(asked: SuiteTests, test: SequentialTest, drop: float) -> int |
     if asked.fixed:
         discordance = max(seen_discordance(asked, test), drop)
         return _in_cases(asked, ceil(cases_for_difference(discordance, drop)))
-    found = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
-    return None if found is None else _in_cases(asked, found)
+    clusters = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
+    return None if clusters is None else _in_cases(asked, clusters)
 
 
 def _in_cases(asked: SuiteTests, clusters: int) -> int:
