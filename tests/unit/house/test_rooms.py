@@ -48,6 +48,7 @@ SEVERAL_MEANINGS = {  # class names that modules may share
     "_Answer": "a model's answer, in each provider's form",
     "_Growing": "an answer that is streamed, in each provider's form",
     "_Message": "a message, in each provider's form",
+    "Words": "how messages call what a key wants, and the words of a judge's scale",
     # Private to modules that have nothing to do with each other.
     "_Place": "where a connection leads, and where a cursor stands",
     "_Row": "of a file of labels, and of a dataset",
