@@ -1,7 +1,7 @@
 # One entry for everything. `make ci` is all that CI runs, beside the README's test command.
 PYTHON ?= python
 
-.PHONY: check test slow fix golden sample bench ci
+.PHONY: check test slow fix golden schemas sample bench ci
 
 check: ## lint, types, layers
 	$(PYTHON) -m ruff check .
@@ -21,6 +21,9 @@ fix: ## what can be mended by a machine
 
 golden: ## write the expected command-line output anew; read the diff
 	EVALH_GOLDEN=write $(PYTHON) -m pytest tests/cli tests/docs
+
+schemas: ## write schemas/ again, from the models that read the files
+	EVALH_GOLDEN=write $(PYTHON) -m pytest -n 0 tests/unit/test_schemas.py
 
 sample: ## write reports/sample.html again, from recorded answers
 	PYTHONPATH=tests $(PYTHON) tests/sample.py
