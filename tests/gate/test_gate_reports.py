@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, SuiteDecision
-from evalh.api.clock import SystemClock
+from evalh.api.loop import SystemClock
 from evalh.api.report import gate_page, page
 from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode

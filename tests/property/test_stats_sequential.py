@@ -17,8 +17,7 @@ from evalh.stats.eprocess import (
     play,
     worse_bets,
 )
-from evalh.stats.sequential import PairedDifference, SequentialDesign
-from evalh.stats.stopped import stopped_interval
+from evalh.stats.sequential import PairedDifference, SequentialDesign, stopped_interval
 from playing import log_e_of_counts, run_through
 
 DIFFERENCES = st.lists(st.floats(-1, 1), max_size=60)

@@ -20,7 +20,7 @@ from evalh.stats.downstream import (
     crossing_bad_usd,
     net_cost_per_good,
 )
-from evalh.stats.paired import difference_interval
+from evalh.stats.intervals import mean_interval
 
 _CURVE = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the suite's price of a bad output, and of where the preference flips
 
@@ -176,5 +176,5 @@ def _loss(differences: Sequence[float], *, stopped: bool) -> Estimate:
     mean = fsum(differences) / len(differences)
     if stopped or len(differences) < 2:  # noqa: PLR2004 (a spread needs two values)
         return Estimate(mean, None, None, "stopped" if stopped else "one-case")
-    interval = difference_interval(differences)
+    interval = mean_interval(differences)
     return Estimate(mean, interval.low, interval.high, "paired-t")

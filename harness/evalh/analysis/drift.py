@@ -1,6 +1,6 @@
 """Base against itself: the accepted results of a version, and the same cases asked again.
 
-What is told is one value: whether the model under the name moved. A canary beside a gate and `evalh drift` share it.
+The result says whether the model behind the name has changed. A gate's canary and `evalh drift` share it.
 """
 
 from collections.abc import Sequence
@@ -107,7 +107,10 @@ def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
         p_value=differences.p_value,
         test=differences.test,
         alpha=alpha,
-        smallest=_smallest(differences, asked.discordance, alpha),
+        # Where more of these answers differ than expected, a move shows less.
+        smallest=smallest_move(differences.clusters, max(asked.discordance, differences.discordance), alpha)
+        if pairs
+        else None,
         outputs=(sum(then != now for then, now in known), len(known)),
         models_then=tuple(sorted(asked.models_then)),
         models_now=tuple(sorted(asked.models_now)),
@@ -119,10 +122,3 @@ def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
         asked=asked.asked,
         cost_usd=asked.cost_usd,
     )
-
-
-def _smallest(differences: Differences, discordance: float, alpha: float) -> float | None:
-    """Promise no more than these answers allow: where more of them differ than expected, a move shows less."""
-    if not differences.n:
-        return None
-    return smallest_move(differences.clusters, max(discordance, differences.discordance), alpha)

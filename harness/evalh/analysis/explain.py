@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Any
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
-from evalh.core.totals import Tallies
+from evalh.core.totals import DecisionTally, Tallies
 from evalh.core.values import Value
 
 
@@ -88,10 +89,7 @@ def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
             f" ({policy.max_wait_s:g} s at most);"
             f" retries stay below {policy.share:g} of the run's calls"
         ),
-        taken=tally.taken,
-        cost_usd=tally.cost_usd,
-        replayed=tally.replayed,
-        replayed_usd=tally.replayed_usd,
+        **_counted(tally),
         helped=f"{tally.answered} calls had an answer in the end",
     )
 
@@ -122,10 +120,7 @@ def _fallback(route: Route, tallies: Tallies) -> Iterator[Statement]:
         topic=FAILS,
         when=f"{route.model} gave no answer: {_kinds(route.fallback_on)}",
         then=f"{', then '.join(route.fallback)} is asked",
-        taken=tally.taken,
-        cost_usd=tally.cost_usd,
-        replayed=tally.replayed,
-        replayed_usd=tally.replayed_usd,
+        **_counted(tally),
         helped=f"{tally.answered} calls had an answer in the end",
     )
 
@@ -152,13 +147,11 @@ def _failed(route: Route, tallies: Tallies) -> Iterator[Statement]:
 def _breaker(route: Route, tallies: Tallies) -> Iterator[Statement]:
     policy = route.breaker
     if policy is None:
-        yield Statement(
-            topic=DOWN, when="a provider fails again and again", then="it is asked on: no breaker is declared"
-        )
+        then = "it is still asked: no breaker is declared"
+        yield Statement(topic=DOWN, when="a provider fails again and again", then=then)
         return
-    otherwise = (
-        f"{route.fallback[0]} is asked" if route.fallback else "calls wait for it; two failed probes end the run"
-    )
+    waits = "calls wait for it; two failed probes end the run"
+    otherwise = f"{route.fallback[0]} is asked" if route.fallback else waits
     yield Statement(
         topic=DOWN,
         when=(
@@ -198,10 +191,7 @@ def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
         topic=UNFIT,
         when=_checks(policy.checks),
         then=f"{route.model} is asked again {how}, {policy.attempts} time{'s' * (policy.attempts > 1)} at most",
-        taken=tally.taken,
-        cost_usd=tally.cost_usd,
-        replayed=tally.replayed,
-        replayed_usd=tally.replayed_usd,
+        **_counted(tally),
         helped=f"{max(tally.answered - tallies.of('unrepaired').taken, 0)} outputs fit then",
     )
 
@@ -221,34 +211,23 @@ def _cascade(route: Route, tallies: Tallies) -> Iterator[Statement]:
         topic=UNSURE,
         when=_checks(policy.checks),
         then=f"{policy.escalate_to} {what[policy.by]}",
-        taken=tally.taken,
-        cost_usd=tally.cost_usd,
-        replayed=tally.replayed,
-        replayed_usd=tally.replayed_usd,
+        **_counted(tally),
         helped=helped,
     )
-    yield Statement(
-        topic=UNSURE,
-        when="every check passes",
-        then=f"the answer of {route.model} is kept",
-        taken=tallies.of("keep").taken,
-    )
+    kept = f"the answer of {route.model} is kept"
+    yield Statement(topic=UNSURE, when="every check passes", then=kept, taken=tallies.of("keep").taken)
 
 
 def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
     bounds = list(_bounds(route.budget))
     if not bounds:
-        yield Statement(
-            topic=MONEY,
-            when="a run costs too much",
-            then="it goes on: no budget is declared (--budget USD sets one)",
-        )
+        then = "it goes on: no budget is declared (--budget USD sets one)"
+        yield Statement(topic=MONEY, when="a run costs too much", then=then)
         return
     for when, then in bounds:
-        yield Statement(topic=MONEY, when=when, then=then, taken=None)
-    yield Statement(
-        topic=MONEY, when="a run ended early, for any reason", then="what it has is saved", taken=tallies.stopped
-    )
+        yield Statement(topic=MONEY, when=when, then=then)
+    ended = "a run ended early, for any reason"
+    yield Statement(topic=MONEY, when=ended, then="what it has is saved", taken=tallies.stopped)
 
 
 def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
@@ -258,12 +237,14 @@ def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
     if budget.tokens_per_run is not None:
         yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", stop
     if budget.usd_per_case is not None:
-        yield (
-            f"another attempt could pass ${budget.usd_per_case:f} for its case",
-            "it is not made; the sample is ungraded",
-        )
+        another = f"another attempt could pass ${budget.usd_per_case:f} for its case"
+        yield another, "it is not made; the sample is ungraded"
     if budget.deadline_s is not None:
         yield f"{budget.deadline_s:g} s have passed since the run began", stop
+
+
+def _counted(tally: DecisionTally) -> dict[str, Any]:
+    return {name: getattr(tally, name) for name in ("taken", "cost_usd", "replayed", "replayed_usd")}
 
 
 def _kinds(kinds: Iterable[ErrorKind]) -> str:

@@ -4,7 +4,7 @@ What is found is proposed, never assumed: a person names the clusters in the dat
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from evalh.core.case import Case
@@ -46,9 +46,9 @@ def propose(dataset: str, cases: Cases, *, fast: bool = False) -> Proposals:
     """Find cases that are alike. `fast`: only those whose texts are equal once names and numbers are masked."""
     known: list[tuple[Case, int]] = [(case, cases.clusters.get(place, -1 - place)) for place, case in enumerate(cases)]
     words = [masked(text_of(case.inputs)) for case, _ in known]
-    ties = _equal(words) if fast else _similar(words)
+    equal = ([text] if len(text) >= _FEWEST_WORDS else [] for text in words)
     members: defaultdict[int, list[int]] = defaultdict(list)
-    for place, number in enumerate(grouped(ties)):
+    for place, number in enumerate(grouped(equal if fast else _similar(words))):
         members[number].append(place)
     several = (places for places in members.values() if len({known[place][1] for place in places}) > 1)
     names = {case.cluster for case, _ in known}
@@ -87,7 +87,7 @@ def masked(text: str) -> tuple[str, ...]:
     A word with a digit is a number; one that is capitalised within a sentence is a name.
     """
     words, begins = [], True
-    for word in islice(_words(text), _MOST_WORDS):
+    for word in islice((word for line in text.splitlines() for word in line.split()), _MOST_WORDS):
         bare = word.strip(_AROUND_A_WORD)
         if any(char.isdigit() for char in bare):
             words.append("0")
@@ -97,16 +97,6 @@ def masked(text: str) -> tuple[str, ...]:
             words.append(bare.casefold())
         begins = word.endswith(_END_OF_SENTENCE)
     return tuple(words)
-
-
-def _words(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        yield from line.split()
-
-
-def _equal(texts: Iterable[tuple[str, ...]]) -> Iterator[list[object]]:
-    for words in texts:
-        yield [words] if len(words) >= _FEWEST_WORDS else []
 
 
 def _similar(texts: Sequence[tuple[str, ...]]) -> Iterator[list[object]]:
@@ -127,7 +117,7 @@ def _similar(texts: Sequence[tuple[str, ...]]) -> Iterator[list[object]]:
         hashed = MinHash(num_perm=_PERMUTATIONS)
         hashed.update_batch([" ".join(one).encode() for one in shingles])
         looked_at = index.query(hashed)
-        near = next((at for at in looked_at[:_CROWD] if _share(shingles, kept[at]) >= SIMILAR), None)
+        near = next((at for at in looked_at[:_CROWD] if _alike(shingles, kept[at])), None)
         # Kept are texts that are like no earlier one, and few that are nearly so: many rows cost no square.
         if near is None and len(looked_at) < _CROWD:
             index.insert(place, hashed)
@@ -136,5 +126,5 @@ def _similar(texts: Sequence[tuple[str, ...]]) -> Iterator[list[object]]:
         yield [first[words]]
 
 
-def _share(here: frozenset[tuple[str, ...]], there: frozenset[tuple[str, ...]]) -> float:
-    return len(here & there) / len(here | there)
+def _alike(here: frozenset[tuple[str, ...]], there: frozenset[tuple[str, ...]]) -> bool:
+    return len(here & there) / len(here | there) >= SIMILAR

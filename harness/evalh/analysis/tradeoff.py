@@ -50,7 +50,8 @@ class TradeOff(Value, kw_only=True):
     @property
     def front(self) -> tuple[Point, ...]:
         """The points worth choosing from, cheapest first."""
-        return tuple(sorted((point for point in self.points if point.front), key=_cost))
+        front = (point for point in self.points if point.front)
+        return tuple(sorted(front, key=lambda point: point.summary.cost_per_good or 0.0))
 
 
 def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
@@ -96,22 +97,12 @@ def _usd(run: RunRow) -> float | None:
     return run.summary.cost_per_good
 
 
-def _cost(point: Point) -> float:
-    return point.summary.cost_per_good or 0.0
-
-
 def _on_front(run: RunRow, others: Sequence[RunRow]) -> bool:
-    cost = _usd(run)
+    cost, rate = _usd(run), _rate(run)
     if cost is None:
         return False
-    return not any(_dominates(other, cost, _rate(run)) for other in others if other is not run)
-
-
-def _dominates(other: RunRow, cost: float, rate: float) -> bool:
-    theirs = _usd(other)
-    if theirs is None:
-        return False
-    return theirs <= cost and _rate(other) >= rate and (theirs < cost or _rate(other) > rate)
+    rivals = ((theirs, _rate(other)) for other in others if (theirs := _usd(other)) is not None)
+    return not any(theirs <= cost and good >= rate and (theirs, good) != (cost, rate) for theirs, good in rivals)
 
 
 def apart(one: Point, other: Point) -> bool:

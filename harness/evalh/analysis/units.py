@@ -57,22 +57,14 @@ class Units:
         if case.left:
             self._under_way[case_index] = case
             return
-        number = self._numbers.get(case_index)
-        if number is None:
-            _count(case, self._costs, self._rates)
-        else:
-            _join(case, self._shared.setdefault(number, _Cluster()))
+        self._close(case_index, case, self._costs, self._rates, self._shared)
 
     def closed(self) -> tuple[CostSums, Counter[ClusterSum]]:
         """Return costs and rates of all clusters, with cases whose trials are not all in."""
         costs, rates = self._costs.copy(), self._rates.copy()
         shared = {number: copy(one) for number, one in self._shared.items()}
         for case_index, case in self._under_way.items():
-            number = self._numbers.get(case_index)
-            if number is None:
-                _count(case, costs, rates)
-            else:
-                _join(case, shared.setdefault(number, _Cluster()))
+            self._close(case_index, case, costs, rates, shared)
         for one in shared.values():
             if one.cases:
                 rates[ClusterSum(float(one.rates), one.cases)] += 1
@@ -80,19 +72,26 @@ class Units:
                 costs.add(one.cost_usd, one.good, one.seen)
         return costs, rates
 
-
-def _count(case: _Case, costs: CostSums, rates: Counter[ClusterSum]) -> None:
-    """Count a case in. One without a sample that cost nothing tells nothing."""
-    if case.seen:
-        rates[ClusterSum(case.good / case.seen, 1)] += 1
-    if case.seen or case.cost_usd:
-        costs.add(case.cost_usd, case.good, case.seen)
-
-
-def _join(case: _Case, cluster: _Cluster) -> None:
-    if case.seen:
-        cluster.rates += Fraction(case.good, case.seen)
-        cluster.cases += 1
-    cluster.seen += case.seen
-    cluster.good += case.good
-    cluster.cost_usd += case.cost_usd
+    def _close(
+        self,
+        case_index: int,
+        case: _Case,
+        costs: CostSums,
+        rates: Counter[ClusterSum],
+        shared: dict[int, _Cluster],
+    ) -> None:
+        """Count a case in, or join it to its cluster. One without a sample that cost nothing tells nothing."""
+        number = self._numbers.get(case_index)
+        if number is None:
+            if case.seen:
+                rates[ClusterSum(case.good / case.seen, 1)] += 1
+            if case.seen or case.cost_usd:
+                costs.add(case.cost_usd, case.good, case.seen)
+            return
+        cluster = shared.setdefault(number, _Cluster())
+        if case.seen:
+            cluster.rates += Fraction(case.good, case.seen)
+            cluster.cases += 1
+        cluster.seen += case.seen
+        cluster.good += case.good
+        cluster.cost_usd += case.cost_usd

@@ -18,7 +18,6 @@ from msgspec import Struct, field
 from evalh.analysis.calibration.outputs import (
     Judged,
     Votes,
-    agreement_of,
     confusion,
     corrected_rate,
     judge_agreement,
@@ -52,6 +51,7 @@ from evalh.graders.judges.prefer import Favoured, Prefer, pairwise
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
 from evalh.routing.target import Target
+from evalh.stats.agreement import agreement
 from evalh.stats.calibration import tells_little
 from evalh.workspace.kept.calibrations import write_calibration
 from evalh.workspace.kept.labels import read_labels
@@ -257,7 +257,7 @@ def _calibration(
         authors=len({author for item in seen & people.keys() for author in people[item].by_author}),
         of_others=len(people.keys() - seen),
         confusion=table,
-        agreement=agreement_of(both, seed) if both else None,
+        agreement=agreement(both, seed=seed) if both else None,
         people=None,
         rates=tuple(win_rate(one, people) for one in compared),
         few_labels=tells_little(table),

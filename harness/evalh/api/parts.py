@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
+from evalh.api.loop import SystemClock
 from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
@@ -192,6 +192,8 @@ class Parts:
                             trials=options.trials or suite.trials,
                             resolve=self.targets.resolve,
                             build_checks=self.targets.build_checks,
+                            find_asked=self.targets.asked,
+                            selection=options.selection.document(),
                             checks=self.targets.checks_of(target),
                         )
                     )

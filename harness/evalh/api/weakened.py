@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evalh.analysis.gate.decision import Finding, listed
+from evalh.analysis.gate.decision import listed
 from evalh.api.judges import identity
 from evalh.api.parts import Parts
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.suite import GatePolicy, GraderRule, eased
-from evalh.core.values import Value
+from evalh.engine.gate.change import Word
 from evalh.engine.plan import Plan
 from evalh.plugins import loaded_from
 from evalh.providers.registry import function_of
@@ -22,23 +22,6 @@ from evalh.workspace.suites import suite_names, suite_path
 if TYPE_CHECKING:
     from evalh.api.sides import Sides, Stranger, SuitePairs
     from evalh.core.ports import Tree
-
-
-class Word(Value):
-    """What somebody has to look at and allow."""
-
-    rule: str
-    told: str
-    exit: ExitCode = ExitCode.NO
-    may_be_allowed: bool = True
-
-    def finding(self, *, allowed: bool) -> Finding:
-        """Return what it comes to, with and without that word."""
-        if not self.may_be_allowed:
-            return Finding(self.rule, self.exit, self.told)
-        if allowed:
-            return Finding(self.rule, ExitCode.YES, f"{self.told}; allowed")
-        return Finding(self.rule, self.exit, f"{self.told}; look at it, then: --allow-suite-change")
 
 
 def lost(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:

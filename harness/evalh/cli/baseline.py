@@ -14,17 +14,15 @@ def command() -> None:
 @click.argument("ref", required=False)
 @click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's, or the prompt's]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
-@click.option(
-    "--no-outputs", is_flag=True, help="Keep no outputs: what they say may not lie in git. The suite can say so too."
-)
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows: the model of today.")
+@click.option("--no-outputs", is_flag=True, help="Keep outputs out of git. The suite can set this too.")
+@click.option("--fresh", is_flag=True, help="Ask the model again, whatever the log knows.")
 @json_option
 @click.pass_obj
 def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool, fresh: bool) -> None:
-    """Write the baseline of a version: reports/baselines/SUITE/VERSION.MODEL.jsonl.
+    """Write a version's baseline to reports/baselines/SUITE/VERSION.MODEL.jsonl.
 
-    REF is v3, triage@v3, triage@draft; without it: the draft, else live. What the log does not hold is
-    asked. Commit the files: a gate reads them from the merge base.
+    REF is v3, triage@v3 or triage@draft. Default: the draft, else live. The model is asked only for answers
+    that the log does not hold. Commit the files: a gate reads them from the merge base.
     """
     from evalh.api.baselines import accept as write
     from evalh.api.options import AcceptOptions
@@ -49,7 +47,7 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
 @json_option
 @click.pass_obj
 def status(app: App) -> None:
-    """List the baselines: which are stale, and why."""
+    """List the baselines, which of them are stale, and why."""
     from msgspec import to_builtins
 
     from evalh.api.baselines import states

@@ -11,9 +11,9 @@ _MARKS = {"ok": ("ok", "green"), "missing": ("missing", "yellow"), "wrong": ("wr
 @json_option
 @click.pass_obj
 def command(app: App) -> int:
-    """Say what this machine has and lacks: the workspace, git, models, keys (never shown), the log.
+    """Check this machine: workspace, git, models, keys (never shown), log.
 
-    Exit 2 where the default suite could not be run here.
+    Exit 2 if the default suite cannot run here.
     """
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @click.group("export")
 def command() -> None:
-    """Write results in other forms."""
+    """Write results in other formats."""
 
 
 @command.command("recorded")
 @click.argument("run_id", metavar="[RUN]", default="last")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz is packed. Default: stdout.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz compresses. Default: stdout.")
 @json_option
 @click.pass_obj
 def recorded(app: App, run_id: str, output: Path | None) -> None:
@@ -28,11 +28,11 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
     from evalh.interop.recording import lines, write
 
     if app.json and output is None:
-        raise UsageError("a recording is no JSON document: it has a line for each answer", hint="--json -o FILE.jsonl")
+        raise UsageError("a recording is not one document: it has one line per answer", hint="--json -o FILE.jsonl")
     rows = app.workspace.recording(run_id)
     first = next(rows, None)
     if first is None:  # written all the same, it would take the place of a recording that holds some
-        raise UsageError(f"run {run_id!r} holds no answer", hint="name a run that does; `evalh view` lists them")
+        raise UsageError(f"run {run_id!r} holds no answer", hint="name another run; `evalh view` lists them")
     rows = chain([first], rows)
     if output is None:
         for line in lines(rows):
@@ -63,8 +63,8 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
 def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, content: bool) -> int:
     """Send RUN as spans to an OpenTelemetry collector: run, samples, calls, attempts.
 
-    Ids come from the log's, so what is sent twice is there once. Headers come from
-    OTEL_EXPORTER_OTLP_HEADERS, and are never shown.
+    Ids are derived from the log's, so sending twice creates no duplicates. Headers come from
+    OTEL_EXPORTER_OTLP_HEADERS and are never shown.
     """
     from evalh.api.otel import OtelOptions
     from evalh.cli.progress import counter_for
@@ -95,6 +95,6 @@ def _show_exported(app: App, exported: "Exported") -> None:
     else:
         app.console.print(f"{sent.spans} spans of {exported.run} at {exported.endpoint}", soft_wrap=True)
         if sent.rejected:
-            app.console.print(f"{sent.rejected} spans were not taken", soft_wrap=True)
+            app.console.print(f"{sent.rejected} spans were refused", soft_wrap=True)
     if sent.message:
         app.hints.print(f"the collector says: {sent.message}", soft_wrap=True)

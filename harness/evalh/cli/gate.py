@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalh.cli import streams
-from evalh.cli.app import App, Count, Usd, json_option
+from evalh.cli.app import App, asking_options, json_option
 from evalh.cli.output import beside_option, report_option, write_file, write_report
 from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing, worst
 from evalh.workspace.writing import unwritable
@@ -20,25 +19,25 @@ if TYPE_CHECKING:
     from evalh.analysis.gate.decision import GateDecision
     from evalh.api.options import GateOptions
 
-_TO_MAINTAINERS = """a pull request from a fork is handed no key: read what it changes, then run the gate where one is
+_TO_MAINTAINERS = """a pull request from a fork gets no key: read its changes, then run the gate where it has one
 GitHub: Actions > evalh > Run workflow, with the full id of the commit that you have read
 GitLab: open the merge request's Pipelines tab and run the pipeline in the parent project
 on your own machine: export the variable and run the same command"""
-"""What a maintainer does next."""
+"""What a maintainer can do next."""
 
 
 @click.command("gate")
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
-@click.option("--base", metavar="REV", help="What it is merged into.  [default: the workspace's base]")
-@click.option("--head", metavar="REV", help="What is merged.  [default: the work tree]")
+@click.option("--base", metavar="REV", help="The branch or commit to merge into.  [default: the workspace's base]")
+@click.option("--head", metavar="REV", help="What to merge.  [default: the work tree]")
 @click.option("-m", "--model", metavar="NAME", help="Ask this model on both sides, instead of each suite's own.")
-@click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml hold.")
-@click.option("--allow-dataset-change", is_flag=True, help="Cases may be deleted, relabelled, rewritten.")
-@click.option("--allow-suite-change", is_flag=True, help="Suites and graders may be removed, or eased.")
+@click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml to use.")
+@click.option("--allow-dataset-change", is_flag=True, help="Allow deleted, relabelled and rewritten cases.")
+@click.option("--allow-suite-change", is_flag=True, help="Allow removed or eased suites and graders.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
+@asking_options(
+    calls="Most calls in flight on a side.", budget="Most that each side of a suite may spend.", fresh_first=True
+)
 @beside_option("--comment", "Write a comment body, below 64 KB.")
 @click.option("--earlier", type=click.Path(path_type=Path), metavar="FILE", help="This pull request's earlier comment.")
 @beside_option("--junit", "Write JUnit XML.")
@@ -56,19 +55,17 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     allow_dataset_change: bool,
     allow_suite_change: bool,
     confirm: bool,
-    fresh: bool,
-    concurrency: int | None,
-    budget: float | None,
+    asking: dict[str, Any],
     comment: Path | None,
     earlier: Path | None,
     junit: Path | None,
     report: Path | None,
 ) -> int:
-    """Decide a merge: accept (0), refuse (1), inconclusive (3), or not to be measured (4).
+    """Decide a merge: accept (0), refuse (1), inconclusive (3) or not measurable (4).
 
-    Compares head with the commit where it branched off base, suite by suite, and only where something changed that
-    can change an answer. Both sides are scored on head's cases with head's graders, and asked in batches until the
-    answer is sure. In GitHub Actions the job's summary and notes on the prompt's lines are written too.
+    Compares head with the commit where it branched off base. Only suites whose answers or verdicts can change
+    are run. Both sides are scored on head's cases with head's graders, in batches, until the decision is sure.
+    In GitHub Actions the gate also writes the job's summary and notes on the prompt's lines.
 
     \b
       evalh gate --base origin/main
@@ -85,10 +82,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         allow_dataset_change=allow_dataset_change,
         allow_suite_change=allow_suite_change,
         confirm=confirm,
-        fresh=fresh,
         earlier=earlier,
-        concurrency=concurrency,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     decision = _decide(app, options, comment, junit)
     failed = [*_write(app, decision, comment, junit, options), *_write_page(app, decision, report)]
@@ -99,7 +94,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 
 def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path | None) -> "GateDecision":
-    """Decide; where that cannot be done, comment and JUnit say why. Raises EvalhError."""
+    """Decide; without a decision, comment and JUnit state the reason. Raises EvalhError."""
     from evalh.api.gate import gate
     from evalh.cli.progress import progress_for
     from evalh.report.terminal.gate import problem_document
@@ -129,7 +124,7 @@ def _show(app: App, decision: "GateDecision") -> None:
 def _write(
     app: App, decision: "GateDecision", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
-    """Write a decision wherever it is wanted; return what could not be written."""
+    """Write a decision to every requested place; return what could not be written."""
     from evalh.report.terminal.gate import annotations, gate_document
 
     failed = _write_document(app, gate_document(decision), comment, junit, options)
@@ -165,7 +160,7 @@ def _write_document(
 
 
 def _heads(earlier: Path | None) -> Sequence[str]:
-    """Return the heads that an earlier comment names; one that cannot be read has ended the gate."""
+    """Return the heads that an earlier comment names. An unreadable one has already ended the gate."""
     from evalh.api.gate import read_earlier
 
     with suppress(EvalhError):

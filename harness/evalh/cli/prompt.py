@@ -20,7 +20,7 @@ def command() -> None:
 @json_option
 @click.pass_obj
 def list_versions(app: App, name: str | None) -> None:
-    """List prompts and their versions: digest, live or not, where they are in git."""
+    """List prompts and their versions: digest, live or not, state in git."""
     from evalh.api.prompts import version_rows
 
     rows = version_rows(app.workspace, name)
@@ -70,7 +70,7 @@ def show(app: App, ref: str) -> None:
 @json_option
 @click.pass_obj
 def diff(app: App, base: str, head: str) -> None:
-    """Show what differs between two versions: text, config and schemas apart."""
+    """Show the differences between two versions: text, config and schemas."""
     from evalh.api.prompts import diff_versions
     from evalh.report.terminal.prompts import show_diff
 

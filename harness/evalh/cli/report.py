@@ -1,4 +1,4 @@
-"""`evalh report`: a run to look at, to hand on, to paste."""
+"""`evalh report`: a run as a page, a table or a picture."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -25,13 +25,13 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a picture alone; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
+    help="Write only a picture; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
     " or .png.",
 )
 @json_option
 @click.pass_obj
 def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
-    """Write a report: one HTML file that needs no server and no network. Default: about the newest run.
+    """Write a report: one HTML file without a server. Default: the newest run.
 
     Without --output it is reports/ID.html in the workspace.
 
@@ -64,7 +64,7 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
 
 
 def _kept(target: Path) -> Path:
-    """Make the folder of a page that nobody named a place for; return its path as seen from here."""
+    """Make the default folder of a page; return its path relative to here."""
     try:
         target.parent.mkdir(exist_ok=True)
     except OSError as exc:
@@ -74,7 +74,7 @@ def _kept(target: Path) -> Path:
 
 
 def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
-    """Write a report's files and say so. Raises UsageError where one cannot be written."""
+    """Write a report's files and say so. Raises UsageError if one cannot be written."""
     files: list[dict[str, str | int]] = []
     for target, pieces in contents.items():
         write_file(app, target, pieces)

@@ -43,7 +43,7 @@ def command(app: App, query: str, limit: int) -> None:
 
 
 def _show(console: "Console", columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; where it is too wide for one, a line for each value: a cut id is no use to anybody."""
+    """Print a table; if it is too wide, a line for each value: a truncated id is useless."""
     from rich.table import Table
 
     from evalh.report.text import one_line

@@ -115,7 +115,7 @@ def judge_relative(judges: "tuple[JudgeStanding, ...]") -> tuple[str, ...]:
     return tuple(why for judge in judges if judge.required and (why := judge.relative) is not None)
 
 
-class Position(Value, kw_only=True):
+class PositionBias(Value, kw_only=True):
     """What the order of two outputs does to a judge of pairs that was asked in both orders."""
 
     pairs: int  # that were judged in both orders; outputs that are the same are none
@@ -162,7 +162,7 @@ class Calibration(Value, kw_only=True):
     few_labels: bool  # they show neither how it errs nor that it hardly does
     at: str  # UTC
     differences: tuple[VersionDifference, ...] = ()  # between versions of which labels cover both
-    position: Position | None = None  # of a judge of pairs
+    position: PositionBias | None = None  # of a judge of pairs
     preferences: tuple[VersionPreference, ...] = ()
 
 

@@ -1,16 +1,16 @@
 """From a route to a stack of providers: the order of the layers is said here, and only here.
 
-Cascading          the first answer, checked; the stronger model's where it is in doubt
-FallingBack      the next model where one gives no answer
-Targeted       the call's messages under this model's settings
+Cascading    the first answer, checked; the stronger model's where it is in doubt
+FallingBack  the next model where one gives no answer
+Targeted     the call's messages under this model's settings
 Repairing    another attempt, a different one, where the output does not fit
-Remembered what the log knows is not bought again
-Refusable  one that refused its key is not asked again
-Retrying   the one retry loop
-Breaking   a provider that is down is left alone
-Limited    ceilings and the adaptive window
-Budgeted   the worst case is reserved
-Logged     every attempt is a row
+Remembered   what the log knows is not bought again
+Refusable    one that refused its key is not asked again
+Retrying     the one retry loop
+Breaking     a provider that is down is left alone
+Limited      ceilings and the adaptive window
+Budgeted     the worst case is reserved
+Logged       every attempt is a row
 the model
 """
 
@@ -29,12 +29,11 @@ from evalh.core.verdict import Form
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
-from evalh.routing.cascade import Cascading
+from evalh.routing.checking import Cascading, Examiner, Repairing
 from evalh.routing.fallback import FallingBack
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
 from evalh.routing.pace import Pace
-from evalh.routing.repair import Repairing
 from evalh.routing.retry import Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
@@ -123,8 +122,7 @@ class Builder:
         provider = chain[0] if last == 0 else FallingBack(chain, route.fallback_on, self._decisions)
         if route.cascade is not None:
             stronger = self._named(target, route.cascade.escalate_to, route, alone=alone, spared=spared)
-            checks = self.build_checks(route.cascade.checks)
-            provider = Cascading(provider, stronger, route.cascade, checks, self._decisions, self._inquiry(target))
+            provider = Cascading(provider, stronger, route.cascade, self._examiner(target, route.cascade.checks))
         return provider
 
     def _named(self, target: Target, name: str, within: Route, *, alone: bool, spared: bool) -> Provider:
@@ -146,9 +144,11 @@ class Builder:
         if self.find is not None:
             provider = Remembered(provider, self.find)
         if route.repair is not None:
-            checks = self.build_checks(route.repair.checks)
-            provider = Repairing(provider, route.repair, checks, self._decisions, self._inquiry(target))
+            provider = Repairing(provider, route.repair, self._examiner(target, route.repair.checks))
         return Targeted(provider, target.leaves[name].settings)
+
+    def _examiner(self, target: Target, checks: Sequence[GraderSpec]) -> Examiner:
+        return Examiner(self.build_checks(checks), self._decisions, self._inquiry(target))
 
     def _door(self, target: Target, name: str) -> Provider:
         """Return the one way to a model: its window, rates and purse are the same for all that ask it."""

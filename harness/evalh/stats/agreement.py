@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from math import fsum, isfinite, sqrt
 from typing import TYPE_CHECKING
 
+from evalh.core.calibration import AgreementTable
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.stats.quantiles import z_critical
@@ -25,21 +26,9 @@ BOOTSTRAP = "case-bootstrap"
 _TWO = 2
 
 
-class Agreement(Value):
-    """Agreement of raters over cases; an `Estimate` without a value is not defined for these labels."""
-
-    cases: int  # with at least two labels
-    raters: int
-    raw: Estimate
-    ac1: Estimate
-    kappa: Estimate | None  # None: not two raters
-    kappa_se: float | None
-    alpha: Estimate
-
-
 def agreement(
     ratings: Sequence[Rating], *, confidence: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
-) -> Agreement:
+) -> AgreementTable:
     """Measure agreement; limits by resampling cases (seeded), for kappa by its standard error.
 
     Raises ValueError for rows of unequal length and for fewer than two raters.
@@ -48,17 +37,9 @@ def agreement(
     if len(raters) > 1 or not all(count >= _TWO for count in raters):
         raise ValueError("agreement is between two or more raters, each with a label or None for every case")
     kept = [row for row in ratings if sum(label is not None for label in row) >= _TWO]
-    kappa, kappa_se = _kappa(kept, confidence) if raters == {_TWO} else (None, None)
+    kappa = _kappa(kept, confidence) if raters == {_TWO} else None
     raw, ac1, alpha = _estimates(kept, seed, resamples, confidence)
-    return Agreement(
-        cases=len(kept),
-        raters=next(iter(raters), 0),
-        raw=raw,
-        ac1=ac1,
-        kappa=kappa,
-        kappa_se=kappa_se,
-        alpha=alpha,
-    )
+    return AgreementTable(cases=len(kept), raters=next(iter(raters), 0), raw=raw, ac1=ac1, kappa=kappa, alpha=alpha)
 
 
 class _Sums(Value):
@@ -71,7 +52,7 @@ class _Sums(Value):
     clashes: "NDArray[np.float64]"  # clashing ordered pairs of a case / (its labels - 1)
 
 
-class _Rows:
+class _DistinctRows:
     """The distinct rows of labels: many cases share one, so resampling draws numbers of cases, not cases."""
 
     def __init__(self, ratings: Sequence[Rating]) -> None:
@@ -127,7 +108,7 @@ def _estimates(ratings: Sequence[Rating], seed: int, resamples: int, confidence:
         return [Estimate(None, None, None, BOOTSTRAP)] * 3
     import numpy as np
 
-    rows = _Rows(ratings)
+    rows = _DistinctRows(ratings)
     whole, drawn = rows.sums(rows.number[None]), rows.sums(rows.drawn(seed, resamples))
     with np.errstate(divide="ignore", invalid="ignore"):
         pairs = [(float(one(whole)[0]), one(drawn)) for one in (_raw, _ac1, _alpha)]
@@ -145,7 +126,7 @@ def _percentiles(value: float, drawn: "NDArray[np.float64]", confidence: float) 
     return Estimate(value, min(float(low), value), max(float(high), value), BOOTSTRAP)
 
 
-def _kappa(ratings: Sequence[Rating], confidence: float) -> tuple[Estimate, float | None]:
+def _kappa(ratings: Sequence[Rating], confidence: float) -> Estimate:
     """Cohen's kappa with the large-sample standard error of Fleiss, Cohen and Everitt (1969)."""
     cells = Counter((row[0], row[1]) for row in ratings)
     cases = len(ratings)
@@ -155,7 +136,7 @@ def _kappa(ratings: Sequence[Rating], confidence: float) -> tuple[Estimate, floa
     seen = fsum(count / cases for (left, right), count in cells.items() if left == right)
     chance = fsum(first[label] * second[label] for label in first)
     if not cases or chance >= 1:
-        return Estimate(None, None, None, "fleiss"), None
+        return Estimate(None, None, None, "fleiss")
     value = (seen - chance) / (1 - chance)
     same = fsum(
         count / cases * (1 - (first[left] + second[left]) * (1 - value)) ** 2
@@ -166,6 +147,5 @@ def _kappa(ratings: Sequence[Rating], confidence: float) -> tuple[Estimate, floa
         count / cases * (second[left] + first[right]) ** 2 for (left, right), count in cells.items() if left != right
     )
     variance = (same + apart - (value - chance * (1 - value)) ** 2) / ((1 - chance) ** 2 * cases)
-    se = sqrt(max(0.0, variance))
-    half = z_critical(confidence) * se
-    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), "fleiss"), se
+    half = z_critical(confidence) * sqrt(max(0.0, variance))
+    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), "fleiss")

@@ -62,23 +62,21 @@ class Consequences(Value, kw_only=True):
             raise ValueError("the numbers are not of the same cases")
 
     def costs(self, prices: OutcomePrices) -> list[float]:
-        """Return what each case costs in all: spend, review, bad outputs accepted, answers withheld."""
+        """Return the whole cost of each case: spend, review, bad outputs accepted, answers withheld."""
+        weight = self.weight or [1.0] * len(self.cost_usd)
+        columns = zip(self.cost_usd, self.accepted_good, self.accepted_bad, self.reviewed, weight, strict=True)
         return [
             cost
             + prices.review_usd * reviewed
             + prices.bad_usd * bad
             + prices.abstain_usd * max(0.0, whole - good - bad)
-            for cost, good, bad, reviewed, whole in self._cases()
+            for cost, good, bad, reviewed, whole in columns
         ]
 
     def net_losses(self, prices: OutcomePrices) -> list[float]:
         """Return each case's cost less the worth of its accepted good output: a mean, so every paired test applies."""
         costs = self.costs(prices)
         return [cost - prices.good_usd * good for cost, good in zip(costs, self.accepted_good, strict=True)]
-
-    def _cases(self) -> "zip[tuple[float, float, float, float, float]]":
-        weight = self.weight or [1.0] * len(self.cost_usd)
-        return zip(self.cost_usd, self.accepted_good, self.accepted_bad, self.reviewed, weight, strict=True)
 
 
 def net_cost_per_good(version: Consequences, prices: OutcomePrices, confidence: float = 0.95) -> Estimate:

@@ -54,18 +54,14 @@ def _check_counts(good: float, n: float) -> None:
 
 
 def mean_interval(scores: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Bound the mean of per-case scores: mean ± t_{G-1} SE. Raises ValueError for fewer than two cases."""
+    """Bound a mean over cases (or clusters): mean ± t_{G-1} SE. Raises ValueError for fewer than two."""
     cases = len(scores)
     if cases < 2:  # noqa: PLR2004 (a variance needs two values)
         raise ValueError("an interval of a mean takes at least two cases")
     mean = fsum(scores) / cases
-    half = t_critical(confidence, cases - 1) * _standard_error(scores, mean)
+    error = sqrt(fsum((score - mean) ** 2 for score in scores) / (cases - 1) / cases)
+    half = t_critical(confidence, cases - 1) * error
     return Interval(mean - half, mean + half)
-
-
-def _standard_error(values: Sequence[float], mean: float) -> float:
-    count = len(values)
-    return sqrt(fsum((value - mean) ** 2 for value in values) / (count - 1) / count)
 
 
 def pass_at_k(trials: int, good: int, k: int) -> float:

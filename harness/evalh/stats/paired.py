@@ -2,22 +2,19 @@
 
 `wins` are cases that only head passes, `losses` cases that only base passes, `n` all cases. Everything is paired: what
 both versions do alike says nothing about which is better. Scores, repeated trials and unequal numbers of trials go by
-`difference_interval` and `permutation.sign_flip_p`, over one difference per case.
+`intervals.mean_interval` and `permutation.sign_flip_p`, over one difference per case.
 
-One case that flipped: did it get worse, or is it unsteady? Judged on fresh trials, never on those that flipped.
-
-Whether one and the same thing, asked at two times, answers as well now as it did then.
-
-Neither side was chosen for its result, so a case's two answers may be swapped: McNemar's exact test over single
-trials, `permutation.sign_flip_p` over several. Two-sided: a model that became better has moved too.
+`fisher_worse` and `probability_worse` are about one case, on fresh trials, never on those in which it flipped.
+`smallest_move` is the power of McNemar's exact test where one model is asked at two times, two-sided: a model that
+became better has moved too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from math import comb, erfc, fsum, inf, pi, sqrt
 
-from evalh.stats.intervals import Interval, mean_interval
-from evalh.stats.quantiles import z_critical
+from evalh.stats.intervals import Interval
+from evalh.stats.quantiles import bisect, z_critical
 
 
 class Alternative(StrEnum):
@@ -98,8 +95,8 @@ def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> 
         distance = wins - losses - n * difference
         return distance - sign * z * _tango_spread(wins, losses, n, difference)
 
-    low, _ = _around_root(lambda d: excess(d, 1.0), -1.0, value)
-    _, high = _around_root(lambda d: excess(d, -1.0), value, 1.0)
+    low, _ = bisect(lambda d: excess(d, 1.0) > 0.0, -1.0, value)
+    _, high = bisect(lambda d: excess(d, -1.0) > 0.0, value, 1.0)
     return Interval(low, high)
 
 
@@ -108,11 +105,6 @@ def noninferiority_p(wins: int, losses: int, n: int, margin: float) -> float:
     if not 0.0 <= margin < 1.0:
         raise ValueError(f"a margin lies between 0 and 1, not at {margin}")
     return erfc(tango_statistic(wins, losses, n, -margin) / sqrt(2)) / 2
-
-
-def difference_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Bound the mean of per-case (or per-cluster) differences: mean ± t_{G-1} SE. Needs two, else ValueError."""
-    return mean_interval(differences, confidence)
 
 
 def t_statistic(differences: Sequence[float]) -> float:
@@ -142,17 +134,6 @@ def _tango_spread(wins: int, losses: int, n: int, difference: float) -> float:
     c = -losses * difference * (1 - difference)
     q = (sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a) if n else 0.0
     return sqrt(max(0.0, n * (2 * q + difference * (1 - difference))))
-
-
-def _around_root(function: Callable[[float], float], low: float, high: float) -> Interval:
-    """Halve [low, high] around the point where a falling function turns negative, until nothing is left of it."""
-    # scipy.optimize.brentq finds the same number after an import that is longer than the rest of a comparison.
-    while low < (middle := (low + high) / 2) < high:
-        if function(middle) > 0.0:
-            low = middle
-        else:
-            high = middle
-    return Interval(low, high)
 
 
 def _check_pairs(wins: int, losses: int, n: int) -> None:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from evalh.core.suite import About
 from evalh.core.values import Value
 from evalh.stats.eprocess import WEIGHTS, Bets, no_worse_bets, worse_bets
-from evalh.stats.quantiles import z_critical
+from evalh.stats.quantiles import bisect, z_critical
 from evalh.stats.sequential import SequentialDesign
 
 if TYPE_CHECKING:
@@ -82,15 +82,7 @@ def smallest_difference(
             max(discordance, difference), difference, alpha=alpha, power=power, two_sided=two_sided
         )
 
-    if needed(1.0) > cases:
-        return None
-    low, high = 0.0, 1.0
-    while low < (middle := (low + high) / 2) < high:
-        if needed(middle) > cases:
-            low = middle
-        else:
-            high = middle
-    return high
+    return None if needed(1.0) > cases else bisect(lambda drop: needed(drop) > cases, 0.0, 1.0)[1]
 
 
 class ScoreSpread(NamedTuple):

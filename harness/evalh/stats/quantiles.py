@@ -8,7 +8,7 @@ stands here and the tests hold it against scipy's.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, cos, frexp, pi, sin, sqrt, tan
 
 
@@ -96,14 +96,19 @@ def t_critical(confidence: float, dof: int) -> float:
     z = z_critical(confidence)
     if dof >= _EXACT_BELOW:
         return _expanded(z, dof)
-    # The central probability grows with the angle: halve the interval until nothing is left of it.
-    low, high = 0.0, pi / 2
+    low, high = bisect(lambda angle: _central_probability(angle, dof) < confidence, 0.0, pi / 2)
+    return sqrt(dof) * tan((low + high) / 2)
+
+
+def bisect(below: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
+    """Halve [low, high] until no float lies between; `below` holds up to some point, and from there on no more."""
+    # scipy.optimize.brentq finds the same number after an import that is longer than the rest of a comparison.
     while low < (middle := (low + high) / 2) < high:
-        if _central_probability(middle, dof) < confidence:
+        if below(middle):
             low = middle
         else:
             high = middle
-    return sqrt(dof) * tan(middle)
+    return low, high
 
 
 def _central_probability(angle: float, dof: int) -> float:

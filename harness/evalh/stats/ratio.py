@@ -1,13 +1,8 @@
 """Cost per good output: a ratio of two means, with its interval, over cases.
 
-Inputs are two sequences of the same length, one number per case: `costs` in USD (everything that was spent on the
-case, over all its trials; a case whose cost is unknown is the caller's to refuse) and `goods` (how many of its
-trials were good). Sums are exact (`fsum`), so the order of cases moves no digit.
-
-Cost per good output over any number of clusters of cases, in constant memory.
-
-The clusters are not kept: their costs are added up as whole numbers, and so are their squares. Whole numbers do not
-round, so their order moves no digit, and nothing is lost where two large sums are subtracted.
+Inputs are two sequences of the same length, one number per case: `costs` in USD (all spend on the case, over all its
+trials; a case whose cost is unknown is the caller's to refuse) and `goods` (how many of its trials were good). Sums
+are exact (`fsum`), so the order of cases changes no digit.
 """
 
 from collections.abc import Sequence
@@ -82,13 +77,10 @@ def estimate(moments: Moments, confidence: float = 0.95) -> Estimate:
         return Estimate(value, limits.low, None, "fieller")
     if value == 0.0:
         return Estimate(0.0, 0.0, 0.0, LOG_DELTA)
-    factor = _exp(t_critical(confidence, moments.cases - 1) * _standard_error(moments) / value)
-    return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
-
-
-def _standard_error(moments: Moments) -> float:
     # The influence of a case is (cost - value * good) / mean good; influences sum to 0.
-    return sqrt(moments.residual_variance / moments.cases) / moments.good
+    error = sqrt(moments.residual_variance / moments.cases) / moments.good
+    factor = _exp(t_critical(confidence, moments.cases - 1) * error / value)
+    return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
 
 
 def fieller(moments: Moments, confidence: float = 0.95) -> FiellerLimits:
@@ -119,34 +111,20 @@ def cost_per_good_ratio(
     By logarithms: value * exp(± t_{n-1} sd(i_head / R_head - i_base / R_base) / sqrt(n)). All None where a side has
     no good or cost nothing.
     """
-    paired = _paired(base, head)
-    if paired is None or 0.0 in paired[0]:
-        return Estimate(None, None, None, LOG_DELTA)
-    (base_value, head_value), (base_influences, head_influences) = paired
-    value = head_value / base_value
-    relative = [h / head_value - b / base_value for b, h in zip(base_influences, head_influences, strict=True)]
-    factor = _exp(_paired_error(relative, confidence))
-    return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
-
-
-def _paired(
-    base: tuple[Sequence[float], Sequence[float]], head: tuple[Sequence[float], Sequence[float]]
-) -> tuple[tuple[float, float], tuple[list[float], list[float]]] | None:
-    """Return (values, influences) of both sides; None where a side has no good."""
     _check(*base)
     _check(*head)
-    if len(base[0]) != len(head[0]) or len(base[0]) < 2:  # noqa: PLR2004 (a variance needs two values)
+    cases = len(base[0])
+    if cases != len(head[0]) or cases < 2:  # noqa: PLR2004 (a variance needs two values)
         raise ValueError("two versions are compared over the same cases, at least two")
-    if not any(base[1]) or not any(head[1]):
-        return None
-    values = (fsum(base[0]) / fsum(base[1]), fsum(head[0]) / fsum(head[1]))
-    return values, (_influences(*base), _influences(*head))
-
-
-def _paired_error(differences: Sequence[float], confidence: float) -> float:
+    if not all(any(column) for column in (*base, *head)):
+        return Estimate(None, None, None, LOG_DELTA)
+    base_value, head_value = (fsum(costs) / fsum(goods) for costs, goods in (base, head))
+    influences = zip(_influences(*base), _influences(*head), strict=True)
+    relative = [of_head / head_value - of_base / base_value for of_base, of_head in influences]
     # Influences of one side sum to 0, and so do their differences: no mean is subtracted.
-    cases = len(differences)
-    return t_critical(confidence, cases - 1) * sqrt(fsum(d * d for d in differences) / (cases - 1) / cases)
+    error = sqrt(fsum(d * d for d in relative) / (cases - 1) / cases)
+    value, factor = head_value / base_value, _exp(t_critical(confidence, cases - 1) * error)
+    return Estimate(value, value / factor, value * factor if factor < inf else None, LOG_DELTA)
 
 
 def _influences(costs: Sequence[float], goods: Sequence[float]) -> list[float]:
@@ -188,7 +166,11 @@ _SCALE = Decimal(_UNIT)
 
 
 class CostSums:
-    """What `cost_per_good` needs to know of its clusters, one by one. A case like no other is a cluster of its own."""
+    """The sums that `cost_per_good` needs, over any number of clusters of cases, in constant memory.
+
+    Costs and their squares are added up as integers, which do not round: the order changes no digit, and nothing is
+    lost where two large sums are subtracted.
+    """
 
     __slots__ = ("_both", "_cost", "_cost2", "_good", "_good2", "clusters", "samples")
 

@@ -1,15 +1,18 @@
-"""The sequential gate: looks at a growing, ordered set of paired cases, and stops as soon as the answer is known.
+"""The sequential gate: look at a growing, ordered set of paired cases, and stop as soon as the answer is known.
 
-Two questions are bet on side by side (`eprocess`): that head is worse, and that it is no worse than by the margin.
-`advance` is a pure step: the state after a look from the state before it and the cases in between.
+Two hypotheses are tested side by side by betting (`eprocess`): that head is worse, and that it is no worse than by the
+margin. `advance` is a pure step: the state after a look from the state before it and the cases in between.
 
-In which order cases are asked, and after how many of them one looks.
+The interval of the mean difference is that of the same bets, valid at any stopping point. The stakes against a mean of
+0, or of -margin, bet against every other mean too; what they refute at a look is left out of the interval, so that
+verdict and interval cannot contradict each other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from hashlib import sha256
-from math import log
+from math import fsum, log
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -17,6 +20,8 @@ from evalh.core.suite import DEFAULT_DISCORDANCE, DEFAULT_MARGIN, About, Require
 from evalh.core.values import Value
 from evalh.stats.eprocess import (
     NOTHING_STAKED,
+    ROUNDING,
+    WEIGHTS,
     DatasetBets,
     best_to_come,
     mixed,
@@ -25,15 +30,22 @@ from evalh.stats.eprocess import (
     play,
     worse_bets,
 )
+from evalh.stats.intervals import Interval
 from evalh.stats.multiplicity import holm
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.float64]
 
 BATCH = 25
 
 
 def order_seed(dataset_digest: str, base_prompt_digest: str, head_prompt_digest: str) -> str:
-    """Return the seed of the order: what is compared decides it, so nobody can shop for a lucky one.
+    """Return the seed of the order: the compared contents decide it, so nobody can shop for a lucky one.
 
-    No commit, no time: a rebase does not reshuffle.
+    Neither commit nor time is in it: a rebase does not reshuffle.
     """
     return sha256(f"{dataset_digest}{base_prompt_digest}{head_prompt_digest}".encode()).hexdigest()
 
@@ -182,14 +194,11 @@ def _answered(design: SequentialDesign, state: LookState, rest: int) -> Stop | N
         return Stop.WORSE_SHOWN
     if design.waits:
         return None
-    if state.log_e_no_worse >= design.log_threshold and not _may_be_refused_yet(design, state):
+    # Past what it needs alone, a test may still be shown worse once the gate's other tests have stopped.
+    may_be_refused = design.tests > 1 and state.log_e_worse >= design.log_threshold
+    if state.log_e_no_worse >= design.log_threshold and not may_be_refused:
         return Stop.NO_WORSE_SHOWN
     return None if design.target is About.DATASET else _futile(design, state, rest)
-
-
-def _may_be_refused_yet(design: SequentialDesign, state: LookState) -> bool:
-    """Say whether this test is already past what it needs alone, and waits for the other tests of the gate."""
-    return design.tests > 1 and state.log_e_worse >= design.log_threshold
 
 
 def _futile(design: SequentialDesign, state: LookState, rest: int) -> Stop | None:
@@ -238,3 +247,76 @@ def _over_the_dataset(design: SequentialDesign, state: LookState) -> Conclusion:
 def within_margin(design: SequentialDesign, state: LookState) -> bool:
     """Say whether head is shown to be worse and shown to be worse by less than the margin."""
     return state.log_e_worse >= design.log_threshold and state.log_e_no_worse >= design.log_threshold
+
+
+_HALVINGS = 32
+
+
+def stopped_interval(design: SequentialDesign, differences: Sequence[PairedDifference]) -> Interval:
+    """Bound the mean of differences, given in the order in which they were looked at.
+
+    Each limit for itself lies beyond the true mean with a probability of at most `design.alpha`, wherever one stops:
+    `low` is the highest mean that the bets on "no worse" refute at a look, `high` the lowest that those on "worse" do.
+    So `high` < 0 exactly where E of "worse" ever reached 1 / alpha, and `low` > -margin exactly where E of "no worse"
+    did. About a dataset, "worse" means by the margin: there `high` < -margin is the bound. Where later looks speak
+    against earlier ones, the mean so far may lie outside. Without cases nothing is known: (-1, 1).
+    """
+    if not differences:
+        return Interval(-1.0, 1.0)
+    import numpy as np
+
+    low = np.array([one.low for one in differences])
+    high = np.array([one.high for one in differences])
+    if design.target is About.DATASET and len(differences) == design.cases:
+        return Interval(fsum(low) / len(low), fsum(high) / len(high))  # nothing is left to bet on
+    drop = design.margin if design.target is About.DATASET else 0.0
+    highest = _highest_refuted(lambda mean: _refutes(design, low, mean, 1), -design.margin)
+    lowest = -_highest_refuted(lambda mean: _refutes(design, -high, mean, -1), drop)
+    return Interval(min(highest, lowest), lowest)  # where both are beyond each other, "worse" goes first
+
+
+def _highest_refuted(refuted: Callable[[float], bool], asked: float) -> float:
+    """Find the highest mean that is refuted, by halving; `asked` comes first, so that its side is the gate's own."""
+    low, high, middle = -1.0, 1.0, asked
+    for _ in range(_HALVINGS):
+        if refuted(middle):
+            low = middle
+        else:
+            high = middle
+        middle = (low + high) / 2
+    return middle if low > -1.0 else -1.0
+
+
+def _refutes(design: SequentialDesign, values: "Values", mean: float, sign: int) -> bool:
+    """Whether bets that the mean of `values`, sign * D, is higher than `mean` ever reach the threshold."""
+    import numpy as np
+
+    if design.target is About.DATASET:
+        steps = _dataset_steps(design, values, mean)
+    else:
+        staked = (no_worse_bets if sign > 0 else worse_bets)(design.margin, design.discordance, sign * mean)
+        steps = [np.log1p(fraction * (values - mean)) for fraction in staked.fractions]
+    looks = [*range(design.batch - 1, len(values) - 1, design.batch), len(values) - 1]
+    logs = [np.log(weight) + step.cumsum()[looks] for weight, step in zip(WEIGHTS, steps, strict=True)]
+    return bool(np.logaddexp.reduce(logs).max() >= design.log_threshold)
+
+
+def _dataset_steps(design: SequentialDesign, values: "Values", mean: float) -> list["Values"]:
+    """Return what every case adds to the logarithms of the bets: `DatasetBets.play` for all cases at once."""
+    import numpy as np
+
+    left = design.cases - np.arange(len(values))
+    rest = (mean * design.cases - (values.cumsum() - values)) / left  # the mean of the rest, under the hypothesis
+    beyond = np.flatnonzero((rest < -1 - ROUNDING) | (rest >= 1))
+    known = len(values) if not len(beyond) else int(beyond[0])
+    bets = DatasetBets(design.cases, design.margin, design.discordance, 1)
+    steps = []
+    for fractions in np.transpose(
+        [bets.fractions(one, some) for one, some in zip(rest[:known].tolist(), left.tolist(), strict=False)]
+    ):
+        step = np.zeros(len(values))
+        step[:known] = np.log1p(fractions * (values[:known] - rest[:known]))
+        if known < len(values):
+            step[known] = np.inf if rest[known] < 0 else -np.inf
+        steps.append(step)
+    return steps

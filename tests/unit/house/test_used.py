@@ -10,10 +10,12 @@ from typing import NamedTuple
 import evalh
 
 PACKAGE = Path(evalh.__file__).parent
-ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py")  # click, pytest and users call these
-REGISTERED = ("built_in", "migrations", "validator")  # a decorator puts it into a table
+# click, pytest and users call these
+ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/workspace.py")
+REGISTERED = ("built_in", "migration", "validator")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
+    "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
     "open_repository": "a git tree that tests and scripts build a workspace on",
     "published": "`make schemas` writes what it returns to schemas/",
     "model_config": "pydantic",

@@ -20,7 +20,7 @@ from evalh.core.route import (
 from evalh.core.suite import GraderSpec
 from evalh.routing.breaker import Breaking
 from evalh.routing.budget import Budgeted
-from evalh.routing.cascade import Cascading
+from evalh.routing.checking import Cascading
 from evalh.routing.fallback import FallingBack
 from evalh.routing.limiter import Limited
 from evalh.routing.wrapper import Wrapper

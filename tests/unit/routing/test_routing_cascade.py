@@ -13,13 +13,13 @@ from evalh.core.ports import Check
 from evalh.core.request import Role
 from evalh.core.route import CascadePolicy, EscalateBy
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.routing.cascade import Cascading
+from evalh.routing.checking import Cascading, Examiner
 from unit.routing.staging import Eye, Model, Stage, ask, call, outcome, play, request, settings
 
 
 def cascading(stage: Stage, first: Model, strong: Model, checks: Sequence[Check], by: str = "anew") -> Cascading:
     policy = CascadePolicy(checks=(), escalate_to="strong", by=EscalateBy(by))
-    return Cascading(first, strong, policy, checks, stage.decisions)
+    return Cascading(first, strong, policy, Examiner(checks, stage.decisions))
 
 
 def says(verdict: Verdict, name: str = "eye") -> Eye:

@@ -6,12 +6,14 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.request import Role
 from evalh.core.route import RepairBy, RepairPolicy
 from evalh.core.strict_json import JsonValue
-from evalh.routing.repair import Repairing
+from evalh.routing.checking import Examiner, Repairing
 from unit.routing.staging import Eye, Model, Stage, ask, call, outcome, play, request, settings
 
 
 def repairing(stage: Stage, model: Model, by: str = "feedback", attempts: int = 1) -> Repairing:
-    return Repairing(model, RepairPolicy(checks=(), by=RepairBy(by), attempts=attempts), [Eye()], stage.decisions)
+    return Repairing(
+        model, RepairPolicy(checks=(), by=RepairBy(by), attempts=attempts), Examiner([Eye()], stage.decisions)
+    )
 
 
 @pytest.mark.parametrize("by", RepairBy)

@@ -7,6 +7,7 @@ from statsmodels.stats.inter_rater import cohens_kappa
 
 from evalh.core.run import Estimate
 from evalh.stats.agreement import agreement
+from evalh.stats.quantiles import z_critical
 
 # 22 both good, 6 only the judge, 3 only people, 9 both bad.
 PAIRS = [(1, 1)] * 22 + [(0, 1)] * 6 + [(1, 0)] * 3 + [(0, 0)] * 9
@@ -17,7 +18,7 @@ def test_two_raters_give_the_reference_numbers() -> None:
 
     assert (found.cases, found.raters, found.raw.value) == (40, 2, 0.775)
     assert found.kappa.value == pytest.approx(0.5)
-    assert round(found.kappa_se, 6) == 0.142522
+    assert round((found.kappa.high - found.kappa.value) / z_critical(), 6) == 0.142522
     assert (round(found.kappa.low, 6), round(found.kappa.high, 6)) == (0.220662, 0.779338)
     assert round(found.ac1.value, 6) == 0.592990
     assert round(found.alpha.value, 6) == 0.503145
@@ -34,7 +35,7 @@ def test_kappa_of_many_labels_is_that_of_statsmodels() -> None:
     found = agreement(list(zip(people.tolist(), judge.tolist(), strict=True)))
 
     assert found.kappa.value == pytest.approx(theirs.kappa)
-    assert found.kappa_se == pytest.approx(theirs.std_kappa)
+    assert (found.kappa.high - found.kappa.low) / 2 == pytest.approx(z_critical() * theirs.std_kappa)
 
 
 def test_alpha_with_gaps_and_many_raters_is_krippendorffs() -> None:
@@ -84,7 +85,7 @@ def test_one_label_throughout_is_agreement_that_chance_explains() -> None:
     found = agreement([("ok", "ok")] * 10)
 
     assert (found.raw.value, found.ac1.value) == (1.0, 1.0)
-    assert (found.kappa.value, found.kappa_se, found.alpha.value) == (None, None, None)
+    assert (found.kappa.value, found.alpha.value) == (None, None)
 
 
 def test_nothing_rated_is_nothing_known() -> None:

@@ -4,9 +4,9 @@ import pytest
 from scipy.stats import ttest_1samp
 from statsmodels.stats.contingency_tables import mcnemar
 
+from evalh.stats.intervals import mean_interval
 from evalh.stats.paired import (
     Alternative,
-    difference_interval,
     mcnemar_exact,
     mcnemar_midp,
     noninferiority_p,
@@ -97,7 +97,7 @@ def test_scores_give_the_reference_numbers() -> None:
     assert printed(t_statistic(SCORES), t_test_p(SCORES)) == (-1.870829, 0.103552)
 
     interval = ttest_1samp(SCORES, 0).confidence_interval(0.95)
-    assert difference_interval(SCORES) == pytest.approx((interval.low, interval.high))
+    assert mean_interval(SCORES) == pytest.approx((interval.low, interval.high))
 
 
 def test_equal_differences_leave_no_doubt() -> None:

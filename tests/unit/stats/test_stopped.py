@@ -11,8 +11,7 @@ from scipy.stats import binomtest
 from evalh.analysis.gate.sequential_tests import Family, SequentialTest, questions_of
 from evalh.core.suite import About, GatePolicy
 from evalh.stats.planner import chances_of
-from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, Stop, findings
-from evalh.stats.stopped import stopped_interval
+from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, Stop, findings, stopped_interval
 from playing import run_through
 
 

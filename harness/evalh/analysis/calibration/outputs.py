@@ -78,7 +78,7 @@ def judge_agreement(
         for one in {one.item: one for one in judged}.values()
         if one.item in people and (majority := people[one.item].majority) is not None
     ]
-    return agreement_of(pairs, seed) if pairs else None
+    return agreement(pairs, seed=seed) if pairs else None
 
 
 def people_agreement(people: Mapping[tuple[str, str], Votes], seed: int) -> AgreementTable | None:
@@ -87,20 +87,7 @@ def people_agreement(people: Mapping[tuple[str, str], Votes], seed: int) -> Agre
     rows = [[one.by_author.get(author) for author in authors] for one in people.values()]
     if not any(sum(label is not None for label in row) >= _TWO for row in rows):
         return None
-    return agreement_of(rows, seed)
-
-
-def agreement_of(rows: Sequence[Sequence[bool | None]], seed: int) -> AgreementTable:
-    """Measure how far raters agree; rows are cases, a label for each rater or None."""
-    found = agreement(rows, seed=seed)
-    return AgreementTable(
-        cases=found.cases,
-        raters=found.raters,
-        raw=found.raw,
-        ac1=found.ac1,
-        kappa=found.kappa,
-        alpha=found.alpha,
-    )
+    return agreement(rows, seed=seed)
 
 
 def corrected_rate(

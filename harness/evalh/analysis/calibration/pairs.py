@@ -7,7 +7,7 @@ from math import fsum
 from evalh.analysis.calibration.outputs import Votes
 from evalh.analysis.calibration.versions import Seen, estimates
 from evalh.analysis.compare.preference import of_case, swaps
-from evalh.core.calibration import CorrectedRate, Position, VersionPreference
+from evalh.core.calibration import CorrectedRate, PositionBias, VersionPreference
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.graders.judges.prefer import Favoured
@@ -70,11 +70,11 @@ class JudgedComparison(Value, kw_only=True):
     cases: tuple[PairCase, ...]
 
 
-def position(cases: Iterable[PairCase]) -> Position:
+def position(cases: Iterable[PairCase]) -> PositionBias:
     """Count what the order did; the same pair is counted once."""
     counts = swaps(Counter(one.favoured for one in {one.item: one for one in cases if one.differs}.values()))
     said = swap_analysis(counts)
-    return Position(
+    return PositionBias(
         pairs=counts.pairs,
         consistent=counts.head + counts.base,
         first=counts.first,

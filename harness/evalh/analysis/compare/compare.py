@@ -17,15 +17,14 @@ from evalh.analysis.compare.differences import ONE_SIDED, Differences, Measure, 
 from evalh.analysis.compare.pairing import CaseResult, Pair, Paired, Results, cluster_sums, clustered, pair, spending
 from evalh.analysis.downstream import compare_downstream
 from evalh.core.errors import UsageError
-from evalh.core.run import DownstreamComparison, Estimate
+from evalh.core.run import Estimate
 from evalh.core.sample import Standing
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.stats.clusters import clustered_rate
-from evalh.stats.intervals import Interval, pass_at_k, pass_hat_k
+from evalh.stats.intervals import Interval, mean_interval, pass_at_k, pass_hat_k
 from evalh.stats.multiplicity import benjamini_hochberg, holm
-from evalh.stats.paired import difference_interval
 from evalh.stats.quantiles import quantile
 from evalh.stats.ratio import cost_per_good, cost_per_good_ratio
 from evalh.stats.sequential import SequentialDesign
@@ -55,12 +54,13 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
     pairs = paired.pairs if _comparable(paired, options) else ()
     differences = _differences(pairs, goods, options, options.limits.get(""))
     identical = bool(pairs) and _identical(base, head, pairs)
-    measured = bool(pairs) and not _unmeasured(pairs, base, head)
+    on_base, on_head = [one.base for one in pairs], [one.head for one in pairs]
+    measured = bool(pairs) and _measured(on_base, base.max_ungraded) and _measured(on_head, head.max_ungraded)
     verdict, reason = _verdict(differences, paired, options, measured=measured, identical=identical)
     won, lost = differences.won, differences.lost
     return Comparison(
-        base=_side(base, [one.base for one in pairs], options),
-        head=_side(head, [one.head for one in pairs], options),
+        base=_side(base, on_base, options),
+        head=_side(head, on_head, options),
         comparable=bool(pairs),
         mismatches=paired.mismatches,
         missing=paired.missing,
@@ -90,7 +90,9 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
         regressed=tuple(one.case_id for one, yes in zip(pairs, lost, strict=True) if yes),
         fixed=tuple(one.case_id for one, yes in zip(pairs, won, strict=True) if yes),
         unstable=tuple(one.case_id for one in pairs if one.base.flaky or one.head.flaky),
-        downstream=_downstream(pairs, options),
+        downstream=compare_downstream(pairs, options.value, stopped=options.stopped is not None)
+        if options.value is not None and pairs
+        else None,
         pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
     )
 
@@ -101,12 +103,6 @@ def _differences(
     return Differences(pairs, measure, exact=options.exact, stopped=options.stopped, limits=limits, seed=options.seed)
 
 
-def _downstream(pairs: Sequence[Pair], options: Method) -> DownstreamComparison | None:
-    if options.value is None or not pairs:
-        return None
-    return compare_downstream(pairs, options.value, stopped=options.stopped is not None)
-
-
 def _comparable(paired: Paired, options: Method) -> bool:
     if any(mismatch.part != "dataset" for mismatch in paired.mismatches):
         return False  # other graders: no case is comparable
@@ -114,23 +110,15 @@ def _comparable(paired: Paired, options: Method) -> bool:
 
 
 def _identical(base: Results, head: Results, pairs: Sequence[Pair]) -> bool:
-    """Tell whether the same content gave the same answers: asked of the log twice, or a run beside itself."""
-    same = all(
-        getattr(base.fingerprint, part) == getattr(head.fingerprint, part) for part in ("prompt", "model", "route")
-    )
-    return same and all(
+    """Whether the same content gave the same answers: asked of the log twice, or a run beside itself."""
+    here, there = ((one.prompt, one.model, one.route) for one in (base.fingerprint, head.fingerprint))
+    return here == there and all(
         one.base.output_digests == one.head.output_digests and None not in one.head.output_digests for one in pairs
     )
 
 
-def _unmeasured(pairs: Sequence[Pair], base: Results, head: Results) -> bool:
-    for cases, most in (
-        ([one.base for one in pairs], base.max_ungraded),
-        ([one.head for one in pairs], head.max_ungraded),
-    ):
-        if sum(case.ungraded for case in cases) > most * sum(case.trials for case in cases):
-            return True
-    return False
+def _measured(cases: Sequence[CaseResult], most_ungraded: float) -> bool:
+    return sum(case.ungraded for case in cases) <= most_ungraded * sum(case.trials for case in cases)
 
 
 def _verdict(
@@ -194,8 +182,13 @@ def _side(results: Results, cases: Sequence[CaseResult], options: Method) -> Sid
 
 
 def _rate(tallies: Sequence[TrialTally], clusters: Sequence[Sequence[int]], options: Method) -> Estimate:
-    rate = rate_of(tallies, clusters)
-    return Estimate(rate.value, None, None, STOPPED) if options.stopped is not None and rate.value is not None else rate
+    return _without_limits(rate_of(tallies, clusters), options)
+
+
+def _without_limits(estimate: Estimate, options: Method) -> Estimate:
+    """Leave the limits out where cases were looked at while they came in: they would not hold."""
+    stopped = options.stopped is not None and estimate.value is not None
+    return Estimate(estimate.value, None, None, STOPPED) if stopped else estimate
 
 
 # -- costs and latency
@@ -206,10 +199,7 @@ def _cost_per_good(cases: Sequence[CaseResult], options: Method) -> Estimate:
     if spent is None:
         return Estimate(None, None, None, "unpriced")
     samples = sum(case.trials for case in cases)
-    estimate = cost_per_good(*spent, trials=samples / len(spent[0]) if samples else 1)
-    if options.stopped is not None and estimate.value is not None:
-        return Estimate(estimate.value, None, None, STOPPED)
-    return estimate
+    return _without_limits(cost_per_good(*spent, trials=samples / len(spent[0]) if samples else 1), options)
 
 
 def _ratio(pairs: Sequence[Pair], options: Method) -> Estimate:
@@ -244,7 +234,7 @@ def _latency(pairs: Sequence[Pair], options: Method) -> Estimate:
     stopped = options.stopped is not None
     if len(differences) < 2 or stopped:  # noqa: PLR2004 (a spread needs two values)
         return Estimate(value, None, None, STOPPED if stopped else "none")
-    interval = difference_interval(differences)
+    interval = mean_interval(differences)
     return Estimate(value, interval.low, interval.high, "paired-t")
 
 

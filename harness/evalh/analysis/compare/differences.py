@@ -23,10 +23,9 @@ from evalh.core.run import Estimate
 from evalh.core.suite import About
 from evalh.core.values import Value
 from evalh.stats.clusters import clustered_rate
-from evalh.stats.intervals import Interval, wilson
+from evalh.stats.intervals import Interval, mean_interval, wilson
 from evalh.stats.multiplicity import benjamini_hochberg
 from evalh.stats.paired import (
-    difference_interval,
     fisher_worse,
     mcnemar_exact,
     mcnemar_midp,
@@ -43,8 +42,7 @@ from evalh.stats.planner import (
     smallest_difference,
     smallest_score_difference,
 )
-from evalh.stats.sequential import PairedDifference, SequentialDesign
-from evalh.stats.stopped import stopped_interval
+from evalh.stats.sequential import PairedDifference, SequentialDesign, stopped_interval
 
 BETS = "gate-bets"  # the method of an interval by the gate's own bets: each limit for itself, at any stopping point
 COUNTED = "counted"  # about a dataset of which every case is in: only what the ungraded ones could be is open
@@ -218,7 +216,7 @@ class Differences:
             return tango_interval(*_counts(differences), self.n), "tango"
         if self.clusters == 1:
             return (-1.0, 1.0), "one-cluster" if self.n > 1 else "one-case"
-        return difference_interval(_steadied(differences)), "clustered-t"
+        return mean_interval(_steadied(differences)), "clustered-t"
 
     @cached_property
     def p_value(self) -> float | None:

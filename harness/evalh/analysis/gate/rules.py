@@ -5,7 +5,7 @@ is shown is shown after Holm's method over the whole gate.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import ceil, fsum, log
 from random import Random
 
@@ -59,10 +59,15 @@ class RuleInputs(Value, kw_only=True):
 
 
 class Rule(Value):
-    """What one rule saw. `p_broken` is None where nothing is left to chance; `tell` is told whether it is shown."""
+    """What one rule found: `shown` if chance is ruled out, after Holm's method, and else `otherwise`."""
 
-    p_broken: float | None
-    tell: Callable[[bool], Finding]
+    p_broken: float | None  # None: nothing is left to chance
+    otherwise: Finding
+    shown: Finding | None = None
+
+    def finding(self, *, shown: bool) -> Finding:
+        """Return what it found."""
+        return self.shown if shown and self.shown is not None else self.otherwise
 
 
 def rules_of(measured: RuleInputs, added: Collection[str] = ()) -> Iterator[Rule]:
@@ -76,20 +81,20 @@ def rules_of(measured: RuleInputs, added: Collection[str] = ()) -> Iterator[Rule
 
 
 def _of_old(rule: Rule) -> Rule:
-    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
-        found = rule.tell(shown)
-        # What a bound must show, all cases may show together: the old ones alone only refuse.
-        must_show = rule.p_broken is not None and found.exit is ExitCode.INCONCLUSIVE and not found.doubt
-        found = replace(found, exit=ExitCode.YES) if must_show else found
-        return replace(found, rule=f"old cases, {found.rule}", reason=f"old cases, {found.reason}")
+    def of_old(finding: Finding) -> Finding:
+        return replace(finding, rule=f"old cases, {finding.rule}", reason=f"old cases, {finding.reason}")
 
-    return Rule(rule.p_broken, tell)
+    otherwise = of_old(rule.otherwise)
+    if rule.p_broken is not None and otherwise.exit is ExitCode.INCONCLUSIVE and not otherwise.doubt:
+        # What a bound must show, all cases may show together: the old ones alone only refuse.
+        otherwise = replace(otherwise, exit=ExitCode.YES)
+    return Rule(rule.p_broken, otherwise, None if rule.shown is None else of_old(rule.shown))
 
 
 def _rules_of(measured: RuleInputs) -> Iterator[Rule]:
     policy = measured.policy
     if policy.must_pass is not None and measured.must_pass is not None:
-        yield _seen(must_pass(policy.must_pass, measured.must_pass))
+        yield Rule(None, must_pass(policy.must_pass, measured.must_pass))
     for never in policy.never:
         yield _never(never, measured)
     if not measured.complete:
@@ -104,8 +109,17 @@ def _rules_of(measured: RuleInputs) -> Iterator[Rule]:
         yield _latency(policy.latency_may_rise, measured)
 
 
-def _seen(finding: Finding) -> Rule:
-    return Rule(None, lambda _: finding)
+def _settled(rule: str, code: ExitCode, reason: str, cases: tuple[str, ...] = ()) -> Rule:
+    return Rule(None, Finding(rule, code, reason, cases))
+
+
+def _ceiling(name: str, measured: RuleInputs, p_broken: float, number: str, *, limit: str, above: bool) -> Rule:
+    """Return the rule of a number, as a sentence begins with it, that may not be above a limit."""
+    shown = Finding(name, ExitCode.NO, f"{number} shown to be more than {limit}")
+    if above:
+        reason = f"{number} more than {limit}, though chance may explain it"
+        return Rule(p_broken, doubtful(measured.policy.doubt, name, reason), shown)
+    return Rule(p_broken, Finding(name, ExitCode.YES, f"{number} not more than {limit}"), shown)
 
 
 def must_pass(rule: MustPass, cases: Sequence[MustPassCase]) -> Finding:
@@ -137,22 +151,22 @@ def _never(rule: Never, measured: RuleInputs) -> Rule:
     name = f"never {rule.grader}"
     if rule.grader not in measured.graders:
         reason = f"never: head's suite has no grader {rule.grader!r} any more, so nothing can be said"
-        return _seen(Finding(name, ExitCode.INCONCLUSIVE, reason))
+        return _settled(name, ExitCode.INCONCLUSIVE, reason)
     # A claim about cases: ten trials of one case, or ten copies of it, are one chance to fail.
     judged = [case for case in measured.head if _outcomes(case, rule.grader)]
     failed = tuple(case.case_id for case in judged if Outcome.FAIL in _outcomes(case, rule.grader))
     clusters = clustered(judged)
     fails = sum(any(judged[place].case_id in set(failed) for place in places) for places in clusters)
     if not judged:
-        return _seen(Finding(name, ExitCode.CANNOT_MEASURE, f"never: {rule.grader} judged no output"))
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"never: {rule.grader} judged no output")
     what = "cases" if len(clusters) == len(judged) else "clusters of cases"
     seen = f"never: {rule.grader} failed on {fails} of {len(clusters)} {what}"
     high = 100 * clopper_pearson(fails, len(clusters), _ONE_SIDED).high
     if rule.at_most is None:
         if fails:
-            return _seen(Finding(name, ExitCode.NO, f"{seen} ({listed(failed)})", failed))
+            return _settled(name, ExitCode.NO, f"{seen} ({listed(failed)})", failed)
         rarer = f"{seen}; it fails on fewer than {high:.2g} % of such {what}, with 95 % confidence"
-        return _seen(Finding(name, ExitCode.YES, rarer))
+        return _settled(name, ExitCode.YES, rarer)
     return _rarer(rule.at_most, name, (fails, len(clusters), seen, failed))
 
 
@@ -165,17 +179,14 @@ def _rarer(at_most: float, name: str, found: tuple[int, int, str, tuple[str, ...
     fails, cases, seen, failed = found
     bound, high = f"{100 * at_most:g} %", clopper_pearson(fails, cases, _ONE_SIDED).high
 
-    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
-        if shown:
-            return Finding(name, ExitCode.NO, f"{seen}, which is shown to exceed {bound} ({listed(failed)})", failed)
-        if high <= at_most:
-            return Finding(name, ExitCode.YES, f"{seen}, shown to be at most {bound}")
+    shown = Finding(name, ExitCode.NO, f"{seen}, which is shown to exceed {bound} ({listed(failed)})", failed)
+    if high <= at_most:
+        otherwise = Finding(name, ExitCode.YES, f"{seen}, shown to be at most {bound}")
+    else:
         reason = f"{seen}; at most {bound} is not shown (up to {100 * high:.2g} % is possible)"
-        return Finding(
-            name, ExitCode.INCONCLUSIVE, f"{reason}; without a failure {_clean(at_most)} cases show it", failed
-        )
-
-    return Rule(1 - binomial_tail(fails - 1, cases, at_most) if fails else 1.0, tell)
+        reason += f"; without a failure {_clean(at_most)} cases show it"
+        otherwise = Finding(name, ExitCode.INCONCLUSIVE, reason, failed)
+    return Rule(1 - binomial_tail(fails - 1, cases, at_most) if fails else 1.0, otherwise, shown)
 
 
 def _clean(at_most: float) -> str:
@@ -186,9 +197,9 @@ def _good_rate(at_least: float, measured: RuleInputs) -> Rule:
     name, head = "good_rate", measured.head
     samples = sum(case.trials for case in head)
     if not samples:
-        return _seen(Finding(name, ExitCode.CANNOT_MEASURE, f"{name}: no sample was evaluated"))
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: no sample was evaluated")
     if not any(sample.standing is not Standing.UNGRADED for case in head for sample in case.samples):
-        return _seen(Finding(name, ExitCode.CANNOT_MEASURE, f"{name}: none of {samples} samples could be graded"))
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: none of {samples} samples could be graded")
     tallies, clusters = [goods(case) for case in head], clustered(head)
     sums, trials = cluster_sums([one.least for one in tallies], clusters), max(one.trials for one in tallies)
     found = rate_of(tallies, clusters)
@@ -197,49 +208,38 @@ def _good_rate(at_least: float, measured: RuleInputs) -> Rule:
     bar = f"{100 * at_least:g} %"
     bad = tuple(case.case_id for case in head if case.goods < case.trials)
 
-    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
-        if shown:
-            return Finding(name, ExitCode.NO, f"{counted}, shown to be below {bar}", bad)
-        if rate < at_least:
-            return doubtful(measured.policy.doubt, name, f"{counted}, below {bar}; chance may explain it", bad)
+    if rate < at_least:
+        otherwise = doubtful(measured.policy.doubt, name, f"{counted}, below {bar}; chance may explain it", bad)
+    else:
         lower = f"; a rate down to {100 * low:.1f} % is possible" if low < at_least else ""
-        return Finding(name, ExitCode.YES, f"{counted}, not below {bar} as counted{lower}")
-
-    return Rule(rate_below_p(sums, trials, at_least), tell)
+        otherwise = Finding(name, ExitCode.YES, f"{counted}, not below {bar} as counted{lower}")
+    shown = Finding(name, ExitCode.NO, f"{counted}, shown to be below {bar}", bad)
+    return Rule(rate_below_p(sums, trials, at_least), otherwise, shown)
 
 
 def _cost(may_rise: float, measured: RuleInputs) -> Rule:
     name, pairs = "cost_per_good", measured.pairs
     base, head = spending([one.base for one in pairs]), spending([one.head for one in pairs])
     if base is None or head is None:
-        reason = f"{name}: an answer is not priced, so the cost is not known"
-        return _seen(Finding(name, ExitCode.CANNOT_MEASURE, reason))
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is not known")
     if not any(base[1]) and not any(head[1]):
         reason = f"{name}: nothing is good on either side, so neither has a cost per good output"
-        return _seen(Finding(name, ExitCode.INCONCLUSIVE, reason))
+        return _settled(name, ExitCode.INCONCLUSIVE, reason)
     if not any(base[0]):
         free = not any(head[0])
-        told = "free on both sides" if free else "base was free, head is not"
-        return _seen(Finding(name, ExitCode.YES if free else ExitCode.NO, f"{name}: {told}"))
-    costs = [fsum(side[0]) / fsum(side[1]) if any(side[1]) else None for side in (base, head)]
+        which = "free on both sides" if free else "base was free, head is not"
+        return _settled(name, ExitCode.YES if free else ExitCode.NO, f"{name}: {which}")
+    if not any(base[1]):
+        reason = f"{name}: nothing is good on base; head's good outputs have a cost"
+        return _settled(name, ExitCode.YES, reason)
     p_broken = cost_per_good_rise_p(base, head, may_rise)
-    if costs[0] is None or costs[1] is None:
-        side = "base" if costs[0] is None else "head"
-        return _unbounded(name, f"{name}: nothing is good on {side}", measured, (side, p_broken))
-    return _rises(name, costs[1] / costs[0], may_rise, (p_broken, measured))
-
-
-def _unbounded(name: str, told: str, measured: RuleInputs, found: tuple[str, float]) -> Rule:
-    side, p_broken = found
-    if side == "base":
-        return _seen(Finding(name, ExitCode.YES, f"{told}; head's good outputs have a cost"))
-
-    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
-        if shown:
-            return Finding(name, ExitCode.NO, f"{told}, so one good output has no finite cost")
-        return doubtful(measured.policy.doubt, name, f"{told}; with so few good outputs on base, chance may explain it")
-
-    return Rule(p_broken, tell)
+    if not any(head[1]):
+        nothing = f"{name}: nothing is good on head"
+        reason = f"{nothing}; with so few good outputs on base, chance may explain it"
+        shown = Finding(name, ExitCode.NO, f"{nothing}, so one good output has no finite cost")
+        return Rule(p_broken, doubtful(measured.policy.doubt, name, reason), shown)
+    value = fsum(head[0]) / fsum(head[1]) / (fsum(base[0]) / fsum(base[1]))
+    return _ratio_ceiling(name, measured, p_broken, value, may_rise)
 
 
 def _net_loss(may_rise: float, value: OutputValue, measured: RuleInputs) -> Rule:
@@ -248,26 +248,18 @@ def _net_loss(may_rise: float, value: OutputValue, measured: RuleInputs) -> Rule
     gone = sorted(value.review - measured.graders)
     if gone:
         reason = f"{name}: head's suite has no grader {gone[0]!r} any more, so what is reviewed is not known"
-        return _seen(Finding(name, ExitCode.INCONCLUSIVE, reason))
+        return _settled(name, ExitCode.INCONCLUSIVE, reason)
     base = consequences((pair.base for pair in measured.pairs), value)
     head = consequences((pair.head for pair in measured.pairs), value)
     if base is None or head is None:
-        reason = f"{name}: an answer is not priced, so the cost is not known"
-        return _seen(Finding(name, ExitCode.CANNOT_MEASURE, reason))
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is not known")
     losses = [side.net_losses(value.prices) for side in (base, head)]
     before, after = (fsum(side) / len(side) for side in losses)
-    told = f"{name}: with what follows it a case costs {before:.4g} USD on base, {after:.4g} on head"
+    number = f"{name}: with what follows it a case costs {before:.4g} USD on base, {after:.4g} on head:"
     excess = loss_differences(base, head, value.prices, may_rise)
-    mean, limit = fsum(excess) / len(excess), f"a rise of {100 * may_rise:g} %"
-
-    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
-        if shown:
-            return Finding(name, ExitCode.NO, f"{told}: shown to be more than {limit}")
-        if mean > 0:
-            return doubtful(measured.policy.doubt, name, f"{told}: more than {limit}, though chance may explain it")
-        return Finding(name, ExitCode.YES, f"{told}: not more than {limit}")
-
-    return Rule(t_test_p(excess) / 2 if mean > 0 and len(excess) > 1 else 1.0, tell)
+    above = fsum(excess) / len(excess) > 0
+    p_broken = t_test_p(excess) / 2 if above and len(excess) > 1 else 1.0
+    return _ceiling(name, measured, p_broken, number, limit=f"a rise of {100 * may_rise:g} %", above=above)
 
 
 def _latency(may_rise: float, measured: RuleInputs) -> Rule:
@@ -277,34 +269,25 @@ def _latency(may_rise: float, measured: RuleInputs) -> Rule:
             f"{name}: {len(measured.pairs) - len(known)} of {len(measured.pairs)} cases were not asked on both sides in"
             " one gate, and latencies of different days are not comparable (--fresh asks all of them)"
         )
-        return _seen(Finding(name, ExitCode.INCONCLUSIVE, reason))
+        return _settled(name, ExitCode.INCONCLUSIVE, reason)
     clusters = [
         [known[measured.pairs[place].case_id] for place in places]
         for places in clustered([pair.head for pair in measured.pairs])
     ]
     if len(clusters) < _FEWEST_FOR_P95:
         reason = f"{name}: {len(clusters)} cases are too few for a 95th percentile; {_FEWEST_FOR_P95} are the least"
-        return _seen(Finding(name, ExitCode.INCONCLUSIVE, reason))
+        return _settled(name, ExitCode.INCONCLUSIVE, reason)
     value = _ratio([pair for one in clusters for pair in one])
     ratios = _resampled(clusters, measured.seed)
     if value is None or not ratios:
-        return _seen(Finding(name, ExitCode.CANNOT_MEASURE, f"{name}: the answers took no time that was measured"))
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: the answers took no time that was measured")
     within = sum(ratio <= 1 + may_rise for ratio in ratios)
-    return _rises(name, value, may_rise, ((within + 1) / (len(ratios) + 1), measured))
+    return _ratio_ceiling(name, measured, (within + 1) / (len(ratios) + 1), value, may_rise)
 
 
-def _rises(name: str, value: float, may_rise: float, found: tuple[float, RuleInputs]) -> Rule:
-    told, limit = f"{name}: head's is {value:.3g} times base's", f"{1 + may_rise:g} times"
-    p_broken, measured = found
-
-    def tell(shown: bool) -> Finding:  # noqa: FBT001 (its only argument)
-        if shown:
-            return Finding(name, ExitCode.NO, f"{told}, shown to be more than {limit}")
-        if value > 1 + may_rise:
-            return doubtful(measured.policy.doubt, name, f"{told}, more than {limit}, though chance may explain it")
-        return Finding(name, ExitCode.YES, f"{told}, not more than {limit}")
-
-    return Rule(p_broken, tell)
+def _ratio_ceiling(name: str, measured: RuleInputs, p_broken: float, ratio: float, may_rise: float) -> Rule:
+    number, most = f"{name}: head's is {ratio:.3g} times base's,", 1 + may_rise
+    return _ceiling(name, measured, p_broken, number, limit=f"{most:g} times", above=ratio > most)
 
 
 def _resampled(clusters: Sequence[Sequence[tuple[float, float]]], seed: str) -> list[float]:

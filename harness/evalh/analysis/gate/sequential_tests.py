@@ -22,7 +22,14 @@ from evalh.stats.intervals import Interval
 from evalh.stats.multiplicity import holm
 from evalh.stats.paired import Alternative, mcnemar_exact
 from evalh.stats.permutation import sign_flip_p
-from evalh.stats.planner import cases_for_difference, cases_for_noninferiority, smallest_difference
+from evalh.stats.planner import (
+    cases_for_difference,
+    cases_for_noninferiority,
+    cases_needed,
+    cases_to_refuse,
+    detectable_drop,
+    smallest_difference,
+)
 from evalh.stats.sequential import (
     BATCH,
     Conclusion,
@@ -31,9 +38,9 @@ from evalh.stats.sequential import (
     SequentialDesign,
     advance,
     findings,
+    stopped_interval,
     within_margin,
 )
-from evalh.stats.stopped import stopped_interval
 
 ALPHA = 0.05
 _SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
@@ -116,7 +123,9 @@ def questions_of(
     questions = [SequentialTest(name, measure, design(margin)) for name, measure, margin in asked]
     if not added:
         return questions
-    return [*questions, *(replace(one, name=_of_old(one.name), without=frozenset(added)) for one in questions)]
+    names = ("old cases" if one.name == "good" else f"old cases, {one.name}" for one in questions)
+    old = (replace(one, name=name, without=frozenset(added)) for name, one in zip(names, questions, strict=True))
+    return [*questions, *old]
 
 
 def limits_of(questions: Sequence[SequentialTest], tested: Sequence[Finding]) -> dict[str, Interval]:
@@ -127,10 +136,6 @@ def limits_of(questions: Sequence[SequentialTest], tested: Sequence[Finding]) ->
         for one in questions
         if not one.without
     }
-
-
-def _of_old(name: str) -> str:
-    return "old cases" if name == "good" else f"old cases, {name}"
 
 
 def number_of_tests(policy: GatePolicy, *, compares: bool, added: Collection[str] = ()) -> int:
@@ -182,7 +187,7 @@ def judge(asked: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Findin
     adjusted = iter(holm(family))
     tested = [[_told(one, test, _found(one, test, next(adjusted))) for test in one.questions] for one in asked]
     ruled = [
-        [rule.tell(rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
+        [rule.finding(shown=rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
         for one in asked
     ]
     return [[*tests, *rules] for tests, rules in zip(tested, ruled, strict=True)]
@@ -208,15 +213,13 @@ def _found(asked: SuiteTests, test: SequentialTest, p_worse: float) -> Conclusio
         return alone  # no test that pays for another
     if p_worse <= test.design.alpha * _SLACK:
         return Conclusion.WORSE
-    if asked.fixed and Differences(test.about(asked.pairs), test.measure).binary:
-        p_no_worse = Differences(test.about(asked.pairs), test.measure).p_no_worse(test.design.margin)
+    differences = Differences(test.about(asked.pairs), test.measure)
+    if asked.fixed and differences.binary:
+        p_no_worse = differences.p_no_worse(test.design.margin)
         return Conclusion.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Conclusion.NEITHER
     # Where trials or clusters make the differences other than -1, 0 and 1, only the bets hold their level.
-    return Conclusion.NO_WORSE if alone is Conclusion.NO_WORSE or _no_worse(test) else Conclusion.NEITHER
-
-
-def _no_worse(test: SequentialTest) -> bool:
-    return test.state.log_e_no_worse >= test.design.log_threshold
+    no_worse = test.state.log_e_no_worse >= test.design.log_threshold
+    return Conclusion.NO_WORSE if no_worse else Conclusion.NEITHER
 
 
 def _told(asked: SuiteTests, test: SequentialTest, found: Conclusion) -> Finding:
@@ -279,8 +282,6 @@ def drop_of(asked: SuiteTests, test: SequentialTest) -> float | None:
     """Return the smallest drop that is refused with 80 % power; None: not even one from 1 to 0."""
     if asked.fixed:
         return smallest_difference(test.design.cases, seen_discordance(asked, test))
-    from evalh.stats.planner import detectable_drop
-
     return detectable_drop(test.design, seen_discordance(asked, test))
 
 
@@ -289,8 +290,6 @@ def needed_by(asked: SuiteTests, test: SequentialTest) -> int | None:
     if asked.fixed:
         clusters = ceil(cases_for_noninferiority(seen_discordance(asked, test), test.design.margin))
     else:
-        from evalh.stats.planner import cases_needed
-
         found = cases_needed(test.design, seen_discordance(asked, test))
         if found is None:
             return None
@@ -303,8 +302,6 @@ def cases_to_tell(asked: SuiteTests, test: SequentialTest, drop: float) -> int |
     if asked.fixed:
         discordance = max(seen_discordance(asked, test), drop)
         return _in_cases(asked, ceil(cases_for_difference(discordance, drop)))
-    from evalh.stats.planner import cases_to_refuse
-
     found = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
     return None if found is None else _in_cases(asked, found)
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalh.core.run import Estimate
-from evalh.report.charts.small import interval_bar
-from evalh.report.html.comparison import net, table
+from evalh.report.html.comparison import net
 from evalh.report.html.markup import Child, Markup, el
-from evalh.report.html.sections import facts, figure, limits, look_at, section
+from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import RELATIVE, certainty, decided
-from evalh.report.text import dollars, milliseconds, one_line, percent
-from evalh.report.words import Pointer, anchor, compared_from, cost_range, listed, plural
+from evalh.report.text import one_line
+from evalh.report.words import Pointer, anchor, compared_from, listed, plural
 
 Document = Mapping[str, Any]
 _CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
@@ -85,9 +84,8 @@ def _suite(suite: Document) -> list[Child]:
         table(f"Rules of {suite['suite']}", ("rule", "says", "found", "cases"), rows),
     ]
     if suite["comparison"] is not None:
-        heads = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
         both = suite["comparison"]["sides"]
-        parts.append(table(f"Sides of {suite['suite']}", heads, [_side(name, both[name]) for name in ("base", "head")]))
+        parts.append(table(f"Sides of {suite['suite']}", SIDES, [_side(name, both[name]) for name in ("base", "head")]))
         if suite["comparison"].get("downstream"):
             downstream = compared_from(suite["comparison"]["downstream"])
             parts.append(net(downstream, suite["base"], suite["head"], f" of {suite['suite']}"))
@@ -107,10 +105,7 @@ def _finding(finding: Document) -> Markup:
 
 def _side(name: str, side: Document) -> Markup:
     rate, cost = Estimate(**side["good_rate"]), Estimate(**side["cost_per_good_usd"])
-    price = "not priced" if cost.method == "unpriced" else "none good" if cost.value is None else dollars(cost.value)
-    cells: list[Child] = [side["model"], percent(rate.value), [limits(rate), interval_bar(rate)], price]
-    cells += [cost_range(cost.low, cost.high), milliseconds(side["latency_ms"]["p50"])]
-    return el("tr", el("th", f"{name}: {side['prompt']}", scope="row"), [el("td", cell) for cell in cells])
+    return side_row(f"{name}: {side['prompt']}", side["model"], rate, cost, side["latency_ms"]["p50"])
 
 
 def provenance(gate: Document, runs: Sequence[str]) -> Markup:
@@ -125,8 +120,6 @@ def provenance(gate: Document, runs: Sequence[str]) -> Markup:
     ]
     for suite in gate["suites"]:
         for name, side in ((suite["comparison"] or {}).get("sides") or {}).items():
-            prints = (
-                (f"{suite['suite']}, {name}: {part}", el("code", one)) for part, one in side["fingerprint"].items()
-            )
-            told += prints
+            of = f"{suite['suite']}, {name}"
+            told += ((f"{of}: {part}", el("code", one)) for part, one in side["fingerprint"].items())
     return section("provenance", "Provenance", facts(told))

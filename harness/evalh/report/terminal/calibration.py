@@ -18,7 +18,7 @@ from evalh.core.calibration import (
     JudgeStanding,
     Label,
     LabelCandidate,
-    Position,
+    PositionBias,
     VersionDifference,
 )
 from evalh.core.case import ABSENT, Case
@@ -107,7 +107,7 @@ def _rates(calibration: Calibration) -> Table:
     return table
 
 
-def _show_pairwise(console: Console, calibration: Calibration, position: Position) -> None:
+def _show_pairwise(console: Console, calibration: Calibration, position: PositionBias) -> None:
     title = (safe(calibration.judge), "bold")
     console.print(StyledText.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
     console.print()
@@ -130,7 +130,7 @@ def _show_pairwise(console: Console, calibration: Calibration, position: Positio
         console.print(StyledText(safe(line), "yellow"))
 
 
-def _order(position: Position) -> list[str]:
+def _order(position: PositionBias) -> list[str]:
     lines = [f"{position.pairs} pairs of outputs were judged in both orders"]
     torn = position.first + position.second
     if torn:
@@ -157,7 +157,7 @@ def _win_rates(calibration: Calibration) -> Table:
     return table
 
 
-def _pair_warnings(calibration: Calibration, position: Position) -> list[str]:
+def _pair_warnings(calibration: Calibration, position: PositionBias) -> list[str]:
     lines = _doubts(calibration, "pairs")
     if position.unsteady:
         lines.append("the order of the outputs decides too often for this judge to be relied on")
