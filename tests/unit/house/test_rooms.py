@@ -20,6 +20,9 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "core/strict_json.py": "everything that reads or carries JSON imports it, and it imports nothing",
     "core/text_forms.py": "graders of text share it",
     "core/values.py": "every value is built on it, and it imports nothing",
+    "api/otel.py": "one verb, and the only one that sends spans",
+    "interop/otlp_protobuf.py": "its library is an extra, imported when this encoding is asked for",
+    "interop/recording.py": "writes what providers/recording.py reads; a provider may not import the workspace",
     "pipeline/step.py": "a word of the glossary, and a layer of its own: pipelines of several steps stand on it",
     "stats/multiplicity.py": "the statistician's own subject; tests of every kind share it",
     # To be settled by the owners of these packages.
@@ -34,10 +37,6 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "graders/python.py": "…",
     "graders/quoting.py": "…",
     "graders/spend.py": "…",
-    "interop/otlp_protobuf.py": "…",
-    "interop/recording.py": "…",
-    "providers/http/body.py": "…",
-    "providers/http/shared.py": "…",
     "report/charts/heat.py": "…",
     "report/charts/scales.py": "…",
     "report/terminal/graders.py": "…",
@@ -49,6 +48,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "workspace/kept/calibrations.py": "…",
 }
 SEVERAL_MEANINGS = {  # class names that modules may share
+    "Options": "the keys of one provider, in each provider; how numerals are read",
     # What a wire's own JSON is decoded into, private to each.
     "_Answer": "a model's answer, in each provider's form",
     "_Growing": "an answer that is streamed, in each provider's form",

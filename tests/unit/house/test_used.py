@@ -12,7 +12,7 @@ import evalh
 PACKAGE = Path(evalh.__file__).parent
 # click, pytest and users call these
 ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/workspace.py")
-REGISTERED = ("built_in", "migration")  # a decorator puts it into a table
+REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
     "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
