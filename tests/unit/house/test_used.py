@@ -10,14 +10,9 @@ from typing import NamedTuple
 import evalh
 
 PACKAGE = Path(evalh.__file__).parent
-ENTRANCES = (
-    "cli/",
-    "pytest_plugin.py",
-    "__init__.py",
-    "__main__.py",
-    "api/workspace.py",
-)  # click, pytest and users call these
-REGISTERED = ("built_in", "migration")  # a decorator puts it into a table
+# click, pytest and users call these
+ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/workspace.py")
+REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
     "open_repository": "a git tree that tests and scripts build a workspace on",
