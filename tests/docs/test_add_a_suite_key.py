@@ -28,7 +28,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     assert after is not None
     module = ModuleType("changed_suites")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(source[: after.end()] + FIELD + source[after.end() :], "suites.py", "exec"), vars(module))  # noqa: S102
+    exec(compile(source[: after.end()] + FIELD + source[after.end() :], "suites.py", "exec"), vars(module))
     return module
 
 
