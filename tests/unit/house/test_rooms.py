@@ -21,6 +21,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "core/text_forms.py": "graders of text share it",
     "core/values.py": "every value is built on it, and it imports nothing",
     "pipeline/step.py": "a word of the glossary, and a layer of its own: pipelines of several steps stand on it",
+    "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
     "stats/multiplicity.py": "the statistician's own subject; tests of every kind share it",
     # To be settled by the owners of these packages.
     "api/clock.py": "…",
@@ -38,13 +39,8 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "interop/recording.py": "…",
     "providers/http/body.py": "…",
     "providers/http/shared.py": "…",
-    "report/charts/heat.py": "…",
-    "report/charts/scales.py": "…",
     "report/terminal/graders.py": "…",
     "report/terminal/near_duplicates.py": "…",
-    "store/locking.py": "…",
-    "store/sqlite_utils_alone.py": "…",
-    "store/views.py": "…",
     "workspace/credentials.py": "…",
     "workspace/kept/calibrations.py": "…",
 }
