@@ -5,7 +5,6 @@ A pull request's comment carries which heads were judged. Ten pushes are ten loo
 A head that was judged before is not a new look while the log still has its answers; where they are drawn again it is.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -227,7 +226,7 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
 
 def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
     """Record a decision in the log; return it with its id."""
-    from evalh.report.terminal.gate import gate_document
+    from evalh.report.documents.gate import content_of, gate_document
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
@@ -241,7 +240,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             decision=decision.status.value,
             exit=int(decision.exit),
             reasons="\n".join(decision.reasons),
-            content=json.dumps(gate_document(decision), ensure_ascii=False),
+            content=content_of(gate_document(decision)),
         )
     )
     store.flush(or_blocked=True)  # what was decided is told, and where its row waits

@@ -1,9 +1,7 @@
 """Reports: from a run's rows in the log to a page, a text, a document; and what an id of the log names."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.failures import Failings
@@ -17,6 +15,7 @@ from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, 
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.providers.registry import traits_of
+from evalh.report.documents.gate import GateDocument, kept_gate
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
 from evalh.report.html.page import Reported, compared_html, gate_html, html
@@ -33,7 +32,7 @@ def page(parts: Parts, names: Sequence[str]) -> str:
         return comparison_page(parts, view_of(parts, compared, examples=0))
     decided = parts.log.gate(names[0]) if len(names) == 1 else None
     if decided is not None:
-        return gate_page(parts, {**json.loads(decided.content), "gate": decided.id})
+        return gate_page(parts, kept_gate(decided))
     rows = Rows()
     runs = _runs(parts, names)
     return html([_reported(parts, run, rows, number) for number, run in enumerate(runs)], rows)
@@ -90,22 +89,22 @@ def comparison_page(parts: Parts, view: ComparisonView) -> str:
     return compared_html(view, head, rows)
 
 
-def gate_page(parts: Parts, gate: Mapping[str, Any]) -> str:
+def gate_page(parts: Parts, gate: GateDocument) -> str:
     """Return the HTML page about a gate's decision, from its document."""
     rows = Rows()
     runs: list[str] = []
     names: list[str] = []
-    for suite in gate["suites"]:
-        compared = suite["comparison"] or {"sides": {"head": {"run": None}}}
-        run = compared["sides"]["head"]["run"]
-        if run is None or run in runs:
+    for suite in gate.suites:
+        compared = suite.comparison
+        run = None if compared is None else compared.sides.head.run
+        if compared is None or run is None or run in runs:
             continue
-        changed = {case: kind for kind in ("regressed", "fixed", "unstable") for case in compared[kind]}
-        base = _stories(parts, compared["sides"]["base"]["run"])
+        changed = changed_cases(compared)
+        base = _stories(parts, compared.sides.base.run)
         beside = Beside(changed, {key: story for key, story in base if key[0] in changed})
         _add(parts, run, rows, len(runs), beside)
         runs.append(run)
-        names.append(suite["suite"])
+        names.append(suite.suite)
     return gate_html(gate, rows, runs, names)
 
 
@@ -177,9 +176,9 @@ def _gate_text(row: GateRow, form: str) -> str:
 
     match form:
         case "markdown":
-            return gate_markdown(json.loads(row.content), COMMENT_BYTES)
+            return gate_markdown(kept_gate(row), COMMENT_BYTES)
         case "junit":
-            return gate_junit(json.loads(row.content))
+            return gate_junit(kept_gate(row))
         case _:
             hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
             raise UsageError(f"a gate's decision is not a table: not to be told as {form}", hint=hint)
@@ -230,7 +229,7 @@ def entry(parts: Parts, name: str) -> tuple[str, object]:
         case ComparisonRow():
             named: tuple[str, object] = "compare", view_of(parts, shown)
         case GateRow():
-            named = "gate", {**json.loads(shown.content), "gate": shown.id}  # an older evalh left its id out
+            named = "gate", kept_gate(shown)
         case RunRow() if shown.summary is None:
             named = "unfinished", shown
         case RunRow():

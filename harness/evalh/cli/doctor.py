@@ -15,15 +15,16 @@ def command(app: App) -> int:
 
     Exit 2 if the default suite cannot run here.
     """
-    from msgspec import to_builtins
-
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode
     from evalh.report.text import StyledText, safe
 
     findings = examine(app.folder)
     if app.json:
-        app.show_json({"schema": "evalh.doctor/1", "findings": [to_builtins(finding) for finding in findings]})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import DoctorDocument
+
+        app.show_json(document_of(DoctorDocument, findings=findings))
     else:
         for finding in findings:
             word, style = _MARKS[finding.state]
