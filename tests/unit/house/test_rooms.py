@@ -33,7 +33,8 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "report/terminal/explain.py": "what is decided between the calls: no neighbour tells of routes",
     "stats/multiplicity.py": "the statistician's own subject; tests of every kind share it",
     # To be settled by the owners of these packages.
-    "store/locking.py": "…",
+    "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
+    # To be settled by the owners of these packages.
     "workspace/credentials.py": "…",
     "workspace/kept/calibrations.py": "…",
 }
