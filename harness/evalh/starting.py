@@ -13,7 +13,7 @@ _DOCUMENT = b"""{
   "error": {
     "what": "interrupted",
     "where": null,
-    "hint": "what was paid for is saved",
+    "hint": "paid answers are saved",
     "exit": 130
   }
 }

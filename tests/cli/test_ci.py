@@ -90,13 +90,13 @@ def test_a_script_says_what_becomes_of_a_doubt(repository: Path, doubt: str) -> 
     assert done.exit == 0, done.err
     assert (repository / "evals/own.yaml").read_text() == flow
     assert ("own.yaml: doubt is refuse already" in done.out) is (doubt == "refuse")
-    assert ("own.yaml: says doubt: refuse, and keeps it" in done.out) is (doubt != "refuse")
+    assert ("own.yaml: keeps doubt: refuse" in done.out) is (doubt != "refuse")
     if doubt == "accept":  # the default
         assert suite_of(repository).read_text() == before
         return
     assert suite_of(repository).read_text() == f"{before}gate:\n  doubt: {doubt}\n"
     assert f"wrote evals/triage.yaml: gate: {{doubt: {doubt}}}" in done.out
-    assert f"evals/odd.yaml: not edited; write into it yourself:  gate: {{doubt: {doubt}}}" in done.out
+    assert f"evals/odd.yaml: not edited; add this yourself:  gate: {{doubt: {doubt}}}" in done.out
     assert here(repository, "check").exit in (0, 3)
 
 

@@ -75,7 +75,7 @@ def test_a_plugin_that_hangs_while_it_loads_is_ended_by_ctrl_c(tmp_path: Path, e
     done = evalh.run(["-C", str(with_plugin(tmp_path, "import time\ntime.sleep(60)")), "check"], interrupt_after=0.5)
 
     assert done.code == 130
-    assert done.err == "error: interrupted\n  what was paid for is saved\n"
+    assert done.err == "error: interrupted\n  paid answers are saved\n"
     assert time.monotonic() - began < 10
 
 

@@ -48,7 +48,7 @@ def test_while_a_plugin_loads(tmp_path: Path, sign: signal.Signals) -> None:
     assert json.loads(out)["error"] == {
         "what": "interrupted",
         "where": None,
-        "hint": "what was paid for is saved",
+        "hint": "paid answers are saved",
         "exit": 130,
     }
     assert err == ""

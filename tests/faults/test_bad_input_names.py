@@ -29,7 +29,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--at-least", "90%"], "'90%' is not in the range from 0 to 1: 90 % is 0.9", "evalh run --help"),
     (["run", "--budget", "nan"], "'nan' is not an amount in USD", "evalh run --help"),
     (["run", "--limit", "x"], "'x' is not a whole number", "evalh run --help"),
-    (["run", "--suite", "triage"], "No such option '--suite'.", "a suite stands without an option: evalh run SUITE"),
+    (["run", "--suite", "triage"], "No such option '--suite'.", "give the suite without an option: evalh run SUITE"),
     (["run", "--limit"], "requires an argument", "see `evalh run --help`"),
     (["run", "v1"], "no suite and no prompt with a suite is called 'v1'", "evalh run --prompt v1"),
     (

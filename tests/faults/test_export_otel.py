@@ -222,7 +222,7 @@ def test_spans_that_were_not_taken_are_told(folder: Path, protocol: str) -> None
         done = export(folder, receiver, "--protocol", protocol)
 
     assert done.exit == 4
-    assert "3 spans were not taken" in done.out
+    assert "3 spans were refused" in done.out
     assert "too old" in done.err
 
 

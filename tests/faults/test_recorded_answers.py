@@ -16,5 +16,5 @@ def test_an_edited_prompt_without_a_recording_is_told_how_to_ask_a_model(tmp_pat
 
     assert (fits.exit, edited.exit) == (0, 4)
     assert "ask a model" not in fits.err
-    assert "they answer only the prompt, inputs and params that they were recorded for" in edited.err
+    assert "they match only the prompt, inputs and params of the recording" in edited.err
     assert "next: evalh run -m small   ask a model" in edited.err

@@ -164,7 +164,7 @@ def _as_nobody(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     prelude = (
         "import os, sys; from pathlib import Path; import evalh.store.migrations, msgspec.json;"
         "from evalh.core.errors import *;"
-        "from evalh.store import *; from evalh.api.clock import SystemClock; folder = Path(sys.argv[1])\n"
+        "from evalh.store import *; from evalh.api.loop import SystemClock; folder = Path(sys.argv[1])\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
     )
     return subprocess.run(
@@ -219,7 +219,7 @@ def test_a_run_that_is_over_before_a_full_disk_shows_waits_for_room_and_does_not
     )
     assert run.stderr is not None
     told = run.stderr.readline()
-    while "nothing is sent until it can be stored" not in told:
+    while "no requests until it can be stored" not in told:
         assert run.poll() is None, told
         told = run.stderr.readline()
     run.send_signal(signal.SIGINT)

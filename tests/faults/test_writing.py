@@ -162,7 +162,7 @@ def test_a_link_under_the_name_is_taken_away_and_refused(evalh: CommandLine, rep
     done = evalh(repo.folder, "gate", "--base", "main", option, "planted", cwd=str(repo.folder))
 
     assert done.code == 2
-    assert "nothing is written through one" in done.err
+    assert "evalh does not write through links" in done.err
     assert not os.path.lexists(repo.folder / "planted")
     assert secret.read_text() == before
 
@@ -191,7 +191,7 @@ def test_no_verb_writes_through_a_link_of_the_workspace(
     done = evalh(used, *verb, "planted" if way == "name" else "planted/file", cwd=str(used))
 
     assert done.code == 2, done
-    assert "nothing is written through one" in done.err
+    assert "evalh does not write through links" in done.err
     assert (aim / "file").read_text() == OLD
     assert [one.name for one in aim.iterdir()] == ["file"]
 

@@ -8,14 +8,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from msgspec import field
-from msgspec.structs import replace
-
-from evalh.api.clock import SystemClock
-from evalh.api.options import AcceptOptions
+from evalh.api.loop import SystemClock
+from evalh.api.options import AcceptOptions, RunOptions
 from evalh.api.parts import Parts
+from evalh.api.runs import collected
 from evalh.core.attempt import Answer, CallKey, Completion, FinishReason, Latency, Logprobs, Usage, latency_of
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -27,7 +24,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
-from evalh.engine.plan import Plan
+from evalh.engine.plan import ANY_AGE, Known, Plan
 from evalh.workspace.kept.baselines import (
     SCHEMA,
     Baseline,
@@ -36,10 +33,6 @@ from evalh.workspace.kept.baselines import (
     read_baseline,
     write_baseline,
 )
-
-if TYPE_CHECKING:
-    from evalh.api.options import RunOptions
-    from evalh.engine.plan import Plan
 
 
 class BaselineState(Value):
@@ -72,8 +65,6 @@ def too_old(baseline: Baseline, policy: BaselinePolicy, now: float) -> str | Non
 
 
 def _state(parts: Parts, path: str, now: float) -> BaselineState:
-    from evalh.api.options import RunOptions
-
     try:
         baseline = read_baseline(parts.tree, path)
         assert baseline is not None
@@ -94,7 +85,7 @@ def _state(parts: Parts, path: str, now: float) -> BaselineState:
         return BaselineState(path, "", None, (exc.what,))
 
 
-def _reasons(parts: Parts, baseline: Baseline, plan: "Plan", now: float) -> Iterator[str]:
+def _reasons(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterator[str]:
     header, current = baseline.header, plan.fingerprint().document()
     yield from (f"{part} changed" for part, before in header["fingerprint"].items() if current.get(part) != before)
     old = too_old(baseline, plan.suite.baseline, now)
@@ -107,7 +98,7 @@ def _reasons(parts: Parts, baseline: Baseline, plan: "Plan", now: float) -> Iter
         yield f"{today} answers now, {', '.join(then)} then"
 
 
-def _answering(parts: Parts, plan: "Plan", since: str) -> str | None:
+def _answering(parts: Parts, plan: Plan, since: str) -> str | None:
     """Return the model that gave the newest answer of the log since then; None: it cannot be known."""
     if plan.target.chooses:
         return None  # of several models, whoever answered
@@ -117,31 +108,7 @@ def _answering(parts: Parts, plan: "Plan", since: str) -> str | None:
         return None
 
 
-ANY_AGE = BaselinePolicy()
-
-
-class Known(Value):
-    """What is known of a plan without asking."""
-
-    answers: Mapping[tuple[str, CallKey], Answer] = field(default_factory=dict)  # by request digest
-    results: Mapping[tuple[str, int], SampleResult] = field(default_factory=dict)
-    models: frozenset[str] = frozenset()  # who gave a baseline's answers, as they named themselves
-    notices: tuple[str, ...] = ()
-
-    def holds(self, plan: Plan, case: Case, trials: int) -> bool:
-        """Tell whether so many trials of a case are known."""
-        request = plan.step.request(case).digest()
-        return all(
-            (case.id, trial) in self.results or (request, CallKey(case.id, trial, plan.step.name)) in self.answers
-            for trial in range(trials)
-        )
-
-    def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Known":
-        """Add answers: the same request is the same request, whichever side sends it."""
-        return replace(self, answers={**answers, **self.answers})
-
-
-class KnownResults(Value):
+class Baselines(Value):
     """The baselines of a tree: the merge base's, never head's. `now` is in seconds since the epoch."""
 
     tree: Tree | None = None
@@ -246,11 +213,9 @@ class Accepted(Value):
 
 def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = None) -> list[Accepted]:
     """Write the baseline of a version; what the log does not hold is asked. Raises EvalhError; CannotMeasure."""
-    from evalh.api.sessions import collected
-
     written = []
     for plan in parts.plans(_options(parts, options)):
-        samples = collected(parts, plan, fresh=options.fresh, progress=progress)
+        samples = collected(parts, plan, options, progress)
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
@@ -262,10 +227,8 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
     return written
 
 
-def _options(parts: Parts, options: AcceptOptions) -> "RunOptions":
+def _options(parts: Parts, options: AcceptOptions) -> RunOptions:
     """Find the suite: a version of another prompt than the default suite's has suites of its own."""
-    from evalh.api.options import RunOptions
-
     models = (options.model,) if options.model else ()
     default = parts.config.default_suite
     prompt = PromptRef.parse(options.ref).name if options.ref else None

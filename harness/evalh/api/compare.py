@@ -1,36 +1,39 @@
 """Comparing two versions, models or saved runs: what is not in the log is run, then both are read back from it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
-from evalh.analysis.compare.comparison import Comparison
-from evalh.analysis.compare.pairing import Results
-from evalh.api.evidence import examples_of
-from evalh.api.judges import judge_differences, kinship, labels_of, pair_standings, standings_of
+from evalh.analysis.compare.comparison import Comparison, Confirmed, Side
+from evalh.analysis.compare.differences import FRESH_TRIALS, confirm
+from evalh.analysis.compare.pairing import CaseResult, Results
+from evalh.api.judges import kinship, labels_of, pair_standings, standings_of
 from evalh.api.options import CompareOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.prefer import ask_judges, judges_of
-from evalh.api.results import results_of
-from evalh.api.runs import execute, new_run_id
+from evalh.api.results import examples_of, results_of
+from evalh.api.runs import execute
+from evalh.core.attempt import CONFIRM_DRAW
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.log import ComparisonRow, RunRow
+from evalh.core.ports import Progress
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
+from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection
+from evalh.engine.session import new_run_id
 from evalh.graders.judges.prefer import Prefer
 from evalh.graders.registry import build_all
 from evalh.report.terminal.compare import ComparisonView
 
 if TYPE_CHECKING:
-    from evalh.core.ports import Progress
-    from evalh.engine.plan import Plan
     from evalh.workspace.prompt.diff import PromptDiff
 
 _RUN_ID = re.compile(r"r\d{8}(-.*)?")
@@ -45,11 +48,11 @@ class SideRef(Value):
     model: str | None = None
 
 
-def compared(parts: Parts, request: CompareOptions, progress: "Progress | None" = None) -> ComparisonView:
+def compared(parts: Parts, request: CompareOptions, progress: Progress | None = None) -> ComparisonView:
     """Compare two sides, and keep the comparison in the log. Raises EvalhError, KeyboardInterrupt."""
     base, head = _sides(parts, request)
     suite = _suite(parts, request, (base, head))
-    judges = judges_of(parts, suite, request)
+    judges = judges_of(parts, suite, request) if request.prefer else ()
     runs = _runs(parts, request, suite, (base, head), progress)
     margin = request.margin if request.margin is not None else _margin(parts, suite)
     options = Method(
@@ -67,9 +70,7 @@ def compared(parts: Parts, request: CompareOptions, progress: "Progress | None" 
         said = ask_judges(parts, judges, (base_results, head_results), request, progress)
         comparison = replace(comparison, preferred=said, judges=standing)
     if request.confirm and comparison.regressed:
-        from evalh.api.confirm import confirmed
-
-        comparison = replace(comparison, confirmed=confirmed(parts, request, comparison, progress))
+        comparison = replace(comparison, confirmed=_confirmed(parts, request, comparison, progress))
     return _kept(parts, comparison, request.examples, progress)
 
 
@@ -196,7 +197,7 @@ def _runs(
     request: CompareOptions,
     suite: str,
     sides: Sequence[SideRef],
-    progress: "Progress | None",
+    progress: Progress | None,
 ) -> list[RunRow]:
     # Both are resolved before the first is asked: a misspelt head is found before base has cost anything.
     planned = [_planned(parts, request, suite, side, sides) for side in sides]
@@ -213,7 +214,7 @@ def _runs(
 
 def _planned(
     parts: Parts, request: CompareOptions, suite: str, side: SideRef, sides: Sequence[SideRef]
-) -> "tuple[Plan, RunOptions] | None":
+) -> tuple[Plan, RunOptions] | None:
     if side.run is not None:
         return None
     options = _options(request, suite, side, sides)
@@ -247,7 +248,7 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
     )
 
 
-def _run(parts: Parts, plan: "Plan", options: RunOptions, progress: "Progress | None") -> RunRow:
+def _run(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | None) -> RunRow:
     (result,) = execute(parts, [plan], options, progress)
     record = result.record
     if result.status is RunStatus.INTERRUPTED:
@@ -261,13 +262,72 @@ def _run(parts: Parts, plan: "Plan", options: RunOptions, progress: "Progress | 
     return parts.log.run(record.id)
 
 
+# -- asking again what got worse, apart from the answers that showed it
+
+
+def _confirmed(
+    parts: Parts, request: CompareOptions, comparison: Comparison, progress: Progress | None
+) -> tuple[Confirmed, ...]:
+    """Ask the regressed cases 5 more times on both sides. Raises EvalhError, KeyboardInterrupt."""
+    cases = frozenset(comparison.regressed)
+    options = [_fresh_options(request, side, cases) for side in (comparison.base, comparison.head)]
+    plans = [
+        _plan_again(parts, side, one) for side, one in zip((comparison.base, comparison.head), options, strict=True)
+    ]
+    base, head = (_fresh(parts, plan, one, progress) for plan, one in zip(plans, options, strict=True))
+    for side, results in ((comparison.base, base), (comparison.head, head)):
+        if all(case.ungraded == case.trials for case in results.values()):
+            raise CannotMeasure(
+                f"no fresh trial of {side.prompt} on {side.model} was graded",
+                hint="evalh calls --errors; a recording answers again only if its rows hold draws:"
+                f' {{"id": …, "trial": 0…{FRESH_TRIALS - 1}, "draw": {CONFIRM_DRAW}, …}}',
+            )
+    return confirm(comparison.regressed, base, head)
+
+
+def _fresh_options(request: CompareOptions, side: Side, cases: frozenset[str]) -> RunOptions:
+    return RunOptions(
+        target=side.suite,
+        prompts=(side.prompt,),
+        models=(side.model,),
+        trials=FRESH_TRIALS,
+        selection=Selection(case_ids=cases),
+        concurrency=request.concurrency,
+        fresh=request.fresh,
+        budget_usd=request.budget_usd,
+    )
+
+
+def _plan_again(parts: Parts, side: Side, options: RunOptions) -> Plan:
+    (plan,) = parts.plans(options)
+    now, then = plan.fingerprint(), side.fingerprint
+    for part in ("prompt", "graders", "model", "route"):
+        if getattr(now, part) != getattr(then, part):
+            raise UsageError(
+                f"{side.prompt} on {side.model} cannot be asked again: its {part} is no longer what was run",
+                hint=f"evalh compare takes versions too: {side.prompt}",
+            )
+    return replace(plan, draw=CONFIRM_DRAW)
+
+
+def _fresh(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | None) -> Mapping[str, CaseResult]:
+    (result,) = execute(parts, [plan], options, progress)
+    if result.status is RunStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+    if result.status is not RunStatus.COMPLETE:
+        raise CannotMeasure(
+            f"confirming stopped: {result.stopped_because}", hint="the same command goes on where this stopped"
+        )
+    return results_of(parts.log, parts.log.run(result.record.id)).cases
+
+
 # -- the log
 
 
-def _kept(parts: Parts, comparison: Comparison, examples: int, progress: "Progress | None") -> ComparisonView:
+def _kept(parts: Parts, comparison: Comparison, examples: int, progress: Progress | None) -> ComparisonView:
     from msgspec.json import encode
 
-    from evalh.api.clock import SystemClock
+    from evalh.api.loop import SystemClock
 
     now = SystemClock().now()
     base, head, difference = comparison.base, comparison.head, comparison.difference

@@ -6,23 +6,21 @@ from msgspec.structs import replace
 
 from evalh.analysis.compare.pairing import Pair, by_case
 from evalh.analysis.drift import DriftResult, DriftVerdict, Repeat, judge_move
-from evalh.api.baselines import Known, answers_of, too_old
-from evalh.api.clock import SystemClock
+from evalh.api.baselines import answers_of, too_old
 from evalh.api.judges import asks_a_model
+from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import DriftOptions, RunOptions
 from evalh.api.parts import Parts
-from evalh.api.runs import Execution, NoProgress, in_loop
-from evalh.api.sessions import Session, execution
+from evalh.api.runs import NoProgress, ends_of
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, ExitCode, NotComparable, NotFound, UsageError, did_you_mean
 from evalh.core.ports import Progress
-from evalh.core.run import RunStatus
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
-from evalh.engine.forecast import check_inputs
-from evalh.engine.plan import Plan
+from evalh.engine.plan import Known, Plan
 from evalh.engine.selection import Listed
+from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
@@ -121,12 +119,11 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
     assert baseline is not None
     plan = _plan(parts, baseline, suite)
     known, cases = _known(baseline, plan, options.cases)
-    check_inputs(plan)
+    check_plans([plan], parts.prices, options)
     now = SystemClock().now()
     with parts.writing(progress) as store:
-        asking = RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
-        own = execution(parts, store, asking, progress, parts.provenance)
-        move = in_loop(_ask(own, _Question(plan, cases, known, now, options.alpha)))
+        ends = ends_of(parts, store, options, progress)
+        move = in_loop(_ask(ends, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,
         path=path,
@@ -186,25 +183,19 @@ class _Question(Value):
     now: float
     alpha: float
 
+    @property
+    def narrowed(self) -> Plan:
+        """The plan for the cases that are asked alone."""
+        return replace(self.plan, cases=Listed([case for _, case in self.cases]))
 
-async def _ask(own: Execution, question: _Question) -> DriftResult:
+
+async def _ask(ends: Ends, question: _Question) -> DriftResult:
     plan = question.plan
-    targets = (plan.target, *own.asked(plan))
-    providers = list(dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values()))
-    try:
-        for provider in providers:
-            await provider.open()
-        then = await _then(own, question)
-        narrowed = replace(
-            plan,
-            cases=Listed([case for _, case in question.cases]),
-            draw=Dated.CANARY.draw(question.now),
-        )
-        session = Session(own, narrowed, began=question.now)
-        now = await _evaluated(session, own, question)
-    finally:
-        for provider in providers:
-            await provider.close()
+    async with ends.doors.open([plan.target, *plan.asked]):
+        then = await _then(ends, question)
+        again = replace(question.narrowed, draw=Dated.CANARY.draw(question.now))
+        session = Session(again, ends, began=question.now)
+        now = await _evaluated(session, question)
     before, after = by_case(then), by_case(now)
     return judge_move(
         Repeat(
@@ -221,31 +212,23 @@ async def _ask(own: Execution, question: _Question) -> DriftResult:
     )
 
 
-async def _then(own: Execution, question: _Question) -> list[SampleResult]:
+async def _then(ends: Ends, question: _Question) -> list[SampleResult]:
     """Return the accepted results, their outputs graded again where that can change a verdict."""
     plan, known = question.plan, question.known
     if known.results:
         return [known.results[case.id, trial] for _, case in question.cases for trial in range(plan.trials)]
-    kept = replace(own, options=replace(own.options, fresh=False))  # what was accepted is never asked for
-    narrowed = replace(plan, cases=Listed([case for _, case in question.cases]))
-    session = Session(kept, narrowed, began=question.now, answers=known.answers)
-    return await _evaluated(session, kept, question)
+    kept = replace(ends, asking=replace(ends.asking, fresh=False))  # what was accepted is never asked for
+    return await _evaluated(Session(question.narrowed, kept, Known(known.answers), began=question.now), question)
 
 
-async def _evaluated(session: Session, own: Execution, question: _Question) -> list[SampleResult]:
-    """Evaluate a session's cases and close it. Raises CannotMeasure where it ended early."""
+async def _evaluated(session: Session, question: _Question) -> list[SampleResult]:
+    """Evaluate a session's cases. Raises CannotMeasure where it ended early."""
     trials = question.plan.trials
-    status, reason = RunStatus.INTERRUPTED, None
-    own.progress.start(f"{session.record.prompt} on {session.record.model}", session.plan.planned)
-    try:
-        await session.evaluate([(place, case, range(trials)) for place, (_, case) in enumerate(question.cases)])
-        reason = session.halt.reason
-        status = RunStatus.STOPPED if reason else RunStatus.COMPLETE
-    finally:
-        own.progress.stop()
-        session.close(status, reason)
-    if reason is not None:
-        raise CannotMeasure(f"asking again ended early: {reason}", hint="the same command goes on where this stopped")
+    async with together(session):
+        await session.evaluate((place, case, range(trials)) for place, (_, case) in enumerate(question.cases))
+    if session.reason is not None:
+        what = f"asking again ended early: {session.reason}"
+        raise CannotMeasure(what, hint="the same command goes on where this stopped")
     return list(session.results(question.cases, trials))
 
 

@@ -1,13 +1,10 @@
 """`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure.
 
-The gates that one pull request has had: its comment carries which heads were judged.
-
-Ten pushes are ten looks at one question. The error rate of 5 % is spent over all of them: look j takes 1 / (j (j + 1))
-of it, which adds up to all of it however many there are. A head that was judged before is not a new look while the log
-still has its answers; where they are drawn again it is.
+A pull request's comment carries which heads were judged. Ten pushes are ten looks at one question. The error rate of
+5 % is spent over all of them: look j takes 1 / (j (j + 1)) of it, which adds up to all of it however many there are.
+A head that was judged before is not a new look while the log still has its answers; where they are drawn again it is.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -19,18 +16,16 @@ from msgspec.structs import replace
 
 from evalh.analysis.gate.decision import Finding, GateDecision, Series, SuiteDecision
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of_tests
-from evalh.api.baselines import KnownResults
-from evalh.api.changes import SuiteChange, find_changes, scored_as
-from evalh.api.clock import SystemClock
+from evalh.api.baselines import Baselines
+from evalh.api.changes import find_changes, scored_as
 from evalh.api.files import brought_log
 from evalh.api.judges import judge_kin, labels_of, standings
+from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import GateOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.prefer import preferring
-from evalh.api.runs import Execution, NoProgress, in_loop, new_run_id
-from evalh.api.sessions import execution
+from evalh.api.runs import NoProgress, ends_of
 from evalh.api.sides import Sides, open_sides
-from evalh.api.suite_gate import SuiteGate
 from evalh.api.weakened import unmeasured
 from evalh.core.attempt import CallKey
 from evalh.core.digest import digest
@@ -39,8 +34,10 @@ from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.engine.forecast import check_inputs
-from evalh.engine.plan import Plan
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.gate.suite import SuiteGate, Wording
+from evalh.engine.plan import AskOptions, Plan
+from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
 
 if TYPE_CHECKING:
@@ -126,6 +123,13 @@ def read_earlier(path: Path) -> EarlierLooks:
 WORK_TREE = "the work tree"
 
 
+def _words() -> Wording:
+    from evalh.report.terminal.drift import drift_sentence
+    from evalh.report.text import dollars
+
+    return Wording(drift_sentence, dollars)
+
+
 def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:
     """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
@@ -133,22 +137,18 @@ def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -
         if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:
             raise brought
         changes = find_changes(sides, options.suites, options.model)
-        ways = _Ways(sides, options, progress or NoProgress())
-        prefer = preferring(
-            sides.head,
-            changes.touched,
-            ways.progress,
-            fresh=options.fresh,
-            concurrency=options.concurrency,
-            budget_usd=options.budget_usd,
-        )
+        progress = progress or NoProgress()
+        prefer = preferring(sides.head, changes.touched, progress, options)
         words = (*changes.words, *unmeasured(sides, changes.pairs))
         earlier = None if options.earlier is None else read_earlier(options.earlier)
-        store = kept.enter_context(sides.head.writing(ways.progress)) if changes.touched or words else None
+        store = kept.enter_context(sides.head.writing(progress)) if changes.touched or words else None
         series = None
         if store and earlier is not None and changes.touched:
             series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
-        gates = prefer.tell(_decide(store, changes.touched, ways, series)) if store else ()
+        gates: tuple[SuiteDecision, ...] = ()
+        if store:
+            ends = ends_of(sides.head, store, options, progress, commit=(sides.head_commit, None))
+            gates = prefer.tell(_decide(ends, changes.touched, sides, options, series))
         decision = GateDecision(
             suites=gates,
             base=sides.base_revision,
@@ -162,35 +162,15 @@ def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -
         return keep_decision(store, decision) if store else decision
 
 
-def asking_of(options: GateOptions) -> RunOptions:
-    """Return how a gate's runs ask."""
-    return RunOptions(concurrency=options.concurrency, fresh=options.fresh, budget_usd=options.budget_usd)
-
-
-class _Ways(Value):
-    """How each side is run."""
-
-    sides: Sides
-    options: GateOptions
-    progress: Progress
-
-    def execution(self, store: "SqliteStore", *, of_base: bool) -> Execution:
-        """Return what carries out one side's plans."""
-        commit = (self.sides.merge_base, False) if of_base else (self.sides.head_commit, None)
-        return execution(self.sides.head, store, asking_of(self.options), self.progress, lambda: commit)
-
-
 def _decide(
-    store: "SqliteStore", touched: Sequence[SuiteChange], ways: _Ways, series: Series | None
+    ends: Ends, touched: Sequence[SuiteChange], sides: Sides, options: GateOptions, series: Series | None
 ) -> tuple[SuiteDecision, ...]:
-    base, head = ways.execution(store, of_base=True), ways.execution(store, of_base=False)
-    tree = None if ways.sides.base is None else ways.sides.base.tree
-    kept = KnownResults(tree, SystemClock().now())
+    base = replace(ends, provenance=lambda: (sides.merge_base, False))
+    accepted = Baselines(None if sides.base is None else sides.base.tree, ends.clock.now())
     family = family_of(touched, ALPHA if series is None else series.alpha)
-    gates = [SuiteGate(change, base, head, family, kept) for change in touched]
-    for one in gates:
-        one.confirms = ways.options.confirm
-    return decide(gates, family, ways.options)
+    both = {"base": base, "head": ends}
+    gates = [SuiteGate(change, both, family, accepted, _words(), confirms=options.confirm) for change in touched]
+    return decide(gates, ends, family, options)
 
 
 def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
@@ -199,11 +179,9 @@ def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
     return Family(sum(tests), alpha)
 
 
-def decide(gates: Sequence[SuiteGate], family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
+def decide(gates: Sequence[SuiteGate], ends: Ends, family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
-    for one in gates:
-        for plan in one.plans:
-            check_inputs(plan)
+    check_plans((plan for one in gates for plan in one.plans), ends.prices, ends.asking)
     in_loop(_run(gates))
     tested = judge([one.asked() for one in gates], family.alpha)
     return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
@@ -217,14 +195,7 @@ def _decided(one: SuiteGate, tested: Sequence[Finding], options: GateOptions) ->
 
 async def _run(gates: Sequence[SuiteGate]) -> None:
     for one in gates:
-        providers = list(dict.fromkeys(one.providers()))
-        try:
-            for provider in providers:
-                await provider.open()
-            await one.run()
-        finally:
-            for provider in providers:
-                await provider.close()
+        await one.run()
 
 
 def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
@@ -255,7 +226,7 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
 
 def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
     """Record a decision in the log; return it with its id."""
-    from evalh.report.terminal.gate import gate_document
+    from evalh.report.documents.gate import content_of, gate_document
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
@@ -269,7 +240,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             decision=decision.status.value,
             exit=int(decision.exit),
             reasons="\n".join(decision.reasons),
-            content=json.dumps(gate_document(decision), ensure_ascii=False),
+            content=content_of(gate_document(decision)),
         )
     )
     store.flush(or_blocked=True)  # what was decided is told, and where its row waits
@@ -295,10 +266,11 @@ def gate_versions(parts: Parts, suite: str, base: str, head: str, model: str | N
         labels=labels_of(parts, suite, judges),
     )
     with parts.writing(None) as store:
-        own = execution(parts, store, RunOptions(), NoProgress(), parts.provenance)
+        ends = ends_of(parts, store, AskOptions(), NoProgress())
         family = family_of([change])
-        gates = [SuiteGate(change, own, own, family, KnownResults(parts.tree, SystemClock().now()))]
-        prefer = preferring(parts, [change], NoProgress())
-        suites = prefer.tell(decide(gates, family, GateOptions()))
+        accepted = Baselines(parts.tree, ends.clock.now())
+        gates = [SuiteGate(change, {"base": ends, "head": ends}, family, accepted, _words())]
+        prefer = preferring(parts, [change], NoProgress(), AskOptions())
+        suites = prefer.tell(decide(gates, ends, family, GateOptions()))
         decision = GateDecision(suites=suites, base=base, head=head)
         return keep_decision(store, decision)

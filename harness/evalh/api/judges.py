@@ -1,24 +1,13 @@
-"""What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts.
-
-Which judge a calibration belongs to: one that was changed is another judge.
-
-On whose word a comparison rests: its judges, and whether they err differently on its two sides.
-"""
+"""Judges and people: whether a judge is calibrated, which calibration is its own, and what it may favour."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from msgspec.structs import replace
-
-from evalh.analysis.calibration.outputs import Judged, votes
-from evalh.analysis.calibration.versions import NamedRun, version_difference
-from evalh.analysis.compare.pairing import Results
 from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
 from evalh.core.digest import digest
 from evalh.core.ports import Tree
 from evalh.core.run import RunRecord
 from evalh.core.strict_json import JsonValue
-from evalh.core.verdict import Outcome
 from evalh.engine.plan import Plan
 from evalh.graders.judges.panel import family
 from evalh.graders.judges.prefer import Prefer
@@ -115,7 +104,7 @@ def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[str
 
 
 def asks_a_model(grader: Grader) -> bool:
-    """Tell whether a grader, or one that it is made of, asks a model."""
+    """Whether a grader, or one that it is made of, asks a model."""
     return bool(grader.compiled.forms) or any(asks_a_model(part) for part in grader.compiled.parts)
 
 
@@ -151,29 +140,3 @@ def judge_warnings(parts: Parts, plan: Plan) -> Iterator[str]:
 def labels_of(parts: Parts, suite: str, judges: Sequence[JudgeStanding]) -> tuple[Label, ...]:
     """Read people's labels of a suite, where a judge has a say in it. Raises WorkspaceError."""
     return read_labels(parts.tree, parts.config.datasets_dir, suite) if judges else ()
-
-
-def judge_differences(
-    judges: Sequence[JudgeStanding], labels: Sequence[Label], base: Results, head: Results
-) -> tuple[JudgeStanding, ...]:
-    """Hold each judge's difference of the two sides against people's, as far as labels cover both."""
-    found = []
-    for judge in judges:
-        about = judge.judge if any(label.about == judge.judge for label in labels) else GOOD
-        people = votes(label for label in labels if label.about == about)
-        sides = [
-            (NamedRun(name=f"{side.prompt} on {side.model}", run=side.run), tuple(_judged(side, judge.judge, about)))
-            for side in (base, head)
-        ]
-        difference = version_difference(sides[0], sides[1], people) if people else None
-        found.append(replace(judge, difference=difference))
-    return tuple(found)
-
-
-def _judged(side: Results, judge: str, about: str) -> Iterator[Judged]:
-    for case in side.cases.values():
-        for sample in case.samples:
-            outcome = sample.outcomes.get(judge)
-            if outcome in (Outcome.PASS, Outcome.FAIL) and sample.row_digest and sample.output_digest:
-                stratum = str(sample.standing if about == GOOD else outcome)
-                yield Judged((sample.row_digest, sample.output_digest), stratum, outcome is Outcome.PASS)

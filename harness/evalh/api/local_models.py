@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 
 from evalh.api.files import cache_dir_of
+from evalh.api.loop import in_loop
 from evalh.api.parts import Parts
-from evalh.api.runs import in_loop
 from evalh.core.attempt import Call, CallError, CallKey, Purpose, Usage
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 from evalh.core.money import Price
@@ -52,17 +52,6 @@ class ModelPrice(Value, kw_only=True):
     written_tokens_per_s: float
     input_usd: Decimal
     output_usd: Decimal
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        return {
-            "model": self.model,
-            "per_hour_usd": float(self.per_hour_usd),
-            "read_tokens_per_s": self.read_tokens_per_s,
-            "written_tokens_per_s": self.written_tokens_per_s,
-            "input": float(self.input_usd),
-            "output": float(self.output_usd),
-        }
 
 
 def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPrice:

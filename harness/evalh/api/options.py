@@ -1,16 +1,15 @@
 """What a user asks of a verb, as values: the command line and scripts make them."""
 
-from decimal import Decimal
 from pathlib import Path
 
 from msgspec import field
 
 from evalh.analysis.drift import DRIFT_ALPHA
-from evalh.core.values import Value
+from evalh.engine.plan import AskOptions
 from evalh.engine.selection import Selection
 
 
-class RunOptions(Value, kw_only=True):
+class RunOptions(AskOptions, kw_only=True):
     """What a user asks of `evalh run`."""
 
     target: str | None = None  # a suite, or a prompt version: every suite of that prompt; None: the default suite
@@ -18,12 +17,9 @@ class RunOptions(Value, kw_only=True):
     models: tuple[str, ...] = ()  # workspace names; none: the suite's
     trials: int | None = None  # None: the suite's
     selection: Selection = field(default_factory=Selection)
-    concurrency: int | None = None
-    fresh: bool = False
-    budget_usd: Decimal | None = None  # for each run; None: the route's
 
 
-class CompareOptions(Value, kw_only=True):
+class CompareOptions(AskOptions, kw_only=True):
     """What a user asks of `evalh compare`."""
 
     base: str
@@ -37,13 +33,10 @@ class CompareOptions(Value, kw_only=True):
     pass_at: int | None = None
     confirm: bool = False
     prefer: bool = True  # ask the suite's `compare:` entries
-    fresh: bool = False
-    concurrency: int | None = None
-    budget_usd: Decimal | None = None
     examples: int = 3  # cases of each kind that are shown side by side
 
 
-class GateOptions(Value, kw_only=True):
+class GateOptions(AskOptions, kw_only=True):
     """What a user asks of `evalh gate`."""
 
     base: str | None = None  # a revision; None: [workspace] base, else the remote's HEAD
@@ -54,13 +47,10 @@ class GateOptions(Value, kw_only=True):
     allow_dataset_change: bool = False
     allow_suite_change: bool = False
     confirm: bool = False  # ask again what got worse, on both sides
-    fresh: bool = False
     earlier: Path | None = None  # the comment that an earlier gate of the same pull request left
-    concurrency: int | None = None
-    budget_usd: Decimal | None = None  # for each run
 
 
-class DriftOptions(Value, kw_only=True):
+class DriftOptions(AskOptions, kw_only=True):
     """What a user asks of `evalh drift`."""
 
     suites: tuple[str, ...] = ()  # none: every suite that has a baseline
@@ -68,16 +58,12 @@ class DriftOptions(Value, kw_only=True):
     model: str | None = None
     cases: int | None = None  # None: all
     alpha: float = DRIFT_ALPHA
-    fresh: bool = False
-    concurrency: int | None = None
-    budget_usd: Decimal | None = None
 
 
-class AcceptOptions(Value, kw_only=True):
+class AcceptOptions(AskOptions, kw_only=True):
     """What a user asks of `evalh baseline accept`."""
 
     ref: str | None = None  # None: the suite's draft, else live
     suite: str | None = None  # None: the default one, or those that the version's prompt has
     model: str | None = None  # None: the suite's
     outputs: bool = True  # where the suite says that they may not be kept, none are
-    fresh: bool = False

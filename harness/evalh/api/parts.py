@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from evalh.api.clock import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
+from evalh.api.loop import SystemClock
 from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
@@ -25,7 +25,7 @@ from evalh.graders.judges.asking import Models
 from evalh.graders.registry import GraderEnvironment, build_all
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
-from evalh.providers.registry import ProviderContext, kinds, traits_of
+from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of
 from evalh.providers.registry import build as build_provider
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
@@ -86,7 +86,7 @@ class Parts:
     @cached_property
     def config(self) -> Config:
         """The content of evalh.toml. Raises WorkspaceError."""
-        return load_config(self.tree)
+        return load_config(self.tree, options_of)
 
     @cached_property
     def repository(self) -> "Repository | None":
@@ -192,6 +192,8 @@ class Parts:
                             trials=options.trials or suite.trials,
                             resolve=self.targets.resolve,
                             build_checks=self.targets.build_checks,
+                            find_asked=self.targets.asked,
+                            selection=options.selection.document(),
                             checks=self.targets.checks_of(target),
                         )
                     )

@@ -1,10 +1,7 @@
-"""`compare` with a suite's `compare:` entries: every pair of outputs that differ is put before them, in both orders.
+"""A suite's `compare:` entries: judges see both outputs of each case that differs, in both orders.
 
-Asking a pairwise judge about many pairs: every judgement is a call of the log, and never bought twice.
-
-A gate's suites with `compare:` entries: their judges see both outputs of each case that differs.
-
-What they prefer is told beside the decision and never changes it.
+Every judgement is a call of the log, and never bought twice. What a gate's judges prefer stands beside its decision
+and never changes it.
 """
 
 import asyncio
@@ -18,15 +15,11 @@ from evalh.analysis.compare.comparison import Preferred
 from evalh.analysis.compare.pairing import Results, pair
 from evalh.analysis.compare.preference import preferred
 from evalh.analysis.gate.decision import SuiteDecision
-from evalh.api.changes import SuiteChange
-from evalh.api.clock import SystemClock
 from evalh.api.judges import pair_standings
-from evalh.api.options import CompareOptions
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
-from evalh.api.runs import new_run_id
-from evalh.api.targets import budget_for, routes_of
-from evalh.core.attempt import Answer, Call, CallKey, Completion, NotSent
+from evalh.api.runs import NoProgress, ends_of
+from evalh.core.attempt import Call, CallKey, Completion, NotSent
 from evalh.core.calibration import JudgeStanding
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, NotFound
@@ -34,16 +27,16 @@ from evalh.core.log import SampleStory
 from evalh.core.money import total
 from evalh.core.ports import Progress
 from evalh.core.request import Request
-from evalh.core.route import BudgetPolicy
 from evalh.core.values import Value
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.plan import AskOptions, budget_for
+from evalh.engine.session import new_run_id
 from evalh.graders.judges.prefer import Favoured, Prefer, Preference, pairwise
 from evalh.graders.quoting import one_line
 from evalh.routing.build import Builder
 from evalh.routing.run_context import Halt
 
 if TYPE_CHECKING:
-    from evalh.api.options import CompareOptions
-    from evalh.core.ports import Progress
     from evalh.store import SqliteStore
 
 
@@ -56,13 +49,10 @@ class OutputPair(Value, kw_only=True):
     trial: int = 0
 
 
-class PreferOptions(Value, kw_only=True):
+class PreferOptions(AskOptions, kw_only=True):
     """How pairs are judged. The calls are logged under an id of their own, as no run's."""
 
     run_id: str | None = None  # None: a new one; it is used once
-    concurrency: int = 32
-    fresh: bool = False
-    budget: BudgetPolicy | None = None  # None: the judge's route's own
 
 
 DEFAULT = PreferOptions()
@@ -79,40 +69,16 @@ async def preferences(
 
     What a spent budget or a judge that cannot be asked any more leaves out is unjudged.
     """
-    target = parts.targets.resolve(prefer.model, prefer.form)
-    budget = budget_for(target, parts.prices, options.budget)
-    clock = SystemClock()
-
-    def find_routed(request_digest: str, key: CallKey) -> Answer | None:
-        return store.find_all([(request_digest, key)], routed=True)[0]
-
-    builder = Builder(
-        target=target,
-        log=store,
-        clock=clock,
-        prices=parts.prices,
-        halt=Halt(clock),
-        concurrency=options.concurrency,
-        build_checks=parts.targets.build_checks,
-        find=None if options.fresh else store.find,
-        find_routed=None if options.fresh else find_routed,
-        budget=budget,
-        resolve=parts.targets.resolve,
-        also=routes_of([target]),
-    )
+    routing = parts.targets.routing(prefer.model, prefer.form)
+    ends = ends_of(parts, store, options, NoProgress())
+    builder = ends.builder(routing, [routing.target], Halt(ends.clock))
     found: list[Preference | None] = [None] * len(pairs)
-    run_id = options.run_id or new_run_id(clock.now())
-    providers = [leaf.provider for leaf in target.leaves.values()]
-    for provider in providers:
-        await provider.open()
-    try:
+    run_id = options.run_id or new_run_id(ends.clock.now())
+    async with ends.doors.open([routing.target]):
         work = iter(enumerate(pairs))
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(options.concurrency, len(pairs))):
+            for _ in range(min(ends.concurrency, len(pairs))):
                 group.create_task(_worker(builder, prefer, work, found, run_id))
-    finally:
-        for provider in providers:
-            await provider.close()
     return [one for one in found if one is not None]
 
 
@@ -153,10 +119,8 @@ class Pairs(Value, kw_only=True):
     cases: tuple[str, ...]  # in the dataset's order
 
 
-def judges_of(parts: Parts, suite: str, request: "CompareOptions") -> tuple[Prefer, ...]:
+def judges_of(parts: Parts, suite: str, asking: AskOptions) -> tuple[Prefer, ...]:
     """Compile what stands under `compare:`, before anything is asked. Raises WorkspaceError, UsageError."""
-    if not request.prefer:
-        return ()
     try:
         specs = parts.suite(suite).compare
     except NotFound:  # two saved runs of a suite that is gone
@@ -164,7 +128,7 @@ def judges_of(parts: Parts, suite: str, request: "CompareOptions") -> tuple[Pref
     judges = pairwise(specs, parts.grader_environment)
     for judge in judges:
         target = parts.targets.resolve(judge.model, judge.form)
-        budget_for(target, parts.prices, _budget(parts, judge, request.budget_usd))
+        budget_for(target, parts.prices, asking.budget_usd)
     return judges
 
 
@@ -172,20 +136,16 @@ def ask_judges(
     parts: Parts,
     judges: Sequence[Prefer],
     sides: tuple[Results, Results],
-    request: "CompareOptions",
-    progress: "Progress | None",
+    asking: AskOptions,
+    progress: Progress | None,
 ) -> tuple[Preferred, ...]:
     """Put the outputs before each judge. `--budget` bounds all of them together. Raises EvalhError."""
-    pairs, left, found = pairs_of(parts, *sides), request.budget_usd, []
+    pairs, left, found = pairs_of(parts, *sides), asking.budget_usd, []
     for judge in judges:
         if progress is not None and pairs.asked:
             count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
             progress.note(f"{judge.name}: {count} of outputs before {judge.model}, in both orders")
-        options = PreferOptions(
-            concurrency=request.concurrency or PreferOptions().concurrency,
-            fresh=request.fresh,
-            budget=_budget(parts, judge, left),
-        )
+        options = PreferOptions(concurrency=asking.concurrency, fresh=asking.fresh, budget_usd=left)
         said = _ask(parts, judge, pairs, options, progress)
         one = _counted(judge, pairs, said)
         if left is not None and one.judge_cost_usd is not None:
@@ -195,18 +155,12 @@ def ask_judges(
 
 
 def _ask(
-    parts: Parts, judge: Prefer, pairs: Pairs, options: PreferOptions, progress: "Progress | None"
+    parts: Parts, judge: Prefer, pairs: Pairs, options: PreferOptions, progress: Progress | None
 ) -> list[Preference]:
     if not pairs.asked:
         return []
     with parts.writing(progress) as store:
         return asyncio.run(preferences(parts, store, judge, pairs.asked, options))
-
-
-def _budget(parts: Parts, judge: Prefer, usd: Decimal | None) -> BudgetPolicy | None:
-    if usd is None:
-        return None
-    return replace(parts.targets.resolve(judge.model, judge.form).route.budget, usd_per_run=usd)
 
 
 def _counted(judge: Prefer, pairs: Pairs, said: Sequence[Preference]) -> Preferred:
@@ -275,7 +229,7 @@ class GatePreferences(Value):
     parts: Parts  # head's
     judges: Mapping[str, tuple[Prefer, ...]]
     standings: Mapping[str, tuple[JudgeStanding, ...]]
-    request: CompareOptions
+    asking: AskOptions
     progress: Progress
 
     def tell(self, suites: Iterable[SuiteDecision]) -> tuple[SuiteDecision, ...]:
@@ -292,7 +246,7 @@ class GatePreferences(Value):
         try:
             log = self.parts.log
             base, head = (results_of(log, log.run(run or "")) for run in runs)
-            said = ask_judges(self.parts, judges, (base, head), self.request, self.progress)
+            said = ask_judges(self.parts, judges, (base, head), self.asking, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
         unseen = compared.n - len(base.cases.keys() & head.cases.keys())
@@ -304,24 +258,15 @@ class GatePreferences(Value):
         return told
 
 
-def preferring(
-    parts: Parts,
-    changes: Iterable[SuiteChange],
-    progress: Progress,
-    *,
-    fresh: bool = False,
-    concurrency: int | None = None,
-    budget_usd: Decimal | None = None,
-) -> GatePreferences:
+def preferring(parts: Parts, changes: Iterable[SuiteChange], progress: Progress, asking: AskOptions) -> GatePreferences:
     """Compile the judges of every suite that is compared. Raises WorkspaceError, UsageError."""
-    request = CompareOptions(base="", fresh=fresh, concurrency=concurrency, budget_usd=budget_usd)
     judges = {
-        change.suite: judges_of(parts, change.suite, request)
+        change.suite: judges_of(parts, change.suite, asking)
         for change in changes
         if change.compares and change.head.suite.compare
     }
     standings = {suite: pair_standings(parts.tree, suite, found) for suite, found in judges.items()}
-    return GatePreferences(parts, judges, standings, request, progress)
+    return GatePreferences(parts, judges, standings, asking, progress)
 
 
 def _noted(suite: SuiteDecision, notice: str) -> SuiteDecision:

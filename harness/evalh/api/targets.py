@@ -7,17 +7,18 @@ asked for what the grader `logprob` reads: where not, it would only ever abstain
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from evalh.core.attempt import Purpose, Usage
+from evalh.core.attempt import Purpose
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.located import Table
-from evalh.core.ports import Pricer, Prices, Provider, Tree
+from evalh.core.ports import Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.request import Settings
-from evalh.core.route import BudgetPolicy, Route, direct
+from evalh.core.route import Route, direct
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.core.verdict import Form
+from evalh.engine.plan import Routing
 from evalh.graders.judges.asking import JudgePrompt, RubricText
 from evalh.graders.registry import Grader, GraderEnvironment, build_all
 from evalh.graders.registry import build as build_grader
@@ -118,6 +119,10 @@ class Targets:
         config = self.config
         found = models_of(config.routes.get(name) or direct(name), config.routes, tuple(config.models))
         return {model: config.models[model].model for model in found}
+
+    def routing(self, name: str, form: Form) -> Routing:
+        """Return what asks by a name alone, for no case of a suite. Raises NotFound, WorkspaceError."""
+        return Routing(target=self.resolve(name, form), resolve=self.resolve, build_checks=self.build_checks)
 
     def asked(self, task: Target, graders: Iterable[Grader]) -> list[Target]:
         """Return everything that graders and checks ask, and what its checks ask in turn. Raises WorkspaceError."""
@@ -248,11 +253,6 @@ def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -
     return refs or (target,)
 
 
-def routes_of(targets: Iterable[Target]) -> tuple[Route, ...]:
-    """Return the routes of targets, and those that they lead to."""
-    return tuple(route for target in targets for route in reachable(target.route, target.routes))
-
-
 def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
     """Compile checks. Raises WorkspaceError where one compares with `expected`: a route works without gold."""
     graders = build_all(specs, environment)
@@ -264,35 +264,6 @@ def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) ->
                 hint='checks without gold: "schema", "json", {regex = "…"}, {length = {max_chars = 500}}, …',
             )
     return graders
-
-
-def budget_for(target: Target, prices: Prices, usd: BudgetPolicy | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
-    """Return the budget that bounds a run: the command line's before the route's.
-
-    Raises UsageError where money is counted and a model has no price, or a request no bound on its output.
-    """
-    budget = usd or target.route.budget
-    if not budget.counts_money and budget.tokens_per_run is None:
-        return budget
-    for name, leaf in (one for each in (target, *asked) for one in each.leaves.items()):
-        if budget.counts_money and not _bounded(prices.find(leaf.provider)):
-            raise UsageError(
-                f"a budget in USD cannot bound {name!r}: it has no price per token",
-                where=leaf.where,
-                hint=f"add to [models.{name}] in evalh.toml: price = {{input = 0.25, output = 2.0}}",
-            )
-        if leaf.settings.max_tokens is None:
-            raise UsageError(
-                f"a budget cannot bound {name!r}: nothing bounds its output tokens",
-                where=leaf.where,
-                hint="add max_tokens to the prompt's config, or to the model's params",
-            )
-    return budget
-
-
-def _bounded(pricer: Pricer | None) -> bool:
-    """Tell whether a price says what a request costs before it is sent: one per hour does not."""
-    return pricer is not None and pricer.cost(Usage(input_tokens=1, output_tokens=1), None) is not None
 
 
 def require_logprobs(graders: Sequence[Grader], checks: GraderEnvironment, target: Target) -> None:

@@ -6,9 +6,10 @@ The command line calls the modules of the verbs themselves, with the same parts.
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from evalh.api.loop import in_loop
 from evalh.api.options import AcceptOptions, CompareOptions, DriftOptions, GateOptions, RunOptions
 from evalh.api.parts import Parts
-from evalh.api.runs import execute, forecasts, in_loop
+from evalh.api.runs import execute, forecasts
 from evalh.core.errors import UsageError
 from evalh.core.ports import Progress
 from evalh.core.run import Forecast, RunResult

@@ -1,14 +1,16 @@
-"""What every verb is handed: the workspace, where to print, and whether the answer is JSON."""
+"""What every verb receives: the workspace, where to print, and whether the answer is JSON."""
 
 import math
 import sys
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cached_property, wraps
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
 if TYPE_CHECKING:
+    from msgspec import Struct
     from rich.console import Console
 
     from evalh.api.workspace import Workspace
@@ -30,7 +32,7 @@ class App:
 
     @cached_property
     def workspace(self) -> "Workspace":
-        """The workspace around the folder. Raises WorkspaceError where there is none."""
+        """The workspace that holds the folder. Raises WorkspaceError if there is none."""
         from evalh.api.workspace import Workspace
 
         # What a plugin file prints from here on is no part of the answer, which may be a JSON document.
@@ -47,21 +49,24 @@ class App:
         """Where progress and hints go: stderr."""
         return _console(sys.stderr)
 
-    def show_json(self, document: Mapping[str, Any]) -> None:
+    def show_json(self, document: "Struct") -> None:
         """Print a document, the whole answer of a verb under `--json`."""
         import json
 
-        click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False), file=self.answer)
+        from msgspec import to_builtins
+
+        text = json.dumps(to_builtins(document), indent=2, ensure_ascii=True, allow_nan=False)
+        click.echo(text, file=self.answer)
 
 
 class Trimmed:
-    """A stream that writes no blanks at the ends of lines: tables pad their last column, which nobody can see."""
+    """A stream without trailing blanks: tables pad their last column."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write whole lines, trimmed; colour codes behind the blanks stay."""
+        """Write whole lines without trailing blanks; colour codes after the blanks stay."""
         return self._stream.write("\n".join(map(_trimmed, text.split("\n"))))
 
     def __getattr__(self, name: str) -> Any:
@@ -69,7 +74,7 @@ class Trimmed:
 
 
 def _trimmed(line: str) -> str:
-    """Leave out the blanks at a line's end, and keep the colour codes that stand among them. Takes linear time."""
+    """Remove the blanks at a line's end, and keep the colour codes among them. Takes linear time."""
     end = len(line.rstrip(" "))
     codes: list[str] = []
     while line[end - 1 : end] == "m" and (start := line.rfind("\x1b[", 0, end)) >= 0:
@@ -94,7 +99,7 @@ def _console(stream: TextIO) -> "Console":
 
 
 class Count(click.IntRange):
-    """A number of things, from 1 on. More than a machine counts is as good as all."""
+    """A number of things, 1 or more. A number beyond the largest means all."""
 
     name = "n"
 
@@ -111,13 +116,13 @@ class Count(click.IntRange):
 
 
 class RateType(click.FloatRange):
-    """A share from 0 to 1. Nothing compares with NaN, so it would let everything pass."""
+    """A share from 0 to 1, never NaN: no comparison with NaN holds, so everything would pass."""
 
     def __init__(self) -> None:
         super().__init__(0, 1)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a share; whoever writes 90 or 90% is told how 90 % is written. Raises click's BadParameter."""
+        """Read a share; for 90 or 90% the message says how to write 90 %. Raises click's BadParameter."""
         text = str(value).strip()
         share = _number(text.rstrip("% "))
         if share is None:
@@ -129,19 +134,21 @@ class RateType(click.FloatRange):
 
 
 class Usd(click.FloatRange):
-    """An amount of money: finite, since nothing compares with NaN and no bound is none."""
+    """An amount of money: finite, so that it limits."""
 
     name = "usd"
 
     def __init__(self) -> None:
         super().__init__(0)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(  # type: ignore[override]  # the base is there for its help alone
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
         """Read an amount. Raises click's BadParameter."""
         amount = _number(str(value))
         if amount is None or math.isinf(amount):
             self.fail(f"{value!r} is not an amount in USD: write a number such as 0.50.", param, ctx)
-        return float(super().convert(amount, param, ctx))
+        return Decimal(str(super().convert(amount, param, ctx)))
 
 
 def _number(text: str) -> float | None:
@@ -150,6 +157,49 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return None if math.isnan(number) else number
+
+
+def selection_options(function: F) -> F:
+    """Add `--limit`, `--tag` and `--case`; the verb is handed a `selection`."""
+
+    @click.option("--limit", type=Count(), help="Only the first N cases.")
+    @click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
+    @click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
+    @wraps(function)
+    def read(*given: Any, limit: int | None, tags: tuple[str, ...], cases: tuple[str, ...], **others: Any) -> Any:
+        from evalh.engine.selection import Selection
+
+        selection = Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit)
+        return function(*given, selection=selection, **others)
+
+    return cast("F", read)
+
+
+def asking_options(
+    *,
+    calls: str = "Most calls in flight.",
+    budget: str = "Most that each run may spend.",
+    fresh: str = "Ask again, whatever the log knows.",
+    fresh_first: bool = False,
+) -> Callable[[F], F]:
+    """Add `--concurrency`, `--budget` and `--fresh`; the verb is handed the fields of `AskOptions` as `asking`."""
+    options = [
+        click.option("--concurrency", type=Count(most=4096), help=f"{calls}  [default: 32]"),
+        click.option("--budget", type=Usd(), help=budget),
+    ]
+    options.insert(0 if fresh_first else 2, click.option("--fresh", is_flag=True, help=fresh))
+
+    def add(function: F) -> F:
+        @wraps(function)
+        def read(*given: Any, concurrency: int | None, budget: Decimal | None, fresh: bool, **others: Any) -> Any:
+            asking = {"concurrency": concurrency, "budget_usd": budget, "fresh": fresh}
+            return function(*given, asking=asking, **others)
+
+        for option in reversed(options):
+            read = option(read)
+        return cast("F", read)
+
+    return add
 
 
 def json_option(function: F) -> F:

@@ -14,17 +14,15 @@ def command() -> None:
 @click.argument("ref", required=False)
 @click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's, or the prompt's]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
-@click.option(
-    "--no-outputs", is_flag=True, help="Keep no outputs: what they say may not lie in git. The suite can say so too."
-)
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows: the model of today.")
+@click.option("--no-outputs", is_flag=True, help="Keep outputs out of git. The suite can set this too.")
+@click.option("--fresh", is_flag=True, help="Ask the model again, whatever the log knows.")
 @json_option
 @click.pass_obj
 def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool, fresh: bool) -> None:
-    """Write the baseline of a version: reports/baselines/SUITE/VERSION.MODEL.jsonl.
+    """Write a version's baseline to reports/baselines/SUITE/VERSION.MODEL.jsonl.
 
-    REF is v3, triage@v3, triage@draft; without it: the draft, else live. What the log does not hold is
-    asked. Commit the files: a gate reads them from the merge base.
+    REF is v3, triage@v3 or triage@draft. Default: the draft, else live. The model is asked only for answers
+    that the log does not hold. Commit the files: a gate reads them from the merge base.
     """
     from evalh.api.baselines import accept as write
     from evalh.api.options import AcceptOptions
@@ -35,7 +33,9 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
     accepted = write(app.workspace, options, progress_for(app))
     paths = [str(file.relative_to(app.workspace.root)) for one in accepted for file in one.files]
     if app.json:
-        app.show_json({"schema": "evalh.accepted/1", "files": paths})
+        from evalh.report.documents.workspace import AcceptedDocument
+
+        app.show_json(AcceptedDocument(files=tuple(paths)))
         return
     for path in paths:
         app.console.print(path, soft_wrap=True)
@@ -49,15 +49,16 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
 @json_option
 @click.pass_obj
 def status(app: App) -> None:
-    """List the baselines: which are stale, and why."""
-    from msgspec import to_builtins
-
+    """List the baselines, which of them are stale, and why."""
     from evalh.api.baselines import states
     from evalh.report.text import percent, safe
 
     found = states(app.workspace)
     if app.json:
-        app.show_json({"schema": "evalh.baselines/1", "baselines": [to_builtins(one) for one in found]})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import BaselinesDocument
+
+        app.show_json(document_of(BaselinesDocument, baselines=found))
         return
     for one in found:
         why = ", ".join(one.stale)

@@ -1,4 +1,4 @@
-"""`evalh calibrate`: what a judge's verdicts are worth."""
+"""`evalh calibrate`: how reliable a judge's verdicts are."""
 
 import click
 
@@ -7,18 +7,18 @@ from evalh.cli.app import App, json_option
 
 @click.command("calibrate")
 @click.argument("judge", metavar="JUDGE")
-@click.option("--suite", metavar="SUITE", help="Where several suites have a grader of that name.")
-@click.option("--no-save", is_flag=True, help="Print it, and leave the file in reports/calibrations alone.")
+@click.option("--suite", metavar="SUITE", help="The suite, if several have a grader of that name.")
+@click.option("--no-save", is_flag=True, help="Print only; do not change reports/calibrations.")
 @json_option
 @click.pass_obj
 def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
-    """Hold a judge's verdicts against people's labels: agreement, and the rate that people would give.
+    """Compare a judge's verdicts with people's labels: agreement and corrected rate.
 
-    JUDGE is a grader's name, or that of an entry under `compare:`. Of such a judge of two outputs
-    the log also says whether the order decides: its position bias, labels or not.
+    JUDGE is the name of a grader or of an entry under `compare:`. For a judge of two outputs, the log also
+    shows position bias, which needs no labels.
 
-    Only what the judge said as it is now counts: a changed rubric, prompt or model is another
-    judge. Nobody is asked. The result is kept in reports/calibrations, for git.
+    Only verdicts of the current judge count: a changed rubric, prompt or model is another judge. No model is
+    asked. The result is saved in reports/calibrations, for git.
 
     \b
       evalh label triage --about tone
@@ -29,9 +29,9 @@ def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
     calibration = calibrate(app.workspace, judge, suite)
     kept = None if no_save else save(app.workspace, calibration)
     if app.json:
-        from evalh.workspace.kept.calibrations import document
+        from evalh.workspace.kept.calibrations import calibration_document
 
-        app.show_json(document(calibration))
+        app.show_json(calibration_document(calibration))
         return
     from evalh.report.terminal.calibration import show_calibration
 

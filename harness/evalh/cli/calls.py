@@ -10,16 +10,18 @@ from evalh.cli.app import App, Count, json_option
 @click.option("--slow", "which", flag_value="slow", help="The slowest first.")
 @click.option("--retried", "which", flag_value="retried", help="Only calls with more than one attempt.")
 @click.option("--escalated", "which", flag_value="escalated", help="Only calls that a stronger model answered.")
-@click.option("--run", "run_id", metavar="RUN", help="Only this run's; a beginning of its id, or last.")
+@click.option("--run", "run_id", metavar="RUN", help="Only calls of this run: its id, the start of it, or last.")
 @click.option("--limit", type=Count(), default=20, show_default=True, help="Most calls to list.")
 @json_option
 @click.pass_obj
 def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:
-    """List calls and their attempts: what was asked, how long it took, what it cost, what went wrong."""
-    from evalh.report.terminal.log import calls_document, show_calls
+    """List calls and their attempts: requests, durations, costs and errors."""
+    from evalh.report.terminal.log import show_calls
 
     calls = app.workspace.calls(which or "all", run_id, limit)
     if app.json:
+        from evalh.report.documents.log import calls_document
+
         app.show_json(calls_document(calls))
         return
     show_calls(app.console, calls)

@@ -9,10 +9,10 @@ from evalh.cli.app import App, json_option
 @json_option
 @click.pass_obj
 def command(app: App) -> int:
-    """Check every file of the workspace, offline: nothing is asked of any model.
+    """Check every file of the workspace, offline. No model is asked.
 
-    Prompts, suites, datasets and evalh.toml are read as a run would read them; a version that is frozen on the base
-    branch must not have been edited. Exit 2 where something is wrong.
+    Reads prompts, suites, datasets and evalh.toml as a run does. A version that is frozen on the base branch
+    must not change. Exit 2 if anything is wrong.
     """
     from evalh.api.check import check_workspace
     from evalh.core.errors import worst
@@ -20,7 +20,10 @@ def command(app: App) -> int:
 
     outcome = check_workspace(app.workspace)
     if app.json:
-        app.show_json(outcome.document())
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import CheckDocument
+
+        app.show_json(document_of(CheckDocument, outcome))
         return worst(problem.exit_code for problem in outcome.problems)
     for problem in outcome.problems:
         place = f"{problem.where}: " if problem.where else ""

@@ -1,4 +1,4 @@
-"""`evalh ci`: the files that put the gate before a merge."""
+"""`evalh ci`: the files that run the gate before a merge."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -12,41 +12,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evalh.api.scaffold import SuiteDoubt
-    from evalh.core.strict_json import JsonValue
 
 _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",
     "github-nightly": "add the keys as secrets, and commit the file: it runs on the default branch",
     "gitlab": "include the file in .gitlab-ci.yml, scope the keys to the environment evalh, and require its pipelines",
-    "gitlab-nightly": "include the file in .gitlab-ci.yml, and make a pipeline schedule on the default branch",
+    "gitlab-nightly": "include the file in .gitlab-ci.yml, and create a pipeline schedule on the default branch",
     "pre-commit": "pre-commit install",
 }
 _GATES = ("github", "gitlab")
 _DOUBTS = {
-    "accept": "it may be merged, and the headline says so (exit 0)",
-    "inconclusive": "a person decides (exit 3)",
-    "refuse": "it may not be merged (exit 1)",
+    "accept": "allow the merge, and say so in the headline (exit 0)",
+    "inconclusive": "leave it to a person (exit 3)",
+    "refuse": "forbid the merge (exit 1)",
 }
-_STRICTER = "to merge only what is shown to be no worse, write into a suite: gate: {require: no_worse}"
+_STRICTER = "to merge only what is shown to be no worse, add to a suite: gate: {require: no_worse}"
 
 
 @click.group("ci")
 def command() -> None:
-    """Put the gate before a merge."""
+    """Set up the gate in CI."""
 
 
 @command.command("init")
 @click.argument("service", type=click.Choice(list(_NEXT)))
-@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites shall do with a change in doubt.")
-@click.option("--print", "only_print", is_flag=True, help="Print the file, and write nothing.")
+@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites do with a change in doubt.")
+@click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
 @json_option
 @click.pass_obj
 def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:
-    """Write the file that runs `evalh check`, `gate` or (nightly) `drift` on a service, into the repository's root.
+    """Write the CI file that runs `evalh check` and `gate`, or `drift` nightly.
 
-    A file that exists is never overwritten. On a terminal it asks what becomes of a change that is worse
-    as measured where chance may explain it, and writes `gate: {doubt: ...}` into the suites that do not
-    say it; --doubt answers for a script. Without an answer the suites stay as they are.
+    Existing files are never overwritten. On a terminal it asks what the gate decides about a change that may
+    measure worse by chance, and writes `gate: {doubt: ...}` into the suites that do not set it. In a script
+    use --doubt. Without an answer the suites do not change.
 
     \b
       evalh ci init github
@@ -65,9 +64,10 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
     name = FILES[service][1] if only_print else write_ci_file(top, service, folder)
     suites = _say_doubt(app, doubt)
     if app.json:
-        document = {"schema": "evalh.ci/1", "file": name, "written": not only_print, "text": text}
-        told: list[JsonValue] = [{"file": one.path, "doubt": one.said} for one in suites]
-        app.show_json({**document, "doubt": doubt, "suites": told})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import CiDocument
+
+        app.show_json(document_of(CiDocument, file=name, written=not only_print, text=text, doubt=doubt, suites=suites))
     elif only_print:
         click.echo(text, nl=False, file=app.answer)
     else:
@@ -79,10 +79,10 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
 
 
 def _ask() -> str | None:
-    """Ask a person what becomes of a doubt; None where there is nobody to ask."""
+    """Ask a person what to do with a doubt; None if nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    click.echo("A change may be worse as measured, though chance may explain it. What becomes of it?", err=True)
+    click.echo("A change may measure worse by chance. What should the gate decide then?", err=True)
     for word, meaning in _DOUBTS.items():
         click.echo(f"  {word:12}  {meaning}", err=True)
     answer: str = click.prompt("doubt", type=click.Choice(list(_DOUBTS)), default=next(iter(_DOUBTS)), err=True)
@@ -105,8 +105,8 @@ def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -
         told = {
             "written": f"wrote {one.path}: gate: {{doubt: {doubt}}}",
             "already": f"{one.path}: doubt is {doubt} already",
-            "otherwise": f"{one.path}: says doubt: {one.now}, and keeps it",
-            "by_hand": f"{one.path}: not edited; write into it yourself:  gate: {{doubt: {doubt}}}",
+            "otherwise": f"{one.path}: keeps doubt: {one.now}",
+            "by_hand": f"{one.path}: not edited; add this yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
         app.console.print(StyledText(safe(told)), soft_wrap=True)
 

@@ -1,16 +1,16 @@
 """`evalh compare`: which cases got worse, and whether the difference is real."""
 
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalh.cli.app import App, Count, RateType, Usd, json_option
+from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.analysis.compare.comparison import Comparison
+    from evalh.engine.selection import Selection
     from evalh.report.terminal.compare import ComparisonView
 
 
@@ -18,22 +18,20 @@ if TYPE_CHECKING:
 @click.argument("base")
 @click.argument("head", required=False)
 @click.option("--suite", metavar="NAME", help="Suite to compare over. Default: the prompt's, or the default suite.")
-@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="For both sides; twice: base's, head's.")
-@click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
-@click.option("--limit", type=Count(), help="Only the first N cases.")
-@click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
-@click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
 @click.option(
-    "--margin", type=RateType(), metavar="SHARE", help="A drop that is harmless.  [default: the suite's, or 0.05]"
+    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model for both sides; or two: base, head."
 )
-@click.option("--intersection", is_flag=True, help="Compare the cases that both sides have, although others differ.")
-@click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also pass@K and pass^K; takes K trials.")
+@click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
+@selection_options
+@click.option(
+    "--margin", type=RateType(), metavar="SHARE", help="The largest harmless drop.  [default: the suite's, or 0.05]"
+)
+@click.option("--intersection", is_flag=True, help="Compare the common cases, even if others differ.")
+@click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also show pass@K and pass^K; needs K trials.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
 @click.option("--no-prefer", is_flag=True, help="Leave out the suite's `compare:` judges.")
-@click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Show N of each kind.  [default: 3]")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each run may spend.")
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
+@click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Examples of each kind.  [default: 3]")
+@asking_options()
 @click.option(
     "--fail-on",
     type=click.Choice(["worse", "inconclusive"]),
@@ -50,24 +48,21 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     suite: str | None,
     models: tuple[str, ...],
     trials: int | None,
-    limit: int | None,
-    tags: tuple[str, ...],
-    cases: tuple[str, ...],
+    selection: "Selection",
     margin: float | None,
     intersection: bool,
     pass_at: int | None,
     confirm: bool,
     no_prefer: bool,
     examples: int,
-    concurrency: int | None,
-    budget: float | None,
-    fresh: bool,
+    asking: dict[str, Any],
     fail_on: str | None,
     report: Path | None,
 ) -> int:
-    """Compare HEAD with BASE, case by case: better, no worse, worse, or inconclusive.
+    """Compare HEAD with BASE, case by case: better, no worse, worse or inconclusive.
 
-    A side is a version, a version on a model, or a saved run. What the log does not hold is run.
+    A side is a version, a version on a model, or a saved run. The model is asked only for answers that the log
+    does not hold.
 
     \b
       evalh compare v2 v3
@@ -79,7 +74,6 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.api.compare import compared
     from evalh.api.options import CompareOptions
     from evalh.cli.progress import progress_for
-    from evalh.engine.selection import Selection
 
     request = CompareOptions(
         base=base,
@@ -87,16 +81,14 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         suite=suite,
         models=models,
         trials=trials,
-        selection=Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit),
+        selection=selection,
         margin=margin,
         intersection=intersection,
         pass_at=pass_at,
         confirm=confirm,
         prefer=not no_prefer,
-        fresh=fresh,
-        concurrency=concurrency,
-        budget_usd=None if budget is None else Decimal(str(budget)),
         examples=examples,
+        **asking,
     )
     view = compared(app.workspace, request, progress_for(app))
     if report is not None:
@@ -109,9 +101,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _show(app: App, view: "ComparisonView") -> None:
     if app.json:
-        from evalh.report.document import comparison_document
+        from evalh.report.documents.compare import compared_document
 
-        app.show_json({**comparison_document(view.comparison), "id": view.id})
+        app.show_json(compared_document(view.comparison, view.id))
         return
     from evalh.report.terminal.compare import show_comparison
 
@@ -130,7 +122,7 @@ def _next(view: "ComparisonView") -> list[str]:
         if any(mismatch.part == "graders" for mismatch in comparison.mismatches):
             base, head = comparison.base, comparison.head
             sides = f"{base.prompt}@{base.model} {head.prompt}@{head.model}"
-            return [f"evalh compare {sides}   grades both as the suite says today; answers come from the log", again]
+            return [f"evalh compare {sides}   grades both with the current suite; answers come from the log", again]
         return ["--intersection   compares the cases that both sides have, with the same rows", again]
     lines = []
     if comparison.regressed and not comparison.confirmed:

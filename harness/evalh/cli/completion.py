@@ -26,7 +26,7 @@ from evalh.cli.app import App
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_obj
 def command(app: App, shell: str) -> None:
-    """Print what makes a shell complete verbs, options, suites, versions, models and ids.
+    """Print the code that completes verbs, options, suites, versions and ids.
 
     \b
       bash: eval "$(evalh completion bash)" in ~/.bashrc
@@ -79,7 +79,7 @@ class NameType(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
         self._kinds = kinds
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-        """Return the names that begin so."""
+        """Return the names with this beginning."""
         from evalh.api.completion import names
 
         del param
@@ -89,7 +89,7 @@ class NameType(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
 
 
 class Bash(BashComplete):
-    """bash, which cuts words at `@` and `:`, and replaces the last piece alone."""
+    """bash, which splits words at `@` and `:` and replaces only the last part."""
 
     source_template = """\
 %(complete_func)s() {
@@ -117,7 +117,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null || complete -F
         return words, incomplete
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Write one completion, without what stands before the word that bash replaces."""
+        """Write one completion, without the part before the word that bash replaces."""
         return f"{item.type},{str(item.value)[self._typed :] if item.type == 'plain' else item.value}"
 
 
@@ -125,14 +125,14 @@ _SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, 
 
 
 def script(shell: str) -> str:
-    """Return what a shell is to run once."""
+    """Return the code that a shell runs once."""
     chosen = _SHELLS[shell]
     asked = chosen(click.Command(_PROGRAM), {}, _PROGRAM, VARIABLE)
     return chosen.source_template % asked.source_vars()  # click's own `source` would start a bash to see its version
 
 
 def complete(cli: click.Group, instruction: str) -> None:
-    """Print what completes the line that a shell has put into the environment."""
+    """Print the completions for the line in the environment."""
     shell = instruction.partition("_")[0]
     context = click.Context(cli, info_name=_PROGRAM, resilient_parsing=True)
     _name(cli, context)
@@ -141,7 +141,7 @@ def complete(cli: click.Group, instruction: str) -> None:
 
 
 def _name(group: click.Group, context: click.Context) -> None:
-    """Tell the parameters of the verb that stands in the line what they take; the others are not even imported."""
+    """Give the parameters of the verb in the line their completions; other verbs are not imported."""
     words = os.environ.get("COMP_LINE", os.environ.get("COMP_WORDS", "")).split()
     for verb in dict.fromkeys(words):
         command = group.get_command(context, verb) if verb in group.list_commands(context) else None

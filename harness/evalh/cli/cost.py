@@ -12,7 +12,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not generic
-    """An age such as 30d, 12h or 4w, or a day such as 2026-07-01; becomes the instant, as the log writes it."""
+    """An age such as 30d, 12h or 4w, or a day such as 2026-07-01; becomes the time in the format of the log."""
 
     name = "since"
 
@@ -26,33 +26,35 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
                 instant = datetime.fromisoformat(text)
                 instant = instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(f"{text!r} is not a time: write 30d, 12h, 4w, or a day such as 2026-07-01.", param, ctx)
+            self.fail(f"{text!r} is not a time: write 30d, 12h, 4w or a date such as 2026-07-01.", param, ctx)
         return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @click.command("cost")
-@click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w, or a day; default: everything.")
+@click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w or a date. Default: everything.")
 @click.option(
     "--by",
     type=click.Choice(["suite", "owner", "model", "purpose", "version"]),
     default="suite",
     show_default=True,
-    help="What to split the bill by.",
+    help="How to split the cost.",
 )
 @json_option
 @click.pass_obj
 def command(app: App, *, since: str | None, by: str) -> None:
-    """Say what was spent: on the task, on judges and critics, on retries, and what the log saved.
+    """Show the spend on task, judges, critics and retries, and what the log saved.
 
     \b
       evalh cost --since 30d --by owner
       evalh cost --by model --json
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.core.totals import SpendBy
-    from evalh.report.terminal.cost import cost_document, show_cost
+    from evalh.report.terminal.log import show_cost
 
     lines = app.workspace.log.spending(SpendBy(by), since or "")
     if app.json:
+        from evalh.report.documents.log import cost_document
+
         app.show_json(cost_document(SpendBy(by), since, lines))
     else:
         show_cost(app.console, SpendBy(by), lines)

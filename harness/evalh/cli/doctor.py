@@ -11,9 +11,9 @@ _MARKS = {"ok": ("ok", "green"), "missing": ("missing", "yellow"), "wrong": ("wr
 @json_option
 @click.pass_obj
 def command(app: App) -> int:
-    """Say what this machine has and lacks: the workspace, git, models, keys (never shown), the log.
+    """Check this machine: workspace, git, models, keys (never shown), log.
 
-    Exit 2 where the default suite could not be run here.
+    Exit 2 if the default suite cannot run here.
     """
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode
@@ -21,7 +21,10 @@ def command(app: App) -> int:
 
     findings = examine(app.folder)
     if app.json:
-        app.show_json({"schema": "evalh.doctor/1", "findings": [finding.document() for finding in findings]})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import DoctorDocument
+
+        app.show_json(document_of(DoctorDocument, findings=findings))
     else:
         for finding in findings:
             word, style = _MARKS[finding.state]

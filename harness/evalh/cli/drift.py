@@ -1,11 +1,10 @@
-"""`evalh drift`: whether the model under a name moved."""
+"""`evalh drift`: whether the model behind a name changed."""
 
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalh.cli.app import App, Count, RateType, Usd, json_option
+from evalh.cli.app import App, Count, RateType, asking_options, json_option
 
 if TYPE_CHECKING:
     from evalh.api.drift import Drift
@@ -15,7 +14,7 @@ _MOST = 0.5
 
 @click.command("drift")
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
-@click.option("--prompt", metavar="VERSION", help="The version whose baseline is asked.  [default: the one in use]")
+@click.option("--prompt", metavar="VERSION", help="The version whose baseline is used.  [default: the one in use]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
 @click.option("--cases", type=Count(), metavar="K", help="Ask K cases, always the same ones.  [default: all]")
 @click.option(
@@ -23,11 +22,9 @@ _MOST = 0.5
     type=RateType(),
     default=0.01,
     metavar="SHARE",
-    help="How often it may say moved where nothing did.  [default: 0.01]",
+    help="The rate of false alarms.  [default: 0.01]",
 )
-@click.option("--fresh", is_flag=True, help="Ask again what was asked today.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each suite may spend.")
+@asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -38,14 +35,12 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     model: str | None,
     cases: int | None,
     alpha: float,
-    fresh: bool,
-    concurrency: int | None,
-    budget: float | None,
+    asking: dict[str, Any],
 ) -> int:
-    """Say whether a hosted model moved since a baseline was accepted: moved (1), or not shown to have (0).
+    """Test whether a hosted model changed since its baseline: moved (1) or not (0).
 
-    Asks the baseline's cases again, on the version and the model that it belongs to, and holds the answers against
-    the accepted ones by an exact test. Without a suite: every suite that has a baseline. For a nightly job.
+    Asks the baseline's cases again, with its version and model, and compares the answers with the accepted
+    ones by an exact test. Without a suite: every suite with a baseline. Made for a nightly job.
 
     \b
       evalh drift
@@ -64,9 +59,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         model=model,
         cases=cases,
         alpha=alpha,
-        fresh=fresh,
-        concurrency=concurrency,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     found = drift(app.workspace, options, progress_for(app))
     _show(app, found)
@@ -75,7 +68,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _show(app: App, found: "list[Drift]") -> None:
     from evalh.core.errors import ExitCode
-    from evalh.report.terminal.drift import drift_document, show_drift
+    from evalh.report.documents.drift import drift_document
+    from evalh.report.terminal.drift import show_drift
     from evalh.report.text import typable
 
     if app.json:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @click.group("export")
 def command() -> None:
-    """Write results in other forms."""
+    """Write results in other formats."""
 
 
 @command.command("recorded")
 @click.argument("run_id", metavar="[RUN]", default="last")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz is packed. Default: stdout.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz compresses. Default: stdout.")
 @json_option
 @click.pass_obj
 def recorded(app: App, run_id: str, output: Path | None) -> None:
@@ -28,11 +28,11 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
     from evalh.interop.recording import lines, write
 
     if app.json and output is None:
-        raise UsageError("a recording is no JSON document: it has a line for each answer", hint="--json -o FILE.jsonl")
+        raise UsageError("a recording is not one document: it has one line per answer", hint="--json -o FILE.jsonl")
     rows = app.workspace.recording(run_id)
     first = next(rows, None)
     if first is None:  # written all the same, it would take the place of a recording that holds some
-        raise UsageError(f"run {run_id!r} holds no answer", hint="name a run that does; `evalh view` lists them")
+        raise UsageError(f"run {run_id!r} holds no answer", hint="name another run; `evalh view` lists them")
     rows = chain([first], rows)
     if output is None:
         for line in lines(rows):
@@ -40,7 +40,9 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
         return
     count = write(rows, output)
     if app.json:
-        app.show_json({"schema": "evalh.export/1", "output": str(output), "rows": count})
+        from evalh.report.documents.workspace import RecordedExport
+
+        app.show_json(RecordedExport(output=str(output), rows=count))
         return
     app.console.print(f"{count} answers in {output}", soft_wrap=True)
 
@@ -63,8 +65,8 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
 def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, content: bool) -> int:
     """Send RUN as spans to an OpenTelemetry collector: run, samples, calls, attempts.
 
-    Ids come from the log's, so what is sent twice is there once. Headers come from
-    OTEL_EXPORTER_OTLP_HEADERS, and are never shown.
+    Ids are derived from the log's, so sending twice creates no duplicates. Headers come from
+    OTEL_EXPORTER_OTLP_HEADERS and are never shown.
     """
     from evalh.api.otel import OtelOptions
     from evalh.cli.progress import counter_for
@@ -80,21 +82,13 @@ def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, c
 def _show_exported(app: App, exported: "Exported") -> None:
     sent = exported.sent
     if app.json:
-        app.show_json(
-            {
-                "schema": "evalh.export/1",
-                "run": exported.run,
-                "endpoint": exported.endpoint,
-                "spans": sent.spans,
-                "rejected": sent.rejected,
-                "message": sent.message or None,
-                "batches": sent.batches,
-                "retries": sent.retries,
-            }
-        )
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import SpansExport
+
+        app.show_json(document_of(SpansExport, exported, sent, message=sent.message or None))
     else:
         app.console.print(f"{sent.spans} spans of {exported.run} at {exported.endpoint}", soft_wrap=True)
         if sent.rejected:
-            app.console.print(f"{sent.rejected} spans were not taken", soft_wrap=True)
+            app.console.print(f"{sent.rejected} spans were refused", soft_wrap=True)
     if sent.message:
         app.hints.print(f"the collector says: {sent.message}", soft_wrap=True)

@@ -1,9 +1,8 @@
 """`evalh gate`: decide a merge."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalh.cli import streams
-from evalh.cli.app import App, Count, Usd, json_option
+from evalh.cli.app import App, asking_options, json_option
 from evalh.cli.output import beside_option, report_option, write_file, write_report
 from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing, worst
 from evalh.workspace.writing import unwritable
@@ -19,26 +18,27 @@ from evalh.workspace.writing import unwritable
 if TYPE_CHECKING:
     from evalh.analysis.gate.decision import GateDecision
     from evalh.api.options import GateOptions
+    from evalh.report.documents.gate import GateDocument
 
-_TO_MAINTAINERS = """a pull request from a fork is handed no key: read what it changes, then run the gate where one is
+_TO_MAINTAINERS = """a pull request from a fork gets no key: read its changes, then run the gate where it has one
 GitHub: Actions > evalh > Run workflow, with the full id of the commit that you have read
 GitLab: open the merge request's Pipelines tab and run the pipeline in the parent project
 on your own machine: export the variable and run the same command"""
-"""What a maintainer does next."""
+"""What a maintainer can do next."""
 
 
 @click.command("gate")
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
-@click.option("--base", metavar="REV", help="What it is merged into.  [default: the workspace's base]")
-@click.option("--head", metavar="REV", help="What is merged.  [default: the work tree]")
+@click.option("--base", metavar="REV", help="The branch or commit to merge into.  [default: the workspace's base]")
+@click.option("--head", metavar="REV", help="What to merge.  [default: the work tree]")
 @click.option("-m", "--model", metavar="NAME", help="Ask this model on both sides, instead of each suite's own.")
-@click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml hold.")
-@click.option("--allow-dataset-change", is_flag=True, help="Cases may be deleted, relabelled, rewritten.")
-@click.option("--allow-suite-change", is_flag=True, help="Suites and graders may be removed, or eased.")
+@click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml to use.")
+@click.option("--allow-dataset-change", is_flag=True, help="Allow deleted, relabelled and rewritten cases.")
+@click.option("--allow-suite-change", is_flag=True, help="Allow removed or eased suites and graders.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight on a side.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each side of a suite may spend.")
+@asking_options(
+    calls="Most calls in flight on a side.", budget="Most that each side of a suite may spend.", fresh_first=True
+)
 @beside_option("--comment", "Write a comment body, below 64 KB.")
 @click.option("--earlier", type=click.Path(path_type=Path), metavar="FILE", help="This pull request's earlier comment.")
 @beside_option("--junit", "Write JUnit XML.")
@@ -56,25 +56,24 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     allow_dataset_change: bool,
     allow_suite_change: bool,
     confirm: bool,
-    fresh: bool,
-    concurrency: int | None,
-    budget: float | None,
+    asking: dict[str, Any],
     comment: Path | None,
     earlier: Path | None,
     junit: Path | None,
     report: Path | None,
 ) -> int:
-    """Decide a merge: accept (0), refuse (1), inconclusive (3), or not to be measured (4).
+    """Decide a merge: accept (0), refuse (1), inconclusive (3) or not measurable (4).
 
-    Compares head with the commit where it branched off base, suite by suite, and only where something changed that
-    can change an answer. Both sides are scored on head's cases with head's graders, and asked in batches until the
-    answer is sure. In GitHub Actions the job's summary and notes on the prompt's lines are written too.
+    Compares head with the commit where it branched off base. Only suites whose answers or verdicts can change
+    are run. Both sides are scored on head's cases with head's graders, in batches, until the decision is sure.
+    In GitHub Actions the gate also writes the job's summary and notes on the prompt's lines.
 
     \b
       evalh gate --base origin/main
       evalh gate --base origin/main --head HEAD --trust base --comment comment.md
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.options import GateOptions
+    from evalh.report.documents.gate import gate_document
 
     options = GateOptions(
         base=base,
@@ -85,63 +84,60 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         allow_dataset_change=allow_dataset_change,
         allow_suite_change=allow_suite_change,
         confirm=confirm,
-        fresh=fresh,
         earlier=earlier,
-        concurrency=concurrency,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     decision = _decide(app, options, comment, junit)
-    failed = [*_write(app, decision, comment, junit, options), *_write_page(app, decision, report)]
-    _show(app, decision)
+    document = gate_document(decision)
+    failed = [*_write(app, document, comment, junit, options), *_write_page(app, document, report)]
+    _annotate(app, decision)
+    _show(app, document)
     for failure in failed:
         app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
     return worst([decision.exit, *(failure.exit_code for failure in failed)])
 
 
 def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path | None) -> "GateDecision":
-    """Decide; where that cannot be done, comment and JUnit say why. Raises EvalhError."""
+    """Decide; without a decision, comment and JUnit state the reason. Raises EvalhError."""
     from evalh.api.gate import gate
     from evalh.cli.progress import progress_for
-    from evalh.report.terminal.gate import problem_document
+    from evalh.report.documents.gate import undecided_document
 
     try:
         return gate(app.workspace, options, progress_for(app))
     except EvalhError as exc:
         told = CannotMeasure(exc.what, where=exc.where, hint=_TO_MAINTAINERS) if isinstance(exc, KeyMissing) else exc
-        document = problem_document(told, options.base or "base", options.head or "the work tree")
-        for failure in _write_document(app, document, comment, junit, options):
+        document = undecided_document(told, options.base or "base", options.head or "the work tree")
+        for failure in _write(app, document, comment, junit, options):
             app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
         raise told from exc
 
 
-def _show(app: App, decision: "GateDecision") -> None:
-    from evalh.report.terminal.gate import gate_document, show_gate
+def _show(app: App, document: "GateDocument") -> None:
+    from evalh.report.terminal.gate import show_gate
 
     if app.json:
-        app.show_json(gate_document(decision))
-    else:
-        show_gate(app.console, gate_document(decision))
-        if decision.id:
-            app.hints.print()
-            app.hints.print(f"next: evalh report {decision.id}   a page to look at", style="dim", soft_wrap=True)
+        app.show_json(document)
+        return
+    show_gate(app.console, document)
+    if document.gate:
+        app.hints.print()
+        app.hints.print(f"next: evalh report {document.gate}   a page to look at", style="dim", soft_wrap=True)
+
+
+def _annotate(app: App, decision: "GateDecision") -> None:
+    """Put notes on a pull request's lines, where GitHub's runner reads what is printed."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from evalh.report.terminal.gate import annotations
+
+        repository = app.workspace.repository
+        streams.to_runner(annotations(decision, "" if repository is None else repository.prefix))
 
 
 def _write(
-    app: App, decision: "GateDecision", comment: Path | None, junit: Path | None, options: "GateOptions"
+    app: App, document: "GateDocument", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
     """Write a decision wherever it is wanted; return what could not be written."""
-    from evalh.report.terminal.gate import annotations, gate_document
-
-    failed = _write_document(app, gate_document(decision), comment, junit, options)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        repository = app.workspace.repository
-        streams.to_runner(annotations(decision, "" if repository is None else repository.prefix))
-    return failed
-
-
-def _write_document(
-    app: App, document: "Mapping[str, Any]", comment: Path | None, junit: Path | None, options: "GateOptions"
-) -> "list[EvalhError]":
     from evalh.report.files.gate import COMMENT_BYTES, SUMMARY_BYTES, gate_junit, gate_markdown
 
     failed = []
@@ -165,7 +161,7 @@ def _write_document(
 
 
 def _heads(earlier: Path | None) -> Sequence[str]:
-    """Return the heads that an earlier comment names; one that cannot be read has ended the gate."""
+    """Return the heads that an earlier comment names. An unreadable one has already ended the gate."""
     from evalh.api.gate import read_earlier
 
     with suppress(EvalhError):
@@ -173,14 +169,13 @@ def _heads(earlier: Path | None) -> Sequence[str]:
     return ()
 
 
-def _write_page(app: App, decision: "GateDecision", report: Path | None) -> "list[EvalhError]":
+def _write_page(app: App, document: "GateDocument", report: Path | None) -> "list[EvalhError]":
     if report is None:
         return []
     from evalh.api.report import gate_page
-    from evalh.report.terminal.gate import gate_document
 
     try:
-        write_report(app, report, gate_page(app.workspace, gate_document(decision)))
+        write_report(app, report, gate_page(app.workspace, document))
     except EvalhError as exc:
         return [exc]
     return []

@@ -1,38 +1,39 @@
 """`evalh grader`: your own graders."""
 
 import click
-from msgspec import to_builtins
 
 from evalh.cli.app import App, Count, json_option
 
 
 @click.group("grader")
 def command() -> None:
-    """Try graders that you write."""
+    """Try your own graders."""
 
 
 @command.command("test")
 @click.argument("file", metavar="FILE")
 @click.option("--run", default="last", metavar="RUN", help="Judge this run's outputs.  [default: the newest run]")
-@click.option("--limit", type=Count(most=100_000), default=100, metavar="N", help="So many.  [default: 100]")
+@click.option("--limit", type=Count(most=100_000), default=100, metavar="N", help="Outputs to judge.  [default: 100]")
 @json_option
 @click.pass_obj
 def test(app: App, *, file: str, run: str, limit: int) -> int:
-    """Judge outputs of the log by every grader in FILE: nothing is asked, nothing is kept.
+    """Judge outputs of the log with every grader in FILE. Nothing is asked or kept.
 
-    Parameters are those that a suite states, otherwise the defaults. Exit 1 where a grader raises,
-    hangs, or returns no verdict.
+    Parameters come from the suites, otherwise from the defaults. Exit 1 if a grader raises, hangs or returns
+    no verdict.
 
     \b
       evalh grader test evals/graders.py
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.graders import try_graders
     from evalh.core.errors import ExitCode
-    from evalh.report.terminal.graders import show_trials
+    from evalh.report.terminal.calibration import show_trials
 
     trials = try_graders(app.workspace, file, run, limit)
     if app.json:
-        app.show_json({"schema": "evalh.grader-test/1", "graders": [to_builtins(trial) for trial in trials]})
+        from evalh.report.documents.judging import GraderTestDocument
+
+        app.show_json(GraderTestDocument(graders=tuple(trials)))
     else:
         show_trials(app.console, trials)
     return ExitCode.NO if any(trial.counts["error"] for trial in trials) else ExitCode.YES

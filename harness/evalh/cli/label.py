@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from evalh.api.labels import Labelling, LabelQuestion
 
 Read: TypeAlias = Callable[[App], tuple[str, str | None]]
-"""Waits for what the person says: a key, and a note."""
+"""Waits for a person's answer: a key and a note."""
 
-_KEYS = "y good · n bad · s skip · u take the last one back · q stop"
+_KEYS = "y good · n bad · s skip · u undo · q stop"
 
 
 @click.command("label")
 @click.argument("suite", required=False)
-@click.option("--about", default="good", metavar="GRADER", help="Ask whether it would pass this grader.")
+@click.option("--about", default="good", metavar="GRADER", help="Ask whether the output should pass this grader.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Only outputs of this run; repeats.")
 @click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
 @click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
 @click.option("--expected", is_flag=True, help="Show what the dataset expects.")
-@click.option("--status", is_flag=True, help="Ask nothing; say how far the labelling has come.")
+@click.option("--status", is_flag=True, help="Show the progress of labelling; ask nothing.")
 @json_option
 @click.pass_obj
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -42,8 +42,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 ) -> None:
     """Label outputs of the log as good or bad, blind to version, model and order.
 
-    Where a judge or the graders say different things there are equal numbers of each to label.
-    Every answer is written at once to <datasets>/labels/SUITE/AUTHOR.jsonl, for git.
+    Asks for equally many outputs of each verdict of the judge or the graders. Every label is saved at once in
+    <datasets>/labels/SUITE/AUTHOR.jsonl, for git.
 
     \b
       evalh label triage
@@ -57,7 +57,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         if asked:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
-    from evalh.report.terminal.calibration import labels_document, show_status
+    from evalh.report.documents.judging import labels_document
+    from evalh.report.terminal.calibration import show_status
 
     document = labels_document(work.suite.name, about, work.candidates, work.labels)
     if app.json:
@@ -67,7 +68,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 
 def _ask_all(app: App, work: "Labelling", number: int, *, expected: bool) -> int:
-    """Ask until there is nothing left or the person stops; return how many answers were kept."""
+    """Ask until nothing is left or the person stops; return the number of labels kept."""
     with _reader() as read:
         return _ask(app, work, read, list(work.questions(number)), expected=expected)
 
@@ -127,7 +128,7 @@ def _key(app: App) -> tuple[str, str | None]:
 
 
 def _line(app: App) -> tuple[str, str | None]:
-    """Read `y`, or `n it blames the customer`: what follows the letter is kept as a note."""
+    """Read `y`, or `n it blames the customer`: the text after the letter is kept as a note."""
     for line in sys.stdin:
         key, _, note = line.strip().partition(" ")
         if key.lower() in ("y", "n", "s", "u", "q"):

@@ -56,7 +56,7 @@ VERBS = (
     "doctor",
     "completion",
 )
-"""In the order of `evalh --help`: what a person does first stands first."""
+"""In the order of `evalh --help`: what a person does first comes first."""
 
 
 class Verbs(click.Group):
@@ -118,7 +118,7 @@ def _main() -> int:
 
 
 def _complete(asked: str) -> NoReturn:
-    """Answer a shell that completes a line. Whatever goes wrong, a half-typed line is not the place to say it."""
+    """Complete a line for a shell. Errors stay silent: a half-typed line is no place for them."""
     from contextlib import suppress
 
     with suppress(BaseException):
@@ -129,7 +129,7 @@ def _complete(asked: str) -> NoReturn:
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    """End on SIGTERM as on Ctrl-C: a job that is cancelled saves what was paid for."""
+    """Treat SIGTERM as Ctrl-C: a cancelled job saves its paid answers."""
     raise KeyboardInterrupt
 
 
@@ -139,7 +139,7 @@ def _from_now_on(handler: Callable[[int, FrameType | None], object] | signal.Han
 
 
 def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Deliver an interrupt that came inside a destructor: Python would print it, and forget it."""
+    """Deliver an interrupt from inside a destructor: Python would print and drop it."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         threading.Timer(_OUTSIDE_S, _thread.interrupt_main).start()  # at once would be inside the destructor again
     else:
@@ -166,21 +166,21 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
         case EvalhError():
             error, code = exc, exc.exit_code
         case KeyboardInterrupt() | click.Abort():
-            _from_now_on(leave)  # it is all saved: whoever insists is shown no traceback, and gets no other code
-            error, code = EvalhError("interrupted", hint="what was paid for is saved"), ExitCode.INTERRUPTED
+            _from_now_on(leave)  # all is saved: a second Ctrl-C shows no traceback and changes no exit code
+            error, code = EvalhError("interrupted", hint="paid answers are saved"), ExitCode.INTERRUPTED
         case click.exceptions.NoArgsIsHelpError() if not as_json:
             print(exc.format_message(), file=sys.stderr)
             return ExitCode.USAGE
         case click.exceptions.NoArgsIsHelpError():
             error, code = EvalhError("which verb?", hint=_usage(exc)), ExitCode.USAGE
         case click.NoSuchOption(option_name="--suite", ctx=click.Context() as verb) if _takes_suite(verb):
-            hint = f"a suite stands without an option: {verb.command_path} SUITE"
+            hint = f"give the suite without an option: {verb.command_path} SUITE"
             error, code = EvalhError("No such option '--suite'.", hint=hint), ExitCode.USAGE
         case click.ClickException():
             error, code = EvalhError(exc.format_message(), hint=_usage(exc)), ExitCode.USAGE
         case SystemExit():
             what = f"the workspace's own code ended the program: SystemExit({exc.code})"
-            error, code = EvalhError(what, hint="let it raise an exception that says what is wrong"), ExitCode.USAGE
+            error, code = EvalhError(what, hint="raise an exception that says what is wrong"), ExitCode.USAGE
         case BaseException() if _of_an_interrupt(exc):
             return _explain(KeyboardInterrupt(), answer, as_json=as_json)
         case OSError() if exc.errno in _DISK_FAILURES:
@@ -222,10 +222,14 @@ def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> N
     if document is not None:
         import json
 
-        problem: dict[str, object] = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(code)}
-        if error.others:
-            problem["others"] = [{"what": one.what, "where": one.where, "hint": one.hint} for one in error.others]
-        print(json.dumps({"schema": "evalh.error/1", "error": problem}, indent=2), file=document)
+        from msgspec import to_builtins
+
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import EndedWith, ErrorDocument
+
+        more = {"others": error.others} if error.others else {}
+        problem = document_of(EndedWith, what=error.what, where=error.where, hint=error.hint, exit=code, **more)
+        print(json.dumps(to_builtins(ErrorDocument(error=problem)), indent=2), file=document)
         return
     for one in (error, *error.others):
         place = f"{one.where}: " if one.where else ""
@@ -240,4 +244,4 @@ def _bug(exc: BaseException) -> EvalhError:
     frames = traceback.extract_tb(exc.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     what = f"this is a bug in evalh: {type(exc).__name__}: {exc}{place}"
-    return EvalhError(what, hint="what was paid for is saved; EVALH_DEBUG=1 shows the traceback to report")
+    return EvalhError(what, hint="paid answers are saved; EVALH_DEBUG=1 shows the traceback to report")

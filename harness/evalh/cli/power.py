@@ -1,4 +1,4 @@
-"""`evalh power`: how small a drop a suite shows, and what showing a smaller one takes."""
+"""`evalh power`: the drop that a suite detects, and what a smaller one needs."""
 
 import click
 
@@ -8,11 +8,11 @@ from evalh.cli.app import App, Count, RateType, json_option
 @click.command("power")
 @click.argument("suite", required=False)
 @click.option(
-    "--drop", type=RateType(), metavar="SHARE", help="The drop to show.  [default: the suite's margin, or 0.05]"
+    "--drop", type=RateType(), metavar="SHARE", help="The drop to detect.  [default: the suite's margin, or 0.05]"
 )
-@click.option("--cases", type=Count(), metavar="N", help="As if the dataset had N cases.")
-@click.option("--trials", type=Count(most=1000), help="As if each case ran so often.  [default: the suite's]")
-@click.option("--discordance", type=RateType(), metavar="SHARE", help="Cases on which two versions disagree.")
+@click.option("--cases", type=Count(), metavar="N", help="Assume a dataset of N cases.")
+@click.option("--trials", type=Count(most=1000), help="Assume N trials of each case.  [default: the suite's]")
+@click.option("--discordance", type=RateType(), metavar="SHARE", help="Share of cases with a disagreement.")
 @json_option
 @click.pass_obj
 def command(
@@ -24,9 +24,9 @@ def command(
     trials: int | None,
     discordance: float | None,
 ) -> None:
-    """Say which drop of the good rate a suite shows with 80 % power, and what a smaller one takes.
+    """Show which drop a suite detects with 80 % power, and what a smaller one needs.
 
-    How often two versions disagree comes from the widest comparison in the log, else from the
+    The rate of disagreement between two versions comes from the largest comparison in the log, else from the
     suite's gate. Nothing is run.
 
     \b
@@ -36,13 +36,15 @@ def command(
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.power import PowerRequest, planned
     from evalh.core.errors import UsageError
-    from evalh.report.terminal.power import power_document, show_power
+    from evalh.report.terminal.power import show_power
 
     if drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
     request = PowerRequest(suite=suite, drop=drop, cases=cases, trials=trials, discordance=discordance)
     plan = planned(app.workspace, request)
     if app.json:
+        from evalh.report.documents.workspace import power_document
+
         app.show_json(power_document(plan))
         return
     show_power(app.console, plan)

@@ -23,7 +23,7 @@ _NO_CURSOR = ("dumb", "unknown")
 
 
 class Narrow(Value):
-    """A window below its ceiling, and since when it has not shrunk again."""
+    """A window below its ceiling, and the time it last shrank."""
 
     size: int
     ceiling: int
@@ -32,7 +32,7 @@ class Narrow(Value):
 
 
 class Line:
-    """One line that is rewritten on a terminal; elsewhere a plain line every ten seconds."""
+    """One rewritten line on a terminal; elsewhere a plain line every ten seconds."""
 
     def __init__(self, *, live: bool) -> None:
         self._live = live
@@ -73,7 +73,7 @@ class Line:
                 self._show()
 
     def window(self, model: str, size: int, ceiling: int, because: str) -> None:
-        """Show a window that is below its ceiling; elsewhere than on a terminal once, and once when it is whole."""
+        """Show a window below its ceiling; without a terminal only once, and once when it is full again."""
         if size < ceiling:
             at = time.monotonic()
             known = self._windows.get(model)
@@ -86,7 +86,7 @@ class Line:
             self._once(model, "whole", f"{model}: window {ceiling} of {ceiling} again")
 
     def waiting(self, seconds: float, because: str) -> None:
-        """Show that requests wait; elsewhere than on a terminal at most every ten seconds."""
+        """Show that requests wait; without a terminal at most every ten seconds."""
         now = time.monotonic()
         self._waits[because] = now + seconds
         if self._live:
@@ -97,15 +97,15 @@ class Line:
             self.note(_wait(seconds, because))
 
     def paused(self, because: str | None) -> None:
-        """Show that nothing is sent; elsewhere than on a terminal a line when it begins and one when it ends."""
+        """Show that nothing is sent; without a terminal one line at the start and one at the end."""
         before = self._paused
         self._paused = None if because is None else (because, before[1] if before else time.monotonic())
         if self._live:
             self._show()
         elif because and not before:
-            self.note(f"{because}: nothing is sent until it can be stored")
+            self.note(f"{because}: no requests until it can be stored")
         elif before and not because:
-            self.note("the run goes on")
+            self.note("the run continues")
 
     def _once(self, model: str, what: str, text: str) -> None:
         if not self._live and (model, what) not in self._told:
@@ -118,7 +118,7 @@ class Line:
         print(safe(text), file=sys.stderr)
 
     def stop(self) -> None:
-        """Take the line away: what follows is the answer."""
+        """Remove the line: the answer follows."""
         self._clear()
 
     def _clear(self) -> None:
@@ -163,7 +163,7 @@ class Line:
 
 
 def _wait(seconds: float, because: str) -> str:
-    """Say how long is waited, and for what: `waiting 4 s: rate limit of openai:gpt-5`."""
+    """State the wait and its reason: `waiting 4 s: rate limit of openai:gpt-5`."""
     told = f"{ceil(seconds)} s" if seconds < 100.0 else _clock(seconds)  # noqa: PLR2004 (as people say it)
     return f"waiting {told}: {safe(because)}"
 
@@ -176,7 +176,7 @@ def _clock(seconds: float) -> str:
 
 @contextmanager
 def counter_for(what: str) -> Iterator[Callable[[int], None]]:
-    """Count things on a terminal while they are done; elsewhere say nothing. Yields what is told the count."""
+    """Show a count on a terminal; elsewhere print nothing. Yields the function that takes the count."""
     live = _is_live()
     shown = 0.0
 

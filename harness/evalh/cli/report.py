@@ -1,4 +1,4 @@
-"""`evalh report`: a run to look at, to hand on, to paste."""
+"""`evalh report`: a run as a page, a table or a picture."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -25,13 +25,13 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a picture alone; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
+    help="Write only a picture; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
     " or .png.",
 )
 @json_option
 @click.pass_obj
 def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
-    """Write a report: one HTML file that needs no server and no network. Default: about the newest run.
+    """Write a report: one HTML file without a server. Default: the newest run.
 
     Without --output it is reports/ID.html in the workspace.
 
@@ -64,7 +64,7 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
 
 
 def _kept(target: Path) -> Path:
-    """Make the folder of a page that nobody named a place for; return its path as seen from here."""
+    """Make the default folder of a page; return its path relative to here."""
     try:
         target.parent.mkdir(exist_ok=True)
     except OSError as exc:
@@ -75,36 +75,39 @@ def _kept(target: Path) -> Path:
 
 def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
     """Write a report's files and say so. Raises UsageError where one cannot be written."""
-    files: list[dict[str, str | int]] = []
+    from evalh.report.documents.report import ReportFile, ReportFileDocument
+
+    files: list[ReportFile] = []
     for target, pieces in contents.items():
         write_file(app, target, pieces)
-        files.append({"output": str(target), "bytes": target.stat().st_size})
+        files.append(ReportFile(output=str(target), bytes=target.stat().st_size))
         if not app.json:
             app.console.print(f"{target}: {kilobytes(target)}", soft_wrap=True)
     if app.json:
-        app.show_json({"schema": "evalh.report-file/1", **files[0], "files": files})
+        app.show_json(ReportFileDocument(output=files[0].output, bytes=files[0].bytes, files=tuple(files)))
 
 
 def _show(app: App, name: str, form: str) -> None:
     from evalh.api.report import told
-    from evalh.report.document import judges_document
+    from evalh.report.documents.report import report_document
     from evalh.report.terminal.calibration import show_judges
-    from evalh.report.terminal.story import show_story, story_document
+    from evalh.report.terminal.story import show_story
 
     log = app.workspace.log
     if log.comparison(name) is not None or log.gate(name) is not None:
-        from evalh.report.terminal.log import SHOW, thing_document
+        from evalh.report.documents.log import entry_document
+        from evalh.report.terminal.log import SHOW
 
         kind, thing = app.workspace.log_entry(name)
         if form == "json":
-            app.show_json(thing_document(kind, thing))
+            app.show_json(entry_document(kind, thing))
         else:
             SHOW[kind](app.console, thing)
         return
     one = told(app.workspace, name)
     result = app.workspace.log.result(one.run.record.id)
     if form == "json":
-        app.show_json({**story_document(result, one), "judges": judges_document(one.judges)})
+        app.show_json(report_document(result, one))
     else:
         show_story(app.console, result, one)
         show_judges(app.console, one.judges)

@@ -1,17 +1,17 @@
 """`evalh run`: evaluate versions on models."""
 
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalh.cli.app import App, Count, RateType, Usd, json_option
+from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
     from evalh.core.run import RunResult
+    from evalh.engine.selection import Selection
 
 _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 
@@ -28,12 +28,8 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 )
 @click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
-@click.option("--limit", type=Count(), help="Only the first N cases.")
-@click.option("--tag", "tags", multiple=True, help="Only cases with this tag; repeats.")
-@click.option("--case", "cases", multiple=True, metavar="ID", help="Only this case; repeats.")
-@click.option("--concurrency", type=Count(most=4096), help="Most calls in flight.  [default: 32]")
-@click.option("--budget", type=Usd(), help="Most that each run may spend.")
-@click.option("--fresh", is_flag=True, help="Ask again, whatever the log knows.")
+@selection_options
+@asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
 @report_option
@@ -46,20 +42,15 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     prompts: tuple[str, ...],
     models: tuple[str, ...],
     trials: int | None,
-    limit: int | None,
-    tags: tuple[str, ...],
-    cases: tuple[str, ...],
-    concurrency: int | None,
-    budget: float | None,
-    fresh: bool,
+    selection: "Selection",
+    asking: dict[str, Any],
     dry_run: bool,
     at_least: float | None,
     report: Path | None,
 ) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
 
-    Without a target the workspace's default suite is run. Answers that the log already holds
-    are not asked for again.
+    Default: the workspace's default suite. Answers in the log are not asked for again.
 
     \b
       evalh run --prompt v3
@@ -67,18 +58,14 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh run triage@draft --limit 20
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.options import RunOptions
-    from evalh.engine.selection import Selection
 
-    selection = Selection(case_ids=frozenset(cases), tags=frozenset(tags), limit=limit)
     options = RunOptions(
         target=target,
         prompts=prompts,
         models=models,
         trials=trials,
         selection=selection,
-        concurrency=concurrency,
-        fresh=fresh,
-        budget_usd=None if budget is None else Decimal(str(budget)),
+        **asking,
     )
     if dry_run:
         return _show_plan(app, options)
@@ -96,7 +83,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 
 def _show_plan(app: App, options: "RunOptions") -> int:
-    from evalh.report.document import plan_document
+    from evalh.report.documents.run import plan_document
     from evalh.report.terminal.run import show_plans
 
     plans = app.workspace.plan_all(options)
@@ -109,7 +96,7 @@ def _show_plan(app: App, options: "RunOptions") -> int:
 
 def _show(app: App, results: "list[RunResult]") -> None:
     if app.json:
-        from evalh.report.document import run_document
+        from evalh.report.documents.run import run_document
 
         app.show_json(run_document(results))
         return
@@ -130,7 +117,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     lines = []
     if last.status is not RunStatus.COMPLETE:
         spent = (last.stopped_because or "").startswith("the budget")
-        lines.append(f"the same command{' with a larger --budget' if spent else ''} goes on where this stopped")
+        lines.append(f"the same command{' with a larger --budget' if spent else ''} continues where this stopped")
     if last.failures:
         name = typable(last.failures[0].case_id) or last.record.id
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
@@ -143,7 +130,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     if any(_recorded(app, result) for result in results):
         told = "note: recorded answers were used, no model was asked"
         if any("not_recorded" in result.summary.errors for result in results):
-            told += "; they answer only the prompt, inputs and params that they were recorded for"
+            told += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(told, style="yellow", soft_wrap=True)
     for line in lines:
@@ -158,7 +145,7 @@ def _recorded(app: App, result: "RunResult") -> bool:
 
 
 def _askable(app: App) -> list[str]:
-    """Return the command that asks a model, where one is configured."""
+    """Return the command that asks a model, if one is configured."""
     from evalh.providers.registry import traits_of
 
     for name, spec in app.workspace.config.models.items():
@@ -173,14 +160,14 @@ def _reported(results: "list[RunResult]") -> list[str]:
 
 
 def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
-    """Say why the answer is no: an exit code alone names neither the version nor the bar."""
+    """Say why the answer is no: the exit code names neither the version nor the required rate."""
     from evalh.report.text import percent, safe
 
     for result in results:
         if _misses(result, at_least):
             whose, found = result.record, result.summary
             told = f"{found.good} of {found.samples} good ({percent(found.good_rate.value)})"
-            line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % asked for"
+            line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % required"
             app.hints.print(safe(line), style="red", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""`evalh show`: whatever an id names."""
+"""`evalh show`: anything that has an id."""
 
 import click
 
@@ -10,16 +10,18 @@ from evalh.cli.app import App, json_option
 @json_option
 @click.pass_obj
 def command(app: App, name: str) -> None:
-    """Show a run, a comparison, a gate, a case, a sample or a call: ID says which.
+    """Show the run, comparison, gate, case, sample or call with this ID.
 
     Without ID: the newest run.
 
-    A case is shown as the newest run saw it: what was sent, what came back, which grader failed.
+    For a case: its request, its output and the failed graders in the newest run.
     """
-    from evalh.report.terminal.log import SHOW, thing_document
+    from evalh.report.terminal.log import SHOW
 
     kind, thing = app.workspace.log_entry(name)
     if app.json:
-        app.show_json(thing_document(kind, thing))
+        from evalh.report.documents.log import entry_document
+
+        app.show_json(entry_document(kind, thing))
         return
     SHOW[kind](app.console, thing)

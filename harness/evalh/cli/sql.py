@@ -34,8 +34,10 @@ def command(app: App, query: str, limit: int) -> None:
     taken = list(islice(rows, min(limit + 1, sys.maxsize)))
     more = len(taken) > limit
     if app.json:
-        shown = [[_json_value(value) for value in row] for row in taken[:limit]]
-        app.show_json({"schema": "evalh.sql/1", "columns": list(columns), "rows": shown, "more": more})
+        from evalh.report.documents.log import SqlDocument
+
+        shown = tuple(tuple(map(_json_value, row)) for row in taken[:limit])
+        app.show_json(SqlDocument(columns=tuple(columns), rows=shown, more=more))
         return
     _show(app.console, columns, taken[:limit])
     if more:
@@ -43,7 +45,7 @@ def command(app: App, query: str, limit: int) -> None:
 
 
 def _show(console: "Console", columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; where it is too wide for one, a line for each value: a cut id is no use to anybody."""
+    """Print a table; if it is too wide, a line for each value: a truncated id is useless."""
     from rich.table import Table
 
     from evalh.report.text import one_line

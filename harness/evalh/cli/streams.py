@@ -34,7 +34,7 @@ def prepare() -> TextIO:
 
 
 def to_runner(commands: Iterable[str]) -> None:
-    """Write commands of our own to stderr, a line each, for the runner of a job to obey."""
+    """Write our own commands for the CI runner to stderr, one per line."""
     for line in commands:
         if isinstance(sys.stderr, _Output):
             sys.stderr.obeyed(line)
@@ -43,7 +43,7 @@ def to_runner(commands: Iterable[str]) -> None:
 
 
 def flush(stream: TextIO) -> OSError | None:
-    """Write what is still held back; return why that cannot be done, and let go of it then."""
+    """Write what is buffered; if that fails, drop it and return the reason."""
     try:
         stream.flush()
     except OSError as exc:
@@ -53,7 +53,7 @@ def flush(stream: TextIO) -> OSError | None:
 
 
 class _Descriptor(io.FileIO):
-    """Writes to a descriptor; from the moment when its reader has left, to nowhere."""
+    """Writes to a descriptor; once its reader is gone, to nowhere."""
 
     def write(self, data: object, /) -> int:
         try:
@@ -64,12 +64,12 @@ class _Descriptor(io.FileIO):
 
 
 class _Output(io.TextIOWrapper):
-    """Writes no line that a runner would obey."""
+    """Writes no line that a CI runner would obey."""
 
     _begins = True  # the current line has said nothing yet
 
     def write(self, text: str, /) -> int:
-        """Write with escapes where a command would stand; return how much of `text` was written: all."""
+        """Escape commands; return the length of `text`, all of which is written."""
         before = "" if self._begins else "x"
         super().write(_COMMAND.sub(_escaped, before + text)[len(before) :])
         line = (before + text).rpartition("\n")[2].rpartition("\r")[2]
@@ -77,7 +77,7 @@ class _Output(io.TextIOWrapper):
         return len(text)
 
     def obeyed(self, line: str) -> None:
-        """Write a line as it is: it is a command, and ours."""
+        """Write a line unchanged: our own command."""
         super().write(f"{'' if self._begins else chr(10)}{line}\n")
         self._begins = True
 
@@ -98,7 +98,7 @@ def _writing(stream: TextIO | None, descriptor: int) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Put nothing where a stream was closed: the next file that is opened would take its place and be written to."""
+    """Open the null device for a closed stream: otherwise the next opened file would take its number."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -113,7 +113,7 @@ def _leave(descriptor: int) -> None:
 
 
 def _plainer(exc: UnicodeError) -> tuple[str, int]:
-    """Write what an encoding lacks in plainer signs, and as an escape where there are none."""
+    """Replace characters that an encoding lacks by plain ones, or by an escape."""
     if not isinstance(exc, UnicodeEncodeError):
         raise exc
     lacking = exc.object[exc.start : exc.end]

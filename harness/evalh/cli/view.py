@@ -11,14 +11,14 @@ from evalh.core.errors import ExitCode
 
 @click.command("view")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1; no other machine is served.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1: only this machine has access.")
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
 @json_option
 @click.pass_obj
 def command(app: App, *, port: int, host: str, opens: bool) -> int:
-    """Show the workspace's runs in a browser: the list, any report, and runs under way as they go on.
+    """Show the workspace's runs in a browser: the list, reports and live runs.
 
-    The address holds a new secret each time; nothing can be changed through it. Ctrl-C ends it.
+    The address holds a new secret each time. The pages are read-only. Ctrl-C stops the server.
 
     \b
       evalh view
@@ -38,7 +38,7 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
         def ready() -> None:
             _tell(app, door.url, address, port)
             if opens and not webbrowser.open(door.once()):
-                print("no browser was found: open the address yourself", file=sys.stderr)
+                print("no browser found: open the address yourself", file=sys.stderr)
 
         try:
             serve(listening, door, Routes(viewing), ready)
@@ -49,8 +49,10 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
 
 def _tell(app: App, url: str, host: str, port: int) -> None:
     if app.json:
-        app.show_json({"schema": "evalh.view/1", "url": url, "host": host, "port": port})
+        from evalh.report.documents.workspace import ViewDocument
+
+        app.show_json(ViewDocument(url=url, host=host, port=port))
     else:
         click.echo(url, file=app.answer)
-        print("the runs of this workspace, for this machine alone; Ctrl-C ends it", file=sys.stderr)
+        print("the runs of this workspace, for this machine only; Ctrl-C stops it", file=sys.stderr)
     app.answer.flush()

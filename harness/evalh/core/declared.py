@@ -10,8 +10,9 @@ Imports pydantic: import this module where a workspace is opened, never for `--h
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from enum import StrEnum
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 Where: TypeAlias = Callable[..., str]
 """Returns `file:line` of a path in the table that is read."""
 
+_NULL = object()  # what no field takes
 _LONGEST = 60  # of a wrong word in a message
 
 
@@ -53,9 +55,12 @@ class Refused(ValueError):
 class FileModel(BaseModel):
     """One table of a file: a field's name or alias is its key, and its annotation and `Field` say all about it.
 
-    Strict, but for what files write in one way only: a number may become a Decimal or a float, and a list a tuple.
-    Closed words are a `Literal`. Give a key that BaseModel has already, such as `schema`, by an alias.
+    Strict, but for what files write in one way only: a number may become a Decimal or a float, a list a tuple, and a
+    word a StrEnum. Null is refused where a class does not take it, also for `int | None = None`: who states nothing
+    leaves a key out. Give a key that BaseModel has already, such as `schema`, by an alias.
     """
+
+    takes_null: ClassVar[bool] = False
 
     model_config = ConfigDict(
         strict=True,
@@ -73,7 +78,12 @@ class FileModel(BaseModel):
         if not isinstance(stated, Mapping):
             return stated
         types = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
-        return {key: _adapted(types.get(key), value) for key, value in stated.items()}
+        return {
+            key: _NULL
+            if value is None and not cls.takes_null and types.get(key) is not Any
+            else _adapted(types.get(key), value)
+            for key, value in stated.items()
+        }
 
 
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
@@ -91,14 +101,10 @@ def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
     except ValidationError as exc:
         mistakes = [_worded(model, value, one) for one in exc.errors(include_url=False, include_input=False)]
     begin = f"{of}: " if of else ""
-    errors = [WorkspaceError(begin + one.what, where=where(*one.path), hint=one.hint) for one in _distinct(mistakes)]
-    first, *others = sorted(errors, key=_line)
-    raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
-
-
-def _line(error: WorkspaceError) -> int:
-    line = (error.where or "").rpartition(":")[2]
-    return int(line) if line.isdecimal() else 0
+    WorkspaceError.raise_all(
+        WorkspaceError(begin + one.what, where=where(*one.path), hint=one.hint) for one in _distinct(mistakes)
+    )
+    raise AssertionError("a ValidationError has a mistake")
 
 
 def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
@@ -110,11 +116,17 @@ def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
             value = tuple(_adapted(args[0], item) for item in value)
         elif origin in (dict, Mapping) and isinstance(value, Mapping):
             value = {key: _adapted(args[1], item) for key, item in value.items()}
+        elif isinstance(value, str) and value in _words_of(side):
+            value = side(value)
         elif side is Decimal and type(value) in (int, float):
             value = Decimal(repr(value))
         elif side is float and isinstance(value, Decimal):
             value = float(value)
     return value
+
+
+def _words_of(side: Any) -> list[str]:
+    return [str(one) for one in side] if isinstance(side, type) and issubclass(side, StrEnum) else []
 
 
 class _Mistake(NamedTuple):
@@ -156,7 +168,7 @@ def _worded(model: type[BaseModel], value: JsonValue, error: Any) -> _Mistake:
             hint = did_you_mean(str(path[-1]), known) if known else "it takes no keys"
             return _Mistake(path, f"unknown key {path[-1]!r}", hint, unknown=str(path[-1]))
         case "value_error" if isinstance(cause, Refused):
-            return _Mistake((*path, *cause.at), str(cause), cause.hint)
+            return _Mistake((*path, *cause.at), str(cause), cause.hint or _words(wanted).hint)
         case "value_error" | "assertion_error":
             return _Mistake(path, f"{key}: {cause}", _words(wanted).hint)
     choices = [one for one in _choices(wanted) if isinstance(one, str)]
@@ -242,7 +254,9 @@ def _words(wanted: Any) -> Words:
 
 
 def _choices(wanted: Any) -> list[Any]:
-    return [each for side in _sides(wanted) if get_origin(side) is Literal for each in get_args(side)]
+    return [
+        each for side in _sides(wanted) for each in (get_args(side) if get_origin(side) is Literal else _words_of(side))
+    ]
 
 
 def _described(wanted: Any) -> str:
@@ -252,8 +266,8 @@ def _described(wanted: Any) -> str:
         return words
     found = []
     for side in _sides(wanted):
-        if get_origin(side) is Literal:
-            found += [str(each).lower() if isinstance(each, bool) else str(each) for each in get_args(side)]
+        if choices := _choices(side):
+            found += [str(each).lower() if isinstance(each, bool) else str(each) for each in choices]
         else:
             found.append(_kind(side, _said(wanted)))
     return " or ".join(dict.fromkeys(found))
@@ -269,7 +283,7 @@ def _kind(side: Any, said: list[Any]) -> str:
         return f"a number{_limits(said)}"
     if side is str:
         return f"text{filled}"
-    if get_origin(side) is tuple:
+    if get_origin(side) in (tuple, list, set, frozenset):
         inner = _sides(get_args(side)[0])[0]
         return f"a list{' of texts' if inner is str else ' of mappings' if _model(inner) else ''}{filled}"
     return "a mapping"

@@ -63,9 +63,18 @@ class EvalhError(Exception):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        advice = f"\n  {self.hint}" if self.hint else ""
-        return "\n".join((f"{place}{self.what}{advice}", *map(str, self.others)))
+        lines = []
+        for one in (self, *self.others):
+            place = f"{one.where}: " if one.where else ""
+            advice = f"\n  {one.hint}" if one.hint else ""
+            lines.append(f"{place}{one.what}{advice}")
+        return "\n".join(lines)
+
+    @property
+    def line(self) -> int:
+        """The line in the file; 0 if unknown."""
+        line = (self.where or "").rpartition(":")[2]
+        return int(line) if line.isdecimal() else 0
 
 
 class UsageError(EvalhError):
@@ -82,6 +91,14 @@ class KeyMissing(UsageError):
 
 class WorkspaceError(EvalhError):
     """A file of the workspace is wrong; `where` is `file:line` as far as it is known."""
+
+    @staticmethod
+    def raise_all(errors: "Iterable[WorkspaceError]") -> None:
+        """Raise the mistakes of one file, in the file's order, as one error; return where there is none."""
+        every = [each for error in errors for each in (error, *error.others)]
+        if every:
+            first, *others = sorted(every, key=lambda error: error.line)
+            raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
 
 
 class NotComparable(EvalhError):

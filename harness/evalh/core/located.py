@@ -94,13 +94,6 @@ class Table:
         for name in self.values:
             yield name, self.table(name)
 
-    def listed(self, key: str) -> "list[Table]":
-        """Return the tables in the list under a key; none where there is none."""
-        value = self.values.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-            raise self._wrong(key, "a list of mappings")
-        return [Table(self._located, item, (*self._path, key, place)) for place, item in enumerate(value)]
-
     def json(self) -> Mapping[str, JsonValue]:
         """Return the whole table as JSON."""
         return {key: json_of(value) for key, value in self.values.items()}
@@ -110,13 +103,6 @@ class Table:
         value = self.values.get(key)
         if key in self.values and not (isinstance(value, str) and value.strip()):
             raise self._wrong(key, "text" if not isinstance(value, str) else "text that is not empty")
-        return value
-
-    def needed_text(self, key: str, hint: str | None = None) -> str:
-        """Read text that must be there."""
-        value = self.text(key)
-        if value is None:
-            raise WorkspaceError(f"{key!r} is missing", where=self.where(), hint=hint)
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -144,14 +130,6 @@ class Table:
         if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or not low <= value <= high:
             raise self._wrong(key, limits)
         return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-
-    def mapping(self, key: str) -> Mapping[str, JsonValue]:
-        """Read a mapping as JSON; empty where it is not there."""
-        value = self.values.get(key, {})
-        if not isinstance(value, Mapping):
-            raise self._wrong(key, "a mapping")
-        mapping: Mapping[str, JsonValue] = json_of(value)
-        return mapping
 
     def _wrong(self, key: str, wanted: str) -> WorkspaceError:
         found = kind_of(self.values[key])

@@ -1,10 +1,14 @@
 """Where a hosted model is reached, with which key, and what of that may be known."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
-from evalh.core.errors import KeyMissing, UsageError, WorkspaceError, did_you_mean
+from pydantic import ConfigDict, Field, field_validator
+
+from evalh.core.declared import FileModel, Refused
+from evalh.core.errors import KeyMissing, UsageError, WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -18,10 +22,83 @@ _SECRET_WORDS = frozenset(
 )
 _FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "te"))
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PLACE = re.compile(rf"header:{_TOKEN.pattern}|[\w-]+(?:\.[\w-]+)*", re.ASCII)
+_UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
+_URL = 'base_url = "http://localhost:8000/v1"'
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _VARIABLE = re.compile(r"\$\{|\{\{|^\$[A-Za-z_]")
 _KEY = re.compile(r"(?![\"'`]|\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
+
+
+class HostedOptions(FileModel):
+    """The keys of any model behind HTTP. Each provider's own options add what its API knows."""
+
+    ends_in: ClassVar[re.Pattern[str] | None] = None  # of a copied address, what the provider adds itself
+
+    api_key_env: str | None = Field(None, description="The environment variable that holds the key; never a key.")
+    base_url: str | None = Field(None, description="Where the API is. Default: the provider's own address.")
+    headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
+    cost_from: str | None = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            what = "'api_key_env' is the name of an environment variable, never a key"
+            raise Refused(what, 'api_key_env = "OPENAI_API_KEY"')
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if _UNFILLED.search(url):
+            raise Refused("'base_url' holds a variable, and evalh fills none in", f"write the address itself: {_URL}")
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            raise Refused("'base_url' is not a URL", _URL) from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f#]", url):
+            raise Refused("'base_url' must be an http or https URL", _URL)
+        if parts.username is not None or any(is_secret(name) for name, _ in parse_qsl(parts.query)):
+            raise Refused("'base_url' holds what looks like a key", "name its variable in api_key_env")
+        path = parts.path.rstrip("/")
+        base = path if cls.ends_in is None else cls.ends_in.sub("", path)
+        if base != path:
+            what = f"'base_url' ends in {path[len(base) :]!r}, which evalh adds itself"
+            raise Refused(what, f'base_url = "{parts._replace(path=base).geturl()}"')
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        for name, value in headers.items():
+            wrong, hint = None, None
+            if "${" in value:
+                wrong = "holds a variable, and evalh fills none in"
+                hint = "a key's variable is named in api_key_env; anything else is written as it is"
+            elif not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+                wrong = "holds a character that no header may hold"
+            elif name.lower() in _FRAMING:
+                wrong = "belongs to the transport"
+            if wrong is not None:
+                raise Refused(f"header {name!r} {wrong}", hint, at=(name,))
+        return headers
+
+    @field_validator("cost_from")
+    @classmethod
+    def _is_a_place(cls, place: str) -> str:
+        if not _PLACE.fullmatch(place):
+            hint = 'cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"'
+            raise Refused("'cost_from' is a path into the answer's body, or a header of the answer", hint)
+        return place
+
+
+class UndeclaredOptions(HostedOptions):
+    """The keys of a plugin's provider that declares none: they are handed through as they stand."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class Home(Value, kw_only=True):
@@ -47,12 +124,16 @@ class Endpoint(Value):
 
     @classmethod
     def of(cls, spec: ModelSpec, home: Home) -> "Endpoint":
-        """Check the address, the headers and what of the key leaves in the clear."""
-        parts = _address(spec, home)
+        """Check where the key goes and what of it leaves in the clear. The options are checked by now."""
+        parts = urlsplit(spec.base_url or home.base_url)
+        parts = parts._replace(path=parts.path.rstrip("/"))
         own = _same_origin(parts, urlsplit(home.base_url))
         # A key goes only where it belongs: the provider's usual variable is never read for another address.
         variables = (spec.api_key_env,) if spec.api_key_env else home.key_variables if own else ()
-        _check_headers(spec, home, keyed=bool(variables))
+        taken = next((name for name in spec.headers if variables and name.lower() == home.key_header.lower()), None)
+        if taken is not None:
+            what = f"model {spec.name!r}: header {taken!r} is where the key from api_key_env goes"
+            raise WorkspaceError(what, where=spec.where or None)
         secret = bool(variables) or any(is_secret(name) for name in spec.headers)
         if parts.scheme == "http" and secret and not is_loopback(parts.hostname or ""):
             raise WorkspaceError(
@@ -143,65 +224,9 @@ def is_secret(name: str) -> bool:
     return any(word in _SECRET_WORDS or word.endswith(("key", "token")) for word in words)
 
 
-def refuse_unknown(spec: ModelSpec, known: Iterable[str]) -> None:
-    """Raise WorkspaceError for an option that the provider does not have."""
-    known = tuple(known)
-    for name in spec.options:
-        if name not in known:
-            raise WorkspaceError(
-                f"model {spec.name!r}: {spec.provider} has no option {name!r}",
-                where=spec.where or None,
-                hint=did_you_mean(name, known),
-            )
-
-
-def one_of(spec: ModelSpec, name: str, allowed: tuple[str, ...]) -> str:
-    """Read an option with few values; the first is the default. Raises WorkspaceError."""
-    value = spec.options.get(name, allowed[0])
-    if value not in allowed:
-        raise WorkspaceError(
-            f"model {spec.name!r}: {name} = {value!r} is not one of {', '.join(allowed)}", where=spec.where or None
-        )
-    return str(value)
-
-
-def _address(spec: ModelSpec, home: Home) -> SplitResult:
-    text = spec.base_url or home.base_url
-    wrong: str | None = None
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        parts, wrong = urlsplit(home.base_url), "is not a URL"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f#]", text):
-        wrong = wrong or "is not an http or https URL"
-    elif parts.username is not None or any(is_secret(name) for name, _ in parse_qsl(parts.query)):
-        wrong = wrong or "holds what looks like a key; name its variable in api_key_env"
-    if wrong is not None:
-        raise WorkspaceError(
-            f"model {spec.name!r}: base_url {wrong}",
-            where=spec.where or None,
-            hint='base_url = "http://localhost:8000/v1"',
-        )
-    return parts._replace(path=parts.path.rstrip("/"), fragment="")
-
-
 def _same_origin(one: SplitResult, other: SplitResult) -> bool:
     return (one.scheme, one.hostname, _port(one)) == (other.scheme, other.hostname, _port(other))
 
 
 def _port(parts: SplitResult) -> int | None:
     return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _check_headers(spec: ModelSpec, home: Home, *, keyed: bool) -> None:
-    for name, value in spec.headers.items():
-        wrong = None
-        if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
-            wrong = "holds a character that no header may hold"
-        elif name.lower() in _FRAMING:
-            wrong = "belongs to the transport"
-        elif keyed and name.lower() == home.key_header.lower():
-            wrong = "is where the key from api_key_env goes"
-        if wrong is not None:
-            raise WorkspaceError(f"model {spec.name!r}: header {name!r} {wrong}", where=spec.where or None)

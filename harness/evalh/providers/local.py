@@ -24,19 +24,21 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec.structs import replace
+from pydantic import Field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
-from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
+from evalh.core.declared import FileModel, Words
+from evalh.core.errors import UsageError
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers import weights
 from evalh.providers.logprobs import PARAM, LogprobSum
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(
     hosted=False,
@@ -56,10 +58,26 @@ _FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH, "tool_cal
 Job = Callable[["_Slot"], None]
 
 
+class Options(FileModel):
+    """The keys of an embedded model."""
+
+    path: Annotated[str, Field(min_length=1), Words(hint="path = 'FILE.gguf'")] | None = Field(
+        None, description="A GGUF file. Default: the weights that evalh knows under the model's name."
+    )
+    slots: Annotated[int, Field(ge=1), Words(hint="slots = 2")] | None = Field(
+        None, description="Calls at once. Default: one a core, at most 8."
+    )
+    context: Annotated[int, Words(hint=f"context = {CONTEXT_TOKENS}")] = Field(
+        CONTEXT_TOKENS, ge=1, description="Tokens that a prompt and its answer may take."
+    )
+    threads: Annotated[int, Words(hint="threads = 1")] = Field(1, ge=1, description="Threads that compute one answer.")
+
+
 class LocalProvider:
     """A model in the process. Nothing is fetched or loaded before the first request: a full log needs no model."""
 
     kind = "local"
+    traits = TRAITS
 
     def __init__(self, spec: ModelSpec, context: ProviderContext) -> None:
         self.spec = spec
@@ -68,10 +86,10 @@ class LocalProvider:
         self.params = spec.params
         self.show: weights.Show = weights.Announce()
         self._cache_dir = context.cache_dir
-        _refuse_unknown(spec)
-        self._slots = _whole(spec, "slots", min(_cores(), MOST_SLOTS))
-        self._shape = _Shape(context=_whole(spec, "context", CONTEXT_TOKENS), threads=_whole(spec, "threads", 1))
-        self._path = _path(spec, context.root)
+        options = read_options(spec, Options)
+        self._slots = options.slots or min(_cores(), MOST_SLOTS)
+        self._shape = _Shape(context=options.context, threads=options.threads)
+        self._path = None if options.path is None else context.root / Path(options.path).expanduser()
         self._stopping = threading.Event()
         self._loading: Future[_Engine] | None = None
         if spec.price is not None:
@@ -357,37 +375,8 @@ def _message(message: Message) -> dict[str, str]:
     return {"role": message.role.value, "content": message.text}
 
 
-_OPTIONS = ("slots", "threads", "context", "path")
-
-
-def _refuse_unknown(spec: ModelSpec) -> None:
-    for option in spec.options:
-        if option not in _OPTIONS:
-            hint = did_you_mean(option, _OPTIONS)
-            raise WorkspaceError(f"a local model has no option {option!r}", where=spec.where or None, hint=hint)
-
-
-def _path(spec: ModelSpec, root: Path) -> Path | None:
-    path = spec.options.get("path")
-    if path is None:
-        return None
-    if not isinstance(path, str) or not path:
-        raise WorkspaceError(
-            f"path must name a GGUF file, not {path!r}", where=spec.where or None, hint="path = 'FILE.gguf'"
-        )
-    return root / Path(path).expanduser()
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _whole(spec: ModelSpec, option: str, default: int) -> int:
-    value = spec.options.get(option, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        what = f"{option} must be a whole number above 0, not {value!r}"
-        raise WorkspaceError(what, where=spec.where or None, hint=f"{option} = {default}")
-    return value
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> LocalProvider:

@@ -21,14 +21,16 @@ from io import BytesIO
 from typing import IO, Annotated, TypeAlias
 
 import msgspec
+from pydantic import Field
 
 from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Logprobs, Usage
+from evalh.core.declared import FileModel, Text, Words
 from evalh.core.errors import NotFound, WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.ports import Tree
 from evalh.core.request import Request, ToolCall, content_digest
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(hosted=False, recorded=True, per_version=True)
 
@@ -217,10 +219,19 @@ def _unpack(path: str, raw: bytes, file: IO[bytes]) -> str:
     return f"sha256:{state.hexdigest()}"
 
 
+class Options(FileModel):
+    """The keys of a recording."""
+
+    path: Annotated[Text, Words(hint='path = "recorded/{version}.jsonl"')] = Field(
+        description="The file; `{version}`, `{prompt}` and `{model}` are filled in."
+    )
+
+
 class ReplayProvider:
     """One recording. A case without a row is NOT_RECORDED: it could not be measured, it is not bad."""
 
     kind = "replay"
+    traits = TRAITS
     max_in_flight = None
 
     def __init__(self, spec: ModelSpec, tree: Tree, path: str) -> None:
@@ -280,9 +291,7 @@ def _asked(request: Request) -> str:
 
 def build(spec: ModelSpec, context: ProviderContext) -> ReplayProvider:
     """Build from `path`, its `{version}`, `{prompt}` and `{model}` filled in. Raises WorkspaceError."""
-    pattern = spec.options.get("path")
-    if not isinstance(pattern, str) or not pattern:
-        raise _wrong(spec, "a replayed model needs a 'path'", 'path = "recorded/{version}.jsonl"')
+    pattern = read_options(spec, Options).path
     known = {"prompt": context.prompt, "version": context.version, "model": spec.model}
     return ReplayProvider(spec, context.tree, _filled(spec, pattern, known))
 

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -21,6 +21,11 @@ from evalh.core.reasoning import KEEP, KEPT, apart
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+
+if TYPE_CHECKING:
+    from evalh.core.declared import FileModel
+
+M = TypeVar("M", bound="FileModel")
 
 
 class ProviderContext(Value, kw_only=True):
@@ -46,14 +51,16 @@ _BUILT_IN: Mapping[str, str] = {
     "replay": "evalh.providers.recording",
     "scripted": "evalh.providers.scripted",
 }
-"""The home of each: its `TRAITS`, its `build`, and its `health` where it needs more of this machine than a key."""
+"""The home of each: its `TRAITS`, `Options` and `build`, and `health` where it needs more than a key."""
 
 
 class _Plugin(Value):
     factory: Factory
     traits: Traits
+    options: "type[FileModel] | None"
 
 
+_ADDRESS = ("api_key_env", "base_url", "headers", "cost_from")  # of a provider's keys, what stands in ModelSpec itself
 _PLUGINS: dict[str, _Plugin] = {}
 
 
@@ -65,7 +72,9 @@ class Health(Value):
     hint: str | None = None
 
 
-def provider(kind: str, *, per_version: bool = False, traits: Traits | None = None) -> Callable[[Factory], Factory]:
+def provider(
+    kind: str, *, per_version: bool = False, traits: Traits | None = None, options: "type[FileModel] | None" = None
+) -> Callable[[Factory], Factory]:
     """Register a factory under the word that `provider = "…"` names in evalh.toml.
 
     A later registration of the same word replaces the earlier one: one process may open several workspaces.
@@ -77,7 +86,7 @@ def provider(kind: str, *, per_version: bool = False, traits: Traits | None = No
         )
 
     def register(factory: Factory) -> Factory:
-        _PLUGINS[kind] = _Plugin(factory, traits or Traits(per_version=per_version))
+        _PLUGINS[kind] = _Plugin(factory, traits or Traits(per_version=per_version), options)
         return factory
 
     return register
@@ -90,13 +99,15 @@ def kinds() -> list[str]:
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
-    return Reasoned(_build(spec, context), traits_of(spec.provider), keep=spec.reasoning == KEEP)
+    return Reasoned(_build(spec, context), keep=spec.reasoning == KEEP)
 
 
 def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
     plugin, home = _PLUGINS.get(spec.provider), _BUILT_IN.get(spec.provider)
     if plugin is not None:
-        return Guarded(plugin.factory(spec, context))
+        if plugin.options is not None:
+            read_options(spec, plugin.options)
+        return Guarded(plugin.factory(spec, context), plugin.traits)
     if home is None:
         raise WorkspaceError(
             f"model {spec.name!r}: no provider {spec.provider!r}",
@@ -113,6 +124,24 @@ def traits_of(kind: str) -> Traits:
     if plugin is not None:
         return plugin.traits
     return Traits() if home is None else cast("Traits", import_module(home).TRAITS)
+
+
+def options_of(kind: str) -> "type[FileModel]":
+    """Return the model of a provider's own keys, which takes every key where nobody declares them."""
+    from evalh.providers.endpoint import UndeclaredOptions
+
+    plugin, home = _PLUGINS.get(kind), _BUILT_IN.get(kind)
+    if plugin is not None:
+        return plugin.options or UndeclaredOptions
+    return UndeclaredOptions if home is None else cast("type[FileModel]", import_module(home).Options)
+
+
+def read_options(spec: ModelSpec, model: "type[M]") -> "M":
+    """Read a model's own keys. Raises WorkspaceError."""
+    from evalh.core.declared import read
+
+    addressed = {key: stated for key in _ADDRESS if (stated := getattr(spec, key))}
+    return read(model, {**spec.options, **addressed}, lambda *_: spec.where, f"model {spec.name!r}")
 
 
 def function_of(spec: ModelSpec) -> str | None:
@@ -136,8 +165,9 @@ def health_of(spec: ModelSpec, root: Path, cache_dir: Path) -> Health | None:
 class Guarded:
     """Lets everything through to the plugin; what its `send` raises by mistake becomes a failed attempt."""
 
-    def __init__(self, inner: Provider) -> None:
+    def __init__(self, inner: Provider, traits: Traits) -> None:
         self._inner = inner
+        self.traits = traits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -164,9 +194,8 @@ class Reasoned:
     Graders, checks, judges, repairs and the log see what this returns.
     """
 
-    def __init__(self, inner: Provider, traits: Traits, *, keep: bool) -> None:
+    def __init__(self, inner: Provider, *, keep: bool) -> None:
         self._inner = inner
-        self.traits = traits
         self._keep = keep
 
     def __getattr__(self, name: str) -> Any:

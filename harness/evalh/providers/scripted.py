@@ -7,16 +7,19 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from math import isfinite
+from typing import Any, Self
 
 from msgspec.structs import replace
+from pydantic import Field, model_validator
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
+from evalh.core.declared import FileModel, Refused, Text
 from evalh.core.digest import digest, digest_bytes
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(hosted=False, function_in="function")
 
@@ -29,10 +32,27 @@ _HANDED = ("request", "messages", "case_id", "trial", "step", "draw")
 Answerer = Callable[[Request, Call], object]
 
 
+class Options(FileModel):
+    """The keys of a scripted model."""
+
+    function: Text | None = Field(None, description="The function that answers: `evals/answers.py:answer`.")
+    table: Mapping[str, Any] = Field({}, description="Answers by case id.")
+    default: Any = Field(None, description="The answer to a case that the table lacks.")
+    latency_ms: float = Field(0.0, ge=0, le=3_600_000, description="How long an answer takes.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.function is not None) == bool(self.table or self.default is not None):
+            what = "a scripted model takes either 'function' or 'table'"
+            raise Refused(what, 'function = "evals/answers.py:answer", or table = {"t-001" = "the answer"}')
+        return self
+
+
 class ScriptedProvider:
     """Answers at once, or after `latency_ms`; sends nothing anywhere."""
 
     kind = "scripted"
+    traits = TRAITS
     max_in_flight = None
 
     def __init__(self, spec: ModelSpec, answer: Answerer, script: Mapping[str, JsonValue], latency_s: float) -> None:
@@ -75,17 +95,12 @@ class ScriptedProvider:
 
 def build(spec: ModelSpec, context: ProviderContext) -> ScriptedProvider:
     """Build from `function`, or from `table` and `default`. Raises WorkspaceError."""
-    latency_ms = spec.options.get("latency_ms", 0)
-    if isinstance(latency_ms, bool) or not isinstance(latency_ms, int | float) or not 0 <= latency_ms <= 3_600_000:  # noqa: PLR2004 (an hour)
-        raise _wrong(spec, f"'latency_ms' must be a number of milliseconds, not {latency_ms!r}")
-    path = spec.options.get("function")
-    if path is None:
-        answer, script = _from_table(spec)
-    elif isinstance(path, str):
-        answer, script = _from_function(spec, path, context)
+    options = read_options(spec, Options)
+    if options.function is None:
+        answer, script = _from_table(options)
     else:
-        raise _wrong(spec, f"'function' must be text, not {path!r}", 'function = "evals/answers.py:answer"')
-    return ScriptedProvider(spec, answer, script, latency_ms / 1000.0)
+        answer, script = _from_function(spec, options.function, context)
+    return ScriptedProvider(spec, answer, script, options.latency_ms / 1000.0)
 
 
 def _from_function(spec: ModelSpec, path: str, context: ProviderContext) -> tuple[Answerer, Mapping[str, JsonValue]]:
@@ -134,15 +149,8 @@ def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> 
     return tuple(wanted)
 
 
-def _from_table(spec: ModelSpec) -> tuple[Answerer, Mapping[str, JsonValue]]:
-    table = spec.options.get("table", {})
-    default = spec.options.get("default")
-    if not isinstance(table, Mapping) or not (table or default is not None):
-        raise _wrong(
-            spec,
-            "a scripted model needs a 'function', a 'table' or a 'default'",
-            'function = "evals/answers.py:answer", or table = {"t-001" = "the answer"}',
-        )
+def _from_table(options: Options) -> tuple[Answerer, Mapping[str, JsonValue]]:
+    table, default = options.table, options.default
 
     def answer(_request: Request, call: Call) -> object:
         given = table.get(call.key.case_id, default)

@@ -9,6 +9,7 @@ from msgspec import field
 from evalh.core.values import Value
 from evalh.report.html.markup import Anchor, Child, Markup, el, join, metas, own, own_digest, place
 from evalh.report.html.page import asset as report_asset
+from evalh.report.html.parts import sort_button, table
 
 HTML = "text/html; charset=utf-8"
 _ABOVE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -62,16 +63,9 @@ def framed(
     return PageAnswer(text.encode(), status=status, policy="; ".join([*rules, _ABOVE]))
 
 
-def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
-    """Build a table that scrolls within the page; one whose script is there sorts."""
-    cells = [
-        el("th", el("button", head, type="button", class_="sort"), scope="col", aria_sort="none")
-        if head and not head.startswith("95")
-        else el("th", head or el("span", "more", class_="hidden"), scope="col")
-        for head in heads
-    ]
-    made = el("table", el("caption", name, class_="hidden"), el("thead", el("tr", cells)), el("tbody", rows))
-    return el("div", made, class_="scroll", tabindex=0, role="region", aria_label=name)
+def sorted_table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
+    """Build a table whose columns sort, intervals aside."""
+    return table(name, [head if head.startswith("95") else sort_button(head) for head in heads], rows)
 
 
 def message(title: str, lines: Sequence[Child], *, home: Anchor | None, status: int) -> PageAnswer:

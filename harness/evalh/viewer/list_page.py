@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
-from evalh.report.charts.small import interval_bar
 from evalh.report.html.markup import Child, Markup, el, join, place
-from evalh.report.html.sections import limits
-from evalh.report.terminal.gate import decided
+from evalh.report.html.parts import interval, section
+from evalh.report.terminal.gate import decision_word
 from evalh.report.text import one_line, percent, short_cost_per_good
 from evalh.report.words import cost_range, plural
-from evalh.viewer.frame import PageAnswer, framed, table
+from evalh.viewer.frame import PageAnswer, framed, sorted_table
 
 if TYPE_CHECKING:
     from evalh.store.reader import Overview
@@ -73,33 +72,13 @@ def _counts(found: "Overview") -> str:
     return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{older}"
 
 
-def _section(id_: str, title: str, *parts: Child) -> Markup:
-    return el("section", el("h2", title, id=f"{id_}-title"), parts, id=id_, aria_labelledby=f"{id_}-title")
-
-
 def _runs(found: "Overview") -> Markup:
-    heads = (
-        "version",
-        "model",
-        "began (UTC)",
-        "good rate",
-        "95 % interval",
-        "cost per good",
-        "95 % interval",
-        "samples",
-    )
-    search = el(
-        "p",
-        el("label", el("span", "Filter the runs", class_="hidden"), _search(), for_="q"),
-        el("span", "", id="count", role="status", class_="note"),
-        class_="search",
-    )
-    rows = [_run(run) for run in found.runs]
-    return _section("runs", "Runs", search, table("Runs", (*heads, "state", "suite", "run"), rows))
-
-
-def _search() -> Markup:
-    return el("input", id="q", type="search", placeholder="Filter: v3 small complete", autocomplete="off")
+    heads = ["version", "model", "began (UTC)", "good rate", "95 % interval", "cost per good", "95 % interval"]
+    heads += ["samples", "state", "suite", "run"]
+    field = el("input", id="q", type="search", placeholder="Filter: v3 small complete", autocomplete="off")
+    label = el("label", el("span", "Filter the runs", class_="hidden"), field, for_="q")
+    search = el("p", label, el("span", "", id="count", role="status", class_="note"), class_="search")
+    return section("runs", "Runs", search, sorted_table("Runs", heads, [_run(run) for run in found.runs]))
 
 
 def _run(run: RunRow) -> Markup:
@@ -113,7 +92,7 @@ def _run(run: RunRow) -> Markup:
         el("td", record.model),
         el("td", _instant(record.started_at), data_v=record.id),
         _number(None if rate is None else percent(rate.value), rate),
-        el("td", None if rate is None else [limits(rate), _bar(rate)], class_="dim"),
+        el("td", None if rate is None else _interval(rate), class_="dim"),
         _number(None if cost is None else short_cost_per_good(cost), cost),
         el("td", None if cost is None else cost_range(cost.low, cost.high), class_="dim"),
         el("td", done, class_="num", data_v=record.planned if summary is None else summary.samples),
@@ -124,8 +103,8 @@ def _run(run: RunRow) -> Markup:
 
 
 @lru_cache(maxsize=4096)
-def _bar(rate: Estimate) -> Markup | None:
-    return interval_bar(rate)  # so many samples, so many good: many runs have the same
+def _interval(rate: Estimate) -> list[Child]:
+    return interval(rate)  # so many samples, so many good: many runs have the same
 
 
 def _number(text: str | None, estimate: Estimate | None) -> Markup:
@@ -143,7 +122,7 @@ def _state(run: RunRow) -> Markup:
 
 def _comparisons(rows: Sequence[ComparisonRow]) -> Markup:
     heads = ("base → head", "verdict", "difference", "95 % interval", "worse", "better", "cases", "suite", "at (UTC)")
-    return _section("comparisons", "Comparisons", table("Comparisons", heads, [_comparison(row) for row in rows]))
+    return section("comparisons", "Comparisons", sorted_table("Comparisons", heads, [_comparison(row) for row in rows]))
 
 
 def _comparison(row: ComparisonRow) -> Markup:
@@ -167,26 +146,18 @@ def _points(share: float | None) -> str:
 
 
 def _gates(rows: Sequence[GateRow]) -> Markup:
-    return _section(
-        "gates",
-        "Gates",
-        table("Gates", ("base → head", "decision", "because", "at (UTC)"), [_gate(row) for row in rows]),
-    )
+    heads = ("base → head", "decision", "because", "at (UTC)")
+    return section("gates", "Gates", sorted_table("Gates", heads, [_gate(row) for row in rows]))
 
 
 def _gate(row: GateRow) -> Markup:
     reasons = row.reasons.splitlines()
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    said = decided({"exit": row.exit})
+    said = decision_word(row.exit)
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
-        el("td", said, class_=_colour(said)),
+        el("td", said, class_={"accept": "good", "refuse": "bad"}.get(said, "ungraded")),
         el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}"),
         el("td", _instant(row.at), data_v=row.id),
     )
-
-
-def _colour(decision: str) -> str:
-    """Return the colour of a gate's answer, as `decided` says it."""
-    return {"accept": "good", "refuse": "bad"}.get(decision, "ungraded")

@@ -1,201 +1,111 @@
-"""`evalh.toml`: where things are, which version is live, which models there are.
+"""`evalh.toml`: where things are, which version is live, which models and routes there are.
 
-`[models.<name>]` in evalh.toml. They name a key's variable, never a key.
+The models are the file's keys. They name a key's variable, never a key.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
+from pydantic import BaseModel, Field, ValidationInfo, create_model, field_validator, model_validator
+
+from evalh.core.declared import FileModel, Refused, Text, Texts, Words, keys_of, read
 from evalh.core.errors import WorkspaceError, nearest
-from evalh.core.located import Located, Table, kind_of
+from evalh.core.located import Located, json_of
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
-from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import Route
 from evalh.core.strict_json import JsonValue
-from evalh.workspace.credentials import key_found, names_key, refuse_keys
+from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.files import label, read_text
-from evalh.workspace.pricing import price_of
-from evalh.workspace.routes import route
+from evalh.workspace.pricing import PriceTable
+from evalh.workspace.routes import RouteTable
 from evalh.workspace.toml import parse_toml
 
+M = TypeVar("M", bound=BaseModel)
+OptionsOf: TypeAlias = Callable[[str], type[BaseModel]]
+"""Returns the model of a provider's own keys, which takes every key where nobody declares them."""
+
+CONFIG_NAME = "evalh.toml"
 REMOVED = "null"
 """What stands in `params` for a parameter that is not to be sent: TOML has no null."""
 
-_EVERYWHERE = ("provider", "model", "timeout_s", "params", "price", "reasoning")
-_HOSTED = (*_EVERYWHERE, "api_key_env", "base_url", "headers", "cost_from")
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "openai": (*_HOSTED, "schema", "max_tokens_name", "api"),
-    "anthropic": (*_HOSTED, "schema"),
-    "gemini": (*_HOSTED, "schema"),
-    "local": (*_EVERYWHERE, "path", "slots", "context", "threads"),
-    "replay": (*_EVERYWHERE, "path"),
-    "scripted": (*_EVERYWHERE, "function", "table", "default", "latency_ms"),
-}
-_MODEL_NEEDED = ("openai", "anthropic", "gemini")
-
-_OPERATION: Mapping[str, re.Pattern[str]] = {
-    "openai": re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$"),
-    "anthropic": re.compile(r"(/v1)?(/messages|/complete)$|/v1$"),
-    "gemini": re.compile(r"(/models(/[^/]*)?|/tunedModels/[^/]*)$"),
-}
-"""What stands at the end of a copied address and does not belong to the base."""
-_UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
-
+_ADDRESS = ("api_key_env", "base_url", "headers", "cost_from")  # of a provider's keys, what stands in ModelSpec itself
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_PLACE = re.compile(rf"header:{_HEADER.pattern}|[\w-]+(?:\.[\w-]+)*", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
-def model_spec(name: str, table: Table) -> ModelSpec:
-    """Read one model. Raises WorkspaceError; the message never holds a value that may be a key."""
-    if not _NAME.fullmatch(name):
-        raise WorkspaceError(
-            f"{name!r} cannot name a model", where=table.where(), hint="letters, digits, `.`, `_` and `-`"
-        )
-    if "provider" not in table.values:  # misspelt, more likely than left out
-        table.refuse_unknown([key for key in table.values if nearest(key, ["provider"]) is None] + ["provider"])
-    provider = table.needed_text("provider", hint=f"one of {', '.join(_KEYS)}, or a plugin's")
-    known = _KEYS.get(provider)
-    if known is not None:
-        table.refuse_unknown(known)
-    model = table.needed_text("model") if provider in _MODEL_NEEDED else table.text("model")
-    timeout_s = table.number("timeout_s")
-    if timeout_s == 0:
-        raise WorkspaceError("'timeout_s' must be above 0", where=table.where("timeout_s"))
-    return ModelSpec(
-        name=name,
-        provider=provider,
-        model=model or name,
-        api_key_env=_variable(table),
-        base_url=_url(table, provider),
-        headers=_headers(table),
-        timeout_s=120.0 if timeout_s is None else float(timeout_s),
-        params={key: None if value == REMOVED else value for key, value in table.mapping("params").items()},
-        price=price_of(table),
-        reasoning=_reasoning(table),
-        cost_from=_cost_from(table),
-        options=_options(table, provider),
-        where=table.where(),
+_ModelName: TypeAlias = Annotated[Text, Words(hint='model = "gpt-5-mini"')]
+
+
+class WorkspaceTable(FileModel):
+    """`[workspace]`: where things are."""
+
+    default_suite: Text | None = Field(None, description="The suite of `evalh run` without a target.")
+    plugins: Texts = Field((), description="Python files that are loaded with the workspace.")
+    base: Text | None = Field(None, description="The revision that work is merged into. Default: the remote's HEAD.")
+    prompts: Text = Field("prompts", description="The folder of the prompts.")
+    evals: Text = Field("evals", description="The folder of the suites.")
+    datasets: Text = Field("datasets", description="The folder of the datasets.")
+
+    @field_validator("prompts", "evals", "datasets")
+    @classmethod
+    def _lies_inside(cls, folder: str, info: ValidationInfo) -> str:
+        names = [name for name in folder.split("/") if name not in ("", ".")]
+        if folder.startswith("/") or ".." in names or "\\" in folder or "\0" in folder or not names:
+            key = info.field_name
+            raise Refused(f"{key!r} must be a folder inside the workspace, with /", f'{key} = "{key}"')
+        return "/".join(names)
+
+
+class PromptTable(FileModel):
+    """`[prompts.<name>]`."""
+
+    live: Text | None = Field(None, description="The version in use, such as v3. Default: the newest frozen version.")
+
+    @field_validator("live")
+    @classmethod
+    def _is_frozen(cls, live: str) -> str:
+        if version_number(live) is None:
+            raise Refused(f"'live' names a frozen version, not {live!r}", 'live = "v3"')
+        return live
+
+
+class ModelTable(FileModel):
+    """`[models.<name>]`: what every provider takes. Its own keys are declared by the provider."""
+
+    provider: Annotated[Text, Words(hint='provider = "openai"')] = Field(description="Who answers, or a plugin's word.")
+    model: _ModelName | None = Field(None, description="The model's name on the wire. Default: the table's name.")
+    timeout_s: float = Field(120.0, gt=0, description="Seconds that one attempt may take.")
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description=f'Parameters that are laid over the version\'s `config`; the text "{REMOVED}" takes one out.',
     )
+    price: PriceTable | None = Field(None, description="What the model costs.")
+    reasoning: Annotated[
+        Literal["strip", "keep"], Words(hint='reasoning = "keep" leaves <think>…</think> in the output')
+    ] = Field("strip", description="What becomes of the reasoning before an answer.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_a_provider(cls, stated: Any) -> Any:
+        """Refuse a misspelt `provider` where nobody knows the other keys."""
+        misspelt = [key for key in stated if "provider" not in stated and nearest(key, ["provider"])]
+        if misspelt:
+            raise Refused(f"unknown key {misspelt[0]!r}", "did you mean 'provider'?", (misspelt[0],))
+        return stated
 
 
-def _options(table: Table, provider: str) -> Mapping[str, JsonValue]:
-    """Check what the built-in providers take; hand a plugin's keys through as they stand."""
-    match provider:
-        case "local":
-            table.text("path")
-            for key in ("slots", "context", "threads"):
-                table.count(key)
-        case "replay":
-            table.needed_text("path", hint='path = "recorded/{version}.jsonl"')
-        case "scripted":
-            if ("function" in table.values) == ("table" in table.values or "default" in table.values):
-                raise WorkspaceError(
-                    "a scripted model takes either 'function' or 'table'",
-                    where=table.where(),
-                    hint='table = {"case-1" = "the answer"}',
-                )
-            table.text("function")
-            table.mapping("table")
-        case _:
-            pass
-    return {key: value for key, value in table.json().items() if key not in _HOSTED}
+class ConfigFile(FileModel):
+    """`evalh.toml`: where things are, which version is live, which models and routes there are."""
 
-
-def _variable(table: Table) -> str | None:
-    variable = table.text("api_key_env")
-    if variable is not None and not _VARIABLE.fullmatch(variable):
-        raise WorkspaceError(
-            "'api_key_env' is the name of an environment variable, never a key",
-            where=table.where("api_key_env"),
-            hint='api_key_env = "OPENAI_API_KEY"',
-        )
-    return variable
-
-
-def _reasoning(table: Table) -> str:
-    word = table.text("reasoning") or STRIP
-    if word not in (STRIP, KEEP):
-        raise WorkspaceError(
-            f"'reasoning' must be {STRIP!r} or {KEEP!r}",
-            where=table.where("reasoning"),
-            hint=f'reasoning = "{KEEP}" leaves <think>…</think> in the output',
-        )
-    return word
-
-
-def _url(table: Table, provider: str) -> str | None:
-    url = table.text("base_url")
-    if url is None:
-        return None
-    if _UNFILLED.search(url):
-        raise WorkspaceError(
-            "'base_url' holds a variable, and evalh fills none in",
-            where=table.where("base_url"),
-            hint='write the address itself, such as base_url = "http://localhost:8000/v1"',
-        )
-    from urllib.parse import parse_qsl, urlsplit
-
-    hint = 'base_url = "http://localhost:8000/v1"'
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise WorkspaceError("'base_url' is not a URL", where=table.where("base_url"), hint=hint) from None
-    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise WorkspaceError("'base_url' must be an http or https URL", where=table.where("base_url"), hint=hint)
-    secret = any(names_key(key) for key, _ in parse_qsl(parts.query))
-    if parts.username is not None or parts.password is not None or secret:
-        raise key_found("base_url", table.where("base_url"))
-    path = parts.path.rstrip("/")
-    base = _OPERATION[provider].sub("", path) if provider in _OPERATION else path
-    if base != path:
-        raise WorkspaceError(
-            f"'base_url' ends in {path[len(base) :]!r}, which evalh adds itself",
-            where=table.where("base_url"),
-            hint=f'base_url = "{parts._replace(path=base).geturl()}"',
-        )
-    return url
-
-
-def _headers(table: Table) -> Mapping[str, str]:
-    headers = table.mapping("headers")
-    for key, value in headers.items():
-        where = table.where("headers", key)
-        if not isinstance(value, str):
-            raise WorkspaceError(f"header {key!r} must be text, not {kind_of(value)}", where=where)
-        if "${" in value:
-            raise WorkspaceError(
-                f"header {key!r} holds a variable, and evalh fills none in",
-                where=where,
-                hint="a key's variable is named in api_key_env; anything else is written as it is",
-            )
-        if not _HEADER.fullmatch(key) or not _HEADER_VALUE.fullmatch(value):
-            raise WorkspaceError(f"header {key!r} holds a character that no header may hold", where=where)
-    return headers
-
-
-def _cost_from(table: Table) -> str | None:
-    place = table.text("cost_from")
-    if place is not None and not _PLACE.fullmatch(place):
-        raise WorkspaceError(
-            "'cost_from' is a path into the answer's body, or a header of the answer",
-            where=table.where("cost_from"),
-            hint='cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"',
-        )
-    return place
-
-
-CONFIG_NAME = "evalh.toml"
-
-_TABLES = ("workspace", "prompts", "models", "routes")
-_WORKSPACE_KEYS = ("default_suite", "plugins", "base", "prompts", "evals", "datasets")
+    workspace: WorkspaceTable = Field(default_factory=WorkspaceTable)
+    prompts: dict[str, PromptTable] = Field(default_factory=dict)
+    models: dict[str, dict[str, object]] = Field(default_factory=dict, description="Models by the name they go by.")
+    routes: dict[str, RouteTable] = Field(default_factory=dict, description="Routes by the name they go by.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,68 +148,92 @@ def find_root(start: Path) -> Path:
     raise WorkspaceError(f"no {CONFIG_NAME} here or in a folder above", where=str(start), hint="evalh init")
 
 
-def load_config(tree: Tree) -> Config:
-    """Read evalh.toml at the tree's root. Raises WorkspaceError."""
+@cache
+def model_table(options: type[BaseModel]) -> type[BaseModel]:
+    """Return the keys of `[models.<name>]` with a provider's own; what has an address needs the model's name there."""
+    named = "base_url" in options.model_fields and options.model_config.get("extra") != "allow"
+    own: dict[str, Any] = {"model": (_ModelName, Field(description="The model's name on the wire."))} if named else {}
+    return create_model("ModelTable", __base__=(ModelTable, options), __doc__=options.__doc__, **own)
+
+
+def load_config(tree: Tree, options_of: OptionsOf) -> Config:
+    """Read evalh.toml at the tree's root. Raises WorkspaceError with all that is wrong in it."""
     name = label(tree, CONFIG_NAME)
     located = parse_toml(read_text(tree, CONFIG_NAME), name)
     refuse_keys(located)
-    top = Table(located, located.value)
-    top.refuse_unknown(_TABLES)
-    workspace = top.table("workspace")
-    workspace.refuse_unknown(_WORKSPACE_KEYS)
-    models = {name: model_spec(name, table) for name, table in top.table("models").tables()}
+    errors: list[WorkspaceError] = []
+    file = _tried(errors, ConfigFile, located.value, located.where)
+    models = _models(located, options_of, errors)
+    WorkspaceError.raise_all(errors)
+    assert file is not None
+    routes = {name: table.route(name, partial(located.where, "routes", name)) for name, table in file.routes.items()}
+    WorkspaceError.raise_all(_clashes(routes, models))
     return Config(
-        default_suite=workspace.text("default_suite"),
-        plugins=workspace.texts("plugins"),
-        base=workspace.text("base"),
-        prompts_dir=_folder(workspace, "prompts"),
-        evals_dir=_folder(workspace, "evals"),
-        datasets_dir=_folder(workspace, "datasets"),
-        live={name: live for name, table in top.table("prompts").tables() if (live := _live(table))},
+        default_suite=file.workspace.default_suite,
+        plugins=file.workspace.plugins,
+        base=file.workspace.base,
+        prompts_dir=file.workspace.prompts,
+        evals_dir=file.workspace.evals,
+        datasets_dir=file.workspace.datasets,
+        live={name: table.live for name, table in file.prompts.items() if table.live is not None},
         models=models,
-        routes=_routes(top.table("routes"), models),
+        routes=routes,
         where=name,
         source=located,
     )
 
 
-def _folder(workspace: Table, key: str) -> str:
-    folder = workspace.text(key) or key
-    names = [name for name in folder.split("/") if name not in ("", ".")]
-    if folder.startswith("/") or ".." in names or "\\" in folder or "\0" in folder or not names:
-        raise WorkspaceError(
-            f"{key!r} must be a folder inside the workspace, with /",
-            where=workspace.where(key),
-            hint=f'{key} = "{key}"',
-        )
-    return "/".join(names)
+def _tried(errors: list[WorkspaceError], model: type[M], value: JsonValue, where: Callable[..., str]) -> M | None:
+    try:
+        return read(model, value, where)
+    except WorkspaceError as exc:
+        errors.append(exc)
+        return None
 
 
-def _live(prompt: Table) -> str | None:
-    prompt.refuse_unknown(("live",))
-    live = prompt.text("live")
-    if live is not None and version_number(live) is None:
-        raise WorkspaceError(
-            f"'live' names a frozen version, not {live!r}", where=prompt.where("live"), hint='live = "v3"'
-        )
-    return live
+def _models(located: Located, options_of: OptionsOf, errors: list[WorkspaceError]) -> dict[str, ModelSpec]:
+    tables = located.value.get("models", {})
+    found = {}
+    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+        where = partial(located.where, "models", name)
+        if not _NAME.fullmatch(name):
+            hint = "letters, digits, `.`, `_` and `-`"
+            errors.append(WorkspaceError(f"{name!r} cannot name a model", where=where(), hint=hint))
+        elif isinstance(table, Mapping):
+            options = options_of(str(table.get("provider")))
+            if (own := _tried(errors, model_table(options), table, where)) is not None:
+                found[name] = _model(name, table, own, where())
+    return found
 
 
-def _routes(tables: Table, models: Mapping[str, ModelSpec]) -> dict[str, Route]:
-    routes = {}
-    for name, table in tables.tables():
+def _model(name: str, table: Mapping[str, JsonValue], own: Any, where: str) -> ModelSpec:
+    elsewhere = {*keys_of(ModelTable), *_ADDRESS}
+    return ModelSpec(
+        name=name,
+        provider=own.provider,
+        model=own.model or name,
+        timeout_s=own.timeout_s,
+        params={key: None if value == REMOVED else value for key, value in own.params.items()},
+        price=own.price and own.price.price(),
+        reasoning=own.reasoning,
+        options={key: json_of(value) for key, value in table.items() if key not in elsewhere},
+        where=where,
+        **{key: value for key in _ADDRESS if (value := getattr(own, key, None)) is not None},
+    )
+
+
+def _clashes(routes: Mapping[str, Route], models: Mapping[str, ModelSpec]) -> Iterator[WorkspaceError]:
+    """Find what is wrong between routes and models."""
+    for name, route in routes.items():
         if name in models:
-            raise WorkspaceError(
+            yield WorkspaceError(
                 f"{name!r} is a model already; a route may stand wherever a model may, so their names must differ",
-                where=table.where(),
+                where=route.where,
                 hint=f"the model is at {models[name].where}",
             )
-        routes[name] = route(name, table)
-    for one in routes.values():
-        if one.repair is not None and one.model in routes:
-            raise WorkspaceError(
-                f"route {one.name!r} would repair what {one.model!r} answers, which is a route with repairs of its own",
-                where=one.where,
-                hint=f"declare it where a model is asked: [routes.{one.model}]",
+        elif route.repair is not None and route.model in routes:
+            yield WorkspaceError(
+                f"route {name!r} would repair what {route.model!r} answers, which is a route with repairs of its own",
+                where=route.where,
+                hint=f"declare it where a model is asked: [routes.{route.model}]",
             )
-    return routes

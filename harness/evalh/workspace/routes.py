@@ -1,11 +1,15 @@
 """`[routes.<name>]` in evalh.toml: the logic around a call, declared."""
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.errors import WorkspaceError, did_you_mean
-from evalh.core.located import Table, json_of, kind_of
+from evalh.core.declared import FileModel, Refused, Text, Texts, Words
+from evalh.core.errors import did_you_mean
 from evalh.core.route import (
     FALLBACK_ON,
     RETRYABLE,
@@ -19,171 +23,125 @@ from evalh.core.route import (
     RetryPolicy,
     Route,
 )
-from evalh.core.strict_json import JsonValue
-from evalh.core.suite import GraderSpec
+from evalh.workspace.entries import RouteEntry
 
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "retry": ("attempts", "on", "base_s", "cap_s", "max_wait_s", "share"),
-    "breaker": ("rate", "min", "window_s", "cooldown_s"),
-    "limit": ("concurrency", "rpm", "tpm", "max_wait_s"),
-    "repair": ("checks", "by", "attempts"),
-    "cascade": ("checks", "escalate_to", "by"),
-    "budget": ("usd_per_run", "usd_per_case", "tokens_per_run", "deadline_s"),
-}
-"""The keys of each table in a route."""
-
-_TOP = ("model", "fallback", "fallback_on", *KEYS)
 _FALLBACK_KINDS = FALLBACK_ON | {ErrorKind.CONTEXT_LENGTH, ErrorKind.REFUSAL, ErrorKind.CONTENT_FILTER}
-Choice = TypeVar("Choice", RepairBy, EscalateBy)
+_RETRY, _BREAKER = RetryPolicy(), BreakerPolicy()
+Where: TypeAlias = Callable[..., str]
 
 
-def route(name: str, table: Table) -> Route:
-    """Read one route. Raises WorkspaceError with file and line."""
-    table.refuse_unknown(_TOP)
-    repair, cascade = _part(table, "repair"), _part(table, "cascade")
-    return Route(
-        name=name,
-        model=table.needed_text("model", hint='model = "small"'),
-        retry=_retry(_part(table, "retry")),
-        breaker=_breaker(table),
-        limit=_limit(_part(table, "limit")),
-        repair=None if "repair" not in table.values else _repair(repair),
-        fallback=table.texts("fallback"),
-        fallback_on=_kinds(table, "fallback_on", _FALLBACK_KINDS, FALLBACK_ON),
-        cascade=None if "cascade" not in table.values else _cascade(cascade),
-        budget=_budget(_part(table, "budget")),
-        where=table.where(),
+def _kind(word: str, allowed: frozenset[ErrorKind], otherwise: str) -> ErrorKind:
+    if word in allowed:
+        return ErrorKind(word)
+    if word in set(ErrorKind):
+        raise Refused(otherwise, f"may be declared: {', '.join(sorted(allowed))}")
+    raise Refused(f"no kind of error {word!r}", did_you_mean(word, map(str, allowed)))
+
+
+def _retried(word: str) -> ErrorKind:
+    return _kind(word, RETRYABLE, f"{word!r} is not retried: its cause is in the request or the account")
+
+
+def _followed(word: str) -> ErrorKind:
+    return _kind(word, _FALLBACK_KINDS, f"the next model cannot help with {word!r}")
+
+
+Retried: TypeAlias = Annotated[str, AfterValidator(_retried), WithJsonSchema({"enum": sorted(RETRYABLE)})]
+Followed: TypeAlias = Annotated[str, AfterValidator(_followed), WithJsonSchema({"enum": sorted(_FALLBACK_KINDS)})]
+Seconds: TypeAlias = Annotated[float, Field(ge=0)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+Checks: TypeAlias = Annotated[
+    tuple[RouteEntry, ...], Field(min_length=1), Words("a list of graders", 'checks = ["schema"]')
+]
+
+
+class RetryTable(FileModel):
+    """When the same request is sent again."""
+
+    attempts: Count = Field(_RETRY.attempts, description="In all, the first included.")
+    on: tuple[Retried, ...] = Field(tuple(sorted(RETRYABLE)), description="The kinds of errors that are retried.")
+    base_s: Seconds = Field(_RETRY.base_s, description="The first wait is drawn from 0 to this.")
+    cap_s: Seconds = Field(_RETRY.cap_s, description="The longest wait that is drawn.")
+    max_wait_s: Seconds = Field(_RETRY.max_wait_s, description="A provider that asks for more is not waited for.")
+    share: Annotated[float, Field(ge=0)] = Field(_RETRY.share, description="Retries in a run, as a share of its calls.")
+
+
+class BreakerTable(FileModel):
+    """When a provider is left alone for a while."""
+
+    rate: Annotated[float, Words(hint="at 0 every failure would trip it")] = Field(
+        _BREAKER.rate, gt=0, le=1, description="The failure rate in the window that trips it."
     )
+    min: Count = Field(_BREAKER.min, description="Requests in the window below which nothing is concluded.")
+    window_s: Seconds = _BREAKER.window_s
+    cooldown_s: Seconds = _BREAKER.cooldown_s
 
 
-def _part(table: Table, key: str) -> Table:
-    part = table.table(key)
-    part.refuse_unknown(KEYS[key])
-    return part
+class LimitTable(FileModel):
+    """What a provider is never asked above."""
+
+    concurrency: Count | None = Field(None, description="Requests at once.")
+    rpm: Count | None = Field(None, description="Requests a minute.")
+    tpm: Count | None = Field(None, description="Tokens a minute, input and output.")
+    max_wait_s: Seconds | None = Field(None, description="How long one call may wait, in all, for rate limits.")
 
 
-def _retry(table: Table) -> RetryPolicy:
-    base = RetryPolicy()
-    return RetryPolicy(
-        attempts=table.count("attempts") or base.attempts,
-        on=_kinds(table, "on", RETRYABLE, base.on),
-        base_s=_seconds(table, "base_s", base.base_s),
-        cap_s=_seconds(table, "cap_s", base.cap_s),
-        max_wait_s=_seconds(table, "max_wait_s", base.max_wait_s),
-        share=_seconds(table, "share", base.share),
-    )
+class RepairTable(FileModel):
+    """What an output must pass to be taken, and what is tried when it does not."""
+
+    checks: Checks
+    by: RepairBy = RepairBy.FEEDBACK
+    attempts: Count = Field(1, description="Further ones.")
 
 
-def _breaker(table: Table) -> BreakerPolicy | None:
-    if table.values.get("breaker") is False:
-        return None
-    part = _part(table, "breaker")
-    base = BreakerPolicy()
-    rate = part.number("rate", high=1.0)
-    if rate == 0:
-        raise WorkspaceError("'rate' must be above 0: every failure would trip it", where=part.where("rate"))
-    return BreakerPolicy(
-        rate=base.rate if rate is None else float(rate),
-        min=part.count("min") or base.min,
-        window_s=_seconds(part, "window_s", base.window_s),
-        cooldown_s=_seconds(part, "cooldown_s", base.cooldown_s),
-    )
+class CascadeTable(FileModel):
+    """Which outputs of the first model are not taken, and who answers then."""
+
+    checks: Checks
+    escalate_to: Annotated[Text, Words(hint='escalate_to = "strong"')] = Field(description="A model or route.")
+    by: EscalateBy = EscalateBy.ANEW
 
 
-def _limit(table: Table) -> LimitPolicy:
-    max_wait_s = table.number("max_wait_s")
-    return LimitPolicy(
-        concurrency=table.count("concurrency"),
-        rpm=table.count("rpm"),
-        tpm=table.count("tpm"),
-        max_wait_s=None if max_wait_s is None else float(max_wait_s),
-    )
+class BudgetTable(FileModel):
+    """What a run may spend."""
+
+    usd_per_run: Decimal | None = Field(None, ge=0)
+    usd_per_case: Decimal | None = Field(None, ge=0)
+    tokens_per_run: Count | None = None
+    deadline_s: Seconds | None = Field(None, description="From the run's start; what is in flight then ends.")
 
 
-def _repair(table: Table) -> RepairPolicy:
-    return RepairPolicy(
-        checks=_checks(table),
-        by=_choice(table, "by", RepairBy, RepairBy.FEEDBACK),
-        attempts=table.count("attempts") or 1,
-    )
+class RouteTable(FileModel):
+    """`[routes.<name>]`: who is asked first, and everything that may happen after."""
+
+    model: Annotated[Text, Words(hint='model = "small"')] = Field(description="A model, or another route.")
+    retry: RetryTable | None = None
+    breaker: BreakerTable | Literal[False] | None = Field(None, description="false: none.")
+    limit: LimitTable | None = None
+    repair: RepairTable | None = None
+    fallback: Texts = Field((), description="The models and routes that are asked next, in order.")
+    fallback_on: tuple[Followed, ...] | None = Field(None, description="After which kinds of errors.")
+    cascade: CascadeTable | None = None
+    budget: BudgetTable | None = None
+
+    def route(self, name: str, where: Where) -> Route:
+        """Return the route as a value."""
+        retry, repair, cascade = self.retry or RetryTable(), self.repair, self.cascade
+        return Route(
+            name=name,
+            model=self.model,
+            retry=RetryPolicy(**{**dict(retry), "on": frozenset(map(ErrorKind, retry.on))}),
+            breaker=None if self.breaker is False else BreakerPolicy(**dict(self.breaker or BreakerTable())),
+            limit=LimitPolicy(**dict(self.limit or LimitTable())),
+            repair=None if repair is None else RepairPolicy(**_checked(repair, partial(where, "repair"))),
+            fallback=self.fallback,
+            fallback_on=FALLBACK_ON if self.fallback_on is None else frozenset(map(ErrorKind, self.fallback_on)),
+            cascade=None if cascade is None else CascadePolicy(**_checked(cascade, partial(where, "cascade"))),
+            budget=BudgetPolicy(**dict(self.budget or BudgetTable())),
+            where=where(),
+        )
 
 
-def _cascade(table: Table) -> CascadePolicy:
-    return CascadePolicy(
-        checks=_checks(table),
-        escalate_to=table.needed_text("escalate_to", hint='escalate_to = "strong"'),
-        by=_choice(table, "by", EscalateBy, EscalateBy.ANEW),
-    )
-
-
-def _budget(table: Table) -> BudgetPolicy:
-    deadline_s = table.number("deadline_s")
-    return BudgetPolicy(
-        usd_per_run=table.number("usd_per_run"),
-        usd_per_case=table.number("usd_per_case"),
-        tokens_per_run=table.count("tokens_per_run"),
-        deadline_s=None if deadline_s is None else float(deadline_s),
-    )
-
-
-def _seconds(table: Table, key: str, default: float) -> float:
-    value = table.number(key)
-    return default if value is None else float(value)
-
-
-def _choice(table: Table, key: str, choices: type[Choice], default: Choice) -> Choice:
-    text = table.text(key)
-    if text is None:
-        return default
-    try:
-        return choices(text)
-    except ValueError:
-        raise WorkspaceError(
-            f"{key!r} cannot be {text!r}", where=table.where(key), hint=f"one of {', '.join(choices)}"
-        ) from None
-
-
-def _kinds(table: Table, key: str, allowed: Iterable[ErrorKind], default: frozenset[ErrorKind]) -> frozenset[ErrorKind]:
-    if key not in table.values:
-        return default
-    known = {kind.value: kind for kind in allowed}
-    for text in table.texts(key):
-        if text in known:
-            continue
-        if text in {kind.value for kind in ErrorKind}:
-            what = (
-                f"{text!r} is not retried: its cause is in the request or the account"
-                if key == "on"
-                else (f"the next model cannot help with {text!r}")
-            )
-            raise WorkspaceError(what, where=table.where(key), hint=f"may be declared: {', '.join(sorted(known))}")
-        raise WorkspaceError(f"no kind of error {text!r}", where=table.where(key), hint=did_you_mean(text, known))
-    return frozenset(known[text] for text in table.texts(key))
-
-
-def _checks(table: Table) -> tuple[GraderSpec, ...]:
-    """Read checks: a grader's kind, or one `kind = parameters` in a table."""
-    entries = table.values.get("checks")
-    where = table.where("checks")
-    if not isinstance(entries, list) or not entries:
-        raise WorkspaceError("'checks' must be a list of graders", where=where, hint='checks = ["schema"]')
-    return tuple(_check(entry, where) for entry in entries)
-
-
-def _check(entry: JsonValue, where: str) -> GraderSpec:
-    if isinstance(entry, str) and entry:
-        return GraderSpec(kind=entry, name=entry, where=where)
-    if isinstance(entry, Mapping) and len(entry) == 1:
-        kind, params = next(iter(json_of(entry).items()))
-        params = params if isinstance(params, Mapping) else {"value": params}
-        return GraderSpec(kind=kind, name=kind, params=params, where=where)
-    found = kind_of(entry)
-    if isinstance(entry, Mapping):
-        found += f" of {len(entry)} keys"
-    elif entry == "":
-        found += " that is empty"
-    raise WorkspaceError(
-        f"a check is a grader's name or {{name = parameters}}, not {found}",
-        where=where,
-        hint='checks = ["schema", {contains = "because"}]',
-    )
+def _checked(table: RepairTable | CascadeTable, where: Where) -> dict[str, Any]:
+    specs = (entry.spec(where("checks", place), name=entry.kind) for place, entry in enumerate(table.checks))
+    return {**dict(table), "checks": tuple(specs)}

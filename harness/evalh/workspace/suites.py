@@ -1,71 +1,254 @@
-"""Suites: `evals/<name>.yaml`."""
+"""Suites: `evals/<name>.yaml`, with the gate's policy, what outputs cost downstream, and what holds for baselines.
 
+The models are the files' keys: names, types, limits, defaults and descriptions stand here and nowhere else.
+"""
+
+import dataclasses
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from itertools import count
-from typing import Any
+from typing import Annotated, Self, TypeAlias
 
 from msgspec.structs import replace
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from evalh.core.declared import FileModel, Refused, Text, Texts, Words, read
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
-from evalh.core.located import Located, Table, kind_of
+from evalh.core.located import Located, Path
 from evalh.core.ports import Tree
 from evalh.core.prompt import PromptRef
-from evalh.core.strict_json import JsonValue
-from evalh.core.suite import ADVISORY, GraderSpec, Suite
+from evalh.core.suite import (
+    ADVISORY,
+    DEFAULT_CANARY,
+    DEFAULT_DISCORDANCE,
+    DEFAULT_MARGIN,
+    About,
+    BaselinePolicy,
+    Doubt,
+    GatePolicy,
+    GraderRule,
+    GraderSpec,
+    MustPass,
+    Never,
+    OutcomePrices,
+    OutputValue,
+    Require,
+    Suite,
+)
 from evalh.workspace.config import Config
+from evalh.workspace.entries import SuiteEntry
 from evalh.workspace.files import label, parts_of, read_text
-from evalh.workspace.policies import BASELINE_KEYS, GATE_KEYS, VALUE_KEYS, baseline_policy, gate_policy, read_value
 from evalh.workspace.yaml import parse_yaml
 
-MOST_TRIALS = 1000
 _SUFFIX = ".yaml"
-_GRADERS = {"type": "array", "items": {"$ref": "#/$defs/grader"}}
-_KEYS: Mapping[str, dict[str, Any]] = {
-    "description": {"type": "string", "description": "What the suite is for; for people."},
-    "prompt": {"type": "string", "minLength": 1, "description": "The prompt's name: the folder prompts/<name>."},
-    "dataset": {
-        "type": "string",
-        "minLength": 1,
-        "description": "The dataset's name: datasets/<name>.jsonl or .csv; or a path that ends so.",
-    },
-    "model": {"type": "string", "minLength": 1, "description": "A model or route of evalh.toml; --model goes first."},
-    "owner": {"type": "string", "minLength": 1, "description": "Who answers for the suite."},
-    "trials": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MOST_TRIALS,
-        "description": "How often each case is run. Default: 1.",
-    },
-    "max_ungraded": {
-        "type": "number",
-        "minimum": 0,
-        "maximum": 1,
-        "description": "The share of ungraded samples above which a run could not measure (exit 4). Default: 0.02.",
-    },
-    "graders": {**_GRADERS, "minItems": 1, "description": "What makes an output good. One at least is required."},
-    "compare": {**_GRADERS, "description": "Graders that need both sides of a comparison."},
-    "gate": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": dict(GATE_KEYS),
-        "description": "The merge gate's policy.",
-    },
-    "baseline": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": dict(BASELINE_KEYS),
-        "description": "What holds for the suite's accepted results.",
-    },
-    "value": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": dict(VALUE_KEYS),
-        "description": "What outputs cost downstream, in USD.",
-    },
-}
-_NEEDED = ("prompt", "dataset", "graders")
-_REQUIRED = "Whether an output must pass it to be good. Default: true; of embedding_similarity: false."
+_DAYS_A_WEEK = 7
+_AGE = re.compile(r"\s*([1-9][0-9]{0,4}) ?(d|days?|w|weeks?)\s*")
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Margin: TypeAlias = Annotated[float, Field(ge=0.001, le=0.5)]  # below that no dataset could ever show it
+Trials: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
+Usd: TypeAlias = Annotated[float, Field(ge=0)]
+
+
+class AtLeast(FileModel):
+    """`good_rate: {at_least: 0.9}`."""
+
+    at_least: Annotated[Share, Words(hint="good_rate: {at_least: 0.9}")]
+
+
+class MayRise(FileModel):
+    """`cost_per_good: {may_rise: 0.1}`."""
+
+    may_rise: Annotated[float, Words(hint="0.1: by a tenth")] = Field(ge=0, description="0.1: by a tenth.")
+
+
+class GraderMargin(FileModel):
+    """`graders: {schema: {margin: 0.01}}`."""
+
+    margin: Margin | None = Field(None, description="Default: the gate's.")
+
+
+class MustPassRule(FileModel):
+    """`must_pass: {tags: [incident]}`."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["tags"]}, {"required": ["cases"]}]})
+
+    tags: Texts = Field((), min_length=1, description="Cases with any of these tags.")
+    cases: Texts = Field((), min_length=1, description="Cases by id.")
+    trials: Trials = 1
+    passes: Trials | None = Field(None, description="How many of the trials must be good. Default: all.")
+
+    @model_validator(mode="after")
+    def _can_pass(self) -> Self:
+        if not self.tags and not self.cases:
+            raise Refused("says of no case that it must pass", "must_pass: {tags: [incident]}")
+        if self.passes is not None and self.passes > self.trials:
+            what = f"{self.passes} of {self.trials} trials cannot pass"
+            raise Refused(what, f"passes: {self.trials}", ("passes",))
+        return self
+
+    def rule(self) -> MustPass:
+        """Return the rule as a value."""
+        tags, cases = frozenset(self.tags), frozenset(self.cases)
+        return MustPass(tags=tags, cases=cases, trials=self.trials, passes=self.passes or self.trials)
+
+
+class Gate(FileModel):
+    """`gate:` of a suite."""
+
+    require: Require = Field(
+        Require.NOT_WORSE_SHOWN,
+        description="Refuse only what is shown worse, or accept only what is shown to be no worse.",
+    )
+    margin: Margin = Field(DEFAULT_MARGIN, description="A drop of the good rate that is still no worse.")
+    target: About = Field(
+        About.POPULATION, description="Whether the verdict is about cases like these, or about this dataset."
+    )
+    doubt: Doubt = Field(
+        Doubt.ACCEPT,
+        description="What to do where a number is beyond its bound as measured and chance may explain it: accept in "
+        "doubt, which the headline says, decide nothing, or refuse.",
+    )
+    sequential: bool = Field(default=True, description="Stop as soon as the verdict is sure.")
+    discordance: float = Field(
+        DEFAULT_DISCORDANCE, ge=0.02, le=1, description="The share of cases expected to differ: sets the bets."
+    )
+    trials: Trials | None = Field(None, description="How often each case is run. Default: the suite's.")
+    must_pass: MustPassRule | None = Field(None, description="Cases that must be good, whatever the statistics say.")
+    good_rate: AtLeast | None = Field(None, description="The good rate below which head is refused.")
+    never: Texts | dict[str, Share] = Field(
+        (), description="Graders that must not fail; or, with a share, whose failures must be shown to be rarer."
+    )
+    cost_per_good: MayRise | None = Field(None, description="By how much the cost of one good output may rise.")
+    net_loss: MayRise | None = Field(
+        None, description="By how much the cost of a case may rise, with what follows its output; needs `value`."
+    )
+    latency_p95: MayRise | None = Field(None, description="By how much the 95th percentile of the latency may rise.")
+    graders: dict[str, GraderMargin] = Field(
+        default_factory=dict, description="Graders whose passes are held to the requirement too, each with its margin."
+    )
+    max_ungraded: Share | None = Field(
+        None, description="The share of cases that may stay ungraded. Default: the suite's."
+    )
+    canary: int | None = Field(
+        None,
+        ge=0,
+        le=10_000,
+        description="How many of base's accepted cases are asked again: did the model move? 0: none. "
+        f"Default: {DEFAULT_CANARY} where a hosted model has a baseline.",
+    )
+
+    def policy(self, where: str) -> GatePolicy:
+        """Return the policy as a value."""
+        never = self.never.items() if isinstance(self.never, dict) else ((name, None) for name in self.never)
+        names = (one.name for one in dataclasses.fields(GatePolicy))
+        stated = {name: getattr(self, name) for name in names if name in Gate.model_fields}
+        return GatePolicy(
+            **stated
+            | {
+                "must_pass": self.must_pass and self.must_pass.rule(),
+                "good_rate": self.good_rate and self.good_rate.at_least,
+                "never": tuple(Never(name, share) for name, share in never),
+                "cost_may_rise": self.cost_per_good and self.cost_per_good.may_rise,
+                "latency_may_rise": self.latency_p95 and self.latency_p95.may_rise,
+                "net_loss_may_rise": self.net_loss and self.net_loss.may_rise,
+                "graders": tuple(GraderRule(name, rule.margin or self.margin) for name, rule in self.graders.items()),
+                "where": where,
+            }
+        )
+
+
+class Prices(FileModel):
+    """`value:` of a suite."""
+
+    bad_usd: Usd = Field(0.0, description="What a bad output costs that is taken for good, in USD.")
+    review_usd: Usd = Field(0.0, description="What it costs that a person looks at an output, in USD.")
+    abstain_usd: Usd = Field(0.0, description="What it costs that no output is given, in USD.")
+    review: Texts | None = Field(
+        None,
+        description="The graders whose `fail` sends an output to a person. Default: those that are not required.",
+    )
+
+    def value(self, graders: tuple[GraderSpec, ...], where: str) -> OutputValue:
+        """Return what outputs cost as a value."""
+        names = [one.name for one in graders if not one.required] if self.review is None else self.review
+        prices = OutcomePrices(bad_usd=self.bad_usd, review_usd=self.review_usd, abstain_usd=self.abstain_usd)
+        return OutputValue(prices=prices, review=frozenset(names), where=where)
+
+
+class Baseline(FileModel):
+    """`baseline:` of a suite."""
+
+    max_age: Annotated[str, Words("days or weeks", "max_age: 30d; or 4w")] | None = Field(
+        None,
+        pattern=f"^{_AGE.pattern}$",
+        description="How old a baseline may be, such as 30d or 4w; an older one is stale. Default: any age.",
+    )
+    outputs: bool = Field(default=True, description="Whether outputs may be kept in git beside the results.")
+
+    def policy(self) -> BaselinePolicy:
+        """Return the policy as a value."""
+        found = _AGE.fullmatch(self.max_age or "")
+        days = found and int(found[1]) * (_DAYS_A_WEEK if found[2].startswith("w") else 1)
+        return BaselinePolicy(max_age_days=days, outputs=self.outputs)
+
+
+def _a_dataset(name: str) -> str:
+    try:
+        parts_of(name)
+    except EvalhError as exc:
+        raise Refused(exc.what, exc.hint) from None
+    return name
+
+
+def _a_prompt(text: str) -> str:
+    try:
+        ref = PromptRef.parse(text)
+    except EvalhError as exc:
+        raise Refused(exc.what) from None
+    if ref.version or ref.revision or ref.name is None:
+        raise Refused(
+            f"a suite names a prompt, not a version of one: {text!r}",
+            f"prompt: {ref.name or '<name>'}; the version is chosen by --prompt, or by `live` in evalh.toml",
+        )
+    return text
+
+
+class SuiteFile(FileModel):
+    """`evals/<name>.yaml`: a prompt, a dataset, graders, and what is asked of them."""
+
+    description: Text | None = Field(None, description="What the suite is for; for people.")
+    prompt: Annotated[Text, AfterValidator(_a_prompt), Words(hint="prompt: <name>")] = Field(
+        description="The prompt's name: the folder prompts/<name>."
+    )
+    dataset: Annotated[Text, AfterValidator(_a_dataset), Words(hint="dataset: <name>")] = Field(
+        description="The dataset's name: datasets/<name>.jsonl or .csv; or a path that ends so."
+    )
+    model: Text | None = Field(None, description="A model or route of evalh.toml; --model goes first.")
+    owner: Text | None = Field(None, description="Who answers for the suite.")
+    trials: Trials = Field(1, description="How often each case is run.")
+    max_ungraded: Share = Field(
+        0.02, description="The share of ungraded samples above which a run could not measure (exit 4)."
+    )
+    graders: Annotated[tuple[SuiteEntry, ...], Words("a list of graders", "graders: [schema]")] = Field(
+        min_length=1, description="What makes an output good. One at least is required."
+    )
+    compare: Annotated[tuple[SuiteEntry, ...], Words("a list of graders")] = Field(
+        (), description="Graders that need both sides of a comparison."
+    )
+    gate: Gate | None = Field(None, description="The merge gate's policy.")
+    baseline: Baseline | None = Field(None, description="What holds for the suite's accepted results.")
+    value: Prices | None = Field(None, description="What outputs cost downstream, in USD.")
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Self:
+        if not any(entry.kind not in ADVISORY if entry.required is None else entry.required for entry in self.graders):
+            raise Refused("no grader is required: every output would be good", "graders: [schema]", ("graders",))
+        if self.gate is not None and self.gate.net_loss is not None and self.value is None:
+            what, hint = "'net_loss' needs to know what a bad output costs", "value: {bad_usd: 0.50}, beside gate"
+            raise Refused(what, hint, ("gate", "net_loss"))
+        return self
 
 
 def suite_names(tree: Tree, config: Config) -> tuple[str, ...]:
@@ -87,147 +270,47 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         hint = f"rename {other} to {path}" if misnamed else did_you_mean(name, suite_names(tree, config))
         raise NotFound(f"no suite {name!r}", where=label(tree, config.evals_dir), hint=hint)
     located = parse_yaml(read_text(tree, path), label(tree, path))
-    table = Table(located, located.value)
-    table.refuse_unknown(_KEYS)
-    table.text("description")
-    max_ungraded = table.number("max_ungraded", high=1.0)
-    graders = _required_graders(table, located)
-    value = read_value(table, graders)
-    gate = gate_policy(table.table("gate"), [grader.name for grader in graders])
-    if gate.net_loss_may_rise is not None and value is None:
-        raise WorkspaceError(
-            "'net_loss' needs to know what a bad output costs",
-            where=table.table("gate").where("net_loss"),
-            hint="value: {bad_usd: 0.50}, beside gate",
-        )
+    file = read(SuiteFile, located.value, located.where)
+    graders = _graders(file.graders, located, "graders")
+    _refuse_strange(file, located, [grader.name for grader in graders])
     return Suite(
         name=name,
-        prompt=_prompt(table),
-        dataset=_dataset(table),
-        model=table.text("model"),
-        owner=table.text("owner"),
-        trials=table.count("trials", MOST_TRIALS) or 1,
-        max_ungraded=0.02 if max_ungraded is None else float(max_ungraded),
+        **{key: getattr(file, key) for key in ("prompt", "dataset", "model", "owner", "trials", "max_ungraded")},
         graders=graders,
-        compare=_graders(table, located, "compare"),
-        gate=gate,
-        baseline=baseline_policy(table.table("baseline")),
-        value=value,
-        where=table.where(),
-        places={key: table.where(key) for key in table.values},
+        compare=_graders(file.compare, located, "compare"),
+        gate=(file.gate or Gate()).policy(located.where("gate")),
+        baseline=(file.baseline or Baseline()).policy(),
+        value=None if file.value is None else file.value.value(graders, located.where("value")),
+        where=located.where(),
+        places={key: located.where(key) for key in located.value},
     )
 
 
-def suite_json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a suite file, published as schemas/suite.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "evalh suite",
-        "description": "evals/<name>.yaml: a prompt, a dataset, graders, and what is asked of them.",
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(_NEEDED),
-        "properties": dict(_KEYS),
-        "$defs": {
-            "grader": {
-                "description": "A grader's kind, or one `kind: parameters`; anything but a mapping is its `value`.",
-                "oneOf": [
-                    {"type": "string", "minLength": 1},
-                    {
-                        "type": "object",
-                        "minProperties": 1,
-                        "maxProperties": 1,
-                        "additionalProperties": {
-                            "properties": {
-                                "required": {
-                                    "type": "boolean",
-                                    "description": _REQUIRED,
-                                },
-                                "name": {"type": "string", "minLength": 1, "description": "What reports print."},
-                            }
-                        },
-                    },
-                ],
-            }
-        },
-    }
-
-
-def _dataset(table: Table) -> str:
-    name = table.needed_text("dataset", hint="dataset: <name>")
-    try:
-        parts_of(name)
-    except EvalhError as exc:
-        raise WorkspaceError(exc.what, where=table.where("dataset"), hint=exc.hint) from None
-    return name
-
-
-def _prompt(table: Table) -> str:
-    text = table.needed_text("prompt", hint="prompt: <name>")
-    where = table.where("prompt")
-    try:
-        ref = PromptRef.parse(text)
-    except EvalhError as exc:
-        raise WorkspaceError(exc.what, where=where, hint="prompt: <name>") from None
-    if ref.version or ref.revision or ref.name is None:
-        raise WorkspaceError(
-            f"a suite names a prompt, not a version of one: {text!r}",
-            where=where,
-            hint=f"prompt: {ref.name or '<name>'}; the version is chosen by --prompt, or by `live` in evalh.toml",
+def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str]) -> None:
+    """Refuse names of graders that the suite does not have."""
+    gate, value = file.gate or Gate(), file.value or Prices()
+    keys: Iterable[str | int] = gate.never if isinstance(gate.never, dict) else range(len(gate.never))
+    named: list[tuple[str, Path]] = [
+        *((name, ("gate", "never", key)) for name, key in zip(gate.never, keys, strict=True)),
+        *((name, ("gate", "graders", name)) for name in gate.graders),
+        *((name, ("value", "review", place)) for place, name in enumerate(value.review or ())),
+    ]
+    WorkspaceError.raise_all(
+        WorkspaceError(
+            f"the suite has no grader {name!r}", where=located.where(*path), hint=did_you_mean(name, graders)
         )
-    return text
-
-
-def _required_graders(table: Table, located: Located) -> tuple[GraderSpec, ...]:
-    graders = _graders(table, located, "graders")
-    if not any(grader.required for grader in graders):
-        what = "no grader is required: every output would be good" if graders else "the suite has no graders"
-        raise WorkspaceError(what, where=table.where("graders"), hint="graders: [schema]")
-    return graders
-
-
-def _graders(table: Table, located: Located, key: str) -> tuple[GraderSpec, ...]:
-    entries = table.values.get(key, [])
-    if not isinstance(entries, list):
-        raise WorkspaceError(f"{key!r} must be a list, not {kind_of(entries)}", where=table.where(key))
-    read = [_grader(entry, located, (key, number)) for number, entry in enumerate(entries)]
-    return tuple(_named(read))
-
-
-def _grader(entry: JsonValue, located: Located, path: tuple[str, int]) -> GraderSpec:
-    """Read one entry; its name is empty where the entry gives none."""
-    where = located.where(*path)
-    if isinstance(entry, str) and entry.strip():
-        return GraderSpec(kind=entry, name="", required=entry not in ADVISORY, where=where)
-    if not isinstance(entry, dict) or not entry or not next(iter(entry)):
-        raise WorkspaceError(
-            f"a grader is a name or one `name: parameters`, not {kind_of(entry)}", where=where, hint="- schema"
-        )
-    kind = next(iter(entry))
-    if len(entry) > 1:
-        raise WorkspaceError(
-            f"one grader per entry; this one has the keys {', '.join(map(repr, entry))}",
-            where=where,
-            hint=f"write parameters inside it: - {kind}: {{…}}",
-        )
-    params = entry[kind]
-    if params is None:
-        params = {}
-    if not isinstance(params, dict):
-        return GraderSpec(kind=kind, name="", params={"value": params}, required=kind not in ADVISORY, where=where)
-    given = Table(located, params, (*path, kind))
-    required = params.get("required", kind not in ADVISORY)
-    if not isinstance(required, bool):
-        raise WorkspaceError(
-            f"'required' must be true or false, not {kind_of(required)}", where=given.where("required")
-        )
-    return GraderSpec(
-        kind=kind,
-        name=given.text("name") or "",
-        params={key: value for key, value in params.items() if key not in ("required", "name")},
-        required=required,
-        where=where,
+        for name, path in named
+        if name not in graders
     )
+
+
+def _graders(entries: tuple[SuiteEntry, ...], located: Located, key: str) -> tuple[GraderSpec, ...]:
+    specs = []
+    for place, entry in enumerate(entries):
+        spec = entry.spec(located.where(key, place), required=entry.kind not in ADVISORY)
+        places = {name: located.where(key, place, entry.kind, name) for name in entry.params}
+        specs.append(replace(spec, places=places))
+    return tuple(_named(specs))
 
 
 def _named(graders: list[GraderSpec]) -> Iterator[GraderSpec]:

@@ -49,7 +49,7 @@ def refuse_links(target: Path) -> None:
     for one in (place, *place.parents):
         if one.is_symlink() and (one == place or _checked_out(one.parent)):
             hint = "remove the link, or name the file that it leads to"
-            raise UsageError("is a link, and nothing is written through one", where=str(one), hint=hint)
+            raise UsageError("is a link; evalh does not write through links", where=str(one), hint=hint)
 
 
 def check_target(target: Path) -> None:

@@ -1,6 +1,6 @@
 """Ids of runs."""
 
-from evalh.api.runs import new_run_id
+from evalh.engine.session import new_run_id
 
 
 def test_runs_that_begin_at_one_instant_have_ids_of_their_own() -> None:

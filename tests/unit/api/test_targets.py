@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from evalh.api.options import RunOptions
-from evalh.api.targets import budget_for
 from evalh.api.workspace import Workspace
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
 from evalh.core.request import Request, Settings
 from evalh.core.route import BudgetPolicy
+from evalh.engine.plan import budget_for
 from evalh.pipeline.step import settings_for
 from evalh.routing.target import Target
 from workspaces import PROMPT, write_workspace
@@ -140,30 +140,30 @@ def test_a_budget_over_a_model_without_a_price_is_refused_at_the_models_line(tmp
     assert "[models.unpriced]" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("budget", [BudgetPolicy(usd_per_run=Decimal(1)), BudgetPolicy(tokens_per_run=1000)], ids=str)
-def test_a_budget_without_a_bound_on_the_output_is_refused(tmp_path: Path, budget: BudgetPolicy) -> None:
-    at = workspace(tmp_path, prompt=PROMPT.replace(", max_tokens: 24", ""))
+@pytest.mark.parametrize("budget", ["usd_per_run = 1", "tokens_per_run = 1000"])
+def test_a_budget_without_a_bound_on_the_output_is_refused(tmp_path: Path, budget: str) -> None:
+    route = f'[routes.r]\nmodel = "small"\nbudget = {{{budget}}}\n'
+    at = workspace(tmp_path, route, prompt=PROMPT.replace(", max_tokens: 24", ""))
 
     with pytest.raises(UsageError) as caught:
-        budget_for(target(at, "small"), at.prices, budget)
+        budget_for(target(at, "r"), at.prices, None)
 
     assert caught.value.what == "a budget cannot bound 'small': nothing bounds its output tokens"
     assert caught.value.where == line_of(at, "[models.small]")
 
 
 def test_a_budget_of_tokens_or_time_needs_no_price(tmp_path: Path) -> None:
-    at = workspace(tmp_path)
-    unpriced = target(at, "unpriced")
+    budgets = {"tokens_per_run = 1000": BudgetPolicy(tokens_per_run=1000), "deadline_s = 5": BudgetPolicy(deadline_s=5)}
 
-    for budget in (BudgetPolicy(tokens_per_run=1000), BudgetPolicy(deadline_s=5.0)):
-        assert budget_for(unpriced, at.prices, budget) == budget
+    for text, budget in budgets.items():
+        at = workspace(tmp_path, f'[routes.r]\nmodel = "unpriced"\nbudget = {{{text}}}\n')
+        assert budget_for(target(at, "r"), at.prices, None) == budget
 
 
 def test_the_command_lines_budget_comes_before_the_routes(tmp_path: Path) -> None:
     at = workspace(tmp_path, '[routes.r]\nmodel = "small"\nbudget = {usd_per_run = 2}\n')
-    stated = BudgetPolicy(usd_per_run=Decimal(1))
 
-    assert budget_for(target(at, "r"), at.prices, stated) == stated
+    assert budget_for(target(at, "r"), at.prices, Decimal(1)) == BudgetPolicy(usd_per_run=Decimal(1))
     assert budget_for(target(at, "r"), at.prices, None) == BudgetPolicy(usd_per_run=Decimal(2))
     assert budget_for(target(at, "small"), at.prices, None) == BudgetPolicy()
 

@@ -356,7 +356,7 @@ async def test_the_usual_variable_is_read_for_the_providers_own_address_only(ser
 
 
 @every_service
-@pytest.mark.parametrize("url", ["http://models.example/v1", "http://10.0.0.7:8000"])
+@pytest.mark.parametrize("url", ["http://models.example/api", "http://10.0.0.7:8000"])
 def test_a_key_never_travels_unencrypted(service: Service, url: str) -> None:
     with pytest.raises(WorkspaceError, match="unencrypted"):
         service.build(spec_of(service, url), {"TEST_KEY": "sk-1"})

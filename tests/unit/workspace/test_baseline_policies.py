@@ -5,11 +5,12 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from evalh.api.schemas import suite_schema
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import BaselinePolicy
 from evalh.workspace.config import Config
 from evalh.workspace.files import WorkTree
-from evalh.workspace.suites import load_suite, suite_json_schema
+from evalh.workspace.suites import load_suite
 from evalh.workspace.yaml import parse_yaml
 
 SUITE = "prompt: p\ndataset: d\ngraders: [schema]\n"
@@ -28,7 +29,7 @@ def test_an_age_is_days_or_weeks(tmp_path: Path, text: str, days: int) -> None:
     written = f"baseline: {{max_age: {text}, outputs: false}}\n"
 
     assert policy(tmp_path, written) == BaselinePolicy(max_age_days=days, outputs=False)
-    assert jsonschema_rs.is_valid(suite_json_schema(), parse_yaml(SUITE + written, "s.yaml").value)
+    assert jsonschema_rs.is_valid(suite_schema(), parse_yaml(SUITE + written, "s.yaml").value)
 
 
 def test_without_it_any_age_is_believed_and_outputs_are_kept(tmp_path: Path) -> None:
@@ -54,4 +55,4 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, line: str, says: s
 
     assert caught.value.where is not None
     assert caught.value.where.endswith("s.yaml:4")
-    assert not jsonschema_rs.is_valid(suite_json_schema(), parse_yaml(f"{SUITE}baseline: {line}\n", "s.yaml").value)
+    assert not jsonschema_rs.is_valid(suite_schema(), parse_yaml(f"{SUITE}baseline: {line}\n", "s.yaml").value)

@@ -8,6 +8,7 @@ import pytest
 from evalh.core.errors import ExitCode, WorkspaceError
 from evalh.core.money import Price
 from evalh.core.route import BudgetPolicy, Route
+from evalh.providers.registry import options_of
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.files import WorkTree
 
@@ -54,7 +55,7 @@ budget = {usd_per_run = 2.0}
 
 def load(tmp_path: Path, text: str) -> Config:
     (tmp_path / "evalh.toml").write_text(text, encoding="utf-8")
-    return load_config(WorkTree(tmp_path))
+    return load_config(WorkTree(tmp_path), options_of)
 
 
 def refused(tmp_path: Path, text: str) -> WorkspaceError:
@@ -136,13 +137,13 @@ def test_a_price_of_nothing_is_stated_and_an_absent_one_is_unknown(tmp_path: Pat
         ("[models.'a b']\nprovider = 'local'\n", "'a b' cannot name a model", 1),
         ("[models.m]\nprovider = 'local'\nslots = 0\n", "'slots' must be a whole number of at least 1", 3),
         ("[models.m]\nprovider = 'local'\nslots = true\n", "'slots' must be a whole number", 3),
-        ("[models.m]\nprovider = 'local'\ntimeout_s = 0\n", "'timeout_s' must be above 0", 3),
-        ("[models.m]\nprovider = 'local'\ntimeout_s = -1.5\n", "'timeout_s' must be a number of at least 0", 3),
+        ("[models.m]\nprovider = 'local'\ntimeout_s = 0\n", "'timeout_s' must be a number above 0", 3),
+        ("[models.m]\nprovider = 'local'\ntimeout_s = -1.5\n", "'timeout_s' must be a number above 0", 3),
         ("[models.m]\nprovider = 'local'\nprice = {per_hour = -1}\n", "'per_hour' must be a number of at least 0", 3),
         ("[models.m]\nprovider = 'local'\nprice = {input = 1}\n", "states both 'input' and 'output'", 3),
         ("[models.m]\nprovider = 'local'\nprice = {}\n", "states both 'input' and 'output'", 3),
         ("[models.m]\nprovider = 'local'\nprice = {per_hour = 1, output = 1}\n", "'per_hour' excludes 'output'", 3),
-        ("[models.m]\nprovider = 'x'\nheaders = {a = 1}\n", "header 'a' must be text, not a number", 3),
+        ("[models.m]\nprovider = 'x'\nheaders = {a = 1}\n", "'a' must be text, not a number", 3),
         ('[models.m]\nprovider = "x"\nheaders = {a = "b\\nc: d"}\n', "header 'a' holds a character", 3),
         ("[models.m]\nprovider = 'x'\nheaders = {'a b' = ''}\n", "header 'a b' holds a character", 3),
         ("[models.m]\nprovider = 'x'\nbase_url = 'localhost:8000'\n", "must be an http or https URL", 3),
@@ -168,6 +169,28 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, what: 
 @pytest.mark.parametrize("text", [f"a = {'[' * 20_000}", f"a = {'9' * 5000}"])
 def test_what_the_parser_cannot_hold_is_refused(tmp_path: Path, text: str) -> None:
     assert refused(tmp_path, text).where == "evalh.toml"
+
+
+def test_all_mistakes_of_the_file_are_told_in_its_order(tmp_path: Path) -> None:
+    error = refused(
+        tmp_path,
+        "[workspace]\nplugin = ['a.py']\n[models.m]\nprovider = 'openai'\nmodle = 'x'\ntimeout_s = 0\n"
+        "price = {input = 1, output = 'free'}\n[models.n]\nprovidr = 'local'\n"
+        "[routes.r]\nmodel = 'm'\nretry = {attempts = 0}\n",
+    )
+
+    assert str(error).splitlines() == [
+        "evalh.toml:2: unknown key 'plugin'",
+        "  did you mean 'plugins'?",
+        "evalh.toml:5: unknown key 'modle'",
+        "  did you mean 'model'?",
+        "evalh.toml:6: 'timeout_s' must be a number above 0",
+        "evalh.toml:7: 'output' must be a number of at least 0, not text",
+        "  USD per million tokens; what is free is written as 0",
+        "evalh.toml:9: unknown key 'providr'",
+        "  did you mean 'provider'?",
+        "evalh.toml:12: 'attempts' must be a whole number from 1 to 1,000,000",
+    ]
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:

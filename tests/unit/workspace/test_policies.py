@@ -5,11 +5,12 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from evalh.api.schemas import suite_schema
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import About, GatePolicy, GraderRule, MustPass, Never, Require
 from evalh.workspace.config import Config
 from evalh.workspace.files import WorkTree
-from evalh.workspace.suites import load_suite, suite_json_schema
+from evalh.workspace.suites import load_suite
 from evalh.workspace.yaml import parse_yaml
 
 SUITE = "prompt: p\ndataset: d\ngraders:\n  - schema\n  - contains: {value: x, name: pii}\ngate:\n"
@@ -57,7 +58,7 @@ def test_every_key_is_read_and_fits_the_published_schema(tmp_path: Path) -> None
         max_ungraded=0.05,
         canary=40,
     )
-    schema = jsonschema_rs.validator_for(suite_json_schema())
+    schema = jsonschema_rs.validator_for(suite_schema())
     assert schema.is_valid(parse_yaml(SUITE + FULL, "s").value)
     assert not schema.is_valid(parse_yaml(SUITE + "  margins: 0.1\n", "s").value)
 
@@ -77,7 +78,7 @@ def test_all_trials_must_pass_where_nothing_else_is_said(tmp_path: Path) -> None
         ("  margin: 0\n", "'margin' must be a number from 0.001 to 0.5", 7),
         ("  margin: 5\n", "'margin' must be a number from 0.001 to 0.5", 7),
         ("  require: better\n", "'require' must be not_worse_shown or no_worse, not 'better'", 7),
-        ("  target: [dataset]\n", "'target' must be text, not a list", 7),
+        ("  target: [dataset]\n", "'target' must be population or dataset, not a list", 7),
         ("  sequential: often\n", "'sequential' must be true or false, not text", 7),
         ("  must_pass: {trials: 5}\n", "says of no case that it must pass", 7),
         ("  must_pass:\n    tags: [a]\n    trials: 3\n    passes: 4\n", "4 of 3 trials cannot pass", 10),
@@ -86,9 +87,9 @@ def test_all_trials_must_pass_where_nothing_else_is_said(tmp_path: Path) -> None
         ("  good_rate: {}\n", "'at_least' is missing", 7),
         ("  good_rate: {at_least: 90}\n", "'at_least' must be a number from 0 to 1", 7),
         ("  cost_per_good: {may_rise: -1}\n", "'may_rise' must be a number of at least 0", 7),
-        ("  canary: true\n", "'canary' must be a whole number", 7),
-        ("  canary: -1\n", "'canary' must be a whole number", 7),
-        ("  canary: 20000\n", "'canary' must be a whole number of at most 10,000", 7),
+        ("  canary: true\n", "'canary' must be a whole number from 0 to 10,000", 7),
+        ("  canary: -1\n", "'canary' must be a whole number from 0 to 10,000", 7),
+        ("  canary: 20000\n", "'canary' must be a whole number from 0 to 10,000", 7),
         ("  never: pii\n", "'never' must be a list of texts", 7),
         ("  never:\n    - schema\n    - pji\n", "the suite has no grader 'pji'", 9),
         ("  never: {pji: 0.1}\n", "the suite has no grader 'pji'", 7),

@@ -8,6 +8,7 @@ import pytest
 from evalh.core.errors import WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.money import Price, Rates
+from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
 
@@ -16,7 +17,7 @@ HEAD = '[models.m]\nprovider = "openai"\nmodel = "x"\n'
 
 def spec(tmp_path: Path, body: str, head: str = HEAD) -> ModelSpec:
     (tmp_path / "evalh.toml").write_text(head + body)
-    return load_config(WorkTree(tmp_path)).models["m"]
+    return load_config(WorkTree(tmp_path), options_of).models["m"]
 
 
 def refused(tmp_path: Path, body: str, head: str = HEAD) -> WorkspaceError:
@@ -68,15 +69,15 @@ flex = {input = 2, output = 8}
     ("price", "what"),
     [
         ("{input = 1, output = 1, cache_writes = 1}", "unknown key 'cache_writes'"),
-        ("{input = 1, output = 1, tiers = {flex = {input = 1}}}", "states both 'input' and 'output'"),
+        ("{input = 1, output = 1, tiers = {flex = {input = 1}}}", "'output' is missing"),
         ("{input = 1, output = 1, tiers = {flex = {input = 1, output = 1, per_hour = 1}}}", "unknown key 'per_hour'"),
         ("{input = 1, output = 1, tiers = {flex = 1}}", "'flex' must be a mapping, not a number"),
         ("{input = 1, output = 1, tiers = {default = {input = 1, output = 1}}}", "'default' cannot name a tier"),
         ("{input = 1, output = 1, tiers = {Flex = {input = 1, output = 1}}}", "'Flex' cannot name a tier"),
         ("{input = 1, output = 1, steps = {above = 1}}", "'steps' must be a list of mappings, not a mapping"),
-        ("{input = 1, output = 1, steps = [7]}", "'steps' must be a list of mappings"),
-        ("{input = 1, output = 1, steps = [{input = 1, output = 1}]}", "a step states the input tokens 'above'"),
-        ("{input = 1, output = 1, steps = [{above = 9, input = 1}]}", "states both 'input' and 'output'"),
+        ("{input = 1, output = 1, steps = [7]}", "'steps' must hold a mapping, not a number"),
+        ("{input = 1, output = 1, steps = [{input = 1, output = 1}]}", "'above' is missing"),
+        ("{input = 1, output = 1, steps = [{above = 9, input = 1}]}", "'output' is missing"),
         ("{input = 1, output = 1, steps = [{above = 0.5, input = 1, output = 1}]}", "'above' must be a whole number"),
         ("{input = 1, output = 1, steps = [{above = 9, input = 1, output = 1, tiers = {}}]}", "unknown key 'tiers'"),
         (

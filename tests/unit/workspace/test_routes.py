@@ -7,6 +7,7 @@ import pytest
 
 from evalh.api.targets import build_checks
 from evalh.core.attempt import ErrorKind
+from evalh.core.declared import keys_of
 from evalh.core.digest import digest
 from evalh.core.errors import ExitCode, WorkspaceError
 from evalh.core.route import (
@@ -24,9 +25,10 @@ from evalh.core.route import (
 )
 from evalh.core.suite import GraderSpec
 from evalh.graders.registry import GraderEnvironment
+from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
-from evalh.workspace.routes import KEYS
+from evalh.workspace.routes import BreakerTable, BudgetTable, CascadeTable, LimitTable, RepairTable, RetryTable
 
 FULL = """[routes.careful]
 model = "small"
@@ -51,7 +53,7 @@ by = "verify"
 
 def read(tmp_path: Path, body: str) -> Route:
     (tmp_path / "evalh.toml").write_text(body, encoding="utf-8")
-    (route,) = load_config(WorkTree(tmp_path)).routes.values()
+    (route,) = load_config(WorkTree(tmp_path), options_of).routes.values()
     return route
 
 
@@ -100,9 +102,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 
 
 def test_the_example_holds_every_key_there_is() -> None:
-    for part, keys in KEYS.items():
-        assert part in FULL
-        assert [key for key in keys if f"{key} = " not in FULL] == []
+    for table in (RetryTable, BreakerTable, LimitTable, RepairTable, CascadeTable, BudgetTable):
+        assert [key for key in keys_of(table) if f"{key} = " not in FULL] == []
 
 
 def test_a_route_needs_a_model_and_nothing_else(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_wait_that_cannot_be_is_refused(tmp_path: Path, value: str) -> None:
 
 def test_a_breaker_can_be_switched_off_and_not_on(tmp_path: Path) -> None:
     assert route(tmp_path, "breaker = false").breaker is None
-    assert refused(tmp_path, "breaker = true").what == "'breaker' must be a mapping, not true or false"
+    assert refused(tmp_path, "breaker = true").what == "'breaker' must be a mapping or false, not true or false"
 
 
 def test_no_retry_and_no_fallback_can_be_stated(tmp_path: Path) -> None:
@@ -207,59 +208,67 @@ def test_a_kind_that_every_model_would_meet_is_refused_under_fallback(tmp_path: 
         ("cascade = ['json']", "'cascade' must be a mapping, not a list", None),
         ("budget = 2.0", "'budget' must be a mapping, not a number", None),
         ("fallback = 'strong'", "'fallback' must be a list of texts, not text", None),
-        ("fallback = ['strong', 3]", "'fallback' must be a list of texts", None),
-        ("fallback = ['']", "'fallback' must be a list of texts", None),
+        ("fallback = ['strong', 3]", "'fallback' must hold text, not a number", None),
+        ("fallback = ['']", "'fallback' must hold text that is not empty", None),
         ("fallback_on = 'quota'", "'fallback_on' must be a list of texts, not text", None),
         ("fallback_on = ['qouta']", "no kind of error 'qouta'", "did you mean 'quota'?"),
         ("retry = {on = 'timeout'}", "'on' must be a list of texts, not text", None),
         ("retry = {on = ['timeouts']}", "no kind of error 'timeouts'", "did you mean 'timeout'?"),
-        ("retry = {attempts = 0}", "'attempts' must be a whole number of at least 1", None),
-        ("retry = {attempts = 2.5}", "'attempts' must be a whole number of at least 1", None),
-        ("retry = {attempts = true}", "'attempts' must be a whole number of at least 1, not true or false", None),
+        ("retry = {attempts = 0}", "'attempts' must be a whole number from 1 to 1,000,000", None),
+        ("retry = {attempts = 2.5}", "'attempts' must be a whole number from 1 to 1,000,000", None),
+        ("retry = {attempts = true}", "'attempts' must be a whole number from 1 to 1,000,000, not true or false", None),
         ("retry = {base_s = -1}", "'base_s' must be a number of at least 0", None),
         ("retry = {cap_s = '3'}", "'cap_s' must be a number of at least 0, not text", None),
         ("retry = {max_wait_s = -0.5}", "'max_wait_s' must be a number of at least 0", None),
         ("retry = {share = 'half'}", "'share' must be a number of at least 0, not text", None),
-        ("breaker = {rate = 1.5}", "'rate' must be a number from 0 to 1", None),
-        ("breaker = {rate = 0}", "'rate' must be above 0: every failure would trip it", None),
-        ("breaker = {min = 0}", "'min' must be a whole number of at least 1", None),
+        ("breaker = {rate = 1.5}", "'rate' must be a number above 0 and up to 1", "at 0 every failure would trip it"),
+        ("breaker = {rate = 0}", "'rate' must be a number above 0 and up to 1", "at 0 every failure would trip it"),
+        ("breaker = {min = 0}", "'min' must be a whole number from 1 to 1,000,000", None),
         ("breaker = {window_s = 'x'}", "'window_s' must be a number of at least 0, not text", None),
         ("breaker = {cooldown_s = -1}", "'cooldown_s' must be a number of at least 0", None),
-        ("limit = {concurrency = 0}", "'concurrency' must be a whole number of at least 1", None),
-        ("limit = {rpm = 0.5}", "'rpm' must be a whole number of at least 1", None),
-        ("limit = {tpm = -3}", "'tpm' must be a whole number of at least 1", None),
+        ("limit = {concurrency = 0}", "'concurrency' must be a whole number from 1 to 1,000,000", None),
+        ("limit = {rpm = 0.5}", "'rpm' must be a whole number from 1 to 1,000,000", None),
+        ("limit = {tpm = -3}", "'tpm' must be a whole number from 1 to 1,000,000", None),
         ("budget = {usd_per_run = -1}", "'usd_per_run' must be a number of at least 0", None),
         ("budget = {usd_per_case = '1'}", "'usd_per_case' must be a number of at least 0, not text", None),
-        ("budget = {tokens_per_run = 0}", "'tokens_per_run' must be a whole number of at least 1", None),
+        ("budget = {tokens_per_run = 0}", "'tokens_per_run' must be a whole number from 1 to 1,000,000", None),
         ("budget = {deadline_s = -1}", "'deadline_s' must be a number of at least 0", None),
-        ("repair = {}", "'checks' must be a list of graders", 'checks = ["schema"]'),
+        ("repair = {}", "'checks' is missing", 'checks = ["schema"]'),
         ("repair = {checks = []}", "'checks' must be a list of graders", 'checks = ["schema"]'),
-        ("repair = {checks = 'json'}", "'checks' must be a list of graders", 'checks = ["schema"]'),
+        ("repair = {checks = 'json'}", "'checks' must be a list of graders, not text", 'checks = ["schema"]'),
         (
             "repair = {checks = [3]}",
-            "a check is a grader's name or {name = parameters}, not a number",
+            "a grader is a name or one `name: parameters`, not a number",
             'checks = ["schema", {contains = "because"}]',
         ),
         (
             "repair = {checks = ['']}",
-            "a check is a grader's name or {name = parameters}, not text that is empty",
+            "a grader is a name or one `name: parameters`, not text that is empty",
             'checks = ["schema", {contains = "because"}]',
         ),
         (
             "repair = {checks = [{json = {}, schema = {}}]}",
-            "a check is a grader's name or {name = parameters}, not a mapping of 2 keys",
-            'checks = ["schema", {contains = "because"}]',
+            "one grader per entry; this one has the keys 'json', 'schema'",
+            "write parameters inside it: json: {…}",
         ),
-        ("repair = {checks = ['json'], by = 'magic'}", "'by' cannot be 'magic'", "one of feedback, vary"),
-        ("repair = {checks = ['json'], attempts = 0}", "'attempts' must be a whole number of at least 1", None),
+        (
+            "repair = {checks = ['json'], by = 'magic'}",
+            "'by' must be feedback or vary, not 'magic'",
+            "have: feedback, vary",
+        ),
+        ("repair = {checks = ['json'], attempts = 0}", "'attempts' must be a whole number from 1 to 1,000,000", None),
         ("cascade = {checks = ['json']}", "'escalate_to' is missing", 'escalate_to = "strong"'),
-        ("cascade = {escalate_to = 'x'}", "'checks' must be a list of graders", 'checks = ["schema"]'),
+        ("cascade = {escalate_to = 'x'}", "'checks' is missing", 'checks = ["schema"]'),
         (
             "cascade = {checks = ['json'], escalate_to = 'x', by = 'ask'}",
-            "'by' cannot be 'ask'",
-            "one of anew, verify",
+            "'by' must be anew or verify, not 'ask'",
+            "have: anew, verify",
         ),
-        ("cascade = {checks = ['json'], escalate_to = 3}", "'escalate_to' must be text, not a number", None),
+        (
+            "cascade = {checks = ['json'], escalate_to = 3}",
+            "'escalate_to' must be text, not a number",
+            'escalate_to = "strong"',
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_at_its_line(tmp_path: Path, line: str, what: str, hint: str | None) -> None:
@@ -325,6 +334,6 @@ def test_a_repair_that_would_never_be_made_is_refused_at_its_route(tmp_path: Pat
     )
 
     with pytest.raises(WorkspaceError) as refused:
-        load_config(WorkTree(tmp_path))
+        load_config(WorkTree(tmp_path), options_of)
     assert refused.value.where == "evalh.toml:6"
     assert "[routes.inner]" in (refused.value.hint or "")

@@ -7,11 +7,12 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from evalh.api.schemas import suite_schema
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
 from evalh.core.suite import GatePolicy, MustPass, OutcomePrices, OutputValue, Suite
 from evalh.workspace.config import Config
 from evalh.workspace.files import WorkTree
-from evalh.workspace.suites import load_suite, suite_json_schema, suite_names
+from evalh.workspace.suites import load_suite, suite_names
 from evalh.workspace.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[3]
@@ -131,10 +132,10 @@ def test_names_of_graders_are_unique(tmp_path: Path, entries: list[str], expecte
         ("dataset: d\nprompt: main:triage\ngraders: [schema]\n", "names a prompt, not a version", 2),
         ("dataset: d\nprompt: v3\ngraders: [schema]\n", "names a prompt, not a version", 2),
         ("dataset: d\nprompt: 'a b'\ngraders: [schema]\n", "names no prompt", 2),
-        (LEAST, "the suite has no graders", 1),
-        (LEAST + "graders: []\n", "the suite has no graders", 3),
-        (LEAST + "graders:\n", "'graders' must be a list, not null", 3),
-        (LEAST + "graders: schema\n", "'graders' must be a list, not text", 3),
+        (LEAST, "'graders' is missing", 1),
+        (LEAST + "graders: []\n", "'graders' must be a list of graders", 3),
+        (LEAST + "graders:\n", "'graders' must be a list of graders, not null", 3),
+        (LEAST + "graders: schema\n", "'graders' must be a list of graders, not text", 3),
         (LEAST + "graders:\n  - schema: {required: false}\n", "no grader is required", 3),
         (LEAST + "graders:\n  - schema\n  - 3\n", "a grader is a name or one `name: parameters`, not a number", 5),
         (LEAST + "graders:\n  - schema\n  - ''\n", "a grader is a name", 5),
@@ -147,7 +148,7 @@ def test_names_of_graders_are_unique(tmp_path: Path, entries: list[str], expecte
         ),
         (LEAST + "graders:\n  - equals: {name: ''}\n", "'name' must be text that is not empty", 4),
         (LEAST + "graders:\n  - a: {name: x}\n  - b: {name: x}\n", "two graders are called 'x'", 5),
-        (LEAST + "graders: [schema]\ntrials: 0\n", "'trials' must be a whole number of at least 1", 4),
+        (LEAST + "graders: [schema]\ntrials: 0\n", "'trials' must be a whole number from 1 to 1,000", 4),
         (LEAST + "graders: [schema]\ntrials: 1.5\n", "'trials' must be a whole number", 4),
         (LEAST + "graders: [schema]\nmax_ungraded: 2\n", "'max_ungraded' must be a number from 0 to 1", 4),
         (LEAST + "graders: [schema]\nmax_ungraded: 2%\n", "'max_ungraded' must be a number from 0 to 1, not text", 4),
@@ -170,6 +171,36 @@ def test_a_wrong_suite_is_refused_with_its_line(tmp_path: Path, text: str, what:
     assert error.where == f"evals/s.yaml:{line}"
 
 
+def test_all_mistakes_of_a_suite_are_told_in_its_order(tmp_path: Path) -> None:
+    error = refused(
+        tmp_path,
+        "promt: triage\ndataset: d\ngraders:\n  - schema\n  - 3\ngate:\n  margin: 5\n  never: {a: 2}\ntrial: 2\n",
+    )
+
+    assert str(error).splitlines() == [
+        "evals/s.yaml:1: unknown key 'promt'",
+        "  did you mean 'prompt'?",
+        "evals/s.yaml:5: a grader is a name or one `name: parameters`, not a number",
+        "  - schema",
+        "evals/s.yaml:7: 'margin' must be a number from 0.001 to 0.5",
+        "evals/s.yaml:8: 'a' must be a number from 0 to 1",
+        "evals/s.yaml:9: unknown key 'trial'",
+        "  did you mean 'trials'?",
+    ]
+
+
+def test_all_graders_that_a_suite_lacks_are_told(tmp_path: Path) -> None:
+    error = refused(
+        tmp_path, LEAST + "graders: [schema]\nvalue: {review: [schem]}\ngate:\n  never: [jsn]\n  graders: {json: {}}\n"
+    )
+
+    assert [(one.what, one.where) for one in (error, *error.others)] == [
+        ("the suite has no grader 'schem'", "evals/s.yaml:4"),
+        ("the suite has no grader 'jsn'", "evals/s.yaml:6"),
+        ("the suite has no grader 'json'", "evals/s.yaml:7"),
+    ]
+
+
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     assert refused(tmp_path, LEAST + "grader: [schema]\n").hint == "did you mean 'graders'?"
 
@@ -177,7 +208,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
 def test_a_slip_of_indentation_says_where_parameters_belong(tmp_path: Path) -> None:
     error = refused(tmp_path, LEAST + "graders:\n  - equals:\n    path: label\n")
 
-    assert error.hint == "write parameters inside it: - equals: {…}"
+    assert error.hint == "write parameters inside it: equals: {…}"
 
 
 def test_suites_are_the_yaml_files_of_the_folder(tmp_path: Path) -> None:
@@ -205,7 +236,7 @@ def test_an_unknown_suite_lists_what_there_is(tmp_path: Path) -> None:
 
 
 def test_the_published_schema_is_up_to_date() -> None:
-    text = json.dumps(suite_json_schema(), indent=2) + "\n"
+    text = json.dumps(suite_schema(), indent=2) + "\n"
     if os.environ.get("EVALH_GOLDEN") == "write":
         SCHEMA.parent.mkdir(exist_ok=True)
         SCHEMA.write_text(text, encoding="utf-8")
@@ -214,10 +245,12 @@ def test_the_published_schema_is_up_to_date() -> None:
 
 
 def test_the_published_schema_takes_what_is_read() -> None:
-    jsonschema_rs.meta.validate(suite_json_schema())
-    validator = jsonschema_rs.validator_for(suite_json_schema())
+    jsonschema_rs.meta.validate(suite_schema())
+    validator = jsonschema_rs.validator_for(suite_schema())
     for path in (None, *sorted(ROOT.glob("evals/*.yaml")), *sorted(ROOT.glob("harness/**/evals/*.yaml"))):
-        validator.validate(parse_yaml(path.read_text() if path else FULL, "s").value)
+        validator.validate(
+            parse_yaml(path.read_text() if path else FULL.replace(", required: 3, name: 4", ""), "s").value
+        )
 
 
 @pytest.mark.parametrize(
@@ -238,11 +271,11 @@ def test_the_published_schema_takes_what_is_read() -> None:
 def test_the_published_schema_refuses_what_is_refused(tmp_path: Path, text: str) -> None:
     refused(tmp_path, text)
 
-    assert not jsonschema_rs.validator_for(suite_json_schema()).is_valid(parse_yaml(text, "s").value)
+    assert not jsonschema_rs.validator_for(suite_schema()).is_valid(parse_yaml(text, "s").value)
 
 
 def test_every_key_is_documented() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    keys = [*suite_json_schema()["properties"], "required", "name"]
+    keys = [*suite_schema()["properties"], "required", "name"]
 
     assert [key for key in keys if f"`{key}`" not in page] == []

@@ -7,10 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from evalh.core.digest import digest
 from evalh.core.suite import GraderSpec
+from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
 from evalh.workspace.suites import load_suite
@@ -145,20 +144,20 @@ value: {bad_usd: 0.50, review_usd: 1, abstain_usd: 0.1, review: [tone]}
 
 def plain(value: Any) -> Any:
     """Return a value as JSON that keeps apart what compares differently: 2 and 2.0, "0.10" and "0.1"."""
+    fields = getattr(value, "__struct_fields__", ())
+    if dataclasses.is_dataclass(value):
+        fields = [one.name for one in dataclasses.fields(value) if one.name != "source"]
+    if fields:
+        return {name: plain(getattr(value, name)) for name in fields}
     match value:
         case Decimal():
             return {"Decimal": str(value)}
         case frozenset():
             return sorted(map(str, value))
-        case msgspec.Struct():
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
         case dict():
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple():
             return [plain(item) for item in value]
-        case _ if dataclasses.is_dataclass(value):
-            fields = [one.name for one in dataclasses.fields(value) if one.name != "source"]
-            return {name: plain(getattr(value, name)) for name in fields}
     return value
 
 
@@ -167,7 +166,7 @@ def test_every_key_is_read_into_the_same_value(tmp_path: Path) -> None:
     (tmp_path / "evalh.toml").write_text(TOML)
     (tmp_path / "evals/triage.yaml").write_text(SUITE)
     tree = WorkTree(tmp_path)
-    config = load_config(tree)
+    config = load_config(tree, options_of)
     suite = load_suite(tree, config, "triage")
 
     read = {

@@ -8,13 +8,17 @@ difference, whoever judges.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import fsum
 
-from evalh.analysis.calibration.outputs import Judged, Votes, counted
-from evalh.core.calibration import VersionDifference
+from msgspec.structs import replace
+
+from evalh.analysis.calibration.outputs import Judged, Votes, counted, votes
+from evalh.analysis.compare.pairing import Results
+from evalh.core.calibration import GOOD, JudgeStanding, Label, VersionDifference
 from evalh.core.run import Estimate
 from evalh.core.values import Value
+from evalh.core.verdict import Outcome
 from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
 
 _TWO = 2
@@ -150,3 +154,29 @@ def _together(parts: Sequence[tuple[int, Calibrated | None]], same: int, total: 
     low = None if estimate.low is None else max(-1.0, estimate.low)
     high = None if estimate.high is None else min(1.0, estimate.high)
     return Estimate(estimate.value, low, high, method)
+
+
+def judge_differences(
+    judges: Sequence[JudgeStanding], labels: Sequence[Label], base: Results, head: Results
+) -> tuple[JudgeStanding, ...]:
+    """Hold each judge's difference of the two sides against people's, as far as labels cover both."""
+    found = []
+    for judge in judges:
+        about = judge.judge if any(label.about == judge.judge for label in labels) else GOOD
+        people = votes(label for label in labels if label.about == about)
+        sides = [
+            (NamedRun(name=f"{side.prompt} on {side.model}", run=side.run), tuple(_judged(side, judge.judge, about)))
+            for side in (base, head)
+        ]
+        difference = version_difference(sides[0], sides[1], people) if people else None
+        found.append(replace(judge, difference=difference))
+    return tuple(found)
+
+
+def _judged(side: Results, judge: str, about: str) -> Iterator[Judged]:
+    for case in side.cases.values():
+        for sample in case.samples:
+            outcome = sample.outcomes.get(judge)
+            if outcome in (Outcome.PASS, Outcome.FAIL) and sample.row_digest and sample.output_digest:
+                stratum = str(sample.standing if about == GOOD else outcome)
+                yield Judged((sample.row_digest, sample.output_digest), stratum, outcome is Outcome.PASS)

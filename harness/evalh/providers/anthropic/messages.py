@@ -1,18 +1,22 @@
 """Anthropic's Messages API."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
-from evalh.providers.anthropic.answers import MessageAssembler, read_message
+from evalh.providers.anthropic.answers import MessageAssembler
 from evalh.providers.anthropic.schema import narrowed
-from evalh.providers.endpoint import Home, one_of, refuse_unknown
-from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.endpoint import Home, HostedOptions
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, kind_of_status, text_at
 from evalh.providers.http.transport import Transport
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     arguments_object,
     base64_of,
@@ -34,7 +38,7 @@ HOME = Home(
     headers={"anthropic-version": "2023-06-01"},
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=())
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(), price_table="anthropic")
 
 OUTPUT_TOOL = "output"
 """The tool that carries the answer where a model has no structured output of its own (`schema = "tool"`)."""
@@ -62,6 +66,18 @@ _BY_WORDS: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
 """What an `invalid_request_error` is about is said in words only."""
 
 
+class Options(HostedOptions):
+    """The keys of an Anthropic model."""
+
+    ends_in = re.compile(r"(/v1)?(/messages|/complete)$|/v1$")
+
+    schema_: Literal["output_config", "tool", "none"] = Field(
+        "output_config",
+        alias="schema",
+        description="How JSON is asked for: by its schema, as a tool, or in words.",
+    )
+
+
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
     return provider(spec, context.env)
@@ -69,7 +85,7 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
 
 def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
     """Build, over a transport of the caller's own if one is given."""
-    return Hosted(spec, env, Messages(spec), transport=transport)
+    return Hosted(spec, env, Messages(read_options(spec, Options)), transport=transport)
 
 
 class Messages:
@@ -77,9 +93,8 @@ class Messages:
 
     home = HOME
 
-    def __init__(self, spec: ModelSpec) -> None:
-        refuse_unknown(spec, ("schema",))
-        self._schema = one_of(spec, "schema", ("output_config", "tool", "none"))
+    def __init__(self, options: Options) -> None:
+        self._schema = options.schema_
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
         """Return the one path there is."""
@@ -140,16 +155,10 @@ class Messages:
             return said
         return {"system": system[0] if len(system) == 1 else [_text(text) for text in system], **said}
 
-    def read(self, body: bytes, settings: Settings) -> Reading:
-        """Read a message."""
-        return read_message(body, self._answer_tool(settings))
-
     def assembler(self, settings: Settings) -> MessageAssembler:
         """Return what reads a message's events."""
-        return MessageAssembler(self._answer_tool(settings))
-
-    def _answer_tool(self, settings: Settings) -> str | None:
-        return OUTPUT_TOOL if self._schema == "tool" and settings.output_schema is not None else None
+        as_tool = self._schema == "tool" and settings.output_schema is not None
+        return MessageAssembler(OUTPUT_TOOL if as_tool else None)
 
     def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read `{"type": "error", "error": {"type", "message"}, "request_id"}`."""

@@ -2,21 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 from urllib.parse import quote
 
 import orjson
+from pydantic import Field
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
 from evalh.core.strict_json import JsonValue
-from evalh.providers.endpoint import Home, one_of, refuse_unknown
-from evalh.providers.gemini.answers import ContentAssembler, read_content
-from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.endpoint import Home, HostedOptions
+from evalh.providers.gemini.answers import ContentAssembler
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK, Transport
 from evalh.providers.logprobs import PARAM
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     AsWritten,
     arguments_object,
@@ -39,7 +41,13 @@ HOME = Home(
     tier_header="x-gemini-service-tier",
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM, "responseLogprobs"), otel_name="gcp.gemini")
+TRAITS = Traits(
+    reads_files=False,
+    holds_schema=True,
+    logprobs_by=(PARAM, "responseLogprobs"),
+    price_table="google",
+    otel_name="gcp.gemini",
+)
 
 _CONFIG_NAMES = {
     "max_tokens": "maxOutputTokens",
@@ -81,6 +89,16 @@ _BY_WORDS: tuple[tuple[str, ErrorKind], ...] = (
 _PAYMENT_REQUIRED = 402
 
 
+class Options(HostedOptions):
+    """The keys of a Gemini model."""
+
+    ends_in = re.compile(r"(/models(/[^/]*)?|/tunedModels/[^/]*)$")
+
+    schema_: Literal["json_schema", "none"] = Field(
+        "json_schema", alias="schema", description="How JSON is asked for: by its schema, or in words."
+    )
+
+
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
     return provider(spec, context.env)
@@ -88,7 +106,7 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
 
 def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
     """Build, over a transport of the caller's own if one is given."""
-    return Hosted(spec, env, GenerateContent(spec), transport=transport)
+    return Hosted(spec, env, GenerateContent(spec, read_options(spec, Options)), transport=transport)
 
 
 class GenerateContent:
@@ -96,9 +114,8 @@ class GenerateContent:
 
     home = HOME
 
-    def __init__(self, spec: ModelSpec) -> None:
-        refuse_unknown(spec, ("schema",))
-        self._schema = one_of(spec, "schema", ("json_schema", "none"))
+    def __init__(self, spec: ModelSpec, options: Options) -> None:
+        self._schema = options.schema_
         self._signing = _SIGNING.match(spec.model) is not None
 
     def path(self, settings: Settings) -> tuple[str, str]:
@@ -175,10 +192,6 @@ class GenerateContent:
                 case _:
                     raise unsupported(HOME.kind, f"{name_of(part)} in an assistant message")
         return parts
-
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read a generated content."""
-        return read_content(body)
 
     def assembler(self, settings: Settings) -> ContentAssembler:  # noqa: ARG002 (the protocol's)
         """Return what reads streamed contents."""

@@ -1,19 +1,23 @@
 """OpenAI's chat completions, and every server that speaks them: vLLM, Ollama, llama-server, gateways."""
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import Literal, Self
 
+from pydantic import Field, model_validator
+
+from evalh.core.declared import Refused
 from evalh.core.model import EMBEDDINGS, ModelSpec, Traits
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
-from evalh.providers.endpoint import Endpoint, one_of, refuse_unknown
-from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.endpoint import Endpoint, HostedOptions
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError
 from evalh.providers.http.transport import Transport
 from evalh.providers.logprobs import PARAM
-from evalh.providers.openai.answers import ChatAssembler, read_chat
-from evalh.providers.openai.schema import fits_strict
+from evalh.providers.openai.answers import ChatAssembler
 from evalh.providers.openai.service import HOME, refusal_of
-from evalh.providers.registry import ProviderContext
+from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     base64_of,
     name_of,
@@ -25,10 +29,34 @@ from evalh.providers.request_parts import (
     unsupported,
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,))
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,), price_table="openai")
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+class Options(HostedOptions):
+    """The keys of an OpenAI model, and of every server that speaks its API."""
+
+    ends_in = re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$")
+
+    api: Literal["chat", "embeddings"] = Field("chat", description="What is asked: answers, or vectors for texts.")
+    schema_: Literal["json_schema", "json_object", "none"] = Field(
+        "json_schema",
+        alias="schema",
+        description="How JSON is asked for: by its schema, as any JSON, or in words.",
+    )
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None, description="The name of max_tokens on the wire. Default: what the server is known to take."
+    )
+
+    @model_validator(mode="after")
+    def _vectors_take_no_form(self) -> Self:
+        named = {"schema_": "schema", "max_tokens_name": "max_tokens_name"}
+        for field, key in named.items():
+            if self.api == EMBEDDINGS and field in self.model_fields_set:
+                raise Refused(f"{key!r} belongs to a model that answers, not to one of embeddings", at=(key,))
+        return self
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
@@ -38,11 +66,12 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
 
 def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
     """Build, over a transport of the caller's own if one is given."""
-    if one_of(spec, "api", ("chat", EMBEDDINGS)) == EMBEDDINGS:
+    options = read_options(spec, Options)
+    if options.api == EMBEDDINGS:
         from evalh.providers.openai.embeddings import Embeddings
 
-        return Hosted(spec, env, Embeddings(spec), transport=transport)
-    return Hosted(spec, env, ChatCompletions(spec), transport=transport)
+        return Hosted(spec, env, Embeddings(), transport=transport)
+    return Hosted(spec, env, ChatCompletions(spec, options), transport=transport)
 
 
 class ChatCompletions:
@@ -50,13 +79,12 @@ class ChatCompletions:
 
     home = HOME
 
-    def __init__(self, spec: ModelSpec) -> None:
-        refuse_unknown(spec, ("api", "max_tokens_name", "schema"))
+    def __init__(self, spec: ModelSpec, options: Options) -> None:
         # OpenAI calls `max_tokens` deprecated, and its reasoning models refuse it; other servers may not know the
         # newer name.
-        own = ("max_completion_tokens", "max_tokens") if Endpoint.of(spec, HOME).is_home else ("max_tokens",)
-        self._max_tokens = one_of(spec, "max_tokens_name", (*own, "max_completion_tokens"))
-        self._schema = one_of(spec, "schema", ("json_schema", "json_object", "none"))
+        usual = "max_completion_tokens" if Endpoint.of(spec, HOME).is_home else "max_tokens"
+        self._max_tokens = options.max_tokens_name or usual
+        self._schema = options.schema_
         self._uncounted = spec.params.get("stream_options", self) is None  # null takes out what evalh adds, too
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
@@ -96,10 +124,6 @@ class ChatCompletions:
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
         """Say the messages."""
         return {"messages": [said for message in messages for said in _messages(message)]}
-
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read a chat completion."""
-        return read_chat(body)
 
     def assembler(self, settings: Settings) -> ChatAssembler:  # noqa: ARG002 (the protocol's)
         """Return what reads chat completion chunks."""
@@ -164,3 +188,59 @@ def _assistant(message: Message) -> dict[str, JsonValue]:
     if not calls:
         return {"role": "assistant", "content": message.text}
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+_KNOWN = frozenset(
+    (
+        *("type", "enum", "const", "title", "description", "properties", "required", "additionalProperties", "items"),
+        *("anyOf", "$ref", "$defs", "definitions", "pattern", "format", "minItems", "maxItems"),
+        *("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    )
+)
+_FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"))
+
+
+def fits_strict(schema: Mapping[str, JsonValue]) -> bool:
+    """Whether `strict: true` can be asked for. Otherwise the model sees the schema and tries; the grader judges.
+
+    Source: OpenAI's guide to structured outputs. Every object closes itself and requires each of its properties, the
+    root is an object, everything has a type, a reference stands alone, and only some keywords are known.
+    """
+    if schema.get("type") != "object" or "anyOf" in schema:
+        return False
+    waiting: list[JsonValue] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, Mapping) or not _fits(part):
+            return False
+        waiting.extend(_inner(part))
+    return True
+
+
+def _fits(schema: Mapping[str, JsonValue]) -> bool:
+    if "$ref" in schema:
+        return len(schema) == 1
+    if not _KNOWN.issuperset(schema) or not (schema.keys() & {"type", "anyOf"}):
+        return False
+    if "format" in schema and schema["format"] not in _FORMATS:
+        return False
+    kinds = schema.get("type")
+    if kinds != "object" and not (isinstance(kinds, list | tuple) and "object" in kinds):
+        return True
+    properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
+        return False
+    return schema.get("additionalProperties") is False and set(properties) == set(required)
+
+
+def _inner(schema: Mapping[str, JsonValue]) -> Iterator[JsonValue]:
+    for word in ("properties", "$defs", "definitions"):
+        named = schema.get(word)
+        if isinstance(named, Mapping):
+            yield from named.values()
+    if "items" in schema:
+        yield schema["items"]
+    options = schema.get("anyOf")
+    if isinstance(options, list | tuple):
+        yield from options

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from evalh.analysis.compare.comparison import Comparison, PartComparison, Side
+from evalh.analysis.compare.comparison import Comparison, PartComparison
+from evalh.core.case import ABSENT
 from evalh.core.run import Downstream, DownstreamComparison
 from evalh.core.strict_json import JsonValue
-from evalh.report.charts.small import interval_bar
+from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
-from evalh.report.html.sections import figure, limits, section, shown_json
+from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.terminal.prompts import Difference
-from evalh.report.text import in_clusters, milliseconds, percent, short_cost_per_good
+from evalh.report.terminal.prompts import Difference, KeyChange, TextEdit
+from evalh.report.text import in_clusters, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, listed, plural, worth
 
 _PARTS_SHOWN = 20
@@ -62,20 +63,22 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     return found
 
 
-def changes(comparison: Comparison) -> dict[str, Sequence[str]]:
+def changes(comparison: Comparison | ComparisonDocument) -> dict[str, Sequence[str]]:
     """Return the cases that changed, by what became of them."""
     return {"regressed": comparison.regressed, "fixed": comparison.fixed, "unstable": comparison.unstable}
 
 
 def sides(comparison: Comparison) -> Markup:
     """Show both sides beside each other, and the difference by grader and by tag."""
-    heads = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
-    rows = [_side(name, side) for name, side in (("base", comparison.base), ("head", comparison.head))]
+    rows = [
+        side_row(f"{name}: {one.prompt}", one.model, one.good_rate, one.cost_per_good_usd, one.latency_p50_ms)
+        for name, one in (("base", comparison.base), ("head", comparison.head))
+    ]
     return section(
         "sides",
         "Both sides",
         el("p", comparison.reason, class_="note"),
-        table("Both sides", heads, rows),
+        table("Both sides", SIDES, rows),
         None if comparison.downstream is None else net(comparison.downstream, *labels(comparison)),
         _parts("grader", comparison.graders),
         _parts("tag", sorted(comparison.tags, key=lambda tag: tag.wins - tag.losses)) if comparison.tags else None,
@@ -86,7 +89,7 @@ def sides(comparison: Comparison) -> Markup:
     )
 
 
-def net(one: DownstreamComparison, base: str, head: str, of: str = "") -> Markup:
+def net(one: DownstreamComparison | DownstreamDocument, base: str, head: str, of: str = "") -> Markup:
     """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips.
 
     `of` names the suite where a page shows several: no two of its regions may have one name.
@@ -98,52 +101,19 @@ def net(one: DownstreamComparison, base: str, head: str, of: str = "") -> Markup
 
 def _net(name: str, side: Downstream) -> Markup:
     cost = side.net_cost_per_good_usd
-    cells = [short_cost_per_good(cost), cost_range(cost.low, cost.high), consequences_line(side)]
-    return el("tr", el("th", name, scope="row"), [el("td", cell) for cell in cells])
-
-
-def _side(name: str, side: Side) -> Markup:
-    cost = side.cost_per_good_usd
-    cells: list[Child] = [
-        side.model,
-        percent(side.good_rate.value),
-        [limits(side.good_rate), interval_bar(side.good_rate)],
-    ]
-    cells += [short_cost_per_good(cost), cost_range(cost.low, cost.high), milliseconds(side.latency_p50_ms)]
-    return el("tr", el("th", f"{name}: {side.prompt}", scope="row"), [el("td", cell) for cell in cells])
+    return row(name, short_cost_per_good(cost), cost_range(cost.low, cost.high), consequences_line(side))
 
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Markup:
     heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "")
-    shown = [_part(kind, part) for part in parts[:_PARTS_SHOWN]]
-    return table(f"Difference by {kind}", heads, shown)
+    return table(f"Difference by {kind}", heads, [_part(kind, part) for part in parts[:_PARTS_SHOWN]])
 
 
 def _part(kind: str, part: PartComparison) -> Markup:
     p_value = "" if part.p_adjusted is None else f"{part.p_adjusted:.3g}"
-    cells = [
-        f"{part.losses:,}",
-        f"{part.wins:,}",
-        f"{part.n:,}",
-        points(part.difference),
-        p_value,
-        "shown" if part.shown else "",
-    ]
+    counts = [f"{count:,}" for count in (part.losses, part.wins, part.n)]
     name = el("a", part.name, href=anchor(**{kind: part.name}))
-    return el("tr", el("th", name, scope="row"), [el("td", cell, class_="num") for cell in cells])
-
-
-def table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
-    """Build a table that can be moved sideways; a head without words is no head."""
-    head = el("thead", el("tr", [el("th", word, scope="col") if word else el("td") for word in heads]))
-    return el(
-        "div",
-        el("table", el("caption", name, class_="hidden"), head, el("tbody", rows)),
-        class_="scroll",
-        tabindex=0,
-        role="region",
-        aria_label=name,
-    )
+    return row(name, *counts, points(part.difference), p_value, "shown" if part.shown else "", class_="num")
 
 
 def prompt_diff(difference: Difference | None) -> Markup:
@@ -151,42 +121,27 @@ def prompt_diff(difference: Difference | None) -> Markup:
     if difference is None:
         words = "The prompts are the same, or one of them is no longer in the log."
         return section("diff", "What differs", el("p", words, class_="note"))
-    document = difference.document()
     parts: list[Child] = []
-    for part in document["sections"]:
-        if part["base_role"] == part["head_role"] and all(edit["op"] == "equal" for edit in part["edits"]):
-            continue
-        roles = {str(part[role] or "nothing"): None for role in ("base_role", "head_role")}
-        parts.append(el("h3", " → ".join(roles)))
-        parts.append(el("pre", [_edit(edit) for edit in part["edits"]]))
-    for kind in ("config", "schemas", "tools", "notes"):
-        parts += _changed(kind, document[kind])
-    same = (
-        el("p", "The same content: nothing that is sent differs.", class_="note") if document["same_content"] else None
-    )
-    return section("diff", "What differs between the prompts", parts, same)
+    for message in difference.sections:
+        if message.changed:
+            roles = {str(role or "nothing"): None for role in (message.base_role, message.head_role)}
+            parts += [el("h3", " → ".join(roles)), el("pre", [_edit(edit) for edit in message.edits])]
+    for kind, changed in difference.changes.items():
+        parts += _changed(kind, changed)
+    if difference.same_content:
+        parts.append(el("p", "The same content: nothing that is sent differs.", class_="note"))
+    return section("diff", "What differs between the prompts", parts)
 
 
-def _edit(edit: dict[str, str]) -> Markup | str:
-    names = {"delete": ("del", "del"), "insert": ("ins", "ins")}
-    if edit["op"] not in names:
-        return edit["text"]
-    name, class_ = names[edit["op"]]
-    return el(name, edit["text"], class_=class_)
+def _edit(edit: TextEdit) -> Markup | str:
+    name = {"delete": "del", "insert": "ins"}.get(edit.op)
+    return edit.text if name is None else el(name, edit.text, class_=name)
 
 
-def _changed(kind: str, changed: Sequence[dict[str, JsonValue]]) -> list[Markup]:
-    rows = [
-        el(
-            "tr",
-            el("th", str(one["key"]), scope="row"),
-            el("td", _value(one, "base", "del")),
-            el("td", _value(one, "head", "ins")),
-        )
-        for one in changed
-    ]
+def _changed(kind: str, changed: Sequence[KeyChange]) -> list[Markup]:
+    rows = [row(change.key, _value(change.base, "del"), _value(change.head, "ins")) for change in changed]
     return [el("h3", kind), el("table", el("tbody", rows), class_="changes")] if rows else []
 
 
-def _value(change: dict[str, JsonValue], side: str, name: str) -> Markup:
-    return el(name, shown_json(change[side]), class_=name) if side in change else el("span", "absent", class_="dim")
+def _value(value: JsonValue, name: str) -> Markup:
+    return el("span", "absent", class_="dim") if value is ABSENT else el(name, shown_json(value), class_=name)

@@ -5,36 +5,24 @@ from datetime import UTC, datetime
 from evalh.analysis.history import History, Moment
 from evalh.report.charts.history import history_chart
 from evalh.report.html.markup import Markup, el
-from evalh.report.html.sections import limits, scrollable, section
+from evalh.report.html.parts import captioned, limits, scrollable, section
 from evalh.report.text import percent, short_cost_per_good
 from evalh.report.words import cost_range, plural
 
-_HEADS = (
-    "measured",
-    "version",
-    "commit",
-    "model",
-    "good rate",
-    "95 % interval",
-    "cost per good",
-    "95 % interval",
-    "run",
-)
+_HEADS = ("measured", "version", "commit", "model", "good rate", "95 % interval", "cost per good", "95 % interval")
 _NUMBERS = frozenset({"good rate", "cost per good"})
 
 
 def history(past: History) -> Markup:
     """Show the good rate and the cost per good output as they were measured, oldest first."""
-    columns = [el("th", word, scope="col", class_="num" if word in _NUMBERS else None) for word in _HEADS]
-    head = el("thead", el("tr", columns))
-    body = el("tbody", [_row(moment) for moment in past.moments])
+    columns = [el("th", word, scope="col", class_="num" if word in _NUMBERS else None) for word in (*_HEADS, "run")]
     picture = history_chart(past)
     words = (
         None
         if len(past.moments) > 1
         else el("p", "The same cases and graders measured nothing else yet: there is no history.", class_="note")
     )
-    table = el("table", el("caption", "History", class_="hidden"), head, body)
+    table = captioned("History", columns, [_row(moment) for moment in past.moments])
     return section(
         "history",
         "History",

@@ -6,7 +6,6 @@ The page's policy (Content-Security-Policy) admits our style and our script by t
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from evalh.analysis.failures import Failings
 from evalh.analysis.history import History
@@ -14,12 +13,14 @@ from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
 from evalh.core.values import Value
+from evalh.report.documents.gate import GateDocument
 from evalh.report.html import comparison as comparing
 from evalh.report.html import gate as gates
 from evalh.report.html import sections
 from evalh.report.html.data import Rows, document
 from evalh.report.html.history import history
 from evalh.report.html.markup import Child, Markup, data, el, join, metas, own, own_digest
+from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.terminal.compare import ComparisonView
@@ -37,15 +38,9 @@ class Reported(Value, kw_only=True):
     judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
 
 
-_PLACES = {
-    "tradeoffs": "Trade-offs",
-    "fails": "Where it fails",
-    "samples": "Samples",
-    "history": "History",
-    "provenance": "Provenance",
-}
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
 _OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
+_PLACES = {name: (_OF_HEAD | _COMPARED)[name] for name in ("tradeoffs", "fails", "samples", "history", "provenance")}
 
 _SCRIPTS = ("sort.js", "page.js")
 _GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
@@ -66,22 +61,19 @@ def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> st
         "header",
         el("h1", comparing.verdict(view)),
         comparing.numbers(view.comparison) if view.comparison.comparable else None,
-        sections.look_at(comparing.look_at(view.comparison)),
+        look_at(comparing.look_at(view.comparison)),
         class_="verdict",
     )
     parts: list[Child] = [comparing.sides(view.comparison), samples(rows, several=False, compared=True)]
     parts.append(comparing.prompt_diff(view.difference))
     if head is not None:
-        parts += [history(head.past), sections.trade_offs(head.chosen)]
-        parts += [
-            sections.failing(head.failings, "", "head"),
-            sections.provenance(head.run, head.failings, {**head.prices, **judge_facts(head.judges)}, ""),
-        ]
+        parts += [history(head.past), sections.trade_offs(head.chosen), sections.failing(head.failings, "", "head")]
+        parts.append(_provenance(head, ""))
     places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
     return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
 
-def gate_html(gate: Mapping[str, Any], rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
+def gate_html(gate: GateDocument, rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
     """Return the page about a gate's decision; `runs` are head's whose samples the page holds, `names` theirs."""
     parts: list[Child] = [gates.top(gate), gates.suites(gate)]
     if runs:
@@ -112,10 +104,12 @@ def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
         parts.append(sections.failing(one.failings, _suffix(number), of))
     parts += [samples(rows, several=several), history(reported[0].past)]
     for number, one in enumerate(reported):
-        parts.append(sections.prompt(one.run, _suffix(number)))
-        facts = {**one.prices, **judge_facts(one.judges)}
-        parts.append(sections.provenance(one.run, one.failings, facts, _suffix(number)))
+        parts += [sections.prompt(one.run, _suffix(number)), _provenance(one, _suffix(number))]
     return join(parts)
+
+
+def _provenance(one: Reported, suffix: str) -> Markup:
+    return sections.provenance(one.run, one.failings, {**one.prices, **judge_facts(one.judges)}, suffix)
 
 
 def _suffix(number: int) -> str:
@@ -128,7 +122,7 @@ def _verdict(one: Reported) -> Markup:
         "header",
         el("h1", verdict(one.run)),
         sections.numbers(summary) if summary is not None and summary.samples else None,
-        sections.look_at(pointers(one.run, one.failings)),
+        look_at(pointers(one.run, one.failings)),
         class_="verdict",
     )
 
@@ -139,14 +133,9 @@ def _top(title: str, places: Mapping[str, str]) -> Markup:
 
 
 def _help() -> Markup:
-    keys = {
-        "j k": "next, previous sample",
-        "/": "search",
-        "g": "to the samples",
-        "Esc": "leave the search, clear it",
-        "?": "these keys",
-    }
-    rows = [el("tr", el("th", el("kbd", key), scope="row"), el("td", words)) for key, words in keys.items()]
+    keys = {"j k": "next, previous sample", "/": "search", "g": "to the samples"}
+    keys |= {"Esc": "leave the search, clear it", "?": "these keys"}
+    rows = [row(el("kbd", key), words) for key, words in keys.items()]
     close = el("form", el("button", "Close", value="close"), method="dialog")
     return el("dialog", el("h2", "Keys"), el("table", el("tbody", rows)), close, id="help", aria_label="Keys")
 

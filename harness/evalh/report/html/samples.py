@@ -2,22 +2,14 @@
 
 from evalh.report.html.data import BAD_BYTES, GOOD_BYTES, Rows
 from evalh.report.html.markup import Markup, el, join
-from evalh.report.html.sections import section
+from evalh.report.html.parts import section
 from evalh.report.words import plural
 
 _STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ungraded", "good": "good"}
-_ORDERS = {
-    "dataset": "dataset order",
-    "latency": "slowest first",
-    "cost": "dearest first",
-    "attempts": "most attempts first",
-}
-_CHANGES = {
-    "": "any change or none",
-    "regressed": "regressed",
-    "fixed": "fixed",
-    "unstable": "unstable",
-}
+_ORDERS = {"dataset": "dataset order", "latency": "slowest first", "cost": "dearest first"}
+_ORDERS |= {"attempts": "most attempts first"}
+_CHANGES = {"": "any change or none", "regressed": "regressed", "fixed": "fixed", "unstable": "unstable"}
+_KEYS = (("j", " "), ("k", " next and previous, "), ("/", " search, "), ("?", " all of them."))
 
 
 def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
@@ -25,10 +17,7 @@ def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
     return section(
         "samples",
         "Samples",
-        el(
-            "noscript",
-            el("p", "The list of samples needs this page's own script. Without it: evalh show ID."),
-        ),
+        el("noscript", el("p", "The list of samples needs this page's own script. Without it: evalh show ID.")),
         _filters(rows, several=several, compared=compared),
         el("p", "", id="count", role="status", class_="note"),
         el(
@@ -38,19 +27,7 @@ def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
             class_="panes",
         ),
         el("p", _left_out(rows), class_="note"),
-        el(
-            "p",
-            "Keys: ",
-            el("kbd", "j"),
-            " ",
-            el("kbd", "k"),
-            " next and previous, ",
-            el("kbd", "/"),
-            " search, ",
-            el("kbd", "?"),
-            " all of them.",
-            class_="note keys",
-        ),
+        el("p", "Keys: ", [[el("kbd", key), words] for key, words in _KEYS], class_="note keys"),
     )
 
 
@@ -63,24 +40,15 @@ def _filters(rows: Rows, *, several: bool, compared: bool) -> Markup:
         )
         for name, words in _STANDINGS.items()
     ]
+    words = "search ids, texts, reasons"
+    search = el("input", type="search", id="q", placeholder=words, autocomplete="off", spellcheck="false")
+    tags = {"": "any tag", **{tag: tag for tag in sorted(rows.tags)}}
     return el(
         "form",
         el("fieldset", el("legend", "Standing", class_="hidden"), radios, class_="segments"),
-        _label(
-            "Search",
-            el(
-                "input",
-                type="search",
-                id="q",
-                placeholder="search ids, texts, reasons",
-                autocomplete="off",
-                spellcheck="false",
-            ),
-        ),
+        _label("Search", search),
         _label("Change", _select("change", _CHANGES)) if compared else None,
-        _label("Tag", _select("tag", {"": "any tag", **{tag: tag for tag in sorted(rows.tags)}}))
-        if rows.tags
-        else None,
+        _label("Tag", _select("tag", tags)) if rows.tags else None,
         _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in rows.graders}})),
         _label("Run", _select("run", {"": "every run"})) if several else None,
         _label("Order", _select("sort", _ORDERS)),

@@ -1,6 +1,5 @@
 """The parts of the page that need no script: numbers, trade-offs, where it fails, the prompt, provenance."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
@@ -8,12 +7,12 @@ from math import ceil
 from evalh.analysis.failures import Failings, Heat
 from evalh.analysis.tradeoff import Point, TradeOff
 from evalh.core.log import RunRow
-from evalh.core.run import Estimate, RunSummary
-from evalh.core.strict_json import JsonValue
+from evalh.core.run import RunSummary
 from evalh.report.advice import advice
-from evalh.report.charts.small import histogram, interval_bar
+from evalh.report.charts.small import histogram
 from evalh.report.charts.tradeoff import chart
 from evalh.report.html.markup import Child, Markup, el, join
+from evalh.report.html.parts import facts, figure, interval, scrollable, section, shown_json, sort_button
 from evalh.report.text import (
     BY_THE_HOUR,
     dollars,
@@ -24,7 +23,7 @@ from evalh.report.text import (
     percent,
     short_cost_per_good,
 )
-from evalh.report.words import Pointer, anchor, consequences_line, cost_range, plural, reason_anchor
+from evalh.report.words import anchor, consequences_line, cost_range, plural, reason_anchor
 from evalh.stats.quantiles import quantile
 
 
@@ -43,7 +42,7 @@ def numbers(summary: RunSummary) -> Markup:
     within = f"95 % within {milliseconds(summary.latency_p95_ms)}"
     return el(
         "dl",
-        figure("Good rate", percent(estimate.value), [limits(estimate), interval_bar(estimate)]),
+        figure("Good rate", percent(estimate.value), interval(estimate)),
         figure("Cost per good output", short_cost_per_good(cost), [cost_range(cost.low, cost.high), hourly]),
         _net(summary),
         figure("Samples", f"{summary.samples:,}", _standings(summary)),
@@ -65,36 +64,9 @@ def _net(summary: RunSummary) -> Child:
     return figure("Net cost per good output", short_cost_per_good(net), more)
 
 
-def figure(name: str, value: str, more: Child) -> Markup:
-    """Build one of the numbers at the top."""
-    return el("div", el("dt", name), el("dd", el("strong", value), el("small", more)))
-
-
-def limits(estimate: Estimate) -> str:
-    """Write the limits of a rate, in percent."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
 def _standings(summary: RunSummary) -> Markup:
     counts = {"good": summary.good, "bad": summary.bad, "ungraded": summary.ungraded}
-    return join(
-        [
-            [el("span", f"{count:,} {word}", class_=f"{word if count else 'none'}"), " "]
-            for word, count in counts.items()
-        ]
-    )
-
-
-def look_at(found: Sequence[Pointer]) -> Markup:
-    """Show what deserves a look, as links to the samples."""
-    items = [el("li", el("a", one.words, href=one.anchor) if one.anchor else one.words) for one in found]
-    return (
-        el("nav", el("h2", "Look at"), el("ul", items), class_="look", aria_label="What to look at")
-        if items
-        else Markup("")
-    )
+    return join([[el("span", f"{n:,} {word}", class_=word if n else "none"), " "] for word, n in counts.items()])
 
 
 def trade_offs(chosen: TradeOff) -> Markup:
@@ -119,37 +91,18 @@ def trade_offs(chosen: TradeOff) -> Markup:
     )
 
 
-_TALL = 14  # rows of a table that is not moved up and down
 _NUMBERS = frozenset({"good rate", "cost per good", "samples", "median latency"})
 
 
 def _points(points: Sequence[Point]) -> Markup:
-    heads = (
-        "version",
-        "model",
-        "good rate",
-        "95 % interval",
-        "cost per good",
-        "95 % interval",
-        "samples",
-        "median latency",
-        "run",
-    )
+    heads = ["version", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "samples"]
     columns = [
         el("th", head, scope="col")
         if head.endswith("interval")
-        else el(
-            "th",
-            el("button", head, type="button", class_="sort"),
-            scope="col",
-            aria_sort="none",
-            class_="num" if head in _NUMBERS else None,
-        )
-        for head in heads
+        else sort_button(head, class_="num" if head in _NUMBERS else None)
+        for head in [*heads, "median latency", "run"]
     ]
-    return el(
-        "table", el("thead", el("tr", columns)), el("tbody", [_point(point) for point in points]), class_="sortable"
-    )
+    return el("table", el("thead", el("tr", columns)), el("tbody", [_point(point) for point in points]))
 
 
 def _point(point: Point) -> Markup:
@@ -162,7 +115,7 @@ def _point(point: Point) -> Markup:
         el("th", record.prompt, flag, here, scope="row", data_v=record.prompt),
         el("td", record.model, data_v=record.model),
         _cell(percent(rate.value), rate.value),
-        el("td", limits(rate), interval_bar(rate), class_="dim"),
+        el("td", interval(rate), class_="dim"),
         _cell(short_cost_per_good(cost), cost.value),
         el("td", cost_range(cost.low, cost.high), class_="dim"),
         _cell(f"{summary.samples:,}", summary.samples),
@@ -210,14 +163,9 @@ def _square(heat: Heat, grader: str, tag: str) -> Markup:
     missed, total = heat.missed.get((grader, tag), 0), heat.totals[tag]
     if not missed:
         return el("td", "·", class_="num dim")
-    words = f"{missed:,} of {total:,}"
-    link = el(
-        "a",
-        percent(missed / total),
-        href=anchor(grader=grader, tag=tag, standing="missed"),
-        title=words,
-        aria_label=f"{grader}, {tag or 'all'}: {words}",
-    )
+    words, href = f"{missed:,} of {total:,}", anchor(grader=grader, tag=tag, standing="missed")
+    label = f"{grader}, {tag or 'all'}: {words}"
+    link = el("a", percent(missed / total), href=href, title=words, aria_label=label)
     return el("td", link, class_=f"num h{ceil(9 * missed / total)}")
 
 
@@ -225,28 +173,13 @@ def _reasons(failings: Failings) -> Markup:
     found = failings.reasons()
     if not found:
         return el("div", el("h3", "Reasons"), el("p", "Nothing failed.", class_="note"))
-    most = found[0].count
-    rows = [
-        el(
-            "tr",
-            el("td", f"{reason.count:,}", class_="num"),
-            el(
-                "td",
-                el("meter", value=reason.count, max=most, min=0, aria_label=f"{reason.count} of {failings.samples}"),
-            ),
-            el(
-                "td",
-                el(
-                    "a",
-                    el("b", reason.grader or "no answer"),
-                    " ",
-                    one_line(reason.text, 160),
-                    href=reason_anchor(reason),
-                ),
-            ),
-        )
-        for reason in found
-    ]
+    rows = []
+    for reason in found:
+        share = f"{reason.count} of {failings.samples}"
+        meter = el("meter", value=reason.count, max=found[0].count, min=0, aria_label=share)
+        words = el("b", reason.grader or "no answer"), " ", one_line(reason.text, 160)
+        link = el("a", words, href=reason_anchor(reason))
+        rows.append(el("tr", el("td", f"{reason.count:,}", class_="num"), el("td", meter), el("td", link)))
     return el("div", el("h3", "Reasons"), el("table", el("tbody", rows), class_="reasons"))
 
 
@@ -286,11 +219,6 @@ def prompt(run: RunRow, suffix: str) -> Markup:
     )
 
 
-def shown_json(value: JsonValue) -> str:
-    """Write a value as JSON."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix: str) -> Markup:
     """Say what was measured, by what, when; `more` is what is known now: prices, judges."""
     record = run.record
@@ -325,19 +253,3 @@ def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix:
 
 def _instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def facts(told: Sequence[tuple[str, Child]]) -> Markup:
-    """Show names with their values."""
-    return el("dl", [[el("dt", name), el("dd", value)] for name, value in told], class_="facts")
-
-
-def section(name: str, title: str, *children: Child) -> Markup:
-    """Build a part of the page that the bar at its top links to."""
-    return el("section", el("h2", title, id=f"{name}-title"), children, id=name, aria_labelledby=f"{name}-title")
-
-
-def scrollable(child: Child, name: str, rows: int = 0) -> Markup:
-    """Let what is wider than the screen be moved sideways, by the keyboard too; many rows up and down."""
-    class_ = "scroll tall" if rows > _TALL else "scroll"
-    return el("div", child, class_=class_, tabindex=0, role="region", aria_label=name)

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const q = document.getElementById("q"), count = document.getElementById("count");
-  const rows = q ? [...document.querySelectorAll("#runs tbody tr")] : [];
+  const rows = [...document.querySelectorAll("#runs tbody tr")];
   const words = rows.map((row) => row.textContent.toLowerCase());
 
   function filter() {
@@ -23,14 +23,15 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (q && event.target === q) {
+    if (event.target === q) {
       if (event.key === "Escape") { q.value = ""; filter(); q.blur(); }
       return;
     }
-    const keys = { j: () => move(1), k: () => move(-1), "/": () => { if (q) { q.focus(); q.select(); } } };
+    const keys = { j: () => move(1), k: () => move(-1), "/": () => { q.focus(); q.select(); } };
     if (!keys[event.key]) return;
     event.preventDefault();
     keys[event.key]();
   });
-  if (q) { q.addEventListener("input", filter); filter(); }
+  q.addEventListener("input", filter);
+  filter();
 })();

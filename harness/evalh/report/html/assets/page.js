@@ -67,10 +67,10 @@
 
   // -- the list: only the rows in sight are there
 
-  function draw(anew) {
+  function draw(forced) {
     const top = Math.max(0, Math.floor(list.scrollTop / ROW) - 8);
     const end = Math.min(shown.length, top + Math.ceil(list.clientHeight / ROW) + 16);
-    if (!anew && top === first && end === last) return;
+    if (!forced && top === first && end === last) return;
     [first, last] = [top, end];
     space.replaceChildren(...shown.slice(top, end).map((row, index) => line(row, top + index)));
     point();

@@ -5,20 +5,20 @@ a new one is another model.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
 from evalh.analysis.compare.pairing import Pair, by_case
 from evalh.analysis.drift import CANARY_ALPHA, DriftResult, DriftVerdict, Repeat, judge_move
 from evalh.analysis.gate.decision import Finding
-from evalh.api.baselines import Known
-from evalh.api.changes import SuiteChange
-from evalh.api.sessions import Session
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode
 from evalh.core.suite import DEFAULT_CANARY
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.plan import Known
 from evalh.engine.runner import Wanted
+from evalh.engine.session import Session
 from evalh.routing.target import Target
 from evalh.stats.sequential import look_order, order_seed
 
@@ -51,6 +51,7 @@ class Canary(Struct, kw_only=True):
 
     change: SuiteChange
     models_then: frozenset[str]  # of the baseline
+    sentence: Callable[[DriftResult], str]
     cases: Indexed = ()  # the canary's
     session: Session | None = None
     max_ungraded: float = 0.02
@@ -120,8 +121,6 @@ class Canary(Struct, kw_only=True):
             yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())
 
     def _told(self) -> str:
-        from evalh.report.terminal.drift import drift_sentence
-
         if self.move is not None and not self.new_models:
-            return drift_sentence(self.move)
+            return self.sentence(self.move)
         return f"{', '.join(sorted(self.new_models))} answers on one side alone"

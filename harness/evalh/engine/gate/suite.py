@@ -1,36 +1,41 @@
 """One suite of a gate: its sessions, its batches, its stop."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
 
+from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
+from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, questions_of
-from evalh.api import evidence as gate_evidence
-from evalh.api.baselines import ANY_AGE, Known, KnownResults
-from evalh.api.canary import Canary, canary_cases
-from evalh.api.changes import SuiteChange, scored_as
-from evalh.api.clock import SystemClock
-from evalh.api.confirm import Confirming, flipped
-from evalh.api.judges import judge_differences
-from evalh.api.runs import Execution
-from evalh.api.sessions import Session
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
-from evalh.core.ports import Provider
-from evalh.core.run import RunStatus
 from evalh.core.sample import Standing
 from evalh.core.suite import Require
-from evalh.engine.plan import Plan
+from evalh.core.values import Value
+from evalh.engine.gate import evidence as gate_evidence
+from evalh.engine.gate.canary import Canary, canary_cases
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.gate.confirm import Confirming, flipped
+from evalh.engine.plan import ANY_AGE, Known, KnownResults, Plan
 from evalh.engine.selection import Listed, in_clusters, in_order, members
+from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import Stop, next_look, order_seed
+
+
+class Wording(Value):
+    """How findings are put into words; handed in, since words are a report's."""
+
+    drift: Callable[[DriftResult], str]
+    dollars: Callable[[Decimal | None], str]
 
 
 class SuiteGate:
@@ -39,16 +44,20 @@ class SuiteGate:
     def __init__(
         self,
         change: SuiteChange,
-        base: Execution,
-        head: Execution,
+        sides: Mapping[str, Ends],
         family: Family,
-        recollection: KnownResults | None = None,
+        accepted: KnownResults,
+        words: Wording,
+        *,
+        confirms: bool = False,
     ) -> None:
-        """Order the cases. Nothing is asked yet."""
+        """Order the cases. Nothing is asked yet. `confirms`: ask again what got worse."""
         self.change = change
-        self._executions = {"base": base, "head": head}
-        self._recollection = recollection or KnownResults()
-        self._began = SystemClock().now()
+        self._sides = sides  # "base" and "head"
+        self._accepted = accepted
+        self._words = words
+        self._confirms = confirms
+        self._began = sides["head"].clock.now()
         base_digest = "" if change.base is None else change.base.version.digest
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = in_order(self._seed, in_clusters(change.head.cases))
@@ -63,7 +72,6 @@ class SuiteGate:
         self._canary: Canary | None = None
         self._draw = 0  # of today, where the model moved
         self._confirming: Confirming | None = None
-        self.confirms = False  # whether cases that got worse are asked again
         self._halted: str | None = None
         self._notices = [*change.notices, *change.about_new]
 
@@ -71,12 +79,6 @@ class SuiteGate:
     def plans(self) -> list[Plan]:
         """Every plan that may be asked."""
         return [plan for plan in (self.change.base, self.change.head) if plan is not None]
-
-    def providers(self) -> Iterator[Provider]:
-        """Yield whoever may be asked, judges too."""
-        for plan in self.plans:
-            for target in (plan.target, *self._executions["head"].asked(plan)):
-                yield from (leaf.provider for leaf in target.leaves.values())
 
     @property
     def _max_ungraded(self) -> float:
@@ -88,6 +90,11 @@ class SuiteGate:
 
     async def run(self) -> None:
         """Ask until the answer is sure, or everything is in. Raises EvalhError, CancelledError."""
+        targets = [target for plan in self.plans for target in (plan.target, *plan.asked)]
+        async with self._sides["head"].doors.open(targets):
+            await self._run_stages()
+
+    async def _run_stages(self) -> None:
         await self._run_must_pass()
         if self._broken():
             return
@@ -100,7 +107,7 @@ class SuiteGate:
             await self._ask_anew()
         if self.change.rows.suspicious and with_base:
             await self._score_the_old_way()
-        if self.confirms and self._halted is None:
+        if self._confirms and self._halted is None:
             await self._confirm()
 
     def _open_sides(self) -> None:
@@ -110,10 +117,15 @@ class SuiteGate:
 
     def _watching(self) -> Canary | None:
         """Watch over base, with a canary where there are accepted results and a model that may move."""
-        if self._base is None or self._executions["base"].options.fresh:
+        if self._base is None or self._sides["base"].asking.fresh:
             return None
         known = self._remembered(self._base.plan)
-        watch = Canary(change=self.change, models_then=known.models, max_ungraded=self._max_ungraded)
+        watch = Canary(
+            change=self.change,
+            models_then=known.models,
+            sentence=self._words.drift,
+            max_ungraded=self._max_ungraded,
+        )
         watch.cases = canary_cases(self.change, known)
         if watch.cases:
             plan = replace(self._base.plan, cases=Listed([case for _, case in watch.cases]), trials=1)
@@ -144,14 +156,14 @@ class SuiteGate:
     def _remembered(self, plan: Plan) -> Known:
         before = self.change.before
         if before is None:
-            return self._recollection.of(plan, ANY_AGE)
-        return self._recollection.of(plan, before.suite.baseline, before.suite.name)
+            return self._accepted.of(plan, ANY_AGE)
+        return self._accepted.of(plan, before.suite.baseline, before.suite.name)
 
     def _session(self, side: str, plan: Plan, trials: int | None = None) -> Session:
         known = Known()
         if self._draw:
             plan = replace(plan, draw=self._draw)
-        elif not self._executions[side].options.fresh:
+        elif not self._sides[side].asking.fresh:
             known = self._remembered(plan)
             self._notices += [one for one in known.notices if side == "base" and one not in self._notices]
         if side == "head" and self._base is not None:
@@ -159,29 +171,17 @@ class SuiteGate:
         return self._opened(side, plan if trials is None else replace(plan, trials=trials), known)
 
     def _opened(self, side: str, plan: Plan, known: Known) -> Session:
-        execution = self._executions[side]
-        session = Session(execution, plan, began=self._began, answers=known.answers, known=known.results)
+        session = Session(plan, self._sides[side], known, began=self._began)
         self._sessions.append(session)
         return session
 
     async def _led(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session]) -> None:
-        """See to it that every session's run is closed, whatever happens."""
-        status, reason = RunStatus.INTERRUPTED, None
-        plan = sessions[0].plan
-        label, planned = f"{plan.version.label} on {plan.target.name}", sum(one.plan.planned for one in sessions)
-        self._executions["head"].progress.start(label, planned)
         try:
-            await work
-            halted = next((one.halt.reason for one in sessions if one.halt.reason), None)
-            self._halted = self._halted or halted
-            status, reason = (RunStatus.STOPPED, halted) if halted else (RunStatus.COMPLETE, None)
-        except asyncio.CancelledError:
-            reason = "interrupted"
-            raise
+            async with together(*sessions):
+                await work
         finally:
-            self._executions["head"].progress.stop()
-            for one in sessions:
-                one.close(status, reason)
+            work.close()
+        self._halted = self._halted or sessions[0].reason
 
     async def _run_must_pass(self) -> None:
         rule = self.change.policy.must_pass
@@ -254,12 +254,11 @@ class SuiteGate:
         assert before is not None
         wanted_ids = set(self.change.rows.suspicious)
         cases = [case for case in before.cases if case.id in wanted_ids]
-        base = replace(before, cases=Listed(cases), trials=self._trials)
-        plans = {"base": base, "head": scored_as(self.change.head, base)}
+        plans = {"base": before, "head": self.change.head_before or before}
         good = {}
         try:
             for side, plan in plans.items():
-                session = self._session(side, plan)
+                session = self._session(side, replace(plan, cases=Listed(cases), trials=self._trials))
                 indexed = list(enumerate(cases))
                 await self._led(
                     session.evaluate([(place, case, range(self._trials)) for place, case in indexed]), [session]
@@ -310,7 +309,7 @@ class SuiteGate:
         if self._confirming is not None and comparison is not None:
             comparison = replace(comparison, confirmed=self._confirming.confirmed())
             refused = any(one.exit is ExitCode.NO for one in tested)
-            self._notices.append(self._confirming.notice(comparison.confirmed, refused=refused))
+            self._notices.append(self._confirming.notice(comparison.confirmed, self._words.dollars, refused=refused))
         asked = self.asked()
         first = asked.questions[0] if asked.questions else None
         undecided = change.policy.require is Require.NO_WORSE and any(

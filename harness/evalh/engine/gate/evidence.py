@@ -1,26 +1,16 @@
-"""What a gate shows of single cases, and where a prompt begins to differ.
-
-Outputs to look at: a case that got worse or better, as both sides answered it.
-"""
+"""What a gate shows of single cases, and where a prompt begins to differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
 
-from evalh.analysis.compare.comparison import Comparison, Example
+from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
-from evalh.api.changes import SuiteChange
-from evalh.api.sessions import Session
 from evalh.core.case import Case
-from evalh.core.errors import ExitCode, NotFound
-from evalh.core.log import SampleDetail
-from evalh.core.sample import Standing
+from evalh.core.errors import ExitCode
 from evalh.core.verdict import Outcome
-
-if TYPE_CHECKING:
-    from evalh.store import Reader
-
+from evalh.engine.gate.change import SuiteChange
+from evalh.engine.session import Session
 
 _MOST = 10
 
@@ -100,57 +90,3 @@ def not_compared(change: SuiteChange) -> Finding:
         return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
     reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
     return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")
-
-
-def examples_of(log: "Reader", comparison: Comparison, most: int) -> tuple[Example, ...]:
-    """Read up to `most` cases that got worse and as many that got better; none where a side is no stored run."""
-    base, head = comparison.base.run, comparison.head.run
-    if base is None or head is None:
-        return ()
-    worse = [_example(log, case, (base, head), better=False) for case in comparison.regressed[:most]]
-    better = [_example(log, case, (base, head), better=True) for case in comparison.fixed[:most]]
-    return tuple(one for one in (*worse, *better) if one is not None)
-
-
-def _example(log: "Reader", case_id: str, runs: tuple[str, str], *, better: bool) -> Example | None:
-    try:
-        sides = [{one.sample.trial: one for one in log.case(case_id, run).samples} for run in runs]
-    except NotFound:  # rows were removed since
-        return None
-    trials = sorted(sides[0].keys() & sides[1].keys())
-    wanted = (Standing.BAD, Standing.GOOD) if better else (Standing.GOOD, Standing.BAD)
-    telling = [trial for trial in trials if tuple(side[trial].sample.standing for side in sides) == wanted]
-    if not trials:
-        return None
-    trial = (telling or trials)[0]
-    base, head = (side[trial] for side in sides)
-    return Example(
-        case_id=case_id,
-        better=better,
-        trial=trial,
-        inputs=dict(head.case.inputs),
-        base_output=_output(base),
-        head_output=_output(head),
-        base_reasons=_reasons(base),
-        head_reasons=_reasons(head),
-    )
-
-
-def _output(detail: SampleDetail) -> str | None:
-    for call in detail.calls:
-        if call.id == detail.sample.call_id and call.answer is not None and call.answer.completion is not None:
-            completion = call.answer.completion
-            asked = [f"{one.name}({one.arguments})" for one in completion.tool_calls]
-            return "\n".join([completion.text, *asked] if completion.text or not asked else asked)
-    return None
-
-
-def _reasons(detail: SampleDetail) -> tuple[tuple[str, str], ...]:
-    sample = detail.sample
-    if sample.error is not None:
-        return (("no answer", sample.error),)
-    return tuple(
-        (graded.grader, graded.verdict.reason)
-        for graded in sample.verdicts
-        if graded.required and graded.verdict.outcome is not Outcome.PASS
-    )

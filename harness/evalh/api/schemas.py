@@ -1,0 +1,107 @@
+"""The JSON Schemas of the files that people write, made from the models that read them; published in `schemas/`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from evalh.graders.kinds import Kind
+from evalh.graders.registry import BUILT_IN, built_in_kind
+from evalh.workspace.suites import SuiteFile
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_GRADER = "#/$defs/grader"
+_COMMON = {
+    "required": {
+        "type": "boolean",
+        "description": "Whether an output must pass it to be good. Default: true; of embedding_similarity: false.",
+    },
+    "name": {"type": "string", "minLength": 1, "description": "What reports print."},
+}
+
+
+class _Generator(GenerateJsonSchema):
+    """A key that states nothing is left out, never null; exact numbers are numbers."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        inner = self.generate_inner(schema["schema"])
+        return inner if schema.get("default") in (None, ()) else super().default_schema(schema)
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        limits = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+        stated: Mapping[str, Any] = schema
+        return {"type": "number", **{word: float(stated[key]) for key, word in limits.items() if key in stated}}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's JSON Schema."""
+    return model.model_json_schema(schema_generator=_Generator)
+
+
+def suite_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a suite, with the parameters of every built-in grader."""
+    schema = _titled("evalh suite", schema_of(SuiteFile))
+    definitions = schema.setdefault("$defs", {})
+    for key in ("graders", "compare"):
+        schema["properties"][key]["items"] = {"$ref": _GRADER}
+    definitions.update(_grader_definitions())
+    return schema
+
+
+def _titled(title: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"$schema": _DIALECT, **schema, "title": title}
+
+
+def _grader_definitions() -> dict[str, Any]:
+    """Describe a grader's entry: its kind alone, or one kind with its parameters or the short form."""
+    definitions: dict[str, Any] = {}
+    kinds = {name: kind for name in sorted(BUILT_IN) if (kind := built_in_kind(name)) is not None}
+    entries = {name: _entry(kind, definitions) for name, kind in kinds.items()}
+    own = {"anyOf": [{"not": {"type": "object"}}, {"type": "object", "properties": _COMMON}]}
+    return {
+        "grader": {
+            "description": "A grader's kind, or one `kind: parameters`; anything but a mapping is its `value`.",
+            "oneOf": [
+                {"type": "string", "pattern": r"\S", "anyOf": [{"enum": list(kinds)}, {}]},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "properties": entries,
+                    "additionalProperties": own,
+                },
+            ],
+        },
+        **definitions,
+    }
+
+
+def _entry(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = schema_of(kind.parameters)
+    definitions.update(schema.pop("$defs", {}))
+    properties = {**schema.get("properties", {}), **_COMMON}
+    stated = {
+        "type": "object",
+        "properties": properties,
+        "required": schema.get("required", []),
+        "additionalProperties": False,
+    }
+    forms = [stated]
+    short = kind.short or ("value" if "value" in properties else None)
+    if kind.holds_entry:
+        forms.append({"$ref": _GRADER})
+    elif short is not None:
+        forms.append({"allOf": [properties[short], {"not": {"type": "object"}}]})
+    if not stated["required"]:
+        forms.append({"type": "null"})
+    entry: dict[str, Any] = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return {"description": (kind.parameters.__doc__ or kind.name).split("\n")[0], **entry}

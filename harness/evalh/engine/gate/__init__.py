@@ -1,0 +1,1 @@
+"""A gate's loop: both sides are asked, batch by batch, until the answer is sure."""

@@ -1,0 +1,127 @@
+"""What a change touches in one suite: its plans on both sides, and its rows."""
+
+from msgspec import field
+
+from evalh.analysis.gate.decision import Finding
+from evalh.core.calibration import JudgeStanding, Label
+from evalh.core.case import Case
+from evalh.core.digest import digest
+from evalh.core.errors import ExitCode
+from evalh.core.suite import GatePolicy, OutputValue
+from evalh.core.values import Value
+from evalh.engine.plan import Plan
+
+
+class Word(Value):
+    """What somebody has to look at and allow."""
+
+    rule: str
+    told: str
+    exit: ExitCode = ExitCode.NO
+    may_be_allowed: bool = True
+
+    def finding(self, *, allowed: bool) -> Finding:
+        """Return what it comes to, with and without that word."""
+        if not self.may_be_allowed:
+            return Finding(self.rule, self.exit, self.told)
+        if allowed:
+            return Finding(self.rule, ExitCode.YES, f"{self.told}; allowed")
+        return Finding(self.rule, self.exit, f"{self.told}; look at it, then: --allow-suite-change")
+
+
+class RowChanges(Value, kw_only=True):
+    """Cases by what became of their row. Everything but `added` could hide a regression."""
+
+    added: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    relabelled: tuple[str, ...] = ()  # what is expected of the same inputs differs
+    rewritten: tuple[str, ...] = ()  # inputs, tags or the named cluster differ
+    reclustered: tuple[str, ...] = ()  # new rows tie cases together that were apart: fewer clusters show less
+
+    @property
+    def suspicious(self) -> tuple[str, ...]:
+        """The cases that need a person's word."""
+        return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
+
+
+class SuiteChange(Value, kw_only=True):
+    """One suite that a change touches. Both plans are about head's rows and head's graders."""
+
+    suite: str
+    parts: tuple[str, ...]  # of the fingerprint; none: the gate was asked about two versions
+    head: Plan
+    base: Plan | None  # None: there was nothing before
+    before: Plan | None  # base as it was, on its own rows with its own graders
+    head_before: Plan | None = None  # head on those
+    policy: GatePolicy
+    rows: RowChanges = field(default_factory=RowChanges)
+    words: tuple[Word, ...] = ()
+    notices: tuple[str, ...] = ()
+    judges: tuple[JudgeStanding, ...] = ()  # head's
+    labels: tuple[Label, ...] = ()  # on head
+
+    @property
+    def compares(self) -> bool:
+        """Tell whether the two sides can answer differently."""
+        return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
+
+    @property
+    def beside_old(self) -> tuple[str, ...]:
+        """The new cases, where there are old ones too and something may have got worse."""
+        return self.rows.added if self.compares and len(self.rows.added) < len(self.head.cases) else ()
+
+    @property
+    def about_new(self) -> tuple[str, ...]:
+        """Say over which cases the numbers are, where some are new."""
+        new = f"{len(self.beside_old)} of {len(self.head.cases)} cases are new"
+        told = f"{new}: lines that begin with 'old cases' are about the others alone, all others about all cases"
+        return (told,) if self.beside_old else ()
+
+    @property
+    def value(self) -> OutputValue | None:
+        """What outputs cost downstream: like the policy, as the merge base says where it has the suite."""
+        return (self.head if self.before is None or not self.parts else self.before).suite.value
+
+
+def row_changes(base: Plan, head: Plan) -> RowChanges:
+    """Say which rows were added, deleted, relabelled or rewritten."""
+    before = {case.id: _digests(case) for case in base.cases}
+    seen: set[str] = set()
+    added, relabelled, rewritten = [], [], []
+    for case in head.cases:
+        seen.add(case.id)
+        if case.id not in before:
+            added.append(case.id)
+            continue
+        inputs, whole = _digests(case)
+        if inputs != before[case.id][0]:
+            rewritten.append(case.id)
+        elif whole != before[case.id][1]:
+            relabelled.append(case.id)
+    return RowChanges(
+        added=tuple(added),
+        deleted=tuple(case for case in before if case not in seen),
+        relabelled=tuple(relabelled),
+        rewritten=tuple(rewritten),
+        reclustered=_reclustered(base, head, {*before} - {*rewritten}),
+    )
+
+
+def _reclustered(base: Plan, head: Plan, common: set[str]) -> tuple[str, ...]:
+    """Return the cases whose cluster has another of these cases in it than on base."""
+    before, after = (_companions(plan, common) for plan in (base, head))
+    return tuple(case for case in before if case in after and after[case] - before[case])
+
+
+def _companions(plan: Plan, among: set[str]) -> dict[str, frozenset[str]]:
+    cases = [case.id for case in plan.cases]
+    members: dict[int, set[str]] = {}
+    for place, number in plan.cases.clusters.items():
+        members.setdefault(number, set()).add(cases[place])
+    known = {case: frozenset(alike & among) for alike in members.values() for case in alike}
+    return {case: known.get(case, frozenset({case})) for case in cases if case in among}
+
+
+def _digests(case: Case) -> tuple[str, str]:
+    row = case.document()
+    return digest([row["inputs"], row.get("tags"), row.get("cluster")]), digest(row)
