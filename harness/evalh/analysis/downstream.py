@@ -1,6 +1,6 @@
-"""What follows the outputs of one version, or of two: bad ones taken for good, people who review, answers withheld.
+"""The consequences of one version's outputs, or of two: bad ones accepted, people who review, answers withheld.
 
-An output that somebody reviews is given on if it is good, and withheld if not. One that nobody graded counts as bad.
+An output that somebody reviews is passed on if it is good, and withheld if not. An ungraded output counts as bad.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
