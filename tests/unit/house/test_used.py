@@ -10,13 +10,13 @@ from typing import NamedTuple
 import evalh
 
 PACKAGE = Path(evalh.__file__).parent
-# click, pytest and users call these, and a test writes the published schemas
+# click, pytest, users and `make schemas` call these
 ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/workspace.py", "api/schemas.py")
-REGISTERED = ("built_in", "migration", "validator")  # a decorator puts it into a table
+REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
-    "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
     "open_repository": "a git tree that tests and scripts build a workspace on",
+    "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
     "build": "providers.registry calls it, in the module that it loads for a kind",
     # Methods that other libraries call.
     "connection_made": "asyncio.Protocol",
