@@ -16,7 +16,6 @@ REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # 
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
     "open_repository": "a git tree that tests and scripts build a workspace on",
-    "suite_json_schema": "writes schemas/suite.schema.json, which is published",
     "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
     "build": "providers.registry calls it, in the module that it loads for a kind",
     # Methods that other libraries call.
@@ -143,7 +142,7 @@ def unused(package: Path) -> list[str]:
             definition
             for definition in definitions
             if definition not in dead
-            and not definition.file.startswith((*ENTRANCES,))
+            and not definition.file.startswith(ENTRANCES)
             and definition.name not in ALLOWED
             and not any(
                 home in (("any", "attribute") if definition.of_class else ("any", definition.file.removesuffix(".py")))
