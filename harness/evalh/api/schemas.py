@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from evalh.core.declared import FileModel
 from evalh.graders.kinds import Kind
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.workspace.suites import SuiteFile
@@ -88,7 +86,7 @@ def _grader_definitions() -> dict[str, Any]:
 
 
 def _entry(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
-    schema = _parameters(kind.parameters)
+    schema = schema_of(kind.parameters)
     definitions.update(schema.pop("$defs", {}))
     properties = {**schema.get("properties", {}), **_COMMON}
     stated = {
@@ -107,11 +105,3 @@ def _entry(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         forms.append({"type": "null"})
     entry: dict[str, Any] = forms[0] if len(forms) == 1 else {"anyOf": forms}
     return {"description": (kind.parameters.__doc__ or kind.name).split("\n")[0], **entry}
-
-
-def _parameters(parameters: type[Any]) -> dict[str, Any]:
-    if issubclass(parameters, FileModel):
-        return schema_of(parameters)
-    (schema,), definitions = msgspec.json.schema_components([parameters], ref_template="#/$defs/{name}")
-    own = definitions.pop(schema["$ref"].rpartition("/")[2])
-    return {**own, "$defs": definitions}

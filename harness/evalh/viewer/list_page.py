@@ -10,7 +10,7 @@ from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.parts import interval, section
-from evalh.report.terminal.gate import decided
+from evalh.report.terminal.gate import decision_word
 from evalh.report.text import one_line, percent, short_cost_per_good
 from evalh.report.words import cost_range, plural
 from evalh.viewer.frame import PageAnswer, framed, sorted_table
@@ -153,7 +153,7 @@ def _gates(rows: Sequence[GateRow]) -> Markup:
 def _gate(row: GateRow) -> Markup:
     reasons = row.reasons.splitlines()
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    said = decided({"exit": row.exit})
+    said = decision_word(row.exit)
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
