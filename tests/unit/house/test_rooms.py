@@ -36,6 +36,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     # To be settled by the owners of these packages.
     "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
     # To be settled by the owners of these packages.
+    # To be settled by the owners of these packages.
     "workspace/credentials.py": "…",
     "workspace/kept/calibrations.py": "…",
 }
