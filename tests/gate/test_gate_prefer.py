@@ -22,11 +22,9 @@ STRONG = '\n[models.strong]\nprovider = "scripted"\nmodel = "judge-1"\nfunction 
 
 def repo(folder: Path, judge: str = JUDGE, model: str = "strong") -> Repo:
     made = Repo(folder, cases=60, gate=f"compare:\n  - prefer: {{rubric: The right team., model: {model}}}\n")
-    made.git("checkout", "-q", "main")
-    made.write("evals/answers.py", ANSWERS + judge)
-    made.write("evalh.toml", CONFIG + STRONG)
-    made.commit("A judge")
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main("A judge"):
+        made.write("evals/answers.py", ANSWERS + judge)
+        made.write("evalh.toml", CONFIG + STRONG)
     return made
 
 

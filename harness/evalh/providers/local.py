@@ -77,6 +77,7 @@ class LocalProvider:
     """A model in the process. Nothing is fetched or loaded before the first request: a full log needs no model."""
 
     kind = "local"
+    traits = TRAITS
 
     def __init__(self, spec: ModelSpec, context: ProviderContext) -> None:
         self.spec = spec

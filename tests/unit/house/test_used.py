@@ -143,7 +143,6 @@ def unused(package: Path) -> list[str]:
             definition
             for definition in definitions
             if definition not in dead
-            and not definition.file.startswith(ENTRANCES)
             and definition.name not in ALLOWED
             and not any(
                 home in (("any", "attribute") if definition.of_class else ("any", definition.file.removesuffix(".py")))

@@ -72,15 +72,11 @@ _stop = msgspec.json.Decoder(_Stop).decode
 _blocks = msgspec.json.Decoder(list[_Block]).decode
 
 
-def read_message(body: bytes, answer_tool: str | None) -> Reading:
-    """Read a whole message; the call of `answer_tool` is the answer's text. Raises ValueError."""
-    assembler = MessageAssembler(answer_tool)
-    assembler.take_whole(body)
-    return assembler.reading()
-
-
 class MessageAssembler:
-    """Puts a message's events together. The answer is whole when a stop reason has come."""
+    """Puts a message's events together. The answer is whole when a stop reason has come.
+
+    The call of `answer_tool` is the answer's text.
+    """
 
     def __init__(self, answer_tool: str | None) -> None:
         self._answer_tool = answer_tool

@@ -13,8 +13,8 @@ from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home, HostedOptions
-from evalh.providers.gemini.answers import ContentAssembler, read_content
-from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.gemini.answers import ContentAssembler
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK, Transport
 from evalh.providers.logprobs import PARAM
@@ -41,7 +41,13 @@ HOME = Home(
     tier_header="x-gemini-service-tier",
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM, "responseLogprobs"), otel_name="gcp.gemini")
+TRAITS = Traits(
+    reads_files=False,
+    holds_schema=True,
+    logprobs_by=(PARAM, "responseLogprobs"),
+    price_table="google",
+    otel_name="gcp.gemini",
+)
 
 _CONFIG_NAMES = {
     "max_tokens": "maxOutputTokens",
@@ -186,10 +192,6 @@ class GenerateContent:
                 case _:
                     raise unsupported(HOME.kind, f"{name_of(part)} in an assistant message")
         return parts
-
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read a generated content."""
-        return read_content(body)
 
     def assembler(self, settings: Settings) -> ContentAssembler:  # noqa: ARG002 (the protocol's)
         """Return what reads streamed contents."""

@@ -78,13 +78,6 @@ _decode_function = msgspec.json.Decoder(_Function).decode
 _decode_calls = msgspec.json.Decoder(list[_ToolCall | None]).decode
 
 
-def read_chat(body: bytes) -> Reading:
-    """Read a whole chat completion. Raises ValueError."""
-    assembler = ChatAssembler()
-    assembler.take_whole(body)
-    return assembler.reading()
-
-
 class ChatAssembler:
     """Puts chunks together; a whole answer is one. It is whole when a finish reason or `[DONE]` has come.
 

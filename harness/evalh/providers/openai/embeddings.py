@@ -1,7 +1,7 @@
 """OpenAI's embeddings, and every server that speaks them. A text is asked for, and its vector answers: a JSON list."""
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -63,9 +63,31 @@ class Embeddings:
             raise unsupported(_NAME, "a conversation")
         return {"input": only_text(messages[0], _NAME)}
 
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read the one vector. Raises ValueError."""
-        answer = RepairedJson().read(_decode, body)
+    def assembler(self, settings: Settings) -> "_Vectors":
+        """Return what reads the one vector: it comes whole. Raises CallError."""
+        if settings.stream:
+            raise unsupported(_NAME, "a stream: take `stream` out of its params")
+        return _Vectors()
+
+    def refusal(self, status: int, document: JsonValue) -> WireError | None:
+        """Read an error as chat completions do."""
+        return refusal_of(status, document)
+
+    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
+        """Read the header that OpenAI's support asks for."""
+        return headers.get("x-request-id")
+
+
+class _Vectors:
+    started = False
+
+    def take_whole(self, body: bytes) -> None:
+        self._answer = RepairedJson().read(_decode, body)
+
+    add = take_whole
+
+    def reading(self) -> Reading:
+        answer = self._answer
         if len(answer.data) != 1 or not answer.data[0].embedding:
             raise ValueError("one embedding was asked for")
         counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
@@ -76,15 +98,3 @@ class Embeddings:
             model=text_of(answer.model),
             id=id_of(answer.id),
         )
-
-    def assembler(self, settings: Settings) -> NoReturn:  # noqa: ARG002 (the protocol's)
-        """Refuse: an embedding comes whole. Raises CallError."""
-        raise unsupported(_NAME, "a stream: take `stream` out of its params")
-
-    def refusal(self, status: int, document: JsonValue) -> WireError | None:
-        """Read an error as chat completions do."""
-        return refusal_of(status, document)
-
-    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
-        """Read the header that OpenAI's support asks for."""
-        return headers.get("x-request-id")
