@@ -39,4 +39,4 @@ def test_its_keys_are_checked_by_its_model(tmp_path: Path, line: str, says: str)
 
     assert done.exit == 2
     assert says in done.err
-    assert "evalh.toml:4" in done.err
+    assert "error: evalh.toml:" in done.err

@@ -135,7 +135,6 @@ class Hosted:
         self._transport = self._given or share(self._egress)
 
     async def close(self) -> None:
-        """Give the transport back."""
         transport, self._transport = self._transport, None
         if transport is not None and transport is not self._given:
             await unshare(self._egress)

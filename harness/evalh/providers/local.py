@@ -104,7 +104,6 @@ class LocalProvider:
 
     @property
     def max_in_flight(self) -> int:
-        """One call a slot."""
         return self._slots
 
     async def open(self) -> None:
@@ -229,7 +228,6 @@ class _Slot:
         return server
 
     def close(self) -> None:
-        """Let go of the server."""
         self._server = None
 
 

@@ -248,7 +248,6 @@ class ReplayProvider:
         return {"provider": self.kind, "recording": self._recording.digest}
 
     async def open(self) -> None:
-        """Read the recording. Raises NotFound, WorkspaceError."""
         _ = self._recording
 
     async def close(self) -> None:

@@ -207,7 +207,6 @@ class Reasoned:
         return {**self._inner.identity, **KEPT} if self._keep else self._inner.identity
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send. Raises CallError."""
         completion = await self._inner.send(request, call)
         if self._keep:
             return replace(completion, reasoning=completion.reasoning or "")

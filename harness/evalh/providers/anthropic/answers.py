@@ -92,11 +92,9 @@ class MessageAssembler:
 
     @property
     def started(self) -> bool:
-        """Whether text or a tool call has begun."""
         return any(block.begun for block in self._blocks)
 
     def take_whole(self, body: bytes) -> None:
-        """Take a whole message. Raises ValueError."""
         message = self._json.read(_message, body)
         self._stop = message.stop_reason
         if message.type != "message" and (self._stop is None or message.type == "error"):
@@ -162,7 +160,6 @@ class MessageAssembler:
             block.pieces.append(_text(delta.partial_json))
 
     def reading(self) -> Reading:
-        """Return the whole answer. Raises ValueError where the stream ended before it."""
         if self._stop is None and not self._whole:
             raise ValueError("the stream ended before the answer")
         blocks, json = in_order(self._blocks), self._json

@@ -97,7 +97,6 @@ class Messages:
         self._schema = options.schema_
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
-        """Return the one path there is."""
         return "/v1/messages", ""
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
@@ -147,7 +146,6 @@ class Messages:
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": OUTPUT_TOOL}}
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the messages; system texts stand apart."""
         system, rest = system_first(messages, HOME.kind)
         system = [text for text in system if text]  # an empty text block is an error there
         said = {"messages": _turns(rest)}
@@ -156,7 +154,6 @@ class Messages:
         return {"system": system[0] if len(system) == 1 else [_text(text) for text in system], **said}
 
     def assembler(self, settings: Settings) -> MessageAssembler:
-        """Return what reads a message's events."""
         as_tool = self._schema == "tool" and settings.output_schema is not None
         return MessageAssembler(OUTPUT_TOOL if as_tool else None)
 

@@ -88,7 +88,6 @@ class ContentAssembler:
         return bool(self._texts or self._calls)
 
     def take_whole(self, body: bytes) -> None:
-        """Take a whole answer. Raises ValueError."""
         self.add(body)
 
     def add(self, event: bytes) -> None:

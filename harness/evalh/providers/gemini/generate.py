@@ -125,7 +125,6 @@ class GenerateContent:
         return (f"/{place}:streamGenerateContent", "alt=sse") if settings.stream else (f"/{place}:generateContent", "")
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
-        """Say the generation config and the tools."""
         params = params_of(settings, HOME.kind, count="candidateCount")
         beside = {name: params.pop(name) for name in tuple(params) if name in _BESIDE_CONFIG}
         config: dict[str, JsonValue] = {}
@@ -153,7 +152,6 @@ class GenerateContent:
         return {**own, **beside}
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the messages; system texts stand apart."""
         system, rest = system_first(messages, HOME.kind)
         said = {"contents": self._contents(rest)}
         return {"systemInstruction": {"parts": [{"text": text} for text in system]}, **said} if system else said
@@ -194,7 +192,6 @@ class GenerateContent:
         return parts
 
     def assembler(self, settings: Settings) -> ContentAssembler:  # noqa: ARG002 (the protocol's)
-        """Return what reads streamed contents."""
         return ContentAssembler()
 
     def refusal(self, status: int, document: JsonValue) -> WireError | None:
@@ -213,7 +210,6 @@ class GenerateContent:
         return WireError(_kind(status, name, message, found), message or name, retry_info_s(error))
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
-        """Return None: the answer's own id, in its body, is all there is."""
         return None
 
 

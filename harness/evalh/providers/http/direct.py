@@ -69,7 +69,6 @@ class DirectTransport:
         timeout_s: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Response:
-        """Send and read to the end; see `Transport.post`."""
         try:
             place = self._places[url]
         except KeyError:
@@ -101,7 +100,6 @@ class DirectTransport:
         return response
 
     async def close(self) -> None:
-        """Close every connection."""
         lost = [connection.lost for connection in self._open]
         for connection in tuple(self._open):
             connection.abort()

@@ -12,11 +12,10 @@ from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Endpoint, HostedOptions
 from evalh.providers.hosted import Hosted
-from evalh.providers.http.errors import WireError
 from evalh.providers.http.transport import Transport
 from evalh.providers.logprobs import PARAM
 from evalh.providers.openai.answers import ChatAssembler
-from evalh.providers.openai.service import HOME, refusal_of
+from evalh.providers.openai.service import HOME, refusal_of, request_id_of
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     base64_of,
@@ -88,11 +87,9 @@ class ChatCompletions:
         self._uncounted = spec.params.get("stream_options", self) is None  # null takes out what evalh adds, too
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
-        """Return the one path there is."""
         return "/chat/completions", ""
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
-        """Say the model, the params, the tools, the format, and whether to stream."""
         params = params_of(settings, HOME.kind)
         own: dict[str, JsonValue] = {"model": settings.model, "messages": None}
         if "max_tokens" in params:
@@ -122,20 +119,13 @@ class ChatCompletions:
         }
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the messages."""
         return {"messages": [said for message in messages for said in _messages(message)]}
 
     def assembler(self, settings: Settings) -> ChatAssembler:  # noqa: ARG002 (the protocol's)
-        """Return what reads chat completion chunks."""
         return ChatAssembler()
 
-    def refusal(self, status: int, document: JsonValue) -> WireError | None:
-        """Read an error's body."""
-        return refusal_of(status, document)
-
-    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
-        """Read the header that OpenAI's support asks for."""
-        return headers.get("x-request-id")
+    refusal = staticmethod(refusal_of)
+    request_id = staticmethod(request_id_of)
 
 
 def _messages(message: Message) -> Iterator[dict[str, JsonValue]]:
