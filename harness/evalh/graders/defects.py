@@ -242,7 +242,7 @@ class Truncation(Parameters):
 
 
 def _fence(text: str) -> str | None:
-    """Tell whether a block is open at the end: as CommonMark reads it, and where fences are paired in turn, too."""
+    """Whether a block is open at the end: as CommonMark reads it, and where fences are paired in turn, too."""
     if "```" not in text and "~~~" not in text:
         return None
     last = None
@@ -254,7 +254,7 @@ def _fence(text: str) -> str | None:
 
 
 def _brackets(text: str) -> str | None:
-    """Tell whether a text is the beginning of JSON, and no more. What is wrong in another way is not cut."""
+    """Whether a text is the beginning of JSON, and no more. What is wrong in another way is not cut."""
     text = text.strip()
     if not text.startswith(("{", "[")):
         return None
@@ -274,7 +274,7 @@ def _brackets(text: str) -> str | None:
 
 
 def _formula(text: str) -> str | None:
-    """Tell whether a formula is open at the end. An escaped bracket in prose, as in a pattern, is not one."""
+    """Whether a formula is open at the end. An escaped bracket in prose, as in a pattern, is not one."""
     dollars = [found.start() for found in _DOLLARS.finditer(text)]
     if len(dollars) % 2 and _is_formula(text, dollars[-1], "$"):
         return "a formula is not closed: $$"
@@ -312,7 +312,7 @@ def _length(sentence: str) -> int:
 
 
 def _sentence(text: str) -> str | None:
-    """Tell whether prose stops in a sentence. A text without any finished sentence is a label or a list, not prose."""
+    """Whether prose stops in a sentence. A text without any finished sentence is a label or a list, not prose."""
     ended = text[-1:] == "\n"  # a line that was ended: the output of a tool, a list
     text = text[-_TAIL:].rstrip()
     if not text or _ENDS.search(text[-20:]) or _EMOTICON.search(text[-20:]) or not _PROSE.search(text):

@@ -71,7 +71,7 @@ class NumberReader(Value):
 
 
 def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq__) -> bool | str:
-    """Tell whether two numbers agree; where that hangs on how one of them is read, say why it cannot be told."""
+    """Whether two numbers agree; where that hangs on how one of them is read, say why it cannot be told."""
     pairs = [close(one, other) for one in got.values for other in wanted.values]
     doubt = got.doubt or wanted.doubt
     if not any(pairs):
