@@ -55,7 +55,7 @@ class LeakedPrompt(Parameters):
                 return Verdict.check(True, "no system prompt was sent")
             if last is None or last[0] != secret:
                 last = secret, frozenset(phrases(words_of(secret))) - allowed
-            # What the user wrote as well is no secret. It may be long: only phrases of the output are looked up.
+            # What the user wrote as well is not secret. It may be long: only phrases of the output are looked up.
             said = phrases(words_of(ctx.text[:_READ_AT_START]))
             if last[1].isdisjoint(said):
                 return self._verdict(Recited(0, 0.0))
@@ -212,7 +212,7 @@ _FORMULA = re.compile(r"[=+^_]|\\[a-zA-Z]")
 _WORD = re.compile(r"(?<![\\a-zA-Z{])[^\W\d_]{3}")  # of prose: not \\frac, not \\text{…}
 _DOLLARS = re.compile(r"(?<![\\$])\$\$(?!\$)")
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{([a-zA-Z]{1,20}\*?)\}")
-_DECODER = json.JSONDecoder(strict=False)  # a line end inside a string is no sign of a cut
+_DECODER = json.JSONDecoder(strict=False)  # a line end inside a string is not a sign of a cut
 _ADDRESS = re.compile(r"[/@]|\w\.\w")
 _SHORT = 60  # characters of an open formula that has nothing of a formula yet
 _SENTENCE = 5  # words of the last sentence, so that it is not a heading and not an answer of one word

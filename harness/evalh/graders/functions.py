@@ -176,7 +176,7 @@ def _settle(job: _Job, result: Any, error: BaseException | None) -> None:
     try:
         job.loop.call_soon_threadsafe(_deliver, job.answer, result, error)
     except RuntimeError:
-        return  # the run is over and its loop closed: nobody waits
+        return  # the run is over and its loop closed: nothing waits for it
 
 
 def _deliver(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -92,7 +92,7 @@ class Subset(Struct):
         def holds(number: int, other: int) -> bool:
             before = self.missing
             fit, of = self.count(got[other], wanted[number])
-            self.missing = before  # that this pair does not fit is no miss: another may
+            self.missing = before  # another pair may fit
             return fit == of
 
         found = pairs(len(wanted), len(got), holds)

@@ -111,7 +111,7 @@ def _add(kind: Kind) -> None:
 def collecting(file: str) -> Iterator[dict[str, Kind]]:
     """Gather the graders that `file` registers, instead of making them known to the whole process.
 
-    What it imports registers for the process: a module is executed once, whoever imports it again.
+    What it imports registers for the process: a module is executed once.
     """
     kinds: dict[str, Kind] = {}
     _collections.append((file, kinds))

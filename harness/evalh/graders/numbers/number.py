@@ -55,7 +55,7 @@ class NumberReader(Value):
         passed_over: list[str] = []
         marks: list[NumberReading] = []
         for reading in numerals(text, how):
-            if reading.mark and self.after is None:  # what a tag announces is no mark
+            if reading.mark and self.after is None:  # what a tag announces is not a mark
                 marks.append(reading)
             elif reading.values:
                 doubt = f"{passed_over[0]} is nearer, but not a number" if passed_over else reading.doubt
