@@ -28,7 +28,7 @@ class CompareParameters(Compared):
         return ctx.text if place.path is None and isinstance(wanted, str) else place.json(ctx)
 
     def alike(self, got: JsonValue, wanted: JsonValue) -> bool:
-        """Tell whether they are the same, overlooking as much as was asked."""
+        """Whether they are the same, overlooking as much as was asked."""
         return same(got, wanted) or same(self.fold(got), self.fold(wanted))
 
     def fold(self, value: JsonValue) -> JsonValue:

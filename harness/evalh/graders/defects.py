@@ -55,7 +55,7 @@ class LeakedPrompt(Parameters):
                 return Verdict.check(True, "no system prompt was sent")
             if last is None or last[0] != secret:
                 last = secret, frozenset(phrases(words_of(secret))) - allowed
-            # What the user wrote as well is no secret. It may be long: only phrases of the output are looked up.
+            # What the user wrote as well is not secret. It may be long: only phrases of the output are looked up.
             said = phrases(words_of(ctx.text[:_READ_AT_START]))
             if last[1].isdisjoint(said):
                 return self._verdict(Recited(0, 0.0))
@@ -212,7 +212,7 @@ _FORMULA = re.compile(r"[=+^_]|\\[a-zA-Z]")
 _WORD = re.compile(r"(?<![\\a-zA-Z{])[^\W\d_]{3}")  # of prose: not \\frac, not \\text{…}
 _DOLLARS = re.compile(r"(?<![\\$])\$\$(?!\$)")
 _ENVIRONMENT = re.compile(r"\\(begin|end)\{([a-zA-Z]{1,20}\*?)\}")
-_DECODER = json.JSONDecoder(strict=False)  # a line end inside a string is no sign of a cut
+_DECODER = json.JSONDecoder(strict=False)  # a line end inside a string is not a sign of a cut
 _ADDRESS = re.compile(r"[/@]|\w\.\w")
 _SHORT = 60  # characters of an open formula that has nothing of a formula yet
 _SENTENCE = 5  # words of the last sentence, so that it is not a heading and not an answer of one word
@@ -242,7 +242,7 @@ class Truncation(Parameters):
 
 
 def _fence(text: str) -> str | None:
-    """Tell whether a block is open at the end: as CommonMark reads it, and where fences are paired in turn, too."""
+    """Whether a block is open at the end: as CommonMark reads it, and where fences are paired in turn, too."""
     if "```" not in text and "~~~" not in text:
         return None
     last = None
@@ -254,7 +254,7 @@ def _fence(text: str) -> str | None:
 
 
 def _brackets(text: str) -> str | None:
-    """Tell whether a text is the beginning of JSON, and no more. What is wrong in another way is not cut."""
+    """Whether a text is the beginning of JSON, and no more. What is wrong in another way is not cut."""
     text = text.strip()
     if not text.startswith(("{", "[")):
         return None
@@ -274,7 +274,7 @@ def _brackets(text: str) -> str | None:
 
 
 def _formula(text: str) -> str | None:
-    """Tell whether a formula is open at the end. An escaped bracket in prose, as in a pattern, is not one."""
+    """Whether a formula is open at the end. An escaped bracket in prose, as in a pattern, is not one."""
     dollars = [found.start() for found in _DOLLARS.finditer(text)]
     if len(dollars) % 2 and _is_formula(text, dollars[-1], "$"):
         return "a formula is not closed: $$"
@@ -312,7 +312,7 @@ def _length(sentence: str) -> int:
 
 
 def _sentence(text: str) -> str | None:
-    """Tell whether prose stops in a sentence. A text without any finished sentence is a label or a list, not prose."""
+    """Whether prose stops in a sentence. A text without any finished sentence is a label or a list, not prose."""
     ended = text[-1:] == "\n"  # a line that was ended: the output of a tool, a list
     text = text[-_TAIL:].rstrip()
     if not text or _ENDS.search(text[-20:]) or _EMOTICON.search(text[-20:]) or not _PROSE.search(text):

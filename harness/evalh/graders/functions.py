@@ -176,7 +176,7 @@ def _settle(job: _Job, result: Any, error: BaseException | None) -> None:
     try:
         job.loop.call_soon_threadsafe(_deliver, job.answer, result, error)
     except RuntimeError:
-        return  # the run is over and its loop closed: nobody waits
+        return  # the run is over and its loop closed: nothing waits for it
 
 
 def _deliver(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
@@ -270,9 +270,12 @@ def _readable(hint: Any) -> Any:
         return Annotated[(_readable(args[0]), *said)]
     if origin in (Union, UnionType):
         return Union[tuple(map(_readable, args))]  # noqa: UP007 (its sides are not known here)
+    if origin in (list, dict, set, frozenset, tuple):
+        inner = origin[tuple(map(_readable, args))]
+        return inner if origin in (list, dict) else Annotated[inner, Strict(strict=False)]
     if isinstance(hint, type) and issubclass(hint, Enum):
         return Annotated[hint, Strict(strict=False), Words(" or ".join(str(one.value) for one in hint))]
-    return Annotated[hint, Strict(strict=False)] if hint in _AS_TEXT or origin in (set, frozenset, tuple) else hint
+    return Annotated[hint, Strict(strict=False)] if hint in _AS_TEXT else hint
 
 
 def _limits(meta: Meta) -> FieldInfo:

@@ -25,7 +25,7 @@ class Tolerance(Value):
     rel_tol: float = 0.0
 
     def fits(self, got: JsonValue, wanted: JsonValue) -> bool:
-        """Tell whether a value is the wanted one; numbers may be as far from it as is allowed."""
+        """Whether a value is the wanted one; numbers may be as far from it as is allowed."""
         if same(got, wanted):
             return True
         if not (self.abs_tol or self.rel_tol) or not (_is_number(got) and _is_number(wanted)):
@@ -83,9 +83,7 @@ class Subset(Struct):
                 self.count(got[number], inner, there) if number < len(got) else (self._miss(there), leaves(inner))
             )
             fit, of = fit + some, of + all_of_them
-        if len(got) > len(
-            wanted
-        ):  # one more item than was wanted is one leaf that does not fit, however many there are
+        if len(got) > len(wanted):  # one leaf that does not fit, however many there are
             self._miss(f"{place}[{len(wanted)}]")
             of += 1
         return fit, of
@@ -94,7 +92,7 @@ class Subset(Struct):
         def holds(number: int, other: int) -> bool:
             before = self.missing
             fit, of = self.count(got[other], wanted[number])
-            self.missing = before  # that this pair does not fit is no miss: another may
+            self.missing = before  # another pair may fit
             return fit == of
 
         found = pairs(len(wanted), len(got), holds)
@@ -130,34 +128,22 @@ def pairs(wanted: int, got: int, fits: Callable[[int, int], bool]) -> dict[int, 
     if wanted * got > MOST_COMPARISONS:
         raise TooMuchError(f"too large to compare: {wanted} items with {got}")
     edges = [[other for other in range(got) if fits(number, other)] for number in range(wanted)]
-    taken_by: dict[int, int] = {}
+    owners: dict[int, int] = {}
+    found: dict[int, int] = {}
     for number in range(wanted):
         came_from: dict[int, int] = {}
-        waiting = [number]
-        while waiting:
+        waiting, free = [number], None
+        while waiting and free is None:
             here = waiting.pop()
-            free = None
             for other in edges[here]:
                 if other in came_from:
                     continue
                 came_from[other] = here
-                if other not in taken_by:
+                if other not in owners:
                     free = other
                     break
-                waiting.append(taken_by[other])
-            if free is not None:
-                _turn(free, came_from, taken_by, number)
-                break
-    return {number: other for other, number in taken_by.items()}
-
-
-def _turn(free: int, came_from: dict[int, int], taken_by: dict[int, int], begin: int) -> None:
-    """Give each on the path its next one, from the free one back to where the path began."""
-    other = free
-    while True:
-        owner = came_from[other]
-        had = next((one for one, by in taken_by.items() if by == owner), None)
-        taken_by[other] = owner
-        if owner == begin or had is None:
-            return
-        other = had
+                waiting.append(owners[other])
+        while free is not None:  # give each on the path its next one, back to where the path began
+            owner = owners[free] = came_from[free]
+            found[owner], free = free, found.get(owner)
+    return found

@@ -165,7 +165,7 @@ def _model(scope: Scope, path: str) -> Callable[[str], Any]:
     model = scope.function(path)
     validate = getattr(model, "model_validate_json", None)
     if not callable(validate):
-        raise scope.wrong(f"needs a pydantic model, and {path!r} is none", "a class derived from pydantic.BaseModel")
+        raise scope.wrong(f"needs a pydantic model, and {path!r} is not one", "a class derived from pydantic.BaseModel")
     return validate  # type: ignore[no-any-return]
 
 

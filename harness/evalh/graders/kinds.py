@@ -144,12 +144,12 @@ class Grader:
 
     @property
     def needs_expected(self) -> bool:
-        """Tell whether it compares with the case's `expected`; if not, it may stand inside a route as a check."""
+        """Whether it compares with the case's `expected`; if not, it may stand inside a route as a check."""
         return self.compiled.needs_expected
 
     @property
     def needs_logprobs(self) -> bool:
-        """Tell whether it, or a part of it, reads token log-probabilities."""
+        """Whether it, or a part of it, reads token log-probabilities."""
         return self.compiled.needs_logprobs or any(part.needs_logprobs for part in self.compiled.parts)
 
     @property

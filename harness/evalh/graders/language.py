@@ -128,7 +128,7 @@ def _ends(text: str, each: int) -> str:
 
 
 def _is_dense(text: str) -> bool:
-    """Tell whether a letter is about a word: kana, Han, Hangul."""
+    """Whether a letter is about a word: kana, Han, Hangul."""
     return any("\u3040" <= one <= "\u9fff" or "\uac00" <= one <= "\ud7a3" for one in text)
 
 

@@ -22,7 +22,7 @@ _ROOT = re.compile(r"\$(?=$|[.\[])")
 
 
 class BadPath(ValueError):
-    """The text is no path; the message says at which character."""
+    """The text is not a path; the message says at which character."""
 
 
 class JsonPath(Value):

@@ -1,6 +1,6 @@
 """`pii`: personal data in the output: addresses, telephone numbers, accounts, cards.
 
-A verdict says which kinds and where, and quotes nothing: it is stored, printed and sent round more widely than outputs.
+A verdict says which kinds and where, and quotes nothing: it is stored, printed and shared more widely than outputs.
 """
 
 import ipaddress
@@ -133,7 +133,7 @@ def _is_allowed(one: PersonalData, allowed: tuple[str, ...]) -> bool:
 
 
 def personal(text: str, kinds: Iterable[PersonalKind]) -> Iterator[PersonalData]:
-    """Find personal data. A number is told once: what is an account or a card is no telephone number as well."""
+    """Find personal data. A number counts once: an account or a card is not a telephone number as well."""
     read = text
     for kind in kinds:
         if (sign := _SIGNS.get(kind)) is not None and sign.search(read) is None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from evalh.core.declared import keys_of, read
@@ -39,41 +40,21 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-BUILT_IN: Mapping[str, str] = {
-    "all_of": "logic",
-    "any_of": "logic",
-    "contains": "text",
-    "contradiction": "confidence",
-    "cost": "spend",
-    "embedding_similarity": "judges.embedding",
-    "equals": "compare",
-    "hedging": "confidence",
-    "json": "json_output",
-    "json_fields": "json_output",
-    "json_subset": "json_output",
-    "judge": "judges.judge",
-    "language": "language",
-    "latency": "spend",
-    "leaked_prompt": "defects",
-    "length": "text",
-    "logprob": "confidence",
-    "not": "logic",
-    "number": "numbers.number",
-    "one_of": "compare",
-    "pii": "pii",
-    "python": "functions",
-    "refusal": "refusal",
-    "regex": "text",
-    "repetition": "defects",
-    "revision_stability": "judges.consistency",
-    "schema": "json_output",
-    "self_consistency": "judges.consistency",
-    "self_critique": "judges.critique",
-    "similarity": "similarity",
-    "tool_calls": "tools",
-    "truncation": "defects",
-}
-"""The kinds that need no plugin, and the module of each: imported when a suite names it."""
+_HERE = Path(__file__).parent
+_BUILT_IN = re.compile(r'^@built_in\(\s*"(\w+)"', re.MULTILINE)
+
+
+def _modules() -> Iterator[tuple[str, str]]:
+    for file in _HERE.rglob("*.py"):
+        module = ".".join(file.relative_to(_HERE).with_suffix("").parts)
+        yield from ((name, module) for name in _BUILT_IN.findall(file.read_text(encoding="utf-8")))
+
+
+BUILT_IN: Mapping[str, str] = dict(sorted(_modules()))
+"""The kinds that need no plugin, and the module of each: imported when a suite names it.
+
+Found in the text of the modules, so that a grader is one file, and none of them is imported for it.
+"""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _registered: dict[str, Kind] = {}
@@ -130,7 +111,7 @@ def _add(kind: Kind) -> None:
 def collecting(file: str) -> Iterator[dict[str, Kind]]:
     """Gather the graders that `file` registers, instead of making them known to the whole process.
 
-    What it imports registers for the process: a module is executed once, whoever imports it again.
+    What it imports registers for the process: a module is executed once.
     """
     kinds: dict[str, Kind] = {}
     _collections.append((file, kinds))

@@ -145,7 +145,7 @@ def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Pattern:
     except re2.error as exc:
         said = exc.args[0].decode("utf-8", "replace") if exc.args else "it cannot be read"
     fragment = said.partition(": ")[2]
-    # RE2 says which part it stopped at, not where that stands; all of the pattern is no place.
+    # RE2 says which part it stopped at, not where that stands; all of the pattern is not a place.
     place = pattern.find(fragment) + 1 if fragment and fragment != pattern else 0
     at = f" at character {place}" if place else ""
     raise scope.wrong(f"has a pattern that RE2 does not take{at}: {said}", _why_not(fragment))

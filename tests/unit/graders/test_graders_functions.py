@@ -3,14 +3,24 @@
 import asyncio
 import functools
 from collections.abc import Callable
+from datetime import date
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
 from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.errors import WorkspaceError
+from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.registry import Kind, collecting, grader
+from evalh.graders.functions import arguments_of
+from evalh.graders.registry import GraderEnvironment, Kind, build, collecting, grader
+
+
+class Mode(Enum):
+    STRICT = "strict"
+    LOOSE = "loose"
 
 
 @pytest.fixture
@@ -86,6 +96,38 @@ def test_types_may_be_choices_lists_bounds_and_anything(build_grader, make_conte
         build_grader({"mine": {"share": 1.5}}, kinds=kinds)
     with pytest.raises(WorkspaceError, match="'words' must hold text, not a number"):
         build_grader({"mine": {"words": ["a", 1]}}, kinds=kinds)
+
+
+def test_limits_and_descriptions_are_pydantics_and_every_mistake_is_told_at_its_line() -> None:
+    def mine(
+        ctx: GradeContext,
+        *,
+        schema: Annotated[int, Field(ge=1, le=9, description="Words.")] = 3,
+        mode: Mode = Mode.LOOSE,
+        days: set[date] | None = None,
+    ) -> Verdict:
+        return Verdict.check(True, f"{schema} {mode} {days}")
+
+    kinds = kinds_of(mine)
+    parameters = kinds["mine"].parameters
+    stated = {"schema": 12, "mode": "lax", "limit": 1}
+    places = {key: f"evals/a.yaml:{line}" for line, key in enumerate(stated, start=7)}
+    spec = GraderSpec(kind="mine", name="mine", params=stated, where="evals/a.yaml:6", places=places)
+    with pytest.raises(WorkspaceError) as caught:
+        build(spec, GraderEnvironment(kinds=kinds))
+
+    assert [(one.where, one.what) for one in (caught.value, *caught.value.others)] == [
+        ("evals/a.yaml:7", "grader 'mine': 'schema' must be a whole number from 1 to 9"),
+        ("evals/a.yaml:8", "grader 'mine': 'mode' must be strict or loose"),
+        ("evals/a.yaml:9", "grader 'mine': unknown key 'limit'"),
+    ]
+    assert parameters.model_json_schema()["properties"]["schema"]["description"] == "Words."
+    fine = {"schema": 9, "mode": "strict", "days": ["2026-02-01"]}
+    assert arguments_of(parameters.model_validate(fine)) == {
+        "schema": 9,
+        "mode": Mode.STRICT,
+        "days": {date(2026, 2, 1)},
+    }
 
 
 def test_an_asynchronous_grader_is_awaited(build_grader, make_context, ask) -> None:

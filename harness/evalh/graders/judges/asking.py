@@ -26,7 +26,7 @@ class Models(Protocol):
     """The models and routes that a workspace names."""
 
     def require(self, name: str, where: str, *, embeds: bool = False) -> None:
-        """Raise WorkspaceError at `where` for a name that is none, or a model that does not do what is asked of it.
+        """Raise WorkspaceError at `where` for an unknown name, or a model that cannot do what is asked of it.
 
         `embeds`: it is asked for the embeddings of texts; otherwise for answers.
         """

@@ -166,14 +166,11 @@ class _Words(Value, kw_only=True):
 
     def messages(self, ctx: GradeContext) -> tuple[Message, ...]:
         """Return the question. Raises TooLongError."""
-        expected = shown_expected(ctx) if self.reference else None
-        texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx)}
-        if expected is not None:
-            texts["expected answer"] = expected
-        fences = Fences(texts)
+        fences = self._fences(ctx)
+        expected = "expected answer" in fences.texts
         if self.prompt is not None:
             filled = {"input": fences.around("input"), "output": fences.around("answer"), "rubric": ""}
-            filled["expected"] = fences.around("expected answer") if expected is not None else ""
+            filled["expected"] = fences.around("expected answer") if expected else ""
             return self.prompt.template.render(filled)
         criteria = "".join(f"- {name}: {asks}\n" for name, asks in self.scale.criteria)
         user = _USER.format(
@@ -190,9 +187,12 @@ class _Words(Value, kw_only=True):
 
     def graded(self, ctx: GradeContext) -> tuple[str, ...]:
         """Return every text that others wrote, as it is shown."""
+        return tuple(self._fences(ctx).texts.values())
+
+    def _fences(self, ctx: GradeContext) -> Fences:
+        texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx)}
         expected = shown_expected(ctx) if self.reference else None
-        texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx), "expected": expected or ""}
-        return tuple(Fences(texts).texts.values())
+        return Fences(texts if expected is None else {**texts, "expected answer": expected})
 
     def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> Judgement:
         """Read a reply. Raises UnreadableReplyError."""

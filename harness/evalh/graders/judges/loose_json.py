@@ -1,7 +1,7 @@
 """JSON objects in a model's reply: strict ones, and those that any reader can mend, in one pass over the text.
 
 Mended are comments, trailing commas, single or typographer's quotes, bare keys, Python's words and line ends in
-strings. A key that stands twice is never mended: nobody knows which of the two was meant.
+strings. A key that stands twice is never mended: either value may be meant.
 """
 
 import json
@@ -37,7 +37,7 @@ def objects(text: str) -> list[tuple[int, int, JsonValue]]:
 
 
 def parsed(text: str) -> dict[str, JsonValue] | None:
-    """Read one object; None: it is none, or cannot be mended."""
+    """Read one object; None if it is not one, or cannot be mended."""
     try:
         value = DECODER.decode(text)
     except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ _MAJORITY = 0.5
 
 
 async def asked_all(asker: Asker, questions: Sequence[Question]) -> list[Answer | CallError]:
-    """Ask everybody at once. Raises NotSent, EvalhError and whatever else is no failed call, when all are back."""
+    """Ask all questions at once. Raises every error but a failed call, when all are back: NotSent, EvalhError."""
     replies = await asyncio.gather(*(asker.ask(question) for question in questions), return_exceptions=True)
     for reply in replies:
         if isinstance(reply, BaseException) and not isinstance(reply, CallError):
@@ -27,7 +27,7 @@ async def asked_all(asker: Asker, questions: Sequence[Question]) -> list[Answer 
 
 
 async def answers(asker: Asker, questions: Sequence[Question]) -> list[Answer]:
-    """Ask everybody at once, where each answer counts. Raises what `asked_all` raises, and the first CallError."""
+    """Ask all questions at once, where each answer counts. Raises what `asked_all` raises, and the first CallError."""
     given = []
     for reply in await asked_all(asker, questions):
         if isinstance(reply, CallError):

@@ -135,7 +135,7 @@ class Prefer(Value, kw_only=True):
     async def judge(self, case: Case, base: Completion, head: Completion, asker: Asker) -> Preference:
         """Ask in both orders. A judgement that is missing leaves the pair unjudged, never a tie.
 
-        Raises NotSent where the run is ending, EvalhError where nobody can be asked any more.
+        Raises NotSent where the run is ending, EvalhError where no further question could be answered.
         """
         if (base.text, base.tool_calls) == (head.text, head.tool_calls):
             return Preference(favoured=Favoured.TIE, said=("tie", "tie"), reason="the outputs are the same")

@@ -19,7 +19,7 @@ _LONGEST = 600  # folded characters of a passage that are compared
 _LONGEST_WORD = 12  # letters of a word that is spaced out
 _REACH = 30  # folded characters between a verdict's name and its value
 TELLING = 15
-"""Folded characters from which on a likeness is no chance."""
+"""From this many folded characters on, a likeness is not chance."""
 
 _LOOKALIKES = dict(
     zip(

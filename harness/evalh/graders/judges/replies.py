@@ -56,7 +56,7 @@ _CITES = (  # I quote: … · the answer reads: …
     r"lautet|dit|dice))\b[^.!?:\n]{0,30}:"
 )
 _SPOKEN_OF = r"(?i)^[ \t`]{0,3}(?:is|was|would|if|unless|but)\b"
-_OBJECT = "\ufffc"  # stands in the prose for what is no prose
+_OBJECT = "\ufffc"  # stands in the prose for what is not prose
 
 
 class Sought(Value, kw_only=True):
@@ -207,7 +207,7 @@ class _Reply(Value, kw_only=True):
             for said in _spellings(claim, part)
         ):
             return False
-        # The same verdict stands in what was graded. Where more than this object was said, nobody knows who says it.
+        # The same verdict stands in what was graded. Where the reply holds more than this object, it may be a quote.
         reason = claim.reason or ""
         return graded.resembles(reason) or graded.shares_words(reason) or not self._is_alone(claim)
 
@@ -267,7 +267,7 @@ def _number(said: str) -> str:
 
 
 def _is_inside(value: JsonValue, part: Part) -> bool:
-    """Whether a verdict stands further inside an object: it looks like one, and nobody knows whose it is."""
+    """Whether a verdict stands further inside an object: it looks like one, but may not be the judge's."""
     waiting: list[JsonValue] = [value]
     while waiting:
         one = waiting.pop()
@@ -300,7 +300,7 @@ def _plain(text: str) -> str:
 
 def _plain_letter(one: str) -> str:
     category = unicodedata.category(one)
-    if category in ("Cf", "No"):  # what cannot be seen parts words, and a raised number is none
+    if category in ("Cf", "No"):  # what cannot be seen parts words, and a raised number is not a number
         return " " if category == "Cf" else one
     plain = unicodedata.normalize("NFKC", one)
     return plain if len(plain) == 1 else one

@@ -55,7 +55,7 @@ class NumberReader(Value):
         passed_over: list[str] = []
         marks: list[NumberReading] = []
         for reading in numerals(text, how):
-            if reading.mark and self.after is None:  # what a tag announces is no mark
+            if reading.mark and self.after is None:  # what a tag announces is not a mark
                 marks.append(reading)
             elif reading.values:
                 doubt = f"{passed_over[0]} is nearer, but not a number" if passed_over else reading.doubt
@@ -71,7 +71,7 @@ class NumberReader(Value):
 
 
 def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq__) -> bool | str:
-    """Tell whether two numbers agree; where that hangs on how one of them is read, say why it cannot be told."""
+    """Whether two numbers agree; where that hangs on how one of them is read, say why it cannot be told."""
     pairs = [close(one, other) for one in got.values for other in wanted.values]
     doubt = got.doubt or wanted.doubt
     if not any(pairs):

@@ -284,7 +284,7 @@ def _reading(found: re.Match[str], how: How) -> NumberReading:
     left = found.string[max(0, begin - _AROUND) : begin].rpartition("\n")[2]
     right = found.string[end : end + _AROUND].partition("\n")[0]
     doubt = "" if not can_be.doubt else f"{one_line(written, _SHOWN)} may be several numbers"
-    bold = left.endswith("*") and "**" in written  # **4**2 is no power
+    bold = left.endswith("*") and "**" in written  # **4**2 is not a power
     if bold or _JOINED.search(left) or _GOES_ON.match(right):
         around = f"{left[-8:]}{one_line(written, _SHOWN)}{right[:8]}".strip()
         values = can_be.values
