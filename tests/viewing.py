@@ -77,8 +77,19 @@ def keep_gate(folder: Path, gate_id: str, text: str) -> None:
         "head": text,
         "model": text,
         "changed": [text],
+        "reasons": [text],
+        "require": text,
     }
-    suite |= {"stopped_at": 9, "of": 9, "asked": 9, "margin": 0.05, "detectable_drop": None, "comparison": None}
+    suite |= {
+        "stopped_at": 9,
+        "of": 9,
+        "saved": 0,
+        "asked": 9,
+        "cases_needed": None,
+        "margin": 0.05,
+        "detectable_drop": None,
+        "comparison": None,
+    }
     suite |= {"findings": [finding], "broken": [text], "notices": [text]}
     gate = {"base": text, "head": text, "merge_base": None, "decision": "refuse", "exit": 1, "reasons": [text] * 2}
     gate |= {"suites": [suite], "unchanged": [text], "notices": [text]}

@@ -25,17 +25,17 @@ class Gated:
 
     @property
     def accepted(self) -> bool:
-        """Tell whether the gate accepts."""
+        """Whether the gate accepts."""
         return self.decision.exit == 0
 
     def assert_accepted(self) -> None:
         """Fail the test, with the gate's reasons, unless it accepts; inconclusive is no yes."""
         __tracebackhide__ = True
         if not self.accepted:
-            from evalh.report.terminal.gate import decided
+            from evalh.report.terminal.gate import decision_word
 
             reasons = "\n".join(f"  {reason}" for reason in self.decision.reasons)
-            pytest.fail(f"{decided({'exit': self.decision.exit})}:\n{reasons}", pytrace=False)
+            pytest.fail(f"{decision_word(self.decision.exit)}:\n{reasons}", pytrace=False)
 
 
 class Evalh:

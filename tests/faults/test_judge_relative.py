@@ -9,8 +9,8 @@ from unittest.mock import patch
 from evalh.api.gate import gate_versions
 from evalh.api.report import gate_page
 from evalh.api.workspace import Workspace
+from evalh.report.documents.gate import gate_document
 from evalh.report.files.gate import gate_markdown
-from evalh.report.terminal.gate import gate_document
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
 from faults.running import here
@@ -96,8 +96,8 @@ def test_a_judge_that_is_kinder_to_one_version_makes_the_verdict_relative_to_it(
     assert "tone as people would: +0.0 points" in " ".join(terminal.split())
     assert "it is kinder to triage@v2 on small than people are" in " ".join(shown.out.split())
     document = gate_document(decision)
-    assert document["judge_relative"] is True
-    assert document["suites"][0]["judge_relative"] == kinder["judge_relative"]  # type: ignore[index,call-overload]
+    assert document.judge_relative is True
+    assert document.suites[0].judge_relative == tuple(kinder["judge_relative"])
     assert "triage: judge-relative: tone: this judge is kinder to head than people are" in page
     assert "accept (judge-relative)" in gate_markdown(document, 64_000)
     assert any("of the same family (GPT)" in notice for notice in kinder["notices"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, SuiteDecision
 from evalh.api.loop import SystemClock
@@ -12,8 +13,9 @@ from evalh.api.report import gate_page, page
 from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
+from evalh.report.documents.gate import gate_document
 from evalh.report.files.gate import COMMENT_BYTES, MARKER, gate_junit, gate_markdown
-from evalh.report.terminal.gate import annotations, certainty, gate_document
+from evalh.report.terminal.gate import annotations, certainty
 from evalh.store import open_store
 from faults.running import here
 from gating import Repo
@@ -105,9 +107,9 @@ def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
 
 def test_junit_says_on_whose_word_a_decision_rests() -> None:
     document = gate_document(decision(ExitCode.YES))
-    document["suites"][0]["judge_relative"] = [f"tone: {HOSTILE}"]  # type: ignore[index,call-overload]
+    suite = replace(document.suites[0], judge_relative=(f"tone: {HOSTILE}",))
 
-    properties, _ = ET.fromstring(gate_junit(document))[0]
+    properties, _ = ET.fromstring(gate_junit(replace(document, suites=(suite,))))[0]
 
     assert [one.get("name") for one in properties] == ["judge-relative"]
     assert str(properties[0].get("value")).startswith("tone: @everyone <script>")

@@ -6,19 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from evalh.analysis.gate.decision import Series
 from evalh.api.gate import read_earlier
 from evalh.core.errors import ExitCode
+from evalh.report.documents.gate import GateDocument, gate_document
 from evalh.report.files.gate import COMMENT_BYTES, MARKER, gate_markdown
-from evalh.report.terminal.gate import gate_document, looked
+from evalh.report.terminal.gate import look_line
 from gating import Repo
 from workspaces import evalh
 
 
-def commented(repo: Repo, comment: Path) -> dict[str, object]:
+def commented(repo: Repo, comment: Path) -> GateDocument:
     decision = repo.gate(earlier=comment)
     document = gate_document(decision)
     comment.write_text(gate_markdown(document, COMMENT_BYTES), encoding="utf-8")
     return document
+
+
+def series_of(document: GateDocument) -> Series:
+    assert document.series is not None
+    return document.series
 
 
 def test_each_new_head_is_a_look_and_the_same_head_is_none(tmp_path: Path) -> None:
@@ -27,10 +34,10 @@ def test_each_new_head_is_a_look_and_the_same_head_is_none(tmp_path: Path) -> No
     looks = []
     for wrong in (11, 12, 12, 13, 11):
         repo.prompt(wrong)
-        looks.append(commented(repo, comment)["series"])
+        looks.append(series_of(commented(repo, comment)))
 
-    assert [one["look"] for one in looks] == [1, 2, 2, 3, 1]  # type: ignore[index]
-    assert [round(one["alpha"], 5) for one in looks] == [0.025, 0.00833, 0.00833, 0.00417, 0.025]  # type: ignore[index]
+    assert [one.look for one in looks] == [1, 2, 2, 3, 1]
+    assert [round(one.alpha, 5) for one in looks] == [0.025, 0.00833, 0.00833, 0.00417, 0.025]
     text = comment.read_text(encoding="utf-8")
     assert text.startswith(MARKER)
     assert "1st look at this pull request" in text
@@ -69,8 +76,9 @@ def test_the_same_head_is_a_look_again_where_its_answers_are_drawn_again(
             shutil.rmtree(repo.folder / ".evalh")
         document = gate_document(repo.gate(earlier=comment, fresh=fresh))
         comment.write_text(gate_markdown(document, COMMENT_BYTES), encoding="utf-8")
-        found.append(document["series"]["look"])
-        assert len(document["series"]["heads"]) == max(found)
+        assert document.series is not None
+        found.append(document.series.look)
+        assert len(document.series.heads) == max(found)
 
     assert found == looks
 
@@ -85,15 +93,15 @@ def test_a_real_drop_is_still_refused_at_a_late_look(tmp_path: Path) -> None:
 
     document = commented(repo, comment)
 
-    assert document["series"]["look"] == 5  # type: ignore[index]
-    assert document["exit"] == ExitCode.NO
+    assert series_of(document).look == 5
+    assert document.exit == ExitCode.NO
 
 
 def test_without_an_earlier_comment_a_look_stands_alone(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=40)
     repo.prompt(wrong=11)
 
-    assert gate_document(repo.gate())["series"] is None
+    assert gate_document(repo.gate()).series is None
 
 
 def test_a_gate_that_judges_nothing_hands_the_looks_on(tmp_path: Path) -> None:
@@ -113,7 +121,7 @@ def test_a_gate_that_judges_nothing_hands_the_looks_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("look", "told"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")])
 def test_a_look_is_told_by_its_number(look: int, told: str) -> None:
-    line = looked({"series": {"look": look, "alpha": 0.05 / (look * (look + 1))}})
+    line = look_line(Series(heads=(), look=look, alpha=0.05 / (look * (look + 1))))
 
     assert str(line).startswith(f"{told} look at this pull request: ")
 
@@ -126,7 +134,7 @@ def test_no_comment_and_one_that_judged_nothing_are_a_first_look(tmp_path: Path,
     if text is not None:
         comment.write_text(text, encoding="utf-8")
 
-    assert commented(repo, comment)["series"]["look"] == 1  # type: ignore[index]
+    assert series_of(commented(repo, comment)).look == 1
 
 
 HEAD = " 0123456789ab"

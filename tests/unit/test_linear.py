@@ -92,7 +92,6 @@ LINEAR = {
     "graders/judges/quotes": "one blank between digits; the name of one character",
     "graders/language": "at most 1,000 characters from each end are read",
     "graders/defects": "one class of characters; possessive, or of the last 2,000 characters",
-    "graders/numbers/cjk": "possessive, or one class after another",
     "graders/numbers/marks": "possessive, or of bounded length",
     "graders/judges/remarks": "one class of characters, or one blank run behind a mark",
     "graders/reading": "anchored at line starts, possessive or bounded before the end of the line",

@@ -16,7 +16,6 @@ from evalh.api.sides import default_base
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
-from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.registry import build_all
@@ -71,11 +70,6 @@ class CheckOutcome(Struct):
         counted = ", ".join(f"{count} {what if count != 1 else what[:-1]}" for what, count in self.counts.items())
         found = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}" if self.problems else "ok"
         return f"{found}: {counted}"
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        problems = [{"what": one.what, "where": one.where, "hint": one.hint} for one in self.problems]
-        return {"schema": "evalh.check/1", "problems": problems, "notices": self.notices, "counts": self.counts}
 
 
 def check_workspace(parts: Parts) -> CheckOutcome:

@@ -9,7 +9,6 @@ from evalh.api.sides import default_base
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.route import direct
-from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.version import __version__
 from evalh.providers.registry import health_of, traits_of
@@ -25,10 +24,6 @@ class Symptom(Value):
     subject: str
     what: str
     hint: str | None = None
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        return {"state": self.state, "subject": self.subject, "what": self.what, "hint": self.hint}
 
 
 def examine(folder: str | Path) -> list[Symptom]:

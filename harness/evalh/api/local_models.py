@@ -53,17 +53,6 @@ class ModelPrice(Value, kw_only=True):
     input_usd: Decimal
     output_usd: Decimal
 
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        return {
-            "model": self.model,
-            "per_hour_usd": float(self.per_hour_usd),
-            "read_tokens_per_s": self.read_tokens_per_s,
-            "written_tokens_per_s": self.written_tokens_per_s,
-            "input": float(self.input_usd),
-            "output": float(self.output_usd),
-        }
-
 
 def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPrice:
     """Ask one request after the other and time them. They are not in the log.

@@ -10,7 +10,6 @@ from evalh.api.parts import Parts
 from evalh.core.errors import UsageError
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
-from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.selection import Selection
 
@@ -46,11 +45,6 @@ class VersionRow(Value, kw_only=True):
     def short_digest(self) -> str:
         """The digest as people read it."""
         return self.digest[:_SHORT]
-
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        fields = ("label", "digest", "path", "live", "git", "description")
-        return {("prompt" if name == "label" else name): getattr(self, name) for name in fields}
 
 
 def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:

@@ -1,12 +1,7 @@
-"""Reports: from a run's rows in the log to a page, a text, a document.
+"""Reports: from a run's rows in the log to a page, a text, a document; and what an id of the log names."""
 
-What an id of the log names: `evalh show`.
-"""
-
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.failures import Failings
@@ -15,20 +10,17 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import UsageError
 from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.providers.registry import traits_of
+from evalh.report.documents.gate import GateDocument, kept_gate
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
 from evalh.report.html.page import Reported, compared_html, gate_html, html
+from evalh.report.terminal.compare import ComparisonView
 from evalh.report.terminal.story import RunTold
-
-if TYPE_CHECKING:
-    from evalh.report.terminal.compare import ComparisonView
-
 
 FOLDER = "reports"
 
@@ -37,12 +29,10 @@ def page(parts: Parts, names: Sequence[str]) -> str:
     """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
     compared = parts.log.comparison(names[0]) if len(names) == 1 else None
     if compared is not None:
-        from evalh.api.compare import view_of
-
         return comparison_page(parts, view_of(parts, compared, examples=0))
     decided = parts.log.gate(names[0]) if len(names) == 1 else None
     if decided is not None:
-        return gate_page(parts, {**json.loads(decided.content), "gate": decided.id})
+        return gate_page(parts, kept_gate(decided))
     rows = Rows()
     runs = _runs(parts, names)
     return html([_reported(parts, run, rows, number) for number, run in enumerate(runs)], rows)
@@ -64,7 +54,7 @@ def _reported(parts: Parts, run: RunRow, rows: Rows, number: int, base: "Beside 
         chosen=trade_off(known, run),
         past=history(known, run),
         prices=_prices(parts, run),
-        judges=_judges(parts, run),
+        judges=standings_of(parts.tree, run.record),
     )
 
 
@@ -87,7 +77,7 @@ class Beside(Value):
     stories: Mapping[tuple[str, int], SampleStory]
 
 
-def comparison_page(parts: Parts, view: "ComparisonView") -> str:
+def comparison_page(parts: Parts, view: ComparisonView) -> str:
     """Return the HTML page about a comparison."""
     rows = Rows()
     changed = changed_cases(view.comparison)
@@ -99,22 +89,22 @@ def comparison_page(parts: Parts, view: "ComparisonView") -> str:
     return compared_html(view, head, rows)
 
 
-def gate_page(parts: Parts, gate: Mapping[str, Any]) -> str:
+def gate_page(parts: Parts, gate: GateDocument) -> str:
     """Return the HTML page about a gate's decision, from its document."""
     rows = Rows()
     runs: list[str] = []
     names: list[str] = []
-    for suite in gate["suites"]:
-        compared = suite["comparison"] or {"sides": {"head": {"run": None}}}
-        run = compared["sides"]["head"]["run"]
-        if run is None or run in runs:
+    for suite in gate.suites:
+        compared = suite.comparison
+        run = None if compared is None else compared.sides.head.run
+        if compared is None or run is None or run in runs:
             continue
-        changed = {case: kind for kind in ("regressed", "fixed", "unstable") for case in compared[kind]}
-        base = _stories(parts, compared["sides"]["base"]["run"])
+        changed = changed_cases(compared)
+        base = _stories(parts, compared.sides.base.run)
         beside = Beside(changed, {key: story for key, story in base if key[0] in changed})
         _add(parts, run, rows, len(runs), beside)
         runs.append(run)
-        names.append(suite["suite"])
+        names.append(suite.suite)
     return gate_html(gate, rows, runs, names)
 
 
@@ -137,7 +127,6 @@ def both_sides(parts: Parts, comparison: Comparison) -> Iterator[Both]:
 
 def comparison_lines(parts: Parts, row: ComparisonRow, form: str) -> Iterator[str]:
     """Yield a comparison as markdown, csv or junit, piece by piece."""
-    from evalh.api.compare import view_of
     from evalh.report.files import compare as texts
 
     view = view_of(parts, row, examples=0)
@@ -154,10 +143,6 @@ def _runs(parts: Parts, names: Sequence[str]) -> list[RunRow]:
         if run.record.id not in {known.record.id for known in runs}:
             runs.append(run)
     return runs
-
-
-def _judges(parts: Parts, run: RunRow) -> tuple[JudgeStanding, ...]:
-    return standings_of(parts.tree, run.record)
 
 
 def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
@@ -181,7 +166,9 @@ def told(parts: Parts, name: str) -> RunTold:
         if story.sample.standing is not Standing.GOOD:
             missed.append(story)
     known = parts.log.suite_runs(run.record.suite)
-    return RunTold(run, failings, trade_off(known, run), history(known, run), missed, _judges(parts, run))
+    return RunTold(
+        run, failings, trade_off(known, run), history(known, run), missed, standings_of(parts.tree, run.record)
+    )
 
 
 def _gate_text(row: GateRow, form: str) -> str:
@@ -189,9 +176,9 @@ def _gate_text(row: GateRow, form: str) -> str:
 
     match form:
         case "markdown":
-            return gate_markdown(json.loads(row.content), COMMENT_BYTES)
+            return gate_markdown(kept_gate(row), COMMENT_BYTES)
         case "junit":
-            return gate_junit(json.loads(row.content))
+            return gate_junit(kept_gate(row))
         case _:
             hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
             raise UsageError(f"a gate's decision is not a table: not to be told as {form}", hint=hint)
@@ -242,7 +229,7 @@ def entry(parts: Parts, name: str) -> tuple[str, object]:
         case ComparisonRow():
             named: tuple[str, object] = "compare", view_of(parts, shown)
         case GateRow():
-            named = "gate", {**json.loads(shown.content), "gate": shown.id}  # an older evalh left its id out
+            named = "gate", kept_gate(shown)
         case RunRow() if shown.summary is None:
             named = "unfinished", shown
         case RunRow():

@@ -26,7 +26,6 @@ from evalh.workspace.live import read_live
 from evalh.workspace.suites import suite_names, suite_path
 
 if TYPE_CHECKING:
-    from evalh.core.ports import Tree
     from evalh.workspace.git import Repository
 
 
@@ -109,9 +108,9 @@ _HEAD = ("HEAD", "@")
 class Stranger(Value, kw_only=True):
     """What `--trust base` knows of head: its files, read as data; what of base's was read in their place."""
 
-    tree: "Tree"
+    tree: Tree
     instead: Watched
-    tip: "Tree | None"  # base's newest commit; None: it is the merge base
+    tip: Tree | None  # base's newest commit; None: it is the merge base
     code: Callable[[], Path]  # base's
     live: Mapping[str, str]
     config_differs: tuple[str, ...]  # other keys of evalh.toml
@@ -177,7 +176,7 @@ def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: 
     )
 
 
-def _judging(parts: Parts, before: WorkspaceFiles, head: "Tree", tip: "Tree | None") -> tuple[Parts, Stranger]:
+def _judging(parts: Parts, before: WorkspaceFiles, head: Tree, tip: Tree | None) -> tuple[Parts, Stranger]:
     """Return base's workspace, which judges what head brings. Nothing of head's is opened as a workspace."""
     repository = _repository(parts)
     if repository.is_submodule():

@@ -1,6 +1,5 @@
 """What `evalh view` looks at: the log, opened again for every look and never written, and reports that are kept."""
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
+from evalh.report.documents.gate import kept_gate
 
 if TYPE_CHECKING:
     from evalh.store import Reader
@@ -124,7 +124,7 @@ class LiveLog(Struct):
             if found is None:
                 raise NotFound(f"no gate {gate_id!r} in the log")
             # The decision stays; the runs whose samples it shows may go.
-            state = [looking.log.suite_state(suite["suite"]) for suite in json.loads(found.content)["suites"]]
+            state = [looking.log.suite_state(suite.suite) for suite in kept_gate(found).suites]
             return self._kept.get(gate_id, state, lambda: report.page(looking, [gate_id]).encode())
 
     def _report(self, looking: Parts, name: str, run: RunRow | None, suite: str = "") -> bytes:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from evalh.analysis.power import Power
     from evalh.api.baselines import Accepted
     from evalh.api.check import CheckOutcome
+    from evalh.api.doctor import Symptom
     from evalh.api.drift import Drift
     from evalh.api.explain import Explained
+    from evalh.api.labels import Labelling
     from evalh.api.otel import Exported, OtelOptions
     from evalh.api.power import PowerRequest
     from evalh.core.calibration import Calibration
@@ -97,6 +99,18 @@ class Workspace(Parts):
 
         return calibrate(self, judge, suite)
 
+    def label(self, suite: str | None = None, **asked: Any) -> "Labelling":
+        """Gather outputs for a person to label; `asked` are the arguments of `api.labels.labelling`."""
+        from evalh.api.labels import labelling
+
+        return labelling(self, suite, **asked)
+
+    def doctor(self) -> "list[Symptom]":
+        """Say what this machine has and lacks."""
+        from evalh.api.doctor import examine
+
+        return examine(self.root)
+
     def check(self) -> "CheckOutcome":
         """Check every file of the workspace; nothing is sent."""
         from evalh.api.check import check_workspace
@@ -143,6 +157,7 @@ class Workspace(Parts):
 
         Raises NotFound, UsageError; CannotMeasure where no collector is there, or it says no.
         """
-        from evalh.api.otel import export
+        from evalh.api.labels import Labelling
+    from evalh.api.otel import export
 
         return in_loop(export(self, run, options, watch))

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property, wraps
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, cast
@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar, cast
 import click
 
 if TYPE_CHECKING:
+    from msgspec import Struct
     from rich.console import Console
 
     from evalh.api.workspace import Workspace
@@ -48,11 +49,14 @@ class App:
         """Where progress and hints go: stderr."""
         return _console(sys.stderr)
 
-    def show_json(self, document: Mapping[str, Any]) -> None:
+    def show_json(self, document: "Struct") -> None:
         """Print a document, the whole answer of a verb under `--json`."""
         import json
 
-        click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False), file=self.answer)
+        from msgspec import to_builtins
+
+        text = json.dumps(to_builtins(document), indent=2, ensure_ascii=True, allow_nan=False)
+        click.echo(text, file=self.answer)
 
 
 class Trimmed:

@@ -33,7 +33,9 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
     accepted = write(app.workspace, options, progress_for(app))
     paths = [str(file.relative_to(app.workspace.root)) for one in accepted for file in one.files]
     if app.json:
-        app.show_json({"schema": "evalh.accepted/1", "files": paths})
+        from evalh.report.documents.workspace import AcceptedDocument
+
+        app.show_json(AcceptedDocument(files=tuple(paths)))
         return
     for path in paths:
         app.console.print(path, soft_wrap=True)
@@ -48,14 +50,15 @@ def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, n
 @click.pass_obj
 def status(app: App) -> None:
     """List the baselines, which of them are stale, and why."""
-    from msgspec import to_builtins
-
     from evalh.api.baselines import states
     from evalh.report.text import percent, safe
 
     found = states(app.workspace)
     if app.json:
-        app.show_json({"schema": "evalh.baselines/1", "baselines": [to_builtins(one) for one in found]})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import BaselinesDocument
+
+        app.show_json(document_of(BaselinesDocument, baselines=found))
         return
     for one in found:
         why = ", ".join(one.stale)

@@ -29,9 +29,9 @@ def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
     calibration = calibrate(app.workspace, judge, suite)
     kept = None if no_save else save(app.workspace, calibration)
     if app.json:
-        from evalh.workspace.kept.calibrations import document
+        from evalh.workspace.kept.calibrations import calibration_document
 
-        app.show_json(document(calibration))
+        app.show_json(calibration_document(calibration))
         return
     from evalh.report.terminal.calibration import show_calibration
 

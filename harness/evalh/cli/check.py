@@ -20,7 +20,10 @@ def command(app: App) -> int:
 
     outcome = check_workspace(app.workspace)
     if app.json:
-        app.show_json(outcome.document())
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import CheckDocument
+
+        app.show_json(document_of(CheckDocument, outcome))
         return worst(problem.exit_code for problem in outcome.problems)
     for problem in outcome.problems:
         place = f"{problem.where}: " if problem.where else ""

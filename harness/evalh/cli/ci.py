@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evalh.api.scaffold import SuiteDoubt
-    from evalh.core.strict_json import JsonValue
 
 _NEXT = {
     "github": "add the keys as secrets, commit the file, and require the check `gate`",
@@ -65,9 +64,10 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
     name = FILES[service][1] if only_print else write_ci_file(top, service, folder)
     suites = _say_doubt(app, doubt)
     if app.json:
-        document = {"schema": "evalh.ci/1", "file": name, "written": not only_print, "text": text}
-        told: list[JsonValue] = [{"file": one.path, "doubt": one.said} for one in suites]
-        app.show_json({**document, "doubt": doubt, "suites": told})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import CiDocument
+
+        app.show_json(document_of(CiDocument, file=name, written=not only_print, text=text, doubt=doubt, suites=suites))
     elif only_print:
         click.echo(text, nl=False, file=app.answer)
     else:

@@ -101,9 +101,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _show(app: App, view: "ComparisonView") -> None:
     if app.json:
-        from evalh.report.document import comparison_document
+        from evalh.report.documents.compare import compared_document
 
-        app.show_json({**comparison_document(view.comparison), "id": view.id})
+        app.show_json(compared_document(view.comparison, view.id))
         return
     from evalh.report.terminal.compare import show_comparison
 

@@ -49,10 +49,12 @@ def command(app: App, *, since: str | None, by: str) -> None:
       evalh cost --by model --json
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.core.totals import SpendBy
-    from evalh.report.terminal.cost import cost_document, show_cost
+    from evalh.report.terminal.log import show_cost
 
     lines = app.workspace.log.spending(SpendBy(by), since or "")
     if app.json:
+        from evalh.report.documents.log import cost_document
+
         app.show_json(cost_document(SpendBy(by), since, lines))
     else:
         show_cost(app.console, SpendBy(by), lines)

@@ -29,7 +29,7 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
       evalh dataset clusters triage --write
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.datasets import proposals, write_clusters
-    from evalh.report.terminal.near_duplicates import proposals_document, show_proposals
+    from evalh.report.terminal.power import show_proposals
     from evalh.report.text import StyledText, safe
 
     if force and not write:
@@ -37,7 +37,9 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
     found = proposals(app.workspace, dataset)
     written = write_clusters(app.workspace, found, force=force) if write else None
     if app.json:
-        app.show_json(proposals_document(found, written))
+        from evalh.report.documents.workspace import clusters_document
+
+        app.show_json(clusters_document(found, written))
         return
     show_proposals(app.console, found)
     if written is not None:

@@ -21,7 +21,10 @@ def command(app: App) -> int:
 
     findings = examine(app.folder)
     if app.json:
-        app.show_json({"schema": "evalh.doctor/1", "findings": [finding.document() for finding in findings]})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import DoctorDocument
+
+        app.show_json(document_of(DoctorDocument, findings=findings))
     else:
         for finding in findings:
             word, style = _MARKS[finding.state]

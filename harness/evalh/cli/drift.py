@@ -68,7 +68,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _show(app: App, found: "list[Drift]") -> None:
     from evalh.core.errors import ExitCode
-    from evalh.report.terminal.drift import drift_document, show_drift
+    from evalh.report.documents.drift import drift_document
+    from evalh.report.terminal.drift import show_drift
     from evalh.report.text import typable
 
     if app.json:

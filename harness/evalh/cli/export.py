@@ -40,7 +40,9 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
         return
     count = write(rows, output)
     if app.json:
-        app.show_json({"schema": "evalh.export/1", "output": str(output), "rows": count})
+        from evalh.report.documents.workspace import RecordedExport
+
+        app.show_json(RecordedExport(output=str(output), rows=count))
         return
     app.console.print(f"{count} answers in {output}", soft_wrap=True)
 
@@ -80,18 +82,10 @@ def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, c
 def _show_exported(app: App, exported: "Exported") -> None:
     sent = exported.sent
     if app.json:
-        app.show_json(
-            {
-                "schema": "evalh.export/1",
-                "run": exported.run,
-                "endpoint": exported.endpoint,
-                "spans": sent.spans,
-                "rejected": sent.rejected,
-                "message": sent.message or None,
-                "batches": sent.batches,
-                "retries": sent.retries,
-            }
-        )
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import SpansExport
+
+        app.show_json(document_of(SpansExport, exported, sent, message=sent.message or None))
     else:
         app.console.print(f"{sent.spans} spans of {exported.run} at {exported.endpoint}", soft_wrap=True)
         if sent.rejected:

@@ -1,7 +1,7 @@
 """`evalh gate`: decide a merge."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from evalh.workspace.writing import unwritable
 if TYPE_CHECKING:
     from evalh.analysis.gate.decision import GateDecision
     from evalh.api.options import GateOptions
+    from evalh.report.documents.gate import GateDocument
 
 _TO_MAINTAINERS = """a pull request from a fork gets no key: read its changes, then run the gate where it has one
 GitHub: Actions > evalh > Run workflow, with the full id of the commit that you have read
@@ -72,6 +73,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh gate --base origin/main --head HEAD --trust base --comment comment.md
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.options import GateOptions
+    from evalh.report.documents.gate import gate_document
 
     options = GateOptions(
         base=base,
@@ -86,8 +88,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         **asking,
     )
     decision = _decide(app, options, comment, junit)
-    failed = [*_write(app, decision, comment, junit, options), *_write_page(app, decision, report)]
-    _show(app, decision)
+    document = gate_document(decision)
+    failed = [*_write(app, document, comment, junit, options), *_write_page(app, document, report)]
+    _annotate(app, decision)
+    _show(app, document)
     for failure in failed:
         app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
     return worst([decision.exit, *(failure.exit_code for failure in failed)])
@@ -97,46 +101,43 @@ def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path 
     """Decide; without a decision, comment and JUnit state the reason. Raises EvalhError."""
     from evalh.api.gate import gate
     from evalh.cli.progress import progress_for
-    from evalh.report.terminal.gate import problem_document
+    from evalh.report.documents.gate import undecided_document
 
     try:
         return gate(app.workspace, options, progress_for(app))
     except EvalhError as exc:
         told = CannotMeasure(exc.what, where=exc.where, hint=_TO_MAINTAINERS) if isinstance(exc, KeyMissing) else exc
-        document = problem_document(told, options.base or "base", options.head or "the work tree")
-        for failure in _write_document(app, document, comment, junit, options):
+        document = undecided_document(told, options.base or "base", options.head or "the work tree")
+        for failure in _write(app, document, comment, junit, options):
             app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
         raise told from exc
 
 
-def _show(app: App, decision: "GateDecision") -> None:
-    from evalh.report.terminal.gate import gate_document, show_gate
+def _show(app: App, document: "GateDocument") -> None:
+    from evalh.report.terminal.gate import show_gate
 
     if app.json:
-        app.show_json(gate_document(decision))
-    else:
-        show_gate(app.console, gate_document(decision))
-        if decision.id:
-            app.hints.print()
-            app.hints.print(f"next: evalh report {decision.id}   a page to look at", style="dim", soft_wrap=True)
+        app.show_json(document)
+        return
+    show_gate(app.console, document)
+    if document.gate:
+        app.hints.print()
+        app.hints.print(f"next: evalh report {document.gate}   a page to look at", style="dim", soft_wrap=True)
+
+
+def _annotate(app: App, decision: "GateDecision") -> None:
+    """Put notes on a pull request's lines, where GitHub's runner reads what is printed."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from evalh.report.terminal.gate import annotations
+
+        repository = app.workspace.repository
+        streams.to_runner(annotations(decision, "" if repository is None else repository.prefix))
 
 
 def _write(
-    app: App, decision: "GateDecision", comment: Path | None, junit: Path | None, options: "GateOptions"
+    app: App, document: "GateDocument", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
-    """Write a decision to every requested place; return what could not be written."""
-    from evalh.report.terminal.gate import annotations, gate_document
-
-    failed = _write_document(app, gate_document(decision), comment, junit, options)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        repository = app.workspace.repository
-        streams.to_runner(annotations(decision, "" if repository is None else repository.prefix))
-    return failed
-
-
-def _write_document(
-    app: App, document: "Mapping[str, Any]", comment: Path | None, junit: Path | None, options: "GateOptions"
-) -> "list[EvalhError]":
+    """Write a decision wherever it is wanted; return what could not be written."""
     from evalh.report.files.gate import COMMENT_BYTES, SUMMARY_BYTES, gate_junit, gate_markdown
 
     failed = []
@@ -168,14 +169,13 @@ def _heads(earlier: Path | None) -> Sequence[str]:
     return ()
 
 
-def _write_page(app: App, decision: "GateDecision", report: Path | None) -> "list[EvalhError]":
+def _write_page(app: App, document: "GateDocument", report: Path | None) -> "list[EvalhError]":
     if report is None:
         return []
     from evalh.api.report import gate_page
-    from evalh.report.terminal.gate import gate_document
 
     try:
-        write_report(app, report, gate_page(app.workspace, gate_document(decision)))
+        write_report(app, report, gate_page(app.workspace, document))
     except EvalhError as exc:
         return [exc]
     return []

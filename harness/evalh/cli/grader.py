@@ -1,7 +1,6 @@
 """`evalh grader`: your own graders."""
 
 import click
-from msgspec import to_builtins
 
 from evalh.cli.app import App, Count, json_option
 
@@ -28,11 +27,13 @@ def test(app: App, *, file: str, run: str, limit: int) -> int:
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.graders import try_graders
     from evalh.core.errors import ExitCode
-    from evalh.report.terminal.graders import show_trials
+    from evalh.report.terminal.calibration import show_trials
 
     trials = try_graders(app.workspace, file, run, limit)
     if app.json:
-        app.show_json({"schema": "evalh.grader-test/1", "graders": [to_builtins(trial) for trial in trials]})
+        from evalh.report.documents.judging import GraderTestDocument
+
+        app.show_json(GraderTestDocument(graders=tuple(trials)))
     else:
         show_trials(app.console, trials)
     return ExitCode.NO if any(trial.counts["error"] for trial in trials) else ExitCode.YES

@@ -1,5 +1,7 @@
 """`evalh init`: a workspace that runs at once."""
 
+from typing import Literal
+
 import click
 
 from evalh.cli.app import App, json_option
@@ -23,8 +25,10 @@ def command(app: App, folder: str) -> None:
     local = find_spec("xllamacpp") is not None
     written = write_starter(target, local=local)
     if app.json:
-        model = "small" if local else "recorded"
-        app.show_json({"schema": "evalh.init/1", "folder": folder, "written": written, "model": model})
+        from evalh.report.documents.workspace import InitDocument
+
+        model: Literal["small", "recorded"] = "small" if local else "recorded"
+        app.show_json(InitDocument(folder=folder, written=tuple(written), model=model))
         return
     for name in written:
         app.console.print(f"wrote {name}", soft_wrap=True)

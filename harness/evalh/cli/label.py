@@ -57,7 +57,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         if asked:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
-    from evalh.report.terminal.calibration import labels_document, show_status
+    from evalh.report.documents.judging import labels_document
+    from evalh.report.terminal.calibration import show_status
 
     document = labels_document(work.suite.name, about, work.candidates, work.labels)
     if app.json:

@@ -222,10 +222,14 @@ def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> N
     if document is not None:
         import json
 
-        problem: dict[str, object] = {"what": error.what, "where": error.where, "hint": error.hint, "exit": int(code)}
-        if error.others:
-            problem["others"] = [{"what": one.what, "where": one.where, "hint": one.hint} for one in error.others]
-        print(json.dumps({"schema": "evalh.error/1", "error": problem}, indent=2), file=document)
+        from msgspec import to_builtins
+
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import EndedWith, ErrorDocument
+
+        more = {"others": error.others} if error.others else {}
+        problem = document_of(EndedWith, what=error.what, where=error.where, hint=error.hint, exit=code, **more)
+        print(json.dumps(to_builtins(ErrorDocument(error=problem)), indent=2), file=document)
         return
     for one in (error, *error.others):
         place = f"{one.where}: " if one.where else ""

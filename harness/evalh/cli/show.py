@@ -16,10 +16,12 @@ def command(app: App, name: str) -> None:
 
     For a case: its request, its output and the failed graders in the newest run.
     """
-    from evalh.report.terminal.log import SHOW, thing_document
+    from evalh.report.terminal.log import SHOW
 
     kind, thing = app.workspace.log_entry(name)
     if app.json:
-        app.show_json(thing_document(kind, thing))
+        from evalh.report.documents.log import entry_document
+
+        app.show_json(entry_document(kind, thing))
         return
     SHOW[kind](app.console, thing)

@@ -34,8 +34,10 @@ def command(app: App, query: str, limit: int) -> None:
     taken = list(islice(rows, min(limit + 1, sys.maxsize)))
     more = len(taken) > limit
     if app.json:
-        shown = [[_json_value(value) for value in row] for row in taken[:limit]]
-        app.show_json({"schema": "evalh.sql/1", "columns": list(columns), "rows": shown, "more": more})
+        from evalh.report.documents.log import SqlDocument
+
+        shown = tuple(tuple(map(_json_value, row)) for row in taken[:limit])
+        app.show_json(SqlDocument(columns=tuple(columns), rows=shown, more=more))
         return
     _show(app.console, columns, taken[:limit])
     if more:

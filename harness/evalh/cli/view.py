@@ -49,7 +49,9 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
 
 def _tell(app: App, url: str, host: str, port: int) -> None:
     if app.json:
-        app.show_json({"schema": "evalh.view/1", "url": url, "host": host, "port": port})
+        from evalh.report.documents.workspace import ViewDocument
+
+        app.show_json(ViewDocument(url=url, host=host, port=port))
     else:
         click.echo(url, file=app.answer)
         print("the runs of this workspace, for this machine only; Ctrl-C stops it", file=sys.stderr)

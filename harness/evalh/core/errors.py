@@ -9,8 +9,6 @@ EvalhError
 └── CannotMeasure         answers or verdicts are missing for infrastructure                          exit 4
 
 `CallError` (in `core.attempt`) is apart: it is data about one failed attempt, not a message to the user.
-
-What an exit code says. One meaning each, the same for every verb.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +17,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every verb (docs/reference/exit-codes.md)."""
+    """The exit codes, with one meaning each for every verb (docs/reference/exit-codes.md)."""
 
     YES = 0
     NO = 1

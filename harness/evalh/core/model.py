@@ -49,10 +49,10 @@ class ModelSpec(Value, kw_only=True):
 
     @property
     def embeds(self) -> bool:
-        """Tell whether it gives embeddings, and no answers."""
+        """Whether it gives embeddings, and no answers."""
         return self.options.get("api") == EMBEDDINGS
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:
-    """Tell whether two entries say the same, wherever they stand."""
+    """Return whether two entries say the same, wherever they stand."""
     return other is not None and replace(one, where="") == replace(other, where="")

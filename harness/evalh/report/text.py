@@ -99,6 +99,11 @@ def dollars(amount: Decimal | float | None) -> str:
     return f"${shown:.{2 - floor(log10(abs(shown)))}f}".rstrip("0")
 
 
+def usd(amount: Decimal | None) -> float | None:
+    """Return an amount as a JSON number; None where it is not known."""
+    return None if amount is None else float(amount)
+
+
 def cost_per_good(estimate: Estimate) -> str:
     """Write the cost per good output; says so where it is not priced or has no finite upper limit."""
     if estimate.method == "unpriced":

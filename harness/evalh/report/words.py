@@ -3,14 +3,14 @@
 What follows outputs, in words: with what a bad output costs, which version is worth its price.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from evalh.analysis.failures import Failings, Reason
 from evalh.core.log import RunRow
-from evalh.core.run import Downstream, DownstreamComparison, Estimate, RunStatus, RunSummary
+from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
 from evalh.core.values import Value
+from evalh.report.documents.compare import DownstreamDocument
 from evalh.report.text import cost_per_good, dollars, one_line, percent, rate
 
 _RARE = 0.02
@@ -145,7 +145,7 @@ def net_line(one: Downstream) -> str:
     return f"{cost_per_good(one.net_cost_per_good_usd)} · {consequences_line(one)}"
 
 
-def worth(one: DownstreamComparison, base: str, head: str) -> str:
+def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) -> str:
     """Say at which price of a bad output the preferred version flips."""
     if one.chance_of_head is None or one.loss_usd.value is None:
         return "which version is worth its price is not known: an answer is not priced"
@@ -169,30 +169,3 @@ def _chance(chance: float) -> str:
     if chance >= _SURE:
         return "> 99.9 %"
     return "< 0.1 %" if chance <= 1 - _SURE else f"{100 * chance:.1f} %"
-
-
-def worth_of(document: Mapping[str, Any], base: str, head: str) -> str:
-    """Say it from a comparison's document."""
-    return worth(compared_from(document), base, head)
-
-
-def compared_from(document: Mapping[str, Any]) -> DownstreamComparison:
-    """Read it from a comparison's document."""
-    return DownstreamComparison(
-        base=_side(document["base"]),
-        head=_side(document["head"]),
-        loss_usd=Estimate(**document["loss_usd"]),
-        crossing_bad_usd=document["crossing_bad_usd"],
-        head_above=document["head_above"],
-        chance_of_head=document["chance_of_head"],
-    )
-
-
-def net_lines(document: Mapping[str, Any]) -> tuple[str, str]:
-    """Write both sides' net cost per good output from a comparison's document."""
-    base, head = (cost_per_good(_side(document[side]).net_cost_per_good_usd) for side in ("base", "head"))
-    return base, head
-
-
-def _side(document: Mapping[str, Any]) -> Downstream:
-    return Downstream(**{**document, "net_cost_per_good_usd": Estimate(**document["net_cost_per_good_usd"])})

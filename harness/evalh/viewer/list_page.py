@@ -1,4 +1,4 @@
-"""The list of what was run, compared and decided."""
+"""The list of runs, comparisons and gates."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.parts import interval, section
-from evalh.report.terminal.gate import decided
+from evalh.report.terminal.gate import decision_word
 from evalh.report.text import one_line, percent, short_cost_per_good
 from evalh.report.words import cost_range, plural
 from evalh.viewer.frame import PageAnswer, framed, sorted_table
@@ -28,7 +28,7 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
     """Show everything, newest first."""
     running = sum(run.status is RunStatus.RUNNING for run in found.runs)
     under_way = [" ", el("a", f"{plural(running, 'run')} under way.", href=place("live"))] if running else None
-    top = el("header", el("h1", f"What was run in {name}"), el("p", _counts(found), under_way), class_="verdict")
+    top = el("header", el("h1", f"Runs in {name}"), el("p", _counts(found), under_way), class_="verdict")
     links: list[tuple[str, str]] = [("Runs", "#runs")]
     parts: list[Child] = [top, _runs(found)]
     if found.comparisons:
@@ -42,10 +42,10 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
 
 
 def nothing_yet(name: str) -> PageAnswer:
-    """Show a workspace in which nothing was run."""
+    """Show a workspace without runs."""
     top = el(
         "header",
-        el("h1", f"Nothing was run in {name} yet"),
+        el("h1", f"No runs in {name} yet"),
         el("p", "In a terminal, in this workspace:"),
         el("pre", "evalh run"),
         el("p", "Then load this page again, or ", el("a", "watch the run", href=place("live")), " while it goes on."),
@@ -68,7 +68,7 @@ def _instant(seconds: float) -> Markup:
 def _counts(found: "Overview") -> str:
     suites = len({run.record.suite for run in found.runs})
     left = found.runs_in_all - len(found.runs)
-    older = f" The {left:,} oldest are in the table runs alone: evalh sql." if left else ""
+    older = f" The {left:,} oldest are only in the table runs: evalh sql." if left else ""
     return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{older}"
 
 
@@ -153,7 +153,7 @@ def _gates(rows: Sequence[GateRow]) -> Markup:
 def _gate(row: GateRow) -> Markup:
     reasons = row.reasons.splitlines()
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    said = decided({"exit": row.exit})
+    said = decision_word(row.exit)
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),

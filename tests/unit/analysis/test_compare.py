@@ -7,12 +7,13 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison, ComparisonVerdict
 from evalh.core.errors import UsageError
 from evalh.core.verdict import Outcome
-from evalh.report.document import comparison_document
+from evalh.report.documents.compare import comparison_document
 from evalh.stats.paired import mcnemar_exact, mcnemar_midp, tango_interval
 from unit.analysis.comparing import sample, side, signs
 
@@ -99,7 +100,7 @@ def test_all_ungraded_says_that_nothing_was_measured_and_never_nan() -> None:
     assert not comparison.measured
     assert comparison.verdict is ComparisonVerdict.INCONCLUSIVE
     assert comparison.p_value == 1.0
-    json.dumps(comparison_document(comparison), allow_nan=False)
+    json.dumps(to_builtins(comparison_document(comparison)), allow_nan=False)
 
 
 def test_no_common_case_is_not_comparable() -> None:
@@ -108,7 +109,7 @@ def test_no_common_case_is_not_comparable() -> None:
     assert not comparison.comparable
     assert (comparison.n, comparison.difference.value, comparison.p_value) == (0, None, None)
     assert "only in base: a; only in head: b" in comparison.reason
-    json.dumps(comparison_document(comparison), allow_nan=False)
+    json.dumps(to_builtins(comparison_document(comparison)), allow_nan=False)
 
 
 def test_other_rows_are_refused_and_compared_on_request() -> None:
@@ -169,7 +170,7 @@ def test_no_good_on_a_side_has_no_ratio_and_no_nan() -> None:
         comparison = both(base, head)
         assert comparison.cost_per_good_ratio.method == "zero-goods"
         assert comparison.cost_per_good_ratio.value is None
-        json.dumps(comparison_document(comparison), allow_nan=False)
+        json.dumps(to_builtins(comparison_document(comparison)), allow_nan=False)
 
 
 def test_hardly_any_good_leaves_the_ratio_without_an_upper_limit() -> None:
@@ -270,4 +271,4 @@ def test_swapping_the_sides_mirrors_everything(rows: list[tuple[str, str]], one:
         assert (ratio.high is None) == (inverse.low == 0.0)
         if ratio.high is not None and math.isfinite(ratio.high):
             assert ratio.high * inverse.low == pytest.approx(1.0)
-    json.dumps(comparison_document(there), allow_nan=False)
+    json.dumps(to_builtins(comparison_document(there)), allow_nan=False)

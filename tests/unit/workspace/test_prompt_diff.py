@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
 from evalh.core.case import ABSENT
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
+from evalh.report.documents.prompts import diff_document
 from evalh.workspace.prompt.diff import Change, Edit, Op, PromptDiff, SectionDiff, diff
 from evalh.workspace.prompt.versions import Position, parse_version
 
@@ -138,9 +140,9 @@ def test_true_is_not_one() -> None:
 
 
 def test_the_document_is_json_and_leaves_out_what_a_side_lacks() -> None:
-    document: Any = diff(version(1, "a", "config: {seed: 1}"), version(2, "b")).document()
+    document: Any = to_builtins(diff_document(diff(version(1, "a", "config: {seed: 1}"), version(2, "b"))))
 
-    assert json.loads(json.dumps(document)) == document
+    document = json.loads(json.dumps(document))
     assert document["schema"] == "evalh.prompt-diff/1"
     assert document["base"]["prompt"] == "triage@v1"
     assert document["config"] == [{"key": "seed", "base": 1}]

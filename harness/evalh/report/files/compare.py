@@ -7,6 +7,7 @@ from evalh.analysis.compare.comparison import Comparison
 from evalh.core.log import SampleStory
 from evalh.core.sample import Standing
 from evalh.core.values import Value
+from evalh.report.documents.compare import ComparisonDocument
 from evalh.report.files.gate import relative_to
 from evalh.report.files.run import attribute, code, csv_line, inert_cell, why, xml
 from evalh.report.html.comparison import changes
@@ -27,7 +28,7 @@ class Both(Value, kw_only=True):
     head: SampleStory | None
 
 
-def changed_cases(comparison: Comparison) -> dict[str, str]:
+def changed_cases(comparison: Comparison | ComparisonDocument) -> dict[str, str]:
     """Return what became of every case that changed."""
     return {case: kind for kind, cases in changes(comparison).items() for case in cases}
 

@@ -13,9 +13,8 @@ from evalh.core.log import RunRow, SampleStory
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
 from evalh.report.advice import advice
-from evalh.report.document import usd
 from evalh.report.terminal.calibration import judge_facts
-from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate
+from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate, usd
 from evalh.report.words import pointers
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison
+from evalh.core.case import ABSENT
 from evalh.core.run import Downstream, DownstreamComparison
 from evalh.core.strict_json import JsonValue
+from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.terminal.prompts import Difference
+from evalh.report.terminal.prompts import Difference, KeyChange, TextEdit
 from evalh.report.text import in_clusters, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, listed, plural, worth
 
@@ -61,7 +63,7 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     return found
 
 
-def changes(comparison: Comparison) -> dict[str, Sequence[str]]:
+def changes(comparison: Comparison | ComparisonDocument) -> dict[str, Sequence[str]]:
     """Return the cases that changed, by what became of them."""
     return {"regressed": comparison.regressed, "fixed": comparison.fixed, "unstable": comparison.unstable}
 
@@ -87,7 +89,7 @@ def sides(comparison: Comparison) -> Markup:
     )
 
 
-def net(one: DownstreamComparison, base: str, head: str, of: str = "") -> Markup:
+def net(one: DownstreamComparison | DownstreamDocument, base: str, head: str, of: str = "") -> Markup:
     """Show what follows the outputs of both sides, and at which price of a bad output the preferred one flips.
 
     `of` names the suite where a page shows several: no two of its regions may have one name.
@@ -119,30 +121,27 @@ def prompt_diff(difference: Difference | None) -> Markup:
     if difference is None:
         words = "The prompts are the same, or one of them is no longer in the log."
         return section("diff", "What differs", el("p", words, class_="note"))
-    document = difference.document()
     parts: list[Child] = []
-    for part in document["sections"]:
-        if part["base_role"] == part["head_role"] and all(edit["op"] == "equal" for edit in part["edits"]):
-            continue
-        roles = {str(part[role] or "nothing"): None for role in ("base_role", "head_role")}
-        parts.append(el("h3", " → ".join(roles)))
-        parts.append(el("pre", [_edit(edit) for edit in part["edits"]]))
-    for kind in ("config", "schemas", "tools", "notes"):
-        parts += _changed(kind, document[kind])
-    if document["same_content"]:
+    for message in difference.sections:
+        if message.changed:
+            roles = {str(role or "nothing"): None for role in (message.base_role, message.head_role)}
+            parts += [el("h3", " → ".join(roles)), el("pre", [_edit(edit) for edit in message.edits])]
+    for kind, changed in difference.changes.items():
+        parts += _changed(kind, changed)
+    if difference.same_content:
         parts.append(el("p", "The same content: nothing that is sent differs.", class_="note"))
     return section("diff", "What differs between the prompts", parts)
 
 
-def _edit(edit: dict[str, str]) -> Markup | str:
-    name = {"delete": "del", "insert": "ins"}.get(edit["op"])
-    return edit["text"] if name is None else el(name, edit["text"], class_=name)
+def _edit(edit: TextEdit) -> Markup | str:
+    name = {"delete": "del", "insert": "ins"}.get(edit.op)
+    return edit.text if name is None else el(name, edit.text, class_=name)
 
 
-def _changed(kind: str, changed: Sequence[dict[str, JsonValue]]) -> list[Markup]:
-    rows = [row(str(one["key"]), _value(one, "base", "del"), _value(one, "head", "ins")) for one in changed]
+def _changed(kind: str, changed: Sequence[KeyChange]) -> list[Markup]:
+    rows = [row(change.key, _value(change.base, "del"), _value(change.head, "ins")) for change in changed]
     return [el("h3", kind), el("table", el("tbody", rows), class_="changes")] if rows else []
 
 
-def _value(change: dict[str, JsonValue], side: str, name: str) -> Markup:
-    return el(name, shown_json(change[side]), class_=name) if side in change else el("span", "absent", class_="dim")
+def _value(value: JsonValue, name: str) -> Markup:
+    return el("span", "absent", class_="dim") if value is ABSENT else el(name, shown_json(value), class_=name)

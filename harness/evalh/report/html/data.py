@@ -14,8 +14,7 @@ from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
 from evalh.core.sample import Graded, Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
-from evalh.report.document import usd
-from evalh.report.text import inert
+from evalh.report.text import inert, usd
 
 GOOD_BYTES = 560
 """What the texts of one good sample may take together: with its numbers it stays under 1 KB."""

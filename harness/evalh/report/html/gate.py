@@ -1,125 +1,128 @@
 """A gate's decision as the page shows it, from the document of `evalh gate --json`: what the log keeps of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from evalh.core.run import Estimate
-from evalh.report.html.comparison import net
+from evalh.report.documents.compare import SideDocument
+from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
+from evalh.report.html.comparison import changes, net
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
-from evalh.report.terminal.gate import RELATIVE, certainty, decided
+from evalh.report.terminal.gate import RELATIVE, certainty, decision_word
 from evalh.report.text import one_line
-from evalh.report.words import Pointer, anchor, compared_from, listed, plural
+from evalh.report.words import Pointer, anchor, listed, plural
 
-Document = Mapping[str, Any]
 _CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
 _CASES = 12
 
 
-def title(gate: Document) -> str:
+def title(gate: GateDocument) -> str:
     """Name both sides."""
-    return f"{gate['base']} → {gate['head']}"
+    return f"{gate.base} → {gate.head}"
 
 
-def top(gate: Document) -> Markup:
+def top(gate: GateDocument) -> Markup:
     """Show the decision, its numbers, and what to look at."""
-    said, reasons = decided(gate), gate["reasons"]
+    said, reasons = decision_word(gate.exit, doubt=gate.doubt), gate.reasons
     why = one_line(reasons[0], 200) if reasons else ""
     more = f" (and {plural(len(reasons) - 1, 'more reason')})" if len(reasons) > 1 else ""
     return el(
         "header",
         el("h1", f"{title(gate)}: ", el("span", said, class_=_CLASSES.get(said, "")), f": {why}{more}"),
-        el("dl", [_numbers(suite) for suite in gate["suites"]], class_="numbers") if gate["suites"] else None,
+        el("dl", [_numbers(suite) for suite in gate.suites], class_="numbers") if gate.suites else None,
         look_at(_pointers(gate)),
         class_="verdict",
     )
 
 
-def _numbers(suite: Document) -> list[Child]:
-    compared = suite["comparison"]
-    looked = f"{suite['stopped_at']:,} of {suite['of']:,} cases · {suite['asked']:,} asked"
-    told: list[Child] = [figure(suite["suite"], decided(suite), looked)]
-    if compared is not None and compared["n"]:
-        counts = f"{compared['losses']:,} worse, {compared['wins']:,} better, {compared['ties']:,} the same"
-        estimate = Estimate(**compared["difference"])
-        sure = certainty(estimate, suite.get("alpha", 0.05))
-        told.append(figure("Difference of the good rates", points(estimate), f"{counts}{sure}"))
-    drop = suite["detectable_drop"]
+def _numbers(suite: SuiteDocument) -> list[Child]:
+    compared = suite.comparison
+    looked = f"{suite.stopped_at:,} of {suite.of:,} cases · {suite.asked:,} asked"
+    figures: list[Child] = [figure(suite.suite, _decision(suite), looked)]
+    if compared is not None and compared.n:
+        counts = f"{compared.losses:,} worse, {compared.wins:,} better, {compared.ties:,} the same"
+        sure = certainty(compared.difference, suite.alpha)
+        figures.append(figure("Difference of the good rates", points(compared.difference), f"{counts}{sure}"))
+    drop = suite.detectable_drop
     seen = "not known" if drop is None else f"{100 * drop:.1f} points"
-    told.append(figure("Smallest drop it could see", seen, f"margin {100 * suite['margin']:g} points"))
-    return told
+    figures.append(figure("Smallest drop it could see", seen, f"margin {100 * suite.margin:g} points"))
+    return figures
 
 
-def _pointers(gate: Document) -> list[Pointer]:
-    found = [Pointer(one_line(reason, 300)) for reason in gate["reasons"][1:]]
-    for suite in gate["suites"]:
-        found += [Pointer(f"{suite['suite']}: {RELATIVE}: {why}") for why in suite.get("judge_relative", ())]
-        for kind in ("regressed", "fixed", "unstable"):
-            cases = (suite["comparison"] or {}).get(kind, ())
+def _decision(decided: SuiteDocument | FindingDocument) -> str:
+    return decision_word(decided.exit, doubt=decided.doubt)
+
+
+def _pointers(gate: GateDocument) -> list[Pointer]:
+    found = [Pointer(one_line(reason, 300)) for reason in gate.reasons[1:]]
+    for suite in gate.suites:
+        found += [Pointer(f"{suite.suite}: {RELATIVE}: {why}") for why in suite.judge_relative]
+        for kind, cases in ({} if suite.comparison is None else changes(suite.comparison)).items():
             if cases:
-                words = f"{suite['suite']}: {plural(len(cases), 'case')} {kind}: {listed(cases, 4)}"
+                words = f"{suite.suite}: {plural(len(cases), 'case')} {kind}: {listed(cases, 4)}"
                 found.append(Pointer(words, anchor(change=kind)))
-    return [*found, *(Pointer(one_line(notice, 300)) for notice in gate["notices"])]
+    return [*found, *(Pointer(one_line(notice, 300)) for notice in gate.notices)]
 
 
-def suites(gate: Document) -> Markup:
+def suites(gate: GateDocument) -> Markup:
     """Show what every rule found, suite by suite."""
     return section(
         "rules",
         "Rules",
-        [_suite(suite) for suite in gate["suites"]],
-        None if gate["suites"] else el("p", "; ".join(gate["reasons"]), class_="note"),
-        el("p", f"Unchanged: {listed(gate['unchanged'], 40)}", class_="note") if gate["unchanged"] else None,
+        [_suite(suite) for suite in gate.suites],
+        None if gate.suites else el("p", "; ".join(gate.reasons), class_="note"),
+        el("p", f"Unchanged: {listed(gate.unchanged, 40)}", class_="note") if gate.unchanged else None,
     )
 
 
-def _suite(suite: Document) -> list[Child]:
-    sides = f"{suite['base'] or 'nothing'} → {suite['head']} on {suite['model']}"
-    changed = ", ".join(suite["changed"]) or "the version"
-    rows = [_finding(finding) for finding in suite["findings"]]
+def _suite(suite: SuiteDocument) -> list[Child]:
+    sides = f"{suite.base or 'nothing'} → {suite.head} on {suite.model}"
+    changed = ", ".join(suite.parts) or "the version"
+    rows = [_finding(finding) for finding in suite.findings]
     parts: list[Child] = [
-        el("h3", f"{suite['suite']}: {decided(suite)}"),
+        el("h3", f"{suite.suite}: {_decision(suite)}"),
         el("p", f"{sides} · changed: {changed}", class_="note"),
-        table(f"Rules of {suite['suite']}", ("rule", "says", "found", "cases"), rows),
+        table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
     ]
-    if suite["comparison"] is not None:
-        both = suite["comparison"]["sides"]
-        parts.append(table(f"Sides of {suite['suite']}", SIDES, [_side(name, both[name]) for name in ("base", "head")]))
-        if suite["comparison"].get("downstream"):
-            downstream = compared_from(suite["comparison"]["downstream"])
-            parts.append(net(downstream, suite["base"], suite["head"], f" of {suite['suite']}"))
-    return [*parts, [el("p", notice, class_="note") for notice in suite["notices"]]]
+    if (compared := suite.comparison) is not None:
+        both = [_side("base", compared.sides.base), _side("head", compared.sides.head)]
+        parts.append(table(f"Sides of {suite.suite}", SIDES, both))
+        if compared.downstream is not None:
+            parts.append(net(compared.downstream, suite.base or compared.base, suite.head, f" of {suite.suite}"))
+    return [*parts, [el("p", notice, class_="note") for notice in suite.notices]]
 
 
-def _finding(finding: Document) -> Markup:
-    said = decided(finding)
+def _finding(finding: FindingDocument) -> Markup:
+    said = _decision(finding)
     return el(
         "tr",
-        el("th", finding["rule"], scope="row"),
+        el("th", finding.rule, scope="row"),
         el("td", said, class_=_CLASSES.get(said, "bad")),
-        el("td", finding["reason"], class_="wrapped"),
-        el("td", listed(finding["cases"], _CASES), class_="wrapped"),
+        el("td", finding.reason, class_="wrapped"),
+        el("td", listed(finding.cases, _CASES), class_="wrapped"),
     )
 
 
-def _side(name: str, side: Document) -> Markup:
-    rate, cost = Estimate(**side["good_rate"]), Estimate(**side["cost_per_good_usd"])
-    return side_row(f"{name}: {side['prompt']}", side["model"], rate, cost, side["latency_ms"]["p50"])
+def _side(name: str, side: SideDocument) -> Markup:
+    latency_ms = side.latency_ms.latency_p50_ms
+    return side_row(f"{name}: {side.prompt}", side.model, side.good_rate, side.cost_per_good_usd, latency_ms)
 
 
-def provenance(gate: Document, runs: Sequence[str]) -> Markup:
+def provenance(gate: GateDocument, runs: Sequence[str]) -> Markup:
     """Say what was decided about, and by which runs."""
     told: list[tuple[str, Child]] = [
-        ("gate", el("code", gate.get("gate") or "not in the log: nothing was run")),
-        ("exit code", str(gate["exit"])),
-        ("base", gate["base"]),
-        ("head", gate["head"]),
-        ("merge base", el("code", gate["merge_base"] or "none: two versions were compared")),
+        ("gate", el("code", gate.gate or "not in the log: nothing was run")),
+        ("exit code", str(gate.exit)),
+        ("base", gate.base),
+        ("head", gate.head),
+        ("merge base", el("code", gate.merge_base or "none: two versions were compared")),
         *(("run", el("code", run)) for run in runs),
     ]
-    for suite in gate["suites"]:
-        for name, side in ((suite["comparison"] or {}).get("sides") or {}).items():
-            of = f"{suite['suite']}, {name}"
-            told += ((f"{of}: {part}", el("code", one)) for part, one in side["fingerprint"].items())
+    for suite in gate.suites:
+        if (compared := suite.comparison) is not None:
+            told += [
+                (f"{suite.suite}, {name}: {part}", el("code", digest))
+                for name, side in (("base", compared.sides.base), ("head", compared.sides.head))
+                for part, digest in side.fingerprint.document().items()
+            ]
     return section("provenance", "Provenance", facts(told))

@@ -6,7 +6,6 @@ The page's policy (Content-Security-Policy) admits our style and our script by t
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from evalh.analysis.failures import Failings
 from evalh.analysis.history import History
@@ -14,6 +13,7 @@ from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow
 from evalh.core.values import Value
+from evalh.report.documents.gate import GateDocument
 from evalh.report.html import comparison as comparing
 from evalh.report.html import gate as gates
 from evalh.report.html import sections
@@ -73,7 +73,7 @@ def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> st
     return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
 
-def gate_html(gate: Mapping[str, Any], rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
+def gate_html(gate: GateDocument, rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
     """Return the page about a gate's decision; `runs` are head's whose samples the page holds, `names` theirs."""
     parts: list[Child] = [gates.top(gate), gates.suites(gate)]
     if runs:

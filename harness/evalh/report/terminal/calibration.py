@@ -1,12 +1,12 @@
-"""A judge's calibration as a person reads it.
+"""A judge's calibration and a grader's trial as a person reads them.
 
 What a person who labels is shown. Nothing here tells who wrote the output.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
@@ -16,16 +16,15 @@ from evalh.core.calibration import (
     AgreementTable,
     Calibration,
     JudgeStanding,
-    Label,
-    LabelCandidate,
     PositionBias,
     VersionDifference,
 )
 from evalh.core.case import ABSENT, Case
+from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
-from evalh.core.strict_json import JsonValue
-from evalh.report.text import StyledText, block, json_line, named, p_text, percent, safe
+from evalh.report.documents.judging import LabelsDocument
+from evalh.report.text import StyledText, block, json_line, milliseconds, named, one_line, p_text, percent, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
@@ -266,36 +265,36 @@ def show_question(
         console.print(block(f"{call.name}({call.arguments})", "bold"))
 
 
-def labels_document(
-    suite: str, about: str, candidates: Sequence[LabelCandidate], labels: Sequence[Label]
-) -> dict[str, JsonValue]:
-    """Return the document of `evalh label --json`: what is there to be labelled, and who labelled what."""
-    shown = {candidate.shown: candidate.stratum for candidate in candidates}
-    labelled = {label.item[1:] for label in labels}
-    strata = Counter(shown.values())
-    done = Counter(stratum for item, stratum in shown.items() if item in labelled)
-    authors = Counter(label.author for label in labels)
-    return {
-        "schema": "evalh.labels/1",
-        "suite": suite,
-        "about": about,
-        "outputs": len(shown),
-        "labelled": sum(done.values()),
-        "strata": [{"stratum": name, "outputs": strata[name], "labelled": done[name]} for name in sorted(strata)],
-        "authors": [{"author": name, "labels": authors[name]} for name in sorted(authors)],
-        "of_other_outputs": len(labelled - set(shown)),
-    }
-
-
-def show_status(console: Console, document: dict[str, JsonValue]) -> None:
+def show_status(console: Console, labels: LabelsDocument) -> None:
     """Print how far the labelling has come."""
-    asked = "is this output good?" if document["about"] == GOOD else f"would it pass {document['about']}?"
-    console.print(StyledText.assemble((safe(document["suite"]), "bold"), f" · {safe(asked)}"))
-    console.print(f"{document['labelled']} of {document['outputs']} distinct outputs are labelled")
-    for row in document["strata"]:
-        console.print(StyledText(f"  {row['stratum']:10s} {row['labelled']} of {row['outputs']}", "dim"))
-    for row in document["authors"]:
-        console.print(StyledText(f"  {safe(row['author'])}  {row['labels']} labels", "dim"))
-    if document["of_other_outputs"]:
-        text = f"{document['of_other_outputs']} labels are of outputs that the log does not hold (any more)"
+    question = "is this output good?" if labels.about == GOOD else f"would it pass {labels.about}?"
+    console.print(StyledText.assemble((safe(labels.suite), "bold"), f" · {safe(question)}"))
+    console.print(f"{labels.labelled} of {labels.outputs} distinct outputs are labelled")
+    for row in labels.strata:
+        console.print(StyledText(f"  {row.stratum:10s} {row.labelled} of {row.outputs}", "dim"))
+    for author in labels.authors:
+        console.print(StyledText(f"  {safe(author.author)}  {author.labels} labels", "dim"))
+    if labels.of_other_outputs:
+        text = f"{labels.of_other_outputs} labels are of outputs that the log does not hold (any more)"
         console.print(StyledText(text, "yellow"))
+
+
+_OUTCOME_STYLES = {"pass": "green", "fail": "red", "error": "bold red", "abstain": "yellow"}
+
+
+def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
+    """Print each grader: how often it said what, how long it took, a few outputs with its reasons."""
+    for trial in trials:
+        stated = f"  {json_line(trial.params)}" if trial.params else ""
+        console.print(StyledText.assemble((safe(trial.grader), "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
+        if not trial.outputs:
+            console.print("  it is well formed; the log holds no output to try it on")
+            continue
+        counts = ", ".join(f"{count} {name}" for name, count in trial.counts.items() if count)
+        console.print(f"  {counts} of {trial.outputs} outputs of run {trial.run} · {milliseconds(trial.ms_each)} each")
+        for one in trial.examples:
+            line = StyledText.assemble(
+                (f"{one.outcome:8s}", _OUTCOME_STYLES[one.outcome]), f"{one_line(one.case_id, 30)}  "
+            )
+            line.append(one_line(one.reason, 70)).append(f"  {one_line(one.output, 40)}", "dim")
+            console.print(Padding(line, (0, 0, 0, 2)), soft_wrap=True)

@@ -1,7 +1,6 @@
 """A comparison as a person reads it: the verdict first, then the numbers, then what to look at."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -21,7 +20,7 @@ from evalh.analysis.compare.comparison import (
 )
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.document import confirmed_document
+from evalh.report.documents.compare import ConfirmedDocument, PreferredDocument, confirmed_document
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import Difference, show_diff
 from evalh.report.text import (
@@ -46,7 +45,7 @@ _STYLES = {
     ComparisonVerdict.WORSE: "bold red",
     ComparisonVerdict.INCONCLUSIVE: "bold yellow",
 }
-_FLIP_STYLES: dict[str, str] = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
+_FLIP_STYLES = {Flip.REGRESSED: "red", Flip.UNSTABLE: "yellow", Flip.NOISE: "dim"}
 _PARTS = {"dataset": "the datasets", "graders": "the graders"}
 _TAGS_SHOWN = 12
 _HALF = 46  # characters of one of two outputs side by side
@@ -279,7 +278,7 @@ def _show_preferred(console: Console, one: Preferred) -> None:
         )
 
 
-def preference(one: Preferred) -> list[str]:
+def preference(one: Preferred | PreferredDocument) -> list[str]:
     """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
     unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
     lines = [
@@ -339,7 +338,7 @@ def _show_cases(console: Console, comparison: Comparison, examples: Sequence[Exa
             _show_example(console, example)
     if comparison.confirmed:
         console.print()
-        show_confirmed(console, [confirmed_document(one) for one in comparison.confirmed])
+        show_confirmed(console, [confirmed_document(case) for case in comparison.confirmed])
 
 
 def _show_example(console: Console, example: Example) -> None:
@@ -375,22 +374,21 @@ def _reasons(reasons: Sequence[tuple[str, str]]) -> StyledText:
     return lines((f"{grader}: {one_line(reason, _HALF * 2)}" for grader, reason in reasons), "red")
 
 
-def show_confirmed(console: Console, confirmed: Sequence[Mapping[str, Any]]) -> None:
-    """Print the documents of cases that were asked again, with their fresh trials on both sides."""
+def show_confirmed(console: Console, confirmed: Sequence[ConfirmedDocument]) -> None:
+    """Print cases that were asked again, with their fresh trials on both sides."""
     console.print(StyledText("asked again", "bold").append("  good fresh trials on both sides", "dim"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("case")
     for column in ("base", "head", "p adjusted", "P(worse)"):
         table.add_column(column, justify="right")
     table.add_column()
-    for one in confirmed:
+    for case in confirmed:
         table.add_row(
-            one_line(one["case"], 40),
-            f"{one['base']['good']}/{one['base']['trials']}",
-            f"{one['head']['good']}/{one['head']['trials']}",
-            p_text(one["p_adjusted"]),
-            "unknown" if one["p_worse"] is None else f"{one['p_worse']:.3f}",
-            StyledText(one["label"], _FLIP_STYLES[one["label"]]),
+            one_line(case.case_id, 40),
+            *(f"{side.good}/{side.trials}" for side in (case.base, case.head)),
+            p_text(case.p_adjusted),
+            "unknown" if case.p_worse is None else f"{case.p_worse:.3f}",
+            StyledText(case.label.value, _FLIP_STYLES[case.label]),
         )
     console.print(table)
 

@@ -1,24 +1,14 @@
-"""What `evalh drift` found, for people and for programs.
-
-Whether the model under a name moved, for people and for programs: `evalh drift`, and a gate's canary.
-"""
+"""Whether the model under a name moved: `evalh drift`, and a gate's canary."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.drift import DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import listed, points
-from evalh.core.errors import ExitCode, worst
-from evalh.core.strict_json import JsonValue
-from evalh.report.document import usd
+from evalh.report.documents.drift import DriftLine
 from evalh.report.text import StyledText, dollars, percent, rate, safe
-
-if TYPE_CHECKING:
-    from evalh.core.errors import EvalhError
-
 
 STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}
 WORDS = {
@@ -26,31 +16,6 @@ WORDS = {
     DriftVerdict.NOT_SHOWN: "not shown to have moved",
     DriftVerdict.UNMEASURED: "could not be measured",
 }
-
-
-def drift_result_document(move: DriftResult) -> dict[str, JsonValue]:
-    """Return what is known of a move, as JSON."""
-    return {
-        "verdict": move.verdict.value,
-        "cases": list(move.cases),
-        "trials": move.trials,
-        "wins": move.wins,
-        "losses": move.losses,
-        "difference": move.difference.document(),
-        "good_rate": {"then": move.then.document(), "now": move.now.document()},
-        "p_value": move.p_value,
-        "test": move.test,
-        "alpha": move.alpha,
-        "smallest_move": move.smallest,
-        "outputs": {"differ": move.outputs[0], "of": move.outputs[1]},
-        "answering_models": {"then": list(move.models_then), "now": list(move.models_now)},
-        "newcomers": list(move.newcomers),
-        "ungraded": move.ungraded,
-        "worse": list(move.worse),
-        "better": list(move.better),
-        "asked": move.asked,
-        "cost_usd": usd(move.cost_usd),
-    }
 
 
 def drift_sentence(move: DriftResult) -> str:
@@ -110,81 +75,6 @@ def _lines(move: DriftResult) -> Iterator[str]:
 
 def _models(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "an unnamed model"
-
-
-_VERDICTS = {ExitCode.NO: "moved", ExitCode.YES: "not_shown", ExitCode.INCONCLUSIVE: "not_comparable"}
-
-
-class DriftLine(Protocol):
-    """One baseline, and what became of it."""
-
-    @property
-    def suite(self) -> str:
-        """The suite's name."""
-
-    @property
-    def path(self) -> str:
-        """The baseline's file."""
-
-    @property
-    def prompt(self) -> str:
-        """The version that was accepted: `triage@v3`."""
-
-    @property
-    def model(self) -> str:
-        """The model's name in the workspace."""
-
-    @property
-    def date(self) -> str:
-        """When it was accepted."""
-
-    @property
-    def of(self) -> int:
-        """How many cases the dataset has."""
-
-    @property
-    def move(self) -> DriftResult | None:
-        """What was found; None: `error` says why nothing was."""
-
-    @property
-    def error(self) -> "EvalhError | None":
-        """Why nothing was asked."""
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What else a person should know."""
-
-    @property
-    def exit(self) -> ExitCode:
-        """The exit code that it stands for."""
-
-
-def drift_document(found: Sequence[DriftLine]) -> dict[str, JsonValue]:
-    """Return the document of `evalh drift --json`."""
-    code = worst(one.exit for one in found)
-    return {
-        "schema": "evalh.drift/1",
-        "verdict": _VERDICTS.get(code, "unmeasured"),
-        "exit": int(code),
-        "suites": [_document(one) for one in found],
-    }
-
-
-def _document(one: DriftLine) -> dict[str, JsonValue]:
-    document: dict[str, JsonValue] = {
-        "suite": one.suite,
-        "baseline": one.path,
-        "prompt": one.prompt or None,
-        "model": one.model or None,
-        "date": one.date or None,
-        "of": one.of or None,
-        "exit": int(one.exit),
-        "error": None if one.error is None else str(one.error),
-        "notices": list(one.notices),
-    }
-    if one.move is None:
-        return document | {"verdict": _VERDICTS.get(one.exit, "unmeasured")}
-    return document | drift_result_document(one.move)
 
 
 def show_drift(console: Console, found: Sequence[DriftLine]) -> None:

@@ -1,36 +1,14 @@
-"""`evalh explain` for people and for programs."""
+"""`evalh explain`: what is decided on the user's behalf."""
 
 from collections.abc import Sequence
 from itertools import groupby
 
-from msgspec import to_builtins
 from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
-from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Tallies
-from evalh.report.document import usd
 from evalh.report.text import BREAK, StyledText, dollars, safe
-
-
-def explain_document(routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> dict[str, JsonValue]:
-    """Return the document of `evalh explain --json`; routes are (name, what was counted, statements)."""
-    return {
-        "schema": "evalh.explain/1",
-        "routes": [
-            {
-                "route": name,
-                "runs": None if tallies is None else tallies.runs,
-                "calls": None if tallies is None else tallies.calls,
-                "decisions": [
-                    to_builtins(one) | {"cost_usd": usd(one.cost_usd), "replayed_usd": usd(one.replayed_usd)}
-                    for one in statements
-                ],
-            }
-            for name, tallies, statements in routes
-        ],
-    }
 
 
 def show_explained(console: Console, name: str, tallies: Tallies | None, statements: Sequence[Statement]) -> None:

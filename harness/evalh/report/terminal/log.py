@@ -1,30 +1,26 @@
-"""What is in the log, for people and for programs: runs, cases, samples, calls.
+"""What is in the log: runs, cases, samples, calls, and the bill.
 
 One call on a time axis: every attempt, and every decision between them, with its reason.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 
-from msgspec import Struct
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
-from evalh.core.attempt import Completion, Latency
+from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT
 from evalh.core.log import AttemptRow, CallRow, CaseDetail, DecisionRow, RunRow, SampleDetail
 from evalh.core.run import RunResult
 from evalh.core.sample import Graded
-from evalh.core.strict_json import JsonValue
+from evalh.core.totals import Spend, SpendBy
 from evalh.core.verdict import Outcome, told
-from evalh.report.document import comparison_document, run_document
-from evalh.report.terminal.compare import ComparisonView, show_comparison
+from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import show_run
 from evalh.report.text import StyledText, block, dollars, json_line, milliseconds, one_line, safe
@@ -105,52 +101,6 @@ def _decision(decision: DecisionRow) -> StyledText:
 
 
 _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
-
-
-def thing_document(kind: str, thing: Any) -> dict[str, JsonValue]:
-    """Return the document of `evalh show --json`."""
-    if kind == "run" and isinstance(thing, RunResult):
-        return run_document([thing])
-    if isinstance(thing, ComparisonView):
-        return {**comparison_document(thing.comparison), "id": thing.id}
-    if kind == "gate" and isinstance(thing, dict):
-        return thing
-    return {"schema": f"evalh.{kind}/1", kind: _plain(thing)}
-
-
-def calls_document(calls: Sequence[CallRow]) -> dict[str, JsonValue]:
-    """Return the document of `evalh calls --json`."""
-    return {"schema": "evalh.calls/1", "calls": [_plain(call) for call in calls]}
-
-
-def _plain(value: Any) -> JsonValue:
-    if isinstance(value, Struct) or (is_dataclass(value) and not isinstance(value, type)):
-        names = value.__struct_fields__ if isinstance(value, Struct) else [field.name for field in fields(value)]
-        named = ((name, getattr(value, name)) for name in names)
-        return dict(entry for name, one in named for entry in _entries(name, one))
-    match value:
-        case Enum():
-            plain: JsonValue = None if value is ABSENT else value.value
-        case Decimal():
-            plain = float(value)
-        case Mapping():
-            plain = {str(name): _plain(one) for name, one in value.items()}
-        case list() | tuple():
-            plain = [_plain(one) for one in value]
-        case frozenset() | set():
-            plain = sorted(value)
-        case _:
-            plain = value
-    return plain
-
-
-def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
-    if isinstance(value, Latency):  # by the log's columns
-        yield "latency_ms", value.total_ms
-        yield "waited_ms", value.waited_ms
-        yield "checks_ms", value.checks_ms
-    else:
-        yield name, _plain(value)
 
 
 def show_unfinished(console: Console, run: RunRow) -> None:
@@ -258,6 +208,42 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
         cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
         table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
     console.print(table)
+
+
+def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
+    """Print the bill, a line for each group; what has no price is said beside the sum."""
+    if not lines:
+        console.print("nothing was asked in that time")
+        return
+    purposes = sorted(
+        {purpose for line in lines for purpose in line.by_purpose}, key=lambda name: (name != "task", name)
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(by.value)
+    for column in ("total", *(purposes if len(purposes) > 1 else ()), "retries", "saved by the log", "attempts"):
+        table.add_column(column, justify="right")
+    for line in lines:
+        split = [
+            _amount(line.by_purpose.get(purpose, Decimal(0)), line.unpriced_by_purpose.get(purpose, 0))
+            for purpose in purposes
+        ]
+        retries = _amount(line.retries_usd, line.unpriced_retries)
+        amounts = (*(split if len(purposes) > 1 else ()), retries, dollars(line.saved_usd), f"{line.attempts:,}")
+        table.add_row(one_line(line.group, 32), _amount(line.priced_usd, line.unpriced), *amounts)
+    console.print(table)
+    unpriced = sum(line.unpriced for line in lines)
+    if unpriced:
+        console.print(StyledText(f"{unpriced:,} attempts have no price", "yellow"))
+    estimated = sum((line.estimated_usd for line in lines), Decimal(0))
+    if estimated:
+        console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, and never answered", "dim"))
+
+
+def _amount(priced: Decimal, unpriced: int) -> str:
+    """Write a sum of which so many parts have no price: it is at least that much."""
+    if unpriced:
+        return f"at least {dollars(priced)}" if priced else "not priced"
+    return dollars(priced)
 
 
 SHOW: Mapping[str, Callable[[Console, Any], None]] = {

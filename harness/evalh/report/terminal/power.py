@@ -1,49 +1,18 @@
-"""What a suite can see, for people and for programs."""
+"""What a suite can see, and which of its cases look alike."""
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.near_duplicates import Proposal, Proposals
 from evalh.analysis.power import Power
-from evalh.core.strict_json import JsonValue
-from evalh.report.document import usd
-from evalh.report.text import StyledText, dollars, in_clusters, p_text, percent, safe
+from evalh.report.text import StyledText, dollars, in_clusters, json_line, one_line, p_text, percent, safe
 
 _SOURCES = {
     "option": "as you say",
     "policy": "taken from the suite's gate; a comparison in the log would measure it",
 }
-
-
-def power_document(plan: Power) -> dict[str, JsonValue]:
-    """Return the document of `evalh power --json`."""
-    return {
-        "schema": "evalh.power/1",
-        "suite": plan.suite,
-        "cases": plan.cases,
-        "clusters": plan.clusters,
-        "trials": plan.trials,
-        "drop": plan.drop,
-        "margin": plan.margin,
-        "discordance": plan.discordance,
-        "discordance_from": plan.discordance_from,
-        "detectable_drop": plan.detectable_drop,
-        "power": plan.power,
-        "cases_needed": plan.cases_needed,
-        "cases_for_no_worse": plan.cases_for_no_worse,
-        "thin": plan.thin,
-        "cost_per_sample_usd": usd(plan.cost_per_sample_usd),
-        "cost_usd": usd(plan.cost_usd),
-        "with_trials": [
-            {
-                "trials": row.trials,
-                "detectable_drop": row.detectable_drop,
-                "cases_needed": row.cases_needed,
-                "cost_usd": usd(row.cost_usd),
-            }
-            for row in plan.with_trials
-        ],
-    }
 
 
 def show_power(console: Console, plan: Power) -> None:
@@ -110,3 +79,29 @@ def _trials(plan: Power) -> Table:
         cost = "not known" if row.cost_usd is None else dollars(row.cost_usd)
         table.add_row(str(row.trials), seen, f"{row.cases_needed:,}", cost)
     return table
+
+
+_GROUPS_SHOWN = 20
+_WIDTH = 92
+
+
+def show_proposals(console: Console, found: Proposals) -> None:
+    """Print which cases look alike, the largest group first, and what to write."""
+    console.print(StyledText.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
+    if not found.proposed:
+        console.print("no cases look alike")
+        return
+    for one in found.proposed[:_GROUPS_SHOWN]:
+        console.print()
+        console.print(StyledText(f"{len(one.cases)} cases look alike  ", "bold").append(_listed(one), "dim"))
+        for text in one.texts:
+            console.print(Padding(StyledText(one_line(text, _WIDTH)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(f'in each row: "cluster": {json_line(one.cluster)}', "dim"), (0, 0, 0, 2)))
+    if len(found.proposed) > _GROUPS_SHOWN:
+        console.print()
+        console.print(StyledText(f"and {len(found.proposed) - _GROUPS_SHOWN} more: --json", "dim"))
+
+
+def _listed(one: Proposal) -> str:
+    more = len(one.cases) - 6
+    return ", ".join(one_line(case, 24) for case in one.cases[:6]) + (f" and {more} more" if more > 0 else "")

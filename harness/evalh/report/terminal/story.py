@@ -1,4 +1,4 @@
-"""A run's report in the terminal, and as a document: what the page tells, without its samples."""
+"""A run's report in the terminal: what the page tells, without its samples."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,10 @@ from evalh.analysis.tradeoff import TradeOff
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Estimate, RunResult
-from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.advice import advice
-from evalh.report.document import run_document
 from evalh.report.terminal.log import show_result
 from evalh.report.text import StyledText, milliseconds, one_line, percent, safe, short_cost_per_good
-from evalh.report.words import pointers, verdict
 
 _BAR = 24
 _MOMENTS = 12
@@ -97,50 +94,3 @@ def bar(rate: Estimate) -> str:
         return ""
     low, value, high = (round(limit * (_BAR - 1)) for limit in (rate.low, rate.value, rate.high))
     return "".join("●" if place == value else "─" if low <= place <= high else "·" for place in range(_BAR))
-
-
-def story_document(result: RunResult, told: RunTold) -> dict[str, JsonValue]:
-    """Return the document of `evalh report --format json`."""
-    run, failings, chosen = told.run, told.failings, told.chosen
-    heat = failings.heat()
-    return {
-        "schema": "evalh.report/1",
-        "verdict": verdict(run),
-        "look_at": [one.words for one in pointers(run, failings)],
-        "run": run_document([result])["results"][0],
-        "advice": advice(chosen),
-        "versions": [
-            {
-                "run": point.record.id,
-                "prompt": point.record.prompt,
-                "model": point.record.model,
-                "good_rate": point.summary.good_rate.document(),
-                "cost_per_good_usd": point.summary.cost_per_good_usd.document(),
-                "front": point.front,
-            }
-            for point in chosen.points
-        ],
-        "history": [
-            {
-                "run": moment.record.id,
-                "prompt": moment.record.prompt,
-                "model": moment.record.model,
-                "commit": moment.record.commit,
-                "dirty": moment.record.dirty,
-                "good_rate": moment.summary.good_rate.document(),
-                "cost_per_good_usd": moment.summary.cost_per_good_usd.document(),
-            }
-            for moment in told.past.moments
-        ],
-        "reasons": [{"grader": one.grader, "reason": one.text, "count": one.count} for one in failings.reasons()],
-        "missed": [
-            {
-                "grader": grader,
-                "tag": tag or None,
-                "missed": heat.missed.get((grader, tag), 0),
-                "samples": heat.totals[tag],
-            }
-            for grader in heat.graders
-            for tag in heat.tags
-        ],
-    }

@@ -11,9 +11,12 @@ from evalh.core.ports import Tree
 from evalh.workspace.files import read_text
 from evalh.workspace.writing import new_file
 
-SCHEMA = "evalh.calibration/1"
 _FOLDER = "reports/calibrations"
 _SUFFIX = ".json"
+
+
+class CalibrationDocument(Calibration, tag_field="schema", tag="evalh.calibration/1", kw_only=True):
+    """`evalh calibrate --json`."""
 
 
 def path_of(suite: str, judge: str) -> str:
@@ -28,10 +31,8 @@ def read_calibration(tree: Tree, suite: str, judge: str) -> Calibration | None:
     if not tree.exists(path):
         return None
     try:
-        document = json.loads(read_text(tree, path))
-        document.pop("schema", None)
-        return msgspec.convert(document, Calibration)
-    except (ValueError, AttributeError, msgspec.ValidationError) as exc:
+        return msgspec.json.decode(read_text(tree, path), type=CalibrationDocument)
+    except (msgspec.MsgspecError, ValueError) as exc:
         hint = f"evalh calibrate {judge} --suite {suite} writes it again"
         raise WorkspaceError(f"is not a calibration: {exc}", where=path, hint=hint) from None
 
@@ -42,15 +43,14 @@ def calibrated(tree: Tree, suite: str) -> list[str]:
     return [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
 
 
-def document(calibration: Calibration) -> dict[str, object]:
+def calibration_document(calibration: Calibration) -> CalibrationDocument:
     """Return the document of `evalh calibrate --json`, which is the file too."""
-    plain: dict[str, object] = msgspec.to_builtins(calibration)
-    return {"schema": SCHEMA, **plain}
+    return msgspec.convert(calibration, CalibrationDocument, from_attributes=True)
 
 
 def write_calibration(root: Path, calibration: Calibration) -> Path:
     """Write the file, whole or not at all; return its path. Raises EvalhError where it cannot be written."""
     path = root / path_of(calibration.suite, calibration.judge)
     with new_file(path) as file:
-        file.write(json.dumps(document(calibration), indent=2).encode() + b"\n")
+        file.write(json.dumps(msgspec.to_builtins(calibration_document(calibration)), indent=2).encode() + b"\n")
     return path

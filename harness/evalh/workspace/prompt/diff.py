@@ -40,11 +40,6 @@ class Change(Value):
     base: Side
     head: Side
 
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form; a side without the key is left out."""
-        sides = {"base": self.base, "head": self.head}
-        return {"key": self.key, **{side: value for side, value in sides.items() if value is not ABSENT}}
-
 
 class SectionDiff(Value):
     """One message on both sides; a role is None where the side does not have it, `history` for the history."""
@@ -68,11 +63,6 @@ class SectionDiff(Value):
         head = [] if self.head_role is None else self.text(Op.DELETE).split("\n")
         return list(unified_diff(base, head, n=context, lineterm=""))[2:]
 
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        edits = [{"op": edit.op.value, "text": edit.text} for edit in self.edits]
-        return {"base_role": self.base_role, "head_role": self.head_role, "edits": edits}
-
 
 class PromptDiff(Value, kw_only=True):
     """Two versions beside each other. Same digests mean that the same is sent; notes and model may differ still."""
@@ -92,19 +82,10 @@ class PromptDiff(Value, kw_only=True):
         """Tell whether both versions send the same."""
         return self.base_digest == self.head_digest
 
-    def document(self) -> dict[str, JsonValue]:
-        """Return the JSON form."""
-        return {
-            "schema": "evalh.prompt-diff/1",
-            "base": {"prompt": self.base, "digest": self.base_digest},
-            "head": {"prompt": self.head, "digest": self.head_digest},
-            "same_content": self.same_content,
-            "sections": [section.document() for section in self.sections],
-            **{
-                part: [change.document() for change in getattr(self, part)]
-                for part in ("config", "schemas", "tools", "notes")
-            },
-        }
+    @property
+    def changes(self) -> dict[str, tuple[Change, ...]]:
+        """The keys that differ, part by part."""
+        return {"config": self.config, "schemas": self.schemas, "tools": self.tools, "notes": self.notes}
 
 
 def diff(base: PromptVersion, head: PromptVersion) -> PromptDiff:

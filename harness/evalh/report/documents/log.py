@@ -1,0 +1,151 @@
+"""Documents about the log: what an id names, calls, a query's rows, the bill."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from msgspec import Struct
+
+from evalh.core.attempt import Latency
+from evalh.core.case import ABSENT
+from evalh.core.log import CallRow
+from evalh.core.run import RunResult
+from evalh.core.strict_json import JsonValue
+from evalh.core.totals import Spend, SpendBy
+from evalh.core.values import Value
+from evalh.report.documents.compare import compared_document
+from evalh.report.documents.document import Document, document_of
+from evalh.report.documents.gate import GateDocument
+from evalh.report.documents.run import run_document
+from evalh.report.terminal.compare import ComparisonView
+
+
+class UnfinishedDocument(Document, tag="evalh.unfinished/1", kw_only=True):
+    """`evalh show --json` of a run that goes on, or was killed."""
+
+    unfinished: Mapping[str, JsonValue]
+
+
+class CaseDocument(Document, tag="evalh.case/1", kw_only=True):
+    """`evalh show --json` of a case."""
+
+    case: Mapping[str, JsonValue]
+
+
+class SampleDocument(Document, tag="evalh.sample/1", kw_only=True):
+    """`evalh show --json` of a sample."""
+
+    sample: Mapping[str, JsonValue]
+
+
+class CallDocument(Document, tag="evalh.call/1", kw_only=True):
+    """`evalh show --json` of a call or an attempt."""
+
+    call: Mapping[str, JsonValue]
+
+
+class CallsDocument(Document, tag="evalh.calls/1", kw_only=True):
+    """`evalh calls --json`."""
+
+    calls: tuple[Mapping[str, JsonValue], ...]
+
+
+class SqlDocument(Document, tag="evalh.sql/1", kw_only=True):
+    """`evalh sql --json`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[JsonValue, ...], ...]
+    more: bool
+
+
+class CostLine(Value, kw_only=True):
+    """One line of the bill; null where an attempt has no price."""
+
+    group: str
+    total_usd: float | None
+    priced_usd: float
+    by_purpose: Mapping[str, float | None]
+    retries_usd: float | None
+    estimated_usd: float
+    saved_usd: float | None
+    attempts: int
+    unpriced: int
+    from_log: int
+
+
+class CostDocument(Document, tag="evalh.cost/1", kw_only=True):
+    """`evalh cost --json`."""
+
+    by: SpendBy
+    since: str | None
+    lines: tuple[CostLine, ...]
+
+
+def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend]) -> CostDocument:
+    """Return the document of `evalh cost --json`."""
+    return CostDocument(by=by, since=since, lines=tuple(map(_cost_line, lines)))
+
+
+def _cost_line(line: Spend) -> CostLine:
+    by_purpose: dict[str, Decimal | None] = {
+        purpose: None if line.unpriced_by_purpose[purpose] else line.by_purpose[purpose]
+        for purpose in sorted(line.by_purpose)
+    }
+    retries = None if line.unpriced_retries else line.retries_usd
+    return document_of(CostLine, line, total_usd=line.total_usd, by_purpose=by_purpose, retries_usd=retries)
+
+
+_DETAILS: Mapping[str, type[Document]] = {
+    "unfinished": UnfinishedDocument,
+    "case": CaseDocument,
+    "sample": SampleDocument,
+    "call": CallDocument,
+}
+
+
+def entry_document(kind: str, entry: object) -> Document:
+    """Return the document of `evalh show --json`: of what an id names, and its kind."""
+    match entry:
+        case RunResult():
+            return run_document([entry])
+        case ComparisonView():
+            return compared_document(entry.comparison, entry.id)
+        case GateDocument():
+            return entry
+        case _:
+            return _DETAILS[kind](**{kind: _plain(entry)})
+
+
+def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
+    """Return the document of `evalh calls --json`."""
+    return CallsDocument(calls=tuple(map(_plain, calls)))
+
+
+def _plain(value: Any) -> JsonValue:
+    if isinstance(value, Struct):
+        named = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return dict(entry for name, one in named for entry in _entries(name, one))
+    match value:
+        case Enum():
+            plain: JsonValue = None if value is ABSENT else value.value
+        case Decimal():
+            plain = float(value)
+        case Mapping():
+            plain = {str(name): _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            plain = [_plain(one) for one in value]
+        case frozenset() | set():
+            plain = sorted(value)
+        case _:
+            plain = value
+    return plain
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, Latency):  # by the log's columns
+        yield "latency_ms", value.total_ms
+        yield "waited_ms", value.waited_ms
+        yield "checks_ms", value.checks_ms
+    else:
+        yield name, _plain(value)

@@ -1,0 +1,158 @@
+"""Documents about prompts: versions, their differences, requests."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import UNSET, UnsetType, field
+
+from evalh.core.case import ABSENT
+from evalh.core.prompt import PromptVersion
+from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
+from evalh.report.documents.document import Document, document_of
+from evalh.report.terminal.prompts import Difference, KeyChange
+
+
+class _VersionKeys(Value, kw_only=True):
+    label: str = field(name="prompt")
+    digest: str
+    path: str
+    live: bool
+    git: str
+    description: str | None
+
+
+class VersionEntry(_VersionKeys, kw_only=True):
+    """One version in a list."""
+
+
+class PromptsDocument(Document, tag="evalh.prompts/1", kw_only=True):
+    """`evalh prompt list --json`."""
+
+    versions: tuple[VersionEntry, ...]
+
+
+class ReleaseDocument(_VersionKeys, tag_field="schema", tag="evalh.release/1", kw_only=True):
+    """`evalh prompt release --json`, `evalh prompt new --json`."""
+
+
+class PromptDocument(Document, tag="evalh.prompt/1", kw_only=True):
+    """`evalh prompt show --json`."""
+
+    label: str = field(name="prompt")
+    digest: str
+    path: str
+    description: str | None
+    why: str | None
+    model: str | None
+    variables: tuple[str, ...]
+    dialect: str
+    sections: tuple[tuple[str | None, str], ...]
+    params: Mapping[str, JsonValue]
+    input: Mapping[str, JsonValue]
+    output: Mapping[str, JsonValue]
+    tools: tuple[Mapping[str, JsonValue], ...]
+
+
+class PromptName(Value):
+    """One side of a diff."""
+
+    prompt: str
+    digest: str
+
+
+class EditDocument(Value):
+    """A stretch of text, and what happens to it from base to head."""
+
+    op: Literal["equal", "delete", "insert"]
+    text: str
+
+
+class SectionDocument(Value, kw_only=True):
+    """One message on both sides."""
+
+    base_role: str | None
+    head_role: str | None
+    edits: tuple[EditDocument, ...]
+
+
+class ChangeDocument(Value, kw_only=True):
+    """One key that differs; a side without the key is left out."""
+
+    key: str
+    base: JsonValue | UnsetType = UNSET
+    head: JsonValue | UnsetType = UNSET
+
+
+class PromptDiffDocument(Document, tag="evalh.prompt-diff/1", kw_only=True):
+    """`evalh prompt diff --json`."""
+
+    base: PromptName
+    head: PromptName
+    same_content: bool
+    sections: tuple[SectionDocument, ...]
+    config: tuple[ChangeDocument, ...]
+    schemas: tuple[ChangeDocument, ...]
+    tools: tuple[ChangeDocument, ...]
+    notes: tuple[ChangeDocument, ...]
+
+
+class CommitDocument(Value, kw_only=True):
+    """A commit that touched a prompt's files."""
+
+    commit: str
+    date: str
+    author: str
+    subject: str
+
+
+class PromptLogDocument(Document, tag="evalh.prompt-log/1", kw_only=True):
+    """`evalh prompt log --json`."""
+
+    commits: tuple[CommitDocument, ...]
+
+
+class RequestDocument(Document, tag="evalh.request/1", kw_only=True):
+    """`evalh render --json`."""
+
+    digest: str
+    settings: Mapping[str, JsonValue]
+    messages: tuple[Mapping[str, JsonValue], ...]
+
+
+def prompt_document(version: PromptVersion) -> PromptDocument:
+    """Return the document of `evalh prompt show --json`."""
+    content = version.content_document()
+    return document_of(PromptDocument, version, variables=sorted(version.variables), **content)
+
+
+def diff_document(difference: Difference) -> PromptDiffDocument:
+    """Return the document of `evalh prompt diff --json`."""
+    return document_of(
+        PromptDiffDocument,
+        difference,
+        base=PromptName(difference.base, difference.base_digest),
+        head=PromptName(difference.head, difference.head_digest),
+        **{part: _changes(changes) for part, changes in difference.changes.items()},
+    )
+
+
+def _changes(changes: Sequence[KeyChange]) -> list[ChangeDocument]:
+    return [
+        ChangeDocument(
+            key=change.key,
+            base=UNSET if change.base is ABSENT else change.base,
+            head=UNSET if change.head is ABSENT else change.head,
+        )
+        for change in changes
+    ]
+
+
+def request_document(request: Request) -> RequestDocument:
+    """Return the document of `evalh render --json`."""
+    return RequestDocument(
+        digest=request.digest(),
+        settings=request.settings.document(),
+        messages=tuple(message.document() for message in request.messages),
+    )

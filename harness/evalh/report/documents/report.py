@@ -1,0 +1,104 @@
+"""The documents of `evalh report`: what a page tells without its samples, and the files that were written."""
+
+from msgspec import field
+
+from evalh.core.run import Estimate, RunResult
+from evalh.core.values import Value
+from evalh.report.advice import advice
+from evalh.report.documents.compare import JudgeDocument
+from evalh.report.documents.document import Document, document_of
+from evalh.report.documents.run import ResultDocument, result_document
+from evalh.report.terminal.story import RunTold
+from evalh.report.words import pointers, verdict
+
+
+class MeasuredVersion(Value, kw_only=True):
+    """A version on a model that the same cases measured."""
+
+    id: str = field(name="run")
+    prompt: str
+    model: str
+    good_rate: Estimate
+    cost_per_good_usd: Estimate
+    front: bool
+
+
+class PastRun(Value, kw_only=True):
+    """An earlier run of the suite."""
+
+    id: str = field(name="run")
+    prompt: str
+    model: str
+    commit: str | None
+    dirty: bool | None
+    good_rate: Estimate
+    cost_per_good_usd: Estimate
+
+
+class ReasonCount(Value, kw_only=True):
+    """Why samples are not good."""
+
+    grader: str
+    text: str = field(name="reason")
+    count: int
+
+
+class MissedShare(Value, kw_only=True):
+    """Samples of a tag that a grader does not pass; `tag` null: all samples."""
+
+    grader: str
+    tag: str | None
+    missed: int
+    samples: int
+
+
+class ReportDocument(Document, tag="evalh.report/1", kw_only=True):
+    """`evalh report --format json`."""
+
+    verdict: str
+    look_at: tuple[str, ...]
+    run: ResultDocument
+    advice: tuple[str, ...]
+    versions: tuple[MeasuredVersion, ...]
+    history: tuple[PastRun, ...]
+    reasons: tuple[ReasonCount, ...]
+    missed: tuple[MissedShare, ...]
+    judges: tuple[JudgeDocument, ...]
+
+
+class ReportFile(Value, kw_only=True):
+    """One file."""
+
+    output: str
+    bytes: int
+
+
+class ReportFileDocument(Document, tag="evalh.report-file/1", kw_only=True):
+    """`evalh report -o FILE --json`; the first of `files` stands beside them."""
+
+    output: str
+    bytes: int
+    files: tuple[ReportFile, ...]
+
+
+def report_document(result: RunResult, told: RunTold) -> ReportDocument:
+    """Return the document of `evalh report --format json`."""
+    failings, heat = told.failings, told.failings.heat()
+    return document_of(
+        ReportDocument,
+        verdict=verdict(told.run),
+        look_at=[pointer.words for pointer in pointers(told.run, failings)],
+        run=result_document(result),
+        advice=advice(told.chosen),
+        versions=[document_of(MeasuredVersion, point.record, point.summary, point) for point in told.chosen.points],
+        history=[document_of(PastRun, moment.record, moment.summary) for moment in told.past.moments],
+        reasons=failings.reasons(),
+        missed=[
+            MissedShare(
+                grader=grader, tag=tag or None, missed=heat.missed.get((grader, tag), 0), samples=heat.totals[tag]
+            )
+            for grader in heat.graders
+            for tag in heat.tags
+        ],
+        judges=told.judges,
+    )

@@ -1,0 +1,221 @@
+"""Documents about a workspace and the machine: what was written, checked, found, fetched."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import UNSET, UnsetType, field
+
+from evalh.analysis.near_duplicates import Proposals
+from evalh.analysis.power import Power
+from evalh.core.errors import ExitCode
+from evalh.core.values import Value
+from evalh.report.documents.document import Document, document_of
+
+
+class Problem(Value, kw_only=True):
+    """What is wrong, where, and what to type next."""
+
+    what: str
+    where: str | None
+    hint: str | None
+
+
+class CheckDocument(Document, tag="evalh.check/1", kw_only=True):
+    """`evalh check --json`."""
+
+    problems: tuple[Problem, ...]
+    notices: tuple[str, ...]
+    counts: Mapping[str, int]
+
+
+class EndedWith(Problem, kw_only=True):
+    """An error, with the exit code; `others`: what else is wrong in the same file."""
+
+    exit: ExitCode
+    others: tuple[Problem, ...] | UnsetType = UNSET
+
+
+class ErrorDocument(Document, tag="evalh.error/1", kw_only=True):
+    """`--json` of a verb that ends with an error."""
+
+    error: EndedWith
+
+
+class SymptomDocument(Value, kw_only=True):
+    """One thing that was looked at."""
+
+    state: Literal["ok", "missing", "wrong"]
+    subject: str
+    what: str
+    hint: str | None
+
+
+class DoctorDocument(Document, tag="evalh.doctor/1", kw_only=True):
+    """`evalh doctor --json`."""
+
+    findings: tuple[SymptomDocument, ...]
+
+
+class InitDocument(Document, tag="evalh.init/1", kw_only=True):
+    """`evalh init --json`."""
+
+    folder: str
+    written: tuple[str, ...]
+    model: Literal["small", "recorded"]
+
+
+class DoubtDocument(Value, kw_only=True):
+    """A suite's file, and what became of `--doubt` in it."""
+
+    path: str = field(name="file")
+    said: Literal["written", "already", "otherwise", "by_hand"] = field(name="doubt")
+
+
+class CiDocument(Document, tag="evalh.ci/1", kw_only=True):
+    """`evalh ci init --json`."""
+
+    file: str
+    written: bool
+    text: str
+    doubt: str | None
+    suites: tuple[DoubtDocument, ...]
+
+
+class AcceptedDocument(Document, tag="evalh.accepted/1", kw_only=True):
+    """`evalh baseline accept --json`."""
+
+    files: tuple[str, ...]
+
+
+class BaselineEntry(Value, kw_only=True):
+    """A committed baseline, and why it is stale."""
+
+    path: str
+    date: str
+    good_rate: float | None
+    stale: tuple[str, ...]
+    outputs: bool | None
+    again: str | None
+
+
+class BaselinesDocument(Document, tag="evalh.baselines/1", kw_only=True):
+    """`evalh baseline status --json`."""
+
+    baselines: tuple[BaselineEntry, ...]
+
+
+class ClusterDocument(Value, kw_only=True):
+    """Cases that look alike."""
+
+    cluster: str
+    cases: tuple[str, ...]
+
+
+class ClustersDocument(Document, tag="evalh.clusters/1", kw_only=True):
+    """`evalh dataset clusters --json`."""
+
+    dataset: str
+    cases: int
+    clusters: int
+    proposed: tuple[ClusterDocument, ...]
+    written: str | None
+
+
+class TrialsDocument(Value, kw_only=True):
+    """What more trials of each case are worth."""
+
+    trials: int
+    detectable_drop: float | None
+    cases_needed: int
+    cost_usd: float | None
+
+
+class PowerDocument(Document, tag="evalh.power/1", kw_only=True):
+    """`evalh power --json`."""
+
+    suite: str
+    cases: int
+    clusters: int
+    trials: int
+    drop: float
+    margin: float
+    discordance: float
+    discordance_from: str
+    detectable_drop: float | None
+    power: float
+    cases_needed: int
+    cases_for_no_worse: int
+    thin: bool
+    cost_per_sample_usd: float | None
+    cost_usd: float | None
+    with_trials: tuple[TrialsDocument, ...]
+
+
+class RecordedExport(Document, tag="evalh.export/1", kw_only=True):
+    """`evalh export recorded -o FILE --json`."""
+
+    output: str
+    rows: int
+
+
+class SpansExport(Document, tag="evalh.export/1", kw_only=True):
+    """`evalh export otel --json`."""
+
+    run: str
+    endpoint: str
+    spans: int
+    rejected: int
+    message: str | None
+    batches: int
+    retries: int
+
+
+class ViewDocument(Document, tag="evalh.view/1", kw_only=True):
+    """`evalh view --json`, once it serves."""
+
+    url: str
+    host: str
+    port: int
+
+
+class ModelDocument(Document, tag="evalh.model/1", kw_only=True):
+    """`evalh model pull --json`."""
+
+    name: str
+    path: str
+    bytes: int
+
+
+class WeightsEntry(Value, kw_only=True):
+    """A model that evalh knows; `path` null: its weights are not here."""
+
+    name: str
+    bytes: int
+    path: str | None
+
+
+class ModelsDocument(Document, tag="evalh.models/1", kw_only=True):
+    """`evalh model list --json`."""
+
+    models: tuple[WeightsEntry, ...]
+
+
+class ModelPriceDocument(Document, tag="evalh.model-price/1", kw_only=True):
+    """`evalh model price --json`."""
+
+    model: str
+    per_hour_usd: float
+    read_tokens_per_s: float
+    written_tokens_per_s: float
+    input_usd: float = field(name="input")
+    output_usd: float = field(name="output")
+
+
+def power_document(plan: Power) -> PowerDocument:
+    """Return the document of `evalh power --json`."""
+    return document_of(PowerDocument, plan)
+
+
+def clusters_document(proposals: Proposals, written: str | None = None) -> ClustersDocument:
+    """Return the document of `evalh dataset clusters --json`."""
+    return document_of(ClustersDocument, proposals, written=written)
