@@ -157,7 +157,6 @@ class Workspace(Parts):
 
         Raises NotFound, UsageError; CannotMeasure where no collector is there, or it says no.
         """
-        from evalh.api.labels import Labelling
-    from evalh.api.otel import export
+        from evalh.api.otel import export
 
         return in_loop(export(self, run, options, watch))
