@@ -71,7 +71,7 @@ NO_MODEL_TEXT = {
     "workspace/prompt/conversation": "names of tools in datasets",
     "workspace/prompt/media": "addresses in datasets, matched from their beginning",
     "workspace/config": "evalh.toml",
-    "workspace/prompt/diff": "prompt files",
+    "analysis/prompt_diff": "prompt files",
     "workspace/toml": "evalh.toml",
     "workspace/prompt/versions": "prompt files",
     "workspace/writing": "paths on the command line",

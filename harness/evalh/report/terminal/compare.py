@@ -18,11 +18,12 @@ from evalh.analysis.compare.comparison import (
     Side,
     names,
 )
+from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.report.documents.compare import ConfirmedDocument, PreferredDocument, confirmed_document
 from evalh.report.terminal.power import tested
-from evalh.report.terminal.prompts import Difference, show_diff
+from evalh.report.terminal.prompts import show_diff
 from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
@@ -57,7 +58,7 @@ class ComparisonView(Value, kw_only=True):
 
     id: str
     comparison: Comparison
-    difference: Difference | None  # between the prompts; None: the same, or no longer there
+    difference: PromptDiff | None  # between the prompts; None: the same, or no longer there
     examples: tuple[Example, ...]
 
 
