@@ -1,7 +1,7 @@
-# One entry for everything. `make ci` is all that CI runs, beside the README's test command.
+# One entry for everything. `make ci` is all that CI runs, except the README's test command.
 PYTHON ?= python
 
-.PHONY: check test slow fix golden sample bench ci
+.PHONY: check test slow fix golden schemas sample bench ci
 
 check: ## lint, types, layers
 	$(PYTHON) -m ruff check .
@@ -9,20 +9,23 @@ check: ## lint, types, layers
 	$(PYTHON) -m mypy
 	lint-imports
 
-test: ## every test but the slow ones
+test: ## all tests except the slow ones
 	$(PYTHON) -m pytest
 
 slow: ## seeded simulations and soaks
 	$(PYTHON) -m pytest -m slow -n 2
 
-fix: ## what can be mended by a machine
+fix: ## correct what a tool can correct
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-golden: ## write the expected command-line output anew; read the diff
+golden: ## rewrite the expected command-line output; read the diff
 	EVALH_GOLDEN=write $(PYTHON) -m pytest tests/cli tests/docs
 
-sample: ## write reports/sample.html again, from recorded answers
+schemas: ## rewrite schemas/ from the models that read the files
+	EVALH_GOLDEN=write $(PYTHON) -m pytest -n 0 tests/unit/test_schemas.py tests/cli/test_document_schemas.py
+
+sample: ## rewrite reports/sample.html from recorded answers
 	PYTHONPATH=tests $(PYTHON) tests/sample.py
 
 bench: ## speed and memory; prints, never fails

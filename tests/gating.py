@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from evalh.analysis.gate.decision import GateDecision
@@ -79,6 +80,14 @@ class Repo:
     def commit(self, message: str = "Change") -> None:
         self.git("add", "-A")
         self.git("commit", "-q", "-m", message)
+
+    @contextmanager
+    def on_main(self, message: str = "Change") -> Iterator[None]:
+        """Commit what is changed inside on `main`; `change` begins there again."""
+        self.git("checkout", "-q", "main")
+        yield
+        self.commit(message)
+        self.git("checkout", "-q", "-B", "change")
 
     def gate(self, **options: object) -> GateDecision:
         return gate(Workspace.open(self.folder), GateOptions(**{"base": "main", **options}))  # type: ignore[arg-type]

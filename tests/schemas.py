@@ -63,7 +63,9 @@ def _as_printed(schema: Any) -> Any:
         return None if schema is ABSENT else schema
     if schema.get("format") == "decimal":
         return {"type": "number"}
-    printed = {key: _as_printed(part) for key, part in schema.items() if key != "default"}
+    # A docstring's wording is no part of the promise, nor what an older log's missing key becomes.
+    unsaid = {key for key in ("default", "description") if not isinstance(schema.get(key), dict)}
+    printed = {key: _as_printed(part) for key, part in schema.items() if key not in unsaid}
     properties = printed.get("properties")
     if isinstance(properties, dict) and "Latency" in str(properties.get("latency")):
         number = {"anyOf": [{"type": "number"}, {"type": "null"}]}

@@ -43,20 +43,18 @@ class Hostile(Repo):
 
     def __init__(self, folder: Path, *, rubric: str = "", cases: int = 60, gate: str = "") -> None:
         super().__init__(folder, cases=cases, wrong=1000, gate=gate)
-        self.git("checkout", "-q", "main")
-        (folder / "prompts/triage/draft.prompt").unlink()
-        for version, wrong in (("v1", 1), ("v2", 1000)):
-            self.write(f"prompts/triage/{version}.prompt", PROMPT.format(wrong=wrong, description=version))
-        self.config('[models.critic]\nprovider = "scripted"\nfunction = "evals/critic.py:answer"\n')
-        self.write("evals/critic.py", CRITIC)
-        self.write("prompts/tone/v1.prompt", JUDGE_PROMPT)
-        self.write("prompts/tone/draft.prompt", JUDGE_PROMPT)
-        self.write("prompts/tone/_manner.prompt", "Be strict.\n")
-        self.write("rubrics/tone.md", "The answer sorts the ticket under billing.\n")
-        if rubric:
-            self.write("evals/triage.yaml", JUDGED % rubric + gate)
-        self.commit("All that there is")
-        self.git("checkout", "-q", "-B", "change")
+        with self.on_main("All that there is"):
+            (folder / "prompts/triage/draft.prompt").unlink()
+            for version, wrong in (("v1", 1), ("v2", 1000)):
+                self.write(f"prompts/triage/{version}.prompt", PROMPT.format(wrong=wrong, description=version))
+            self.config('[models.critic]\nprovider = "scripted"\nfunction = "evals/critic.py:answer"\n')
+            self.write("evals/critic.py", CRITIC)
+            self.write("prompts/tone/v1.prompt", JUDGE_PROMPT)
+            self.write("prompts/tone/draft.prompt", JUDGE_PROMPT)
+            self.write("prompts/tone/_manner.prompt", "Be strict.\n")
+            self.write("rubrics/tone.md", "The answer sorts the ticket under billing.\n")
+            if rubric:
+                self.write("evals/triage.yaml", JUDGED % rubric + gate)
         self.evidence = folder.parent / "ran"
 
     def config(self, more: str = "", live: str = "v2", first: str = CONFIG) -> None:

@@ -39,12 +39,10 @@ graders:
 
 def repo(folder: Path, gate: str, *, cases: int = 60, told: str = "wrong=10") -> Repo:
     made = Repo(folder, cases=cases)
-    made.git("checkout", "-q", "main")
-    made.write("evals/answers.py", ANSWERS)
-    made.write("evals/triage.yaml", f"{TELLING}gate:\n  {gate}\n")
-    tell(made, told)
-    made.commit("A model that tells its price")
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main("A model that tells its price"):
+        made.write("evals/answers.py", ANSWERS)
+        made.write("evals/triage.yaml", f"{TELLING}gate:\n  {gate}\n")
+        tell(made, told)
     return made
 
 

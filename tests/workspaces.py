@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from command_line import command_line
+from loopback import Handler, chat_completion, http_server
 
 PROMPT = """---
 config: {temperature: 0, max_tokens: 24}
@@ -40,12 +40,6 @@ model = "test-1"
 base_url = "http://127.0.0.1:{port}/v1"
 price = {{input = 0.25, output = 2.0}}
 """
-
-
-class Server(ThreadingHTTPServer):
-    """A server that takes as many connections at once as a real one: beyond five, clients would wait for seconds."""
-
-    request_queue_size = 512
 
 
 def label_of(ticket: str) -> str:
@@ -125,61 +119,17 @@ def chat_server(delay_s: float = 0.0) -> Iterator[tuple[ChatServer, str]]:
     """Serve on loopback; yield the server and the `[models.small]` body that points to it."""
     state = ChatServer(delay_s)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            ticket = body["messages"][-1]["content"]
+    class Chat(Handler):
+        def answer(self) -> None:
+            ticket = json.loads(self.body())["messages"][-1]["content"]
             state.note(ticket)
             time.sleep(state.delay_s)
             if state.fail_after is not None and len(state.asked) > state.fail_after:
                 self.reply(*state.failure)
                 return
             said = dict(state.choice(ticket))
-            reasoned = {"completion_tokens_details": {"reasoning_tokens": said.pop("reasoning", 0)}}
-            tokens = max(8, *reasoned["completion_tokens_details"].values())
-            said["message"] = {"role": "assistant", **said["message"]}
-            reply = {
-                "id": "chatcmpl-1",
-                "object": "chat.completion",
-                "created": 1,
-                "model": "test-1",
-                "choices": [{"index": 0, "finish_reason": "stop", **said}],
-                "usage": {
-                    "prompt_tokens": 20,
-                    "completion_tokens": tokens,
-                    "total_tokens": 20 + tokens,
-                    **reasoned,
-                },
-            }
-            self.reply(200, reply)
+            reasoning = said.pop("reasoning", 0)
+            self.reply(200, chat_completion(said, reasoning=reasoning))
 
-        def reply(self, status: int, document: dict[str, Any]) -> None:
-            data = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (ConnectionError, TimeoutError):  # the client was killed: that is the test
-                return
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    port = server.server_address[1]
-    try:
+    with http_server(Chat) as port:
         yield state, MODEL.format(port=port)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

@@ -25,7 +25,7 @@ class Gated:
 
     @property
     def accepted(self) -> bool:
-        """Tell whether the gate accepts."""
+        """Whether the gate accepts."""
         return self.decision.exit == 0
 
     def assert_accepted(self) -> None:

@@ -9,11 +9,20 @@ from evalh.cli.main import VERBS
 from evalh.core.attempt import ErrorKind
 from evalh.core.declared import keys_of
 from evalh.graders.registry import BUILT_IN, build_all
-from evalh.providers.registry import kinds
+from evalh.providers.registry import _BUILT_IN, options_of
 from evalh.report.terminal.log import SHOW
-from evalh.workspace import config, pricing
-from evalh.workspace import config as models
-from evalh.workspace.prompt import versions
+from evalh.workspace.config import ConfigFile, ModelTable, PromptTable, WorkspaceTable
+from evalh.workspace.pricing import PriceTable, StepTable
+from evalh.workspace.prompt.front import ConfigTable, FrontMatter, InputTable, OutputTable, ToolTable
+from evalh.workspace.routes import (
+    BreakerTable,
+    BudgetTable,
+    CascadeTable,
+    LimitTable,
+    RepairTable,
+    RetryTable,
+    RouteTable,
+)
 from evalh.workspace.suites import Baseline, Gate, Prices, SuiteFile
 
 ROOT = Path(__file__).parents[2]
@@ -41,19 +50,22 @@ def test_every_grader_has_a_section() -> None:
 
 
 def test_every_provider_has_a_section_and_every_error_kind_a_line() -> None:
-    built_in = [kind for kind in models._KEYS if kind in kinds()]
-
-    assert len(built_in) == len(models._KEYS)
-    assert missing(REFERENCE / "providers.md", built_in, "\n## `{}`\n") == []
+    assert missing(REFERENCE / "providers.md", _BUILT_IN, "\n## `{}`\n") == []
     # A refusal is an answer (`finish`), not an attempt that failed.
     assert missing(REFERENCE / "providers.md", [kind for kind in ErrorKind if kind is not ErrorKind.REFUSAL]) == []
 
 
 def test_every_key_of_evalh_toml_is_documented() -> None:
-    keys = {*config._WORKSPACE_KEYS, *pricing.KEYS, *(key for known in models._KEYS.values() for key in known)}
+    own = [keys_of(options_of(kind)) for kind in _BUILT_IN]
+    tables = (WorkspaceTable, PromptTable, ModelTable, PriceTable, StepTable)
+    routes = (RouteTable, RetryTable, BreakerTable, LimitTable, RepairTable, CascadeTable, BudgetTable)
+    keys = {key for known in (*own, *map(keys_of, tables), *map(keys_of, routes)) for key in known}
+    text = "".join(
+        (REFERENCE / name).read_text(encoding="utf-8") for name in ("config.md", "providers.md", "routes.md")
+    )
 
-    assert missing(REFERENCE / "config.md", sorted(keys)) == []
-    assert missing(REFERENCE / "config.md", config._TABLES, "[{}") == []
+    assert sorted(key for key in keys if not re.search(rf"`{key}`|\b{key}\b =", text)) == []
+    assert missing(REFERENCE / "config.md", keys_of(ConfigFile), "[{}") == []
 
 
 def test_every_key_of_a_suite_is_documented() -> None:
@@ -62,13 +74,8 @@ def test_every_key_of_a_suite_is_documented() -> None:
 
 
 def test_every_key_of_a_prompt_file_is_documented() -> None:
-    keys = {
-        *versions.TOP_KEYS,
-        *versions.INPUT_KEYS,
-        *versions.OUTPUT_KEYS,
-        *versions.TOOL_KEYS,
-        *versions.PARAM_SPELLINGS,
-    }
+    tables = (FrontMatter, ConfigTable, InputTable, OutputTable, ToolTable)
+    keys = {key for table in tables for key in keys_of(table)}
 
     assert missing(REFERENCE / "prompt-files.md", sorted(keys)) == []
 

@@ -47,6 +47,6 @@ def test_every_module_that_a_comment_names_exists() -> None:
 
 
 def test_an_old_name_is_found() -> None:
-    text = "`graders/checks.py`, `evals/checks.py`, `routing/retry.py`, `report.moving`, `stats.stopped`, `api.files.Nobody`"
+    text = "`graders/checks.py`, `evals/checks.py`, `routing/retry.py`, `report.moving`, `stats.eprocess`, `api.files.Nobody`"
 
     assert absent(text) == ["graders/checks.py", "report.moving", "api.files.Nobody"]

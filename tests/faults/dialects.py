@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from faults.fault_server import Act, Asked
+from faults.fault_server import Act, Asked, Script
 from workspaces import label_of
 
 INPUT_TOKENS, OUTPUT_TOKENS = 20, 8
@@ -34,8 +34,18 @@ class Dialect:
         """Answer as `label_of` does."""
         return self.answer(label_of(asked.case))
 
-    def error(self, kind: str, **more: Any) -> Act:
-        """Refuse in the service's own words."""
+    def unless(self, model: str, told: Act) -> Script:
+        """Answer as `right` does, but for one model."""
+        return lambda asked: told if asked.model == model else self.right(asked)
+
+    def always(self, kind: str, **more: Any) -> Script:
+        """Answer nothing but this error."""
+        return lambda _: self.error(kind, **more)
+
+    def error(self, kind: str, *, after: str | None = None, **more: Any) -> Act:
+        """Refuse in the service's own words; `after` is the wait that it names."""
+        if after is not None:
+            more["headers"] = {"Retry-After": after}
         status, document = self.errors[kind]
         return act(document, status=status, **more)
 
@@ -45,6 +55,11 @@ class Dialect:
             f'provider = "{self.kind}"\nmodel = "{model or self.model}"\nbase_url = "http://127.0.0.1:{port}{self.base}"\n'
             f"price = {{input = 0.25, output = 2.0}}\n{more}"
         )
+
+
+def slow(script: Script, delay_s: float) -> Script:
+    """Answer by a script, later."""
+    return lambda asked: replace(script(asked), delay_s=delay_s)
 
 
 def act(document: Any, **more: Any) -> Act:

@@ -8,13 +8,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
 from evalh.cli.main import _run
+from faults.dialects import OPENAI, Dialect
+from faults.fault_server import FaultServer, Script, fault_server
 from workspaces import write_workspace
 
 KEY = "sk-live-5d0c7be91f3a"
@@ -76,6 +81,29 @@ def workspace(folder: Path, models: Mapping[str, str], routes: Mapping[str, str]
     tables += [f"[models.{name}]\n{body}" for name, body in models.items() if name != "small"]
     tables += [f"[routes.{name}]\n{body}\n" for name, body in routes.items()]
     return write_workspace(folder, cases=cases, model="\n".join(tables))
+
+
+@contextmanager
+def served(
+    folder: Path,
+    script: Script,
+    routes: str | Mapping[str, str] = MappingProxyType({}),
+    *,
+    cases: int,
+    dialect: Dialect = OPENAI,
+    models: Mapping[str, str | None] = MappingProxyType({"small": None}),
+    **config: str,
+) -> Iterator[tuple[FaultServer, Path]]:
+    """Serve a script, to the models of a workspace; one route is called `careful`.
+
+    `models`: their names there by their names in the workspace.
+    """
+    with fault_server(script) as server:
+        tables = {name: dialect.config(server.port, model=model, **config) for name, model in models.items()}
+        yield server, workspace(folder, tables, {"careful": routes} if isinstance(routes, str) else routes, cases=cases)
+
+
+two_models = partial(served, models={"small": "cheap-1", "strong": "strong-1"})
 
 
 def rows(folder: Path, sql: str) -> list[dict[str, Any]]:

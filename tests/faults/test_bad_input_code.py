@@ -1,18 +1,17 @@
 """Users' code that raises, hangs, ends the process or answers nonsense: never a pass, never a traceback."""
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from command_line import CommandLine
 from faults.test_bad_input import change, content, grader, model
-from workspaces import Server, write_workspace
+from loopback import Handler, http_server
+from workspaces import write_workspace
 
 HEAD = "import time\nfrom evalh import Verdict, grader\n\n\nclass Odd(BaseException):\n    pass\n\n\n"
 
@@ -204,27 +203,11 @@ def _redirecting() -> Iterator[tuple[int, list[str]]]:
     """Serve on loopback; send every request to another path of the same server."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Elsewhere(Handler):
+        def answer(self) -> None:
             asked.append(self.path)
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(307)
-            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.body()
+            self.reply(307, b"", {"Location": f"http://localhost:{self.server.server_address[1]}/elsewhere"})
 
-        def do_GET(self) -> None:  # what a client that follows a 303 would ask
-            self.do_POST()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1], asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with http_server(Elsewhere) as port:
+        yield port, asked

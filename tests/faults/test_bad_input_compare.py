@@ -176,7 +176,7 @@ def test_hostile_outputs_stay_inert_side_by_side(folder: Path) -> None:
     ("arguments", "what"),
     [
         (["v1", "v2", "--model", "a", "--model", "b", "--model", "c"], "--model is given once for both sides"),
-        (["last", "v2"], "nothing was run here yet"),
+        (["last", "v2"], "no runs here yet"),
         (["v1@small", "v2", "--model", "small"], "'v1@small' names its model"),
         (["v1", "@small"], "names no prompt version"),
         (["other@v1", "other@v2"], "no suite is about a prompt 'other'"),

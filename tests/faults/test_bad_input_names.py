@@ -48,7 +48,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["sql", "select * from runns"], "no such table: runns", "docs/reference/log.md"),
     (["sql", "delete from runs"], "not authorized", "can be read here, not changed"),
     (["sql", "attach '/tmp/x' as y"], "not authorized", "can be read here, not changed"),
-    (["sql", ""], "this SQL asks for nothing", "select * from runs"),
+    (["sql", ""], "this SQL returns nothing", "select * from runs"),
     (["render"], "Missing argument 'CASE'", "evalh render --help"),
     (["render", "t-9"], "no case 't-9'", "t-0001"),
     (["prompt", "diff", "v1", "v2"], "no version 'v2'", "have: v1"),
@@ -129,7 +129,7 @@ def test_before_the_first_run_the_log_says_so(tmp_path: Path, evalh: CommandLine
     done = evalh(write_workspace(tmp_path, cases=1), *arguments, "--json")
 
     assert done.code == 2
-    assert "nothing was run here yet" in done.document["error"]["what"]
+    assert "no runs here yet" in done.document["error"]["what"]
     assert done.document["error"]["hint"] == "evalh run"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from faults.dialects import DIALECTS, OPENAI, Dialect
-from faults.fault_server import Act, Asked, How, fault_server
-from faults.running import decisions, rows, run, workspace
+from faults.fault_server import Act, Asked, How
+from faults.running import decisions, rows, run, served
 
 CLOSING: dict[str, Callable[[Asked, Act], Act]] = {
     "after each answer, and says so": lambda _, answer: replace(answer, how=How.LAST, headers={"Connection": "close"}),
@@ -25,8 +25,7 @@ CLOSING: dict[str, Callable[[Asked, Act], Act]] = {
 def test_a_server_that_closes_its_connections_answers_everything_once(
     tmp_path: Path, closing: str, concurrency: str
 ) -> None:
-    with fault_server(lambda asked: CLOSING[closing](asked, OPENAI.right(asked))) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=150)
+    with served(tmp_path, lambda asked: CLOSING[closing](asked, OPENAI.right(asked)), cases=150) as (server, folder):
         done = run(folder, "--concurrency", concurrency, model="small")
 
     assert (done.exit, done.result["status"], done.result["errors"]) == (0, "complete", {})
@@ -43,9 +42,8 @@ def test_a_connection_closed_under_a_request_is_no_failure_of_the_provider(tmp_p
     def script(asked: Asked) -> Act:
         return dialect.right(asked) if asked.of_connection == 1 else Act(how=How.SHUT)
 
-    with fault_server(script) as server:
-        route = 'model = "small"\nretry = {attempts = 1, share = 0}'
-        folder = workspace(tmp_path, {"small": dialect.config(server.port)}, {"careful": route}, cases=100)
+    route = 'model = "small"\nretry = {attempts = 1, share = 0}'
+    with served(tmp_path, script, route, cases=100, dialect=dialect) as (server, folder):
         done = run(folder, "--concurrency", "8")
 
     assert (done.exit, done.result["errors"], done.result["ungraded"]) == (0, {}, 0)
@@ -63,8 +61,7 @@ def test_a_reset_is_a_failure_and_is_retried_as_one(tmp_path: Path) -> None:
     def script(asked: Asked) -> Act:
         return OPENAI.right(asked) if asked.of_connection % 8 else Act(how=How.RESET)
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=40)
+    with served(tmp_path, script, cases=40) as (server, folder):
         done = run(folder, "--concurrency", "4", model="small")
 
     assert (done.exit, done.result["errors"], done.result["ungraded"]) == (0, {}, 0)
@@ -75,9 +72,8 @@ def test_a_provider_that_hangs_up_on_everybody_is_down(tmp_path: Path) -> None:
     def script(asked: Asked) -> Act:
         return OPENAI.right(asked) if asked.number <= 40 else Act(how=How.SHUT)
 
-    with fault_server(script) as server:
-        route = 'model = "small"\nretry = {attempts = 2, base_s = 0.01}\nbreaker = {cooldown_s = 0.2, window_s = 3}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=400)
+    route = 'model = "small"\nretry = {attempts = 2, base_s = 0.01}\nbreaker = {cooldown_s = 0.2, window_s = 3}'
+    with served(tmp_path, script, route, cases=400) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["status"]) == (4, "stopped")

@@ -8,7 +8,7 @@ import pytest
 
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, fault_server
-from faults.running import Done, here, rows, run, workspace
+from faults.running import Done, here, rows, run, served, workspace
 
 CASES = 12
 PATIENT = 'model = "small"\nretry = {attempts = 3, on = ["bad_response"], base_s = 0.01, share = 2.0}\n'
@@ -23,8 +23,7 @@ def half_once(asked: Asked) -> Act:
 
 @pytest.fixture
 def billed(tmp_path: Path) -> Path:
-    with fault_server(half_once) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": PATIENT}, cases=CASES)
+    with served(tmp_path, half_once, PATIENT, cases=CASES) as (_, folder):
         assert run(folder).exit == 0
         assert run(folder).exit == 0  # answered from the log
     return folder

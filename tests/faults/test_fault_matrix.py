@@ -196,7 +196,7 @@ def test_retry_after_is_honoured(tmp_path: Path, dialect: Dialect, words: str) -
     def script(asked: Asked) -> Act:
         # A date has whole seconds: two ahead is more than one away.
         after = "1" if words == "seconds" else formatdate(time() + 2, usegmt=True)
-        return dialect.error("rate_limit", headers={"Retry-After": after}) if asked.nth == 1 else _said(dialect)
+        return dialect.error("rate_limit", after=after) if asked.nth == 1 else _said(dialect)
 
     with fault_server(script) as server:
         folder = _write(tmp_path, dialect, server.port)
@@ -211,7 +211,7 @@ def test_retry_after_is_honoured(tmp_path: Path, dialect: Dialect, words: str) -
 @each_service
 def test_a_longer_wait_than_is_allowed_is_not_waited_for(tmp_path: Path, dialect: Dialect) -> None:
     route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01, max_wait_s = 60}'
-    with fault_server(lambda _: dialect.error("rate_limit", headers={"Retry-After": "3600"})) as server:
+    with fault_server(lambda _: dialect.error("rate_limit", after="3600")) as server:
         folder = _write(tmp_path, dialect, server.port, route=route)
         done = run(folder)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from faults.dialects import ANSWER_USD, OPENAI
+from faults.dialects import ANSWER_USD, OPENAI, slow
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server
-from faults.running import EVERY_KIND, decisions, rows, run, workspace
+from faults.running import EVERY_KIND, decisions, rows, run, served, two_models, workspace
 from workspaces import label_of
 
 DIRECT = 'model = "small"\nretry = {attempts = 3, base_s = 0.01}'
@@ -45,8 +45,7 @@ def _answered(folder: Path, model: str = "small") -> set[str]:
 
 def test_a_third_of_all_requests_may_fail_and_the_numbers_are_those_of_a_day_without_faults(tmp_path: Path) -> None:
     cases = 2000
-    with fault_server(flaky(0.3)) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": PERSISTENT}, cases=cases)
+    with served(tmp_path, flaky(0.3), PERSISTENT, cases=cases) as (server, folder):
         done = run(folder)
 
     result = done.result
@@ -64,14 +63,13 @@ def test_an_outage_ends_the_run_saved_and_the_same_command_asks_for_no_stored_an
     tmp_path: Path, how: str
 ) -> None:
     cases, begins = 400, 150
-    with fault_server(OPENAI.right) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": DIRECT}, cases=cases)
+    with served(tmp_path, OPENAI.right, DIRECT, cases=cases) as (server, folder):
         if how == "resets":
             server.script = lambda asked: OPENAI.right(asked) if asked.number <= begins else Act(how=How.RESET)
             stopped, seconds = _timed(folder)
             server.script = OPENAI.right
         else:
-            server.script = lambda asked: replace(OPENAI.right(asked), delay_s=0.02)
+            server.script = slow(OPENAI.right, 0.02)
             stop = threading.Thread(target=_stop_at, args=(server, begins))
             stop.start()
             stopped, seconds = _timed(folder)
@@ -134,8 +132,7 @@ def test_an_outage_after_a_good_stretch_ends_the_run_within_half_a_minute(tmp_pa
         began.append(asked.at)
         return OPENAI.error("overload")
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": 'model = "small"'}, cases=cases)
+    with served(tmp_path, script, 'model = "small"', cases=cases) as (_, folder):
         done = run(folder, "--concurrency", concurrency)
         seconds = time.monotonic() - began[0]
 
@@ -182,18 +179,9 @@ def test_each_hop_of_nested_routes_is_a_decision_and_the_result_remembers_who_an
 
 def test_a_dead_first_model_is_left_alone_and_the_second_answers_everything(tmp_path: Path) -> None:
     cases = 400
-    with fault_server(
-        lambda asked: OPENAI.error("overload") if asked.model == "cheap-1" else OPENAI.right(asked)
-    ) as server:
-        folder = workspace(
-            tmp_path,
-            {
-                "small": OPENAI.config(server.port, model="cheap-1"),
-                "strong": OPENAI.config(server.port, model="strong-1"),
-            },
-            {"careful": 'model = "small"\nfallback = ["strong"]\nretry = {attempts = 2, base_s = 0.01}'},
-            cases=cases,
-        )
+    route = 'model = "small"\nfallback = ["strong"]\nretry = {attempts = 2, base_s = 0.01}'
+    dead = OPENAI.unless("cheap-1", OPENAI.error("overload"))
+    with two_models(tmp_path, dead, route, cases=cases) as (server, folder):
         done = run(folder, "--concurrency", "8")
 
     assert (done.exit, done.result["good"], done.result["errors"]) == (0, good_of(cases), {})
@@ -205,9 +193,8 @@ def test_a_dead_first_model_is_left_alone_and_the_second_answers_everything(tmp_
 
 
 def test_a_refused_key_is_tried_no_more_by_those_that_waited_for_a_place(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("auth", delay_s=0.05)) as server:
-        route = 'model = "small"\nlimit = {concurrency = 2}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=100)
+    route = 'model = "small"\nlimit = {concurrency = 2}'
+    with served(tmp_path, lambda _: OPENAI.error("auth", delay_s=0.05), route, cases=100) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["status"]) == (4, "stopped")
@@ -215,9 +202,8 @@ def test_a_refused_key_is_tried_no_more_by_those_that_waited_for_a_place(tmp_pat
 
 
 def test_no_more_requests_are_in_flight_than_the_route_allows(tmp_path: Path) -> None:
-    with fault_server(lambda asked: replace(flaky(0.3)(asked), delay_s=0.01)) as server:
-        route = f"{PERSISTENT}\nlimit = {{concurrency = 3}}"
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=150)
+    route = f"{PERSISTENT}\nlimit = {{concurrency = 3}}"
+    with served(tmp_path, slow(flaky(0.3), 0.01), route, cases=150) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["good"]) == (0, good_of(150))
@@ -229,9 +215,8 @@ def test_requests_leave_no_faster_than_the_rate_retries_included(tmp_path: Path)
         refuses = asked.nth == 1 and int(asked.case[2:]) % 2
         return OPENAI.error("rate_limit") if refuses else OPENAI.right(asked)
 
-    with fault_server(script) as server:
-        route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01, share = 2.0}\nlimit = {rpm = 600}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=30)
+    route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01, share = 2.0}\nlimit = {rpm = 600}'
+    with served(tmp_path, script, route, cases=30) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["good"], len(server.asked)) == (0, good_of(30), 45)
@@ -241,9 +226,8 @@ def test_requests_leave_no_faster_than_the_rate_retries_included(tmp_path: Path)
 
 
 def test_a_deadline_ends_the_run_saved(tmp_path: Path) -> None:
-    with fault_server(lambda asked: replace(OPENAI.right(asked), delay_s=0.1)) as server:
-        route = 'model = "small"\nbudget = {deadline_s = 1}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=500)
+    route = 'model = "small"\nbudget = {deadline_s = 1}'
+    with served(tmp_path, slow(OPENAI.right, 0.1), route, cases=500) as (_, folder):
         done, seconds = _timed(folder, "--concurrency", "2")
 
     assert (done.exit, done.result["status"]) == (4, "stopped")
@@ -255,8 +239,7 @@ def test_a_deadline_ends_the_run_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_a_budget_is_never_exceeded_at_the_servers_own_count(tmp_path: Path, share: float) -> None:
     budget = 0.002
-    with fault_server(flaky(share)) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": PERSISTENT}, cases=500)
+    with served(tmp_path, flaky(share), PERSISTENT, cases=500) as (server, folder):
         done = run(folder, "--budget", str(budget))
 
     # Whatever was sent may have been billed, but for what the server says it did not do.
@@ -269,21 +252,9 @@ def test_a_budget_is_never_exceeded_at_the_servers_own_count(tmp_path: Path, sha
 
 def test_the_routes_own_budget_holds_over_all_its_models(tmp_path: Path) -> None:
     budget = 0.002
-    with fault_server(
-        lambda asked: OPENAI.answer("maybe") if asked.model == "cheap-1" else OPENAI.right(asked)
-    ) as server:
-        folder = workspace(
-            tmp_path,
-            {
-                "small": OPENAI.config(server.port, model="cheap-1"),
-                "strong": OPENAI.config(server.port, model="strong-1"),
-            },
-            {
-                "careful": 'model = "small"\ncascade = {checks = ["schema"], escalate_to = "strong"}\n'
-                f"budget = {{usd_per_run = {budget}}}"
-            },
-            cases=500,
-        )
+    route = 'model = "small"\ncascade = {checks = ["schema"], escalate_to = "strong"}\n'
+    route += f"budget = {{usd_per_run = {budget}}}"
+    with two_models(tmp_path, OPENAI.unless("cheap-1", OPENAI.answer("maybe")), route, cases=500) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["status"]) == (4, "stopped")

@@ -118,31 +118,29 @@ gate: {must_pass: [], require: not_worse_shown}
 def repo(tmp_path_factory: pytest.TempPathFactory, evalh: CommandLine) -> Repo:
     """A repository whose every text is hostile; its change makes the answers worse."""
     made = Repo(tmp_path_factory.mktemp("logs") / "repo", cases=1)
-    made.git("checkout", "-q", "main")
-    made.write("evals/answers.py", ECHO)
-    made.write("evals/said.py", SAID)
-    made.write(
-        "evalh.toml",
-        CONFIG.replace('default_suite = "triage"', 'default_suite = "triage"\nplugins = ["evals/said.py"]'),
-    )
-    made.write("evals/triage.yaml", SUITE.replace("gate: {must_pass: [], require: not_worse_shown}\n", ""))
-    made.rows(
-        [
-            {
-                "id": f"{text[:400]}{number}",
-                "inputs": {"ticket": text},
-                "expected": {"label": text},
-                "tags": [text[:200] or "t"],
-            }
-            for number, text in enumerate(TEXTS)
-        ]
-    )
-    prompt = f"---\ndescription: {json.dumps(COMMANDS[7])}\nconfig: {{temperature: 0}}\ninput: {{schema: {{ticket: string}}}}\n"
-    body = '---\n{{role "system"}}\nEcho.\n{{role "user"}}\n{{ticket}}\n'
-    made.write("prompts/triage/draft.prompt", prompt + body)
-    made.write("prompts/triage/v1.prompt", prompt + body)
-    made.commit()
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main():
+        made.write("evals/answers.py", ECHO)
+        made.write("evals/said.py", SAID)
+        made.write(
+            "evalh.toml",
+            CONFIG.replace('default_suite = "triage"', 'default_suite = "triage"\nplugins = ["evals/said.py"]'),
+        )
+        made.write("evals/triage.yaml", SUITE.replace("gate: {must_pass: [], require: not_worse_shown}\n", ""))
+        made.rows(
+            [
+                {
+                    "id": f"{text[:400]}{number}",
+                    "inputs": {"ticket": text},
+                    "expected": {"label": text},
+                    "tags": [text[:200] or "t"],
+                }
+                for number, text in enumerate(TEXTS)
+            ]
+        )
+        prompt = f"---\ndescription: {json.dumps(COMMANDS[7])}\nconfig: {{temperature: 0}}\ninput: {{schema: {{ticket: string}}}}\n"
+        body = '---\n{{role "system"}}\nEcho.\n{{role "user"}}\n{{ticket}}\n'
+        made.write("prompts/triage/draft.prompt", prompt + body)
+        made.write("prompts/triage/v1.prompt", prompt + body)
     made.write(
         "prompts/triage/draft.prompt", prompt + body.replace("Echo.", "Echo, be worse.\n::stop-commands::x\n##[group]x")
     )

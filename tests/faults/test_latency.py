@@ -116,13 +116,11 @@ def test_an_older_logs_latencies_are_marked_and_not_compared_with_whole_ones(fol
 
 def test_the_gate_sees_the_model_that_escalates(tmp_path: Path) -> None:
     made = repo(tmp_path / "repo", "latency_p95: {may_rise: 0.1}", told="ms=500")
-    made.git("checkout", "-q", "main")
-    made.write("evals/timed.py", ANSWERS)
-    made.write("evalh.toml", (made.folder / "evalh.toml").read_text() + ROUTE)
-    suite = made.folder / "evals/triage.yaml"
-    made.write("evals/triage.yaml", suite.read_text().replace("model: small", "model: careful"))
-    made.commit("Ask twice")
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main("Ask twice"):
+        made.write("evals/timed.py", ANSWERS)
+        made.write("evalh.toml", (made.folder / "evalh.toml").read_text() + ROUTE)
+        suite = made.folder / "evals/triage.yaml"
+        made.write("evals/triage.yaml", suite.read_text().replace("model: small", "model: careful"))
     tell(made, "ms=900")
 
     decision = made.gate()

@@ -10,7 +10,7 @@ import pytest
 
 from faults.dialects import ANSWER_USD, DIALECTS, OPENAI, Dialect, act
 from faults.fault_server import Act, Asked, How, fault_server
-from faults.running import here, rows, run, workspace
+from faults.running import here, rows, run, served, workspace
 from workspaces import label_of
 
 CASES = 400
@@ -83,8 +83,7 @@ def test_reasoning_that_only_the_total_counts_is_paid_for(tmp_path: Path) -> Non
         document = OPENAI.said(label_of(asked.case), "stop")
         return act(document | {"usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 1020}})
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=4)
+    with served(tmp_path, script, cases=4) as (_, folder):
         done = run(folder, model="small")
 
     assert done.result["cost_usd"] == pytest.approx(4 * (20 * 0.25e-6 + 1000 * 2.0e-6))
@@ -127,8 +126,7 @@ def test_one_failed_connection_does_not_make_a_run_unpriced(tmp_path: Path) -> N
 
 
 def test_what_broke_after_the_request_left_is_still_paid_for(tmp_path: Path) -> None:
-    with fault_server(lambda _: Act(how=How.RESET)) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=2)
+    with served(tmp_path, lambda _: Act(how=How.RESET), cases=2) as (_, folder):
         done = run(folder, model="small")
 
     attempts = rows(folder, "select cost_usd, estimated from attempts")

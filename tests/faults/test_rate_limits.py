@@ -12,7 +12,7 @@ import pytest
 
 from faults.dialects import DIALECTS, OPENAI, Dialect, act
 from faults.fault_server import Act, Asked, FaultServer, fault_server
-from faults.running import decisions, here, rows, run, start, workspace
+from faults.running import decisions, here, rows, run, served, start, two_models, workspace
 from faults.test_bad_input_interrupts import interrupted
 
 
@@ -41,7 +41,7 @@ class Taking:
 def refusing(dialect: Dialect, wait_s: float) -> Act:
     """Refuse in the service's own words, and name the wait as the service does."""
     if dialect.kind != "gemini":
-        return dialect.error("rate_limit", headers={"Retry-After": f"{wait_s:.3f}"})
+        return dialect.error("rate_limit", after=f"{wait_s:.3f}")
     status, document = dialect.errors["rate_limit"]
     detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{wait_s:.3f}s"}
     return act({"error": {**document["error"], "details": [detail]}}, status=status)
@@ -61,8 +61,7 @@ def assert_all_answered(folder: Path, done: Any, cases: int) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 def test_ten_answers_in_so_long_answer_all_of_eighty_cases_with_the_defaults(tmp_path: Path, dialect: Dialect) -> None:
     script = Taking(dialect, 10, 0.6)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": dialect.config(server.port)}, {}, cases=80)
+    with served(tmp_path, script, cases=80, dialect=dialect) as (server, folder):
         done = run(folder, model="small")
 
     assert_all_answered(folder, done, 80)
@@ -81,8 +80,7 @@ def test_ten_answers_in_six_seconds_answer_all_of_eighty_cases_with_the_defaults
     tmp_path: Path, concurrency: str
 ) -> None:
     script = Taking(DIALECTS[2], 10, 6.0)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": DIALECTS[2].config(server.port)}, {}, cases=80)
+    with served(tmp_path, script, cases=80, dialect=DIALECTS[2]) as (server, folder):
         done = run(folder, "--concurrency", concurrency, model="small")
 
     assert_all_answered(folder, done, 80)
@@ -105,8 +103,7 @@ def test_a_wait_is_read_in_each_of_its_spellings(tmp_path: Path, said: str) -> N
             headers = {"Retry-After": formatdate(now + 1, usegmt=True), "Date": formatdate(now, usegmt=True)}
         return OPENAI.error("rate_limit", headers=headers)
 
-    with fault_server(once_refused(refuse)) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=3)
+    with served(tmp_path, once_refused(refuse), cases=3) as (server, folder):
         done = run(folder, "--concurrency", "1", model="small")
 
     assert_all_answered(folder, done, 3)
@@ -118,7 +115,7 @@ def test_a_wait_is_read_in_each_of_its_spellings(tmp_path: Path, said: str) -> N
 
 
 def in_whole_seconds(dialect: Dialect, wait_s: float) -> Act:
-    return dialect.error("rate_limit", headers={"Retry-After": str(int(wait_s))})
+    return dialect.error("rate_limit", after=str(int(wait_s)))
 
 
 def as_a_date(dialect: Dialect, wait_s: float) -> Act:
@@ -139,8 +136,7 @@ def test_a_wait_that_is_named_less_than_well_loses_no_case(
     tmp_path: Path, refuse: Callable[[Dialect, float], Act], window_s: float
 ) -> None:
     script = Taking(OPENAI, 10, window_s, refuse=refuse)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=60)
+    with served(tmp_path, script, cases=60) as (server, folder):
         done = run(folder, model="small")
 
     assert_all_answered(folder, done, 60)
@@ -149,9 +145,8 @@ def test_a_wait_that_is_named_less_than_well_loses_no_case(
 
 
 def test_a_server_that_always_says_at_once_is_not_asked_for_ever(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": "0"})) as server:
-        route = 'model = "small"\nlimit = {max_wait_s = 1}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=50)
+    route = 'model = "small"\nlimit = {max_wait_s = 1}'
+    with served(tmp_path, OPENAI.always("rate_limit", after="0"), route, cases=50) as (server, folder):
         done = run(folder, "--concurrency", "4")
 
     assert (done.exit, done.result["errors"]) == (4, {"rate_limit": 50})
@@ -165,8 +160,7 @@ def unnamed(dialect: Dialect, _wait_s: float) -> Act:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 def test_a_limit_without_a_wait_loses_no_case_either(tmp_path: Path, dialect: Dialect) -> None:
     script = Taking(dialect, 10, 0.6, refuse=unnamed)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": dialect.config(server.port)}, {}, cases=60)
+    with served(tmp_path, script, cases=60, dialect=dialect) as (server, folder):
         done = run(folder, model="small")
 
     assert_all_answered(folder, done, 60)
@@ -183,9 +177,8 @@ def test_a_limit_that_says_no_wait_takes_none_of_the_attempts(tmp_path: Path, sa
     def script(asked: Asked) -> Act:
         return OPENAI.error("rate_limit", headers=headers) if asked.nth <= 3 else OPENAI.right(asked)
 
-    with fault_server(script) as server:
-        route = 'model = "small"\nretry = {attempts = 1, base_s = 0.01, share = 0}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=2)
+    route = 'model = "small"\nretry = {attempts = 1, base_s = 0.01, share = 0}'
+    with served(tmp_path, script, route, cases=2) as (server, folder):
         done = run(folder, "--concurrency", "1")
 
     assert_all_answered(folder, done, 2)
@@ -194,9 +187,8 @@ def test_a_limit_that_says_no_wait_takes_none_of_the_attempts(tmp_path: Path, sa
 
 
 def test_limits_without_a_wait_end_at_the_most_that_is_waited_and_the_log_says_so(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit")) as server:
-        route = 'model = "small"\nretry = {base_s = 0.05}\nlimit = {max_wait_s = 1}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=50)
+    route = 'model = "small"\nretry = {base_s = 0.05}\nlimit = {max_wait_s = 1}'
+    with served(tmp_path, OPENAI.always("rate_limit"), route, cases=50) as (server, folder):
         done = run(folder, "--concurrency", "4")
 
     assert (done.exit, done.result["errors"]) == (4, {"rate_limit": 50})
@@ -205,24 +197,20 @@ def test_limits_without_a_wait_end_at_the_most_that_is_waited_and_the_log_says_s
     assert whys <= {"1 s is the most", "a call waits 1 s at most"}
 
 
-def test_a_limit_without_a_wait_is_an_attempt_where_another_model_is_ready(tmp_path: Path) -> None:
-    def script(asked: Asked) -> Act:
-        return OPENAI.right(asked) if asked.model == "other-1" else OPENAI.error("rate_limit")
+TWICE = 'model = "small"\nfallback = ["strong"]\nretry = {attempts = 2, base_s = 0.01}'
 
-    with fault_server(script) as server:
-        models = {name: OPENAI.config(server.port, model=f"{name}-1") for name in ("small", "other")}
-        routes = {"careful": 'model = "small"\nfallback = ["other"]\nretry = {attempts = 2, base_s = 0.01}'}
-        folder = workspace(tmp_path, models, routes, cases=4)
+
+def test_a_limit_without_a_wait_is_an_attempt_where_another_model_is_ready(tmp_path: Path) -> None:
+    with two_models(tmp_path, OPENAI.unless("cheap-1", OPENAI.error("rate_limit")), TWICE, cases=4) as (server, folder):
         done = run(folder)
 
     assert_all_answered(folder, done, 4)
-    assert set(server.cases(model="small-1").values()) == {2}
+    assert set(server.cases(model="cheap-1").values()) == {2}
 
 
 def test_a_deadline_ends_a_wait_that_nobody_named(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit")) as server:
-        route = 'model = "small"\nbudget = {deadline_s = 1}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=5)
+    route = 'model = "small"\nbudget = {deadline_s = 1}'
+    with served(tmp_path, OPENAI.always("rate_limit"), route, cases=5) as (_, folder):
         done = run(folder)
 
     assert (done.exit, done.result["status"]) == (4, "stopped")
@@ -231,8 +219,7 @@ def test_a_deadline_ends_a_wait_that_nobody_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["7200", "1e300"])
 def test_a_wait_that_is_too_long_is_not_waited_for_and_the_others_are_not_sent(tmp_path: Path, said: str) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": said})) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=50)
+    with served(tmp_path, OPENAI.always("rate_limit", after=said), cases=50) as (server, folder):
         began = time.monotonic()
         done = run(folder, "--concurrency", "4", model="small")
         seconds = time.monotonic() - began
@@ -246,8 +233,7 @@ def test_a_wait_that_is_too_long_is_not_waited_for_and_the_others_are_not_sent(t
 
 
 def test_show_and_calls_say_why_a_call_was_given_up(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": "7200"})) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=1)
+    with served(tmp_path, OPENAI.always("rate_limit", after="7200"), cases=1) as (_, folder):
         run(folder, model="small")
         calls, case = here(folder, "calls"), here(folder, "show", "t-0001")
 
@@ -256,9 +242,8 @@ def test_show_and_calls_say_why_a_call_was_given_up(tmp_path: Path) -> None:
 
 
 def test_a_provider_that_never_takes_anything_again_is_waited_for_no_longer_than_the_limit(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("rate_limit", headers={"Retry-After": "0.2"})) as server:
-        route = 'model = "small"\nlimit = {max_wait_s = 1}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=200)
+    route = 'model = "small"\nlimit = {max_wait_s = 1}'
+    with served(tmp_path, OPENAI.always("rate_limit", after="0.2"), route, cases=200) as (server, folder):
         began = time.monotonic()
         done = run(folder)
         seconds = time.monotonic() - began
@@ -270,19 +255,18 @@ def test_a_provider_that_never_takes_anything_again_is_waited_for_no_longer_than
 
 def test_a_limited_model_does_not_hold_up_another_of_the_same_provider(tmp_path: Path) -> None:
     script = Taking(OPENAI, 2, 30.0)
-    with fault_server(lambda asked: script(asked) if asked.model == "slow-1" else OPENAI.right(asked)) as server:
-        models = {
-            "small": OPENAI.config(server.port, model="slow-1"),
-            "other": OPENAI.config(server.port, model="other-1"),
-        }
-        routes = {"careful": 'model = "small"\nfallback = ["other"]\nretry = {max_wait_s = 1}'}
-        folder = workspace(tmp_path, models, routes, cases=40)
+
+    def answer(asked: Asked) -> Act:
+        return script(asked) if asked.model == "cheap-1" else OPENAI.right(asked)
+
+    route = 'model = "small"\nfallback = ["strong"]\nretry = {max_wait_s = 1}'
+    with two_models(tmp_path, answer, route, cases=40) as (server, folder):
         began = time.monotonic()
         done = run(folder)
         seconds = time.monotonic() - began
 
     assert_all_answered(folder, done, 40)
-    assert (server.count(model="other-1"), answered(server, script)) == (38, 40)
+    assert (server.count(model="strong-1"), answered(server, script)) == (38, 40)
     assert seconds < 25.0
 
 
@@ -310,28 +294,17 @@ def test_a_pause_holds_for_all_names_of_one_model_and_key(tmp_path: Path, keys: 
 
 
 def test_a_fallback_is_asked_after_the_attempts_that_are_declared(tmp_path: Path) -> None:
-    def script(asked: Asked) -> Act:
-        if asked.model == "other-1":
-            return OPENAI.right(asked)
-        return OPENAI.error("rate_limit", headers={"Retry-After": "0.05"})
-
-    with fault_server(script) as server:
-        models = {
-            "small": OPENAI.config(server.port, model="slow-1"),
-            "other": OPENAI.config(server.port, model="other-1"),
-        }
-        routes = {"careful": 'model = "small"\nfallback = ["other"]\nretry = {attempts = 2, base_s = 0.01}'}
-        folder = workspace(tmp_path, models, routes, cases=4)
+    script = OPENAI.unless("cheap-1", OPENAI.error("rate_limit", after="0.05"))
+    with two_models(tmp_path, script, TWICE, cases=4) as (server, folder):
         done = run(folder)
 
     assert_all_answered(folder, done, 4)
-    assert set(server.cases(model="slow-1").values()) == {2}
+    assert set(server.cases(model="cheap-1").values()) == {2}
 
 
 def test_an_unavailable_provider_that_names_a_wait_is_an_outage_all_the_same(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("overload", headers={"Retry-After": "0.05"})) as server:
-        route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=3)
+    route = 'model = "small"\nretry = {attempts = 3, base_s = 0.01}'
+    with served(tmp_path, OPENAI.always("overload", after="0.05"), route, cases=3) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["errors"]) == (4, {"overload": 3})
@@ -339,8 +312,7 @@ def test_an_unavailable_provider_that_names_a_wait_is_an_outage_all_the_same(tmp
 
 
 def test_a_spent_quota_that_names_a_wait_is_not_waited_for(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("quota", headers={"Retry-After": "1"})) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=20)
+    with served(tmp_path, OPENAI.always("quota", after="1"), cases=20) as (server, folder):
         done = run(folder, "--concurrency", "1", model="small")
 
     assert (done.exit, done.result["status"], len(server.asked)) == (4, "stopped", 1)
@@ -348,9 +320,7 @@ def test_a_spent_quota_that_names_a_wait_is_not_waited_for(tmp_path: Path) -> No
 
 def test_a_deadline_ends_a_wait_and_the_same_command_goes_on(tmp_path: Path) -> None:
     script = Taking(OPENAI, 5, 60.0)
-    with fault_server(script) as server:
-        route = 'model = "small"\nbudget = {deadline_s = 1}'
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {"careful": route}, cases=20)
+    with served(tmp_path, script, 'model = "small"\nbudget = {deadline_s = 1}', cases=20) as (server, folder):
         began = time.monotonic()
         stopped = run(folder)
         seconds = time.monotonic() - began
@@ -366,8 +336,7 @@ def test_a_deadline_ends_a_wait_and_the_same_command_goes_on(tmp_path: Path) -> 
 
 def test_waits_are_not_billed_and_take_nothing_from_a_budget(tmp_path: Path) -> None:
     script = Taking(OPENAI, 5, 0.3)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=30)
+    with served(tmp_path, script, cases=30) as (_, folder):
         done = run(folder, "--budget", "0.01", model="small")
 
     assert_all_answered(folder, done, 30)
@@ -376,8 +345,7 @@ def test_waits_are_not_billed_and_take_nothing_from_a_budget(tmp_path: Path) -> 
 
 def test_ctrl_c_ends_a_wait_at_once_and_the_same_command_goes_on(tmp_path: Path) -> None:
     script = Taking(OPENAI, 5, 300.0)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=20)
+    with served(tmp_path, script, cases=20) as (server, folder):
         process = start(folder, "run", "--model", "small", "--concurrency", "4")
         while not script.refused:
             time.sleep(0.02)
@@ -393,8 +361,7 @@ def test_ctrl_c_ends_a_wait_at_once_and_the_same_command_goes_on(tmp_path: Path)
 
 def test_the_plain_line_says_what_is_waited_for(tmp_path: Path) -> None:
     script = Taking(OPENAI, 3, 1.5)
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=6)
+    with served(tmp_path, script, cases=6) as (_, folder):
         done = here(folder, "run", "--model", "small")
 
     assert "waiting 2 s: rate limit of openai:test-1" in done.err

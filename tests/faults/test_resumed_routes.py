@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from faults.dialects import ANSWER_USD, OPENAI
-from faults.fault_server import Act, Asked, FaultServer, How, fault_server
-from faults.running import EVERY_KIND, KEY, decisions, rows, run, until, workspace
+from faults.dialects import ANSWER_USD, OPENAI, slow
+from faults.fault_server import Act, Asked, How
+from faults.running import EVERY_KIND, KEY, decisions, rows, run, served, until
 from workspaces import label_of
 
 RETRY = f"retry = {{attempts = 3, base_s = 0.01, on = {EVERY_KIND}}}"
@@ -28,11 +29,7 @@ ROUTES = {
 TIMES_AND_SPEND = {
     "run", "started_at", "finished_at", "cost_usd", "cached_cost_usd", "attempts", "cache_hits",
 }  # fmt: skip
-
-
-def models(server: FaultServer, *, more: str = "") -> dict[str, str]:
-    names = {"small": "cheap-1", "strong": "strong-1", "down": "down-1"}
-    return {name: OPENAI.config(server.port, model=model, more=more) for name, model in names.items()}
+three_models = partial(served, models={"small": "cheap-1", "strong": "strong-1", "down": "down-1"})
 
 
 def doubtful(asked: Asked) -> Act:
@@ -49,8 +46,7 @@ def doubtful(asked: Asked) -> Act:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_second_run_of_any_route_asks_nothing_and_says_the_same(tmp_path: Path, route: str) -> None:
-    with fault_server(doubtful) as server:
-        folder = workspace(tmp_path, models(server), ROUTES, cases=30)
+    with three_models(tmp_path, doubtful, ROUTES, cases=30) as (server, folder):
         first = run(folder, model=route).result
         asked = len(server.asked)
         second = run(folder, model=route).result
@@ -69,8 +65,7 @@ def test_a_cascade_killed_between_its_answers_buys_the_second_and_not_the_first_
         return OPENAI.answer("maybe") if asked.model == "cheap-1" else Act(how=How.HANG)
 
     cases = 8
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, models(server), {"careful": CASCADE}, cases=cases)
+    with three_models(tmp_path, script, CASCADE, cases=cases) as (server, folder):
         process = _process(folder)
         until(lambda: server.count(model="strong-1") == cases)
         until(lambda: _stored(folder) == cases)
@@ -91,8 +86,12 @@ def test_a_cascade_killed_between_its_answers_buys_the_second_and_not_the_first_
 
 
 def test_a_doubted_answer_is_not_taken_when_the_stronger_model_failed(tmp_path: Path) -> None:
-    with fault_server(lambda asked: OPENAI.answer("maybe") if asked.model == "cheap-1" else Act(status=500)) as server:
-        folder = workspace(tmp_path, models(server), {"careful": CASCADE}, cases=3)
+    with three_models(
+        tmp_path,
+        lambda asked: OPENAI.answer("maybe") if asked.model == "cheap-1" else Act(status=500),
+        CASCADE,
+        cases=3,
+    ) as (server, folder):
         failed = run(folder)
         server.script = OPENAI.right
         finished = run(folder)
@@ -104,8 +103,7 @@ def test_a_doubted_answer_is_not_taken_when_the_stronger_model_failed(tmp_path: 
 
 
 def test_what_the_first_model_answered_alone_serves_the_route_and_the_other_way_round(tmp_path: Path) -> None:
-    with fault_server(doubtful) as server:
-        folder = workspace(tmp_path, models(server), {"careful": CASCADE}, cases=9)
+    with three_models(tmp_path, doubtful, CASCADE, cases=9) as (server, folder):
         run(folder, model="small")
         alone = server.count(model="cheap-1")
         run(folder)
@@ -119,8 +117,7 @@ def test_what_the_first_model_answered_alone_serves_the_route_and_the_other_way_
 
 def test_two_processes_share_a_route_on_one_workspace(tmp_path: Path) -> None:
     cases = 40
-    with fault_server(lambda asked: replace(doubtful(asked), delay_s=0.03)) as server:
-        folder = workspace(tmp_path, models(server), {"careful": CASCADE}, cases=cases)
+    with three_models(tmp_path, slow(doubtful, 0.03), CASCADE, cases=cases) as (server, folder):
         both = [_process(folder) for _ in range(2)]
         told = [process.communicate(timeout=90) for process in both]
         asked = len(server.asked)
@@ -142,8 +139,7 @@ def test_a_killed_run_leaves_no_key_in_the_log(tmp_path: Path) -> None:
             return replace(answer, headers={"x-request-id": KEY})
         return Act(how=How.HANG)
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, models(server, more='api_key_env = "TEST_KEY"\n'), {"careful": CASCADE}, cases=4)
+    with three_models(tmp_path, script, CASCADE, cases=4, more='api_key_env = "TEST_KEY"\n') as (server, folder):
         process = _process(folder)
         until(lambda: server.count(model="strong-1") == 4)
         until(lambda: _stored(folder) == 4)

@@ -10,18 +10,15 @@ from random import Random
 
 import pytest
 
-from faults.dialects import ANSWER_USD, ANTHROPIC, OPENAI, act
+from faults.dialects import ANSWER_USD, ANTHROPIC, OPENAI, act, slow
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server
-from faults.running import EVERY_KIND, decisions, here, rows, run, start, until, workspace
+from faults.running import EVERY_KIND, decisions, here, rows, run, start, two_models, until, workspace
 from workspaces import label_of
 
 CASCADE = 'cascade = {checks = ["schema"], escalate_to = "strong"}'
 PATIENT = f"retry = {{attempts = 14, base_s = 0.002, cap_s = 0.02, share = 2.0, on = {EVERY_KIND}}}"
-
-
-def models(server: FaultServer, *, more: str = "") -> dict[str, str]:
-    names = {"small": "cheap-1", "strong": "strong-1"}
-    return {name: OPENAI.config(server.port, model=model, more=more) for name, model in names.items()}
+FALLBACK = 'model = "small"\nfallback = ["strong"]'
+PATIENT_CASCADE = f'model = "small"\n{PATIENT}\n{CASCADE}'
 
 
 def good_of(cases: int) -> int:
@@ -40,9 +37,8 @@ def shaky(asked: Asked) -> Act:
 @pytest.mark.parametrize("concurrency", ["32", "2"])
 def test_an_outage_of_seconds_is_waited_out_and_nothing_is_missing(tmp_path: Path, concurrency: str) -> None:
     cases = 150
-    with fault_server(lambda asked: replace(OPENAI.right(asked), delay_s=0.01)) as server:
-        route = 'model = "small"\nretry = {attempts = 10, share = 5.0}\nbreaker = {min = 5, cooldown_s = 1}'
-        folder = workspace(tmp_path, models(server), {"careful": route}, cases=cases)
+    route = 'model = "small"\nretry = {attempts = 10, share = 5.0}\nbreaker = {min = 5, cooldown_s = 1}'
+    with two_models(tmp_path, slow(OPENAI.right, 0.01), route, cases=cases) as (server, folder):
         outage = threading.Thread(target=_outage, args=(server, 50, 1.2))
         outage.start()
         done = run(folder, "--concurrency", concurrency)
@@ -56,9 +52,9 @@ def test_an_outage_of_seconds_is_waited_out_and_nothing_is_missing(tmp_path: Pat
 
 def test_a_black_hole_with_another_model_behind_it_costs_one_timeout_and_no_more(tmp_path: Path) -> None:
     cases = 120
-    with fault_server(lambda asked: Act(how=How.HANG) if asked.model == "cheap-1" else OPENAI.right(asked)) as server:
-        route = 'model = "small"\nretry = {attempts = 1}\nfallback = ["strong"]'
-        folder = workspace(tmp_path, models(server, more="timeout_s = 1\n"), {"careful": route}, cases=cases)
+    route = 'model = "small"\nretry = {attempts = 1}\nfallback = ["strong"]'
+    dead = OPENAI.unless("cheap-1", Act(how=How.HANG))
+    with two_models(tmp_path, dead, route, cases=cases, more="timeout_s = 1\n") as (server, folder):
         began = time.monotonic()
         done = run(folder)
         seconds = time.monotonic() - began
@@ -75,12 +71,8 @@ def test_a_black_hole_with_another_model_behind_it_costs_one_timeout_and_no_more
 @pytest.mark.parametrize("kind", ["refusal", "content_filter"])
 def test_a_model_that_declines_leads_to_the_next_where_the_route_says_so(tmp_path: Path, kind: str) -> None:
     declined = OPENAI.refusal if kind == "refusal" else OPENAI.said("", "content_filter")
-    with fault_server(lambda asked: act(declined) if asked.model == "cheap-1" else OPENAI.right(asked)) as server:
-        routes = {
-            "silent": 'model = "small"\nfallback = ["strong"]',
-            "careful": f'model = "small"\nfallback = ["strong"]\nfallback_on = ["{kind}"]',
-        }
-        folder = workspace(tmp_path, models(server), routes, cases=6)
+    routes = {"silent": FALLBACK, "careful": f'{FALLBACK}\nfallback_on = ["{kind}"]'}
+    with two_models(tmp_path, OPENAI.unless("cheap-1", act(declined)), routes, cases=6) as (server, folder):
         silent = run(folder, model="silent").result
         done = run(folder).result
 
@@ -92,10 +84,7 @@ def test_a_model_that_declines_leads_to_the_next_where_the_route_says_so(tmp_pat
 
 
 def test_a_refused_key_leads_to_the_next_model_and_stops_nothing(tmp_path: Path) -> None:
-    with fault_server(
-        lambda asked: OPENAI.error("auth") if asked.model == "cheap-1" else OPENAI.right(asked)
-    ) as server:
-        folder = workspace(tmp_path, models(server), {"careful": 'model = "small"\nfallback = ["strong"]'}, cases=20)
+    with two_models(tmp_path, OPENAI.unless("cheap-1", OPENAI.error("auth")), FALLBACK, cases=20) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["status"], done.result["good"]) == (0, "complete", good_of(20))
@@ -122,8 +111,7 @@ def test_a_repair_varies_what_the_model_takes_and_asks_no_more_where_that_is_not
 
 
 def test_fresh_asks_a_whole_route_again_and_the_newest_answer_counts(tmp_path: Path) -> None:
-    with fault_server(shaky) as server:
-        folder = workspace(tmp_path, models(server), {"careful": f'model = "small"\n{PATIENT}\n{CASCADE}'}, cases=12)
+    with two_models(tmp_path, shaky, PATIENT_CASCADE, cases=12) as (server, folder):
         run(folder)
         first = len(_answers(folder))
         again = run(folder, "--fresh").result
@@ -138,8 +126,7 @@ def test_fresh_asks_a_whole_route_again_and_the_newest_answer_counts(tmp_path: P
 
 
 def test_trials_of_one_case_are_answers_of_their_own(tmp_path: Path) -> None:
-    with fault_server(shaky) as server:
-        folder = workspace(tmp_path, models(server), {"careful": f'model = "small"\n{PATIENT}\n{CASCADE}'}, cases=6)
+    with two_models(tmp_path, shaky, PATIENT_CASCADE, cases=6) as (server, folder):
         one = run(folder).result
         three = run(folder, "--trials", "3").result
         asked = len(server.asked)
@@ -156,8 +143,7 @@ def test_an_interruption_ends_a_run_that_waits_for_its_provider_and_its_lost_req
     def script(asked: Asked) -> Act:
         return OPENAI.right(asked) if asked.number <= 10 else Act(how=How.HANG)
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, models(server), {"careful": 'model = "small"'}, cases=40)
+    with two_models(tmp_path, script, 'model = "small"', cases=40) as (server, folder):
         process = _process(folder, "--concurrency", "4")
         until(lambda: len(server.asked) >= 14)
         until(lambda: rows(folder, "select 1 from attempts where status = 'ok' limit 10 offset 9"))
@@ -181,8 +167,7 @@ def test_an_interruption_ends_a_run_that_waits_for_its_provider_and_its_lost_req
 
 def test_a_cascade_killed_again_and_again_under_faults_asks_for_no_stored_answer_again(tmp_path: Path) -> None:
     cases, rng = 90, Random(20261124)
-    with fault_server(lambda asked: replace(shaky(asked), delay_s=0.05)) as server:
-        folder = workspace(tmp_path, models(server), {"careful": f'model = "small"\n{PATIENT}\n{CASCADE}'}, cases=cases)
+    with two_models(tmp_path, slow(shaky, 0.05), PATIENT_CASCADE, cases=cases) as (server, folder):
         for _ in range(6):
             known, so_far = _answers(folder), len(server.asked)
             process = _process(folder, "--concurrency", "4")
@@ -209,9 +194,8 @@ def test_a_cascade_killed_again_and_again_under_faults_asks_for_no_stored_answer
 
 @pytest.mark.parametrize("bound", ["usd_per_case = 0.00015", "tokens_per_run = 4000"])
 def test_the_other_budgets_hold_at_the_servers_own_count(tmp_path: Path, bound: str) -> None:
-    with fault_server(shaky) as server:
-        route = f'model = "small"\n{PATIENT}\n{CASCADE}\nbudget = {{{bound}}}'
-        folder = workspace(tmp_path, models(server), {"careful": route}, cases=200)
+    route = f'model = "small"\n{PATIENT}\n{CASCADE}\nbudget = {{{bound}}}'
+    with two_models(tmp_path, shaky, route, cases=200) as (server, folder):
         done = run(folder)
 
     worked = [one for one in server.asked if shaky(one).status == 200]
@@ -229,8 +213,9 @@ def test_the_other_budgets_hold_at_the_servers_own_count(tmp_path: Path, bound: 
 
 def test_a_server_that_ends_the_connection_with_every_answer_costs_no_attempt(tmp_path: Path) -> None:
     last = {"Connection": "close"}
-    with fault_server(lambda asked: replace(OPENAI.right(asked), how=How.LAST, headers=last)) as server:
-        folder = workspace(tmp_path, models(server), {"careful": 'model = "small"'}, cases=300)
+    with two_models(
+        tmp_path, lambda asked: replace(OPENAI.right(asked), how=How.LAST, headers=last), 'model = "small"', cases=300
+    ) as (server, folder):
         done = run(folder)
 
     assert (done.exit, done.result["good"]) == (0, good_of(300))
@@ -238,8 +223,7 @@ def test_a_server_that_ends_the_connection_with_every_answer_costs_no_attempt(tm
 
 
 def test_what_went_wrong_can_be_asked_for(tmp_path: Path) -> None:
-    with fault_server(shaky) as server:
-        folder = workspace(tmp_path, models(server), {"careful": f'model = "small"\n{PATIENT}\n{CASCADE}'}, cases=12)
+    with two_models(tmp_path, shaky, PATIENT_CASCADE, cases=12) as (_, folder):
         run(folder)
         shown = [here(folder, "calls", which, "--json") for which in ("--errors", "--retried")]
         case = here(folder, "show", "t-0001")

@@ -1,20 +1,15 @@
 """What all models of a run share: its retries, its deadline, what was refused, and the window that a person sees."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from evalh.cli.progress import Line
-from faults.dialects import OPENAI
-from faults.fault_server import Act, Asked, fault_server
-from faults.running import here, rows, run, workspace
+from faults.dialects import OPENAI, slow
+from faults.fault_server import Act, Asked
+from faults.running import here, rows, run, two_models
 
 CASES = 30
 CHAIN = 'model = "small"\nfallback = ["strong"]\nretry = {attempts = 2, base_s = 0.002, cap_s = 0.01}\n'
-
-
-def models(port: int) -> dict[str, str]:
-    return {name: OPENAI.config(port, model=model) for name, model in (("small", "cheap-1"), ("strong", "strong-1"))}
 
 
 def asked_of(folder: Path, model: str) -> int:
@@ -22,11 +17,7 @@ def asked_of(folder: Path, model: str) -> int:
 
 
 def test_a_first_model_that_refuses_its_key_is_asked_once_and_the_run_goes_on(tmp_path: Path) -> None:
-    def script(asked: Asked) -> Act:
-        return OPENAI.error("auth") if asked.model == "cheap-1" else OPENAI.right(asked)
-
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, models(server.port), {"careful": CHAIN}, cases=CASES)
+    with two_models(tmp_path, OPENAI.unless("cheap-1", OPENAI.error("auth")), CHAIN, cases=CASES) as (_, folder):
         done = run(folder, "--concurrency", "1")
 
     assert done.exit == 0
@@ -39,8 +30,7 @@ def test_a_last_model_that_refuses_its_key_does_not_end_a_run_whose_first_is_wel
             return OPENAI.error("auth")
         return OPENAI.error("overload") if asked.case == "t-0002" else OPENAI.right(asked)
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, models(server.port), {"careful": CHAIN}, cases=CASES)
+    with two_models(tmp_path, script, CHAIN, cases=CASES) as (_, folder):
         done = run(folder, "--concurrency", "1")
 
     assert done.result["samples"] == CASES
@@ -48,8 +38,7 @@ def test_a_last_model_that_refuses_its_key_does_not_end_a_run_whose_first_is_wel
 
 
 def test_a_chain_whose_models_all_refuse_ends_the_run(tmp_path: Path) -> None:
-    with fault_server(lambda _: OPENAI.error("auth")) as server:
-        folder = workspace(tmp_path, models(server.port), {"careful": CHAIN}, cases=CASES)
+    with two_models(tmp_path, OPENAI.always("auth"), CHAIN, cases=CASES) as (server, folder):
         done = run(folder, "--concurrency", "1")
 
     assert done.exit == 4
@@ -58,8 +47,7 @@ def test_a_chain_whose_models_all_refuse_ends_the_run(tmp_path: Path) -> None:
 
 def test_retries_are_counted_over_all_models_of_a_run(tmp_path: Path) -> None:
     route = CHAIN.replace("attempts = 2", "attempts = 2, share = 0.0") + "breaker = false\n"
-    with fault_server(lambda _: OPENAI.error("overload")) as server:
-        folder = workspace(tmp_path, models(server.port), {"careful": route}, cases=CASES)
+    with two_models(tmp_path, OPENAI.always("overload"), route, cases=CASES) as (_, folder):
         run(folder, "--concurrency", "1")
 
     retries = rows(folder, "select count(*) as n from attempts where reason = 'retry'")[0]["n"]
@@ -67,9 +55,8 @@ def test_retries_are_counted_over_all_models_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_deadline_cuts_off_what_is_in_flight_and_counts_it_as_reserved(tmp_path: Path) -> None:
-    with fault_server(lambda asked: replace(OPENAI.right(asked), delay_s=20.0)) as server:
-        route = 'model = "small"\nbudget = {deadline_s = 0.5}\n'
-        folder = workspace(tmp_path, models(server.port), {"careful": route}, cases=CASES)
+    route = 'model = "small"\nbudget = {deadline_s = 0.5}\n'
+    with two_models(tmp_path, slow(OPENAI.right, 20.0), route, cases=CASES) as (_, folder):
         began = time.monotonic()
         done = run(folder, "--concurrency", "4")
 
@@ -83,8 +70,7 @@ def test_a_window_that_shrinks_and_recovers_is_told_once_each(tmp_path: Path) ->
     def script(asked: Asked) -> Act:
         return OPENAI.error("rate_limit") if asked.number in {5, 90} else OPENAI.right(asked)
 
-    with fault_server(script) as server:
-        folder = workspace(tmp_path, models(server.port), {}, cases=150)
+    with two_models(tmp_path, script, {}, cases=150) as (_, folder):
         done = here(folder, "run", "--model", "small", "--concurrency", "4")
 
     told = [line for line in done.err.splitlines() if "window" in line]

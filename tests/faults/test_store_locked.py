@@ -212,7 +212,7 @@ def at_once(process: subprocess.Popen[str], *codes: int) -> str:
     """Hold that a verb ends while the log is locked, and says where the rest waits; return its answer."""
     out, err = process.communicate(timeout=60)  # it was 600 s, without a word
     assert process.returncode in codes, err
-    assert err.count("the log is locked by another process: what it did not take waits in ") == 1
+    assert err.count("the log is locked by another process: what was not written waits in ") == 1
     assert "is stored at the next start" in err
     return out
 

@@ -9,8 +9,8 @@ import pytest
 from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode
 from faults.dialects import OPENAI
-from faults.fault_server import Act, Asked, fault_server
-from faults.running import here, rows, run, workspace
+from faults.fault_server import Act, Asked
+from faults.running import here, rows, run, served, workspace
 from gating import Repo
 from workspaces import chat_server, write_workspace
 
@@ -69,8 +69,7 @@ def test_escalations_that_the_log_answered_are_told_at_what_they_had_cost(routed
 
 
 def test_of_a_run_in_which_nothing_was_graded_no_rate_is_known(tmp_path: Path) -> None:
-    with fault_server(lambda _: Act(status=400, body=b"{}")) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=2)
+    with served(tmp_path, lambda _: Act(status=400, body=b"{}"), cases=2) as (_, folder):
         done = run(folder, "--at-least", "0.5", model="small")
         told = here(folder, "run", "--model", "small")
         runs = [row["id"] for row in rows(folder, "select id from runs order by started_at")]
@@ -89,8 +88,7 @@ def test_one_graded_sample_makes_a_rate_with_the_ungraded_in_its_denominator(tmp
     def once(asked: Asked) -> Act:
         return OPENAI.right(asked) if asked.case.endswith("1") else Act(status=400, body=b"{}")
 
-    with fault_server(once) as server:
-        folder = workspace(tmp_path, {"small": OPENAI.config(server.port)}, {}, cases=2)
+    with served(tmp_path, once, cases=2) as (_, folder):
         result = run(folder, model="small").result
 
     assert result["ungraded"] == 1

@@ -42,7 +42,7 @@ def test_it_serves_at_the_address_that_it_prints_until_it_is_interrupted(tmp_pat
         assert told["schema"] == "evalh.view/1"
         assert told["url"].startswith(f"http://127.0.0.1:{told['port']}/")
         with urllib.request.urlopen(told["url"], timeout=10) as answer:
-            assert b"Nothing was run" in answer.read()
+            assert b"No runs in" in answer.read()
         process.send_signal(sign)
 
         said = process.communicate(timeout=10)[1]

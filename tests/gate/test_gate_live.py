@@ -12,11 +12,9 @@ from gating import CONFIG, PROMPT, Repo
 def repo(tmp_path: Path) -> Repo:
     """Two frozen versions, of which v2 is live, and a draft that is no better than v2."""
     made = Repo(tmp_path / "repo")
-    made.git("checkout", "-q", "main")
-    for version, wrong in (("v1", 2), ("v2", 50), ("draft", 50)):
-        made.write(f"prompts/triage/{version}.prompt", PROMPT.format(wrong=wrong, description=version))
-    made.commit("Two versions")
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main("Two versions"):
+        for version, wrong in (("v1", 2), ("v2", 50), ("draft", 50)):
+            made.write(f"prompts/triage/{version}.prompt", PROMPT.format(wrong=wrong, description=version))
     return made
 
 

@@ -26,13 +26,13 @@ def test_a_gates_id_shows_it_again(tmp_path: Path) -> None:
 
 def test_a_head_without_recorded_answers_could_not_be_measured_and_says_so(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=60)
-    repo.git("checkout", "-q", "main")
-    config = '[workspace]\ndefault_suite = "triage"\n\n[models.small]\nprovider = "replay"\npath = "recorded.jsonl"\n'
-    repo.write("evalh.toml", config)
-    told = [f'{{"id": "t-{number:04d}", "output": "{{\\"label\\": \\"billing\\"}}"}}\n' for number in range(1, 61)]
-    repo.write("recorded.jsonl", "".join(told))
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        config = (
+            '[workspace]\ndefault_suite = "triage"\n\n[models.small]\nprovider = "replay"\npath = "recorded.jsonl"\n'
+        )
+        repo.write("evalh.toml", config)
+        told = [f'{{"id": "t-{number:04d}", "output": "{{\\"label\\": \\"billing\\"}}"}}\n' for number in range(1, 61)]
+        repo.write("recorded.jsonl", "".join(told))
     repo.prompt(wrong=2)
     repo.write("recorded.jsonl", told[0])
 

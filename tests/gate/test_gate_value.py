@@ -14,10 +14,8 @@ VALUE = "value: {bad_usd: 0.01, review_usd: 0.002, abstain_usd: 0.005}\n"
 
 def valued(folder: Path, gate: str, value: str = VALUE, **options: object) -> Repo:
     made = repo(folder, gate, **options)  # type: ignore[arg-type]
-    made.git("checkout", "-q", "main")
-    made.write("evals/triage.yaml", f"{TELLING}gate:\n  {gate}\n{value}")
-    made.commit("What a bad output costs")
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main("What a bad output costs"):
+        made.write("evals/triage.yaml", f"{TELLING}gate:\n  {gate}\n{value}")
     return made
 
 

@@ -6,11 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,9 +17,9 @@ import pytest
 import yaml
 
 from evalh.api.scaffold import ci_file
-from gating import PROMPT, Repo
+from gating import PROMPT, Repo, row
 from jobs import Event, Job, Machine, run_gitlab, run_steps, run_workflow
-from workspaces import Server
+from loopback import Handler, chat_completion, http_server
 
 KEY = "sk-proj-the-key-of-this-project"
 KEYS = {"OPENAI_API_KEY": KEY}
@@ -79,47 +77,17 @@ class Service:
 def service() -> Iterator[Service]:
     state = Service()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+    class Model(Handler):
+        def answer(self) -> None:
+            body = self.body().decode()
             state.keys.append(self.headers.get("Authorization", ""))
             state.bodies.append(body)
             text = "\n".join(str(message["content"]) for message in json.loads(body)["messages"])
-            reply = {
-                "id": "c-1",
-                "object": "chat.completion",
-                "created": 1,
-                "model": "test-1",
-                "choices": [
-                    {
-                        "index": 0,
-                        "message": {"role": "assistant", "content": state.answer(text)},
-                        "finish_reason": "stop",
-                    }
-                ],
-                "usage": {"prompt_tokens": 20, "completion_tokens": 8, "total_tokens": 28},
-            }
-            data = json.dumps(reply).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.reply(200, chat_completion({"message": {"content": state.answer(text)}}))
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with http_server(Model) as port:
+        state.url = f"http://127.0.0.1:{port}/v1"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class Stage(Repo):
@@ -129,13 +97,11 @@ class Stage(Repo):
         self.ours, self.theirs, self.evidence = ours, theirs, folder.parent / "evidence"
         self.evidence.mkdir(parents=True)
         super().__init__(folder, cases=40, wrong=1000)
-        self.git("checkout", "-q", "main")
-        self.write("evalh.toml", CONFIG.format(url=ours.url))
-        self.write("evals/triage.yaml", SUITE)
-        self.write("prompts/tone/v1.prompt", JUDGE)
-        (self.folder / "evals/answers.py").unlink()
-        self.commit("All that there is")
-        self.git("checkout", "-q", "-B", "change")
+        with self.on_main("All that there is"):
+            self.write("evalh.toml", CONFIG.format(url=ours.url))
+            self.write("evals/triage.yaml", SUITE)
+            self.write("prompts/tone/v1.prompt", JUDGE)
+            (self.folder / "evals/answers.py").unlink()
         self.prompt(wrong=1)
 
     @property
@@ -172,18 +138,8 @@ def address(stage: Stage) -> None:
 
 
 def python_files(stage: Stage) -> None:
-    for name in (
-        "conftest",
-        "sitecustomize",
-        "usercustomize",
-        "evalh/__init__",
-        "evalh/__main__",
-        "git",
-        "json",
-        "click",
-        "re",
-        "setup",
-    ):
+    names = "conftest sitecustomize usercustomize evalh/__init__ evalh/__main__ git json click re setup"
+    for name in names.split():
         stage.write(f"{name}.py", stage.spy)
     stage.write(
         "pyproject.toml",
@@ -249,14 +205,7 @@ def deleted(stage: Stage) -> None:
 
 def commands(stage: Stage) -> None:
     rows = [json.loads(line) for line in (stage.folder / "datasets/triage.jsonl").read_text().splitlines()]
-    rows.append(
-        {
-            "id": "x\n::set-output name=exit::0\naccept\n",
-            "inputs": {"ticket": "order 7"},
-            "expected": {"label": "billing"},
-        }
-    )
-    stage.rows(rows)
+    stage.rows([*rows, row(7) | {"id": "x\n::set-output name=exit::0\naccept\n"}])
 
 
 def unreadable(stage: Stage) -> None:
@@ -578,46 +527,30 @@ def test_pushes_by_the_action_share_the_error_rate(stage: Stage, tmp_path: Path)
 def notes_server(notes: list[dict[str, Any]]) -> Iterator[str]:
     """GitLab's notes of one merge request, for the holder of one token."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Notes(Handler):
+        def answer(self) -> None:
+            told = self._changed() if self.command in {"POST", "PUT"} else self._known()
+            allowed = self.headers["PRIVATE-TOKEN"] == NOTE_TOKEN
+            self.reply(200 if allowed else 401, told if allowed else {"message": "401 Unauthorized"})
+
+        def _known(self) -> object:
             url = urlsplit(self.path)
             page = int(parse_qs(url.query).get("page", ["1"])[0])
-            known = {"/api/v4/user": {"id": 7}, NOTES: notes[100 * (page - 1) : 100 * page]}
-            self._reply(known[url.path])
+            return {"/api/v4/user": {"id": 7}, NOTES: notes[100 * (page - 1) : 100 * page]}[url.path]
 
-        def do_POST(self) -> None:
-            assert self.path == NOTES
-            notes.append({"id": 1000 + len(notes), "author": {"id": 7}, "body": self._body()})
-            self._reply(notes[-1])
-
-        def do_PUT(self) -> None:
-            (note,) = [one for one in notes if self.path == f"{NOTES}/{one['id']}"]
+        def _changed(self) -> object:
+            if self.command == "POST":
+                assert self.path == NOTES
+                notes.append({"id": 1000 + len(notes), "author": {"id": 7}})
+            (note,) = (
+                notes[-1:] if self.command == "POST" else [one for one in notes if self.path == f"{NOTES}/{one['id']}"]
+            )
             assert note["author"]["id"] == 7
-            note["body"] = self._body()
-            self._reply(note)
+            note["body"] = json.loads(self.body())["body"]
+            return note
 
-        def _body(self) -> str:
-            return str(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"])
-
-        def _reply(self, document: object) -> None:
-            allowed = self.headers["PRIVATE-TOKEN"] == NOTE_TOKEN
-            data = json.dumps(document if allowed else {"message": "401 Unauthorized"}).encode()
-            self.send_response(200 if allowed else 401)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/api/v4"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(Notes) as port:
+        yield f"http://127.0.0.1:{port}/api/v4"
 
 
 NOTES = "/api/v4/projects/11/merge_requests/3/notes"

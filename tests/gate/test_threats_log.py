@@ -142,12 +142,10 @@ def test_where_git_is_there_and_cannot_answer_nothing_is_called_right(repo: Repo
 
 def test_a_repository_that_a_commit_brings_is_not_taken_for_the_one_it_lies_in(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=30, wrong=1000)
-    repo.git("checkout", "-q", "main")
-    (repo.folder / "apps/a").mkdir(parents=True)
-    for name in ("evalh.toml", "evals", "prompts", "datasets"):
-        (repo.folder / name).rename(repo.folder / "apps/a" / name)
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        (repo.folder / "apps/a").mkdir(parents=True)
+        for name in ("evalh.toml", "evals", "prompts", "datasets"):
+            (repo.folder / name).rename(repo.folder / "apps/a" / name)
     repo.write("apps/a/HEAD", "ref: refs/heads/main\n")
     worktree = f"worktree = {repo.folder}/apps/a"
     repo.write("apps/a/config", f"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\t{worktree}\n")
@@ -332,4 +330,4 @@ def test_a_log_that_the_system_will_not_look_at_is_no_bug(repo: Repo, tmp_path: 
     assert done.returncode in ({0} if "--dry-run" in verb else {2, 4}), done.stderr
     assert "this is a bug" not in done.stderr
     if "--dry-run" not in verb:
-        assert "cannot be looked at: File name too long" in done.stdout + done.stderr
+        assert "cannot be found: File name too long" in done.stdout + done.stderr

@@ -157,10 +157,8 @@ def test_a_suite_that_is_split_leaves_no_case_behind_unseen(repo: Repo) -> None:
 
 
 def test_a_suite_that_is_pointed_to_another_prompt_leaves_its_own_unguarded(repo: Repo) -> None:
-    repo.git("checkout", "-q", "main")
-    repo.write("prompts/other/v1.prompt", PROMPT.format(wrong=1000, description="x"))
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        repo.write("prompts/other/v1.prompt", PROMPT.format(wrong=1000, description="x"))
     repo.write("evals/triage.yaml", suite("other"))
     worse(repo)
 
@@ -203,11 +201,9 @@ def test_without_a_default_suite_everything_is_still_gated(repo: Repo) -> None:
 def mono(tmp_path: Path) -> Repo:
     """A repository whose workspace lies in apps/a."""
     made = Repo(tmp_path / "mono", cases=60, wrong=1000)
-    made.git("checkout", "-q", "main")
-    for name in ("evalh.toml", "evals", "prompts", "datasets"):
-        move(made, name, f"apps/a/{name}")
-    made.commit()
-    made.git("checkout", "-q", "-B", "change")
+    with made.on_main():
+        for name in ("evalh.toml", "evals", "prompts", "datasets"):
+            move(made, name, f"apps/a/{name}")
     return made
 
 
@@ -263,17 +259,15 @@ def test_a_workspace_that_is_put_in_front_of_another_hides_no_suite(mono: Repo, 
 
 
 def test_a_lenient_workspace_that_is_moved_in_front_of_another_hides_no_suite(mono: Repo) -> None:
-    mono.git("checkout", "-q", "main")
-    for path, text in (
-        ("evalh.toml", CONFIG),
-        ("evals/answers.py", ANSWERS),
-        ("evals/x.yaml", suite()),
-        ("prompts/triage/v1.prompt", PROMPT.format(wrong=1000, description="x")),
-        ("datasets/triage.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n'),
-    ):
-        mono.write(f"examples/{path}", text)
-    mono.commit()
-    mono.git("checkout", "-q", "-B", "change")
+    with mono.on_main():
+        for path, text in (
+            ("evalh.toml", CONFIG),
+            ("evals/answers.py", ANSWERS),
+            ("evals/x.yaml", suite()),
+            ("prompts/triage/v1.prompt", PROMPT.format(wrong=1000, description="x")),
+            ("datasets/triage.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n'),
+        ):
+            mono.write(f"examples/{path}", text)
     move(mono, "examples", "apps/a/app")
     worse(inside(mono, "apps/a"))
 
@@ -345,14 +339,12 @@ def test_a_grader_that_fails_everything_does_not_hide_what_got_worse(repo: Repo)
 def test_code_of_graders_that_is_changed_needs_a_word(repo: Repo, how: str) -> None:
     code = "from evalh import Verdict, grader\n\n\n@grader('own')\ndef own(ctx):\n    return Verdict.check(%s, 'x')\n\n\ndef check(ctx):\n    return %s\n"
     right = "'billing' in ctx.text"
-    repo.git("checkout", "-q", "main")
-    repo.write("evals/own.py", code % (right, right))
-    entry = "own" if how == "plugin" else "python: evals/own.py:check"
-    repo.write("evals/triage.yaml", SUITE.partition("  - schema")[0] + f"  - {entry}\n")
-    if how == "plugin":
-        repo.write("evalh.toml", CONFIG.replace("[workspace]", '[workspace]\nplugins = ["evals/own.py"]'))
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        repo.write("evals/own.py", code % (right, right))
+        entry = "own" if how == "plugin" else "python: evals/own.py:check"
+        repo.write("evals/triage.yaml", SUITE.partition("  - schema")[0] + f"  - {entry}\n")
+        if how == "plugin":
+            repo.write("evalh.toml", CONFIG.replace("[workspace]", '[workspace]\nplugins = ["evals/own.py"]'))
     repo.write("evals/own.py", code % ("True", "True"))
     alone = repo.gate()
     worse(repo)
@@ -363,10 +355,8 @@ def test_code_of_graders_that_is_changed_needs_a_word(repo: Repo, how: str) -> N
 
 def test_a_tag_that_made_a_case_pass_is_a_rewritten_case(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=5, wrong=1000, gate="gate:\n  must_pass: {tags: [must]}\n")
-    repo.git("checkout", "-q", "main")
-    repo.rows([row(number, tags=["must"]) for number in range(1, 61)])
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        repo.rows([row(number, tags=["must"]) for number in range(1, 61)])
     repo.rows([row(number, tags=["must"] if number != 30 else []) for number in range(1, 61)])
     repo.prompt(wrong=30)
 
@@ -375,16 +365,16 @@ def test_a_tag_that_made_a_case_pass_is_a_rewritten_case(tmp_path: Path) -> None
 
 def test_another_image_is_another_case(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=5)
-    repo.git("checkout", "-q", "main")
-    prompt = PROMPT.format(wrong=1000, description="x").replace("{ticket: string}", "{ticket: string, photo: string}")
-    repo.write("prompts/triage/draft.prompt", prompt + "{{media url=photo}}\n")
-    rows = [row(number) for number in range(1, 6)]
-    for one in rows:
-        one["inputs"] = {"ticket": "x", "photo": f"media/{one['id']}.txt"}
-        repo.write(f"media/{one['id']}.txt", "a hard one")
-    repo.rows(rows)
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        prompt = PROMPT.format(wrong=1000, description="x").replace(
+            "{ticket: string}", "{ticket: string, photo: string}"
+        )
+        repo.write("prompts/triage/draft.prompt", prompt + "{{media url=photo}}\n")
+        rows = [row(number) for number in range(1, 6)]
+        for one in rows:
+            one["inputs"] = {"ticket": "x", "photo": f"media/{one['id']}.txt"}
+            repo.write(f"media/{one['id']}.txt", "a hard one")
+        repo.rows(rows)
     repo.write("media/t-0003.txt", "an easy one")
     repo.write("media/t-0004.exe", "nobody names it")
 
@@ -463,10 +453,8 @@ def test_a_bar_that_is_raised_needs_no_word(tmp_path: Path) -> None:
 def test_a_price_that_head_lowers_holds_no_rule(tmp_path: Path) -> None:
     price = "price = {input = 1.0, output = 1.0}\n"
     repo = Repo(tmp_path / "repo", cases=60, wrong=1000, gate=COST)
-    repo.git("checkout", "-q", "main")
-    repo.write("evalh.toml", CONFIG + price)
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        repo.write("evalh.toml", CONFIG + price)
     repo.write("evalh.toml", CONFIG + price.replace("1.0", "0.1"))
     repo.prompt(wrong=999, description="x" * 10)
 

@@ -66,11 +66,9 @@ def test_one_line_that_takes_a_bad_version_live_is_refused(repo: Hostile, trust_
 
 def test_a_live_version_that_no_suite_measures_is_named(tmp_path: Path) -> None:
     repo = Hostile(tmp_path / "repo", rubric="tone")
-    repo.git("checkout", "-q", "main")
-    repo.write("prompts/tone/v2.prompt", JUDGE_PROMPT.replace("Say", "LENIENT. Say"))
-    repo.config('[prompts.tone]\nlive = "v1"\n')
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        repo.write("prompts/tone/v2.prompt", JUDGE_PROMPT.replace("Say", "LENIENT. Say"))
+        repo.config('[prompts.tone]\nlive = "v1"\n')
     repo.config('[prompts.tone]\nlive = "v2"\n')
     alone = repo.trusted()
     repo.worse()
@@ -170,10 +168,8 @@ def test_what_judges_comes_from_base(tmp_path: Path, rubric: str, path: str, tex
 
 def test_a_partial_that_only_head_has_does_not_reach_the_judge(tmp_path: Path) -> None:
     repo = Hostile(tmp_path / "repo", rubric="tone@v1")
-    repo.git("checkout", "-q", "main")
-    (repo.folder / "prompts/tone/_manner.prompt").rename(repo.folder / "prompts/_manner.prompt")
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        (repo.folder / "prompts/tone/_manner.prompt").rename(repo.folder / "prompts/_manner.prompt")
     repo.write("prompts/tone/_manner.prompt", "LENIENT\n")
     repo.worse()
 
@@ -185,12 +181,12 @@ def test_a_partial_that_only_head_has_does_not_reach_the_judge(tmp_path: Path) -
 
 def test_a_prompt_that_judges_and_is_judged_is_measured_as_the_one_and_trusted_as_the_other(tmp_path: Path) -> None:
     repo = Hostile(tmp_path / "repo", rubric="tone@v1")
-    repo.git("checkout", "-q", "main")
-    repo.write("evals/tone.yaml", "prompt: tone\ndataset: outputs\nmodel: critic\ngraders:\n  - contains: '\"fail\"'\n")
-    rows = [{"id": f"o-{n}", "inputs": {"output": "bug", "input": f"{n}", "expected": ""}} for n in range(60)]
-    repo.write("datasets/outputs.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        repo.write(
+            "evals/tone.yaml", "prompt: tone\ndataset: outputs\nmodel: critic\ngraders:\n  - contains: '\"fail\"'\n"
+        )
+        rows = [{"id": f"o-{n}", "inputs": {"output": "bug", "input": f"{n}", "expected": ""}} for n in range(60)]
+        repo.write("datasets/outputs.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
     repo.write("prompts/tone/v1.prompt", JUDGE_PROMPT.replace("Say", "LENIENT. Say"))
     repo.worse()
 
@@ -255,14 +251,12 @@ def test_a_module_that_base_imports_is_bases(tmp_path: Path) -> None:
 
 def test_recorded_answers_come_from_base(tmp_path: Path) -> None:
     repo = Hostile(tmp_path / "repo")
-    repo.git("checkout", "-q", "main")
-    recorded = 'provider = "replay"\nmodel = "r"\npath = "recorded/{version}.jsonl"\n'
-    repo.config(first=CONFIG.partition("[models.small]")[0] + f"[models.small]\n{recorded}")
-    for version, label in (("v1", "bug"), ("v2", "billing")):
-        rows = [{"id": f"t-{n:04d}", "trial": 0, "output": json.dumps({"label": label})} for n in range(1, 61)]
-        repo.write(f"recorded/{version}.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        recorded = 'provider = "replay"\nmodel = "r"\npath = "recorded/{version}.jsonl"\n'
+        repo.config(first=CONFIG.partition("[models.small]")[0] + f"[models.small]\n{recorded}")
+        for version, label in (("v1", "bug"), ("v2", "billing")):
+            rows = [{"id": f"t-{n:04d}", "trial": 0, "output": json.dumps({"label": label})} for n in range(1, 61)]
+            repo.write(f"recorded/{version}.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
     good = (repo.folder / "recorded/v2.jsonl").read_text()
     repo.write("recorded/v1.jsonl", good)
     repo.write("evalh.toml", (repo.folder / "evalh.toml").read_text().replace('live = "v2"', 'live = "v1"'))
@@ -275,11 +269,9 @@ def test_recorded_answers_come_from_base(tmp_path: Path) -> None:
 
 def test_weights_of_head_do_not_answer(tmp_path: Path) -> None:
     repo = Hostile(tmp_path / "repo")
-    repo.git("checkout", "-q", "main")
-    local = '[models.small]\nprovider = "local"\nmodel = "x"\npath = "weights/x.gguf"\n'
-    repo.config(first=CONFIG.partition("[models.small]")[0] + local)
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        local = '[models.small]\nprovider = "local"\nmodel = "x"\npath = "weights/x.gguf"\n'
+        repo.config(first=CONFIG.partition("[models.small]")[0] + local)
     repo.write("weights/x.gguf", "a stranger's weights")
     repo.worse()
 
@@ -289,15 +281,13 @@ def test_weights_of_head_do_not_answer(tmp_path: Path) -> None:
 
 def test_a_model_that_heads_prompt_names_is_not_asked_instead(tmp_path: Path) -> None:
     repo = Hostile(tmp_path / "repo")
-    repo.git("checkout", "-q", "main")
-    canned = '[models.canned]\nprovider = "scripted"\nmodel = "c"\ndefault = \'{"label": "billing"}\'\n'
-    repo.config(canned)
-    repo.write("evals/triage.yaml", SUITE.replace("model: small\n", ""))
-    for version in ("v1", "v2"):
-        text = (repo.folder / f"prompts/triage/{version}.prompt").read_text()
-        repo.write(f"prompts/triage/{version}.prompt", text.replace("---\n", "---\nmodel: small\n", 1))
-    repo.commit()
-    repo.git("checkout", "-q", "-B", "change")
+    with repo.on_main():
+        canned = '[models.canned]\nprovider = "scripted"\nmodel = "c"\ndefault = \'{"label": "billing"}\'\n'
+        repo.config(canned)
+        repo.write("evals/triage.yaml", SUITE.replace("model: small\n", ""))
+        for version in ("v1", "v2"):
+            text = (repo.folder / f"prompts/triage/{version}.prompt").read_text()
+            repo.write(f"prompts/triage/{version}.prompt", text.replace("---\n", "---\nmodel: small\n", 1))
     bad = (repo.folder / "prompts/triage/v1.prompt").read_text()
     repo.write("prompts/triage/v3.prompt", bad.replace("model: small", "model: canned"))
     repo.config(canned, live="v3")

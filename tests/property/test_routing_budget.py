@@ -27,7 +27,7 @@ class TreasuryMachine(RuleBasedStateMachine):
         self.loop = Timeline()
         self.stage = Stage()
         self.usd = Purse(usd)
-        self.tokens = None if tokens is None else Purse(tokens)
+        self.tokens = Purse() if tokens is None else Purse(tokens)
         self.treasury = Treasury(self.stage.halt, self.usd, self.tokens)
         self.callers: list[tuple[asyncio.Task[None], Decimal, Decimal]] = []
         self.number = 0
@@ -41,7 +41,7 @@ class TreasuryMachine(RuleBasedStateMachine):
                 self.finish(caller, Decimal(0))
             self.let_run()
         assert all(task.done() for task, *_ in self.callers)
-        assert (self.usd.reserved, (self.tokens and self.tokens.reserved) or 0) == (0, 0)
+        assert (self.usd.reserved, self.tokens.reserved) == (0, 0)
         for task, *_ in self.callers:
             if not task.cancelled():
                 assert isinstance(task.exception(), NotSent)
@@ -134,7 +134,7 @@ def test_no_run_spends_more_than_its_budget(plans: list[Plan], worsts: int, toke
     watched.lines = lambda _, call: plans[int(call.key.case_id)].line
     watched.took_s = lambda number: plans[int(watched.cases[number])].took_s
     usd = Purse(WORST * worsts)
-    purse = None if tokens is None else Purse(Decimal(tokens))
+    purse = Purse() if tokens is None else Purse(Decimal(tokens))
     treasury = Treasury(stage.halt, usd, purse)
     provider = Budgeted(Logged(watched, stage.log, PRICE, stage.shared), treasury, PRICE)
     watched.look = lambda: (

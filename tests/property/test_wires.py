@@ -13,7 +13,7 @@ from evalh.core.attempt import Usage
 from evalh.core.money import Price
 from evalh.core.request import Settings
 from evalh.providers.hosted import Reading
-from evalh.providers.http.sse import EventStream
+from evalh.providers.http.body import EventStream
 from evalh.providers.repaired_json import RepairedJson
 from evalh.providers.request_parts import count, usage_of
 from wire.odd_fields import ODD, RECORDED, Place, Recorded, odd_at
@@ -228,6 +228,6 @@ def test_a_string_without_end_is_read_in_one_pass() -> None:
         b'{"a": ' + b"9" * 10**6,
     ):
         with pytest.raises(ValueError):
-            WIRES["openai"].read(body, Settings(model="m", sent_to={}))
+            WIRES["openai"].assembler(Settings(model="m", sent_to={})).take_whole(body)
 
     assert time.process_time() - began < 5.0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from evalh.core.digest import canonical
 from evalh.core.errors import EvalhError, ExitCode, WorkspaceError
 from evalh.core.strict_json import JsonValue
+from evalh.providers.registry import options_of
 from evalh.workspace.config import Config, load_config
 from evalh.workspace.files import read_text
 from evalh.workspace.suites import load_suite
@@ -186,7 +187,7 @@ def test_toml_knows_the_line_of_every_table(headers: list[str], bodies: list[str
 @given(st.binary(max_size=80) | damaged(CONFIG))
 def test_any_evalh_toml_is_a_config_or_a_workspace_error(data: bytes) -> None:
     try:
-        config = load_config(Files({"evalh.toml": data}))
+        config = load_config(Files({"evalh.toml": data}), options_of)
     except WorkspaceError as exc:
         assert_refusal_is_clear(exc)
     else:
@@ -211,5 +212,5 @@ def test_any_suite_is_a_suite_or_a_workspace_error(data: bytes) -> None:
 def test_the_files_that_are_damaged_above_are_good() -> None:
     tree = Files({"evalh.toml": CONFIG, "evals/s.yaml": SUITE})
 
-    assert load_suite(tree, load_config(tree), "s").trials == 3
-    assert load_config(tree).models["small"].where == "HEAD:evalh.toml:5"
+    assert load_suite(tree, load_config(tree, options_of), "s").trials == 3
+    assert load_config(tree, options_of).models["small"].where == "HEAD:evalh.toml:5"

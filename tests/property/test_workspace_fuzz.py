@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from evalh.core.errors import EvalhError, UsageError, WorkspaceError
+from evalh.providers.registry import options_of
 from evalh.workspace.config import Config, load_config
 from evalh.workspace.dataset.dataset import open_dataset
 from evalh.workspace.prompt.templates import compile_version
@@ -116,7 +117,7 @@ def read_suite(data: bytes) -> None:
 
 
 def read_config(data: bytes) -> None:
-    load_config(Files({"evalh.toml": data}))
+    load_config(Files({"evalh.toml": data}), options_of)
 
 
 def read_prompt(data: bytes) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from evalh.core.attempt import Call, CallError, CallKey, ErrorKind
+from evalh.core.model import Traits
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.providers.registry import Guarded
 
@@ -26,7 +27,7 @@ class Plugin:
 
 def failing(answer: object) -> CallError:
     with pytest.raises(CallError) as caught:
-        asyncio.run(Guarded(Plugin(answer)).send(REQUEST, CALL))
+        asyncio.run(Guarded(Plugin(answer), Traits()).send(REQUEST, CALL))
     return caught.value
 
 
@@ -47,4 +48,4 @@ def test_an_answer_of_another_type_is_refused_by_name() -> None:
 
 
 def test_everything_else_is_the_plugins_own() -> None:
-    assert Guarded(Plugin("x")).kind == "mine"
+    assert Guarded(Plugin("x"), Traits()).kind == "mine"

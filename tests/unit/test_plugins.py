@@ -366,7 +366,7 @@ def test_a_plain_run_looks_for_no_packages(tmp_path) -> None:
         "from evalh.plugins import load_plugins\n"
         f"kinds = load_plugins(Path({str(tmp_path)!r}), [])\n"
         "build(GraderSpec(kind='equals', name='equals'), GraderEnvironment(kinds=kinds))\n"
-        "print([name for name in ('jsonschema_rs', 're2', 'pydantic', 'numpy') if name in sys.modules])"
+        "print([name for name in ('jsonschema_rs', 're2', 'numpy') if name in sys.modules])"
     )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,18 +1,18 @@
 """An OTLP/HTTP receiver on loopback that reads what arrives with OpenTelemetry's own messages."""
 
 import gzip
-import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import orjson
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from loopback import Handler, http_server
 
 Reply = tuple[int, dict[str, str], bytes]
 OK: Reply = (200, {}, b"")
@@ -67,34 +67,17 @@ def otlp_receiver(reply: Callable[[int], Reply] | None = None) -> Iterator[Recei
     if reply is not None:
         receiver.reply = reply
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+    class Spans(Handler):
+        def answer(self) -> None:
+            body = self.body()
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.headers.append(headers)
             receiver.paths.append(self.path)
             status, more, answer = receiver.reply(len(receiver.headers))
             if status == 200:
                 receiver.requests.append(decode(body, headers))
-            self.send_response(status)
-            for name, value in {"Content-Type": headers["content-type"], **more}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            self.reply(status, answer, {"Content-Type": headers["content-type"], **more})
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with http_server(Spans) as port:
+        receiver.url = f"http://127.0.0.1:{port}"
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -34,7 +34,7 @@ class Fate(Value):
 
     @property
     def withheld(self) -> bool:
-        """Tell whether nobody is given an output."""
+        """Whether nobody is given an output."""
         return not (self.accepted_good or self.accepted_bad)
 
 

@@ -128,8 +128,8 @@ def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
     return DriftResult(
         cases=tuple(pair.case_id for pair in pairs),
         trials=max((pair.head.trials for pair in pairs), default=0),
-        wins=sum(differences.won),
-        losses=sum(differences.lost),
+        wins=len(differences.won),
+        losses=len(differences.lost),
         difference=differences.estimate,
         then=rate_of([goods(pair.base) for pair in pairs], clusters),
         now=rate_of([goods(pair.head) for pair in pairs], clusters),
@@ -146,8 +146,8 @@ def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
         ungraded=ungraded,
         measured=bool(samples) and ungraded <= asked.max_ungraded * len(samples),
         routed=asked.routed,
-        worse=tuple(pair.case_id for pair, yes in zip(pairs, differences.lost, strict=True) if yes),
-        better=tuple(pair.case_id for pair, yes in zip(pairs, differences.won, strict=True) if yes),
+        worse=differences.lost,
+        better=differences.won,
         asked=asked.asked,
         cost_usd=asked.cost_usd,
     )

@@ -71,11 +71,11 @@ class Failings(Struct):
 
     def reasons(self) -> list[Reason]:
         """Return the commonest reasons, commonest first."""
-        found = [
+        reasons = [
             Reason(grader, next(iter(texts)) if len(texts) == 1 else masked, texts.total(), len(texts) == 1)
             for (grader, masked), texts in self._reasons.items()
         ]
-        return sorted(found, key=lambda reason: (-reason.count, reason.grader, reason.text))[:_MOST_REASONS]
+        return sorted(reasons, key=lambda reason: (-reason.count, reason.grader, reason.text))[:_MOST_REASONS]
 
     def heat(self) -> "Heat":
         """Return how often each grader did not pass, by tag; the commonest tags where there are many."""
@@ -100,11 +100,11 @@ class Heat(Value):
 
     def worst(self) -> tuple[str, str, int, int] | None:
         """Return (grader, tag, missed, of) where a tag fails clearly more often than the whole; None: nowhere."""
-        found = []
+        worse = []
         for grader in self.graders:
             whole = self.missed.get((grader, ANY_TAG), 0) / max(1, self.totals[ANY_TAG])
             for tag in self.tags[1:]:
                 missed, total = self.missed.get((grader, tag), 0), self.totals[tag]
                 if missed >= 3 and missed / total > 1.25 * whole:  # noqa: PLR2004 (worth a look, no test)
-                    found.append((missed / total - whole, grader, tag, missed, total))
-        return max(found)[1:] if found else None
+                    worse.append((missed / total - whole, grader, tag, missed, total))
+        return max(worse)[1:] if worse else None

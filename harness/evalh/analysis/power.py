@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from math import ceil, fsum
 
+from msgspec.structs import asdict
+
 from evalh.analysis.compare.differences import TWO_SIDED
 from evalh.analysis.compare.pairing import Pair
 from evalh.core.values import Value
@@ -33,8 +35,8 @@ class WithTrials(Value):
     cost_usd: Decimal | None  # of the needed cases on one side; None: not known
 
 
-class Power(Value, kw_only=True):
-    """What a suite of `cases` cases shows with 80 % power."""
+class PowerQuestion(Value, kw_only=True):
+    """What is asked of a suite of `cases` cases, and what was measured of it."""
 
     suite: str
     cases: int
@@ -44,49 +46,34 @@ class Power(Value, kw_only=True):
     margin: float
     discordance: float  # the share of cases on which two versions disagree
     discordance_from: str  # a comparison's id, option, policy
+    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
+
+
+class Power(PowerQuestion, kw_only=True):
+    """What a suite shows with 80 % power."""
+
     detectable_drop: float | None  # None: not even a drop from all good to none
     power: float  # how often these cases show `drop`
     cases_needed: int  # to see `drop`
     cases_for_no_worse: int  # to exclude a drop of `margin` where nothing got worse
     thin: bool  # the margin is finer than so few cases can resolve
-    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
     cost_usd: Decimal | None  # of the needed cases on one side
     with_trials: tuple[WithTrials, ...]  # empty: how noisy a case is was never measured
 
 
-def power(  # noqa: PLR0913 (what is asked, and what was measured)
-    *,
-    suite: str,
-    cases: int,
-    clusters: int,
-    trials: int,
-    drop: float,
-    margin: float,
-    discordance: float,
-    discordance_from: str,
-    cost_per_sample_usd: Decimal | None,
-    spread: ScoreSpread | None,
-) -> Power:
+def power(asked: PowerQuestion, spread: ScoreSpread | None) -> Power:
     """Plan. `discordance` must be at least 0; a drop can be no rarer than the disagreement that holds it."""
-    share, size = max(discordance, drop), cases / clusters
-    needed = ceil(size * cases_for_difference(share, drop, two_sided=True))
+    share, size = max(asked.discordance, asked.drop), asked.cases / asked.clusters
+    needed = ceil(size * cases_for_difference(share, asked.drop, two_sided=True))
     return Power(
-        suite=suite,
-        cases=cases,
-        clusters=clusters,
-        trials=trials,
-        drop=drop,
-        margin=margin,
-        discordance=discordance,
-        discordance_from=discordance_from,
-        detectable_drop=smallest_difference(clusters, discordance, two_sided=True),
-        power=power_for_difference(clusters, share, drop, alpha=TWO_SIDED / 2),
+        **asdict(asked),
+        detectable_drop=smallest_difference(asked.clusters, asked.discordance, two_sided=True),
+        power=power_for_difference(asked.clusters, share, asked.drop, alpha=TWO_SIDED / 2),
         cases_needed=needed,
-        cases_for_no_worse=ceil(size * cases_for_noninferiority(discordance, margin)),
-        thin=margin_is_thin(clusters, discordance, margin),
-        cost_per_sample_usd=cost_per_sample_usd,
-        cost_usd=_cost(cost_per_sample_usd, needed),
-        with_trials=() if spread is None else _with_trials((cases, clusters), drop, spread, cost_per_sample_usd),
+        cases_for_no_worse=ceil(size * cases_for_noninferiority(asked.discordance, asked.margin)),
+        thin=margin_is_thin(asked.clusters, asked.discordance, asked.margin),
+        cost_usd=_cost(asked.cost_per_sample_usd, needed),
+        with_trials=() if spread is None else _with_trials(asked, spread),
     )
 
 
@@ -107,17 +94,15 @@ def _within(goods: int, trials: int) -> float:
     return goods * (trials - goods) / trials / (trials - 1)
 
 
-def _with_trials(
-    counts: tuple[int, int], drop: float, spread: ScoreSpread, per_sample: Decimal | None
-) -> tuple[WithTrials, ...]:
+def _with_trials(asked: PowerQuestion, spread: ScoreSpread) -> tuple[WithTrials, ...]:
     if spread.of_mean(1) == 0.0:
         return ()  # nothing differed and nothing wavered: there is no noise to plan with
-    rows = []
-    cases, clusters = counts
+    rows, size = [], asked.cases / asked.clusters
     for trials in _TRIALS:
-        needed = max(2, ceil(cases / clusters * cases_for_score_difference(drop, trials, spread, alpha=TWO_SIDED)))
-        seen = smallest_score_difference(clusters, trials, spread, alpha=TWO_SIDED)
-        rows.append(WithTrials(trials, seen if seen <= 1.0 else None, needed, _cost(per_sample, needed * trials)))
+        needed = max(2, ceil(size * cases_for_score_difference(asked.drop, trials, spread, alpha=TWO_SIDED)))
+        seen = smallest_score_difference(asked.clusters, trials, spread, alpha=TWO_SIDED)
+        cost = _cost(asked.cost_per_sample_usd, needed * trials)
+        rows.append(WithTrials(trials, seen if seen <= 1.0 else None, needed, cost))
     return tuple(rows)
 
 

@@ -106,7 +106,7 @@ def _on_front(run: RunRow, others: Sequence[RunRow]) -> bool:
 
 
 def apart(one: Point, other: Point) -> bool:
-    """Tell whether the intervals of two good rates do not touch. They may touch and the difference be real."""
+    """Return whether the intervals of two good rates do not touch. They may touch and the difference be real."""
     first, second = one.summary.good_rate, other.summary.good_rate
     low, high = (first, second) if (first.value or 0) <= (second.value or 0) else (second, first)
     return high.low is not None and low.high is not None and high.low > low.high

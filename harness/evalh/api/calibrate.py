@@ -1,13 +1,12 @@
-"""Calibrating a judge of two outputs: its judgements in the log, in both orders, and people's labels of the outputs.
+"""Calibrating a judge, of one output or of two: what it said in the log, and people's labels in the workspace.
 
-Calibrating a judge: its verdicts in the log, people's labels in the workspace.
-
-What judges said, from the log alone: nothing is sent, and nothing is written down.
+Nothing is sent, and the log is only read.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
@@ -37,7 +36,7 @@ from evalh.analysis.calibration.versions import NamedRun, version_difference
 from evalh.analysis.compare.pairing import CaseResult, Results, pair
 from evalh.api.judges import identity
 from evalh.api.parts import Parts
-from evalh.api.prefer import pairs_of
+from evalh.api.prefer import OutputPair, pairs_of
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
@@ -57,11 +56,10 @@ from evalh.workspace.kept.calibrations import write_calibration
 from evalh.workspace.kept.labels import read_labels
 
 if TYPE_CHECKING:
-    from evalh.api.prefer import OutputPair
     from evalh.store import SqliteStore
 
 
-_NEWEST_RUNS = 50
+_NEWEST = 50
 _MOST_DIFFERENCES = 20
 
 
@@ -151,7 +149,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
 def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     """Gather what this very judge said. What an earlier judge said counts for nothing."""
     said, pairs = _Runs(), set[tuple[str, str, str]]()
-    for run_id in parts.log.runs_of(suite.name, _NEWEST_RUNS):
+    for run_id in parts.log.runs_of(suite.name, _NEWEST):
         record = parts.log.run(run_id).record
         documents = {document["name"]: document for document in record.graders_document}
         if identity(documents.get(grader.name, {})) != identity(grader.document()):
@@ -213,9 +211,6 @@ class LogAsker(Value):
         if found is None:
             raise NotSent("the log holds no such judgement")
         return found
-
-
-_NEWEST = 50
 
 
 def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:
@@ -305,13 +300,9 @@ def _each(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> I
         seen.add(key)
         base, head = (results_of(parts.log, one) for one in runs)
         models = row.head_model if row.base_model == row.head_model else f"{row.base_model} → {row.head_model}"
-        cases = tuple(_cases(base, head, _said(prefer, recall, pairs_of(parts, base, head).asked)))
+        said = asyncio.run(_said(prefer, recall, pairs_of(parts, base, head).asked))
+        cases = tuple(_cases(base, head, said))
         yield JudgedComparison(name=f"{row.base} → {row.head} on {models}", run=row.head_run, cases=cases)
-
-
-def _said(prefer: Prefer, recall: JudgementLog, asked: "Sequence[OutputPair]") -> dict[tuple[str, int], Favoured]:
-    found = asyncio.run(_all(prefer, recall, asked))
-    return {(one.case.id, one.trial): favoured for one, favoured in zip(asked, found, strict=True)}
 
 
 def _cases(base: Results, head: Results, said: dict[tuple[str, int], Favoured]) -> Iterator[PairCase]:
@@ -336,13 +327,10 @@ def _trials(base: CaseResult, head: CaseResult, said: dict[tuple[str, int], Favo
         )
 
 
-async def _all(prefer: Prefer, recall: JudgementLog, pairs: "Iterable[OutputPair]") -> list[Favoured]:
-    return [await _one(prefer, recall, pair) for pair in pairs]
-
-
-async def _one(prefer: Prefer, recall: JudgementLog, one: "OutputPair") -> Favoured:
-    try:
-        judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
-    except (NotSent, EvalhError):
-        return Favoured.UNJUDGED
-    return judged.favoured
+async def _said(prefer: Prefer, recall: JudgementLog, pairs: Iterable[OutputPair]) -> dict[tuple[str, int], Favoured]:
+    found = {}
+    for one in pairs:
+        with suppress(NotSent, EvalhError):
+            judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+            found[one.case.id, one.trial] = judged.favoured
+    return found

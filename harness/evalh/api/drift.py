@@ -20,7 +20,7 @@ from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.plan import Known, Plan
 from evalh.engine.selection import Listed
-from evalh.engine.session import Ends, Session, together
+from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
@@ -93,10 +93,10 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
     assert baseline is not None
     plan = _plan(parts, baseline, suite)
     known, cases = _known(baseline, plan, options.cases)
+    check_plans([plan], parts.prices, options)
     now = SystemClock().now()
     with parts.writing(progress) as store:
         ends = ends_of(parts, store, options, progress)
-        ends.check([plan])
         move = in_loop(_ask(ends, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,

@@ -1,10 +1,8 @@
 """`evalh gate`: what a change touches is asked on both sides, batch by batch, until the answer is sure.
 
-The gates that one pull request has had: its comment carries which heads were judged.
-
-Ten pushes are ten looks at one question. The error rate of 5 % is spent over all of them: look j takes 1 / (j (j + 1))
-of it, which adds up to all of it however many there are. A head that was judged before is not a new look while the log
-still has its answers; where they are drawn again it is.
+A pull request's comment carries which heads were judged. Ten pushes are ten looks at one question. The error rate of
+5 % is spent over all of them: look j takes 1 / (j (j + 1)) of it, which adds up to all of it however many there are.
+A head that was judged before is not a new look while the log still has its answers; where they are drawn again it is.
 """
 
 import re
@@ -37,9 +35,9 @@ from evalh.core.ports import Progress, Store
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
-from evalh.engine.gate.suite import SuiteGate, Words
+from evalh.engine.gate.suite import SuiteGate, Wording
 from evalh.engine.plan import AskOptions, Plan
-from evalh.engine.session import Ends, new_run_id
+from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
 
 if TYPE_CHECKING:
@@ -125,11 +123,11 @@ def read_earlier(path: Path) -> EarlierLooks:
 WORK_TREE = "the work tree"
 
 
-def _words() -> Words:
+def _words() -> Wording:
     from evalh.report.terminal.drift import drift_sentence
     from evalh.report.text import dollars
 
-    return Words(drift_sentence, dollars)
+    return Wording(drift_sentence, dollars)
 
 
 def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:
@@ -183,7 +181,7 @@ def family_of(touched: Iterable[SuiteChange], alpha: float = ALPHA) -> Family:
 
 def decide(gates: Sequence[SuiteGate], ends: Ends, family: Family, options: GateOptions) -> tuple[SuiteDecision, ...]:
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
-    ends.check(plan for one in gates for plan in one.plans)
+    check_plans((plan for one in gates for plan in one.plans), ends.prices, ends.asking)
     in_loop(_run(gates))
     tested = judge([one.asked() for one in gates], family.alpha)
     return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))

@@ -1,9 +1,4 @@
-"""What graders that ask a model are handed: the workspace's models, rubrics and judges' prompts.
-
-Which judge a calibration belongs to: one that was changed is another judge.
-
-On whose word a comparison rests: its judges, and whether they err differently on its two sides.
-"""
+"""Judges and people: whether a judge is calibrated, which calibration is its own, and what it may favour."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -109,7 +104,7 @@ def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[str
 
 
 def asks_a_model(grader: Grader) -> bool:
-    """Tell whether a grader, or one that it is made of, asks a model."""
+    """Whether a grader, or one that it is made of, asks a model."""
     return bool(grader.compiled.forms) or any(asks_a_model(part) for part in grader.compiled.parts)
 
 

@@ -35,7 +35,7 @@ class Labelling(Value, kw_only=True):
     candidates: tuple[LabelCandidate, ...]
     labels: tuple[Label, ...]  # of every author, about this
     file: LabelFile
-    _workspace: Parts
+    _parts: Parts
 
     @property
     def mine(self) -> frozenset[tuple[str, str]]:
@@ -46,7 +46,7 @@ class Labelling(Value, kw_only=True):
         """Yield what to ask next. Outputs are read one at a time."""
         seed = digest([self.suite.name, self.about])
         for candidate in ordered(self.candidates, self.mine, seed)[:most]:
-            case = self._workspace.log.case(candidate.case_id, candidate.run_id)
+            case = self._parts.log.case(candidate.case_id, candidate.run_id)
             sample = next(one for one in case.samples if one.sample.trial == candidate.trial)
             answer = next((call.answer for call in sample.calls if call.id == sample.sample.call_id), None)
             completion = None if answer is None else answer.completion
@@ -90,7 +90,7 @@ def labelling(
         candidates=tuple(_candidates(parts, found, about, runs)),
         labels=tuple(label for label in labels if label.about == about),
         file=LabelFile(parts.root, parts.config.datasets_dir, name, who),
-        _workspace=parts,
+        _parts=parts,
     )
 
 

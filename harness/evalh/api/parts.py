@@ -25,7 +25,7 @@ from evalh.graders.judges.asking import Models
 from evalh.graders.registry import GraderEnvironment, build_all
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
-from evalh.providers.registry import ProviderContext, kinds, traits_of
+from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of
 from evalh.providers.registry import build as build_provider
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
@@ -86,7 +86,7 @@ class Parts:
     @cached_property
     def config(self) -> Config:
         """The content of evalh.toml. Raises WorkspaceError."""
-        return load_config(self.tree)
+        return load_config(self.tree, options_of)
 
     @cached_property
     def repository(self) -> "Repository | None":

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from evalh.analysis.compare.differences import Differences
 from evalh.analysis.compare.pairing import Paired, pair
-from evalh.analysis.power import Power, power, spread_of
+from evalh.analysis.power import Power, PowerQuestion, power, spread_of
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
@@ -40,7 +40,7 @@ def planned(parts: Parts, request: PowerRequest) -> Power:
         discordance, source = Differences(measured[1].pairs).discordance, measured[0]
     if request.discordance is not None:
         discordance, source = request.discordance, "option"
-    return power(
+    question = PowerQuestion(
         suite=name,
         cases=cases,
         clusters=max(1, round(cases / size)),
@@ -50,8 +50,8 @@ def planned(parts: Parts, request: PowerRequest) -> Power:
         discordance=discordance,
         discordance_from=source,
         cost_per_sample_usd=_cost_per_sample(parts, name, suite.model),
-        spread=None if measured is None else spread_of(measured[1].pairs),
     )
+    return power(question, None if measured is None else spread_of(measured[1].pairs))
 
 
 def _telling_comparison(parts: Parts, suite: str) -> tuple[str, Paired] | None:

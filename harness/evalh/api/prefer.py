@@ -1,10 +1,7 @@
-"""`compare` with a suite's `compare:` entries: every pair of outputs that differ is put before them, in both orders.
+"""A suite's `compare:` entries: judges see both outputs of each case that differs, in both orders.
 
-Asking a pairwise judge about many pairs: every judgement is a call of the log, and never bought twice.
-
-A gate's suites with `compare:` entries: their judges see both outputs of each case that differs.
-
-What they prefer is told beside the decision and never changes it.
+Every judgement is a call of the log, and never bought twice. What a gate's judges prefer stands beside its decision
+and never changes it.
 """
 
 import asyncio

@@ -1,11 +1,7 @@
-"""Reports: from a run's rows in the log to a page, a text, a document.
-
-What an id of the log names: `evalh show`.
-"""
+"""Reports: from a run's rows in the log to a page, a text, a document; and what an id of the log names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.failures import Failings
@@ -14,7 +10,6 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.core.calibration import JudgeStanding
 from evalh.core.errors import UsageError
 from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory
 from evalh.core.sample import Standing
@@ -24,11 +19,8 @@ from evalh.report.documents.gate import GateDocument, kept_gate
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
 from evalh.report.html.page import Reported, compared_html, gate_html, html
+from evalh.report.terminal.compare import ComparisonView
 from evalh.report.terminal.story import RunTold
-
-if TYPE_CHECKING:
-    from evalh.report.terminal.compare import ComparisonView
-
 
 FOLDER = "reports"
 
@@ -37,8 +29,6 @@ def page(parts: Parts, names: Sequence[str]) -> str:
     """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
     compared = parts.log.comparison(names[0]) if len(names) == 1 else None
     if compared is not None:
-        from evalh.api.compare import view_of
-
         return comparison_page(parts, view_of(parts, compared, examples=0))
     decided = parts.log.gate(names[0]) if len(names) == 1 else None
     if decided is not None:
@@ -64,7 +54,7 @@ def _reported(parts: Parts, run: RunRow, rows: Rows, number: int, base: "Beside 
         chosen=trade_off(known, run),
         past=history(known, run),
         prices=_prices(parts, run),
-        judges=_judges(parts, run),
+        judges=standings_of(parts.tree, run.record),
     )
 
 
@@ -87,7 +77,7 @@ class Beside(Value):
     stories: Mapping[tuple[str, int], SampleStory]
 
 
-def comparison_page(parts: Parts, view: "ComparisonView") -> str:
+def comparison_page(parts: Parts, view: ComparisonView) -> str:
     """Return the HTML page about a comparison."""
     rows = Rows()
     changed = changed_cases(view.comparison)
@@ -137,7 +127,6 @@ def both_sides(parts: Parts, comparison: Comparison) -> Iterator[Both]:
 
 def comparison_lines(parts: Parts, row: ComparisonRow, form: str) -> Iterator[str]:
     """Yield a comparison as markdown, csv or junit, piece by piece."""
-    from evalh.api.compare import view_of
     from evalh.report.files import compare as texts
 
     view = view_of(parts, row, examples=0)
@@ -154,10 +143,6 @@ def _runs(parts: Parts, names: Sequence[str]) -> list[RunRow]:
         if run.record.id not in {known.record.id for known in runs}:
             runs.append(run)
     return runs
-
-
-def _judges(parts: Parts, run: RunRow) -> tuple[JudgeStanding, ...]:
-    return standings_of(parts.tree, run.record)
 
 
 def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
@@ -181,7 +166,9 @@ def told(parts: Parts, name: str) -> RunTold:
         if story.sample.standing is not Standing.GOOD:
             missed.append(story)
     known = parts.log.suite_runs(run.record.suite)
-    return RunTold(run, failings, trade_off(known, run), history(known, run), missed, _judges(parts, run))
+    return RunTold(
+        run, failings, trade_off(known, run), history(known, run), missed, standings_of(parts.tree, run.record)
+    )
 
 
 def _gate_text(row: GateRow, form: str) -> str:

@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING
 from evalh.analysis.compare.comparison import Comparison, Example
 from evalh.analysis.compare.pairing import Results, by_case
 from evalh.core.errors import NotFound
-from evalh.core.log import SampleDetail
+from evalh.core.log import RunRow, SampleDetail
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
 
 if TYPE_CHECKING:
-    from evalh.core.log import RunRow
     from evalh.store import Reader
 
 
-def results_of(log: "Reader", run: "RunRow") -> Results:
+def results_of(log: "Reader", run: RunRow) -> Results:
     """Read a run's samples; one that was cut off gives what it has. `log.run` finds a run by what a person types."""
     record = run.record
     cases = by_case(log.results(record.id))

@@ -16,36 +16,21 @@ from evalh.core.run import Forecast, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
 from evalh.engine.plan import AskOptions, Plan
-from evalh.engine.session import Ends, Session, together
+from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.routing.pace import until_writable
 
 if TYPE_CHECKING:
     from evalh.store import SqliteStore
 
 
+def _nothing(*_given: object, **_named: object) -> None:
+    pass
+
+
 class NoProgress:
     """`core.ports.Progress` for scripts: says nothing."""
 
-    def start(self, label: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, sample: object) -> None:
-        """Say nothing."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
-
-    def window(self, model: str, size: int, ceiling: int, because: str) -> None:
-        """Say nothing."""
-
-    def waiting(self, seconds: float, because: str) -> None:
-        """Say nothing."""
-
-    def paused(self, because: str | None) -> None:
-        """Say nothing."""
-
-    def stop(self) -> None:
-        """Say nothing."""
+    start = advance = note = window = waiting = paused = stop = _nothing
 
 
 def ends_of(
@@ -78,9 +63,9 @@ def execute(
     """
     progress = progress or NoProgress()
     results: list[RunResult] = []
+    check_plans(plans, parts.prices, options)
     with parts.writing(progress) as store:
         ends = ends_of(parts, store, options, progress)
-        ends.check(plans)
         for warning in dict.fromkeys(text for plan in plans for text in judge_warnings(parts, plan)):
             progress.note(f"warning: {warning}")
         for plan in plans:
@@ -143,10 +128,9 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
 def collected(parts: Parts, plan: Plan, asking: AskOptions, progress: Progress | None = None) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     shown = progress or NoProgress()
+    check_plans([plan], parts.prices, asking)
     with parts.writing(shown) as store:
-        ends = ends_of(parts, store, asking, shown)
-        ends.check([plan])
-        return in_loop(_collect(Session(plan, ends)))
+        return in_loop(_collect(Session(plan, ends_of(parts, store, asking, shown))))
 
 
 async def _collect(session: Session) -> list[Sample]:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from evalh.core.declared import FileModel
+from evalh.core.declared import FileModel, Text
 from evalh.graders.kinds import Kind
 from evalh.graders.registry import BUILT_IN, built_in_kind
+from evalh.providers.registry import kinds, options_of
+from evalh.workspace.config import ConfigFile, model_table
+from evalh.workspace.prompt.front import FrontMatter
 from evalh.workspace.suites import SuiteFile
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +26,16 @@ _COMMON = {
 }
 
 
+class DatasetRow(FileModel):
+    """One line of `datasets/<name>.jsonl`, as `workspace.dataset.jsonl_rows` reads it in its own, fast way."""
+
+    id: Text = Field(description="Results are paired by it.")
+    inputs: dict[str, Any] = Field(description="The prompt's inputs.")
+    expected: Any = Field(None, description="What graders compare with; absent is not null.")
+    tags: tuple[str, ...] = Field((), description="Words that select cases.")
+    cluster: Text | None = Field(None, description="Cases of one cluster are not independent of each other.")
+
+
 class _Generator(GenerateJsonSchema):
     """A key that states nothing is left out, never null; exact numbers are numbers."""
 
@@ -32,7 +44,7 @@ class _Generator(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         inner = self.generate_inner(schema["schema"])
-        return inner if schema.get("default") in (None, ()) else super().default_schema(schema)
+        return inner if schema.get("default") in (None, (), {}) else super().default_schema(schema)
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         limits = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -49,14 +61,52 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     return model.model_json_schema(schema_generator=_Generator)
 
 
+def published() -> dict[str, dict[str, Any]]:
+    """Return every schema by its file's name in `schemas/`."""
+    return {
+        "suite": _titled("evalh suite", suite_schema()),
+        "evalh-toml": _titled("evalh.toml", config_schema()),
+        "front-matter": _titled("front matter of a .prompt file", schema_of(FrontMatter)),
+        "dataset-row": _titled("row of a dataset", schema_of(DatasetRow)),
+    }
+
+
 def suite_schema() -> dict[str, Any]:
     """Return the JSON Schema of a suite, with the parameters of every built-in grader."""
-    schema = _titled("evalh suite", schema_of(SuiteFile))
-    definitions = schema.setdefault("$defs", {})
+    schema = schema_of(SuiteFile)
     for key in ("graders", "compare"):
         schema["properties"][key]["items"] = {"$ref": _GRADER}
-    definitions.update(_grader_definitions())
+    schema["$defs"] |= _grader_definitions()
     return schema
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of evalh.toml, with the keys of every built-in provider."""
+    schema = schema_of(ConfigFile)
+    definitions = schema["$defs"]
+    for table in ("RepairTable", "CascadeTable"):
+        definitions[table]["properties"]["checks"]["items"] = {"$ref": _GRADER}
+    definitions |= _grader_definitions()
+    words = [kind for kind in kinds() if options_of(kind) is not options_of("")]
+    for kind in (*words, ""):
+        own = schema_of(model_table(options_of(kind)))
+        definitions |= own.pop("$defs", {})
+        definitions[f"{kind or 'plugin'}-model"] = own
+    schema["properties"]["models"]["additionalProperties"] = {
+        "type": "object",
+        "required": ["provider"],
+        "properties": {"provider": {"type": "string", "anyOf": [{"enum": words}, {}]}},
+        "allOf": [_where(words, words, "plugin"), *(_where([kind], [], kind) for kind in words)],
+    }
+    schema["properties"]["models"]["propertyNames"] = {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"}
+    return schema
+
+
+def _where(words: list[str], others: list[str], definition: str) -> dict[str, Any]:
+    """Hold a model to a definition where its provider is this word; or, with `others`, where it is none of them."""
+    reference = {"$ref": f"#/$defs/{definition}-model"}
+    condition = {"properties": {"provider": {"enum": words}}}
+    return {"if": condition, "else" if others else "then": reference}
 
 
 def _titled(title: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +138,7 @@ def _grader_definitions() -> dict[str, Any]:
 
 
 def _entry(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
-    schema = _parameters(kind.parameters)
+    schema = schema_of(kind.parameters)
     definitions.update(schema.pop("$defs", {}))
     properties = {**schema.get("properties", {}), **_COMMON}
     stated = {
@@ -107,11 +157,3 @@ def _entry(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         forms.append({"type": "null"})
     entry: dict[str, Any] = forms[0] if len(forms) == 1 else {"anyOf": forms}
     return {"description": (kind.parameters.__doc__ or kind.name).split("\n")[0], **entry}
-
-
-def _parameters(parameters: type[Any]) -> dict[str, Any]:
-    if issubclass(parameters, FileModel):
-        return schema_of(parameters)
-    (schema,), definitions = msgspec.json.schema_components([parameters], ref_template="#/$defs/{name}")
-    own = definitions.pop(schema["$ref"].rpartition("/")[2])
-    return {**own, "$defs": definitions}

@@ -19,13 +19,13 @@ from evalh.api.parts import Parts
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
 from evalh.core.ports import Tree
 from evalh.core.values import Value
+from evalh.providers.registry import options_of
 from evalh.workspace.config import CONFIG_NAME, load_config
 from evalh.workspace.files import Watched, WorkTree, content
 from evalh.workspace.live import read_live
 from evalh.workspace.suites import suite_names, suite_path
 
 if TYPE_CHECKING:
-    from evalh.core.ports import Tree
     from evalh.workspace.git import Repository
 
 
@@ -84,7 +84,7 @@ def _moved(repository: "Repository", old: str, new: str, merge_base: str, head: 
     before = repository.at(old).tree(merge_base)
     left, right = _tree(repository, old, head), _tree(repository, new, head)
     try:
-        config = load_config(before)
+        config = load_config(before, options_of)
     except EvalhError:
         return 0
     folders = tuple(f"{one}/" for one in (config.prompts_dir, config.evals_dir, config.datasets_dir))
@@ -108,9 +108,9 @@ _HEAD = ("HEAD", "@")
 class Stranger(Value, kw_only=True):
     """What `--trust base` knows of head: its files, read as data; what of base's was read in their place."""
 
-    tree: "Tree"
+    tree: Tree
     instead: Watched
-    tip: "Tree | None"  # base's newest commit; None: it is the merge base
+    tip: Tree | None  # base's newest commit; None: it is the merge base
     code: Callable[[], Path]  # base's
     live: Mapping[str, str]
     config_differs: tuple[str, ...]  # other keys of evalh.toml
@@ -176,7 +176,7 @@ def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: 
     )
 
 
-def _judging(parts: Parts, before: WorkspaceFiles, head: "Tree", tip: "Tree | None") -> tuple[Parts, Stranger]:
+def _judging(parts: Parts, before: WorkspaceFiles, head: Tree, tip: Tree | None) -> tuple[Parts, Stranger]:
     """Return base's workspace, which judges what head brings. Nothing of head's is opened as a workspace."""
     repository = _repository(parts)
     if repository.is_submodule():
@@ -204,7 +204,7 @@ def default_base(parts: Parts, *, trust_base: bool = False) -> tuple[str | None,
     remote = repository.base_revision(None)
     if remote is not None and (tree := repository.tree(remote)).exists(CONFIG_NAME):
         with suppress(EvalhError):  # what is broken there names nothing
-            there = load_config(tree).base
+            there = load_config(tree, options_of).base
             if trust_base or here == there:
                 return there or remote, None
             told = f"evalh.toml names another base, {here}: {there or remote} holds until this is merged"

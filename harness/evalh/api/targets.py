@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from evalh.core.attempt import Purpose
+from evalh.core.declared import FileModel, read
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
-from evalh.core.located import Table
 from evalh.core.ports import Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.request import Settings
@@ -33,9 +33,6 @@ from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.prompt.versions import cut
 from evalh.workspace.yaml import parse_yaml
-
-RUBRIC_KEYS = ("scale", "pass_mark", "criteria")
-"""What a rubric file may state in its front matter."""
 
 
 class Targets:
@@ -193,6 +190,14 @@ class Targets:
         return model is not None and holds_schema(model)
 
 
+class RubricFront(FileModel):
+    """The front matter of a rubric file; `graders.judges.rubric` reads what the keys state."""
+
+    scale: JsonValue = None
+    pass_mark: JsonValue = None
+    criteria: JsonValue = None
+
+
 class WorkspaceTexts(Value):
     """`graders.judges.asking.Texts`: rubric files, and prompt versions that judge."""
 
@@ -211,9 +216,8 @@ class WorkspaceTexts(Value):
             raise WorkspaceError(missing, where=where, hint="rubric: a file of the workspace, or its text") from None
         source = cut(text, name)
         located = parse_yaml(source.front or "", name, first_line=source.front_line)
-        scale = {} if located.value is None else Table(located, located.value).json()
-        if located.value is not None:
-            Table(located, located.value).refuse_unknown(RUBRIC_KEYS)
+        scale = {} if located.value is None else located.value
+        read(RubricFront, scale, located.where)
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
         return RubricText(text=source.body.strip(), scale=scale, where=name)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from evalh.analysis.gate.decision import listed
 from evalh.api.judges import identity
 from evalh.api.parts import Parts
+from evalh.api.sides import Sides, Stranger, SuitePairs
 from evalh.core.errors import EvalhError, ExitCode
+from evalh.core.ports import Tree
 from evalh.core.suite import GatePolicy, GraderRule, eased
 from evalh.engine.gate.change import Word
 from evalh.engine.plan import Plan
@@ -19,12 +20,8 @@ from evalh.workspace.files import content
 from evalh.workspace.live import read_live
 from evalh.workspace.suites import suite_names, suite_path
 
-if TYPE_CHECKING:
-    from evalh.api.sides import Sides, Stranger, SuitePairs
-    from evalh.core.ports import Tree
 
-
-def lost(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
+def lost(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     """Say which suites went away, and which prompts no suite is about any more."""
     for name in pairs.removed:
         yield Word("suites", f"suite {name} was removed: nothing holds its prompt to anything any more")
@@ -47,7 +44,7 @@ def _prompt_of(parts: Parts, suite: str) -> str | None:
     return None
 
 
-def weakened(sides: "Sides", before: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[Word]:
+def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[Word]:
     """Say what of a suite's own bar a change lowers, or may lower."""
     if "graders" in parts and (told := "; ".join(_graders(before, head))):
         yield Word("graders", told)
@@ -121,7 +118,7 @@ def held_to_each(policy: GatePolicy, before: Plan, head: Plan) -> GatePolicy:
     return replace(policy, graders=(*policy.graders, *more))
 
 
-def _other_code(sides: "Sides") -> list[str]:
+def _other_code(sides: Sides) -> list[str]:
     """Return the files whose code judges on a side, and differs on the other; a scripted model's own is its answers."""
     assert sides.base is not None
     found: set[str] = set()
@@ -136,7 +133,7 @@ def _other_code(sides: "Sides") -> list[str]:
     return sorted(path for path in found - answers if content(sides.base.tree, path) != content(sides.head.tree, path))
 
 
-def unmeasured(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
+def unmeasured(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     """Say what of a stranger's differs and was not read, so that it would hold unmeasured once it is merged."""
     stranger = sides.stranger
     if stranger is None:
@@ -153,7 +150,7 @@ def unmeasured(sides: "Sides", pairs: "SuitePairs") -> Iterator[Word]:
         yield Word("suites", told, ExitCode.INCONCLUSIVE, may_be_allowed=False)
 
 
-def _since(sides: "Sides", stranger: "Stranger", tip: "Tree") -> Iterator[str]:
+def _since(sides: Sides, stranger: Stranger, tip: Tree) -> Iterator[str]:
     """Yield what base has changed of what judges: head chooses where it branched off, and so by which suites."""
     config = sides.head.config
     for name in {*sides.head.suites(), *suite_names(tip, config)}:
@@ -164,7 +161,7 @@ def _since(sides: "Sides", stranger: "Stranger", tip: "Tree") -> Iterator[str]:
     yield from _other_files(sides, stranger, tip)
 
 
-def _unmeasured_live(sides: "Sides", stranger: "Stranger") -> Iterator[str]:
+def _unmeasured_live(sides: Sides, stranger: Stranger) -> Iterator[str]:
     """Yield the prompts of which head takes another version live, and which no suite is about."""
     config = sides.head.config
     about = {_prompt_of(sides.head, name) for name in sides.head.suites()}
@@ -173,7 +170,7 @@ def _unmeasured_live(sides: "Sides", stranger: "Stranger") -> Iterator[str]:
             yield f"prompts.{name}.live"
 
 
-def _other_suites(sides: "Sides", stranger: "Stranger", pairs: "SuitePairs") -> Iterator[str]:
+def _other_suites(sides: Sides, stranger: Stranger, pairs: SuitePairs) -> Iterator[str]:
     for head, base in [*pairs.kept.items(), *((name, None) for name in pairs.new)]:
         path = suite_path(sides.head.config, head)
         before = None if base is None else content(stranger.instead, suite_path(sides.head.config, base))
@@ -181,7 +178,7 @@ def _other_suites(sides: "Sides", stranger: "Stranger", pairs: "SuitePairs") -> 
             yield path
 
 
-def _other_files(sides: "Sides", stranger: "Stranger", tree: "Tree") -> Iterator[str]:
+def _other_files(sides: Sides, stranger: Stranger, tree: Tree) -> Iterator[str]:
     """Yield what base's side was made of, and is another in a tree; suites and what decides nothing are left out."""
     config = sides.head.config
     suites = {suite_path(config, name) for name in sides.head.suites()}

@@ -1,13 +1,10 @@
-"""Calls and attempts: what a model was asked, what came back, and what went wrong.
+"""Calls and attempts: what a model was asked, what came back, what went wrong, how long it took, what was decided.
 
-Decisions that evalh takes on the user's behalf between the calls, as rows.
-
-How long an answer took: the one definition that the log, reports, comparisons, the gate and spans share.
-
-A call's latency runs from the moment it may start to the answer that counted: every attempt, every wait at a limit and
-between attempts, every check. What it waited for our own concurrency (a place among the calls in flight, a budget that
-others had reserved, a log that was locked) is left out: that says how busy we were, not how fast the answer is. It is
-the sum of its parts, so an answer from the log or a recording counts with the time it took when it was asked.
+A call's latency has one definition for the log, reports, comparisons, the gate and spans. It runs from the moment the
+call may start to the answer that counted: every attempt, every wait at a limit and between attempts, every check. Waits
+for our own concurrency (a place among the calls in flight, a budget that others had reserved, a log that was locked)
+are left out: they say how busy we were, not how fast the answer is. It is the sum of its parts, so an answer from the
+log or a recording counts with the time it took when it was asked.
 """
 
 import dataclasses
@@ -43,9 +40,7 @@ class Latency(Value):
     """A latency by its parts, in milliseconds. Without waits and checks it is the one attempt's own."""
 
     attempts_ms: float | None = 0.0  # in flight, failed attempts too; None: a recording does not say
-    waited_ms: float | None = (
-        0.0  # at rates, as the provider asked, between attempts; None: an older log's, see `whole`
-    )
+    waited_ms: float | None = 0.0  # at limits and between attempts; None: an older log's, see `whole`
     checks_ms: float | None = 0.0  # of a route's checks, with what they asked
 
     @property

@@ -1,7 +1,4 @@
-"""A judge's calibration: what its verdicts are worth, held against people's labels.
-
-Labels: what a person said of an output.
-"""
+"""A judge's calibration: how far its verdicts agree with people's labels of outputs."""
 
 from enum import StrEnum
 

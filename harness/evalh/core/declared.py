@@ -283,7 +283,7 @@ def _kind(side: Any, said: list[Any]) -> str:
         return f"a number{_limits(said)}"
     if side is str:
         return f"text{filled}"
-    if get_origin(side) is tuple:
+    if get_origin(side) in (tuple, list, set, frozenset):
         inner = _sides(get_args(side)[0])[0]
         return f"a list{' of texts' if inner is str else ' of mappings' if _model(inner) else ''}{filled}"
     return "a mapping"

@@ -9,8 +9,6 @@ EvalhError
 └── CannotMeasure         answers or verdicts are missing for infrastructure                          exit 4
 
 `CallError` (in `core.attempt`) is apart: it is data about one failed attempt, not a message to the user.
-
-What an exit code says. One meaning each, the same for every verb.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +17,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every verb (docs/reference/exit-codes.md)."""
+    """The exit codes, with one meaning each for every verb (docs/reference/exit-codes.md)."""
 
     YES = 0
     NO = 1
@@ -65,9 +63,18 @@ class EvalhError(Exception):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        advice = f"\n  {self.hint}" if self.hint else ""
-        return "\n".join((f"{place}{self.what}{advice}", *map(str, self.others)))
+        lines = []
+        for one in (self, *self.others):
+            place = f"{one.where}: " if one.where else ""
+            advice = f"\n  {one.hint}" if one.hint else ""
+            lines.append(f"{place}{one.what}{advice}")
+        return "\n".join(lines)
+
+    @property
+    def line(self) -> int:
+        """The line in the file; 0 if unknown."""
+        line = (self.where or "").rpartition(":")[2]
+        return int(line) if line.isdecimal() else 0
 
 
 class UsageError(EvalhError):
@@ -88,15 +95,10 @@ class WorkspaceError(EvalhError):
     @staticmethod
     def raise_all(errors: "Iterable[WorkspaceError]") -> None:
         """Raise the mistakes of one file, in the file's order, as one error; return where there is none."""
-        first, *others = sorted(errors, key=lambda error: error.line) or (None,)
-        if first is not None:
+        every = [each for error in errors for each in (error, *error.others)]
+        if every:
+            first, *others = sorted(every, key=lambda error: error.line)
             raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
-
-    @property
-    def line(self) -> int:
-        """The line in the file; 0 if unknown."""
-        line = (self.where or "").rpartition(":")[2]
-        return int(line) if line.isdecimal() else 0
 
 
 class NotComparable(EvalhError):

@@ -1,11 +1,4 @@
-"""What readers return: the log's rows as values. Field names are the columns' names.
-
-What a report is made of: a run's samples with their outputs, and how each answer came about.
-
-A run that is under way, seen from outside: what the log says of it so far.
-
-What came of trying a grader on outputs of the log.
-"""
+"""What readers of the log return: its rows as values (field names are the columns'), and what reports need of them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -247,7 +240,7 @@ class TracedCall(Value, kw_only=True):
 
     @property
     def eventful(self) -> bool:
-        """Tell whether anything happened but one question and one answer."""
+        """Whether anything happened beyond one question and one answer."""
         return len(self.attempts) != 1 or bool(self.decisions) or self.attempts[0].status != "ok"
 
 

@@ -26,6 +26,7 @@ class Traits(Value, kw_only=True):
     weights_in: str | None = None  # the option that names weights, which may lie beside what git holds
     holds_schema: bool = False  # it holds a model to a schema that is asked for, unless `schema = "none"`
     logprobs_by: tuple[str, ...] | None = None  # the params that ask for log-probabilities; None: unknown
+    price_table: str | None = None  # what genai-prices calls it; None: it has no public prices
     otel_name: str | None = None  # what OpenTelemetry's conventions call it; None: as evalh.toml does
 
 
@@ -48,10 +49,10 @@ class ModelSpec(Value, kw_only=True):
 
     @property
     def embeds(self) -> bool:
-        """Tell whether it gives embeddings, and no answers."""
+        """Whether it gives embeddings, and no answers."""
         return self.options.get("api") == EMBEDDINGS
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:
-    """Tell whether two entries say the same, wherever they stand."""
+    """Return whether two entries say the same, wherever they stand."""
     return other is not None and replace(one, where="") == replace(other, where="")

@@ -105,8 +105,8 @@ class Price(Rates, kw_only=True):
 
     def _served(self, usage: Usage) -> tuple[Rates, ...]:
         """Return the rates of the tier that served; empty: they are not stated."""
-        told = zip((usage.tier, usage.speed, usage.region), self.asked, strict=True)
-        names = frozenset(name for served, asked in told if (name := served or asked) and name not in STANDARD)
+        parts = zip((usage.tier, usage.speed, usage.region), self.asked, strict=True)
+        names = frozenset(name for served, asked in parts if (name := served or asked) and name not in STANDARD)
         if names == self.covers:
             return (self, *self.steps)
         return next((rates for name, rates in self.tiers if names == {name}), ())

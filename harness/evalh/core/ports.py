@@ -107,7 +107,7 @@ class Tree(Protocol):
         """Return a file's bytes. Raises FileNotFoundError."""
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
+        """Return whether a file is there."""
 
     def names(self, folder: str) -> Sequence[str]:
         """Return the sorted names of the files and folders in a folder; empty where there is none."""

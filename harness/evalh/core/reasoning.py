@@ -101,8 +101,8 @@ def _joined(thoughts: list[str]) -> str:
 
 
 def _past_blanks(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    return place if found is None else found.end()
+    blanks = _SPACE.match(text, place)
+    return place if blanks is None else blanks.end()
 
 
 def _unwrapped(answer: str) -> str:
@@ -162,8 +162,8 @@ def _harmony(text: str, start: int) -> tuple[str, str]:
     answer = "" if last is None else text[last.end() :].rstrip(_BLANKS)
     for end in _ENDS:
         answer = answer.removesuffix(end)
-    told = (piece.partition(_MESSAGE)[2] for piece in thoughts.split("<|channel|>"))
-    return _joined([_CONTROL.sub("", one) for one in told]), answer.strip(_BLANKS)
+    messages = (piece.partition(_MESSAGE)[2] for piece in thoughts.split("<|channel|>"))
+    return _joined([_CONTROL.sub("", one) for one in messages]), answer.strip(_BLANKS)
 
 
 def apart(completion: Completion) -> Completion:
@@ -171,9 +171,9 @@ def apart(completion: Completion) -> Completion:
     thought, answer = split(completion.text)
     if answer == completion.text:
         return replace(completion, reasoning=completion.reasoning or "")
-    told = _joined([completion.reasoning or "", thought])
+    reasoning = _joined([completion.reasoning or "", thought])
     raw = completion.text if completion.raw is None else completion.raw
-    return replace(completion, text=answer, reasoning=told, raw=raw)
+    return replace(completion, text=answer, reasoning=reasoning, raw=raw)
 
 
 def reread(answer: Answer, sent_to: Mapping[str, JsonValue]) -> Answer:

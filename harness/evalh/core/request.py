@@ -112,7 +112,7 @@ class Tool(Value):
 
     def document(self) -> dict[str, JsonValue]:
         """Return the tool as JSON."""
-        return {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return msgspec.structs.asdict(self)
 
 
 class Settings(Value, kw_only=True):

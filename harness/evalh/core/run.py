@@ -1,12 +1,10 @@
-"""Runs: one execution of a suite for one version and model, and the numbers at its end.
-
-What a run would send and could cost, before anything is sent.
-"""
+"""Runs: one execution of a suite for one version and model, its forecast, and the numbers at its end."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
 from msgspec import Struct, field
 
 from evalh.core.strict_json import JsonValue
@@ -32,8 +30,8 @@ class Fingerprint(Value, kw_only=True):
     route: str
 
     def document(self) -> dict[str, str]:
-        """Return the five digests."""
-        return {part: getattr(self, part) for part in ("prompt", "dataset", "graders", "model", "route")}
+        """Return the JSON form."""
+        return msgspec.structs.asdict(self)
 
 
 class RunRecord(Value, kw_only=True):
@@ -70,11 +68,11 @@ class Estimate(Value):
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
-        return {"value": self.value, "low": self.low, "high": self.high, "method": self.method}
+        return msgspec.structs.asdict(self)
 
 
 class Downstream(Value, kw_only=True):
-    """What follows one version's outputs at a suite's prices. Counts are samples; a reviewed bad output is withheld."""
+    """The consequences of one version's outputs, at a suite's prices, in samples; a reviewed bad output is withheld."""
 
     bad_usd: float
     review_usd: float
@@ -86,19 +84,11 @@ class Downstream(Value, kw_only=True):
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
-        return {
-            "bad_usd": self.bad_usd,
-            "review_usd": self.review_usd,
-            "abstain_usd": self.abstain_usd,
-            "accepted_bad": self.accepted_bad,
-            "reviewed": self.reviewed,
-            "withheld": self.withheld,
-            "net_cost_per_good_usd": self.net_cost_per_good_usd.document(),
-        }
+        return msgspec.structs.asdict(self) | {"net_cost_per_good_usd": self.net_cost_per_good_usd.document()}
 
 
 class DownstreamComparison(Value, kw_only=True):
-    """What follows the outputs of two versions. Everything but the sides is None or empty where one is not priced."""
+    """The consequences of two versions' outputs. Everything but the sides is None or empty where one is not priced."""
 
     base: Downstream
     head: Downstream
@@ -110,19 +100,16 @@ class DownstreamComparison(Value, kw_only=True):
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
-        return {
+        return msgspec.structs.asdict(self) | {
             "base": self.base.document(),
             "head": self.head.document(),
             "loss_usd": self.loss_usd.document(),
-            "crossing_bad_usd": self.crossing_bad_usd,
-            "head_above": self.head_above,
-            "chance_of_head": self.chance_of_head,
             "curve": [{"bad_usd": price, "chance_of_head": chance} for price, chance in self.curve],
         }
 
 
 class GraderTally(Struct, kw_only=True):
-    """How often a grader said what."""
+    """How often a grader gave each outcome."""
 
     grader: str
     required: bool
@@ -177,7 +164,7 @@ class RunSummary(Value, kw_only=True):
 
 
 class FailedSample(Value, kw_only=True):
-    """An example to look at: what went in, what came out, which grader said what."""
+    """An example to look at: the inputs, the output, and the graders' reasons."""
 
     case_id: str
     trial: int

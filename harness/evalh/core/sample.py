@@ -1,7 +1,4 @@
-"""Samples: one (case, trial) under one version and model, and whether it is good.
-
-Results as they are compared: a sample without its case's text and its output.
-"""
+"""Samples: one (case, trial) under one version and model, whether it is good, and what comparing needs of it."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -146,6 +146,11 @@ class GraderSpec(Value, kw_only=True):
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     required: bool = True
     where: str = ""  # file:line
+    places: Mapping[str, str] = field(default_factory=dict)  # file:line of each parameter
+
+    def where_of(self, *path: str | int) -> str:
+        """Return where a parameter stands, or what is in it; of one that is not there, the entry's own place."""
+        return self.places.get(str(path[0]), self.where) if path else self.where
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the suite digest covers."""

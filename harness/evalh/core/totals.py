@@ -1,7 +1,4 @@
-"""What was spent, summed the way the people who pay ask for it.
-
-How often a route's decisions were taken in the last runs, and what they cost.
-"""
+"""Sums over the log: what was spent, and how often a route's decisions were taken."""
 
 from collections.abc import Mapping
 from decimal import Decimal

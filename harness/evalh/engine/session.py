@@ -21,7 +21,6 @@ from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
 from evalh.core.money import Price, plus
 from evalh.core.ports import Clock, Prices, Progress, Provider, Store
-from evalh.core.route import BudgetPolicy
 from evalh.core.run import RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.values import Value
@@ -91,16 +90,6 @@ class Ends(Value, kw_only=True):
         """How many samples are under way at once."""
         return self.asking.concurrency or DEFAULT_CONCURRENCY
 
-    def budget(self, plan: Plan) -> BudgetPolicy:
-        """Return what bounds a plan's run. Raises UsageError where nothing can."""
-        return budget_for(plan.target, self.prices, self.asking.budget_usd, plan.asked)
-
-    def check(self, plans: Iterable[Plan]) -> None:
-        """Raise EvalhError for a plan that would fail on its way: a missing variable, a budget that cannot hold."""
-        for plan in plans:
-            check_inputs(plan)
-            self.budget(plan)
-
     def builder(self, routing: Routing, asked: Sequence[Target], halt: Halt) -> Builder:
         """Return what builds the providers that a run asks; `asked` is what its graders and checks ask."""
         return Builder(
@@ -121,6 +110,13 @@ class Ends(Value, kw_only=True):
 
     def _find_routed(self, request_digest: str, key: CallKey) -> Answer | None:
         return self.store.find_all([(request_digest, key)], routed=True)[0]
+
+
+def check_plans(plans: Iterable[Plan], prices: Prices, asking: AskOptions) -> None:
+    """Raise EvalhError for a plan that would fail on its way: a missing variable, a budget that cannot hold."""
+    for plan in plans:
+        check_inputs(plan)
+        budget_for(plan.target, prices, asking.budget_usd, plan.asked)
 
 
 class _KnownFirst:
@@ -173,11 +169,11 @@ class Session:
         self.status = RunStatus.INTERRUPTED
         self.reason: str | None = None
         self._known = known.results
-        self._deadline_s = ends.budget(plan).deadline_s
         self._fold = self._new_fold()
         self._resources = AsyncExitStack()
         self.record = self._new_record(ends.clock.now() if began is None else began)
         builder = ends.builder(plan, plan.asked, self.halt)
+        self._deadline_s = builder.budget.deadline_s
         self._runner = Runner(
             plan=plan,
             record=self.record,

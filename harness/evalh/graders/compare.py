@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from evalh.core.case import ABSENT
 from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.quoting import kind_of, shown
-from evalh.graders.reading import Compared, OutputPlace, Unreadable, folded
+from evalh.graders.reading import Compared, OutputPlace, Unreadable, absent, folded
 
 
-class CompareParameters(Compared, frozen=True, kw_only=True):
+class CompareParameters(Compared):
     """What is overlooked when values are compared."""
 
-    ignore_case: bool = False
-    trim: bool = False
-    normalize: Form = "nfc"
+    ignore_case: bool = Field(False, description="Overlook upper and lower case in strings; keys stay exact.")
+    trim: bool = Field(False, description="Overlook blanks and line ends around strings.")
+    normalize: Form = Field("nfc", description="The Unicode form in which strings are compared.")
 
     def read(self, place: OutputPlace, ctx: GradeContext, wanted: JsonValue) -> JsonValue:
         """Return what is compared: the text with a string, the JSON with anything else; at a path always JSON.
@@ -41,10 +43,10 @@ class CompareParameters(Compared, frozen=True, kw_only=True):
 
 
 @built_in("equals", semantics=2)
-class Equals(CompareParameters, frozen=True, kw_only=True):
+class Equals(CompareParameters):
     """One value is expected."""
 
-    value: JsonValue = ABSENT
+    value: JsonValue = Field(default_factory=absent, description="What is expected, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
@@ -61,14 +63,14 @@ class Equals(CompareParameters, frozen=True, kw_only=True):
 
 
 @built_in("one_of", short="values", semantics=2)
-class OneOf(CompareParameters, frozen=True, kw_only=True):
+class OneOf(CompareParameters):
     """Any of several values is expected."""
 
-    values: list[JsonValue] | None = None
+    values: tuple[JsonValue, ...] | None = Field(None, description="The values, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
-        if self.values == []:
+        if self.values == ():
             raise scope.wrong("has an empty list of values: nothing could pass")
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.values is None else self.values, "values")

@@ -5,9 +5,8 @@
 
 import re
 from math import exp
-from typing import Annotated
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
@@ -59,11 +58,11 @@ _WORD = re.compile(r"\S+")
 
 
 @built_in("hedging", short="max_per_100_words")
-class Hedging(Parameters, frozen=True, kw_only=True):
+class Hedging(Parameters):
     """The output does not hedge more than it may."""
 
-    max_per_100_words: Annotated[float, Meta(ge=0)] = 0.0
-    also: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    max_per_100_words: float = Field(0.0, ge=0, description="So many hedges may stand in 100 words.")
+    also: tuple[str, ...] = Field((), description="More phrases that count.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the phrases into one pattern: alternatives of fixed words, read in one pass."""
@@ -86,11 +85,11 @@ class Hedging(Parameters, frozen=True, kw_only=True):
 
 
 @built_in("contradiction", semantics=2)
-class Contradiction(Placed, frozen=True, kw_only=True):
+class Contradiction(Placed):
     """The answer is the number that the output's own reasoning comes to."""
 
-    after: str | None = None
-    rationale: str | None = None
+    after: str | None = Field(None, description="The answer stands behind the last of these tags.")
+    rationale: str | None = Field(None, description="With path: where the reasoning stands in the output's JSON.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where the answer stands, and where the reasoning."""
@@ -125,15 +124,12 @@ def _agree(rationale: object, answer: object) -> Verdict:
     return Verdict.check(same, f"the reasoning comes to {reached}" + ("" if same else f", the answer is {stated}"))
 
 
-Bound = Annotated[float, Meta(le=0)]
-
-
 @built_in("logprob", short="mean_at_least")
-class Logprob(Parameters, frozen=True, kw_only=True):
+class Logprob(Parameters):
     """The output's tokens were likely enough to the model that wrote them."""
 
-    mean_at_least: Bound | None = None
-    min_at_least: Bound | None = None
+    mean_at_least: float | None = Field(None, le=0, description="A bound for the mean over the answer's tokens.")
+    min_at_least: float | None = Field(None, le=0, description="A bound for the least likely token.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the bounds. Raises WorkspaceError where there is none."""

@@ -11,10 +11,9 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Annotated
 from unicodedata import category
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.attempt import FinishReason
 from evalh.core.request import Request, Role
@@ -35,12 +34,12 @@ _Phrase = tuple[str, ...]
 
 
 @built_in("leaked_prompt")
-class LeakedPrompt(Parameters, frozen=True, kw_only=True):
+class LeakedPrompt(Parameters):
     """The output recites no more of the system prompt than it may, in a row or in all."""
 
-    max_words: Annotated[int, Meta(ge=_PHRASE)] = 15
-    max_share: Annotated[float, Meta(gt=0, le=1)] = 0.3
-    allow: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    max_words: int = Field(15, ge=_PHRASE, description="So many words of the prompt may stand in a row.")
+    max_share: float = Field(0.3, gt=0, le=1, description="Such a share of the prompt's phrases may stand in it.")
+    allow: tuple[str, ...] = Field((), description="Texts of the prompt that may be quoted.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         """Read what may be quoted; a system prompt is read once for all the samples that were sent it."""
@@ -115,17 +114,14 @@ _READ_AT_END = 100_000  # characters, from the end: that is where a model loops 
 _GRAM = 4  # words
 _TOO_SHORT = 100  # bytes under which compression says nothing
 
-Share = Annotated[float, Meta(gt=0, le=1)]
-AtLeastOne = Annotated[float, Meta(ge=1)]
-
 
 @built_in("repetition", semantics=2)
-class Repetition(Placed, frozen=True, kw_only=True):
+class Repetition(Placed):
     """The output repeats itself no more than it may."""
 
-    max_share: Share = 0.5
-    max_in_a_row: Annotated[int, Meta(ge=1)] = 5
-    max_compression: AtLeastOne = 5.0
+    max_share: float = Field(0.5, gt=0, le=1, description="The share of four-word phrases that may stand in it before.")
+    max_in_a_row: int = Field(5, ge=1, description="How often one phrase may follow itself.")
+    max_compression: float = Field(5.0, ge=1, description="How many times smaller DEFLATE may make it.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and how much may be repeated."""
@@ -223,10 +219,10 @@ _SENTENCE = 5  # words of the last sentence, so that it is not a heading and not
 
 
 @built_in("truncation", semantics=2)
-class Truncation(Parameters, frozen=True, kw_only=True):
+class Truncation(Parameters):
     """The output is finished: by the provider's word, in its brackets and fences, and in its last sentence."""
 
-    sentence: bool = True
+    sentence: bool = Field(True, description="Judge the last sentence too.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         """Choose what is looked at."""

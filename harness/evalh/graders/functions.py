@@ -12,18 +12,26 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from time import monotonic
 from traceback import walk_tb
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
-import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
+from pydantic import ConfigDict, Field, Strict, create_model
+from pydantic.fields import FieldInfo
 
+from evalh.core.declared import FileModel, Words, read
 from evalh.core.errors import WorkspaceError
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.kinds import Judge
+from evalh.graders.kinds import Compiled, Judge, Parameters, Scope, built_in
 from evalh.graders.quoting import one_line
 
 _THREADS = 8  # of one grader, hanging ones included; when all of them hang, it is not called again
@@ -189,6 +197,13 @@ def _forget(task: asyncio.Future[Any]) -> None:
 
 _KINDS_ALLOWED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _LONGEST_REASON = 1000  # characters
+_AS_TEXT = (date, datetime, time, timedelta, UUID)  # which a file states as text
+_LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "title", "description")
+
+
+class _FunctionParameters(FileModel):
+    takes_null: ClassVar[bool] = True
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
 
 class _Annotated:
@@ -204,13 +219,17 @@ def where_defined(function: Callable[..., Any]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
 
 
-def declared_parameters(function: Callable[..., Any], name: str) -> type[msgspec.Struct]:
-    """Read the keyword-only parameters of `def f(ctx, *, limit: int = 50)`. Raises WorkspaceError at its line."""
+def declared_parameters(function: Callable[..., Any], name: str) -> type[FileModel]:
+    """Make a model of the keyword-only parameters of `def f(ctx, *, limit: int = 50)`.
+
+    Limits and descriptions are pydantic's: `limit: Annotated[int, Field(ge=1, description="Words.")] = 50`.
+    Raises WorkspaceError at the function's line.
+    """
     where = where_defined(function)
     first, *others = inspect.signature(function).parameters.values() or (None,)
     if first is None or first.kind not in _KINDS_ALLOWED:
         raise WorkspaceError(f"grader {name!r} takes no context", where=where, hint="def f(ctx, *, limit: int = 50)")
-    fields: list[tuple[str, Any, Any]] = []
+    fields: dict[str, Any] = {}
     for parameter in others:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise WorkspaceError(
@@ -218,11 +237,14 @@ def declared_parameters(function: Callable[..., Any], name: str) -> type[msgspec
                 where=where,
                 hint="put a bare * after ctx: def f(ctx, *, limit: int = 50)",
             )
-        fields.append((parameter.name, _type_of(function, parameter, name), _default_of(parameter)))
-    try:
-        return msgspec.defstruct(name, fields, frozen=True, kw_only=True)
-    except TypeError as exc:
-        raise WorkspaceError(f"grader {name!r}: {exc}", where=where) from None
+        # By an alias, since a parameter may be called what a model has already: schema, json, copy.
+        fields[f"p_{parameter.name}"] = (_type_of(function, parameter, name), _declared(parameter))
+    return create_model(name, __base__=_FunctionParameters, __doc__=inspect.getdoc(function), **fields)
+
+
+def arguments_of(parameters: FileModel) -> dict[str, Any]:
+    """Return what a function is called with."""
+    return {str(field.alias): getattr(parameters, name) for name, field in type(parameters).model_fields.items()}
 
 
 def _type_of(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:
@@ -237,15 +259,35 @@ def _type_of(function: Callable[..., Any], parameter: inspect.Parameter, name: s
             f"grader {name!r}: the type of parameter {parameter.name!r} cannot be read: {exc}",
             where=where_defined(function),
         ) from None
-    return hints[parameter.name]
+    return _readable(hints[parameter.name])
 
 
-def _default_of(parameter: inspect.Parameter) -> Any:
-    if parameter.default is inspect.Parameter.empty:
-        return msgspec.NODEFAULT
-    if isinstance(parameter.default, list | dict | set):
-        return msgspec.field(default_factory=partial(type(parameter.default), parameter.default))
-    return parameter.default
+def _readable(hint: Any) -> Any:
+    """Return a type as a file can state it: msgspec's limits become pydantic's, a text may be an enum's value."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        said = [_limits(one) if isinstance(one, Meta) else one for one in args[1:]]
+        return Annotated[(_readable(args[0]), *said)]
+    if origin in (Union, UnionType):
+        return Union[tuple(map(_readable, args))]  # noqa: UP007 (its sides are not known here)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return Annotated[hint, Strict(strict=False), Words(" or ".join(str(one.value) for one in hint))]
+    return Annotated[hint, Strict(strict=False)] if hint in _AS_TEXT or origin in (set, frozenset, tuple) else hint
+
+
+def _limits(meta: Meta) -> FieldInfo:
+    limits: dict[str, Any] = {name: limit for name in _LIMITS if (limit := getattr(meta, name)) is not None}
+    found: FieldInfo = Field(**limits)
+    return found
+
+
+def _declared(parameter: inspect.Parameter) -> Any:
+    default = parameter.default
+    if default is inspect.Parameter.empty:
+        return Field(alias=parameter.name)
+    if isinstance(default, list | dict | set):
+        return Field(default_factory=partial(type(default), default), alias=parameter.name)
+    return Field(default, alias=parameter.name)
 
 
 def judging(
@@ -299,3 +341,26 @@ def _line_of(exc: Exception) -> str:
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(exc.__traceback__)]
     outside = [place for place in frames if PurePath(place[0]).parent != PurePath(__file__).parent]
     return f" ({PurePath(outside[-1][0]).name}:{outside[-1][1]})" if outside else ""
+
+
+@built_in("python", short="function")
+class Python(Parameters):
+    """A function of the workspace, or of an installed package, says a verdict or a bool.
+
+    `semantics` does nothing but change the digest: raise it when the function judges differently than before.
+    """
+
+    function: str = Field(description="evals/checks.py:polite, or package.module:polite.")
+    args: dict[str, JsonValue] = Field(default_factory=dict, description="The function's keyword-only parameters.")
+    deadline_s: float | None = Field(None, gt=0, description="Seconds that one call may take; without it, 10.")
+    semantics: int = Field(1, description="Raise it when the function judges differently than before.")
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Load the function and check `args` against its signature."""
+        function = scope.function(self.function)
+        if inspect.isclass(function):
+            raise scope.wrong(f"needs a function, and {self.function!r} is a class")
+        declared = declared_parameters(function, self.function)
+        accepted = read(declared, self.args, partial(scope.spec.where_of, "args"), f"grader {self.function!r}")
+        deadline_s = self.deadline_s or scope.environment.deadline_s
+        return Compiled(judging(function, arguments_of(accepted), deadline_s, may_say_bool=True))

@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.case import ABSENT
+from evalh.core.declared import FileModel
 from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.compare import CompareParameters
 from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.paths import JsonPath
 from evalh.graders.quoting import kind_of, one_line, shown
-from evalh.graders.reading import folded, json_text, output_json
+from evalh.graders.reading import Fenced, absent, folded, json_text, output_json
 
 _FORMATS = (
     "date, time, date-time, duration, email, idn-email, hostname, idn-hostname, ipv4, ipv6, uri, uri-reference, "
@@ -31,10 +31,8 @@ _Check = Callable[[JsonValue], str | None]
 
 
 @built_in("json", semantics=2)
-class Json(Parameters, frozen=True, kw_only=True):
+class Json(Fenced):
     """The output is JSON."""
-
-    fenced: bool = False
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         """Fix how strictly the text is read."""
@@ -44,25 +42,26 @@ class Json(Parameters, frozen=True, kw_only=True):
 
 
 @built_in("schema", semantics=2)
-class Schema(Parameters, frozen=True, kw_only=True):
+class Schema(Fenced):
     """The output fits a JSON Schema (the version's own by default) or a pydantic model."""
 
-    schema: dict[str, JsonValue] | None = None
-    pydantic: str | None = None
-    formats: bool = True
-    fenced: bool = False
+    stated: dict[str, JsonValue] | None = Field(
+        None, alias="schema", description="A JSON Schema to use instead of the version's own."
+    )
+    pydantic: str | None = Field(None, description="A pydantic model to use instead: evals/models.py:Ticket.")
+    formats: bool = Field(True, description="Check format: date, email, uri and the others of JSON Schema.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile a stated schema now; the version's own is compiled when the first output comes."""
-        if self.schema is not None and self.pydantic is not None:
+        if self.stated is not None and self.pydantic is not None:
             raise scope.wrong("states both schema and pydantic", "one of them decides")
         if self.pydantic is not None:
             return Compiled(self._fits_model(_model(scope, self.pydantic)))
-        if self.schema is None:
+        if self.stated is None:
             return Compiled(self._fits_own_schema())
         try:
-            check = compiled_schema(self.schema, formats=self.formats)
-            unknown = unknown_format(self.schema) if self.formats else None
+            check = compiled_schema(self.stated, formats=self.formats)
+            unknown = unknown_format(self.stated) if self.formats else None
         except BadSchemaError as exc:
             raise scope.wrong(f"has a schema that cannot be used: {exc}") from None
         if unknown is not None:
@@ -179,21 +178,19 @@ def _first_error(exc: ValueError) -> str:
     return one_line(f"{place}: {first['msg']}" if place else str(first["msg"]))
 
 
-AtLeast = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(gt=0, le=1)]
-Weight = Annotated[float, Meta(gt=0)]
+Weight = Annotated[float, Field(gt=0)]
 _ROUNDING = 1e-9  # a sum of weights may fall short of a pass mark by so much
 
 
 @built_in("json_subset", semantics=2)
-class JsonSubset(CompareParameters, frozen=True, kw_only=True):
+class JsonSubset(CompareParameters):
     """The output's JSON holds everything that is expected, and may hold more."""
 
-    value: JsonValue = ABSENT
-    lists: Literal["ordered", "any_order"] = "ordered"
-    abs_tol: AtLeast = 0.0
-    rel_tol: AtLeast = 0.0
-    pass_mark: Share = 1.0
+    value: JsonValue = Field(default_factory=absent, description="What is expected, instead of the case's.")
+    lists: Literal["ordered", "any_order"] = Field("ordered", description="Whether the order of lists counts.")
+    abs_tol: float = Field(0.0, ge=0, description="How far numbers may differ.")
+    rel_tol: float = Field(0.0, ge=0, description="The same as a share of the expected number.")
+    pass_mark: float = Field(1.0, gt=0, le=1, description="The share of values that passes.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
@@ -213,20 +210,20 @@ class JsonSubset(CompareParameters, frozen=True, kw_only=True):
         return Compiled(judge, needs_expected=expectation.needs_expected)
 
 
-class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FieldRule(FileModel):
     """How one field counts, and how it is compared."""
 
-    weight: Weight = 1.0
-    expected: str | None = None
-    critical: bool = False
-    abs_tol: AtLeast = 0.0
-    rel_tol: AtLeast = 0.0
-    ignore_case: bool = False
-    trim: bool = False
+    weight: float = Field(1.0, gt=0, description="How much the field counts.")
+    expected: str | None = Field(None, description="Where in the case's expected it stands, if elsewhere.")
+    critical: bool = Field(False, description="Without it nothing passes.")
+    abs_tol: float = Field(0.0, ge=0, description="How far numbers may differ.")
+    rel_tol: float = Field(0.0, ge=0, description="The same as a share of the expected number.")
+    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
+    trim: bool = Field(False, description="Overlook blanks and line ends around the text.")
 
 
 class _Wanted(Value):
-    rule: Field
+    rule: FieldRule
     got: JsonPath
     expected: JsonPath
     form: Form
@@ -238,11 +235,11 @@ class _Wanted(Value):
 
 
 @built_in("json_fields", semantics=2)
-class JsonFields(CompareParameters, frozen=True, kw_only=True):
+class JsonFields(CompareParameters):
     """The output's fields are the expected ones; the score is the share of their weights."""
 
-    fields: dict[str, Weight | Field]
-    pass_mark: Share = 1.0
+    fields: dict[str, Weight | FieldRule] = Field(description="Each field's path, with its weight or its rule.")
+    pass_mark: float = Field(1.0, gt=0, le=1, description="The score that passes.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the fields, their places and their weights."""
@@ -260,11 +257,11 @@ class JsonFields(CompareParameters, frozen=True, kw_only=True):
 
         return Compiled(judge, needs_expected=True)
 
-    def _field(self, scope: Scope, name: str, rule: float | Field) -> _Wanted:
-        if not isinstance(rule, Field):
-            rule = Field(weight=rule)
+    def _field(self, scope: Scope, name: str, rule: float | FieldRule) -> _Wanted:
+        if not isinstance(rule, FieldRule):
+            rule = FieldRule.model_validate({"weight": rule})
         ignore_case, trim = rule.ignore_case or self.ignore_case, rule.trim or self.trim
-        rule = msgspec.structs.replace(rule, ignore_case=ignore_case, trim=trim)
+        rule = rule.model_copy(update={"ignore_case": ignore_case, "trim": trim})
         return _Wanted(rule, scope.path(name), scope.path(rule.expected or name), self.normalize)
 
     def _judge(self, got: JsonValue, known: list[tuple[_Wanted, JsonValue]]) -> Verdict:

@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any, Protocol, TypeAlias, TypeVar, get_args, overload
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, overload
 
 import msgspec
 
-from evalh.core.errors import WorkspaceError, did_you_mean
+from evalh.core.declared import FileModel
+from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
@@ -55,8 +56,10 @@ class Compiled(Value):
     judges_by: Callable[[], JsonValue] | None = None  # what a digest covers where names stand for contents
 
 
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+class Parameters(FileModel):
     """The declared parameters of a built-in kind, and how it is compiled."""
+
+    takes_null: ClassVar[bool] = True
 
     def compile(self, scope: "Scope") -> Compiled:
         """Fix the parameters. Raises WorkspaceError."""
@@ -68,7 +71,7 @@ class Kind(Value, kw_only=True):
 
     name: str
     semantics: int
-    parameters: type[msgspec.Struct]
+    parameters: type[FileModel]
     compile: Callable[["Scope", Any], Compiled]
     short: str | None = None  # the parameter that a suite may state without its name: `- contains: refund`
     holds_entry: bool = False  # that parameter is a grader's entry: `- not: {contains: refund}`
@@ -84,35 +87,8 @@ class Kind(Value, kw_only=True):
 
     def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the stated parameters that differ from their defaults: a new default changes no digest."""
-        defaults = {one.encode_name: one.default for one in msgspec.structs.fields(self.parameters)}
+        defaults = {field.alias or name: field.default for name, field in self.parameters.model_fields.items()}
         return {name: value for name, value in stated.items() if not _identical(value, defaults[name])}
-
-
-def accept(parameters: type[msgspec.Struct], stated: Mapping[str, JsonValue], name: str, where: str) -> msgspec.Struct:
-    """Check what a suite states for grader `name` against what it declares. Raises WorkspaceError at `where`."""
-    fields = {one.encode_name: one for one in msgspec.structs.fields(parameters)}
-    for given in stated:
-        if given not in fields:
-            hint = did_you_mean(given, fields) if fields else "it takes no parameters"
-            raise WorkspaceError(f"grader {name!r} has no parameter {given!r}", where=where, hint=hint)
-    for declared, one in fields.items():
-        if one.required and declared not in stated:
-            raise WorkspaceError(f"grader {name!r} needs {declared!r}", where=where)
-    try:
-        return msgspec.convert(dict(stated), parameters, strict=True)
-    except msgspec.ValidationError as exc:
-        what, place = _plainly(exc)
-    choices = [choice for choice in get_args(fields[place].type) if isinstance(choice, str)] if place in fields else []
-    what = f"{place}: {what}" if place else what
-    raise WorkspaceError(
-        f"grader {name!r}: {what}", where=where, hint=f"one of {', '.join(choices)}" if choices else None
-    )
-
-
-def _plainly(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Turn "Expected `int`, got `str` - at `$.limit`" into what is wrong and where."""
-    what, _, place = str(error).partition(" - at `$")
-    return what[:1].lower() + what[1:], place.lstrip(".").rstrip("`")
 
 
 def _identical(value: JsonValue, default: object) -> bool:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.case import ABSENT
 from evalh.core.errors import did_you_mean
@@ -38,13 +38,13 @@ Identify = Callable[[str], tuple[str, float]]
 
 
 @built_in("language", short="value", semantics=2)
-class Language(Compared, frozen=True, kw_only=True):
+class Language(Compared):
     """The output is in this language, or in one of these; without any, in the language of the case's inputs."""
 
-    value: str | list[str] | None = None
-    input: str | None = None
-    sure: Annotated[float, Meta(gt=0, le=1)] = 0.8
-    min_letters: Annotated[int, Meta(ge=1)] = 20
+    value: str | tuple[str, ...] | None = Field(None, description="One ISO 639-1 code, or a list of them.")
+    input: str | None = Field(None, description="Where in the case's inputs the text stands whose language is wanted.")
+    sure: float = Field(0.8, gt=0, le=1, description="How likely another language must be to fail.")
+    min_letters: int = Field(20, ge=1, description="Fewer letters do not tell a language.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the languages. The detector's table is read when the first output comes."""

@@ -5,7 +5,11 @@ what is known does not decide, and then it says `error` if any part erred.
 """
 
 from collections.abc import Awaitable, Mapping
+from typing import Annotated
 
+from pydantic import Field
+
+from evalh.core.declared import Words
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import ADVISORY, GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
@@ -17,10 +21,10 @@ Entry = str | dict[str, JsonValue]
 
 
 @built_in("not", short="grader", holds_entry=True)
-class Not(Parameters, frozen=True, kw_only=True):
+class Not(Parameters):
     """The opposite: pass and fail change places, the score is 1 - score; abstain and error stay."""
 
-    grader: Entry
+    grader: Entry = Field(description="A grader, in the same form as under graders.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Build the inner grader."""
@@ -48,8 +52,10 @@ def _opposite(part: Grader, verdict: Verdict) -> Verdict:
             return Verdict(verdict.outcome, None, reason)
 
 
-class _Several(Parameters, frozen=True, kw_only=True):
-    graders: list[Entry]
+class _Several(Parameters):
+    graders: Annotated[tuple[Entry, ...], Words("a list of graders")] = Field(
+        description="Graders, in the same form as under graders."
+    )
 
     def joined(self, scope: Scope, decisive: Outcome) -> Compiled:
         """Ask the graders in order, up to the first whose outcome decides."""
@@ -100,7 +106,7 @@ def _joined(parts: tuple[Grader, ...], said: list[Verdict], decisive: Outcome) -
 
 
 @built_in("any_of", short="graders")
-class AnyOf(_Several, frozen=True, kw_only=True):
+class AnyOf(_Several):
     """Pass where one of the graders passes. Asked in order, and no further once one passed."""
 
     def compile(self, scope: Scope) -> Compiled:
@@ -109,7 +115,7 @@ class AnyOf(_Several, frozen=True, kw_only=True):
 
 
 @built_in("all_of", short="graders")
-class AllOf(_Several, frozen=True, kw_only=True):
+class AllOf(_Several):
     """Pass where all of the graders pass. Asked in order, and no further once one failed."""
 
     def compile(self, scope: Scope) -> Compiled:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
+from pydantic import Field
+
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
@@ -73,16 +75,16 @@ _IBAN_LENGTHS = {
 
 
 @built_in("pii", short="kinds")
-class Pii(Parameters, frozen=True, kw_only=True):
+class Pii(Parameters):
     """The output holds no personal data of these kinds."""
 
-    kinds: list[PersonalKind] | None = None
-    allow: list[str] = []  # noqa: RUF012 (msgspec copies it)
-    allow_input: bool = False
+    kinds: tuple[PersonalKind, ...] | None = Field(None, description="The kinds that are looked for; without it, all.")
+    allow: tuple[str, ...] = Field((), description="What may stand there: an address, or @example.com for a domain.")
+    allow_input: bool = Field(False, description="What stands in the case's inputs may stand in the output.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Choose what is looked for and what may stand there."""
-        if self.kinds == []:
+        if self.kinds == ():
             raise scope.wrong("looks for no kind of personal data", f"kinds: [{', '.join(KINDS)}]")
         if not all(text.strip() for text in self.allow):
             raise scope.wrong("has an empty text under allow")

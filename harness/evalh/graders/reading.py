@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from pydantic import Field
+
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.strict_json import JsonValue
@@ -209,16 +211,6 @@ class Expectation(Value):
     literal: JsonValue = ABSENT
     path: JsonPath | None = None
 
-    @classmethod
-    def of(cls, scope: Scope, literal: JsonValue, path: str | None, named: str = "value") -> "Expectation":
-        """Return the stated one of them; an ABSENT literal and no path: all of the case's expected.
-
-        Raises WorkspaceError where both are stated, and for a path that cannot be read.
-        """
-        if literal is not ABSENT and path is not None:
-            raise scope.wrong(f"states both {named} and expected", "a literal, or a path in the case's expected")
-        return cls(literal, scope.path(path))
-
     @property
     def needs_expected(self) -> bool:
         """Whether a case without `expected` leaves nothing to compare with."""
@@ -246,22 +238,41 @@ class Expectation(Value):
         return texts
 
 
-class Placed(Parameters, frozen=True, kw_only=True):
+def absent() -> JsonValue:
+    """Return the default of a parameter for which null is a value too."""
+    return ABSENT
+
+
+class Fenced(Parameters):
+    """The parameter of a grader that reads JSON."""
+
+    fenced: bool = Field(False, description="The JSON may stand in a fenced block.")
+
+
+class Placed(Fenced):
     """The parameters of a grader that looks at one place of the output."""
 
-    path: str | None = None
-    fenced: bool = False
+    path: str | None = Field(None, description="Where to look in the output's JSON; without it, at the whole output.")
 
     def place(self, scope: Scope) -> OutputPlace:
         """Return where to look. Raises WorkspaceError for a path that cannot be read."""
         return OutputPlace(scope.path(self.path), self.fenced)
 
 
-class Compared(Placed, frozen=True, kw_only=True):
-    """The parameters of a grader that compares this place with something."""
+class Expecting(Parameters):
+    """The parameter of a grader that compares with something."""
 
-    expected: str | None = None
+    expected: str | None = Field(None, description="Where to look in the case's expected; $ is all of it.")
 
     def expectation(self, scope: Scope, literal: JsonValue, named: str = "value") -> Expectation:
-        """Return what to compare with: `Expectation.of`. Raises WorkspaceError."""
-        return Expectation.of(scope, literal, self.expected, named)
+        """Return what is stated; an ABSENT literal and no path: all of the case's expected.
+
+        Raises WorkspaceError where both are stated, and for a path that cannot be read.
+        """
+        if literal is not ABSENT and self.expected is not None:
+            raise scope.wrong(f"states both {named} and expected", "a literal, or a path in the case's expected")
+        return Expectation(list(literal) if isinstance(literal, tuple) else literal, scope.path(self.expected))
+
+
+class Compared(Placed, Expecting):
+    """The parameters of a grader that compares one place of the output with something."""

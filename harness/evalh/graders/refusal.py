@@ -8,6 +8,8 @@ stands: most answers hold none, and looking for a mark is ten times faster.
 
 import re
 
+from pydantic import Field
+
 from evalh.core.attempt import FinishReason
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
@@ -217,10 +219,10 @@ _LOOKED_AT = 600  # characters: a refusal opens an answer; further down such wor
 
 
 @built_in("refusal", semantics=2)
-class Refusal(Parameters, frozen=True, kw_only=True):
+class Refusal(Parameters):
     """The model did not decline to answer."""
 
-    also: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    also: tuple[str, ...] = Field((), description="More phrases that decline, in any language.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the phrases into one pattern that is read over the answer's beginning."""

@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeVar
 
-import msgspec
-
+from evalh.core.declared import keys_of, read
 from evalh.core.digest import canonical, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
-from evalh.graders.functions import declared_parameters, judging, where_defined
-from evalh.graders.kinds import LOADED, Compiled, Grader, GraderEnvironment, Kind, Scope, accept
+from evalh.graders.functions import arguments_of, declared_parameters, judging, where_defined
+from evalh.graders.kinds import LOADED, Compiled, Grader, GraderEnvironment, Kind, Scope
 
 __all__ = [
     "BUILT_IN",
@@ -62,7 +61,7 @@ BUILT_IN: Mapping[str, str] = {
     "number": "numbers.number",
     "one_of": "compare",
     "pii": "pii",
-    "python": "python",
+    "python": "functions",
     "refusal": "refusal",
     "regex": "text",
     "repetition": "defects",
@@ -93,13 +92,13 @@ def grader(name: str, *, semantics: int = 1) -> Callable[[F], F]:
 
     def register(function: F) -> F:
         parameters = declared_parameters(function, name)
-        names = parameters.__struct_fields__
+        names = keys_of(parameters)
         kind = Kind(
             name=name,
             semantics=semantics,
             parameters=parameters,
             compile=lambda scope, parameters: Compiled(
-                judging(function, msgspec.structs.asdict(parameters), scope.environment.deadline_s)
+                judging(function, arguments_of(parameters), scope.environment.deadline_s)
             ),
             short=names[0] if len(names) == 1 else None,
             where=where_defined(function),
@@ -161,7 +160,7 @@ def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
         known = {*BUILT_IN, *environment.kinds, *_registered}
         raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))
     stated = kind.spelled_out(spec.params)
-    parameters = accept(kind.parameters, stated, spec.kind, spec.where)
+    parameters = read(kind.parameters, stated, spec.where_of, f"grader {spec.kind!r}")
     compiled = kind.compile(Scope(spec, environment, build), parameters)
     return Grader(spec, kind, compiled, kind.differing(stated))
 

@@ -7,9 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.case import ABSENT
 from evalh.core.text_forms import in_form
@@ -57,17 +57,19 @@ _LONGEST_OF = {"partial": 2_000}  # it tries every part of the longer text
 
 
 @built_in("similarity", short="pass_mark", semantics=2)
-class Similarity(Compared, frozen=True, kw_only=True):
+class Similarity(Compared):
     """The output is as like the expected text as it must be; of several texts, the nearest counts."""
 
-    pass_mark: Annotated[float, Meta(gt=0, le=1)]
-    measure: Literal["ratio", "partial", "token_sort", "token_set", "token_f1", "jaro_winkler"] = "ratio"
-    value: str | list[str] | None = None
-    ignore_case: bool = False
+    pass_mark: float = Field(gt=0, le=1, description="The score that passes.")
+    measure: Literal["ratio", "partial", "token_sort", "token_set", "token_f1", "jaro_winkler"] = Field(
+        "ratio", description="How likeness is measured."
+    )
+    value: str | tuple[str, ...] | None = Field(None, description="A text, or a list of texts, instead of the case's.")
+    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to compare with."""
-        if self.value == []:
+        if self.value == ():
             raise scope.wrong("has an empty list of texts: nothing could pass")
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)

@@ -1,22 +1,19 @@
 """`latency` and `cost`: what the output took. An answer from the store counts as when it was bought."""
 
 from decimal import Decimal
-from typing import Annotated
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.attempt import Latency
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
-Amount = Annotated[float, Meta(ge=0)]
-
 
 @built_in("latency", short="max_ms", semantics=2)
-class MaxLatency(Parameters, frozen=True, kw_only=True):
+class MaxLatency(Parameters):
     """The answer came fast enough."""
 
-    max_ms: Amount
+    max_ms: float = Field(ge=0, description="Milliseconds.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         """Fix the limit."""
@@ -33,10 +30,10 @@ class MaxLatency(Parameters, frozen=True, kw_only=True):
 
 
 @built_in("cost", short="max_usd")
-class Cost(Parameters, frozen=True, kw_only=True):
+class Cost(Parameters):
     """The answer was cheap enough, failed attempts included."""
 
-    max_usd: Amount
+    max_usd: float = Field(ge=0, description="US dollars.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         """Fix the limit, as the decimal number that was written."""

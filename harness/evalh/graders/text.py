@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.case import ABSENT
+from evalh.core.declared import keys_of
 from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
@@ -16,17 +17,15 @@ from evalh.graders.patterns import Match, Pattern, compiled
 from evalh.graders.quoting import kind_of, shown
 from evalh.graders.reading import Compared, OutputPlace, folded
 
-Count = Annotated[int, Meta(ge=0)]
-
 
 @built_in("contains", semantics=2)
-class Contains(Compared, frozen=True, kw_only=True):
+class Contains(Compared):
     """This text, or these, stand in the output."""
 
-    value: str | list[str] | None = None
-    match: Literal["all", "any"] = "all"
-    ignore_case: bool = False
-    normalize: Form = "nfc"
+    value: str | tuple[str, ...] | None = Field(None, description="A text, or a list of texts, instead of the case's.")
+    match: Literal["all", "any"] = Field("all", description="All of the texts, or any of them.")
+    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
+    normalize: Form = Field("nfc", description="The Unicode form in which texts are compared.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""
@@ -65,20 +64,20 @@ class Contains(Compared, frozen=True, kw_only=True):
 
 
 def _needles(wanted: JsonValue) -> list[str] | None:
-    needles = wanted if isinstance(wanted, list) else [wanted]
+    needles = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
     return needles if needles and all(isinstance(needle, str) and needle for needle in needles) else None
 
 
 @built_in("regex", short="pattern", semantics=2)
-class Regex(Compared, frozen=True, kw_only=True):
+class Regex(Compared):
     """A pattern (RE2) matches, and caught what was expected."""
 
-    pattern: str
-    value: str | None = None
-    group: int | str | None = None
-    which: Literal["first", "last"] = "first"
-    ignore_case: bool = False
-    normalize: Form = "nfc"
+    pattern: str = Field(description="The pattern, in RE2's syntax.")
+    value: str | None = Field(None, description="What the group must have caught, instead of the case's.")
+    group: int | str | None = Field(None, description="The group's number or name; without it, the first group.")
+    which: Literal["first", "last"] = Field("first", description="Compare the first or the last match.")
+    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
+    normalize: Form = Field("nfc", description="The Unicode form of the text.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the pattern; RE2 needs linear time for any pattern and any text."""
@@ -163,15 +162,15 @@ def _why_not(fragment: str) -> str | None:
 
 
 @built_in("length")
-class Length(Parameters, frozen=True, kw_only=True):
+class Length(Parameters):
     """The output is as long as it may be; `tokens` are the output tokens that the provider counted."""
 
-    min_chars: Count | None = None
-    max_chars: Count | None = None
-    min_words: Count | None = None
-    max_words: Count | None = None
-    min_tokens: Count | None = None
-    max_tokens: Count | None = None
+    min_chars: int | None = Field(None, ge=0, description="At least so many characters.")
+    max_chars: int | None = Field(None, ge=0, description="At most so many characters.")
+    min_words: int | None = Field(None, ge=0, description="At least so many words.")
+    max_words: int | None = Field(None, ge=0, description="At most so many words.")
+    min_tokens: int | None = Field(None, ge=0, description="At least so many output tokens.")
+    max_tokens: int | None = Field(None, ge=0, description="At most so many output tokens.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the bounds."""
@@ -181,7 +180,7 @@ class Length(Parameters, frozen=True, kw_only=True):
         ]
         bounds = [bound for bound in bounds if bound[2:] != (None, None)]
         if not bounds:
-            raise scope.wrong("needs a bound", f"one of {', '.join(self.__struct_fields__)}")
+            raise scope.wrong("needs a bound", f"one of {', '.join(keys_of(Length))}")
         for unit, _, low, high in bounds:
             if low is not None and high is not None and low > high:
                 raise scope.wrong(f"can never pass: min_{unit} {low} is above max_{unit} {high}")

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from evalh.core import strict_json
 from evalh.core.case import ABSENT
 from evalh.core.request import Tool, ToolCall
@@ -12,9 +14,9 @@ from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 from evalh.graders.compare import same
 from evalh.graders.json_likeness import Subset, Tolerance, TooMuchError, pairs
 from evalh.graders.json_output import BadSchemaError, compiled_schema
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.quoting import kind_of, one_line, shown
-from evalh.graders.reading import Expectation, Unreadable, folded
+from evalh.graders.reading import Expectation, Expecting, Unreadable, folded
 
 _MOST_CALLS = 200
 _Validate = Callable[[JsonValue], str | None]
@@ -28,24 +30,25 @@ class Wanted(Value):
 
 
 @built_in("tool_calls", semantics=2)
-class ToolCalls(Parameters, frozen=True, kw_only=True):
+class ToolCalls(Expecting):
     """The model's calls of tools are the expected ones; without expected calls, they are valid and not forbidden."""
 
-    value: list[JsonValue] | None = None
-    expected: str | None = None
-    arguments: Literal["same", "subset", "ignore"] = "same"
-    order: Literal["any", "same"] = "any"
-    allow_more: bool = False
-    forbidden: list[str] = []  # noqa: RUF012 (msgspec copies it)
-    valid: bool = False
+    value: tuple[JsonValue, ...] | None = Field(None, description="The calls, instead of the case's.")
+    arguments: Literal["same", "subset", "ignore"] = Field(
+        "same", description="Which arguments count; subset: the model may state more keys."
+    )
+    order: Literal["any", "same"] = Field("any", description="Any order, or the same.")
+    allow_more: bool = Field(False, description="Allow calls that were not expected.")
+    forbidden: tuple[str, ...] = Field((), description="Tools that must not be called.")
+    valid: bool = Field(False, description="Every call must name a tool that was sent, with arguments that fit it.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the calls that are wanted. Rules alone need no gold, but what there is counts."""
         try:
-            _wanted(self.value or [])
+            _wanted(list(self.value or ()))
         except Unreadable as exc:
             raise scope.wrong(f"has a value that is not a list of calls: {exc}", _SHAPE) from None
-        expectation = Expectation.of(scope, ABSENT if self.value is None else self.value, self.expected)
+        expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
         compares = (self.arguments, self.order, self.allow_more) != ("same", "any", False)
         rules_suffice = self.expected is None and not compares and (self.valid or bool(self.forbidden))
         forbidden, schemas = frozenset(self.forbidden), _Schemas()

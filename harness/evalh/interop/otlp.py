@@ -15,8 +15,7 @@ from evalh.interop import otlp_collector
 from evalh.interop.otel_values import Span
 from evalh.interop.otlp_collector import Collector
 from evalh.interop.otlp_encoding import Encoding, JsonEncoding, Origin, Rejected
-from evalh.providers.http.errors import describe, redirected, retry_after_s, shown
-from evalh.providers.http.redaction import Redactor
+from evalh.providers.http.errors import Redactor, describe, redirected, retry_after_s, shown
 from evalh.providers.http.transport import Response, Transport
 
 BATCH_SPANS = 512

@@ -53,15 +53,12 @@ class JsonEncoding:
         self._head = orjson.dumps({"resourceSpans": [origin.document()]}).removesuffix(b"}]}]}") + b',"spans":['
 
     def span(self, span: Span) -> bytes:
-        """Encode one span."""
         return orjson.dumps(span.document())
 
     def request(self, spans: Sequence[bytes]) -> bytes:
-        """Put encoded spans into one request."""
         return b"%b%b]}]}]}" % (self._head, b",".join(spans))
 
     def rejected(self, body: bytes) -> Rejected:
-        """Read an answer; an empty one rejects nothing. Raises ValueError for what is none."""
         answer = orjson.loads(body) if body.strip() else {}
         partial = (answer.get("partialSuccess") if isinstance(answer, dict) else None) or {}
         if not isinstance(partial, dict):

@@ -27,7 +27,6 @@ class ProtobufEncoding:
         self._origin = origin
 
     def span(self, span: Span) -> bytes:
-        """Encode one span."""
         document = span.document()
         # OTLP's JSON writes ids in hex, protobuf's own JSON any bytes in base 64.
         for one in (document, *document.get("links", ())):
@@ -36,7 +35,6 @@ class ProtobufEncoding:
         return encoded
 
     def request(self, spans: Sequence[bytes]) -> bytes:
-        """Put encoded spans into one request."""
         request = ParseDict({"resourceSpans": [self._origin.document()]}, ExportTraceServiceRequest())
         target: Any = request.resource_spans[0].scope_spans[0].spans
         for span in spans:
@@ -45,7 +43,6 @@ class ProtobufEncoding:
         return encoded
 
     def rejected(self, body: bytes) -> Rejected:
-        """Read an answer; an empty one rejects nothing. Raises ValueError for what is none."""
         try:
             partial = ExportTraceServiceResponse.FromString(body).partial_success
         except DecodeError as exc:

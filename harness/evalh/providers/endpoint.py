@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from evalh.core.declared import FileModel, Refused
 from evalh.core.errors import KeyMissing, UsageError, WorkspaceError
@@ -93,6 +93,12 @@ class HostedOptions(FileModel):
             hint = 'cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"'
             raise Refused("'cost_from' is a path into the answer's body, or a header of the answer", hint)
         return place
+
+
+class UndeclaredOptions(HostedOptions):
+    """The keys of a plugin's provider that declares none: they are handed through as they stand."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class Home(Value, kw_only=True):

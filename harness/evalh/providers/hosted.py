@@ -14,8 +14,11 @@ from evalh.core.request import Message, Request, Settings, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers.endpoint import Endpoint, Home
+from evalh.providers.http.body import EventStream
+from evalh.providers.http.direct import share, unshare
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.errors import (
+    Redactor,
     WireError,
     describe,
     json_of,
@@ -24,11 +27,9 @@ from evalh.providers.http.errors import (
     retry_after_s,
     shown,
 )
-from evalh.providers.http.redaction import Redactor
-from evalh.providers.http.shared import share, unshare
-from evalh.providers.http.sse import EventStream
 from evalh.providers.http.transport import OK, Response, Transport, answers
 from evalh.providers.prices import Bill
+from evalh.providers.registry import traits_of
 from evalh.providers.request_parts import encode, name_of_tier
 
 _PREPARED_CAP = 64
@@ -54,6 +55,9 @@ class Assembler(Protocol):
     def started(self) -> bool:
         """Whether the model has said anything yet that belongs to its answer."""
 
+    def take_whole(self, body: bytes) -> None:
+        """Take an answer that was not streamed. Raises ValueError for what cannot be read."""
+
     def add(self, event: bytes) -> None:
         """Take one event. Raises CallError for an event that is an error, ValueError for one that cannot be read."""
 
@@ -77,11 +81,8 @@ class Wire(Protocol):
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:
         """Return the half of the body that the messages make. Raises CallError (unsupported) by name."""
 
-    def read(self, body: bytes, settings: Settings) -> Reading:
-        """Read a whole answer."""
-
     def assembler(self, settings: Settings) -> Assembler:
-        """Return what reads a streamed answer."""
+        """Return what reads an answer, streamed or whole."""
 
     def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read an error's body; None where it is not of the documented shape."""
@@ -99,61 +100,27 @@ class _Prepared(Value):
 class Hosted:
     """`core.ports.Provider` over HTTP. One instance serves any number of calls at once."""
 
+    max_in_flight = None  # the provider's rate limits are its own
+
     def __init__(
         self, spec: ModelSpec, env: Mapping[str, str], wire: Wire, *, transport: Transport | None = None
     ) -> None:
         self.spec = spec
+        self.name, self.kind, self.model, self.params = spec.name, spec.provider, spec.model, spec.params
+        self.traits = traits_of(spec.provider)
         self._wire = wire
         self._env = env
         self._endpoint = Endpoint.of(spec, wire.home)
         self._bill = Bill(spec.cost_from)
-        self._identity = self._endpoint.identity(spec.options)
+        self.identity = self._endpoint.identity(spec.options)
+        self.key_variables = self._endpoint.key_variables  # the first that is set counts; empty: no key is sent
+        self.at_home = self._endpoint.is_home  # the only address whose prices are public
         self._egress = Egress.of(env)
         self._given = transport
         self._transport: Transport | None = None
         self._headers: dict[str, str] = {}
         self._redact = Redactor(())
         self._prepared: dict[int, _Prepared] = {}
-
-    @property
-    def name(self) -> str:
-        """The name in the workspace."""
-        return self.spec.name
-
-    @property
-    def kind(self) -> str:
-        """The provider's word in evalh.toml."""
-        return self.spec.provider
-
-    @property
-    def model(self) -> str:
-        """The model's name on the wire."""
-        return self.spec.model
-
-    @property
-    def identity(self) -> Mapping[str, JsonValue]:
-        """What is physically addressed; no key, no secret header."""
-        return self._identity
-
-    @property
-    def params(self) -> Mapping[str, JsonValue]:
-        """The workspace's overrides."""
-        return self.spec.params
-
-    @property
-    def max_in_flight(self) -> int | None:
-        """No bound of our own: the provider's rate limits are its own."""
-        return None
-
-    @property
-    def key_variables(self) -> tuple[str, ...]:
-        """The environment variables that may hold the key, the first that is set counts; empty: no key is sent."""
-        return self._endpoint.key_variables
-
-    @property
-    def at_home(self) -> bool:
-        """Whether the provider's own address is used: the only one whose prices are public."""
-        return self._endpoint.is_home
 
     async def open(self) -> None:
         """Read the key and get a transport. Raises UsageError: no key, an unusable proxy or certificate file."""
@@ -168,7 +135,6 @@ class Hosted:
         self._transport = self._given or share(self._egress)
 
     async def close(self) -> None:
-        """Give the transport back."""
         transport, self._transport = self._transport, None
         if transport is not None and transport is not self._given:
             await unshare(self._egress)
@@ -188,9 +154,8 @@ class Hosted:
         prepared = self._prepared.get(id(settings)) or self._prepare(settings)
         tail = encode(self._wire.tail(request.messages, settings))
         body = b"%b,%b" % (prepared.head, tail[1:])
-        stream: _Stream | None = None
-        if settings.stream:
-            stream = _Stream(self._wire.assembler(settings), self._failed_in_stream, self._bill)
+        assembler = self._wire.assembler(settings)
+        stream = _Stream(assembler, self._failed_in_stream, self._bill) if settings.stream else None
         began = time.perf_counter()
         response = await transport.post(
             prepared.url,
@@ -210,7 +175,8 @@ class Hosted:
                 ttft_ms = None if stream.first is None else (stream.first - began) * 1000.0
                 told = stream.charged
             else:  # not asked to stream, or a server that does not
-                reading = self._wire.read(content, settings)
+                assembler.take_whole(content)
+                reading = assembler.reading()
                 told = self._bill.of_body(content)
         except (ValueError, RecursionError) as exc:
             raise self._unreadable(response, exc) from None
@@ -269,34 +235,24 @@ class Hosted:
             return CallError(ErrorKind.BAD_REQUEST, redirected(headers.get("Location")), status=status)
         body = self._redact.body(body)  # before anything is cut: half a key is still half a key
         document = json_of(body)
-        refusal = self._wire.refusal(status, document)
-        if refusal is None:
-            refusal = WireError(kind_of_status(status), f"HTTP {status}: {describe(body)}")
-        wait_s = refusal.retry_after_s
-        if refusal.kind in _WAITING:
-            asked_s = retry_after_s(headers, time.time())
-            wait_s = asked_s if asked_s is not None else wait_s
-        return CallError(
-            refusal.kind,
-            shown(self._redact.text(refusal.message)),
-            status=status,
-            retry_after_s=wait_s,
-            request_id=self._wire.request_id(headers, document),
-        )
+        unknown = WireError(kind_of_status(status), f"HTTP {status}: {describe(body)}")
+        return self._error(self._wire.refusal(status, document) or unknown, status, headers, document)
 
     def _failed_in_stream(self, event: bytes) -> CallError:
         """Classify an error that came as an event of a stream that had begun well."""
         event = self._redact.body(event)
         document = json_of(event)
-        refusal = self._wire.refusal(OK, document)
-        if refusal is None:
-            refusal = WireError(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
+        unknown = WireError(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
+        return self._error(self._wire.refusal(OK, document) or unknown, OK, {}, document)
+
+    def _error(self, told: WireError, status: int, headers: Mapping[str, str], document: JsonValue) -> CallError:
+        wait_s = retry_after_s(headers, time.time()) if told.kind in _WAITING else None
         return CallError(
-            refusal.kind,
-            shown(self._redact.text(refusal.message)),
-            status=OK,
-            retry_after_s=refusal.retry_after_s,
-            request_id=self._wire.request_id({}, document),
+            told.kind,
+            shown(self._redact.text(told.message)),
+            status=status,
+            retry_after_s=told.retry_after_s if wait_s is None else wait_s,
+            request_id=self._wire.request_id(headers, document),
         )
 
     def _unreadable(self, response: Response, exc: Exception) -> CallError:

@@ -77,6 +77,7 @@ class LocalProvider:
     """A model in the process. Nothing is fetched or loaded before the first request: a full log needs no model."""
 
     kind = "local"
+    traits = TRAITS
 
     def __init__(self, spec: ModelSpec, context: ProviderContext) -> None:
         self.spec = spec
@@ -103,7 +104,6 @@ class LocalProvider:
 
     @property
     def max_in_flight(self) -> int:
-        """One call a slot."""
         return self._slots
 
     async def open(self) -> None:
@@ -228,7 +228,6 @@ class _Slot:
         return server
 
     def close(self) -> None:
-        """Let go of the server."""
         self._server = None
 
 

@@ -41,7 +41,6 @@ _RATES = {
     "cache_write": "cache_write_mtok",
     "cache_write_1h": "cache_write_1h_mtok",
 }
-_TABLES: Mapping[str, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
 
 
 @runtime_checkable
@@ -72,7 +71,7 @@ class WorkspacePrices:
         if spec is not None and spec.price is not None:
             names = {name for name in asked if name and name not in STANDARD}
             return replace(spec.price, asked=asked, covers=frozenset(names - {name for name, _ in spec.price.tiers}))
-        table = _TABLES.get(provider.kind)
+        table = provider.traits.price_table
         if table is None or not getattr(provider, "at_home", False):
             return None
         listing = _Listing(table, provider.model, asked, self._at)

@@ -231,6 +231,7 @@ class ReplayProvider:
     """One recording. A case without a row is NOT_RECORDED: it could not be measured, it is not bad."""
 
     kind = "replay"
+    traits = TRAITS
     max_in_flight = None
 
     def __init__(self, spec: ModelSpec, tree: Tree, path: str) -> None:
@@ -247,7 +248,6 @@ class ReplayProvider:
         return {"provider": self.kind, "recording": self._recording.digest}
 
     async def open(self) -> None:
-        """Read the recording. Raises NotFound, WorkspaceError."""
         _ = self._recording
 
     async def close(self) -> None:

@@ -99,7 +99,7 @@ def kinds() -> list[str]:
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
-    return Reasoned(_build(spec, context), traits_of(spec.provider), keep=spec.reasoning == KEEP)
+    return Reasoned(_build(spec, context), keep=spec.reasoning == KEEP)
 
 
 def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
@@ -107,7 +107,7 @@ def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
     if plugin is not None:
         if plugin.options is not None:
             read_options(spec, plugin.options)
-        return Guarded(plugin.factory(spec, context))
+        return Guarded(plugin.factory(spec, context), plugin.traits)
     if home is None:
         raise WorkspaceError(
             f"model {spec.name!r}: no provider {spec.provider!r}",
@@ -126,12 +126,14 @@ def traits_of(kind: str) -> Traits:
     return Traits() if home is None else cast("Traits", import_module(home).TRAITS)
 
 
-def options_of(kind: str) -> "type[FileModel] | None":
-    """Return the model of a provider's own keys; None: a plugin's that declares none, or nobody's."""
+def options_of(kind: str) -> "type[FileModel]":
+    """Return the model of a provider's own keys, which takes every key where nobody declares them."""
+    from evalh.providers.endpoint import UndeclaredOptions
+
     plugin, home = _PLUGINS.get(kind), _BUILT_IN.get(kind)
     if plugin is not None:
-        return plugin.options
-    return None if home is None else cast("type[FileModel]", import_module(home).Options)
+        return plugin.options or UndeclaredOptions
+    return UndeclaredOptions if home is None else cast("type[FileModel]", import_module(home).Options)
 
 
 def read_options(spec: ModelSpec, model: "type[M]") -> "M":
@@ -163,8 +165,9 @@ def health_of(spec: ModelSpec, root: Path, cache_dir: Path) -> Health | None:
 class Guarded:
     """Lets everything through to the plugin; what its `send` raises by mistake becomes a failed attempt."""
 
-    def __init__(self, inner: Provider) -> None:
+    def __init__(self, inner: Provider, traits: Traits) -> None:
         self._inner = inner
+        self.traits = traits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -191,9 +194,8 @@ class Reasoned:
     Graders, checks, judges, repairs and the log see what this returns.
     """
 
-    def __init__(self, inner: Provider, traits: Traits, *, keep: bool) -> None:
+    def __init__(self, inner: Provider, *, keep: bool) -> None:
         self._inner = inner
-        self.traits = traits
         self._keep = keep
 
     def __getattr__(self, name: str) -> Any:
@@ -205,7 +207,6 @@ class Reasoned:
         return {**self._inner.identity, **KEPT} if self._keep else self._inner.identity
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send. Raises CallError."""
         completion = await self._inner.send(request, call)
         if self._keep:
             return replace(completion, reasoning=completion.reasoning or "")

@@ -52,6 +52,7 @@ class ScriptedProvider:
     """Answers at once, or after `latency_ms`; sends nothing anywhere."""
 
     kind = "scripted"
+    traits = TRAITS
     max_in_flight = None
 
     def __init__(self, spec: ModelSpec, answer: Answerer, script: Mapping[str, JsonValue], latency_s: float) -> None:

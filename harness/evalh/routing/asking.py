@@ -1,8 +1,6 @@
 """How graders ask models: each question is a call of its own, found in the log, priced, bounded and logged like any.
 
-A grader's model that is down says nothing of the task's: its failures are verdicts (`error`), and the run goes on.
-
-How long checks take that ask models: without what their questions waited for places among our own calls.
+If a grader's model is down, its verdicts are `error`, and the run continues.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +24,10 @@ from evalh.routing.wrapper import Find
 
 
 class QuestionSpans:
-    """The questions of one answer's checks: when each was asked, when answered, and its latency."""
+    """The questions of one answer's checks: when each was asked, when answered, and its latency.
+
+    They give the checks' time without their questions' waits for places among our own calls.
+    """
 
     def __init__(self) -> None:
         self._asked: list[tuple[float, float, Latency]] = []
@@ -95,11 +96,6 @@ def _again(leaf: Leaf, form: Form) -> Settings:
         name: value for name, value in _sendable(form, leaf.provider).items() if stated.get(name, value) is not None
     }
     return replace(leaf.settings, params={**leaf.settings.params, **params})
-
-
-def _draw(question: Question, of: int) -> int:
-    """Return the draw of a question's reply. Samples of one draw of the task are independent of another's."""
-    return question.draw + (_APART * of if question.form.again else 0)
 
 
 class Stack(Value):
@@ -206,10 +202,12 @@ class Asking:
 
     def _new_call(self, question: Question, stack: Stack, request: Request) -> Call:
         about, inquiry = self._call, self._inquiry
+        # Samples of one draw of the task are independent of another's.
+        draw = question.draw + (_APART * about.key.draw if question.form.again else 0)
         return Call(
             id=f"{about.run_id}:{next(inquiry.numbers)}",
             run_id=about.run_id,
-            key=CallKey(about.key.case_id, about.key.trial, about.key.step, _draw(question, about.key.draw)),
+            key=CallKey(about.key.case_id, about.key.trial, about.key.step, draw),
             request=request,
             case=about.case,
             purpose=question.form.purpose,

@@ -65,7 +65,7 @@ class Breaker(Struct):
     _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
-        """Tell whether a request may leave. In half-open the one that gets True is the probe.
+        """Return whether a request may leave. In half-open the one that gets True is the probe.
 
         It must `settle`, or be abandoned.
         """
@@ -90,7 +90,7 @@ class Breaker(Struct):
         while self._window[0][0] < now - self.policy.window_s:
             self._failures -= self._window.popleft()[1]
         if failed and len(self._window) >= self.policy.min and self.rate >= self.policy.rate:
-            return self._open(now)
+            return self.trip(now)
         return None
 
     def silent(self, now: float, *, began: float) -> bool:
@@ -98,10 +98,6 @@ class Breaker(Struct):
         if self.state is not State.CLOSED or began < self._closed_at:
             return False  # as for the window
         return self.silence.failed(began, now, self.policy)
-
-    def trip(self, now: float) -> State:
-        """Open, whatever the window says."""
-        return self._open(now)
 
     def abandon(self, now: float) -> None:
         """Take that a probe was cancelled, or never left: another may be sent at once."""
@@ -111,7 +107,7 @@ class Breaker(Struct):
     def _settle_probe(self, now: float, *, failed: bool) -> State:
         if failed:
             self.failed_probes += 1
-            return self._open(now)
+            return self.trip(now)
         self.failed_probes = 0
         self._window.clear()
         self._failures = 0
@@ -119,7 +115,8 @@ class Breaker(Struct):
         self._closed_at = now
         return self.state
 
-    def _open(self, now: float) -> State:
+    def trip(self, now: float) -> State:
+        """Open, whatever the window says."""
         self.state = State.OPEN
         self.probe_at = now + self.policy.cooldown_s
         return self.state
@@ -165,7 +162,9 @@ class Breaking(Wrapper):
             finally:
                 call.still_wanted = None
         now = clock.monotonic()
-        self._slowest_s = max(self._slowest_s, _took_s(completion, now - began))
+        # What passed here holds the wait for a place too.
+        took_s = now - began if completion.latency_ms is None else completion.latency_ms / 1000.0
+        self._slowest_s = max(self._slowest_s, took_s)
         breaker.silence.broken()
         breaker.settle(now, began=began, failed=False, probe=False)
         return completion
@@ -221,8 +220,3 @@ class Breaking(Wrapper):
 
     def _decide(self, call: Call, kind: str, reason: str) -> None:
         self._decisions.tell(call, kind, reason, {"model": self.name})
-
-
-def _took_s(completion: Completion, elapsed_s: float) -> float:
-    """Return how long the provider took; what passed here holds the wait for a place too."""
-    return elapsed_s if completion.latency_ms is None else completion.latency_ms / 1000.0

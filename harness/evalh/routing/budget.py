@@ -1,7 +1,4 @@
-"""Money is bounded: reserved before a request leaves, settled after.
-
-What a request can cost at most, before it is sent.
-"""
+"""Money is bounded: the most that a request can cost is reserved before it leaves, and settled after."""
 
 import asyncio
 from collections import deque
@@ -15,6 +12,8 @@ from evalh.core.ports import Pricer, Provider
 from evalh.core.request import Media, Request, Text
 from evalh.routing.run_context import Halt
 from evalh.routing.wrapper import Wrapper
+
+_UNLIMITED = Decimal("Infinity")
 
 PER_MESSAGE = 16
 """The chat template's own tokens around a message."""
@@ -67,7 +66,7 @@ class Purse(Struct):
     is reserved any more.
     """
 
-    limit: Decimal
+    limit: Decimal = _UNLIMITED
     spent: Decimal = Decimal(0)
     reserved: Decimal = Decimal(0)
 
@@ -84,7 +83,7 @@ class Purse(Struct):
         self.spent += spent
 
     def never_fits(self, amount: Decimal) -> bool:
-        """Tell that an amount would not fit even if everything in flight cost nothing."""
+        """Whether an amount would not fit even if everything in flight cost nothing."""
         return self.spent + amount > self.limit
 
 
@@ -92,17 +91,17 @@ def _dollars(amount: Decimal) -> str:
     return f"${Context(prec=4).plus(amount):f}"  # never with an exponent; a small amount is not 0
 
 
-def _told(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
-    told = f"{write(purse.spent) if purse.spent else 'nothing'} of {write(purse.limit)}{unit} spent"
-    return f"{told}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else told
+def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
+    spent = f"{write(purse.spent) if purse.spent else 'nothing'} of {write(purse.limit)}{unit} spent"
+    return f"{spent}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else spent
 
 
 class Treasury(Struct):
     """All purses of a run, shared by every model of its route."""
 
     halt: Halt
-    usd: Purse | None = None
-    tokens: Purse | None = None
+    usd: Purse = field(default_factory=Purse)
+    tokens: Purse = field(default_factory=Purse)
     usd_per_case: Decimal | None = None
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _in_flight: int = 0
@@ -117,8 +116,9 @@ class Treasury(Struct):
             )
         self.halt.check()
         while not self._try(usd, tokens):
-            if not self._in_flight or self._never(usd, tokens):
-                more = self._asked(usd, tokens)
+            if not self._in_flight or self.usd.never_fits(usd) or self.tokens.never_fits(tokens):
+                amounts = ((self.usd, _dollars(usd)), (self.tokens, f"{tokens} tokens"))
+                more = " and ".join(amount for purse, amount in amounts if purse.limit < _UNLIMITED)
                 self.halt.now(f"the budget: {self.told()}, and another attempt could cost {more}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -129,11 +129,10 @@ class Treasury(Struct):
         self._in_flight += 1
 
     def settle(self, reserved: tuple[Decimal, Decimal], spent: tuple[Decimal, Decimal]) -> None:
-        """Give both reservations back, count what was spent, and let whoever waits look again."""
+        """Give both reservations back, count what was spent, and wake the requests that wait."""
         self._in_flight -= 1
         for purse, before, after in zip((self.usd, self.tokens), reserved, spent, strict=True):
-            if purse is not None:
-                purse.settle(before, after)
+            purse.settle(before, after)
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -141,29 +140,16 @@ class Treasury(Struct):
 
     def told(self) -> str:
         """Say what was spent of what, and what is set aside for requests in flight."""
-        parts = []
-        if self.usd is not None:
-            parts.append(_told(self.usd, _dollars, ""))
-        if self.tokens is not None:
-            parts.append(_told(self.tokens, str, " tokens"))
-        return ", ".join(parts)
-
-    def _asked(self, usd: Decimal, tokens: Decimal) -> str:
-        parts = [_dollars(usd)] if self.usd is not None else []
-        return " and ".join([*parts, f"{tokens} tokens"] if self.tokens is not None else parts)
+        purses = ((self.usd, _dollars, ""), (self.tokens, str, " tokens"))
+        return ", ".join(_spending(purse, write, unit) for purse, write, unit in purses if purse.limit < _UNLIMITED)
 
     def _try(self, usd: Decimal, tokens: Decimal) -> bool:
-        if self.usd is not None and not self.usd.reserve(usd):
+        if not self.usd.reserve(usd):
             return False
-        if self.tokens is not None and not self.tokens.reserve(tokens):
-            if self.usd is not None:
-                self.usd.reserved -= usd
+        if not self.tokens.reserve(tokens):
+            self.usd.reserved -= usd
             return False
         return True
-
-    def _never(self, usd: Decimal, tokens: Decimal) -> bool:
-        never_usd = self.usd is not None and self.usd.never_fits(usd)
-        return never_usd or (self.tokens is not None and self.tokens.never_fits(tokens))
 
 
 class Budgeted(Wrapper):

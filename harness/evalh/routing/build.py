@@ -30,11 +30,10 @@ from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
 from evalh.routing.checking import Cascading, Examiner, Repairing
-from evalh.routing.fallback import FallingBack
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
 from evalh.routing.pace import Pace
-from evalh.routing.retry import Retrying
+from evalh.routing.retry import FallingBack, Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
 from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targeted
@@ -132,7 +131,7 @@ class Builder:
         return self._route(target, inner, alone=alone, spared=spared)
 
     def _model(self, target: Target, name: str, route: Route, *, alone: bool, spared: bool) -> Provider:
-        """Build what stands round one model: the route's retries and repairs, and the model's own door."""
+        """Build what stands around one model: the route's retries and repairs, and the model's own door."""
         provider = self._door(target, name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
@@ -140,7 +139,7 @@ class Builder:
         provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
         provider = Refusable(provider, self._refusals.setdefault(name, KeyRefused()))
         if not target.chooses:
-            return provider  # whoever asks has looked the answer up already, and its requests are this model's own
+            return provider  # the caller has looked the answer up already, and its requests are this model's own
         if self.find is not None:
             provider = Remembered(provider, self.find)
         if route.repair is not None:
@@ -181,8 +180,8 @@ def _lowest(ceilings: Iterable[int | None]) -> int | None:
 
 
 def _treasury(budget: BudgetPolicy, halt: Halt) -> Treasury | None:
-    usd = None if budget.usd_per_run is None else Purse(budget.usd_per_run)
-    tokens = None if budget.tokens_per_run is None else Purse(Decimal(budget.tokens_per_run))
+    usd, tokens = budget.usd_per_run, budget.tokens_per_run
     if usd is None and tokens is None and budget.usd_per_case is None:
         return None
-    return Treasury(halt, usd, tokens, budget.usd_per_case)
+    dollars, counted = (Purse() if limit is None else Purse(Decimal(limit)) for limit in (usd, tokens))
+    return Treasury(halt, dollars, counted, budget.usd_per_case)

@@ -22,7 +22,7 @@ from evalh.routing.wrapper import Wrapper, spent
 
 
 class Findings(Value):
-    """What every check said of one output, in the route's order."""
+    """The checks' verdicts on one output, in the route's order."""
 
     verdicts: tuple[tuple[str, Verdict], ...]
 
@@ -33,14 +33,14 @@ class Findings(Value):
 
     @property
     def reason(self) -> str:
-        """The first thing that was found, for people."""
+        """The first verdict that is not a pass, for people."""
         for name, verdict in self.verdicts:
             if verdict.outcome is not Outcome.PASS:
                 return f"{name}: {verdict.reason}"
         return "every check passed"
 
     def document(self) -> list[JsonValue]:
-        """Return the verdicts as JSON: they are stored even where nothing followed, so thresholds can be studied."""
+        """Return the verdicts as JSON; they are stored in any case, so that thresholds can be studied."""
         return [
             {"check": name, "outcome": verdict.outcome.value, "score": verdict.score, "reason": verdict.reason}
             for name, verdict in self.verdicts
@@ -108,9 +108,9 @@ def asked_to_verify(request: Request, completion: Completion) -> Request:
 
 
 def _with(request: Request, completion: Completion, words: str) -> Request:
-    # An empty answer stands as a blank: providers refuse an empty message.
-    said = Message.of(Role.ASSISTANT, completion.text or " ")
-    return Request((*request.messages, said, Message.of(Role.USER, words)), request.settings)
+    # An empty answer becomes a blank: providers refuse an empty message.
+    answer = Message.of(Role.ASSISTANT, completion.text or " ")
+    return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings)
 
 
 _WARM = 0.7  # a temperature at which a second draw differs from a first one at 0
@@ -138,7 +138,9 @@ class Repairing(Wrapper):
             findings = await self._examiner.examine(completion, call, request)
             last = number == self._policy.attempts
             another = None if findings.trusted or last else self._different(asked, completion, findings)
-            self._tell(call, findings, "fits" if findings.trusted else "repair" if another else "unrepaired")
+            kind = "fits" if findings.trusted else "repair" if another else "unrepaired"
+            detail = {"model": self.name, "by": self._policy.by.value, "checks": findings.document()}
+            self._examiner.decisions.tell(call, kind, findings.reason, detail)
             if another is None:
                 break
             call.reasons.append("repair")
@@ -155,10 +157,6 @@ class Repairing(Wrapper):
                 if params == asked.settings.params:
                     return None  # the same request again is no repair
                 return Request(asked.messages, replace(asked.settings, params=params))
-
-    def _tell(self, call: Call, findings: Findings, kind: str) -> None:
-        detail = {"model": self.name, "by": self._policy.by.value, "checks": findings.document()}
-        self._examiner.decisions.tell(call, kind, findings.reason, detail)
 
 
 def _varied(settings: Settings, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -190,12 +188,10 @@ class Cascading(Wrapper):
         self._examiner = examiner
 
     async def open(self) -> None:
-        """Open both."""
         await self.inner.open()
         await self._stronger.open()
 
     async def close(self) -> None:
-        """Close both."""
         await self.inner.close()
         await self._stronger.close()
 

@@ -156,7 +156,10 @@ class Limited(Wrapper):
                 raise
             self._good(began)
             if self._tokens is not None and share is not None:
-                self._settle(self._tokens, share, completion)
+                usage = completion.usage
+                if usage.input_tokens is not None and usage.output_tokens is not None:
+                    counted = usage.input_tokens + usage.output_tokens
+                    self._tokens.settle(self._clock.monotonic(), share, counted)
             return completion
         finally:
             self._leave()
@@ -271,11 +274,6 @@ class Limited(Wrapper):
     @property
     def _place(self) -> str:
         return f"{self.kind}:{self.model}"
-
-    def _settle(self, tokens: RateLimit, share: Share, completion: Completion) -> None:
-        usage = completion.usage
-        if usage.input_tokens is not None and usage.output_tokens is not None:
-            tokens.settle(self._clock.monotonic(), share, usage.input_tokens + usage.output_tokens)
 
     def _show(self, because: str) -> None:
         if self._progress is not None:

@@ -22,8 +22,6 @@ class Logged(Wrapper):
         self._halt = shared.halt
         self._shared = shared
         self._pricer = pricer
-        self._name = door.name
-        self._kind = door.kind
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send once, and record it. Raises CallError; NotSent where the run's deadline came first."""
@@ -35,8 +33,8 @@ class Logged(Wrapper):
             call=call,
             request=request,
             number=call.attempts,
-            model=self._name,
-            provider=self._kind,
+            model=self.name,
+            provider=self.kind,
             started_at=clock.now(),
             reason=call.reasons[-1] if call.reasons else "first",
             waited_ms=call.waiting_ms,
@@ -63,7 +61,7 @@ class Logged(Wrapper):
             cost = self._pricer.cost(completion.usage, seconds)
         cost = believed(cost)
         call.cost_usd = plus(call.cost_usd, cost)
-        call.answered_by, call.answered_model = start.id, self._name
+        call.answered_by, call.answered_model = start.id, self.name
         took_ms = completion.latency_ms
         call.latency = call.latency.plus(Latency(took_ms))
         if took_ms is None:

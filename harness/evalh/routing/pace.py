@@ -1,7 +1,4 @@
-"""What a provider's rate limit teaches: until when it takes nothing more, and how fast it answers.
-
-While the log cannot be written nothing is sent: an answer that cannot be stored would be bought twice.
-"""
+"""A provider's rate limit as its refusals show it: until when it takes nothing more, and how fast it answers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -116,7 +113,10 @@ _LOOKS_UNTOLD = 3  # a disk that is busy for a moment is not worth a line
 async def until_writable(
     log: CallLog, sleep: Callable[[float], Awaitable[None]], progress: Progress | None = None
 ) -> None:
-    """Wait while the log is blocked. Raises EvalhError when it has failed, and what `sleep` raises."""
+    """Wait while the log is blocked: an answer that cannot be stored would be bought twice.
+
+    Raises EvalhError when the log has failed, and what `sleep` raises.
+    """
     looks = 0
     while (because := log.blocked()) is not None:
         looks += 1

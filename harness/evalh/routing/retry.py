@@ -1,21 +1,22 @@
-"""The one retry loop of the stack: finite, jittered, and never against a provider's own word.
+"""What follows a failure: the one retry loop (finite, jittered, never sooner than a provider asks), and fallbacks.
 
 A failure is sent again as often as the route's `retry` allows. A rate limit is not a failure: it takes nothing from the
 attempts nor from the run's retries, and ends at what the route lets one call wait.
 """
 
+from collections.abc import Sequence
 from random import Random
 
 from msgspec import Struct
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason
 from evalh.core.ports import Provider
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.routing.pace import LEAST_S
-from evalh.routing.run_context import Shared
+from evalh.routing.run_context import Decisions, Shared
 from evalh.routing.wrapper import Wrapper
 
 
@@ -128,3 +129,52 @@ class Retrying(Wrapper):
 
     def _decide(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:
         self._decisions.tell(call, kind, error.kind.value, {"model": self.name, **detail})
+
+
+_FINISHES = {ErrorKind.REFUSAL: FinishReason.REFUSAL, ErrorKind.CONTENT_FILTER: FinishReason.CONTENT_FILTER}
+"""Answers that refuse: a route may declare that the next model is asked then."""
+
+
+class FallingBack(Wrapper):
+    """Asks in order, on the kinds of failure that the route declares. Each hop is a decision in the log."""
+
+    def __init__(self, chain: Sequence[Provider], on: frozenset[ErrorKind], decisions: Decisions) -> None:
+        super().__init__(chain[0])
+        self._chain = chain
+        self._on = on
+        self._finishes = {finish: kind for kind, finish in _FINISHES.items() if kind in on}
+        self._decisions = decisions
+
+    async def open(self) -> None:
+        for provider in self._chain:
+            await provider.open()
+
+    async def close(self) -> None:
+        for provider in self._chain:
+            await provider.close()
+
+    async def send(self, request: Request, call: Call) -> Completion:
+        """Return the first answer. Raises the last model's CallError, or one that is not declared; NotSent."""
+        *firsts, last = self._chain
+        hopeless = True  # whether the models before the last are refused, or left alone, for the whole run
+        for position, provider in enumerate(firsts):
+            try:
+                completion = await provider.send(request, call)
+            except CallError as error:
+                if error.kind not in self._on:
+                    raise
+                kind = error.kind
+                hopeless = hopeless and (error.ends_run or kind is ErrorKind.BREAKER_OPEN)
+            else:
+                declined = self._finishes.get(completion.finish)
+                if declined is None:
+                    return completion
+                kind, hopeless = declined, False
+            hop = {"from": provider.name, "to": self._chain[position + 1].name}
+            self._decisions.tell(call, "fallback", kind.value, hop)
+            call.reasons.append("fallback")
+        try:
+            return await last.send(request, call)
+        except CallError as error:
+            error.ends_run = error.ends_run and hopeless  # the next call may be answered by another model
+            raise

@@ -1,9 +1,4 @@
-"""What every layer of one run's stack is handed.
-
-Everything that a route does on the user's behalf is told to the log, with its reason.
-
-How a run ends early: one place that says why, and that wakes whoever waits.
-"""
+"""What all layers of one run's stack share: its decisions' log, its clock and its end."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +13,7 @@ from evalh.routing.pace import until_writable
 
 
 class Decisions:
-    """Writes decisions down.
+    """Writes to the log what a route does on the user's behalf, with its reason.
 
     Kinds: retry, give_up, fits, repair, unrepaired, fallback, keep, escalate, open, probe, close, shrink.
     """
@@ -38,7 +33,7 @@ DEADLINE = "the run's deadline has passed"
 
 
 class Halt:
-    """Set once, by whoever sees that the run cannot go on: a spent budget, a dead provider, a deadline."""
+    """Ends a run early, and wakes all that wait: for a spent budget, a provider that is down, a deadline."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,11 +1,4 @@
-"""What all wrappers share: they are the provider that they wrap, but for how a request is sent.
-
-One model of a route is sent its own request: the call's messages under its settings.
-
-A model that refused its key, or has no credit, is not asked again in this run.
-
-What the log knows is not bought again, inside a route too.
-"""
+"""Wrappers of a provider: all are the provider that they wrap, but for how a request is sent."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -30,54 +23,44 @@ class Wrapper:
 
     @property
     def name(self) -> str:
-        """The wrapped provider's."""
         return self.inner.name
 
     @property
     def kind(self) -> str:
-        """The wrapped provider's."""
         return self.inner.kind
 
     @property
     def model(self) -> str:
-        """The wrapped provider's."""
         return self.inner.model
 
     @property
     def identity(self) -> Mapping[str, JsonValue]:
-        """The wrapped provider's."""
         return self.inner.identity
 
     @property
     def params(self) -> Mapping[str, JsonValue]:
-        """The wrapped provider's."""
         return self.inner.params
 
     @property
     def traits(self) -> Traits:
-        """The wrapped provider's."""
         return self.inner.traits
 
     @property
     def max_in_flight(self) -> int | None:
-        """The wrapped provider's."""
         return self.inner.max_in_flight
 
     async def open(self) -> None:
-        """Open the wrapped provider."""
         await self.inner.open()
 
     async def close(self) -> None:
-        """Close the wrapped provider."""
         await self.inner.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send by the wrapped provider. Raises CallError, NotSent."""
         return await self.inner.send(request, call)
 
 
 class Targeted(Wrapper):
-    """Lays one model's settings over whatever it is handed."""
+    """Sends one model of a route its own request: the call's messages under the model's settings."""
 
     def __init__(self, inner: Provider, settings: Settings) -> None:
         super().__init__(inner)
@@ -92,13 +75,13 @@ class Targeted(Wrapper):
 
 
 class KeyRefused(Struct):
-    """What a model said; shared by all that lead to it. None: it takes our requests."""
+    """A model's refusal, shared by all that lead to it; None while it takes our requests."""
 
     error: CallError | None = None
 
 
 class Refusable(Wrapper):
-    """Remembers a refusal: with a fallback behind it, every further call would ask in vain first."""
+    """Does not ask a model again that refused its key, or has no credit: a fallback may stand behind it."""
 
     def __init__(self, inner: Provider, refusal: KeyRefused) -> None:
         super().__init__(inner)
@@ -122,10 +105,10 @@ Find = Callable[[str, CallKey], Answer | None]
 
 
 class Remembered(Wrapper):
-    """Takes a request's answer from the log where it holds one.
+    """Takes a request's answer from the log where it holds one, inside a route too.
 
-    A route that was cut off between its first answer and the second model's goes on where it was, and what was bought
-    for the first model alone serves the route too.
+    A route that was cut off between two models continues there, and answers that were bought for the first model alone
+    serve the route.
     """
 
     def __init__(self, inner: Provider, find: Find) -> None:

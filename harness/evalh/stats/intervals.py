@@ -23,7 +23,7 @@ def wilson(good: float, n: float, confidence: float = 0.95) -> Interval:
     `good` of `n` need not be whole numbers: an effective sample size is not. Without trials nothing is known: (0, 1).
     Raises ValueError unless 0 <= good <= n.
     """
-    _check_counts(good, n)
+    check_counts(good, n)
     if n == 0:
         return Interval(0.0, 1.0)
     z2 = z_critical(confidence) ** 2
@@ -37,7 +37,7 @@ def wilson(good: float, n: float, confidence: float = 0.95) -> Interval:
 
 def clopper_pearson(good: int, n: int, confidence: float = 0.95) -> Interval:
     """Bound a rate so that the true rate is covered *at least* this often: for guarantees, wider than Wilson's."""
-    _check_counts(good, n)
+    check_counts(good, n)
     if n == 0:
         return Interval(0.0, 1.0)
     from scipy.special import betaincinv
@@ -48,7 +48,8 @@ def clopper_pearson(good: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(low, high)
 
 
-def _check_counts(good: float, n: float) -> None:
+def check_counts(good: float, n: float) -> None:
+    """Raise ValueError unless 0 <= good <= n."""
     if not 0 <= good <= n:
         raise ValueError(f"{good} of {n} is not a rate")
 

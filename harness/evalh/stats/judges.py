@@ -28,13 +28,13 @@ class SwapAnalysis(Value):
     """What both orders say."""
 
     win_rate: float | None  # of head, ties counting half; None: no pairs
-    preference_p: float  # no version is preferred, over the pairs where the order did not matter
-    position_p: float  # neither place is favoured, over the pairs where it did
+    preference_p: float | None  # no version is preferred, over the pairs where the order did not matter; None: no such
+    position_p: float | None  # neither place is favoured, over the pairs where it did; None: no such
     consistency: float | None  # share of the pairs with a preference where the order did not matter
 
     @property
     def unsteady(self) -> bool:
-        """Say whether the order of the outputs decides too often."""
+        """Whether the order of the outputs decides too often."""
         return self.consistency is not None and self.consistency < STEADY
 
 
@@ -44,8 +44,8 @@ def swap_analysis(counts: SwapCounts) -> SwapAnalysis:
     pairs = counts.pairs
     return SwapAnalysis(
         win_rate=(counts.head + (torn + counts.ties) / 2) / pairs if pairs else None,
-        preference_p=mcnemar_exact(counts.head, counts.base),
-        position_p=mcnemar_exact(counts.first, counts.second),
+        preference_p=mcnemar_exact(counts.head, counts.base) if steady else None,
+        position_p=mcnemar_exact(counts.first, counts.second) if torn else None,
         consistency=steady / (steady + torn) if steady + torn else None,
     )
 

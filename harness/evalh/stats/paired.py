@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from math import comb, erfc, fsum, inf, pi, sqrt
 
-from evalh.stats.intervals import Interval
+from evalh.stats.intervals import Interval, check_counts
 from evalh.stats.quantiles import bisect, z_critical
 
 
@@ -143,8 +143,8 @@ def _check_pairs(wins: int, losses: int, n: int) -> None:
 
 def fisher_worse(base_passes: int, base_trials: int, head_passes: int, head_trials: int) -> float:
     """Return Fisher's exact one-sided p-value that head passes no less often than base."""
-    _check(base_passes, base_trials)
-    _check(head_passes, head_trials)
+    check_counts(base_passes, base_trials)
+    check_counts(head_passes, head_trials)
     passes, trials = base_passes + head_passes, base_trials + head_trials
     fewest = max(0, passes - base_trials)
     as_few = sum(comb(head_trials, k) * comb(base_trials, passes - k) for k in range(fewest, head_passes + 1))
@@ -157,8 +157,8 @@ def probability_worse(base_passes: int, base_trials: int, head_passes: int, head
     Both posteriors are Beta; with p = sin^2(angle) the integrand is smooth, so a sum over even angles is exact to
     rounding once they stand closer than the posterior is wide.
     """
-    _check(base_passes, base_trials)
-    _check(head_passes, head_trials)
+    check_counts(base_passes, base_trials)
+    check_counts(head_passes, head_trials)
     import numpy as np
     from scipy.special import betainc, betaln
 
@@ -169,11 +169,6 @@ def probability_worse(base_passes: int, base_trials: int, head_passes: int, head
     density = 2 * np.exp(log_density - betaln(good, bad))
     below = betainc(head_passes + 0.5, head_trials - head_passes + 0.5, np.sin(angles) ** 2)
     return min(1.0, float((density * below).sum() * (pi / 2 / points)))
-
-
-def _check(passes: int, trials: int) -> None:
-    if not 0 <= passes <= trials:
-        raise ValueError(f"{passes} of {trials} is not a rate")
 
 
 POWER = 0.8

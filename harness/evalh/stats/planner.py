@@ -112,7 +112,7 @@ def cases_for_score_difference(
 
 
 def margin_is_thin(cases: int, discordance: float, margin: float) -> bool:
-    """Say whether a margin is below twice the standard error to expect: too fine a question for so few cases."""
+    """Return whether a margin is below twice the standard error to expect: too fine a question for so few cases."""
     return margin < 2 * sqrt(discordance / cases)
 
 

@@ -212,7 +212,7 @@ def _futile(design: SequentialDesign, state: LookState, rest: int) -> Stop | Non
 
 
 def too_many_ungraded(design: SequentialDesign, state: LookState) -> bool:
-    """Say whether more samples are ungraded than a verdict may rest on."""
+    """Return whether more samples are ungraded than a verdict may rest on."""
     return state.ungraded > design.max_ungraded * state.samples
 
 
@@ -245,7 +245,7 @@ def _over_the_dataset(design: SequentialDesign, state: LookState) -> Conclusion:
 
 
 def within_margin(design: SequentialDesign, state: LookState) -> bool:
-    """Say whether head is shown to be worse and shown to be worse by less than the margin."""
+    """Return whether head is shown to be worse and shown to be worse by less than the margin."""
     return state.log_e_worse >= design.log_threshold and state.log_e_no_worse >= design.log_threshold
 
 

@@ -1,4 +1,4 @@
-"""Finding the answer to a request that was asked before. Called for every sample, so it is one prepared statement."""
+"""Find the answer to a request that was sent before. Called for every sample, so it is one prepared statement."""
 
 import json
 import sqlite3
@@ -18,7 +18,7 @@ _ANSWER = """a.id, a.model, a.text, a.finish, a.tool_calls, a.latency_ms, a.ttft
 # attempt's id is `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
 _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
   where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
-# So is how long it took: an older log's attempts do not say what they waited, which makes the sum unknown.
+# The same holds for how long it took: attempts in older logs do not say how long they waited.
 _TOOK = """(select json_array(case when count(*) = count(latency_ms) and count(*) = count(waited_ms)
     then sum(latency_ms) + sum(waited_ms) else a.latency_ms end,
   case when count(*) = count(waited_ms) then sum(waited_ms) end)
@@ -73,7 +73,7 @@ class AnswerLookup:
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
         """Do what `find` does for many: one statement, so the writer's thread is waited for once.
 
-        `routed`: the digests are those of requests to a route that chooses who answers.
+        `routed`: the digests are those of requests to a route, which chooses the model that answers.
         """
         answers: list[Answer | None] = [None] * len(wanted)
         rows = ", ".join(("(?, ?, ?, ?, ?, ?)",) * len(wanted))

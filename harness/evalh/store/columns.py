@@ -1,7 +1,7 @@
 """How values become columns, and columns values again.
 
 A column holds what a person with any SQLite tool can read: UTF-8 text without NUL, JSON text, ISO-8601 instants in
-UTC, US dollars as REAL. Outputs are hostile, and may hold lone surrogates (no UTF-8) and NUL (where SQLite's own
+UTC, US dollars as REAL. Outputs are hostile, and may hold lone surrogates and NUL (where SQLite's own
 functions stop reading). Both are replaced, reversibly, by code points that text does not use: see `stored`.
 """
 
@@ -70,12 +70,12 @@ def json_text(value: JsonValue) -> str:
     """Write JSON as ASCII or UTF-8. Integers of any size stay exact; what UTF-8 cannot carry stands escaped."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # big integers, lone surrogates, mappings that are no dict
+    except TypeError:  # big integers, lone surrogates, mappings that are not a dict
         return json.dumps(value, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: object) -> JsonValue:
-    # The log takes what it is given: a decision's detail that is no JSON is better kept as text than lost.
+    # The log takes what it is given: a decision's detail that is not JSON is kept as text, not lost.
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 

@@ -15,7 +15,7 @@ LIVE = "live"  # the folder of the live runs' locks
 APPLICATION = 0x65766C68  # `PRAGMA application_id`: "evlh"
 BUSY_TIMEOUT_S = 15.0
 SLOW = "the log's disk is slow"
-_PASSES = {  # what may be over in a while: the writer tries again
+_PASSES = {  # temporary: the writer tries again
     sqlite3.SQLITE_BUSY: "the log is locked by another process",
     sqlite3.SQLITE_LOCKED: "the log is locked by another process",
     sqlite3.SQLITE_FULL: "the log's disk is full",
@@ -37,8 +37,8 @@ def existing(folder: Path) -> Path:
         if path.exists():
             return path
     except OSError as exc:
-        raise StoreError(f"the log cannot be looked at: {exc.strerror}", where=str(path), hint=_WHERE) from exc
-    raise NotFound("nothing was run here yet", where=str(path), hint="evalh run")
+        raise StoreError(f"the log cannot be found: {exc.strerror}", where=str(path), hint=_WHERE) from exc
+    raise NotFound("no runs here yet", where=str(path), hint="evalh run")
 
 
 def prepare(folder: Path) -> Path:
@@ -76,7 +76,7 @@ def connect_reading(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlit
         connection.execute("select 1 from sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        # WAL wants to create files beside the database. Where the folder forbids that, nobody writes either.
+        # WAL wants to create files beside the database. Where the folder forbids that, no other process writes either.
         if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
             raise
         connection = _connect(path, "mode=ro&immutable=1", busy_timeout_s)
@@ -96,7 +96,7 @@ def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection
 
 
 def why_blocked(exc: sqlite3.Error) -> str | None:
-    """Say why the log takes nothing for the moment; None: that will not pass."""
+    """Say why the log cannot be written now; None if waiting does not help."""
     return _PASSES.get(_code(exc))
 
 
@@ -155,7 +155,7 @@ REFUSALS = (
     OverflowError,
     UnicodeError,
 )
-"""What SQLite says of a value that no column can hold; the transaction goes on."""
+"""What SQLite raises for a value that no column can hold; the transaction goes on."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Which runs are alive, told by a lock that the operating system lets go of when a process dies, however it dies.
+"""Which runs are alive: each holds a lock, which the operating system releases when the process dies, however it dies.
 
-A process id would lie: ids are used again, and mean nothing in a container that shares the folder.
+A process id is not enough: ids are reused, and mean nothing in a container that shares the folder.
 """
 
 import os
@@ -25,11 +25,11 @@ class RunLock:
             lock(self._file)
             if _still_there(self._file, path):
                 return
-            os.close(self._file)  # swept away between our open and our lock
+            os.close(self._file)  # removed between our open and our lock
 
     def release(self) -> None:
-        """Let go, and leave no file behind."""
-        with suppress(PermissionError):  # on Windows no open file can be removed: the next start sweeps it away
+        """Release the lock and remove its file."""
+        with suppress(PermissionError):  # Windows removes no open file: the next start does
             self._path.unlink(missing_ok=True)
         os.close(self._file)
 
@@ -42,7 +42,7 @@ def lock_path(folder: Path, run_id: str) -> Path:
 def settle(connection: sqlite3.Connection, folder: Path) -> None:
     """Close the runs whose process is gone: they and what they had in flight become `interrupted`.
 
-    Raises sqlite3.Error and OSError. Harmless where several processes do it at once.
+    Raises sqlite3.Error and OSError. Several processes may do this at once.
     """
     for run_id in _lost(connection, folder):
         _interrupt(connection, run_id)

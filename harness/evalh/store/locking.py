@@ -1,4 +1,7 @@
-"""A lock on a file that the operating system lets go of when the process ends; on Windows too."""
+"""A lock on a file that the operating system releases when the process ends.
+
+A module of its own: it has two halves, one for Windows, and only one can be imported.
+"""
 
 import os
 import sys

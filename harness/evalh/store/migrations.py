@@ -70,21 +70,21 @@ def m005_votes(db: Database) -> None:
 
 @migration
 def m006_gates(db: Database) -> None:
-    """Keep what was decided of a merge: months later somebody asks why it was let in."""
+    """Keep what a gate decided, so that months later one can see why a merge was let in."""
     db.execute(_GATES)
 
 
 @migration
 def m007_logprobs(db: Database) -> None:
     """Keep how likely a model held its answer: an answer from the log is graded as it was when it was new."""
-    for column in ("mean_logprob real", "min_logprob real", "logprob_tokens integer"):  # null: it was not told
+    for column in ("mean_logprob real", "min_logprob real", "logprob_tokens integer"):  # null: unknown
         db.execute(f"alter table attempts add column {column}")
 
 
 @migration
 def m008_reasoning(db: Database) -> None:
     """Keep what a model thought before its answer, apart from the answer."""
-    db.execute("alter table attempts add column reasoning text")  # null: an older evalh's, nobody looked
+    db.execute("alter table attempts add column reasoning text")  # null: written by an older evalh
 
 
 @migration

@@ -57,7 +57,7 @@ class _Query:
             raise self._refusal(exc) from exc
         if self._cursor.description is None:
             self._connection.close()
-            raise UsageError("this SQL asks for nothing", hint="evalh sql 'select * from runs'")
+            raise UsageError("this SQL returns nothing", hint="evalh sql 'select * from runs'")
         return tuple(column[0] for column in self._cursor.description)
 
     def rows(self) -> Rows:

@@ -87,7 +87,7 @@ class Reader(SampleReader, TotalsReader):
         )
 
     def answering_model(self, model: str, since: str) -> str | None:
-        """Return by which name a model of the workspace gave its newest answer since a time; None: it gave none."""
+        """Return the name that a model of the workspace gave with its newest answer since a time, or None."""
         found = self._first(_ANSWERING, stored(model), since)
         return None if found is None else restored(found["model_answered"])
 
@@ -102,7 +102,7 @@ class Reader(SampleReader, TotalsReader):
         return [row["id"] for row in self._rows(sql, stored(suite), limit)]
 
     def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
-        """Return the ids of the newest runs of a model or route, newest first; None: of any suite."""
+        """Return the ids of the newest runs of a model or route, newest first; of any suite if None."""
         sql = """select id from runs where model = ? and (? is null or suite = ?)
           order by started_at desc, id desc limit ?"""
         suite = None if suite is None else stored(suite)
@@ -117,7 +117,7 @@ class Reader(SampleReader, TotalsReader):
         return alive(self._path.parent / LIVE, run_id)
 
     def as_it_is(self, run: RunRow) -> RunRow:
-        """Return a run whose process is gone as `interrupted`, though nobody has written that yet."""
+        """Return a run whose process is gone as `interrupted`, though its row does not say so yet."""
         if run.status is not RunStatus.RUNNING or self.alive(run.record.id):
             return run
         # It may have ended, or have been deleted, in between.
@@ -126,10 +126,10 @@ class Reader(SampleReader, TotalsReader):
             return again
         return replace(again, status=RunStatus.INTERRUPTED, reason=LOST)
 
-    # -- one thing, whole
+    # -- by id
 
     def case(self, case_id: str, run_id: str | None = None) -> CaseDetail:
-        """Return a case with its samples, calls, attempts and verdicts in a run; None: the newest run that has it.
+        """Return a case with its samples, calls, attempts and verdicts in a run; the newest run that has it if None.
 
         Raises NotFound.
         """
@@ -188,7 +188,7 @@ class Reader(SampleReader, TotalsReader):
     # -- comparisons and gates
 
     def comparison(self, name: str) -> ComparisonRow | None:
-        """Return the comparison with this id; None: there is none."""
+        """Return the comparison with this id, or None."""
         found = self._first("select * from comparisons where id = ?", name)
         return None if found is None else comparison_from(found)
 
@@ -198,7 +198,7 @@ class Reader(SampleReader, TotalsReader):
         return [comparison_from(row) for row in self._rows(sql, stored(suite), limit)]
 
     def gate(self, gate_id: str) -> GateRow | None:
-        """Return the decision with this id; None: there is none."""
+        """Return the gate's decision with this id, or None."""
         found = self._first("select * from gates where id = ?", gate_id)
         return None if found is None else gate_from(found)
 
@@ -215,10 +215,8 @@ class Reader(SampleReader, TotalsReader):
         )
 
     def interrupt(self) -> None:
-        """Let what is being read elsewhere end with an error, now."""
+        """Make what another thread reads end with an error, now."""
         self._connection.interrupt()
-
-    # -- out of the house
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a person's SQL: the columns' names, and the rows as they are read.
@@ -246,7 +244,7 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
         if mend and left_behind(connection, folder):
-            # Where that cannot be written now, or ever, the log is told as it is.
+            # Where that cannot be written, the log is shown as it is.
             with suppress(sqlite3.Error, OSError, StoreError), closing(connect(path, _MEND_WITHIN_S)) as writable:
                 recover(writable, folder)
     except sqlite3.Error as exc:

@@ -49,7 +49,7 @@ left join attempts a on a.id = s.answered_by
 where s.id > :run || '/' and s.id < :run || '0'
 order by s.case_index, s.trial"""
 
-# Where the log answered, what happened is told by the call that bought the answer.
+# Where the answer came from the log, the call that bought it has the attempts.
 _CALLS = """select c.id, c.case_id, c.trial, c.step, c.draw, c.purpose, c.cache_hit, c.route,
   case when c.cache_hit then coalesce(a.call_id, c.id) else c.id end as source
 from calls c left join attempts a on a.id = c.answered_by
@@ -157,7 +157,7 @@ class SampleReader(CallReader):
             )
 
     def planned(self, run_id: str) -> int | None:
-        """Return how many samples a run was to have; None: the log does not hold that run."""
+        """Return how many samples a run was to have; None if the log does not hold that run."""
         run = self._first("select planned from runs where id = ?", stored(run_id))
         return None if run is None else run["planned"]
 

@@ -57,7 +57,7 @@ def _holds_tables(connection: sqlite3.Connection) -> bool:
 
 
 def _migrate(path: Path) -> None:
-    """Apply what is pending. Two processes that start at once take turns. Raises EvalhError."""
+    """Apply what is pending. Processes that start at the same time take turns. Raises EvalhError."""
     from filelock import FileLock, Timeout
 
     try:
@@ -75,14 +75,14 @@ def _migrate(path: Path) -> None:
 
 def _apply(connection: sqlite3.Connection, path: Path) -> None:
     if schema_version(connection, path) == SCHEMA:
-        return  # the one that held the lock before us did it
+        return  # another process did it while we waited for the lock
     connection.execute("PRAGMA journal_mode = wal")
     if connection.execute("select 1 from sqlite_master").fetchone() is None:
         _create(connection)
         return
     database, history = library(connection)
     history.apply(database)
-    # Set last: who reads the number without the lock finds everything in place.
+    # Set last: a process that reads the number without the lock finds everything in place.
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 

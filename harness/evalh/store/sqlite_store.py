@@ -42,7 +42,7 @@ class SqliteStore:
 
     @property
     def failed(self) -> EvalhError | None:
-        """Why nothing can be stored any more; None: all is well."""
+        """Why nothing can be stored any more; None while all is well."""
         return self._writer.failed
 
     def check(self) -> None:
@@ -50,17 +50,17 @@ class SqliteStore:
         self._writer.check()
 
     def blocked(self) -> str | None:
-        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
+        """Return why nothing could be stored for at least a second; None while all is well. Raises EvalhError."""
         return self._writer.blocked()
 
     @property
     def waits_in(self) -> Path | None:
-        """The file beside the log that holds what it did not take; None: there is nothing."""
+        """The file beside the log with what could not be written to it, or None."""
         return self._writer.waits_in
 
     @property
     def left(self) -> str | None:
-        """What became of what the log had not taken when it was closed; None: it took everything, or it failed."""
+        """What became of what was not written when the log was closed; None if all was, or if it failed."""
         return self._writer.left
 
     def begin(self, start: AttemptStart) -> None:
@@ -80,18 +80,18 @@ class SqliteStore:
         self._writer.put(comparison)
 
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
-        """Record a call that is no sample's own, as it stands at its end."""
+        """Record a call that belongs to no sample, as it ended."""
         self._writer.put(Concluded(call, cache_hit))
 
     def add_gate(self, gate: GateRow) -> None:
-        """Record what was decided of a merge."""
+        """Record what a gate decided."""
         self._writer.put(gate)
 
     def start_run(self, record: RunRecord) -> None:
         """Open a run's row; samples may follow. Returns when it is committed, or the log is blocked."""
         self.check()
         try:
-            # Before the row: whoever sees a running run without a lock takes its process for dead.
+            # Before the row: a running run without a lock counts as one whose process died.
             self._locks[record.id] = RunLock(lock_path(self._path.parent / LIVE, record.id))
         except OSError as exc:
             raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
@@ -157,6 +157,6 @@ def open_store(
 
     `gather_s` is how long a batch gathers, `busy_timeout_s` how long opening and reading wait for another program's
     lock, `patience_s` how long the writer does.
-    Raises WorkspaceError for a file that is no store or a newer evalh's, StoreError where it cannot be written.
+    Raises WorkspaceError for a file that is not our store or too new, StoreError where it cannot be written.
     """
     return SqliteStore(prepare(folder), clock, gather_s=gather_s, busy_timeout_s=busy_timeout_s, patience_s=patience_s)

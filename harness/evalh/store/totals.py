@@ -18,7 +18,7 @@ from evalh.store.columns import read_json, restored, restored_or_none, stored
 from evalh.store.log_reader import LogReader
 from evalh.store.restore import case_from, completion_from
 
-# What a decision led to is told by the reason of the attempts that followed it.
+# The reason of an attempt names the decision that led to it.
 _LED_TO = {"retry": "retry", "repair": "repair", "fallback": "fallback", "escalate": "escalation"}
 
 _RUNS = "select value from json_each(:runs)"
@@ -31,7 +31,7 @@ _ERRORS = f"""select error_kind, count(*) as n from attempts
 where run_id in ({_RUNS}) and error_kind is not null group by error_kind"""  # noqa: S608
 _UNANSWERED = f"""select error_kind, count(*) as n from samples
 where run_id in ({_RUNS}) and error_kind is not null group by error_kind"""  # noqa: S608
-# A route whose every request the log answered sent nothing. What its decisions led to was paid for by another run.
+# A route whose every request was answered from the log sent nothing: another run paid for what it decided.
 _REPLAYED = f"""select kind, count(*) as taken,
   case when count(*) = count(usd) then sum(usd) end as usd
 from (select distinct d.kind, d.call_id, (select cost_usd from attempts where id = c.answered_by) as usd
@@ -53,8 +53,7 @@ where d.kind = 'escalate' and d.run_id in ({_RUNS})"""  # noqa: S608
 
 _NOBODY = "(no owner)"
 
-# Attempts and answers from the log know their groups by different columns.
-# What judges of two outputs were asked belongs to no run.
+# Attempts and answers from the log have their group in different columns. Calls of pairwise judges belong to no run.
 _GROUPS = {
     SpendBy.SUITE: ("case when r.id is null then '(comparisons)' else r.suite end", "r.suite"),
     SpendBy.OWNER: ("case when r.id is null then '(comparisons)' else r.owner end", "r.owner"),
@@ -128,7 +127,7 @@ class TotalsReader(LogReader):
             )
 
     def spending(self, by: SpendBy, since: str) -> list[Spend]:
-        """Sum what every attempt since an instant (UTC, as the log writes it) cost; the dearest group first."""
+        """Sum what every attempt since an instant (UTC, as the log writes it) cost; the most expensive group first."""
         attempts, hits = (sql.format(group=group) for sql, group in zip((_SPENT, _SAVED), _GROUPS[by], strict=True))
         spent: defaultdict[str | None, list[Row]] = defaultdict(list)
         for row in self._rows(attempts, since):

@@ -1,8 +1,8 @@
-"""What the log could not take yet, kept in a file beside it: `.evalh/waiting/<name>.jsonl`.
+"""What could not be written to the log yet, kept in a file beside it: `.evalh/waiting/<name>.jsonl`.
 
 A line holds what one transaction would have written: statements of ours with their rows. It is written as soon as the
-log refuses, removed when the log has taken everything, and taken up by the next start where the process died before.
-Taking up twice does no harm: rows have ids, and a row that is there already is left as it is.
+log cannot be written, removed when all is stored, and stored at the next start if the process died before.
+Storing it twice does no harm: a row that is there already, by its id, is left as it is.
 """
 
 import json
@@ -26,7 +26,7 @@ class Waiting:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: int | None = None
-        self.path: Path | None = None  # None: nothing waits
+        self.path: Path | None = None  # None while nothing waits
 
     def keep(self, statements: Sequence[Statement]) -> None:
         """Write down one transaction. Raises OSError."""

@@ -7,11 +7,10 @@ writing of a busy run's batch takes a few.
 Where the log cannot be written now (another process holds it, the disk is full) the writer tries again and again, and
 keeps what it was handed in a file beside the log meanwhile. `blocked` tells the caller, so that nothing more is bought.
 
-Moves the log of changes (WAL) into the database without making the writer wait for the disk.
-
+`Checkpoints` moves the log of changes (WAL) into the database without making the writer wait for the disk.
 SQLite's own automatic checkpoint runs inside a commit and syncs two files: on a laptop's disk 20 to 100 ms, in which
 no answer becomes durable. So a second connection copies and syncs while commits go on. What they add meanwhile keeps
-the WAL from beginning anew; now and then the writer itself copies that little rest between two batches.
+the WAL from starting over; now and then the writer itself copies that small rest between two batches.
 """
 
 import atexit
@@ -38,7 +37,7 @@ _COPY = "PRAGMA wal_checkpoint(passive)"
 
 
 class Checkpoints:
-    """Decides when to checkpoint; spoken to by the writer's thread only."""
+    """Decides when to checkpoint. Used by the writer's thread only."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -97,9 +96,9 @@ class _Unstored(Struct):
 
 
 class Writer:
-    """Commits what it is handed, in order. A failure is kept in `failed` and raised at the caller's next word.
+    """Commits what it is handed, in order. A failure is kept in `failed` and raised at the caller's next call.
 
-    `patience_s` is how long it tries where the log cannot be written now.
+    `patience_s` is how long it tries again where the log cannot be written.
     """
 
     def __init__(
@@ -157,24 +156,24 @@ class Writer:
         self.check()
 
     def blocked(self) -> str | None:
-        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
+        """Return why nothing could be stored for at least a second; None while all is well. Raises EvalhError."""
         self.check()
         since = self._since
         return None if since is None or monotonic() - since < _PAUSE_AFTER_S else self._because
 
     @property
     def waits_in(self) -> Path | None:
-        """The file beside the log that holds all that it did not take; None: there is none, or it is not whole."""
+        """The file beside the log with all that could not be written to it; None without one, or if it is not whole."""
         return self._waiting.path if all(one.in_file for one in tuple(self._unstored)) else None
 
     @property
     def left(self) -> str | None:
-        """What became of what the log had not taken when it was closed; None: it took everything, or it failed."""
+        """What became of what was not written when the log was closed; None if all was, or if it failed."""
         if not self._closed or not self._unstored:
             return None
         kept = f"waits in {self.waits_in} and is stored at the next start"
         lost = "could not be kept beside it either, and is asked again"
-        return f"{self._because}: what it did not take {lost if self.waits_in is None else kept}"
+        return f"{self._because}: what was not written {lost if self.waits_in is None else kept}"
 
     def check(self) -> None:
         """Raise the writer's failure, if it failed; StoreError after `close`."""
@@ -272,7 +271,7 @@ class Writer:
         self._tell(refused)
 
     def _store(self) -> None:
-        """Commit what is not stored, oldest first. What the log does not take is kept beside it."""
+        """Commit what is not stored, oldest first. What cannot be written is kept beside the log."""
         if self._since is None:
             self._since = monotonic()
         try:
@@ -310,7 +309,7 @@ class Writer:
         self._tell(refused)
 
     def _keep(self) -> None:
-        """Write down beside the log what is not written down yet: a process that is killed loses nothing."""
+        """Keep what is not stored in the file beside the log: a process that is killed loses nothing."""
         with suppress(OSError):  # the same disk may be full: then it waits in memory alone
             for one in self._unstored:
                 if not one.in_file:
@@ -325,7 +324,7 @@ class Writer:
         """Store nothing more."""
         kept = self.waits_in
         if kept is not None:
-            told = f"what it did not take waits in {kept} and is stored at the next start"
+            told = f"what was not written waits in {kept} and is stored at the next start"
             error = type(error)(error.what, where=error.where, hint=f"{error.hint}; {told}")
         self._broken, self.failed = True, error
 

@@ -1,4 +1,4 @@
-"""Who may come in: decided from a request's own words, before anything is read for it.
+"""Which requests are answered: decided from a request's head, before anything is read for it.
 
 Other programs' pages are in the same browser, and other people may be on the same machine. A page elsewhere can send
 requests here (Origin, Sec-Fetch-Site), can give this machine a name of its own (Host), and cannot know the token.
@@ -29,7 +29,7 @@ class RequestHeaders(Protocol):
 
 
 class Denied(Value):
-    """Why nobody comes in: a status and a word, the same for everybody."""
+    """Why a request is refused: a status and words that tell nothing more."""
 
     status: int
     words: str
@@ -62,24 +62,24 @@ class Door(Struct):
         return f"http://{self.authority}/{self._once}"
 
     def opens_once(self, path: str) -> bool:
-        """Tell whether a path is the one-time address, and let it be the last time."""
+        """Whether a path is the one-time address; it is used up then."""
         if self._once is None or not same(path.removeprefix("/"), self._once):
             return False
         self._once = None
         return True
 
     def stranger(self, method: str, headers: RequestHeaders) -> Denied | None:
-        """Return why a request is refused whatever it asks for; None: it may ask."""
+        """Return why a request is refused whatever it asks for, or None."""
         hosts = headers.getall("Host", ())
         if len(hosts) != 1 or hosts[0].lower() not in self._names():
-            return Denied(403, "this server has another name")
+            return Denied(403, "this server does not have that name")
         origins = headers.getall("Origin", ())
         if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
-            return Denied(403, "another page asked")
+            return Denied(403, "the request came from another page")
         if _ELSEWHERE.intersection(headers.getall("Sec-Fetch-Site", ())) and not _clicked(headers):
-            return Denied(403, "another page asked")
+            return Denied(403, "the request came from another page")
         if method not in _METHODS:
-            return Denied(405, "this server is only read: GET or HEAD")
+            return Denied(405, "only GET and HEAD are allowed")
         return None
 
     def inside(self, path: str) -> str | Denied:
@@ -95,11 +95,11 @@ class Door(Struct):
 
 
 def same(given: str, secret: str) -> bool:
-    """Compare in a time that tells nothing of the secret."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 def _clicked(headers: RequestHeaders) -> bool:
-    """Tell whether a person followed a link to here: the page it stood on sees nothing of the answer."""
+    """Whether a person followed a link to here: the page with the link sees nothing of the answer."""
     mode, aim = headers.getall("Sec-Fetch-Mode", ()), headers.getall("Sec-Fetch-Dest", ())
     return list(mode) == ["navigate"] and list(aim) == ["document"]

@@ -1,4 +1,4 @@
-"""The list of what was run, compared and decided."""
+"""The list of runs, comparisons and gates."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
     """Show everything, newest first."""
     running = sum(run.status is RunStatus.RUNNING for run in found.runs)
     under_way = [" ", el("a", f"{plural(running, 'run')} under way.", href=place("live"))] if running else None
-    top = el("header", el("h1", f"What was run in {name}"), el("p", _counts(found), under_way), class_="verdict")
+    top = el("header", el("h1", f"Runs in {name}"), el("p", _counts(found), under_way), class_="verdict")
     links: list[tuple[str, str]] = [("Runs", "#runs")]
     parts: list[Child] = [top, _runs(found)]
     if found.comparisons:
@@ -42,10 +42,10 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
 
 
 def nothing_yet(name: str) -> PageAnswer:
-    """Show a workspace in which nothing was run."""
+    """Show a workspace without runs."""
     top = el(
         "header",
-        el("h1", f"Nothing was run in {name} yet"),
+        el("h1", f"No runs in {name} yet"),
         el("p", "In a terminal, in this workspace:"),
         el("pre", "evalh run"),
         el("p", "Then load this page again, or ", el("a", "watch the run", href=place("live")), " while it goes on."),
@@ -68,7 +68,7 @@ def _instant(seconds: float) -> Markup:
 def _counts(found: "Overview") -> str:
     suites = len({run.record.suite for run in found.runs})
     left = found.runs_in_all - len(found.runs)
-    older = f" The {left:,} oldest are in the table runs alone: evalh sql." if left else ""
+    older = f" The {left:,} oldest are only in the table runs: evalh sql." if left else ""
     return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{older}"
 
 

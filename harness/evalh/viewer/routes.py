@@ -17,8 +17,8 @@ from evalh.viewer.live_page import live_document, live_page
 
 _THING = re.compile(rf"/(run|comparison|gate)/({ID.pattern})")
 _ASKED = re.compile(rf"/live/((?:{ID.pattern})(?:,{ID.pattern}){{0,31}})?")
-_FRESH_S = 0.4  # several tabs that watch cost as much as one
-_LIST_S = 2.0  # a log that nobody writes shows the same list, but whose process lives is not in it
+_FRESH_S = 0.4  # several open tabs cost as much as one
+_LIST_S = 2.0  # an unchanged log shows the same list, but which processes live is not in it
 
 
 class Routes(Struct):
@@ -106,6 +106,6 @@ class Routes(Struct):
 
 
 def broken(exc: Exception) -> PageAnswer:
-    """Say that there is a bug, without its innards."""
+    """Say that there is a bug, without details."""
     words = f"This is a bug in evalh: {type(exc).__name__}. The terminal of evalh view has more."
     return framed("bug", el("header", el("h1", words), class_="verdict"), status=500)

@@ -28,7 +28,7 @@ _THREADS = 4
 _HEAD_S = 10.0  # from a connection to the end of its first request's head
 _ANSWER_S = 60.0  # from an answer to the end of the next request's head: it is taken meanwhile
 _LOOK_S = 0.5
-_SAID_WITHIN_S = 1.0  # while others wait: a browser says what it wants at once
+_SAID_WITHIN_S = 1.0  # while others wait: a browser sends its request at once
 _TAKEN_WITHIN_S = 3.0  # while others wait
 _ROOM = 20
 
@@ -48,17 +48,17 @@ def listen(host: str, port: int) -> socket.socket:
     address = HOSTS[0] if host == "localhost" else host.strip("[]")
     if address not in HOSTS:
         hint = "from another machine: ssh -L 8000:127.0.0.1:8000 HOST, and evalh view --port 8000 there"
-        raise UsageError(f"{host!r}: runs are shown to this machine alone, on 127.0.0.1 or ::1", hint=hint)
+        raise UsageError(f"{host!r}: evalh view serves this machine only, on 127.0.0.1 or ::1", hint=hint)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         return socket.create_server((address, port), family=family, backlog=_BACKLOG)
     except OSError as exc:
         if exc.errno == EADDRINUSE:
-            hint = "leave out --port: a free one is taken"
+            hint = "leave out --port to use a free one"
             raise UsageError(f"port {port} of {address} is in use", hint=hint) from exc
         if exc.errno in {EACCES, EPERM}:
-            hint = "take one above 1023, or leave out --port"
-            raise UsageError(f"port {port} may not be opened by you", hint=hint) from exc
+            hint = "use one above 1023, or leave out --port"
+            raise UsageError(f"you may not open port {port}", hint=hint) from exc
         if exc.errno in {EADDRNOTAVAIL, EAFNOSUPPORT}:
             raise UsageError(f"this machine has no {address}", hint="leave out --host") from exc
         raise CannotMeasure(f"cannot listen on {address}:{port}: {exc.strerror}") from exc
@@ -76,7 +76,7 @@ class Server:
     """One server on one socket."""
 
     def __init__(self, listening: socket.socket, door: Door, answers: Routes, most: int | None = None) -> None:
-        """Take a socket that listens; `most` connections are held at once, None: as many as there is room for."""
+        """Take a socket that listens; `most` connections are held at once, as many as there is room for if None."""
         self._listening = listening
         self._door = door
         self._answers = answers
@@ -110,7 +110,7 @@ class Server:
     async def _accept(self, server: web.Server) -> None:
         loop = asyncio.get_running_loop()
         quiet = getLogger("evalh.viewer.http")
-        quiet.setLevel(CRITICAL + 1)  # what a stranger sent wrong is no news
+        quiet.setLevel(CRITICAL + 1)  # a stranger's bad request is not worth a line
 
         def connection() -> web.RequestHandler:
             made = _Connection(
@@ -137,7 +137,7 @@ class Server:
                 await asyncio.sleep(0.05)
 
     def _cut_slowest(self, server: web.Server) -> None:
-        """Make room: whoever had the time to say what he wants and did not stands last in line."""
+        """Make room: cut off connections that had the time to send a request and did not."""
         late = asyncio.get_running_loop().time() - _SAID_WITHIN_S
         waiting = [one for one in server.connections if one not in self._busy and self._since.get(one, late) < late]
         for one in sorted(waiting, key=lambda one: self._since.get(one, late))[:_ROOM]:
@@ -188,14 +188,14 @@ class Server:
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's connection, which tells strangers what they sent, and by what it was read."""
+    """aiohttp's connection, but for its error page, which tells strangers what they sent and what read it."""
 
     __slots__ = ()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is no request."""
+        """Answer what is not a request."""
         del request, exc, message
         if self.transport is None:
             raise ConnectionError

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, create_model, field_validator, model_validator
 
 from evalh.core.declared import FileModel, Refused, Text, Texts, Words, keys_of, read
 from evalh.core.errors import WorkspaceError, nearest
@@ -20,15 +20,15 @@ from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
 from evalh.core.route import Route
 from evalh.core.strict_json import JsonValue
-from evalh.workspace.credentials import names_key, refuse_keys
+from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.files import label, read_text
 from evalh.workspace.pricing import PriceTable
 from evalh.workspace.routes import RouteTable
 from evalh.workspace.toml import parse_toml
 
 M = TypeVar("M", bound=BaseModel)
-OptionsOf: TypeAlias = Callable[[str], "type[BaseModel] | None"]
-"""Returns the model of a provider's own keys; None for a word whose keys nobody declares."""
+OptionsOf: TypeAlias = Callable[[str], type[BaseModel]]
+"""Returns the model of a provider's own keys, which takes every key where nobody declares them."""
 
 CONFIG_NAME = "evalh.toml"
 REMOVED = "null"
@@ -36,11 +36,9 @@ REMOVED = "null"
 
 _ADDRESS = ("api_key_env", "base_url", "headers", "cost_from")  # of a provider's keys, what stands in ModelSpec itself
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-_UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
-_URL = 'base_url = "http://localhost:8000/v1"'
-_ENV_KEY = 'put it into an environment variable and name that: api_key_env = "OPENAI_API_KEY"'
+
+
+_ModelName: TypeAlias = Annotated[Text, Words(hint='model = "gpt-5-mini"')]
 
 
 class WorkspaceTable(FileModel):
@@ -80,9 +78,7 @@ class ModelTable(FileModel):
     """`[models.<name>]`: what every provider takes. Its own keys are declared by the provider."""
 
     provider: Annotated[Text, Words(hint='provider = "openai"')] = Field(description="Who answers, or a plugin's word.")
-    model: Annotated[Text, Words(hint='model = "gpt-5-mini"')] | None = Field(
-        None, description="The model's name on the wire. Default: the table's name."
-    )
+    model: _ModelName | None = Field(None, description="The model's name on the wire. Default: the table's name.")
     timeout_s: float = Field(120.0, gt=0, description="Seconds that one attempt may take.")
     params: dict[str, Any] = Field(
         default_factory=dict,
@@ -93,74 +89,10 @@ class ModelTable(FileModel):
         Literal["strip", "keep"], Words(hint='reasoning = "keep" leaves <think>…</think> in the output')
     ] = Field("strip", description="What becomes of the reasoning before an answer.")
 
-
-class HostedTable(FileModel):
-    """The keys of any model behind HTTP."""
-
-    ends_in: ClassVar[re.Pattern[str] | None] = None  # of a copied address, what the provider adds itself
-
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
-        None, description="The environment variable that holds the key; never a key."
-    )
-    base_url: Text | None = Field(None, description="Where the API is. Default: the provider's own address.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Headers that are sent with every request.")
-    cost_from: (
-        Annotated[
-            str,
-            Field(pattern=rf"^(header:{_HEADER.pattern}|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$"),
-            Words(
-                "a path into the answer's body, or a header of the answer",
-                'cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"',
-            ),
-        ]
-        | None
-    ) = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, url: str) -> str:
-        from urllib.parse import parse_qsl, urlsplit
-
-        if _UNFILLED.search(url):
-            hint = f"write the address itself, such as {_URL}"
-            raise Refused("'base_url' holds a variable, and evalh fills none in", hint)
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise Refused("'base_url' is not a URL", _URL) from None
-        if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f\x7f]", url):
-            raise Refused("'base_url' must be an http or https URL", _URL)
-        secret = any(names_key(key) for key, _ in parse_qsl(parts.query))
-        if parts.username is not None or parts.password is not None or secret:
-            raise Refused("'base_url' looks like a key; keys do not belong into files", _ENV_KEY)
-        path = parts.path.rstrip("/")
-        base = path if cls.ends_in is None else cls.ends_in.sub("", path)
-        if base != path:
-            hint = f'base_url = "{parts._replace(path=base).geturl()}"'
-            raise Refused(f"'base_url' ends in {path[len(base) :]!r}, which evalh adds itself", hint)
-        return url
-
-    @field_validator("headers")
-    @classmethod
-    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
-        for key, value in headers.items():
-            if "${" in value:
-                hint = "a key's variable is named in api_key_env; anything else is written as it is"
-                raise Refused(f"header {key!r} holds a variable, and evalh fills none in", hint, (key,))
-            if not _HEADER.fullmatch(key) or not _HEADER_VALUE.fullmatch(value):
-                raise Refused(f"header {key!r} holds a character that no header may hold", at=(key,))
-        return headers
-
-
-class UndeclaredTable(HostedTable):
-    """The keys of a plugin's provider that declares none: they are handed through as they stand."""
-
-    model_config = ConfigDict(extra="allow")
-
     @model_validator(mode="before")
     @classmethod
     def _names_a_provider(cls, stated: Any) -> Any:
+        """Refuse a misspelt `provider` where nobody knows the other keys."""
         misspelt = [key for key in stated if "provider" not in stated and nearest(key, ["provider"])]
         if misspelt:
             raise Refused(f"unknown key {misspelt[0]!r}", "did you mean 'provider'?", (misspelt[0],))
@@ -218,24 +150,20 @@ def find_root(start: Path) -> Path:
 
 @cache
 def model_table(options: type[BaseModel]) -> type[BaseModel]:
-    """Return the keys of `[models.<name>]` with a provider's own; who has an address needs the model's name there."""
-    fields: dict[str, Any] = {}
-    if "base_url" in options.model_fields and options is not UndeclaredTable:
-        field = ModelTable.model_fields["model"]
-        fields["model"] = (Annotated[Text, Words(hint='model = "gpt-5-mini"')], Field(description=field.description))
-    return create_model("ModelTable", __base__=(ModelTable, options), __doc__=options.__doc__, **fields)
+    """Return the keys of `[models.<name>]` with a provider's own; what has an address needs the model's name there."""
+    named = "base_url" in options.model_fields and options.model_config.get("extra") != "allow"
+    own: dict[str, Any] = {"model": (_ModelName, Field(description="The model's name on the wire."))} if named else {}
+    return create_model("ModelTable", __base__=(ModelTable, options), __doc__=options.__doc__, **own)
 
 
-def load_config(tree: Tree, options_of: OptionsOf | None = None) -> Config:
+def load_config(tree: Tree, options_of: OptionsOf) -> Config:
     """Read evalh.toml at the tree's root. Raises WorkspaceError with all that is wrong in it."""
-    from evalh.workspace.options import options_of as built_in
-
     name = label(tree, CONFIG_NAME)
     located = parse_toml(read_text(tree, CONFIG_NAME), name)
     refuse_keys(located)
     errors: list[WorkspaceError] = []
     file = _tried(errors, ConfigFile, located.value, located.where)
-    models = _models(located, options_of or built_in, errors)
+    models = _models(located, options_of, errors)
     WorkspaceError.raise_all(errors)
     assert file is not None
     routes = {name: table.route(name, partial(located.where, "routes", name)) for name, table in file.routes.items()}
@@ -259,7 +187,7 @@ def _tried(errors: list[WorkspaceError], model: type[M], value: JsonValue, where
     try:
         return read(model, value, where)
     except WorkspaceError as exc:
-        errors += (exc, *exc.others)  # type: ignore[arg-type]
+        errors.append(exc)
         return None
 
 
@@ -272,8 +200,7 @@ def _models(located: Located, options_of: OptionsOf, errors: list[WorkspaceError
             hint = "letters, digits, `.`, `_` and `-`"
             errors.append(WorkspaceError(f"{name!r} cannot name a model", where=where(), hint=hint))
         elif isinstance(table, Mapping):
-            provider = table.get("provider")
-            options = (options_of(provider) if isinstance(provider, str) else None) or UndeclaredTable
+            options = options_of(str(table.get("provider")))
             if (own := _tried(errors, model_table(options), table, where)) is not None:
                 found[name] = _model(name, table, own, where())
     return found

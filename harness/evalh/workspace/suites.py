@@ -305,11 +305,12 @@ def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str])
 
 
 def _graders(entries: tuple[SuiteEntry, ...], located: Located, key: str) -> tuple[GraderSpec, ...]:
-    specs = (
-        entry.spec(located.where(key, place), required=entry.kind not in ADVISORY)
-        for place, entry in enumerate(entries)
-    )
-    return tuple(_named(list(specs)))
+    specs = []
+    for place, entry in enumerate(entries):
+        spec = entry.spec(located.where(key, place), required=entry.kind not in ADVISORY)
+        places = {name: located.where(key, place, entry.kind, name) for name in entry.params}
+        specs.append(replace(spec, places=places))
+    return tuple(_named(specs))
 
 
 def _named(graders: list[GraderSpec]) -> Iterator[GraderSpec]:

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from evalh.analysis.calibration.outputs import agreement_of
 from evalh.api.judges import identity, stale_calibrations, uncalibrated
 from evalh.api.workspace import Workspace
 from evalh.core.calibration import AgreementTable, Calibration, Confusion
@@ -16,6 +15,7 @@ from evalh.core.run import Estimate
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
 from evalh.report.terminal.calibration import show_calibration
+from evalh.stats.agreement import agreement
 from evalh.stats.calibration import tells_little
 from evalh.workspace.kept.calibrations import write_calibration
 from faults.running import here
@@ -80,7 +80,7 @@ def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: W
     told = {}
     for agreed, disagreed in ((2, 18), (9, 11)):
         pairs = [(True, True), (False, False)] * (agreed // 2) + [(True, False), (False, True)] * (disagreed // 2)
-        one = replace(calibration(judge), agreement=agreement_of(pairs, 1))
+        one = replace(calibration(judge), agreement=agreement(pairs, seed=1))
         write_calibration(workspace.root, one)
         told[disagreed] = (shown(one), uncalibrated(workspace.tree, "triage", graders(workspace)))
 

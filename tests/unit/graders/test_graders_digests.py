@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evalh.core.declared import keys_of
 from evalh.core.digest import digest
 from evalh.core.suite import GraderSpec
 from evalh.graders.judges.prefer import build_prefer
@@ -243,4 +244,4 @@ def test_every_parameter_of_every_kind_is_stated() -> None:
     for name in BUILT_IN:
         kind = built_in_kind(name)
         assert kind is not None
-        assert {*kind.parameters.__struct_fields__} <= stated[name], name
+        assert {*keys_of(kind.parameters)} <= stated[name], name

@@ -134,15 +134,15 @@ def test_what_is_inside_is_checked_when_the_suite_is_loaded(build_grader) -> Non
     ("entry", "message"),
     [
         ({"any_of": {"graders": []}}, "has no graders"),
-        ({"any_of": {}}, "needs 'graders'"),
-        ({"any_of": {"graders": "equals"}}, "expected `array`"),
+        ({"any_of": {}}, "'graders' is missing"),
+        ({"any_of": {"graders": "equals"}}, "'graders' must be a list of graders, not text"),
         ({"not": {"grader": {"equals": {}, "json": {}}}}, "an entry with 2 names"),
         ({"not": {"grader": {}}}, "an entry with 0 names"),
-        ({"not": {"grader": {"length": 3}}}, "grader 'length' has no parameter 'value'"),
+        ({"not": {"grader": {"length": 3}}}, "grader 'length': unknown key 'value'"),
         ({"not": {"grader": {"json": {"required": False}}}}, "states required"),
         ({"not": {"contain": "x"}}, "no grader 'contain'"),
-        ({"not": {"grader": "json", "contains": "x"}}, "no parameter 'contains'"),
-        ({"any_of": {"contains": "x"}}, "no parameter 'contains'"),
+        ({"not": {"grader": "json", "contains": "x"}}, "unknown key 'contains'"),
+        ({"any_of": {"contains": "x"}}, "unknown key 'contains'"),
     ],
 )
 def test_an_entry_of_the_wrong_form_is_refused(build_grader, entry, message: str) -> None:

@@ -92,7 +92,7 @@ def test_equal_outputs_are_a_tie_and_ask_nobody(prefer) -> None:
 def test_what_it_lacks_is_refused_at_its_line(prefer) -> None:
     with pytest.raises(WorkspaceError, match="has an empty rubric"):
         prefer(rubric="")
-    with pytest.raises(WorkspaceError, match="no parameter 'scale'"):
+    with pytest.raises(WorkspaceError, match="unknown key 'scale'"):
         prefer(scale="1-5")
 
 

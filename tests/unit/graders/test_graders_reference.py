@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
-import msgspec
 import pytest
 import yaml
+from pydantic.fields import FieldInfo
 
 from evalh.core.attempt import Logprobs
 from evalh.core.case import ABSENT
+from evalh.core.declared import keys_of
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.plugins import function_loader, load_plugins
 
@@ -104,13 +105,14 @@ def test_every_parameter_is_described_with_its_default(kind: str) -> None:
 
     found = built_in_kind(kind)
     assert found is not None
-    assert dict(rows) == {one.name: _default(one) for one in msgspec.structs.fields(found.parameters)}
+    fields = found.parameters.model_fields.values()
+    assert dict(rows) == {key: _default(field) for key, field in zip(keys_of(found.parameters), fields, strict=True)}
 
 
-def _default(field: msgspec.structs.FieldInfo) -> str:
-    if field.required:
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
         return "required"
-    default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    default = field.get_default(call_default_factory=True, validated_data={})
     if default is None or default is ABSENT:
         return "–"
     return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"

@@ -9,9 +9,9 @@ from itertools import chain, repeat
 import pytest
 
 from evalh.core.attempt import CallError, ErrorKind
+from evalh.providers.http.body import EventStream
 from evalh.providers.http.direct import DirectTransport
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.sse import EventStream
 from evalh.providers.http.transport import Response
 
 MB = 2**20

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import ErrorKind
-from evalh.providers.openai.schema import fits_strict
+from evalh.providers.openai.chat import fits_strict
 from evalh.providers.request_parts import typed
 from evalh.workspace.prompt.picoschema import read_schema
 from wire.anthropic_service import ANTHROPIC, message

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.request import Tool
 from evalh.providers.endpoint import is_secret
-from evalh.providers.http.redaction import MASK, Redactor
+from evalh.providers.http.errors import MASK, Redactor
 from wire.anthropic_service import message
 from wire.gemini_service import content
 from wire.openai_service import OPENAI, chat

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.providers.http.sse import EventStream
+from evalh.providers.http.body import EventStream
 
 
 def events(chunks: list[bytes]) -> list[bytes]:

@@ -19,10 +19,9 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.errors import UsageError
 from evalh.providers.http import httpx_transport, transport
 from evalh.providers.http.body import BODY_CAP_BYTES
-from evalh.providers.http.direct import DirectTransport
+from evalh.providers.http.direct import DirectTransport, share, unshare
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.httpx_transport import HttpxTransport, client_for
-from evalh.providers.http.shared import share, unshare
 from evalh.providers.http.transport import Response, Transport
 from wire.serving import CERTIFICATE, Seen, framed, head, raw, serving, stream
 
@@ -372,7 +371,7 @@ async def test_one_transport_serves_all_who_share_a_loop_and_the_last_closes_it(
 EXITS = """
 import asyncio, sys
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.shared import share, unshare
+from evalh.providers.http.direct import share, unshare
 
 async def main(url, ca):
     asyncio.get_running_loop().slow_callback_duration = 60.0  # the first request imports aiohttp: slow, and no fault

@@ -10,7 +10,7 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.http import direct
 from evalh.providers.http.direct import DirectTransport
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.redaction import Redactor
+from evalh.providers.http.errors import Redactor
 from evalh.providers.http.transport import Transport, unreached
 from wire.serving import Seen, framed, head, raw, serving
 

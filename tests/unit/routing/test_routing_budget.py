@@ -32,7 +32,7 @@ def budgeted(
     pricer: Pricer | None = PRICE,
 ) -> tuple[Budgeted, Treasury]:
     treasury = Treasury(
-        stage.halt, None if usd is None else Purse(usd), None if tokens is None else Purse(tokens), per_case
+        stage.halt, Purse() if usd is None else Purse(usd), Purse() if tokens is None else Purse(tokens), per_case
     )
     return Budgeted(Logged(model, stage.log, pricer, stage.shared), treasury, pricer), treasury
 

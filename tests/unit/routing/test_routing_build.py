@@ -21,8 +21,8 @@ from evalh.core.suite import GraderSpec
 from evalh.routing.breaker import Breaking
 from evalh.routing.budget import Budgeted
 from evalh.routing.checking import Cascading
-from evalh.routing.fallback import FallingBack
 from evalh.routing.limiter import Limited
+from evalh.routing.retry import FallingBack
 from evalh.routing.wrapper import Wrapper
 from unit.routing.staging import Model, Stage, ask, builder, call, outcome, play, request, target_of
 

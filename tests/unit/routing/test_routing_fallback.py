@@ -4,7 +4,7 @@ import pytest
 
 from evalh.core.attempt import CallError, Completion, ErrorKind, FinishReason, NotSent
 from evalh.core.route import FALLBACK_ON
-from evalh.routing.fallback import FallingBack
+from evalh.routing.retry import FallingBack
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
 
 REFUSED = Completion(text="I can't help with that", finish=FinishReason.REFUSAL)

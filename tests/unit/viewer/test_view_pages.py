@@ -124,7 +124,7 @@ def test_a_log_that_goes_comes_and_changes_hands_is_told_page_by_page(workspace:
     assert "written by an older evalh" in older.text
     assert version == (3,)
     assert "not a database" in damaged.text
-    assert "Nothing was run" in gone.text
+    assert "No runs in" in gone.text
     assert "1 run of 1 suite." in again.text
 
 
@@ -183,4 +183,4 @@ def test_other_addresses_and_taken_ports_are_refused_by_name(workspace: Path) ->
 
     assert (taken.exit, wide.exit) == (2, 2)
     assert f"port {viewer.door.port} of 127.0.0.1 is in use" in taken.err
-    assert "'0.0.0.0': runs are shown to this machine alone" in wide.err
+    assert "'0.0.0.0': evalh view serves this machine only" in wide.err

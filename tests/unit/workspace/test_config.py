@@ -8,6 +8,7 @@ import pytest
 from evalh.core.errors import ExitCode, WorkspaceError
 from evalh.core.money import Price
 from evalh.core.route import BudgetPolicy, Route
+from evalh.providers.registry import options_of
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.files import WorkTree
 
@@ -54,7 +55,7 @@ budget = {usd_per_run = 2.0}
 
 def load(tmp_path: Path, text: str) -> Config:
     (tmp_path / "evalh.toml").write_text(text, encoding="utf-8")
-    return load_config(WorkTree(tmp_path))
+    return load_config(WorkTree(tmp_path), options_of)
 
 
 def refused(tmp_path: Path, text: str) -> WorkspaceError:
@@ -134,7 +135,7 @@ def test_a_price_of_nothing_is_stated_and_an_absent_one_is_unknown(tmp_path: Pat
         ("[models.m]\nprovider = 'replay'\n", "'path' is missing", 1),
         ("[models.m]\nprovider = 'scripted'\n", "either 'function' or 'table'", 1),
         ("[models.'a b']\nprovider = 'local'\n", "'a b' cannot name a model", 1),
-        ("[models.m]\nprovider = 'local'\nslots = 0\n", "'slots' must be a whole number from 1 to 1,000,000", 3),
+        ("[models.m]\nprovider = 'local'\nslots = 0\n", "'slots' must be a whole number of at least 1", 3),
         ("[models.m]\nprovider = 'local'\nslots = true\n", "'slots' must be a whole number", 3),
         ("[models.m]\nprovider = 'local'\ntimeout_s = 0\n", "'timeout_s' must be a number above 0", 3),
         ("[models.m]\nprovider = 'local'\ntimeout_s = -1.5\n", "'timeout_s' must be a number above 0", 3),

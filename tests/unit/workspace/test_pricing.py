@@ -8,6 +8,7 @@ import pytest
 from evalh.core.errors import WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.money import Price, Rates
+from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
 
@@ -16,7 +17,7 @@ HEAD = '[models.m]\nprovider = "openai"\nmodel = "x"\n'
 
 def spec(tmp_path: Path, body: str, head: str = HEAD) -> ModelSpec:
     (tmp_path / "evalh.toml").write_text(head + body)
-    return load_config(WorkTree(tmp_path)).models["m"]
+    return load_config(WorkTree(tmp_path), options_of).models["m"]
 
 
 def refused(tmp_path: Path, body: str, head: str = HEAD) -> WorkspaceError:

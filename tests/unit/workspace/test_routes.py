@@ -25,6 +25,7 @@ from evalh.core.route import (
 )
 from evalh.core.suite import GraderSpec
 from evalh.graders.registry import GraderEnvironment
+from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
 from evalh.workspace.routes import BreakerTable, BudgetTable, CascadeTable, LimitTable, RepairTable, RetryTable
@@ -52,7 +53,7 @@ by = "verify"
 
 def read(tmp_path: Path, body: str) -> Route:
     (tmp_path / "evalh.toml").write_text(body, encoding="utf-8")
-    (route,) = load_config(WorkTree(tmp_path)).routes.values()
+    (route,) = load_config(WorkTree(tmp_path), options_of).routes.values()
     return route
 
 
@@ -333,6 +334,6 @@ def test_a_repair_that_would_never_be_made_is_refused_at_its_route(tmp_path: Pat
     )
 
     with pytest.raises(WorkspaceError) as refused:
-        load_config(WorkTree(tmp_path))
+        load_config(WorkTree(tmp_path), options_of)
     assert refused.value.where == "evalh.toml:6"
     assert "[routes.inner]" in (refused.value.hint or "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from evalh.core.digest import digest
 from evalh.core.suite import GraderSpec
+from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
 from evalh.workspace.suites import load_suite
@@ -165,7 +166,7 @@ def test_every_key_is_read_into_the_same_value(tmp_path: Path) -> None:
     (tmp_path / "evalh.toml").write_text(TOML)
     (tmp_path / "evals/triage.yaml").write_text(SUITE)
     tree = WorkTree(tmp_path)
-    config = load_config(tree)
+    config = load_config(tree, options_of)
     suite = load_suite(tree, config, "triage")
 
     read = {

@@ -5,10 +5,11 @@ from textwrap import dedent
 
 import pytest
 
+from evalh.core.declared import keys_of
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.prompt import Dialect, PromptVersion
 from evalh.core.request import Tool
-from evalh.workspace.prompt import versions
+from evalh.workspace.prompt.front import PARAM_SPELLINGS, ConfigTable, FrontMatter, ToolTable
 from evalh.workspace.prompt.versions import Position, parse_version
 
 PLACE = Position("triage", "v3", "prompts/triage/v3.prompt")
@@ -231,6 +232,25 @@ def test_unknown_parameters_pass_through_and_null_states_nothing() -> None:
     }
 
 
+def test_every_spelling_of_a_parameter_is_checked() -> None:
+    assert set(keys_of(ConfigTable)) == set(PARAM_SPELLINGS)
+
+
+def test_all_mistakes_of_the_front_matter_are_told_in_its_order() -> None:
+    error = refused("descripton: x\nconfig:\n  temperature: hot\n  topP: 2\noutput: {format: xml}\ntools: [{nam: a}]")
+
+    assert str(error).splitlines() == [
+        "prompts/triage/v3.prompt:2: unknown key 'descripton'",
+        "  did you mean 'description'?",
+        "prompts/triage/v3.prompt:4: 'temperature' must be a number of at least 0, not text",
+        "prompts/triage/v3.prompt:5: 'topP' must be a number from 0 to 1",
+        "prompts/triage/v3.prompt:6: 'format' must be json or text, not 'xml'",
+        "  have: json, text",
+        "prompts/triage/v3.prompt:7: unknown key 'nam'",
+        "  did you mean 'name'?",
+    ]
+
+
 @pytest.mark.parametrize("typo", ["temprature", "max_token", "stop_sequence"])
 def test_a_typo_in_a_parameter_does_not_pass_through(typo: str) -> None:
     assert "did you mean" in str(refused(f"config: {{{typo}: 1}}").hint)
@@ -329,7 +349,7 @@ def test_an_empty_body_is_refused(text: str) -> None:
 
 def test_every_key_stands_in_the_reference() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "prompt-files.md").read_text()
-    keys = [*versions.TOP_KEYS, *versions.PARAM_SPELLINGS, *versions.FORMATS, *versions.TOOL_KEYS]
+    keys = [*keys_of(FrontMatter), *keys_of(ConfigTable), *keys_of(ToolTable), "json", "text"]
 
     assert [key for key in keys if f"`{key}`" not in page] == []
 

@@ -26,7 +26,7 @@ class PairTrial(Value, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Tell whether there is anything to prefer."""
+        """Whether there is anything to prefer."""
         return self.base != self.head
 
 
@@ -43,7 +43,7 @@ class PairCase(Value, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Tell whether the judge was to be asked."""
+        """Whether the judge was to be asked."""
         return any(one.differs for one in self.trials)
 
     @property
@@ -73,16 +73,16 @@ class JudgedComparison(Value, kw_only=True):
 def position(cases: Iterable[PairCase]) -> PositionBias:
     """Count what the order did; the same pair is counted once."""
     counts = swaps(Counter(one.favoured for one in {one.item: one for one in cases if one.differs}.values()))
-    said = swap_analysis(counts)
+    swapped = swap_analysis(counts)
     return PositionBias(
         pairs=counts.pairs,
         consistent=counts.head + counts.base,
         first=counts.first,
         second=counts.second,
         ties=counts.ties,
-        consistency=said.consistency,
-        unsteady=said.unsteady,
-        p_value=said.position_p if counts.first + counts.second else None,
+        consistency=swapped.consistency,
+        unsteady=swapped.unsteady,
+        p_value=swapped.position_p,
     )
 
 
@@ -96,9 +96,7 @@ def version_preference(comparison: JudgedComparison) -> VersionPreference:
         base=base,
         ties=len(comparison.cases) - head - base - unjudged,
         unjudged=unjudged,
-        p_value=swap_analysis(SwapCounts(head=head, base=base, first=0, second=0)).preference_p
-        if head + base
-        else None,
+        p_value=swap_analysis(SwapCounts(head=head, base=base, first=0, second=0)).preference_p,
     )
 
 

@@ -131,8 +131,8 @@ def _corrected(cell: Sequence[Seen]) -> Calibrated | None:
     if not pairs:
         return None
     elsewhere = [seen.judge for seen in cell if seen.people is None]
-    found = calibrated_mean([label for label, _ in pairs], [score for _, score in pairs], elsewhere)
-    return counted(found, complete=not elsewhere)
+    estimate = calibrated_mean([label for label, _ in pairs], [score for _, score in pairs], elsewhere)
+    return counted(estimate, complete=not elsewhere)
 
 
 def _shift(cell: Sequence[Seen]) -> Calibrated | None:

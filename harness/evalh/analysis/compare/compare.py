@@ -69,9 +69,9 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
         n=len(pairs),
         clusters=differences.clusters,
         uneven=differences.uneven,
-        wins=sum(won),
-        losses=sum(lost),
-        ties=len(pairs) - sum(won) - sum(lost),
+        wins=len(won),
+        losses=len(lost),
+        ties=len(pairs) - len(won) - len(lost),
         undecided=differences.undecided,
         difference=Estimate(0.0, 0.0, 0.0, "identical") if identical else differences.estimate,
         p_value=1.0 if identical else differences.p_value,
@@ -87,8 +87,8 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
         latency=LatencyChange(difference_ms=_latency(pairs, options)),
         graders=_graders(pairs, head, options),
         tags=_tags(pairs, options),
-        regressed=tuple(one.case_id for one, yes in zip(pairs, lost, strict=True) if yes),
-        fixed=tuple(one.case_id for one, yes in zip(pairs, won, strict=True) if yes),
+        regressed=lost,
+        fixed=won,
         unstable=tuple(one.case_id for one in pairs if one.base.flaky or one.head.flaky),
         downstream=compare_downstream(pairs, options.value, stopped=options.stopped is not None)
         if options.value is not None and pairs
@@ -288,7 +288,7 @@ def _adjusted(
 def _part(
     name: str, differences: Differences, p_adjusted: float | None, options: Method, *, needed: bool
 ) -> PartComparison:
-    wins, losses = sum(differences.won), sum(differences.lost)
+    wins, losses = len(differences.won), len(differences.lost)
     clusters = clustered([one.head for one in differences.pairs])
     level = ONE_SIDED if needed else FALSE_DISCOVERIES
     return PartComparison(

@@ -166,14 +166,14 @@ class Differences:
         return self.clusters == self.n and all(base.trials == head.trials == 1 for base, head in self._tallies)
 
     @property
-    def won(self) -> list[bool]:
+    def won(self) -> tuple[str, ...]:
         """The cases on which head is ahead, whatever the unknown samples were."""
-        return [value > 0 for value in self._least]
+        return tuple(pair.case_id for pair, least in zip(self.pairs, self._least, strict=True) if least > 0)
 
     @property
-    def lost(self) -> list[bool]:
+    def lost(self) -> tuple[str, ...]:
         """The cases on which base is ahead, whatever the unknown samples were."""
-        return [value < 0 for value in self._most]
+        return tuple(pair.case_id for pair, most in zip(self.pairs, self._most, strict=True) if most < 0)
 
     @property
     def undecided(self) -> int:

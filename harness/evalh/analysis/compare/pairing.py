@@ -47,7 +47,7 @@ class CaseResult(Value):
 
     @property
     def flaky(self) -> bool:
-        """Tell whether the trials disagree: some are good, some are bad."""
+        """Whether the trials disagree: some are good, some are bad."""
         return 0 < self.goods < self.trials - self.ungraded
 
     @property

@@ -26,26 +26,25 @@ def preferred(
     spent: tuple[Decimal | None, Decimal | None],
     why_unjudged: str | None,
 ) -> Preferred:
-    """Count what a judge (its name, its model) said of each case's trials. `spent`: by this comparison, and earlier."""
+    """Count what a judge (its name, its model) prefers, case by case. `spent`: by this comparison, and earlier."""
     of = {case: of_case(trials) for case, trials in cases.items()}
     tally = Counter(of.values())
     counts = swaps(tally)
-    said = swap_analysis(counts)
-    steady, torn = counts.head + counts.base, counts.first + counts.second
+    swapped = swap_analysis(counts)
     return Preferred(
         grader=judge[0],
         model=judge[1],
         head=counts.head,
         base=counts.base,
-        ties=torn + counts.ties,
+        ties=counts.first + counts.second + counts.ties,
         first=counts.first,
         second=counts.second,
         unjudged=tally[Favoured.UNJUDGED],
-        win_rate=said.win_rate,
-        p_value=said.preference_p if steady else None,
-        consistency=said.consistency,
-        unsteady=said.unsteady,
-        position_p=said.position_p if torn else None,
+        win_rate=swapped.win_rate,
+        p_value=swapped.preference_p,
+        consistency=swapped.consistency,
+        unsteady=swapped.unsteady,
+        position_p=swapped.position_p,
         judge_cost_usd=spent[0],
         cached_cost_usd=spent[1],
         head_cases=_where(of, Favoured.HEAD),

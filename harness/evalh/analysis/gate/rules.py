@@ -132,8 +132,8 @@ def must_pass(rule: MustPass, cases: Sequence[MustPassCase]) -> Finding:
     by_chance = f"{100 * refused_by_chance(rule, len(cases)):.2g} % of the time by chance alone"
     chance = f"cases that are each good 99 times in 100 break this rule {by_chance}"
     if broken:
-        told = [f"{one.case_id} {one.good} of {one.trials}" for one in broken]
-        reason = f"must_pass is broken ({wanted} trials must be good): {listed(told)}; {chance}"
+        counts = [f"{one.case_id} {one.good} of {one.trials}" for one in broken]
+        reason = f"must_pass is broken ({wanted} trials must be good): {listed(counts)}; {chance}"
         return Finding("must_pass", ExitCode.NO, reason, tuple(one.case_id for one in broken))
     if unknown:
         names = tuple(one.case_id for one in unknown)
@@ -202,8 +202,8 @@ def _good_rate(at_least: float, measured: RuleInputs) -> Rule:
         return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: none of {samples} samples could be graded")
     tallies, clusters = [goods(case) for case in head], clustered(head)
     sums, trials = cluster_sums([one.least for one in tallies], clusters), max(one.trials for one in tallies)
-    found = rate_of(tallies, clusters)
-    rate, low = found.value or 0.0, found.low or 0.0
+    estimate = rate_of(tallies, clusters)
+    rate, low = estimate.value or 0.0, estimate.low or 0.0
     counted = f"{name}: {sum(case.goods for case in head)} of {samples} are good, {100 * rate:.1f} %"
     bar = f"{100 * at_least:g} %"
     bad = tuple(case.case_id for case in head if case.goods < case.trials)

@@ -70,7 +70,7 @@ class SequentialTest(Value):
 
     @property
     def stopped(self) -> bool:
-        """Tell whether no more cases are needed."""
+        """Whether no more cases are needed."""
         return self.state.stop is not None
 
     def about(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
@@ -179,6 +179,10 @@ class SuiteTests(Value, kw_only=True):
     rules: Sequence[Rule] = ()
     fixed: bool = False  # every case was run, and is judged once
 
+    def differences(self, test: SequentialTest) -> Differences:
+        """Return the differences that a test is about."""
+        return Differences(test.about(self.pairs), test.measure, exact=True)
+
 
 def judge(asked: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Finding]]:
     """Say what each suite's tests and rules found, in their order: one family, over the whole gate."""
@@ -196,7 +200,7 @@ def judge(asked: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Findin
 def _p_worse(asked: SuiteTests, test: SequentialTest) -> float:
     if not asked.fixed:
         return p_value(test.state.log_e_worse)
-    differences = Differences(test.about(asked.pairs), test.measure, exact=True)
+    differences = asked.differences(test)
     values = differences.for_head
     if not values:
         return 1.0
@@ -213,7 +217,7 @@ def _found(asked: SuiteTests, test: SequentialTest, p_worse: float) -> Conclusio
         return alone  # no test that pays for another
     if p_worse <= test.design.alpha * _SLACK:
         return Conclusion.WORSE
-    differences = Differences(test.about(asked.pairs), test.measure)
+    differences = asked.differences(test)
     if asked.fixed and differences.binary:
         p_no_worse = differences.p_no_worse(test.design.margin)
         return Conclusion.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Conclusion.NEITHER
@@ -239,42 +243,41 @@ def _told(asked: SuiteTests, test: SequentialTest, found: Conclusion) -> Finding
 
 
 def _ungraded(asked: SuiteTests, test: SequentialTest) -> str:
-    told = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
+    ungraded = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
     limit = f"more than {100 * test.design.max_ungraded:g} %: no verdict rests on that"
     pairs = test.about(asked.pairs)
     base, head = unanswered(pair.base for pair in pairs), unanswered(pair.head for pair in pairs)
     answers = f"; without an answer: {base} on base, {head} on head" if base or head else ""
-    return f"{told}, {limit}{answers}"
+    return f"{ungraded}, {limit}{answers}"
 
 
 def _neither(asked: SuiteTests, test: SequentialTest, rule: str, what: str) -> Finding:
-    differences = Differences(test.about(asked.pairs), test.measure)
+    differences = asked.differences(test)
     value = differences.value
     if asked.policy.require is Require.NO_WORSE:
         return Finding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
     noticed = f"{what}not shown worse; {_noticed(asked, test)}"
     if value is None or value >= -test.design.margin:
         return Finding(rule, ExitCode.YES, noticed)
-    lost = tuple(pair.case_id for pair, yes in zip(test.about(asked.pairs), differences.lost, strict=True) if yes)
     more = cases_to_tell(asked, test, -value)
     tell = "no practical number of cases would tell" if more is None else f"about {more} cases in all would tell"
     reason = f"{what}worse by {points(-value)} as measured, and chance may explain it: {tell}"
-    return doubtful(asked.policy.doubt, rule, reason, lost)
+    return doubtful(asked.policy.doubt, rule, reason, differences.lost)
 
 
 def _worse(asked: SuiteTests, test: SequentialTest, what: str) -> tuple[str, tuple[str, ...]]:
-    differences = Differences(test.about(asked.pairs), test.measure)
-    lost = [pair.case_id for pair, yes in zip(test.about(asked.pairs), differences.lost, strict=True) if yes]
-    worse = f"{what}shown to be worse: {len(lost)} of {differences.n} cases got worse, {sum(differences.won)} better"
+    differences = asked.differences(test)
+    lost = differences.lost
+    worse = f"{what}shown to be worse: {len(lost)} of {differences.n} cases got worse, {len(differences.won)} better"
     if not asked.fixed and within_margin(test.design, test.state):
         worse += f", though by less than {points(test.design.margin)}"
-    return f"{worse} ({listed(lost)})", tuple(lost)
+    return f"{worse} ({listed(lost)})", lost
 
 
 def seen_discordance(asked: SuiteTests, test: SequentialTest) -> float:
     """Return how much cases disagree: as the policy expects, or as they did where that is more."""
-    pairs = test.about(asked.pairs)
-    seen = Differences(pairs, test.measure).discordance if pairs else 0.0
+    differences = asked.differences(test)
+    seen = differences.discordance if differences.n else 0.0
     return max(test.design.discordance, ceil(100 * seen) / 100)
 
 
@@ -290,10 +293,10 @@ def needed_by(asked: SuiteTests, test: SequentialTest) -> int | None:
     if asked.fixed:
         clusters = ceil(cases_for_noninferiority(seen_discordance(asked, test), test.design.margin))
     else:
-        found = cases_needed(test.design, seen_discordance(asked, test))
-        if found is None:
+        needed = cases_needed(test.design, seen_discordance(asked, test))
+        if needed is None:
             return None
-        clusters = found
+        clusters = needed
     return _in_cases(asked, clusters)
 
 
@@ -302,8 +305,8 @@ def cases_to_tell(asked: SuiteTests, test: SequentialTest, drop: float) -> int |
     if asked.fixed:
         discordance = max(seen_discordance(asked, test), drop)
         return _in_cases(asked, ceil(cases_for_difference(discordance, drop)))
-    found = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
-    return None if found is None else _in_cases(asked, found)
+    clusters = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
+    return None if clusters is None else _in_cases(asked, clusters)
 
 
 def _in_cases(asked: SuiteTests, clusters: int) -> int:

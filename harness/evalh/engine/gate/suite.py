@@ -31,7 +31,7 @@ from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import Stop, next_look, order_seed
 
 
-class Words(Value):
+class Wording(Value):
     """How findings are put into words; handed in, since words are a report's."""
 
     drift: Callable[[DriftResult], str]
@@ -47,7 +47,7 @@ class SuiteGate:
         sides: Mapping[str, Ends],
         family: Family,
         accepted: KnownResults,
-        words: Words,
+        words: Wording,
         *,
         confirms: bool = False,
     ) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from evalh.core.values import Value
-from evalh.graders.judges.scales import DASHES, OFF_SCALE, Part, Points, ScaleValue
+from evalh.graders.judges.scales import DASHES, OFF_SCALE, Part, PointScale, ScaleValue
 from evalh.graders.patterns import pattern
 
 _STOPS = frozenset(".!?;,")  # what no gap holds: behind it another sentence begins
@@ -96,7 +96,7 @@ def claims(text: str, part: Part) -> Iterator[Claim]:
     yield from _cells(text, lines, part)
     if part.lines != "none":
         yield from _alone(lines, part, taken)
-    if isinstance(part.scale, Points):
+    if isinstance(part.scale, PointScale):
         yield from _rated(text, part)
     if part.sentence:
         yield from _sentences(text, part)
@@ -112,7 +112,7 @@ def _labelled(text: str, part: Part) -> Iterator[Claim]:
         ahead = text[end : end + 160]
         own, key = _is_own(text, begin, end)
         gap, value, length = _behind(ahead, part)
-        if length and isinstance(part.scale, Points) and (_is_negative(gap) or part.scale.is_other(gap)):
+        if length and isinstance(part.scale, PointScale) and (_is_negative(gap) or part.scale.is_other(gap)):
             value = OFF_SCALE
         if length and (_belies(value, gap) or (gap.rstrip()[-1:] in _BOUNDARIES and not key)):
             value = None
@@ -242,7 +242,7 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
         if not length or any(one in ends for one in range(begin, begin + length + 1)):
             continue
         rest = _beside(said[length:], part, only=len(lines) == 1)
-        bare = isinstance(part.scale, Points) and said[:length].isdigit()
+        bare = isinstance(part.scale, PointScale) and said[:length].isdigit()
         last, marked = number == len(lines) - 1, "[[" in line
         if part.lines == "last" and length == 1 and not last:
             continue
@@ -266,7 +266,7 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
 def _beside(rest: str, part: Part, *, only: bool) -> str:
     """Return what a line says beside its value; nothing where that is a number's scale in a reply of one line."""
     rest = rest.strip(_MARKUP)
-    if only and isinstance(part.scale, Points) and (rest == "." or part.scale.is_named(rest[:_WIDEST])):
+    if only and isinstance(part.scale, PointScale) and (rest == "." or part.scale.is_named(rest[:_WIDEST])):
         return ""
     return rest
 

@@ -6,10 +6,10 @@ When two answers say the same: by their label, by a number, or as JSON.
 from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from msgspec import Meta
 from msgspec.structs import replace
+from pydantic import Field
 
 from evalh.core.attempt import Completion, Purpose
 from evalh.core.digest import canonical
@@ -30,11 +30,11 @@ Reduce: TypeAlias = Callable[[GradeContext], Hashable]
 _ENDS = " \t\n.,;:!?*_`'\"()[]"
 
 
-class Agreement(Placed, frozen=True, kw_only=True):
+class Agreement(Placed):
     """What two answers must agree in."""
 
-    by: By = "label"
-    after: str | None = None
+    by: By = Field("label", description="Compare the text, its last number, or all of it as JSON.")
+    after: str | None = Field(None, description="The answer stands behind the last of these tags.")
 
     def reducing(self, scope: Scope) -> Reduce:
         """Return what reduces an answer. Raises WorkspaceError for parameters that contradict each other."""
@@ -85,7 +85,6 @@ def another(ctx: GradeContext, completion: Completion) -> GradeContext:
     return replace(ctx, completion=completion, cache={})
 
 
-Share = Annotated[float, Meta(ge=0, le=1)]
 MOST = 50
 
 _REVISE = """Look at your answer again. What did it assume? What would have to be true for it to be wrong? Then give
@@ -93,12 +92,12 @@ your final answer to the request, in the form that was asked for, and nothing el
 
 
 @built_in("self_consistency", short="k", semantics=2)
-class SelfConsistency(Agreement, frozen=True, kw_only=True):
+class SelfConsistency(Agreement):
     """The model, asked k times more, says the same."""
 
-    k: Annotated[int, Meta(ge=1, le=MOST)] = 5
-    threshold: Share = 0.6
-    temperature: Annotated[float, Meta(ge=0)] = 0.8
+    k: int = Field(5, ge=1, le=MOST, description="How many samples are drawn.")
+    threshold: float = Field(0.6, ge=0, le=1, description="The share that must agree.")
+    temperature: float = Field(0.8, ge=0, description="The temperature of the samples.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix what is asked and what must agree. Raises WorkspaceError."""
@@ -138,7 +137,7 @@ class SelfConsistency(Agreement, frozen=True, kw_only=True):
 
 
 @built_in("revision_stability", semantics=2)
-class RevisionStability(Agreement, frozen=True, kw_only=True):
+class RevisionStability(Agreement):
     """The answer survives its own critique: asked to look again, the model says the same."""
 
     def compile(self, scope: Scope) -> Compiled:

@@ -1,9 +1,8 @@
 """`self_critique`: fresh critics, who do not see the reasoning, say whether they agree. Confidence, never truth."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.attempt import Purpose
 from evalh.core.digest import digest
@@ -11,11 +10,10 @@ from evalh.core.request import Message, Role
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import by_asking, said
-from evalh.graders.judges.consistency import Share
 from evalh.graders.judges.fences import Fences, shown_json, shown_output, shown_request
 from evalh.graders.judges.panel import answers
 from evalh.graders.judges.replies import ReplyReading, Sought, reading
-from evalh.graders.judges.scales import Part, Words
+from evalh.graders.judges.scales import Part, WordScale
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.quoting import one_line
 from evalh.graders.reading import OutputPlace, Placed, Unreadable, behind
@@ -48,20 +46,20 @@ _SCHEMA: dict[str, JsonValue] = {
 }
 
 
-_AGREE = Words({"true": True, "yes": True, "false": False, "no": False})
+_AGREE = WordScale({"true": True, "yes": True, "false": False, "no": False})
 SOUGHT = Sought(parts=(Part(labels=("agree", "agreement"), scale=_AGREE, lines="none", keys=("agree",)),))
 
 
 @built_in("self_critique", short="critics", semantics=2)
-class SelfCritique(Placed, frozen=True, kw_only=True):
+class SelfCritique(Placed):
     """So many of k critics agree with the answer, without its reasoning, that the score reaches the threshold."""
 
-    critics: Annotated[int, Meta(ge=1, le=20)] = 3
-    threshold: Share = 0.6
-    model: str | None = None
-    after: str | None = None
-    temperature: Annotated[float, Meta(ge=0)] = 0.8
-    max_tokens: Annotated[int, Meta(ge=1)] = 512
+    critics: int = Field(3, ge=1, le=20, description="How many critics are asked.")
+    threshold: float = Field(0.6, ge=0, le=1, description="The score that passes.")
+    model: str | None = Field(None, description="Who they are; without it, the model that answered.")
+    after: str | None = Field(None, description="Show them what stands behind the last of these tags.")
+    temperature: float = Field(0.8, ge=0, description="The temperature of the critics.")
+    max_tokens: int = Field(512, ge=1, description="The longest reply.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix who is asked, and which part of the output is the answer. Raises WorkspaceError."""

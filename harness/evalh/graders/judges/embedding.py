@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from math import fsum, isfinite, sqrt
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.attempt import Answer, Purpose
 from evalh.core.case import ABSENT
@@ -23,12 +22,12 @@ _NOTHING_WRITTEN = {"max_tokens": 0}  # what bounds the output, and its price
 
 
 @built_in("embedding_similarity", semantics=2)
-class EmbeddingSimilarity(Compared, frozen=True, kw_only=True):
+class EmbeddingSimilarity(Compared):
     """The cosine of two texts' embeddings reaches the pass mark; of several expected texts, the nearest counts."""
 
-    model: str
-    pass_mark: Annotated[float, Meta(gt=0, le=1)]
-    value: str | list[str] | None = None
+    model: str = Field(description="The model whose embeddings are compared.")
+    pass_mark: float = Field(gt=0, le=1, description="The cosine that passes.")
+    value: str | tuple[str, ...] | None = Field(None, description="A text, or a list of texts, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix whom to ask, where to look and what to compare with. Raises WorkspaceError."""
@@ -62,7 +61,7 @@ class EmbeddingSimilarity(Compared, frozen=True, kw_only=True):
         models = scope.environment.models
 
         def judges_by() -> JsonValue:
-            stated = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "model" and value}
+            stated = {name: value for name, value in self.model_dump(exclude={"model"}).items() if value}
             return [models.document(self.model), stated]
 
         return Compiled(

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
 
-from msgspec import Meta, field
+from pydantic import Field
 
 from evalh.core.attempt import Answer, Purpose
 from evalh.core.digest import digest
@@ -48,18 +47,18 @@ INPUTS = frozenset({"input", "output", "expected", "rubric"})
 
 
 @built_in("judge", semantics=SEMANTICS)
-class Judge(Parameters, frozen=True, kw_only=True):
+class Judge(Parameters):
     """A model, or several, say whether the output meets a rubric."""
 
-    rubric: str
-    model: str | None = None
-    models: list[str] = field(default_factory=list)
-    scale: str | None = None
-    pass_mark: int | None = None
-    criteria: dict[str, JsonValue] | None = None
-    reference: bool = False
-    temperature: Annotated[float, Meta(ge=0)] = 0.0
-    max_tokens: Annotated[int, Meta(ge=1)] = 1024
+    rubric: str = Field(description="The rubric's text, a file of it, or a prompt version that judges.")
+    model: str | None = Field(None, description="The model or route that judges.")
+    models: tuple[str, ...] = Field((), description="Instead: several that judge.")
+    scale: str | None = Field(None, description="pass/fail, or a range such as 1-5.")
+    pass_mark: int | None = Field(None, description="The lowest score that passes; needed with a range.")
+    criteria: dict[str, JsonValue] | None = Field(None, description="Questions by name; each must pass.")
+    reference: bool = Field(False, description="Show the judge what the case expects.")
+    temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
+    max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Read the rubric and its scale. Raises WorkspaceError."""
@@ -104,7 +103,7 @@ class Judge(Parameters, frozen=True, kw_only=True):
                 "needs a model: which one judges is stated, never guessed",
                 "model: strong, or models: [one, two, three]",
             )
-        names = [self.model] if self.model is not None else self.models
+        names = [self.model] if self.model is not None else list(self.models)
         for name in names:
             scope.environment.models.require(name, scope.spec.where)
         return names

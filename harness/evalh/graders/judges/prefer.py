@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
 
-import msgspec
-from msgspec import Meta
+from pydantic import Field
 
 from evalh.core.attempt import Answer, CallError, Completion, Purpose
 from evalh.core.case import Case
+from evalh.core.declared import FileModel, read
 from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import plus
@@ -22,8 +21,8 @@ from evalh.graders.judges.asking import JudgePrompt, Models, UnreadableReplyErro
 from evalh.graders.judges.fences import Fences, TooLongError, shown_expected, shown_inputs, shown_output
 from evalh.graders.judges.replies import Sought, reading
 from evalh.graders.judges.rubric import is_file, is_reference
-from evalh.graders.judges.scales import Part, Words
-from evalh.graders.kinds import GraderEnvironment, accept
+from evalh.graders.judges.scales import Part, WordScale
+from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.quoting import one_line
 
 KIND = "prefer"
@@ -59,7 +58,7 @@ _SCHEMA: dict[str, JsonValue] = {
     "required": ["reason", "better"],
     "additionalProperties": False,
 }
-_WORDS = Words({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
+_WORDS = WordScale({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
 _LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "final answer", "decision", "conclusion")
 _SENTENCE = (
     r"\boutput \(?(?P<value>[ab])\)?[*_`]{0,3} is (?P<no>(?:[*_`]{0,3}"
@@ -91,14 +90,14 @@ class Preference(Value, kw_only=True):
     cached_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought
 
 
-class PreferParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What `prefer` takes in a suite."""
+class PreferParameters(FileModel):
+    """A model says which of two outputs is better."""
 
-    rubric: str
-    model: str
-    reference: bool = False
-    temperature: Annotated[float, Meta(ge=0)] = 0.0
-    max_tokens: Annotated[int, Meta(ge=1)] = 1024
+    rubric: str = Field(description="The rubric's text, a file of it, or a prompt version that compares.")
+    model: str = Field(description="The model or route that judges.")
+    reference: bool = Field(False, description="Show the judge what the case expects.")
+    temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
+    max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
 
 
 class Prefer(Value, kw_only=True):
@@ -192,7 +191,7 @@ class Prefer(Value, kw_only=True):
 
 def build_prefer(spec: GraderSpec, environment: GraderEnvironment) -> Prefer:
     """Compile one `prefer` under `compare:` in a suite. Raises WorkspaceError at its line."""
-    stated: Any = accept(PreferParameters, spec.params, KIND, spec.where)
+    stated = read(PreferParameters, spec.params, spec.where_of, f"grader {KIND!r}")
     environment.models.require(stated.model, spec.where)
     rubric, prompt = stated.rubric.strip(), None
     if not rubric:

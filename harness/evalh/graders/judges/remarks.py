@@ -7,7 +7,7 @@ looks like a verdict, so it must say the same one.
 import re
 from collections.abc import Iterator
 
-from evalh.graders.judges.scales import NUMBERS, Part, Points, ScaleValue, Words
+from evalh.graders.judges.scales import NUMBERS, Part, PointScale, ScaleValue, WordScale
 from evalh.graders.patterns import pattern
 
 _REVISES = (
@@ -72,7 +72,7 @@ def taken_back(text: str, part: Part, value: ScaleValue | None, *, only: bool) -
     suspects = [
         found.span() for found in pattern(f"{_REVISES}|{_HALF_OBJECT}", ignore_case=True, multiline=True).finditer(text)
     ]
-    if isinstance(part.scale, Points):
+    if isinstance(part.scale, PointScale):
         suspects += [
             found.span()
             for changed in _CHANGED
@@ -123,7 +123,7 @@ def _differs(tokens: list[str], part: Part, value: ScaleValue | None, asked: set
             answers = asked and (against or "yes" in tokens)
             return (value in asked) == bool(against) if answers else None
         return value != 0 if against else None
-    if isinstance(part.scale, Points):
+    if isinstance(part.scale, PointScale):
         best = {part.scale.high} if "of" in tokens and len(values) < 3 else set()  # noqa: PLR2004 (4 of 5)
         return bool({one for _, one in values} - {value} - best)
     behind = values[-1][0] if len(values) > 1 else values[0][0]  # "Pass: no"
@@ -133,7 +133,7 @@ def _differs(tokens: list[str], part: Part, value: ScaleValue | None, asked: set
 
 def _value(token: str, part: Part) -> ScaleValue | None:
     """Return what a word of a remark says of this part."""
-    if isinstance(part.scale, Points):
+    if isinstance(part.scale, PointScale):
         number = NUMBERS.get(token, token)
         return int(number) if number.isdigit() and len(number) <= 4 else None  # noqa: PLR2004 (digits that are read)
     if part.scale.alone:
@@ -142,7 +142,7 @@ def _value(token: str, part: Part) -> ScaleValue | None:
     return None if token in ("no", "yes") else said
 
 
-def _contrary(text: str, scale: Words, value: ScaleValue | None) -> Iterator[tuple[int, int]]:
+def _contrary(text: str, scale: WordScale, value: ScaleValue | None) -> Iterator[tuple[int, int]]:
     """Yield where a text says the other word, and means it: not "to pass", nor "does not fail", nor "fails to"."""
     words = "|".join(sorted({*scale.spellings} - {"yes", "no"}, key=len, reverse=True))
     for found in pattern(rf"(?:^|[^\pL\pN])({words})(?:[^\pL\pN]|$)", ignore_case=True, multiline=True).finditer(text):

@@ -20,7 +20,7 @@ from evalh.graders.judges.claims import Claim, ClaimKind, claims
 from evalh.graders.judges.loose_json import objects
 from evalh.graders.judges.quotes import TELLING, GradedText, folded
 from evalh.graders.judges.remarks import taken_back
-from evalh.graders.judges.scales import OFF_SCALE, Part, Points, ScaleValue, Words
+from evalh.graders.judges.scales import OFF_SCALE, Part, PointScale, ScaleValue, WordScale
 from evalh.graders.patterns import pattern, readable
 
 LONGEST = 100_000
@@ -149,13 +149,13 @@ class _Reply(Value, kw_only=True):
             raise UnreadableReplyError(_UNREADABLE)
         if {claim.value for claim in [*own, *behind]} - {last.value, None}:
             raise UnreadableReplyError(_CONTRADICTS)
-        if last.value == OFF_SCALE or (isinstance(part.scale, Points) and self._is_elsewhere(last, part.scale)):
+        if last.value == OFF_SCALE or (isinstance(part.scale, PointScale) and self._is_elsewhere(last, part.scale)):
             raise UnreadableReplyError(f"{_NOTHING}: {OFF_SCALE}")
         if self._takes_back(last, part, quoted):
             raise UnreadableReplyError(_REVISED)
         return last
 
-    def _is_elsewhere(self, last: Claim, scale: Points) -> bool:
+    def _is_elsewhere(self, last: Claim, scale: PointScale) -> bool:
         """Whether the line of a verdict, or a short line, says that its scale is another one."""
         begin = self.prose.rfind("\n", 0, last.begin) + 1
         end = self.prose.find("\n", last.end)
@@ -200,7 +200,7 @@ class _Reply(Value, kw_only=True):
             return self._is_quoted_line(claim, part)
         if claim.kind is ClaimKind.SENTENCE or graded.holds(claim.text):  # likeness would take (a) for (b)
             held = graded.holds(claim.text) or graded.holds_parts(claim.text)
-            return held or (isinstance(part.scale, Points) and graded.shares_words(claim.text, at_least=1.0))
+            return held or (isinstance(part.scale, PointScale) and graded.shares_words(claim.text, at_least=1.0))
         if not any(
             graded.names(key, said)
             for key in (*(part.keys or part.labels), *part.flags)
@@ -218,7 +218,7 @@ class _Reply(Value, kw_only=True):
             return True
         if said.isdigit():
             return graded.has_box(said)
-        if isinstance(part.scale, Words) and not part.scale.alone:
+        if isinstance(part.scale, WordScale) and not part.scale.alone:
             return graded.has_word(said)
         return len(said) > 1 and graded.holds(claim.said)
 
@@ -254,7 +254,7 @@ class _Reply(Value, kw_only=True):
 
 
 def _spellings(claim: Claim, part: Part) -> list[str]:
-    if isinstance(part.scale, Words):
+    if isinstance(part.scale, WordScale):
         words = [word for word, value in part.scale.spellings.items() if value == claim.value]
         return [*words, "true" if claim.value else "false"] if part.flags else words
     return [_number(claim.said)]

@@ -8,7 +8,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome, Verdict
 from evalh.graders.judges.replies import ReplyReading, Sought
-from evalh.graders.judges.scales import Part, Points, Words
+from evalh.graders.judges.scales import Part, PointScale, WordScale
 from evalh.graders.kinds import Scope
 from evalh.graders.quoting import one_line
 
@@ -95,11 +95,11 @@ class Scale(Value, kw_only=True):
 
     def sought(self, *, reasoned: bool) -> Sought:
         """Return what a reply must say. `reasoned`: it was asked for its reason as well."""
-        scale = Words(_PASS_FAIL) if self.low is None or self.high is None else Points(self.low, self.high)
+        scale = WordScale(_PASS_FAIL) if self.low is None or self.high is None else PointScale(self.low, self.high)
         if self.criteria:
             parts = tuple(Part(labels=_names(name), scale=scale, lines="none") for name, _ in self.criteria)
             return Sought(parts=parts, inside=self.key, reasoned=reasoned)
-        if isinstance(scale, Words):
+        if isinstance(scale, WordScale):
             part = Part(labels=_VERDICTS, scale=scale, keys=_VERDICT_KEYS, flags=("pass", "passed"))
         else:
             part = Part(labels=_SCORES, scale=scale, keys=_SCORE_KEYS)

@@ -66,7 +66,7 @@ _ALONE_TOO = ("final", "corrected", "revised", "adjusted")
 _LATER = ("final", "overall", "corrected", "revised", "updated", "adjusted", "new")
 
 
-class Words(Value):
+class WordScale(Value):
     """A scale of words: what each spelling means."""
 
     spellings: Mapping[str, ScaleValue]
@@ -89,7 +89,7 @@ class Words(Value):
         return self.spellings[word], end
 
 
-class Points(Value):
+class PointScale(Value):
     """A scale of whole numbers."""
 
     low: int
@@ -138,7 +138,7 @@ class Part(Value, kw_only=True):
     """One thing that a reply must say: its names, and its scale. `sentence`: a pattern whose groups hold a value."""
 
     labels: tuple[str, ...]
-    scale: Words | Points
+    scale: WordScale | PointScale
     lines: Literal["any", "last", "none"] = "any"  # whether a value alone on a line counts
     sentence: str = ""
     keys: tuple[str, ...] = ()  # in JSON; the labels, where there are none
@@ -147,7 +147,7 @@ class Part(Value, kw_only=True):
     @property
     def words(self) -> tuple[str, ...]:
         """The words that say it: its names, and its values."""
-        return (*self.labels, *self.keys, *(self.scale.spellings if isinstance(self.scale, Words) else ()))
+        return (*self.labels, *self.keys, *(self.scale.spellings if isinstance(self.scale, WordScale) else ()))
 
     def of(self, mapping: Mapping[str, Any]) -> tuple[bool, ScaleValue | None]:
         """Whether an object has this part, and its value; None: it cannot be read."""
@@ -168,7 +168,7 @@ class Part(Value, kw_only=True):
 
     def _has_other_best(self, named: Mapping[str, Any]) -> bool:
         """Whether an object says that its scale ends elsewhere."""
-        if not isinstance(self.scale, Points):
+        if not isinstance(self.scale, PointScale):
             return False
         said = [pattern(r"([0-9]{1,4})\D*$").search(str(named[key])[:40]) for key in _BESTS & named.keys()]
         return any(one is not None and int(one[1]) != self.scale.high for one in said)

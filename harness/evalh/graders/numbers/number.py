@@ -6,10 +6,10 @@ number: `50%` is 50. Values are decimals, so `0.1` is 0.1 and no digit is lost.
 
 from collections.abc import Callable
 from decimal import Decimal, DecimalException
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from msgspec import Meta
 from msgspec.structs import replace
+from pydantic import Field
 
 from evalh.core.case import ABSENT
 from evalh.core.strict_json import JsonValue
@@ -22,7 +22,6 @@ from evalh.graders.numbers.readings import NumberReading, numerals, said
 from evalh.graders.quoting import kind_of, shown
 from evalh.graders.reading import Compared, Unreadable
 
-Tolerance: TypeAlias = Annotated[float, Meta(ge=0)]
 Close: TypeAlias = Callable[[Decimal, Decimal], bool]
 
 _MARKS = 200  # of a list, likewise
@@ -85,18 +84,18 @@ def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq
 
 
 @built_in("number", semantics=2)
-class Number(Compared, frozen=True, kw_only=True):
+class Number(Compared):
     """The output comes to the expected number."""
 
-    value: int | float | None = None
-    which: Literal["first", "last"] = "last"
-    after: str | None = None
-    expected_after: str | None = None
-    abs_tol: Tolerance = 0.0
-    rel_tol: Tolerance = 0.0
-    locale: str | None = None
-    decimal_comma: bool = False
-    fractions: bool = True
+    value: int | float | None = Field(None, description="The number, instead of the case's.")
+    which: Literal["first", "last"] = Field("last", description="The last or the first number of the text.")
+    after: str | None = Field(None, description="The first number behind this tag, for example ####.")
+    expected_after: str | None = Field(None, description="In an expected text: the first number behind this tag.")
+    abs_tol: float = Field(0.0, ge=0, description="The absolute tolerance.")
+    rel_tol: float = Field(0.0, ge=0, description="The tolerance as a share of the expected number.")
+    locale: str | None = Field(None, description="de, de-CH, pt-BR: says which sign stands before decimals.")
+    decimal_comma: bool = Field(False, description="The same as a locale with a decimal comma.")
+    fractions: bool = Field(True, description="Read 3/4 as 0.75.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix where to look and what to look for."""

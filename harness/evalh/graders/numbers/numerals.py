@@ -1,8 +1,11 @@
 """What a numeral's digits and marks can be read as: grouped, with decimals, as a power or a fraction.
 
 Write the numbers of a line in plain signs: digits of any script as 0 to 9, LaTeX as text, one kind of minus.
+
+Numbers whose places are named, as in Chinese, Japanese and Korean: 3万5千, 1億2000万, 3만 5천.
 """
 
+import math
 import re
 from decimal import Decimal, DecimalException
 from html import unescape
@@ -12,7 +15,6 @@ from unicodedata import category, decimal, normalize
 from msgspec.structs import replace
 
 from evalh.core.values import Value
-from evalh.graders.numbers import cjk
 from evalh.graders.numbers.locales import DecimalMark
 
 GROUP = "\u2009"
@@ -135,7 +137,7 @@ _DECIMALS = re.compile(rf"[0-9]+|[0-9]{{3}}(?:[_{GROUP}][0-9]{{3}})*(?:[_{GROUP}
 _MARK = re.compile("[^0-9]")
 
 
-class Options(Value):
+class Candidates(Value):
     """The numbers that something can be; none: it is not a number."""
 
     values: tuple[Decimal, ...] = ()
@@ -151,11 +153,11 @@ class How(Value):
     which: Literal["first", "last"] = "last"  # of a list such as 1,2: which one is asked for
 
 
-def options(found: re.Match[str], how: How) -> Options:
+def options(found: re.Match[str], how: How) -> Candidates:
     """Return what a match of `readings.NUMERAL` can be, without its sign."""
     if found["cjk"] is not None:
-        can_be = cjk.values(found["cjk"])
-        return Options(can_be, believed=len(can_be) == 1)
+        can_be = cjk_values(found["cjk"])
+        return Candidates(can_be, believed=len(can_be) == 1)
     if found["alone"] is not None:
         return _some(_sum(Decimal(0), found["alone"]))
     if how.decimal is None and (found["e"] or found["ten"]) and "." in found["body"]:
@@ -164,27 +166,27 @@ def options(found: re.Match[str], how: How) -> Options:
     values = tuple(_worked_out(value, found, how) for value in body.values)
     known = tuple(value for value in values if value is not None)
     if len(known) < len(values):
-        return Options()
+        return Candidates()
     if found["whole"] is not None and len(known) == 1:
         return _mixed(found, known[0])
-    return Options(known, body.believed, body.doubt)
+    return Candidates(known, body.believed, body.doubt)
 
 
-def _some(value: Decimal | None) -> Options:
-    return Options() if value is None else Options((value,), believed=True)
+def _some(value: Decimal | None) -> Candidates:
+    return Candidates() if value is None else Candidates((value,), believed=True)
 
 
-def _mixed(found: re.Match[str], part: Decimal) -> Options:
+def _mixed(found: re.Match[str], part: Decimal) -> Candidates:
     if not 0 < part < 1:
-        return Options((part,), believed=True, doubt=True)  # 1 3/2: two numbers
+        return Candidates((part,), believed=True, doubt=True)  # 1 3/2: two numbers
     above, below = Decimal(found["body"]), Decimal(found["below"])
-    return Options(((Decimal(found["whole"].replace(",", "")) * below + above) / below, part), believed=True)
+    return Candidates(((Decimal(found["whole"].replace(",", "")) * below + above) / below, part), believed=True)
 
 
-def of_body(body: str, how: How) -> Options:
+def of_body(body: str, how: How) -> Candidates:
     """Return what digits with marks between them can be."""
     if body.isdigit():
-        return Options((Decimal(body),), believed=True)
+        return Candidates((Decimal(body),), believed=True)
     if " " in body:
         return _of_blanks(body, how)
     whole = Decimal(_MARK.sub("", body)) if _GROUPED.fullmatch(body) else None
@@ -197,28 +199,28 @@ def of_body(body: str, how: How) -> Options:
     if how.decimal is not None:
         return _some(pointed if mark == how.decimal else whole)
     # English is what models write most, so a comma before three digits groups. A point may do both.
-    return Options((whole, pointed), believed=True) if mark == "," else Options((pointed, whole))
+    return Candidates((whole, pointed), believed=True) if mark == "," else Candidates((pointed, whole))
 
 
-def _of_several(body: str, pointed: Decimal | None, how: How) -> Options:
+def _of_several(body: str, pointed: Decimal | None, how: How) -> Candidates:
     """Return what 1,5 or 1,2,3 can be: perhaps a number with decimals, perhaps several numbers."""
     mark = next((mark for mark in ("," if body[0] != "," else "", GROUP) if mark and mark in body), "")
     plain_list = mark == GROUP or body.replace(",", "").isdigit()
     if not mark or not plain_list:
         return _some(pointed)
     piece = of_body(_piece(body, mark, how), how).values
-    return Options(piece, doubt=True) if pointed is None else Options((pointed, *piece))
+    return Candidates(piece, doubt=True) if pointed is None else Candidates((pointed, *piece))
 
 
-def _of_blanks(body: str, how: How) -> Options:
+def _of_blanks(body: str, how: How) -> Candidates:
     pieces = body.split(" ")
     joined = of_body(body.replace(" ", GROUP), how)
     piece = of_body(_piece(body, " ", how), how)
     if not joined.values:
-        return Options(piece.values, doubt=True)
+        return Candidates(piece.values, doubt=True)
     if any(one.startswith("0") for one in pieces[1:]):
         return joined  # no number of its own begins so
-    return Options((*joined.values, *piece.values), believed=joined.believed and len(pieces) > 2)  # noqa: PLR2004
+    return Candidates((*joined.values, *piece.values), believed=joined.believed and len(pieces) > 2)  # noqa: PLR2004
 
 
 def _piece(body: str, mark: str, how: How) -> str:
@@ -295,3 +297,44 @@ def _divided(value: Decimal, below: str, how: How) -> Decimal | None:
         return None
     result = value / divisor.values[0]
     return result.copy_negate() if below.startswith("-") else result
+
+
+_CJK_WRITTEN = ("〇零", "一壱壹", "二弐两兩", "三参", "四", "五", "六", "七", "八", "九")
+_CJK_DIGITS = {sign: str(value) for value, signs in enumerate(_CJK_WRITTEN) for sign in signs}
+_SMALL = {10: "十拾십", 100: "百佰백", 1000: "千仟천"}
+_LARGE = {10**4: "万萬만", 10**8: "億亿억", 10**12: "兆조"}
+_CJK_UNITS = {sign: value for table in (_SMALL, _LARGE) for value, signs in table.items() for sign in signs}
+_LEAST_LARGE = 10**4
+
+CJK_SIGNS = "".join((*_CJK_DIGITS, *_CJK_UNITS))
+"""What such a number is made of besides digits."""
+_CJK_NUMBER = rf"(?:[0-9]++(?:,[0-9]{{3}})*+(?:\.[0-9]++)?|[{''.join(_CJK_DIGITS)}]++)"
+_CJK_UNIT = f"[{''.join(_CJK_UNITS)}]"
+# Two parts at least, the first of them with its unit. Koreans put a blank between them.
+CJK_PATTERN = rf"(?:{_CJK_NUMBER})?{_CJK_UNIT}++(?:(?:(?<=[가-힣]) )?{_CJK_NUMBER}{_CJK_UNIT}*+)++"
+_CJK_PART = re.compile(rf"({_CJK_NUMBER})({_CJK_UNIT}*+)")
+
+
+def cjk_values(text: str) -> tuple[Decimal, ...]:
+    """Return what such a number comes to; nothing where its places do not go down. 3万5 is 30005 or 35000."""
+    total = section = Decimal(0)
+    below = above = Decimal("Infinity")  # the next part is smaller, and with its 万 smaller than the last 万
+    zero = False
+    parts = _CJK_PART.findall(text if text[0] not in _CJK_UNITS else f"一{text}")
+    for number, units in parts:
+        value = Decimal("".join(_CJK_DIGITS.get(sign, sign) for sign in number.replace(",", "")))
+        if not value and not units:
+            zero = True  # 3万零5: its place is told
+            continue
+        small = math.prod(_CJK_UNITS[unit] for unit in units if _CJK_UNITS[unit] < _LEAST_LARGE)
+        large = math.prod(_CJK_UNITS[unit] for unit in units if _CJK_UNITS[unit] >= _LEAST_LARGE)
+        section += value * small
+        if value * small >= below or section * large >= above or value % 1:
+            return ()
+        if not units:
+            short = len(number) == 1 and not zero
+            return (total + section, total + section + value * (below / 10 - 1)) if short else (total + section,)
+        below = Decimal(small)
+        if large > 1:
+            total, section, below, above = total + section * large, Decimal(0), Decimal(large), Decimal(large)
+    return (total + section,)

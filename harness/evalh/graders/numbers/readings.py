@@ -12,9 +12,8 @@ from decimal import Decimal
 from itertools import chain
 
 from evalh.core.values import Value
-from evalh.graders.numbers import cjk
 from evalh.graders.numbers.marks import may_be_mark, without_citations
-from evalh.graders.numbers.numerals import GROUP, How, Options, options, plain
+from evalh.graders.numbers.numerals import CJK_PATTERN, CJK_SIGNS, GROUP, Candidates, How, options, plain
 from evalh.graders.quoting import one_line
 
 _WORDS = {
@@ -130,19 +129,19 @@ NUMERAL = re.compile(
     rf"|(?:(?<=[{_LETTER}])|(?<=[{_LETTER}0-9]_)|(?<=[{_LETTER}0-9]__)|(?<=\^)|(?<=\^\{{)|(?<=\^-)|(?<=\^\{{-))"
     rf"[0-9](?:[.,:/'_^-]?[{_LETTER}0-9])*+)"  # v2.1, H2O, x^2
     r"|(?P<stamp>[0-9]++(?:(?::[0-9]++)++(?:\.[0-9]++)?|(?:/[0-9]++){2,}+|(?:-[0-9]++){2,}+))"  # 10:30, 2024-05-01
-    rf"|(?P<cjk>(?=[{cjk.SIGNS}]{{0,20}}[0-9]){cjk.PATTERN})"  # 3万5千
+    rf"|(?P<cjk>(?=[{CJK_SIGNS}]{{0,20}}[0-9]){CJK_PATTERN})"  # 3万5千
     rf"|(?P<number>(?:(?P<whole>[0-9]{{1,9}}(?:,[0-9]{{3}}){{0,3}}){_B}{{1,2}}{_AND}(?=[0-9]{{1,9}}{_B}?[/\u2044]{_B}?[0-9]))?"
     rf"(?:(?P<body>(?:(?<![{_LETTER}0-9_.)\]])[.\u066b])?{_BODY})(?:{_B}?(?:{_B}{_AND})?(?P<vulgar>[{_VULGAR}]))?"
     rf"(?:(?P<e>[eE][-+]?[0-9]++)"
     rf"|{_B}{{0,2}}(?P<ten>[\u00d7xX*\u00b7\u22c5\u2022]){_B}{{0,2}}10(?={_B}?(?:\^|\*\*|[{_RAISED}\u207b])))?"
     rf"(?:{_POWER})?(?:{_B}{{0,2}}[/\u2044]{_B}{{0,2}}(?P<below>-?{_BODY}))?|(?P<alone>[{_VULGAR}])))"
 )
-_BEGINS = re.compile(f"[0-9.\u066b{_VULGAR}{cjk.SIGNS}]")
+_BEGINS = re.compile(f"[0-9.\u066b{_VULGAR}{CJK_SIGNS}]")
 _DIGIT = re.compile(rf"[\d{_VULGAR}\u2080-\u2089]|&#")
 # Between lines, between words, and inside words of scripts that do without blanks.
 _CUT = re.compile(
     r"\n|(?<=[^\W\d_])[ \t](?=[^\W\d_])|(?<=[\u0e00-\u0e4e\u3040-\ud7a3])"
-    rf"(?<![{cjk.SIGNS}])(?=[\u0e00-\u0e4e\u3040-\ud7a3])"
+    rf"(?<![{CJK_SIGNS}])(?=[\u0e00-\u0e4e\u3040-\ud7a3])"
 )
 _CODES = (
     "USD|EUR|GBP|CHF|INR|JPY|CNY|AUD|CAD|NZD|SGD|HKD|TWD|KRW|THB|IDR|MYR|VND|PKR|BDT|LKR|NPR|SEK|NOK|DKK|ISK|PLN|CZK|HUF"
@@ -279,7 +278,7 @@ def _pieces(text: str, *, last: bool) -> Iterator[tuple[str, bool]]:
 def _reading(found: re.Match[str], how: How) -> NumberReading:
     begin, end = found.span()
     written = found.group()
-    can_be = Options() if found["stamp"] is not None else options(found, how)
+    can_be = Candidates() if found["stamp"] is not None else options(found, how)
     if not can_be.values:
         return NumberReading(one_line(written, _SHOWN), ())
     left = found.string[max(0, begin - _AROUND) : begin].rpartition("\n")[2]

@@ -72,15 +72,11 @@ _stop = msgspec.json.Decoder(_Stop).decode
 _blocks = msgspec.json.Decoder(list[_Block]).decode
 
 
-def read_message(body: bytes, answer_tool: str | None) -> Reading:
-    """Read a whole message; the call of `answer_tool` is the answer's text. Raises ValueError."""
-    assembler = MessageAssembler(answer_tool)
-    assembler.take_whole(body)
-    return assembler.reading()
-
-
 class MessageAssembler:
-    """Puts a message's events together. The answer is whole when a stop reason has come."""
+    """Puts a message's events together. The answer is whole when a stop reason has come.
+
+    The call of `answer_tool` is the answer's text.
+    """
 
     def __init__(self, answer_tool: str | None) -> None:
         self._answer_tool = answer_tool
@@ -96,11 +92,9 @@ class MessageAssembler:
 
     @property
     def started(self) -> bool:
-        """Whether text or a tool call has begun."""
         return any(block.begun for block in self._blocks)
 
     def take_whole(self, body: bytes) -> None:
-        """Take a whole message. Raises ValueError."""
         message = self._json.read(_message, body)
         self._stop = message.stop_reason
         if message.type != "message" and (self._stop is None or message.type == "error"):
@@ -166,7 +160,6 @@ class MessageAssembler:
             block.pieces.append(_text(delta.partial_json))
 
     def reading(self) -> Reading:
-        """Return the whole answer. Raises ValueError where the stream ended before it."""
         if self._stop is None and not self._whole:
             raise ValueError("the stream ended before the answer")
         blocks, json = in_order(self._blocks), self._json

@@ -10,10 +10,10 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
-from evalh.providers.anthropic.answers import MessageAssembler, read_message
+from evalh.providers.anthropic.answers import MessageAssembler
 from evalh.providers.anthropic.schema import narrowed
 from evalh.providers.endpoint import Home, HostedOptions
-from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, kind_of_status, text_at
 from evalh.providers.http.transport import Transport
 from evalh.providers.registry import ProviderContext, read_options
@@ -38,7 +38,7 @@ HOME = Home(
     headers={"anthropic-version": "2023-06-01"},
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=())
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(), price_table="anthropic")
 
 OUTPUT_TOOL = "output"
 """The tool that carries the answer where a model has no structured output of its own (`schema = "tool"`)."""
@@ -97,7 +97,6 @@ class Messages:
         self._schema = options.schema_
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
-        """Return the one path there is."""
         return "/v1/messages", ""
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
@@ -147,7 +146,6 @@ class Messages:
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": OUTPUT_TOOL}}
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the messages; system texts stand apart."""
         system, rest = system_first(messages, HOME.kind)
         system = [text for text in system if text]  # an empty text block is an error there
         said = {"messages": _turns(rest)}
@@ -155,16 +153,9 @@ class Messages:
             return said
         return {"system": system[0] if len(system) == 1 else [_text(text) for text in system], **said}
 
-    def read(self, body: bytes, settings: Settings) -> Reading:
-        """Read a message."""
-        return read_message(body, self._answer_tool(settings))
-
     def assembler(self, settings: Settings) -> MessageAssembler:
-        """Return what reads a message's events."""
-        return MessageAssembler(self._answer_tool(settings))
-
-    def _answer_tool(self, settings: Settings) -> str | None:
-        return OUTPUT_TOOL if self._schema == "tool" and settings.output_schema is not None else None
+        as_tool = self._schema == "tool" and settings.output_schema is not None
+        return MessageAssembler(OUTPUT_TOOL if as_tool else None)
 
     def refusal(self, status: int, document: JsonValue) -> WireError | None:
         """Read `{"type": "error", "error": {"type", "message"}, "request_id"}`."""

@@ -66,13 +66,6 @@ _decode_parts = msgspec.json.Decoder(list[_Part]).decode
 _decode_call = msgspec.json.Decoder(_FunctionCall).decode
 
 
-def read_content(body: bytes) -> Reading:
-    """Read a whole answer. Raises ValueError."""
-    assembler = ContentAssembler()
-    assembler.add(body)
-    return assembler.reading()
-
-
 class ContentAssembler:
     """Puts pieces together; a whole answer is one piece. It is whole when a finish reason or a block has come."""
 
@@ -93,6 +86,9 @@ class ContentAssembler:
     def started(self) -> bool:
         """Whether text or a function call has come; thoughts are not the answer."""
         return bool(self._texts or self._calls)
+
+    def take_whole(self, body: bytes) -> None:
+        self.add(body)
 
     def add(self, event: bytes) -> None:
         """Take one piece. Raises ValueError for an error and for what is not a piece."""

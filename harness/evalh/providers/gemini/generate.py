@@ -13,8 +13,8 @@ from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Media, Message, Part, Role, Settings, Text, ToolCall, ToolResult
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home, HostedOptions
-from evalh.providers.gemini.answers import ContentAssembler, read_content
-from evalh.providers.hosted import Hosted, Reading
+from evalh.providers.gemini.answers import ContentAssembler
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK, Transport
 from evalh.providers.logprobs import PARAM
@@ -41,7 +41,13 @@ HOME = Home(
     tier_header="x-gemini-service-tier",
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM, "responseLogprobs"), otel_name="gcp.gemini")
+TRAITS = Traits(
+    reads_files=False,
+    holds_schema=True,
+    logprobs_by=(PARAM, "responseLogprobs"),
+    price_table="google",
+    otel_name="gcp.gemini",
+)
 
 _CONFIG_NAMES = {
     "max_tokens": "maxOutputTokens",
@@ -119,7 +125,6 @@ class GenerateContent:
         return (f"/{place}:streamGenerateContent", "alt=sse") if settings.stream else (f"/{place}:generateContent", "")
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
-        """Say the generation config and the tools."""
         params = params_of(settings, HOME.kind, count="candidateCount")
         beside = {name: params.pop(name) for name in tuple(params) if name in _BESIDE_CONFIG}
         config: dict[str, JsonValue] = {}
@@ -147,7 +152,6 @@ class GenerateContent:
         return {**own, **beside}
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the messages; system texts stand apart."""
         system, rest = system_first(messages, HOME.kind)
         said = {"contents": self._contents(rest)}
         return {"systemInstruction": {"parts": [{"text": text} for text in system]}, **said} if system else said
@@ -187,12 +191,7 @@ class GenerateContent:
                     raise unsupported(HOME.kind, f"{name_of(part)} in an assistant message")
         return parts
 
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read a generated content."""
-        return read_content(body)
-
     def assembler(self, settings: Settings) -> ContentAssembler:  # noqa: ARG002 (the protocol's)
-        """Return what reads streamed contents."""
         return ContentAssembler()
 
     def refusal(self, status: int, document: JsonValue) -> WireError | None:
@@ -211,7 +210,6 @@ class GenerateContent:
         return WireError(_kind(status, name, message, found), message or name, retry_info_s(error))
 
     def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
-        """Return None: the answer's own id, in its body, is all there is."""
         return None
 
 

@@ -33,7 +33,6 @@ class AiohttpTransport:
         timeout_s: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Response:
-        """Send and read to the end; see `Transport.post`."""
         session = self._session or self._open()
         timeout = self._timeouts.get(timeout_s) or self._timeout(timeout_s)
         route = self._proxies.get(url)
@@ -65,7 +64,6 @@ class AiohttpTransport:
         return Response(response.status, received, reader.value())
 
     async def close(self) -> None:
-        """Close the session and its connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -13,6 +13,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from msgspec import Struct, field
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.values import Value
@@ -20,7 +23,7 @@ from evalh.providers.http import transport
 from evalh.providers.http.aiohttp_transport import AiohttpTransport
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.http1 import Connection
-from evalh.providers.http.transport import OWN_HEADERS, Response, reason_of, unreached, verdict_of
+from evalh.providers.http.transport import OWN_HEADERS, Response, Transport, reason_of, unreached, verdict_of
 
 IDLE_S = 15.0
 """Longer a connection is not kept without a request: many servers hang up soon after, and a request would be lost."""
@@ -66,7 +69,6 @@ class DirectTransport:
         timeout_s: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Response:
-        """Send and read to the end; see `Transport.post`."""
         try:
             place = self._places[url]
         except KeyError:
@@ -98,7 +100,6 @@ class DirectTransport:
         return response
 
     async def close(self) -> None:
-        """Close every connection."""
         lost = [connection.lost for connection in self._open]
         for connection in tuple(self._open):
             connection.abort()
@@ -276,3 +277,41 @@ def _no_connection(place: _Place, timeout_s: float, patience_s: float) -> CallEr
     if patience_s < transport.CONNECT_TIMEOUT_S:
         return unreached(f"no whole answer from {place.netloc} within {timeout_s:g} s", ErrorKind.TIMEOUT)
     return unreached(f"no connection to {place.netloc} within {patience_s:g} s")
+
+
+class _Lease(Struct):
+    transport: Transport
+    holders: int = 0
+
+
+class _Leases(Struct):
+    """One transport per event loop and egress, shared by every provider that is open on it."""
+
+    by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = field(
+        default_factory=WeakKeyDictionary
+    )
+
+
+_LEASES = _Leases()
+
+
+def share(egress: Egress) -> Transport:
+    """Return the running loop's transport for an egress; each call wants one `unshare`. Raises UsageError."""
+    on_loop = _LEASES.by_loop.setdefault(asyncio.get_running_loop(), {})
+    lease = on_loop.get(egress)
+    if lease is None:
+        lease = on_loop[egress] = _Lease(DirectTransport(egress))
+    lease.holders += 1
+    return lease.transport
+
+
+async def unshare(egress: Egress) -> None:
+    """Give the running loop's transport back; the last holder closes it."""
+    on_loop = _LEASES.by_loop.get(asyncio.get_running_loop(), {})
+    lease = on_loop.get(egress)
+    if lease is None:
+        return
+    lease.holders -= 1
+    if lease.holders == 0:
+        del on_loop[egress]
+        await lease.transport.close()

@@ -56,7 +56,6 @@ class HttpxTransport:
         timeout_s: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Response:
-        """Send and read to the end; see `Transport.post`."""
         import httpx
 
         limits = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)

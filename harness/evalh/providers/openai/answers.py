@@ -78,13 +78,6 @@ _decode_function = msgspec.json.Decoder(_Function).decode
 _decode_calls = msgspec.json.Decoder(list[_ToolCall | None]).decode
 
 
-def read_chat(body: bytes) -> Reading:
-    """Read a whole chat completion. Raises ValueError."""
-    assembler = ChatAssembler()
-    assembler.take_whole(body)
-    return assembler.reading()
-
-
 class ChatAssembler:
     """Puts chunks together; a whole answer is one. It is whole when a finish reason or `[DONE]` has come.
 
@@ -104,7 +97,6 @@ class ChatAssembler:
 
     @property
     def started(self) -> bool:
-        """Whether content, a refusal or a tool call has begun."""
         return any(said.begun for said in self._said.values())
 
     def add(self, event: bytes) -> None:
@@ -121,7 +113,6 @@ class ChatAssembler:
                 raise
 
     def take_whole(self, body: bytes) -> None:
-        """Take a whole answer. Raises ValueError."""
         if not self._take(self._json.read(_decode, body), whole=True):
             raise ValueError("no choices")
         self._ended = self._whole = True
@@ -157,7 +148,6 @@ class ChatAssembler:
         return bool(self._said) and all(said.finish for said in self._said.values())
 
     def reading(self) -> Reading:
-        """Return the whole answer. Raises ValueError where the stream ended before it."""
         choices = [self._said[place] for place in sorted(self._said)]
         whole = choices if self._whole else self._ended and self.started  # `[DONE]` alone is no answer
         if not any(said.finish for said in choices) and not whole:

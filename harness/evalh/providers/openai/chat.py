@@ -11,13 +11,11 @@ from evalh.core.model import EMBEDDINGS, ModelSpec, Traits
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Endpoint, HostedOptions
-from evalh.providers.hosted import Hosted, Reading
-from evalh.providers.http.errors import WireError
+from evalh.providers.hosted import Hosted
 from evalh.providers.http.transport import Transport
 from evalh.providers.logprobs import PARAM
-from evalh.providers.openai.answers import ChatAssembler, read_chat
-from evalh.providers.openai.schema import fits_strict
-from evalh.providers.openai.service import HOME, refusal_of
+from evalh.providers.openai.answers import ChatAssembler
+from evalh.providers.openai.service import HOME, refusal_of, request_id_of
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     base64_of,
@@ -30,7 +28,7 @@ from evalh.providers.request_parts import (
     unsupported,
 )
 
-TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,))
+TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,), price_table="openai")
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
@@ -89,11 +87,9 @@ class ChatCompletions:
         self._uncounted = spec.params.get("stream_options", self) is None  # null takes out what evalh adds, too
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
-        """Return the one path there is."""
         return "/chat/completions", ""
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
-        """Say the model, the params, the tools, the format, and whether to stream."""
         params = params_of(settings, HOME.kind)
         own: dict[str, JsonValue] = {"model": settings.model, "messages": None}
         if "max_tokens" in params:
@@ -123,24 +119,13 @@ class ChatCompletions:
         }
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the messages."""
         return {"messages": [said for message in messages for said in _messages(message)]}
 
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read a chat completion."""
-        return read_chat(body)
-
     def assembler(self, settings: Settings) -> ChatAssembler:  # noqa: ARG002 (the protocol's)
-        """Return what reads chat completion chunks."""
         return ChatAssembler()
 
-    def refusal(self, status: int, document: JsonValue) -> WireError | None:
-        """Read an error's body."""
-        return refusal_of(status, document)
-
-    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
-        """Read the header that OpenAI's support asks for."""
-        return headers.get("x-request-id")
+    refusal = staticmethod(refusal_of)
+    request_id = staticmethod(request_id_of)
 
 
 def _messages(message: Message) -> Iterator[dict[str, JsonValue]]:
@@ -193,3 +178,59 @@ def _assistant(message: Message) -> dict[str, JsonValue]:
     if not calls:
         return {"role": "assistant", "content": message.text}
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+_KNOWN = frozenset(
+    (
+        *("type", "enum", "const", "title", "description", "properties", "required", "additionalProperties", "items"),
+        *("anyOf", "$ref", "$defs", "definitions", "pattern", "format", "minItems", "maxItems"),
+        *("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    )
+)
+_FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"))
+
+
+def fits_strict(schema: Mapping[str, JsonValue]) -> bool:
+    """Whether `strict: true` can be asked for. Otherwise the model sees the schema and tries; the grader judges.
+
+    Source: OpenAI's guide to structured outputs. Every object closes itself and requires each of its properties, the
+    root is an object, everything has a type, a reference stands alone, and only some keywords are known.
+    """
+    if schema.get("type") != "object" or "anyOf" in schema:
+        return False
+    waiting: list[JsonValue] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, Mapping) or not _fits(part):
+            return False
+        waiting.extend(_inner(part))
+    return True
+
+
+def _fits(schema: Mapping[str, JsonValue]) -> bool:
+    if "$ref" in schema:
+        return len(schema) == 1
+    if not _KNOWN.issuperset(schema) or not (schema.keys() & {"type", "anyOf"}):
+        return False
+    if "format" in schema and schema["format"] not in _FORMATS:
+        return False
+    kinds = schema.get("type")
+    if kinds != "object" and not (isinstance(kinds, list | tuple) and "object" in kinds):
+        return True
+    properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
+        return False
+    return schema.get("additionalProperties") is False and set(properties) == set(required)
+
+
+def _inner(schema: Mapping[str, JsonValue]) -> Iterator[JsonValue]:
+    for word in ("properties", "$defs", "definitions"):
+        named = schema.get(word)
+        if isinstance(named, Mapping):
+            yield from named.values()
+    if "items" in schema:
+        yield schema["items"]
+    options = schema.get("anyOf")
+    if isinstance(options, list | tuple):
+        yield from options

@@ -1,7 +1,6 @@
 """OpenAI's embeddings, and every server that speaks them. A text is asked for, and its vector answers: a JSON list."""
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -12,10 +11,10 @@ from evalh.core.request import Message, Role, Settings
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Home
 from evalh.providers.hosted import Reading
-from evalh.providers.http.errors import WireError, at
+from evalh.providers.http.errors import at
 from evalh.providers.openai.answers import id_of, text_of
 from evalh.providers.openai.service import HOME as CHAT
-from evalh.providers.openai.service import refusal_of
+from evalh.providers.openai.service import refusal_of, request_id_of
 from evalh.providers.repaired_json import RepairedJson
 from evalh.providers.request_parts import count, only_text, params_of, refuse_collisions, unsupported, usage_of
 
@@ -43,7 +42,6 @@ class Embeddings:
     home: Home = HOME
 
     def path(self, settings: Settings) -> tuple[str, str]:  # noqa: ARG002 (the protocol's)
-        """Return the one path there is."""
         return "/embeddings", ""
 
     def head(self, settings: Settings) -> dict[str, JsonValue]:
@@ -58,14 +56,30 @@ class Embeddings:
         return {**own, **params}
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        """Say the text."""
         if len(messages) != 1 or messages[0].role is not Role.USER:
             raise unsupported(_NAME, "a conversation")
         return {"input": only_text(messages[0], _NAME)}
 
-    def read(self, body: bytes, settings: Settings) -> Reading:  # noqa: ARG002 (the protocol's)
-        """Read the one vector. Raises ValueError."""
-        answer = RepairedJson().read(_decode, body)
+    def assembler(self, settings: Settings) -> "_Vectors":
+        """Return what reads the one vector: it comes whole. Raises CallError."""
+        if settings.stream:
+            raise unsupported(_NAME, "a stream: take `stream` out of its params")
+        return _Vectors()
+
+    refusal = staticmethod(refusal_of)
+    request_id = staticmethod(request_id_of)
+
+
+class _Vectors:
+    started = False
+
+    def take_whole(self, body: bytes) -> None:
+        self._answer = RepairedJson().read(_decode, body)
+
+    add = take_whole
+
+    def reading(self) -> Reading:
+        answer = self._answer
         if len(answer.data) != 1 or not answer.data[0].embedding:
             raise ValueError("one embedding was asked for")
         counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
@@ -76,15 +90,3 @@ class Embeddings:
             model=text_of(answer.model),
             id=id_of(answer.id),
         )
-
-    def assembler(self, settings: Settings) -> NoReturn:  # noqa: ARG002 (the protocol's)
-        """Refuse: an embedding comes whole. Raises CallError."""
-        raise unsupported(_NAME, "a stream: take `stream` out of its params")
-
-    def refusal(self, status: int, document: JsonValue) -> WireError | None:
-        """Read an error as chat completions do."""
-        return refusal_of(status, document)
-
-    def request_id(self, headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG002 (the protocol's)
-        """Read the header that OpenAI's support asks for."""
-        return headers.get("x-request-id")

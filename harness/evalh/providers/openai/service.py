@@ -76,6 +76,11 @@ def refusal_of(status: int, document: JsonValue) -> WireError | None:
     return WireError(_kind(status, error, message), message + _advice(error), retry_info_s(error))
 
 
+def request_id_of(headers: Mapping[str, str], document: JsonValue) -> str | None:  # noqa: ARG001 (the wire's)
+    """Read the header that OpenAI's support asks for."""
+    return headers.get("x-request-id")
+
+
 def _kind(status: int, error: JsonValue, message: str) -> ErrorKind:
     for name in (text_at(error, "code"), text_at(error, "type")):
         if name in _BY_CODE:

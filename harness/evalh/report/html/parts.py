@@ -26,7 +26,7 @@ def scrollable(child: Child, name: str, rows: int = 0) -> Markup:
 
 
 def table(name: str, heads: Sequence[str | Markup], rows: Sequence[Markup]) -> Markup:
-    """Build a table that can be moved sideways; a head may be a finished cell, and one without words is no head."""
+    """Build a table that scrolls sideways; a head may be a finished cell, and one without words is empty."""
     cells = [head if isinstance(head, Markup) else el("th", head, scope="col") if head else el("td") for head in heads]
     return scrollable(captioned(name, cells, rows), name)
 

@@ -6,7 +6,7 @@ from evalh.report.html.parts import section
 from evalh.report.words import plural
 
 _STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ungraded", "good": "good"}
-_ORDERS = {"dataset": "dataset order", "latency": "slowest first", "cost": "dearest first"}
+_ORDERS = {"dataset": "dataset order", "latency": "slowest first", "cost": "most expensive first"}
 _ORDERS |= {"attempts": "most attempts first"}
 _CHANGES = {"": "any change or none", "regressed": "regressed", "fixed": "fixed", "unstable": "unstable"}
 _KEYS = (("j", " "), ("k", " next and previous, "), ("/", " search, "), ("?", " all of them."))
