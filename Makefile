@@ -23,7 +23,7 @@ golden: ## rewrite the expected command-line output; read the diff
 	EVALH_GOLDEN=write $(PYTHON) -m pytest tests/cli tests/docs
 
 schemas: ## rewrite schemas/ from the models that read the files
-	EVALH_GOLDEN=write $(PYTHON) -m pytest -n 0 tests/unit/test_schemas.py
+	EVALH_GOLDEN=write $(PYTHON) -m pytest -n 0 tests/unit/test_schemas.py tests/cli/test_document_schemas.py
 
 sample: ## rewrite reports/sample.html from recorded answers
 	PYTHONPATH=tests $(PYTHON) tests/sample.py

@@ -15,15 +15,16 @@ from msgspec import Struct, to_builtins
 
 from command_line import command_line
 from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.drift import Drift
 from evalh.analysis.explain import Statement
 from evalh.analysis.failures import Failings
 from evalh.analysis.gate.decision import GateDecision
 from evalh.analysis.history import History
 from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
+from evalh.analysis.prompt_diff import PromptDiff
 from evalh.analysis.tradeoff import TradeOff
 from evalh.api.check import CheckOutcome
-from evalh.api.drift import Drift
 from evalh.api.local_models import ModelPrice
 from evalh.core.calibration import Calibration, JudgeStanding, Label, LabelCandidate
 from evalh.core.errors import WorkspaceError
@@ -47,7 +48,6 @@ from evalh.report.documents.workspace import (
 )
 from evalh.report.terminal.story import RunTold
 from evalh.workspace.kept.calibrations import calibration_document
-from evalh.workspace.prompt.diff import PromptDiff
 from filled import filled
 from workspaces import write_workspace
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalh.analysis.prompt_diff import Op, diff
 from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Message, Text
-from evalh.workspace.prompt.diff import Op, diff
 from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.prompt.versions import Position, parse_version

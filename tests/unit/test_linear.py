@@ -73,7 +73,7 @@ NO_MODEL_TEXT = {
     "workspace/config": "evalh.toml",
     "providers/anthropic/messages": "addresses in evalh.toml",
     "providers/openai/chat": "addresses in evalh.toml",
-    "workspace/prompt/diff": "prompt files",
+    "analysis/prompt_diff": "prompt files",
     "workspace/toml": "evalh.toml",
     "workspace/prompt/versions": "prompt files",
     "workspace/writing": "paths on the command line",

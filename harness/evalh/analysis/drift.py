@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from evalh.analysis.compare.differences import Differences, goods, rate_of
 from evalh.analysis.compare.pairing import Pair, clustered
+from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.run import Estimate
 from evalh.core.sample import Standing
 from evalh.core.values import Value
@@ -24,6 +25,13 @@ class DriftVerdict(StrEnum):
     MOVED = "moved"
     NOT_SHOWN = "not_shown"
     UNMEASURED = "unmeasured"  # too many samples are ungraded, or none could be asked
+
+
+_CODES = {
+    DriftVerdict.MOVED: ExitCode.NO,
+    DriftVerdict.NOT_SHOWN: ExitCode.YES,
+    DriftVerdict.UNMEASURED: ExitCode.CANNOT_MEASURE,
+}
 
 
 class DriftResult(Value, kw_only=True):
@@ -69,6 +77,27 @@ class DriftResult(Value, kw_only=True):
         if self.newcomers or self.answers_moved:
             return DriftVerdict.MOVED
         return DriftVerdict.NOT_SHOWN if self.measured else DriftVerdict.UNMEASURED
+
+
+class Drift(Value, kw_only=True):
+    """One baseline, and what became of it."""
+
+    suite: str
+    path: str
+    prompt: str = ""
+    model: str = ""
+    date: str = ""
+    of: int = 0  # cases of the dataset
+    move: DriftResult | None = None  # None: `error` says why
+    error: EvalhError | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def exit(self) -> ExitCode:
+        """The exit code that this baseline stands for."""
+        if self.move is None:
+            return ExitCode.CANNOT_MEASURE if self.error is None else self.error.exit_code
+        return _CODES[self.move.verdict]
 
 
 class Repeat(Value, kw_only=True):

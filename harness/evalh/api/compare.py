@@ -34,7 +34,7 @@ from evalh.graders.registry import build_all
 from evalh.report.terminal.compare import ComparisonView
 
 if TYPE_CHECKING:
-    from evalh.workspace.prompt.diff import PromptDiff
+    from evalh.analysis.prompt_diff import PromptDiff
 
 _RUN_ID = re.compile(r"r\d{8}(-.*)?")
 _FORMS = "sides: v3 · triage@v3 · triage@draft · v3@small (on that model) · HEAD~2:triage@v3 · a run's id · last"
@@ -365,7 +365,7 @@ def _difference(parts: Parts, comparison: Comparison) -> "PromptDiff | None":
     versions = [_version(parts, side.prompt, side.fingerprint.prompt) for side in (base, head)]
     if None in versions:
         return None
-    from evalh.workspace.prompt.diff import diff
+    from evalh.analysis.prompt_diff import diff
 
     return diff(*(one for one in versions if one is not None))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from evalh.analysis.compare.pairing import Pair, by_case
-from evalh.analysis.drift import DriftResult, DriftVerdict, Repeat, judge_move
+from evalh.analysis.drift import Drift, DriftResult, Repeat, judge_move
 from evalh.api.baselines import answers_of, too_old
 from evalh.api.judges import asks_a_model
 from evalh.api.loop import SystemClock, in_loop
@@ -14,7 +14,7 @@ from evalh.api.parts import Parts
 from evalh.api.runs import NoProgress, ends_of
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
-from evalh.core.errors import CannotMeasure, EvalhError, ExitCode, NotComparable, NotFound, UsageError, did_you_mean
+from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
 from evalh.core.ports import Progress
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
@@ -24,35 +24,9 @@ from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
-_CODES = {
-    DriftVerdict.MOVED: ExitCode.NO,
-    DriftVerdict.NOT_SHOWN: ExitCode.YES,
-    DriftVerdict.UNMEASURED: ExitCode.CANNOT_MEASURE,
-}
 _ACCEPT = "evalh baseline accept"
 _ANEW = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
-
-
-class Drift(Value, kw_only=True):
-    """One baseline, and what became of it."""
-
-    suite: str
-    path: str
-    prompt: str = ""
-    model: str = ""
-    date: str = ""
-    of: int = 0  # cases of the dataset
-    move: DriftResult | None = None  # None: `error` says why
-    error: EvalhError | None = None
-    notices: tuple[str, ...] = ()
-
-    @property
-    def exit(self) -> ExitCode:
-        """The exit code that this baseline stands for."""
-        if self.move is None:
-            return ExitCode.CANNOT_MEASURE if self.error is None else self.error.exit_code
-        return _CODES[self.move.verdict]
 
 
 def drift(parts: Parts, options: DriftOptions, progress: Progress | None = None) -> list[Drift]:

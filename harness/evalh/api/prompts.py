@@ -14,7 +14,7 @@ from evalh.core.values import Value
 from evalh.engine.selection import Selection
 
 if TYPE_CHECKING:
-    from evalh.workspace.prompt.diff import PromptDiff
+    from evalh.analysis.prompt_diff import PromptDiff
 
 
 _SHORT = len("sha256:") + 12
@@ -80,7 +80,7 @@ def _state(parts: Parts, path: str) -> str:
 
 def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
     """Compare two versions. Raises NotFound."""
-    from evalh.workspace.prompt.diff import diff
+    from evalh.analysis.prompt_diff import diff
 
     default = parts.default_prompt
     return diff(parts.version(base, default), parts.version(head, default))

@@ -18,12 +18,12 @@ from evalh.engine.selection import Selection
 
 if TYPE_CHECKING:
     from evalh.analysis.compare.comparison import Comparison
+    from evalh.analysis.drift import Drift
     from evalh.analysis.gate.decision import GateDecision
     from evalh.analysis.power import Power
     from evalh.api.baselines import Accepted
     from evalh.api.check import CheckOutcome
     from evalh.api.doctor import Symptom
-    from evalh.api.drift import Drift
     from evalh.api.explain import Explained
     from evalh.api.labels import Labelling
     from evalh.api.otel import Exported, OtelOptions

@@ -7,7 +7,7 @@ import click
 from evalh.cli.app import App, Count, RateType, asking_options, json_option
 
 if TYPE_CHECKING:
-    from evalh.api.drift import Drift
+    from evalh.analysis.drift import Drift
 
 _MOST = 0.5
 

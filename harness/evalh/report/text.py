@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import floor, log10
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
@@ -22,6 +22,9 @@ from rich.text import Text as RichText
 
 from evalh.core.run import Estimate
 from evalh.core.strict_json import JsonValue
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _ACTIVE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
@@ -222,6 +225,16 @@ def lines(texts: Iterable[str], style: str = "") -> StyledText:
     for number, text in enumerate(texts):
         below.append(BREAK if number else "").append(text)
     return below
+
+
+def columns(*names: str) -> "Table":
+    """Begin a table without lines; the numbers in a column whose name begins with `>` stand flush right."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in names:
+        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+    return table
 
 
 def block(text: str, style: str = "") -> Padding:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from msgspec import to_builtins
 
+from evalh.analysis.prompt_diff import Change, Edit, Op, PromptDiff, SectionDiff, diff
 from evalh.core.case import ABSENT
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import PromptVersion
 from evalh.report.documents.prompts import diff_document
-from evalh.workspace.prompt.diff import Change, Edit, Op, PromptDiff, SectionDiff, diff
 from evalh.workspace.prompt.versions import Position, parse_version
 
 

@@ -1,12 +1,12 @@
 """The document of `evalh drift --json`; a gate's document holds what its canary found."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias, TypeVar, Union
+from typing import Literal, TypeAlias, TypeVar, Union
 
 from msgspec import UNSET, UnsetType, field
 
-from evalh.analysis.drift import DriftResult
-from evalh.core.errors import EvalhError, ExitCode, worst
+from evalh.analysis.drift import Drift, DriftResult
+from evalh.core.errors import ExitCode, worst
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
@@ -95,50 +95,6 @@ class DriftDocument(Document, tag="evalh.drift/1", kw_only=True):
     suites: tuple[DriftSuite, ...]
 
 
-class DriftLine(Protocol):
-    """One baseline, and what became of it."""
-
-    @property
-    def suite(self) -> str:
-        """The suite's name."""
-
-    @property
-    def path(self) -> str:
-        """The baseline's file."""
-
-    @property
-    def prompt(self) -> str:
-        """The version that was accepted: `triage@v3`."""
-
-    @property
-    def model(self) -> str:
-        """The model's name in the workspace."""
-
-    @property
-    def date(self) -> str:
-        """When it was accepted."""
-
-    @property
-    def of(self) -> int:
-        """How many cases the dataset has."""
-
-    @property
-    def move(self) -> DriftResult | None:
-        """What was found; None: `error` says why nothing was."""
-
-    @property
-    def error(self) -> EvalhError | None:
-        """Why nothing was asked."""
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What else a person should know."""
-
-    @property
-    def exit(self) -> ExitCode:
-        """The exit code that it stands for."""
-
-
 def numbers(move: DriftResult) -> dict[str, object]:
     """Return what was found, by the names of `DriftNumbers` that are not those of the value."""
     return {
@@ -148,13 +104,13 @@ def numbers(move: DriftResult) -> dict[str, object]:
     }
 
 
-def drift_document(found: Sequence[DriftLine]) -> DriftDocument:
+def drift_document(found: Sequence[Drift]) -> DriftDocument:
     """Return the document of `evalh drift --json`."""
     code = worst(line.exit for line in found)
     return DriftDocument(verdict=_VERDICTS.get(code, "unmeasured"), exit=code, suites=tuple(map(_suite, found)))
 
 
-def _suite(line: DriftLine) -> DriftSuite:
+def _suite(line: Drift) -> DriftSuite:
     return document_of(
         DriftSuite,
         *([] if line.move is None else [line.move]),

@@ -1,17 +1,16 @@
 """Documents about prompts: versions, their differences, requests."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from msgspec import UNSET, UnsetType, field
 
+from evalh.analysis.prompt_diff import Change, PromptDiff, SectionDiff
 from evalh.core.case import ABSENT
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
-from evalh.report.terminal.prompts import Difference, KeyChange
 
 
 class _VersionKeys(Value, kw_only=True):
@@ -62,21 +61,6 @@ class PromptName(Value):
     digest: str
 
 
-class EditDocument(Value):
-    """A stretch of text, and what happens to it from base to head."""
-
-    op: Literal["equal", "delete", "insert"]
-    text: str
-
-
-class SectionDocument(Value, kw_only=True):
-    """One message on both sides."""
-
-    base_role: str | None
-    head_role: str | None
-    edits: tuple[EditDocument, ...]
-
-
 class ChangeDocument(Value, kw_only=True):
     """One key that differs; a side without the key is left out."""
 
@@ -91,7 +75,7 @@ class PromptDiffDocument(Document, tag="evalh.prompt-diff/1", kw_only=True):
     base: PromptName
     head: PromptName
     same_content: bool
-    sections: tuple[SectionDocument, ...]
+    sections: tuple[SectionDiff, ...]
     config: tuple[ChangeDocument, ...]
     schemas: tuple[ChangeDocument, ...]
     tools: tuple[ChangeDocument, ...]
@@ -127,7 +111,7 @@ def prompt_document(version: PromptVersion) -> PromptDocument:
     return document_of(PromptDocument, version, variables=sorted(version.variables), **content)
 
 
-def diff_document(difference: Difference) -> PromptDiffDocument:
+def diff_document(difference: PromptDiff) -> PromptDiffDocument:
     """Return the document of `evalh prompt diff --json`."""
     return document_of(
         PromptDiffDocument,
@@ -138,7 +122,7 @@ def diff_document(difference: Difference) -> PromptDiffDocument:
     )
 
 
-def _changes(changes: Sequence[KeyChange]) -> list[ChangeDocument]:
+def _changes(changes: Sequence[Change]) -> list[ChangeDocument]:
     return [
         ChangeDocument(
             key=change.key,

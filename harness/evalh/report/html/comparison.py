@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison
+from evalh.analysis.prompt_diff import Change, Edit, PromptDiff
 from evalh.core.case import ABSENT
 from evalh.core.run import Downstream, DownstreamComparison
 from evalh.core.strict_json import JsonValue
@@ -10,7 +11,6 @@ from evalh.report.documents.compare import ComparisonDocument, DownstreamDocumen
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.terminal.prompts import Difference, KeyChange, TextEdit
 from evalh.report.text import in_clusters, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, listed, plural, worth
 
@@ -116,7 +116,7 @@ def _part(kind: str, part: PartComparison) -> Markup:
     return row(name, *counts, points(part.difference), p_value, "shown" if part.shown else "", class_="num")
 
 
-def prompt_diff(difference: Difference | None) -> Markup:
+def prompt_diff(difference: PromptDiff | None) -> Markup:
     """Show what differs between the prompts: text word by word, config, schemas and tools apart."""
     if difference is None:
         words = "The prompts are the same, or one of them is no longer in the log."
@@ -133,12 +133,12 @@ def prompt_diff(difference: Difference | None) -> Markup:
     return section("diff", "What differs between the prompts", parts)
 
 
-def _edit(edit: TextEdit) -> Markup | str:
+def _edit(edit: Edit) -> Markup | str:
     name = {"delete": "del", "insert": "ins"}.get(edit.op)
     return edit.text if name is None else el(name, edit.text, class_=name)
 
 
-def _changed(kind: str, changed: Sequence[KeyChange]) -> list[Markup]:
+def _changed(kind: str, changed: Sequence[Change]) -> list[Markup]:
     rows = [row(change.key, _value(change.base, "del"), _value(change.head, "ins")) for change in changed]
     return [el("h3", kind), el("table", el("tbody", rows), class_="changes")] if rows else []
 

@@ -24,7 +24,18 @@ from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
 from evalh.report.documents.judging import LabelsDocument
-from evalh.report.text import StyledText, block, json_line, milliseconds, named, one_line, p_text, percent, safe
+from evalh.report.text import (
+    StyledText,
+    block,
+    columns,
+    json_line,
+    milliseconds,
+    named,
+    one_line,
+    p_text,
+    percent,
+    safe,
+)
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
@@ -92,11 +103,7 @@ def _coefficient(estimate: Estimate) -> str:
 
 
 def _rates(calibration: Calibration) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("rate of passing")
-    for column in ("outputs", "labels", "the judge's"):
-        table.add_column(column, justify="right")
-    table.add_column("as people would")
+    table = columns("rate of passing", ">outputs", ">labels", ">the judge's", "as people would")
     for rate in calibration.rates:
         corrected = rate.corrected
         shown = _share(corrected) if corrected.value is not None else "not known: label outputs of every outcome"
@@ -143,11 +150,7 @@ def _order(position: PositionBias) -> list[str]:
 
 
 def _win_rates(calibration: Calibration) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("win rate of head")
-    for column in ("head", "base", "ties", "p", "labels", "the judge's"):
-        table.add_column(column, justify="right")
-    table.add_column("as people would")
+    table = columns("win rate of head", ">head", ">base", ">ties", ">p", ">labels", ">the judge's", "as people would")
     for one, rate in zip(calibration.preferences, calibration.rates, strict=True):
         counts = [str(count) for count in (one.head, one.base, one.ties)]
         p_value = "none" if one.p_value is None else p_text(one.p_value)
@@ -172,12 +175,9 @@ def _pair_warnings(calibration: Calibration, position: PositionBias) -> list[str
 
 
 def _differences(differences: Sequence[VersionDifference]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("versions apart, in points")
-    for column in ("cases", "labels", "the judge's"):
-        table.add_column(column, justify="right")
-    table.add_column("as people would")
-    table.add_column("people - judge")
+    table = columns(
+        "versions apart, in points", ">cases", ">labels", ">the judge's", "as people would", "people - judge"
+    )
     for one in differences:
         judge = f"{100 * one.judge_difference:+.1f}"
         name = f"{safe(one.base)} → {safe(one.head)}"

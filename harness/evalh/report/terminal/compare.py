@@ -18,15 +18,17 @@ from evalh.analysis.compare.comparison import (
     Side,
     names,
 )
+from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.report.documents.compare import ConfirmedDocument, PreferredDocument, confirmed_document
 from evalh.report.terminal.power import tested
-from evalh.report.terminal.prompts import Difference, show_diff
+from evalh.report.terminal.prompts import show_diff
 from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
     StyledText,
+    columns,
     cost_per_good,
     dollars,
     latency,
@@ -57,7 +59,7 @@ class ComparisonView(Value, kw_only=True):
 
     id: str
     comparison: Comparison
-    difference: Difference | None  # between the prompts; None: the same, or no longer there
+    difference: PromptDiff | None  # between the prompts; None: the same, or no longer there
     examples: tuple[Example, ...]
 
 
@@ -306,13 +308,7 @@ def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:
 
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(kind)
-    for column in ("cases", "base", "head", "better", "worse"):
-        table.add_column(column, justify="right")
-    table.add_column("difference")
-    table.add_column("p adjusted")
-    table.add_column()
+    table = columns(kind, ">cases", ">base", ">head", ">better", ">worse", "difference", "p adjusted", "")
     for part in parts:
         counts = [str(count) if count else StyledText("·", "dim") for count in (part.wins, part.losses)]
         rates = [percent(estimate.value) for estimate in (part.base_rate, part.head_rate)]
@@ -377,11 +373,7 @@ def _reasons(reasons: Sequence[tuple[str, str]]) -> StyledText:
 def show_confirmed(console: Console, confirmed: Sequence[ConfirmedDocument]) -> None:
     """Print cases that were asked again, with their fresh trials on both sides."""
     console.print(StyledText("asked again", "bold").append("  good fresh trials on both sides", "dim"))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("case")
-    for column in ("base", "head", "p adjusted", "P(worse)"):
-        table.add_column(column, justify="right")
-    table.add_column()
+    table = columns("case", ">base", ">head", ">p adjusted", ">P(worse)", "")
     for case in confirmed:
         table.add_row(
             one_line(case.case_id, 40),

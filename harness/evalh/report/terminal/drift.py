@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.padding import Padding
 
-from evalh.analysis.drift import DriftResult, DriftVerdict
+from evalh.analysis.drift import Drift, DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import listed, points
-from evalh.report.documents.drift import DriftLine
 from evalh.report.text import StyledText, dollars, percent, rate, safe
 
 STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}
@@ -77,7 +76,7 @@ def _models(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "an unnamed model"
 
 
-def show_drift(console: Console, found: Sequence[DriftLine]) -> None:
+def show_drift(console: Console, found: Sequence[Drift]) -> None:
     """Print each baseline: what was asked again, and whether the model under the name moved."""
     for number, one in enumerate(found):
         if number:

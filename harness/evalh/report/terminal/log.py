@@ -23,7 +23,7 @@ from evalh.core.verdict import Outcome, told
 from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import show_run
-from evalh.report.text import StyledText, block, dollars, json_line, milliseconds, one_line, safe
+from evalh.report.text import StyledText, block, columns, dollars, json_line, milliseconds, one_line, safe
 
 _WIDTH = 62
 _WORDS = {
@@ -191,12 +191,7 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
     if not calls:
         console.print("no such calls")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("call", "case", "status"):
-        table.add_column(column)
-    for column in ("attempts", "latency", "cost"):
-        table.add_column(column, justify="right")
-    table.add_column("what went wrong")
+    table = columns("call", "case", "status", ">attempts", ">latency", ">cost", "what went wrong")
     for call in calls:
         last = call.attempts[-1] if call.attempts else call.answer
         status = "from the log" if call.cache_hit else last.status if last else "nothing sent"

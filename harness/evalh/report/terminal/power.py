@@ -7,7 +7,7 @@ from rich.table import Table
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.near_duplicates import Proposal, Proposals
 from evalh.analysis.power import Power
-from evalh.report.text import StyledText, dollars, in_clusters, json_line, one_line, p_text, percent, safe
+from evalh.report.text import StyledText, columns, dollars, in_clusters, json_line, one_line, p_text, percent, safe
 
 _SOURCES = {
     "option": "as you say",
@@ -69,11 +69,7 @@ def _cost(plan: Power) -> str:
 
 
 def _trials(plan: Power) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("trials", justify="right")
-    table.add_column(f"{plan.cases} cases show", justify="right")
-    table.add_column(f"cases for {_points(plan.drop)}", justify="right")
-    table.add_column("cost a side", justify="right")
+    table = columns(">trials", f">{plan.cases} cases show", f">cases for {_points(plan.drop)}", ">cost a side")
     for row in plan.with_trials:
         seen = "nothing" if row.detectable_drop is None else _points(row.detectable_drop)
         cost = "not known" if row.cost_usd is None else dollars(row.cost_usd)

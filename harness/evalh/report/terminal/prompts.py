@@ -1,11 +1,9 @@
 """Prompt versions, their differences, and requests, as text."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
-
 from rich.console import Console
 from rich.rule import Rule
 
+from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.case import ABSENT
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, part_document
@@ -28,90 +26,7 @@ def show_version(console: Console, version: PromptVersion) -> None:
         console.print(block(section.source))
 
 
-class TextEdit(Protocol):
-    """A stretch of text, and what happens to it from base to head."""
-
-    @property
-    def op(self) -> str:
-        """`equal`, `delete` or `insert`."""
-
-    @property
-    def text(self) -> str:
-        """The text."""
-
-
-class SectionChange(Protocol):
-    """One message on both sides."""
-
-    @property
-    def base_role(self) -> str | None:
-        """None where base does not have it."""
-
-    @property
-    def head_role(self) -> str | None:
-        """None where head does not have it."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether the sides differ."""
-
-    @property
-    def edits(self) -> Sequence[TextEdit]:
-        """What becomes head's text without the deletions, base's without the insertions."""
-
-    def unified(self, context: int = 3) -> list[str]:
-        """Return the lines of a unified diff."""
-
-
-class KeyChange(Protocol):
-    """One key that differs; `ABSENT` where a side does not have it."""
-
-    @property
-    def key(self) -> str:
-        """Its name, or its path in a schema."""
-
-    @property
-    def base(self) -> object:
-        """The value on base."""
-
-    @property
-    def head(self) -> object:
-        """The value on head."""
-
-
-class Difference(Protocol):
-    """Two versions beside each other."""
-
-    @property
-    def base(self) -> str:
-        """The version: `triage@v2`."""
-
-    @property
-    def head(self) -> str:
-        """The other."""
-
-    @property
-    def base_digest(self) -> str:
-        """Base's digest."""
-
-    @property
-    def head_digest(self) -> str:
-        """Head's."""
-
-    @property
-    def same_content(self) -> bool:
-        """Whether both versions send the same."""
-
-    @property
-    def sections(self) -> Sequence[SectionChange]:
-        """The messages."""
-
-    @property
-    def changes(self) -> Mapping[str, Sequence[KeyChange]]:
-        """The keys that differ: of config, schemas, tools and notes."""
-
-
-def show_diff(console: Console, difference: Difference) -> None:
+def show_diff(console: Console, difference: PromptDiff) -> None:
     """Print what differs between two versions: text, config and schemas apart."""
     console.print(StyledText.assemble((difference.base, "bold"), " → ", (difference.head, "bold")))
     for section in difference.sections:

@@ -11,6 +11,7 @@ from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
     StyledText,
+    columns,
     cost_per_good,
     dollars,
     in_clusters,
@@ -98,11 +99,7 @@ def _spent(summary: RunSummary) -> str:
 
 
 def _graders(tallies: Sequence[GraderTally]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("grader")
-    for column in ("pass", "fail", "abstain", "error"):
-        table.add_column(column, justify="right")
-    table.add_column()
+    table = columns("grader", ">pass", ">fail", ">abstain", ">error", "")
     for tally in tallies:
         cells = [str(count) if count else StyledText("·", "dim") for count in _counts(tally)]
         table.add_row(safe(tally.grader), *cells, StyledText("" if tally.required else "not required", "dim"))
@@ -170,11 +167,7 @@ def _interval(low: float, high: float) -> str:
 
 def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]) -> None:
     """Print what runs would send and cost at most; plans are (suite, prompt, model, forecast)."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("suite", "prompt", "model"):
-        table.add_column(column)
-    for column in ("samples", "in the log", "to ask", "each asked once", "at most"):
-        table.add_column(column, justify="right")
+    table = columns("suite", "prompt", "model", ">samples", ">in the log", ">to ask", ">each asked once", ">at most")
     for suite, prompt, model, forecast in plans:
         ceiling = "unknown" if forecast.worst_case_usd is None else dollars(forecast.worst_case_usd)
         counts = (str(forecast.samples), str(forecast.answered), str(forecast.to_ask))

@@ -14,7 +14,7 @@ from evalh.core.run import Estimate, RunResult
 from evalh.core.values import Value
 from evalh.report.advice import advice
 from evalh.report.terminal.log import show_result
-from evalh.report.text import StyledText, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.text import StyledText, columns, milliseconds, one_line, percent, safe, short_cost_per_good
 
 _BAR = 24
 _MOMENTS = 12
@@ -60,9 +60,7 @@ def show_story(console: Console, result: RunResult, told: RunTold) -> None:
 
 
 def _points(chosen: TradeOff) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("version", "model", "good rate", "0 % … 100 %", "cost per good", "p50", ""):
-        table.add_column(column)
+    table = columns("version", "model", "good rate", "0 % … 100 %", "cost per good", "p50", "")
     for point in chosen.points:
         summary = point.summary
         marks = f"{'front' if point.front else ''} {'this run' if point.here else ''}".strip()
@@ -77,9 +75,7 @@ def _points(chosen: TradeOff) -> Table:
 
 
 def _history(past: History) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("version", "commit", "model", "good rate", "0 % … 100 %", "cost per good", ""):
-        table.add_column(column)
+    table = columns("version", "commit", "model", "good rate", "0 % … 100 %", "cost per good", "")
     for moment in past.moments[-_MOMENTS:]:
         summary = moment.summary
         name, model = one_line(moment.version, 16), one_line(moment.record.model, 16)
