@@ -21,6 +21,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "core/model.py": "a word of the glossary",
     "core/strict_json.py": "everything that reads or carries JSON imports it, and it imports nothing",
     "core/text_forms.py": "graders of text share it",
+    "core/located.py": "values with places, for files of any format; declared.py reads them into models",
     "core/version.py": "the build reads it, and everything may name it",
     "core/values.py": "every value is built on it, and it imports nothing",
     "graders/numbers/marks.py": "what looks like a number and counts nothing, as locales is about decimal signs",

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import evalh
 
 PACKAGE = Path(evalh.__file__).parent
-# click, pytest and users call these
-ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/workspace.py")
+# click, pytest, users and `make schemas` call these
+ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/workspace.py", "api/schemas.py")
 REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
