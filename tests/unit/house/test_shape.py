@@ -56,10 +56,11 @@ def test_functions_are_short_and_take_few_parameters(path: Path) -> None:
         assert len(parameters) <= 6, f"{function.name}: {len(parameters)} positional parameters"
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["gate", "--help"]], ids=" ".join)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys; from evalh.cli.main import cli\n"
-        "try: cli.main(['--help'], standalone_mode=False)\n"
+        f"try: cli.main({arguments!r}, standalone_mode=False)\n"
         "except SystemExit: pass\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
@@ -67,6 +68,20 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stderr.strip() == "[]"
+
+
+def test_completion_loads_nothing_heavy() -> None:
+    program = (
+        "import os, sys; from evalh.cli.main import cli\n"
+        "os.environ.update(_EVALH_COMPLETE='bash_complete', COMP_WORDS='evalh ru', COMP_CWORD='1')\n"
+        "try: cli.main(prog_name='evalh', complete_var='_EVALH_COMPLETE')\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert (done.stdout.strip(), done.stderr.strip()) == ("plain,run", "[]")
 
 
 def test_texts_reach_a_terminal_by_one_way() -> None:

@@ -16,6 +16,13 @@ REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # 
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
     "open_repository": "a git tree that tests and scripts build a workspace on",
+    "published": "`make schemas` writes what it returns to schemas/",
+    "model_config": "pydantic",
+    "nullable_schema": "pydantic.json_schema",
+    "default_schema": "pydantic.json_schema",
+    "decimal_schema": "pydantic.json_schema",
+    "field_title_should_be_set": "pydantic.json_schema",
+    "Options": "providers.registry reads it, in the module that it loads for a kind",
     "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
     "build": "providers.registry calls it, in the module that it loads for a kind",
     # Methods that other libraries call.
