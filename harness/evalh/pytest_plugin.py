@@ -63,5 +63,5 @@ class Evalh:
 
 @pytest.fixture(scope="session")
 def evalh(request: pytest.FixtureRequest) -> Evalh:
-    """Return the evalh workspace round pytest's root folder."""
+    """Return the evalh workspace around pytest's root folder."""
     return Evalh(request.config.rootpath)

@@ -83,6 +83,21 @@ def workspace(folder: Path, models: Mapping[str, str], routes: Mapping[str, str]
     return write_workspace(folder, cases=cases, model="\n".join(tables))
 
 
+def two_versions(folder: Path, suite: str, answers: str, judge: str, *, cases: int) -> Path:
+    """Write a workspace whose second version sorts carefully, and the model `strong` that judges."""
+    write_workspace(folder, cases=cases)
+    config = folder / "evalh.toml"
+    config.write_text(f"{config.read_text()}\n[models.strong]\n{judge}")
+    text = (folder / "prompts/triage/v1.prompt").read_text()
+    free = text.replace("output:\n  format: json\n  schema: {label(enum): [billing, bug]}\n", "")
+    assert free != text
+    (folder / "prompts/triage/v1.prompt").write_text(free)
+    (folder / "prompts/triage/v2.prompt").write_text(free.replace("Sort", "Sort carefully"))
+    (folder / "evals/answers.py").write_text(answers)
+    (folder / "evals/triage.yaml").write_text(suite)
+    return folder
+
+
 @contextmanager
 def served(
     folder: Path,

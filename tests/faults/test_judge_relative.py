@@ -13,8 +13,7 @@ from evalh.report.documents.gate import gate_document
 from evalh.report.files.gate import gate_markdown
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
-from faults.running import here
-from workspaces import write_workspace
+from faults.running import here, two_versions
 
 CASES = 60
 SUITE = """prompt: triage
@@ -40,17 +39,9 @@ def likes_reasons(asked: Asked) -> Act:
 
 
 def folder_for(tmp_path: Path, port: int) -> Path:
-    folder = write_workspace(tmp_path, cases=CASES)
+    folder = two_versions(tmp_path, SUITE, ANSWERS, OPENAI.config(port, model="gpt-9-judge"), cases=CASES)
     config = folder / "evalh.toml"
-    # Both are of one family, by their names on the wire.
-    strong = OPENAI.config(port, model="gpt-9-judge")
-    config.write_text(f"{config.read_text()}\n[models.strong]\n{strong}".replace('"script-1"', '"gpt-9-nano"'))
-    text = (folder / "prompts/triage/v1.prompt").read_text()
-    text = text.replace("output:\n  format: json\n  schema: {label(enum): [billing, bug]}\n", "")
-    (folder / "prompts/triage/v1.prompt").write_text(text)
-    (folder / "prompts/triage/v2.prompt").write_text(text.replace("Sort", "Sort carefully"))
-    (folder / "evals/answers.py").write_text(ANSWERS)
-    (folder / "evals/triage.yaml").write_text(SUITE)
+    config.write_text(config.read_text().replace('"script-1"', '"gpt-9-nano"'))  # of one family, by their names
     return folder
 
 

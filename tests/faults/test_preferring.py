@@ -9,8 +9,7 @@ import pytest
 
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, How, fault_server
-from faults.running import Done, here, rows
-from workspaces import write_workspace
+from faults.running import Done, here, rows, two_versions
 
 CASES = 21
 SAME = 3  # every seventh output is the same in both versions
@@ -50,17 +49,7 @@ def discerning(asked: Asked) -> Act:
 
 
 def folder_for(tmp_path: Path, port: int, model: str = "") -> Path:
-    folder = write_workspace(tmp_path, cases=CASES)
-    config = folder / "evalh.toml"
-    config.write_text(f"{config.read_text()}\n[models.strong]\n{model or OPENAI.config(port)}")
-    text = (folder / "prompts/triage/v1.prompt").read_text()
-    open_prompt = text.replace("output:\n  format: json\n  schema: {label(enum): [billing, bug]}\n", "")
-    assert open_prompt != text
-    (folder / "prompts/triage/v1.prompt").write_text(open_prompt)
-    (folder / "prompts/triage/v2.prompt").write_text(open_prompt.replace("Sort", "Sort carefully"))
-    (folder / "evals/answers.py").write_text(ANSWERS)
-    (folder / "evals/triage.yaml").write_text(SUITE)
-    return folder
+    return two_versions(tmp_path, SUITE, ANSWERS, model or OPENAI.config(port), cases=CASES)
 
 
 def test_a_comparison_says_how_far_its_judge_of_two_outputs_is_held_against_people(tmp_path: Path) -> None:

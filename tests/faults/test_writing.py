@@ -18,6 +18,7 @@ from evalh.workspace.writing import new_file
 from gating import Repo
 from workspaces import write_workspace
 
+GATE = ("gate", "--base", "main", "--comment", "c.md", "--junit", "j.xml", "--report", "p.html")
 OLD = "accept, said yesterday\n"
 KEYED = 'provider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "THE_KEY"\nprice = {input = 1, output = 1}\n'
 
@@ -42,21 +43,7 @@ def repo(tmp_path: Path) -> Repo:
 
 
 def gate(evalh: CommandLine, repo: Repo, *more: str, **how: object) -> Done:
-    return evalh(
-        repo.folder,
-        "gate",
-        "--base",
-        "main",
-        "--comment",
-        "c.md",
-        "--junit",
-        "j.xml",
-        "--report",
-        "p.html",
-        *more,
-        cwd=str(repo.folder),
-        **how,
-    )
+    return evalh(repo.folder, *GATE, *more, cwd=str(repo.folder), **how)
 
 
 def leave_old(repo: Repo) -> list[Path]:
@@ -106,20 +93,7 @@ def test_a_workspace_that_cannot_be_read_is_told_in_comment_and_junit(evalh: Com
 def test_a_gate_that_is_killed_leaves_no_old_answer(repo: Repo) -> None:
     files = leave_old(repo)
     repo.write("evals/answers.py", "import time\ndef answer(request, case_id, trial):\n    time.sleep(600)\n")
-    command = [
-        sys.executable,
-        "-m",
-        "evalh",
-        "gate",
-        "--base",
-        "main",
-        "--comment",
-        "c.md",
-        "--junit",
-        "j.xml",
-        "--report",
-        "p.html",
-    ]
+    command = [sys.executable, "-m", "evalh", *GATE]
     process = subprocess.Popen(command, cwd=repo.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     gone = threading.Event()
     while any(file.exists() for file in files) and process.poll() is None:

@@ -7,7 +7,7 @@ import pytest
 from evalh.core.calibration import Held
 from evalh.core.errors import ExitCode, WorkspaceError
 from gating import ANSWERS, CONFIG, Repo
-from workspaces import document, evalh
+from workspaces import SUITE, document, evalh
 
 JUDGE = """
 
@@ -16,6 +16,11 @@ def judge(request, case_id, trial):
     first, second = text.index("Output (a):"), text.index("Output (b):")
     right = "billing" in text[first:second]
     return json.dumps({"reason": "I read both.", "better": "a" if right else "b"})
+"""
+GRADING = """
+
+def judge(request):
+    return json.dumps({"reason": "I read it.", "verdict": "pass"})
 """
 STRONG = '\n[models.strong]\nprovider = "scripted"\nmodel = "judge-1"\nfunction = "evals/answers.py:judge"\n'
 
@@ -80,3 +85,18 @@ def test_a_judge_that_nobody_knows_is_refused_before_anything_is_asked(tmp_path:
         made.gate()
 
     assert evalh(made.folder, "calls", "--json").stdout.count('"id"') == 0
+
+
+def test_a_judge_of_a_model_that_only_head_has_scores_both_sides(tmp_path: Path) -> None:
+    made = Repo(tmp_path / "repo", cases=60, wrong=10)
+    made.write("evals/answers.py", ANSWERS + GRADING)
+    made.write("evalh.toml", CONFIG + STRONG.replace("strong", "newer"))
+    made.write("evals/triage.yaml", SUITE + "  - judge: {rubric: It names a team., scale: pass/fail, model: newer}\n")
+    made.prompt(wrong=50)
+
+    decision = made.gate(allow_suite_change=True)
+
+    (suite,) = decision.suites
+    assert suite.comparison is not None
+    assert suite.comparison.n == suite.stopped_at > 0
+    assert [one.judge for one in suite.judges] == ["judge"]

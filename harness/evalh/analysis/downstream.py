@@ -1,6 +1,6 @@
-"""What follows the outputs of one version, or of two: bad ones taken for good, people who review, answers withheld.
+"""The consequences of one version's outputs, or of two: bad ones accepted, people who review, answers withheld.
 
-An output that somebody reviews is given on if it is good, and withheld if not. One that nobody graded counts as bad.
+An output that somebody reviews is passed on if it is good, and withheld if not. An ungraded output counts as bad.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +23,8 @@ from evalh.stats.downstream import (
 from evalh.stats.intervals import mean_interval
 
 _CURVE = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the suite's price of a bad output, and of where the preference flips
+_COUNTED = ("accepted_bad", "reviewed", "withheld")
+_UNPRICED = Estimate(None, None, None, "unpriced")
 
 
 class Fate(Value):
@@ -57,21 +59,22 @@ class NetFold:
         self._value = value
         self._units = Units(trials, clusters)
         self._priced = True
-        self._bad = self._reviewed = self._withheld = 0
+        self._counts = dict.fromkeys(_COUNTED, 0)
 
     def add(self, sample: Sample) -> None:
         """Count one sample in."""
         outcomes = {one.grader: one.verdict.outcome for one in sample.verdicts}
         one = fate(sample.standing, outcomes, self._value.review, answered=sample.completion is not None)
-        self._bad += one.accepted_bad
-        self._reviewed += one.reviewed
-        self._withheld += one.withheld
+        for name in _COUNTED:
+            self._counts[name] += getattr(one, name)
         spent = Decimal(0)
         if sample.cost_usd is None or sample.cached_cost_usd is None:
             self._priced = False
         else:
             spent = sample.cost_usd + sample.cached_cost_usd
-        self._units.add(sample.case_index, spent + _follows(one, self._value.prices), good=one.accepted_good)
+        prices = self._value.prices
+        usd = prices.bad_usd * one.accepted_bad + prices.review_usd * one.reviewed + prices.abstain_usd * one.withheld
+        self._units.add(sample.case_index, spent + Decimal(repr(usd)), good=one.accepted_good)
 
     def spend(self, case_index: int, cost_usd: Decimal | None) -> None:
         """Count what a call had cost when its run ended before there was a sample."""
@@ -81,23 +84,16 @@ class NetFold:
     def downstream(self) -> Downstream:
         """Return what is known so far."""
         sums, _ = self._units.closed()
-        net = sums.cost_per_good() if self._priced else Estimate(None, None, None, "unpriced")
-        return _downstream(self._value.prices, (self._bad, self._reviewed, self._withheld), net)
+        net = sums.cost_per_good() if self._priced else _UNPRICED
+        return _downstream(self._value.prices, self._counts, net)
 
 
-def _follows(one: Fate, prices: OutcomePrices) -> Decimal:
-    usd = prices.bad_usd * one.accepted_bad + prices.review_usd * one.reviewed + prices.abstain_usd * one.withheld
-    return Decimal(repr(usd))
-
-
-def _downstream(prices: OutcomePrices, counts: tuple[int, int, int], net: Estimate) -> Downstream:
+def _downstream(prices: OutcomePrices, counts: Mapping[str, int], net: Estimate) -> Downstream:
     return Downstream(
         bad_usd=prices.bad_usd,
         review_usd=prices.review_usd,
         abstain_usd=prices.abstain_usd,
-        accepted_bad=counts[0],
-        reviewed=counts[1],
-        withheld=counts[2],
+        **counts,
         net_cost_per_good_usd=net,
     )
 
@@ -109,7 +105,8 @@ def compare_downstream(pairs: Sequence[Pair], value: OutputValue, *, stopped: bo
     """Compare what follows both versions' outputs. `stopped`: one looked while cases came in, so no interval holds."""
     base = _side([pair.base for pair in pairs], value)
     head = _side([pair.head for pair in pairs], value)
-    sides = tuple(_told(one, value.prices, counts) for one, counts in (base, head))
+    nets = (_UNPRICED if side is None else net_cost_per_good(side, value.prices) for side, _ in (base, head))
+    sides = [_downstream(value.prices, counts, net) for (_, counts), net in zip((base, head), nets, strict=True)]
     before, after = base[0], head[0]
     if before is None or after is None:
         return DownstreamComparison(base=sides[0], head=sides[1])
@@ -139,7 +136,7 @@ def loss_differences(base: Consequences, head: Consequences, prices: OutcomePric
     return [after - (1 + may_rise) * before for before, after in both]
 
 
-def _side(cases: Sequence[CaseResult], value: OutputValue) -> tuple[Consequences | None, tuple[int, int, int]]:
+def _side(cases: Sequence[CaseResult], value: OutputValue) -> tuple[Consequences | None, Mapping[str, int]]:
     fates = [
         [
             fate(sample.standing, sample.outcomes, value.review, answered=sample.output_digest is not None)
@@ -148,11 +145,11 @@ def _side(cases: Sequence[CaseResult], value: OutputValue) -> tuple[Consequences
         for case in cases
     ]
     everything = [one for case in fates for one in case]
-    counts = tuple(sum(getattr(one, name) for one in everything) for name in ("accepted_bad", "reviewed", "withheld"))
+    counts = {name: sum(getattr(one, name) for one in everything) for name in _COUNTED}
     costs = [case.cost_usd for case in cases]
     known = [float(cost) / case.trials for cost, case in zip(costs, cases, strict=True) if cost is not None]
     if len(known) < len(cases):
-        return None, (counts[0], counts[1], counts[2])
+        return None, counts
     shares = {
         name: [sum(getattr(one, name) for one in case) / len(case) for case in fates]
         for name in ("accepted_good", "accepted_bad", "reviewed")
@@ -164,12 +161,7 @@ def _side(cases: Sequence[CaseResult], value: OutputValue) -> tuple[Consequences
         for name, values in (("cost_usd", known), *shares.items())
     }
     weight = [share * len(places) for places in clusters]
-    return Consequences(**of_clusters, weight=weight), (counts[0], counts[1], counts[2])
-
-
-def _told(one: Consequences | None, prices: OutcomePrices, counts: tuple[int, int, int]) -> Downstream:
-    net = Estimate(None, None, None, "unpriced") if one is None else net_cost_per_good(one, prices)
-    return _downstream(prices, counts, net)
+    return Consequences(**of_clusters, weight=weight), counts
 
 
 def _loss(differences: Sequence[float], *, stopped: bool) -> Estimate:

@@ -1,4 +1,4 @@
-"""Every decision that the system makes on the user's behalf, in plain language, with how often it was taken."""
+"""Every decision that evalh makes on the user's behalf, in plain language, with how often it was made."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal

@@ -1,6 +1,6 @@
 """Cases that look as if they were made from one template: the same text but for names and numbers.
 
-What is found is proposed, never assumed: a person names the clusters in the dataset.
+The result is a proposal, never assumed: a person names the clusters in the dataset.
 """
 
 from collections import defaultdict

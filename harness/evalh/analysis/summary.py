@@ -1,9 +1,7 @@
-"""From samples to the honest number at the end.
+"""From samples to the numbers of a run, finished or under way.
 
-Nothing is kept per case but of the cases whose trials are under way: a million cases cost as much memory as a hundred.
-Sums are exact, so the order in which answers arrive cannot move a digit.
-
-The numbers of a run that is not finished, from what the log holds of it: the same as its summary would give.
+Only cases whose trials are under way are kept: a million cases cost as much memory as a hundred. Sums are exact, so the
+order in which answers arrive cannot change a digit.
 """
 
 from collections import Counter

@@ -163,6 +163,7 @@ def scored_as(base: Plan, head: Plan) -> Plan:
         graders=head.graders,
         trials=head.trials,
         resolve=head.resolve,
+        find_asked=head.find_asked,
     )
 
 

@@ -257,7 +257,7 @@ def _run(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | Non
         raise CannotMeasure(
             f"{record.prompt} on {record.model} stopped after {result.summary.samples} of {record.planned} samples:"
             f" {result.stopped_because}",
-            hint="the same command goes on where this stopped",
+            hint="the same command continues where this stopped",
         )
     return parts.log.run(record.id)
 
@@ -316,7 +316,7 @@ def _fresh(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | N
         raise KeyboardInterrupt
     if result.status is not RunStatus.COMPLETE:
         raise CannotMeasure(
-            f"confirming stopped: {result.stopped_because}", hint="the same command goes on where this stopped"
+            f"confirming stopped: {result.stopped_because}", hint="the same command continues where this stopped"
         )
     return results_of(parts.log, parts.log.run(result.record.id)).cases
 

@@ -228,7 +228,7 @@ async def _evaluated(session: Session, question: _Question) -> list[SampleResult
         await session.evaluate((place, case, range(trials)) for place, (_, case) in enumerate(question.cases))
     if session.reason is not None:
         what = f"asking again ended early: {session.reason}"
-        raise CannotMeasure(what, hint="the same command goes on where this stopped")
+        raise CannotMeasure(what, hint="the same command continues where this stopped")
     return list(session.results(question.cases, trials))
 
 

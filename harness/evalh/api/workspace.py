@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from evalh.analysis.power import Power
     from evalh.api.baselines import Accepted
     from evalh.api.check import CheckOutcome
+    from evalh.api.doctor import Symptom
     from evalh.api.drift import Drift
     from evalh.api.explain import Explained
+    from evalh.api.labels import Labelling
     from evalh.api.otel import Exported, OtelOptions
     from evalh.api.power import PowerRequest
     from evalh.core.calibration import Calibration
@@ -96,6 +98,18 @@ class Workspace(Parts):
         from evalh.api.calibrate import calibrate
 
         return calibrate(self, judge, suite)
+
+    def label(self, suite: str | None = None, **asked: Any) -> "Labelling":
+        """Gather outputs for a person to label; `asked` are the arguments of `api.labels.labelling`."""
+        from evalh.api.labels import labelling
+
+        return labelling(self, suite, **asked)
+
+    def doctor(self) -> "list[Symptom]":
+        """Say what this machine has and lacks."""
+        from evalh.api.doctor import examine
+
+        return examine(self.root)
 
     def check(self) -> "CheckOutcome":
         """Check every file of the workspace; nothing is sent."""

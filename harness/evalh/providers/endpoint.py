@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from pydantic import ConfigDict, Field, field_validator
 
-from evalh.core.declared import FileModel, Refused
+from evalh.core.declared import FileModel, Refused, Words
 from evalh.core.errors import KeyMissing, UsageError, WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.strict_json import JsonValue
@@ -22,7 +22,11 @@ _SECRET_WORDS = frozenset(
 )
 _FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "te"))
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_PLACE = re.compile(rf"header:{_TOKEN.pattern}|[\w-]+(?:\.[\w-]+)*", re.ASCII)
+_VARIABLE_NAME = Words("the name of an environment variable, never a key", 'api_key_env = "OPENAI_API_KEY"')
+_PLACE = Words(
+    "a path into the answer's body, or a header of the answer",
+    'cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"',
+)
 _UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
 _URL = 'base_url = "http://localhost:8000/v1"'
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
@@ -36,18 +40,14 @@ class HostedOptions(FileModel):
 
     ends_in: ClassVar[re.Pattern[str] | None] = None  # of a copied address, what the provider adds itself
 
-    api_key_env: str | None = Field(None, description="The environment variable that holds the key; never a key.")
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), _VARIABLE_NAME] | None = Field(
+        None, description="The environment variable that holds the key; never a key."
+    )
     base_url: str | None = Field(None, description="Where the API is. Default: the provider's own address.")
     headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
-    cost_from: str | None = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _names_a_variable(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            what = "'api_key_env' is the name of an environment variable, never a key"
-            raise Refused(what, 'api_key_env = "OPENAI_API_KEY"')
-        return name
+    cost_from: (
+        Annotated[str, Field(pattern=rf"^(header:{_TOKEN.pattern}|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$"), _PLACE] | None
+    ) = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
 
     @field_validator("base_url")
     @classmethod
@@ -85,14 +85,6 @@ class HostedOptions(FileModel):
             if wrong is not None:
                 raise Refused(f"header {name!r} {wrong}", hint, at=(name,))
         return headers
-
-    @field_validator("cost_from")
-    @classmethod
-    def _is_a_place(cls, place: str) -> str:
-        if not _PLACE.fullmatch(place):
-            hint = 'cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"'
-            raise Refused("'cost_from' is a path into the answer's body, or a header of the answer", hint)
-        return place
 
 
 class UndeclaredOptions(HostedOptions):

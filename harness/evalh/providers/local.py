@@ -53,6 +53,7 @@ health = weights.health
 MOST_SLOTS = 8  # by default; each keeps a context in memory
 CONTEXT_TOKENS = 2048
 MAX_TOKENS = 512
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _JOIN_S = 30.0
 _FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH, "tool_calls": FinishReason.TOOL_CALLS}
 Job = Callable[["_Slot"], None]
@@ -87,7 +88,7 @@ class LocalProvider:
         self.show: weights.Show = weights.Announce()
         self._cache_dir = context.cache_dir
         options = read_options(spec, Options)
-        self._slots = options.slots or min(_cores(), MOST_SLOTS)
+        self._slots = options.slots or min(_CORES, MOST_SLOTS)
         self._shape = _Shape(context=options.context, threads=options.threads)
         self._path = None if options.path is None else context.root / Path(options.path).expanduser()
         self._stopping = threading.Event()
@@ -371,10 +372,6 @@ def _message(message: Message) -> dict[str, str]:
         if not isinstance(part, Text):
             raise CallError(ErrorKind.UNSUPPORTED, f"a local model takes text, not {type(part).__name__.lower()}")
     return {"role": message.role.value, "content": message.text}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> LocalProvider:

@@ -262,7 +262,8 @@ class ReplayProvider:
         row = self._recording.find(call.key)
         if row is None:
             raise CallError(ErrorKind.NOT_RECORDED, f"{self._path} has no row for {describe(call.key)}")
-        if row.request is not None and row.request not in (_asked(request), request.digest()):
+        asked = content_digest(request.settings.document(), [message.document() for message in request.messages])
+        if row.request is not None and row.request not in (asked, request.digest()):
             raise CallError(
                 ErrorKind.NOT_RECORDED,
                 f"{self._path}: {describe(call.key)} was recorded for another prompt, inputs or params",
@@ -282,10 +283,6 @@ class ReplayProvider:
                 hint=f"make one from a run: evalh export recorded RUN -o {self._path}",
             ) from None
         return Recording(self._path, raw)
-
-
-def _asked(request: Request) -> str:
-    return content_digest(request.settings.document(), [message.document() for message in request.messages])
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> ReplayProvider:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isfinite
 from typing import Any, Self
@@ -78,7 +78,7 @@ class ScriptedProvider:
         try:
             given = self._answer(request, call)
             if inspect.isawaitable(given):
-                given = await _awaited(given)
+                given = await given
         except CallError:
             raise  # how a script plays a rate limit
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -159,10 +159,6 @@ def _from_table(options: Options) -> tuple[Answerer, Mapping[str, JsonValue]]:
         return given
 
     return answer, {"table": digest([table, default])}
-
-
-async def _awaited(given: Awaitable[object]) -> object:
-    return await given
 
 
 def _completion(given: object) -> Completion:

@@ -43,7 +43,7 @@ def pointers(run: RunRow, failings: Failings) -> list[Pointer]:
     """Return what deserves a look, the gravest first."""
     summary = run.summary
     if summary is None or not summary.samples:
-        return [Pointer("The same evalh run goes on where this one stopped.")]
+        return [Pointer("The same evalh run continues where this one stopped.")]
     found = [*_trouble(run, summary), *_reasons(failings), *_tag(failings), *_money(summary)]
     if not found and summary.good == summary.samples:
         found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))

@@ -132,9 +132,8 @@ class Breaking(Wrapper):
         super().__init__(inner)
         self.breaker = breaker
         self.alone = alone
-        self._decisions = shared.decisions
+        self._shared = shared
         self._clock = shared.clock
-        self._halt = shared.halt
         self._slowest_s = 0.0
 
     async def send(self, request: Request, call: Call) -> Completion:
@@ -145,7 +144,7 @@ class Breaking(Wrapper):
                 if not self.alone:
                     raise self._left_alone()
                 shut = clock.monotonic()
-                await self._halt.sleep(max(breaker.probe_at - shut, 0.05))
+                await self._shared.halt.sleep(max(breaker.probe_at - shut, 0.05))
                 call.waiting_ms += (clock.monotonic() - shut) * 1000.0
             began = clock.monotonic()
             if breaker.state is State.HALF_OPEN:
@@ -214,9 +213,11 @@ class Breaking(Wrapper):
         if state is State.OPEN:
             self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
             if self.alone and breaker.failed_probes >= PROBES:
-                self._halt.now(f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}")
+                self._shared.halt.now(
+                    f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}"
+                )
         elif state is State.CLOSED:
             self._decide(call, "close", f"the probe was answered: {error.kind.value}")
 
     def _decide(self, call: Call, kind: str, reason: str) -> None:
-        self._decisions.tell(call, kind, reason, {"model": self.name})
+        self._shared.decisions.tell(call, kind, reason, {"model": self.name})

@@ -133,11 +133,9 @@ class Limited(Wrapper):
         self.pace = pace or Pace()  # shared by all names of one model and key
         self._requests = RateLimit(policy.rpm) if policy.rpm else None
         self._tokens = RateLimit(policy.tpm) if policy.tpm else None
-        self._decisions = shared.decisions
+        self._shared = shared
         self._clock = shared.clock
         self._halt = shared.halt
-        self._progress = shared.progress
-        self._until_writable = shared.until_writable
         self._because: str | None = None  # why the window is below its ceiling; None: it is not
         self._line = asyncio.Lock()  # held by the first in line, who waits for all the others
         self._freed: asyncio.Future[None] | None = None  # the first in line waits for a place
@@ -178,7 +176,7 @@ class Limited(Wrapper):
         async with self._line:
             while True:
                 began = self._clock.monotonic()
-                await self._until_writable()  # nothing is taken of the rates for what cannot leave
+                await self._shared.until_writable()  # nothing is taken of the rates for what cannot leave
                 self.pace.stood(began, self._clock.monotonic())
                 self._halt.check()  # while it waited the run may have ended
                 if call.still_wanted is not None:
@@ -253,7 +251,7 @@ class Limited(Wrapper):
             self._pause(call, error.retry_after_s, began, now)
         if self.window.too_many(now, began):
             detail = {"model": self.name, "window": int(self.window.size)}
-            self._decisions.tell(call, "shrink", error.kind.value, detail)
+            self._shared.decisions.tell(call, "shrink", error.kind.value, detail)
             self._because = f"{error.status or error.kind.value} from {self.kind}"
             self._show(self._because)
 
@@ -268,13 +266,13 @@ class Limited(Wrapper):
         rng = Random(f"{call.id}/{call.attempts}")  # noqa: S311 (jitter, not a secret)
         wait_s = asked_s + rng.uniform(0.0, min(1.0, _JITTER * asked_s))
         self.pace.refused(now, began, wait_s, named=named_s is not None)
-        if self._progress is not None:
-            self._progress.waiting(self.pace.paused_s(now), f"rate limit of {self._place}")
+        if self._shared.progress is not None:
+            self._shared.progress.waiting(self.pace.paused_s(now), f"rate limit of {self._place}")
 
     @property
     def _place(self) -> str:
         return f"{self.kind}:{self.model}"
 
     def _show(self, because: str) -> None:
-        if self._progress is not None:
-            self._progress.window(self.name, int(self.window.size), self.window.ceiling, because)
+        if self._shared.progress is not None:
+            self._shared.progress.window(self.name, int(self.window.size), self.window.ceiling, because)

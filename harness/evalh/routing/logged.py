@@ -19,7 +19,6 @@ class Logged(Wrapper):
         super().__init__(door)
         self._log = log
         self._clock = shared.clock
-        self._halt = shared.halt
         self._shared = shared
         self._pricer = pricer
 
@@ -44,13 +43,13 @@ class Logged(Wrapper):
         self._log.begin(start)
         began = clock.monotonic()
         try:
-            if call.patience_s is None and self._halt.until is None:
+            if call.patience_s is None and self._shared.halt.until is None:
                 completion = await self.inner.send(request, call)
             else:
                 completion = await self._within(call.patience_s, request, call)
         except CallError as error:
             self._failed(start, began, error)
-            self._halt.check_deadline(error)
+            self._shared.halt.check_deadline(error)
             raise
         except asyncio.CancelledError:
             self._failed(start, began, CallError(ErrorKind.INTERRUPTED, "stopped while in flight"))
@@ -70,7 +69,7 @@ class Logged(Wrapper):
         return completion
 
     async def _within(self, patience_s: float | None, request: Request, call: Call) -> Completion:
-        left_s = self._halt.left_s()
+        left_s = self._shared.halt.left_s()
         of_run = left_s is not None and (patience_s is None or left_s < patience_s)
         seconds = left_s if of_run else patience_s
         patience = asyncio.timeout(seconds)

@@ -82,16 +82,13 @@ class Retrying(Wrapper):
         super().__init__(inner)
         self._policy = policy
         self._wait_s = wait_s  # for rate limits; None: they are failures, after which another model is asked
-        self._decisions = shared.decisions
-        self._clock = shared.clock
-        self._halt = shared.halt
-        self._budget = shared.retries
+        self._shared = shared
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send until it is answered, or until the policy says no. Raises the last CallError, NotSent."""
         if not call.counted:  # a call may pass several places of a route: its retries are the run's
             call.counted = True
-            self._budget.call()
+            self._shared.retries.call()
         call.max_wait_s = self._policy.max_wait_s if self._wait_s is None else self._wait_s
         patience = None if self._wait_s is None else Patience(self._wait_s)
         call.backoff_s = None if patience is None else (self._policy.base_s, self._policy.cap_s)
@@ -115,20 +112,20 @@ class Retrying(Wrapper):
                 else:
                     failed += 1
                     step = after(self._policy, failed, error, rng)
-                    if isinstance(step, Wait) and not self._budget.take(self._policy.share):
+                    if isinstance(step, Wait) and not self._shared.retries.take(self._policy.share):
                         step = GiveUp(f"the run's retries are spent ({self._policy.share:g} of its calls)")
                 if isinstance(step, GiveUp):
                     if step.reason is not None:
                         self._decide(call, "give_up", error, {"why": step.reason, "attempts": sent})
                     raise
                 self._decide(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": sent + 1})
-            began = self._clock.monotonic()
-            await self._halt.sleep(step.seconds)
-            call.waiting_ms += (self._clock.monotonic() - began) * 1000.0
+            began = self._shared.clock.monotonic()
+            await self._shared.halt.sleep(step.seconds)
+            call.waiting_ms += (self._shared.clock.monotonic() - began) * 1000.0
             call.reasons.append("retry")
 
     def _decide(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:
-        self._decisions.tell(call, kind, error.kind.value, {"model": self.name, **detail})
+        self._shared.decisions.tell(call, kind, error.kind.value, {"model": self.name, **detail})
 
 
 _FINISHES = {ErrorKind.REFUSAL: FinishReason.REFUSAL, ErrorKind.CONTENT_FILTER: FinishReason.CONTENT_FILTER}

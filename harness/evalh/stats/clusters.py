@@ -1,4 +1,4 @@
-"""Cases that are alike (copies, templates, turns of one talk) vary together: they count as one cluster.
+"""Clustered data: cases that are alike (copies, templates, turns of one talk) vary together and count as one cluster.
 
 A case that is like no other is a cluster of its own. Trials of one case lie inside its cluster.
 """

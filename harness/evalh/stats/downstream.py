@@ -1,10 +1,8 @@
-"""What outputs cost once somebody acts on them: bad ones that were accepted, people who review, answers withheld.
+"""The cost of outputs once somebody acts on them: bad ones accepted, people who review, answers withheld.
 
-One number per case, or per cluster of cases, in every sequence.
-`accepted`, `good` and `reviewed` are 0 or 1, or shares over trials; an output
-that is good and accepted is the share `accepted_good`. Money in USD.
-
-Resampling cases, for what has no formula. Seeded; the order of the cases moves no digit.
+Every sequence has one number per case, or per cluster of cases. `accepted`, `good` and `reviewed` are 0 or 1, or shares
+over trials; an output that is good and accepted is the share `accepted_good`. Money in USD. What has no formula is
+estimated by a seeded bootstrap over cases; the order of the cases changes no digit.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,11 +1,11 @@
-"""Betting against a hypothesis: e-values that may be looked at after every case.
+"""E-values by betting against a hypothesis, valid at any stopping point.
 
-For differences D = head - base in [-1, 1], E = sum_j w_j prod_i (1 + l_j (D_i + m)). Were the mean of D truly -m or
-less, E would be a nonnegative supermartingale that starts at 1, so it ever reaches 1/alpha with a probability of at
-most alpha (Ville), however often one looks (Waudby-Smith and Ramdas, JRSSB 2024). The bets l_j are Kelly's for the
-discordance that the design expects, halved, whole and doubled; a wrong expectation costs power, never validity.
+For differences D = head - base in [-1, 1], E = sum_j w_j prod_i (1 + l_j (D_i + m)). If the mean of D is -m or less, E
+is a nonnegative supermartingale that starts at 1, so it ever reaches 1/alpha with a probability of at most alpha
+(Ville), at any number of looks (Waudby-Smith and Ramdas, JRSSB 2024). The bets l_j are Kelly's for the discordance that
+the design expects, halved, whole and doubled; a wrong expectation costs power, never validity.
 
-E-values stand here as natural logarithms; -inf is an e-value of 0, and `inf` settles the question.
+E-values are stored as natural logarithms; -inf is an e-value of 0, and `inf` decides the hypothesis.
 """
 
 from collections.abc import Iterable, Sequence

@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 def wilson(good: float, n: float, confidence: float = 0.95) -> Interval:
     """Bound a rate of independent trials by Wilson's score interval; imports nothing at 95 % and 90 %.
 
-    `good` of `n` need not be whole numbers: an effective sample size is not. Without trials nothing is known: (0, 1).
+    `good` of `n` need not be whole numbers: an effective sample size is not. Without trials: (0, 1).
     Raises ValueError unless 0 <= good <= n.
     """
     check_counts(good, n)

@@ -1,4 +1,4 @@
-"""Judges against themselves and each other: whether the order of outputs decides, how many judges is a panel."""
+"""Judges of pairs and panels: position bias, and the effective number of independent judges."""
 
 from collections.abc import Sequence
 from math import fsum

@@ -1,4 +1,4 @@
-"""Several tests at once: what is still surprising after so many looks."""
+"""Multiple testing: adjusted p-values."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values (1979), in the order given.
 
-    Of those <= alpha, any false one at all is as rare as alpha, however the tests hang together.
+    Rejecting those <= alpha holds the family-wise error rate at alpha, however the tests depend on each other.
     """
     count = len(p_values)
     adjusted = [0.0] * count
@@ -20,7 +20,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Return Benjamini and Hochberg's adjusted p-values (1995), in the order given.
 
-    Of those <= q, a share of at most q is false in expectation. For exploring (slices, single cases), not for blocking.
+    Rejecting those <= q holds the false discovery rate at q. For exploring (slices, single cases), not for blocking.
     """
     count = len(p_values)
     adjusted = [0.0] * count

@@ -1,4 +1,4 @@
-"""Permutation tests over cases: what a difference would look like if the labels of the versions meant nothing.
+"""Permutation tests over cases: the distribution of a difference if the labels of the versions are exchangeable.
 
 Exact where few cases differ, otherwise a seeded sample of relabellings. The order of the cases moves no digit.
 """

@@ -1,13 +1,12 @@
-"""How many cases a question needs, and how small a difference so many cases can show. For a fixed number of cases.
+"""Sample sizes and detectable differences: for a fixed number of cases, and for a sequential design.
 
-`discordance` is the share of cases on which the versions disagree. Approximations by the normal distribution:
-Connor (1987) for paired pass rates, the usual ones for means. Powers and levels as shares; levels one-sided unless
-the name says otherwise.
+`discordance` is the share of cases on which the versions disagree. For fixed numbers, normal approximations: Connor
+(1987) for paired pass rates, the usual ones for means. Powers and levels as shares; levels one-sided unless the name
+says otherwise.
 
-What a sequential design would do, found by playing it many times: seeded, so that the answer is always the same.
-
-Every case is won, lost or tied outright: scores and repeated trials vary less, so what stands here errs on the careful
-side for them. `discordance` grows with the difference where a difference would not fit it.
+A sequential design is simulated, seeded, so that the answer is always the same. Every case is won, lost or tied
+outright: scores and repeated trials vary less, so the numbers are conservative for them. `discordance` grows with the
+difference where a difference would not fit it.
 """
 
 from functools import lru_cache
@@ -34,7 +33,7 @@ POWER = 0.8
 def cases_for_difference(
     discordance: float, difference: float, *, alpha: float = ALPHA, power: float = POWER, two_sided: bool = False
 ) -> float:
-    """Return how many cases show a difference of pass rates with this power; not rounded.
+    """Return the sample size for a difference of pass rates, not rounded.
 
     (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2, psi being the discordance. Raises ValueError unless
     0 < |difference| <= discordance <= 1.
@@ -48,7 +47,7 @@ def cases_for_difference(
 def cases_for_noninferiority(
     discordance: float, margin: float, *, difference: float = 0.0, alpha: float = ALPHA, power: float = POWER
 ) -> float:
-    """Return how many cases show that head is not worse by `margin`, when it truly differs by `difference`.
+    """Return the sample size to show non-inferiority by `margin`, when head truly differs by `difference`.
 
     Raises ValueError where the true difference is not above -margin, or does not fit the discordance.
     """
@@ -59,7 +58,7 @@ def cases_for_noninferiority(
 
 
 def power_for_difference(cases: int, discordance: float, difference: float, *, alpha: float = ALPHA) -> float:
-    """Return how often so many cases show a drop (or rise) of this size, one-sided."""
+    """Return the power of so many cases for a drop (or rise) of this size, one-sided."""
     if not 0.0 <= abs(difference) <= discordance <= 1.0:
         raise ValueError(f"a difference of {difference} does not fit a discordance of {discordance}")
     distance = abs(difference) * sqrt(cases) - _upper(alpha) * sqrt(discordance)

@@ -1,10 +1,8 @@
-"""Quantiles of what was measured.
+"""Quantiles of measured values, and critical values of the normal and Student's t distributions without an import.
 
-Critical values of the normal and of Student's t distribution, without an import.
-
-Every priced run needs one of them for its last line. `scipy.special.stdtrit` gives the same number, but importing
-it costs 0.3 to 0.75 s and 25 MB (measured, warm and cold), more than the rest of a small run. So the quantile
-stands here and the tests hold it against scipy's.
+Every priced run needs a critical value for its last line. `scipy.special.stdtrit` gives the same number, but importing
+it costs 0.3 to 0.75 s and 25 MB (measured, warm and cold), more than the rest of a small run. The tests compare with
+scipy.
 """
 
 from array import array
@@ -56,7 +54,7 @@ class Distribution:
             self._values = array("d")
 
     def quantile(self, q: float) -> float | None:
-        """Return the quantile of what was taken: see `quantile`."""
+        """Return the quantile of the values so far: see `quantile`."""
         if not self._parts:
             return quantile(self._values, q)
         rank = _rank(q, sum(count for count, _ in self._parts.values()))

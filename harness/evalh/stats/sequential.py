@@ -99,7 +99,7 @@ class PairedDifference(Value):
 
 
 class Stop(StrEnum):
-    """Why no more cases are looked at."""
+    """The reason to stop."""
 
     WORSE_SHOWN = "worse_shown"
     NO_WORSE_SHOWN = "no_worse_shown"
@@ -113,7 +113,7 @@ _ANSWERED = (Stop.WORSE_SHOWN, Stop.NO_WORSE_SHOWN, Stop.TOO_MANY_UNGRADED)
 
 
 class LookState(Value):
-    """Where the gate stands after a look. Start from `LookState()`."""
+    """The state after a look. Start from `LookState()`."""
 
     seen: int = 0
     ungraded: int = 0  # samples
@@ -128,7 +128,7 @@ class LookState(Value):
 
 
 class Conclusion(StrEnum):
-    """What the statistics say, before the policy."""
+    """The result of a test, before the policy."""
 
     WORSE = "worse"
     NO_WORSE = "no_worse"
@@ -217,7 +217,7 @@ def too_many_ungraded(design: SequentialDesign, state: LookState) -> bool:
 
 
 def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Conclusion]:
-    """Say what each test of one gate found, in the order given; refusals pay for each other by Holm's method.
+    """Return the conclusion of each test of one gate, in order; "worse" is adjusted by Holm's method.
 
     Worse and no worse can both be shown (a real drop within the margin): then it is worse.
     """
@@ -236,7 +236,7 @@ def _finding(design: SequentialDesign, state: LookState, p_worse: float) -> Conc
 
 
 def _over_the_dataset(design: SequentialDesign, state: LookState) -> Conclusion:
-    """Every case is in: no statistics are left, only what the ungraded ones could be."""
+    """Decide where every case is in: only the ungraded samples are uncertain."""
     bound = -design.margin * design.cases
     slack = 1e-9 * design.cases
     if state.low_sum > bound + slack:

@@ -42,28 +42,6 @@ _OK = (
     " mean_logprob? min_logprob? logprob_tokens? reasoning?"
 )
 _ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? request_id? cost_usd? estimated"
-_CALL = (
-    "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd?"
-    " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?"
-)
-_CASE = "id digest inputs expected? tags cluster?"
-_SAMPLE = (
-    "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
-    " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?"
-)
-_VERDICT = "sample_id position grader required outcome score? reason detail?"
-_DECISION = "id run_id call_id? kind reason at detail"
-_RUN = (
-    "id suite prompt prompt_digest model model_sent status started_at planned trials owner? git_commit? git_dirty?"
-    " evalh_version max_ungraded fingerprint_prompt fingerprint_dataset fingerprint_graders fingerprint_model"
-    " fingerprint_route selection settings graders?"
-)
-_COMPARISON = (
-    "id at suite base head base_model head_model base_run? head_run? verdict comparable n wins losses difference? low?"
-    " high? p_value? content"
-)
-_VERSION = "prompt digest content first_seen_at"
-_FINISH = "status reason? finished_at summary?"
 
 
 _VALUES = " values "
@@ -88,16 +66,34 @@ INSERT_OK = _insert("attempts", f"{_SENT} {_OK}")
 INSERT_ERROR = _insert("attempts", f"{_SENT} {_ERROR}")
 UPDATE_OK = _update("attempts", _OK)
 UPDATE_ERROR = _update("attempts", _ERROR)
-INSERT_CALL = _insert("calls", _CALL, "insert or replace")
-INSERT_CASE = _insert("cases", _CASE, "insert or ignore")
-INSERT_SAMPLE = _insert("samples", _SAMPLE)
-INSERT_VERDICT = _insert("verdicts", _VERDICT)
-INSERT_DECISION = _insert("decisions", _DECISION)
-INSERT_COMPARISON = _insert("comparisons", _COMPARISON)
+INSERT_CALL = _insert(
+    "calls",
+    "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd?"
+    " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?",
+    "insert or replace",
+)
+INSERT_CASE = _insert("cases", "id digest inputs expected? tags cluster?", "insert or ignore")
+INSERT_SAMPLE = _insert(
+    "samples",
+    "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
+    " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?",
+)
+INSERT_VERDICT = _insert("verdicts", "sample_id position grader required outcome score? reason detail?")
+INSERT_DECISION = _insert("decisions", "id run_id call_id? kind reason at detail")
+INSERT_COMPARISON = _insert(
+    "comparisons",
+    "id at suite base head base_model head_model base_run? head_run? verdict comparable n wins losses difference? low?"
+    " high? p_value? content",
+)
 INSERT_GATE = _insert("gates", "id at base head merge_base? decision exit reasons content")
-INSERT_RUN = _insert("runs", _RUN)
-INSERT_VERSION = _insert("versions", _VERSION, "insert or ignore")
-FINISH_RUN = _update("runs", _FINISH)
+INSERT_RUN = _insert(
+    "runs",
+    "id suite prompt prompt_digest model model_sent status started_at planned trials owner? git_commit? git_dirty?"
+    " evalh_version max_ungraded fingerprint_prompt fingerprint_dataset fingerprint_graders fingerprint_model"
+    " fingerprint_route selection settings graders?",
+)
+INSERT_VERSION = _insert("versions", "prompt digest content first_seen_at", "insert or ignore")
+FINISH_RUN = _update("runs", "status reason? finished_at summary?")
 GIVE_UP = "update attempts set status = 'interrupted', error_kind = 'interrupted' where id = ? and status = 'sent'"
 
 

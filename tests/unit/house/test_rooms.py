@@ -18,6 +18,7 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     "analysis/calibration/panel.py": "what a run counts of jurors, without people's labels",
     "analysis/history.py": "one picture of the report, as tradeoff is another",
     "core/case.py": "a word of the glossary",
+    "core/located.py": "the readers of YAML, of TOML and of their models share it",
     "core/model.py": "a word of the glossary",
     "core/strict_json.py": "everything that reads or carries JSON imports it, and it imports nothing",
     "core/text_forms.py": "graders of text share it",
@@ -35,10 +36,13 @@ SMALL = {  # why a file that is shorter is not a part of its neighbour; `cli/` h
     # To be settled by the owners of these packages.
     "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
     # To be settled by the owners of these packages.
+    # To be settled by the owners of these packages.
     "workspace/credentials.py": "…",
     "workspace/kept/calibrations.py": "…",
 }
 SEVERAL_MEANINGS = {  # class names that modules may share
+    "Baseline": "a suite's `baseline:`, and what is kept of its results",
+    "Prices": "a suite's `value:`, and the port to the price lists",
     "Options": "the keys of one provider, in each provider; how numerals are read",
     # What a wire's own JSON is decoded into, private to each.
     "_Answer": "a model's answer, in each provider's form",

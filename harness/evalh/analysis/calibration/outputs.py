@@ -1,14 +1,11 @@
-"""Holding a judge's verdicts against people's labels.
+"""Calibrating a judge against people's labels: agreement, corrected rates, and which outputs to label next.
 
-Outputs were drawn at random within each stratum, and from rare strata as often as from common ones. So rates are put
-together stratum by stratum, weighted by how common each is, never over the labelled outputs as they stand.
+Outputs are drawn at random within each stratum, and from rare strata as often as from common ones. So rates are
+combined stratum by stratum, weighted by how common each is, never over the labelled outputs as they stand.
 
-Which outputs to show a person next.
-
-Within a stratum the order is a hash, so what was labelled so far is a random sample of the stratum, whenever the
-person stops; which is what estimating a judge's errors rests on. The order is the cases': outputs of one case come near
-each other, so that labels cover both sides of a comparison, whichever two versions it is of. Between strata the turn is
-the one's that has the fewest labels: twenty labels of what a judge passes teach little about what it refuses.
+Within a stratum the order is a hash of the case, so the labels so far are a random sample of the stratum, whenever the
+person stops. Outputs of one case come near each other, so that labels cover both sides of a comparison. The next output
+is of the stratum with the fewest labels: twenty labels of outputs that a judge passes teach little about its refusals.
 """
 
 from collections import Counter, defaultdict

@@ -150,10 +150,10 @@ def _together(parts: Sequence[tuple[int, Calibrated | None]], same: int, total: 
         known.append((same, Calibrated(0.0, 0.0, 0.0, 0.0, 0.0, _TWO, same)))
     if len(known) > 1:
         method = f"{method}-stratified"
-    found = known[0][1] if len(known) == 1 else stratified([(count / total, part) for count, part in known])
-    low = None if found.low is None else max(-1.0, found.low)
-    high = None if found.high is None else min(1.0, found.high)
-    return Estimate(found.value, low, high, method)
+    estimate = known[0][1] if len(known) == 1 else stratified([(count / total, part) for count, part in known])
+    low = None if estimate.low is None else max(-1.0, estimate.low)
+    high = None if estimate.high is None else min(1.0, estimate.high)
+    return Estimate(estimate.value, low, high, method)
 
 
 def judge_differences(

@@ -1,13 +1,12 @@
 """One difference between two sides over the same cases: its interval, its p-value, and which side won which case.
 
-What is tested and bounded is the mean over clusters: a cluster's difference is the mean of its cases' differences.
+The mean over clusters is tested and bounded: a cluster's difference is the mean of its cases' differences.
 
-An ungraded sample helps no claim. It is read three ways: as it counts in the good rate (not good), against head (bad
-there, good on base), and for head (the other way round). What is stated holds for all three.
+An ungraded sample supports no claim. It is read three ways: as it counts in the good rate (not good), against head (bad
+there, good on base), and for head (the other way). A statement holds for all three.
 
-Cases that got worse, on fresh trials: whether they regressed, are unsteady, or flipped by chance.
-
-Only the fresh trials are judged. Those in which the flip was seen were chosen for it, and would confirm it always.
+`confirm` judges cases that got worse by fresh trials alone: the trials in which the flip was seen were chosen for it,
+and would always confirm it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Pairing: two sides' samples, matched by case and trial.
 
-A side comes from the store's rows, from a committed baseline or from a run under way; all become `CaseResult`s here.
+A side comes from the log, from a committed baseline or from a run under way; all become `CaseResult`s here.
 """
 
 import json

@@ -190,7 +190,13 @@ def _turns(messages: Sequence[Message]) -> list[JsonValue]:
         elif message.role is Role.TOOL or previous is Role.TOOL:
             if previous is not Role.TOOL:
                 turns.append({"role": "user", "content": []})
-            turns[-1]["content"] += _results(message) if message.role is Role.TOOL else _blocks(message, _user_block)
+            if message.role is Role.TOOL:
+                turns[-1]["content"] += [
+                    {"type": "tool_result", "tool_use_id": result.call_id, "content": result.content}
+                    for result in results_of(message, HOME.kind)
+                ]
+            else:
+                turns[-1]["content"] += _blocks(message, _user_block)
         else:
             turns.append({"role": "user", "content": _content(message, _user_block)})
         previous = message.role
@@ -206,13 +212,6 @@ def _content(message: Message, block: Callable[[Part], JsonValue]) -> JsonValue:
 def _blocks(message: Message, block: Callable[[Part], JsonValue]) -> list[JsonValue]:
     # An empty text block is an error of its own there, and a slot may well be empty.
     return [block(part) for part in message.parts if not (isinstance(part, Text) and not part.text)]
-
-
-def _results(message: Message) -> list[JsonValue]:
-    return [
-        {"type": "tool_result", "tool_use_id": result.call_id, "content": result.content}
-        for result in results_of(message, HOME.kind)
-    ]
 
 
 def _text(text: str) -> JsonValue:

@@ -73,7 +73,7 @@ class AiohttpTransport:
 
         self._errors = (OSError, ValueError, ClientError)
         self._session = ClientSession(
-            connector=TCPConnector(limit=0, ssl=self._egress.tls() or True),
+            connector=TCPConnector(limit=0, ssl=self._egress.tls()),
             cookie_jar=DummyCookieJar(),
             headers=OWN_HEADERS,
             auto_decompress=False,

@@ -58,7 +58,6 @@ class DirectTransport:
         self._calm: dict[_Place, int] = {}  # answers on kept connections; below 0: closed ones, and no such answer
         self._reached: dict[str, str] = {}  # the address that answered last
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
-        self._context: ssl.SSLContext | None = None
 
     async def post(
         self,
@@ -125,14 +124,9 @@ class DirectTransport:
             host=host,
             port=parts.port or (443 if secure else 80),
             netloc=parts.netloc,
-            tls=self._tls() if secure else None,
+            tls=self._egress.tls() if secure else None,
             head=f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{own}".encode("ascii"),
         )
-
-    def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = self._egress.tls() or ssl.create_default_context()
-        return self._context
 
     def _by_proxy(self) -> AiohttpTransport:
         if self._proxied is None:

@@ -52,9 +52,9 @@ class Egress(Value):
             return None
         return _proxy(address)
 
-    def tls(self) -> SSLContext | None:
-        """Return the context that verifies against the user's authorities; None: the system's. Raises UsageError."""
-        return None if self.ca_path is None else _verifying(self.ca_path, self.ca_variable)
+    def tls(self) -> SSLContext:
+        """Return the context that verifies against the user's authorities, else the system's. Raises UsageError."""
+        return _verifying(self.ca_path, self.ca_variable)
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +69,9 @@ def is_loopback(host: str) -> bool:
 
 
 @lru_cache(maxsize=8)  # reading a machine's authorities takes some 40 ms
-def _verifying(ca_path: str, ca_variable: str) -> SSLContext:
+def _verifying(ca_path: str | None, ca_variable: str) -> SSLContext:
+    if ca_path is None:
+        return create_default_context()
     path = Path(ca_path)
     try:
         if path.is_dir():

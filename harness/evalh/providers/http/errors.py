@@ -128,7 +128,8 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if after is not None:
         seconds = _reset(after, now)
         if seconds is None:
-            seconds = _until(after, _date(headers.get("date")) or now)
+            when = _date(after)
+            seconds = None if when is None else max(0.0, when - (_date(headers.get("date")) or now))
         return _reset(after.partition(",")[0], now) if seconds is None else seconds
     return _rate_limit_reset(headers, now)
 
@@ -175,11 +176,6 @@ def duration_s(text: str) -> float | None:
         return None
     hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
     return hours * 3600.0 + minutes * 60.0 + seconds + milliseconds / 1000.0
-
-
-def _until(text: str, now: float) -> float | None:
-    when = _date(text)
-    return None if when is None else max(0.0, when - now)
 
 
 def _date(text: str | None) -> float | None:

@@ -129,7 +129,8 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(None)
         if self._answer is None or self._answer.done():
             return
-        if self._reader is not None and exc is None and self._until_close():
+        framed = "content-length" in self._headers or "transfer-encoding" in self._headers
+        if self._reader is not None and exc is None and not framed:
             self._complete()
         elif self._arrived_bytes:
             text = f"{self._netloc} ended the answer before it was whole"
@@ -140,9 +141,6 @@ class Connection(asyncio.Protocol):
             error = CallError(ErrorKind.NETWORK, f"{self._netloc} closed the connection without an answer")
             error.hung_up = exc is None and self.answers > 0  # a reset may come from who has read the request
             self._fail(error)
-
-    def _until_close(self) -> bool:
-        return "content-length" not in self._headers and "transfer-encoding" not in self._headers
 
     # -- what llhttp says
 

@@ -32,7 +32,7 @@ async def client_for(url: str, egress: Egress) -> "AsyncIterator[AsyncClient]":
     """
     import httpx
 
-    proxy, context = egress.proxy_for(url), egress.tls() or ssl.create_default_context()
+    proxy, context = egress.proxy_for(url), egress.tls()
     through = None
     if proxy is not None:
         own = context if proxy.url.startswith("https:") else None

@@ -109,7 +109,8 @@ class ChatAssembler:
         try:
             self._take(self._json.read(_decode, event), whole=False)
         except (ValueError, RecursionError):
-            if not self._finished:  # what cannot be read beside a whole answer costs no answer
+            finished = self._said and all(said.finish for said in self._said.values())
+            if not finished:  # what cannot be read beside a whole answer costs no answer
                 raise
 
     def take_whole(self, body: bytes) -> None:
@@ -142,10 +143,6 @@ class ChatAssembler:
             said += message is not None
             one.add(choice, message, whole=whole_message)
         return said
-
-    @property
-    def _finished(self) -> bool:
-        return bool(self._said) and all(said.finish for said in self._said.values())
 
     def reading(self) -> Reading:
         choices = [self._said[place] for place in sorted(self._said)]

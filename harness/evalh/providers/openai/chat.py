@@ -133,20 +133,13 @@ def _messages(message: Message) -> Iterator[dict[str, JsonValue]]:
         case Role.SYSTEM:
             yield {"role": "system", "content": only_text(message, HOME.kind)}
         case Role.USER:
-            yield {"role": "user", "content": _user_content(message)}
+            plain = all(isinstance(part, Text) for part in message.parts)
+            yield {"role": "user", "content": message.text if plain else [_user_part(part) for part in message.parts]}
         case Role.ASSISTANT:
             yield _assistant(message)
         case Role.TOOL:
             for result in results_of(message, HOME.kind):
                 yield {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
-
-
-def _user_content(message: Message) -> JsonValue:
-    if len(message.parts) == 1 and isinstance(message.parts[0], Text):
-        return message.parts[0].text
-    if all(isinstance(part, Text) for part in message.parts):
-        return message.text
-    return [_user_part(part) for part in message.parts]
 
 
 def _user_part(part: object) -> dict[str, JsonValue]:
