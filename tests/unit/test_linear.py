@@ -60,7 +60,7 @@ NO_MODEL_TEXT = {
     "report/html/markup": "names of our own attributes",
     "viewer/routes": "addresses that a browser asks for, matched from their beginning",
     "viewer/list_page": "ids",
-    "workspace/policies": "ages in a suite",
+    "workspace/suites": "ages in a suite",
     "workspace/kept/baselines": "names of models",
     "workspace/files": "workspace files, at the beginning of a line",
     "workspace/prompt/bodies": "prompt files",
