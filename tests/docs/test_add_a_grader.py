@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SECTION = (
     (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## Add a grader\n")[2].partition("\n## ")[0]
 )
-FILE = re.search(r"^```python\n# harness/(?P<path>\S+)\n(?P<source>.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+FILE = re.search(r"^```python\n# (?P<name>\S+)\n(?P<source>.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
 ENTRY = re.search(r"^```yaml\n- (?P<entry>.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
 ROWS = re.findall(r"^\| `(.+?)` \| (\w+): (.+?) \|$", SECTION, re.MULTILINE)
 PROGRAM = """
@@ -44,7 +44,7 @@ def package(tmp_path: Path) -> Path:
     """Return a copy of the package, with the example's file in it."""
     assert FILE is not None
     shutil.copytree(Path(evalh.__file__).parent, tmp_path / "evalh", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / FILE["path"]).write_text(FILE["source"], encoding="utf-8")
+    (tmp_path / "evalh/graders" / FILE["name"]).write_text(FILE["source"], encoding="utf-8")
     return tmp_path
 
 
