@@ -94,7 +94,7 @@ class MustPassRule(FileModel):
         return MustPass(tags=tags, cases=cases, trials=self.trials, passes=self.passes or self.trials)
 
 
-class Gate(FileModel):
+class GateTable(FileModel):
     """`gate:` of a suite."""
 
     require: Require = Field(
@@ -143,7 +143,7 @@ class Gate(FileModel):
         """Return the policy as a value."""
         never = self.never.items() if isinstance(self.never, dict) else ((name, None) for name in self.never)
         names = (one.name for one in dataclasses.fields(GatePolicy))
-        stated = {name: getattr(self, name) for name in names if name in Gate.model_fields}
+        stated = {name: getattr(self, name) for name in names if name in GateTable.model_fields}
         return GatePolicy(
             **stated
             | {
@@ -159,7 +159,7 @@ class Gate(FileModel):
         )
 
 
-class Prices(FileModel):
+class ValueTable(FileModel):
     """`value:` of a suite."""
 
     bad_usd: Usd = Field(0.0, description="What a bad output costs that is taken for good, in USD.")
@@ -177,7 +177,7 @@ class Prices(FileModel):
         return OutputValue(prices=prices, review=frozenset(names), where=where)
 
 
-class Baseline(FileModel):
+class BaselineTable(FileModel):
     """`baseline:` of a suite."""
 
     max_age: Annotated[str, Words("days or weeks", "max_age: 30d; or 4w")] | None = Field(
@@ -237,9 +237,9 @@ class SuiteFile(FileModel):
     compare: Annotated[tuple[SuiteEntry, ...], Words("a list of graders")] = Field(
         (), description="Graders that need both sides of a comparison."
     )
-    gate: Gate | None = Field(None, description="The merge gate's policy.")
-    baseline: Baseline | None = Field(None, description="What holds for the suite's accepted results.")
-    value: Prices | None = Field(None, description="What outputs cost downstream, in USD.")
+    gate: GateTable | None = Field(None, description="The merge gate's policy.")
+    baseline: BaselineTable | None = Field(None, description="What holds for the suite's accepted results.")
+    value: ValueTable | None = Field(None, description="What outputs cost downstream, in USD.")
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> Self:
@@ -278,8 +278,8 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         **{key: getattr(file, key) for key in ("prompt", "dataset", "model", "owner", "trials", "max_ungraded")},
         graders=graders,
         compare=_graders(file.compare, located, "compare"),
-        gate=(file.gate or Gate()).policy(located.where("gate")),
-        baseline=(file.baseline or Baseline()).policy(),
+        gate=(file.gate or GateTable()).policy(located.where("gate")),
+        baseline=(file.baseline or BaselineTable()).policy(),
         value=None if file.value is None else file.value.value(graders, located.where("value")),
         where=located.where(),
         places={key: located.where(key) for key in located.value},
@@ -288,7 +288,7 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
 
 def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str]) -> None:
     """Refuse names of graders that the suite does not have."""
-    gate, value = file.gate or Gate(), file.value or Prices()
+    gate, value = file.gate or GateTable(), file.value or ValueTable()
     keys: Iterable[str | int] = gate.never if isinstance(gate.never, dict) else range(len(gate.never))
     named: list[tuple[str, Path]] = [
         *((name, ("gate", "never", key)) for name, key in zip(gate.never, keys, strict=True)),
