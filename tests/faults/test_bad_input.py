@@ -158,7 +158,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
     ),
     "trials without bound": (
         change(SUITE_FILE, "prompt:", "trials: 12345678901234567890123\nprompt:"),
-        f"{SUITE_FILE}:1: 'trials' must be a whole number of at most 1,000",
+        f"{SUITE_FILE}:1: 'trials' must be a whole number from 1 to 1,000",
         None,
     ),
     "an unknown grader": (grader("shcema"), f"{SUITE_FILE}:6: no grader 'shcema'", "'schema'?"),

@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from evalh.workspace.files import WorkTree
 from evalh.workspace.kept.baselines import Baseline, read_baseline, write_baseline

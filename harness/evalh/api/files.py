@@ -58,7 +58,7 @@ def brought_log(folder: Path, root: Path, repository: "Repository | None") -> Ev
         link = next((place for place in _places(folder, top) if place.is_symlink()), None)
         lies = _as_it_lies(folder.resolve())
     except OSError as exc:
-        return CannotMeasure(f"the log cannot be looked at: {exc.strerror}", where=str(folder), hint=_HINT)
+        return CannotMeasure(f"the log cannot be found: {exc.strerror}", where=str(folder), hint=_HINT)
     if link is not None:
         return WorkspaceError("the log is a link, or lies behind one", where=str(link), hint=f"remove it; {_HINT}")
     if repository is None:
