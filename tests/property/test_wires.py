@@ -38,10 +38,11 @@ counts = st.one_of(
 def read(recorded: Recorded, body: bytes) -> Reading:
     """Read an answer as `Hosted` does. Raises ValueError."""
     asked = Settings(model="m", sent_to={}, stream=recorded.streamed)
-    wire = WIRES[recorded.kind]
+    assembler = WIRES[recorded.kind].assembler(asked)
     if not recorded.streamed:
-        return wire.read(body, asked)
-    source, assembler = EventStream(), wire.assembler(asked)
+        assembler.take_whole(body)
+        return assembler.reading()
+    source = EventStream()
     for start in range(0, len(body), 97):
         for one in source.feed(body[start : start + 97]):
             assembler.add(one)
