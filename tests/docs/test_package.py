@@ -67,7 +67,7 @@ def test_the_wheel_works_in_a_clean_environment_and_the_archive_holds_no_stray_f
     begun = run(program, "init", folder=tmp_path / "new")
     told = run(program, "run", folder=tmp_path / "new")
 
-    assert "the first run answers from recordings" in begun
+    assert "the first run uses the recorded answers" in begun
     assert "sentiment@draft on recorded" in told
     assert "note: recorded answers were used, no model was asked" in told
     assert "12: 6 good · 6 bad · 0 ungraded" in told

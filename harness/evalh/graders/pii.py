@@ -190,7 +190,7 @@ def _remainder(iban: str) -> int:
 
 def _cards(text: str) -> Iterator[tuple[int, int]]:
     for found in _CARD.finditer(text):
-        digits = [int(one) for one in found.group() if one.isdigit()]
+        digits = [int(one) for one in found.group() if one.isdecimal()]
         if _is_issued(found.group().replace(" ", "").replace("-", "")) and _luhn(digits):
             yield found.span()
 
@@ -214,7 +214,7 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _long_enough(number: str) -> bool:
-    return number.lstrip("(")[:1] != "0" or sum(map(str.isdigit, number)) in _TRUNK_DIGITS
+    return number.lstrip("(")[:1] != "0" or sum(map(str.isdecimal, number)) in _TRUNK_DIGITS
 
 
 def _addresses(text: str) -> Iterator[tuple[int, int]]:

@@ -165,7 +165,7 @@ def test_never_speaks_of_cases() -> None:
             head.append(one)
         measured = RuleInputs(policy=policy, pairs=(), head=head, complete=True, graders=frozenset({"pii"}))
         (rule,) = rules_of(measured)
-        shown += rule.tell(False).exit is ExitCode.YES
+        shown += rule.finding(shown=False).exit is ExitCode.YES
 
     assert at_most(shown, repeats, 0.05)
 

@@ -242,7 +242,7 @@ def _alone(lines: list[tuple[int, str]], part: Part, taken: list[tuple[int, int]
         if not length or any(one in ends for one in range(begin, begin + length + 1)):
             continue
         rest = _beside(said[length:], part, only=len(lines) == 1)
-        bare = isinstance(part.scale, PointScale) and said[:length].isdigit()
+        bare = isinstance(part.scale, PointScale) and said[:length].isdecimal()
         last, marked = number == len(lines) - 1, "[[" in line
         if part.lines == "last" and length == 1 and not last:
             continue

@@ -164,7 +164,7 @@ def _whole(text: str, value: str) -> bool:
     at = text.find(value)
     while at >= 0:
         around = text[at - 1 : at] + text[at + len(value) : at + len(value) + 1]
-        if not value.isdigit() or not any(map(str.isdigit, around)):
+        if not value.isdecimal() or not any(map(str.isdecimal, around)):
             return True
         at = text.find(value, at + 1)
     return False

@@ -135,7 +135,7 @@ def _value(token: str, part: Part) -> ScaleValue | None:
     """Return what a word of a remark says of this part."""
     if isinstance(part.scale, PointScale):
         number = NUMBERS.get(token, token)
-        return int(number) if number.isdigit() and len(number) <= 4 else None  # noqa: PLR2004 (digits that are read)
+        return int(number) if number.isdecimal() and len(number) <= 4 else None  # noqa: PLR2004 (digits that are read)
     if part.scale.alone:
         return part.scale.spellings.get(token)
     said = part.scale.spellings.get(token, _WORDS.get(token))

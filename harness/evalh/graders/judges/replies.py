@@ -216,7 +216,7 @@ class _Reply(Value, kw_only=True):
         graded, said = self.graded, folded(claim.said)
         if graded.has_line(said) or (len(folded(claim.text)) > len(said) and graded.holds(claim.text)):
             return True
-        if said.isdigit():
+        if said.isdecimal():
             return graded.has_box(said)
         if isinstance(part.scale, WordScale) and not part.scale.alone:
             return graded.has_word(said)

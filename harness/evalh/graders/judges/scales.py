@@ -131,7 +131,7 @@ class PointScale(Value):
 
 def _number(said: str) -> int:
     said = NUMBERS.get(said.lower(), said)
-    return int(said) if said.isdigit() else 100
+    return int(said) if said.isdecimal() else 100
 
 
 class Part(Value, kw_only=True):

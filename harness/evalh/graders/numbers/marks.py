@@ -44,7 +44,7 @@ def without_citations(line: str) -> str:
 
 def may_be_mark(left: str, written: str, right: str) -> bool:
     """Whether a number may be a list's mark or a citation, by the rest of its line: `2. divide`, `42 apples [1]`."""
-    if not written.isdigit() or len(written) > 2:  # noqa: PLR2004 (longer lists are rare)
+    if not written.isdecimal() or len(written) > 2:  # noqa: PLR2004 (longer lists are rare)
         return False
     if _LISTED.match(left) is not None and _GOES_ON.match(right) is not None:
         return True
