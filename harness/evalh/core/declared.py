@@ -18,7 +18,7 @@ from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from evalh.core.errors import WorkspaceError, did_you_mean, nearest
+from evalh.core.errors import MOST_MISTAKES, WorkspaceError, did_you_mean, nearest
 from evalh.core.located import Path, json_of, kind_of
 from evalh.core.strict_json import JsonValue
 
@@ -29,7 +29,7 @@ Where: TypeAlias = Callable[..., str]
 """Returns `file:line` of a path in the table that is read."""
 
 _NULL = object()  # what no field takes
-_LONGEST = 60  # of a wrong word in a message
+_LONGEST = 60  # characters of a wrong word or key in a message
 
 
 class Words(NamedTuple):
@@ -99,7 +99,8 @@ def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
     try:
         return model.model_validate(value)
     except ValidationError as exc:
-        mistakes = [_worded(model, value, one) for one in exc.errors(include_url=False, include_input=False)]
+        found = exc.errors(include_url=False, include_input=False)[: 2 * MOST_MISTAKES]  # some say the same
+        mistakes = [_worded(model, value, one) for one in found]
     begin = f"{of}: " if of else ""
     WorkspaceError.raise_all(
         WorkspaceError(begin + one.what, where=where(*one.path), hint=one.hint) for one in _distinct(mistakes)
@@ -156,7 +157,7 @@ def _worded(model: type[BaseModel], value: JsonValue, error: Any) -> _Mistake:
     path, wanted, found = _walk(model, value, error["loc"])
     cause = error.get("ctx", {}).get("error")
     names = [step for step in path if isinstance(step, str)]
-    key = repr(names[-1]) if names else "the file"
+    key = repr(_short(names[-1])) if names else "the file"
     must = f"{key} must {'hold' if path and isinstance(path[-1], int) else 'be'}"
     match error["type"]:
         case "missing":
@@ -166,7 +167,7 @@ def _worded(model: type[BaseModel], value: JsonValue, error: Any) -> _Mistake:
             _, around, _ = _walk(model, value, error["loc"][:-1])
             known = keys_of(_model(around) or model)
             hint = did_you_mean(str(path[-1]), known) if known else "it takes no keys"
-            return _Mistake(path, f"unknown key {path[-1]!r}", hint, unknown=str(path[-1]))
+            return _Mistake(path, f"unknown key {_short(str(path[-1]))!r}", hint, unknown=str(path[-1]))
         case "value_error" if isinstance(cause, Refused):
             return _Mistake((*path, *cause.at), str(cause), cause.hint or _words(wanted).hint)
         case "value_error" | "assertion_error":

@@ -48,6 +48,10 @@ _MOST_LISTED = 40  # every built-in grader is listed; the cases of a dataset are
 _FIRST_LISTED = 8
 
 
+MOST_MISTAKES = 50
+"""How many mistakes of one file are listed."""
+
+
 class EvalhError(Exception):
     """Says what is wrong, where, and what to type next; `others` are further mistakes in the same file."""
 
@@ -94,10 +98,18 @@ class WorkspaceError(EvalhError):
 
     @staticmethod
     def raise_all(errors: "Iterable[WorkspaceError]") -> None:
-        """Raise the mistakes of one file, in the file's order, as one error; return where there is none."""
+        """Raise the mistakes of one file, in the file's order, as one error; return where there is none.
+
+        Of more than `MOST_MISTAKES` the first are raised: a file may hold as many as its author likes.
+        """
         every = [each for error in errors for each in (error, *error.others)]
         if every:
             first, *others = sorted(every, key=lambda error: error.line)
+            if len(every) > MOST_MISTAKES:
+                following = others[MOST_MISTAKES - 1]
+                others[MOST_MISTAKES - 1 :] = [
+                    WorkspaceError("more mistakes follow", where=following.where, hint="correct these first")
+                ]
             raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
 
 

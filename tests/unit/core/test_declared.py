@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
 from evalh.core.declared import FileModel, Refused, Text, Texts, Words, _worded, keys_of, read
-from evalh.core.errors import WorkspaceError
+from evalh.core.errors import MOST_MISTAKES, WorkspaceError
 from evalh.core.located import Located
 from evalh.workspace.toml import parse_toml
 from evalh.workspace.yaml import parse_yaml
@@ -157,3 +157,25 @@ def test_a_custom_error_of_somebody_else_shows_what_is_wanted() -> None:
 
     with pytest.raises(WorkspaceError, match="the file must be a mapping"):
         read(Odd, {}, lambda *_: "f:1")
+
+
+def test_of_a_flood_of_mistakes_the_first_are_listed() -> None:
+    listed = wrong("name: n\n" + "".join(f"key{number}: 1\n" for number in range(20_000)))
+
+    assert len(listed) == MOST_MISTAKES + 1
+    assert listed[0].startswith("f:2: unknown key 'key0'")
+    assert listed[MOST_MISTAKES - 1].startswith(f"f:{MOST_MISTAKES + 1}: unknown key")
+    assert listed[-1] == f"f:{MOST_MISTAKES + 2}: more mistakes follow (correct these first)"
+
+
+def test_a_mistake_fewer_is_listed_whole() -> None:
+    listed = wrong("name: n\n" + "".join(f"key{number}: 1\n" for number in range(MOST_MISTAKES)))
+
+    assert len(listed) == MOST_MISTAKES
+    assert all("unknown key" in one for one in listed)
+
+
+def test_a_key_without_end_is_shortened() -> None:
+    (told,) = wrong('name = "n"\n"' + "k" * 100_000 + '" = 1\n', parse_toml)
+
+    assert len(told) < 1000
