@@ -137,7 +137,7 @@ def test_explain_says_how_often_escalation_helped_and_what_it_cost(workspace: Pa
 
     (explained,) = document(evalh(workspace, "explain", "short", "--last", "1", "--json"))["routes"]
 
-    (decision,) = [one for one in explained["decisions"] if one["then"] == "strong answers anew"]
+    (decision,) = [one for one in explained["decisions"] if one["then"] == "strong answers the same request"]
     escalated = [row for row in rows if not short(row)]
     helped = sum(row["strong_correct"] and not row["weak_correct"] for row in escalated)
     harmed = sum(row["weak_correct"] and not row["strong_correct"] for row in escalated)

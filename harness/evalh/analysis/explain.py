@@ -201,7 +201,10 @@ def _cascade(route: Route, tallies: Tallies) -> Iterator[Statement]:
     if policy is None:
         yield Statement(topic=UNSURE, when="any output", then="it is taken as it is: no cascade is declared")
         return
-    what = {EscalateBy.ANEW: "answers anew", EscalateBy.VERIFY: "is shown the answer and confirms or corrects it"}
+    what = {
+        EscalateBy.ANEW: "answers the same request",
+        EscalateBy.VERIFY: "is shown the answer and confirms or corrects it",
+    }
     tally, worth = tallies.of("escalate"), tallies.escalated
     helped = None
     if worth is not None:

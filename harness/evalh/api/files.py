@@ -67,7 +67,7 @@ def brought_log(folder: Path, root: Path, repository: "Repository | None") -> Ev
     tracked = [file for file in found if file.rpartition("/")[2] != _NO_ANSWERS]
     if not tracked:
         return None
-    what = f"git tracks the log ({', '.join(tracked[:3])}): whoever committed it chose its answers"
+    what = f"git tracks the log ({', '.join(tracked[:3])}): its answers may be of its author's choice"
     hint = f"git rm -r --cached {tracked[0].rpartition('/')[0] or tracked[0]}; delete it; {_HINT}"
     return WorkspaceError(what, where=str(folder), hint=hint)
 

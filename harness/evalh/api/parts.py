@@ -130,7 +130,7 @@ class Parts:
 
     @property
     def under_test(self) -> Prompts:
-        """The prompts that suites are about. Judges' prompts are `prompts`, whoever brings what is judged."""
+        """The prompts that suites are about. Judges' prompts are `prompts`, wherever the judged ones come from."""
         candidate = self.files.candidate
         return self.prompts() if candidate is None else Prompts(candidate.tree, self.config.prompts_dir, candidate.live)
 

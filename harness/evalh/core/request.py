@@ -151,7 +151,7 @@ class Settings(Value, kw_only=True):
 
 
 def content_digest(settings: Mapping[str, JsonValue], messages: JsonValue) -> str:
-    """Digest what is asked, whoever is asked: settings and messages as documents, without `model` and `sent_to`.
+    """Digest the request, whichever model answers: settings and messages as documents, without `model` and `sent_to`.
 
     A recording is made on one provider and replayed by another, so a request's own digest would never match.
     """

@@ -180,7 +180,7 @@ class Limited(Wrapper):
                 self.pace.stood(began, self._clock.monotonic())
                 self._halt.check()  # while it waited the run may have ended
                 if call.still_wanted is not None:
-                    call.still_wanted()  # raises CallError where whoever admitted it would not do so now
+                    call.still_wanted()  # raises CallError if it would not be admitted now
                 if self.window.full:
                     self._freed = asyncio.get_running_loop().create_future()
                     await self._freed

@@ -262,7 +262,7 @@ def decode(data: bytes, name: str, first_line: int = 1) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-FIRST_CHUNK_BYTES, CHUNK_BYTES = 2**13, 2**18  # whoever wants one row reads little
+FIRST_CHUNK_BYTES, CHUNK_BYTES = 2**13, 2**18  # one row alone needs little
 LONGEST_BYTES = 64 * 2**20
 """A row may not be longer: one file without line ends would otherwise fill the memory."""
 

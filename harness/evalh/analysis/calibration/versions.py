@@ -4,7 +4,7 @@ Labels are drawn by what was judged (`analysis.calibration.outputs`), so pairs a
 both sides, each kind weighted by how common it is.
 
 Where both sides gave the same output nothing is left to guess: there is no
-difference, whoever judges.
+difference, whichever judge it is.
 """
 
 from collections import defaultdict

@@ -1,6 +1,6 @@
-"""A gate's watch over base: whether the model that answers now is the one whose kept answers base stands on.
+"""A gate's check of base: whether the model that answers now is the one behind its accepted results.
 
-A canary asks some of the accepted cases again, beside head. Whoever answers says its name, too:
+A canary asks some of the accepted cases again, beside head. Each answer also names its model:
 a new one is another model.
 """
 

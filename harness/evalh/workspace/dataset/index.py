@@ -12,7 +12,7 @@ from zlib import crc32
 from evalh.workspace.files import ByteRange
 
 _BLOCK_ROWS = 64
-_BLOCK_BYTES = 2**18  # rows may be large; whoever reads holds a block of them
+_BLOCK_BYTES = 2**18  # rows may be large; a reader holds a block of them
 _BUCKETS = 256  # a power of two
 
 
