@@ -1,4 +1,7 @@
-"""Samples: one (case, trial) under one version and model, whether it is good, and what comparing needs of it."""
+"""Samples: one (case, trial) under one version and model, whether it is good, and what comparing needs of it.
+
+A pipeline's sample says what became of each of its steps too.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,6 +11,7 @@ from msgspec import field
 
 from evalh.core.attempt import NOT_KNOWN, CallError, Completion, Latency
 from evalh.core.case import Case
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome, Verdict
 
@@ -28,6 +32,70 @@ class Graded(Value):
     verdict: Verdict
 
 
+class StepState(StrEnum):
+    """What became of a step in one sample."""
+
+    RAN = "ran"
+    SKIPPED = "skipped"  # its condition said no, or what it reads was skipped
+    GIVEN = "given"  # a double stood in
+    STOPPED = "stopped"  # not asked: a step before it was bad
+    FAILED = "failed"  # no answer, or the function raised: infrastructure, not a bad output
+
+
+class StepGrade(StrEnum):
+    """Whether a step's output is good. A step without graders and checks has none."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNKNOWN = "unknown"  # a grader abstained or erred
+
+
+class StepResult(Value, kw_only=True):
+    """One step of one sample."""
+
+    step: str
+    state: StepState
+    reason: str | None = None  # why it did not run, or what is wrong with it
+    grade: StepGrade | None = None
+    inputs: JsonValue = None  # as they were handed to it
+    output: JsonValue = None
+    call_id: str | None = None  # None: no model was asked
+    attempt_id: str | None = None
+    cache_hit: bool = False
+    cost_usd: Decimal | None = Decimal(0)
+    cached_cost_usd: Decimal | None = Decimal(0)
+    judge_cost_usd: Decimal | None = Decimal(0)
+    attempts: int = 0
+    latency: Latency = NOT_KNOWN
+    verdicts: tuple[Graded, ...] = ()
+    tainted: bool = False  # bad, or reads what is tainted: provenance alone
+
+    @property
+    def gave(self) -> bool:
+        """Whether there is an output that others may read."""
+        return self.state in (StepState.RAN, StepState.GIVEN)
+
+
+class SampleWord(StrEnum):
+    """What a sample of a pipeline was; docs/guide has a picture."""
+
+    CLEAN = "clean"  # good, and no step was bad
+    RECOVERED = "recovered"  # good; a step was bad, and a later one mended it
+    LATENT = "latent"  # good, though bad steps lead to its output: no harm done, or a grader is wrong
+    UNEXPLAINED = "unexplained"  # bad, and no bad step leads to the output
+    POISONED = "poisoned"  # bad: bad steps lead from an early one to the output
+    FAILED_AT_END = "failed at the end"  # bad: only the last step was
+    NOT_KNOWN = "not known"  # steps that were not graded could make it another word
+
+
+class Story(Value, kw_only=True):
+    """A sample's word, where it went wrong first, and which bad step reached the output."""
+
+    word: SampleWord
+    first_bad: str | None = None  # the earliest step that is bad though all that it reads is good
+    responsible: tuple[str, ...] = ()  # the origins whose fault reached the output; several have equal shares
+
+
 class Sample(Value, kw_only=True):
     """The unit that is counted. Without an answer `completion` is None and `error` says why."""
 
@@ -46,6 +114,8 @@ class Sample(Value, kw_only=True):
     judge_cost_usd: Decimal | None = Decimal(0)
     attempts: int = 0  # made in this run
     latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
+    steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
+    story: Story | None = None  # of a pipeline
 
     @property
     def from_log(self) -> bool:
