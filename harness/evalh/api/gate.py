@@ -27,7 +27,6 @@ from evalh.api.prefer import preferring
 from evalh.api.runs import NoProgress, ends_of
 from evalh.api.sides import Sides, open_sides
 from evalh.api.weakened import unmeasured
-from evalh.core.attempt import CallKey
 from evalh.core.digest import digest
 from evalh.core.errors import ExitCode, UsageError
 from evalh.core.log import GateRow
@@ -36,7 +35,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.suite import SuiteGate, Wording
-from evalh.engine.plan import AskOptions, Plan
+from evalh.engine.plan import AskOptions, Plan, in_log
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
 
@@ -80,15 +79,14 @@ def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) ->
 
 
 def _varies(plan: Plan) -> bool:
-    leaves = plan.target.leaves.values()
+    leaves = [leaf for one in plan.targets for leaf in one.leaves.values()]
     return any(not leaf.provider.traits.recorded and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
 
 
 def _in_log(store: Store, plan: Plan) -> bool:
     cases = iter(plan.cases)
     while ahead := list(islice(cases, _CASES_AT_ONCE)):
-        wanted = [(plan.step.request(case).digest(), CallKey(case.id, 0, plan.step.name, plan.draw)) for case in ahead]
-        if any(store.find_all(wanted, routed=plan.target.chooses)):
+        if any(in_log(plan, store, ((case, 0) for case in ahead))):
             return True
     return False
 

@@ -15,6 +15,7 @@ from evalh.core.ports import Progress
 from evalh.core.run import Forecast, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
+from evalh.engine.pipeline_forecast import forecast_pipeline
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.routing.pace import until_writable
@@ -51,6 +52,7 @@ def ends_of(
         provenance=parts.provenance if commit is None else lambda: commit,
         row_digest=lambda case: case_row(case)[1],
         asking=asking,
+        env=parts.env,
     )
 
 
@@ -116,7 +118,9 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
                 plan.suite.name,
                 plan.version.label,
                 plan.target.name,
-                forecast(plan, store, parts.prices, fresh=options.fresh),
+                (forecast if plan.pipeline is None else forecast_pipeline)(
+                    plan, store, parts.prices, fresh=options.fresh
+                ),
             )
             for plan in plans
         ]
