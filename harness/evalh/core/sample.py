@@ -50,6 +50,15 @@ class StepGrade(StrEnum):
     UNKNOWN = "unknown"  # a grader abstained or erred
 
 
+class StepWord(StrEnum):
+    """What a step's grade means beside those of the steps that it reads. Good after good has no word."""
+
+    ORIGIN = "origin"  # bad, though all that it reads is good
+    PROPAGATED = "propagated"  # bad, and something that it reads is
+    RECOVERED = "recovered"  # good, though something that it reads is bad
+    POSSIBLE = "possible"  # one of these, if an unknown step was bad
+
+
 class StepResult(Value, kw_only=True):
     """One step of one sample."""
 
@@ -57,6 +66,7 @@ class StepResult(Value, kw_only=True):
     state: StepState
     reason: str | None = None  # why it did not run, or what is wrong with it
     grade: StepGrade | None = None
+    word: StepWord | None = None
     inputs: JsonValue = None  # as they were handed to it
     output: JsonValue = None
     call_id: str | None = None  # None: no model was asked

@@ -12,7 +12,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
+from evalh.core.run import Estimate, Fingerprint, RunKind, RunRecord, RunStatus, RunStep, RunSummary
 from evalh.core.sample import Graded, Standing
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none
@@ -45,6 +45,7 @@ def run_from(row: Row) -> RunRow:
         selection=read_json(row["selection"]),
         max_ungraded=row["max_ungraded"],
         graders_document=tuple(read_json(row["graders"]) or ()),
+        kind=RunKind(row["kind"]),
     )
     return RunRow(
         record=record,
@@ -52,6 +53,19 @@ def run_from(row: Row) -> RunRow:
         reason=restored_or_none(row["reason"]),
         finished_at=None if row["finished_at"] is None else read_instant(row["finished_at"]),
         summary=_summary(row["summary"]),
+    )
+
+
+def run_step_from(row: Row) -> RunStep:
+    """Read a row of `run_steps`."""
+    texts = ("prompt", "function", "model")
+    return RunStep(
+        **{name: restored_or_none(row[name]) for name in texts},
+        step=restored(row["step"]),
+        prompt_digest=row["prompt_digest"],
+        function_digest=row["function_digest"],
+        reads=tuple(read_json(row["reads"])),
+        settings_document=read_json(row["settings"]),
     )
 
 
