@@ -53,7 +53,7 @@ class RunStep(Value, kw_only=True):
     function: str | None = None  # "steps/orders.py:find"
     function_digest: str | None = None
     model: str | None = None  # the name in the workspace; None: a function
-    reads: tuple[str, ...] = ()  # the steps that it comes after
+    reads: tuple[str, ...] = ()  # the steps whose output it is handed, or its condition looks at
     settings_document: Mapping[str, JsonValue] | None = None  # of its requests; None: a function
 
 

@@ -72,7 +72,7 @@ INSERT_CALL = insert(
     " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?",
     "insert or replace",
 )
-INSERT_CASE = insert("cases", "id digest inputs expected? tags cluster?", "insert or ignore")
+INSERT_CASE = insert("cases", "id digest inputs expected? tags cluster? given?", "insert or ignore")
 SAMPLE = (
     "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
     " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?"
@@ -234,8 +234,11 @@ def case_row(case: Case) -> Row:
     expected = NULL if case.expected is ABSENT else json_text(case.expected)
     tags = json_text(sorted(case.tags)) if case.tags else "[]"
     cluster = NULL if case.cluster is None else stored(case.cluster)
+    given = json_text(case.given) if case.given else NULL
     content = f"{case_id}\0{inputs}\0{expected}\0{tags}" + ("" if case.cluster is None else f"\0{cluster}")
-    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster)
+    if case.given:
+        content += f"\0\0{given}"
+    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster, given)
 
 
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:

@@ -14,7 +14,7 @@ INSERT_RUN_STEP = insert(
     "run_steps",
     "run_id position step prompt? prompt_digest? function? function_digest? model? reads settings?",
 )
-INSERT_PIPELINE_SAMPLE = insert("samples", f"{SAMPLE} word first_bad? responsible output?")
+INSERT_PIPELINE_SAMPLE = insert("samples", f"{SAMPLE} word first_bad? responsible output? review?")
 INSERT_STEP_RESULT = insert(
     "step_results",
     "sample_id position step state reason? grade? word? tainted inputs? large_inputs? output? large_output? call_id?"
@@ -55,6 +55,7 @@ def pipeline_columns(sample: Sample) -> Row:
         NULL if story is None else text_or_null(story.first_bad),
         json_text([] if story is None else story.responsible),
         stored(completion.text) if completion is not None and given_by_no_model else NULL,
+        text_or_null(sample.review),
     )
 
 

@@ -7,6 +7,8 @@ STEPS = (
     "alter table samples add column first_bad text",
     "alter table samples add column responsible text",  # JSON
     "alter table samples add column output text",  # where no model gave it: a function's; null: see answered_by
+    "alter table samples add column review text",  # why a person must look at it; null: nobody must
+    "alter table cases add column given text",  # JSON: what steps are said to return; null: nothing
     """create table run_steps (
   run_id text not null,
   position integer not null,       -- from 0; a step comes after all that it reads
@@ -16,7 +18,7 @@ STEPS = (
   function text,                   -- steps/orders.py:find
   function_digest text,
   model text,                      -- the name in the workspace
-  reads text not null,             -- JSON: the steps that it comes after
+  reads text not null,             -- JSON: the steps that it reads
   settings text,                   -- JSON: all of its requests but their messages
   primary key (run_id, step)
 ) without rowid""",
