@@ -386,7 +386,7 @@ class PipelineSample:
             standing=judged,
             verdicts=verdicts,
             call_id="" if last is None else last.id,
-            attempt_id=None if completion is None or last is None else last.answered_by,
+            attempt_id=self._attempt_of(name, completion),
             completion=completion,
             error=error,
             cache_hit=bool(calls) and sum(trace.hits for trace in self.traces.values()) == len(calls),
@@ -441,6 +441,12 @@ class PipelineSample:
     def _last_call(self, output: str | None) -> Call | None:
         own = self.traces[output].calls if output is not None else []
         return own[-1] if own else next(iter(reversed(self.calls)), None)
+
+    def _attempt_of(self, output: str | None, completion: Completion | None) -> str | None:
+        """Return the attempt that holds the sample's output; None: no model gave it, or it has none."""
+        if output is None or completion is None or self.traces[output].door is None:
+            return None
+        return self.traces[output].calls[-1].answered_by
 
     def _path(self, name: str) -> Latency:
         """Return how long it took to a step's output: the longest way to it, by what each step took."""
