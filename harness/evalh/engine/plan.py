@@ -15,7 +15,7 @@ from evalh.core.errors import UsageError
 from evalh.core.ports import Cases, Pricer, Prices, Store
 from evalh.core.prompt import PromptVersion, StepSpec
 from evalh.core.route import BudgetPolicy
-from evalh.core.run import Fingerprint
+from evalh.core.run import Fingerprint, RunStep
 from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
@@ -92,10 +92,28 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         """Digest what the answers to a case depend on besides the case."""
         return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
 
+    def record(self) -> tuple[RunStep, ...]:
+        """Return the steps as the log keeps them."""
+        return tuple(_recorded(self.flow, step) for step in self.steps.values())
+
     def settings(self) -> dict[str, JsonValue]:
         """Return the digest of each step's settings."""
         found = {name: [one.step.settings_digest for one in step.prompts] for name, step in self.steps.items()}
         return {name: digests for name, digests in found.items() if digests}
+
+
+def _recorded(flow: Flow, step: PlannedStep) -> RunStep:
+    spec = step.spec
+    return RunStep(
+        step=spec.name,
+        prompt=None if spec.version is None else spec.version.label,
+        prompt_digest=None if spec.version is None else spec.version.digest,
+        function=None if spec.function is None else spec.function.path,
+        function_digest=None if spec.function is None else spec.function.digest,
+        model=None if step.prompt is None else step.prompt.target.name,
+        reads=flow.waits_for[spec.name],
+        settings_document=None if step.prompt is None else step.prompt.step.settings.document(),
+    )
 
 
 class Plan(Routing, kw_only=True, dict=True):

@@ -21,7 +21,7 @@ from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
 from evalh.core.money import Price, plus
 from evalh.core.ports import Clock, Prices, Progress, Provider, Store
-from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.run import RunKind, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
@@ -90,6 +90,7 @@ class Ends(Value, kw_only=True):
     asking: AskOptions = field(default_factory=AskOptions)
     doors: Doors = field(default_factory=Doors)
     flights: Flights = field(default_factory=Flights)
+    kind: RunKind = RunKind.RUN
     env: Mapping[str, str] = field(default_factory=dict)  # for functions of pipelines, which are handed what they name
 
     @property
@@ -247,6 +248,8 @@ class Session:
             selection=dict(plan.selection) | ({"draw": plan.draw} if plan.draw else {}),
             max_ungraded=plan.suite.max_ungraded,
             graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],
+            kind=self.ends.kind,
+            steps=() if plan.pipeline is None else plan.pipeline.record(),
         )
 
     async def __aenter__(self) -> Self:
