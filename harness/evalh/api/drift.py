@@ -16,6 +16,7 @@ from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
 from evalh.core.ports import Progress
+from evalh.core.run import RunKind
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.plan import Known, Plan
@@ -96,7 +97,7 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
     check_plans([plan], parts.prices, options)
     now = SystemClock().now()
     with parts.writing(progress) as store:
-        ends = ends_of(parts, store, options, progress)
+        ends = replace(ends_of(parts, store, options, progress), kind=RunKind.DRIFT)
         move = in_loop(_ask(ends, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,

@@ -32,6 +32,7 @@ from evalh.core.digest import digest
 from evalh.core.errors import ExitCode, UsageError
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
+from evalh.core.run import RunKind
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
@@ -147,7 +148,8 @@ def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -
             series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
         gates: tuple[SuiteDecision, ...] = ()
         if store:
-            ends = ends_of(sides.head, store, options, progress, commit=(sides.head_commit, None))
+            asked = ends_of(sides.head, store, options, progress, commit=(sides.head_commit, None))
+            ends = replace(asked, kind=RunKind.GATE)
             gates = prefer.tell(_decide(ends, changes.touched, sides, options, series))
         decision = GateDecision(
             suites=gates,
@@ -266,7 +268,7 @@ def gate_versions(parts: Parts, suite: str, base: str, head: str, model: str | N
         labels=labels_of(parts, suite, judges),
     )
     with parts.writing(None) as store:
-        ends = ends_of(parts, store, AskOptions(), NoProgress())
+        ends = replace(ends_of(parts, store, AskOptions(), NoProgress()), kind=RunKind.GATE)
         family = family_of([change])
         accepted = Baselines(parts.tree, ends.clock.now())
         gates = [SuiteGate(change, {"base": ends, "head": ends}, family, accepted, _words())]

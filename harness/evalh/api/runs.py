@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from evalh.api.judges import judge_warnings
 from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
 from evalh.core.ports import Progress
-from evalh.core.run import Forecast, RunResult, RunStatus
+from evalh.core.run import Forecast, RunKind, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
 from evalh.engine.plan import AskOptions, Plan
@@ -126,11 +128,12 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
 
 
 def collected(parts: Parts, plan: Plan, asking: AskOptions, progress: Progress | None = None) -> list[Sample]:
-    """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
+    """Run a plan for a baseline; return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     shown = progress or NoProgress()
     check_plans([plan], parts.prices, asking)
     with parts.writing(shown) as store:
-        return in_loop(_collect(Session(plan, ends_of(parts, store, asking, shown))))
+        ends = replace(ends_of(parts, store, asking, shown), kind=RunKind.BASELINE)
+        return in_loop(_collect(Session(plan, ends)))
 
 
 async def _collect(session: Session) -> list[Sample]:

@@ -21,7 +21,7 @@ from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
 from evalh.core.money import Price, plus
 from evalh.core.ports import Clock, Prices, Progress, Provider, Store
-from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.run import RunKind, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
@@ -84,6 +84,7 @@ class Ends(Value, kw_only=True):
     row_digest: Callable[[Case], str]  # as the log and people's labels have it
     asking: AskOptions = field(default_factory=AskOptions)
     doors: Doors = field(default_factory=Doors)
+    kind: RunKind = RunKind.RUN  # what its runs are made for
 
     @property
     def concurrency(self) -> int:
@@ -218,6 +219,7 @@ class Session:
             selection=dict(plan.selection) | ({"draw": plan.draw} if plan.draw else {}),
             max_ungraded=plan.suite.max_ungraded,
             graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],
+            kind=self.ends.kind,
         )
 
     async def __aenter__(self) -> Self:
