@@ -14,9 +14,12 @@ class RunOptions(AskOptions, kw_only=True):
 
     target: str | None = None  # a suite, or a prompt version: every suite of that prompt; None: the default suite
     prompts: tuple[str, ...] = ()  # references; none: the target's version, else draft or live
-    models: tuple[str, ...] = ()  # workspace names; none: the suite's
+    models: tuple[str, ...] = ()  # workspace names, of a step extract=NAME; none: the suite's
     trials: int | None = None  # None: the suite's
     selection: Selection = field(default_factory=Selection)
+    steps: tuple[str, ...] = ()  # other versions of a pipeline's steps: extract=v2
+    given: tuple[str, ...] = ()  # doubles of steps: extract=expected, extract=RUN
+    allow_effects: bool = False  # call functions that have effects
 
 
 class CompareOptions(AskOptions, kw_only=True):

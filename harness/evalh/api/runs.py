@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from evalh.api.judges import judge_warnings
 from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import RunOptions
@@ -17,6 +15,7 @@ from evalh.core.ports import Progress
 from evalh.core.run import Forecast, RunKind, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
+from evalh.engine.pipeline_forecast import forecast_pipeline
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.routing.pace import until_writable
@@ -41,6 +40,7 @@ def ends_of(
     asking: AskOptions,
     progress: Progress,
     commit: tuple[str | None, bool | None] | None = None,
+    kind: RunKind = RunKind.RUN,
 ) -> Ends:
     """Return what sessions of a workspace act on; `commit` instead of the one that is checked out."""
     from evalh.store.rows import case_row
@@ -53,6 +53,8 @@ def ends_of(
         provenance=parts.provenance if commit is None else lambda: commit,
         row_digest=lambda case: case_row(case)[1],
         asking=asking,
+        env=parts.env,
+        kind=kind,
     )
 
 
@@ -118,7 +120,9 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
                 plan.suite.name,
                 plan.version.label,
                 plan.target.name,
-                forecast(plan, store, parts.prices, fresh=options.fresh),
+                (forecast if plan.pipeline is None else forecast_pipeline)(
+                    plan, store, parts.prices, fresh=options.fresh
+                ),
             )
             for plan in plans
         ]
@@ -128,12 +132,11 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
 
 
 def collected(parts: Parts, plan: Plan, asking: AskOptions, progress: Progress | None = None) -> list[Sample]:
-    """Run a plan for a baseline; return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
+    """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     shown = progress or NoProgress()
     check_plans([plan], parts.prices, asking)
     with parts.writing(shown) as store:
-        ends = replace(ends_of(parts, store, asking, shown), kind=RunKind.BASELINE)
-        return in_loop(_collect(Session(plan, ends)))
+        return in_loop(_collect(Session(plan, ends_of(parts, store, asking, shown, kind=RunKind.BASELINE))))
 
 
 async def _collect(session: Session) -> list[Sample]:

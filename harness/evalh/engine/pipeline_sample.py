@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from inspect import isawaitable
@@ -17,9 +17,9 @@ from evalh.core.attempt import (
     CallError,
     CallKey,
     Completion,
+    Decision,
     ErrorKind,
     Latency,
-    NotSent,
 )
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError
@@ -32,26 +32,19 @@ from evalh.core.sample import Graded, Sample, Standing, StepGrade, StepResult, S
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, StepOutput, Verdict, with_cause
-from evalh.engine.functions import FunctionStep, StepContext, StepError
-from evalh.engine.plan import Asked, Plan, PlannedPipeline, PlannedStep
+from evalh.engine.functions import Ask, FunctionStep, StepContext, StepError
+from evalh.engine.plan import Asked, Plan, PlannedPipeline
+from evalh.engine.runner import standing
 from evalh.engine.shared_calls import Flights, Lookups
 from evalh.graders.reading import Unreadable, output_json
 from evalh.graders.registry import Grader
 from evalh.pipeline.taint import StepGraph, mark
 from evalh.pipeline.walk import Handed, Walk
 from evalh.routing.asking import Inquiry
-from evalh.routing.run_context import Decisions, Halt
+from evalh.routing.run_context import Halt
 from evalh.routing.wrapper import spent
 
-_OWN = ""  # what a prompt step asks; a function asks prompts by name
-
-
-def standing(verdicts: Iterable[Graded]) -> Standing:
-    """Judge by required verdicts: any fail is bad, all pass is good, anything else is ungraded."""
-    outcomes = {graded.verdict.outcome for graded in verdicts if graded.required}
-    if Outcome.FAIL in outcomes:
-        return Standing.BAD
-    return Standing.GOOD if outcomes == {Outcome.PASS} else Standing.UNGRADED
+OWN = ""  # what a prompt step asks; a function asks prompts by name
 
 
 class Door(Value):
@@ -75,7 +68,6 @@ class Tools(Value, kw_only=True):
     store: Store
     halt: Halt
     clock: Clock
-    decisions: Decisions
     lookups: Lookups
     flights: Flights
     fresh: bool
@@ -160,7 +152,7 @@ class PipelineSample:
 
     async def _ask_prompt(self, handed: Handed, trace: Trace) -> None:
         spec = handed.spec
-        trace.door = door = self.tools.doors[spec.name][_OWN]
+        trace.door = door = self.tools.doors[spec.name][OWN]
         case = replace(self.case, inputs=handed.inputs, expected=self.case.gold_of(spec.name))
         try:
             request = door.asked.step.request(case)
@@ -210,8 +202,17 @@ class PipelineSample:
             reason = f"{failed[0].grader}: {failed[0].verdict.reason}"
             policy = self.walk.doubt(spec.name, reason)
             if policy is not OnBad.CONTINUE:
-                call = trace.calls[-1] if trace.calls else self._call_of(spec.name, trace)
-                self.tools.decisions.tell(call, policy.value, reason, {"step": spec.name})
+                call_id = trace.calls[-1].id if trace.calls else None
+                self.tools.store.decide(
+                    Decision(
+                        run_id=self.tools.run_id,
+                        kind=policy.value,
+                        reason=reason,
+                        at=self.tools.clock.now(),
+                        call_id=call_id,
+                        detail={"step": spec.name},
+                    )
+                )
 
     def _key(self, step: str, draw: int = 0) -> CallKey:
         return CallKey(self.case.id, self.trial, step, self.tools.plan.draw + draw)
@@ -254,14 +255,15 @@ class PipelineSample:
         answer: Answer | None = None
         try:
             completion = await door.provider.send(request, call)
-            answer = Answer(call.answered_by or "", completion, spent(call), call.answered_model, call.latency)
-            return completion
         except CallError as error:
             if error.ends_run:
                 self.tools.halt.now(str(error))
             call.answered_by = None
             self.tools.store.conclude(call, cache_hit=False)
             raise
+        else:
+            answer = Answer(call.answered_by or "", completion, spent(call), call.answered_model, call.latency)
+            return completion
         finally:
             flights.end(asked, answer)
 
@@ -303,7 +305,7 @@ class PipelineSample:
         words = f"{self.case.id}\0{self.trial}\0{step}\0{self.tools.plan.draw}"
         return int.from_bytes(sha256(words.encode()).digest()[:4], "big")
 
-    def _asker(self, step: str, trace: Trace) -> Callable[..., object]:
+    def _asker(self, step: str, trace: Trace) -> Ask:
         async def ask(prompt: str, inputs: Mapping[str, JsonValue], *, draw: int = 0) -> JsonValue:
             doors = self.tools.doors[step]
             if prompt not in doors:
