@@ -22,6 +22,7 @@ from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
+from evalh.pipeline.taint import StepGraph
 from evalh.pipeline.walk import Flow, Walk
 from evalh.routing.asking import Resolve
 from evalh.routing.target import Target
@@ -93,8 +94,22 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
 
     def record(self) -> tuple[RunStep, ...]:
-        """Return the steps as the log keeps them."""
-        return tuple(_recorded(self.flow, step) for step in self.steps.values())
+        """Return the steps as the log keeps them, and after them the prompts that functions ask."""
+        reads = StepGraph.of(self.flow.pipeline).parents
+        steps = [_recorded(step, reads[name]) for name, step in self.steps.items()]
+        asked = [
+            RunStep(
+                step=f"{name}/{prompt}",
+                prompt=step.spec.function.asks[prompt].label,
+                prompt_digest=step.spec.function.asks[prompt].digest,
+                model=one.target.name,
+                settings_document=one.step.settings.document(),
+            )
+            for name, step in self.steps.items()
+            if step.spec.function is not None
+            for prompt, one in step.asks.items()
+        ]
+        return (*steps, *asked)
 
     def settings(self) -> dict[str, JsonValue]:
         """Return the digest of each step's settings."""
@@ -102,7 +117,7 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         return {name: digests for name, digests in found.items() if digests}
 
 
-def _recorded(flow: Flow, step: PlannedStep) -> RunStep:
+def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> RunStep:
     spec = step.spec
     return RunStep(
         step=spec.name,
@@ -111,7 +126,7 @@ def _recorded(flow: Flow, step: PlannedStep) -> RunStep:
         function=None if spec.function is None else spec.function.path,
         function_digest=None if spec.function is None else spec.function.digest,
         model=None if step.prompt is None else step.prompt.target.name,
-        reads=flow.waits_for[spec.name],
+        reads=reads,
         settings_document=None if step.prompt is None else step.prompt.step.settings.document(),
     )
 

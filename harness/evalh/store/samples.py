@@ -19,6 +19,7 @@ from evalh.core.money import from_stored, plus
 from evalh.core.request import content_digest
 from evalh.core.run import FailedSample
 from evalh.core.sample import Graded, SampleResult, Standing, StepResult
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.calls import CallReader
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
@@ -79,6 +80,9 @@ _RESULTS = """select s.case_id, s.case_digest, s.trial, s.standing, s.cost_usd, 
 _TEXTS = """select digest, text from texts where digest in (
   select large_output from step_results where sample_id = :sample
   union select value from step_results, json_each(large_inputs) where sample_id = :sample)"""
+_OUTPUTS = """select s.case_id, s.trial, coalesce(r.output, t.text) as output
+from step_results r join samples s on s.id = r.sample_id left join texts t on t.digest = r.large_output
+where r.sample_id > :run || '/' and r.sample_id < :run || '0' and r.step = :step and r.state in ('ran', 'given')"""
 _ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, n.settings, r.settings) as settings,
   coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
   a.text, a.finish, a.tool_calls,
@@ -160,6 +164,11 @@ class SampleReader(CallReader):
                 sample=None if found is None else self._sample(found),
                 calls=tuple(call for call in calls if call is not None),
             )
+
+    def step_outputs(self, run_id: str, step: str) -> dict[tuple[str, int], JsonValue]:
+        """Return what one step gave in a run, by (case id, trial), where it gave something."""
+        rows = self._stream(_OUTPUTS, {"run": run_id, "step": stored(step)})
+        return {(restored(row["case_id"]), row["trial"]): read_json(row["output"]) for row in rows}
 
     def planned(self, run_id: str) -> int | None:
         """Return how many samples a run was to have; None if the log does not hold that run."""

@@ -242,6 +242,19 @@ def test_where_a_function_gave_the_output_reports_and_views_have_it(
     assert rows("select output from failures") == [('{"state": "late"}',)]
 
 
+def test_what_a_step_gave_in_a_run_is_found_by_case_and_trial(
+    pipeline: Pipeline, playing: Callable[[str], Play], store: SqliteStore, reader: Reader
+) -> None:
+    large = "z" * 5000
+    pipeline.sample(order={"state": large})
+    pipeline.sample("t-2")
+    Pipeline(playing("r2")).sample("t-3")
+    store.flush()
+
+    assert reader.step_outputs("r1", "order") == {("t-1", 0): {"state": large}, ("t-2", 0): {"state": "late"}}
+    assert reader.step_outputs("r1", "log") == {}, "it was skipped"
+
+
 def test_a_plain_sample_writes_nothing_about_steps(
     play: Play, store: SqliteStore, reader: Reader, rows: Callable[..., list[tuple[Any, ...]]]
 ) -> None:
