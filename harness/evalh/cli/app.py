@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _NARROWEST = 60
 _PERCENT = 100
@@ -48,6 +49,13 @@ class App:
     def hints(self) -> "Console":
         """Where progress and hints go: stderr."""
         return _console(sys.stderr)
+
+    def show(self, value: T, document: "Callable[[T], Struct]", text: "Callable[[Console, T], None]") -> None:
+        """Print a verb's answer: the document made of it under `--json`, else as text."""
+        if self.json:
+            self.show_json(document(value))
+        else:
+            text(self.console, value)
 
     def show_json(self, document: "Struct") -> None:
         """Print a document, the whole answer of a verb under `--json`."""

@@ -34,14 +34,9 @@ def command(app: App, options: "PowerOptions") -> None:
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.power import planned
     from evalh.core.errors import UsageError
+    from evalh.report.documents.workspace import power_document
     from evalh.report.terminal.power import show_power
 
     if options.drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
-    plan = planned(app.workspace, options)
-    if app.json:
-        from evalh.report.documents.workspace import power_document
-
-        app.show_json(power_document(plan))
-        return
-    show_power(app.console, plan)
+    app.show(planned(app.workspace, options), power_document, show_power)

@@ -64,11 +64,7 @@ def _show_plan(app: App, options: "RunOptions") -> int:
     from evalh.report.documents.run import plan_document
     from evalh.report.terminal.run import show_plans
 
-    plans = app.workspace.plan_all(options)
-    if app.json:
-        app.show_json(plan_document(plans))
-    else:
-        show_plans(app.console, plans)
+    app.show(app.workspace.plan_all(options), plan_document, show_plans)
     return 0
 
 
