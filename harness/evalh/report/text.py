@@ -86,9 +86,14 @@ def rate(estimate: Estimate) -> str:
         return "not known: no sample was graded"
     if estimate.value is None:
         return "unknown"
+    return f"{percent(estimate.value)}  {limits(estimate)}".rstrip()
+
+
+def limits(estimate: Estimate) -> str:
+    """Write the limits of a rate, in percent; empty if one is unknown."""
     if estimate.low is None or estimate.high is None:
-        return percent(estimate.value)
-    return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+        return ""
+    return f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
 def dollars(amount: Decimal | float | None) -> str:

@@ -138,12 +138,6 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Write a list that may be long."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 _SURE = 0.999
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evalh.analysis.compare.comparison import listed
 from evalh.report.documents.compare import SideDocument
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.html.comparison import changes, net
@@ -10,7 +11,7 @@ from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import RELATIVE, certainty, decision_word
 from evalh.report.text import one_line
-from evalh.report.words import Pointer, anchor, listed, plural
+from evalh.report.words import Pointer, anchor, plural
 
 _CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
 _CASES = 12

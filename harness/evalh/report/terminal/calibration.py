@@ -78,10 +78,7 @@ def _words(calibration: Calibration) -> list[str]:
 
 
 def _agreement(judge: AgreementTable, people: AgreementTable | None) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("agreement")
-    for column in ("judge and people", *(("people among themselves",) if people else ())):
-        table.add_column(column)
+    table = columns("agreement", "judge and people", *(["people among themselves"] if people else []))
     both = [judge, *([people] if people else [])]
     table.add_row("raw", *(_share(one.raw) for one in both))
     table.add_row("Gwet's AC1", *(_coefficient(one.ac1) for one in both))

@@ -16,7 +16,7 @@ from evalh.analysis.compare.comparison import (
     PassAt,
     Preferred,
     Side,
-    names,
+    listed,
 )
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
@@ -147,7 +147,9 @@ def _show_mismatches(console: Console, comparison: Comparison) -> None:
         console.print(Padding(line, (0, 0, 0, 2)))
     if comparison.missing:
         cases = [f"{safe(one.case_id)} (absent from {one.absent_from})" for one in comparison.missing]
-        console.print(Padding(StyledText.assemble(BREAK, ("missing  ", "dim")).append(names(cases), ""), (0, 0, 0, 2)))
+        console.print(
+            Padding(StyledText.assemble(BREAK, ("missing  ", "dim")).append(listed(cases, 5), ""), (0, 0, 0, 2))
+        )
 
 
 # -- the numbers
@@ -155,12 +157,10 @@ def _show_mismatches(console: Console, comparison: Comparison) -> None:
 
 def _numbers(comparison: Comparison) -> Table:
     base, head = comparison.base, comparison.head
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(style="dim")
     same = base.prompt == head.prompt and base.model != head.model
-    for side in (base, head):
-        table.add_column(one_line(side.model if same else side.prompt, 26))
-    table.add_column("head - base")
+    sides = (one_line(side.model if same else side.prompt, 26) for side in (base, head))
+    table = columns("", *sides, "head - base")
+    table.columns[0].style = "dim"
     table.add_row("good", *(_counts(side) for side in (base, head)), _cases(comparison))
     table.add_row("good rate", *(rate(side.good_rate) for side in (base, head)), points(comparison.difference))
     # The interval stands below its value: side by side they leave no room for the third column.
@@ -386,4 +386,4 @@ def show_confirmed(console: Console, confirmed: Sequence[ConfirmedDocument]) -> 
 
 
 def _listed(cases: Sequence[str], most: int = 5) -> str:
-    return names([one_line(case, 40) for case in cases], most)
+    return listed([one_line(case, 40) for case in cases], most)
