@@ -72,12 +72,15 @@ def percent(share: float | None) -> str:
     return "unknown" if share is None else f"{100 * share:.1f} %"
 
 
+def plural(count: int, word: str, several: str | None = None) -> str:
+    """Write a count with its noun; `several` is the plural of an irregular one."""
+    return f"{count:,} {word if count == 1 else several or f'{word}s'}"
+
+
 def in_clusters(cases: int, clusters: int | None) -> str:
     """Write `150 cases in 31 clusters`; without the clusters where each case is one."""
-    told = f"{cases:,} case{'' if cases == 1 else 's'}"
-    if clusters is None or clusters == cases:
-        return told
-    return f"{told} in {clusters:,} cluster{'' if clusters == 1 else 's'}"
+    told = plural(cases, "case")
+    return told if clusters is None or clusters == cases else f"{told} in {plural(clusters, 'cluster')}"
 
 
 def rate(estimate: Estimate) -> str:

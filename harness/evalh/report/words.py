@@ -133,11 +133,6 @@ def cost_range(low: float | None, high: float | None) -> str:
     return f"[{dollars(low)}, {'no finite limit' if high is None else dollars(high)}]"
 
 
-def plural(count: int, word: str) -> str:
-    """Write a count with its noun."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 _SURE = 0.999
 
 

@@ -11,8 +11,8 @@ from evalh.report.documents.compare import ComparisonDocument, DownstreamDocumen
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.text import in_clusters, short_cost_per_good
-from evalh.report.words import Pointer, anchor, consequences_line, cost_range, plural, worth
+from evalh.report.text import in_clusters, plural, short_cost_per_good
+from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
 _PARTS_SHOWN = 20
 

@@ -10,8 +10,8 @@ from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import RELATIVE, certainty, decision_word
-from evalh.report.text import one_line
-from evalh.report.words import Pointer, anchor, plural
+from evalh.report.text import one_line, plural
+from evalh.report.words import Pointer, anchor
 
 _CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
 _CASES = 12

@@ -52,7 +52,8 @@ def waterfall(call: CallRow) -> Iterator[StyledText]:
     began = events[0][0] if events else 0.0
     several = len(call.attempts) > 1 or bool(call.decisions)
     for at, _, event in events:
-        offset = StyledText(f"{_offset(at - began):>9}  " if several else "", "dim")
+        after = f"+{milliseconds(1000.0 * (at - began))}"
+        offset = StyledText(f"{after:>9}  " if several else "", "dim")
         match event:
             case AttemptRow():
                 yield StyledText.assemble(offset, _attempt(event))
@@ -67,10 +68,6 @@ def given_up(call: CallRow) -> str:
     """Say why a call was given up; empty where it was answered, or never had a second attempt."""
     last = call.decisions[-1] if call.decisions else None
     return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
-
-
-def _offset(seconds: float) -> str:
-    return f"+{milliseconds(seconds * 1000.0)}"
 
 
 def _attempt(attempt: AttemptRow) -> StyledText:
