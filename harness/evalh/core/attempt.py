@@ -134,7 +134,7 @@ class CallError(Exception):
         self.reached = True  # False: there was no connection, so nothing is charged; the transports say so
         self.hung_up = False  # a kept connection ended in order, without a byte of an answer: likely before the request
         self.held_back = kind in UNSENT  # nothing had left; our own door to a model at its limit says so too
-        self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
+        self.ends_run = kind in FATAL_KINDS  # a fallback takes it back while another of its models is well
 
     @property
     def maybe_billed(self) -> bool:

@@ -108,7 +108,7 @@ class Builder:
         `alone`: nothing is asked in its place when it fails. `spared`: another model is, when it is at its rate limit.
         """
         last = len(route.fallback)
-        chain = [
+        models = [
             self._named(
                 target,
                 name,
@@ -118,7 +118,7 @@ class Builder:
             )
             for position, name in enumerate((route.model, *route.fallback))
         ]
-        provider = chain[0] if last == 0 else FallingBack(chain, route.fallback_on, self._decisions)
+        provider = models[0] if last == 0 else FallingBack(models, route.fallback_on, self._decisions)
         if route.cascade is not None:
             stronger = self._named(target, route.cascade.escalate_to, route, alone=alone, spared=spared)
             provider = Cascading(provider, stronger, route.cascade, self._examiner(target, route.cascade.checks))
