@@ -183,7 +183,7 @@ def decide(gates: Sequence[SuiteGate], ends: Ends, family: Family, options: Gate
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
     check_plans((plan for one in gates for plan in one.plans), ends.prices, ends.asking)
     in_loop(_run(gates))
-    tested = judge([one.asked() for one in gates], family.alpha)
+    tested = judge([gate.tests() for gate in gates], family.alpha)
     return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
 
 
