@@ -17,7 +17,15 @@ from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
-from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, questions_of
+from evalh.analysis.gate.sequential_tests import (
+    ALPHA,
+    Family,
+    SuiteTests,
+    drop_of,
+    limits_of,
+    needed_by,
+    sequential_tests,
+)
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
@@ -65,7 +73,7 @@ class SuiteGate:
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        tests = questions_of(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
+        tests = sequential_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
         self._tests = self._unstarted_tests = tests if change.compares else []
         self._clusters_done = 0
         self._must_pass: list[MustPassCase] | None = None
@@ -294,7 +302,7 @@ class SuiteGate:
         return SuiteTests(
             suite=self.change.suite,
             policy=self.change.policy,
-            questions=self._tests if self._clusters_done else (),
+            tests=self._tests if self._clusters_done else (),
             pairs=self._pairs(self._evaluated()) if self.change.compares else (),
             rules=tuple(rules_of(self._measured(), self.change.beside_old)),
             fixed=not self.change.policy.sequential,
@@ -311,7 +319,7 @@ class SuiteGate:
             refused = any(finding.exit is ExitCode.NO for finding in tested)
             self._notices.append(self._confirming.notice(comparison.confirmed, self._words.dollars, refused=refused))
         tests = self.tests()
-        first = tests.questions[0] if tests.questions else None
+        first = tests.tests[0] if tests.tests else None
         undecided = change.policy.require is Require.NO_WORSE and any(
             finding.exit is ExitCode.INCONCLUSIVE and finding.rule == "good" for finding in tested
         )
