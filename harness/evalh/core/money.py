@@ -13,7 +13,7 @@ _RESOLUTION = Decimal("1e-12")
 STANDARD = frozenset(
     {"default", "standard", "standard_only", "auto", "on_demand", "unspecified", "global", "not_available", ""}
 )
-"""What providers call the service tier, the speed and the region that nobody asked for."""
+"""The names of the default service tier, speed and region."""
 
 
 def total(costs: Iterable[Decimal | None]) -> Decimal | None:
@@ -32,7 +32,7 @@ def plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
 
 
 def believed(amount: Decimal | None) -> Decimal | None:
-    """Return an amount that somebody else states; None where it is not one: below 0, or not finite."""
+    """Return an amount that a provider or a plugin states; None if it is below 0 or not finite."""
     return amount if amount is not None and amount.is_finite() and amount >= 0 else None
 
 
