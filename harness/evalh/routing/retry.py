@@ -22,13 +22,13 @@ from evalh.routing.wrapper import Wrapper
 
 
 class Wait(Value):
-    """Send again after so many seconds."""
+    """Send again after `seconds`."""
 
     seconds: float
 
 
 class GiveUp(Value):
-    """Do not send again; `reason` is None where the policy declares no retry for this kind."""
+    """Do not send again; `reason` is None if the policy declares no retry for this kind."""
 
     reason: str | None = None
 
@@ -36,8 +36,8 @@ class GiveUp(Value):
 def decide_retry(policy: RetryPolicy, attempt: int, error: CallError, rng: Random) -> Wait | GiveUp:
     """Decide what follows failed attempt number `attempt` (from 1).
 
-    Full jitter (Brooker 2015): the wait is uniform in [0, min(cap, base × 2^(attempt-1))], and never shorter than
-    what the provider asked for.
+    Full jitter (Brooker 2015): the wait is uniform in [0, min(cap, base × 2^(attempt-1))], added to what the provider
+    asked for.
     """
     if error.kind not in policy.on:
         return GiveUp()
@@ -61,7 +61,7 @@ class RateLimitWaits(Struct):
     waited_s: float = 0.0
 
     def decide(self, policy: RetryPolicy, error: CallError, rng: Random) -> Wait | GiveUp:
-        """Decide what follows a rate limit, whether it names its wait or not."""
+        """Decide what follows a rate limit, with or without a stated wait."""
         asked_s, most_s = error.retry_after_s or 0.0, self.most_s
         if error.kind not in policy.on:
             return GiveUp()
@@ -91,12 +91,12 @@ class Retrying(Wrapper):
     def __init__(self, inner: Provider, policy: RetryPolicy, shared: Shared, *, wait_s: float | None = None) -> None:
         super().__init__(inner)
         self._policy = policy
-        self._wait_s = wait_s  # for rate limits; None: they are failures, after which another model is asked
+        self._wait_s = wait_s  # for rate limits; None: they count as failures, and another model is asked
         self._shared = shared
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send until there is an answer or no retry is left. Raises the last CallError, NotSent."""
-        if not call.counted:  # a call may pass several places of a route: its retries are the run's
+        if not call.counted:  # once per call, though a route may contain several retry loops
             call.counted = True
             self._shared.retries.call()
         tries = Tries(None if self._wait_s is None else RateLimitWaits(self._wait_s))
@@ -164,9 +164,9 @@ class FallingBack(Wrapper):
             await provider.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Return the first answer. Raises the last model's CallError, or one that is not declared; NotSent."""
+        """Return the first answer. Raises the last model's CallError, or one of an undeclared kind; NotSent."""
         *others, last = self._models
-        hopeless = True  # whether the models before the last are refused, or left alone, for the whole run
+        hopeless = True  # whether none of the models before the last can answer in this run
         for position, provider in enumerate(others):
             try:
                 completion = await provider.send(request, call)
