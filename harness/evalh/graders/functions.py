@@ -359,7 +359,6 @@ class Python(Parameters):
     semantics: int = Field(1, description="Raise it when the function judges differently than before.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Load the function and check `args` against its signature."""
         function = scope.function(self.function)
         if inspect.isclass(function):
             raise scope.wrong(f"needs a function, and {self.function!r} is a class")

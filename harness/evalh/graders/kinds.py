@@ -103,7 +103,6 @@ class Scope(Value):
     build: Callable[[GraderSpec, GraderEnvironment], "Grader"]  # for graders made of graders
 
     def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:
-        """Return the error that says what is wrong with this entry."""
         return WorkspaceError(f"grader {self.spec.kind!r} {what}", where=self.spec.where, hint=hint)
 
     def function(self, path: str) -> Callable[..., Any]:
@@ -185,12 +184,10 @@ class Grader:
             return broke(exc)
 
     async def check(self, ctx: GradeContext) -> Verdict:
-        """Judge as a check inside a route: `core.ports.Check`."""
         judged = self.judge(ctx)
         return await judged if isawaitable(judged) else judged
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what the graders' digest covers."""
         document: dict[str, JsonValue] = {
             "kind": self.kind.name,
             "semantics": self.kind.semantics,

@@ -27,7 +27,6 @@ class Not(Parameters):
     grader: Entry = Field(description="A grader, in the same form as under graders.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Build the inner grader."""
         part = _part(scope, self.grader)
 
         def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
@@ -110,7 +109,6 @@ class AnyOf(_Several):
     """Pass where one of the graders passes. Asked in order, and no further once one passed."""
 
     def compile(self, scope: Scope) -> Compiled:
-        """Build the inner graders."""
         return self.joined(scope, Outcome.PASS)
 
 
@@ -119,7 +117,6 @@ class AllOf(_Several):
     """Pass where all of the graders pass. Asked in order, and no further once one failed."""
 
     def compile(self, scope: Scope) -> Compiled:
-        """Build the inner graders."""
         return self.joined(scope, Outcome.FAIL)
 
 

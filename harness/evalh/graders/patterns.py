@@ -161,7 +161,6 @@ class Match(Value):
     caught: tuple[str | None, ...]  # the whole match, then each group
 
     def group(self, number: int) -> str | None:
-        """Return what a group caught; 0 is the whole match."""
         return self.caught[number]
 
 
@@ -175,16 +174,13 @@ class Pattern(Value):
 
     @property
     def groups(self) -> int:
-        """How many groups there are."""
         return int(self.as_written.groups)
 
     @property
     def names(self) -> dict[str, int]:
-        """The groups that have a name."""
         return {name.decode(): number for name, number in self.as_written.groupindex.items()}
 
     def find(self, text: str, *, last: bool = False) -> Match | None:
-        """Return the first or the last match."""
         pattern, marked = self.as_written, False
         if not text.isascii():
             pattern, marked = self.unicode, self.marked

@@ -83,7 +83,6 @@ class Pii(Parameters):
     allow_input: bool = Field(False, description="What stands in the case's inputs may stand in the output.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Choose what is looked for and what may stand there."""
         if self.kinds == ():
             raise scope.wrong("looks for no kind of personal data", f"kinds: [{', '.join(KINDS)}]")
         if not all(text.strip() for text in self.allow):
