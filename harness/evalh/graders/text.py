@@ -112,7 +112,7 @@ class Regex(Compared):
     def _compare(self, pattern: Pattern, found: Match | None, group: int, wanted: JsonValue) -> Verdict:
         if found is None:
             return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
-        caught = found.group(group)
+        caught = found[group]
         if caught is None:
             return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
