@@ -163,10 +163,17 @@ class FunctionSpec(Value, kw_only=True):
     revision: str | None = None  # what `keep` cannot see: raise it where the world has changed
     effects: bool = False  # never called without a double or --allow-effects
     max_chars: int = 20_000  # of its output as JSON
+    asks: "Mapping[str, PromptVersion]" = field(default_factory=dict)  # what it asks by `ctx.ask("name", …)`
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the version's digest covers."""
-        return {"path": self.path, "digest": self.digest, "revision": self.revision, "env": list(self.env)}
+        return {
+            "path": self.path,
+            "digest": self.digest,
+            "revision": self.revision,
+            "env": list(self.env),
+            "asks": {name: version.digest for name, version in self.asks.items()},
+        }
 
 
 class StepSpec(Value, kw_only=True):

@@ -50,6 +50,15 @@ class StepGrade(StrEnum):
     UNKNOWN = "unknown"  # a grader abstained or erred
 
 
+class StepWord(StrEnum):
+    """What a step's grade says beside those of the steps that it reads. A good step that reads good ones has none."""
+
+    ORIGIN = "origin"  # bad, though all that it reads is good
+    PROPAGATED = "propagated"  # bad, and so is something that it reads
+    RECOVERED = "recovered"  # good, though something that it reads is bad
+    POSSIBLE = "possible"  # something that it reads is not known, and could make it another word
+
+
 class StepResult(Value, kw_only=True):
     """One step of one sample."""
 
@@ -68,6 +77,7 @@ class StepResult(Value, kw_only=True):
     attempts: int = 0
     latency: Latency = NOT_KNOWN
     verdicts: tuple[Graded, ...] = ()
+    word: StepWord | None = None  # None: not graded, or good and so is all that it reads
     tainted: bool = False  # bad, or reads what is tainted: provenance alone
 
     @property
@@ -116,6 +126,7 @@ class Sample(Value, kw_only=True):
     latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
     steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
     story: Story | None = None  # of a pipeline
+    review: str | None = None  # why a person must look at it before it is used
 
     @property
     def from_log(self) -> bool:

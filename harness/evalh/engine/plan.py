@@ -13,7 +13,7 @@ from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import UsageError
 from evalh.core.ports import Cases, Pricer, Prices
-from evalh.core.prompt import PromptVersion
+from evalh.core.prompt import PromptVersion, StepSpec
 from evalh.core.route import BudgetPolicy
 from evalh.core.run import Fingerprint
 from evalh.core.sample import SampleResult
@@ -22,6 +22,7 @@ from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
+from evalh.pipeline.walk import Flow, Walk
 from evalh.routing.asking import Resolve
 from evalh.routing.target import Target
 
@@ -42,12 +43,68 @@ class Routing(Value, kw_only=True):
     build_checks: Callable[[Sequence[GraderSpec]], Sequence[Grader]]
 
 
+class Given(Value):
+    """Where a step's doubles come from: gold, or what an earlier run's samples gave."""
+
+    name: str  # "expected", or a run
+    outputs: Mapping[tuple[str, int], JsonValue] | None = None  # of a run, by (case id, trial); None: gold
+    digest: str = ""
+
+
+class Asked(Value):
+    """A prompt that is asked, and by what."""
+
+    step: Step
+    target: Target
+
+
+class PlannedStep(Value, kw_only=True):
+    """One step of a pipeline, every part resolved."""
+
+    spec: StepSpec
+    prompt: Asked | None = None  # of a prompt step
+    function: Callable[..., object] | None = None
+    asks: Mapping[str, Asked] = field(default_factory=dict)  # what the function asks, by the prompt's name
+    checks: tuple[Grader, ...] = ()  # they need no gold, and decide in a run
+    graders: tuple[Grader, ...] = ()  # of the suite: they only mark
+
+    @property
+    def all_graders(self) -> tuple[Grader, ...]:
+        """Everything that grades its output."""
+        return (*self.checks, *self.graders)
+
+    @property
+    def prompts(self) -> tuple[Asked, ...]:
+        """Everything that it may ask."""
+        return (*([] if self.prompt is None else [self.prompt]), *self.asks.values())
+
+
+class PlannedPipeline(Value, kw_only=True, dict=True):
+    """The steps of a pipeline, in its order; `given` says where doubles come from, by step."""
+
+    flow: Flow
+    steps: Mapping[str, PlannedStep]
+    given: Mapping[str, Given] = field(default_factory=dict)
+    effects: bool = False  # whether functions with effects may be called
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest what the answers to a case depend on besides the case."""
+        return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
+
+    def settings(self) -> dict[str, JsonValue]:
+        """Return the digest of each step's settings."""
+        found = {name: [one.step.settings_digest for one in step.prompts] for name, step in self.steps.items()}
+        return {name: digests for name, digests in found.items() if digests}
+
+
 class Plan(Routing, kw_only=True, dict=True):
     """One suite for one version and model, every part resolved."""
 
     suite: Suite
     version: PromptVersion
-    step: Step
+    step: Step | None  # None: of a pipeline
+    pipeline: PlannedPipeline | None = None
     graders: Sequence[Grader]
     cases: Cases
     trials: int
@@ -63,8 +120,27 @@ class Plan(Routing, kw_only=True, dict=True):
 
     @cached_property
     def asked(self) -> Sequence[Target]:
-        """Everything that graders and checks ask, found once. Raises WorkspaceError."""
-        return self.find_asked(self.target, self.asking)
+        """Everything that graders, checks and a pipeline's steps ask, found once. Raises WorkspaceError."""
+        found = list(self.find_asked(self.target, self.asking))
+        pipeline = self.pipeline
+        for name, step in {}.items() if pipeline is None else pipeline.steps.items():
+            judging = self.graders if pipeline is not None and name in pipeline.flow.pipeline.output else ()
+            for one in step.prompts:
+                asking = [grader for grader in (*step.all_graders, *judging) if grader.asked]
+                found += [one.target, *self.find_asked(one.target, asking)]
+        return found
+
+    @property
+    def plain(self) -> Step:
+        """The one step of a plain suite."""
+        assert self.step is not None
+        return self.step
+
+    def question(self, case: Case) -> str:
+        """Digest all that a case's answers depend on besides chance. Raises WorkspaceError."""
+        if self.pipeline is None:
+            return self.plain.request(case).digest()
+        return digest([self.pipeline.digest, case.inputs, case.given])
 
     @property
     def planned(self) -> int:
@@ -76,10 +152,20 @@ class Plan(Routing, kw_only=True, dict=True):
         return Fingerprint(
             prompt=self.version.digest,
             dataset=self.cases.digest,
-            graders=graders_digest(self.graders),
-            model=digest(self.target.models_document()),
-            route=digest(self.target.route_document()),
+            graders=graders_digest(self.graders) if self.pipeline is None else self._graders(self.pipeline),
+            model=digest(self._by_step(Target.models_document)),
+            route=digest(self._by_step(Target.route_document)),
         )
+
+    def _graders(self, pipeline: PlannedPipeline) -> str:
+        return digest(
+            [graders_digest(self.graders), {name: graders_digest(one.graders) for name, one in pipeline.steps.items()}]
+        )
+
+    def _by_step(self, document: Callable[[Target], JsonValue]) -> JsonValue:
+        if self.pipeline is None:
+            return document(self.target)
+        return {name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()}
 
 
 ANY_AGE = BaselinePolicy()
@@ -95,10 +181,10 @@ class Known(Value):
 
     def holds(self, plan: Plan, case: Case, trials: int) -> bool:
         """Whether so many trials of a case are known."""
-        request = plan.step.request(case).digest()
         return all(
-            (case.id, trial) in self.results or (request, CallKey(case.id, trial, plan.step.name)) in self.answers
+            (case.id, trial) in self.results or all((request, key) in self.answers for request, key in first)
             for trial in range(trials)
+            for first in (first_requests(plan, case, trial),)
         )
 
     def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Known":
@@ -114,6 +200,19 @@ class KnownResults(Protocol):
 
         Raises WorkspaceError for results that were edited by hand.
         """
+
+
+def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKey]]:
+    """Return what a sample asks first, as the log finds it: all of a plain suite, what no step stands before else."""
+    if plan.pipeline is None:
+        return [(plan.plain.request(case).digest(), CallKey(case.id, trial, None, plan.draw))]
+    ready = Walk(plan.pipeline.flow, case.inputs).ready()
+    asked = [(one, plan.pipeline.steps[one.spec.name].prompt) for one in ready if one.spec.name not in case.given]
+    return [
+        (asks.step.request(replace(case, inputs=one.inputs)).digest(), CallKey(case.id, trial, one.spec.name, plan.draw))
+        for one, asks in asked
+        if asks is not None
+    ]
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
