@@ -24,7 +24,9 @@ class Absent(Value):
 
     depth: int
     have: tuple[str, ...] = ()
-    found: str | None = None  # the type that stands there and has no such parts: "text"; None: an object without the key
+    found: str | None = (
+        None  # the type that stands there and has no such parts: "text"; None: an object without the key
+    )
 
 
 def part_of(schema: Schema | None, path: Path) -> Schema | Absent:
@@ -50,8 +52,13 @@ def part_of(schema: Schema | None, path: Path) -> Schema | Absent:
 
 
 _WORDS = {
-    **{"string": "text", "integer": "a number", "number": "a number", "boolean": "true or false"},
-    **{"object": "a mapping", "array": "a list", "null": "null"},
+    "string": "text",
+    "integer": "a number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "null",
 }
 
 
@@ -85,7 +92,7 @@ def _refusals(given: Schema, wanted: Schema, path: Path) -> Iterator[str]:
     gives, wants = types_of(given), types_of(wanted)
     if gives is not None and wants is not None and not _overlap(gives, wants):
         yield f"{at} is {_listed(gives)}, not {_listed(wants)}".lstrip()
-    if gives != {"object"} or wants != {"object"}:
+    if gives != frozenset({"object"}) or wants != frozenset({"object"}):
         return
     has, needs = given.get("properties", {}), wanted.get("properties", {})
     for name in wanted.get("required", ()):

@@ -18,12 +18,11 @@ from evalh.workspace.prompt.references import Mismatch, Part, Scope, bound, trut
 if TYPE_CHECKING:
     from evalh.workspace.prompt.jinja2_expressions import Code
 
-WORDS = frozenset(
-    {"and", "or", "not", "in", "is", "if", "else", "true", "True", "false", "False", "none", "None"}
-)
+WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "true", "True", "false", "False", "none", "None"})
 """What Jinja2 reads as something other than a name."""
 
 _LONGEST = 4_000
+_MOST_SHOWN = 60
 _STEP = r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(-?[0-9]{1,9})\]|\[\"([^\"\\\]]*)\"\]|\['([^'\\\]]*)'\]"
 _STEPS = re.compile(_STEP)
 _PLAIN = re.compile(rf"([A-Za-z_][A-Za-z0-9_]*)((?:{_STEP})*)")
@@ -141,9 +140,7 @@ def compile_expression(text: str, where: str, scope: Scope, *, condition: bool =
     try:
         code = compile_code(text, where, scope, condition=condition)
         if not code.parts:
-            if condition:
-                raise Refused("the condition reads nothing: it is the same for all cases", "extract.kind == 'refund'")
-            code.run({})
+            code.run({})  # a constant, or what is none
     except Refused as exc:
         raise WorkspaceError(f"{_shown(text)}: {exc.what}", where=where, hint=exc.hint) from None
     except (RenderError, HandoverError) as exc:
@@ -173,4 +170,4 @@ def _refuse_habits(text: str, where: str) -> None:
 
 def _shown(text: str) -> str:
     line = " ".join(text.split())
-    return repr(line if len(line) <= 60 else f"{line[:60]}…")
+    return repr(line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…")

@@ -5,40 +5,41 @@ fails by name, and comparisons, arithmetic and conditions become ours, which nev
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
-from types import GeneratorType
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from jinja2 import Environment, Template, TemplateSyntaxError, Undefined, nodes, pass_context
-from jinja2.filters import FILTERS
+from jinja2 import Template, TemplateSyntaxError, nodes
 from jinja2.parser import Parser
-from jinja2.runtime import Context
-from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
-from evalh.core.errors import WorkspaceError, did_you_mean
-from evalh.core.located import kind_of
+from evalh.core.errors import did_you_mean
 from evalh.core.prompt import HandoverError, Reference
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.prompt.bodies import RenderError
+from evalh.workspace.prompt.expression_filters import (
+    AT,
+    COMPARED,
+    COMPARING,
+    COMPUTED,
+    KIND,
+    NUMBERS,
+    READ,
+    SOFT,
+    SOURCES,
+    TESTS_HERE,
+    TRUTH,
+    environment,
+    failure,
+    json_of_result,
+)
 from evalh.workspace.prompt.jinja2_sandbox import METHODS, PURSE, RenderBudget, Sandbox, paying
 from evalh.workspace.prompt.references import (
-    Mismatch,
     Part,
     Scope,
     bound,
-    compared,
-    computed,
-    size_of,
-    truth,
 )
 
-_SOURCES = "evalh sources"  # a blank in the name: no expression can say it
-_READ, _SOFT, _AT, _KIND = "evalh read", "evalh soft", "evalh at", "evalh kind"
-_COMPARED, _COMPUTED, _TRUTH = "evalh compared", "evalh computed", "evalh truth"
-_NUMBERS = {"int": "evalh int", "float": "evalh float"}
 _SIGNS = {
     nodes.Add: "+",
     nodes.Sub: "-",
@@ -48,14 +49,8 @@ _SIGNS = {
     nodes.Mod: "%",
     nodes.Pow: "**",
 }
-_TESTS = ("boolean", "defined", "divisibleby", "even", "false", "float", "integer", "lower", "mapping", "none", "number")
-_TESTS += ("odd", "string", "true", "undefined", "upper")
-_COMPARING = {"eq": "eq", "equalto": "eq", "==": "eq", "ne": "ne", "!=": "ne", "lt": "lt", "lessthan": "lt", "<": "lt"}
-_COMPARING |= {"le": "lteq", "<=": "lteq", "gt": "gt", "greaterthan": "gt", ">": "gt", "ge": "gteq", ">=": "gteq"}
-_COMPARING |= {"in": "in"}
 _DEEPEST = 24
 _MOST_NODES = 400
-_MOST_ITEMS = 100_000
 _FUNCTIONS = {
     "len": "x | length",
     "str": "x | string",
@@ -96,29 +91,29 @@ class Code(Value):
         """Return its value. Raises HandoverError; RenderError where it reads nothing."""
         purse = RenderBudget()
         try:
-            context = self.template.new_context({PURSE: purse, _SOURCES: (values, self.parts)})
+            context = self.template.new_context({PURSE: purse, SOURCES: (values, self.parts)})
             for _ in self.template.root_render_func(context):
                 pass
-            return _json(context.vars["result"], purse)
+            return json_of_result(context.vars["result"], purse)
         except (HandoverError, RenderError):
             raise
         except Exception as exc:  # noqa: BLE001 (a filter may be given what it cannot sort, sum or divide)
             what = str(exc) or type(exc).__name__
-            raise _failure(self.parts, 0, f"the expression has no value: {what[:1].lower()}{what[1:300]}") from None
+            raise failure(self.parts, 0, f"the expression has no value: {what[:1].lower()}{what[1:300]}") from None
 
 
 def compile_code(text: str, where: str, scope: Scope, *, condition: bool) -> Code:
     """Compile an expression. Raises Refused, WorkspaceError for a reference that can never be there."""
-    sandbox = _environment()
+    sandbox = environment()
     try:
         tree = _tree(sandbox, text)
         _measure(tree)
         if condition:
-            _refuse_fixed(tree, whole=True)
+            _refuse_fixed(tree)
         binding = _Binding(where, scope)
         chain = _chain(tree)
         body = nodes.Assign(nodes.Name("result", "store", lineno=1), binding.visit(tree), lineno=1)
-        code = sandbox.compile(paying(nodes.Template([body], lineno=1).set_environment(sandbox)))
+        code = sandbox.compile(paying(_whole(body, sandbox)))
     except TemplateSyntaxError as exc:
         raise _explained(exc, sandbox) from None
     except (RecursionError, SyntaxError, MemoryError):
@@ -129,6 +124,12 @@ def compile_code(text: str, where: str, scope: Scope, *, condition: bool) -> Cod
     return Code(template, tuple(binding.parts), frozenset(binding.needed), chain is not None)
 
 
+def _whole(body: nodes.Node, sandbox: Sandbox) -> nodes.Template:
+    template = nodes.Template([body], lineno=1)
+    template.set_environment(sandbox)
+    return template
+
+
 def _tree(sandbox: Sandbox, text: str) -> nodes.Expr:
     parser = Parser(sandbox, text, state="variable")
     tree = parser.parse_expression()
@@ -136,7 +137,9 @@ def _tree(sandbox: Sandbox, text: str) -> nodes.Expr:
         found = parser.stream.current
         if found.type == "assign":
             raise Refused("= assigns nothing here", "compare with ==")
-        raise Refused(f"{str(found.value)[:40]!r} is left over after the expression", "one expression: a.b == 'c' and d")
+        raise Refused(
+            f"{str(found.value)[:40]!r} is left over after the expression", "one expression: a.b == 'c' and d"
+        )
     return tree
 
 
@@ -147,7 +150,7 @@ def _explained(exc: TemplateSyntaxError, sandbox: Sandbox) -> Refused:
         known = [word for word in sandbox.filters if " " not in word]
         return Refused(f"there is no filter {name!r}", f"{did_you_mean(name, known)}; for a choice write `or`")
     if message.startswith("No test"):
-        return Refused(f"there is no test 'is {name}'", f"{did_you_mean(name, _TESTS)}; compare with ==")
+        return Refused(f"there is no test 'is {name}'", f"{did_you_mean(name, TESTS_HERE)}; compare with ==")
     if "got 'for'" in message:
         return Refused("a list is not built here", "filter one: x | selectattr('late') | list; x | map(attribute='id')")
     return Refused(f"Jinja2 refuses it: {message[:200]}", "write a.b == 'c' and not d.e")
@@ -165,10 +168,10 @@ def _measure(tree: nodes.Node) -> None:
         level = [child for node in level for child in node.iter_child_nodes()]
 
 
-def _refuse_fixed(tree: nodes.Node, *, whole: bool = False) -> None:
+def _refuse_fixed(tree: nodes.Node) -> None:
     """Refuse conditions that are decided before anything ran: `kind == "a" or "b"` is always true."""
-    if not whole and all(not isinstance(one, nodes.Name) for one in (tree, *tree.find_all(nodes.Name))):
-        raise Refused("a part of the condition is the same for all cases", "x.kind in ['a', 'b']")
+    if not isinstance(tree, nodes.Name) and tree.find(nodes.Name) is None:
+        raise Refused("the condition, or a part of it, is the same for all cases", "x.kind in ['a', 'b']")
     for child in _operands(tree):
         _refuse_fixed(child)
 
@@ -199,8 +202,8 @@ def _references(node: nodes.Node) -> Iterator[Reference]:
         yield reference
         return
     for child in node.iter_child_nodes():
-        called = isinstance(node, nodes.Call) and child is node.node and isinstance(child, nodes.Getattr)
-        yield from _references(child.node if called else child)
+        method = isinstance(child, nodes.Getattr) and isinstance(node, nodes.Call) and child is node.node
+        yield from _references(child.node if method and isinstance(child, nodes.Getattr) else child)
 
 
 def _constant(node: nodes.Node) -> Any:
@@ -226,9 +229,9 @@ class _Binding(NodeTransformer):
             self.parts.append(part)
         return self.parts.index(part)
 
-    def _read(self, reference: Reference, name: str = _READ, *, any_null: bool = False) -> nodes.Expr:
+    def _read(self, reference: Reference, name: str = READ, *, any_null: bool = False) -> nodes.Expr:
         part = self._part(reference)
-        if name == _READ:
+        if name == READ:
             self.needed.add(reference)
         return _filtered(nodes.Const(part), name, nodes.Const(any_null))
 
@@ -254,13 +257,13 @@ class _Binding(NodeTransformer):
         if reference is not None:
             return self._read(reference)
         blame = self._blame(node.node, key)
-        return _filtered(self.visit(node.node), _AT, self.visit(key), blame)
+        return _filtered(self.visit(node.node), AT, self.visit(key), blame)
 
     # -- asking
 
     def visit_Test(self, node: nodes.Test) -> nodes.Expr:  # noqa: N802
         name = node.name if node.name not in ("None", "True", "False") else node.name.lower()
-        if name not in _TESTS and name not in _COMPARING:
+        if name not in TESTS_HERE and name not in COMPARING:
             hint = "write a.b == c.d; or a.b is string, is mapping, is none"
             raise Refused(f"there is no test 'is {name}'", hint)
         node.name = name
@@ -278,9 +281,10 @@ class _Binding(NodeTransformer):
         if reference is None or not reference.path:
             hint = "`else: x` runs where x did not; {first: [a, b]} takes what ran; x.y is defined asks for a field"
             raise Refused(f"{how!r} asks for a field, not for a step", hint)
-        return self._read(reference, _SOFT)
+        return self._read(reference, SOFT)
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Expr:  # noqa: N802
+        assert node.node is not None  # only a statement's filter has none
         reference = _chain(node.node)
         if node.name in ("default", "d") and reference is not None:
             node.node = self._asked(reference, f"| {node.name}")
@@ -288,7 +292,7 @@ class _Binding(NodeTransformer):
             node.node = self.visit(node.node)
         node.args = [self.visit(one) for one in node.args]
         node.kwargs = [self.visit(one) for one in node.kwargs]
-        node.name = _NUMBERS.get(node.name, node.name)
+        node.name = NUMBERS.get(node.name, node.name)
         return node
 
     # -- computing
@@ -302,23 +306,25 @@ class _Binding(NodeTransformer):
             reference = _chain(one) if of_null else None
             values.append(self.visit(one) if reference is None else self._read(reference, any_null=True))
         names = nodes.List([nodes.Const(one.op) for one in node.ops])
-        return _filtered(values[0], _COMPARED, names, nodes.List(values[1:]), blame)
+        return _filtered(values[0], COMPARED, names, nodes.List(values[1:]), blame)
 
     def _arithmetic(self, node: nodes.BinExpr) -> nodes.Expr:
         blame = self._blame(node)
-        return _filtered(self.visit(node.left), _COMPUTED, nodes.Const(_SIGNS[type(node)]), self.visit(node.right), blame)
+        return _filtered(
+            self.visit(node.left), COMPUTED, nodes.Const(_SIGNS[type(node)]), self.visit(node.right), blame
+        )
 
-    visit_Add = visit_Sub = visit_Mul = visit_Div = visit_FloorDiv = visit_Mod = visit_Pow = _arithmetic
+    visit_Add = visit_Sub = visit_Mul = visit_Div = visit_FloorDiv = visit_Mod = visit_Pow = _arithmetic  # noqa: N815 (Jinja2's visitor names)
 
     def _signed(self, node: nodes.UnaryExpr) -> nodes.Expr:
         sign = "-" if isinstance(node, nodes.Neg) else "+"
-        return _filtered(nodes.Const(0), _COMPUTED, nodes.Const(sign), self.visit(node.node), self._blame(node.node))
+        return _filtered(nodes.Const(0), COMPUTED, nodes.Const(sign), self.visit(node.node), self._blame(node.node))
 
-    visit_Neg = visit_Pos = _signed
+    visit_Neg = visit_Pos = _signed  # noqa: N815 (Jinja2's visitor names)
 
     def _condition(self, node: nodes.Expr) -> nodes.Expr:
         blame = self._blame(node)
-        return _filtered(self.visit(node), _TRUTH, blame)
+        return _filtered(self.visit(node), TRUTH, blame)
 
     def visit_Not(self, node: nodes.Not) -> nodes.Expr:  # noqa: N802
         node.node = self._condition(node.node)
@@ -328,7 +334,7 @@ class _Binding(NodeTransformer):
         node.left, node.right = self._condition(node.left), self.visit(node.right)
         return node
 
-    visit_And = visit_Or = _either
+    visit_And = visit_Or = _either  # noqa: N815 (Jinja2's visitor names)
 
     def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Expr:  # noqa: N802
         if node.expr2 is None:
@@ -349,7 +355,7 @@ class _Binding(NodeTransformer):
             raise Refused(f"there is no method .{called.attr}()", did_you_mean(called.attr, known))
         blame = self._blame(called.node)
         kind = nodes.Const("text" if kinds[0] is str else "a mapping")
-        receiver = _filtered(self.visit(called.node), _KIND, kind, nodes.Const(called.attr), blame)
+        receiver = _filtered(self.visit(called.node), KIND, kind, nodes.Const(called.attr), blame)
         node.args = [self.visit(one) for one in node.args]
         node.kwargs = [self.visit(one) for one in node.kwargs]
         if node.dyn_args is not None or node.dyn_kwargs is not None:
@@ -365,138 +371,3 @@ class _Binding(NodeTransformer):
 
 def _filtered(node: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(node, name, list(args), [], None, None, lineno=1)
-
-
-# -- at run time
-
-
-def _failure(parts: tuple[Part, ...], blame: int, what: str) -> Exception:
-    return parts[blame].refused(what) if parts else RenderError(what)
-
-
-def _refuse(context: Context, blame: int, what: str) -> NoReturn:
-    _, parts = context.parent[_SOURCES]
-    raise _failure(parts, blame, what)
-
-
-@pass_context
-def _read(context: Context, part: int, any_null: bool) -> JsonValue:  # noqa: FBT001 (a filter's arguments)
-    values, parts = context.parent[_SOURCES]
-    return parts[part].read(values, any_null=any_null)
-
-
-@pass_context
-def _soft(context: Context, part: int, _: bool) -> JsonValue:  # noqa: FBT001 (a filter's arguments)
-    values, parts = context.parent[_SOURCES]
-    found: Part = parts[part]
-    return found.read(values) if found.is_there(values) else context.environment.undefined(name=str(found.reference))
-
-
-@pass_context
-def _at(context: Context, value: Any, key: Any, blame: int) -> JsonValue:
-    value, key = _listed(context, value), _listed(context, key)
-    fits = isinstance(value, Mapping) and isinstance(key, str) and key in value
-    if not fits and isinstance(value, (list, tuple)) and type(key) is int:
-        fits = -len(value) <= key < len(value)
-    if not fits:
-        _refuse(context, blame, f"{kind_of(value)} has no part {str(key)[:60]!r}")
-    return value[key]
-
-
-@pass_context
-def _kind(context: Context, value: Any, kind: str, method: str, blame: int) -> Any:
-    value = _listed(context, value)
-    if kind_of(value) != kind:
-        _, parts = context.parent[_SOURCES]
-        _refuse(context, blame, f"{parts[blame].reference if parts else 'it'}: {kind_of(value)} has no .{method}()")
-    return value
-
-
-@pass_context
-def _compare(context: Context, value: Any, names: list[str], others: list[Any], blame: int) -> bool:
-    left = _listed(context, value)
-    for name, other in zip(names, others, strict=True):
-        right = _listed(context, other)
-        try:
-            if not compared(left, name, right):
-                return False
-        except Mismatch as exc:
-            _refuse(context, blame, f"{_of(context, blame)}{exc}")
-        left = right
-    return True
-
-
-@pass_context
-def _compute(context: Context, value: Any, sign: str, other: Any, blame: int) -> JsonValue:
-    left, right = _listed(context, value), _listed(context, other)
-    context.parent[PURSE].text(size_of((left, right)))
-    try:
-        return computed(left, sign, right)
-    except (Mismatch, ArithmeticError) as exc:
-        _refuse(context, blame, f"{_of(context, blame)}{exc}")
-
-
-@pass_context
-def _true(context: Context, value: Any, blame: int) -> Any:
-    value = _listed(context, value)
-    try:
-        truth(value)
-    except Mismatch as exc:
-        _refuse(context, blame, f"{_of(context, blame)}{exc}")
-    return value
-
-
-def _of(context: Context, blame: int) -> str:
-    _, parts = context.parent[_SOURCES]
-    return f"{parts[blame].reference}: " if parts else ""
-
-
-def _number(kind: Callable[[Any], Any], value: Any, default: Any = None) -> JsonValue:
-    """Return a number; what is none is an error, where Jinja2 would say 0."""
-    if isinstance(value, Undefined):
-        str(value)  # raises, and names it
-    try:
-        if isinstance(value, (str, int, float)) and math.isfinite(float(value)):
-            return kind(float(value)) if kind is int and isinstance(value, str) and "." in value else kind(value)
-    except ValueError:
-        pass
-    if default is None:
-        raise Mismatch(f"{str(value)[:40]!r} is not a number; | {kind.__name__}(0) gives 0 instead")
-    return default
-
-
-def _listed(context: Context, value: Any) -> Any:
-    """Return a value as JSON has it: what is computed item by item becomes a list. Raises UndefinedError."""
-    if isinstance(value, Undefined):
-        str(value)  # raises, and names it
-    if isinstance(value, (str, int, float, dict, list, type(None))):
-        return value
-    return _json(value, context.parent[PURSE])
-
-
-def _json(value: Any, purse: RenderBudget) -> JsonValue:
-    """Return a value without anything of Jinja2's in it."""
-    if isinstance(value, Undefined):
-        str(value)  # raises, and names it
-    if isinstance(value, Mapping):
-        return {str(key): _json(item, purse) for key, item in value.items() if purse.step() is None}
-    if isinstance(value, (str, int, float, type(None))):
-        return value
-    if isinstance(value, (list, tuple, GeneratorType)) or hasattr(value, "__iter__"):
-        return [_json(item, purse) for item in value if purse.step() is None]
-    raise RenderError(f"{kind_of(value)} is not JSON")
-
-
-def _comparison(name: str) -> Callable[[Any, Any], bool]:
-    return lambda left, right: compared(left, name, right)
-
-
-@cache
-def _environment() -> Sandbox:
-    sandbox = Sandbox()
-    sandbox.globals = {}
-    sandbox.filters |= {_READ: _read, _SOFT: _soft, _AT: _at, _KIND: _kind, _COMPARED: _compare, _COMPUTED: _compute}
-    sandbox.filters |= {_TRUTH: _true, _NUMBERS["int"]: partial(_number, int), _NUMBERS["float"]: partial(_number, float)}
-    sandbox.tests = {name: TESTS[name] for name in _TESTS}
-    sandbox.tests |= {name: _comparison(op) for name, op in _COMPARING.items()}
-    return sandbox

@@ -21,6 +21,7 @@ _ORDERS: Mapping[str, Callable[[JsonValue, JsonValue], bool]] = {
     "gt": operator.gt,
     "gteq": operator.ge,
 }
+_MOST_SHOWN = 40
 _SAYS_NO = frozenset({"false", "no", "none", "null", "true", "yes"})
 
 
@@ -79,7 +80,9 @@ class Part(Value):
             have = some_of(list(map(str, value))) or "nothing"
             named = "the case has no" if source == INPUTS and depth == 0 else ""
             here = Reference(source, path[: depth + 1])
-            return self.refused(f"{named} {here}".lstrip() + ("" if named else " is missing") + f" (have: {have[:200]})")
+            return self.refused(
+                f"{named} {here}".lstrip() + ("" if named else " is missing") + f" (have: {have[:200]})"
+            )
         if isinstance(value, (list, tuple)) and isinstance(step, int):
             return self.refused(f"{whole} has {len(value)} items, and no [{step}]")
         wanted = f"item [{step}]" if isinstance(step, int) else f"field {step!r}"
@@ -218,7 +221,7 @@ def _is_number(value: JsonValue) -> bool:
 
 def _shown(value: JsonValue) -> str:
     text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def size_of(values: Sequence[JsonValue]) -> int:
