@@ -19,7 +19,7 @@ _UNDECIDED = frozenset({"$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf"
 _DEEPEST = 32
 
 
-class Absent(Value):
+class NoPart(Value):
     """What is not there: the part `depth` steps down the path. `have`: the keys that are there instead."""
 
     depth: int
@@ -29,15 +29,15 @@ class Absent(Value):
     )
 
 
-def part_of(schema: Schema | None, path: Path) -> Schema | Absent:
-    """Return what a schema says of a part, ANYTHING where it says nothing, and Absent where no value can have it."""
+def part_of(schema: Schema | None, path: Path) -> Schema | NoPart:
+    """Return what a schema says of a part, ANYTHING where it says nothing, and NoPart where no value can have it."""
     for depth, step in enumerate(path):
         if schema is None or not _decides(schema):
             return ANYTHING
         types = types_of(schema)
         holder = "array" if isinstance(step, int) else "object"
         if types is not None and holder not in types:
-            return Absent(depth, found=" or ".join(_WORDS[one] for one in sorted(types)))
+            return NoPart(depth, found=" or ".join(_WORDS[one] for one in sorted(types)))
         if isinstance(step, int):
             schema = _schema(schema.get("items"))
             continue
@@ -45,7 +45,7 @@ def part_of(schema: Schema | None, path: Path) -> Schema | Absent:
         if step in properties:
             schema = _schema(properties[step])
         elif _closed(schema):
-            return Absent(depth, tuple(properties))
+            return NoPart(depth, tuple(properties))
         else:
             return ANYTHING
     return ANYTHING if schema is None else schema
@@ -76,7 +76,7 @@ def types_of(schema: Schema) -> frozenset[str] | None:
 def refuses_null(schema: Schema | None, path: Path) -> bool:
     """Whether a part is certain not to be null."""
     part = part_of(schema, path)
-    types = None if isinstance(part, Absent) else types_of(part)
+    types = None if isinstance(part, NoPart) else types_of(part)
     return types is not None and "null" not in types
 
 

@@ -13,7 +13,7 @@ from evalh.core.located import kind_of
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.prompt.bodies import RenderError
 from evalh.workspace.prompt.jinja2_sandbox import PURSE, RenderBudget, Sandbox
-from evalh.workspace.prompt.references import Mismatch, Part, compared, computed, size_of, truth
+from evalh.workspace.prompt.references import Incomparable, SourcePart, compared, computed, size_of, truth
 
 SOURCES = "evalh sources"  # a blank in the name: no expression can say it
 READ, SOFT, AT, KIND = "evalh read", "evalh soft", "evalh at", "evalh kind"
@@ -28,7 +28,7 @@ COMPARING |= {"le": "lteq", "<=": "lteq", "gt": "gt", "greaterthan": "gt", ">": 
 COMPARING |= {"in": "in"}
 
 
-def failure(parts: tuple[Part, ...], blame: int, what: str) -> Exception:
+def failure(parts: tuple[SourcePart, ...], blame: int, what: str) -> Exception:
     """Return the failure of who gave a part; of an expression that reads nothing, its author's mistake."""
     return parts[blame].refused(what) if parts else RenderError(what)
 
@@ -47,7 +47,7 @@ def _read(context: Context, part: int, any_null: bool) -> JsonValue:  # noqa: FB
 @pass_context
 def _soft(context: Context, part: int, _: bool) -> JsonValue:  # noqa: FBT001 (a filter's arguments)
     values, parts = context.parent[SOURCES]
-    found: Part = parts[part]
+    found: SourcePart = parts[part]
     return found.read(values) if found.is_there(values) else context.environment.undefined(name=str(found.reference))
 
 
@@ -58,7 +58,7 @@ def _at(context: Context, value: Any, key: Any, blame: int) -> JsonValue:
     if not fits and isinstance(value, (list, tuple)) and type(key) is int:
         fits = -len(value) <= key < len(value)
     if not fits:
-        _refuse(context, blame, f"{kind_of(value)} has no part {str(key)[:60]!r}")
+        _refuse(context, blame, f"{_of(context, blame)}{kind_of(value)} has no part {str(key)[:60]!r}")
     return value[key]
 
 
@@ -79,7 +79,7 @@ def _compare(context: Context, value: Any, names: list[str], others: list[Any], 
         try:
             if not compared(left, name, right):
                 return False
-        except Mismatch as exc:
+        except Incomparable as exc:
             _refuse(context, blame, f"{_of(context, blame)}{exc}")
         left = right
     return True
@@ -91,7 +91,7 @@ def _compute(context: Context, value: Any, sign: str, other: Any, blame: int) ->
     context.parent[PURSE].text(size_of((left, right)))
     try:
         return computed(left, sign, right)
-    except (Mismatch, ArithmeticError) as exc:
+    except (Incomparable, ArithmeticError) as exc:
         _refuse(context, blame, f"{_of(context, blame)}{exc}")
 
 
@@ -100,7 +100,7 @@ def _true(context: Context, value: Any, blame: int) -> Any:
     value = _listed(context, value)
     try:
         truth(value)
-    except Mismatch as exc:
+    except Incomparable as exc:
         _refuse(context, blame, f"{_of(context, blame)}{exc}")
     return value
 
@@ -120,7 +120,7 @@ def _number(kind: Callable[[Any], Any], value: Any, default: Any = None) -> Json
     except ValueError:
         pass
     if default is None:
-        raise Mismatch(f"{str(value)[:40]!r} is not a number; | {kind.__name__}(0) gives 0 instead")
+        raise Incomparable(f"{str(value)[:40]!r} is not a number; | {kind.__name__}(0) gives 0 instead")
     return default
 
 

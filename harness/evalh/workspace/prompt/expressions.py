@@ -13,7 +13,7 @@ from evalh.core.prompt import HandoverError, Reference
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.prompt.bodies import RenderError
-from evalh.workspace.prompt.references import Mismatch, Part, Scope, bound, truth
+from evalh.workspace.prompt.references import Incomparable, Scope, SourcePart, bound, truth
 
 if TYPE_CHECKING:
     from evalh.workspace.prompt.jinja2_expressions import Code
@@ -52,7 +52,7 @@ class PlainExpression(Value):
     """A reference and nothing else: no Jinja at run time."""
 
     text: str
-    part: Part
+    part: SourcePart
 
     @property
     def where(self) -> str:
@@ -69,11 +69,6 @@ class PlainExpression(Value):
         """What it fails without."""
         return frozenset(self.references)
 
-    @property
-    def passes_on(self) -> Reference | None:
-        """What it hands on unchanged."""
-        return self.part.reference
-
     def evaluate(self, values: Mapping[str, JsonValue]) -> JsonValue:
         """Return its value. Raises HandoverError."""
         return self.part.read(values)
@@ -82,7 +77,7 @@ class PlainExpression(Value):
         """Return whether it is true. Raises HandoverError."""
         try:
             return truth(self.part.read(values))
-        except Mismatch as exc:
+        except Incomparable as exc:
             raise self.part.refused(f"{self.part.reference}: {exc}") from None
 
 
@@ -103,11 +98,6 @@ class ComputedExpression(Value):
         """What it fails without, as far as it comes to read it."""
         return self.code.needed
 
-    @property
-    def passes_on(self) -> Reference | None:
-        """It hands nothing on unchanged."""
-        return None
-
     def evaluate(self, values: Mapping[str, JsonValue]) -> JsonValue:
         """Return its value. Raises HandoverError."""
         return self.code.run(values)
@@ -116,7 +106,7 @@ class ComputedExpression(Value):
         """Return whether it is true. Raises HandoverError."""
         try:
             return truth(self.code.run(values))
-        except Mismatch as exc:
+        except Incomparable as exc:
             raise self.code.parts[0].refused(f"{self.text[:60]}: {exc}") from None
 
 
@@ -135,13 +125,14 @@ def compile_expression(text: str, where: str, scope: Scope, *, condition: bool =
     if reference is not None:
         return PlainExpression(text, bound(reference, where, scope))
     _refuse_habits(text, where)
-    from evalh.workspace.prompt.jinja2_expressions import Refused, compile_code
+    from evalh.workspace.prompt.expression_trees import NotAnExpression
+    from evalh.workspace.prompt.jinja2_expressions import compile_code
 
     try:
         code = compile_code(text, where, scope, condition=condition)
         if not code.parts:
             code.run({})  # a constant, or what is none
-    except Refused as exc:
+    except NotAnExpression as exc:
         raise WorkspaceError(f"{_shown(text)}: {exc.what}", where=where, hint=exc.hint) from None
     except (RenderError, HandoverError) as exc:
         raise WorkspaceError(f"{_shown(text)}: {exc}", where=where) from None

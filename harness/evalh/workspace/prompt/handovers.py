@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Constant, First, Source, StepSpec
-from evalh.core.schemas import ANYTHING, TEXT, Absent, Schema, part_of, refusal
+from evalh.core.schemas import ANYTHING, TEXT, NoPart, Schema, part_of, refusal
 from evalh.workspace.prompt.expressions import PlainExpression
 from evalh.workspace.prompt.references import Scope
 from evalh.workspace.prompt.templates import check_inputs
@@ -28,7 +28,7 @@ def impossible_handovers(spec: StepSpec, scope: Scope, places: dict[str, str]) -
             yield WorkspaceError(what, where=places.get("", spec.where), hint=hint)
     for name, source in spec.inputs.items():
         wanted = part_of(takes, (name,))
-        if isinstance(wanted, Absent):
+        if isinstance(wanted, NoPart):
             hint = f"{did_you_mean(name, wanted.have)} · its schema: {there}"
             yield WorkspaceError(f"{version.label} takes no input {name!r}", where=places[name], hint=hint)
             continue
@@ -52,7 +52,7 @@ def _refused(source: Source, wanted: Schema, scope: Scope) -> tuple[str, str] | 
             reference = source.part.reference
             shape = scope[reference.source]
             given = part_of(shape.schema if shape.gives_json else TEXT, reference.path)
-            why = None if isinstance(given, Absent) else refusal(given, wanted)
+            why = None if isinstance(given, NoPart) else refusal(given, wanted)
             return None if why is None else (f"{reference}{'' if why.startswith('.') else ' '}{why}", shape.where)
         case _:
             return None

@@ -67,7 +67,7 @@ class StepLimit(FileModel):
     concurrency: int = Field(ge=1, le=10_000, description="How many samples call the function at once.")
 
 
-class StepTable(FileModel):
+class PipelineStep(FileModel):
     """One step: a prompt call, or a function."""
 
     prompt: Text | None = Field(None, description="The prompt, such as other or other@v3. Default: the step's name.")
@@ -109,7 +109,7 @@ class StepTable(FileModel):
         return stated
 
     @model_validator(mode="after")
-    def _is_one_thing(self) -> "StepTable":
+    def _is_one_thing(self) -> "PipelineStep":
         if self.prompt is not None and self.python is not None:
             raise Refused("a step is a prompt or a function: 'prompt' and 'python' are both there", at=("python",))
         for key in _OF_FUNCTIONS:
@@ -127,7 +127,7 @@ class PipelineFile(FileModel):
 
     description: Text | None = Field(None, description="What the pipeline is for; for people.")
     why: Text | None = Field(None, description="Why this version differs from the one before it.")
-    steps: Annotated[dict[str, StepTable], Words("a mapping of steps", "steps: {extract: {inputs: {…}}}")] = Field(
+    steps: Annotated[dict[str, PipelineStep], Words("a mapping of steps", "steps: {extract: {inputs: {…}}}")] = Field(
         min_length=1, description="The steps by name."
     )
     output: Text | Texts | None = Field(
@@ -220,7 +220,7 @@ class _Reader:
                 hint = f"letters, digits and _, up to 64: {near}"
                 yield WorkspaceError(f"{name[:80]!r} is not a step's name", where=where, hint=hint)
 
-    def _made(self, name: str, table: StepTable) -> PromptVersion | FunctionSpec | None:
+    def _made(self, name: str, table: PipelineStep) -> PromptVersion | FunctionSpec | None:
         """Return what a step asks; None where that is wrong."""
         key = "python" if table.python is not None else "prompt"
         where = self._located.where("steps", name, *([key] if getattr(table, key) else []))
@@ -244,7 +244,7 @@ class _Reader:
             raise WorkspaceError(what, where=where, hint="prompt: other, or other@v3")
         return self._find(ref, where)
 
-    def _function(self, path: str, table: StepTable, where: str) -> FunctionSpec:
+    def _function(self, path: str, table: PipelineStep, where: str) -> FunctionSpec:
         files = read_function(self._tree, path, where)
         return FunctionSpec(
             path=path,
@@ -256,7 +256,9 @@ class _Reader:
             asks={name: self._prompt(name, line) for name, line in sorted(files.asks.items())},
         )
 
-    def _step(self, name: str, table: StepTable, made: PromptVersion | FunctionSpec | None, scope: Scope) -> StepSpec:
+    def _step(
+        self, name: str, table: PipelineStep, made: PromptVersion | FunctionSpec | None, scope: Scope
+    ) -> StepSpec:
         where = self._located.where("steps", name)
         when = None if table.when is None else self._compiled(table.when, scope, "steps", name, "when")
         inputs = {key: self._source(value, scope, "steps", name, "inputs", key) for key, value in table.inputs.items()}

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from evalh.core.errors import WorkspaceError, did_you_mean, some_of
 from evalh.core.located import kind_of
 from evalh.core.prompt import INPUTS, HandoverError, Reference
-from evalh.core.schemas import Absent, Schema, part_of, refuses_null
+from evalh.core.schemas import NoPart, Schema, part_of, refuses_null
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
@@ -37,11 +37,11 @@ Scope: TypeAlias = Mapping[str, Shape]
 """What an expression may read, by name; INPUTS is among it."""
 
 
-class Mismatch(Exception):
+class Incomparable(Exception):
     """Two values that cannot be compared or computed with, or one that is no condition."""
 
 
-class Part(Value):
+class SourcePart(Value):
     """A part of what one source gave. `required`: null is not what its schema allows."""
 
     reference: Reference
@@ -95,7 +95,7 @@ def _has(value: JsonValue, step: str | int) -> bool:
     return isinstance(value, Mapping) and step in value
 
 
-def bound(reference: Reference, where: str, scope: Scope) -> Part:
+def bound(reference: Reference, where: str, scope: Scope) -> SourcePart:
     """Return the part that a reference names. Raises WorkspaceError for one that can never be there."""
     name, path = reference.source, reference.path
     if name not in scope:
@@ -108,14 +108,14 @@ def bound(reference: Reference, where: str, scope: Scope) -> Part:
             hint=f"write {name}; for JSON, say `output: {{format: json}}` in its prompt",
         )
     found = part_of(shape.schema, path)
-    if isinstance(found, Absent):
+    if isinstance(found, NoPart):
         missing = Reference(name, path[: found.depth + 1])
         whole = Reference(name, path[: found.depth])
         what = f"{whole} is {found.found}: there is no {missing}" if found.found else f"{name} gives no {missing}"
         told = "" if found.found else did_you_mean(str(path[found.depth]), found.have)
         schema = f"its schema: {shape.where}" if shape.where else ""
         raise WorkspaceError(what, where=where, hint=" · ".join(one for one in (told, schema) if one) or None)
-    return Part(reference, where, refuses_null(shape.schema, path))
+    return SourcePart(reference, where, refuses_null(shape.schema, path))
 
 
 _OTHER_WORDS = {
@@ -146,14 +146,14 @@ def _unknown(reference: Reference, where: str, scope: Scope) -> WorkspaceError:
 
 
 def truth(value: JsonValue) -> bool:
-    """Return whether a value is true, as Jinja has it. Raises Mismatch for text that only looks like a condition."""
+    """Return whether a value is true, as Jinja has it. Raises Incomparable for text that looks like a condition."""
     if isinstance(value, str) and value.strip().casefold() in _SAYS_NO:
-        raise Mismatch(f"the text {value.strip()!r} is always true; compare it with a text")
+        raise Incomparable(f"the text {value.strip()!r} is always true; compare it with a text")
     return bool(value)
 
 
 def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
-    """Compare two values of one type; null is equal to null alone. Raises Mismatch."""
+    """Compare two values of one type; null is equal to null alone. Raises Incomparable."""
     if name in ("in", "notin"):
         return _contains(right, left) is (name == "in")
     if name in ("eq", "ne"):
@@ -162,27 +162,27 @@ def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
         return (left == right) is (name == "eq")
     kind = _refuse_types(left, right)
     if kind not in ("a number", "text"):
-        raise Mismatch(f"{kind} has no order; only numbers and texts have")
+        raise Incomparable(f"{kind} has no order; only numbers and texts have")
     return _ORDERS[name](left, right)
 
 
 def _refuse_types(left: JsonValue, right: JsonValue) -> str:
     left_kind, right_kind = kind_of(left), kind_of(right)
     if left_kind != right_kind:
-        raise Mismatch(f"{left_kind} is compared with {right_kind}: {_shown(left)} and {_shown(right)}")
+        raise Incomparable(f"{left_kind} is compared with {right_kind}: {_shown(left)} and {_shown(right)}")
     return left_kind
 
 
 def _contains(whole: JsonValue, part: JsonValue) -> bool:
     if isinstance(whole, (str, Mapping)):
         if not isinstance(part, str):
-            raise Mismatch(f"{kind_of(part)} is looked for in {kind_of(whole)}")
+            raise Incomparable(f"{kind_of(part)} is looked for in {kind_of(whole)}")
         return part in whole
     if not isinstance(whole, (list, tuple)):
-        raise Mismatch(f"{kind_of(whole)} holds nothing that could be looked for")
+        raise Incomparable(f"{kind_of(whole)} holds nothing that could be looked for")
     alike = [one for one in whole if one is None or part is None or kind_of(one) == kind_of(part)]
     if whole and not alike:
-        raise Mismatch(f"{kind_of(part)} is looked for in a list of others: {_shown(part)}")
+        raise Incomparable(f"{kind_of(part)} is looked for in a list of others: {_shown(part)}")
     return any(one == part for one in alike)
 
 
@@ -199,19 +199,19 @@ MOST_BITS = 1_024
 
 
 def computed(left: JsonValue, sign: str, right: JsonValue) -> JsonValue:
-    """Compute with two numbers, or join two texts or lists by `+`. Raises Mismatch, ArithmeticError."""
+    """Compute with two numbers, or join two texts or lists by `+`. Raises Incomparable, ArithmeticError."""
     joins = sign == "+" and kind_of(left) == kind_of(right) and isinstance(left, (str, list, tuple))
     if joins:
         return list(left) + list(right) if isinstance(left, (list, tuple)) else left + right
     if not _is_number(left) or not _is_number(right):
-        raise Mismatch(f"{sign} takes numbers, not {kind_of(left)} and {kind_of(right)}")
+        raise Incomparable(f"{sign} takes numbers, not {kind_of(left)} and {kind_of(right)}")
     if isinstance(left, int) and isinstance(right, int):
         bits = left.bit_length() * max(right, 1) if sign == "**" else left.bit_length() + right.bit_length()
         if bits > MOST_BITS:
-            raise Mismatch("the number would be too big")
+            raise Incomparable("the number would be too big")
     result = _COMPUTE[sign](left, right)
     if isinstance(result, complex) or result != result or result in (float("inf"), float("-inf")):  # noqa: PLR0124 (NaN)
-        raise Mismatch("the result is not a number that JSON has")
+        raise Incomparable("the result is not a number that JSON has")
     return result
 
 
