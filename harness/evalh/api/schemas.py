@@ -8,9 +8,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from evalh.core.declared import FileModel, Text
+from evalh.core.strict_json import JsonValue
 from evalh.graders.kinds import Kind
 from evalh.graders.registry import BUILT_IN, built_in_kind
-from evalh.core.strict_json import JsonValue
 from evalh.providers.registry import kinds, options_of
 from evalh.workspace.config import ConfigFile, model_table
 from evalh.workspace.prompt.front import FrontMatter

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Final, Literal
 
 from evalh.core.digest import digest
@@ -25,7 +24,7 @@ def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str
     return tuple((kind, name) for kind, name in named if name is not None)
 
 
-NO_DOUBLES: Mapping[str, JsonValue] = MappingProxyType({})
+NO_DOUBLES: dict[str, JsonValue] = {}
 
 
 class Case(Value):

@@ -276,6 +276,7 @@ class PromptVersion(Value, kw_only=True):
     variables: frozenset[str] = frozenset()  # the inputs that the body uses
     pipeline: Pipeline | None = None  # a version made of steps; it has no sections
     places: Mapping[str, str] = field(default_factory=dict)  # file:line of each key of the front matter
+    variant: str = ""  # how a run's pipeline differs from the file's: [extract@v2]
     digest: str = ""  # of `content_document`
 
     def content_document(self) -> dict[str, JsonValue]:
@@ -294,4 +295,4 @@ class PromptVersion(Value, kw_only=True):
     @property
     def label(self) -> str:
         """`triage@v3`, with the revision where it was read from one."""
-        return str(PromptRef(self.name, self.version, self.revision))
+        return f"{PromptRef(self.name, self.version, self.revision)}{self.variant}"

@@ -12,16 +12,17 @@ from evalh.core.attempt import Answer, CallKey, Usage
 from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import UsageError
-from evalh.core.ports import Cases, Pricer, Prices
+from evalh.core.ports import Cases, Pricer, Prices, Store
 from evalh.core.prompt import PromptVersion, StepSpec
 from evalh.core.route import BudgetPolicy
-from evalh.core.run import Fingerprint
+from evalh.core.run import Fingerprint, RunStep
 from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
+from evalh.pipeline.taint import StepGraph
 from evalh.pipeline.walk import Flow, Walk
 from evalh.routing.asking import Resolve
 from evalh.routing.target import Target
@@ -92,10 +93,42 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         """Digest what the answers to a case depend on besides the case."""
         return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
 
+    def record(self) -> tuple[RunStep, ...]:
+        """Return the steps as the log keeps them, and after them the prompts that functions ask."""
+        reads = StepGraph.of(self.flow.pipeline).parents
+        steps = [_recorded(step, reads[name]) for name, step in self.steps.items()]
+        asked = [
+            RunStep(
+                step=f"{name}/{prompt}",
+                prompt=step.spec.function.asks[prompt].label,
+                prompt_digest=step.spec.function.asks[prompt].digest,
+                model=one.target.name,
+                settings_document=one.step.settings.document(),
+            )
+            for name, step in self.steps.items()
+            if step.spec.function is not None
+            for prompt, one in step.asks.items()
+        ]
+        return (*steps, *asked)
+
     def settings(self) -> dict[str, JsonValue]:
         """Return the digest of each step's settings."""
         found = {name: [one.step.settings_digest for one in step.prompts] for name, step in self.steps.items()}
         return {name: digests for name, digests in found.items() if digests}
+
+
+def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> RunStep:
+    spec = step.spec
+    return RunStep(
+        step=spec.name,
+        prompt=None if spec.version is None else spec.version.label,
+        prompt_digest=None if spec.version is None else spec.version.digest,
+        function=None if spec.function is None else spec.function.path,
+        function_digest=None if spec.function is None else spec.function.digest,
+        model=None if step.prompt is None else step.prompt.target.name,
+        reads=reads,
+        settings_document=None if step.prompt is None else step.prompt.step.settings.document(),
+    )
 
 
 class Plan(Routing, kw_only=True, dict=True):
@@ -120,21 +153,56 @@ class Plan(Routing, kw_only=True, dict=True):
 
     @cached_property
     def asked(self) -> Sequence[Target]:
-        """Everything that graders, checks and a pipeline's steps ask, found once. Raises WorkspaceError."""
-        found = list(self.find_asked(self.target, self.asking))
-        pipeline = self.pipeline
-        for name, step in {}.items() if pipeline is None else pipeline.steps.items():
-            judging = self.graders if pipeline is not None and name in pipeline.flow.pipeline.output else ()
+        """Everything that graders and checks ask, found once. Raises WorkspaceError."""
+        if self.pipeline is None:
+            return self.find_asked(self.target, self.asking)
+        found: list[Target] = []
+        for name, step in self.pipeline.steps.items():
+            judging = self.graders if name in self.pipeline.flow.pipeline.output else ()
+            asking = [grader for grader in (*step.all_graders, *judging) if grader.asked]
             for one in step.prompts:
-                asking = [grader for grader in (*step.all_graders, *judging) if grader.asked]
-                found += [one.target, *self.find_asked(one.target, asking)]
+                found += self.find_asked(one.target, asking)
         return found
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the task itself asks: one target, or those of a pipeline's steps."""
+        if self.pipeline is None:
+            return (self.target,)
+        return tuple(one.target for step in self.pipeline.steps.values() for one in step.prompts)
+
+    @property
+    def beside(self) -> tuple[Target, ...]:
+        """Everything that is asked beside the target that the run is named by."""
+        return (*(self.targets if self.pipeline is not None else ()), *self.asked)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a route decides who answers: an answer may come from another request than the first model's own."""
+        return any(one.chooses for one in self.targets)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether an answer comes from a recording."""
+        return any(leaf.provider.traits.recorded for one in self.targets for leaf in one.leaves.values())
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a model may change under its name."""
+        return any(leaf.provider.traits.hosted for one in self.targets for leaf in one.leaves.values())
 
     @property
     def plain(self) -> Step:
         """The one step of a plain suite."""
         assert self.step is not None
         return self.step
+
+    def of_step(self, name: str, asked: Asked) -> "Plan":
+        """Return what a pipeline's step asks as the plan of a plain suite, with all that grades its output."""
+        assert self.pipeline is not None
+        graders = self.pipeline.steps[name].all_graders
+        judging = (*graders, *self.graders) if name in self.pipeline.flow.pipeline.output else graders
+        return replace(self, step=asked.step, target=asked.target, graders=judging, pipeline=None)
 
     def question(self, case: Case) -> str:
         """Digest all that a case's answers depend on besides chance. Raises WorkspaceError."""
@@ -203,16 +271,32 @@ class KnownResults(Protocol):
 
 
 def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKey]]:
-    """Return what a sample asks first, as the log finds it: all of a plain suite, what no step stands before else."""
+    """Return what a sample asks first, as the log finds it: of a pipeline what no other step stands before."""
     if plan.pipeline is None:
-        return [(plan.plain.request(case).digest(), CallKey(case.id, trial, None, plan.draw))]
-    ready = Walk(plan.pipeline.flow, case.inputs).ready()
-    asked = [(one, plan.pipeline.steps[one.spec.name].prompt) for one in ready if one.spec.name not in case.given]
-    return [
-        (asks.step.request(replace(case, inputs=one.inputs)).digest(), CallKey(case.id, trial, one.spec.name, plan.draw))
-        for one, asks in asked
-        if asks is not None
-    ]
+        return [(plan.plain.request(case).digest(), CallKey(case.id, trial, plan.plain.name, plan.draw))]
+    found = []
+    for handed in Walk(plan.pipeline.flow, case.inputs, doubles=case.given).ready():
+        name, asks = handed.spec.name, plan.pipeline.steps[handed.spec.name].prompt
+        if asks is not None:
+            request = asks.step.request(replace(case, inputs=handed.inputs))
+            found.append((request.digest(), CallKey(case.id, trial, name, plan.draw)))
+    return found
+
+
+def in_log(plan: Plan, store: Store, wanted: Iterable[tuple[Case, int]]) -> list[bool]:
+    """Say of samples, by case and trial, whether the log holds the answer to what each asks first. Raises EvalhError.
+
+    A pipeline's later steps may be missing all the same.
+    """
+    asked = [first_requests(plan, case, trial) for case, trial in wanted]
+    flat = list(dict.fromkeys(one for each in asked for one in each))
+    known = {
+        one
+        for routed in {target.chooses for target in plan.targets}
+        for one, answer in zip(flat, store.find_all(flat, routed=routed), strict=True)
+        if answer is not None
+    }
+    return [known.issuperset(each) for each in asked]
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:

@@ -6,21 +6,13 @@ one outcome however its answers arrive.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
-
 from msgspec import Struct, field
 
 from evalh.core.prompt import INPUTS, Constant, First, HandoverError, OnBad, Pipeline, Source, StepSpec
 from evalh.core.sample import StepState
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-
-
-class Contract(Protocol):
-    """What a step's inputs must fit."""
-
-    def violation(self, inputs: Mapping[str, JsonValue]) -> tuple[str, str] | None:
-        """Return the input that does not fit, and why; None: all do."""
+from evalh.pipeline.contracts import Contract
 
 
 class Handed(Value):

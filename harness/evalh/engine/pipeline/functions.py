@@ -19,6 +19,7 @@ from evalh.graders.quoting import one_line
 _DEEPEST = 200
 _PAUSE_S = 0.2  # before the second attempt; doubled before each further one
 _CONTEXT = "ctx"
+_SHORTEST_SECRET = 6  # characters: `1` or `true` is no secret
 
 
 class StepError(Exception):
@@ -44,18 +45,11 @@ class StepContext(Value):
 
 
 class FunctionStep:
-    """Calls one step's function. `env` is what the step may see of the environment; `redact` hides its values."""
+    """Calls one step's function. Of the environment it is handed the variables that the step names."""
 
-    def __init__(
-        self,
-        spec: FunctionSpec,
-        function: Callable[..., object],
-        env: Mapping[str, str],
-        redact: Callable[[str], str],
-    ) -> None:
+    def __init__(self, spec: FunctionSpec, function: Callable[..., object], env: Mapping[str, str]) -> None:
         self.spec = spec
-        self.env = env
-        self.redact = redact
+        self.env = {name: env[name] for name in spec.env if name in env}
         self._function = function
         self._deadline = Deadline(spec.timeout_s)
         self._places = None if spec.concurrency is None else asyncio.Semaphore(spec.concurrency)
@@ -95,8 +89,14 @@ class FunctionStep:
             raise StepError(f"{self.spec.path}: {exc}") from None
         except Exception as exc:  # noqa: BLE001 (whatever a user's code raises is told at its line)
             told = one_line(f"{type(exc).__name__}: {exc}{line_of(exc)}")
-            raise StepError(f"{self.spec.path}: {self.redact(told)}") from None
+            raise StepError(f"{self.spec.path}: {self._redacted(told)}") from None
         return self._json(given)
+
+    def _redacted(self, text: str) -> str:
+        for name, value in self.env.items():
+            if len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, f"[{name}]")
+        return text
 
     def _json(self, given: object) -> JsonValue:
         """Return a copy as JSON. Raises StepError."""
@@ -111,7 +111,7 @@ class FunctionStep:
             raise StepError(
                 f"{self.spec.path}: gave {len(text):,} characters of JSON; max_chars is {self.spec.max_chars:,}"
             )
-        return json.loads(self.redact(text))
+        return json.loads(self._redacted(text))
 
 
 def not_json(value: object, place: str = "", depth: int = 0) -> str | None:
@@ -150,7 +150,8 @@ def check_signature(spec: StepSpec, function: Callable[..., object]) -> None:
     for name in spec.inputs:
         if name not in named and not takes_any:
             takes = ", ".join(named) or "nothing"
-            raise WorkspaceError(f"{spec.function.path} takes no {name!r} ({where})", spec.where, f"it takes: {takes}")
+            what, hint = f"{spec.function.path} takes no {name!r} ({where})", f"it takes: {takes}"
+            raise WorkspaceError(what, where=spec.where, hint=hint)
     for name, one in named.items():
         if one.default is inspect.Parameter.empty and name not in spec.inputs:
             hint = f"inputs: {{{name}: …}}"
