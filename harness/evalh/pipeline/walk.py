@@ -6,6 +6,7 @@ one outcome however its answers arrive.
 """
 
 from collections.abc import Mapping
+
 from msgspec import Struct, field
 
 from evalh.core.prompt import INPUTS, Constant, First, HandoverError, OnBad, Pipeline, Source, StepSpec
