@@ -1,5 +1,6 @@
 """Expressions of pipelines: what a Python programmer types means what it seems to, or is an error that says so."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import INPUTS, HandoverError, Reference
 from evalh.core.strict_json import JsonValue
-from evalh.workspace.prompt.expressions import Compiled, PlainExpression, compile_expression
+from evalh.workspace.prompt.expressions import Compiled, compile_expression
 from evalh.workspace.prompt.references import Shape
 
 SCHEMA = {
@@ -265,17 +266,18 @@ def test_only_what_an_expression_fails_without_is_needed() -> None:
 
 
 def test_a_plain_reference_needs_no_jinja() -> None:
-    modules = {name for name in sys.modules if name.startswith("jinja2")}
-    for name in modules:
-        sys.modules.pop(name)
-    try:
-        expression = compiled("extract.items[0].id")
-        assert expression.evaluate(VALUES) == 1
-        assert not any(name.startswith("jinja2") for name in sys.modules)
-    finally:
-        for name in modules:
-            sys.modules.pop(name, None)
-    assert isinstance(expression, PlainExpression)
+    program = """
+import sys
+from evalh.workspace.prompt.expressions import compile_expression
+from evalh.workspace.prompt.references import Shape
+found = compile_expression("extract.items[0].id", "x:1", {"extract": Shape()})
+found = found.evaluate({"extract": {"items": [{"id": 1}]}})
+print(found, "jinja2" in sys.modules)
+"""
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "1 False\n"
 
 
 HOSTILE = {
