@@ -14,7 +14,7 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.values import Value
 from evalh.engine.gate.change import RowChanges, SuiteChange, Word, row_changes
-from evalh.engine.plan import Plan
+from evalh.engine.plan import Plan, PlannedPipeline
 from evalh.workspace.prompt.media import LoadMedia
 from evalh.workspace.prompt.templates import CompiledVersion
 
@@ -153,12 +153,15 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
 def scored_as(base: Plan, head: Plan) -> Plan:
     """Return base's plan on head's rows, files and graders; graders ask whom head's workspace names."""
     step = base.step
-    if isinstance(step.template, CompiledVersion) and isinstance(head.step.template, CompiledVersion):
-        step = dataclasses.replace(step, template=replace(step.template, load=head.step.template.load))
+    if step is not None and head.step is not None:
+        old, new = step.template, head.step.template
+        if isinstance(old, CompiledVersion) and isinstance(new, CompiledVersion):
+            step = dataclasses.replace(step, template=replace(old, load=new.load))
     return replace(
         base,
         suite=head.suite,
         step=step,
+        pipeline=_graded_as(base.pipeline, head.pipeline),
         cases=head.cases,
         graders=head.graders,
         trials=head.trials,
@@ -167,8 +170,19 @@ def scored_as(base: Plan, head: Plan) -> Plan:
     )
 
 
+def _graded_as(base: PlannedPipeline | None, head: PlannedPipeline | None) -> PlannedPipeline | None:
+    """Return base's pipeline with head's graders of the steps that both have."""
+    if base is None or head is None:
+        return base
+    graders = {name: step.graders for name, step in head.steps.items()}
+    steps = {name: replace(step, graders=graders.get(name, step.graders)) for name, step in base.steps.items()}
+    return replace(base, steps=steps)
+
+
 def _other_media(before: Plan, head: Plan) -> tuple[str, ...]:
     """Return the cases whose row is the same and names a file that is not: another image is another case."""
+    if before.step is None or head.step is None:
+        return ()
     old, new = before.step.template, head.step.template
     if not isinstance(old, CompiledVersion) or not isinstance(new, CompiledVersion):
         return ()

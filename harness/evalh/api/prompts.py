@@ -126,4 +126,10 @@ def render_case(parts: Parts, case_id: str, *, suite: str | None, ref: str | Non
         selection=Selection(case_ids=frozenset({case_id})),
     )
     plan = parts.plans(options)[0]
-    return plan.step.request(next(iter(plan.cases)))
+    if plan.pipeline is not None:
+        steps = ", ".join(plan.pipeline.steps)
+        raise UsageError(
+            f"{plan.version.label} is a pipeline: what its steps send depends on what came before",
+            hint=f"evalh show SAMPLE shows what was sent; its steps: {steps}",
+        )
+    return plan.plain.request(next(iter(plan.cases)))

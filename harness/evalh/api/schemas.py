@@ -8,6 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from evalh.core.declared import FileModel, Text
+from evalh.core.strict_json import JsonValue
 from evalh.graders.kinds import Kind
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.providers.registry import kinds, options_of
@@ -34,6 +35,7 @@ class DatasetRow(FileModel):
     expected: Any = Field(None, description="What graders compare with; absent is not null.")
     tags: tuple[str, ...] = Field((), description="Words that select cases.")
     cluster: Text | None = Field(None, description="Cases of one cluster are not independent of each other.")
+    given: dict[str, JsonValue] | None = Field(None, description="By step of a pipeline: what it is said to return.")
 
 
 class _Generator(GenerateJsonSchema):

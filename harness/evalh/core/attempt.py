@@ -96,6 +96,7 @@ class ErrorKind(StrEnum):
     NOT_RECORDED = "not_recorded"  # a recording has no row for this call
     BUDGET = "budget"  # another attempt would exceed what one case may cost; nothing was sent
     BREAKER_OPEN = "breaker_open"  # the provider is being left alone; nothing was sent
+    STEP_ERROR = "step_error"  # a pipeline's function raised, or what it gave is no JSON
     INTERRUPTED = "interrupted"  # we stopped waiting: Ctrl-C, kill, a run that ended early
 
 
@@ -229,6 +230,7 @@ class Purpose(StrEnum):
     JUDGE = "judge"
     CRITIQUE = "critique"
     EMBEDDING = "embedding"  # vectors of texts, to compare them
+    FUNCTION = "function"  # a pipeline's step that is a function, and whose results are kept
     SAMPLE = "sample"  # the task's request once more, to see whether the answers agree
 
 

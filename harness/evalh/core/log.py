@@ -9,7 +9,7 @@ from evalh.core.attempt import CallKey, Completion, Latency, Usage
 from evalh.core.case import Case
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
-from evalh.core.sample import Graded, Standing
+from evalh.core.sample import Graded, Standing, StepResult, Story
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
@@ -47,6 +47,10 @@ class SampleRow(Value, kw_only=True):
     error: str | None
     output_digest: str | None
     verdicts: tuple[Graded, ...]
+    steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
+    story: Story | None = None  # of a pipeline
+    output: str | None = None  # of a pipeline, where no model gave it
+    review: str | None = None  # why a person must look at it
 
 
 class AttemptRow(Value, kw_only=True):

@@ -163,10 +163,17 @@ class FunctionSpec(Value, kw_only=True):
     revision: str | None = None  # what `keep` cannot see: raise it where the world has changed
     effects: bool = False  # never called without a double or --allow-effects
     max_chars: int = 20_000  # of its output as JSON
+    asks: "Mapping[str, PromptVersion]" = field(default_factory=dict)  # what it asks by `ctx.ask("name", …)`
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the version's digest covers."""
-        return {"path": self.path, "digest": self.digest, "revision": self.revision, "env": list(self.env)}
+        return {
+            "path": self.path,
+            "digest": self.digest,
+            "revision": self.revision,
+            "env": list(self.env),
+            "asks": {name: version.digest for name, version in self.asks.items()},
+        }
 
 
 class StepSpec(Value, kw_only=True):
@@ -268,6 +275,7 @@ class PromptVersion(Value, kw_only=True):
     tools: tuple[Tool, ...] = ()
     variables: frozenset[str] = frozenset()  # the inputs that the body uses
     pipeline: Pipeline | None = None  # a version made of steps; it has no sections
+    variant: str = ""  # how a run's pipeline differs from the file's: [extract@v2]
     digest: str = ""  # of `content_document`
 
     def content_document(self) -> dict[str, JsonValue]:
@@ -286,4 +294,4 @@ class PromptVersion(Value, kw_only=True):
     @property
     def label(self) -> str:
         """`triage@v3`, with the revision where it was read from one."""
-        return str(PromptRef(self.name, self.version, self.revision))
+        return f"{PromptRef(self.name, self.version, self.revision)}{self.variant}"

@@ -20,6 +20,16 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"  # Ctrl-C, SIGTERM, kill -9
 
 
+class RunKind(StrEnum):
+    """What a run was made for. What asks for the newest run, or for a suite's history, means the first kind."""
+
+    RUN = "run"  # a person's: `evalh run`, `evalh compare`
+    GATE = "gate"
+    BASELINE = "baseline"
+    DRIFT = "drift"
+    BLAME = "blame"  # with outputs of steps replaced: it does not say how good a version is
+
+
 class Fingerprint(Value, kw_only=True):
     """One digest each, so that what differs can be named."""
 
@@ -32,6 +42,19 @@ class Fingerprint(Value, kw_only=True):
     def document(self) -> dict[str, str]:
         """Return the JSON form."""
         return msgspec.structs.asdict(self)
+
+
+class RunStep(Value, kw_only=True):
+    """One step of a pipeline, as a run asked it."""
+
+    step: str
+    prompt: str | None = None  # "extract@v2"; None: a function
+    prompt_digest: str | None = None
+    function: str | None = None  # "steps/orders.py:find"
+    function_digest: str | None = None
+    model: str | None = None  # the name in the workspace; None: a function
+    reads: tuple[str, ...] = ()  # the steps whose output it is handed, or its condition looks at
+    settings_document: Mapping[str, JsonValue] | None = None  # of its requests; None: a function
 
 
 class RunRecord(Value, kw_only=True):
@@ -56,6 +79,8 @@ class RunRecord(Value, kw_only=True):
     selection: Mapping[str, JsonValue] = field(default_factory=dict)  # --limit, --tag, --case
     max_ungraded: float = 0.02
     graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
+    kind: RunKind = RunKind.RUN
+    steps: tuple[RunStep, ...] = ()  # of a pipeline, each after all that it reads
 
 
 class Estimate(Value):

@@ -126,6 +126,7 @@ class Sample(Value, kw_only=True):
     latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
     steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
     story: Story | None = None  # of a pipeline
+    review: str | None = None  # why a person must look at it before it is used
 
     @property
     def from_log(self) -> bool:

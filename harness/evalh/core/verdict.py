@@ -102,6 +102,13 @@ class Asker(Protocol):
         """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
 
 
+class StepOutput(Value):
+    """What a step of the sample was handed and gave, for graders of the whole."""
+
+    output: JsonValue
+    inputs: Mapping[str, JsonValue]
+
+
 class GradeContext(Value, kw_only=True):
     """One sample, as a grader sees it."""
 
@@ -113,6 +120,7 @@ class GradeContext(Value, kw_only=True):
     latency: Latency | None = None  # of the call, so far; None: the completion's own is all there is
     trial: int = 0
     step: str | None = None
+    steps: Mapping[str, StepOutput] = field(default_factory=dict)  # of a pipeline: those that ran, by name
     asker: Asker | None = None  # None: no model can be asked here
     cache: dict[str, object] = field(default_factory=dict)  # one parse for all graders
 

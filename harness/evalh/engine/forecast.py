@@ -127,7 +127,7 @@ class QuestionBounds:
         return self._sum(self._checks[key], ctx, (model,), None)[1]
 
     def _context(self, case: Case, request: Request, completion: Completion, trial: int) -> GradeContext:
-        schema, step = request.settings.output_schema, self.plan.step.name
+        schema, step = request.settings.output_schema, self.plan.plain.name
         return GradeContext(
             case=case, completion=completion, request=request, output_schema=schema, trial=trial, step=step
         )
@@ -190,11 +190,11 @@ def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = F
     known = None if fresh else store
     bounds = QuestionBounds(plan=plan, prices=prices, store=known)
     for case in plan.cases:
-        request = plan.step.request(case)
-        cost = _attempts_of(request, target, pricers)
+        request = plan.plain.request(case)
+        cost = attempts_of(request, target, pricers)
         examined = partial(bounds.of_checks, case=case, request=request)
         for trial in range(plan.trials):
-            wanted = [(request.digest(), CallKey(case.id, trial, plan.step.name, plan.draw))]
+            wanted = [(request.digest(), CallKey(case.id, trial, plan.plain.name, plan.draw))]
             answer = None if known is None else known.find_all(wanted, routed=target.chooses)[0]
             graded = bounds.of_graders(case, request, trial, answer)
             once, ceiling, judges = plus(once, graded[0]), plus(ceiling, graded[1]), plus(judges, graded[1])
@@ -211,11 +211,13 @@ def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = F
         once_usd=once,
         worst_case_usd=ceiling,
         judges_usd=judges,
-        why_unknown=None if ceiling is not None else _why(pricers, target),
+        why_unknown=None if ceiling is not None else why_unknown(pricers, target),
     )
 
 
-def _attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer | None]) -> AttemptCost:
+def attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer | None]) -> AttemptCost:
+    """Return what one attempt at a request can cost."""
+
     def cost(name: str, more_tokens: int) -> Decimal | None:
         sent = Request(request.messages, target.leaves[name].settings)
         return worst_case_usd(sent, pricers[name], more_tokens)
@@ -223,7 +225,8 @@ def _attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer 
     return cost
 
 
-def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
+def why_unknown(pricers: Mapping[str, Pricer | None], target: Target) -> str:
+    """Say why no bound is known."""
     unpriced = sorted(name for name, pricer in pricers.items() if pricer is None)
     if unpriced:
         return f"{', '.join(unpriced)} is not priced"
@@ -235,12 +238,12 @@ def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
 
 def check_inputs(plan: Plan) -> None:
     """Render every case once: a missing variable is found before the first call, not in the middle of a run."""
-    cases, plain = plan.cases, plan.step.template.plain_inputs
+    cases, plain = plan.cases, plan.plain.template.plain_inputs
     if plain is not None and plain <= cases.text_inputs and _HISTORY not in cases.some_inputs:
         return  # reading the dataset has told: a million rows are not read once more
     for case in cases:
         try:
-            plan.step.template.render(case.inputs)
+            plan.plain.template.render(case.inputs)
         except WorkspaceError as exc:
             what = f"case {case.id!r}: {exc.what}"
             raise WorkspaceError(what, where=case.where or exc.where, hint=exc.hint) from None

@@ -12,16 +12,18 @@ from evalh.core.attempt import Answer, CallKey, Usage
 from evalh.core.case import Case
 from evalh.core.digest import digest
 from evalh.core.errors import UsageError
-from evalh.core.ports import Cases, Pricer, Prices
-from evalh.core.prompt import PromptVersion
+from evalh.core.ports import Cases, Pricer, Prices, Store
+from evalh.core.prompt import PromptVersion, StepSpec
 from evalh.core.route import BudgetPolicy
-from evalh.core.run import Fingerprint
+from evalh.core.run import Fingerprint, RunStep
 from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
 from evalh.graders.registry import Grader, graders_digest
 from evalh.pipeline.step import Step
+from evalh.pipeline.taint import StepGraph
+from evalh.pipeline.walk import Flow, Walk
 from evalh.routing.asking import Resolve
 from evalh.routing.target import Target
 
@@ -42,12 +44,100 @@ class Routing(Value, kw_only=True):
     build_checks: Callable[[Sequence[GraderSpec]], Sequence[Grader]]
 
 
+class Given(Value):
+    """Where a step's doubles come from: gold, or what an earlier run's samples gave."""
+
+    name: str  # "expected", or a run
+    outputs: Mapping[tuple[str, int], JsonValue] | None = None  # of a run, by (case id, trial); None: gold
+    digest: str = ""
+
+
+class Asked(Value):
+    """A prompt that is asked, and by what."""
+
+    step: Step
+    target: Target
+
+
+class PlannedStep(Value, kw_only=True):
+    """One step of a pipeline, every part resolved."""
+
+    spec: StepSpec
+    prompt: Asked | None = None  # of a prompt step
+    function: Callable[..., object] | None = None
+    asks: Mapping[str, Asked] = field(default_factory=dict)  # what the function asks, by the prompt's name
+    checks: tuple[Grader, ...] = ()  # they need no gold, and decide in a run
+    graders: tuple[Grader, ...] = ()  # of the suite: they only mark
+
+    @property
+    def all_graders(self) -> tuple[Grader, ...]:
+        """Everything that grades its output."""
+        return (*self.checks, *self.graders)
+
+    @property
+    def prompts(self) -> tuple[Asked, ...]:
+        """Everything that it may ask."""
+        return (*([] if self.prompt is None else [self.prompt]), *self.asks.values())
+
+
+class PlannedPipeline(Value, kw_only=True, dict=True):
+    """The steps of a pipeline, in its order; `given` says where doubles come from, by step."""
+
+    flow: Flow
+    steps: Mapping[str, PlannedStep]
+    given: Mapping[str, Given] = field(default_factory=dict)
+    effects: bool = False  # whether functions with effects may be called
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest what the answers to a case depend on besides the case."""
+        return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
+
+    def record(self) -> tuple[RunStep, ...]:
+        """Return the steps as the log keeps them, and after them the prompts that functions ask."""
+        reads = StepGraph.of(self.flow.pipeline).parents
+        steps = [_recorded(step, reads[name]) for name, step in self.steps.items()]
+        asked = [
+            RunStep(
+                step=f"{name}/{prompt}",
+                prompt=step.spec.function.asks[prompt].label,
+                prompt_digest=step.spec.function.asks[prompt].digest,
+                model=one.target.name,
+                settings_document=one.step.settings.document(),
+            )
+            for name, step in self.steps.items()
+            if step.spec.function is not None
+            for prompt, one in step.asks.items()
+        ]
+        return (*steps, *asked)
+
+    def settings(self) -> dict[str, JsonValue]:
+        """Return the digest of each step's settings."""
+        found = {name: [one.step.settings_digest for one in step.prompts] for name, step in self.steps.items()}
+        return {name: digests for name, digests in found.items() if digests}
+
+
+def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> RunStep:
+    spec = step.spec
+    return RunStep(
+        step=spec.name,
+        prompt=None if spec.version is None else spec.version.label,
+        prompt_digest=None if spec.version is None else spec.version.digest,
+        function=None if spec.function is None else spec.function.path,
+        function_digest=None if spec.function is None else spec.function.digest,
+        model=None if step.prompt is None else step.prompt.target.name,
+        reads=reads,
+        settings_document=None if step.prompt is None else step.prompt.step.settings.document(),
+    )
+
+
 class Plan(Routing, kw_only=True, dict=True):
     """One suite for one version and model, every part resolved."""
 
     suite: Suite
     version: PromptVersion
-    step: Step
+    step: Step | None  # None: of a pipeline
+    pipeline: PlannedPipeline | None = None
     graders: Sequence[Grader]
     cases: Cases
     trials: int
@@ -64,7 +154,61 @@ class Plan(Routing, kw_only=True, dict=True):
     @cached_property
     def asked(self) -> Sequence[Target]:
         """Everything that graders and checks ask, found once. Raises WorkspaceError."""
-        return self.find_asked(self.target, self.asking)
+        if self.pipeline is None:
+            return self.find_asked(self.target, self.asking)
+        found: list[Target] = []
+        for name, step in self.pipeline.steps.items():
+            judging = self.graders if name in self.pipeline.flow.pipeline.output else ()
+            asking = [grader for grader in (*step.all_graders, *judging) if grader.asked]
+            for one in step.prompts:
+                found += self.find_asked(one.target, asking)
+        return found
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """What the task itself asks: one target, or those of a pipeline's steps."""
+        if self.pipeline is None:
+            return (self.target,)
+        return tuple(one.target for step in self.pipeline.steps.values() for one in step.prompts)
+
+    @property
+    def beside(self) -> tuple[Target, ...]:
+        """Everything that is asked beside the target that the run is named by."""
+        return (*(self.targets if self.pipeline is not None else ()), *self.asked)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a route decides who answers: an answer may come from another request than the first model's own."""
+        return any(one.chooses for one in self.targets)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether an answer comes from a recording."""
+        return any(leaf.provider.traits.recorded for one in self.targets for leaf in one.leaves.values())
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a model may change under its name."""
+        return any(leaf.provider.traits.hosted for one in self.targets for leaf in one.leaves.values())
+
+    @property
+    def plain(self) -> Step:
+        """The one step of a plain suite."""
+        assert self.step is not None
+        return self.step
+
+    def of_step(self, name: str, asked: Asked) -> "Plan":
+        """Return what a pipeline's step asks as the plan of a plain suite, with all that grades its output."""
+        assert self.pipeline is not None
+        graders = self.pipeline.steps[name].all_graders
+        judging = (*graders, *self.graders) if name in self.pipeline.flow.pipeline.output else graders
+        return replace(self, step=asked.step, target=asked.target, graders=judging, pipeline=None)
+
+    def question(self, case: Case) -> str:
+        """Digest all that a case's answers depend on besides chance. Raises WorkspaceError."""
+        if self.pipeline is None:
+            return self.plain.request(case).digest()
+        return digest([self.pipeline.digest, case.inputs, case.given])
 
     @property
     def planned(self) -> int:
@@ -76,10 +220,20 @@ class Plan(Routing, kw_only=True, dict=True):
         return Fingerprint(
             prompt=self.version.digest,
             dataset=self.cases.digest,
-            graders=graders_digest(self.graders),
-            model=digest(self.target.models_document()),
-            route=digest(self.target.route_document()),
+            graders=graders_digest(self.graders) if self.pipeline is None else self._graders(self.pipeline),
+            model=digest(self._by_step(Target.models_document)),
+            route=digest(self._by_step(Target.route_document)),
         )
+
+    def _graders(self, pipeline: PlannedPipeline) -> str:
+        return digest(
+            [graders_digest(self.graders), {name: graders_digest(one.graders) for name, one in pipeline.steps.items()}]
+        )
+
+    def _by_step(self, document: Callable[[Target], JsonValue]) -> JsonValue:
+        if self.pipeline is None:
+            return document(self.target)
+        return {name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()}
 
 
 ANY_AGE = BaselinePolicy()
@@ -95,10 +249,10 @@ class Known(Value):
 
     def holds(self, plan: Plan, case: Case, trials: int) -> bool:
         """Whether so many trials of a case are known."""
-        request = plan.step.request(case).digest()
         return all(
-            (case.id, trial) in self.results or (request, CallKey(case.id, trial, plan.step.name)) in self.answers
+            (case.id, trial) in self.results or all((request, key) in self.answers for request, key in first)
             for trial in range(trials)
+            for first in (first_requests(plan, case, trial),)
         )
 
     def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Known":
@@ -114,6 +268,35 @@ class KnownResults(Protocol):
 
         Raises WorkspaceError for results that were edited by hand.
         """
+
+
+def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKey]]:
+    """Return what a sample asks first, as the log finds it: of a pipeline what no other step stands before."""
+    if plan.pipeline is None:
+        return [(plan.plain.request(case).digest(), CallKey(case.id, trial, plan.plain.name, plan.draw))]
+    found = []
+    for handed in Walk(plan.pipeline.flow, case.inputs, doubles=case.given).ready():
+        name, asks = handed.spec.name, plan.pipeline.steps[handed.spec.name].prompt
+        if asks is not None:
+            request = asks.step.request(replace(case, inputs=handed.inputs))
+            found.append((request.digest(), CallKey(case.id, trial, name, plan.draw)))
+    return found
+
+
+def in_log(plan: Plan, store: Store, wanted: Iterable[tuple[Case, int]]) -> list[bool]:
+    """Say of samples, by case and trial, whether the log holds the answer to what each asks first. Raises EvalhError.
+
+    A pipeline's later steps may be missing all the same.
+    """
+    asked = [first_requests(plan, case, trial) for case, trial in wanted]
+    flat = list(dict.fromkeys(one for each in asked for one in each))
+    known = {
+        one
+        for routed in {target.chooses for target in plan.targets}
+        for one, answer in zip(flat, store.find_all(flat, routed=routed), strict=True)
+        if answer is not None
+    }
+    return [known.issuperset(each) for each in asked]
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:

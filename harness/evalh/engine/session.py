@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from msgspec import field
 from msgspec.structs import replace
@@ -21,12 +21,15 @@ from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
 from evalh.core.money import Price, plus
 from evalh.core.ports import Clock, Prices, Progress, Provider, Store
-from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.run import RunKind, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.core.version import __version__
 from evalh.engine.forecast import check_inputs
+from evalh.engine.pipeline.calls import Flights
+from evalh.engine.pipeline.forecast import check_pipeline_inputs
+from evalh.engine.pipeline.runner import PipelineRunner, tools_of
 from evalh.engine.plan import AskOptions, Known, Plan, Routing, budget_for
 from evalh.engine.runner import Runner, Wanted
 from evalh.routing.build import Builder
@@ -84,6 +87,9 @@ class Ends(Value, kw_only=True):
     row_digest: Callable[[Case], str]  # as the log and people's labels have it
     asking: AskOptions = field(default_factory=AskOptions)
     doors: Doors = field(default_factory=Doors)
+    flights: Flights = field(default_factory=Flights)
+    kind: RunKind = RunKind.RUN
+    env: Mapping[str, str] = field(default_factory=dict)  # for functions of pipelines, which are handed what they name
 
     @property
     def concurrency(self) -> int:
@@ -115,8 +121,8 @@ class Ends(Value, kw_only=True):
 def check_plans(plans: Iterable[Plan], prices: Prices, asking: AskOptions) -> None:
     """Raise EvalhError for a plan that would fail on its way: a missing variable, a budget that cannot hold."""
     for plan in plans:
-        check_inputs(plan)
-        budget_for(plan.target, prices, asking.budget_usd, plan.asked)
+        check_inputs(plan) if plan.pipeline is None else check_pipeline_inputs(plan)
+        budget_for(plan.target, prices, asking.budget_usd, plan.beside)
 
 
 class _KnownFirst:
@@ -172,25 +178,32 @@ class Session:
         self._fold = self._new_fold()
         self._resources = AsyncExitStack()
         self.record = self._new_record(ends.clock.now() if began is None else began)
-        builder = ends.builder(plan, plan.asked, self.halt)
+        builder = ends.builder(plan, plan.beside, self.halt)
         self._deadline_s = builder.budget.deadline_s
-        self._runner = Runner(
-            plan=plan,
-            record=self.record,
-            provider=builder.build(),
-            inquiry=builder.inquiry,
-            numbers=builder.numbers,
-            store=cast("Store", _KnownFirst(ends.store, known.answers)) if known.answers else ends.store,
-            fold=self._fold,
-            progress=cast("Progress", _Keeping(ends.progress, self.samples)) if keeps else ends.progress,
-            halt=self.halt,
-            concurrency=ends.concurrency,
-            fresh=ends.asking.fresh,
-        )
+        self._runner = self._new_runner(builder, known, keeps=keeps)
+
+    def _new_runner(self, builder: Builder, known: Known, *, keeps: bool) -> Runner | PipelineRunner:
+        ends = self.ends
+        store = cast("Store", _KnownFirst(ends.store, known.answers)) if known.answers else ends.store
+        shared: dict[str, Any] = {
+            "plan": self.plan,
+            "record": self.record,
+            "store": store,
+            "fold": self._fold,
+            "progress": cast("Progress", _Keeping(ends.progress, self.samples)) if keeps else ends.progress,
+            "halt": self.halt,
+            "concurrency": ends.concurrency,
+            "fresh": ends.asking.fresh,
+        }
+        if self.plan.pipeline is None:
+            provider = builder.build()
+            return Runner(provider=provider, inquiry=builder.inquiry, numbers=builder.numbers, **shared)
+        tools = tools_of(self.plan, builder, store, self.record.id, ends.flights, ends.env)
+        return PipelineRunner(tools=tools, **shared)
 
     def _new_fold(self) -> Fold:
         plan = self.plan
-        prices = [self.ends.prices.find(leaf.provider) for leaf in plan.target.leaves.values()]
+        prices = [self.ends.prices.find(leaf.provider) for one in plan.targets for leaf in one.leaves.values()]
         by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
         specs = [grader.spec for grader in plan.graders]
         return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
@@ -211,18 +224,20 @@ class Session:
             owner=plan.suite.owner,
             prompt_digest=plan.version.digest,
             prompt_document=plan.version.content_document(),
-            settings_document=plan.step.settings.document(),
+            settings_document={} if plan.step is None else plan.step.settings.document(),
             commit=commit,
             dirty=dirty,
             evalh_version=__version__,
             selection=dict(plan.selection) | ({"draw": plan.draw} if plan.draw else {}),
             max_ungraded=plan.suite.max_ungraded,
             graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],
+            kind=self.ends.kind,
+            steps=() if plan.pipeline is None else plan.pipeline.record(),
         )
 
     async def __aenter__(self) -> Self:
         """Open providers and the run's row. Raises EvalhError."""
-        await self._resources.enter_async_context(self.ends.doors.open([self.plan.target, *self.plan.asked]))
+        await self._resources.enter_async_context(self.ends.doors.open([*self.plan.targets, *self.plan.asked]))
         try:
             self.ends.store.start_run(self.record)
         except BaseException:

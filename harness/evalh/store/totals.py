@@ -42,7 +42,7 @@ from (select cache_hit or (answered_by is not null and attempts = 0) as from_log
 where run_id in ({_RUNS}) and purpose = 'task'"""  # noqa: S608
 _STOPPED = f"select count(*) as n from runs where id in ({_RUNS}) and status = 'stopped'"  # noqa: S608
 
-_FIRST = f"""select r.suite, r.settings, s.standing, k.id, k.inputs, k.expected, k.tags, k.cluster, a.*
+_FIRST = f"""select r.suite, r.settings, s.standing, k.id, k.inputs, k.expected, k.tags, k.cluster, k.given, a.*
 from decisions d
 join calls c on c.id = d.call_id
 join runs r on r.id = d.run_id

@@ -90,7 +90,7 @@ class SuiteGate:
 
     async def run(self) -> None:
         """Ask until the answer is sure, or everything is in. Raises EvalhError, CancelledError."""
-        targets = [target for plan in self.plans for target in (plan.target, *plan.asked)]
+        targets = [target for plan in self.plans for target in (*plan.targets, *plan.asked)]
         async with self._sides["head"].doors.open(targets):
             await self._run_stages()
 
