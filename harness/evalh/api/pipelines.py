@@ -129,7 +129,7 @@ class Planner:
         """Return the pipeline, resolved. Raises EvalhError."""
         self._refuse_strangers()
         contracts = {
-            spec.name: Contract(spec.version.input_schema)
+            spec.name: Contract(spec.version.input_schema, spec.version.input_defaults)
             for spec in self._pipeline.steps
             if spec.version is not None and spec.version.input_schema is not None
         }

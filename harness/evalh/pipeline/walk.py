@@ -6,7 +6,6 @@ one outcome however its answers arrive.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -14,13 +13,7 @@ from evalh.core.prompt import INPUTS, Constant, First, HandoverError, OnBad, Pip
 from evalh.core.sample import StepState
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-
-
-class Contract(Protocol):
-    """What a step's inputs must fit."""
-
-    def violation(self, inputs: Mapping[str, JsonValue]) -> tuple[str, str] | None:
-        """Return the input that does not fit, and why; None: all do."""
+from evalh.pipeline.contracts import Contract
 
 
 class Handed(Value):
