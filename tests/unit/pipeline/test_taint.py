@@ -149,6 +149,15 @@ def test_a_sample_without_an_output_ends_where_it_was_stopped(
     assert (story.word, story.responsible) == (word, responsible)
 
 
+def test_a_step_that_stops_a_sample_is_its_end_whatever_runs_beside_it() -> None:
+    graph = StepGraph({"guard": (), "reply": ()}, ("reply",))
+
+    told, story = mark(graph, results(graph, "B-"), Standing.BAD, "guard")
+
+    assert (story.word, story.responsible) == (SampleWord.FAILED_AT_END, ("guard",))
+    assert [one.grade for one in told] == [StepGrade.BAD, None]
+
+
 @pytest.mark.parametrize(
     ("letters", "word", "first_bad"),
     [
