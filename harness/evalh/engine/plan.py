@@ -8,6 +8,8 @@ from typing import Protocol
 from msgspec import field
 from msgspec.structs import replace
 
+from evalh.analysis.pipelines import PipelineFold
+from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, CallKey, Usage
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -170,6 +172,16 @@ class Plan(Routing, kw_only=True, dict=True):
         if self.pipeline is None:
             return (self.target,)
         return tuple(one.target for step in self.pipeline.steps.values() for one in step.prompts)
+
+    def new_fold(self, *, by_the_hour: bool) -> Fold:
+        """Return what adds up the samples of a run."""
+        trials, clusters = self.trials, self.cases.clusters
+        steps = None
+        if self.pipeline is not None:
+            parents = StepGraph.of(self.pipeline.flow.pipeline).parents
+            steps = PipelineFold(parents, trials, clusters, self.suite.max_ungraded)
+        specs = [grader.spec for grader in self.graders]
+        return Fold(specs, trials, self.suite.value, clusters, by_the_hour=by_the_hour, pipeline=steps)
 
     @property
     def beside(self) -> tuple[Target, ...]:
