@@ -282,6 +282,25 @@ def test_what_a_row_gives_in_a_steps_place_makes_it_another_case(
     assert [story.case.given for story in reader.stories("r1")] == [{}, {"order": {"state": "late"}}]
 
 
+def test_all_that_a_function_asked_is_recorded_once(pipeline: Pipeline, store: SqliteStore, reader: Reader) -> None:
+    play = pipeline.play
+    for text, draw in (("item 1", 0), ("item 2", 0), ("item 1", 1), ("item 1", 0)):
+        call = play.call("t-1", text, step="order/rank", draw=draw)
+        play.answer(call, Completion(text=f"{text}, draw {draw}"))
+        call.answered_by = f"{call.id}.1"
+        store.conclude(call, cache_hit=False)
+    pipeline.sample()
+    store.flush()
+
+    told = [row for row in reader.recording("r1") if row["step"] == "order/rank"]
+
+    assert [row["output"] for row in told] == ["item 1, draw 0", "item 2, draw 0", "item 1, draw 1"]
+    lines = "".join(f"{json.dumps(row)}\n" for row in told)
+    assert [row.output for row in Recording("r", lines.encode()).find(CallKey("t-1", 0, "order/rank", 1))] == [
+        "item 1, draw 1"
+    ]
+
+
 def test_a_recording_has_a_row_for_each_step_and_is_found_by_it(
     pipeline: Pipeline, store: SqliteStore, reader: Reader
 ) -> None:
@@ -295,8 +314,7 @@ def test_a_recording_has_a_row_for_each_step_and_is_found_by_it(
     given = {"extract": '{"order_id": "78"}', "reply": "It is late."}
     assert len(recording) == len(given)
     for step, output in given.items():
-        row = recording.find(CallKey("t-1", 0, step))
-        assert row is not None
+        (row,) = recording.find(CallKey("t-1", 0, step))
         assert row.output == output
         settings, text = asked[step]
         messages = [Message.of(Role.USER, text).document()]
