@@ -10,7 +10,6 @@ ASKED = (
     ("show",),
     ("show", "t-0001"),
     ("report", "last", "--format", "markdown"),
-    ("report", "last", "-o", "page.html"),
     ("sql", "select count(*) from runs where kind = 'run'"),
 )
 
@@ -20,7 +19,10 @@ def _printed(folder: Path) -> Iterator[str]:
         done = evalh(folder, *arguments)
         assert done.returncode == 0, done.stderr
         yield done.stdout
-    yield (folder / "page.html").read_text(encoding="utf-8")
+    page = folder / "page.html"
+    assert evalh(folder, "report", "last", "-o", str(page)).returncode == 0
+    yield page.read_text(encoding="utf-8")
+    page.unlink()
 
 
 def test_after_gates_baselines_and_drift_people_see_what_they_saw(tmp_path: Path) -> None:
