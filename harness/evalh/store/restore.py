@@ -129,7 +129,7 @@ def sample_from(row: Fields, verdicts: tuple[Graded, ...], steps: tuple[StepResu
         verdicts=verdicts,
         steps=steps,
         story=None if row["word"] is None else _story(row),
-        output=restored_or_none(row["output"]),
+        step_output=restored_or_none(row["step_output"]),
         review=restored_or_none(row["review"]),
     )
 

@@ -127,7 +127,7 @@ class SampleReader(CallReader):
             yield SampleStory(
                 sample=sample_from(fields, _verdicts(row["verdicts"]), self._steps(row)),
                 case=case_from(fields | {"id": row["case_id"]}),
-                output=restored_or_none(row["output"] if row["text"] is None else row["text"]),
+                output=restored_or_none(row["step_output"] if row["text"] is None else row["text"]),
                 reasoning=restored_or_none(row["reasoning"]),
                 tool_calls=tool_calls_from(row["tool_calls"]),
                 usage=usage_from(row),
@@ -221,7 +221,7 @@ class SampleReader(CallReader):
             trial=sample.trial,
             standing=str(sample.standing),
             inputs=self._case_of(sample).inputs,
-            output=sample.output if answer is None else completion_from(answer).text,
+            output=sample.step_output if answer is None else completion_from(answer).text,
             reasons=tuple((name, verdict.reason) for name, verdict in required if verdict.outcome is not Outcome.PASS),
             error=sample.error,
         )

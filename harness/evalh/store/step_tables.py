@@ -6,7 +6,7 @@ STEPS = (
     "alter table samples add column word text",  # of a pipeline; null: a plain sample
     "alter table samples add column first_bad text",
     "alter table samples add column responsible text",  # JSON
-    "alter table samples add column output text",  # where no model gave it: a function's; null: see answered_by
+    "alter table samples add column step_output text",  # a function's or a double's; null: see answered_by
     "alter table samples add column review text",  # why a person must look at it; null: nobody must
     "alter table cases add column given text",  # JSON: what steps are said to return; null: nothing
     """create table run_steps (
@@ -91,7 +91,7 @@ where s.first_bad is not null""",
 select s.run_id, s.id as sample_id, s.case_id, s.trial, s.standing,
   (select group_concat(v.grader || ': ' || v.reason, char(10)) from verdicts v
     where v.sample_id = s.id and v.required and v.outcome <> 'pass') as reasons,
-  coalesce(a.text, s.output) as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id, s.answered_by
+  coalesce(a.text, s.step_output) as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id, s.answered_by
 from samples s
 left join attempts a on a.id = s.answered_by
 left join cases c on c.id = s.case_id and c.digest = s.case_digest

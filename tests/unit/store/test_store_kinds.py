@@ -102,7 +102,7 @@ def test_a_log_of_schema_10_is_brought_up_to_date_and_its_runs_are_peoples(folde
         run = reader.run("last")
         assert (run.record.id, run.record.kind, run.record.steps) == ("r1", RunKind.RUN, ())
         (sample,) = reader.samples("r1")
-        assert (sample.story, sample.steps, sample.output) == (None, (), None)
+        assert (sample.story, sample.steps, sample.step_output) == (None, (), None)
         (story,) = reader.stories("r1")
         assert (story.output, story.case.given) == ("no", {})
         _, rows = reader.query("select output from failures")

@@ -263,7 +263,7 @@ def test_a_plain_sample_writes_nothing_about_steps(
 
     for table in ("run_steps", "step_results", "step_verdicts", "texts"):
         assert rows(f"select count(*) from {table}") == [(0,)], table
-    assert rows("select word, first_bad, responsible, output, review from samples") == [(None,) * 5]
+    assert rows("select word, first_bad, responsible, step_output, review from samples") == [(None,) * 5]
     (row,) = reader.samples("r1")
     assert (row.steps, row.story) == ((), None)
 
