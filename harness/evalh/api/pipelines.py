@@ -14,7 +14,7 @@ from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.prompt import Pipeline, PromptRef, PromptVersion, StepSpec
 from evalh.core.suite import Suite
 from evalh.core.values import Value
-from evalh.engine.functions import check_signature
+from evalh.engine.pipeline.functions import check_signature
 from evalh.engine.plan import Asked, Given, PlannedPipeline, PlannedStep
 from evalh.graders.registry import build_all
 from evalh.pipeline.contracts import Contract

@@ -15,7 +15,7 @@ from evalh.core.ports import Progress
 from evalh.core.run import Forecast, RunKind, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
-from evalh.engine.pipeline_forecast import forecast_pipeline
+from evalh.engine.pipeline.forecast import forecast_pipeline
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.routing.pace import until_writable

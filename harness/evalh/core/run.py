@@ -157,6 +157,77 @@ class GraderTally(Struct, kw_only=True):
         }
 
 
+class ConditionalRate(Value, kw_only=True):
+    """How often something happened where it could have, and its rate over cases."""
+
+    count: int
+    of: int  # occasions
+    cases: int  # that had an occasion
+    rate: Estimate
+
+    @property
+    def complement(self) -> "ConditionalRate":
+        """How often it did not happen."""
+        rate = self.rate
+        if rate.value is not None and rate.low is not None and rate.high is not None:
+            rate = Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.method)
+        return ConditionalRate(count=self.of - self.count, of=self.of, cases=self.cases, rate=rate)
+
+
+class StepTally(Value, kw_only=True):
+    """One step of a pipeline over the samples of a run. In each it ran, was skipped, stopped or given, or failed."""
+
+    step: str
+    ran: int
+    skipped: int
+    stopped: int
+    given: int
+    failed: int
+    good: int
+    bad: int
+    unknown: int
+    first_bad: int  # samples that went wrong here first
+    responsible: float  # samples whose fault here reached the output; where several steps share it, their parts
+    cost_usd: Decimal | None  # spent by this run; None: not priced
+    cached_cost_usd: Decimal | None  # what the log's answers cost when they were bought
+    judge_cost_usd: Decimal | None
+    latency_p50_ms: float | None
+    own_error: ConditionalRate  # bad, where all that it reads is good
+    propagation: ConditionalRate  # bad, where something that it reads is bad
+
+    @property
+    def recovery(self) -> ConditionalRate:
+        """Good, where something that it reads is bad."""
+        return self.propagation.complement
+
+
+class SpentAfterBad(Value, kw_only=True):
+    """What was spent behind steps that were bad already: what stopping there would have saved, and lost.
+
+    A run without gold cannot know as much about its steps: it is a bound.
+    """
+
+    usd: Decimal | None  # an answer of the log at what it cost when bought; None: not priced
+    samples: int  # in which something behind a bad step ran
+    good: int  # of these, the good ones: stopping would have lost them
+
+
+class PipelineSummary(Value, kw_only=True):
+    """Where the samples of a pipeline went wrong. A rate is None where too much is not known, or too few cases tell."""
+
+    steps: tuple[StepTally, ...]
+    words: Mapping[str, int]  # samples by word, all words
+    propagation: ConditionalRate  # steps that were bad, where something that they read was bad
+    latent: ConditionalRate  # good samples that bad steps lead to
+    unexplained: ConditionalRate  # bad samples that no bad step leads to
+    after_bad: SpentAfterBad
+
+    @property
+    def recovery(self) -> ConditionalRate:
+        """Steps that were good, where something that they read was bad."""
+        return self.propagation.complement
+
+
 class RunSummary(Value, kw_only=True):
     """The honest number at the end. `samples` counts every planned sample that was evaluated, ungraded ones too."""
 
@@ -181,6 +252,7 @@ class RunSummary(Value, kw_only=True):
     by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
     last_attempts: int | None = None  # samples whose latency is the last attempt's alone; None: all, an older evalh's
     clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say
+    pipeline: PipelineSummary | None = None  # None: a plain suite
 
     @property
     def cost_per_good(self) -> float | None:

@@ -43,7 +43,7 @@ class StepState(StrEnum):
 
 
 class StepGrade(StrEnum):
-    """Whether a step's output is good. A step without graders and checks has none."""
+    """Whether a step's output is good. A step without graders and checks has none, but for the one with the output."""
 
     GOOD = "good"
     BAD = "bad"
@@ -65,7 +65,7 @@ class StepResult(Value, kw_only=True):
     step: str
     state: StepState
     reason: str | None = None  # why it did not run, or what is wrong with it
-    grade: StepGrade | None = None
+    grade: StepGrade | None = None  # of the step that gave the output, where nothing grades it, the sample's
     inputs: JsonValue = None  # as they were handed to it
     output: JsonValue = None
     call_id: str | None = None  # None: no model was asked

@@ -27,13 +27,11 @@ from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.core.version import __version__
 from evalh.engine.forecast import check_inputs
-from evalh.engine.pipeline_forecast import check_pipeline_inputs
-from evalh.engine.pipeline_runner import PipelineRunner, functions_of, open_doors
-from evalh.engine.pipeline_sample import Tools
+from evalh.engine.pipeline.calls import Flights
+from evalh.engine.pipeline.forecast import check_pipeline_inputs
+from evalh.engine.pipeline.runner import PipelineRunner, tools_of
 from evalh.engine.plan import AskOptions, Known, Plan, Routing, budget_for
 from evalh.engine.runner import Runner, Wanted
-from evalh.engine.shared_calls import Flights, Lookups
-from evalh.pipeline.taint import StepGraph
 from evalh.routing.build import Builder
 from evalh.routing.run_context import Halt
 from evalh.routing.target import Target, reachable
@@ -197,25 +195,10 @@ class Session:
             "concurrency": ends.concurrency,
             "fresh": ends.asking.fresh,
         }
-        pipeline = self.plan.pipeline
-        if pipeline is None:
+        if self.plan.pipeline is None:
             provider = builder.build()
             return Runner(provider=provider, inquiry=builder.inquiry, numbers=builder.numbers, **shared)
-        tools = Tools(
-            plan=self.plan,
-            pipeline=pipeline,
-            run_id=self.record.id,
-            numbers=builder.numbers,
-            doors=open_doors(pipeline, builder),
-            functions=functions_of(pipeline, ends.env),
-            graph=StepGraph.of(pipeline.flow.pipeline),
-            store=store,
-            halt=self.halt,
-            clock=ends.clock,
-            lookups=Lookups(store),
-            flights=ends.flights,
-            fresh=ends.asking.fresh,
-        )
+        tools = tools_of(self.plan, builder, store, self.record.id, ends.flights, ends.env)
         return PipelineRunner(tools=tools, **shared)
 
     def _new_fold(self) -> Fold:

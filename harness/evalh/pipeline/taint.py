@@ -46,12 +46,19 @@ def _read(step: StepSpec, pipeline: Pipeline) -> dict[str, None]:
 def mark(graph: StepGraph, results: Sequence[StepResult], standing: Standing) -> tuple[tuple[StepResult, ...], Story]:
     """Return the steps of a sample with their words and their taint, and the sample's story.
 
-    A step's grade counts where the step ran. An output step that nothing grades has the sample's.
+    A grade counts where its step ran. The step that gave the output has the sample's, where nothing grades it.
     """
     judged = _Judged(graph, results, standing)
-    words = dict(judged.words())
     tainted = judged.tainted()
-    marked = (replace(one, word=words.get(one.step), tainted=one.step in tainted) for one in results)
+    marked = (
+        replace(
+            one,
+            grade=judged.grades.get(one.step, one.grade),
+            word=judged.word(one.step) if one.step in judged.grades else None,
+            tainted=one.step in tainted,
+        )
+        for one in results
+    )
     return tuple(marked), judged.story()
 
 
@@ -64,10 +71,10 @@ class _Judged:
         given = {one.step for one in results if one.state is StepState.GIVEN}
         # What a double gives does not come from what its step reads.
         self._all_parents = {step: () if step in given else parents for step, parents in graph.parents.items()}
-        self._grades = {step: grade for step, grade in ran.items() if grade is not None}
+        self.grades = {step: grade for step, grade in ran.items() if grade is not None}
         output = next((step for step in graph.outputs if step in ran or step in given), None)
         if output in ran:
-            self._grades.setdefault(output, _OF_SAMPLE[standing])
+            self.grades.setdefault(output, _OF_SAMPLE[standing])
         self._parents: dict[str, tuple[str, ...]] = {}  # that are graded
         for step, parents in self._all_parents.items():
             self._parents[step] = tuple(self._graded(parents))
@@ -79,18 +86,15 @@ class _Judged:
         """Return these steps; in place of those without a grade, the graded ones that they read."""
         found: dict[str, None] = {}
         for step in steps:
-            found |= dict.fromkeys((step,) if step in self._grades else self._parents[step])
+            found |= dict.fromkeys((step,) if step in self.grades else self._parents[step])
         return found
 
-    def words(self) -> Iterator[tuple[str, StepWord | None]]:
-        """Yield the word of each graded step."""
-        return ((step, self._word(step)) for step in self._in_order())
-
     def _in_order(self) -> Iterator[str]:
-        return (step for step in self._parents if step in self._grades)
+        return (step for step in self._parents if step in self.grades)
 
-    def _word(self, step: str) -> StepWord | None:
-        grade = self._grades[step]
+    def word(self, step: str) -> StepWord | None:
+        """Return the word of a graded step."""
+        grade = self.grades[step]
         if grade is StepGrade.UNKNOWN:
             return None
         bad = grade is StepGrade.BAD
@@ -101,13 +105,13 @@ class _Judged:
         return StepWord.ORIGIN if bad else None
 
     def _reads(self, step: str, grade: StepGrade) -> bool:
-        return any(self._grades[parent] is grade for parent in self._parents[step])
+        return any(self.grades[parent] is grade for parent in self._parents[step])
 
     def tainted(self) -> set[str]:
         """Return the steps that are bad or read what is tainted, those that take no side too."""
         found: set[str] = set()
         for step, parents in self._all_parents.items():
-            if self._grades.get(step) is StepGrade.BAD or not found.isdisjoint(parents):
+            if self.grades.get(step) is StepGrade.BAD or not found.isdisjoint(parents):
                 found.add(step)
         return found
 
@@ -133,7 +137,7 @@ class _Judged:
         if self._may_end(StepGrade.BAD):
             found.add(SampleWord.LATENT)
         if self._may_end(StepGrade.GOOD):
-            grades = {grade for step, grade in self._grades.items() if step not in self._ends}
+            grades = {grade for step, grade in self.grades.items() if step not in self._ends}
             if grades.isdisjoint({StepGrade.BAD}):
                 found.add(SampleWord.CLEAN)
             if not grades <= {StepGrade.GOOD}:
@@ -144,8 +148,8 @@ class _Judged:
         found = set()
         if self._may_end(StepGrade.GOOD):
             found.add(SampleWord.UNEXPLAINED)
-        may_be_bad = [step for step in self._ends if self._grades[step] is not StepGrade.GOOD]
-        bad = [step for step in self._ends if self._grades[step] is StepGrade.BAD]
+        may_be_bad = [step for step in self._ends if self.grades[step] is not StepGrade.GOOD]
+        bad = [step for step in self._ends if self.grades[step] is StepGrade.BAD]
         if any(self._reads(step, StepGrade.BAD) or self._reads(step, StepGrade.UNKNOWN) for step in may_be_bad):
             found.add(SampleWord.POISONED)
         if not any(self._reads(step, StepGrade.BAD) for step in bad) and any(
@@ -156,7 +160,7 @@ class _Judged:
 
     def _may_end(self, grade: StepGrade) -> bool:
         """Whether the sample may end well (no end is bad), or badly."""
-        grades = {self._grades[step] for step in self._ends}
+        grades = {self.grades[step] for step in self._ends}
         return StepGrade.BAD not in grades if grade is StepGrade.GOOD else not grades <= {StepGrade.GOOD}
 
     def _first_bad(self) -> str | None:
@@ -164,20 +168,20 @@ class _Judged:
         may_be = (
             step
             for step in self._in_order()
-            if self._grades[step] is not StepGrade.GOOD and not self._reads(step, StepGrade.BAD)
+            if self.grades[step] is not StepGrade.GOOD and not self._reads(step, StepGrade.BAD)
         )
         first = next(may_be, None)
-        return first if first is not None and self._word(first) is StepWord.ORIGIN else None
+        return first if first is not None and self.word(first) is StepWord.ORIGIN else None
 
     def _responsible(self) -> tuple[str, ...]:
         """Return the origins at the start of the bad paths that reach the output; none where one is not known."""
-        waiting = [step for step in self._ends if self._grades[step] is StepGrade.BAD]
+        waiting = [step for step in self._ends if self.grades[step] is StepGrade.BAD]
         reached = set(waiting)
         while waiting:
             step = waiting.pop()
             if self._reads(step, StepGrade.UNKNOWN):
                 return ()
-            bad = {one for one in self._parents[step] if self._grades[one] is StepGrade.BAD} - reached
+            bad = {one for one in self._parents[step] if self.grades[one] is StepGrade.BAD} - reached
             reached |= bad
             waiting += bad
         return tuple(step for step in self._in_order() if step in reached and not self._reads(step, StepGrade.BAD))

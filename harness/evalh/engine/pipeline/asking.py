@@ -1,4 +1,4 @@
-"""One sample of a pipeline: its steps are asked as they become ready, graded, and told as one story."""
+"""Asking one sample of a pipeline: each step as it becomes ready, its checks, and what is done about a bad one."""
 
 import asyncio
 import json
@@ -28,17 +28,16 @@ from evalh.core.ports import Clock, Provider, Store
 from evalh.core.prompt import OnBad, StepSpec
 from evalh.core.reasoning import reread
 from evalh.core.request import Request
-from evalh.core.sample import Graded, Sample, Standing, StepGrade, StepResult, StepState
+from evalh.core.sample import Graded
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.core.verdict import GradeContext, Outcome, StepOutput, Verdict, with_cause
-from evalh.engine.functions import Ask, FunctionStep, StepContext, StepError
+from evalh.core.verdict import GradeContext, Outcome, with_cause
+from evalh.engine.pipeline.calls import Flights, Lookups
+from evalh.engine.pipeline.functions import Ask, FunctionStep, StepContext, StepError
 from evalh.engine.plan import Asked, Plan, PlannedPipeline
-from evalh.engine.runner import standing
-from evalh.engine.shared_calls import Flights, Lookups
 from evalh.graders.reading import Unreadable, output_json
 from evalh.graders.registry import Grader
-from evalh.pipeline.taint import StepGraph, mark
+from evalh.pipeline.taint import StepGraph
 from evalh.pipeline.walk import Handed, Walk
 from evalh.routing.asking import Inquiry
 from evalh.routing.run_context import Halt
@@ -47,7 +46,7 @@ from evalh.routing.wrapper import spent
 OWN = ""  # what a prompt step asks; a function asks prompts by name
 
 
-class Door(Value):
+class StepDoor(Value):
     """The way to what a step asks, and who asks for those that grade its answers."""
 
     asked: Asked
@@ -62,7 +61,7 @@ class Tools(Value, kw_only=True):
     pipeline: PlannedPipeline
     run_id: str
     numbers: Iterator[int]  # of calls
-    doors: Mapping[str, Mapping[str, Door]]  # by step and prompt
+    doors: Mapping[str, Mapping[str, StepDoor]]  # by step and prompt
     functions: Mapping[str, FunctionStep]
     graph: StepGraph
     store: Store
@@ -84,10 +83,10 @@ class Trace(Struct):
     verdicts: list[Graded] = field(default_factory=list)
     took: Latency = NOT_KNOWN
     judges_usd: Decimal | None = Decimal(0)
-    door: Door | None = None
+    door: StepDoor | None = None
 
 
-class PipelineSample:
+class SampleAsking:
     """Evaluates one sample. `calls` are all that it made, also where the run ended before its end."""
 
     def __init__(self, tools: Tools, case: Case, case_index: int, trial: int) -> None:
@@ -104,15 +103,6 @@ class PipelineSample:
         """Every call so far."""
         return [call for trace in self.traces.values() for call in trace.calls]
 
-    async def evaluate(self) -> Sample:
-        """Ask all that is to be asked, and grade it. Raises NotSent, CancelledError, EvalhError."""
-        await self._ask_all()
-        for name, trace in self.traces.items():
-            await self._grade_step(name, trace)
-        return await self._sample()
-
-    # -- asking
-
     def _doubles(self) -> Iterator[tuple[str, JsonValue]]:
         for name in self.tools.pipeline.steps:
             given = self.tools.pipeline.given.get(name)
@@ -124,7 +114,8 @@ class PipelineSample:
                 if found is not ABSENT:
                     yield name, found
 
-    async def _ask_all(self) -> None:
+    async def ask(self) -> None:
+        """Ask all that is to be asked. Raises NotSent, CancelledError, EvalhError."""
         running: set[asyncio.Task[None]] = set()
         try:
             while True:
@@ -192,7 +183,7 @@ class PipelineSample:
         planned = self.tools.pipeline.steps[spec.name]
         assert trace.context is not None
         blind = replace(trace.context, case=replace(trace.context.case, expected=ABSENT))
-        trace.verdicts += await self._judged(planned.checks, blind, trace)
+        trace.verdicts += await self.judged(planned.checks, blind, trace)
         failed = [one for one in trace.verdicts if one.required and one.verdict.outcome is Outcome.FAIL]
         if unreadable is not None:
             self.walk.unreadable(spec.name, output, unreadable)
@@ -217,7 +208,7 @@ class PipelineSample:
     def _key(self, step: str, draw: int = 0) -> CallKey:
         return CallKey(self.case.id, self.trial, step, self.tools.plan.draw + draw)
 
-    def _new_call(self, door: Door, request: Request, key: CallKey, case: Case) -> Call:
+    def _new_call(self, door: StepDoor, request: Request, key: CallKey, case: Case) -> Call:
         tools, target = self.tools, door.asked.target
         return Call(
             id=f"{tools.run_id}:{next(tools.numbers)}",
@@ -228,7 +219,7 @@ class PipelineSample:
             route=target.name if target.chooses else None,
         )
 
-    async def _answer(self, door: Door, request: Request, key: CallKey, case: Case, trace: Trace) -> Call:
+    async def _answer(self, door: StepDoor, request: Request, key: CallKey, case: Case, trace: Trace) -> Call:
         """Take an answer from the log, from another session that asks the same, or ask. Raises CallError, NotSent."""
         tools, asked = self.tools, (request.digest(), key)
         call = self._new_call(door, request, key, case)
@@ -249,7 +240,7 @@ class PipelineSample:
         tools.store.conclude(call, cache_hit=answer is not None)
         return call
 
-    async def _send(self, door: Door, request: Request, call: Call, asked: tuple[str, CallKey]) -> Completion:
+    async def _send(self, door: StepDoor, request: Request, call: Call, asked: tuple[str, CallKey]) -> Completion:
         flights = self.tools.flights
         flights.begin(asked)
         answer: Answer | None = None
@@ -268,7 +259,7 @@ class PipelineSample:
             flights.end(asked, answer)
 
     @staticmethod
-    def _sent_to(door: Door, answer: Answer) -> Mapping[str, JsonValue]:
+    def _sent_to(door: StepDoor, answer: Answer) -> Mapping[str, JsonValue]:
         target = door.asked.target
         return target.leaves.get(answer.model or "", target.first).settings.sent_to
 
@@ -332,9 +323,8 @@ class PipelineSample:
         trace.error = CallError(ErrorKind.STEP_ERROR, f"`{spec.name}` {told}")
         self.walk.fail(spec.name, told)
 
-    # -- grading
-
-    async def _judged(self, graders: Iterable[Grader], context: GradeContext, trace: Trace) -> list[Graded]:
+    async def judged(self, graders: Iterable[Grader], context: GradeContext, trace: Trace) -> list[Graded]:
+        """Ask graders about an output that a step gave. Raises NotSent, EvalhError."""
         asking = None
         if trace.door is not None and trace.calls:
             asking = trace.door.inquiry.about(trace.calls[-1])
@@ -348,146 +338,3 @@ class PipelineSample:
             trace.judges_usd = plus(trace.judges_usd, asking.spent_usd)
             self.judges_usd = plus(self.judges_usd, asking.spent_usd)
         return graded
-
-    async def _grade_step(self, name: str, trace: Trace) -> None:
-        graders = self.tools.pipeline.steps[name].graders
-        if graders and trace.context is not None:
-            trace.verdicts += await self._judged(graders, trace.context, trace)
-
-    def _grade_of(self, name: str, trace: Trace) -> StepGrade | None:
-        """Say what a step's output is; what the next step could not take is bad, whatever graders say."""
-        settled = self.walk.settled[name]
-        if settled.state is not StepState.RAN:
-            return None
-        if name in self.walk.bad:
-            return StepGrade.BAD
-        if not self.tools.pipeline.steps[name].all_graders:
-            return None
-        match standing(trace.verdicts):
-            case Standing.GOOD:
-                return StepGrade.GOOD
-            case Standing.BAD:
-                return StepGrade.BAD
-            case Standing.UNGRADED:
-                required = any(one.required for one in trace.verdicts)
-                return StepGrade.UNKNOWN if required else None
-
-    async def _sample(self) -> Sample:
-        name = self.walk.output()
-        verdicts, judged, error = await self._verdicts(name)
-        completion = None if name is None or error is not None else self._completion_of(name)
-        calls = self.calls
-        steps, story = mark(self.tools.graph, tuple(self._results()), judged)
-        last = self._last_call(name)
-        return Sample(
-            case=self.case,
-            case_index=self.case_index,
-            trial=self.trial,
-            standing=judged,
-            verdicts=verdicts,
-            call_id="" if last is None else last.id,
-            attempt_id=self._attempt_of(name, completion),
-            completion=completion,
-            error=error,
-            cache_hit=bool(calls) and sum(trace.hits for trace in self.traces.values()) == len(calls),
-            cost_usd=_sum(call.cost_usd for call in calls),
-            cached_cost_usd=_sum(call.cached_cost_usd for call in calls),
-            judge_cost_usd=self.judges_usd,
-            attempts=sum(call.attempts for call in calls),
-            latency=NOT_KNOWN if name is None else self._path(name),
-            steps=steps,
-            story=story,
-            review=self.walk.review,
-        )
-
-    async def _verdicts(self, output: str | None) -> tuple[tuple[Graded, ...], Standing, CallError | None]:
-        """Return what the suite's graders say, what the sample is by that, and why it has no answer."""
-        graders = self.tools.plan.graders
-        failed = self.walk.failed
-        if failed is not None:
-            error = self.traces[failed[0]].error or CallError(ErrorKind.STEP_ERROR, failed[1])
-            missing = Verdict.error(f"no answer: `{failed[0]}`: {failed[1]}")
-            return _all(graders, missing), Standing.UNGRADED, error
-        stopped = self.walk.stopped
-        if stopped is not None or output is None:
-            abstains = Verdict.abstain(stopped or "no step that gives the output ran")
-            return _all(graders, abstains), Standing.BAD, None
-        trace, spec = self.traces[output], self.tools.pipeline.steps[output].spec
-        context = GradeContext(
-            case=self.case,
-            completion=self._completion_of(output),
-            request=None if trace.context is None else trace.context.request,
-            output_schema=spec.output_schema,
-            cost_usd=_sum(spent(call) for call in self.calls),
-            latency=self._path(output),
-            trial=self.trial,
-            step=output,
-            steps={
-                name: StepOutput(one.output, self.walk.handed.get(name, {}))
-                for name, one in self.walk.settled.items()
-                if one.state in (StepState.RAN, StepState.GIVEN)
-            },
-        )
-        verdicts = tuple(await self._judged(graders, context, trace))
-        return verdicts, standing(verdicts), None
-
-    def _completion_of(self, output: str) -> Completion:
-        found = self.traces[output].completion
-        if found is not None:
-            return found
-        value = self.walk.settled[output].output
-        return Completion(text=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-    def _last_call(self, output: str | None) -> Call | None:
-        own = self.traces[output].calls if output is not None else []
-        return own[-1] if own else next(iter(reversed(self.calls)), None)
-
-    def _attempt_of(self, output: str | None, completion: Completion | None) -> str | None:
-        """Return the attempt that holds the sample's output; None: no model gave it, or it has none."""
-        if output is None or completion is None or self.traces[output].door is None:
-            return None
-        return self.traces[output].calls[-1].answered_by
-
-    def _path(self, name: str) -> Latency:
-        """Return how long it took to a step's output: the longest way to it, by what each step took."""
-        took = Latency() if self.walk.settled[name].state is not StepState.RAN else self.traces[name].took
-        before = [
-            self._path(one)
-            for one in self.tools.pipeline.flow.waits_for[name]
-            if self.walk.settled[one].state is StepState.RAN
-        ]
-        if not before:
-            return took
-        return max(before, key=lambda one: (one.total_ms is None, one.total_ms or 0.0)).plus(took)
-
-    def _results(self) -> Iterator[StepResult]:
-        for name, trace in self.traces.items():
-            settled, calls = self.walk.settled[name], trace.calls
-            yield StepResult(
-                step=name,
-                state=settled.state,
-                reason=self.walk.bad.get(name) or settled.reason,
-                grade=self._grade_of(name, trace),
-                inputs=self.walk.handed.get(name),
-                output=settled.output,
-                call_id=calls[-1].id if calls else None,
-                attempt_id=calls[-1].answered_by if calls else None,
-                cache_hit=bool(calls) and trace.hits == len(calls),
-                cost_usd=_sum(call.cost_usd for call in calls),
-                cached_cost_usd=_sum(call.cached_cost_usd for call in calls),
-                judge_cost_usd=trace.judges_usd,
-                attempts=sum(call.attempts for call in calls),
-                latency=trace.took,
-                verdicts=tuple(trace.verdicts),
-            )
-
-
-def _all(graders: Iterable[Grader], verdict: Verdict) -> tuple[Graded, ...]:
-    return tuple(Graded(grader.name, grader.required, verdict) for grader in graders)
-
-
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    total: Decimal | None = Decimal(0)
-    for amount in amounts:
-        total = plus(total, amount)
-    return total

@@ -5,11 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evalh.core.attempt import NotSent
 from evalh.core.case import Case
+from evalh.core.ports import Store
 from evalh.core.values import Value
-from evalh.engine.functions import FunctionStep
-from evalh.engine.pipeline_sample import OWN, Door, PipelineSample, Tools
-from evalh.engine.plan import PlannedPipeline, in_log
+from evalh.engine.pipeline.asking import OWN, SampleAsking, StepDoor, Tools
+from evalh.engine.pipeline.calls import Flights, Lookups
+from evalh.engine.pipeline.functions import FunctionStep
+from evalh.engine.pipeline.grading import SampleGrading
+from evalh.engine.plan import Plan, PlannedStep, in_log
 from evalh.engine.runner import SampleRunner, Wanted
+from evalh.pipeline.taint import StepGraph
 from evalh.routing.build import Builder
 
 _WINDOW = 128  # samples under way at once: those whose answers are in the log ask it together
@@ -42,9 +46,10 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
         return (Place(case, index, trial) for index, case, trials in wanted_samples for trial in trials)
 
     async def _evaluate(self, unit: Place) -> None:
-        one = PipelineSample(self.tools, unit.case, unit.case_index, unit.trial)
+        one = SampleAsking(self.tools, unit.case, unit.case_index, unit.trial)
         try:
-            sample = await one.evaluate()
+            await one.ask()
+            sample = await SampleGrading(one).grade()
         except (NotSent, asyncio.CancelledError):
             # The sample is left to the next run; what its attempts have cost was spent by this one.
             for number, call in enumerate(one.calls):
@@ -53,22 +58,36 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
         self._keep(sample, None)
 
 
-def open_doors(pipeline: PlannedPipeline, builder: Builder) -> dict[str, dict[str, Door]]:
-    """Build the way to everything that steps ask: one stack for each, all within one purse and under one window."""
-    doors: dict[str, dict[str, Door]] = {}
-    for name, step in pipeline.steps.items():
-        asked = {**({} if step.prompt is None else {OWN: step.prompt}), **step.asks}
-        doors[name] = {
-            prompt: Door(one, builder.leading(one.target), builder.inquiry_for(one.target))
-            for prompt, one in asked.items()
-        }
-    return doors
+def tools_of(
+    plan: Plan, builder: Builder, store: Store, run_id: str, flights: Flights, env: Mapping[str, str]
+) -> Tools:
+    """Make what the samples of a run share: one stack for all that a step asks, within one purse and window."""
+    pipeline = plan.pipeline
+    assert pipeline is not None
+    return Tools(
+        plan=plan,
+        pipeline=pipeline,
+        run_id=run_id,
+        numbers=builder.numbers,
+        doors={name: _doors(step, builder) for name, step in pipeline.steps.items()},
+        functions={
+            name: FunctionStep(step.spec.function, step.function, env)
+            for name, step in pipeline.steps.items()
+            if step.spec.function is not None and step.function is not None
+        },
+        graph=StepGraph.of(pipeline.flow.pipeline),
+        store=store,
+        halt=builder.halt,
+        clock=builder.clock,
+        lookups=Lookups(store),
+        flights=flights,
+        fresh=builder.find is None,
+    )
 
 
-def functions_of(pipeline: PlannedPipeline, env: Mapping[str, str]) -> dict[str, FunctionStep]:
-    """Make the callers of the steps that are functions."""
+def _doors(step: PlannedStep, builder: Builder) -> dict[str, StepDoor]:
+    asked = {**({} if step.prompt is None else {OWN: step.prompt}), **step.asks}
     return {
-        name: FunctionStep(step.spec.function, step.function, env)
-        for name, step in pipeline.steps.items()
-        if step.spec.function is not None and step.function is not None
+        prompt: StepDoor(one, builder.leading(one.target), builder.inquiry_for(one.target))
+        for prompt, one in asked.items()
     }
