@@ -19,7 +19,7 @@ ABSENT: Final = Absent.ABSENT
 
 
 def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str], ...]:
-    """Return what ties a case to others: the cluster that its row names, and its inputs."""
+    """Return what makes a case similar to others: the cluster that its row names, and its inputs."""
     named = (("cluster", cluster), ("inputs", inputs_digest))
     return tuple((kind, name) for kind, name in named if name is not None)
 
@@ -40,7 +40,7 @@ class Case(Value):
 
     @property
     def inputs_digest(self) -> str:
-        """Cases with equal inputs are one cluster, though their rows do not say so."""
+        """Cases with equal inputs are one cluster, even if their rows do not name one."""
         return digest(self.inputs)
 
     def gold_of(self, step: str) -> JsonValue | Literal[Absent.ABSENT]:
@@ -49,7 +49,7 @@ class Case(Value):
         return steps.get(step, ABSENT) if isinstance(steps, Mapping) else ABSENT
 
     def document(self) -> dict[str, JsonValue]:
-        """Return the row as JSON: what the dataset digest covers."""
+        """Return the row as JSON, as the dataset digest covers it."""
         row: dict[str, JsonValue] = {"id": self.id, "inputs": self.inputs}
         if self.expected is not ABSENT:
             row["expected"] = self.expected

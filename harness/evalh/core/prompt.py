@@ -29,7 +29,7 @@ MOST_STEPS = 50
 
 
 class Dialect(StrEnum):
-    """How a body's slots are written. `portable` is the subset that is the same in all three."""
+    """The syntax of a body's slots. `portable` is the subset that is the same in all of them."""
 
     PORTABLE = "portable"
     JINJA2 = "jinja2"
@@ -37,12 +37,12 @@ class Dialect(StrEnum):
 
 
 def version_number(version: str) -> int | None:
-    """Return 3 for `v3`, None for `draft` and for what is no version's name."""
+    """Return 3 for `v3`; None for `draft` and for anything else."""
     return int(version[1:]) if _VERSION.fullmatch(version) else None
 
 
 class PromptRef(Value):
-    """What a person types: `v3`, `triage@v3`, `triage`, `triage@draft`, `HEAD~2:triage@v3`, `main:triage`."""
+    """A reference as typed: `v3`, `triage@v3`, `triage`, `triage@draft`, `HEAD~2:triage@v3`, `main:triage`."""
 
     name: str | None  # None: the suite's prompt
     version: str | None  # None: the draft if there is one, else live
@@ -77,7 +77,7 @@ class PromptRef(Value):
 
 
 class Section(Value):
-    """One message's source in a version's body; `role` is None for the place where the case's history stands."""
+    """One message's source in a version's body; `role` is None for the place of the case's history."""
 
     role: str | None
     source: str

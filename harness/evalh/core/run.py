@@ -12,7 +12,7 @@ from evalh.core.values import Value
 
 
 class RunStatus(StrEnum):
-    """How a run stands. Only `complete` means that every planned sample was evaluated."""
+    """The state of a run. Only `complete` means that every planned sample was evaluated."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -31,7 +31,7 @@ class RunKind(StrEnum):
 
 
 class Fingerprint(Value, kw_only=True):
-    """One digest each, so that what differs can be named."""
+    """One digest for each part, so that a message can name the part that differs."""
 
     prompt: str
     dataset: str
@@ -44,7 +44,7 @@ class Fingerprint(Value, kw_only=True):
         return msgspec.structs.asdict(self)
 
 
-class RunStep(Value, kw_only=True):
+class StepRecord(Value, kw_only=True):
     """One step of a pipeline, as a run asked it."""
 
     step: str
@@ -80,11 +80,11 @@ class RunRecord(Value, kw_only=True):
     max_ungraded: float = 0.02
     graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
     kind: RunKind = RunKind.RUN
-    steps: tuple[RunStep, ...] = ()  # of a pipeline, each after all that it reads
+    steps: tuple[StepRecord, ...] = ()  # of a pipeline, each after all that it reads
 
 
 class Estimate(Value):
-    """A number with its interval (95 %, two-sided) and how it was computed. None: not known, or no finite limit."""
+    """A number with its interval (95 %, two-sided) and its method. None: unknown, or no finite limit."""
 
     value: float | None
     low: float | None
@@ -97,7 +97,7 @@ class Estimate(Value):
 
 
 class Downstream(Value, kw_only=True):
-    """The consequences of one version's outputs, at a suite's prices, in samples; a reviewed bad output is withheld."""
+    """The consequences of one version's outputs, at a suite's prices, in samples. A reviewed bad output is withheld."""
 
     bad_usd: float
     review_usd: float
@@ -105,7 +105,7 @@ class Downstream(Value, kw_only=True):
     accepted_bad: int  # ungraded ones too
     reviewed: int
     withheld: int
-    net_cost_per_good_usd: Estimate  # spend and what follows, over accepted good outputs
+    net_cost_per_good_usd: Estimate  # spend and consequences, over accepted good outputs
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -113,15 +113,15 @@ class Downstream(Value, kw_only=True):
 
 
 class DownstreamComparison(Value, kw_only=True):
-    """The consequences of two versions' outputs. Everything but the sides is None or empty where one is not priced."""
+    """The consequences of two versions' outputs. If one is not priced, everything but the sides is None or empty."""
 
     base: Downstream
     head: Downstream
     loss_usd: Estimate = Estimate(None, None, None, "unpriced")  # for each case and trial, head - base
     crossing_bad_usd: float | None = None  # the price of a bad output at which the preferred version flips
-    head_above: bool | None = None  # head is preferred above it, base below; None: it flips nowhere
-    chance_of_head: float | None = None  # that head's mean loss is the lower one, at the suite's prices
-    curve: tuple[tuple[float, float], ...] = ()  # (price of a bad output, that chance)
+    head_above: bool | None = None  # head is preferred above it, base below; None: no flip
+    chance_of_head: float | None = None  # probability that head's mean loss is lower, at the suite's prices
+    curve: tuple[tuple[float, float], ...] = ()  # (price of a bad output, that probability)
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -142,7 +142,7 @@ class GraderTally(Struct, kw_only=True):
     failed: int = 0
     abstained: int = 0
     erred: int = 0
-    panel: Mapping[str, JsonValue] | None = None  # of a grader that several judges make up
+    panel: Mapping[str, JsonValue] | None = None  # of a panel of judges
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -229,7 +229,7 @@ class PipelineSummary(Value, kw_only=True):
 
 
 class RunSummary(Value, kw_only=True):
-    """The honest number at the end. `samples` counts every planned sample that was evaluated, ungraded ones too."""
+    """The numbers at the end of a run. `samples` counts every planned sample that was evaluated, ungraded ones too."""
 
     samples: int
     good: int
@@ -256,7 +256,7 @@ class RunSummary(Value, kw_only=True):
 
     @property
     def cost_per_good(self) -> float | None:
-        """The cost of one good output in USD; None: not priced, or nothing was good."""
+        """The cost of one good output in USD; None: not priced, or no output was good."""
         return self.cost_per_good_usd.value
 
 
@@ -288,7 +288,7 @@ class Forecast(Value, kw_only=True):
     samples: int
     answered: int  # by the store
     to_ask: int
-    once_usd: Decimal | None  # if the first model answers every request at once
-    worst_case_usd: Decimal | None  # if every attempt that the route allows is made and billed
-    judges_usd: Decimal | None = Decimal(0)  # how much of that the suite's graders may spend
+    once_usd: Decimal | None  # if the first model answers every first attempt
+    worst_case_usd: Decimal | None  # if all attempts that the route allows are made and billed
+    judges_usd: Decimal | None = Decimal(0)  # the graders' part of that
     why_unknown: str | None = None

@@ -34,6 +34,7 @@ from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(hosted=False, recorded=True, per_version=True)
 
+_FINISHES = {str(reason): reason for reason in FinishReason}
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -80,7 +81,6 @@ class RecordedRow(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> CallKey:
-        """What the row answers."""
         return CallKey(self.id, self.trial, self.step, self.draw)
 
 
@@ -107,19 +107,17 @@ class Recording:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def find(self, key: CallKey) -> RecordedRow | None:
-        """Return the row that answers this call."""
+    def find(self, key: CallKey) -> Iterator[RecordedRow]:
+        """Yield the rows of this call: several only where each names its request, as those of a loop in a function."""
         wanted = hash(key)
         place = bisect_left(self._hashes, wanted)
         while place < len(self) and self._hashes[place] == wanted:
             row = _decode(self._line_at(self._offsets[place]))
             if row.key == key:
-                return row
+                yield row
             place += 1
-        return None
 
     def close(self) -> None:
-        """Free the temporary file."""
         self._rows.close()
 
     def _index(self) -> None:
@@ -154,18 +152,21 @@ class Recording:
             start = place
 
     def _compare(self, offsets: list[int]) -> None:
-        """Refuse two rows of one key among rows that share a hash; the later one is named as the place."""
-        seen: dict[CallKey, int] = {}
+        """Refuse two rows that could answer one call, among rows that share a hash; the place is the later one's."""
+        seen: dict[CallKey, dict[str | None, int]] = {}
         for offset in sorted(offsets):
-            key = _decode(self._line_at(offset)).key
-            if key in seen:
-                first, second = (1 + self._rows[:at].count(b"\n") for at in (seen[key], offset))
+            row = _decode(self._line_at(offset))
+            others = seen.setdefault(row.key, {})
+            any_other = next(iter(others.values()), None)
+            same = any_other if row.request is None else others.get(row.request, others.get(None))
+            if same is not None:
+                first, second = (1 + self._rows[:at].count(b"\n") for at in (same, offset))
                 raise WorkspaceError(
-                    f"{describe(key)} is recorded twice: on lines {first} and {second}",
+                    f"{describe(row.key)} is recorded twice: on lines {first} and {second}",
                     where=f"{self.path}:{second}",
                     hint="remove one of the two rows, or give them different trials",
                 )
-            seen[key] = offset
+            others[row.request] = offset
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         offset = len(_BOM) if self._rows[: len(_BOM)] == _BOM else 0
@@ -259,11 +260,12 @@ class ReplayProvider:
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the recorded answer. Raises CallError(NOT_RECORDED)."""
-        row = self._recording.find(call.key)
-        if row is None:
+        rows = tuple(self._recording.find(call.key))
+        if not rows:
             raise CallError(ErrorKind.NOT_RECORDED, f"{self._path} has no row for {describe(call.key)}")
         asked = content_digest(request.settings.document(), [message.document() for message in request.messages])
-        if row.request is not None and row.request not in (asked, request.digest()):
+        fitting = (row for row in rows if row.request in (None, asked, request.digest()))
+        if (row := next(fitting, None)) is None:
             raise CallError(
                 ErrorKind.NOT_RECORDED,
                 f"{self._path}: {describe(call.key)} was recorded for another prompt, inputs or params",
@@ -297,23 +299,19 @@ def _filled(spec: ModelSpec, pattern: str, known: Mapping[str, str | None]) -> s
     try:
         pieces = list(string.Formatter().parse(pattern))
     except ValueError as exc:
-        raise _wrong(spec, f"path {pattern!r}: {exc}", "a brace is written twice: {{") from None
+        raise spec.wrong(f"path {pattern!r}: {exc}", "a brace is written twice: {{") from None
     for literal, name, form, conversion in pieces:
         path += literal
         if name is None:
             continue
         if name not in known or form or conversion:
-            raise _wrong(spec, f"path {pattern!r}: nothing fills {{{name}}}", did_you_mean(name, known))
+            raise spec.wrong(f"path {pattern!r}: nothing fills {{{name}}}", did_you_mean(name, known))
         value = known[name]
         if value is None:
             what = f"path {pattern!r} needs a {name}, and this model is asked outside a prompt version"
-            raise _wrong(spec, what, f"write the path without {{{name}}}")
+            raise spec.wrong(what, f"write the path without {{{name}}}")
         path += value
     return path
-
-
-def _wrong(spec: ModelSpec, what: str, hint: str | None = None) -> WorkspaceError:
-    return WorkspaceError(f"model {spec.name!r}: {what}", where=spec.where or None, hint=hint)
 
 
 def _completion(row: RecordedRow) -> Completion:
@@ -321,7 +319,7 @@ def _completion(row: RecordedRow) -> Completion:
     return Completion(
         reasoning=row.reasoning,
         text=row.output,
-        finish=_finish(row),
+        finish=_FINISHES.get(row.finish or FinishReason.STOP, FinishReason.OTHER),
         tool_calls=tuple(_tool_call(one) for one in row.tool_calls or ()),
         usage=Usage()
         if usage is None
@@ -331,15 +329,6 @@ def _completion(row: RecordedRow) -> Completion:
         cost_usd=row.cost_usd,
         logprobs=None if row.mean_logprob is None else Logprobs(row.mean_logprob, row.min_logprob, row.logprob_tokens),
     )
-
-
-def _finish(row: RecordedRow) -> FinishReason:
-    if row.finish is None:
-        return FinishReason.STOP
-    try:
-        return FinishReason(row.finish)
-    except ValueError:
-        return FinishReason.OTHER
 
 
 def _tool_call(recorded: RecordedToolCall) -> ToolCall:

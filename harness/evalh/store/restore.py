@@ -12,7 +12,7 @@ from evalh.core.case import ABSENT, NO_DOUBLES, Case
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, Fingerprint, RunKind, RunRecord, RunStatus, RunStep, RunSummary
+from evalh.core.run import Estimate, Fingerprint, RunKind, RunRecord, RunStatus, RunSummary, StepRecord
 from evalh.core.sample import (
     Graded,
     SampleWord,
@@ -32,7 +32,6 @@ _FINISHES = {str(reason): reason for reason in FinishReason}
 
 
 def run_from(row: Row) -> RunRow:
-    """Read a row of `runs` joined with its version's `content`."""
     parts = ("prompt", "dataset", "graders", "model", "route")
     record = RunRecord(
         id=row["id"],
@@ -65,10 +64,10 @@ def run_from(row: Row) -> RunRow:
     )
 
 
-def run_step_from(row: Row) -> RunStep:
+def run_step_from(row: Row) -> StepRecord:
     """Read a row of `run_steps`."""
     texts = ("prompt", "function", "model")
-    return RunStep(
+    return StepRecord(
         **{name: restored_or_none(row[name]) for name in texts},
         step=restored(row["step"]),
         prompt_digest=row["prompt_digest"],
@@ -90,7 +89,6 @@ def _summary(text: str | None) -> RunSummary | None:
 
 
 def comparison_from(row: Row) -> ComparisonRow:
-    """Read a row of `comparisons`."""
     plain = "id base_run head_run verdict n wins losses difference low high p_value"
     texts = ("suite", "base", "head", "base_model", "head_model", "content")
     values: dict[str, Any] = {name: row[name] for name in plain.split()}
@@ -102,7 +100,6 @@ def comparison_from(row: Row) -> ComparisonRow:
 
 
 def case_from(row: Fields) -> Case:
-    """Read a row of `cases`."""
     return Case(
         id=restored(row["id"]),
         inputs=read_json(row["inputs"]),
@@ -129,7 +126,7 @@ def sample_from(row: Fields, verdicts: tuple[Graded, ...], steps: tuple[StepResu
         verdicts=verdicts,
         steps=steps,
         story=None if row["word"] is None else _story(row),
-        output=restored_or_none(row["output"]),
+        step_output=restored_or_none(row["step_output"]),
         review=restored_or_none(row["review"]),
     )
 
@@ -166,14 +163,12 @@ def step_from(row: Row, verdicts: tuple[Graded, ...], texts: Mapping[str, str]) 
 
 
 def verdict_from(row: Row) -> Graded:
-    """Read a row of `verdicts`."""
     detail = read_json(row["detail"])
     verdict = Verdict(Outcome(row["outcome"]), row["score"], restored(row["reason"]), detail)
     return Graded(restored(row["grader"]), bool(row["required"]), verdict)
 
 
 def attempt_from(row: Row) -> AttemptRow:
-    """Read a row of `attempts`."""
     plain = "id call_id number model provider request_digest reason status latency_ms error_kind http_status"
     return AttemptRow(
         **{name: row[name] for name in f"{plain} retry_after_s".split()},
@@ -189,7 +184,6 @@ def attempt_from(row: Row) -> AttemptRow:
 
 
 def decision_from(row: Row) -> DecisionRow:
-    """Read a row of `decisions`."""
     return DecisionRow(
         kind=row["kind"],
         reason=restored(row["reason"]),
@@ -217,17 +211,14 @@ def completion_from(row: Row) -> Completion:
 
 
 def usage_from(row: Row) -> Usage:
-    """Read the columns of tokens."""
     return Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"])
 
 
 def tool_calls_from(text: str | None) -> tuple[ToolCall, ...]:
-    """Read the column `tool_calls`."""
     return () if text is None else tuple(ToolCall(**call) for call in json.loads(text))
 
 
 def gate_from(row: Row) -> GateRow:
-    """Read a row of `gates`."""
     values: dict[str, Any] = {name: row[name] for name in ("id", "decision", "exit")}
     return GateRow(
         **values | {name: restored(row[name]) for name in ("base", "head", "reasons", "content")},
