@@ -17,7 +17,7 @@ from evalh.core.errors import UsageError
 from evalh.core.ports import Cases, Pricer, Prices, Store
 from evalh.core.prompt import PromptVersion, StepSpec
 from evalh.core.route import BudgetPolicy
-from evalh.core.run import Fingerprint, RunStep
+from evalh.core.run import Fingerprint, StepRecord
 from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
@@ -95,12 +95,12 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         """Digest what the answers to a case depend on besides the case."""
         return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
 
-    def record(self) -> tuple[RunStep, ...]:
+    def record(self) -> tuple[StepRecord, ...]:
         """Return the steps as the log keeps them, and after them the prompts that functions ask."""
         reads = StepGraph.of(self.flow.pipeline).parents
         steps = [_recorded(step, reads[name]) for name, step in self.steps.items()]
         asked = [
-            RunStep(
+            StepRecord(
                 step=f"{name}/{prompt}",
                 prompt=step.spec.function.asks[prompt].label,
                 prompt_digest=step.spec.function.asks[prompt].digest,
@@ -119,9 +119,9 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         return {name: digests for name, digests in found.items() if digests}
 
 
-def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> RunStep:
+def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> StepRecord:
     spec = step.spec
-    return RunStep(
+    return StepRecord(
         step=spec.name,
         prompt=None if spec.version is None else spec.version.label,
         prompt_digest=None if spec.version is None else spec.version.digest,

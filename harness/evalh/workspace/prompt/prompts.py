@@ -171,7 +171,9 @@ class Prompts:
                 yield self._stray(f"{home}/{entry}", None)
         for version in self._versions(name):
             try:
-                self.load(name, version)
+                loaded = self.load(name, version)
+                if loaded.pipeline is not None and version != DRAFT:
+                    yield from self._unpinned(loaded)
             except EvalhError as exc:
                 yield exc
         if name in self._live and self._versions(name):
@@ -179,6 +181,11 @@ class Prompts:
                 self.live(name)
             except EvalhError as exc:
                 yield exc
+
+    def _unpinned(self, version: PromptVersion) -> Iterator[EvalhError]:
+        from evalh.workspace.prompt.pipelines import unpinned
+
+        return unpinned(self.text(version.name, version.version), label(self.tree, version.path))
 
     def _stray(self, path: str, proposal: str | None) -> WorkspaceError:
         where = f"to {self.folder}/{proposal}" if proposal else "out of the prompt's folder"
