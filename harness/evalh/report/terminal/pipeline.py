@@ -67,10 +67,10 @@ def _lines(summary: PipelineSummary) -> Table:
         table.add_row(name, text)
     after = summary.after_bad
     if after.samples:
-        lost = f", and lost {after.good} good ones" if after.good else ""
+        lost = f", and loses {after.good} good ones" if after.good else ""
         table.add_row(
             "after a bad step",
-            f"{dollars(after.usd)} spent in {after.samples} samples: stopping there would have saved at most that{lost}",
+            f"{dollars(after.usd)} spent in {after.samples} samples: stopping there saves at most that{lost}",
         )
     return table
 
