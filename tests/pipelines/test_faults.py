@@ -36,5 +36,5 @@ def test_the_terminal_has_a_line_for_each_step(tmp_path: Path) -> None:
         told = [" ".join(line.split()) for line in evalh(folder, "run").stdout.splitlines()]
     assert any(line.startswith("extract 20 18 2 2 $") for line in told)
     assert any(line.startswith("reply 20 18 2 · $") for line in told)
-    assert "10.0 % poisoned 2" in told
-    assert any("behind a bad step, in 2 samples: a bound on what stopping there saves" in line for line in told)
+    assert "samples 18 clean 90 % · 2 poisoned 10 %" in told
+    assert any("spent in 2 samples: stopping there saves at most that" in line for line in told)
