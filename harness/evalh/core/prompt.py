@@ -275,6 +275,7 @@ class PromptVersion(Value, kw_only=True):
     tools: tuple[Tool, ...] = ()
     variables: frozenset[str] = frozenset()  # the inputs that the body uses
     pipeline: Pipeline | None = None  # a version made of steps; it has no sections
+    places: Mapping[str, str] = field(default_factory=dict)  # file:line of each key of the front matter
     variant: str = ""  # how a run's pipeline differs from the file's: [extract@v2]
     digest: str = ""  # of `content_document`
 

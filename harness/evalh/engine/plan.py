@@ -8,6 +8,8 @@ from typing import Protocol
 from msgspec import field
 from msgspec.structs import replace
 
+from evalh.analysis.pipelines import PipelineFold
+from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, CallKey, Usage
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -171,6 +173,16 @@ class Plan(Routing, kw_only=True, dict=True):
             return (self.target,)
         return tuple(one.target for step in self.pipeline.steps.values() for one in step.prompts)
 
+    def new_fold(self, *, by_the_hour: bool) -> Fold:
+        """Return what adds up the samples of a run."""
+        trials, clusters = self.trials, self.cases.clusters
+        steps = None
+        if self.pipeline is not None:
+            parents = StepGraph.of(self.pipeline.flow.pipeline).parents
+            steps = PipelineFold(parents, trials, clusters, self.suite.max_ungraded)
+        specs = [grader.spec for grader in self.graders]
+        return Fold(specs, trials, self.suite.value, clusters, by_the_hour=by_the_hour, pipeline=steps)
+
     @property
     def beside(self) -> tuple[Target, ...]:
         """Everything that is asked beside the target that the run is named by."""
@@ -222,7 +234,7 @@ class Plan(Routing, kw_only=True, dict=True):
             dataset=self.cases.digest,
             graders=graders_digest(self.graders) if self.pipeline is None else self._graders(self.pipeline),
             model=digest(self._by_step(Target.models_document)),
-            route=digest(self._by_step(Target.route_document)),
+            route=digest(self._by_step(Target.route_document, self._given())),
         )
 
     def _graders(self, pipeline: PlannedPipeline) -> str:
@@ -230,10 +242,18 @@ class Plan(Routing, kw_only=True, dict=True):
             [graders_digest(self.graders), {name: graders_digest(one.graders) for name, one in pipeline.steps.items()}]
         )
 
-    def _by_step(self, document: Callable[[Target], JsonValue]) -> JsonValue:
+    def _by_step(self, document: Callable[[Target], JsonValue], more: JsonValue = None) -> JsonValue:
         if self.pipeline is None:
             return document(self.target)
-        return {name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()}
+        steps: dict[str, JsonValue] = {
+            name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()
+        }
+        return steps if not more else {"steps": steps, "given": more}
+
+    def _given(self) -> JsonValue:
+        """Return where doubles come from: another sum than that of a run that asks."""
+        given = {} if self.pipeline is None else self.pipeline.given
+        return {name: [one.name if one.outputs is None else "run", one.digest] for name, one in given.items()}
 
 
 ANY_AGE = BaselinePolicy()
