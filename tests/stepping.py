@@ -125,7 +125,9 @@ class StepServer:
         if step[1] == "extract":
             if number in self.no_json:
                 return "I think it is the order"
-            return json.dumps({"order_id": number + 1000 if number in self.wrong_extracts else number, "topic": "order"})
+            return json.dumps(
+                {"order_id": number + 1000 if number in self.wrong_extracts else number, "topic": "order"}
+            )
         order = json.loads(said.partition(" -- ")[2])
         return "nothing" if number in self.wrong_replies else f"Your order {order['id']} is {order['state']}"
 

@@ -234,7 +234,7 @@ class Plan(Routing, kw_only=True, dict=True):
             dataset=self.cases.digest,
             graders=graders_digest(self.graders) if self.pipeline is None else self._graders(self.pipeline),
             model=digest(self._by_step(Target.models_document)),
-            route=digest(self._by_step(Target.route_document)),
+            route=digest(self._by_step(Target.route_document, self._given())),
         )
 
     def _graders(self, pipeline: PlannedPipeline) -> str:
@@ -242,10 +242,18 @@ class Plan(Routing, kw_only=True, dict=True):
             [graders_digest(self.graders), {name: graders_digest(one.graders) for name, one in pipeline.steps.items()}]
         )
 
-    def _by_step(self, document: Callable[[Target], JsonValue]) -> JsonValue:
+    def _by_step(self, document: Callable[[Target], JsonValue], more: JsonValue = None) -> JsonValue:
         if self.pipeline is None:
             return document(self.target)
-        return {name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()}
+        steps: dict[str, JsonValue] = {
+            name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()
+        }
+        return steps if not more else {"steps": steps, "given": more}
+
+    def _given(self) -> JsonValue:
+        """Return where doubles come from: another sum than that of a run that asks."""
+        given = {} if self.pipeline is None else self.pipeline.given
+        return {name: [one.name if one.outputs is None else "run", one.digest] for name, one in given.items()}
 
 
 ANY_AGE = BaselinePolicy()

@@ -58,6 +58,11 @@ class Prompts:
         pipeline = f"{self._home(name)}/{version}{PIPELINE_SUFFIX}"
         return pipeline if self.tree.exists(pipeline) else f"{self._home(name)}/{version}{SUFFIX}"
 
+    def pipelines(self) -> list[str]:
+        """Return where pipelines lie."""
+        homes = [self._home(name) for name in self._folders()]
+        return [f"{home}/{one}" for home in homes for one in self.tree.names(home) if one.endswith(PIPELINE_SUFFIX)]
+
     # -- reading
 
     def resolve(self, ref: PromptRef, default_name: str | None = None) -> PromptVersion:
