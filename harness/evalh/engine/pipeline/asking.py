@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from inspect import isawaitable
@@ -61,7 +61,7 @@ class SampleAsking:
         self.case = case
         self.case_index = case_index
         self.trial = trial
-        self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=dict(self._doubles()))
+        self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=tools.pipeline.doubles(case, trial))
         self.traces: dict[str, Trace] = {name: Trace() for name in tools.pipeline.steps}
         self.judges_usd: Decimal | None = Decimal(0)
 
@@ -69,17 +69,6 @@ class SampleAsking:
     def calls(self) -> list[Call]:
         """Every call so far."""
         return [call for trace in self.traces.values() for call in trace.calls]
-
-    def _doubles(self) -> Iterator[tuple[str, JsonValue]]:
-        for name in self.tools.pipeline.steps:
-            given = self.tools.pipeline.given.get(name)
-            if name in self.case.given:
-                yield name, self.case.given[name]
-            elif given is not None:
-                gold = self.case.gold_of(name) if given.outputs is None else ABSENT
-                found = gold if given.outputs is None else given.outputs.get((self.case.id, self.trial), ABSENT)
-                if found is not ABSENT:
-                    yield name, found
 
     async def ask(self) -> None:
         """Ask all that is to be asked. Raises NotSent, CancelledError, EvalhError."""
