@@ -11,6 +11,7 @@ from msgspec import field
 from evalh.analysis.failures import Failings, Reason
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
+from evalh.analysis.traffic import Traffic
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
@@ -31,6 +32,7 @@ class RunReport(Value, kw_only=True):
     prices: Mapping[str, str] = field(default_factory=dict)  # where prices come from now
     judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
     missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
+    traffic: Traffic | None = None  # of a pipeline, for the page
 
 
 class Pointer(Value):
