@@ -16,7 +16,7 @@ RESULT = ""
 _ASKED = (StepState.RAN, StepState.FAILED)
 
 
-class Line(Value):
+class Handover(Value):
     """From a step to one that reads it, or to the result."""
 
     producer: str
@@ -41,8 +41,8 @@ class Traffic(Struct):
     samples: int = 0
     _states: dict[str, Counter[StepState]] = field(default_factory=lambda: defaultdict(Counter))
     _grades: dict[str, Counter[StepGrade]] = field(default_factory=lambda: defaultdict(Counter))
-    _went: Counter[Line] = field(default_factory=Counter)
-    _bad: Counter[Line] = field(default_factory=Counter)
+    _went: Counter[Handover] = field(default_factory=Counter)
+    _bad: Counter[Handover] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, record: RunRecord) -> "Traffic | None":
@@ -55,10 +55,10 @@ class Traffic(Struct):
         return cls(reads, [str(name) for name in outputs] or [record.steps[-1].step])
 
     @property
-    def lines(self) -> dict[Line, Travelled]:
+    def lines(self) -> dict[Handover, Travelled]:
         """Every line with its samples, those that none went along too."""
-        found = [Line(one, step) for step, parents in self.reads.items() for one in parents]
-        found += [Line(one, RESULT) for one in self.outputs]
+        found = [Handover(one, step) for step, parents in self.reads.items() for one in parents]
+        found += [Handover(one, RESULT) for one in self.outputs]
         return {line: Travelled(self._went[line], self._bad[line]) for line in found}
 
     def states(self, step: str) -> Counter[StepState]:
@@ -99,12 +99,12 @@ class Traffic(Struct):
                 found.add(name)
         return found
 
-    def _lines_of(self, sample: SampleRow, steps: Mapping[str, StepResult]) -> list[Line]:
+    def _lines_of(self, sample: SampleRow, steps: Mapping[str, StepResult]) -> list[Handover]:
         asked = [name for name, one in steps.items() if one.state in _ASKED]
         gave = {name for name, one in steps.items() if one.gave}
-        found = [Line(parent, name) for name in asked for parent in self.reads[name] if parent in gave]
+        found = [Handover(parent, name) for name in asked for parent in self.reads[name] if parent in gave]
         end = self.end(sample)
-        return found if end is None else [*found, Line(end, RESULT)]
+        return found if end is None else [*found, Handover(end, RESULT)]
 
     def end(self, sample: SampleRow) -> str | None:
         """Return the step whose output is the sample's; None: it was stopped before there was one, or failed."""

@@ -17,7 +17,7 @@ from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
 from evalh.core.values import Value
 from evalh.report.documents.compare import DownstreamDocument
-from evalh.report.text import cost_per_good, dollars, one_line, percent, rate
+from evalh.report.text import cost_per_good, dollars, one_line, percent, plural, rate
 
 _RARE = 0.02
 
@@ -58,12 +58,12 @@ def verdict(run: RunRow) -> str:
     return f"{sentence} so far: it is {run.status.value} at {summary.samples:,} of {record.planned:,}."
 
 
-def pointers(run: RunRow, failings: Failings) -> list[Pointer]:
+def pointers(run: RunRow, failings: Failings, traffic: Traffic | None = None) -> list[Pointer]:
     """Return what deserves a look, the gravest first."""
     summary = run.summary
     if summary is None or not summary.samples:
         return [Pointer("The same evalh run continues where this one stopped.")]
-    found = [*_trouble(run, summary), *_reasons(failings), *_tag(failings), *_money(summary)]
+    found = [*_trouble(run, summary), *_origin(traffic), *_reasons(failings), *_tag(failings), *_money(summary)]
     if not found and summary.good == summary.samples:
         found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))
     return found[:6]
@@ -84,6 +84,15 @@ def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
             )
         )
     return found
+
+
+def _origin(traffic: Traffic | None) -> list[Pointer]:
+    """Name the step where most samples of a pipeline went wrong first."""
+    found = [] if traffic is None else traffic.first_bad.most_common(1)
+    return [
+        Pointer(f"{step}: {plural(count, 'sample')} went wrong here first", anchor(at=f"{step}.first"))
+        for step, count in found
+    ]
 
 
 def _reasons(failings: Failings) -> list[Pointer]:

@@ -47,7 +47,7 @@ class Layers(Value):
     breadth: float
 
 
-class _Rows:
+class _Layering:
     """The layers under way: what stands in each, in order, and what it is joined to."""
 
     def __init__(self, reads: Mapping[str, Sequence[str]]) -> None:
@@ -92,7 +92,7 @@ class _Rows:
 
 def lay_out(reads: Mapping[str, Sequence[str]], sizes: Sizes) -> Layers:
     """Lay out a graph; `reads` has each box after all that it reads."""
-    rows = _Rows(reads)
+    rows = _Layering(reads)
     rows.order()
     across = rows.spread(sizes)
     low = min((at - sizes.of(spot) / 2 for spot, at in across.items()), default=0.0)

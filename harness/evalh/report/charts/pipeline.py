@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from evalh.analysis.traffic import RESULT, Line, Traffic, Travelled
+from evalh.analysis.traffic import RESULT, Handover, Traffic, Travelled
 from evalh.core.sample import Standing, StepGrade, StepState
 from evalh.core.values import Value
 from evalh.report.charts.layers import Sizes, lay_out
@@ -62,9 +62,9 @@ def drawn(traffic: Traffic, told: Mapping[str, str], filters: Filters, *, down: 
     )
 
 
-def breadth(traffic: Traffic) -> float:
-    """Return how wide the picture is from left to right."""
-    return _Plan(traffic, down=False).size()[0]
+def size(traffic: Traffic, *, down: bool) -> tuple[int, int]:
+    """Return the width and the height of the picture."""
+    return _Plan(traffic, down=down).size()
 
 
 class _Plan:
@@ -101,9 +101,9 @@ class _Plan:
         layer, middle = self._layout.places[name]
         return self._at(layer * self._pitch, middle - self._side / 2)
 
-    def _spread_ports(self) -> dict[tuple[Line, str], float]:
+    def _spread_ports(self) -> dict[tuple[Handover, str], float]:
         """Return where each line touches its boxes: side by side, in the order of where they come from or lead."""
-        touching: dict[str, dict[Line, float]] = defaultdict(dict)
+        touching: dict[str, dict[Handover, float]] = defaultdict(dict)
         for line in self.traffic.lines:
             bends = self._layout.bends.get((line.producer, line.reader), ())
             start, end = self._layout.places[line.producer][1], self._layout.places[line.reader][1]
@@ -117,7 +117,7 @@ class _Plan:
                 found[line, side] = self._layout.places[name][1] + (place - middle) * apart
         return found
 
-    def curves(self, line: Line) -> list[Curve]:
+    def curves(self, line: Handover) -> list[Curve]:
         """Return the curved parts of a line; between them it runs straight through a layer."""
         at = (
             self._layout.places[line.producer][0] * self._pitch + self._length,
@@ -137,7 +137,7 @@ class _Plan:
             return (left, round((top + bottom) / 2, 1)), (right, round((top + bottom) / 2, 1))
         return (round((left + right) / 2, 1), top), (round((left + right) / 2, 1), bottom)
 
-    def clear_place(self, line: Line, thick: float, wide: float) -> Point:
+    def clear_place(self, line: Handover, thick: float, wide: float) -> Point:
         """Return the middle of words of this width beside a line, or on it, where they cover the least."""
         high = 15.0
         aside = ((0.0, -thick / 2 - 10), (0.0, thick / 2 + 10), (wide / 2 + thick / 2 + 5, 0.0))
@@ -179,7 +179,7 @@ class _Plan:
         return x, y
 
 
-def _line(plan: _Plan, line: Line, travelled: Travelled, filters: Filters) -> Markup:
+def _line(plan: _Plan, line: Handover, travelled: Travelled, filters: Filters) -> Markup:
     carried = f", {travelled.bad:,} of them with something bad" if travelled.bad else ""
     words = f"{_ends(line)}: {plural(travelled.samples, 'sample')}{carried}"
     path = _path(plan, plan.curves(line))
@@ -197,7 +197,7 @@ def _line(plan: _Plan, line: Line, travelled: Travelled, filters: Filters) -> Ma
     )
 
 
-def _label(plan: _Plan, line: Line, travelled: Travelled, filters: Filters) -> Markup:
+def _label(plan: _Plan, line: Handover, travelled: Travelled, filters: Filters) -> Markup:
     """Write a line's counts: a click on them does what one on the line does; the bad ones are a link of their own."""
     count, bad = f"{travelled.samples:,}", f"{travelled.bad:,} bad"
     wide = _LETTER * len(f"{count} · {bad}" if travelled.bad else count)
@@ -210,11 +210,11 @@ def _label(plan: _Plan, line: Line, travelled: Travelled, filters: Filters) -> M
     return el("text", parts, x=round(x, 1), y=round(y + 4, 1), class_="label middle")
 
 
-def _ends(line: Line) -> str:
+def _ends(line: Handover) -> str:
     return f"{line.producer} → {line.reader or 'result'}"
 
 
-def _token(line: Line) -> str:
+def _token(line: Handover) -> str:
     return f"{line.producer}>{line.reader}"
 
 
@@ -288,7 +288,8 @@ def _as_fits(parts: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
 def _fitted(parts: Sequence[tuple[str, str]], x: float, y: float) -> Markup | None:
     """Write parts with their classes on one line of a box; what is too long is set narrower."""
     room = int(_WIDTH) - 24
-    long = _LETTER * len(" · ".join(words for words, _ in parts)) > room
+    letter = _LETTER * (1.3 if parts and parts[0][1] == "name" else 1)
+    long = letter * len(" · ".join(words for words, _ in parts)) > room
     spans = [
         [" · " if place else None, el("tspan", words, class_=class_ or None)]
         for place, (words, class_) in enumerate(parts)

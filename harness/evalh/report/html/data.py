@@ -17,7 +17,7 @@ from evalh.core.run import RunRecord
 from evalh.core.sample import Graded, SampleWord, Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
-from evalh.report.html.step_rows import Shape, kind_of, kinds, states
+from evalh.report.html.step_rows import RunSteps, kind_of, kinds, states
 from evalh.report.text import inert, usd
 
 GOOD_BYTES = 560
@@ -40,7 +40,7 @@ class Rows(Struct):
     tags: dict[str, int] = field(default_factory=dict)
     graders: dict[str, int] = field(default_factory=dict)  # of steps too
     of_samples: dict[str, None] = field(default_factory=dict)  # the graders of whole samples
-    shapes: dict[int, Shape] = field(default_factory=dict)  # of the runs that have a pipeline
+    shapes: dict[int, RunSteps] = field(default_factory=dict)  # of the runs that have a pipeline
     clipped: int = 0  # good samples whose texts are shortened
     dropped: int = 0  # samples whose texts are left out
     _bytes: int = 0
@@ -49,7 +49,7 @@ class Rows(Struct):
         """Begin with the run at this place in the page; return what counts its samples, where it has steps."""
         traffic = Traffic.of(record)
         if traffic is not None:
-            self.shapes[run] = Shape(record, traffic)
+            self.shapes[run] = RunSteps(record, traffic)
         return traffic
 
     def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall]) -> None:
@@ -110,7 +110,7 @@ class Rows(Struct):
             shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
         return shown
 
-    def _with_steps(self, shape: Shape, story: SampleStory, *, good: bool) -> dict[str, JsonValue]:
+    def _with_steps(self, shape: RunSteps, story: SampleStory, *, good: bool) -> dict[str, JsonValue]:
         """Return the texts of a pipeline's sample, and its steps with theirs."""
         results = {one.step: one for one in story.sample.steps}
         of_steps, elsewhere = shape.texts(story.sample, story.case)

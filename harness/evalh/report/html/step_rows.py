@@ -22,7 +22,7 @@ _KINDS = {word: place for place, word in enumerate(WORDS)}
 _TAINTED, _FIRST, _RESPONSIBLE, _CARRIES = 1, 2, 4, 8  # what the script finds in `f`
 
 
-class Shape(Value):
+class RunSteps(Value):
     """A run's steps, and how its samples went through them."""
 
     record: RunRecord

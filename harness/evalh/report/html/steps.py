@@ -7,7 +7,7 @@ from evalh.core.log import RunRow
 from evalh.core.money import plus
 from evalh.core.run import StepRecord, StepTally
 from evalh.core.sample import SampleWord, StepGrade, StepState
-from evalh.report.charts.pipeline import Filters, breadth, drawn
+from evalh.report.charts.pipeline import Filters, drawn, size
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import facts, row, scrollable, section, table
 from evalh.report.terminal.pipeline import WORDS, told_rates
@@ -35,12 +35,13 @@ def where_first(run: RunRow, traffic: Traffic, of: str, suffix: str, filters: Fi
     summary = None if run.summary is None else run.summary.pipeline
     told = {one.step: _told(one) for one in run.record.steps}
     pictures = [drawn(traffic, told, filters, down=down) for down in (False, True)]
-    wide = breadth(traffic) <= _WIDEST
+    wide = size(traffic, down=False)[0] <= _WIDEST
+    picture = el("div", pictures[not wide :], class_="flows both" if wide else "flows")
     return section(
         f"steps{suffix}",
         f"Where {of} goes wrong first",
         _kinds(traffic, filters),
-        scrollable(el("div", pictures[not wide :], class_="flows both" if wide else "flows"), "The pipeline"),
+        scrollable(picture, "The pipeline", 0 if wide else len(traffic.reads)),
         _legend(),
         _table(traffic, () if summary is None else summary.steps, filters),
         None if summary is None else facts(list(told_rates(summary))),
