@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Literal, Protocol
 
-from msgspec import field
+from msgspec import field, structs
 from msgspec.structs import replace
 
 from evalh.analysis.pipelines import PipelineFold
@@ -194,6 +194,22 @@ class Plan(Routing, kw_only=True, dict=True):
         specs = [grader.spec for grader in self.graders]
         return Fold(specs, trials, self.suite.value, clusters, by_the_hour=by_the_hour, pipeline=steps)
 
+    @cached_property
+    def routing(self) -> Routing:
+        """What a run is asked by: of a pipeline its first step's target, under the tightest budget of all steps."""
+        if self.pipeline is None:
+            return self
+        targets = (*self.targets, self.target)
+        budget = tightest(one.route.budget for one in targets)
+        first = targets[0]
+        lead = Target(
+            route=replace(first.route, budget=budget),
+            routes=first.routes,
+            leaves=first.leaves,
+            judges_by=first.judges_by,
+        )
+        return Routing(target=lead, resolve=self.resolve, build_checks=self.build_checks)
+
     @property
     def beside(self) -> tuple[Target, ...]:
         """Everything that is asked beside the target that the run is named by."""
@@ -328,6 +344,13 @@ def in_log(plan: Plan, store: Store, wanted: Iterable[tuple[Case, int]]) -> list
         if answer is not None
     }
     return [known.issuperset(each) for each in asked]
+
+
+def tightest(budgets: Iterable[BudgetPolicy]) -> BudgetPolicy:
+    """Return the lowest of each bound."""
+    found = [structs.asdict(one) for one in budgets]
+    lowest = {name: min((one[name] for one in found if one[name] is not None), default=None) for name in found[0]}
+    return BudgetPolicy(**lowest)
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
