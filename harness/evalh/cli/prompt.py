@@ -36,7 +36,8 @@ def list_versions(app: App, name: str | None) -> None:
 def _show_rows(app: App, rows: "list[VersionRow]") -> None:
     from rich.table import Table
 
-    from evalh.report.text import StyledText, one_line
+    from evalh.report.terminal.console import StyledText
+    from evalh.report.text import one_line
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("version", "digest", "", "git", "description"):

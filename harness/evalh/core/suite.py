@@ -7,7 +7,6 @@ What outputs cost once somebody acts on them: `value:` in a suite.
 Where a suite asks less than it did: a bar that is lowered alone today is not there for tomorrow's change.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from math import inf
@@ -78,8 +77,7 @@ class BaselinePolicy(Value, kw_only=True):
     outputs: bool = True  # whether they may be kept in git
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GatePolicy:
+class GatePolicy(Value, kw_only=True):
     """The policy of one suite. None: the rule does not stand."""
 
     require: Require = Require.NOT_WORSE_SHOWN
@@ -98,7 +96,6 @@ class GatePolicy:
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
     canary: int | None = None  # of base's accepted cases, asked again; None: DEFAULT_CANARY if base's model is hosted
-    where: str = dataclasses.field(default="", compare=False)  # file:line
 
     @property
     def tests(self) -> int:
@@ -122,13 +119,11 @@ class OutcomePrices(Value):
     good_usd: float = 0.0  # what an accepted good output is worth: only the net loss counts it
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OutputValue:
+class OutputValue(Value, kw_only=True):
     """A suite's prices, and whose `fail` sends an output to a person."""
 
     prices: OutcomePrices
     review: frozenset[str] = frozenset()  # names of graders
-    where: str = dataclasses.field(default="", compare=False)  # file:line
 
 
 ADVISORY = frozenset({"embedding_similarity"})

@@ -97,7 +97,7 @@ Bound = tuple[Decimal | None, Decimal | None]
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class QuestionBounds:
     """Bounds of one plan's questions. `store` is None where nothing that it knows may be used."""
 

@@ -1,11 +1,11 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, overload
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from evalh.core.declared import FileModel
 from evalh.core.errors import WorkspaceError
@@ -125,22 +125,19 @@ class Scope(Value):
             raise self.wrong(f"cannot use this path: {exc}") from None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Grader:
+class Grader(Value, eq=False):
     """A grader of a suite, compiled."""
 
     spec: GraderSpec
     kind: Kind
     compiled: Compiled
     stated: Mapping[str, JsonValue]  # the parameters that differ from their defaults
-    name: str = field(init=False)
-    required: bool = field(init=False)
-    _judge: Judge = field(init=False, repr=False)
+    name: str = ""  # the entry's, as is `required`: both are read for every sample
+    required: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.spec.name)
-        object.__setattr__(self, "required", self.spec.required)
-        object.__setattr__(self, "_judge", self.compiled.judge)
+        force_setattr(self, "name", self.spec.name)
+        force_setattr(self, "required", self.spec.required)
 
     @property
     def needs_expected(self) -> bool:
@@ -178,7 +175,7 @@ class Grader:
         What is awaited may raise NotSent (the run is ending) and EvalhError (no model can be asked any more).
         """
         try:
-            return self._judge(ctx)
+            return self.compiled.judge(ctx)
         except EarlyVerdict as early:
             return early.verdict
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)

@@ -21,7 +21,6 @@ from evalh.core.declared import keys_of, read
 from evalh.core.digest import canonical, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.suite import GraderSpec
-from evalh.graders.functions import arguments_of, declared_parameters, judging, where_defined
 from evalh.graders.kinds import LOADED, Compiled, Grader, GraderEnvironment, Kind, Scope
 
 __all__ = [
@@ -41,13 +40,13 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).parent
-_BUILT_IN = re.compile(r'^@built_in\(\s*"(\w+)"', re.MULTILINE)
+_BUILT_IN = re.compile(r'\n@built_in\(\s*"(\w+)"')  # `^` would stop at every line: twice the time, at every start
 
 
 def _modules() -> Iterator[tuple[str, str]]:
     for file in _HERE.rglob("*.py"):
-        module = ".".join(file.relative_to(_HERE).with_suffix("").parts)
-        yield from ((name, module) for name in _BUILT_IN.findall(file.read_text(encoding="utf-8")))
+        for name in _BUILT_IN.findall(file.read_text(encoding="utf-8")):
+            yield name, ".".join(file.relative_to(_HERE).with_suffix("").parts)
 
 
 BUILT_IN: Mapping[str, str] = dict(sorted(_modules()))
@@ -70,6 +69,7 @@ def grader(name: str, *, semantics: int = 1) -> Callable[[F], F]:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise WorkspaceError(f"{name!r} cannot be a grader's name", hint='write @grader("max_words")')
+    from evalh.graders.functions import arguments_of, declared_parameters, judging, where_defined
 
     def register(function: F) -> F:
         parameters = declared_parameters(function, name)

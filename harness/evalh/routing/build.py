@@ -48,7 +48,7 @@ BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 """Compiles the checks that a route names. Raises WorkspaceError."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Builder:
     """Builds the stack of one run. Everything that acts on the outside is handed in."""
 

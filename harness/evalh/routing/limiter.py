@@ -26,7 +26,7 @@ _SHRINK_ON = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD})
 _JITTER = 0.1  # of a pause, at most a second: others with the same key come back at the same moment
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Window:
     """How many requests may be in flight: additive increase, multiplicative decrease (Chiu & Jain 1989).
 

@@ -85,11 +85,11 @@ def test_completion_loads_nothing_heavy() -> None:
 
 
 def test_texts_reach_a_terminal_by_one_way() -> None:
-    """rich's own text keeps a stranger's line breaks; ours, in `report.text`, does not."""
+    """rich's own text keeps a stranger's line breaks; ours, in `report.terminal.console`, does not."""
     package = Path(evalh.__file__).parent
     users = [str(file.relative_to(package)) for file in package.rglob("*.py") if "rich.text" in file.read_text()]
 
-    assert users == ["report/text.py"]
+    assert users == ["report/terminal/console.py"]
 
 
 def test_the_public_names_are_these() -> None:

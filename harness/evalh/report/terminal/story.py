@@ -13,8 +13,9 @@ from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Estimate, RunResult
 from evalh.core.values import Value
 from evalh.report.advice import advice
+from evalh.report.terminal.console import StyledText, columns
 from evalh.report.terminal.log import show_result
-from evalh.report.text import StyledText, columns, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.text import milliseconds, one_line, percent, safe, short_cost_per_good
 
 _BAR = 24
 _MOMENTS = 12
