@@ -31,7 +31,7 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
     from evalh.api.datasets import proposals, write_clusters
     from evalh.report.terminal.console import StyledText
     from evalh.report.terminal.power import show_proposals
-    from evalh.report.text import safe
+    from evalh.report.text import plural
 
     if force and not write:
         raise UsageError("--force needs --write", hint="evalh dataset clusters NAME --write --force")
@@ -44,10 +44,9 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
         return
     show_proposals(app.console, found)
     if written is not None:
-        rows, groups = sum(len(one.cases) for one in found.proposed), len(found.proposed)
-        clusters = "1 cluster" if groups == 1 else f"{groups} clusters"
+        rows, clusters = sum(len(one.cases) for one in found.proposed), plural(len(found.proposed), "cluster")
         app.console.print()
-        app.console.print(StyledText(f"wrote {safe(written)}: {rows} rows now name {clusters}"), soft_wrap=True)
+        app.console.print(StyledText(f"wrote {written}: {rows} rows now name {clusters}"), soft_wrap=True)
         app.hints.print(f"next: git diff {written}", style="dim", soft_wrap=True, markup=False)
     elif found.proposed:
         app.hints.print("next: add --write to put the clusters into the rows", style="dim")

@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import isawaitable
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from evalh.core.declared import FileModel
 from evalh.core.errors import WorkspaceError
@@ -22,11 +21,8 @@ Judge: TypeAlias = Callable[[GradeContext], Verdict | Awaitable[Verdict]]
 """Judges one sample. Returns a verdict, or something to await where it must wait."""
 
 
-class FunctionLoader(Protocol):
-    """Finds a user's function by `evals/x.py:name` or `pkg.mod:name`."""
-
-    def __call__(self, path: str) -> Callable[..., Any]:
-        """Return it. Raises WorkspaceError."""
+FunctionLoader: TypeAlias = Callable[[str], Callable[..., Any]]
+"""Finds a user's function by `evals/x.py:name` or `pkg.mod:name`. Raises WorkspaceError."""
 
 
 def _no_functions(path: str) -> Callable[..., Any]:
@@ -88,11 +84,12 @@ class Kind(Value, kw_only=True):
     def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the stated parameters that differ from their defaults: a new default changes no digest."""
         defaults = {field.alias or name: field.default for name, field in self.parameters.model_fields.items()}
-        return {name: value for name, value in stated.items() if not _identical(value, defaults[name])}
-
-
-def _identical(value: JsonValue, default: object) -> bool:
-    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
+        # By the types as well: true is not 1.
+        return {
+            name: value
+            for name, value in stated.items()
+            if value != defaults[name] or isinstance(value, bool) != isinstance(defaults[name], bool)
+        }
 
 
 class Scope(Value):
@@ -103,7 +100,6 @@ class Scope(Value):
     build: Callable[[GraderSpec, GraderEnvironment], "Grader"]  # for graders made of graders
 
     def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:
-        """Return the error that says what is wrong with this entry."""
         return WorkspaceError(f"grader {self.spec.kind!r} {what}", where=self.spec.where, hint=hint)
 
     def function(self, path: str) -> Callable[..., Any]:
@@ -132,12 +128,14 @@ class Grader(Value, eq=False):
     kind: Kind
     compiled: Compiled
     stated: Mapping[str, JsonValue]  # the parameters that differ from their defaults
-    name: str = ""  # the entry's, as is `required`: both are read for every sample
-    required: bool = True
 
-    def __post_init__(self) -> None:
-        force_setattr(self, "name", self.spec.name)
-        force_setattr(self, "required", self.spec.required)
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def required(self) -> bool:
+        return self.spec.required
 
     @property
     def needs_expected(self) -> bool:
@@ -182,12 +180,10 @@ class Grader(Value, eq=False):
             return broke(exc)
 
     async def check(self, ctx: GradeContext) -> Verdict:
-        """Judge as a check inside a route: `core.ports.Check`."""
         judged = self.judge(ctx)
         return await judged if isawaitable(judged) else judged
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what the graders' digest covers."""
         document: dict[str, JsonValue] = {
             "kind": self.kind.name,
             "semantics": self.kind.semantics,

@@ -43,13 +43,13 @@ _HERE = Path(__file__).parent
 _BUILT_IN = re.compile(r'\n@built_in\(\s*"(\w+)"')  # `^` would stop at every line: twice the time, at every start
 
 
-def _modules() -> Iterator[tuple[str, str]]:
-    for file in _HERE.rglob("*.py"):
-        for name in _BUILT_IN.findall(file.read_text(encoding="utf-8")):
-            yield name, ".".join(file.relative_to(_HERE).with_suffix("").parts)
-
-
-BUILT_IN: Mapping[str, str] = dict(sorted(_modules()))
+BUILT_IN: Mapping[str, str] = dict(
+    sorted(
+        (name, ".".join(file.relative_to(_HERE).with_suffix("").parts))
+        for file in _HERE.rglob("*.py")
+        for name in _BUILT_IN.findall(file.read_text(encoding="utf-8"))
+    )
+)
 """The kinds that need no plugin, and the module of each: imported when a suite names it.
 
 Found in the text of the modules, so that a grader is one file, and none of them is imported for it.

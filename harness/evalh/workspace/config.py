@@ -23,7 +23,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.files import label, read_text
-from evalh.workspace.pricing import PriceTable
+from evalh.workspace.prices import PriceTable
 from evalh.workspace.toml import parse_toml
 
 M = TypeVar("M", bound=BaseModel)
