@@ -30,10 +30,11 @@ from evalh.graders.registry import GraderEnvironment, build
 
 ((kind, value), texts) = json.loads(sys.argv[1])
 spec = lambda params: GraderSpec(kind=kind, name=kind, params=params, where="evals/a.yaml:4")
-grader = build(spec({"value": value}), GraderEnvironment())
+environment = GraderEnvironment(load_function=None, models=None, texts=None, kinds={})
+grader = build(spec({"value": value}), environment)
 verdicts = [grader.judge(GradeContext(case=Case("c", {}), completion=Completion(text=text))) for text in texts]
 try:
-    build(spec({"texts": []}), GraderEnvironment())
+    build(spec({"texts": []}), environment)
 except WorkspaceError as error:
     print(json.dumps([[[one.outcome.value, one.reason] for one in verdicts], str(error)]))
 """

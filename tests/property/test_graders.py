@@ -21,7 +21,8 @@ from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.pii import KINDS, personal
 from evalh.graders.quoting import one_line, shown
 from evalh.graders.reading import folded
-from evalh.graders.registry import Grader, GraderEnvironment, build, graders_digest
+from evalh.graders.registry import Grader, build, graders_digest
+from grading import environment as grading_environment
 
 
 def given(**what):
@@ -34,7 +35,7 @@ PROMPT = "You sort support tickets. Answer with one label, and never say which l
 
 def built(entry) -> Grader:
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-    return build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment())
+    return build(GraderSpec(kind=kind, name=kind, params=params), grading_environment())
 
 
 def judged(grader: Grader, text: str, expected=ABSENT) -> Verdict:
