@@ -1,12 +1,16 @@
 """What a judge judges by: a rubric, and a scale that is stated, never guessed."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
+from evalh.core.attempt import Purpose
+from evalh.core.digest import digest
+from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.core.verdict import Outcome, Verdict
+from evalh.core.verdict import Form, Outcome, Verdict
+from evalh.graders.judges.asking import JudgePrompt, Texts
 from evalh.graders.judges.replies import ReplyReading, Sought
 from evalh.graders.judges.scales import Part, PointScale, WordScale
 from evalh.graders.kinds import Scope
@@ -26,8 +30,10 @@ _SCORES = (
 )
 _SCORE_KEYS = ("score", "final_score", "overall_score", "rating")
 _RANGE = re.compile(r"(\d{1,3})\s*-\s*(\d{1,3})")
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*@(?:v[1-9][0-9]*|draft)")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*@(?:v[1-9][0-9]*|draft)")  # a prompt version
 _FILE = re.compile(r"[^\s\n]+\.(?:md|txt)")
+Wrong: TypeAlias = Callable[[str, str | None], WorkspaceError]
+"""Says what is wrong with a suite's entry, and what to type instead."""
 _ENUMERATED = 20  # values that a schema lists one by one
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _REASON = 600  # characters of a judge's reason that a verdict keeps
@@ -155,20 +161,56 @@ class Judgement(Value):
     reason: str
 
 
+class Rubric(Value, kw_only=True):
+    """What a judge is told to judge by: a text, or a prompt version. `stated`: the scale that its file states."""
+
+    text: str
+    prompt: JudgePrompt | None = None
+    stated: Mapping[str, JsonValue] = {}
+
+    @classmethod
+    def read(cls, wrong: Wrong, stated: str, texts: Texts, where: str, uses: Mapping[str, bool]) -> "Rubric":
+        """Read the text, the file or the prompt version that a suite states. Raises WorkspaceError.
+
+        `uses`: the variables of a prompt version that judges, and whether it must use them.
+        """
+        text = stated.strip()
+        if not text:
+            raise wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
+        if _FILE.fullmatch(text):
+            file = texts.rubric(text, where)
+            return cls(text=file.text, stated=file.scale)
+        if not _REFERENCE.fullmatch(text):
+            return cls(text=text)
+        prompt = texts.prompt(text, where)
+        unknown = sorted(prompt.variables - uses.keys())
+        if unknown:
+            what = f"names {prompt.label}, which uses {{{{{unknown[0]}}}}}"
+            raise wrong(what, f"a judge is given: {', '.join(sorted(uses))}")
+        lacking = [name for name, needed in uses.items() if needed and name not in prompt.variables]
+        if lacking:
+            name = f"{{{{{lacking[0]}}}}}"
+            raise wrong(f"names {prompt.label}, which does not show {name}", f"put {name} into it")
+        return cls(text=text, prompt=prompt)
+
+    def form(self, params: Mapping[str, JsonValue], schema: Mapping[str, JsonValue]) -> Form:
+        """Return the form of its questions: a prompt version's own params and schema go first."""
+        prompt = self.prompt
+        if prompt is None:
+            return Form(purpose=Purpose.JUDGE, params=params, output_schema=schema)
+        return Form(purpose=Purpose.JUDGE, params={**params, **prompt.params}, output_schema=prompt.output_schema)
+
+    def document(self, *words: str) -> dict[str, JsonValue]:
+        """Return what a digest covers; `words` are evalh's own, which a prompt version replaces."""
+        if self.prompt is not None:
+            return {"prompt": self.prompt.digest}
+        return {"rubric": self.text, "words": digest(list(words))}
+
+
 def _names(name: str) -> tuple[str, ...]:
     """Return how a reply may write a criterion's name."""
     lowered = name.lower()
     return tuple(dict.fromkeys((lowered, lowered.replace("_", " "))))
-
-
-def is_reference(text: str) -> bool:
-    """Tell a prompt version (`tone@v2`) from a rubric."""
-    return _REFERENCE.fullmatch(text) is not None
-
-
-def is_file(text: str) -> bool:
-    """Tell a rubric file's path from a rubric."""
-    return _FILE.fullmatch(text) is not None
 
 
 def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
