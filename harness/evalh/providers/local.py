@@ -29,7 +29,7 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 from pydantic import Field
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.declared import FileModel, Words
 from evalh.core.errors import UsageError
 from evalh.core.model import ModelSpec, Traits
@@ -37,7 +37,9 @@ from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers import weights
-from evalh.providers.logprobs import PARAM, LogprobSum
+from evalh.providers.http.errors import at, json_of
+from evalh.providers.logprobs import PARAM
+from evalh.providers.openai.answers import ChatAssembler
 from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(
@@ -55,7 +57,6 @@ CONTEXT_TOKENS = 2048
 MAX_TOKENS = 512
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _JOIN_S = 30.0
-_FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH, "tool_calls": FinishReason.TOOL_CALLS}
 Job = Callable[["_Slot"], None]
 
 
@@ -286,51 +287,41 @@ def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threadi
     error = answer.error or (refused.get("error") if isinstance(refused, dict) else None)
     if error is not None:
         raise _classified(str(error.get("message", error)) if isinstance(error, dict) else str(error))
-    if answer.finish is None:
-        raise CallError(ErrorKind.BAD_RESPONSE, "the generation ended without saying why")
+    try:
+        reading = answer.chat.reading()
+    except ValueError:
+        raise CallError(ErrorKind.BAD_RESPONSE, "the generation ended without saying why") from None
     return Completion(
-        text="".join(answer.pieces),
-        finish=_FINISHES.get(answer.finish, FinishReason.OTHER),
-        usage=answer.usage,
+        text=reading.text,
+        finish=reading.finish,
+        usage=reading.usage,
         latency_ms=seconds * 1000.0,
         ttft_ms=None if answer.first_at is None else (answer.first_at - began) * 1000.0,
         model=model,
-        logprobs=answer.tally.value(),
-        reasoning=answer.reasoning or None,
+        logprobs=reading.logprobs,
+        reasoning=reading.reasoning or None,
     )
 
 
 class _Answer:
-    """Gathers what a generation streams."""
+    """Gathers what a generation streams: the chunks of a chat completion."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self.pieces: list[str] = []
-        self.reasoning = ""
-        self.finish: str | None = None
-        self.usage = Usage()
-        self.tally = LogprobSum()
+        self.chat = ChatAssembler()
         self.first_at: float | None = None
         self.error: Any = None
 
     def take(self, event: Any) -> bool:
         """Take one event; True asks the model to stop."""
-        if isinstance(event, str | bytes):
-            event = json.loads(event)
-        if "error" in event:
-            self.error = event["error"]
-        for choice in event.get("choices") or ():
-            self.reasoning += choice.get("delta", {}).get("reasoning_content") or ""
-            piece = choice.get("delta", {}).get("content")
-            if piece:
-                self.first_at = self.first_at or time.perf_counter()
-                self.pieces.append(piece)
-            for token in (choice.get("logprobs") or {}).get("content") or ():
-                self.tally.add(token.get("logprob"))
-            self.finish = choice.get("finish_reason") or self.finish
-        if usage := event.get("usage"):
-            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-            self.usage = Usage(usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)
+        text = event if isinstance(event, str | bytes) else json.dumps(event)
+        raw = text.encode() if isinstance(text, str) else text
+        try:
+            self.chat.add(raw)
+        except ValueError as exc:
+            self.error = at(json_of(raw), "error") or str(exc)
+        if self.first_at is None and self.chat.started:
+            self.first_at = time.perf_counter()
         return self._stop.is_set()
 
 

@@ -23,7 +23,7 @@ from evalh.providers.http import transport
 from evalh.providers.http.aiohttp_transport import AiohttpTransport
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.http1 import Connection
-from evalh.providers.http.transport import OWN_HEADERS, Response, Transport, reason_of, unreached, verdict_of
+from evalh.providers.http.transport import OWN_HEADERS, Response, Transport, Watch, reason_of, unreached, verdict_of
 
 IDLE_S = 15.0
 """Longer a connection is not kept without a request: many servers hang up soon after, and a request would be lost."""
@@ -60,13 +60,7 @@ class DirectTransport:
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
 
     async def post(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        timeout_s: float,
-        on_chunk: Callable[[bytes], None] | None = None,
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, on_chunk: Watch | None = None
     ) -> Response:
         try:
             place = self._places[url]
