@@ -14,18 +14,16 @@ Logged       every attempt is a row
 the model
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 
 from evalh.core.attempt import ErrorKind
 from evalh.core.digest import digest
-from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
-from evalh.core.verdict import Form
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
@@ -37,12 +35,6 @@ from evalh.routing.retry import FallingBack, Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
 from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targeted
-
-
-def nobody(name: str, _form: Form) -> Target:
-    """Refuse: no model can be asked by name."""
-    raise WorkspaceError(f"no model {name!r} can be asked here")
-
 
 BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 """Compiles the checks that a route names. Raises WorkspaceError."""
@@ -63,7 +55,7 @@ class Builder:
     find_routed: FindRouted | None = None  # an answer of a route that a grader asks
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
     progress: Progress | None = None
-    resolve: Resolve = nobody
+    resolve: Resolve
     also: tuple[Route, ...] = ()  # what graders ask, and what that leads to
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     inquiry: Inquiry = field(init=False)
@@ -168,15 +160,11 @@ class Builder:
         """Return the lowest ceilings that any route declares for what leads to this model."""
         routes = (*reachable(self.target.route, self.target.routes), *self.also)
         limits = [route.limit for route in routes if name in route.targets]
-        return LimitPolicy(
-            concurrency=_lowest(limit.concurrency for limit in limits),
-            rpm=_lowest(limit.rpm for limit in limits),
-            tpm=_lowest(limit.tpm for limit in limits),
-        )
 
+        def lowest(ceiling: str) -> int | None:
+            return min((one for limit in limits if (one := getattr(limit, ceiling)) is not None), default=None)
 
-def _lowest(ceilings: Iterable[int | None]) -> int | None:
-    return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+        return LimitPolicy(concurrency=lowest("concurrency"), rpm=lowest("rpm"), tpm=lowest("tpm"))
 
 
 def _treasury(budget: BudgetPolicy, halt: Halt) -> Treasury | None:

@@ -97,17 +97,8 @@ VERIFY_TOKENS = len(_VERIFY)
 """What being asked to verify adds."""
 
 
-def asked_to_repair(request: Request, completion: Completion, findings: Findings) -> Request:
-    """Return the request with the answer that did not fit, and what was wrong with it."""
-    return _with(request, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
-
-
-def asked_to_verify(request: Request, completion: Completion) -> Request:
-    """Return the request with an answer to confirm or correct."""
-    return _with(request, completion, _VERIFY.replace("\n", " "))
-
-
-def _with(request: Request, completion: Completion, words: str) -> Request:
+def _asked_about(request: Request, completion: Completion, words: str) -> Request:
+    """Return the request with an answer to it, and what is to be done about that."""
     # An empty answer becomes a blank: providers refuse an empty message.
     answer = Message.of(Role.ASSISTANT, completion.text or " ")
     return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings)
@@ -151,7 +142,7 @@ class Repairing(Wrapper):
         # Built on what was asked last: a model that repeats itself is not told the same words a second time.
         match self._policy.by:
             case RepairBy.FEEDBACK:
-                return asked_to_repair(asked, completion, findings)
+                return _asked_about(asked, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
             case RepairBy.VARY:
                 params = _varied(asked.settings, self.params)
                 if params == asked.settings.params:
@@ -211,5 +202,5 @@ class Cascading(Wrapper):
             return completion
         call.reasons.append("escalation")
         if self._policy.by is EscalateBy.VERIFY:
-            request = asked_to_verify(request, completion)
+            request = _asked_about(request, completion, _VERIFY.replace("\n", " "))
         return await self._stronger.send(request, call)

@@ -1,62 +1,27 @@
 """Wrappers of a provider: all are the provider that they wrap, but for how a request is sent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion
 from evalh.core.digest import digest
-from evalh.core.model import Traits
 from evalh.core.money import plus
 from evalh.core.ports import Provider
 from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
-from evalh.core.strict_json import JsonValue
 
 
 class Wrapper:
-    """`core.ports.Provider` around another."""
+    """`core.ports.Provider` around another: what it does not say itself is the wrapped provider's."""
 
     def __init__(self, inner: Provider) -> None:
         self.inner = inner
 
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def kind(self) -> str:
-        return self.inner.kind
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    @property
-    def identity(self) -> Mapping[str, JsonValue]:
-        return self.inner.identity
-
-    @property
-    def params(self) -> Mapping[str, JsonValue]:
-        return self.inner.params
-
-    @property
-    def traits(self) -> Traits:
-        return self.inner.traits
-
-    @property
-    def max_in_flight(self) -> int | None:
-        return self.inner.max_in_flight
-
-    async def open(self) -> None:
-        await self.inner.open()
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-    async def send(self, request: Request, call: Call) -> Completion:
-        return await self.inner.send(request, call)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 class Targeted(Wrapper):
