@@ -173,18 +173,10 @@ class Cascading(Wrapper):
     """
 
     def __init__(self, first: Provider, stronger: Provider, policy: CascadePolicy, examiner: Examiner) -> None:
-        super().__init__(first)
+        super().__init__(first, stronger)
         self._stronger = stronger
         self._policy = policy
         self._examiner = examiner
-
-    async def open(self) -> None:
-        await self.inner.open()
-        await self._stronger.open()
-
-    async def close(self) -> None:
-        await self.inner.close()
-        await self._stronger.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer where it can be trusted, else the stronger model's. Raises CallError, NotSent."""

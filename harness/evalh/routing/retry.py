@@ -136,19 +136,11 @@ class FallingBack(Wrapper):
     """Asks in order, on the kinds of failure that the route declares. Each hop is a decision in the log."""
 
     def __init__(self, chain: Sequence[Provider], on: frozenset[ErrorKind], decisions: Decisions) -> None:
-        super().__init__(chain[0])
+        super().__init__(*chain)
         self._chain = chain
         self._on = on
         self._finishes = {finish: kind for kind, finish in _FINISHES.items() if kind in on}
         self._decisions = decisions
-
-    async def open(self) -> None:
-        for provider in self._chain:
-            await provider.open()
-
-    async def close(self) -> None:
-        for provider in self._chain:
-            await provider.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer. Raises the last model's CallError, or one that is not declared; NotSent."""

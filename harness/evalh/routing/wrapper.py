@@ -17,11 +17,20 @@ from evalh.core.request import Request, Settings
 class Wrapper:
     """`core.ports.Provider` around another: what it does not say itself is the wrapped provider's."""
 
-    def __init__(self, inner: Provider) -> None:
+    def __init__(self, inner: Provider, *others: Provider) -> None:
         self.inner = inner
+        self._wrapped = (inner, *others)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+    async def open(self) -> None:
+        for provider in self._wrapped:
+            await provider.open()
+
+    async def close(self) -> None:
+        for provider in self._wrapped:
+            await provider.close()
 
 
 class Targeted(Wrapper):
