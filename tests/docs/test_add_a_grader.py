@@ -26,7 +26,8 @@ from evalh.core.case import Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext
-from evalh.graders.registry import GraderEnvironment, build
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import build
 
 ((kind, value), texts) = json.loads(sys.argv[1])
 spec = lambda params: GraderSpec(kind=kind, name=kind, params=params, where="evals/a.yaml:4")

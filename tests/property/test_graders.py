@@ -15,13 +15,14 @@ from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.compare import same
 from evalh.graders.defects import phrases, recited, repeated
+from evalh.graders.kinds import Grader
 from evalh.graders.numbers.numerals import How
 from evalh.graders.numbers.readings import numerals
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.pii import KINDS, personal
 from evalh.graders.quoting import one_line, shown
 from evalh.graders.reading import folded
-from evalh.graders.registry import Grader, build, graders_digest
+from evalh.graders.registry import build, graders_digest
 from grading import environment as grading_environment
 
 

@@ -12,7 +12,8 @@ from evalh.core.case import Case
 from evalh.core.request import ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.registry import Grader, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
 from grading import environment as grading_environment
 
 PIECES = ["0", "1", "18", "000", "1,000", "1.000", "1,00,000", ".", ",", "'", "’", "_", "-", "–", "−", "－", "+", "$", "€", "₹", "%", "°", "(", ")", "[", "]", "{", "}", "\\", "/", ":", "^", "**", "*", "`", "```", "~~~", '"', "×", "x", "e", "10^8", "½", "⅓", "²", "⁻", "√", "π", "\\frac", "\\frac{1}{2}", "\\,", "{,}", "\\!", "\\boxed{", "\\times", "\\(", "\\[", "million", "k", "万", "minus", "v2", "2024-05-01", "10:30", "&nbsp;", "&#49;", "४२", "١٢", "５", "ü", "हिन्दी", "ภาษา", "日本", "é", "é", "😀", "\u200b", "\ufdd0", "�", "\x00", "\n", "\r\n", "\t", "\xa0", "\u2009", "####", "true", "null", "NaN", "1e400", '{"a":', "[1,", "```json", "```\n", "A:", "word"] + [" ", "  ", "\n\n", "\u0315\u0300" * 5]  # fmt: skip

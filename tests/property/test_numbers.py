@@ -14,7 +14,8 @@ from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.registry import Grader, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
 from grading import environment as grading_environment
 
 # The 40 locales of CLDR with the most readers: languages by speakers, with the regions that write numbers differently.

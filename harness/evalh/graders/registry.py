@@ -24,20 +24,6 @@ from evalh.core.suite import GraderSpec
 from evalh.graders.functions import arguments_of, declared_parameters, judging, where_defined
 from evalh.graders.kinds import LOADED, Compiled, Grader, GraderEnvironment, Kind, Scope
 
-__all__ = [
-    "BUILT_IN",
-    "Grader",
-    "GraderEnvironment",
-    "Kind",
-    "build",
-    "build_all",
-    "built_in_kind",
-    "collecting",
-    "grader",
-    "graders_digest",
-    "registered",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = Path(__file__).parent
@@ -57,7 +43,9 @@ Found in the text of the modules, so that a grader is one file, and none of them
 """
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_registered: dict[str, Kind] = {}
+registered: dict[str, Kind] = {}
+"""The kinds that were registered for the whole process."""
+
 _collections: list[tuple[str, dict[str, Kind]]] = []
 
 
@@ -98,7 +86,7 @@ def _add(kind: Kind) -> None:
         kinds = _collections[-1][1]
         earlier = kinds.get(kind.name)
     else:
-        kinds = _registered
+        kinds = registered
         earlier = kinds.get(kind.name)
         if earlier is not None and earlier.where.rpartition(":")[0] == file:
             earlier = None  # a module that was reloaded, or a notebook's cell: the newer function counts
@@ -121,11 +109,6 @@ def collecting(file: str) -> Iterator[dict[str, Kind]]:
         _collections.pop()
 
 
-def registered(name: str) -> Kind | None:
-    """Return the kind that was registered for the whole process under this name."""
-    return _registered.get(name)
-
-
 def built_in_kind(name: str) -> Kind | None:
     """Return the kind of this name that needs no plugin."""
     if name not in BUILT_IN:
@@ -136,9 +119,9 @@ def built_in_kind(name: str) -> Kind | None:
 
 def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
     """Compile one entry of a suite. Raises WorkspaceError at its line."""
-    kind = built_in_kind(spec.kind) or environment.kinds.get(spec.kind) or _registered.get(spec.kind)
+    kind = built_in_kind(spec.kind) or environment.kinds.get(spec.kind) or registered.get(spec.kind)
     if kind is None:
-        known = {*BUILT_IN, *environment.kinds, *_registered}
+        known = {*BUILT_IN, *environment.kinds, *registered}
         raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))
     stated = kind.spelled_out(spec.params)
     parameters = read(kind.parameters, stated, spec.where_of, f"grader {spec.kind!r}")

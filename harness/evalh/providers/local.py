@@ -35,7 +35,6 @@ from evalh.core.errors import UsageError
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.strict_json import JsonValue
-from evalh.core.values import Value
 from evalh.providers import weights
 from evalh.providers.http.errors import at, json_of
 from evalh.providers.logprobs import PARAM
@@ -90,7 +89,7 @@ class LocalProvider:
         self._cache_dir = context.cache_dir
         options = read_options(spec, Options)
         self._slots = options.slots or min(_CORES, MOST_SLOTS)
-        self._shape = _Shape(context=options.context, threads=options.threads)
+        self._options = options
         self._path = None if options.path is None else context.root / Path(options.path).expanduser()
         self._stopping = threading.Event()
         self._loading: Future[_Engine] | None = None
@@ -100,8 +99,8 @@ class LocalProvider:
         self.identity: Mapping[str, JsonValue] = {
             "provider": self.kind,
             "weights": f"sha256:{digest}",
-            "context": self._shape.context,
-            "threads": self._shape.threads,
+            "context": options.context,
+            "threads": options.threads,
         }
 
     @property
@@ -149,7 +148,7 @@ class LocalProvider:
         path = self._path or weights.find(self.model, self._cache_dir)
         if path is None or not (self._path or weights.is_whole(self.model, path, self._cache_dir)):
             path = weights.pull(self.model, self._cache_dir, progress=show)
-        return _Engine(path, self._slots, self._shape)
+        return _Engine(path, self._slots, self._options)
 
 
 class _Stopped(Exception):
@@ -176,13 +175,6 @@ def _let_go(loading: "Future[_Engine]") -> None:
         loading.result().close()
 
 
-class _Shape(Value, kw_only=True):
-    """What one slot is given. Both may change answers."""
-
-    context: int  # tokens
-    threads: int
-
-
 def _require_llama() -> Any:
     try:
         import xllamacpp
@@ -194,9 +186,9 @@ def _require_llama() -> Any:
 class _Slot:
     """One llama.cpp server with one sequence. It is made when a job reaches it: loading holds the interpreter."""
 
-    def __init__(self, path: Path, shape: _Shape) -> None:
+    def __init__(self, path: Path, options: Options) -> None:
         self._path = path
-        self._shape = shape
+        self._options = options
         self._server: Any = None
 
     @property
@@ -211,9 +203,9 @@ class _Slot:
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(self._path)
         parameters.n_parallel = 1
-        parameters.n_ctx = self._shape.context
-        parameters.cpuparams.n_threads = self._shape.threads
-        parameters.cpuparams_batch.n_threads = self._shape.threads
+        parameters.n_ctx = self._options.context
+        parameters.cpuparams.n_threads = self._options.threads
+        parameters.cpuparams_batch.n_threads = self._options.threads
         parameters.fit_params = False  # reads the file twice to see what fits: half of the time to load
         parameters.cache_ram_mib = 0  # copies of old prompts, up to 8 GB of them
         parameters.verbosity = -1
@@ -233,10 +225,10 @@ class _Slot:
 class _Engine:
     """The slots, with a thread for each."""
 
-    def __init__(self, path: Path, slots: int, shape: _Shape) -> None:
+    def __init__(self, path: Path, slots: int, options: Options) -> None:
         """Load the first slot. Raises UsageError."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._slots = [_Slot(path, shape) for _ in range(slots)]
+        self._slots = [_Slot(path, options) for _ in range(slots)]
         _ = self._slots[0].server
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"evalh-slot-{number}", daemon=True)

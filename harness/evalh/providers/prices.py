@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -43,13 +43,6 @@ _RATES = {
 }
 
 
-@runtime_checkable
-class _Priced(Protocol):
-    """A provider that was built from `[models.<name>]`."""
-
-    spec: ModelSpec
-
-
 class WorkspacePrices:
     """`core.ports.Prices`: one pricer per model, for as long as the workspace is open.
 
@@ -66,9 +59,9 @@ class WorkspacePrices:
         A custom address is never priced from the table: the same name may cost anything there. What comes from the
         table is looked up in the background, and answers None to every usage where the table lacks the model.
         """
-        spec = provider.spec if isinstance(provider, _Priced) else None
+        spec = getattr(provider, "spec", None)
         asked = _asked(provider.params)
-        if spec is not None and spec.price is not None:
+        if isinstance(spec, ModelSpec) and spec.price is not None:
             names = {name for name in asked if name and name not in STANDARD}
             return replace(spec.price, asked=asked, covers=frozenset(names - {name for name, _ in spec.price.tiers}))
         table = provider.traits.price_table

@@ -13,7 +13,8 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Question, Verdict
-from evalh.graders.registry import Grader, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
 from grading import environment as grading_environment
 
 

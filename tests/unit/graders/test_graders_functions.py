@@ -15,7 +15,8 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.functions import arguments_of
-from evalh.graders.registry import Kind, build, collecting, grader
+from evalh.graders.kinds import Kind
+from evalh.graders.registry import build, collecting, grader
 from grading import environment as grading_environment
 
 

@@ -43,7 +43,6 @@ class RubricText(Value, kw_only=True):
 
     text: str
     scale: Mapping[str, JsonValue]
-    where: str
 
 
 class JudgePrompt(Value, kw_only=True):

@@ -15,7 +15,6 @@ from evalh.providers.anthropic.schema import narrowed
 from evalh.providers.endpoint import Home, HostedOptions
 from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, kind_of_status, text_at
-from evalh.providers.http.transport import Transport
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     arguments_object,
@@ -80,12 +79,7 @@ class Options(HostedOptions):
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
-    return provider(spec, context.env)
-
-
-def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
-    """Build, over a transport of the caller's own if one is given."""
-    return Hosted(spec, env, Messages(read_options(spec, Options)), transport=transport)
+    return Hosted(spec, context.env, Messages(read_options(spec, Options)))
 
 
 class Messages:

@@ -16,7 +16,7 @@ from evalh.providers.endpoint import Home, HostedOptions
 from evalh.providers.gemini.answers import ContentAssembler
 from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
-from evalh.providers.http.transport import OK, Transport
+from evalh.providers.http.transport import OK
 from evalh.providers.logprobs import PARAM
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
@@ -101,12 +101,7 @@ class Options(HostedOptions):
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
-    return provider(spec, context.env)
-
-
-def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
-    """Build, over a transport of the caller's own if one is given."""
-    return Hosted(spec, env, GenerateContent(spec, read_options(spec, Options)), transport=transport)
+    return Hosted(spec, context.env, GenerateContent(spec, read_options(spec, Options)))
 
 
 class GenerateContent:

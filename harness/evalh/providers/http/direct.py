@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.values import Value
@@ -263,20 +263,13 @@ class _Lease(Struct):
     holders: int = 0
 
 
-class _Leases(Struct):
-    """One transport per event loop and egress, shared by every provider that is open on it."""
-
-    by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = field(
-        default_factory=WeakKeyDictionary
-    )
-
-
-_LEASES = _Leases()
+_LEASES: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = WeakKeyDictionary()
+"""One transport per event loop and egress, shared by every provider that is open on it."""
 
 
 def share(egress: Egress) -> Transport:
     """Return the running loop's transport for an egress; each call wants one `unshare`. Raises UsageError."""
-    on_loop = _LEASES.by_loop.setdefault(asyncio.get_running_loop(), {})
+    on_loop = _LEASES.setdefault(asyncio.get_running_loop(), {})
     lease = on_loop.get(egress)
     if lease is None:
         lease = on_loop[egress] = _Lease(DirectTransport(egress))
@@ -286,7 +279,7 @@ def share(egress: Egress) -> Transport:
 
 async def unshare(egress: Egress) -> None:
     """Give the running loop's transport back; the last holder closes it."""
-    on_loop = _LEASES.by_loop.get(asyncio.get_running_loop(), {})
+    on_loop = _LEASES.get(asyncio.get_running_loop(), {})
     lease = on_loop.get(egress)
     if lease is None:
         return
