@@ -1,7 +1,5 @@
 """A user's function as a grader: its declared parameters, and its answer within a deadline.
 
-Waiting for a user's code, but not for ever.
-
 A thread cannot be stopped from outside. What can be done is to stop waiting: the verdict is then an error, the run
 goes on, and the thread is left behind. Threads are daemons, so a hanging one does not keep the process alive, and
 their number is bounded. Code in C that never lets go of the interpreter's lock stops everything all the same.

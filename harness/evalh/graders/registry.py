@@ -1,11 +1,4 @@
-"""The graders that exist, how a suite's entries become graders, and how a user adds one.
-
-from evalh import GradeContext, Verdict, grader
-
-@grader("max_words")
-def max_words(ctx: GradeContext, *, limit: int = 50) -> Verdict:
-    words = len(ctx.text.split())
-    return Verdict.check(words <= limit, f"{words} words; limit {limit}")
+"""The graders that exist, how a suite's entries become graders, and how a user adds one: `grader`.
 
 Built-in kinds are classes of parameters that compile themselves; see `kinds.built_in`.
 """

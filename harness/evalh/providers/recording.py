@@ -1,8 +1,7 @@
 """`provider = "replay"`: answers from a recording, word for word. Nothing is sent, and nothing is slept.
 
-A recording on disk: JSON Lines of answers, found by case id, trial, step and draw.
-
-The rows stay bytes in an unnamed temporary file that the system may page out; 16 bytes a row say where each lies.
+A recording is JSON Lines of answers, found by case id, trial, step and draw. The rows stay bytes in an unnamed
+temporary file that the system may page out; 16 bytes a row say where each lies.
 """
 
 import gzip

@@ -1,9 +1,4 @@
-"""Which provider answers to which word in evalh.toml, and what one may be handed when it is built.
-
-A plugin's provider, whose slips are the plugin's and not evalh's.
-
-A model whose answers are parted from the reasoning before them, for every provider.
-"""
+"""Which provider answers to which word in evalh.toml, what one may be handed, and what stands around each."""
 
 import traceback
 from collections.abc import Callable, Mapping

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Decision
-from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -48,14 +47,8 @@ class SqliteStore(Writer):
     def decide(self, decision: Decision) -> None:
         self.put(decision)
 
-    def add_comparison(self, comparison: ComparisonRow) -> None:
-        self.put(comparison)
-
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
         self.put(Concluded(call, cache_hit))
-
-    def add_gate(self, gate: GateRow) -> None:
-        self.put(gate)
 
     def start_run(self, record: RunRecord) -> None:
         """Open a run's row; samples may follow. Returns when it is committed, or the log is blocked."""

@@ -1,7 +1,4 @@
-"""`self_consistency` and `revision_stability`: does the model say the same again? Confidence, never truth.
-
-When two answers say the same: by their label, by a number, or as JSON.
-"""
+"""`self_consistency` and `revision_stability`: does the model say the same again? Confidence, never truth."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable

@@ -1,8 +1,7 @@
 """What a numeral's digits and marks can be read as: grouped, with decimals, as a power or a fraction.
 
-Write the numbers of a line in plain signs: digits of any script as 0 to 9, LaTeX as text, one kind of minus.
-
-Numbers whose places are named, as in Chinese, Japanese and Korean: 3万5千, 1億2000万, 3만 5천.
+A line is written in plain signs first: digits of any script as 0 to 9, LaTeX as text, one kind of minus. Numbers whose
+places are named are read too, as in Chinese, Japanese and Korean: 3万5千, 1億2000万, 3만 5천.
 """
 
 import math
