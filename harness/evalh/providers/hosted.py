@@ -28,7 +28,7 @@ from evalh.providers.http.errors import (
 )
 from evalh.providers.http.transport import OK, Response, Transport, answers
 from evalh.providers.prices import Bill
-from evalh.providers.registry import traits_of
+from evalh.providers.registry import SpecifiedProvider
 from evalh.providers.request_parts import encode
 
 _PREPARED_CAP = 64
@@ -66,17 +66,13 @@ class _Prepared(Value):
     head: bytes  # a JSON object without its closing brace
 
 
-class Hosted:
+class Hosted(SpecifiedProvider):
     """`core.ports.Provider` over HTTP. One instance serves any number of calls at once."""
-
-    max_in_flight = None  # the provider's rate limits are its own
 
     def __init__(
         self, spec: ModelSpec, env: Mapping[str, str], wire: Wire, *, transport: Transport | None = None
     ) -> None:
-        self.spec = spec
-        self.name, self.kind, self.model, self.params = spec.name, spec.provider, spec.model, spec.params
-        self.traits = traits_of(spec.provider)
+        super().__init__(spec)
         self._wire = wire
         self._env = env
         self._endpoint = Endpoint.of(spec, wire.home)

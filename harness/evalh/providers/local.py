@@ -39,7 +39,7 @@ from evalh.providers import weights
 from evalh.providers.http.errors import at, json_of
 from evalh.providers.logprobs import PARAM
 from evalh.providers.openai.answers import ChatAssembler
-from evalh.providers.registry import ProviderContext, read_options
+from evalh.providers.registry import ProviderContext, SpecifiedProvider, read_options
 
 TRAITS = Traits(
     hosted=False,
@@ -74,21 +74,15 @@ class Options(FileModel):
     threads: Annotated[int, Words(hint="threads = 1")] = Field(1, ge=1, description="Threads that compute one answer.")
 
 
-class LocalProvider:
+class LocalProvider(SpecifiedProvider):
     """A model in the process. Nothing is fetched or loaded before the first request: a full log needs no model."""
 
-    kind = "local"
-    traits = TRAITS
-
     def __init__(self, spec: ModelSpec, context: ProviderContext) -> None:
-        self.spec = spec
-        self.name = spec.name
-        self.model = spec.model
-        self.params = spec.params
+        super().__init__(spec)
         self.show: weights.Show = weights.Announce()
         self._cache_dir = context.cache_dir
         options = read_options(spec, Options)
-        self._slots = options.slots or min(_CORES, MOST_SLOTS)
+        self._slots = self.max_in_flight = options.slots or min(_CORES, MOST_SLOTS)
         self._options = options
         self._path = None if options.path is None else context.root / Path(options.path).expanduser()
         self._stopping = threading.Event()
@@ -102,10 +96,6 @@ class LocalProvider:
             "context": options.context,
             "threads": options.threads,
         }
-
-    @property
-    def max_in_flight(self) -> int:
-        return self._slots
 
     async def open(self) -> None:
         """Get ready to load at the first request."""

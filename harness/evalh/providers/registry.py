@@ -155,6 +155,21 @@ def health_of(spec: ModelSpec, root: Path, cache_dir: Path) -> Health | None:
     return None if home is None or home.health is None else home.health(spec, root, cache_dir)
 
 
+class SpecifiedProvider:
+    """A provider as its entry in evalh.toml describes it; there is nothing to open."""
+
+    max_in_flight: int | None = None  # as many calls at once as its own rate limits allow
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.name, self.kind, self.model, self.params = spec.name, spec.provider, spec.model, spec.params
+        self.traits = traits_of(spec.provider)
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class Guarded:
     """Lets everything through to the plugin; what its `send` raises by mistake becomes a failed attempt."""
 

@@ -19,7 +19,7 @@ from evalh.core.verdict import Asker, Form, GradeContext, Question
 from evalh.graders.judges.asking import Models, UnreadableReplyError, no_reference, said
 from evalh.graders.judges.fences import Fences, TooLongError, shown_expected, shown_inputs, shown_output
 from evalh.graders.judges.replies import Sought, reading
-from evalh.graders.judges.rubric import Rubric
+from evalh.graders.judges.rubric import Rubric, closed_object
 from evalh.graders.judges.scales import Part, WordScale
 from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.quoting import one_line
@@ -50,12 +50,7 @@ Output (b):
 Which output is better by the rubric alone? Reply with JSON of this form and nothing else, the reason first:
 {{"reason": "…", "better": "a" or "b" or "tie"}}"""
 
-_SCHEMA: dict[str, JsonValue] = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "better": {"type": "string", "enum": ["a", "b", "tie"]}},
-    "required": ["reason", "better"],
-    "additionalProperties": False,
-}
+_SCHEMA = closed_object({"reason": {"type": "string"}, "better": {"type": "string", "enum": ["a", "b", "tie"]}})
 _WORDS = WordScale({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
 _LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "final answer", "decision", "conclusion")
 _SENTENCE = (

@@ -78,8 +78,8 @@ class Scale(Value, kw_only=True):
         one = self._one()
         if self.criteria:
             names = [name for name, _ in self.criteria]
-            one = _object(dict.fromkeys(names, one))
-        return _object({"reason": {"type": "string"}, self.key: one})
+            one = closed_object(dict.fromkeys(names, one))
+        return closed_object({"reason": {"type": "string"}, self.key: one})
 
     @property
     def key(self) -> str:
@@ -228,7 +228,8 @@ def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
     return tuple(stated.items())
 
 
-def _object(properties: dict[str, JsonValue]) -> dict[str, Any]:
+def closed_object(properties: dict[str, JsonValue]) -> dict[str, Any]:
+    """Return the schema of an object with these properties, all of them, and no others."""
     return {
         "type": "object",
         "properties": properties,

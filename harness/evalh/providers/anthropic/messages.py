@@ -46,16 +46,12 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _NOT_THERE = ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs")
 
 _BY_TYPE: Mapping[str, ErrorKind] = {
-    "authentication_error": ErrorKind.AUTH,
-    "permission_error": ErrorKind.AUTH,
+    **dict.fromkeys(("authentication_error", "permission_error"), ErrorKind.AUTH),
     "billing_error": ErrorKind.QUOTA,
     "rate_limit_error": ErrorKind.RATE_LIMIT,
-    "overloaded_error": ErrorKind.OVERLOAD,
-    "api_error": ErrorKind.OVERLOAD,
+    **dict.fromkeys(("overloaded_error", "api_error"), ErrorKind.OVERLOAD),
     "timeout_error": ErrorKind.TIMEOUT,
-    "not_found_error": ErrorKind.BAD_REQUEST,
-    "request_too_large": ErrorKind.BAD_REQUEST,
-    "invalid_request_error": ErrorKind.BAD_REQUEST,
+    **dict.fromkeys(("not_found_error", "request_too_large", "invalid_request_error"), ErrorKind.BAD_REQUEST),
 }
 _BY_WORDS: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
     (ErrorKind.QUOTA, ("credit balance is too low", "api usage limits")),

@@ -67,17 +67,10 @@ _SIGNING = re.compile(r"(models/)?gemini-([3-9]|[1-9][0-9]|.*latest$)")
 """Models that refuse an unsigned call; `gemini-flash-latest` and its like are names of theirs."""
 
 _BY_STATUS: Mapping[str, ErrorKind] = {
-    "INVALID_ARGUMENT": ErrorKind.BAD_REQUEST,
-    "FAILED_PRECONDITION": ErrorKind.BAD_REQUEST,
-    "OUT_OF_RANGE": ErrorKind.BAD_REQUEST,
-    "NOT_FOUND": ErrorKind.BAD_REQUEST,
-    "UNAUTHENTICATED": ErrorKind.AUTH,
-    "PERMISSION_DENIED": ErrorKind.AUTH,
+    **dict.fromkeys(("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "NOT_FOUND"), ErrorKind.BAD_REQUEST),
+    **dict.fromkeys(("UNAUTHENTICATED", "PERMISSION_DENIED"), ErrorKind.AUTH),
     "RESOURCE_EXHAUSTED": ErrorKind.RATE_LIMIT,
-    "INTERNAL": ErrorKind.OVERLOAD,
-    "UNKNOWN": ErrorKind.OVERLOAD,
-    "UNAVAILABLE": ErrorKind.OVERLOAD,
-    "ABORTED": ErrorKind.OVERLOAD,
+    **dict.fromkeys(("INTERNAL", "UNKNOWN", "UNAVAILABLE", "ABORTED"), ErrorKind.OVERLOAD),
     "DEADLINE_EXCEEDED": ErrorKind.TIMEOUT,
 }
 _BY_WORDS: tuple[tuple[str, ErrorKind], ...] = (
