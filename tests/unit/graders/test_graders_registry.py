@@ -249,7 +249,7 @@ def test_a_grader_of_a_script_is_known_to_the_process_and_may_be_redefined(build
     grader("of_a_script")(lambda ctx: Verdict.check(False, "first"))
     grader("of_a_script")(lambda ctx: Verdict.check(True, "second"))
 
-    assert registered("of_a_script") is not None
+    assert registered.get("of_a_script") is not None
     assert ask(build_grader("of_a_script"), make_context("")).reason == "second"
 
 
@@ -268,7 +268,7 @@ def test_what_a_collecting_file_imports_registers_for_the_process() -> None:
         grader("of_an_import")(lambda ctx: Verdict.check(True, ""))
 
     assert kinds == {}
-    assert registered("of_an_import") is not None
+    assert registered.get("of_an_import") is not None
 
 
 # -- hostile text
