@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from evalh.analysis.compare.pairing import Pair, by_case
 from evalh.analysis.drift import Drift, DriftResult, Repeat, judge_move
 from evalh.api.baselines import answers_of, too_old
+from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.judges import asks_a_model
-from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import DriftOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.runs import NoProgress, ends_of
@@ -54,7 +54,7 @@ def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
             raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
         raise NotFound("there is no baseline to ask again", hint=_ACCEPT)
-    return [(name, _baseline_of(parts, name, options)) for name in options.suites or have]
+    return [(name, _baseline_of(parts, name, options)) for name in dict.fromkeys(options.suites) or have]
 
 
 def _baseline_of(parts: Parts, suite: str, options: DriftOptions) -> str:

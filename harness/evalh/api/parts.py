@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from evalh.api.event_loop import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
-from evalh.api.loop import SystemClock
 from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, did_you_mean
