@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 
-from evalh.core.attempt import ErrorKind
+from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.digest import digest
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
@@ -34,7 +34,7 @@ from evalh.routing.pace import Pace
 from evalh.routing.retry import FallingBack, Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
-from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targeted
+from evalh.routing.wrapper import Find, Refusable, Remembered, Targeted
 
 BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 """Compiles the checks that a route names. Raises WorkspaceError."""
@@ -61,7 +61,7 @@ class Builder:
     inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
     _shared: Shared = field(init=False)
-    _refusals: dict[str, KeyRefused] = field(default_factory=dict, init=False)  # one for each model
+    _refusals: dict[str, CallError] = field(default_factory=dict, init=False)  # of models that refused their key
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, from all routes
     _doors: dict[str, Provider] = field(default_factory=dict, init=False)
@@ -129,7 +129,7 @@ class Builder:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._shared, alone=alone)
         provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
-        provider = Refusable(provider, self._refusals.setdefault(name, KeyRefused()))
+        provider = Refusable(provider, self._refusals)
         if not target.chooses:
             return provider  # the caller has searched the log, and requests have this model's settings
         if self.find is not None:

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
-
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion
 from evalh.core.digest import digest
 from evalh.core.money import plus
@@ -48,29 +46,23 @@ class Targeted(Wrapper):
         return await self.inner.send(Request(request.messages, self._settings, self._settings_digest), call)
 
 
-class KeyRefused(Struct):
-    """A model's refusal, shared by all routes to it; None while it accepts requests."""
-
-    error: CallError | None = None
-
-
 class Refusable(Wrapper):
     """Does not ask a model again that refused its key or has no credit; a fallback may follow."""
 
-    def __init__(self, inner: Provider, refusal: KeyRefused) -> None:
+    def __init__(self, inner: Provider, refusals: dict[str, CallError]) -> None:
         super().__init__(inner)
-        self._refusal = refusal
+        self._refusals = refusals  # of all models that have refused, by name
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send, unless the model has refused before. Raises CallError, NotSent."""
-        known = self._refusal.error
+        known = self._refusals.get(self.name)
         if known is not None:
             raise CallError(known.kind, f"{known.message} (not asked again in this run)", status=known.status)
         try:
             return await self.inner.send(request, call)
         except CallError as error:
             if error.kind in FATAL_KINDS:
-                self._refusal.error = error
+                self._refusals[self.name] = error
             raise
 
 
