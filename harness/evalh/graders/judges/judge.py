@@ -12,8 +12,8 @@ from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import Models, by_asking, no_reference, said
 from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output
 from evalh.graders.judges.panel import panel_verdict
-from evalh.graders.judges.replies import reading
-from evalh.graders.judges.rubric import Judgement, Rubric, Scale
+from evalh.graders.judges.replies import ReplyReading, reading
+from evalh.graders.judges.rubric import Rubric, Scale
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
 SEMANTICS = 2
@@ -158,7 +158,7 @@ class _Words(Value, kw_only=True):
         expected = shown_expected(ctx) if self.reference else None
         return Fences(texts if expected is None else {**texts, "expected answer": expected})
 
-    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> Judgement:
+    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> ReplyReading:
         """Read a reply. Raises UnreadableReplyError."""
         sought = self.scale.sought(reasoned=self.form.output_schema is not None)
-        return self.scale.judgement(reading(answer, self.form, models)(said(answer), sought, graded))
+        return reading(answer, self.form, models)(said(answer), sought, graded)

@@ -11,7 +11,8 @@ from evalh.core.attempt import Answer, CallError
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError
-from evalh.graders.judges.rubric import Judgement, Scale
+from evalh.graders.judges.replies import ReplyReading
+from evalh.graders.judges.rubric import Scale
 from evalh.graders.quoting import one_line
 
 _MAJORITY = 0.5
@@ -37,7 +38,7 @@ async def answers(asker: Asker, questions: Sequence[Question]) -> list[Answer]:
 
 
 async def panel_verdict(
-    asker: Asker, questions: Sequence[Question], scale: Scale, read: Callable[[Answer], Judgement]
+    asker: Asker, questions: Sequence[Question], scale: Scale, read: Callable[[Answer], ReplyReading]
 ) -> Verdict:
     """Ask every juror. Where one gave no vote there is no verdict: a smaller panel is another panel."""
     votes: list[dict[str, JsonValue]] = []
@@ -56,7 +57,7 @@ async def panel_verdict(
     return _joined(scale, verdicts, votes)
 
 
-def _vote(reply: Answer | CallError, read: Callable[[Answer], Judgement], scale: Scale) -> Verdict:
+def _vote(reply: Answer | CallError, read: Callable[[Answer], ReplyReading], scale: Scale) -> Verdict:
     """Return a juror's verdict; `error` where it gave none."""
     if isinstance(reply, CallError):
         return Verdict.error(f"it gave no answer: {reply}")

@@ -110,28 +110,22 @@ class Scale(Value, kw_only=True):
             part = Part(labels=_SCORES, scale=scale, keys=_SCORE_KEYS)
         return Sought(parts=(part,), reasoned=reasoned)
 
-    def judgement(self, reading: ReplyReading) -> "Judgement":
-        return Judgement(tuple(int(value) for value in reading.values), reading.reason)
-
-    def verdict(self, judgement: "Judgement") -> Verdict:
-        """Turn a judgement into a verdict: every criterion must reach the mark, the score is their mean in [0, 1]."""
+    def verdict(self, reading: ReplyReading) -> Verdict:
+        """Turn a reply into a verdict: every criterion must reach the mark, the score is their mean in [0, 1]."""
         low, high = (0, 1) if self.low is None or self.high is None else (self.low, self.high)
         mark = 1 if self.mark is None else self.mark
-        shares = [(points - low) / (high - low) for points in judgement.points]
-        passed = all(points >= mark for points in judgement.points)
-        told = self.told(judgement)
+        points = [int(value) for value in reading.values]
+        words: Mapping[int, JsonValue] = {0: "fail", 1: "pass"} if self.low is None else {}
+        scores = {name: words.get(one, one) for (name, _), one in zip(self.criteria, points, strict=False)}
+        told = ", ".join(f"{name} {said}" for name, said in scores.items())
+        if self.low is not None and not scores:
+            told = f"{points[0]} of {high}, {mark} passes"
         return Verdict(
-            Outcome.PASS if passed else Outcome.FAIL,
-            sum(shares) / len(shares),
-            one_line(f"{told}: {judgement.reason}" if told else judgement.reason, _REASON),
-            detail=None if not self.criteria else {"scores": self._named(judgement)},
+            Outcome.PASS if all(one >= mark for one in points) else Outcome.FAIL,
+            sum((one - low) / (high - low) for one in points) / len(points),
+            one_line(f"{told}: {reading.reason}" if told else reading.reason, _REASON),
+            detail={"scores": scores} if scores else None,
         )
-
-    def told(self, judgement: "Judgement") -> str:
-        """Say the points, for people; empty for a plain pass or fail."""
-        if self.criteria:
-            return ", ".join(f"{name} {said}" for name, said in self._named(judgement).items())
-        return "" if self.low is None else f"{judgement.points[0]} of {self.high}, {self.mark} passes"
 
     @property
     def mark_share(self) -> float:
@@ -140,25 +134,12 @@ class Scale(Value, kw_only=True):
             return 1.0
         return (self.mark - self.low) / (self.high - self.low)
 
-    def _named(self, judgement: "Judgement") -> dict[str, JsonValue]:
-        words: Mapping[int, str] = {0: "fail", 1: "pass"} if self.low is None else {}
-        return {
-            name: words.get(points, points) for (name, _), points in zip(self.criteria, judgement.points, strict=True)
-        }
-
     def _one(self) -> dict[str, JsonValue]:
         if self.low is None or self.high is None:
             return {"type": "string", "enum": ["pass", "fail"]}
         if self.high - self.low < _ENUMERATED:
             return {"type": "integer", "enum": list(range(self.low, self.high + 1))}
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
-
-
-class Judgement(Value):
-    """What a reply says: points (one for each criterion; pass is 1 and fail 0 where the scale is pass/fail)."""
-
-    points: tuple[int, ...]
-    reason: str
 
 
 class Rubric(Value, kw_only=True):
