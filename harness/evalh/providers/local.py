@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Annotated, Any
@@ -56,7 +56,8 @@ CONTEXT_TOKENS = 2048
 MAX_TOKENS = 512
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _JOIN_S = 30.0
-Job = Callable[["_Slot"], None]
+Job = tuple["Future[Completion]", Callable[[Any], Completion]]
+"""What is to be done with a server, and who waits for it."""
 
 
 class Options(FileModel):
@@ -149,15 +150,15 @@ def _in_thread(work: Callable[[], "_Engine"]) -> "Future[_Engine]":
     """Begin in a thread of its own: an event loop that is closed never waits for it."""
     future: Future[_Engine] = Future()
     future.set_running_or_notify_cancel()  # from here on a waiting task that is cancelled leaves it alone
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as exc:  # noqa: BLE001 (who waits raises it)
-            future.set_exception(exc)
-
-    threading.Thread(target=run, name="evalh-load", daemon=True).start()
+    threading.Thread(target=_settle, args=(future, work), name="evalh-load", daemon=True).start()
     return future
+
+
+def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as exc:  # noqa: BLE001 (who waits raises it)
+        future.set_exception(exc)
 
 
 def _let_go(loading: "Future[_Engine]") -> None:
@@ -179,16 +180,10 @@ class _Slot:
     def __init__(self, path: Path, options: Options) -> None:
         self._path = path
         self._options = options
-        self._server: Any = None
 
-    @property
+    @cached_property
     def server(self) -> Any:
         """The server, loaded now if it was not yet. Raises UsageError."""
-        if self._server is None:
-            self._server = self._load()
-        return self._server
-
-    def _load(self) -> Any:
         xllamacpp = _require_llama()
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(self._path)
@@ -208,9 +203,6 @@ class _Slot:
             raise UsageError(f"llama.cpp cannot load it: {exc}", where=str(self._path), hint="evalh doctor") from exc
         return server
 
-    def close(self) -> None:
-        self._server = None
-
 
 class _Engine:
     """The slots, with a thread for each."""
@@ -229,16 +221,7 @@ class _Engine:
 
     def submit(self, work: Callable[[Any], Completion]) -> "Future[Completion]":
         future: Future[Completion] = Future()
-
-        def job(slot: _Slot) -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(work(slot.server))
-            except BaseException as exc:  # noqa: BLE001 (the waiting side raises it)
-                future.set_exception(exc)
-
-        self._jobs.put(job)
+        self._jobs.put((future, work))
         return future
 
     def close(self) -> None:
@@ -248,11 +231,16 @@ class _Engine:
         for thread in self._threads:
             thread.join(_JOIN_S)
         for slot in self._slots:
-            slot.close()
+            slot.__dict__.pop("server", None)
 
     def _work(self, slot: _Slot) -> None:
+        def served(work: Callable[[Any], Completion]) -> Completion:
+            return work(slot.server)
+
         while (job := self._jobs.get()) is not None:
-            job(slot)
+            future, work = job
+            if future.set_running_or_notify_cancel():
+                _settle(future, partial(served, work))
 
 
 def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threading.Event) -> Completion:
