@@ -75,15 +75,11 @@ def _add(kind: Kind) -> None:
     if kind.name in BUILT_IN:
         raise WorkspaceError(f"{kind.name!r} is a built-in grader", where=kind.where, hint="choose another name")
     file = kind.where.rpartition(":")[0]
-    if _collections and _collections[-1][0] == file:
-        kinds = _collections[-1][1]
-        earlier = kinds.get(kind.name)
-    else:
-        kinds = registered
-        earlier = kinds.get(kind.name)
-        if earlier is not None and earlier.where.rpartition(":")[0] == file:
-            earlier = None  # a module that was reloaded, or a notebook's cell: the newer function counts
-    if earlier is not None:
+    gathered = bool(_collections) and _collections[-1][0] == file
+    kinds = _collections[-1][1] if gathered else registered
+    earlier = kinds.get(kind.name)
+    # A module that was reloaded, or a notebook's cell: the newer function counts.
+    if earlier is not None and (gathered or earlier.where.rpartition(":")[0] != file):
         raise WorkspaceError(f"grader {kind.name!r} exists already, at {earlier.where}", where=kind.where)
     kinds[kind.name] = kind
 
