@@ -1,6 +1,5 @@
 """What a change touches: which suites' fingerprints differ between the merge base and head, and which rows."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from msgspec.structs import replace
@@ -186,7 +185,7 @@ def scored_as(base: Plan, head: Plan) -> Plan:
     if step is not None and head.step is not None:
         old, new = step.template, head.step.template
         if isinstance(old, CompiledVersion) and isinstance(new, CompiledVersion):
-            step = dataclasses.replace(step, template=replace(old, load=new.load))
+            step = replace(step, template=replace(old, load=new.load))
     return replace(
         base,
         suite=head.suite,
