@@ -13,7 +13,7 @@ from evalh.report.html import gate as gates
 from evalh.report.html import sections
 from evalh.report.html.data import Rows, document
 from evalh.report.html.history import history
-from evalh.report.html.markup import Child, Markup, data, el, join, metas, own, own_digest
+from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
 from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
 from evalh.report.terminal.calibration import judge_facts
@@ -73,9 +73,7 @@ def _document(title: str, places: Mapping[str, str], main: Markup, content: str,
         _help() if live else None,
         [data("evalh-data", content), [own("script", asset(name)) for name in _SCRIPTS]] if live else None,
     )
-    name, style = el("title", f"{title} · evalh"), own("style", asset("page.css"))
-    head = el("head", el("meta", charset="utf-8"), _policy(), metas(), name, style)
-    return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
+    return whole_page(title, [asset("page.css")], body, _policy())
 
 
 def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
