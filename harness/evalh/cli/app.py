@@ -59,12 +59,9 @@ class App:
 
     def show_json(self, document: "Struct") -> None:
         """Print a document, the whole answer of a verb under `--json`."""
-        import json
+        from evalh.report.documents.document import text_of
 
-        from msgspec import to_builtins
-
-        text = json.dumps(to_builtins(document), indent=2, ensure_ascii=True, allow_nan=False)
-        click.echo(text, file=self.answer)
+        click.echo(text_of(document, indent=2), file=self.answer)
 
 
 class Trimmed:

@@ -65,10 +65,9 @@ def status(app: App) -> None:
 
     found = states(app.workspace)
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.workspace import BaselinesDocument
 
-        app.show_json(document_of(BaselinesDocument, baselines=found))
+        app.show_json(BaselinesDocument(baselines=tuple(found)))
         return
     for one in found:
         why = ", ".join(one.stale)

@@ -43,14 +43,13 @@ def list_models(app: App) -> None:
 
     rows = weights_rows()
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.workspace import ModelsDocument
 
-        app.show_json(document_of(ModelsDocument, models=rows))
+        app.show_json(ModelsDocument(models=rows))
         return
     for row in rows:
-        place = row["path"] or f"not installed: evalh model pull {row['name']}"
-        app.console.print(f"{row['name']}  {row['bytes'] / 1e6:.0f} MB  {place}", soft_wrap=True)
+        place = row.path or f"not installed: evalh model pull {row.name}"
+        app.console.print(f"{row.name}  {row.bytes / 1e6:.0f} MB  {place}", soft_wrap=True)
 
 
 @command.command("price")
@@ -68,10 +67,7 @@ def price(app: App, name: str) -> None:
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:
-        from evalh.report.documents.document import document_of
-        from evalh.report.documents.workspace import ModelPriceDocument
-
-        app.show_json(document_of(ModelPriceDocument, found))
+        app.show_json(found)
         return
     speeds = f"reads {found.read_tokens_per_s:,.0f} tokens a second and writes {found.written_tokens_per_s:,.0f}"
     app.console.print(f"{found.model}: {speeds}, alone on this machine", soft_wrap=True, markup=False)

@@ -7,7 +7,7 @@ import click
 from evalh.cli.app import App, json_option
 
 if TYPE_CHECKING:
-    from evalh.api.prompts import VersionRow
+    from evalh.report.documents.prompts import VersionRow
 
 
 @click.group("prompt")
@@ -25,10 +25,9 @@ def list_versions(app: App, name: str | None) -> None:
 
     rows = version_rows(app.workspace, name)
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.prompts import PromptsDocument
 
-        app.show_json(document_of(PromptsDocument, versions=rows))
+        app.show_json(PromptsDocument(versions=tuple(rows)))
         return
     from evalh.report.text import StyledText, columns, one_line
 
@@ -116,12 +115,11 @@ def log(app: App, name: str) -> None:
 
     entries = commits(app.workspace, name)
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.prompts import PromptLogDocument
 
-        app.show_json(document_of(PromptLogDocument, commits=entries))
+        app.show_json(PromptLogDocument(commits=tuple(entries)))
         return
     from evalh.report.text import one_line
 
     for entry in entries:
-        app.console.print(f"{entry['commit'][:10]}  {entry['date'][:10]}  {one_line(entry['subject'], 70)}")
+        app.console.print(f"{entry.commit[:10]}  {entry.date[:10]}  {one_line(entry.subject, 70)}")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from evalh.analysis.gate.decision import GateStatus
+from evalh.analysis.gate.decision import Evidence, GateStatus
 from evalh.core.errors import ExitCode
 from evalh.core.values import Value
-from evalh.report.documents.gate import EvidenceDocument, FindingDocument, GateDocument, SuiteDocument
+from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.gate import RELATIVE, decision_word, facts, look_line
 from evalh.report.text import inert, safe
 
@@ -82,7 +82,7 @@ def _sign(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
     return "⚠️" if decided.doubt or decided.exit is ExitCode.CANNOT_MEASURE else _SIGNS[decided.status]
 
 
-def _evidence(suite: SuiteDocument, evidence: EvidenceDocument) -> str:
+def _evidence(suite: SuiteDocument, evidence: Evidence) -> str:
     case = evidence.case_id
     head = f"{_text(suite.suite)}: {_text(_short(case))} got worse{_label(suite, case)}"
     reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence.reasons)
@@ -132,7 +132,7 @@ class _TestSuite(Value, kw_only=True):
     name: str
     findings: Sequence[FindingDocument]
     judge_relative: Sequence[str] = ()
-    evidence: Sequence[EvidenceDocument] = ()
+    evidence: Sequence[Evidence] = ()
 
 
 def gate_junit(gate: GateDocument) -> str:
@@ -200,7 +200,7 @@ def _test(suite: _TestSuite, finding: FindingDocument) -> str:
             return f"{head}><error message={reason}/></testcase>\n"
 
 
-def _evidence_text(case: EvidenceDocument) -> str:
+def _evidence_text(case: Evidence) -> str:
     reasons = "; ".join(f"{grader}: {reason}" for grader, reason in case.reasons)
     return f"{case.case_id}: {reasons}\n  base: {case.base_output}\n  head: {case.head_output}"
 

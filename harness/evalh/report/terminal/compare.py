@@ -20,7 +20,7 @@ from evalh.analysis.compare.comparison import (
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.documents.compare import ConfirmedDocument, PreferredDocument, confirmed_document
+from evalh.report.documents.compare import ConfirmedDocument, confirmed_document
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import show_diff
 from evalh.report.text import (
@@ -263,7 +263,7 @@ def _show_preferred(console: Console, one: Preferred) -> None:
         )
 
 
-def preference(one: Preferred | PreferredDocument) -> list[str]:
+def preference(one: Preferred) -> list[str]:
     """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
     unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
     p_value = "none" if one.p_value is None else p_text(one.p_value)

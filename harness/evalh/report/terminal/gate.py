@@ -6,10 +6,10 @@ from itertools import chain
 from rich.console import Console
 from rich.padding import Padding
 
-from evalh.analysis.gate.decision import Finding, GateDecision, GateStatus, Series, SuiteDecision
+from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, GateStatus, Series, SuiteDecision
 from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
-from evalh.report.documents.gate import EvidenceDocument, FindingDocument, GateDocument, SuiteDocument
+from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.text import BREAK, StyledText, cost_per_good, inert, one_line, percent, safe
 from evalh.report.words import worth
@@ -144,7 +144,7 @@ def certainty(estimate: Estimate, alpha: float) -> str:
             return ", 95 %, over all cases"
 
 
-def _evidence(evidence: EvidenceDocument) -> StyledText:
+def _evidence(evidence: Evidence) -> StyledText:
     lines = StyledText.assemble(("worse", "red"), f"  {one_line(evidence.case_id, 60)}")
     outputs = (("base", evidence.base_output), ("head", evidence.head_output))
     texts = [(side, "no output" if output is None else output) for side, output in outputs]
