@@ -17,7 +17,7 @@ DECLARED = (
     "workspace/config*",
     "workspace/models*",
     "workspace/policies*",
-    "workspace/pricing*",
+    "workspace/pric*",
     "workspace/routes*",
     "workspace/suites*",
     "workspace/value*",

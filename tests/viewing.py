@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalh.api.loop import in_loop
+from evalh.api.event_loop import in_loop
 from evalh.api.viewing import LiveLog
 from evalh.api.workspace import Workspace
 from evalh.viewer.access import Door

@@ -12,7 +12,7 @@ from evalh.graders.registry import BUILT_IN, build_all
 from evalh.providers.registry import _BUILT_IN, options_of
 from evalh.report.terminal.log import SHOW
 from evalh.workspace.config import ConfigFile, ModelTable, PromptTable, WorkspaceTable
-from evalh.workspace.pricing import PriceTable, StepTable
+from evalh.workspace.prices import PriceTable, StepTable
 from evalh.workspace.prompt.front import ConfigTable, FrontMatter, InputTable, OutputTable, ToolTable
 from evalh.workspace.routes import (
     BreakerTable,

@@ -13,7 +13,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-from evalh.api.loop import SystemClock  # noqa: E402
+from evalh.api.event_loop import SystemClock  # noqa: E402
 from evalh.core.case import Case  # noqa: E402
 from evalh.core.errors import EvalhError  # noqa: E402
 from evalh.store import open_store  # noqa: E402

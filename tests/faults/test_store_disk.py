@@ -164,7 +164,7 @@ def _as_nobody(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     prelude = (
         "import os, sys; from pathlib import Path; import evalh.store.migrations, msgspec.json;"
         "from evalh.core.errors import *;"
-        "from evalh.store import *; from evalh.api.loop import SystemClock; folder = Path(sys.argv[1])\n"
+        "from evalh.store import *; from evalh.api.event_loop import SystemClock; folder = Path(sys.argv[1])\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
     )
     return subprocess.run(

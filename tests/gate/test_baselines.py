@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalh.api.baselines import accept, states
-from evalh.api.loop import SystemClock
+from evalh.api.event_loop import SystemClock
 from evalh.api.options import AcceptOptions
 from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode, WorkspaceError

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, SuiteDecision
-from evalh.api.loop import SystemClock
+from evalh.api.event_loop import SystemClock
 from evalh.api.report import gate_page, page
 from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode

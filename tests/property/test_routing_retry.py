@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.route import RETRYABLE, RetryPolicy
-from evalh.routing.retry import GiveUp, Retrying, Wait, after
+from evalh.routing.retry import GiveUp, Retrying, Wait, decide_retry
 from evalh.routing.run_context import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, outcome, play
 
@@ -32,7 +32,7 @@ ERRORS = st.builds(
 def test_a_wait_lies_between_what_was_asked_and_the_jitters_ceiling_above_it(
     policy: RetryPolicy, attempt: int, error: CallError, seed: int
 ) -> None:
-    step = after(policy, attempt, error, Random(seed))
+    step = decide_retry(policy, attempt, error, Random(seed))
 
     if isinstance(step, Wait):
         asked_s = error.retry_after_s or 0.0
@@ -72,7 +72,7 @@ def test_a_call_ends_with_its_first_answer_or_with_the_error_that_was_not_retrie
     assert all(isinstance(line, CallError) and line.kind in policy.on for line in played[:-1])
     if isinstance(ended, CallError):
         assert ended is played[-1]
-        assert isinstance(after(policy, len(played), ended, Random(0)), GiveUp)
+        assert isinstance(decide_retry(policy, len(played), ended, Random(0)), GiveUp)
     else:
         assert played[-1] == "yes"
     retries = stage.log.details("retry")

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from evalh.api.loop import SystemClock
+from evalh.api.event_loop import SystemClock
 from evalh.api.options import AcceptOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.runs import collected

@@ -327,7 +327,7 @@ def _fresh(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | N
 def _kept(parts: Parts, comparison: Comparison, examples: int, progress: Progress | None) -> ComparisonView:
     from msgspec.json import encode
 
-    from evalh.api.loop import SystemClock
+    from evalh.api.event_loop import SystemClock
 
     now = SystemClock().now()
     base, head, difference = comparison.base, comparison.head, comparison.difference

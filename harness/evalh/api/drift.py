@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from evalh.analysis.compare.pairing import Pair, by_case
 from evalh.analysis.drift import Drift, DriftResult, Repeat, judge_move
 from evalh.api.baselines import answers_of, too_old
+from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.judges import asks_a_model
-from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import DriftOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.runs import NoProgress, ends_of

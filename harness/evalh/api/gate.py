@@ -18,9 +18,9 @@ from evalh.analysis.gate.decision import Finding, GateDecision, Series, SuiteDec
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of_tests
 from evalh.api.baselines import Baselines
 from evalh.api.changes import find_changes, scored_as
+from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.files import brought_log
 from evalh.api.judges import judge_kin, labels_of, standings
-from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import GateOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.prefer import preferring
@@ -183,7 +183,7 @@ def decide(gates: Sequence[SuiteGate], ends: Ends, family: Family, options: Gate
     """Run every suite's gate and judge them together. Raises EvalhError, KeyboardInterrupt."""
     check_plans((plan for one in gates for plan in one.plans), ends.prices, ends.asking)
     in_loop(_run(gates))
-    tested = judge([one.asked() for one in gates], family.alpha)
+    tested = judge([gate.tests() for gate in gates], family.alpha)
     return tuple(_decided(one, found, options) for one, found in zip(gates, tested, strict=True))
 
 

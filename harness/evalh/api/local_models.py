@@ -8,8 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
+from evalh.api.event_loop import in_loop
 from evalh.api.files import cache_dir_of
-from evalh.api.loop import in_loop
 from evalh.api.parts import Parts
 from evalh.core.attempt import Call, CallError, CallKey, Purpose, Usage
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean

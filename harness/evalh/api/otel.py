@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from evalh.api.loop import SystemClock
+from evalh.api.event_loop import SystemClock
 from evalh.api.options import OtelOptions
 from evalh.api.parts import Parts
 from evalh.core.errors import UsageError

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.judges import judge_warnings
-from evalh.api.loop import SystemClock, in_loop
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
 from evalh.core.ports import Progress

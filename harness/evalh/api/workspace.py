@@ -6,7 +6,7 @@ The command line calls the modules of the verbs themselves, with the same parts.
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from evalh.api.loop import in_loop
+from evalh.api.event_loop import in_loop
 from evalh.api.options import (
     AcceptOptions,
     CompareOptions,

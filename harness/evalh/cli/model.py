@@ -62,8 +62,8 @@ def price(app: App, name: str) -> None:
     With a price per hour, a prompt costs more on a busy machine. This command prints a price per token to use
     instead. Run it on an idle machine.
     """
+    from evalh.api.event_loop import SystemClock
     from evalh.api.local_models import measure_price
-    from evalh.api.loop import SystemClock
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:

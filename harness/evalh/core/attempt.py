@@ -1,4 +1,4 @@
-"""Calls and attempts: what a model was asked, what came back, what went wrong, how long it took, what was decided.
+"""Calls and attempts: requests, answers, errors, latencies, and the decisions between them.
 
 A call's latency has one definition for the log, reports, comparisons, the gate and spans. It runs from the moment the
 call may start to the answer that counted: every attempt, every wait at a limit and between attempts, every check. Waits
@@ -22,7 +22,7 @@ from evalh.core.values import Value
 
 
 class Decision(Value, kw_only=True):
-    """One decision: what was done, why, and what it was about.
+    """One decision between the calls, with its reason and its subject.
 
     `kind` is a word of the route: retry, give_up, fits, repair, unrepaired, fallback, keep, escalate, open, probe,
     close, shrink.
@@ -37,7 +37,7 @@ class Decision(Value, kw_only=True):
 
 
 class Latency(Value):
-    """A latency by its parts, in milliseconds. Without waits and checks it is the one attempt's own."""
+    """A latency by its parts, in milliseconds. Without waits and checks it is that of the only attempt."""
 
     attempts_ms: float | None = 0.0  # in flight, failed attempts too; None: a recording does not say
     waited_ms: float | None = 0.0  # at limits and between attempts; None: an older log's, see `whole`
@@ -45,19 +45,19 @@ class Latency(Value):
 
     @property
     def total_ms(self) -> float | None:
-        """All of it; None: not known. Where it is not `whole`, the last attempt's alone."""
+        """The sum; None if unknown. If it is not `whole`, the last attempt alone."""
         if self.attempts_ms is None:
             return None
-        # To a nanosecond: read back from its parts it must be the same number.
+        # To a nanosecond: the sum of the stored parts must be the same number.
         return round(self.attempts_ms + (self.waited_ms or 0.0) + (self.checks_ms or 0.0), 6)
 
     @property
     def whole(self) -> bool:
-        """Whether all parts are there. Logs before schema 9 hold the last attempt's alone: not the same quantity."""
+        """Whether all parts are known. Logs before schema 9 hold only the last attempt: a different quantity."""
         return self.waited_ms is not None and self.checks_ms is not None
 
     def plus(self, other: "Latency") -> "Latency":
-        """Return both, one after the other."""
+        """Return the sum of both, part by part."""
         return Latency(
             _plus(self.attempts_ms, other.attempts_ms),
             _plus(self.waited_ms, other.waited_ms),
@@ -69,7 +69,7 @@ NOT_KNOWN = Latency(None, None, None)
 
 
 def latency_of(total_ms: float | None, waited_ms: float | None, checks_ms: float | None) -> Latency:
-    """Read what was stored as a total and two of its parts."""
+    """Restore a latency from a stored total and two of its parts."""
     attempts_ms = None if total_ms is None else total_ms - (waited_ms or 0.0) - (checks_ms or 0.0)
     return Latency(attempts_ms, waited_ms, checks_ms)
 
@@ -79,7 +79,7 @@ def _plus(one: float | None, other: float | None) -> float | None:
 
 
 class ErrorKind(StrEnum):
-    """Why an attempt gave no answer. Classified once, by the provider that saw it."""
+    """Why an attempt gave no answer. The provider that saw the error classifies it, once."""
 
     RATE_LIMIT = "rate_limit"
     QUOTA = "quota"  # out of credit: waiting does not help
@@ -95,24 +95,24 @@ class ErrorKind(StrEnum):
     UNSUPPORTED = "unsupported"  # the provider cannot carry a part of this request; nothing was sent
     NOT_RECORDED = "not_recorded"  # a recording has no row for this call
     BUDGET = "budget"  # another attempt would exceed what one case may cost; nothing was sent
-    BREAKER_OPEN = "breaker_open"  # the provider is being left alone; nothing was sent
+    BREAKER_OPEN = "breaker_open"  # the breaker is open; nothing was sent
     INTERRUPTED = "interrupted"  # we stopped waiting: Ctrl-C, kill, a run that ended early
 
 
 FATAL_KINDS = frozenset({ErrorKind.AUTH, ErrorKind.QUOTA})
-"""Kinds that every further call of the run would meet too: the run stops early, saved."""
+"""Kinds that every further call of the run would meet too: the run stops early, and its results are kept."""
 
 
 MAYBE_BILLED = frozenset({ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.BAD_RESPONSE, ErrorKind.INTERRUPTED})
-"""Kinds after which the provider may have worked, and charged, although nothing usable came back."""
+"""Kinds after which the provider may have charged, although nothing usable came back."""
 
 
 UNSENT = frozenset({ErrorKind.UNSUPPORTED, ErrorKind.NOT_RECORDED, ErrorKind.BUDGET, ErrorKind.BREAKER_OPEN})
-"""Kinds after which nothing had left: they say nothing of the provider."""
+"""Kinds for which nothing was sent: they say nothing about the provider."""
 
 
 class CallError(Exception):
-    """One attempt failed. Data, not a message to the user; never carries a key."""
+    """One failed attempt. It is data, not a message to the user, and never contains a key."""
 
     def __init__(
         self,
@@ -132,9 +132,11 @@ class CallError(Exception):
         self.request_id = request_id
         self.begun = begun  # an answer had begun to arrive: a stream that broke off
         self.reached = True  # False: there was no connection, so nothing is charged; the transports say so
-        self.hung_up = False  # a kept connection ended in order, without a byte of an answer: likely before the request
-        self.held_back = kind in UNSENT  # nothing had left; our own door to a model at its limit says so too
-        self.ends_run = kind in FATAL_KINDS  # a chain of models takes it back while another of them is well
+        self.hung_up = (
+            False  # an idle connection was closed before a byte of an answer: likely before it read the request
+        )
+        self.held_back = kind in UNSENT  # nothing was sent; also if our own limit on the model refuses
+        self.ends_run = kind in FATAL_KINDS  # a fallback takes it back while another of its models is well
 
     @property
     def maybe_billed(self) -> bool:
@@ -158,12 +160,12 @@ class FinishReason(StrEnum):
 
 
 MOST_TOKENS = 10**9
-"""No request takes more. What says more is not a count."""
+"""No request takes more tokens; a larger number is not a count."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them; None: it did not say. What stands after them only a price looks at."""
+    """Tokens as the provider counted them; None: it did not say. Only prices use the fields after them."""
 
     input_tokens: int | None = None  # all of them, cached ones included
     output_tokens: int | None = None  # all of them, reasoning included
@@ -177,7 +179,7 @@ class Usage:
 
     @property
     def sound(self) -> bool:
-        """Whether the counts can be: whole numbers, none below 0, no part above its whole."""
+        """Whether the counts are possible: whole numbers, none below 0, no part above its whole."""
         taken, given = self.input_tokens, self.output_tokens
         cached, reasoned = self.cached_tokens or 0, self.reasoning_tokens or 0
         written = self.cache_write_tokens
@@ -192,7 +194,7 @@ class Usage:
 
 
 class Logprobs(Value):
-    """How likely the model held the tokens that it wrote: natural logarithms, never above 0."""
+    """The probabilities that the model gave its own tokens: natural logarithms, never above 0."""
 
     mean: float
     least: float | None = None  # the least likely token's; None: not said
@@ -212,47 +214,47 @@ class Completion(Value, kw_only=True):
     request_id: str | None = None
     cost_usd: Decimal | None = None  # set by a recording; otherwise the routing stack prices the usage
     logprobs: Logprobs | None = None  # None: not asked for, or not given
-    reasoning: str | None = None  # what came before the answer, without its tags; None: nobody has looked
-    raw: str | None = None  # the body as it came, for the log
+    reasoning: str | None = None  # reasoning before the answer, without its tags; None: not looked for
+    raw: str | None = None  # the body as received, for the log
 
     def digest(self) -> str:
-        """Digest what the model said: its text, and its tool calls where it made any."""
+        """Return the digest of the answer: its text, and its tool calls if there are any."""
         if not self.tool_calls:
             return digest_bytes(self.text.encode("utf-8", "surrogatepass"))
         return digest([self.text, [[call.id, call.name, call.arguments] for call in self.tool_calls]])
 
 
 class Purpose(StrEnum):
-    """What the money of a call was spent on."""
+    """What a call was made for."""
 
     TASK = "task"
     JUDGE = "judge"
     CRITIQUE = "critique"
-    EMBEDDING = "embedding"  # vectors of texts, to compare them
-    SAMPLE = "sample"  # the task's request once more, to see whether the answers agree
+    EMBEDDING = "embedding"  # vectors of texts, for comparing them
+    SAMPLE = "sample"  # the task's request again, to see whether the answers agree
 
 
 CONFIRM_DRAW = 1000
-"""The draw of answers that confirm a flip: apart from the answers, and from what graders and critics draw."""
+"""The draw of answers that confirm a flip; no grader and no critic uses it."""
 
 _DATED_DRAW = 1_000_000
 _DRAWS_A_DAY = 4
 
 
 class Dated(IntEnum):
-    """Answers that count on the day on which they were drawn alone: whether a model moved is a question of today."""
+    """Draws that are valid for one day only: whether a model has changed is a question of today."""
 
     CANARY = 0
-    ANEW = 1  # a side whose kept answers are no longer believed
+    ANEW = 1  # a side whose logged answers no longer count
     CONFIRM = 2
 
     def draw(self, now: float) -> int:
-        """Return the draw of a moment's day, UTC: asked twice a day, the log answers the second time."""
+        """Return the draw of a day, UTC: a second request on the same day is answered by the log."""
         return _DATED_DRAW + _DRAWS_A_DAY * int(now // 86_400) + self
 
 
 class CallKey(Value):
-    """An answer's key: with the request's digest it serves store, resume and comparison alike.
+    """An answer's key. With the request's digest it finds an answer, for the log and for comparisons.
 
     `draw` 0 is the answer; 1, 2, … are samples, critics, confirmations, canaries.
     """
@@ -270,54 +272,54 @@ class Call(Struct, kw_only=True):
     run_id: str
     key: CallKey
     request: Request
-    case: Case | None = None  # for checks inside a route; they are not shown its `expected`
+    case: Case | None = None  # for checks inside a route, which do not see its `expected`
     purpose: Purpose = Purpose.TASK
     attempts: int = 0  # begun so far
     cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
-    cached_cost_usd: Decimal | None = Decimal(0)  # what answers of the log that it used cost when they were bought
+    cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought
     latency: Latency = field(default_factory=Latency)  # so far
     waiting_ms: float = 0.0  # since the last attempt ended: for rates, pauses, and between attempts
-    counted_usd: Decimal = Decimal(0)  # what its budget has counted so far: what is unknown, at its worst case
+    counted_usd: Decimal = Decimal(0)  # counted by the budget so far; unknown costs at their worst case
     answered_by: str | None = None  # the attempt that holds the answer
     answered_model: str | None = None  # the model that gave it, by its name in the workspace
-    part_of: "Call | None" = None  # the call whose answer is checked inside a route: one case pays for both
+    part_of: "Call | None" = None  # the call whose answer this one checks inside a route: one case pays for both
     asked: "dict[tuple[str, int], Answer]" = field(default_factory=dict)  # about it, by graders and checks
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
-    counted: bool = False  # among the calls that the run's retries are a share of
+    counted: bool = False  # whether the run's retry budget has counted this call
     still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
-    max_wait_s: float | None = None  # a model that wants nothing for longer is not waited for; None: it is
+    max_wait_s: float | None = None  # longest wait for a model that asks us to wait; None: no limit
     backoff_s: tuple[float, float] | None = None  # of a rate limit without a wait: at first, at most; None: a failure
-    patience_s: float | None = None  # an attempt is given up after so long in flight; None: the provider's own timeout
+    patience_s: float | None = None  # timeout of one attempt; None: the provider's own
     reasons: list[str] = field(default_factory=list)  # why each further attempt was made
 
 
 class AttemptStart(Value, kw_only=True):
-    """One physical request, as it leaves."""
+    """One physical request, as it is sent."""
 
     id: str  # `<call>.<number>`
     call: Call
-    request: Request  # as it is sent: a route may send another than the call's
+    request: Request  # as sent: a route may send another one than the call's
     number: int  # from 1
     model: str  # the name in the workspace: "small"
     provider: str
     started_at: float  # seconds since the epoch, UTC
-    reason: str = "first"  # why it was made: first, retry, repair, fallback, escalation
+    reason: str = "first"  # first, retry, repair, fallback or escalation
     waited_ms: float = 0.0  # before it left: at limits, and after the attempt before it
 
 
 class AttemptEnd(Value, kw_only=True):
-    """How a physical request ended: with an answer or with an error, never both."""
+    """The end of a physical request: either an answer or an error."""
 
     start: AttemptStart
     latency_ms: float
     completion: Completion | None = None
     error: CallError | None = None
     cost_usd: Decimal | None = None
-    estimated: bool = False  # sent and never answered: the cost is what was reserved
+    estimated: bool = False  # sent but not answered: the cost is the reserved amount
 
 
 class Answer(Value):
-    """A stored answer, with what it cost and how long it took when it was bought (all attempts of its call)."""
+    """A stored answer, with the cost and time of all attempts of the call that bought it."""
 
     attempt_id: str
     completion: Completion

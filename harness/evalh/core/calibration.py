@@ -1,4 +1,4 @@
-"""A judge's calibration: how far its verdicts agree with people's labels of outputs."""
+"""A judge's calibration: how well its verdicts agree with people's labels of outputs."""
 
 from enum import StrEnum
 
@@ -6,31 +6,31 @@ from evalh.core.run import Estimate
 from evalh.core.values import Value
 
 FEWEST_DISAGREEMENTS = 10
-"""Of people and a judge. With fewer, however many labels there are, the intervals of kappa and of versions apart cover
-less often than they say: kappa's .33 at 2, .76 at 3, .86 at 8, .93 at 12 (people's rate .95 and .98, simulated)."""
+"""Raters needed, people and the judge. With fewer, the intervals of kappa and of differences between versions cover
+less often than stated: kappa's .33 at 2, .76 at 3, .86 at 8, .93 at 12 (people's rate .95 and .98, simulated)."""
 
 
 class Confusion(Value, kw_only=True):
     """A judge's verdicts against people's majority, in outputs."""
 
     both_good: int
-    judge_only: int  # the judge passes it, people do not
+    judge_only: int  # the judge passes them, people do not
     people_only: int
     both_bad: int
 
     @property
     def labelled(self) -> int:
-        """All of them."""
+        """The number of outputs."""
         return self.both_good + self.judge_only + self.people_only + self.both_bad
 
     @property
     def disagreements(self) -> int:
-        """Where people and the judge say different things."""
+        """The outputs on which people and the judge disagree."""
         return self.judge_only + self.people_only
 
 
 class AgreementTable(Value, kw_only=True):
-    """How far raters agree. `kappa` is None where they are not two; an Estimate without a value is not defined."""
+    """How well raters agree. `kappa` is None unless they are two; an Estimate without a value is undefined."""
 
     cases: int
     raters: int
@@ -41,12 +41,12 @@ class AgreementTable(Value, kw_only=True):
 
     @property
     def worse_than_chance(self) -> bool:
-        """Whether kappa is shown to be below 0: the raters disagree more often than guesses would."""
+        """Whether kappa is shown to be below 0: the raters disagree more often than by chance."""
         return self.kappa is not None and self.kappa.high is not None and self.kappa.high < 0
 
 
 class CorrectedRate(Value, kw_only=True):
-    """A rate as the judge sees it, and as people would: corrected by what the labels show of the judge's errors."""
+    """A rate as the judge sees it, and corrected to people's: by the judge's errors that the labels show."""
 
     name: str  # triage@v3 on small
     run: str | None  # None: every output that was judged
@@ -57,7 +57,7 @@ class CorrectedRate(Value, kw_only=True):
 
 
 class VersionDifference(Value, kw_only=True):
-    """Two versions' rates apart, head - base: as the judge sees it, and as people would; over the cases of both."""
+    """The difference of two versions' rates, head - base, over common cases: as the judge sees it, and corrected."""
 
     base: str  # triage@v2 on small
     head: str
@@ -67,21 +67,21 @@ class VersionDifference(Value, kw_only=True):
     judge_difference: float
     labels: int  # cases with a label on both sides
     corrected: Estimate  # without a value: some kinds of pairs have no label
-    shift: Estimate  # people's difference - the judge's, over the same outputs
+    shift: Estimate  # people's difference minus the judge's, over the same outputs
 
     @property
     def favoured(self) -> str | None:
-        """Name the side to which the judge is kinder than people are; None: it is not shown to be."""
+        """Return the side that the judge favours compared with people; None if it is not shown to favour one."""
         if self.shift.low is None or self.shift.high is None or self.shift.low <= 0 <= self.shift.high:
             return None
         return "head" if self.shift.high < 0 else "base"
 
 
 class Held(StrEnum):
-    """How far a judge, as it is now, is held against people's labels."""
+    """Whether a judge, as it is now, is calibrated."""
 
     CALIBRATED = "calibrated"
-    FEW_LABELS = "few labels"  # they show neither how it errs nor that it hardly does
+    FEW_LABELS = "few labels"  # too few to show its error rate or that it is low
     STALE = "stale"  # the judge was changed since
     NEVER = "never"
 
@@ -156,7 +156,7 @@ class Calibration(Value, kw_only=True):
     agreement: AgreementTable | None  # judge and people; None: nothing is labelled
     people: AgreementTable | None  # people among themselves; None: fewer than two labelled the same
     rates: tuple[CorrectedRate, ...]
-    few_labels: bool  # they show neither how it errs nor that it hardly does
+    few_labels: bool  # too few to show its error rate or that it is low
     at: str  # UTC
     differences: tuple[VersionDifference, ...] = ()  # between versions of which labels cover both
     position: PositionBias | None = None  # of a judge of pairs

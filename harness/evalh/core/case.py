@@ -19,7 +19,7 @@ ABSENT: Final = Absent.ABSENT
 
 
 def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str], ...]:
-    """Return what ties a case to others: the cluster that its row names, and its inputs."""
+    """Return what makes a case similar to others: the cluster that its row names, and its inputs."""
     named = (("cluster", cluster), ("inputs", inputs_digest))
     return tuple((kind, name) for kind, name in named if name is not None)
 
@@ -32,15 +32,15 @@ class Case(Value):
     expected: JsonValue | Literal[Absent.ABSENT] = ABSENT
     tags: frozenset[str] = frozenset()
     where: str = ""
-    cluster: str | None = None  # of cases that are alike, as the row names it
+    cluster: str | None = None  # the cluster that the row names
 
     @property
     def inputs_digest(self) -> str:
-        """Cases with equal inputs are one cluster, though their rows do not say so."""
+        """Cases with equal inputs are one cluster, even if their rows do not name one."""
         return digest(self.inputs)
 
     def document(self) -> dict[str, JsonValue]:
-        """Return the row as JSON: what the dataset digest covers."""
+        """Return the row as JSON, as the dataset digest covers it."""
         row: dict[str, JsonValue] = {"id": self.id, "inputs": self.inputs}
         if self.expected is not ABSENT:
             row["expected"] = self.expected

@@ -1,4 +1,4 @@
-"""Files whose keys are declared once: a table of a file becomes a model, and what is wrong in it gets its place.
+"""Files whose keys are declared once: a table of a file becomes a model, and each mistake has its place.
 
 class Options(FileModel):
     slots: int = Field(4, ge=1, le=64, description="How many requests run at once.")
@@ -28,12 +28,12 @@ M = TypeVar("M", bound=BaseModel)
 Where: TypeAlias = Callable[..., str]
 """Returns `file:line` of a path in the table that is read."""
 
-_NULL = object()  # what no field takes
+_NULL = object()  # a value that no field accepts
 _LONGEST = 60  # characters of a wrong word or key in a message
 
 
 class Words(NamedTuple):
-    """In an annotation: how a message calls what a field wants, and what to type next."""
+    """In an annotation: how messages describe the field's value, and a hint on what to type."""
 
     wanted: str | None = None
     hint: str | None = None
@@ -44,7 +44,7 @@ Texts: TypeAlias = tuple[Text, ...]
 
 
 class Refused(ValueError):
-    """What a validator raises in words of its own; `at` leads from the validated value to the key that is wrong."""
+    """An error with a validator's own words; `at` is the path from the validated value to the wrong key."""
 
     def __init__(self, what: str, hint: str | None = None, at: Path = ()) -> None:
         super().__init__(what)
@@ -53,11 +53,11 @@ class Refused(ValueError):
 
 
 class FileModel(BaseModel):
-    """One table of a file: a field's name or alias is its key, and its annotation and `Field` say all about it.
+    """One table of a file: a field's name or alias is its key; its annotation and `Field` declare the rest.
 
-    Strict, but for what files write in one way only: a number may become a Decimal or a float, a list a tuple, and a
-    word a StrEnum. Null is refused where a class does not take it, also for `int | None = None`: who states nothing
-    leaves a key out. Give a key that BaseModel has already, such as `schema`, by an alias.
+    Strict, except for what files can write in one way only: a number may become a Decimal or a float, a list a tuple, a
+    word a StrEnum. Null is refused where a class does not accept it, also for `int | None = None`: a key without a
+    value is left out. A key that BaseModel uses itself, such as `schema`, needs an alias.
     """
 
     takes_null: ClassVar[bool] = False
@@ -99,7 +99,7 @@ def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
     try:
         return model.model_validate(value)
     except ValidationError as exc:
-        found = exc.errors(include_url=False, include_input=False)[: 2 * MOST_MISTAKES]  # some say the same
+        found = exc.errors(include_url=False, include_input=False)[: 2 * MOST_MISTAKES]  # some are the same
         mistakes = [_worded(model, value, one) for one in found]
     begin = f"{of}: " if of else ""
     WorkspaceError.raise_all(
@@ -134,12 +134,12 @@ class _Mistake(NamedTuple):
     path: Path
     what: str
     hint: str | None = None
-    missing: str = ""  # the key that is not there
-    unknown: str = ""  # the key that no field reads
+    missing: str = ""  # the missing key
+    unknown: str = ""  # the unknown key
 
 
 def _distinct(mistakes: list[_Mistake]) -> Iterator[_Mistake]:
-    """Leave out what another mistake says: a missing key that a misspelt one resembles, a union's other side."""
+    """Drop mistakes that another one covers: a missing key that a misspelt one resembles, a union's other member."""
     full = [(*one.path, one.missing) if one.missing else one.path for one in mistakes]
     deeper = {path[:depth] for path in full for depth in range(len(path))}
     seen = set()
@@ -153,7 +153,7 @@ def _distinct(mistakes: list[_Mistake]) -> Iterator[_Mistake]:
 
 
 def _worded(model: type[BaseModel], value: JsonValue, error: Any) -> _Mistake:
-    """Say what is wrong in our words: none of pydantic's is shown."""
+    """Say what is wrong in our own words, not pydantic's."""
     path, wanted, found = _walk(model, value, error["loc"])
     cause = error.get("ctx", {}).get("error")
     names = [step for step in path if isinstance(step, str)]
@@ -189,9 +189,9 @@ def _short(text: str) -> str:
 
 
 def _walk(model: type[BaseModel], value: JsonValue, loc: tuple[str | int, ...]) -> tuple[Path, Any, JsonValue]:
-    """Follow `loc` through the file's own value: its path, what is declared there, and what was found.
+    """Follow `loc` through the file's own value; return its path, the annotation there, and the value.
 
-    Pydantic puts the names of a union's sides into `loc`; the file does not have them.
+    Pydantic also puts the names of a union's members into `loc`; the file does not have them.
     """
     path: Path = ()
     wanted: Any = model
@@ -223,7 +223,7 @@ def _annotated(field: FieldInfo) -> Any:
 
 
 def _sides(wanted: Any) -> list[Any]:
-    """Return the sides of a union, without None and without what is said beside the types."""
+    """Return the members of a union, without None and without their metadata."""
     if get_origin(wanted) is Annotated:
         return _sides(get_args(wanted)[0])
     if get_origin(wanted) in (Union, UnionType):
@@ -237,7 +237,7 @@ def _model(wanted: Any) -> type[BaseModel] | None:
 
 
 def _said(wanted: Any) -> list[Any]:
-    """Return what an annotation says beside the type, a union's sides included."""
+    """Return an annotation's metadata, with that of a union's members."""
     if get_origin(wanted) is Annotated:
         inner, *said = get_args(wanted)
         flat = [each for one in said for each in (one.metadata if isinstance(one, FieldInfo) else [one])]
@@ -261,7 +261,7 @@ def _choices(wanted: Any) -> list[Any]:
 
 
 def _described(wanted: Any) -> str:
-    """Say what is wanted, with its limits: "a number from 0 to 1"."""
+    """Describe the expected value with its limits: "a number from 0 to 1"."""
     words = _words(wanted).wanted
     if words is not None:
         return words

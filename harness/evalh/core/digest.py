@@ -18,7 +18,7 @@ def canonical(value: JsonValue) -> bytes:
     """
     try:
         encoded = orjson.dumps(value, option=_SORTED)
-    except TypeError:  # integers past 64 bits, lone surrogates, mappings that are no dict: the slow, exact way
+    except TypeError:  # integers past 64 bits, lone surrogates, mappings other than dict: the slow, exact way
         return _exact(value)
     # orjson writes NaN and infinities as null: two contents would share one digest.
     return _exact(value) if b"null" in encoded else encoded
@@ -51,14 +51,14 @@ def digest_bytes(data: bytes) -> str:
 
 
 class RowsDigest:
-    """An order-free digest of rows, in constant memory: the sum of the rows' SHA-256 and their number."""
+    """A digest of rows in any order, in constant memory: the sum of the rows' SHA-256 and their number."""
 
     def __init__(self) -> None:
         self._sum = 0
         self._rows = 0
 
     def add(self, row: JsonValue) -> None:
-        """Count one row in."""
+        """Add one row."""
         self._sum += int.from_bytes(sha256(canonical(row)).digest())
         self._rows += 1
 

@@ -1,14 +1,14 @@
-"""Every error evalh raises on purpose.
+"""Every error that evalh raises on purpose.
 
 EvalhError
-├── UsageError            the command line or a call from Python asks for something that cannot be   exit 2
-│   ├── NotFound          a prompt, version, suite, case, model or run that is not there
+├── UsageError            the command line or a call from Python is wrong                      exit 2
+│   ├── NotFound          there is no such prompt, version, suite, case, model or run
 │   └── KeyMissing        a model's key is not in the environment                                     exit 4 of a gate
 ├── WorkspaceError        a file of the workspace is wrong                                            exit 2
-├── NotComparable         two results that must not be compared                                       exit 3
-└── CannotMeasure         answers or verdicts are missing for infrastructure                          exit 4
+├── NotComparable         two results cannot be compared                                       exit 3
+└── CannotMeasure         answers or verdicts are missing because of the infrastructure          exit 4
 
-`CallError` (in `core.attempt`) is apart: it is data about one failed attempt, not a message to the user.
+`CallError` (in `core.attempt`) is no EvalhError: it is data about one failed attempt, not a message to the user.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,16 +40,16 @@ _WORST_FIRST = (
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
-    """Return the code that is reported where several hold; YES for none."""
+    """Return the one code to report for several; YES for none."""
     return min(codes, key=_WORST_FIRST.index, default=ExitCode.YES)
 
 
-_MOST_LISTED = 40  # every built-in grader is listed; the cases of a dataset are not
+_MOST_LISTED = 40  # enough for every built-in grader, not for the cases of a dataset
 _FIRST_LISTED = 8
 
 
 MOST_MISTAKES = 50
-"""How many mistakes of one file are listed."""
+"""The most mistakes of one file that are listed."""
 
 
 class EvalhError(Exception):
@@ -82,25 +82,25 @@ class EvalhError(Exception):
 
 
 class UsageError(EvalhError):
-    """The request itself cannot be met."""
+    """The command line or the call is wrong."""
 
 
 class NotFound(UsageError):
-    """What was named is not there; the hint lists what is."""
+    """What was named does not exist; the hint lists what does."""
 
 
 class KeyMissing(UsageError):
-    """A model needs a key, and the environment holds none."""
+    """A model needs a key that is not in the environment."""
 
 
 class WorkspaceError(EvalhError):
-    """A file of the workspace is wrong; `where` is `file:line` as far as it is known."""
+    """A file of the workspace is wrong; `where` is `file:line`, or the file if the line is unknown."""
 
     @staticmethod
     def raise_all(errors: "Iterable[WorkspaceError]") -> None:
-        """Raise the mistakes of one file, in the file's order, as one error; return where there is none.
+        """Raise the mistakes of one file, in the file's order, as one error; return if there are none.
 
-        Of more than `MOST_MISTAKES` the first are raised: a file may hold as many as its author likes.
+        Only the first `MOST_MISTAKES` are raised: a hostile file may have any number.
         """
         every = [each for error in errors for each in (error, *error.others)]
         if every:
@@ -120,13 +120,13 @@ class NotComparable(EvalhError):
 
 
 class CannotMeasure(EvalhError):
-    """Answers or verdicts are missing and no statement can be made."""
+    """Too many answers or verdicts are missing for a statement."""
 
     exit_code = ExitCode.CANNOT_MEASURE
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word closest to `word`, whatever its case; None if none is close."""
+    """Return the known word closest to `word`, ignoring case; None if none is close."""
     folded: dict[str, str] = {}
     for one in known:
         folded.setdefault(one.casefold(), one)
@@ -135,14 +135,14 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Say which known word may be meant, and otherwise what is known: the first of very many."""
+    """Name the known word that may be meant; otherwise list the first known words."""
     known = sorted(known)
     guess = nearest(word, known)
     return f"did you mean {guess!r}?" if guess else f"have: {some_of(known) or 'nothing'}"
 
 
 def some_of(names: Sequence[str], most: int = _MOST_LISTED) -> str:
-    """List names; of more than a person reads, the first ones and how many there are besides."""
+    """List names; of a long list the first ones, and the number of others."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:_FIRST_LISTED])} and {len(names) - _FIRST_LISTED} more"

@@ -1,4 +1,4 @@
-"""A file's content that knows where each key and item stands."""
+"""A file's content with the place of each key and item."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -30,7 +30,7 @@ class Located:
         self._lines = lines
 
     def where(self, *path: str | int) -> str:
-        """Return `file:line` of a key or item; of the nearest thing around it whose line is known."""
+        """Return `file:line` of a key or item, or of the innermost table or list around it whose line is known."""
         for depth in range(len(path), -1, -1):
             line = self._lines.get(path[:depth])
             if line is not None:
@@ -39,7 +39,7 @@ class Located:
 
 
 def kind_of(value: JsonValue) -> str:
-    """Say what a value is, with its article."""
+    """Name the kind of a value, with its article."""
     for types, words in _KINDS:
         if isinstance(value, types):
             return words

@@ -1,4 +1,4 @@
-"""What readers of the log return: its rows as values (field names are the columns'), and what reports need of them."""
+"""What readers of the log return: its rows as values (fields are named like columns), and what reports derive."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -15,7 +15,7 @@ from evalh.core.values import Value
 
 
 class RunRow(Value, kw_only=True):
-    """A run. `summary` is None while it runs, and where it was killed."""
+    """A run. `summary` is None while it runs, and if it was killed."""
 
     record: RunRecord
     status: RunStatus
@@ -25,7 +25,7 @@ class RunRow(Value, kw_only=True):
 
 
 class SampleRow(Value, kw_only=True):
-    """A sample with its verdicts. The output and the answer's usage are with its attempt."""
+    """A sample with its verdicts. Its attempt has the output and the usage."""
 
     id: str
     run_id: str
@@ -50,7 +50,7 @@ class SampleRow(Value, kw_only=True):
 
 
 class AttemptRow(Value, kw_only=True):
-    """One physical request and how it ended."""
+    """One physical request and its end."""
 
     id: str
     call_id: str
@@ -63,7 +63,7 @@ class AttemptRow(Value, kw_only=True):
     messages: JsonValue  # None: the call's
     status: str  # sent, ok, error, interrupted
     latency_ms: float | None
-    completion: Completion | None  # of an attempt that was answered; its cost_usd is None: see below
+    completion: Completion | None  # of an answered attempt, whose cost_usd is None: see below
     error_kind: str | None
     error: str | None
     http_status: int | None
@@ -75,7 +75,7 @@ class AttemptRow(Value, kw_only=True):
 
 
 class DecisionRow(Value, kw_only=True):
-    """What evalh decided about a call, and why."""
+    """A decision of evalh about a call, with its reason."""
 
     kind: str
     reason: str
@@ -102,7 +102,7 @@ class CallRow(Value, kw_only=True):
     route: str | None  # None: a model was asked directly
     reasons: tuple[str, ...]
     settings: Mapping[str, JsonValue]
-    messages: JsonValue  # None: it was killed before an answer came
+    messages: JsonValue  # None: the run was killed before the answer
     attempts: tuple[AttemptRow, ...]  # of this call; none on a cache hit
     decisions: tuple[DecisionRow, ...]
     answer: AttemptRow | None  # the attempt that holds the answer, of an earlier run on a cache hit
@@ -110,7 +110,7 @@ class CallRow(Value, kw_only=True):
 
 
 class ComparisonRow(Value, kw_only=True):
-    """Two results beside each other, and what came of it."""
+    """A comparison of two results."""
 
     id: str
     at: float  # seconds since the epoch, UTC
@@ -134,18 +134,18 @@ class ComparisonRow(Value, kw_only=True):
 
 
 class FirstAnswer(Value, kw_only=True):
-    """What the first model of a cascade said where a stronger one was asked, and what became of the sample."""
+    """The first answer of a cascade that asked the stronger model, and the final standing of the sample."""
 
     suite: str
     case: Case
     completion: Completion
     output_schema: Mapping[str, JsonValue] | None
-    standing: Standing  # of the sample in the end
+    standing: Standing  # final, of the sample
     key: CallKey  # of the call
 
 
 class SampleDetail(Value, kw_only=True):
-    """A sample, its case as it was then, and all its calls: the answer's, the judges', the critics'."""
+    """A sample, its case as it was then, and all its calls: for the answer, of judges and of critics."""
 
     sample: SampleRow
     case: Case
@@ -153,7 +153,7 @@ class SampleDetail(Value, kw_only=True):
 
 
 class TracedSample(Value, kw_only=True):
-    """A sample with its calls as they happened; `sample` is None where the run ended before it was evaluated."""
+    """A sample with its calls in order; `sample` is None if the run ended before it was evaluated."""
 
     case_id: str
     trial: int
@@ -170,40 +170,40 @@ class CaseDetail(Value, kw_only=True):
 
 
 class GateRow(Value, kw_only=True):
-    """A merge that was decided."""
+    """A gate's decision."""
 
     id: str
     at: float  # seconds since the epoch, UTC
-    base: str  # as the user named it
+    base: str  # as the user wrote it
     head: str
     merge_base: str | None
     decision: str  # accept, refuse, inconclusive
     exit: int
-    reasons: str  # one a line
+    reasons: str  # one per line
     content: str  # JSON: the document of `evalh gate --json`
 
 
 Shown: TypeAlias = RunRow | CaseDetail | SampleDetail | CallRow | ComparisonRow | GateRow
-"""What an id may name. An attempt's id shows its call."""
+"""The kinds of things that an id can name. An attempt's id shows its call."""
 
 
 class CallFilter(StrEnum):
-    """Which calls a person looks for."""
+    """A filter for calls."""
 
     ALL = "all"
     ERRORS = "errors"  # at least one attempt failed or was interrupted
     SLOW = "slow"  # slowest first
     RETRIED = "retried"  # more than one attempt
-    ESCALATED = "escalated"  # the first answer was in doubt, and a stronger model was asked
+    ESCALATED = "escalated"  # the first answer failed a check, and the stronger model was asked
 
 
 class SampleStory(Value, kw_only=True):
-    """One sample, its case as it was then, and what was answered."""
+    """One sample, its case as it was then, and the answer."""
 
     sample: SampleRow
     case: Case
-    output: str | None  # None: no answer came
-    reasoning: str | None  # what stood before the answer; None: nobody looked
+    output: str | None  # None: no answer
+    reasoning: str | None  # text before the answer; None: not looked for
     tool_calls: tuple[ToolCall, ...]
     usage: Usage
     model_answered: str | None  # the model's name as it answered
@@ -227,7 +227,7 @@ class TracedAttempt(Value, kw_only=True):
 
 
 class TracedCall(Value, kw_only=True):
-    """One call of a sample: its attempts and what was decided between them; on a cache hit those that bought it."""
+    """One call of a sample: its attempts and decisions; on a cache hit those of the call that bought the answer."""
 
     id: str
     step: str | None
@@ -240,7 +240,7 @@ class TracedCall(Value, kw_only=True):
 
     @property
     def eventful(self) -> bool:
-        """Whether anything happened beyond one question and one answer."""
+        """Whether there is more than one attempt and one answer."""
         return len(self.attempts) != 1 or bool(self.decisions) or self.attempts[0].status != "ok"
 
 
@@ -252,13 +252,13 @@ class CaseTally(Value, kw_only=True):
     bad: int
     hits: int  # answered by the log
     spent_usd: Decimal | None  # by this run; None: unknown
-    task_usd: Decimal | None  # with what the log's answers cost when they were bought
+    task_usd: Decimal | None  # with the first cost of the log's answers
     errors: Mapping[str, int]  # samples without an answer, by error kind
     ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`
 
 
 class UnderWay(Value, kw_only=True):
-    """A run and its numbers so far."""
+    """A run with its numbers so far."""
 
     run: RunRow
     samples: int
@@ -283,12 +283,12 @@ class TriedOutput(Value, kw_only=True):
 
 
 class GraderTrial(Value, kw_only=True):
-    """One grader, by the parameters that a suite states or by its defaults."""
+    """One grader, with the parameters of a suite or with its defaults."""
 
     grader: str
     where: str  # file:line, of the suite's entry or of the code
     params: Mapping[str, JsonValue]
-    run: str | None  # whose outputs were judged; None: nothing was run yet
+    run: str | None  # whose outputs were judged; None: no run yet
     outputs: int
     counts: Mapping[str, int]  # pass, fail, abstain, error
     ms_each: float | None

@@ -13,7 +13,7 @@ _RESOLUTION = Decimal("1e-12")
 STANDARD = frozenset(
     {"default", "standard", "standard_only", "auto", "on_demand", "unspecified", "global", "not_available", ""}
 )
-"""What providers call the service tier, the speed and the region that nobody asked for."""
+"""The names of the default service tier, speed and region."""
 
 
 def total(costs: Iterable[Decimal | None]) -> Decimal | None:
@@ -32,7 +32,7 @@ def plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
 
 
 def believed(amount: Decimal | None) -> Decimal | None:
-    """Return an amount that somebody else states; None where it is not one: below 0, or not finite."""
+    """Return an amount that a provider or a plugin states; None if it is below 0 or not finite."""
     return amount if amount is not None and amount.is_finite() and amount >= 0 else None
 
 
@@ -45,20 +45,20 @@ class Rates(Value, kw_only=True):
     """USD per million tokens."""
 
     input: Decimal | None = None
-    output: Decimal | None = None  # None: not stated, as of models that write nothing
+    output: Decimal | None = None  # None: not stated, as for models without output tokens
     cached_input: Decimal | None = None  # None: as `input`
     cache_write: Decimal | None = None  # None: as `input`
     cache_write_1h: Decimal | None = None  # None: as `cache_write`
-    above: int = 0  # the input tokens above which these rates hold, for the whole request
+    above: int = 0  # the input tokens above which these rates apply to the whole request
 
     @property
     def free(self) -> bool:
-        """Whether nothing costs anything, whatever was counted."""
+        """Whether everything is free."""
         others = (self.cached_input, self.cache_write, self.cache_write_1h)
         return self.input == 0 and self.output == 0 and not any(others)
 
     def of(self, usage: Usage) -> Decimal | None:
-        """Price one answer; None where a rate is not stated, or a count is not known or cannot be."""
+        """Price one answer; None if a rate is not stated, or a count is unknown or impossible."""
         if usage.input_tokens is None or usage.output_tokens is None or not usage.sound:
             return None  # half a price reads as cheap
         cached, written_1h = usage.cached_tokens or 0, usage.cache_write_1h_tokens
@@ -87,12 +87,12 @@ class Price(Rates, kw_only=True):
     steps: tuple[Rates, ...] = ()  # of long requests, ascending by `above`
     tiers: tuple[tuple[str, tuple[Rates, ...]], ...] = ()  # of a service tier, speed or region
     asked: tuple[str | None, ...] = (None, None, None)  # the tier, the speed and the region that the params ask for
-    covers: frozenset[str] = frozenset()  # those of them that the base is meant for; empty: the standard
+    covers: frozenset[str] = frozenset()  # those of `asked` that the base rates are for; empty: the standard
     per_hour: Decimal | None = None
     share: Decimal = Decimal(1)
 
     def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:
-        """Price one answer; None where it needs a rate that is not stated, or tokens or time that are not known."""
+        """Price one answer; None if a rate that it needs is not stated, or tokens or time are unknown."""
         if self.per_hour is not None:
             if seconds is None:
                 return None
@@ -104,7 +104,7 @@ class Price(Rates, kw_only=True):
         return steps[-1].of(usage) if steps else None
 
     def _served(self, usage: Usage) -> tuple[Rates, ...]:
-        """Return the rates of the tier that served; empty: they are not stated."""
+        """Return the rates of the tier that served; empty if they are not stated."""
         parts = zip((usage.tier, usage.speed, usage.region), self.asked, strict=True)
         names = frozenset(name for served, asked in parts if (name := served or asked) and name not in STANDARD)
         if names == self.covers:

@@ -1,6 +1,6 @@
-"""Ports: what deciding code asks of the outside world, and is handed.
+"""Ports: what code that decides needs from the outside world. It receives them as arguments.
 
-Every adapter (files, git, HTTP, SQLite, a clock) implements one of these; tests hand in their own.
+Every adapter (files, git, HTTP, SQLite, a clock) implements one of them; tests pass their own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class Clock(Protocol):
 
 
 class Provider(Protocol):
-    """Something that answers requests: a model's wire, or logic wrapped around other providers."""
+    """Something that answers requests: the client of a model, or logic around other providers."""
 
     @property
     def name(self) -> str:
@@ -47,11 +47,11 @@ class Provider(Protocol):
 
     @property
     def identity(self) -> Mapping[str, JsonValue]:
-        """What is physically addressed: `Settings.sent_to`. Never holds a key."""
+        """What is physically addressed: `Settings.sent_to`. Never contains a key."""
 
     @property
     def traits(self) -> Traits:
-        """What its kind is."""
+        """The properties of its kind."""
 
     @property
     def params(self) -> Mapping[str, JsonValue]:
@@ -59,23 +59,23 @@ class Provider(Protocol):
 
     @property
     def max_in_flight(self) -> int | None:
-        """How many calls it can carry at once; None: as many as asked."""
+        """The most calls in flight; None: no limit."""
 
     async def open(self) -> None:
-        """Get ready: load weights, check that a key is there. Raises EvalhError."""
+        """Get ready: load weights, check the key. Raises EvalhError."""
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Answer. Raises CallError."""
 
     async def close(self) -> None:
-        """Let go of everything; safe to call twice."""
+        """Release everything; safe to call twice."""
 
 
 class Pricer(Protocol):
     """The price of one model."""
 
     def cost(self, usage: Usage, seconds: float | None) -> Decimal | None:
-        """Price one answer in USD; None where it cannot be known. `seconds` is None before anything was sent."""
+        """Price one answer in USD; None if unknown. `seconds` is None before anything was sent."""
 
 
 class Prices(Protocol):
@@ -90,10 +90,10 @@ class Template(Protocol):
 
     @property
     def plain_inputs(self) -> frozenset[str] | None:
-        """The inputs that are all it takes where each is text; None: only rendering tells."""
+        """The inputs that suffice if each is text; None: only rendering tells."""
 
     def render(self, inputs: Mapping[str, JsonValue]) -> tuple[Message, ...]:
-        """Fill the slots. Raises WorkspaceError naming the variable that is missing."""
+        """Fill the slots. Raises WorkspaceError that names the missing variable."""
 
 
 class Tree(Protocol):
@@ -101,16 +101,16 @@ class Tree(Protocol):
 
     @property
     def revision(self) -> str | None:
-        """As the user named it; None: the work tree."""
+        """The revision as the user wrote it; None: the work tree."""
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes. Raises FileNotFoundError."""
 
     def exists(self, path: str) -> bool:
-        """Return whether a file is there."""
+        """Return whether a file exists."""
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+        """Return the sorted names of the files and folders in a folder; empty if there is no such folder."""
 
 
 class Cases(Protocol):
@@ -118,11 +118,11 @@ class Cases(Protocol):
 
     @property
     def text_inputs(self) -> frozenset[str]:
-        """Inputs that every row gives as text."""
+        """Inputs that every row has as text."""
 
     @property
     def some_inputs(self) -> frozenset[str]:
-        """Inputs that at least one row gives, or may give."""
+        """Inputs that at least one row has, or may have."""
 
     @property
     def digest(self) -> str:
@@ -130,7 +130,7 @@ class Cases(Protocol):
 
     @property
     def clusters(self) -> Mapping[int, int]:
-        """The number of its cluster by the place of a row, for rows that are not alone in theirs."""
+        """The number of the cluster by a row's place, for clusters of several rows."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -140,29 +140,29 @@ class Cases(Protocol):
 
 
 class CallLog(Protocol):
-    """Where attempts are recorded. Returns at once; what is handed over is durable within 50 ms."""
+    """Where attempts are recorded. Methods return at once; what they receive is durable within 50 ms."""
 
     def blocked(self) -> str | None:
-        """Return why nothing can be stored now, for a second at least; None: all is well. Raises EvalhError."""
+        """Return why nothing could be stored for at least a second; None: it can. Raises EvalhError."""
 
     def begin(self, start: AttemptStart) -> None:
-        """Record that a request leaves."""
+        """Record a request that is being sent."""
 
     def end(self, end: AttemptEnd) -> None:
-        """Record how it ended."""
+        """Record its end."""
 
     def decide(self, decision: Decision) -> None:
         """Record a decision."""
 
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
-        """Record a call that is no sample's own, as it stands at its end."""
+        """Record a call that belongs to no sample, at its end."""
 
 
 class Store(CallLog, Protocol):
     """Where runs are kept."""
 
     def start_run(self, record: RunRecord) -> None:
-        """Open a run's row; samples may follow. Returns when it is durable, or the log is blocked."""
+        """Add a run's row; samples may follow. Returns when it is durable, or the log is blocked."""
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
         """Return the newest successful answer to this request for this key."""
@@ -170,50 +170,50 @@ class Store(CallLog, Protocol):
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
         """Return the newest successful answer for each (request digest, key), in their order.
 
-        `routed`: the requests are a route's that chooses who answers; its answers are found by the call.
+        `routed`: the requests belong to a route that chooses the model; its answers are found by the call.
         """
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         """Record a sample with its verdicts, and its call."""
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
-        """Close a run's row. Returns when everything is durable, or the log is blocked."""
+        """Complete a run's row. Returns when everything is durable, or the log is blocked."""
 
 
 class Progress(Protocol):
-    """Where a person watches."""
+    """Where progress is shown."""
 
     def start(self, label: str, total: int) -> None:
         """Show that a run begins."""
 
     def advance(self, sample: Sample) -> None:
-        """One more sample is done."""
+        """Count one more finished sample."""
 
     def note(self, text: str) -> None:
-        """Something the person should know now."""
+        """Show a notice at once."""
 
     def window(self, model: str, size: int, ceiling: int, because: str) -> None:
-        """Show how many requests a model carries at once: after it shrank, and while it grows back to its ceiling.
+        """Show a model's window of requests: after it shrank, and while it grows back to its ceiling.
 
-        `because` says why it shrank last: `429 from openai`.
+        `because` is the reason for the last decrease: `429 from openai`.
         """
 
     def waiting(self, seconds: float, because: str) -> None:
-        """Show that requests wait for so long, and for what: `rate limit of openai:gpt-5`."""
+        """Show how long requests wait, and for what: `rate limit of openai:gpt-5`."""
 
     def paused(self, because: str | None) -> None:
-        """Show that nothing is sent, and why; None: it goes on. Said again and again while it lasts."""
+        """Show why nothing is sent; None: sending goes on. Called repeatedly while it lasts."""
 
     def stop(self) -> None:
         """Show that the run is over."""
 
 
 class Check(Protocol):
-    """A grader that needs no gold; it may stand inside a route."""
+    """A grader that needs no gold; a route may use it."""
 
     @property
     def name(self) -> str:
-        """What reports print."""
+        """The name in reports."""
 
     async def check(self, ctx: GradeContext) -> Verdict:
         """Judge the output."""

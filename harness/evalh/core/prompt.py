@@ -1,4 +1,4 @@
-"""Prompts, their versions, and how a person names one."""
+"""Prompts, their versions, and references to them."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 class Dialect(StrEnum):
-    """How a body's slots are written. `portable` is the subset that is the same in all three."""
+    """The syntax of a body's slots. `portable` is the subset that is the same in all of them."""
 
     PORTABLE = "portable"
     JINJA2 = "jinja2"
@@ -26,12 +26,12 @@ class Dialect(StrEnum):
 
 
 def version_number(version: str) -> int | None:
-    """Return 3 for `v3`, None for `draft` and for what is no version's name."""
+    """Return 3 for `v3`; None for `draft` and for anything else."""
     return int(version[1:]) if _VERSION.fullmatch(version) else None
 
 
 class PromptRef(Value):
-    """What a person types: `v3`, `triage@v3`, `triage`, `triage@draft`, `HEAD~2:triage@v3`, `main:triage`."""
+    """A reference as typed: `v3`, `triage@v3`, `triage`, `triage@draft`, `HEAD~2:triage@v3`, `main:triage`."""
 
     name: str | None  # None: the suite's prompt
     version: str | None  # None: the draft if there is one, else live
@@ -66,7 +66,7 @@ class PromptRef(Value):
 
 
 class Section(Value):
-    """One message's source in a version's body; `role` is None for the place where the case's history stands."""
+    """One message's source in a version's body; `role` is None for the place of the case's history."""
 
     role: str | None
     source: str
@@ -95,7 +95,7 @@ class PromptVersion(Value, kw_only=True):
     digest: str = ""  # of `content_document`
 
     def content_document(self) -> dict[str, JsonValue]:
-        """Return what the digest covers: what would be sent; not description, why, path or model."""
+        """Return what the digest covers: what would be sent, without description, why, path and model."""
         return {
             "dialect": self.dialect.value,
             "sections": [[section.role, section.source] for section in self.sections],
@@ -107,5 +107,5 @@ class PromptVersion(Value, kw_only=True):
 
     @property
     def label(self) -> str:
-        """`triage@v3`, with the revision where it was read from one."""
+        """`triage@v3`, with the revision if it was read from one."""
         return str(PromptRef(self.name, self.version, self.revision))

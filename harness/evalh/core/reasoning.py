@@ -1,4 +1,4 @@
-"""The reasoning that a model writes before its answer, in the same text: `<think>…</think>` and its relatives.
+"""The reasoning that a model writes before its answer, in the same text: `<think>…</think>` and similar tags.
 
 Only what stands *before* the answer counts. An answer that talks about such tags keeps them.
 """
@@ -17,9 +17,9 @@ KEEP = "keep"
 STRIP = "strip"
 
 KEPT = {"reasoning": KEEP}
-"""Part of the identity of a model whose reasoning is kept: its answers are other answers."""
+"""Part of the identity of a model whose reasoning is kept: its answers differ."""
 
-# What models write by themselves: DeepSeek R1, Qwen, QwQ, GLM (think), Seed-OSS (seed:think), EXAONE (thought),
+# Tags that models write: DeepSeek R1, Qwen, QwQ, GLM (think), Seed-OSS (seed:think), EXAONE (thought),
 # Magistral ([THINK]), Kimi-VL (◁think▷), OpenThinker and Sky-T1, Cohere's Command A Reasoning.
 _NAMES = ("think", "thinking", "thought", "seed:think")
 _PAIRS = (
@@ -34,7 +34,7 @@ _CLOSE = tuple(re.compile(closes, re.IGNORECASE) for _, closes in _PAIRS)
 _CLOSES = re.compile("|".join(f"({closes})" for _, closes in _PAIRS), re.IGNORECASE)
 _WRAPPED = (("<|begin_of_solution|>", "<|end_of_solution|>"), ("<|START_RESPONSE|>", "<|END_RESPONSE|>"))
 
-# gpt-oss, where a server does not read its channels: https://cookbook.openai.com/articles/openai-harmony
+# gpt-oss, if the server does not read its channels: https://cookbook.openai.com/articles/openai-harmony
 _CHANNEL = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary|final)\b[^<]{0,100}")
 _MESSAGE = "<|message|>"
 _FINAL = re.compile(r"<\|channel\|>final\b[^<]{0,100}(?:<\|constrain\|>[^<]{0,100})?<\|message\|>")
@@ -42,7 +42,7 @@ _CONTROL = re.compile(r"<\|(?:start|end|return|channel|message|constrain|call)\|
 _ENDS = ("<|return|>", "<|end|>")
 
 _BLANKS = " \t\r\n"
-_UNSEEN = "\ufeff\u200b\u2060"  # a byte order mark and its like before the first tag
+_UNSEEN = "\ufeff\u200b\u2060"  # a byte order mark and similar before the first tag
 _SPACE = re.compile(f"[{_BLANKS}]*")
 _QUOTES = "\"'`([{\u201c\u2018\u00ab\u201e\\"
 _LOOK_BACK = 80
@@ -53,7 +53,7 @@ _SENTENCE_ENDS = ".!?:\u2026\u3002\uff01\uff1f"
 def split(text: str) -> tuple[str, str]:
     """Return the reasoning before an answer, without its tags, and the answer. No reasoning: "" and the text itself.
 
-    Reasoning that was cut off has no answer: "". Linear in the text.
+    Reasoning that was cut off has the answer "". Takes linear time.
     """
     if "<" not in text and "[" not in text and "◁" not in text:
         return "", text
@@ -67,14 +67,14 @@ def split(text: str) -> tuple[str, str]:
         if opened[0].endswith("/>"):
             place = _past_blanks(text, opened.end())
             continue
-        # Its own tag closes it; where that does not come any more, another's: <think>a</thinking>.
+        # Its own tag closes it; if there is none, another tag does: <think>a</thinking>.
         comes = last.get(opened.lastindex, -1) >= opened.end()
         closed = _closing(text, _CLOSE[(opened.lastindex or 1) - 1] if comes else _CLOSES, opened.end())
         if closed is None:
             return _joined([*thoughts, text[opened.end() :]]), ""
         thoughts.append(text[opened.end() : closed.start()])
         place = _past_blanks(text, closed.end())
-    # Behind reasoning that was opened and closed, a tag alone is the answer's, unless another was opened inside.
+    # After reasoning that was opened and closed, a lone tag belongs to the answer, unless another was opened inside.
     alone = _closed_alone(text, place) if not thoughts or any(map(_OPENS.search, thoughts)) else None
     if alone is not None:
         thoughts.append(text[place : alone.start()])
@@ -91,7 +91,7 @@ def thinks_first(text: str) -> bool:
 
 
 def _closing(text: str, closes: re.Pattern[str], start: int) -> re.Match[str] | None:
-    """Find the end of reasoning: the first tag that closes, or the first at all where each is only spoken of."""
+    """Find the end of reasoning: the first tag that closes it, or the first tag if all are only mentioned."""
     ends = list(islice(closes.finditer(text, start), _MOST_SPOKEN_OF))
     return next((one for one in ends if _delimits(text, one, start)), ends[0] if ends else None)
 
@@ -113,9 +113,9 @@ def _unwrapped(answer: str) -> str:
 
 
 def _closed_alone(text: str, start: int) -> re.Match[str] | None:
-    """Find the end of reasoning whose opening tag was in the prompt, as chat templates have it; None: there is none.
+    """Find the end of reasoning whose opening tag was in the prompt, as in some chat templates; None if there is none.
 
-    The last one that an answer follows, as the templates of these models read it; failing that, the first.
+    This is the last tag that an answer follows, as these models' templates read it; otherwise the first.
     """
     opened = _OPENS.search(text, start)
     ends = list(_unquoted(text, start, len(text) if opened is None else opened.start()))
@@ -125,7 +125,7 @@ def _closed_alone(text: str, start: int) -> re.Match[str] | None:
 
 
 def _unquoted(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
-    """Find the closing tags that close; not those that a text merely mentions: in code, in quotes, in a sentence."""
+    """Find the tags that close reasoning, not those that a text only mentions: in code, in quotes, in a sentence."""
     fences, seen = 0, start
     for closed in _CLOSES.finditer(text, start, end):
         fences += text.count("```", seen, closed.start())
@@ -140,7 +140,7 @@ def _delimits(text: str, closed: re.Match[str], start: int) -> bool:
         return True  # a line's first word
     follows = text[closed.end() : closed.end() + 2].lstrip(" \t\r")
     at_end = not follows or follows[0] == "\n"
-    if line[-1] in " \t":  # in the middle of a sentence it is spoken of
+    if line[-1] in " \t":  # in the middle of a sentence it is mentioned
         return at_end and line.rstrip()[-1] in _SENTENCE_ENDS
     return line[-1] not in _QUOTES
 
@@ -167,7 +167,7 @@ def _harmony(text: str, start: int) -> tuple[str, str]:
 
 
 def apart(completion: Completion) -> Completion:
-    """Part an answer from the reasoning before it. The text as it came stays in `raw` where nothing else does."""
+    """Separate an answer from the reasoning before it. `raw` keeps the whole text if it is empty so far."""
     thought, answer = split(completion.text)
     if answer == completion.text:
         return replace(completion, reasoning=completion.reasoning or "")
@@ -177,7 +177,7 @@ def apart(completion: Completion) -> Completion:
 
 
 def reread(answer: Answer, sent_to: Mapping[str, JsonValue]) -> Answer:
-    """Part an answer that was kept before anybody looked for reasoning, unless the model asked keeps it."""
+    """Separate an answer that an older version logged with its reasoning, unless the model keeps it."""
     if answer.completion.reasoning is not None or sent_to.get("reasoning") == KEEP:
         return answer
     parted = apart(answer.completion)

@@ -1,4 +1,4 @@
-"""What is sent to a model: messages of parts, and the settings around them.
+"""What is sent to a model: messages made of parts, and settings.
 
 A request's digest covers everything that is physically sent. The settings' half is digested once per run, the
 messages' half once per call.
@@ -34,7 +34,7 @@ class Text(Value):
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image or a file. Only its SHA-256 and content type are its identity; the log keeps no bytes."""
+    """An image or a file. Its identity is its SHA-256 and content type; the log keeps no bytes."""
 
     sha256: str  # 64 hex digits
     content_type: str  # "image/png"
@@ -47,7 +47,7 @@ class Media:
 
 
 class ToolCall(Value):
-    """The model asks for a tool. `arguments` is the JSON text as the model wrote it: it may be wrong."""
+    """A model's call of a tool. `arguments` is the JSON text as the model wrote it; it may be invalid."""
 
     id: str
     name: str
@@ -55,7 +55,7 @@ class ToolCall(Value):
 
 
 class ToolResult(Value):
-    """A stubbed answer of a tool, from the case."""
+    """A prepared answer of a tool, from the case."""
 
     call_id: str
     name: str
@@ -66,7 +66,7 @@ Part: TypeAlias = Text | Media | ToolCall | ToolResult
 
 
 class Message(Value):
-    """One message; its parts stay apart until the wire."""
+    """One message; its parts stay separate until it is sent."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -78,7 +78,7 @@ class Message(Value):
 
     @property
     def text(self) -> str:
-        """All text parts, joined by nothing."""
+        """All text parts, concatenated."""
         if len(self.parts) == 1 and isinstance(only := self.parts[0], Text):
             return only.text
         return "".join(part.text for part in self.parts if isinstance(part, Text))
@@ -119,8 +119,8 @@ class Settings(Value, kw_only=True):
     """Everything of a request but its messages; the same for all calls of one step.
 
     `sent_to` is the provider's identity: provider, base_url, non-secret headers, or a local model's weights.
-    `params` are the sampling parameters in DESIGN's words (temperature, max_tokens, top_p, stop, seed, …);
-    a provider maps their names to its own.
+    `params` are the sampling parameters under evalh's names (temperature, max_tokens, top_p, stop, seed, …);
+    a provider maps them to its own.
     """
 
     model: str
@@ -145,13 +145,13 @@ class Settings(Value, kw_only=True):
 
     @property
     def max_tokens(self) -> int | None:
-        """The declared bound on output tokens; None: there is none."""
+        """The declared limit on output tokens; None: no limit."""
         bound = self.params.get("max_tokens")
         return bound if isinstance(bound, int) else None
 
 
 def content_digest(settings: Mapping[str, JsonValue], messages: JsonValue) -> str:
-    """Digest the request, whichever model answers: settings and messages as documents, without `model` and `sent_to`.
+    """Return a digest that no model changes: settings and messages as documents, without `model` and `sent_to`.
 
     A recording is made on one provider and replayed by another, so a request's own digest would never match.
     """

@@ -1,4 +1,4 @@
-"""Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and what a model asked by name gets."""
+"""Routes: how a call is made. `[routes.<name>]` in evalh.toml as values, and the route of a model without one."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,10 +14,10 @@ from evalh.core.values import Value
 RETRYABLE = frozenset(
     {ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK, ErrorKind.BAD_RESPONSE}
 )
-"""Kinds that the same request may not meet again a little later. The others would be: their cause is in the request."""
+"""Kinds of errors after which the same request may succeed later. The cause of all others is in the request."""
 
 OUTAGE = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
-"""Kinds that say the provider is not well; a breaker counts them."""
+"""Kinds that mean that the provider is down; a breaker counts them."""
 
 FALLBACK_ON = RETRYABLE | {ErrorKind.QUOTA, ErrorKind.AUTH, ErrorKind.BREAKER_OPEN}
 """Kinds after which the next model is asked, unless the route says otherwise."""
@@ -32,47 +32,47 @@ class RetryPolicy(Value, kw_only=True):
     on: frozenset[ErrorKind] = RETRYABLE
     base_s: float = 0.5  # the first wait is drawn from [0, base_s], the next from [0, 2 × base_s], …
     cap_s: float = 30.0
-    max_wait_s: float = 120.0  # a provider that fails and asks for more than this is not waited for
-    share: float = 0.5  # retries in a run, as a share of its calls; a storm ends here
+    max_wait_s: float = 120.0  # longest wait for a provider that fails and asks us to wait
+    share: float = 0.5  # most retries in a run, as a share of its calls
 
 
 class BreakerPolicy(Value, kw_only=True):
-    """When a provider is left alone: a failure rate over a window, never a count."""
+    """When a breaker opens: at a failure rate over a window, never at a count."""
 
     rate: float = 0.5
-    min: int = 20  # requests in the window below which nothing is concluded
+    min: int = 20  # fewest requests in the window for a conclusion
     window_s: float = 30.0
     cooldown_s: float = 5.0
 
     @property
     def silent_failures(self) -> int:
-        """Failures in a row, with no answer between, that trip it too once they last `silence_s`."""
+        """Failures in a row, without an answer, that also open it once they last `silence_s`."""
         return min(5, self.min)
 
     @property
     def silence_s(self) -> float:
-        """How long nothing must have been answered for that."""
+        """How long there must have been no answer for that."""
         return self.window_s / 3.0
 
 
 class LimitPolicy(Value, kw_only=True):
-    """What a provider is never asked above. Below it the window adapts: halved on 429 and overload, then regrown."""
+    """The ceilings of a provider. Below them the window adapts: halved on 429 and overload, then grown again."""
 
     concurrency: int | None = None
     rpm: int | None = None  # requests a minute
     tpm: int | None = None  # tokens a minute, input and output
-    max_wait_s: float | None = None  # of one call, for rate limits; None: see `Route.wait_s`
+    max_wait_s: float | None = None  # longest wait of one call for rate limits; None: see `Route.wait_s`
 
 
 class RepairBy(StrEnum):
-    """How the next attempt differs from one whose output did not fit."""
+    """How the next attempt differs from one whose output failed a check."""
 
-    FEEDBACK = "feedback"  # the output and what was wrong with it are sent along
+    FEEDBACK = "feedback"  # the output and what was wrong with it are added
     VARY = "vary"  # another temperature and seed
 
 
 class RepairPolicy(Value, kw_only=True):
-    """What an output must pass to be taken, and what is tried when it does not."""
+    """The checks that an output must pass, and what follows if it does not."""
 
     checks: tuple[GraderSpec, ...]
     by: RepairBy = RepairBy.FEEDBACK
@@ -83,11 +83,11 @@ class EscalateBy(StrEnum):
     """What the stronger model is asked."""
 
     ANEW = "anew"  # the same request
-    VERIFY = "verify"  # the request, the first answer, and to confirm or correct it
+    VERIFY = "verify"  # the request and the first answer, to confirm or correct
 
 
 class CascadePolicy(Value, kw_only=True):
-    """Which outputs of the first model are not taken, and who answers then."""
+    """The checks that an output of the first model must pass, and the model that answers if it does not."""
 
     checks: tuple[GraderSpec, ...]
     escalate_to: str  # a model or route
@@ -95,12 +95,12 @@ class CascadePolicy(Value, kw_only=True):
 
 
 class BudgetPolicy(Value, kw_only=True):
-    """What a run may spend. Reserved before a request leaves, settled after."""
+    """What a run may spend. Amounts are reserved before a request is sent, and settled after."""
 
     usd_per_run: Decimal | None = None
     usd_per_case: Decimal | None = None
     tokens_per_run: int | None = None
-    deadline_s: float | None = None  # from the run's start; what is in flight then ends
+    deadline_s: float | None = None  # from the run's start; requests in flight are cancelled then
 
     @property
     def counts_money(self) -> bool:
@@ -109,7 +109,7 @@ class BudgetPolicy(Value, kw_only=True):
 
 
 class Route(Value, kw_only=True):
-    """How a call is made: who is asked first, and everything that may happen after."""
+    """How a call is made: the first model, and everything that may follow."""
 
     name: str
     model: str  # a model, or another route
@@ -127,15 +127,15 @@ class Route(Value, kw_only=True):
     def chooses(self) -> bool:
         """Whether an answer may come from another request than the first model's own.
 
-        Where not, answers of the model and of the route are the same answers, and the log serves both.
+        If not, the answers of the model and of the route are the same, and the log serves both.
         """
         return bool(self.fallback or self.cascade or self.repair)
 
     @property
     def wait_s(self) -> float:
-        """How long one call may wait, in all, for rate limits.
+        """How long one call may wait for rate limits, in all.
 
-        A bound that was set for each wait of a retry holds for these too.
+        A bound on each wait of a retry applies here too.
         """
         if self.limit.max_wait_s is not None:
             return self.limit.max_wait_s
@@ -155,8 +155,8 @@ class Route(Value, kw_only=True):
     ) -> dict[str, JsonValue]:
         """Return what the route's digest covers: everything that can change an answer or end a run.
 
-        Name and place don't; neither do breaker and limits, which only say when a request leaves. `stands_for` gives
-        what is put for the name of a model or route, `judges_by` for a check.
+        Name and place are left out, as are breaker and limits, which only delay requests. `stands_for` returns what
+        replaces the name of a model or route, `judges_by` what replaces a check.
         """
         repair, cascade = self.repair, self.cascade
         others = [stands_for(name) for name in self.fallback]
@@ -175,5 +175,5 @@ class Route(Value, kw_only=True):
 
 
 def direct(model: str) -> Route:
-    """Return the route of a model that is asked by its own name: retries and a breaker, nothing else."""
+    """Return the route of a model that is named directly: retries and a breaker, nothing else."""
     return Route(name=model, model=model)

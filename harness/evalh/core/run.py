@@ -12,7 +12,7 @@ from evalh.core.values import Value
 
 
 class RunStatus(StrEnum):
-    """How a run stands. Only `complete` means that every planned sample was evaluated."""
+    """The state of a run. Only `complete` means that every planned sample was evaluated."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -21,7 +21,7 @@ class RunStatus(StrEnum):
 
 
 class Fingerprint(Value, kw_only=True):
-    """One digest each, so that what differs can be named."""
+    """One digest for each part, so that a message can name the part that differs."""
 
     prompt: str
     dataset: str
@@ -55,11 +55,11 @@ class RunRecord(Value, kw_only=True):
     evalh_version: str = ""
     selection: Mapping[str, JsonValue] = field(default_factory=dict)  # --limit, --tag, --case
     max_ungraded: float = 0.02
-    graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
+    graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: the graders' parameters
 
 
 class Estimate(Value):
-    """A number with its interval (95 %, two-sided) and how it was computed. None: not known, or no finite limit."""
+    """A number with its interval (95 %, two-sided) and its method. None: unknown, or no finite limit."""
 
     value: float | None
     low: float | None
@@ -72,7 +72,7 @@ class Estimate(Value):
 
 
 class Downstream(Value, kw_only=True):
-    """The consequences of one version's outputs, at a suite's prices, in samples; a reviewed bad output is withheld."""
+    """The consequences of one version's outputs, at a suite's prices, in samples. A reviewed bad output is withheld."""
 
     bad_usd: float
     review_usd: float
@@ -80,7 +80,7 @@ class Downstream(Value, kw_only=True):
     accepted_bad: int  # ungraded ones too
     reviewed: int
     withheld: int
-    net_cost_per_good_usd: Estimate  # spend and what follows, over accepted good outputs
+    net_cost_per_good_usd: Estimate  # spend and consequences, over accepted good outputs
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -88,15 +88,15 @@ class Downstream(Value, kw_only=True):
 
 
 class DownstreamComparison(Value, kw_only=True):
-    """The consequences of two versions' outputs. Everything but the sides is None or empty where one is not priced."""
+    """The consequences of two versions' outputs. If one is not priced, everything but the sides is None or empty."""
 
     base: Downstream
     head: Downstream
     loss_usd: Estimate = Estimate(None, None, None, "unpriced")  # for each case and trial, head - base
     crossing_bad_usd: float | None = None  # the price of a bad output at which the preferred version flips
-    head_above: bool | None = None  # head is preferred above it, base below; None: it flips nowhere
-    chance_of_head: float | None = None  # that head's mean loss is the lower one, at the suite's prices
-    curve: tuple[tuple[float, float], ...] = ()  # (price of a bad output, that chance)
+    head_above: bool | None = None  # head is preferred above it, base below; None: no flip
+    chance_of_head: float | None = None  # probability that head's mean loss is lower, at the suite's prices
+    curve: tuple[tuple[float, float], ...] = ()  # (price of a bad output, that probability)
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -117,7 +117,7 @@ class GraderTally(Struct, kw_only=True):
     failed: int = 0
     abstained: int = 0
     erred: int = 0
-    panel: Mapping[str, JsonValue] | None = None  # of a grader that several judges make up
+    panel: Mapping[str, JsonValue] | None = None  # of a panel of judges
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form."""
@@ -133,7 +133,7 @@ class GraderTally(Struct, kw_only=True):
 
 
 class RunSummary(Value, kw_only=True):
-    """The honest number at the end. `samples` counts every planned sample that was evaluated, ungraded ones too."""
+    """The numbers at the end of a run. `samples` counts every planned sample that was evaluated, ungraded ones too."""
 
     samples: int
     good: int
@@ -152,14 +152,16 @@ class RunSummary(Value, kw_only=True):
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
     downstream: Downstream | None = None  # None: the suite states no value
-    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None: not known
-    by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
-    last_attempts: int | None = None  # samples whose latency is the last attempt's alone; None: all, an older evalh's
-    clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say
+    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None: unknown
+    by_the_hour: bool = False  # a price per hour: costs depend on the machine's load
+    last_attempts: int | None = (
+        None  # samples whose latency is only the last attempt's; None: all of them (older versions)
+    )
+    clusters: int | None = None  # clusters, which the intervals count; None: older versions did not record them
 
     @property
     def cost_per_good(self) -> float | None:
-        """The cost of one good output in USD; None: not priced, or nothing was good."""
+        """The cost of one good output in USD; None: not priced, or no output was good."""
         return self.cost_per_good_usd.value
 
 
@@ -191,7 +193,7 @@ class Forecast(Value, kw_only=True):
     samples: int
     answered: int  # by the store
     to_ask: int
-    once_usd: Decimal | None  # if the first model answers every request at once
-    worst_case_usd: Decimal | None  # if every attempt that the route allows is made and billed
-    judges_usd: Decimal | None = Decimal(0)  # how much of that the suite's graders may spend
+    once_usd: Decimal | None  # if the first model answers every first attempt
+    worst_case_usd: Decimal | None  # if all attempts that the route allows are made and billed
+    judges_usd: Decimal | None = Decimal(0)  # the graders' part of that
     why_unknown: str | None = None

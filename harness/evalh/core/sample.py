@@ -1,4 +1,4 @@
-"""Samples: one (case, trial) under one version and model, whether it is good, and what comparing needs of it."""
+"""Samples: one case and trial under one version and model, its standing, and what a comparison needs."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -29,7 +29,7 @@ class Graded(Value):
 
 
 class Sample(Value, kw_only=True):
-    """The unit that is counted. Without an answer `completion` is None and `error` says why."""
+    """The unit that is counted. Without an answer `completion` is None, and `error` gives the reason."""
 
     case: Case
     case_index: int  # the case's place in the dataset, from 0
@@ -45,7 +45,7 @@ class Sample(Value, kw_only=True):
     cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought; None: unknown
     judge_cost_usd: Decimal | None = Decimal(0)
     attempts: int = 0  # made in this run
-    latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
+    latency: Latency = NOT_KNOWN  # of an answer from the log: as when it was asked
 
     @property
     def from_log(self) -> bool:
@@ -54,18 +54,18 @@ class Sample(Value, kw_only=True):
 
 
 class SampleResult(Value, kw_only=True):
-    """One sample, as far as comparing needs it: from the store, from a committed baseline, or from a run under way."""
+    """One sample, as a comparison needs it: from the store, a committed baseline or a run in progress."""
 
     case_id: str
     trial: int
     standing: Standing
-    cost_usd: Decimal | None  # all task spend, an answer from the store at what it cost when bought; None: unknown
+    cost_usd: Decimal | None  # all spending on the task, the log's answers at their first cost; None: unknown
     latency_ms: float | None
-    latency_whole: bool = True  # False: the last attempt's alone, as older logs have it
+    latency_whole: bool = True  # False: only the last attempt's, as in older logs
     output_digest: str | None  # equal outputs have equal digests; None: no answer
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by grader
     required: frozenset[str] = frozenset()  # the graders that decide what is good
-    row_digest: str | None = None  # of the case's row; None: not known
+    row_digest: str | None = None  # of the case's row; None: unknown
     tags: frozenset[str] = frozenset()
     cluster: str | None = None  # as the row says
-    inputs_digest: str | None = None  # equal inputs make one cluster, though no row says so; None: not known
+    inputs_digest: str | None = None  # equal inputs make one cluster, even if no row names one; None: unknown

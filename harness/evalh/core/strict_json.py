@@ -1,4 +1,4 @@
-"""Strict JSON: big integers stay exact; duplicate keys, NaN and numbers beyond a float such as 1e400 are refused."""
+"""Strict JSON: large integers stay exact; duplicate keys, NaN, and numbers too large for a float are refused."""
 
 import json
 from math import isinf
@@ -7,15 +7,15 @@ from typing import Any, TypeAlias
 JsonValue: TypeAlias = Any
 """A JSON value: None, bool, int of any size, float, str, list or tuple, mapping with str keys."""
 
-_SHOWN = 40  # characters of a number that a message shows
+_SHOWN = 40  # most characters of a number in a message
 
 
 class NotStrictJson(ValueError):
-    """The text is not JSON, or is JSON that would lose something when read."""
+    """The text is not JSON, or reading it would lose something."""
 
 
 def parse(text: str) -> JsonValue:
-    """Read one JSON value. Raises NotStrictJson with what is wrong and where."""
+    """Read one JSON value. Raises NotStrictJson, which says what is wrong and where."""
     try:
         return DECODER.decode(text)
     except json.JSONDecodeError as exc:

@@ -1,10 +1,6 @@
-"""Suites: a prompt, a dataset, graders, and what is asked of them.
+"""Suites: a prompt, a dataset, graders, a gate policy (`gate:`) and prices of outputs (`value:`), as values.
 
-What a merge gate asks of a change: `gate:` in a suite, as values.
-
-What outputs cost once somebody acts on them: `value:` in a suite.
-
-Where a suite asks less than it did: a bar that is lowered alone today is not there for tomorrow's change.
+`eased` finds where a suite asks less than before: a bar that is lowered today is missing for tomorrow's change.
 """
 
 import dataclasses
@@ -18,8 +14,8 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 DEFAULT_MARGIN = 0.05
-DEFAULT_DISCORDANCE = 0.10  # how many pairs a gate expects to differ: it sets the bets, never the error rates
-DEFAULT_CANARY = 30  # cases: they show a move of 25 points with 80 % power
+DEFAULT_DISCORDANCE = 0.10  # the share of pairs that a gate expects to differ: it sets the bets, never the error rates
+DEFAULT_CANARY = 30  # cases: they show a change of 25 points with 80 % power
 
 
 class Require(StrEnum):
@@ -30,22 +26,22 @@ class Require(StrEnum):
 
 
 class Doubt(StrEnum):
-    """What becomes of a change whose measured numbers are beyond a bound, though chance may explain it."""
+    """What happens to a change whose numbers exceed a bound, if chance may explain it."""
 
-    ACCEPT = "accept"  # said in the headline
+    ACCEPT = "accept"  # accepted, and mentioned in the headline
     INCONCLUSIVE = "inconclusive"
     REFUSE = "refuse"
 
 
 class About(StrEnum):
-    """What the verdict is about."""
+    """What the decision is about."""
 
     POPULATION = "population"  # cases like these
-    DATASET = "dataset"  # these cases: the verdict that running all of them would give
+    DATASET = "dataset"  # exactly these cases: the decision that running all of them would give
 
 
 class MustPass(Value, kw_only=True):
-    """Cases that head must answer well, whatever the statistics say."""
+    """Cases that head must answer well, regardless of the statistics."""
 
     tags: frozenset[str] = frozenset()
     cases: frozenset[str] = frozenset()
@@ -53,34 +49,34 @@ class MustPass(Value, kw_only=True):
     passes: int = 1  # of the trials
 
     def takes(self, case_id: str, tags: frozenset[str]) -> bool:
-        """Tell whether the rule is about a case."""
+        """Whether the rule applies to a case."""
         return case_id in self.cases or not self.tags.isdisjoint(tags)
 
 
 class Never(Value):
-    """A grader that must not fail on head. `at_most`: the share that must be shown not to be exceeded."""
+    """A grader that must not fail on head. `at_most`: the share of failures that may not be exceeded."""
 
     grader: str
     at_most: float | None = None
 
 
 class GraderRule(Value):
-    """One grader's passes, held to the same requirement as good outputs."""
+    """A rule for one grader's passes, as for good outputs."""
 
     grader: str
     margin: float
 
 
 class BaselinePolicy(Value, kw_only=True):
-    """What holds for a suite's accepted results."""
+    """The rules for a suite's accepted results."""
 
-    max_age_days: int | None = None  # older ones are not believed; None: any age
+    max_age_days: int | None = None  # older ones do not count; None: any age
     outputs: bool = True  # whether they may be kept in git
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
-    """The policy of one suite. None: the rule does not stand."""
+    """The gate policy of one suite. None: no such rule."""
 
     require: Require = Require.NOT_WORSE_SHOWN
     margin: float = DEFAULT_MARGIN
@@ -94,7 +90,7 @@ class GatePolicy:
     never: tuple[Never, ...] = ()
     cost_may_rise: float | None = None  # 0.1: by a tenth, for each good output
     latency_may_rise: float | None = None  # of p95
-    net_loss_may_rise: float | None = None  # of what a case costs in all, with what follows its output
+    net_loss_may_rise: float | None = None  # of the whole cost of a case, with its consequences
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
     canary: int | None = None  # of base's accepted cases, asked again; None: DEFAULT_CANARY if base's model is hosted
@@ -102,29 +98,29 @@ class GatePolicy:
 
     @property
     def tests(self) -> int:
-        """How many rules outside the sequential tests may refuse by chance: they share one error rate with those."""
+        """The number of rules beside the sequential tests that can refuse by chance: they share one error rate."""
         bounded = sum(rule.at_most is not None for rule in self.never)
         rules = (self.good_rate, self.cost_may_rise, self.latency_may_rise, self.net_loss_may_rise)
         return bounded + sum(rule is not None for rule in rules)
 
     @property
     def waits(self) -> bool:
-        """Tell whether a rule is judged once, over all cases, so that nothing is accepted before they are in."""
+        """Whether a rule is judged once, over all cases, so that nothing is accepted before all cases have run."""
         return self.tests > 0
 
 
 class OutcomePrices(Value):
-    """What follows an output, in USD."""
+    """The consequences of an output, in USD."""
 
     bad_usd: float = 0.0  # accepted although bad
     review_usd: float = 0.0
     abstain_usd: float = 0.0  # not accepted at all
-    good_usd: float = 0.0  # what an accepted good output is worth: only the net loss counts it
+    good_usd: float = 0.0  # the value of an accepted good output; only the net loss counts it
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OutputValue:
-    """A suite's prices, and whose `fail` sends an output to a person."""
+    """A suite's prices, and the graders whose `fail` sends an output to a person."""
 
     prices: OutcomePrices
     review: frozenset[str] = frozenset()  # names of graders
@@ -132,13 +128,13 @@ class OutputValue:
 
 
 ADVISORY = frozenset({"embedding_similarity"})
-"""Kinds of graders that decide nothing unless a suite says of them `required: true`."""
+"""Kinds of graders that are not required unless a suite says `required: true`."""
 
 
 class GraderSpec(Value, kw_only=True):
     """One entry under `graders:`, before the registry builds it.
 
-    `name` is what reports print: the kind, or `kind(param)` where a suite uses a kind twice.
+    `name` is the name in reports: the kind, or `kind(param)` if a suite uses a kind twice.
     """
 
     kind: str
@@ -149,7 +145,7 @@ class GraderSpec(Value, kw_only=True):
     places: Mapping[str, str] = field(default_factory=dict)  # file:line of each parameter
 
     def where_of(self, *path: str | int) -> str:
-        """Return where a parameter stands, or what is in it; of one that is not there, the entry's own place."""
+        """Return the place of a parameter, or of a value inside it; of a missing one, the entry's place."""
         return self.places.get(str(path[0]), self.where) if path else self.where
 
     def document(self) -> dict[str, JsonValue]:
@@ -167,7 +163,7 @@ class Suite(Value, kw_only=True):
     model: str | None = None
     owner: str | None = None
     trials: int = 1
-    max_ungraded: float = 0.02  # share of samples; above it a run could not measure
+    max_ungraded: float = 0.02  # share of samples; above it a run cannot measure
     gate: GatePolicy = field(default_factory=GatePolicy)
     baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
     value: OutputValue | None = None
@@ -176,7 +172,7 @@ class Suite(Value, kw_only=True):
     places: Mapping[str, str] = field(default_factory=dict)  # file:line of each key
 
     def where_of(self, key: str) -> str:
-        """Return where a key stands; of one that is not there, the suite's own place."""
+        """Return the place of a key; of a missing one, the suite's place."""
         return self.places.get(key, self.where)
 
 
@@ -184,7 +180,7 @@ _LENIENT = (Doubt.REFUSE, Doubt.INCONCLUSIVE, Doubt.ACCEPT)
 
 
 def eased(before: Suite, after: Suite) -> Iterator[str]:
-    """Yield the keys of a suite that ask less of a change than they did."""
+    """Yield the keys of a suite that ask less of a change than before."""
     old, new = before.gate, after.gate
     if old.require is Require.NO_WORSE and new.require is not old.require:
         yield "gate.require"
@@ -216,10 +212,10 @@ def _canary(policy: GatePolicy) -> int:
 
 
 def _ceilings(before: Suite, after: Suite) -> Iterator[tuple[str, float, float]]:
-    """Yield what must not be exceeded, as it was and as it is; infinity where there is no such rule."""
+    """Yield upper limits before and after; infinity if there is no such rule."""
     old, new = before.gate, after.gate
     yield "gate.margin", old.margin, new.margin
-    yield "gate.discordance", old.discordance, new.discordance  # larger, it bets on larger drops alone
+    yield "gate.discordance", old.discordance, new.discordance  # a larger one bets only on larger drops
     yield "gate.doubt", _LENIENT.index(old.doubt), _LENIENT.index(new.doubt)
     yield "gate.cost_per_good", _or_none(old.cost_may_rise), _or_none(new.cost_may_rise)
     yield "gate.latency_p95", _or_none(old.latency_may_rise), _or_none(new.latency_may_rise)

@@ -1,4 +1,4 @@
-"""Unicode's normal forms, in linear time, and what tells two texts apart that look the same."""
+"""Unicode's normal forms, in linear time, and the difference of two texts that look the same."""
 
 import re
 from itertools import zip_longest
@@ -13,7 +13,7 @@ _MARKS = re.compile(r"([^\w\x00-\x7f]{64,})")
 
 
 def in_form(text: str, form: Form) -> str:
-    """Return a text in a normal form; runs of 64 or more marks are left as they are."""
+    """Return a text in a normal form; runs of 64 or more combining marks are not changed."""
     if form == "none" or text.isascii():
         return text
     name: Literal["NFC", "NFKC"] = "NFC" if form == "nfc" else "NFKC"
@@ -22,7 +22,7 @@ def in_form(text: str, form: Form) -> str:
 
 
 def code_points_apart(got: str, wanted: str) -> str:
-    """Name the characters at which two texts first differ, where one of them is not ASCII; else an empty text."""
+    """Name the first characters that differ in two texts, if one of them is not ASCII; otherwise return ""."""
     pairs = enumerate(zip_longest(got, wanted, fillvalue=""), start=1)
     place, one, other = next(((place, *pair) for place, pair in pairs if pair[0] != pair[1]), (0, "", ""))
     if not place or f"{one}{other}".isascii():

@@ -1,4 +1,4 @@
-"""Sums over the log: what was spent, and how often a route's decisions were taken."""
+"""Sums over the log: spending, and the number of a route's decisions."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -10,7 +10,7 @@ from evalh.core.values import Value
 
 
 class SpendBy(StrEnum):
-    """What a bill is split by."""
+    """What spending is split by."""
 
     SUITE = "suite"
     OWNER = "owner"
@@ -20,10 +20,10 @@ class SpendBy(StrEnum):
 
 
 class Spend(Value, kw_only=True):
-    """One line of the bill, in USD. Sums hold what has a price; `unpriced` says how many attempts have none.
+    """One line of the bill, in USD. Sums are of attempts with a price; `unpriced` counts the others.
 
-    `retries_usd` is the part of the spend that went into attempts after a call's first, or into first ones that failed.
-    `saved_usd` is what answers from the log cost when they were bought; None where one of them has no price.
+    `retries_usd` is the part spent on attempts after a call's first, and on first ones that failed.
+    `saved_usd` is the first cost of answers from the log; None if one of them has no price.
     """
 
     group: str
@@ -33,18 +33,18 @@ class Spend(Value, kw_only=True):
     unpriced_by_purpose: dict[str, int]
     unpriced_retries: int
     retries_usd: Decimal
-    estimated_usd: Decimal  # the part that was sent and never answered, settled at what was reserved
-    from_log: int  # answers that were not bought again
+    estimated_usd: Decimal  # the part that was sent but not answered, at its reserved amount
+    from_log: int  # answers from the log
     saved_usd: Decimal | None
 
     @property
     def priced_usd(self) -> Decimal:
-        """The sum of what has a price."""
+        """The sum of all known costs."""
         return sum(self.by_purpose.values(), Decimal(0))
 
     @property
     def total_usd(self) -> Decimal | None:
-        """The whole; None where an attempt has no price, since a partial sum reads as cheap."""
+        """The whole; None if an attempt has no price, since a partial sum reads as cheap."""
         return None if self.unpriced else self.priced_usd
 
 
@@ -52,17 +52,17 @@ class DecisionTally(Value):
     """One kind of decision, counted."""
 
     taken: int = 0
-    cost_usd: Decimal | None = Decimal(0)  # of the attempts that it led to; None: unknown
-    answered: int = 0  # calls among them that had an answer in the end
-    replayed: int = 0  # calls among them whose every request the log answered
-    replayed_usd: Decimal | None = Decimal(0)  # what the answers of those had cost; None: unknown
+    cost_usd: Decimal | None = Decimal(0)  # of the attempts that followed from it; None: unknown
+    answered: int = 0  # calls among them with an answer in the end
+    replayed: int = 0  # calls among them that the log answered completely
+    replayed_usd: Decimal | None = Decimal(0)  # the first cost of those answers; None: unknown
 
 
 class Tallies(Value, kw_only=True):
-    """What the log holds of the last runs of one model or route."""
+    """What the log contains of the last runs of one model or route."""
 
     runs: int = 0
-    calls: int = 0  # that were sent; those answered by the log are apart
+    calls: int = 0  # sent; those that the log answered are separate
     from_log: int = 0
     stopped: int = 0  # runs that ended early
     decisions: Mapping[str, DecisionTally] = field(default_factory=dict)  # by kind
@@ -71,12 +71,12 @@ class Tallies(Value, kw_only=True):
     escalated: "Escalated | None" = None
 
     def of(self, kind: str) -> DecisionTally:
-        """Return the tally of one kind of decision; zeros where it was never taken."""
+        """Return the tally of one kind of decision; zeros if there was none."""
         return self.decisions.get(kind, DecisionTally())
 
 
 class Escalated(Value):
-    """What escalations were worth: the first answers graded as if they had been kept, beside the final ones."""
+    """The value of escalations: the first answers, graded as if they had been kept, and the final ones."""
 
     helped: int  # bad → good
     harmed: int  # good → bad

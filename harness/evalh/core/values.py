@@ -1,4 +1,4 @@
-"""The base of values: immutable, compared by what they hold, made and hashed in C."""
+"""The base of values: immutable, compared by their fields, created and hashed in C."""
 
 from typing import dataclass_transform
 

@@ -1,8 +1,6 @@
-"""What graders see and say.
+"""What graders see and return, and the questions that they ask models.
 
-What a grader asks a model about one sample.
-
-Why an answer is empty or unfinished, in words: what the model was stopped by is no fault of its wording.
+Also the words for an empty or unfinished answer: if the model was stopped, the prompt's wording is not at fault.
 """
 
 from collections.abc import Mapping
@@ -21,9 +19,9 @@ from evalh.core.values import Value
 
 
 class Form(Value, kw_only=True, eq=False):
-    """Everything of a question but its words and its key. Made once for each grader, and known by its identity.
+    """Everything of a question but its words and its key. Created once for each grader, and found by identity.
 
-    `again`: the task's own settings hold, with `params` laid over them; otherwise `params` and the schema are all.
+    `again`: the task's own settings apply, overridden by `params`; otherwise only `params` and the schema do.
     """
 
     purpose: Purpose
@@ -37,18 +35,18 @@ class Form(Value, kw_only=True, eq=False):
 
 
 class Question(Value, kw_only=True):
-    """One question. `draw` tells apart what is asked several times in the same words."""
+    """One question. `draw` distinguishes questions in the same words."""
 
     form: Form
     messages: tuple[Message, ...]
     model: str | None = None  # a model or route of the workspace; None: the model that answered
     draw: int = 0
-    shown: int = 1  # how often the answer stands in it: what a plan cannot know yet
-    replies: int = 0  # how many earlier replies stand in it
+    shown: int = 1  # how often it contains the answer, whose size a plan does not know
+    replies: int = 0  # how many earlier replies it contains
 
 
 class Outcome(StrEnum):
-    """What one grader says of one sample. `error` is about the grader, never about the output."""
+    """One grader's result for one sample. `error` is about the grader, never about the output."""
 
     PASS = "pass"  # noqa: S105 (a verdict, not a password)
     FAIL = "fail"
@@ -57,12 +55,12 @@ class Outcome(StrEnum):
 
 
 class Verdict(Value):
-    """An outcome, a score in [0, 1] (None where nothing was graded) and a reason for people."""
+    """An outcome, a score in [0, 1] (None if nothing was graded) and a reason for people."""
 
     outcome: Outcome
     score: float | None
     reason: str
-    detail: Mapping[str, JsonValue] | None = None  # what it was made of: votes, scores of criteria; for the log
+    detail: Mapping[str, JsonValue] | None = None  # details for the log: votes, scores of criteria
 
     @classmethod
     def check(cls, passed: bool, reason: str) -> "Verdict":  # noqa: FBT001 (the six-line grader reads well so)
@@ -78,17 +76,17 @@ class Verdict(Value):
 
     @classmethod
     def abstain(cls, reason: str) -> "Verdict":
-        """Say that there is nothing to judge by."""
+        """Abstain: there is nothing to judge by."""
         return cls(Outcome.ABSTAIN, None, reason)
 
     @classmethod
     def error(cls, reason: str) -> "Verdict":
-        """Say that the grader itself failed."""
+        """Report that the grader itself failed."""
         return cls(Outcome.ERROR, None, reason)
 
 
 class EarlyVerdict(Exception):
-    """Ends a grader's work: what it would read or compare with is not there, and that is the verdict."""
+    """Ends a grader's work with a verdict: there is nothing to read or to compare with."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reason)
@@ -96,10 +94,10 @@ class EarlyVerdict(Exception):
 
 
 class Asker(Protocol):
-    """Asks models for the graders of one sample. What it spends is booked on that sample."""
+    """Asks models for the graders of one sample, which bears the cost."""
 
     async def ask(self, question: Question) -> Answer:
-        """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
+        """Return the reply, from the log or new, with its price. Raises CallError; NotSent if the run is ending."""
 
 
 class GradeContext(Value, kw_only=True):
@@ -107,14 +105,14 @@ class GradeContext(Value, kw_only=True):
 
     case: Case
     completion: Completion
-    request: Request | None = None  # what was asked; None: not known any more
+    request: Request | None = None  # None: no longer known
     output_schema: Mapping[str, JsonValue] | None = None  # the version's own
     cost_usd: Decimal | None = None
-    latency: Latency | None = None  # of the call, so far; None: the completion's own is all there is
+    latency: Latency | None = None  # of the call so far; None: only the completion's own is known
     trial: int = 0
     step: str | None = None
     asker: Asker | None = None  # None: no model can be asked here
-    cache: dict[str, object] = field(default_factory=dict)  # one parse for all graders
+    cache: dict[str, object] = field(default_factory=dict)  # parsed once for all graders
 
     @property
     def text(self) -> str:
@@ -123,7 +121,7 @@ class GradeContext(Value, kw_only=True):
 
     @property
     def expected(self) -> JsonValue:
-        """The case's `expected`; `core.case.ABSENT` where it has none."""
+        """The case's `expected`; `core.case.ABSENT` if it has none."""
         return self.case.expected
 
     @property
@@ -137,12 +135,12 @@ _STOPPED = {
     FinishReason.REFUSAL: ("the model refused", "the model refused without a word"),
     FinishReason.LENGTH: ("cut off: its tokens ran out", "the answer is empty: its tokens ran out"),
 }
-"""What is said of an answer that holds something, and of an empty one."""
+"""The words for a truncated answer and for an empty one."""
 _BLOCKED = frozenset({FinishReason.CONTENT_FILTER, FinishReason.REFUSAL})
 
 
 def shortfall(completion: Completion) -> str | None:
-    """Say why an answer is empty, or not all of it; None: nothing is known to be missing."""
+    """Say why an answer is empty or unfinished; None if nothing is known to be missing."""
     empty = not completion.text.strip()
     if completion.tool_calls and empty:
         return None
@@ -153,7 +151,7 @@ def shortfall(completion: Completion) -> str | None:
 
 
 def told(completion: Completion) -> str | None:
-    """Say the same with the provider's word for it, and what to do."""
+    """Say the same with the provider's word for it and what to do."""
     words = shortfall(completion)
     if words is None:
         return None
@@ -176,7 +174,7 @@ def _unsaid(completion: Completion, otherwise: str | None) -> str | None:
 
 
 def with_cause(verdict: Verdict, completion: Completion) -> Verdict:
-    """Let a failing verdict say what the model was stopped by, in place of `the output is ""`."""
+    """Replace `the output is ""` in a failing verdict by the reason why the model stopped."""
     if verdict.outcome is not Outcome.FAIL:
         return verdict
     cause = told(completion)

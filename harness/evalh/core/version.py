@@ -1,3 +1,3 @@
-"""The version, at the bottom: everything may name it, and the build reads it from here."""
+"""The version. It is in core because everything may import it; the build reads it from here."""
 
 __version__ = "0.1.0"

@@ -50,8 +50,8 @@ def most(
         amount = plus(amount, _most_of(name, route, target, cost, more_tokens, examined))
     if route.cascade is not None:
         if examined is not None:
-            chain = models_of(replace(route, cascade=None), target.routes, target.leaves)
-            amount = plus(amount, greatest(examined(route.cascade.checks, name) for name in chain))
+            models = models_of(replace(route, cascade=None), target.routes, target.leaves)
+            amount = plus(amount, greatest(examined(route.cascade.checks, name) for name in models))
         if route.cascade.by is EscalateBy.VERIFY:
             more_tokens += _answer_tokens(route, target) + VERIFY_TOKENS + 2 * PER_MESSAGE
         amount = plus(amount, _most_of(route.cascade.escalate_to, route, target, cost, more_tokens, examined))
@@ -79,7 +79,7 @@ def _most_of(
 
 
 def _answer_tokens(route: Route, target: Target) -> int:
-    """Bound the answer of a route's own chain, which a stronger model may be shown."""
+    """Bound the answer of a route's models before its cascade, which a stronger model may be shown."""
     models = models_of(replace(route, cascade=None), target.routes, target.leaves)
     return max(target.leaves[name].settings.max_tokens or 0 for name in models)
 

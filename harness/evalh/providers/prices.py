@@ -1,9 +1,15 @@
-"""What answers cost: the user's own price, else the bundled table of genai-prices (a snapshot; updates stay off).
+"""Where the price of an answer comes from.
 
-A model is priced by the name that the workspace asks for, not by the one that answers: the price must be known before
-the first call, where budgets are made, and a dated snapshot costs what its family costs.
+The first source that applies counts:
 
-What a gateway says that an answer costs: read where the workspace says `cost_from`, and nowhere else.
+1. the amount that the response states, if the model has `cost_from` (`Bill`);
+2. the model's `price` in evalh.toml (`workspace/prices.py` reads it);
+3. the bundled table of genai-prices (a snapshot, never updated), if the model's address is its provider's own.
+
+Otherwise the price is unknown. `routing/logged.py` prices each attempt, and `core/money.py` multiplies.
+
+A model is priced by the name that the workspace asks for, not by the one that answers: budgets need the price before
+the first call, and a dated snapshot costs what its family costs.
 """
 
 from collections.abc import Mapping
@@ -22,9 +28,9 @@ from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.providers.answer_parts import name_of_tier
 from evalh.providers.http.errors import at
 from evalh.providers.repaired_json import RepairedJson
-from evalh.providers.request_parts import name_of_tier
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, TieredPrices
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 _TIERS = ("service_tier", "serviceTier")
 """Params that ask for a service tier."""
 _VARIANTS = frozenset({"service_tier", "speed", "processing"})
-"""What the table prices apart."""
+"""What has prices of its own in the table."""
 _RATES = {
     "input": "input_mtok",
     "output": "output_mtok",
@@ -53,7 +59,7 @@ class _Priced(Protocol):
 class WorkspacePrices:
     """`core.ports.Prices`: one pricer per model, for as long as the workspace is open.
 
-    `at` is the moment whose prices hold; None: when a model is first asked for.
+    `at` is the moment whose prices count; None: when a model is first looked up.
     """
 
     def __init__(self, at: datetime | None = None) -> None:
@@ -61,10 +67,10 @@ class WorkspacePrices:
         self._listed: dict[_Listing, ListedPrice] = {}
 
     def find(self, provider: Provider) -> Pricer | None:
-        """Return the user's price, else the table's; None for a model that neither can know.
+        """Return the user's price, otherwise the table's; None if neither applies.
 
-        A custom address is never priced from the table: the same name may cost anything there. What comes from the
-        table is looked up in the background, and answers None to every usage where the table lacks the model.
+        The table is never used for a custom address: the same name may cost anything there. It is read in the
+        background; a model that it lacks has the cost None.
         """
         spec = provider.spec if isinstance(provider, _Priced) else None
         asked = _asked(provider.params)
@@ -82,7 +88,7 @@ class WorkspacePrices:
 
 
 def price_table_date() -> str:
-    """Say which table prices come from: its version, and since when its newest price is in force."""
+    """Describe the price table: its version, and the date of the newest price in force."""
     from importlib.metadata import version
 
     newest = _newest_price(datetime.now(tz=UTC).date())
@@ -99,8 +105,8 @@ class _Listing(Value):
 class ListedPrice:
     """A model's price in the bundled table.
 
-    The table's library takes some 0.2 s to import. A thread begins with that at once, so that neither the first
-    request nor the first answer waits for it.
+    The table's library takes about 0.2 s to import. A thread starts at once, so that neither the first request nor the
+    first answer waits for it.
     """
 
     def __init__(self, listing: _Listing) -> None:
@@ -153,12 +159,12 @@ def _listed(listing: _Listing) -> Price | None:
 
 
 def _rates(price: "ModelPrice") -> tuple[Rates, ...]:
-    """Return the table's rates: the base, and what holds above each number of input tokens."""
-    told: dict[str, Decimal | TieredPrices | None] = {name: getattr(price, key, None) for name, key in _RATES.items()}
-    stepped = [rate for rate in told.values() if rate is not None and not isinstance(rate, Decimal)]
+    """Return the table's rates: the base, and those above each number of input tokens."""
+    rates: dict[str, Decimal | TieredPrices | None] = {name: getattr(price, key, None) for name, key in _RATES.items()}
+    stepped = [rate for rate in rates.values() if rate is not None and not isinstance(rate, Decimal)]
     starts = sorted({0, *(tier.start for rate in stepped for tier in rate.tiers)})
     return tuple(
-        Rates(**{name: _rate_above(rate, start) for name, rate in told.items()}, above=start) for start in starts
+        Rates(**{name: _rate_above(rate, start) for name, rate in rates.items()}, above=start) for start in starts
     )
 
 
@@ -170,7 +176,7 @@ def _rate_above(rate: "Decimal | TieredPrices | None", tokens: int) -> Decimal |
 
 @cache
 def _newest_price(today: date) -> date:
-    """Find the newest dated price that is in force: the table itself bears no date."""
+    """Find the date of the newest price in force; the table itself has no date."""
     from genai_prices.data_snapshot import get_snapshot
     from genai_prices.types import StartDateConstraint
 
@@ -186,14 +192,14 @@ def _newest_price(today: date) -> date:
 
 HEADER = "header:"
 _MOST_USD = 100_000
-"""No answer costs more. What says more is not an amount."""
+"""No answer costs more; a larger number is not an amount."""
 _LONGEST = 40  # characters of an amount
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class Bill:
-    """Where the amount stands: `usage.cost`, a path into the body, or `header:<name>`; None: nowhere."""
+    """Reads the amount that a response states, at `place`: a path into the body (`usage.cost`), or `header:<name>`."""
 
     def __init__(self, place: str | None) -> None:
         place = place or ""
@@ -202,11 +208,11 @@ class Bill:
         self._key = self._path[-1].encode() if self._path else b""
 
     def of_headers(self, headers: Mapping[str, str]) -> Decimal | None:
-        """Read the amount from a response's headers; None where it is not there, or not an amount."""
+        """Read the amount from a response's headers; None if there is none."""
         return None if self._header is None else _amount((headers.get(self._header) or "").strip())
 
     def of_body(self, body: bytes) -> Decimal | None:
-        """Read the amount from a body, or from an event of a stream; None where it is not there, or not an amount."""
+        """Read the amount from a body, or from an event of a stream; None if there is none."""
         if not self._path or self._key not in body:
             return None
         try:

@@ -1,4 +1,4 @@
-"""How graders ask models: each question is a call of its own, found in the log, priced, bounded and logged like any.
+"""How graders ask models: each question is a separate call, found in the log, priced, bounded and logged like others.
 
 If a grader's model is down, its verdicts are `error`, and the run continues.
 """
@@ -24,28 +24,28 @@ from evalh.routing.wrapper import Find
 
 
 class QuestionSpans:
-    """The questions of one answer's checks: when each was asked, when answered, and its latency.
+    """The questions of one answer's checks: when each was asked and answered, and its latency.
 
-    They give the checks' time without their questions' waits for places among our own calls.
+    They give the checks' time without waits for our own limit on calls in flight.
     """
 
     def __init__(self) -> None:
         self._asked: list[tuple[float, float, Latency]] = []
 
     def add(self, began_s: float, ended_s: float, took: Latency) -> None:
-        """Take one question with its answer, or its last error."""
+        """Add one question with its answer, or its last error."""
         self._asked.append((began_s * 1000.0, ended_s * 1000.0, took))
 
     def checks(self, by_clock_ms: float) -> Latency:
-        """Return the checks' part of a latency; by the clock they took `by_clock_ms`.
+        """Return the checks' part of a latency, at most `by_clock_ms`.
 
-        Questions that overlap are asked together: such a group takes as long as its slowest question would alone.
+        Questions that overlap form a group, which takes as long as its slowest question would alone.
         """
         if any(took.total_ms is None for _, _, took in self._asked):
             return Latency(None)
         if not all(took.whole for _, _, took in self._asked):
             return Latency(0.0, None, None)
-        groups: list[tuple[float, float]] = []  # when each ended, and when it would have ended alone
+        groups: list[tuple[float, float]] = []  # (when it ended, when it would have ended alone)
         for began, ended, took in sorted(self._asked, key=lambda one: one[:2]):
             alone = began + (took.total_ms or 0.0)
             if groups and began < groups[-1][0]:
@@ -55,16 +55,16 @@ class QuestionSpans:
         return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))
 
 
-_APART = 1000  # more samples than anybody takes of one answer
+_APART = 1000  # more than the samples that anyone takes of one answer
 
 Resolve = Callable[[str, Form], Target]
-"""Finds a model or route of the workspace, its requests under a form's settings. Raises EvalhError."""
+"""Finds a model or route of the workspace, with a form's settings for its requests. Raises EvalhError."""
 
 FindRouted = Callable[[str, CallKey], Answer | None]
 
 
 def settings_of(form: Form, provider: Provider) -> Settings:
-    """Build the settings of a question to a provider that is asked for itself, not for the task."""
+    """Build the settings of a question to a provider, independent of the task's."""
     params = {**_sendable(form, provider), **provider.params}
     return Settings(
         model=provider.model,
@@ -77,12 +77,12 @@ def settings_of(form: Form, provider: Provider) -> Settings:
 
 
 def _sendable(form: Form, provider: Provider) -> Mapping[str, JsonValue]:
-    """Leave the seed out but for a model that draws by its seed alone: hosted ones draw again; some know no seed."""
+    """Remove the seed, unless a model draws only by its seed: hosted models draw again by themselves."""
     return {name: value for name, value in form.params.items() if name != "seed" or provider.traits.draws_by_seed}
 
 
 def answering(task: Target, model: str | None, form: Form) -> Target:
-    """Return the model that answered, to be asked by itself; None: the one that is asked first."""
+    """Return the model that answered, to be asked directly; None: the first model."""
     name = model if model is not None and model in task.leaves else task.first.provider.name
     leaf = task.leaves[name]
     settings = _again(leaf, form) if form.again else settings_of(form, leaf.provider)
@@ -90,7 +90,7 @@ def answering(task: Target, model: str | None, form: Form) -> Target:
 
 
 def _again(leaf: Leaf, form: Form) -> Settings:
-    """Lay the form's params over the task's; what the workspace removes from this model's requests stays removed."""
+    """Override the task's params with the form's; params that the workspace removes for this model stay removed."""
     stated = leaf.provider.params
     params: Mapping[str, JsonValue] = {
         name: value for name, value in _sendable(form, leaf.provider).items() if stated.get(name, value) is not None
@@ -109,25 +109,27 @@ class Stack(Value):
 
 @dataclass(slots=True, kw_only=True)
 class Inquiry:
-    """Everything that the graders and checks of one run ask. Shares the run's budget, limits and breakers."""
+    """Asks for all graders and checks of one run. Shares the run's budget, limits and breakers."""
 
     task: Target
     resolve: Resolve
     build: Callable[[Target], Provider]
     log: CallLog
-    numbers: Iterator[int]  # of calls, shared with the task's
+    numbers: Iterator[int]  # counts calls, the task's too
     clock: Clock
-    find: Find | None = None  # None: ask again, whatever the log knows
+    find: Find | None = None  # None: ask again, without the log
     find_routed: FindRouted | None = None
     _stacks: dict[tuple[str | None, int], tuple[Form, Stack]] = field(default_factory=dict, init=False)
-    _hopeless: dict[str, CallError] = field(default_factory=dict, init=False)  # a refused key, an empty account
+    _hopeless: dict[str, CallError] = field(
+        default_factory=dict, init=False
+    )  # why a model refuses everything: its key, an empty account
 
     def about(self, call: Call, *, part: bool = False) -> "Asking":
-        """Return who asks about one call's answer. `part`: what it spends is that call's own."""
+        """Return what asks about one call's answer. `part`: its spending belongs to that call."""
         return Asking(self, call, part=part)
 
     def stack(self, question: Question, answered_by: str | None) -> Stack:
-        """Return what a question is sent down, built at the first of its kind. Raises EvalhError."""
+        """Return the stack that a question is sent through, built once for each form. Raises EvalhError."""
         form = question.form
         name = question.model or answered_by
         key = (name if question.model is not None else f"={name}", id(form))
@@ -136,17 +138,16 @@ class Inquiry:
             target = answering(self.task, name, form) if own else self.resolve(question.model or "", form)
             settings = target.settings()
             stack = Stack(target, self.build(target), settings, digest(settings.document()))
-            self._stacks[key] = (form, stack)  # the form is kept, so that its id stays its own
+            self._stacks[key] = (form, stack)  # keeping the form keeps its id unique
         return self._stacks[key][1]
 
     def known(self, stack: Stack, request: Request, key: CallKey) -> Answer | None:
-        """Return the log's answer."""
         find = self.find_routed if stack.target.chooses else self.find
         answer = None if find is None else find(request.digest(), key)
         return None if answer is None else reread(answer, stack.target.first.settings.sent_to)
 
     async def send(self, stack: Stack, request: Request, call: Call) -> Answer:
-        """Ask, unless this model has said that it will answer nobody. Raises CallError, NotSent."""
+        """Ask, unless this model refuses everything. Raises CallError, NotSent."""
         hopeless = self._hopeless.get(stack.target.name)
         if hopeless is not None:
             raise hopeless
@@ -161,7 +162,7 @@ class Inquiry:
 
 
 class Asking:
-    """`core.verdict.Asker` for one sample: keeps the accounts."""
+    """`core.verdict.Asker` for one sample: adds up its costs."""
 
     def __init__(self, inquiry: Inquiry, call: Call, *, part: bool) -> None:
         self._inquiry = inquiry
@@ -172,14 +173,14 @@ class Asking:
         self.spans = QuestionSpans()
 
     async def ask(self, question: Question) -> Answer:
-        """Return the reply, the log's or a new one, with its price. Raises CallError; NotSent: the run is ending."""
+        """Return the reply, from the log or new, with its price. Raises CallError; NotSent if the run is ending."""
         inquiry, about = self._inquiry, self._call
         stack = inquiry.stack(question, about.answered_model)
         request = Request(question.messages, stack.settings, stack.digest)
         asked = (request.digest(), question.draw)
         earlier = about.asked.get(asked)
         if earlier is not None:
-            return earlier  # another grader of this sample has asked the same, and paid for it
+            return earlier  # another grader of this sample has asked and paid already
         call, began = self._new_call(question, stack, request), inquiry.clock.monotonic()
         answer = inquiry.known(stack, request, call.key)
         hit = answer is not None
@@ -190,7 +191,7 @@ class Asking:
             try:
                 answer = await inquiry.send(stack, request, call)
             except CallError:
-                call.answered_by = None  # a route's first answer, in doubt, is none
+                call.answered_by = None  # a route's first answer, still in doubt, is no answer of a sample
                 self._close(call, began, cache_hit=False)
                 raise
             except NotSent:

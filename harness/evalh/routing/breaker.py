@@ -1,4 +1,4 @@
-"""A provider that is not well is left alone: closed → open → half-open with one probe → closed."""
+"""A provider that is down is left alone: closed → open → half-open with one probe → closed."""
 
 from collections import deque
 from enum import StrEnum
@@ -13,46 +13,46 @@ from evalh.routing.run_context import Shared
 from evalh.routing.wrapper import Wrapper
 
 PROBES = 2
-"""Failed probes in a row after which a provider without a fallback is given up, and the run ends."""
+"""Failed probes in a row after which the run ends, if the provider has no fallback."""
 
 _PROBE_S = 8.0
-"""A probe waits no longer than this, or twice the slowest good answer so far: a black hole must not hold a run."""
+"""The timeout of a probe; or twice the slowest good answer so far, if that is longer: no silent server may hold up a run."""
 
 
 class State(StrEnum):
     """Whether requests pass."""
 
     CLOSED = "closed"  # they do
-    OPEN = "open"  # none does, until the cooldown is over
-    HALF_OPEN = "half_open"  # one does: the probe
+    OPEN = "open"  # none pass until the cooldown is over
+    HALF_OPEN = "half_open"  # one passes: the probe
 
 
 class Outage(Struct):
     """How long nothing was answered.
 
-    With few requests in flight a dead provider never brings a window to its minimum: one at a time that waits for a
-    timeout is a dozen in the window, or none. That not one was answered for so long tells as much as a rate.
+    With few requests in flight a dead provider never fills a window to its minimum: one at a time that waits for a
+    timeout makes a dozen in the window, or none. No answer for so long is as telling as a rate.
     """
 
     failures: int = 0  # in a row
-    since: float = 0.0  # when the first of them left
+    since: float = 0.0  # when the first of them was sent
 
     def failed(self, began: float, now: float, policy: BreakerPolicy) -> bool:
-        """Take a failure; True where the silence has lasted long enough."""
+        """Record a failure; return True if the silence has lasted long enough."""
         if not self.failures:
             self.since = began
         self.failures += 1
         return self.failures >= policy.silent_failures and now - self.since >= policy.silence_s
 
     def broken(self) -> None:
-        """Take an answer, of whatever kind."""
+        """Record an answer of any kind."""
         self.failures = 0
 
 
 class Breaker(Struct):
-    """The state machine. Time is an argument: seconds that never go back.
+    """The state machine. Time is an argument, in seconds of a monotonic clock.
 
-    A failure *rate* over a window trips it. A fixed count of failures would trip at 256 in flight with 1 % errors.
+    A failure *rate* over a window opens it. A fixed count would open it at 256 in flight with 1 % errors.
     """
 
     policy: BreakerPolicy
@@ -60,14 +60,14 @@ class Breaker(Struct):
     failed_probes: int = 0  # in a row
     _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
     _failures: int = 0
-    probe_at: float = 0.0  # when an open breaker lets its probe through
+    probe_at: float = 0.0  # when an open breaker sends its probe
     silence: Outage = field(default_factory=Outage)
     _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
-        """Return whether a request may leave. In half-open the one that gets True is the probe.
+        """Return whether a request may be sent. In half-open the one that gets True is the probe.
 
-        It must `settle`, or be abandoned.
+        It must `settle` or be abandoned.
         """
         if self.state is State.OPEN and now >= self.probe_at:
             self.state = State.HALF_OPEN
@@ -76,15 +76,14 @@ class Breaker(Struct):
 
     @property
     def rate(self) -> float:
-        """The failure rate of the window."""
         return self._failures / len(self._window) if self._window else 0.0
 
     def settle(self, now: float, *, began: float, failed: bool, probe: bool) -> State | None:
-        """Take how a request that was admitted at `began` ended; return the new state where it changed."""
+        """Record the end of a request that was admitted at `began`; return the new state if it changed."""
         if probe:
             return self._settle_probe(now, failed=failed)
         if self.state is not State.CLOSED or began < self._closed_at:
-            return None  # it left before the breaker opened: that story is told
+            return None  # sent before the breaker opened: no longer relevant
         self._window.append((now, failed))
         self._failures += failed
         while self._window[0][0] < now - self.policy.window_s:
@@ -94,13 +93,13 @@ class Breaker(Struct):
         return None
 
     def silent(self, now: float, *, began: float) -> bool:
-        """Take a failure of a request that left at `began`; True where nothing was answered for too long."""
+        """Record a failure of a request sent at `began`; return True if there was no answer for too long."""
         if self.state is not State.CLOSED or began < self._closed_at:
             return False  # as for the window
         return self.silence.failed(began, now, self.policy)
 
     def abandon(self, now: float) -> None:
-        """Take that a probe was cancelled, or never left: another may be sent at once."""
+        """Record that a probe was cancelled or not sent: another may be sent at once."""
         self.state = State.OPEN
         self.probe_at = now
 
@@ -116,16 +115,16 @@ class Breaker(Struct):
         return self.state
 
     def trip(self, now: float) -> State:
-        """Open, whatever the window says."""
+        """Open, regardless of the window."""
         self.state = State.OPEN
         self.probe_at = now + self.policy.cooldown_s
         return self.state
 
 
 class Breaking(Wrapper):
-    """Holds a provider's breaker. With a fallback behind it an open breaker refuses; alone it waits for the probe.
+    """Applies a provider's breaker. If there is a fallback, an open breaker refuses; otherwise it waits for the probe.
 
-    The breaker itself is shared by all that lead to the same model.
+    All routes to one model share its breaker.
     """
 
     def __init__(self, inner: Provider, breaker: Breaker, shared: Shared, *, alone: bool) -> None:
@@ -137,7 +136,7 @@ class Breaking(Wrapper):
         self._slowest_s = 0.0
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send where the breaker lets it through. Raises CallError (`breaker_open`: nothing was sent), NotSent."""
+        """Send if the breaker permits. Raises CallError (`breaker_open`: nothing was sent), NotSent."""
         breaker, clock = self.breaker, self._clock
         while True:
             while not breaker.admit(clock.monotonic()):
@@ -155,13 +154,13 @@ class Breaking(Wrapper):
                 break
             except CallError as error:
                 if error.kind is ErrorKind.BREAKER_OPEN and self.alone and breaker.state is not State.CLOSED:
-                    continue  # it opened while the request waited for its place
+                    continue  # it opened while the request waited for its turn
                 self._failed(call, error, began, probe=False)
                 raise
             finally:
                 call.still_wanted = None
         now = clock.monotonic()
-        # What passed here holds the wait for a place too.
+        # This time includes the wait for a turn.
         took_s = now - began if completion.latency_ms is None else completion.latency_ms / 1000.0
         self._slowest_s = max(self._slowest_s, took_s)
         breaker.silence.broken()
@@ -169,7 +168,7 @@ class Breaking(Wrapper):
         return completion
 
     def _still_closed(self) -> None:
-        """Let a request leave that has waited since it was admitted. Raises CallError where the breaker opened."""
+        """Admit a request that has waited since its first check. Raises CallError if the breaker has opened."""
         if self.breaker.state is not State.CLOSED:
             raise self._left_alone()
 
@@ -178,7 +177,7 @@ class Breaking(Wrapper):
 
     async def _probe(self, request: Request, call: Call, began: float) -> Completion:
         self._decide(call, "probe", "one request is let through")
-        # Counted from when it leaves: waiting for a place or a rate says nothing of the provider.
+        # Counted from sending: waiting for a turn or a rate says nothing about the provider.
         call.patience_s = max(_PROBE_S, 2.0 * self._slowest_s)
         try:
             completion = await self.inner.send(request, call)
@@ -201,7 +200,7 @@ class Breaking(Wrapper):
             if probe:
                 breaker.abandon(now)
             return
-        # An answer of any other kind, a refused request included, shows that the provider is there.
+        # An answer of any other kind, even a refused request, shows that the provider is up.
         failed = error.kind in OUTAGE
         state = breaker.settle(now, began=began, failed=failed, probe=probe)
         seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"

@@ -1,4 +1,4 @@
-"""Money is bounded: the most that a request can cost is reserved before it leaves, and settled after."""
+"""Budgets: the most that a request can cost is reserved before it is sent, and settled after."""
 
 import asyncio
 from collections import deque
@@ -20,9 +20,9 @@ PER_MESSAGE = 16
 
 
 def worst_case_usd(request: Request, pricer: Pricer | None, more_tokens: int = 0) -> Decimal | None:
-    """Bound what a request can cost: a token per input byte, `max_tokens` of output. None: no bound or no price.
+    """Bound the cost of a request: a token per input byte, `max_tokens` of output. None: no bound or no price.
 
-    `more_tokens` are read besides: what may yet be added to the request.
+    `more_tokens` are input that may still be added to the request.
     """
     tokens = worst_case_tokens(request, more_tokens)
     if pricer is None or tokens is None:
@@ -31,13 +31,13 @@ def worst_case_usd(request: Request, pricer: Pricer | None, more_tokens: int = 0
 
 
 def worst_case_tokens(request: Request, more_tokens: int = 0) -> Usage | None:
-    """Bound a request's tokens: no tokenizer makes more than one of a byte. None: no bound on the output."""
+    """Bound a request's tokens: no tokenizer makes more than one per byte. None: no bound on the output."""
     bound = request.settings.max_tokens
     return None if bound is None else Usage(input_tokens=input_bytes(request) + more_tokens, output_tokens=bound)
 
 
 def input_bytes(request: Request) -> int:
-    """Count the bytes of everything that the model reads."""
+    """Count the bytes of all text that the model reads."""
     settings = request.settings
     size = _bytes(settings.output_schema or "") + sum(
         _bytes(tool.name) + _bytes(tool.description) + _bytes(tool.parameters) for tool in settings.tools
@@ -60,10 +60,10 @@ def _bytes(value: object) -> int:
 
 
 class Purse(Struct):
-    """What may be spent of one thing (USD, tokens). `spent` + `reserved` never exceeds `limit`.
+    """A limit on one unit (USD or tokens). `spent` + `reserved` never exceeds `limit`.
 
-    The exception is a provider that charges more than the worst case: what it charged counts in full, and nothing
-    is reserved any more.
+    The exception is a provider that charges more than the worst case: the charge counts in full, and nothing more is
+    reserved.
     """
 
     limit: Decimal = _UNLIMITED
@@ -71,24 +71,24 @@ class Purse(Struct):
     reserved: Decimal = Decimal(0)
 
     def reserve(self, amount: Decimal) -> bool:
-        """Set an amount aside; False: it does not fit now."""
+        """Reserve an amount; return False if it does not fit now."""
         if self.spent + self.reserved + amount > self.limit:
             return False
         self.reserved += amount
         return True
 
     def settle(self, reserved: Decimal, spent: Decimal) -> None:
-        """Give a reservation back and count what was really spent."""
+        """Release a reservation and add the actual amount."""
         self.reserved -= reserved
         self.spent += spent
 
     def never_fits(self, amount: Decimal) -> bool:
-        """Whether an amount would not fit even if everything in flight cost nothing."""
+        """Whether an amount does not fit even if everything in flight costs nothing."""
         return self.spent + amount > self.limit
 
 
 def _dollars(amount: Decimal) -> str:
-    return f"${Context(prec=4).plus(amount):f}"  # never with an exponent; a small amount is not 0
+    return f"${Context(prec=4).plus(amount):f}"  # without an exponent; a small amount must not read as 0
 
 
 def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
@@ -97,7 +97,7 @@ def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
 
 
 class Treasury(Struct):
-    """All purses of a run, shared by every model of its route."""
+    """The budget of a run, shared by all models of its route."""
 
     halt: Halt
     usd: Purse = field(default_factory=Purse)
@@ -107,7 +107,7 @@ class Treasury(Struct):
     _in_flight: int = 0
 
     async def reserve(self, usd: Decimal, tokens: Decimal, call: Call) -> None:
-        """Set both aside; wait while they don't fit and anything is in flight. Raises NotSent when they never will."""
+        """Reserve both; wait while they do not fit and requests are in flight. Raises NotSent if they never will."""
         case = call.part_of or call
         if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
@@ -124,12 +124,12 @@ class Treasury(Struct):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
-            self.halt.check()  # while it waited the run may have ended
-        case.counted_usd += usd  # at once: several critics of one answer are in flight together
+            self.halt.check()  # the run may have ended meanwhile
+        case.counted_usd += usd  # now: several critics of one answer are in flight together
         self._in_flight += 1
 
     def settle(self, reserved: tuple[Decimal, Decimal], spent: tuple[Decimal, Decimal]) -> None:
-        """Give both reservations back, count what was spent, and wake the requests that wait."""
+        """Release both reservations, add the actual amounts, and wake waiting requests."""
         self._in_flight -= 1
         for purse, before, after in zip((self.usd, self.tokens), reserved, spent, strict=True):
             purse.settle(before, after)
@@ -139,7 +139,7 @@ class Treasury(Struct):
                 turn.set_result(None)
 
     def told(self) -> str:
-        """Say what was spent of what, and what is set aside for requests in flight."""
+        """Describe what was spent of the limit, and what is reserved for requests in flight."""
         purses = ((self.usd, _dollars, ""), (self.tokens, str, " tokens"))
         return ", ".join(_spending(purse, write, unit) for purse, write, unit in purses if purse.limit < _UNLIMITED)
 
@@ -153,7 +153,7 @@ class Treasury(Struct):
 
 
 class Budgeted(Wrapper):
-    """Reserves the worst case of every attempt, and settles what it cost."""
+    """Reserves the worst case of every attempt, and settles its actual cost."""
 
     def __init__(self, inner: Provider, treasury: Treasury, pricer: Pricer | None) -> None:
         super().__init__(inner)
@@ -161,13 +161,13 @@ class Budgeted(Wrapper):
         self._pricer = pricer
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send once, inside the budget. Raises CallError, NotSent."""
+        """Send once, within the budget. Raises CallError, NotSent."""
         bound = worst_case_tokens(request)
         tokens = Decimal((bound.input_tokens or 0) + (bound.output_tokens or 0)) if bound else Decimal(0)
-        usd = worst_case_usd(request, self._pricer) or Decimal(0)  # priced and bounded: the plan has checked it
+        usd = worst_case_usd(request, self._pricer) or Decimal(0)  # both are known: the plan has checked it
         await self._treasury.reserve(usd, tokens, call)
         before = call.cost_usd
-        used = tokens  # what was never answered, or never counted, counts as it was reserved
+        used = tokens  # without an answer or a count, the reserved amount counts
         try:
             completion = await self.inner.send(request, call)
             usage = completion.usage

@@ -1,16 +1,16 @@
-"""From a route to a stack of providers: the order of the layers is said here, and only here.
+"""From a route to a stack of providers. The order of the layers is defined only here.
 
-Cascading    the first answer, checked; the stronger model's where it is in doubt
-FallingBack  the next model where one gives no answer
-Targeted     the call's messages under this model's settings
-Repairing    another attempt, a different one, where the output does not fit
-Remembered   what the log knows is not bought again
-Refusable    one that refused its key is not asked again
-Retrying     the one retry loop
-Breaking     a provider that is down is left alone
-Limited      ceilings and the adaptive window
-Budgeted     the worst case is reserved
-Logged       every attempt is a row
+Cascading    checks the first answer; asks the stronger model if a check does not pass
+FallingBack  asks the next model if one gives no answer
+Targeted     applies this model's settings
+Repairing    asks again, differently, if the output fails a check
+Remembered   takes answers from the log
+Refusable    does not ask a model again that refused its key
+Retrying     the only retry loop
+Breaking     leaves a provider alone that is down
+Limited      rate limits and the adaptive window
+Budgeted     reserves the worst case
+Logged       writes a row for each attempt
 the model
 """
 
@@ -40,7 +40,7 @@ from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targe
 
 
 def nobody(name: str, _form: Form) -> Target:
-    """Refuse: no model can be asked by name."""
+    """Refuse: this run has no models by name."""
     raise WorkspaceError(f"no model {name!r} can be asked here")
 
 
@@ -50,7 +50,7 @@ BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 
 @dataclass(slots=True, kw_only=True)
 class Builder:
-    """Builds the stack of one run. Everything that acts on the outside is handed in."""
+    """Builds the stack of one run. Everything that does I/O is an argument."""
 
     target: Target
     log: CallLog
@@ -59,19 +59,19 @@ class Builder:
     halt: Halt
     concurrency: int
     build_checks: BuildChecks
-    find: Find | None  # None: ask again, whatever the log knows
+    find: Find | None  # None: ask again, without the log
     find_routed: FindRouted | None = None  # an answer of a route that a grader asks
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
     progress: Progress | None = None
     resolve: Resolve = nobody
-    also: tuple[Route, ...] = ()  # what graders ask, and what that leads to
+    also: tuple[Route, ...] = ()  # the routes of graders' models
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
     _shared: Shared = field(init=False)
     _refusals: dict[str, KeyRefused] = field(default_factory=dict, init=False)  # one for each model
     _treasury: Treasury | None = field(init=False)
-    _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
+    _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, from all routes
     _doors: dict[str, Provider] = field(default_factory=dict, init=False)
     _paces: dict[str, Pace] = field(default_factory=dict, init=False)  # one for each model and key at its provider
 
@@ -86,11 +86,11 @@ class Builder:
         return self._route(self.target, self.target.route, alone=True)
 
     def asked(self, target: Target) -> Provider:
-        """Return what a grader asks: where it is down, verdicts are missing, and the run goes on."""
+        """Return the stack that a grader asks. If its model is down, verdicts are missing, and the run goes on."""
         return self._route(target, target.route, alone=False)
 
     def _inquiry(self, target: Target) -> Inquiry:
-        """Return who asks for those that grade what a target answers."""
+        """Return what asks for the graders of a target's answers."""
         return Inquiry(
             task=target,
             resolve=self.resolve,
@@ -105,10 +105,10 @@ class Builder:
     def _route(self, target: Target, route: Route, *, alone: bool, spared: bool = False) -> Provider:
         """Build a route.
 
-        `alone`: nothing is asked in its place when it fails. `spared`: another model is, when it is at its rate limit.
+        `alone`: no other model is asked if it fails. `spared`: another is, if it is at its rate limit.
         """
         last = len(route.fallback)
-        chain = [
+        models = [
             self._named(
                 target,
                 name,
@@ -118,7 +118,7 @@ class Builder:
             )
             for position, name in enumerate((route.model, *route.fallback))
         ]
-        provider = chain[0] if last == 0 else FallingBack(chain, route.fallback_on, self._decisions)
+        provider = models[0] if last == 0 else FallingBack(models, route.fallback_on, self._decisions)
         if route.cascade is not None:
             stronger = self._named(target, route.cascade.escalate_to, route, alone=alone, spared=spared)
             provider = Cascading(provider, stronger, route.cascade, self._examiner(target, route.cascade.checks))
@@ -131,7 +131,7 @@ class Builder:
         return self._route(target, inner, alone=alone, spared=spared)
 
     def _model(self, target: Target, name: str, route: Route, *, alone: bool, spared: bool) -> Provider:
-        """Build what stands around one model: the route's retries and repairs, and the model's own door."""
+        """Build the layers around one model: the route's retries and repairs, then those that routes share."""
         provider = self._door(target, name)
         if route.breaker is not None:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
@@ -139,7 +139,7 @@ class Builder:
         provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
         provider = Refusable(provider, self._refusals.setdefault(name, KeyRefused()))
         if not target.chooses:
-            return provider  # the caller has looked the answer up already, and its requests are this model's own
+            return provider  # the caller has searched the log, and requests have this model's settings
         if self.find is not None:
             provider = Remembered(provider, self.find)
         if route.repair is not None:
@@ -150,7 +150,7 @@ class Builder:
         return Examiner(self.build_checks(checks), self._decisions, self._inquiry(target))
 
     def _door(self, target: Target, name: str) -> Provider:
-        """Return the one way to a model: its window, rates and purse are the same for all that ask it."""
+        """Return the layers that all routes to a model share: its window, rate limits and budget."""
         door = self._doors.get(name)
         if door is None:
             model = target.leaves[name].provider
@@ -165,7 +165,7 @@ class Builder:
         return door
 
     def _limit(self, name: str) -> LimitPolicy:
-        """Return the lowest ceilings that any route declares for what leads to this model."""
+        """Return the lowest limits that any route to this model declares."""
         routes = (*reachable(self.target.route, self.target.routes), *self.also)
         limits = [route.limit for route in routes if name in route.targets]
         return LimitPolicy(

@@ -1,7 +1,7 @@
-"""Checks of an output inside a route, by graders that need no gold, and what follows where one does not pass.
+"""Checks of an output inside a route, by graders that need no gold; repairs and cascades.
 
-A repair asks the same model again, differently. A cascade routes on the output, not on the input: a cheap first pass,
-and a stronger model for what is in doubt.
+A repair asks the same model again, differently. A cascade routes by the output, not by the input: a cheap first model,
+and a stronger one if its answer is in doubt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Findings(Value):
 
     @property
     def trusted(self) -> bool:
-        """Whether every check passed. One that abstains or errs is no reason to trust."""
+        """Whether every check passed. A check that abstains or errs has not passed."""
         return all(verdict.outcome is Outcome.PASS for _, verdict in self.verdicts)
 
     @property
@@ -40,7 +40,7 @@ class Findings(Value):
         return "every check passed"
 
     def document(self) -> list[JsonValue]:
-        """Return the verdicts as JSON; they are stored in any case, so that thresholds can be studied."""
+        """Return the verdicts as JSON; they are always stored, so that thresholds can be studied."""
         return [
             {"check": name, "outcome": verdict.outcome.value, "score": verdict.score, "reason": verdict.reason}
             for name, verdict in self.verdicts
@@ -48,21 +48,21 @@ class Findings(Value):
 
 
 class Examiner(Value):
-    """Asks a route's checks about an output, and writes down what follows."""
+    """Runs a route's checks on an output, and records the decision."""
 
     checks: Sequence[Check]
     decisions: Decisions
-    inquiry: Inquiry | None = None  # who asks for checks that ask models
+    inquiry: Inquiry | None = None  # for checks that ask models
 
     async def examine(self, completion: Completion, call: Call, request: Request) -> Findings:
-        """Ask every check, also after one has failed: what they would have said is worth knowing.
+        """Run every check, also after one has failed: their verdicts are recorded.
 
-        What checks spend on models is part of what the call costs, and their time of how long it takes.
+        Their spending is part of the call's cost, and their time of its latency.
         """
         asker = None if self.inquiry is None else self.inquiry.about(call, part=True)
         case = call.case or Case(call.key.case_id, {})
         context = GradeContext(
-            case=replace(case, expected=ABSENT),  # a route works where nobody knows the right answer
+            case=replace(case, expected=ABSENT),  # a route must work without gold
             completion=completion,
             request=call.request,
             output_schema=request.settings.output_schema,
@@ -88,17 +88,17 @@ _VERIFY = """Check the answer above against the request. If it is right, repeat 
 incomplete, give the right answer instead. Give only the answer, in the form that was asked for."""
 
 _REASON = 400
-"""Characters of a reason that a model is told: a grader of one's own may say anything."""
+"""Most characters of a reason in a repair request: a user's grader may return any text."""
 
 REPAIR_TOKENS = len(_REPAIR) + 4 * _REASON
-"""What being asked to repair adds to a request at most, beside the answer: a token for each byte."""
+"""The most tokens that a repair adds to a request, beside the answer: one per byte."""
 
 VERIFY_TOKENS = len(_VERIFY)
-"""What being asked to verify adds."""
+"""The most tokens that a verification adds."""
 
 
 def asked_to_repair(request: Request, completion: Completion, findings: Findings) -> Request:
-    """Return the request with the answer that did not fit, and what was wrong with it."""
+    """Return the request with the failed answer and what was wrong with it."""
     return _with(request, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
 
 
@@ -113,16 +113,16 @@ def _with(request: Request, completion: Completion, words: str) -> Request:
     return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings)
 
 
-_WARM = 0.7  # a temperature at which a second draw differs from a first one at 0
-_WARMER = 0.1  # without a seed only another temperature makes another request
-_WARMEST = 1.0  # every provider takes it
+_WARM = 0.7  # warm enough for a second draw to differ from a first one at 0
+_WARMER = 0.1  # without a seed only the temperature can change the request
+_WARMEST = 1.0  # every provider accepts it
 
 
 class Repairing(Wrapper):
-    """Checks what a model answered and asks again, differently, while it does not fit.
+    """Checks a model's answer and asks again, differently, while a check does not pass.
 
-    An output judged invalid is never answered by the same request again. When every attempt is used up the last
-    output is returned as it is: it is an answer, and graders will say what it is worth.
+    The same request is never sent again for an invalid output. After the last attempt the last
+    output is returned as it is: it is an answer, and the graders judge it.
     """
 
     def __init__(self, inner: Provider, policy: RepairPolicy, examiner: Examiner) -> None:
@@ -131,7 +131,7 @@ class Repairing(Wrapper):
         self._examiner = examiner
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Return the first output that fits, else the last. Raises CallError, NotSent."""
+        """Return the first output that passes, otherwise the last. Raises CallError, NotSent."""
         asked = request
         for number in range(self._policy.attempts + 1):
             completion = await self.inner.send(asked, call)
@@ -148,21 +148,21 @@ class Repairing(Wrapper):
         return completion
 
     def _different(self, asked: Request, completion: Completion, findings: Findings) -> Request | None:
-        # Built on what was asked last: a model that repeats itself is not told the same words a second time.
+        # Built on the last request, so that a model that repeats itself does not get the same request again.
         match self._policy.by:
             case RepairBy.FEEDBACK:
                 return asked_to_repair(asked, completion, findings)
             case RepairBy.VARY:
                 params = _varied(asked.settings, self.params)
                 if params == asked.settings.params:
-                    return None  # the same request again is no repair
+                    return None  # the same request would be no repair
                 return Request(asked.messages, replace(asked.settings, params=params))
 
 
 def _varied(settings: Settings, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return params warm enough for another answer, and with the next seed; the same where neither may be sent.
+    """Return params with a higher temperature and the next seed; unchanged if neither may be sent.
 
-    `stated` are the workspace's overrides: null leaves out what the model refuses.
+    `stated` are the workspace's overrides; null removes a param that the model refuses.
     """
     params = dict(settings.params)
     temperature, seed = params.get("temperature"), params.get("seed")
@@ -176,9 +176,9 @@ def _varied(settings: Settings, stated: Mapping[str, JsonValue]) -> dict[str, Js
 
 
 class Cascading(Wrapper):
-    """Asks the first model, checks its answer, and asks the stronger one where a check did not pass.
+    """Asks the first model, checks its answer, and asks the stronger one if a check does not pass.
 
-    The checks' verdicts are stored for every call, also where the first answer was kept.
+    The checks' verdicts are stored for every call, also if the first answer is kept.
     """
 
     def __init__(self, first: Provider, stronger: Provider, policy: CascadePolicy, examiner: Examiner) -> None:
@@ -196,13 +196,13 @@ class Cascading(Wrapper):
         await self._stronger.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Return the first answer where it can be trusted, else the stronger model's. Raises CallError, NotSent."""
+        """Return the first answer if it passes, otherwise the stronger model's. Raises CallError, NotSent."""
         completion = await self.inner.send(request, call)
         findings = await self._examiner.examine(completion, call, request)
         detail = {
             "from": self.name,
             "to": self._stronger.name,
-            "answer": call.answered_by,  # the attempt in question: a fallback's, where the first model gave none
+            "answer": call.answered_by,  # the attempt in question: a fallback's, if the first model gave no answer
             "checks": findings.document(),
         }
         kind = "keep" if findings.trusted else "escalate"

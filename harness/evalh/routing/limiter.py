@@ -1,4 +1,4 @@
-"""How many requests a provider carries at once, and how many a minute: declared ceilings, and what it teaches."""
+"""How many requests a provider gets at once and per minute: declared limits, and limits learned from its refusals."""
 
 import asyncio
 from collections import deque
@@ -17,42 +17,41 @@ from evalh.routing.pace import LEAST_S, Pace
 from evalh.routing.run_context import Shared
 from evalh.routing.wrapper import Wrapper
 
-_BURST_S = 1.0  # what may leave at once: a second's worth
-_MINUTE_S = 60.0 + _BURST_S  # so that no minute sees more than its rate, its burst included
-_BYTES_PER_TOKEN = 4  # an estimate, settled when the provider has counted
-_AT_ONCE_S = 1e-6  # a shorter wait is a rounding error
-_LOOK_AGAIN_S = 0.25  # meanwhile an answer may have given tokens back
+_BURST_S = 1.0  # burst: a second's worth of requests
+_MINUTE_S = 60.0 + _BURST_S  # so that no minute exceeds the rate, bursts included
+_BYTES_PER_TOKEN = 4  # an estimate, corrected when the provider has counted
+_AT_ONCE_S = 1e-6  # shorter waits are rounding errors
+_LOOK_AGAIN_S = 0.25  # an answer may have returned tokens meanwhile
 _SHRINK_ON = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD})
-_JITTER = 0.1  # of a pause, at most a second: others with the same key come back at the same moment
+_JITTER = 0.1  # added to a pause, at most a second: others with the same key return at the same moment
 
 
 @dataclass(slots=True)
 class Window:
     """How many requests may be in flight: additive increase, multiplicative decrease (Chiu & Jain 1989).
 
-    It starts at its ceiling, halves when the provider says "too many", at most once per round trip, and grows by one
-    for every window's worth of good answers.
+    It starts at its ceiling, halves when the provider refuses a request, at most once per round trip, and grows
+    by one for every window's worth of good answers.
     """
 
     ceiling: int
     size: float = field(init=False)
     in_flight: int = 0
-    _not_before: float = 0.0  # a decrease answers what was sent under the window of then
+    _not_before: float = 0.0  # one decrease answers all requests sent under the earlier window
 
     def __post_init__(self) -> None:
         self.size = float(self.ceiling)
 
     @property
     def full(self) -> bool:
-        """Whether one more would be too many."""
+        """Whether one more request would be too many."""
         return self.in_flight >= int(self.size)
 
     def good(self) -> None:
-        """Take an answer."""
         self.size = min(float(self.ceiling), self.size + 1.0 / self.size)
 
     def too_many(self, now: float, began: float) -> bool:
-        """Take a refusal of a request that left at `began`; True where the window shrank."""
+        """Record a refusal of a request sent at `began`; return True if the window shrank."""
         if began < self._not_before:
             return False
         self.size = max(1.0, self.size / 2.0)
@@ -61,40 +60,40 @@ class Window:
 
 
 class Share(Struct, eq=False):
-    """What one request takes of a minute, in seconds of its rate."""
+    """The share of a minute that one request uses, in seconds of its rate."""
 
     seconds: float
 
 
 class RateLimit(Struct):
-    """Evenly spaced leaves, a second's worth at once (the generic cell rate algorithm).
+    """Evenly spaced requests, with bursts of a second's worth (the generic cell rate algorithm).
 
-    No minute sees more than `per_minute` units, up to the size of one request. What is taken may be an estimate;
-    `settle` corrects it.
+    No minute exceeds `per_minute` units by more than one request. Amounts may be estimates;
+    `settle` corrects them.
     """
 
     per_minute: int
     _paid_until: float = 0.0
-    _shares: deque[Share] = msgspec.field(default_factory=deque)  # back to back, the last ends at `_paid_until`
+    _shares: deque[Share] = msgspec.field(default_factory=deque)  # back to back; the last ends at `_paid_until`
     _owed_s: float = 0.0  # their sum
 
     def wait_s(self, now: float, units: float) -> float:
-        """Return how long `units` must wait; 0: they may leave."""
+        """Return how long `units` must wait; 0: not at all."""
         wait_s = self._paid_until - now - max(_BURST_S - self._seconds(units), 0.0)
         return wait_s if wait_s > _AT_ONCE_S else 0.0
 
     def take(self, now: float, units: float) -> Share:
-        """Take them out, as they leave."""
+        """Take the units of a request that is sent now."""
         shares = self._shares
         while shares and self._paid_until - self._owed_s + shares[0].seconds <= now:
-            self._owed_s -= shares.popleft().seconds  # its time has passed
+            self._owed_s -= shares.popleft().seconds  # its time is over
         self._paid_until = max(self._paid_until, now)
         return self._owe(self._seconds(units))
 
     def settle(self, now: float, share: Share, units: float) -> None:
-        """Take that it was so many. What was too much is given back, unless its time has passed.
+        """Correct an estimate. Excess units are returned, unless their time is over.
 
-        Others have waited for that time already: given back to those who leave now, it would let them rush.
+        Others have waited for that time already; returned now, it would allow a burst.
         """
         more_s = self._seconds(units) - share.seconds
         if more_s > 0.0:
@@ -122,7 +121,7 @@ class RateLimit(Struct):
 
 
 class Limited(Wrapper):
-    """The door to a model: requests leave as the window, the rates and the pace allow, first come, first served."""
+    """Sends requests to a model as the window, the rates and the pace allow, first come, first served."""
 
     def __init__(
         self, inner: Provider, policy: LimitPolicy, concurrency: int, shared: Shared, pace: Pace | None = None
@@ -136,14 +135,14 @@ class Limited(Wrapper):
         self._shared = shared
         self._clock = shared.clock
         self._halt = shared.halt
-        self._because: str | None = None  # why the window is below its ceiling; None: it is not
-        self._line = asyncio.Lock()  # held by the first in line, who waits for all the others
-        self._freed: asyncio.Future[None] | None = None  # the first in line waits for a place
-        self._held_s = 0.0  # how long the line has stood still so far for rates and pauses
+        self._because: str | None = None  # why the window is below its ceiling; None if it is not
+        self._line = asyncio.Lock()  # held by the first request in line
+        self._freed: asyncio.Future[None] | None = None  # the first in line waits for the window
+        self._held_s = 0.0  # how long the line has waited so far for rates and pauses
         self._held_since: float | None = None
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Wait for its turn, send, give the place back. Raises CallError, NotSent."""
+        """Wait for a turn, send, release the slot. Raises CallError, NotSent."""
         share = await self._turn(request, call)
         began = self._clock.monotonic()
         try:
@@ -163,10 +162,10 @@ class Limited(Wrapper):
             self._leave()
 
     async def _turn(self, request: Request, call: Call) -> Share | None:
-        """Wait until a request may leave, and take its place; return what was taken of the tokens.
+        """Wait until a request may be sent, and take a slot; return what was taken of the tokens.
 
-        Between the last look at the window and the moment at which the request leaves nobody else runs: the window
-        may shrink while somebody waits.
+        Nothing else runs between the last check of the window and the sending of the request; the window
+        may shrink during a wait.
         """
         tokens = self._tokens
         estimate = 0.0
@@ -176,11 +175,11 @@ class Limited(Wrapper):
         async with self._line:
             while True:
                 began = self._clock.monotonic()
-                await self._shared.until_writable()  # nothing is taken of the rates for what cannot leave
+                await self._shared.until_writable()  # take nothing of the rates for a request that cannot be sent
                 self.pace.stood(began, self._clock.monotonic())
-                self._halt.check()  # while it waited the run may have ended
+                self._halt.check()  # the run may have ended meanwhile
                 if call.still_wanted is not None:
-                    call.still_wanted()  # raises CallError if it would not be admitted now
+                    call.still_wanted()  # raises CallError if the breaker has opened
                 if self.window.full:
                     self._freed = asyncio.get_running_loop().create_future()
                     await self._freed
@@ -205,7 +204,7 @@ class Limited(Wrapper):
         return self._held_s if self._held_since is None else self._held_s + now - self._held_since
 
     def _wait_s(self, now: float, estimate: float, call: Call) -> float:
-        """Return how long the first in line must wait. Raises CallError where a pause is too long for its call."""
+        """Return how long the first in line must wait. Raises CallError if a pause is too long for its call."""
         wait_s = self.pace.wait_s(now)
         if wait_s and call.max_wait_s is not None:
             self._refuse(now, call.max_wait_s)
@@ -256,7 +255,7 @@ class Limited(Wrapper):
             self._show(self._because)
 
     def _pause(self, call: Call, named_s: float | None, began: float, now: float) -> None:
-        """Close the door until the provider takes requests again: all who ask it would be told the same."""
+        """Pause until the provider accepts requests again: all other requests would be refused too."""
         asked_s = named_s
         if asked_s is None and call.backoff_s is not None:
             asked_s = self.pace.unnamed_s(began, *call.backoff_s)

@@ -1,4 +1,4 @@
-"""The innermost wrapper: every attempt is a row with its price, whatever becomes of it."""
+"""The innermost wrapper: every attempt becomes a row with its price, also if it fails."""
 
 import asyncio
 from decimal import Decimal
@@ -23,7 +23,7 @@ class Logged(Wrapper):
         self._pricer = pricer
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send once, and record it. Raises CallError; NotSent where the run's deadline came first."""
+        """Send once, and record it. Raises CallError; NotSent if the run's deadline comes first."""
         clock = self._clock
         await self._shared.until_writable()
         call.attempts += 1

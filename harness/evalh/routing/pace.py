@@ -1,4 +1,4 @@
-"""A provider's rate limit as its refusals show it: until when it takes nothing more, and how fast it answers."""
+"""A provider's rate limit, learned from its refusals: how long it accepts nothing, and how fast it answers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,53 +6,52 @@ from msgspec import Struct
 
 from evalh.core.ports import CallLog, Progress
 
-_FORGETS_S = 60.0  # the learned rate doubles in this time: a limit may have been another's use of the key
+_FORGETS_S = 60.0  # the learned rate doubles in this time: someone else may have used up the key's limit
 LEAST_S = 0.1
-"""A named wait counts as this at least: a wait of 0 would close no door, and such waits would never add up."""
+"""A stated wait counts as at least this much: waits of 0 would pause nothing and never add up."""
 
 _IN_A_ROW = 3
-_TOO_FAST_S = 1e-3  # a shorter gap slows nobody down
+_TOO_FAST_S = 1e-3  # a shorter gap has no effect
 
 
 class Pace(Struct):
-    """A pause until the provider takes requests again, and the gap between two of them that it keeps up with.
+    """A pause until the provider accepts requests again, and the gap between requests that it can keep up with.
 
-    The gap is learned from whole cycles, from the end of a pause to the end of the next: so many answers in so long.
-    Time is an argument: seconds that never go back.
+    The gap is learned from whole cycles, from the end of one pause to the end of the next: answers per time.
+    Time is an argument, in seconds of a monotonic clock.
     """
 
-    until: float = 0.0  # nothing leaves before
+    until: float = 0.0  # nothing is sent before
     quiet_s: float = 0.0  # all pauses since the last answer
-    _unnamed: int = 0  # refusals without a wait since the last answer
+    _unnamed: int = 0  # refusals without a stated wait since the last answer
     _answers: int = 0  # of the cycle that began at `until`
-    _gap_s: float = 0.0  # 0: nothing is learned
+    _gap_s: float = 0.0  # 0: nothing learned yet
     _learned_at: float = 0.0
     _next: float = 0.0
-    _stood_s: float = 0.0  # of the cycle, in which nothing could leave for reasons of our own
+    _stood_s: float = 0.0  # of the cycle, in which we ourselves could not send
     _stood_until: float = 0.0
 
     def paused_s(self, now: float) -> float:
-        """Return how long the provider still wants nothing."""
+        """Return how long the pause still lasts."""
         return max(0.0, self.until - now)
 
     def wait_s(self, now: float) -> float:
-        """Return how long the next request must wait; 0: it may leave."""
+        """Return how long the next request must wait; 0: not at all."""
         return max(0.0, self.until - now, self._next - now)
 
     def leave(self, now: float) -> None:
-        """Take a request out."""
         gap_s = self.gap_s(now)
         if gap_s:
             self._next = now + gap_s
 
     def stood(self, began: float, now: float) -> None:
-        """Take that nothing could leave from `began` on for reasons of our own: that says nothing of the provider."""
-        began = max(began, self.until, self._stood_until)  # several doors may say so of the same moments
+        """Record that we ourselves could not send from `began` on; that says nothing about the provider."""
+        began = max(began, self.until, self._stood_until)  # several limiters may report the same time
         self._stood_s += max(0.0, now - began)
         self._stood_until = max(now, self._stood_until)
 
     def gap_s(self, now: float) -> float:
-        """Return the gap between two requests that is learned."""
+        """Return the learned gap between two requests."""
         if not self._gap_s:
             return 0.0
         gap_s: float = self._gap_s * 0.5 ** (max(0.0, now - self._learned_at) / _FORGETS_S)
@@ -61,28 +60,28 @@ class Pace(Struct):
         return gap_s
 
     def answered(self, began: float) -> None:
-        """Take an answer to a request that left at `began`."""
+        """Record an answer to a request sent at `began`."""
         self._unnamed = 0
         if began >= self.until:
             self._answers += 1
             self.quiet_s = 0.0
 
     def refused(self, now: float, began: float, wait_s: float, *, named: bool = True) -> None:
-        """Take that a request which left at `began` was refused, and that the provider wants nothing for `wait_s`.
+        """Record that a request sent at `began` was refused, and that the provider accepts nothing for `wait_s`.
 
-        A wait that it did not name slows nobody down once it is over: a server may refuse at random.
+        A wait that it did not state leaves no gap behind: a server may refuse at random.
         """
         until = max(self.until, now + wait_s)
-        if began >= self.until:  # it did not leave before the pause that is known
+        if began >= self.until:  # sent after the known pause began
             self._learn(now, until, wait_s if named else 0.0)
         self.quiet_s += until - max(self.until, now)
         self.until = until
 
     def unnamed_s(self, began: float, first_s: float, most_s: float) -> float | None:
-        """Take a refusal, of a request that left at `began`, that names no wait; return how long nothing is to leave.
+        """Record a refusal without a stated wait, of a request sent at `began`; return how long to pause.
 
-        As long again as nothing was answered, so each pause in a row is about twice the last. None: too few refusals
-        in a row to tell a limit from a server that refuses at random.
+        The pause is as long as the time without an answer, so each one is about twice the last. None: too few refusals
+        in a row to distinguish a limit from a server that refuses at random.
         """
         self._unnamed += 1
         if self._unnamed < _IN_A_ROW or began < self.until:
@@ -90,15 +89,15 @@ class Pace(Struct):
         return min(max(first_s, self.quiet_s), most_s)
 
     def _learn(self, now: float, until: float, wait_s: float) -> None:
-        """Take a whole cycle. A refusal slows the pace down no further than to one request in twice the wait it names.
+        """Learn from a whole cycle. A refusal slows the pace to at slowest one request in twice its stated wait.
 
-        Without that bound a server that refuses at random would be asked ever more rarely: a cycle of few answers is
+        Without that bound a server that refuses at random would be asked less and less: a cycle of few answers is
         mostly our own gaps.
         """
         known_s = self.gap_s(now)
         if self.until and self._answers:
             gap_s = max(0.0, until - self.until - self._stood_s) / self._answers
-        else:  # the first cycle began with whatever others had used; one without an answer was still too fast
+        else:  # others may have used part of the first cycle; a cycle without an answer was too fast
             gap_s = 2.0 * known_s
         self._gap_s = min(gap_s, max(known_s, 2.0 * wait_s))
         self._learned_at = until
@@ -107,7 +106,7 @@ class Pace(Struct):
 
 
 _LOOK_AGAIN_S = 0.25
-_LOOKS_UNTOLD = 3  # a disk that is busy for a moment is not worth a line
+_LOOKS_UNTOLD = 3  # a disk that is busy for a moment needs no notice
 
 
 async def until_writable(
@@ -115,7 +114,7 @@ async def until_writable(
 ) -> None:
     """Wait while the log is blocked: an answer that cannot be stored would be bought twice.
 
-    Raises EvalhError when the log has failed, and what `sleep` raises.
+    Raises EvalhError if the log has failed, and what `sleep` raises.
     """
     looks = 0
     while (because := log.blocked()) is not None:

@@ -1,7 +1,8 @@
-"""What follows a failure: the one retry loop (finite, jittered, never sooner than a provider asks), and fallbacks.
+"""Whether a failed request is sent again (`Retrying`), and which model is asked next (`FallingBack`).
 
-A failure is sent again as often as the route's `retry` allows. A rate limit is not a failure: it takes nothing from the
-attempts nor from the run's retries, and ends at what the route lets one call wait.
+`Retrying` holds the only retry loop; its `_next_step` decides after each failed attempt. The route's `retry` limits
+failures (`decide_retry`). Rate limits are not failures (`RateLimitWaits`): they use up neither attempts nor the run's
+retries, only the time that the route lets one call wait. Waits are random, and never shorter than a provider asks.
 """
 
 from collections.abc import Sequence
@@ -21,22 +22,22 @@ from evalh.routing.wrapper import Wrapper
 
 
 class Wait(Value):
-    """Send again after so many seconds."""
+    """Send again after `seconds`."""
 
     seconds: float
 
 
 class GiveUp(Value):
-    """Do not send again; `reason` is None where the policy declares no retry for this kind."""
+    """Do not send again; `reason` is None if the policy declares no retry for this kind."""
 
     reason: str | None = None
 
 
-def after(policy: RetryPolicy, attempt: int, error: CallError, rng: Random) -> Wait | GiveUp:
-    """Decide what follows attempt number `attempt` (from 1), which failed.
+def decide_retry(policy: RetryPolicy, attempt: int, error: CallError, rng: Random) -> Wait | GiveUp:
+    """Decide what follows failed attempt number `attempt` (from 1).
 
-    Full jitter (Brooker 2015): the wait is uniform in [0, min(cap, base × 2^(attempt-1))], and never shorter than
-    what the provider asked for.
+    Full jitter (Brooker 2015): the wait is uniform in [0, min(cap, base × 2^(attempt-1))], added to what the provider
+    asked for.
     """
     if error.kind not in policy.on:
         return GiveUp()
@@ -52,15 +53,15 @@ def _jitter_s(policy: RetryPolicy, attempt: int, rng: Random) -> float:
     return rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, 60)))
 
 
-class Patience(Struct):
+class RateLimitWaits(Struct):
     """One call's waits for rate limits."""
 
     most_s: float
     refusals: int = 0
     waited_s: float = 0.0
 
-    def after(self, policy: RetryPolicy, error: CallError, rng: Random) -> Wait | GiveUp:
-        """Decide what follows a rate limit, whether it names its wait or not."""
+    def decide(self, policy: RetryPolicy, error: CallError, rng: Random) -> Wait | GiveUp:
+        """Decide what follows a rate limit, with or without a stated wait."""
         asked_s, most_s = error.retry_after_s or 0.0, self.most_s
         if error.kind not in policy.on:
             return GiveUp()
@@ -75,86 +76,98 @@ class Patience(Struct):
         return wait
 
 
+class Tries(Struct):
+    """What one call has tried so far."""
+
+    rate_limits: RateLimitWaits | None
+    sent: int = 0
+    failed: int = 0
+    reconnected: bool = False
+
+
 class Retrying(Wrapper):
-    """Sends again what deserves it. Every retry and every end of patience is a decision in the log."""
+    """Sends a failed request again where that may help. Each retry and each giving up is a decision in the log."""
 
     def __init__(self, inner: Provider, policy: RetryPolicy, shared: Shared, *, wait_s: float | None = None) -> None:
         super().__init__(inner)
         self._policy = policy
-        self._wait_s = wait_s  # for rate limits; None: they are failures, after which another model is asked
+        self._wait_s = wait_s  # for rate limits; None: they count as failures, and another model is asked
         self._shared = shared
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send until it is answered, or until the policy says no. Raises the last CallError, NotSent."""
-        if not call.counted:  # a call may pass several places of a route: its retries are the run's
+        """Send until there is an answer or no retry is left. Raises the last CallError, NotSent."""
+        if not call.counted:  # once per call, though a route may contain several retry loops
             call.counted = True
             self._shared.retries.call()
+        tries = Tries(None if self._wait_s is None else RateLimitWaits(self._wait_s))
         call.max_wait_s = self._policy.max_wait_s if self._wait_s is None else self._wait_s
-        patience = None if self._wait_s is None else Patience(self._wait_s)
-        call.backoff_s = None if patience is None else (self._policy.base_s, self._policy.cap_s)
-        reconnects = True  # once: the server may have closed the next one too
-        sent = failed = 0
+        call.backoff_s = None if self._wait_s is None else (self._policy.base_s, self._policy.cap_s)
         while True:
-            sent += 1
+            tries.sent += 1
             try:
                 return await self.inner.send(request, call)
             except CallError as error:
-                # Seeded by what is asked for what, not by time: the same run waits the same times, and the trials of
-                # one case, which ask the same, don't come back in lockstep.
-                rng = Random(f"{request.digest()}/{call.key!r}/{sent}")  # noqa: S311 (jitter, not a secret)
-                step: Wait | GiveUp
-                if error.hung_up and reconnects:
-                    reconnects, step = False, Wait(0.0)
-                elif error.kind in self._policy.on and error.held_back:
-                    step = GiveUp(error.message)  # the door is closed for longer than may be waited
-                elif patience is not None and error.kind is ErrorKind.RATE_LIMIT:
-                    step = patience.after(self._policy, error, rng)
-                else:
-                    failed += 1
-                    step = after(self._policy, failed, error, rng)
-                    if isinstance(step, Wait) and not self._shared.retries.take(self._policy.share):
-                        step = GiveUp(f"the run's retries are spent ({self._policy.share:g} of its calls)")
+                # The seed is the request and the case, not the time: the same run waits the same times, and the
+                # trials of one case, which ask the same, do not come back in lockstep.
+                rng = Random(f"{request.digest()}/{call.key!r}/{tries.sent}")  # noqa: S311 (jitter, not a secret)
+                step = self._next_step(tries, error, rng)
                 if isinstance(step, GiveUp):
                     if step.reason is not None:
-                        self._decide(call, "give_up", error, {"why": step.reason, "attempts": sent})
+                        self._record(call, "give_up", error, {"why": step.reason, "attempts": tries.sent})
                     raise
-                self._decide(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": sent + 1})
+                self._record(call, "retry", error, {"wait_s": round(step.seconds, 3), "attempt": tries.sent + 1})
             began = self._shared.clock.monotonic()
             await self._shared.halt.sleep(step.seconds)
             call.waiting_ms += (self._shared.clock.monotonic() - began) * 1000.0
             call.reasons.append("retry")
 
-    def _decide(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:
+    def _next_step(self, tries: Tries, error: CallError, rng: Random) -> Wait | GiveUp:
+        """Decide what follows a failed attempt."""
+        policy = self._policy
+        if error.hung_up and not tries.reconnected:
+            tries.reconnected = True  # once: the server may have closed the next connection too
+            return Wait(0.0)
+        if error.held_back and error.kind in policy.on:
+            return GiveUp(error.message)  # our own limit holds this model back for longer than the call may wait
+        if tries.rate_limits is not None and error.kind is ErrorKind.RATE_LIMIT:
+            return tries.rate_limits.decide(policy, error, rng)
+        tries.failed += 1
+        step = decide_retry(policy, tries.failed, error, rng)
+        if isinstance(step, Wait) and not self._shared.retries.take(policy.share):
+            return GiveUp(f"the run's retries are spent ({policy.share:g} of its calls)")
+        return step
+
+    def _record(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:
         self._shared.decisions.tell(call, kind, error.kind.value, {"model": self.name, **detail})
 
 
 _FINISHES = {ErrorKind.REFUSAL: FinishReason.REFUSAL, ErrorKind.CONTENT_FILTER: FinishReason.CONTENT_FILTER}
-"""Answers that refuse: a route may declare that the next model is asked then."""
+"""Answers that count as failures where a route falls back on them."""
 
 
 class FallingBack(Wrapper):
-    """Asks in order, on the kinds of failure that the route declares. Each hop is a decision in the log."""
+    """Asks the next model after the kinds of failure that the route declares. Each change is a decision in the log."""
 
-    def __init__(self, chain: Sequence[Provider], on: frozenset[ErrorKind], decisions: Decisions) -> None:
-        super().__init__(chain[0])
-        self._chain = chain
+    def __init__(self, models: Sequence[Provider], on: frozenset[ErrorKind], decisions: Decisions) -> None:
+        super().__init__(models[0])
+        self._models = models
         self._on = on
         self._finishes = {finish: kind for kind, finish in _FINISHES.items() if kind in on}
         self._decisions = decisions
 
     async def open(self) -> None:
-        for provider in self._chain:
+        for provider in self._models:
             await provider.open()
 
     async def close(self) -> None:
-        for provider in self._chain:
+        for provider in self._models:
             await provider.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Return the first answer. Raises the last model's CallError, or one that is not declared; NotSent."""
-        *firsts, last = self._chain
-        hopeless = True  # whether the models before the last are refused, or left alone, for the whole run
-        for position, provider in enumerate(firsts):
+        """Return the first answer. Raises the last model's CallError, or one of an undeclared kind; NotSent."""
+        *others, last = self._models
+        hopeless = True  # whether none of the models before the last can answer in this run
+        for position, provider in enumerate(others):
             try:
                 completion = await provider.send(request, call)
             except CallError as error:
@@ -167,7 +180,7 @@ class FallingBack(Wrapper):
                 if declined is None:
                     return completion
                 kind, hopeless = declined, False
-            hop = {"from": provider.name, "to": self._chain[position + 1].name}
+            hop = {"from": provider.name, "to": self._models[position + 1].name}
             self._decisions.tell(call, "fallback", kind.value, hop)
             call.reasons.append("fallback")
         try:

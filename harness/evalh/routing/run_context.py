@@ -1,4 +1,4 @@
-"""What all layers of one run's stack share: its decisions' log, its clock and its end."""
+"""What all layers of one run's stack share: the log of decisions, the clock, and the end of the run."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from evalh.routing.pace import until_writable
 
 
 class Decisions:
-    """Writes to the log what a route does on the user's behalf, with its reason.
+    """Records a route's decisions, with their reasons.
 
     Kinds: retry, give_up, fits, repair, unrepaired, fallback, keep, escalate, open, probe, close, shrink.
     """
@@ -23,7 +23,6 @@ class Decisions:
         self.clock = clock
 
     def tell(self, call: Call, kind: str, reason: str, detail: Mapping[str, JsonValue]) -> None:
-        """Record one decision about a call."""
         self.log.decide(
             Decision(run_id=call.run_id, call_id=call.id, kind=kind, reason=reason, at=self.clock.now(), detail=detail)
         )
@@ -33,7 +32,7 @@ DEADLINE = "the run's deadline has passed"
 
 
 class Halt:
-    """Ends a run early, and wakes all that wait: for a spent budget, a provider that is down, a deadline."""
+    """Ends a run early and wakes waiting requests: a budget is spent, a provider is down, a deadline has passed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -42,25 +41,25 @@ class Halt:
         self.until: float | None = None  # the run's deadline, by the clock's monotonic time
 
     def now(self, reason: str) -> None:
-        """End the run: nothing more is sent; what is in flight ends by itself. The first reason stays."""
+        """End the run: nothing more is sent; requests in flight finish. The first reason is kept."""
         if self.reason is None:
             self.reason = reason
             for task in self._waiting:
                 task.cancel()
 
     def check(self) -> None:
-        """Raise NotSent where the run is ending."""
+        """Raise NotSent if the run is ending."""
         if self.reason is not None:
             raise NotSent(self.reason)
 
     def check_deadline(self, error: CallError) -> None:
-        """Raise NotSent where an attempt was cut off by the deadline: its sample is left to the next run."""
+        """Raise NotSent if the deadline cut off an attempt: its sample is left to the next run."""
         if error.kind is ErrorKind.INTERRUPTED and error.message == DEADLINE:
             self.now(DEADLINE)
             self.check()
 
     def left_s(self) -> float | None:
-        """Return how long a request may still take; None: the run has no deadline."""
+        """Return how long a request may take; None: the run has no deadline."""
         return None if self.until is None else max(0.0, self.until - self._clock.monotonic())
 
     async def sleep(self, seconds: float) -> None:
@@ -71,7 +70,7 @@ class Halt:
         try:
             await asyncio.wait((nap,))
             if not nap.cancelled():
-                nap.result()  # a clock that breaks is heard
+                nap.result()  # raise what the clock raises
         finally:
             nap.cancel()
             self._waiting.discard(nap)
@@ -79,20 +78,19 @@ class Halt:
 
 
 class RetryBudget:
-    """Bounds the retries of a run to a share of its calls, so that an outage is not answered with a storm."""
+    """Limits the retries of a run to a share of its calls, so that an outage does not cause a flood of requests."""
 
-    _FREE = 10  # a share of a run's first few calls would be none
+    _FREE = 10  # a share of the first few calls would be less than one
 
     def __init__(self) -> None:
         self._calls = 0
         self._retries = 0
 
     def call(self) -> None:
-        """Count a call."""
         self._calls += 1
 
     def take(self, share: float) -> bool:
-        """Take one retry; False: there is none left."""
+        """Take one retry; return False if none is left."""
         if self._retries >= self._FREE + share * self._calls:
             return False
         self._retries += 1
@@ -100,7 +98,7 @@ class RetryBudget:
 
 
 class Shared(Value):
-    """The run's log of decisions, its clock, its end, who watches it, and the retries that all its models share."""
+    """The run's log of decisions, clock, end and progress, and the retry budget that its models share."""
 
     decisions: Decisions
     clock: Clock

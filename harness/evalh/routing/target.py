@@ -16,7 +16,7 @@ from evalh.core.values import Value
 
 
 class Leaf(Value):
-    """One model of a route: who is asked, and everything of its requests but the messages."""
+    """One model of a route: its provider, and everything of its requests but the messages."""
 
     provider: Provider
     settings: Settings
@@ -30,7 +30,7 @@ class Target:
     route: Route
     routes: Mapping[str, Route]  # by name, all of the workspace
     leaves: Mapping[str, Leaf]  # by model name, all that can be reached
-    judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document  # what a check's verdicts depend on
+    judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document  # the digest of a check
     chooses: bool = field(init=False)  # whether an answer may come from another request than the first model's own
 
     def __post_init__(self) -> None:
@@ -51,18 +51,17 @@ class Target:
         return self.leaves[route.model]
 
     def route_document(self) -> list[JsonValue]:
-        """Return what the fingerprint's route part covers."""
         return [route.document(judges_by=self.judges_by) for route in reachable(self.route, self.routes)]
 
     def models_document(self) -> list[JsonValue]:
-        """Return what the fingerprint's model part covers."""
+        """Return the content of the fingerprint's model part."""
         providers = [self.leaves[name].provider for name in sorted(self.leaves)]
         return [{"model": one.model, "sent_to": dict(one.identity), "params": dict(one.params)} for one in providers]
 
     def settings(self) -> Settings:
-        """Return the settings of the run's requests: the first model's own, or the whole route where it chooses.
+        """Return the settings of the run's requests: the first model's, or the whole route if it chooses.
 
-        An answer of a route that chooses is found by everything that decides who gives it, and by no name.
+        An answer of a route that chooses is found by everything that decides who answers, not by names.
         """
         own = self.first.settings
         if not self.chooses:
@@ -78,7 +77,7 @@ class Target:
 
 
 def reachable(route: Route, routes: Mapping[str, Route]) -> list[Route]:
-    """Return a route and every route it may lead to, each once. Raises WorkspaceError for a circle."""
+    """Return a route and every route that it may lead to, each once. Raises WorkspaceError for a circle."""
     found: dict[str, Route] = {}
 
     def visit(one: Route, path: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Wrappers of a provider: all are the provider that they wrap, but for how a request is sent."""
+"""Wrappers of a provider: each behaves like the provider that it wraps, except for `send`."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -60,7 +60,7 @@ class Wrapper:
 
 
 class Targeted(Wrapper):
-    """Sends one model of a route its own request: the call's messages under the model's settings."""
+    """Sends one model of a route its own request: the call's messages with the model's settings."""
 
     def __init__(self, inner: Provider, settings: Settings) -> None:
         super().__init__(inner)
@@ -68,27 +68,27 @@ class Targeted(Wrapper):
         self._settings_digest = digest(settings.document())
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send the messages under this model's settings. Raises CallError, NotSent."""
+        """Send the messages with this model's settings. Raises CallError, NotSent."""
         if request.settings is self._settings:
             return await self.inner.send(request, call)
         return await self.inner.send(Request(request.messages, self._settings, self._settings_digest), call)
 
 
 class KeyRefused(Struct):
-    """A model's refusal, shared by all that lead to it; None while it takes our requests."""
+    """A model's refusal, shared by all routes to it; None while it accepts requests."""
 
     error: CallError | None = None
 
 
 class Refusable(Wrapper):
-    """Does not ask a model again that refused its key, or has no credit: a fallback may stand behind it."""
+    """Does not ask a model again that refused its key or has no credit; a fallback may follow."""
 
     def __init__(self, inner: Provider, refusal: KeyRefused) -> None:
         super().__init__(inner)
         self._refusal = refusal
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send, unless the model has refused already. Raises CallError, NotSent."""
+        """Send, unless the model has refused before. Raises CallError, NotSent."""
         known = self._refusal.error
         if known is not None:
             raise CallError(known.kind, f"{known.message} (not asked again in this run)", status=known.status)
@@ -105,10 +105,10 @@ Find = Callable[[str, CallKey], Answer | None]
 
 
 class Remembered(Wrapper):
-    """Takes a request's answer from the log where it holds one, inside a route too.
+    """Takes a request's answer from the log if it is there, also inside a route.
 
-    A route that was cut off between two models continues there, and answers that were bought for the first model alone
-    serve the route.
+    A route that was interrupted between two models continues there, and answers bought for the first model alone
+    count for the route.
     """
 
     def __init__(self, inner: Provider, find: Find) -> None:
@@ -128,5 +128,5 @@ class Remembered(Wrapper):
 
 
 def spent(call: Call) -> Decimal | None:
-    """Return what a call cost in all: bought now, and when the log's answers were bought. None: unknown."""
+    """Return the whole cost of a call: spent now, and when the log's answers were bought. None if unknown."""
     return plus(call.cost_usd, call.cached_cost_usd)

@@ -16,7 +16,7 @@ from logging import CRITICAL, getLogger
 
 from aiohttp import web
 
-from evalh.api.loop import in_loop
+from evalh.api.event_loop import in_loop
 from evalh.core.errors import CannotMeasure, UsageError
 from evalh.viewer.access import HOSTS, Denied, Door
 from evalh.viewer.frame import NOTHING, PageAnswer

@@ -22,7 +22,7 @@ from evalh.core.route import Route
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.files import label, read_text
-from evalh.workspace.pricing import PriceTable
+from evalh.workspace.prices import PriceTable
 from evalh.workspace.routes import RouteTable
 from evalh.workspace.toml import parse_toml
 

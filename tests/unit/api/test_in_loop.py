@@ -7,7 +7,7 @@ import sys
 import pytest
 
 WORK = """import asyncio, signal, sys
-from evalh.api.loop import in_loop
+from evalh.api.event_loop import in_loop
 
 async def work():
     for sign in sys.argv[1:]:

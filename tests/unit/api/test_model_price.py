@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from evalh.api.event_loop import SystemClock
 from evalh.api.local_models import measure_price
-from evalh.api.loop import SystemClock
 from evalh.api.workspace import Workspace
 from evalh.core.attempt import Call, Completion, Usage
 from evalh.core.errors import CannotMeasure, NotFound, UsageError

@@ -39,7 +39,7 @@ def test_a_plain_cell_stays_as_it_is() -> None:
 def test_every_question_of_the_guide_is_sql_that_runs(tmp_path: Path) -> None:
     import sqlite3
 
-    from evalh.api.loop import SystemClock
+    from evalh.api.event_loop import SystemClock
     from evalh.store import open_store
 
     open_store(tmp_path / ".evalh", clock=SystemClock()).close()

@@ -54,7 +54,7 @@ def all_of(kind: type[Wrapper], provider: Provider) -> Iterator[Any]:
         yield provider
     match provider:
         case FallingBack():
-            below = list(provider._chain)
+            below = list(provider._models)
         case Cascading():
             below = [provider.inner, provider._stronger]
         case Wrapper():

@@ -9,7 +9,7 @@ import pytest
 from evalh.core.attempt import Call, CallError, CallKey, ErrorKind, NotSent
 from evalh.core.request import Request
 from evalh.core.route import RetryPolicy
-from evalh.routing.retry import GiveUp, Retrying, Wait, after
+from evalh.routing.retry import GiveUp, Retrying, Wait, decide_retry
 from evalh.routing.run_context import RetryBudget
 from unit.routing.staging import Line, Model, Stage, ask, call, outcome, play, request
 
@@ -31,7 +31,7 @@ def gaps(model: Model) -> list[float]:
 def test_the_wait_is_drawn_below_a_ceiling_that_doubles_up_to_the_cap() -> None:
     policy = RetryPolicy(attempts=9, base_s=0.5, cap_s=3.0)
     for attempt, ceiling_s in [(1, 0.5), (2, 1.0), (3, 2.0), (4, 3.0), (8, 3.0)]:
-        waits = [after(policy, attempt, error(), Random(seed)) for seed in range(400)]
+        waits = [decide_retry(policy, attempt, error(), Random(seed)) for seed in range(400)]
         seconds = sorted(wait.seconds for wait in waits if isinstance(wait, Wait))
 
         assert len(seconds) == 400
@@ -43,22 +43,22 @@ def test_the_wait_is_drawn_below_a_ceiling_that_doubles_up_to_the_cap() -> None:
 def test_a_kind_that_the_policy_does_not_name_is_not_retried_and_needs_no_reason() -> None:
     policy = RetryPolicy(on=frozenset({TIMEOUT}))
 
-    assert after(policy, 1, error(RATE_LIMIT), Random(0)) == GiveUp(None)
-    assert isinstance(after(policy, 1, error(TIMEOUT), Random(0)), Wait)
+    assert decide_retry(policy, 1, error(RATE_LIMIT), Random(0)) == GiveUp(None)
+    assert isinstance(decide_retry(policy, 1, error(TIMEOUT), Random(0)), Wait)
 
 
 def test_the_last_attempt_is_not_followed() -> None:
-    assert after(RetryPolicy(attempts=3), 3, error(), Random(0)) == GiveUp("3 attempts failed")
-    assert isinstance(after(RetryPolicy(attempts=3), 2, error(), Random(0)), Wait)
+    assert decide_retry(RetryPolicy(attempts=3), 3, error(), Random(0)) == GiveUp("3 attempts failed")
+    assert isinstance(decide_retry(RetryPolicy(attempts=3), 2, error(), Random(0)), Wait)
 
 
 def test_a_provider_that_asks_for_too_long_a_wait_is_not_waited_for() -> None:
     policy = RetryPolicy(max_wait_s=60.0)
 
-    given_up = after(policy, 1, error(retry_after_s=61.0), Random(0))
+    given_up = decide_retry(policy, 1, error(retry_after_s=61.0), Random(0))
 
     assert given_up == GiveUp("the provider asks to wait 61 s, more than 60")
-    assert isinstance(after(policy, 1, error(retry_after_s=60.0), Random(0)), Wait)
+    assert isinstance(decide_retry(policy, 1, error(retry_after_s=60.0), Random(0)), Wait)
 
 
 def test_a_runs_retries_are_ten_and_a_share_of_its_calls() -> None:

@@ -20,7 +20,7 @@ from evalh.analysis.gate.sequential_tests import (
     SuiteTests,
     judge,
     number_of_tests,
-    questions_of,
+    sequential_tests,
 )
 from evalh.core.errors import ExitCode
 from evalh.core.sample import Standing
@@ -59,11 +59,11 @@ WON, TIED, LOST = (Pair(case(base, 1), case(head, 1)) for base, head in ((0, 1),
 def asked_of(moves: np.ndarray) -> SequentialTest:
     """Look as a gate does at cases that were won (1), tied (0) and lost (-1), a cluster a row, until it stops."""
     clusters = [[(TIED, WON, LOST)[move] for move in row] for row in moves.tolist()]
-    (question,) = questions_of(GatePolicy(require=Require.NO_WORSE), len(clusters), 0.02, Family(1))
-    while question.state.seen < len(clusters) and not question.stopped:
-        seen = question.state.seen
-        question = question.look(clusters[seen : next_look(seen, len(clusters))])
-    return question
+    (test,) = sequential_tests(GatePolicy(require=Require.NO_WORSE), len(clusters), 0.02, Family(1))
+    while test.state.seen < len(clusters) and not test.stopped:
+        seen = test.state.seen
+        test = test.look(clusters[seen : next_look(seen, len(clusters))])
+    return test
 
 
 def drawn(rng: np.random.Generator, shape: tuple[int, int], delta: float, psi: float, common: float) -> np.ndarray:
@@ -73,10 +73,10 @@ def drawn(rng: np.random.Generator, shape: tuple[int, int], delta: float, psi: f
     return (chance < win).astype(int) - (chance > 1 - loss)
 
 
-def errs(question: SequentialTest, delta: float) -> bool:
+def errs(test: SequentialTest, delta: float) -> bool:
     """Whether a claim is shown that is false at this difference: 0, or the margin."""
-    claim = question.state.log_e_worse if delta == 0 else question.state.log_e_no_worse
-    return claim >= question.design.log_threshold
+    claim = test.state.log_e_worse if delta == 0 else test.state.log_e_no_worse
+    return claim >= test.design.log_threshold
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 10, 25])
@@ -297,21 +297,19 @@ def test_a_rate_over_clusters_covers(size: int) -> None:
 def played(policy: GatePolicy, pairs: list[Pair], added: frozenset[str]) -> bool:
     """Whether one suite's gate refuses, looking as it does: over all cases, and over the old ones alone."""
     family = Family(number_of_tests(policy, compares=True, added=added))
-    questions, seen = questions_of(policy, len(pairs), 0.02, family, added), 0
-    while seen < len(pairs) and not all(one.stopped for one in questions):
-        if any(one.state.stop is Stop.WORSE_SHOWN for one in questions):
+    tests, seen = sequential_tests(policy, len(pairs), 0.02, family, added), 0
+    while seen < len(pairs) and not all(one.stopped for one in tests):
+        if any(one.state.stop is Stop.WORSE_SHOWN for one in tests):
             break
-        look = next_look(seen, len(pairs), questions[0].design.batch)
-        questions = [one.look([[pair] for pair in pairs[seen:look]]) for one in questions]
+        look = next_look(seen, len(pairs), tests[0].design.batch)
+        tests = [one.look([[pair] for pair in pairs[seen:look]]) for one in tests]
         seen = look
     looked = pairs[:seen]
     measured = RuleInputs(
         policy=policy, pairs=looked, head=[one.head for one in looked], complete=seen == len(pairs), graders=frozenset()
     )
     rules = tuple(rules_of(measured, added))
-    asked = SuiteTests(
-        suite="one", policy=policy, questions=questions, pairs=looked, rules=rules, fixed=not policy.sequential
-    )
+    asked = SuiteTests(suite="one", policy=policy, tests=tests, pairs=looked, rules=rules, fixed=not policy.sequential)
     (found,) = judge([asked])
     return any(one.exit is ExitCode.NO for one in found)
 

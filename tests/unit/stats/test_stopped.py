@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evalh.analysis.gate.sequential_tests import Family, SequentialTest, questions_of
+from evalh.analysis.gate.sequential_tests import Family, SequentialTest, sequential_tests
 from evalh.core.suite import About, GatePolicy
 from evalh.stats.planner import chances_of
 from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, Stop, findings, stopped_interval
@@ -93,19 +93,19 @@ def test_the_interval_of_a_suite_says_what_the_whole_family_says(paths: range) -
         chance = Random(seed)
         family = Family(tests=4, alpha=chance.choice([0.05, 0.025]))
         policy = GatePolicy(margin=chance.choice([0.02, 0.1]))
-        questions: list[SequentialTest] = []
+        tests: list[SequentialTest] = []
         for effect in (chance.choice([0.0, -0.1, -0.2]), chance.choice([0.0, -0.4])):  # of two suites
-            (question,) = questions_of(policy, 120, 0.5, family)
+            (test,) = sequential_tests(policy, 120, 0.5, family)
             clusters = [sides(chance, effect) for _ in range(120)]
             for start in range(0, 120, 25):
-                question = question.look(clusters[start : start + 25])
-            questions.append(question)
-        found = findings([(one.design, one.state) for one in questions])
-        for question, finding in zip(questions, found, strict=True):
-            low, high = question.limits(worse=finding is Conclusion.WORSE)
+                test = test.look(clusters[start : start + 25])
+            tests.append(test)
+        found = findings([(one.design, one.state) for one in tests])
+        for test, finding in zip(tests, found, strict=True):
+            low, high = test.limits(worse=finding is Conclusion.WORSE)
             assert (high < 0) == (finding is Conclusion.WORSE), seed
             assert (high >= 0 and low > -policy.margin) == (finding is Conclusion.NO_WORSE), seed
-            alone = stopped_interval(question.design, question.seen)
+            alone = stopped_interval(test.design, test.differences)
             told.add((finding, alone.high < 0))
 
     assert (Conclusion.WORSE, True) in told
@@ -114,7 +114,7 @@ def test_the_interval_of_a_suite_says_what_the_whole_family_says(paths: range) -
 
 def test_a_drop_that_one_test_of_several_does_not_show_is_not_below_zero() -> None:
     family = Family(tests=40)
-    (question,) = questions_of(GatePolicy(), 50, 0.5, family)
+    (test,) = sequential_tests(GatePolicy(), 50, 0.5, family)
 
     class Lost:
         base = SimpleNamespace(goods=1, trials=1, ungraded=0)
@@ -122,13 +122,13 @@ def test_a_drop_that_one_test_of_several_does_not_show_is_not_below_zero() -> No
 
     same: Any = SimpleNamespace(base=Lost.base, head=Lost.base)
     for lost in (5, 5):
-        question = question.look([[Lost()]] * lost + [[same]] * (25 - lost))  # type: ignore[list-item]
-    (found,) = findings([(question.design, question.state)])
+        test = test.look([[Lost()]] * lost + [[same]] * (25 - lost))  # type: ignore[list-item]
+    (found,) = findings([(test.design, test.state)])
 
-    assert stopped_interval(question.design, question.seen).high < 0
+    assert stopped_interval(test.design, test.differences).high < 0
     assert found is Conclusion.WORSE  # by itself
-    assert question.limits(worse=False).high >= 0
-    assert question.limits(worse=True).high < 0
+    assert test.limits(worse=False).high >= 0
+    assert test.limits(worse=True).high < 0
 
 
 def test_what_was_refuted_at_a_look_stays_refuted() -> None:

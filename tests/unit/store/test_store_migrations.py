@@ -12,7 +12,7 @@ from evalh.store.schema import SCHEMA, library
 from unit.store.playing import FixedClock
 
 SCHEMA_OF = "select type, name, tbl_name, sql from sqlite_master order by rowid"
-DOORS = "import sys; from pathlib import Path; from evalh.api.loop import SystemClock; from evalh.store import *;"
+DOORS = "import sys; from pathlib import Path; from evalh.api.event_loop import SystemClock; from evalh.store import *;"
 
 
 def _open(folder: Path) -> None:

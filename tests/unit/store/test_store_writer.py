@@ -84,7 +84,7 @@ def test_flush_does_not_wait_for_a_batch_to_gather(folder: Path) -> None:
 
 def test_a_program_that_forgets_to_close_loses_nothing_and_ends(folder: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from evalh.api.loop import SystemClock;"
+        "import sys; from pathlib import Path; from evalh.api.event_loop import SystemClock;"
         "from evalh.store import open_store;"
         "from evalh.core.attempt import Decision\n"
         "store = open_store(Path(sys.argv[1]), clock=SystemClock())\n"

@@ -1,6 +1,6 @@
-"""The statistical half of a gate: what is tested, how far it is looked, and what was found.
+"""The statistical half of a gate: its tests, how far each has looked, and their findings.
 
-Good outputs are one test; each grader with a rule of its own is another. All tests of one gate pay for each other.
+Good outputs are one test; each grader with a rule of its own is another. All tests of one gate share one error rate.
 """
 
 from collections.abc import Collection, Sequence
@@ -44,29 +44,31 @@ from evalh.stats.sequential import (
 )
 
 ALPHA = 0.05
-_SLACK = 1 + 1e-12  # a p-value that is 0.05 but for its last digit
+_SLACK = 1 + 1e-12  # rounding: a p-value may differ from 0.05 in its last digit
 
 
 class Family(Value):
-    """What all that may refuse by chance in one gate shares."""
+    """What the tests of one gate share: their number and their error rate."""
 
     tests: int
     alpha: float = ALPHA
 
 
 class SequentialTest(Value):
-    """One question, and where it stands. `state` moves with every look."""
+    """One test and its state, which changes with every look."""
 
-    name: str  # good, a grader's, or of old cases
+    name: str  # "good", a grader's name, or that of a test over old cases
     measure: Measure
     design: SequentialDesign
     state: LookState = field(default_factory=LookState)
-    seen: tuple[PairedDifference, ...] = ()  # of clusters, in the order of the looks
-    without: frozenset[str] = frozenset()  # new cases: rows that expect head's answers make up for what old ones lose
+    differences: tuple[PairedDifference, ...] = ()  # of clusters, in the order of the looks
+    without: frozenset[str] = (
+        frozenset()
+    )  # new cases, left out: rows that expect head's answers would make up for losses
 
     @property
     def rule(self) -> str:
-        """The rule that its finding is of."""
+        """The rule that its finding belongs to."""
         return self.name if self.name == "good" or self.without else f"grader {self.name}"
 
     @property
@@ -75,35 +77,35 @@ class SequentialTest(Value):
         return self.state.stop is not None
 
     def about(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
-        """Return the cases that it asks of."""
+        """Return the pairs that this test counts."""
         return [pair for pair in pairs if pair.case_id not in self.without] if self.without else pairs
 
     def look(self, clusters: Sequence[Sequence[Pair]]) -> "SequentialTest":
-        """Look at the next clusters of the order; a test that has stopped stays as it is."""
+        """Look at the next clusters of the order; a test that has stopped does not change."""
         if self.stopped:
             return self
         differences = [_difference(self.about(pairs), self.measure) for pairs in clusters]
         state = advance(self.design, self.state, differences)
-        return replace(self, state=state, seen=(*self.seen, *differences))
+        return replace(self, state=state, differences=(*self.differences, *differences))
 
     def limits(self, *, worse: bool) -> Interval:
-        """Bound the difference by its own bets; `worse`: that head is worse is shown, after all tests of the gate.
+        """Bound the difference by this test's bets. `worse`: head is shown to be worse, after adjusting for all tests.
 
-        A test that would show it by itself, and does not among the others, is bound at the level that all of them have:
-        so the upper limit is below what is called worse exactly where it is shown.
+        A test that shows it alone but not among the others is bound at the level that all tests share. So the upper
+        limit lies below what counts as worse exactly if head is shown to be worse.
         """
-        limits = stopped_interval(self.design, self.seen)
+        limits = stopped_interval(self.design, self.differences)
         if worse:
             return limits
         shared = replace(self.design, alpha=self.design.alpha / self.design.tests)
         bound = -self.design.margin if self.design.target is About.DATASET else 0.0
-        return limits if limits.high >= bound else Interval(limits.low, stopped_interval(shared, self.seen).high)
+        return limits if limits.high >= bound else Interval(limits.low, stopped_interval(shared, self.differences).high)
 
 
-def questions_of(
+def sequential_tests(
     policy: GatePolicy, cases: int, max_ungraded: float, family: Family, added: Collection[str] = ()
 ) -> list[SequentialTest]:
-    """Return the tests of a suite's policy over so many clusters; where cases were `added`, of the others alone too."""
+    """Return the tests of a suite's policy over `cases` clusters; if cases were `added`, also tests without them."""
 
     def design(margin: float) -> SequentialDesign:
         return SequentialDesign(
@@ -119,23 +121,23 @@ def questions_of(
             max_ungraded=max_ungraded,
         )
 
-    asked: list[tuple[str, Measure, float]] = [("good", goods, policy.margin)]
-    asked += [(rule.grader, passes_of(rule.grader), rule.margin) for rule in policy.graders]
-    questions = [SequentialTest(name, measure, design(margin)) for name, measure, margin in asked]
+    measures: list[tuple[str, Measure, float]] = [("good", goods, policy.margin)]
+    measures += [(rule.grader, passes_of(rule.grader), rule.margin) for rule in policy.graders]
+    tests = [SequentialTest(name, measure, design(margin)) for name, measure, margin in measures]
     if not added:
-        return questions
-    names = ("old cases" if one.name == "good" else f"old cases, {one.name}" for one in questions)
-    old = (replace(one, name=name, without=frozenset(added)) for name, one in zip(names, questions, strict=True))
-    return [*questions, *old]
+        return tests
+    names = ("old cases" if test.name == "good" else f"old cases, {test.name}" for test in tests)
+    old = (replace(test, name=name, without=frozenset(added)) for name, test in zip(names, tests, strict=True))
+    return [*tests, *old]
 
 
-def limits_of(questions: Sequence[SequentialTest], tested: Sequence[Finding]) -> dict[str, Interval]:
-    """Bound the differences that were bet on over all cases, by grader; "" are good outputs, the first question."""
-    worse = {one.rule for one in tested if one.exit is ExitCode.NO and not one.doubt}
+def limits_of(tests: Sequence[SequentialTest], results: Sequence[Finding]) -> dict[str, Interval]:
+    """Bound the differences over all cases, by grader; the key of good outputs, the first test, is ""."""
+    worse = {finding.rule for finding in results if finding.exit is ExitCode.NO and not finding.doubt}
     return {
-        "" if one is questions[0] else one.name: one.limits(worse=one.rule in worse)
-        for one in questions
-        if not one.without
+        "" if test is tests[0] else test.name: test.limits(worse=test.rule in worse)
+        for test in tests
+        if not test.without
     }
 
 
@@ -145,7 +147,7 @@ def number_of_tests(policy: GatePolicy, *, compares: bool, added: Collection[str
 
 
 def passes_of(grader: str) -> Measure:
-    """Return the measure of one grader's passes; what it did not judge is not known."""
+    """Return the measure of one grader's passes; an output that it did not judge is unknown."""
 
     def measure(case: CaseResult) -> TrialTally:
         outcomes = [sample.outcomes.get(grader, Outcome.ERROR) for sample in case.samples]
@@ -158,7 +160,7 @@ def passes_of(grader: str) -> Measure:
 def _difference(pairs: Sequence[Pair], measure: Measure) -> PairedDifference:
     """Return the difference of one cluster: the mean of its cases'."""
     tallies = [(measure(pair.base), measure(pair.head)) for pair in pairs]
-    if measure is not goods:  # a grader that has nothing to judge by, on either side, says nothing of a case
+    if measure is not goods:  # where a grader could judge neither side, the case says nothing
         tallies = [(base, head) for base, head in tallies if base.unknown < base.trials or head.unknown < head.trials]
     if not tallies:
         return PairedDifference(0.0, 0.0)
@@ -171,11 +173,11 @@ def _difference(pairs: Sequence[Pair], measure: Measure) -> PairedDifference:
 
 
 class SuiteTests(Value, kw_only=True):
-    """The tests of one suite, with what they looked at."""
+    """The tests of one suite, with the cases that they looked at."""
 
     suite: str
     policy: GatePolicy
-    questions: Sequence[SequentialTest]
+    tests: Sequence[SequentialTest]
     pairs: Sequence[Pair]  # in the order, up to the stop
     rules: Sequence[Rule] = ()
     fixed: bool = False  # every case was run, and is judged once
@@ -185,23 +187,25 @@ class SuiteTests(Value, kw_only=True):
         return Differences(test.about(self.pairs), test.measure, exact=True)
 
 
-def judge(asked: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Finding]]:
-    """Say what each suite's tests and rules found, in their order: one family, over the whole gate."""
-    family = [_p_worse(one, test) for one in asked for test in one.questions]
-    family += [rule.p_broken for one in asked for rule in one.rules if rule.p_broken is not None]
+def judge(suites: Sequence[SuiteTests], alpha: float = ALPHA) -> list[list[Finding]]:
+    """Return the findings of each suite's tests and rules, in order: one family of tests for the whole gate."""
+    family = [_p_worse(suite, test) for suite in suites for test in suite.tests]
+    family += [rule.p_broken for suite in suites for rule in suite.rules if rule.p_broken is not None]
     adjusted = iter(holm(family))
-    tested = [[_told(one, test, _found(one, test, next(adjusted))) for test in one.questions] for one in asked]
-    ruled = [
-        [rule.finding(shown=rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in one.rules]
-        for one in asked
+    of_tests = [
+        [_finding(suite, test, _conclusion(suite, test, next(adjusted))) for test in suite.tests] for suite in suites
     ]
-    return [[*tests, *rules] for tests, rules in zip(tested, ruled, strict=True)]
+    of_rules = [
+        [rule.finding(shown=rule.p_broken is not None and next(adjusted) <= alpha * _SLACK) for rule in suite.rules]
+        for suite in suites
+    ]
+    return [[*tests, *rules] for tests, rules in zip(of_tests, of_rules, strict=True)]
 
 
-def _p_worse(asked: SuiteTests, test: SequentialTest) -> float:
-    if not asked.fixed:
+def _p_worse(suite: SuiteTests, test: SequentialTest) -> float:
+    if not suite.fixed:
         return p_value(test.state.log_e_worse)
-    differences = asked.differences(test)
+    differences = suite.differences(test)
     values = differences.for_head
     if not values:
         return 1.0
@@ -211,15 +215,15 @@ def _p_worse(asked: SuiteTests, test: SequentialTest) -> float:
     return sign_flip_p(values, Alternative.WORSE)
 
 
-def _found(asked: SuiteTests, test: SequentialTest, p_worse: float) -> Conclusion:
+def _conclusion(suite: SuiteTests, test: SequentialTest, p_worse: float) -> Conclusion:
     (alone,) = findings([(test.design, test.state)])
     everything = test.state.seen == test.design.cases
     if alone is Conclusion.UNMEASURED or (test.design.target is About.DATASET and everything):
-        return alone  # no test that pays for another
+        return alone  # needs no adjustment for other tests
     if p_worse <= test.design.alpha * _SLACK:
         return Conclusion.WORSE
-    differences = asked.differences(test)
-    if asked.fixed and differences.binary:
+    differences = suite.differences(test)
+    if suite.fixed and differences.binary:
         p_no_worse = differences.p_no_worse(test.design.margin)
         return Conclusion.NO_WORSE if p_no_worse is not None and p_no_worse <= test.design.alpha else Conclusion.NEITHER
     # Where trials or clusters make the differences other than -1, 0 and 1, only the bets hold their level.
@@ -227,104 +231,104 @@ def _found(asked: SuiteTests, test: SequentialTest, p_worse: float) -> Conclusio
     return Conclusion.NO_WORSE if no_worse else Conclusion.NEITHER
 
 
-def _told(asked: SuiteTests, test: SequentialTest, found: Conclusion) -> Finding:
-    what = "" if test.name == "good" else f"{test.name}: "
+def _finding(suite: SuiteTests, test: SequentialTest, conclusion: Conclusion) -> Finding:
+    prefix = "" if test.name == "good" else f"{test.name}: "
     rule, margin = test.rule, points(test.design.margin)
-    match found:
+    match conclusion:
         case Conclusion.WORSE:
-            return Finding(rule, ExitCode.NO, *_worse(asked, test, what))
+            return Finding(rule, ExitCode.NO, *_worse(suite, test, prefix))
         case Conclusion.NO_WORSE:
             error = f"{100 * test.design.alpha:.2g} % error"
-            shown = f"{what}shown to be no worse: a drop of {margin} or more is excluded at {error}"
+            shown = f"{prefix}shown to be no worse: a drop of {margin} or more is excluded at {error}"
             return Finding(rule, ExitCode.YES, shown)
         case Conclusion.UNMEASURED:
-            return Finding(rule, ExitCode.CANNOT_MEASURE, f"{what}{_ungraded(asked, test)}")
+            return Finding(rule, ExitCode.CANNOT_MEASURE, f"{prefix}{_ungraded(suite, test)}")
         case Conclusion.NEITHER:
-            return _neither(asked, test, rule, what)
+            return _neither(suite, test, rule, prefix)
 
 
-def _ungraded(asked: SuiteTests, test: SequentialTest) -> str:
+def _ungraded(suite: SuiteTests, test: SequentialTest) -> str:
     ungraded = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
     limit = f"more than {100 * test.design.max_ungraded:g} %: no verdict rests on that"
-    pairs = test.about(asked.pairs)
+    pairs = test.about(suite.pairs)
     base, head = unanswered(pair.base for pair in pairs), unanswered(pair.head for pair in pairs)
     answers = f"; without an answer: {base} on base, {head} on head" if base or head else ""
     return f"{ungraded}, {limit}{answers}"
 
 
-def _neither(asked: SuiteTests, test: SequentialTest, rule: str, what: str) -> Finding:
-    differences = asked.differences(test)
+def _neither(suite: SuiteTests, test: SequentialTest, rule: str, prefix: str) -> Finding:
+    differences = suite.differences(test)
     value = differences.value
-    if asked.policy.require is Require.NO_WORSE:
-        return Finding(rule, ExitCode.INCONCLUSIVE, f"{what}{_undecided(asked, test)}")
-    noticed = f"{what}not shown worse; {_noticed(asked, test)}"
+    if suite.policy.require is Require.NO_WORSE:
+        return Finding(rule, ExitCode.INCONCLUSIVE, f"{prefix}{_cases_missing(suite, test)}")
+    not_shown = f"{prefix}not shown worse; {_detectable(suite, test)}"
     if value is None or value >= -test.design.margin:
-        return Finding(rule, ExitCode.YES, noticed)
-    more = cases_to_tell(asked, test, -value)
+        return Finding(rule, ExitCode.YES, not_shown)
+    more = cases_to_tell(suite, test, -value)
     tell = "no practical number of cases would tell" if more is None else f"about {more} cases in all would tell"
-    reason = f"{what}worse by {points(-value)} as measured, and chance may explain it: {tell}"
-    return doubtful(asked.policy.doubt, rule, reason, differences.lost)
+    reason = f"{prefix}worse by {points(-value)} as measured, and chance may explain it: {tell}"
+    return doubtful(suite.policy.doubt, rule, reason, differences.lost)
 
 
-def _worse(asked: SuiteTests, test: SequentialTest, what: str) -> tuple[str, tuple[str, ...]]:
-    differences = asked.differences(test)
+def _worse(suite: SuiteTests, test: SequentialTest, prefix: str) -> tuple[str, tuple[str, ...]]:
+    differences = suite.differences(test)
     lost = differences.lost
-    worse = f"{what}shown to be worse: {len(lost)} of {differences.n} cases got worse, {len(differences.won)} better"
-    if not asked.fixed and within_margin(test.design, test.state):
+    worse = f"{prefix}shown to be worse: {len(lost)} of {differences.n} cases got worse, {len(differences.won)} better"
+    if not suite.fixed and within_margin(test.design, test.state):
         worse += f", though by less than {points(test.design.margin)}"
     return f"{worse} ({listed(lost)})", lost
 
 
-def seen_discordance(asked: SuiteTests, test: SequentialTest) -> float:
-    """Return how much cases disagree: as the policy expects, or as they did where that is more."""
-    differences = asked.differences(test)
-    seen = differences.discordance if differences.n else 0.0
-    return max(test.design.discordance, ceil(100 * seen) / 100)
+def discordance_of(suite: SuiteTests, test: SequentialTest) -> float:
+    """Return the share of cases that differ: what the policy expects, or what was observed if that is more."""
+    differences = suite.differences(test)
+    observed = differences.discordance if differences.n else 0.0
+    return max(test.design.discordance, ceil(100 * observed) / 100)
 
 
-def drop_of(asked: SuiteTests, test: SequentialTest) -> float | None:
+def drop_of(suite: SuiteTests, test: SequentialTest) -> float | None:
     """Return the smallest drop that is refused with 80 % power; None: not even one from 1 to 0."""
-    if asked.fixed:
-        return smallest_difference(test.design.cases, seen_discordance(asked, test))
-    return detectable_drop(test.design, seen_discordance(asked, test))
+    if suite.fixed:
+        return smallest_difference(test.design.cases, discordance_of(suite, test))
+    return detectable_drop(test.design, discordance_of(suite, test))
 
 
-def needed_by(asked: SuiteTests, test: SequentialTest) -> int | None:
+def needed_by(suite: SuiteTests, test: SequentialTest) -> int | None:
     """Return how many cases show with 80 % power that a harmless change is no worse; None: no practical number."""
-    if asked.fixed:
-        clusters = ceil(cases_for_noninferiority(seen_discordance(asked, test), test.design.margin))
+    if suite.fixed:
+        clusters = ceil(cases_for_noninferiority(discordance_of(suite, test), test.design.margin))
     else:
-        needed = cases_needed(test.design, seen_discordance(asked, test))
+        needed = cases_needed(test.design, discordance_of(suite, test))
         if needed is None:
             return None
         clusters = needed
-    return _in_cases(asked, clusters)
+    return _in_cases(suite, clusters)
 
 
-def cases_to_tell(asked: SuiteTests, test: SequentialTest, drop: float) -> int | None:
+def cases_to_tell(suite: SuiteTests, test: SequentialTest, drop: float) -> int | None:
     """Return how many cases refuse a drop of this size with 80 % power; None: no practical number."""
-    if asked.fixed:
-        discordance = max(seen_discordance(asked, test), drop)
-        return _in_cases(asked, ceil(cases_for_difference(discordance, drop)))
-    clusters = cases_to_refuse(test.design, seen_discordance(asked, test), round(drop, 3))
-    return None if clusters is None else _in_cases(asked, clusters)
+    if suite.fixed:
+        discordance = max(discordance_of(suite, test), drop)
+        return _in_cases(suite, ceil(cases_for_difference(discordance, drop)))
+    clusters = cases_to_refuse(test.design, discordance_of(suite, test), round(drop, 3))
+    return None if clusters is None else _in_cases(suite, clusters)
 
 
-def _in_cases(asked: SuiteTests, clusters: int) -> int:
-    """Return how many cases so many clusters are, at the size that these have."""
-    differences = Differences(asked.pairs, goods)
+def _in_cases(suite: SuiteTests, clusters: int) -> int:
+    """Convert a number of clusters to cases, at the average size of these clusters."""
+    differences = Differences(suite.pairs, goods)
     return ceil(clusters * differences.n / differences.clusters) if differences.n else clusters
 
 
-def _noticed(asked: SuiteTests, test: SequentialTest) -> str:
-    drop, differ = drop_of(asked, test), f"where {100 * seen_discordance(asked, test):.3g} % of cases differ"
+def _detectable(suite: SuiteTests, test: SequentialTest) -> str:
+    drop, differ = drop_of(suite, test), f"where {100 * discordance_of(suite, test):.3g} % of cases differ"
     if drop is None:
         return f"{differ}, so few cases refuse no drop, however large, with 80 % power"
     return f"{differ}, a drop of {points(drop)} is refused with 80 % power"
 
 
-def _undecided(asked: SuiteTests, test: SequentialTest) -> str:
-    needed = needed_by(asked, test)
+def _cases_missing(suite: SuiteTests, test: SequentialTest) -> str:
+    needed = needed_by(suite, test)
     cases = f"about {needed} cases are needed" if needed is not None else "no practical number of cases is enough"
-    here = f"neither worse nor no worse is shown with {len(asked.pairs)} cases"
+    here = f"neither worse nor no worse is shown with {len(suite.pairs)} cases"
     return f"{here}; {cases} to show that a harmless change is no worse by {points(test.design.margin)} (80 % power)"

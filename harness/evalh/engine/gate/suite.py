@@ -1,4 +1,7 @@
-"""One suite of a gate: its sessions, its batches, its stop."""
+"""One suite of a gate: its sessions, its batches, and where it stops early.
+
+`SuiteGate._ask_in_batches` is the loop; it ends when `_is_decided`. The statistics are in `stats/sequential.py`.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -14,7 +17,15 @@ from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
-from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, questions_of
+from evalh.analysis.gate.sequential_tests import (
+    ALPHA,
+    Family,
+    SuiteTests,
+    drop_of,
+    limits_of,
+    needed_by,
+    sequential_tests,
+)
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
@@ -39,7 +50,7 @@ class Wording(Value):
 
 
 class SuiteGate:
-    """Asks both sides, batch by batch. `decision` says what came of it, once the tests of all suites are judged."""
+    """Asks both sides, batch by batch. `decision` returns the result, once the tests of all suites are judged."""
 
     def __init__(
         self,
@@ -51,7 +62,7 @@ class SuiteGate:
         *,
         confirms: bool = False,
     ) -> None:
-        """Order the cases. Nothing is asked yet. `confirms`: ask again what got worse."""
+        """Order the cases; ask nothing yet. `confirms`: ask the cases that got worse a second time."""
         self.change = change
         self._sides = sides  # "base" and "head"
         self._accepted = accepted
@@ -62,15 +73,15 @@ class SuiteGate:
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        questions = questions_of(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
-        self._questions = self._unasked = questions if change.compares else []
-        self._seen = 0
+        tests = sequential_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
+        self._tests = self._unstarted_tests = tests if change.compares else []
+        self._clusters_done = 0
         self._must_pass: list[MustPassCase] | None = None
-        self._sessions: list[Session] = []  # every one: the must-pass trials' and the old way's too
+        self._sessions: list[Session] = []  # all, also those of must-pass trials and of base's suite
         self._base: Session | None = None
         self._head: Session | None = None
         self._canary: Canary | None = None
-        self._draw = 0  # of today, where the model moved
+        self._draw = 0  # of today, if the model changed
         self._confirming: Confirming | None = None
         self._halted: str | None = None
         self._notices = [*change.notices, *change.about_new]
@@ -83,30 +94,29 @@ class SuiteGate:
     @property
     def _max_ungraded(self) -> float:
         own = self.change.policy.max_ungraded
-        held = self.change.before or self.change.head
-        return held.suite.max_ungraded if own is None else own
+        plan = self.change.before or self.change.head
+        return plan.suite.max_ungraded if own is None else own
 
     # -- asking
 
     async def run(self) -> None:
-        """Ask until the answer is sure, or everything is in. Raises EvalhError, CancelledError."""
+        """Ask until more cases would not change the decision, or none are left. Raises EvalhError, CancelledError."""
         targets = [target for plan in self.plans for target in (plan.target, *plan.asked)]
         async with self._sides["head"].doors.open(targets):
             await self._run_stages()
 
     async def _run_stages(self) -> None:
         await self._run_must_pass()
-        if self._broken():
+        if self._must_pass_failed():
             return
-        with_base = self.change.compares
         self._open_sides()
-        self._canary = self._watching()
-        watching = None if self._canary is None else self._canary.session
-        await self._led(self._ask_both(), [one for one in (self._head, self._base, watching) if one is not None])
+        self._canary = self._new_canary()
+        canary = None if self._canary is None else self._canary.session
+        await self._run_sessions(self._ask_in_batches(), [self._head, self._base, canary])
         if self._canary is not None and self._canary.moved and self._halted is None:
-            await self._ask_anew()
-        if self.change.rows.suspicious and with_base:
-            await self._score_the_old_way()
+            await self._restart()
+        if self.change.rows.suspicious and self.change.compares:
+            await self._score_by_base_suite()
         if self._confirms and self._halted is None:
             await self._confirm()
 
@@ -115,45 +125,45 @@ class SuiteGate:
         self._base = self._session("base", self.change.base) if with_base and self.change.base else None
         self._head = self._session("head", self.change.head)
 
-    def _watching(self) -> Canary | None:
-        """Watch over base, with a canary where there are accepted results and a model that may move."""
+    def _new_canary(self) -> Canary | None:
+        """Watch base's model, with a canary if there are accepted results and the model may change."""
         if self._base is None or self._sides["base"].asking.fresh:
             return None
-        known = self._remembered(self._base.plan)
-        watch = Canary(
+        known = self._accepted_results(self._base.plan)
+        canary = Canary(
             change=self.change,
             models_then=known.models,
             sentence=self._words.drift,
             max_ungraded=self._max_ungraded,
         )
-        watch.cases = canary_cases(self.change, known)
-        if watch.cases:
-            plan = replace(self._base.plan, cases=Listed([case for _, case in watch.cases]), trials=1)
-            watch.session = self._opened("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Known())
+        canary.cases = canary_cases(self.change, known)
+        if canary.cases:
+            plan = replace(self._base.plan, cases=Listed([case for _, case in canary.cases]), trials=1)
+            canary.session = self._new_session("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Known())
         elif self.change.policy.canary:
             self._notices.append("the canary has nothing to ask again: base has no baseline, or is a recording")
-        return watch
+        return canary
 
-    async def _ask_anew(self) -> None:
-        """Ask both sides as the model is today: what is kept of another one proves nothing."""
-        self._draw, self._seen, self._questions = Dated.ANEW.draw(self._began), 0, self._unasked
+    async def _restart(self) -> None:
+        """Ask both sides again with the model as it is today; answers of another model prove nothing."""
+        self._draw, self._clusters_done, self._tests = Dated.ANEW.draw(self._began), 0, self._unstarted_tests
         self._open_sides()
-        await self._led(self._ask_both(), [one for one in (self._head, self._base) if one is not None])
+        await self._run_sessions(self._ask_in_batches(), [self._head, self._base])
 
     async def _confirm(self) -> None:
-        """Ask again, on both sides, what got worse. Their labels say nothing to the tests, which rest on all cases."""
-        confirming = flipped(self._comparison(), self._looked())
+        """Ask the cases that got worse again, on both sides. This labels them; the tests rest on all cases."""
+        confirming = flipped(self._comparison(), self._evaluated())
         if confirming is None or self._base is None or self._head is None:
             return
         draw = Dated.CONFIRM.draw(self._began) if self._draw else CONFIRM_DRAW
         for side, session in (("base", self._base), ("head", self._head)):
-            confirming.sessions.append(self._opened(side, confirming.plan(session.plan, draw), Known()))
+            confirming.sessions.append(self._new_session(side, confirming.plan(session.plan, draw), Known()))
         before = self._halted
-        await self._led(confirming.ask(), confirming.sessions)
-        self._halted = before  # what was decided stands, whatever became of the labels
+        await self._run_sessions(confirming.ask(), confirming.sessions)
+        self._halted = before  # the decision stands, even if the labels were not finished
         self._confirming = confirming
 
-    def _remembered(self, plan: Plan) -> Known:
+    def _accepted_results(self, plan: Plan) -> Known:
         before = self.change.before
         if before is None:
             return self._accepted.of(plan, ANY_AGE)
@@ -164,24 +174,25 @@ class SuiteGate:
         if self._draw:
             plan = replace(plan, draw=self._draw)
         elif not self._sides[side].asking.fresh:
-            known = self._remembered(plan)
-            self._notices += [one for one in known.notices if side == "base" and one not in self._notices]
+            known = self._accepted_results(plan)
+            self._notices += [notice for notice in known.notices if side == "base" and notice not in self._notices]
         if side == "head" and self._base is not None:
             known = known.beside(self._base.answers)
-        return self._opened(side, plan if trials is None else replace(plan, trials=trials), known)
+        return self._new_session(side, plan if trials is None else replace(plan, trials=trials), known)
 
-    def _opened(self, side: str, plan: Plan, known: Known) -> Session:
+    def _new_session(self, side: str, plan: Plan, known: Known) -> Session:
         session = Session(plan, self._sides[side], known, began=self._began)
         self._sessions.append(session)
         return session
 
-    async def _led(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session]) -> None:
+    async def _run_sessions(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session | None]) -> None:
+        present = [session for session in sessions if session is not None]
         try:
-            async with together(*sessions):
+            async with together(*present):
                 await work
         finally:
             work.close()
-        self._halted = self._halted or sessions[0].reason
+        self._halted = self._halted or present[0].reason
 
     async def _run_must_pass(self) -> None:
         rule = self.change.policy.must_pass
@@ -189,7 +200,7 @@ class SuiteGate:
             return
         cases = [
             (place, case)
-            for place, case in sorted(members(self._order), key=lambda one: one[0])
+            for place, case in sorted(members(self._order), key=lambda item: item[0])
             if rule.takes(case.id, case.tags)
         ]
         if not cases:
@@ -198,26 +209,26 @@ class SuiteGate:
         plan = replace(self.change.head, cases=Listed([case for _, case in cases]))
         session = self._session("head", plan, rule.trials)
         wanted = [(place, case, range(rule.trials)) for place, case in enumerate(case for _, case in cases)]
-        await self._led(session.evaluate(wanted), [session])
+        await self._run_sessions(session.evaluate(wanted), [session])
         results = by_case(session.results(cases, rule.trials))
         self._must_pass = [gate_evidence.must_pass_case(case, results, rule.trials) for _, case in cases]
 
-    def _broken(self) -> bool:
+    def _must_pass_failed(self) -> bool:
         rule = self.change.policy.must_pass
         if rule is None or self._must_pass is None:
             return False
         return must_pass(rule, self._must_pass).exit is ExitCode.NO or self._halted is not None
 
-    async def _ask_both(self) -> None:
+    async def _ask_in_batches(self) -> None:
         if self._canary is not None and not self._draw and self._base is not None and self._head is not None:
             batch = members(self._order[: next_look(0, len(self._order))])
-            asked = [(at, case, range(self._trials)) for at, case in batch]
-            await self._canary.ask_alongside(self._base, self._head, asked)
-            if self._moved() or (self._canary.session is not None and self._canary.session.halt.reason):
+            wanted = [(place, case, range(self._trials)) for place, case in batch]
+            await self._canary.ask_alongside(self._base, self._head, wanted)
+            if self._model_changed() or (self._canary.session is not None and self._canary.session.halt.reason):
                 return
-        while self._seen < len(self._order) and not self._sure():
-            look = next_look(self._seen, len(self._order), self._step)
-            clusters = self._order[self._seen : look]
+        while self._clusters_done < len(self._order) and not self._is_decided():
+            look = next_look(self._clusters_done, len(self._order), self._step)
+            clusters = self._order[self._clusters_done : look]
             wanted = [(place, case, range(self._trials)) for place, case in members(clusters)]
             async with asyncio.TaskGroup() as group:
                 for session in (self._base, self._head):
@@ -225,31 +236,31 @@ class SuiteGate:
                         group.create_task(session.evaluate(wanted))
             if any(session.halt.reason for session in (self._base, self._head) if session is not None):
                 return
-            if self._moved():
+            if self._model_changed():
                 return
-            self._seen = look
+            self._clusters_done = look
             pairs = [self._pairs(cases) for cases in clusters]
-            self._questions = [question.look(pairs) for question in self._questions]
+            self._tests = [test.look(pairs) for test in self._tests]
 
-    def _moved(self) -> bool:
+    def _model_changed(self) -> bool:
         if self._draw or self._canary is None or self._base is None or self._head is None:
             return False
         return self._canary.check_names(self._base, self._head)
 
     @property
     def _step(self) -> int:
-        return self._questions[0].design.batch if self._questions else max(len(self._order), 1)
+        return self._tests[0].design.batch if self._tests else max(len(self._order), 1)
 
-    def _sure(self) -> bool:
-        """Tell whether more cases could change nothing."""
-        if self._questions and any(question.state.stop is Stop.WORSE_SHOWN for question in self._questions):
+    def _is_decided(self) -> bool:
+        """Whether the gate can stop here: more cases would not change its decision."""
+        if any(test.state.stop is Stop.WORSE_SHOWN for test in self._tests):
             return True
         forbidden = [rule.grader for rule in self.change.policy.never if rule.at_most is None]
-        if forbidden and any(gate_evidence.fails(case, forbidden) for case in self._side("head", self._looked())):
+        if forbidden and any(gate_evidence.fails(case, forbidden) for case in self._side("head", self._evaluated())):
             return True
-        return bool(self._questions) and all(question.stopped for question in self._questions)
+        return bool(self._tests) and all(test.stopped for test in self._tests)
 
-    async def _score_the_old_way(self) -> None:
+    async def _score_by_base_suite(self) -> None:
         before = self.change.before
         assert before is not None
         wanted_ids = set(self.change.rows.suspicious)
@@ -260,10 +271,9 @@ class SuiteGate:
             for side, plan in plans.items():
                 session = self._session(side, replace(plan, cases=Listed(cases), trials=self._trials))
                 indexed = list(enumerate(cases))
-                await self._led(
-                    session.evaluate([(place, case, range(self._trials)) for place, case in indexed]), [session]
-                )
-                good[side] = sum(one.standing is Standing.GOOD for one in session.results(indexed, self._trials))
+                wanted = [(place, case, range(self._trials)) for place, case in indexed]
+                await self._run_sessions(session.evaluate(wanted), [session])
+                good[side] = sum(sample.standing is Standing.GOOD for sample in session.results(indexed, self._trials))
         except EvalhError as exc:
             self._notices.append(f"the changed cases cannot be scored the old way: {exc.what}")
             return
@@ -272,16 +282,14 @@ class SuiteGate:
             f"the changed cases, scored the old way: {good['base']} of {samples} good on base, {good['head']} on head"
         )
 
-    # -- what is known
+    # -- results
 
-    def _looked(self) -> list[tuple[int, Case]]:
-        return members(self._order[: self._seen])
+    def _evaluated(self) -> list[tuple[int, Case]]:
+        return members(self._order[: self._clusters_done])
 
     def _side(self, side: str, cases: Sequence[tuple[int, Case]]) -> list[CaseResult]:
         session = self._head if side == "head" else self._base
-        if session is None:
-            return []
-        return list(by_case(session.results(cases, self._trials)).values())
+        return [] if session is None else list(by_case(session.results(cases, self._trials)).values())
 
     def _pairs(self, cases: Sequence[tuple[int, Case]]) -> list[Pair]:
         if self._base is None:
@@ -289,31 +297,31 @@ class SuiteGate:
         both = zip(self._side("base", cases), self._side("head", cases), strict=True)
         return [Pair(base, head) for base, head in both]
 
-    def asked(self) -> SuiteTests:
-        """Return the tests, and what they looked at."""
+    def tests(self) -> SuiteTests:
+        """Return the tests, with the cases that they looked at."""
         return SuiteTests(
             suite=self.change.suite,
             policy=self.change.policy,
-            questions=self._questions if self._seen else (),
-            pairs=self._pairs(self._looked()) if self.change.compares else (),
+            tests=self._tests if self._clusters_done else (),
+            pairs=self._pairs(self._evaluated()) if self.change.compares else (),
             rules=tuple(rules_of(self._measured(), self.change.beside_old)),
             fixed=not self.change.policy.sequential,
         )
 
-    # -- what came of it
+    # -- the decision
 
     def decision(self, tested: Sequence[Finding]) -> SuiteDecision:
-        """Put everything together; `tested` is what the rows, the tests and the rules found."""
+        """Put everything together; `tested` are the findings of the rows, the tests and the rules."""
         change = self.change
         comparison = self._comparison(tested)
         if self._confirming is not None and comparison is not None:
             comparison = replace(comparison, confirmed=self._confirming.confirmed())
-            refused = any(one.exit is ExitCode.NO for one in tested)
+            refused = any(finding.exit is ExitCode.NO for finding in tested)
             self._notices.append(self._confirming.notice(comparison.confirmed, self._words.dollars, refused=refused))
-        asked = self.asked()
-        first = asked.questions[0] if asked.questions else None
+        tests = self.tests()
+        first = tests.tests[0] if tests.tests else None
         undecided = change.policy.require is Require.NO_WORSE and any(
-            one.exit is ExitCode.INCONCLUSIVE and one.rule == "good" for one in tested
+            finding.exit is ExitCode.INCONCLUSIVE and finding.rule == "good" for finding in tested
         )
         return SuiteDecision(
             suite=change.suite,
@@ -324,9 +332,9 @@ class SuiteGate:
             head=change.head.version.label,
             model=change.head.target.name,
             margin=change.policy.margin,
-            detectable_drop=None if first is None else drop_of(asked, first),
-            cases_needed=needed_by(asked, first) if first is not None and undecided else None,
-            stopped_at=len(self._looked()),
+            detectable_drop=None if first is None else drop_of(tests, first),
+            cases_needed=needed_by(tests, first) if first is not None and undecided else None,
+            stopped_at=len(self._evaluated()),
             of=len(members(self._order)),
             saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
@@ -341,10 +349,10 @@ class SuiteGate:
         )
 
     def _saved(self) -> int:
-        """Count the samples that stopping early spared: what the log or a baseline holds would have cost nothing."""
+        """Count the samples that stopping early saved. Those in the log or a baseline would have cost nothing."""
         if self._halted is not None:
             return 0
-        rest = [(place, case, range(self._trials)) for place, case in members(self._order[self._seen :])]
+        rest = [(place, case, range(self._trials)) for place, case in members(self._order[self._clusters_done :])]
         return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
@@ -353,18 +361,18 @@ class SuiteGate:
             yield from self._canary.findings(tested)
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
-        if not self.change.compares and self._seen:
-            unmeasured = ungraded(self._side("head", self._looked()), self._max_ungraded)
+        if not self.change.compares and self._clusters_done:
+            unmeasured = ungraded(self._side("head", self._evaluated()), self._max_ungraded)
             yield unmeasured or gate_evidence.not_compared(self.change)
 
     def _measured(self) -> RuleInputs:
-        looked, policy = self._looked(), self.change.policy
-        pairs = self._pairs(looked)
+        cases, policy = self._evaluated(), self.change.policy
+        pairs = self._pairs(cases)
         return RuleInputs(
             policy=policy,
             pairs=pairs,
-            head=self._side("head", looked),
-            complete=self._seen == len(self._order),
+            head=self._side("head", cases),
+            complete=self._clusters_done == len(self._order),
             graders=frozenset(grader.name for grader in self.change.head.graders),
             must_pass=self._must_pass,
             latencies={} if policy.latency_may_rise is None else gate_evidence.latencies(self._base, self._head, pairs),
@@ -373,12 +381,12 @@ class SuiteGate:
         )
 
     def _comparison(self, tested: Sequence[Finding] = ()) -> Comparison | None:
-        if self._base is None or self._head is None or not self._seen:
+        if self._base is None or self._head is None or not self._clusters_done:
             return None
         policy = self.change.policy
         options = Method(margin=policy.margin, exact=True, value=self.change.value)
         if policy.sequential:
-            options = replace(options, stopped=self._questions[0].design, limits=limits_of(self._questions, tested))
+            options = replace(options, stopped=self._tests[0].design, limits=limits_of(self._tests, tested))
         base, head = self._results(self._base, "base"), self._results(self._head, "head")
         judges = judge_differences(self.change.judges, self.change.labels, base, head)
         return replace(compare(base, head, options), judges=judges)
@@ -392,7 +400,7 @@ class SuiteGate:
             fingerprint=plan.fingerprint(),
             trials=self._trials,
             graders=tuple((grader.name, grader.required) for grader in plan.graders),
-            cases={case.case_id: case for case in self._side(side, self._looked())},
+            cases={case.case_id: case for case in self._side(side, self._evaluated())},
             run=session.record.id,
             max_ungraded=self._max_ungraded,
             by_the_hour=session.by_the_hour,

@@ -1,4 +1,4 @@
-"""`price` of a model in evalh.toml: what tokens cost, or an hour of compute."""
+"""The `price` of a model in evalh.toml: what tokens cost, or an hour of compute. `providers/prices.py` uses it."""
 
 from decimal import Decimal
 from itertools import pairwise
