@@ -17,9 +17,9 @@ from msgspec import Struct, field
 from evalh.analysis.calibration.outputs import (
     Judged,
     Votes,
+    both_said,
     confusion,
     corrected_rate,
-    judge_agreement,
     people_agreement,
     votes,
 )
@@ -39,7 +39,7 @@ from evalh.api.parts import Parts
 from evalh.api.prefer import OutputPair, pairs_of
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
-from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
+from evalh.core.calibration import GOOD, Calibration, VersionDifference
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.request import Request, Settings
@@ -96,7 +96,8 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
             f"none of the {len(people)} labelled outputs was judged by {judge!r} as it is now",
             hint=f"evalh label {found.name} --about {judge}",
         )
-    table = confusion(every, mine)
+    both = both_said(every, mine)
+    table = confusion(both)
     whole = corrected_rate("every output judged", None, every, mine)
     return Calibration(
         suite=found.name,
@@ -110,7 +111,7 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         authors=len({author for one in mine.values() for author in one.by_author}),
         of_others=len(people) - len(mine),
         confusion=table,
-        agreement=judge_agreement(every, mine, seed),
+        agreement=agreement(both, seed=seed) if both else None,
         people=people_agreement(mine, seed),
         rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
         few_labels=tells_little(table),
@@ -237,8 +238,7 @@ def _calibration(
     said = [one for case in judged if (one := case.people(people)) is not None]
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
-    cells = [sum(one == cell for one in both) for cell in ((True, True), (True, False), (False, True), (False, False))]
-    table = Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
+    table = confusion(both)
     seen = {(case.row, output) for case in judged for one in case.trials for output in (one.base, one.head)}
     return Calibration(
         suite=suite.name,

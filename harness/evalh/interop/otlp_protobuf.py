@@ -12,8 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-from evalh.interop.otel_values import Span
-from evalh.interop.otlp_encoding import Origin, Rejected
+from evalh.interop.otel_values import Origin, Rejected, Span
 
 _IDS = ("traceId", "spanId", "parentSpanId")
 

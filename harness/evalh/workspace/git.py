@@ -71,12 +71,6 @@ class _GitFailed(Exception):
         super().__init__(self.reason)
 
 
-def open_repository(root: Path) -> "Repository | None":
-    """Return the repository round `root`; None where there is none or git cannot use it (`probe` says why)."""
-    found = probe(root)
-    return found if isinstance(found, Repository) else None
-
-
 def probe(root: Path) -> "Repository | NoRepository":
     """Look for a usable repository round `root`."""
     if _home(root := root.resolve()) is None:
