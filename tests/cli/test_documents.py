@@ -41,9 +41,9 @@ from evalh.report.documents.report import report_document
 from evalh.report.documents.run import plan_document, run_document
 from evalh.report.documents.workspace import (
     CheckDocument,
+    ClustersDocument,
     ModelPriceDocument,
-    clusters_document,
-    power_document,
+    PowerDocument,
 )
 from evalh.report.words import RunReport
 from evalh.workspace.kept.calibrations import calibration_document
@@ -80,14 +80,14 @@ MADE: dict[str, Callable[[], Struct]] = {
         WorkspaceError("broken", where="a:1", hint="mend it"), "main", "HEAD"
     ),
     "drift": lambda: drift_document([filled(Drift), filled(Drift, move=None)]),
-    "power": lambda: power_document(filled(Power)),
+    "power": lambda: document_of(PowerDocument, filled(Power)),
     "cost": lambda: cost_document(
         SpendBy.SUITE,
         "2026-07-01T00:00:00Z",
         [filled(Spend, by_purpose={"task": Decimal("0.5")}, unpriced_by_purpose={"task": 0}, unpriced_retries=0)],
     ),
     "explain": lambda: explain_document([("small", filled(Tallies), [filled(Statement)]), ("inner", None, [])]),
-    "clusters": lambda: clusters_document(filled(Proposals), "datasets/triage.jsonl"),
+    "clusters": lambda: document_of(ClustersDocument, filled(Proposals), written="datasets/triage.jsonl"),
     "labels": lambda: labels_document("triage", "good", [filled(LabelCandidate)], [filled(Label)]),
     "calibration": lambda: calibration_document(filled(Calibration)),
     "prompt-diff": lambda: diff_document(filled(PromptDiff)),

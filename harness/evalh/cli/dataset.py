@@ -37,9 +37,10 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
     found = proposals(app.workspace, dataset)
     written = write_clusters(app.workspace, found, force=force) if write else None
     if app.json:
-        from evalh.report.documents.workspace import clusters_document
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import ClustersDocument
 
-        app.show_json(clusters_document(found, written))
+        app.show_json(document_of(ClustersDocument, found, written=written))
         return
     show_proposals(app.console, found)
     if written is not None:

@@ -1,5 +1,6 @@
 """`evalh power`: the drop that a suite detects, and what a smaller one needs."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -34,9 +35,10 @@ def command(app: App, options: "PowerOptions") -> None:
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.power import planned
     from evalh.core.errors import UsageError
-    from evalh.report.documents.workspace import power_document
+    from evalh.report.documents.document import document_of
+    from evalh.report.documents.workspace import PowerDocument
     from evalh.report.terminal.power import show_power
 
     if options.drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
-    app.show(planned(app.workspace, options), power_document, show_power)
+    app.show(planned(app.workspace, options), partial(document_of, PowerDocument), show_power)

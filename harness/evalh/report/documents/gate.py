@@ -9,7 +9,7 @@ from evalh.core.errors import EvalhError, ExitCode, WorkspaceError
 from evalh.core.log import GateRow
 from evalh.core.values import Value
 from evalh.report.documents.compare import ComparisonDocument, JudgeDocument, comparison_document
-from evalh.report.documents.document import Document, document_of, text_of
+from evalh.report.documents.document import Document, document_of
 from evalh.report.documents.drift import CanaryDocument, numbers
 from evalh.report.terminal.drift import drift_cost_line, drift_sentence
 
@@ -111,11 +111,6 @@ def undecided_document(error: EvalhError, base: str, head: str) -> GateDocument:
         findings=(document_of(FindingDocument, finding),),
         notices=(),
     )
-
-
-def content_of(document: GateDocument) -> str:
-    """Return a document as the log keeps it."""
-    return text_of(document, ensure_ascii=False)
 
 
 def kept_gate(row: GateRow) -> GateDocument:

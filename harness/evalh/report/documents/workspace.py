@@ -6,11 +6,10 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
 from evalh.core.errors import ExitCode
 from evalh.core.values import Value
-from evalh.report.documents.document import Document, document_of
+from evalh.report.documents.document import Document
 
 
 class Problem(Value, kw_only=True):
@@ -184,13 +183,3 @@ class ModelPriceDocument(Document, tag="evalh.model-price/1", kw_only=True):
     written_tokens_per_s: float
     input_usd: Decimal = field(name="input")
     output_usd: Decimal = field(name="output")
-
-
-def power_document(plan: Power) -> PowerDocument:
-    """Return the document of `evalh power --json`."""
-    return document_of(PowerDocument, plan)
-
-
-def clusters_document(proposals: Proposals, written: str | None = None) -> ClustersDocument:
-    """Return the document of `evalh dataset clusters --json`."""
-    return document_of(ClustersDocument, proposals, written=written)
