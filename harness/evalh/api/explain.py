@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -87,7 +88,9 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
     counts: Counter[str] = Counter()
     for answer in answers:
         if answer.suite not in graders:
-            graders[answer.suite] = _graders(parts, answer.suite)
+            graders[answer.suite] = ()
+            with suppress(EvalhError):  # the suite is gone, or another one now: nothing can be said
+                graders[answer.suite] = build_all(parts.suite(answer.suite).graders, parts.grader_environment)
         first = await _standing(graders[answer.suite], answer, recall)
         counts[_change(first, answer.standing)] += 1
     return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])
@@ -99,13 +102,6 @@ def _change(first: Standing, final: Standing) -> str:
     if first is final:
         return "same"
     return "helped" if final is Standing.GOOD else "harmed"
-
-
-def _graders(parts: Parts, suite: str) -> tuple[Grader, ...]:
-    try:
-        return build_all(parts.suite(suite).graders, parts.grader_environment)
-    except EvalhError:  # the suite is gone, or another one now: nothing can be said
-        return ()
 
 
 async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: JudgementLog) -> Standing:

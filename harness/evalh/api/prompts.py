@@ -42,23 +42,18 @@ def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:
 
 
 def _row(parts: Parts, version: PromptVersion, *, live: bool) -> VersionRow:
+    state = "no git"
+    if parts.repository is not None:
+        found = parts.repository.file_state(version.path)
+        state = "new" if found.blob is None else "modified" if found.dirty else "committed"
     return VersionRow(
         label=version.label,
         digest=version.digest,
         path=version.path,
         live=live,
-        git=_state(parts, version.path),
+        git=state,
         description=version.description,
     )
-
-
-def _state(parts: Parts, path: str) -> str:
-    if parts.repository is None:
-        return "no git"
-    state = parts.repository.file_state(path)
-    if state.blob is None:
-        return "new"
-    return "modified" if state.dirty else "committed"
 
 
 def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":

@@ -53,8 +53,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
     work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
     if not (status or app.json):
-        asked = _ask_all(app, work, number, expected=expected)
-        if asked:
+        with _reader() as read:
+            kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
+        if kept:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
     from evalh.report.documents.judging import labels_document
@@ -67,13 +68,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         show_status(app.console, document)
 
 
-def _ask_all(app: App, work: "Labelling", number: int, *, expected: bool) -> int:
-    """Ask until nothing is left or the person stops; return the number of labels kept."""
-    with _reader() as read:
-        return _ask(app, work, read, list(work.questions(number)), expected=expected)
-
-
 def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuestion]", *, expected: bool) -> int:
+    """Ask until nothing is left or the person stops; return the number of labels kept."""
     kept: list[tuple[int, int]] = []  # (question, where its answer stands in the file)
     at = 0
     while at < len(questions):

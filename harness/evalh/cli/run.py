@@ -46,7 +46,11 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
       evalh run triage@draft --limit 20
     """  # noqa: D301 (click's \b keeps the examples' lines)
     if dry_run:
-        return _show_plan(app, options)
+        from evalh.report.documents.run import plan_document
+        from evalh.report.terminal.run import show_plans
+
+        app.show(app.workspace.plan_all(options), plan_document, show_plans)
+        return 0
     from evalh.cli.progress import progress_for
 
     results = app.workspace.run_all(options, progress_for(app))
@@ -58,14 +62,6 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
     if at_least is not None:
         _tell_missed(app, results, at_least)
     return _exit_code(results, at_least)
-
-
-def _show_plan(app: App, options: "RunOptions") -> int:
-    from evalh.report.documents.run import plan_document
-    from evalh.report.terminal.run import show_plans
-
-    app.show(app.workspace.plan_all(options), plan_document, show_plans)
-    return 0
 
 
 def _show(app: App, results: "list[RunResult]") -> None:
@@ -99,7 +95,8 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
-    lines.append(f"evalh report {' '.join(_reported(results))}   a page to look at: every sample, what to ship")
+    reported = " ".join(result.record.id for result in results[-_MOST_REPORTED:])
+    lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
     app.hints.print()
     if any(_recorded(app, result) for result in results):
         told = "note: recorded answers were used, no model was asked"
@@ -127,10 +124,6 @@ def _askable(app: App) -> list[str]:
         if not traits.recorded and not traits.function_in:
             return [f"evalh run -m {name}   ask a model"]
     return []
-
-
-def _reported(results: "list[RunResult]") -> list[str]:
-    return [result.record.id for result in results[-_MOST_REPORTED:]]
 
 
 def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:

@@ -66,9 +66,10 @@ def gate_html(gate: GateDocument, rows: Rows, runs: Sequence[str], names: Sequen
 
 
 def _document(title: str, places: Mapping[str, str], main: Markup, content: str, *, live: bool = True) -> str:
+    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
     body = join(
         el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
-        _top(title, places),
+        el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top"),
         el("main", main),
         _help() if live else None,
         [data("evalh-data", content), [own("script", asset(name)) for name in _SCRIPTS]] if live else None,
@@ -105,11 +106,6 @@ def _verdict(one: RunReport) -> Markup:
         look_at(pointers(one.run, one.failings)),
         class_="verdict",
     )
-
-
-def _top(title: str, places: Mapping[str, str]) -> Markup:
-    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
-    return el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top")
 
 
 def _help() -> Markup:

@@ -70,14 +70,9 @@ def _style(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
 
 def look_line(series: Series) -> str:
     """Say which look at a pull request this is."""
-    share = f"{100 * series.alpha:.2g} %"
-    look = _ordinal(series.look)
-    return f"{look} look at this pull request: {share} of the 5 % error rate of all its looks are for this one"
-
-
-def _ordinal(number: int) -> str:
-    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else last}"
+    share, number = f"{100 * series.alpha:.2g} %", series.look
+    last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{last} look at this pull request: {share} of the 5 % error rate of all its looks are for this one"
 
 
 def _show_suite(console: Console, suite: SuiteDocument) -> None:
