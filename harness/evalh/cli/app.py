@@ -224,8 +224,8 @@ def opposite(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     return not value
 
 
-def json_option(function: F) -> F:
-    """Add `--json`; the verb reads it as `app.json`."""
+def verb(function: F) -> F:
+    """Hand a function the app as its first argument, and add `--json`, which it reads as `app.json`."""
 
     def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 (click's signature)
         ctx.find_root().obj.json = value
@@ -233,4 +233,4 @@ def json_option(function: F) -> F:
     option = click.option(
         "--json", is_flag=True, expose_value=False, callback=remember, help="Print one JSON document."
     )
-    return option(function)
+    return cast("F", option(click.pass_obj(function)))

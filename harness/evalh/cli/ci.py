@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def command() -> None:
 @click.argument("service", type=click.Choice(list(_NEXT)))
 @click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites do with a change in doubt.")
 @click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
-@json_option
-@click.pass_obj
+@verb
 def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:
     """Write the CI file that runs `evalh check` and `gate`, or `drift` nightly.
 

