@@ -6,7 +6,7 @@ Nothing is sent, and the log is only read.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
@@ -182,10 +182,6 @@ class JudgementLog(Struct):
     resolve: Callable[[str, Form], Target]
     _known: dict[tuple[str, int], tuple[Form, Settings, bool]] = field(default_factory=dict)
 
-    def about(self, key: CallKey) -> "LogAsker":
-        """Return who is asked about one answer."""
-        return LogAsker(self, key)
-
     def find(self, question: Question, about: CallKey) -> Answer | None:
         """Return the log's reply. Raises EvalhError for a model that is no longer there."""
         form, model = question.form, question.model
@@ -219,10 +215,11 @@ def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:
     found = _judge_of_pairs(parts, judge, suite)
     if found is None:
         return calibrate_outputs(parts, judge, suite)
-    compared = _compared(parts, *found)
-    labels = read_labels(parts.tree, parts.config.datasets_dir, found[0].name)
-    people = votes(label for label in labels if label.about == GOOD)
-    return _calibration(*found, compared, people)
+    suite_of, prefer = found
+    with closing(parts.open_store()) as store:
+        compared = list(_compared(parts, suite_of, prefer, JudgementLog(store, parts.targets.resolve)))
+    labels = read_labels(parts.tree, parts.config.datasets_dir, suite_of.name)
+    return _calibration(suite_of, prefer, compared, votes(label for label in labels if label.about == GOOD))
 
 
 def _calibration(
@@ -279,16 +276,8 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
     return found[0] if found else None
 
 
-def _compared(parts: Parts, suite: Suite, prefer: Prefer) -> list[JudgedComparison]:
+def _compared(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     """Read what the judge said of the suite's comparisons, the newest of each two versions."""
-    store = parts.open_store()
-    try:
-        return list(_each(parts, suite, prefer, JudgementLog(store, parts.targets.resolve)))
-    finally:
-        store.close()
-
-
-def _each(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     seen: set[object] = set()
     for row in parts.log.comparisons(suite.name, _NEWEST):
         if row.base_run is None or row.head_run is None:
@@ -331,6 +320,6 @@ async def _said(prefer: Prefer, recall: JudgementLog, pairs: Iterable[OutputPair
     found = {}
     for one in pairs:
         with suppress(NotSent, EvalhError):
-            judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+            judged = await prefer.judge(one.case, one.base, one.head, LogAsker(recall, CallKey(one.case.id, one.trial)))
             found[one.case.id, one.trial] = judged.favoured
     return found

@@ -3,12 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
-from evalh.api.calibrate import JudgementLog
+from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
@@ -71,12 +71,9 @@ def _tallies(parts: Parts, target: str, suite: str | None, last: int) -> Tallies
     found = log.tallies(runs)
     if not found.of("escalate").taken:
         return found
-    store = parts.open_store()
-    try:
+    with closing(parts.open_store()) as store:
         recall = JudgementLog(store, parts.targets.resolve)
         return replace(found, escalated=asyncio.run(_worth(parts, log.first_answers(runs), recall)))
-    finally:
-        store.close()
 
 
 async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: JudgementLog) -> Escalated:
@@ -112,7 +109,7 @@ async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: Ju
         latency=Latency(answer.completion.latency_ms),
         trial=answer.key.trial,
         step=answer.key.step,
-        asker=recall.about(answer.key),
+        asker=LogAsker(recall, answer.key),
     )
     return standing([Graded(one.name, one.required, await _verdict(one, context)) for one in graders])
 
