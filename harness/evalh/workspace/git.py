@@ -309,7 +309,6 @@ class CommitTree:
 
     @property
     def revision(self) -> str:
-        """The revision as the user named it."""
         return self._revision
 
     def read(self, path: str) -> bytes:
@@ -333,13 +332,11 @@ class CommitTree:
         return io.BytesIO(data)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
         with self._repository.objects():
             found = self._find(path)
         return found is not None and found.type == "blob"
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
         with self._repository.objects():
             found = self._find(folder)
             return sorted(self._entries(found)) if found is not None and found.type == "tree" else []

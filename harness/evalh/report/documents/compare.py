@@ -215,7 +215,6 @@ def comparison_document(comparison: Comparison) -> ComparisonDocument:
 
 
 def compared_document(comparison: Comparison, comparison_id: str) -> ComparedDocument:
-    """Return the document of `evalh compare --json`."""
     return document_of(ComparedDocument, comparison, id=comparison_id, **_parts(comparison))
 
 

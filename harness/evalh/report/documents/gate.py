@@ -76,7 +76,6 @@ class GateDocument(Document, tag="evalh.gate/1", kw_only=True):
 
 
 def gate_document(decision: GateDecision) -> GateDocument:
-    """Return the document of `evalh gate --json`."""
     return document_of(GateDocument, decision, gate=decision.id, suites=tuple(map(_suite, decision.suites)))
 
 

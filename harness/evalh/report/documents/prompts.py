@@ -111,13 +111,11 @@ class RequestDocument(Document, tag="evalh.request/1", kw_only=True):
 
 
 def prompt_document(version: PromptVersion) -> PromptDocument:
-    """Return the document of `evalh prompt show --json`."""
     content = version.content_document()
     return document_of(PromptDocument, version, variables=sorted(version.variables), **content)
 
 
 def diff_document(difference: PromptDiff) -> PromptDiffDocument:
-    """Return the document of `evalh prompt diff --json`."""
     return document_of(
         PromptDiffDocument,
         difference,
@@ -139,7 +137,6 @@ def _changes(changes: Sequence[Change]) -> list[ChangeDocument]:
 
 
 def request_document(request: Request) -> RequestDocument:
-    """Return the document of `evalh render --json`."""
     return RequestDocument(
         digest=request.digest(),
         settings=request.settings.document(),

@@ -211,7 +211,6 @@ def judge_facts(judges: Sequence[JudgeStanding]) -> dict[str, str]:
 
 
 def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
-    """Print the same."""
     if judges:
         console.print()
     for name, fact in judge_facts(judges).items():
@@ -231,7 +230,6 @@ def _fact(judge: JudgeStanding) -> str:
 def show_question(
     console: Console, case: Case, text: str, tool_calls: Sequence[ToolCall], *, title: str, expected: bool
 ) -> None:
-    """Print one row and one output."""
     console.print(Rule(title, align="left", style="dim"))
     for name, value in case.inputs.items():
         console.print(named(name, value if isinstance(value, str) else json_line(value)))

@@ -63,7 +63,6 @@ class ComparisonView(Value, kw_only=True):
 
 
 def show_comparison(console: Console, view: ComparisonView) -> None:
-    """Print a comparison."""
     comparison = view.comparison
     console.print(sentence(comparison))
     console.print(_title(comparison))

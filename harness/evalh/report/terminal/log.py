@@ -129,7 +129,6 @@ def show_case(console: Console, case: CaseDetail) -> None:
 
 
 def show_sample(console: Console, detail: SampleDetail) -> None:
-    """Print one sample."""
     sample = detail.sample
     console.print()
     title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
@@ -183,7 +182,6 @@ def _show_answer(console: Console, completion: Completion) -> None:
 
 
 def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
-    """Print calls, a line each."""
     if not calls:
         console.print("no such calls")
         return

@@ -50,7 +50,6 @@ def _style(line: str) -> str:
 
 
 def show_request(console: Console, request: Request) -> None:
-    """Print a request, message by message."""
     console.print(StyledText.assemble((request.settings.model, "bold"), f"  {request.digest()}"))
     for label, value in request.settings.document().items():
         if value and label != "model":
