@@ -102,17 +102,14 @@ def _beside(parts: Parts, comparison: Comparison | ComparisonDocument, base: str
 def gate_page(parts: Parts, gate: GateDocument) -> str:
     """Return the HTML page about a gate's decision, from its document."""
     rows = Rows()
-    runs: list[str] = []
-    names: list[str] = []
+    suites: dict[str, str] = {}  # by head's run
     for suite in gate.suites:
         compared = suite.comparison
         run = None if compared is None else compared.sides.head.run
-        if compared is None or run is None or run in runs:
-            continue
-        _add(parts, run, rows, len(runs), _beside(parts, compared, compared.sides.base.run))
-        runs.append(run)
-        names.append(suite.suite)
-    return gate_html(gate, rows, runs, names)
+        if compared is not None and run is not None and run not in suites:
+            _add(parts, run, rows, len(suites), _beside(parts, compared, compared.sides.base.run))
+            suites[run] = suite.suite
+    return gate_html(gate, rows, suites)
 
 
 def _stories(parts: Parts, run: str | None) -> Iterator[tuple[tuple[str, int], SampleStory]]:

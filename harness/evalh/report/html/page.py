@@ -55,14 +55,14 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
     return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
 
-def gate_html(gate: GateDocument, rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
-    """Return the page about a gate's decision; `runs` are head's whose samples the page holds, `names` theirs."""
+def gate_html(gate: GateDocument, rows: Rows, runs: Mapping[str, str]) -> str:
+    """Return the page about a gate's decision; `runs` are head's whose samples the page holds, with their suites."""
     parts: list[Child] = [gates.top(gate), gates.suites(gate)]
     if runs:
         parts.append(samples(rows, several=len(runs) > 1, compared=True))
-    parts.append(gates.provenance(gate, runs))
+    parts.append(gates.provenance(gate, list(runs)))
     places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
-    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, names), live=bool(runs))
+    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, runs.values()), live=bool(runs))
 
 
 def _document(title: str, places: Mapping[str, str], main: Markup, content: str, *, live: bool = True) -> str:

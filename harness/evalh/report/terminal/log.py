@@ -21,7 +21,7 @@ from evalh.core.totals import Spend, SpendBy
 from evalh.core.verdict import Outcome, told
 from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.gate import show_gate
-from evalh.report.terminal.run import show_run
+from evalh.report.terminal.run import run_title, show_run
 from evalh.report.text import StyledText, block, columns, dollars, json_line, milliseconds, one_line, safe
 
 _WIDTH = 62
@@ -101,10 +101,7 @@ _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: 
 
 def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
-    record = run.record
-    console.print(
-        StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
-    )
+    console.print(run_title(run.record))
     console.print(StyledText(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
 
 
