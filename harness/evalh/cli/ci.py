@@ -98,7 +98,7 @@ def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
 
 
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.text import StyledText, safe
+    from evalh.report.text import StyledText
 
     for one in suites:
         told = {
@@ -107,7 +107,7 @@ def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -
             "otherwise": f"{one.path}: keeps doubt: {one.now}",
             "by_hand": f"{one.path}: not edited; add this yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
-        app.console.print(StyledText(safe(told)), soft_wrap=True)
+        app.console.print(StyledText(told), soft_wrap=True)
 
 
 def _place(app: App) -> "tuple[Path, str]":

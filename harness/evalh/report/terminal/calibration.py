@@ -244,7 +244,7 @@ def show_question(
 def show_status(console: Console, labels: LabelsDocument) -> None:
     """Print how far the labelling has come."""
     question = "is this output good?" if labels.about == GOOD else f"would it pass {labels.about}?"
-    console.print(StyledText.assemble((safe(labels.suite), "bold"), f" · {safe(question)}"))
+    console.print(StyledText.assemble((labels.suite, "bold"), f" · {safe(question)}"))
     console.print(f"{labels.labelled} of {labels.outputs} distinct outputs are labelled")
     for row in labels.strata:
         console.print(StyledText(f"  {row.stratum:10s} {row.labelled} of {row.outputs}", "dim"))
@@ -262,7 +262,7 @@ def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
     """Print each grader: how often it said what, how long it took, a few outputs with its reasons."""
     for trial in trials:
         stated = f"  {json_line(trial.params)}" if trial.params else ""
-        console.print(StyledText.assemble((safe(trial.grader), "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
+        console.print(StyledText.assemble((trial.grader, "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
         if not trial.outputs:
             console.print("  it is well formed; the log holds no output to try it on")
             continue

@@ -89,9 +89,7 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
 def _title(comparison: Comparison) -> StyledText:
     base, head = labels(comparison)
     models = "" if base.endswith(comparison.base.model) else f" on {comparison.head.model}"
-    return StyledText.assemble(
-        (safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}"
-    )
+    return StyledText.assemble((base, "bold"), " → ", (head, "bold"), f"{models} · suite {comparison.head.suite}")
 
 
 def labels(comparison: Comparison) -> tuple[str, str]:

@@ -39,14 +39,14 @@ def show_gate(console: Console, gate: GateDocument) -> None:
     if gate.unchanged and gate.suites:
         console.print(StyledText(f"unchanged: {safe(', '.join(gate.unchanged))}", "dim"))
     for notice in gate.notices:
-        console.print(StyledText(safe(notice), "dim"), soft_wrap=True)
+        console.print(StyledText(notice, "dim"), soft_wrap=True)
     if gate.gate:
         console.print(StyledText(f"kept in the log: evalh show {gate.gate}", "dim"))
     relative = f"  {RELATIVE}" if gate.judge_relative else ""
     decision = decision_word(gate.exit, doubt=gate.doubt)
     console.print(StyledText.assemble((decision, f"bold {_style(gate)}"), (relative, "yellow")))
     for reason in gate.reasons:
-        console.print(Padding(StyledText(safe(reason)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(reason), (0, 0, 0, 2)))
 
 
 def decision_word(code: int, *, doubt: bool = False) -> str:
@@ -77,9 +77,9 @@ def look_line(series: Series) -> str:
 
 def _show_suite(console: Console, suite: SuiteDocument) -> None:
     decision = (decision_word(suite.exit, doubt=suite.doubt), _style(suite))
-    console.print(StyledText.assemble((safe(suite.suite), "bold"), "  ", decision))
+    console.print(StyledText.assemble((suite.suite, "bold"), "  ", decision))
     for line in facts(suite):
-        console.print(Padding(StyledText(safe(line), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(line, "dim"), (0, 0, 0, 2)))
     _show_findings(console, suite.findings)
     for why in suite.judge_relative:
         console.print(Padding(StyledText(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))

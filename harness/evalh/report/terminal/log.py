@@ -118,9 +118,7 @@ def show_result(console: Console, result: RunResult) -> None:
 def show_case(console: Console, case: CaseDetail) -> None:
     """Print a case as one run saw it: every trial's request, answer and verdicts."""
     record = case.run.record
-    console.print(
-        StyledText.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}")
-    )
+    console.print(StyledText.assemble((case.case_id, "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
     for sample in case.samples:
         show_sample(console, sample)
 

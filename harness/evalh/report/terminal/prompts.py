@@ -8,7 +8,7 @@ from evalh.core.case import ABSENT
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
-from evalh.report.text import StyledText, block, json_line, named, safe
+from evalh.report.text import StyledText, block, json_line, named
 
 
 def show_version(console: Console, version: PromptVersion) -> None:
@@ -34,7 +34,7 @@ def show_diff(console: Console, difference: PromptDiff) -> None:
             roles = {section.base_role: None, section.head_role: None}
             console.print(Rule(" → ".join(str(role or "nothing") for role in roles), align="left", style="dim"))
             for line in section.unified():
-                console.print(StyledText(safe(line), _style(line)))
+                console.print(StyledText(line, _style(line)))
     for part, changes in difference.changes.items():
         for change in changes:
             old, new = ("absent" if side is ABSENT else json_line(side) for side in (change.base, change.head))
