@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 
 from command_line import Done, command_line
+from evalh.api.completion import names
+from evalh.core.prompt import Pipeline
+from evalh.engine.gate.evidence import _first_changed_step
+from evalh.workspace.files import WorkTree
+from evalh.workspace.prompt.prompts import Prompts
 from stepping import EXTRACT, ORDERS, PIPELINE, write_pipeline
 
 STEPS = "prompts/refund/draft.pipeline.yaml"
@@ -174,3 +179,34 @@ def test_render_says_what_it_cannot_do(folder: Path) -> None:
 
     assert done.code == 2
     assert "is a pipeline" in done.err
+
+
+def test_a_judge_asks_one_prompt(folder: Path) -> None:
+    edit(folder, "evals/refund.yaml", "says}", "says}\n  - judge: {rubric: refund@draft, model: small}")
+
+    done = evalh(folder, "check")
+
+    assert done.code == 2
+    assert "refund@draft is a pipeline, and a judge asks one prompt" in done.out + done.err
+
+
+def test_a_shell_completes_versions_of_both_kinds(folder: Path) -> None:
+    evalh(folder, "prompt", "release", "refund")
+
+    found = [one.text for one in names("versions", str(folder), "refund@")]
+
+    assert found == ["refund@v1", "refund@draft"]
+
+
+def test_a_gates_comment_stands_at_the_first_step_that_changed(folder: Path) -> None:
+    def pipeline() -> Pipeline:
+        found = Prompts(WorkTree(folder), "prompts", {}).load("refund", "draft").pipeline
+        assert found is not None
+        return found
+
+    before = pipeline()
+    assert _first_changed_step(before, before) == 1
+    edit(folder, "steps/orders.py", "late", "lost")
+    assert _first_changed_step(before, pipeline()) == 5
+    edit(folder, STEPS, "inputs.email}", "inputs.email, kind: {value: a}}")
+    assert _first_changed_step(None, pipeline()) == 3
