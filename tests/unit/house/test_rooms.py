@@ -37,7 +37,6 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
     "workspace/credentials.py": "the patterns of secrets, which a security review reads by themselves",
     "workspace/kept/calibrations.py": "one kind of kept file, as baselines and labels are",
-    "workspace/prompt/handovers.py": "what is certain of a handover; its neighbours read one step or one expression alone",
 }
 SEVERAL_MEANINGS = {  # class names that modules may share
     "Options": "the keys of one provider, in each provider",

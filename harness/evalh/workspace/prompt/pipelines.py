@@ -34,9 +34,8 @@ from evalh.core.strict_json import JsonValue
 from evalh.workspace.entries import StepEntry
 from evalh.workspace.prompt.expressions import WORDS, Compiled, compile_expression
 from evalh.workspace.prompt.functions import read_function
-from evalh.workspace.prompt.handovers import impossible_handovers
 from evalh.workspace.prompt.references import Scope, Shape
-from evalh.workspace.prompt.step_graph import never_taken, ordered, unconditional
+from evalh.workspace.prompt.step_graph import impossible_handovers, never_taken, ordered, unconditional
 from evalh.workspace.prompt.versions import Position
 from evalh.workspace.yaml import parse_yaml
 
