@@ -228,6 +228,8 @@ class WorkspaceTexts(Value):
         try:
             ref = PromptRef.parse(reference)
             version = self.prompts(ref.revision).resolve(ref)
+            if version.pipeline is not None:
+                raise WorkspaceError(f"{version.label} is a pipeline, and a judge asks one prompt")
             template = compile_version(version)
         except EvalhError as exc:
             raise WorkspaceError(exc.what, where=exc.where or where, hint=exc.hint) from None

@@ -1,6 +1,7 @@
 """Pipelines as versions: what a file says, all that is wrong with it at its lines, and how it is released."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -374,6 +375,34 @@ def test_there_are_at_most_50_steps(tmp_path: Path, put: Put) -> None:
     )
 
     assert mistakes(tmp_path) == ["52: 51 steps; a pipeline has at most 50 | None"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("steps:\n" + "".join(f"  s{i}: {{prompt: extract}}\n" for i in range(20_000)), "20000 steps; a pipeline has"),
+        (
+            "steps:\n  extract:\n    inputs:\n" + "".join(f"      a{i}: inputs.x ~ {i}\n" for i in range(20_000)),
+            "more than",
+        ),
+        (
+            f"steps: {{extract: {{inputs: {{email: {{first: [{'inputs.x ~ 1, ' * 20_000}]}}}}}}}}",
+            "more than 1,000 express",
+        ),
+        (f"steps: {{extract: {{inputs: {{email: {{value: {'[' * 90}{']' * 90}}}}}}}}}", "refuses it as 'email'"),
+        ("a: &a [1, 1]\nsteps: {extract: {inputs: {email: *a}}}", "unknown key 'a'"),
+        ("steps: {a: {prompt: ../../etc/passwd}}", "names no prompt"),
+        ("steps: {a: {python: /etc/x.py:f}}", "leaves the workspace"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_a_hostile_file_is_refused_in_no_time(tmp_path: Path, put: Put, text: str, told: str) -> None:
+    put(DRAFT, text)
+    begun = time.monotonic()
+
+    assert told in mistakes(tmp_path)[0]
+
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize(

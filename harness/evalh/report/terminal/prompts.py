@@ -8,8 +8,9 @@ from evalh.core.case import ABSENT
 from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
+from evalh.core.strict_json import JsonValue
 from evalh.report.terminal.console import StyledText, block, named
-from evalh.report.text import json_line
+from evalh.report.text import json_line, safe
 
 
 def show_version(console: Console, version: PromptVersion) -> None:
@@ -35,9 +36,22 @@ def _show_steps(console: Console, pipeline: Pipeline) -> None:
     for spec in pipeline.steps:
         console.print(Rule(safe(spec.name), align="left", style="dim"))
         for key, value in step_document(spec).items():
-            console.print(named(key, value if isinstance(value, str) else json_line(value)))
+            console.print(named(key, _stated(value)))
     console.print(Rule("output", align="left", style="dim"))
     console.print(", ".join(map(safe, pipeline.output)) + (": the first that ran" if len(pipeline.output) > 1 else ""))
+
+
+def _stated(value: JsonValue) -> str:
+    """Return what a step states of a key, on one line."""
+    match value:
+        case str():
+            return value
+        case dict():
+            return " · ".join(f"{name}: {_stated(one)}" for name, one in value.items())
+        case list():
+            return ", ".join(map(_stated, value))
+        case _:
+            return json_line(value)
 
 
 def show_diff(console: Console, difference: PromptDiff) -> None:

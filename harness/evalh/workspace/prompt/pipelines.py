@@ -34,9 +34,8 @@ from evalh.core.strict_json import JsonValue
 from evalh.workspace.entries import StepEntry
 from evalh.workspace.prompt.expressions import WORDS, Compiled, compile_expression
 from evalh.workspace.prompt.functions import read_function
-from evalh.workspace.prompt.handovers import impossible_handovers
 from evalh.workspace.prompt.references import Scope, Shape
-from evalh.workspace.prompt.step_graph import never_taken, ordered, unconditional
+from evalh.workspace.prompt.step_graph import impossible_handovers, never_taken, ordered, unconditional
 from evalh.workspace.prompt.versions import Position
 from evalh.workspace.yaml import parse_yaml
 
@@ -44,6 +43,7 @@ FindPrompt: TypeAlias = Callable[[PromptRef, str], PromptVersion]
 """Loads the prompt that a step names at `where`. Raises WorkspaceError."""
 
 _PINNED = re.compile(r".+@v[1-9][0-9]*")
+_MOST_EXPRESSIONS = 1_000  # compiling takes some milliseconds each
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _LATER = {
     "each": "'each' is kept for a step that runs once for each item of a list; a function step can loop today",
@@ -180,11 +180,15 @@ class _Reader:
         self._tree = tree
         self._find = find_prompt
         self._errors: list[WorkspaceError] = []
+        self._expressions = 0
         self._needed: dict[str, set[str]] = {}  # the case's inputs that a step cannot do without
 
     def pipeline(self) -> Pipeline:
         """Return the steps in order, and the output. Raises WorkspaceError."""
         names = list(self._file.steps)
+        if len(names) > MOST_STEPS:
+            where = self._located.where("steps", names[MOST_STEPS])
+            raise WorkspaceError(f"{len(names)} steps; a pipeline has at most {MOST_STEPS}", where=where)
         self._errors += self._misnamed(names)
         made = {name: self._made(name, table) for name, table in self._file.steps.items()}
         scope: dict[str, Shape] = {INPUTS: Shape(), **{name: _shape(one) for name, one in made.items()}}
@@ -216,9 +220,6 @@ class _Reader:
         self._errors.append(WorkspaceError(what, where=where, hint=hint))
 
     def _misnamed(self, names: list[str]) -> Iterator[WorkspaceError]:
-        if len(names) > MOST_STEPS:
-            where = self._located.where("steps", names[MOST_STEPS])
-            yield WorkspaceError(f"{len(names)} steps; a pipeline has at most {MOST_STEPS}", where=where)
         for name in names:
             where = self._located.where("steps", name)
             if name in RESERVED:
@@ -347,8 +348,12 @@ class _Reader:
 
     def _compiled(self, text: str, scope: Scope, *path: str, soft: bool = False) -> Compiled | None:
         _, name, key, *_ = path
+        where = self._located.where(*path)
+        self._expressions += 1
+        if self._expressions > _MOST_EXPRESSIONS:
+            raise WorkspaceError(f"more than {_MOST_EXPRESSIONS:,} expressions in one pipeline", where=where)
         try:
-            found = compile_expression(text, self._located.where(*path), scope, condition=key == "when")
+            found = compile_expression(text, where, scope, condition=key == "when")
         except WorkspaceError as exc:
             self._errors.append(exc)
             return None
