@@ -39,6 +39,8 @@ _WORDS = {
     "probe": "probe",
     "close": "breaker closes",
     "shrink": "window shrinks",
+    "stop": "stopped here",
+    "review": "for a person to look at",
 }
 """A decision in a person's words."""
 
@@ -147,7 +149,8 @@ def show_call(console: Console, call: CallRow) -> None:
             console.print(block(part if isinstance(part, str) else json_line(part)))
     if call.answer is not None and call.answer.completion is not None:
         _show_answer(console, call.answer.completion)
-    console.print(Rule(f"call {call.id}", align="left", style="dim"))
+    step = f" · {one_line(call.step, 24)}" if call.step else ""
+    console.print(Rule(f"call {call.id}{step}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
         console.print(StyledText(f"answered by the log: attempt {call.answer.id}", "dim"))
     for line in waterfall(call.origin or call):
@@ -182,9 +185,9 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
         wrong = " · ".join(filter(None, (given_up(call), failed)))
         took = call.latency.total_ms if call.latency.whole else None if last is None else last.latency_ms
         latency = milliseconds(took) if last is not None else ""
-        trial = f" trial {call.trial}" if call.trial else ""
+        which = (f" trial {call.trial}" if call.trial else "") + (f" · {one_line(call.step, 24)}" if call.step else "")
         cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
-        table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
+        table.add_row(call.id, one_line(call.case_id, 24) + which, status, *cells)
     console.print(table)
 
 
