@@ -33,6 +33,11 @@ AGREEMENT: dict[str, list[Any]] = {"by": ["json", "number", "label"], "path": ["
 EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "all_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"], [{"length": {"max_words": 3}}]]}),
     "any_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"]]}),
+    "cites": (
+        {"ids": "ids", "of": "inputs.ids", "quotes": "quotes", "in": "inputs.texts"},
+        {"ids": ["c[*].id"], "of": ["search", ["inputs.a", "search"]], "quotes": ["c[*].quote"],
+         "in": ["search", ["inputs.a", "search"]], "at_least": [1, 0], "fenced": [True, False]},
+    ),
     "contains": (
         {"value": "a"},
         {
