@@ -140,12 +140,14 @@ class _Rate:
     """How often something happened where it could have."""
 
     def __init__(self, trials: int, clusters: Mapping[int, int]) -> None:
+        self._trials = trials
         self._units = Units(trials, clusters)
         self._count = self._of = 0
 
     def add(self, case_index: int, count: int, of: int) -> None:
         """Count a trial of a case: every one, also those without an occasion."""
-        self._units.count(case_index, count, of)
+        if of or self._trials > 1:  # the only trial of a case that had no occasion says nothing
+            self._units.count(case_index, count, of)
         self._count += count
         self._of += of
 

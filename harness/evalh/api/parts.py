@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from evalh.api.event_loop import SystemClock
-from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
+from evalh.api.files import JudgedTree, WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, did_you_mean
@@ -133,7 +133,9 @@ class Parts:
     def under_test(self) -> Prompts:
         """The prompts that suites are about. Judges' prompts are `prompts`, wherever the judged ones come from."""
         candidate = self.files.candidate
-        return self.prompts() if candidate is None else Prompts(candidate.tree, self.config.prompts_dir, candidate.live)
+        if candidate is None:
+            return self.prompts()
+        return Prompts(JudgedTree(candidate.tree, self.tree), self.config.prompts_dir, candidate.live)
 
     @property
     def judged(self) -> Tree:

@@ -1,22 +1,25 @@
 """A pipeline for a run: its steps with their versions, models, functions, checks and graders, all resolved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec import field
 from msgspec.structs import replace
 
 from evalh.api.options import RunOptions
-from evalh.api.targets import build_checks, require_logprobs
+from evalh.api.targets import Targets, build_checks, require_logprobs
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.log import RunRow
+from evalh.core.ports import Cases, Tree
 from evalh.core.prompt import Pipeline, PromptRef, PromptVersion, StepSpec
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.core.values import Value
 from evalh.engine.pipeline.functions import check_signature
 from evalh.engine.plan import Asked, Given, PlannedPipeline, PlannedStep
-from evalh.graders.registry import build_all
+from evalh.graders.registry import GraderEnvironment, build_all
 from evalh.pipeline.contracts import Contract
 from evalh.pipeline.step import Step
 from evalh.pipeline.walk import Flow
@@ -24,10 +27,46 @@ from evalh.routing.target import Target
 from evalh.workspace.prompt.media import media_from
 from evalh.workspace.prompt.templates import compile_version
 
-if TYPE_CHECKING:
-    from evalh.api.parts import Parts
-
 GOLD = "expected"
+
+
+class StepOutputs(Protocol):
+    """What the log knows of the steps of earlier runs."""
+
+    def run(self, name: str) -> RunRow:
+        """Return a run. Raises NotFound."""
+
+    def step_outputs(self, run_id: str, step: str) -> Mapping[tuple[str, int], JsonValue]:
+        """Return what a step gave, by (case id, trial)."""
+
+
+class Workshop(Protocol):
+    """What of a workspace a pipeline is resolved with: `api.parts.Parts`."""
+
+    @property
+    def targets(self) -> Targets:
+        """What models come to."""
+
+    @property
+    def grader_environment(self) -> GraderEnvironment:
+        """What graders are compiled with."""
+
+    @property
+    def judged(self) -> Tree:
+        """Where what is judged is read from."""
+
+    @property
+    def log(self) -> StepOutputs:
+        """The log."""
+
+    def version(self, ref: str | PromptRef, default_name: str | None = None) -> PromptVersion:
+        """Load a version."""
+
+    def load_function(self, path: str) -> Callable[..., object]:
+        """Find a function."""
+
+    def dataset_of(self, suite: Suite) -> Cases:
+        """Open a suite's dataset."""
 
 
 class Choice(Value):
@@ -60,7 +99,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return step.strip(), value.strip()
 
 
-def chosen_version(parts: "Parts", version: PromptVersion, choice: Choice) -> PromptVersion:
+def chosen_version(parts: Workshop, version: PromptVersion, choice: Choice) -> PromptVersion:
     """Return a pipeline with other versions of some steps. Raises NotFound, UsageError, WorkspaceError."""
     pipeline = version.pipeline
     assert pipeline is not None
@@ -77,7 +116,7 @@ def chosen_version(parts: "Parts", version: PromptVersion, choice: Choice) -> Pr
     return replace(version, pipeline=changed, digest=digest(changed.document()), variant=variant)
 
 
-def _other_version(parts: "Parts", spec: StepSpec, stated: str | None) -> StepSpec:
+def _other_version(parts: Workshop, spec: StepSpec, stated: str | None) -> StepSpec:
     if stated is None:
         return spec
     if spec.version is None:
@@ -86,7 +125,7 @@ def _other_version(parts: "Parts", spec: StepSpec, stated: str | None) -> StepSp
 
 
 def resolved(
-    parts: "Parts", suite: Suite, version: PromptVersion, options: RunOptions
+    parts: Workshop, suite: Suite, version: PromptVersion, options: RunOptions
 ) -> Iterator[tuple[PromptVersion, Target, PlannedPipeline]]:
     """Yield a pipeline as a run asks it, once for each model: its version, what the run is named by, its steps.
 
@@ -106,7 +145,7 @@ def resolved(
 class Planner:
     """Resolves the steps of one pipeline for one suite."""
 
-    def __init__(self, parts: "Parts", suite: Suite, version: PromptVersion, choice: Choice) -> None:
+    def __init__(self, parts: Workshop, suite: Suite, version: PromptVersion, choice: Choice) -> None:
         assert version.pipeline is not None
         self._parts = parts
         self._suite = suite

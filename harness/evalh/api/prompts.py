@@ -91,8 +91,8 @@ def release_draft(parts: Parts, name: str) -> VersionRow:
     from evalh.workspace.prompt.releases import release
 
     path = release(parts.root, parts.prompts(), name)
-    prompts = parts.prompts()
-    return _row(parts, prompts.load(name, path.stem), live=prompts.live(name) == path.stem)
+    prompts, version = parts.prompts(), path.name.partition(".")[0]
+    return _row(parts, prompts.load(name, version), live=prompts.live(name) == version)
 
 
 def start_prompt(parts: Parts, name: str) -> VersionRow:

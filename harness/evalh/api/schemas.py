@@ -14,6 +14,7 @@ from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.providers.registry import kinds, options_of
 from evalh.workspace.config import ConfigFile, model_table
 from evalh.workspace.prompt.front import FrontMatter
+from evalh.workspace.prompt.pipelines import PipelineFile, PipelineStep
 from evalh.workspace.suites import SuiteFile
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -69,6 +70,7 @@ def published() -> dict[str, dict[str, Any]]:
         "suite": _titled("evalh suite", suite_schema()),
         "evalh-toml": _titled("evalh.toml", config_schema()),
         "front-matter": _titled("front matter of a .prompt file", schema_of(FrontMatter)),
+        "pipeline": _titled("pipeline of prompts and functions", pipeline_schema()),
         "dataset-row": _titled("row of a dataset", schema_of(DatasetRow)),
     }
 
@@ -78,8 +80,29 @@ def suite_schema() -> dict[str, Any]:
     schema = schema_of(SuiteFile)
     for key in ("graders", "compare"):
         schema["properties"][key]["items"] = {"$ref": _GRADER}
+    schema["properties"]["step_graders"]["additionalProperties"]["items"] = {"$ref": _GRADER}
     schema["$defs"] |= _grader_definitions()
     return schema
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a `.pipeline.yaml` file."""
+    schema = schema_of(PipelineFile)
+    step = schema["$defs"][PipelineStep.__name__]["properties"]
+    step["checks"]["items"] = {"$ref": _GRADER}
+    step["inputs"]["additionalProperties"] = {
+        "anyOf": [
+            {"type": ["string", "number", "boolean", "array"]},
+            _only("value", {}),
+            _only("first", {"type": "array", "items": {"type": "string"}, "minItems": 1}),
+        ]
+    }
+    schema["$defs"] |= _grader_definitions()
+    return schema
+
+
+def _only(key: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
 
 
 def config_schema() -> dict[str, Any]:

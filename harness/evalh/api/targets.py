@@ -258,12 +258,12 @@ def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -
 
 
 def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
-    """Compile checks. Raises WorkspaceError where one compares with `expected`: a route works without gold."""
+    """Compile checks. Raises WorkspaceError where one compares with `expected`: there is none in production."""
     graders = build_all(specs, environment)
     for grader in graders:
         if grader.needs_expected:
             raise WorkspaceError(
-                f"{grader.name!r} compares with what a case expects, and a route must work without that",
+                f"{grader.name!r} compares with what a case expects, and a check must work without that",
                 where=grader.spec.where,
                 hint='checks without gold: "schema", "json", {regex = "…"}, {length = {max_chars = 500}}, …',
             )

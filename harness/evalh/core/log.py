@@ -49,7 +49,7 @@ class SampleRow(Value, kw_only=True):
     verdicts: tuple[Graded, ...]
     steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
     story: Story | None = None  # of a pipeline
-    output: str | None = None  # of a pipeline, where no model gave it
+    step_output: str | None = None  # of a pipeline: the output that a function or a double gave
     review: str | None = None  # why a person must look at it
 
 

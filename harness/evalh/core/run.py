@@ -44,7 +44,7 @@ class Fingerprint(Value, kw_only=True):
         return msgspec.structs.asdict(self)
 
 
-class RunStep(Value, kw_only=True):
+class StepRecord(Value, kw_only=True):
     """One step of a pipeline, as a run asked it."""
 
     step: str
@@ -80,7 +80,7 @@ class RunRecord(Value, kw_only=True):
     max_ungraded: float = 0.02
     graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
     kind: RunKind = RunKind.RUN
-    steps: tuple[RunStep, ...] = ()  # of a pipeline, each after all that it reads
+    steps: tuple[StepRecord, ...] = ()  # of a pipeline, each after all that it reads
 
 
 class Estimate(Value):

@@ -8,6 +8,8 @@ from typing import Protocol
 from msgspec import field
 from msgspec.structs import replace
 
+from evalh.analysis.pipelines import PipelineFold
+from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, CallKey, Usage
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -15,7 +17,7 @@ from evalh.core.errors import UsageError
 from evalh.core.ports import Cases, Pricer, Prices, Store
 from evalh.core.prompt import PromptVersion, StepSpec
 from evalh.core.route import BudgetPolicy
-from evalh.core.run import Fingerprint, RunStep
+from evalh.core.run import Fingerprint, StepRecord
 from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
@@ -93,12 +95,12 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         """Digest what the answers to a case depend on besides the case."""
         return digest([self.flow.pipeline.document(), self.settings(), {k: v.digest for k, v in self.given.items()}])
 
-    def record(self) -> tuple[RunStep, ...]:
+    def record(self) -> tuple[StepRecord, ...]:
         """Return the steps as the log keeps them, and after them the prompts that functions ask."""
         reads = StepGraph.of(self.flow.pipeline).parents
         steps = [_recorded(step, reads[name]) for name, step in self.steps.items()]
         asked = [
-            RunStep(
+            StepRecord(
                 step=f"{name}/{prompt}",
                 prompt=step.spec.function.asks[prompt].label,
                 prompt_digest=step.spec.function.asks[prompt].digest,
@@ -117,9 +119,9 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
         return {name: digests for name, digests in found.items() if digests}
 
 
-def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> RunStep:
+def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> StepRecord:
     spec = step.spec
-    return RunStep(
+    return StepRecord(
         step=spec.name,
         prompt=None if spec.version is None else spec.version.label,
         prompt_digest=None if spec.version is None else spec.version.digest,
@@ -170,6 +172,16 @@ class Plan(Routing, kw_only=True, dict=True):
         if self.pipeline is None:
             return (self.target,)
         return tuple(one.target for step in self.pipeline.steps.values() for one in step.prompts)
+
+    def new_fold(self, *, by_the_hour: bool) -> Fold:
+        """Return what adds up the samples of a run."""
+        trials, clusters = self.trials, self.cases.clusters
+        steps = None
+        if self.pipeline is not None:
+            parents = StepGraph.of(self.pipeline.flow.pipeline).parents
+            steps = PipelineFold(parents, trials, clusters, self.suite.max_ungraded)
+        specs = [grader.spec for grader in self.graders]
+        return Fold(specs, trials, self.suite.value, clusters, by_the_hour=by_the_hour, pipeline=steps)
 
     @property
     def beside(self) -> tuple[Target, ...]:
@@ -222,7 +234,7 @@ class Plan(Routing, kw_only=True, dict=True):
             dataset=self.cases.digest,
             graders=graders_digest(self.graders) if self.pipeline is None else self._graders(self.pipeline),
             model=digest(self._by_step(Target.models_document)),
-            route=digest(self._by_step(Target.route_document)),
+            route=digest(self._by_step(Target.route_document, self._given())),
         )
 
     def _graders(self, pipeline: PlannedPipeline) -> str:
@@ -230,10 +242,18 @@ class Plan(Routing, kw_only=True, dict=True):
             [graders_digest(self.graders), {name: graders_digest(one.graders) for name, one in pipeline.steps.items()}]
         )
 
-    def _by_step(self, document: Callable[[Target], JsonValue]) -> JsonValue:
+    def _by_step(self, document: Callable[[Target], JsonValue], more: JsonValue = None) -> JsonValue:
         if self.pipeline is None:
             return document(self.target)
-        return {name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()}
+        steps: dict[str, JsonValue] = {
+            name: [document(one.target) for one in step.prompts] for name, step in self.pipeline.steps.items()
+        }
+        return steps if not more else {"steps": steps, "given": more}
+
+    def _given(self) -> JsonValue:
+        """Return where doubles come from: another sum than that of a run that asks."""
+        given = {} if self.pipeline is None else self.pipeline.given
+        return {name: [one.name if one.outputs is None else "run", one.digest] for name, one in given.items()}
 
 
 ANY_AGE = BaselinePolicy()

@@ -205,8 +205,7 @@ class Session:
         plan = self.plan
         prices = [self.ends.prices.find(leaf.provider) for one in plan.targets for leaf in one.leaves.values()]
         by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
-        specs = [grader.spec for grader in plan.graders]
-        return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
+        return plan.new_fold(by_the_hour=by_the_hour)
 
     def _new_record(self, began: float) -> RunRecord:
         plan = self.plan

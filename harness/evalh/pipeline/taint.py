@@ -43,12 +43,15 @@ def _read(step: StepSpec, pipeline: Pipeline) -> dict[str, None]:
     return found
 
 
-def mark(graph: StepGraph, results: Sequence[StepResult], standing: Standing) -> tuple[tuple[StepResult, ...], Story]:
+def mark(
+    graph: StepGraph, results: Sequence[StepResult], standing: Standing, stopped_at: str | None = None
+) -> tuple[tuple[StepResult, ...], Story]:
     """Return the steps of a sample with their words and their taint, and the sample's story.
 
-    A grade counts where its step ran. The step that gave the output has the sample's, where nothing grades it.
+    A grade counts where its step ran. The step that gave the output has the sample's, where nothing grades it. A sample
+    that was stopped ends at the step that stopped it, whatever others gave.
     """
-    judged = _Judged(graph, results, standing)
+    judged = _Judged(graph, results, standing, stopped_at)
     tainted = judged.tainted()
     marked = (
         replace(
@@ -65,7 +68,9 @@ def mark(graph: StepGraph, results: Sequence[StepResult], standing: Standing) ->
 class _Judged:
     """One sample's steps that take a side: their grades, and which of them each one reads."""
 
-    def __init__(self, graph: StepGraph, results: Sequence[StepResult], standing: Standing) -> None:
+    def __init__(
+        self, graph: StepGraph, results: Sequence[StepResult], standing: Standing, stopped_at: str | None
+    ) -> None:
         self._standing = standing
         ran = {one.step: one.grade for one in results if one.state is StepState.RAN}
         given = {one.step for one in results if one.state is StepState.GIVEN}
@@ -73,13 +78,14 @@ class _Judged:
         self._all_parents = {step: () if step in given else parents for step, parents in graph.parents.items()}
         self.grades = {step: grade for step, grade in ran.items() if grade is not None}
         output = next((step for step in graph.outputs if step in ran or step in given), None)
-        if output in ran:
+        if output in ran and stopped_at is None:
             self.grades.setdefault(output, _OF_SAMPLE[standing])
         self._parents: dict[str, tuple[str, ...]] = {}  # that are graded
         for step, parents in self._all_parents.items():
             self._parents[step] = tuple(self._graded(parents))
         # Without an output, a sample ends at the steps that the output would have been made from.
-        ends = graph.outputs if output is None else (output,)
+        end = stopped_at or output
+        ends = graph.outputs if end is None else (end,)
         self._ends = tuple(self._graded(ends))
 
     def _graded(self, steps: Iterable[str]) -> dict[str, None]:

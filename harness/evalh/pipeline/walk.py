@@ -154,12 +154,18 @@ class Walk(Struct):
         return next((name for name in self.flow.pipeline.output if name in self._values), None)
 
     @property
-    def stopped(self) -> str | None:
-        """Say at which step the sample was stopped, or its path ended before the output; None: nowhere."""
+    def stopped_at(self) -> str | None:
+        """Return the step at which the sample was stopped, or its path ended before the output; None: nowhere."""
         for spec in self.flow.pipeline.steps:
             if spec.name in self.bad and (spec.on_bad is OnBad.STOP or self.output() is None):
-                return f"stopped at `{spec.name}`: {self.bad[spec.name]}"
+                return spec.name
         return None
+
+    @property
+    def stopped(self) -> str | None:
+        """Say where the sample was stopped, and why; None: nowhere."""
+        name = self.stopped_at
+        return None if name is None else f"stopped at `{name}`: {self.bad[name]}"
 
     @property
     def failed(self) -> tuple[str, str] | None:

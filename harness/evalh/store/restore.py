@@ -12,7 +12,7 @@ from evalh.core.case import ABSENT, NO_DOUBLES, Case
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, Fingerprint, RunKind, RunRecord, RunStatus, RunStep, RunSummary
+from evalh.core.run import Estimate, Fingerprint, RunKind, RunRecord, RunStatus, RunSummary, StepRecord
 from evalh.core.sample import (
     Graded,
     SampleWord,
@@ -64,10 +64,10 @@ def run_from(row: Row) -> RunRow:
     )
 
 
-def run_step_from(row: Row) -> RunStep:
+def run_step_from(row: Row) -> StepRecord:
     """Read a row of `run_steps`."""
     texts = ("prompt", "function", "model")
-    return RunStep(
+    return StepRecord(
         **{name: restored_or_none(row[name]) for name in texts},
         step=restored(row["step"]),
         prompt_digest=row["prompt_digest"],
@@ -126,7 +126,7 @@ def sample_from(row: Fields, verdicts: tuple[Graded, ...], steps: tuple[StepResu
         verdicts=verdicts,
         steps=steps,
         story=None if row["word"] is None else _story(row),
-        output=restored_or_none(row["output"]),
+        step_output=restored_or_none(row["step_output"]),
         review=restored_or_none(row["review"]),
     )
 

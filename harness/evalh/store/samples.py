@@ -83,7 +83,9 @@ _TEXTS = """select digest, text from texts where digest in (
 _OUTPUTS = """select s.case_id, s.trial, coalesce(r.output, t.text) as output
 from step_results r join samples s on s.id = r.sample_id left join texts t on t.digest = r.large_output
 where r.sample_id > :run || '/' and r.sample_id < :run || '0' and r.step = :step and r.state in ('ran', 'given')"""
-_ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, n.settings, r.settings) as settings,
+# A draw of a sample's own is 0, but where a function asks for several.
+_ANSWERS = """select c.case_id, c.trial, c.step, c.draw, c.request_digest,
+  coalesce(c.settings, n.settings, r.settings) as settings,
   coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
   a.text, a.finish, a.tool_calls,
   case when c.waited_ms is null then a.latency_ms else c.latency_ms end as latency_ms,
@@ -96,7 +98,8 @@ join runs r on r.id = c.run_id
 left join run_steps n on n.run_id = c.run_id and n.step = c.step
 join samples s on s.id = c.run_id || '/' || c.case_id || '/' || c.trial
 join attempts a on a.id = c.answered_by
-where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task' and c.draw = 0
+where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task'
+  and (c.draw = 0 or instr(c.step, '/'))
 order by s.case_index, c.trial, c.rowid"""
 
 
@@ -124,7 +127,7 @@ class SampleReader(CallReader):
             yield SampleStory(
                 sample=sample_from(fields, _verdicts(row["verdicts"]), self._steps(row)),
                 case=case_from(fields | {"id": row["case_id"]}),
-                output=restored_or_none(row["output"] if row["text"] is None else row["text"]),
+                output=restored_or_none(row["step_output"] if row["text"] is None else row["text"]),
                 reasoning=restored_or_none(row["reasoning"]),
                 tool_calls=tool_calls_from(row["tool_calls"]),
                 usage=usage_from(row),
@@ -178,9 +181,18 @@ class SampleReader(CallReader):
     def recording(self, run_id: str) -> Iterator[dict[str, Any]]:
         """Yield the answers of a run's task as rows that the `replay` provider reads, in dataset order.
 
-        A sample without an answer has no row.
+        A sample without an answer has no row. What a function of a pipeline asked twice has one.
         """
-        return map(_recorded, self._stream(_ANSWERS, {"run": run_id}))
+        sample: tuple[str, int] | None = None
+        told: set[tuple[str, int, str]] = set()
+        for row in self._stream(_ANSWERS, {"run": run_id}):
+            if sample != (row["case_id"], row["trial"]):
+                sample = row["case_id"], row["trial"]
+                told.clear()
+            asked = row["step"], row["draw"], row["request_digest"]
+            if asked not in told:
+                told.add(asked)
+                yield _recorded(row)
 
     def _sample(self, row: Row) -> SampleRow:
         verdicts = self._rows("select * from verdicts where sample_id = ? order by position", row["id"])
@@ -209,7 +221,7 @@ class SampleReader(CallReader):
             trial=sample.trial,
             standing=str(sample.standing),
             inputs=self._case_of(sample).inputs,
-            output=sample.output if answer is None else completion_from(answer).text,
+            output=sample.step_output if answer is None else completion_from(answer).text,
             reasons=tuple((name, verdict.reason) for name, verdict in required if verdict.outcome is not Outcome.PASS),
             error=sample.error,
         )
@@ -275,6 +287,7 @@ def _recorded(row: Row) -> dict[str, Any]:
         "id": restored(row["case_id"]),
         "trial": row["trial"],
         "step": restored_or_none(row["step"]),
+        **({"draw": row["draw"]} if row["draw"] else {}),
         "output": completion.text,
         "usage": {name: count for name, count in counts.items() if count is not None},
         "latency_ms": completion.latency_ms,

@@ -14,7 +14,7 @@ INSERT_RUN_STEP = insert(
     "run_steps",
     "run_id position step prompt? prompt_digest? function? function_digest? model? reads settings?",
 )
-INSERT_PIPELINE_SAMPLE = insert("samples", f"{SAMPLE} word first_bad? responsible output? review?")
+INSERT_PIPELINE_SAMPLE = insert("samples", f"{SAMPLE} word first_bad? responsible step_output? review?")
 INSERT_STEP_RESULT = insert(
     "step_results",
     "sample_id position step state reason? grade? word? tainted inputs? large_inputs? output? large_output? call_id?"

@@ -6,7 +6,7 @@ STEPS = (
     "alter table samples add column word text",  # of a pipeline; null: a plain sample
     "alter table samples add column first_bad text",
     "alter table samples add column responsible text",  # JSON
-    "alter table samples add column output text",  # where no model gave it: a function's; null: see answered_by
+    "alter table samples add column step_output text",  # a function's or a double's; null: see answered_by
     "alter table samples add column review text",  # why a person must look at it; null: nobody must
     "alter table cases add column given text",  # JSON: what steps are said to return; null: nothing
     """create table run_steps (
@@ -75,23 +75,24 @@ select s.run_id, r.sample_id, s.case_id, s.trial, s.standing, r.position, r.step
   coalesce(r.output, (select text from texts where digest = r.large_output)) as output,
   r.call_id, r.answered_by, r.cache_hit, r.cost_usd, r.cached_cost_usd, r.judge_cost_usd, r.attempts, r.latency_ms
 from step_results r join samples s on s.id = r.sample_id""",
+    # Behind a bad step is what reads it, or reads what reads it: where a parent is tainted.
     """create view poisoned_samples as
 select s.run_id, s.id as sample_id, s.case_id, s.trial, s.word, s.first_bad, s.responsible, s.standing, (
-  with recursive behind(step) as (
-    select s.first_bad
-    union select n.step from behind b join run_steps n on n.run_id = s.run_id join json_each(n.reads) e
-      on e.value = b.step)
   select case when count(*) = count(d.cost_usd + d.cached_cost_usd) then total(d.cost_usd + d.cached_cost_usd) end
-    from step_results d join behind using (step) where d.sample_id = s.id and d.step <> s.first_bad
+  from step_results d join run_steps n on n.run_id = s.run_id and n.step = d.step
+  where d.sample_id = s.id and d.state <> 'given' and exists (
+    select 1 from json_each(n.reads) e join step_results p on p.sample_id = s.id and p.step = e.value
+    where p.tainted)
   ) as downstream_usd
 from samples s
-where s.first_bad is not null""",
+where s.word is not null and exists (select 1 from step_results where sample_id = s.id and tainted)""",
     "drop view failures",
     """create view failures as
 select s.run_id, s.id as sample_id, s.case_id, s.trial, s.standing,
   (select group_concat(v.grader || ': ' || v.reason, char(10)) from verdicts v
     where v.sample_id = s.id and v.required and v.outcome <> 'pass') as reasons,
-  coalesce(a.text, s.output) as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id, s.answered_by
+  coalesce(a.text, s.step_output) as output, c.inputs, c.expected, s.finish, s.error_kind, s.error, s.call_id,
+  s.answered_by
 from samples s
 left join attempts a on a.id = s.answered_by
 left join cases c on c.id = s.case_id and c.digest = s.case_digest

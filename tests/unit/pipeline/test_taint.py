@@ -1,6 +1,6 @@
 """Where a sample went wrong: words of steps and samples, by what each step reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
 import pytest
@@ -149,6 +149,15 @@ def test_a_sample_without_an_output_ends_where_it_was_stopped(
     assert (story.word, story.responsible) == (word, responsible)
 
 
+def test_a_step_that_stops_a_sample_is_its_end_whatever_runs_beside_it() -> None:
+    graph = StepGraph({"guard": (), "reply": ()}, ("reply",))
+
+    told, story = mark(graph, results(graph, "B-"), Standing.BAD, "guard")
+
+    assert (story.word, story.responsible) == (SampleWord.FAILED_AT_END, ("guard",))
+    assert [one.grade for one in told] == [StepGrade.BAD, None]
+
+
 @pytest.mark.parametrize(
     ("letters", "word", "first_bad"),
     [
@@ -218,6 +227,66 @@ def test_a_graph_is_what_the_expressions_read() -> None:
         },
         ("reply", "decline"),
     )
+
+
+# -- a chain whose steps have faults of their own and mend those that they are handed, over everything that can happen
+
+
+class Outcomes:
+    """What becomes of a chain of four, with its chance; each step is graded, and the sample has the last one's grade."""
+
+    graph = StepGraph({"1": (), "2": ("1",), "3": ("2",), "4": ("3",)}, ("4",))
+
+    def __init__(self, faults: tuple[float, ...], masking: tuple[float, ...]) -> None:
+        self.all = list(self._play(faults, masking))
+
+    def _play(
+        self, faults: tuple[float, ...], masking: tuple[float, ...]
+    ) -> Iterator[tuple[float, list[StepResult], Story]]:
+        for own in product((False, True), repeat=4):
+            for masked in product((False, True), repeat=4):
+                chance, bad, letters = 1.0, False, ""
+                for step in range(4):
+                    chance *= faults[step] if own[step] else 1 - faults[step]
+                    chance *= masking[step] if masked[step] else 1 - masking[step]
+                    bad = (bad and not masked[step]) or own[step]
+                    letters += "B" if bad else "G"
+                if chance:
+                    told, story = mark(self.graph, results(self.graph, letters), STANDINGS[letters[-1]])
+                    yield chance, list(told), story
+
+    def share(self, holds: Callable[[list[StepResult], Story], bool]) -> float:
+        return sum(chance for chance, told, story in self.all if holds(told, story))
+
+
+FAILED = {SampleWord.POISONED, SampleWord.FAILED_AT_END, SampleWord.UNEXPLAINED}
+
+
+def test_the_chain_by_hand() -> None:
+    chain = Outcomes((0.05, 0.20, 0.10, 0.05), (0, 0.2, 0.2, 0.2))
+
+    assert chain.share(lambda _, story: story.word is SampleWord.CLEAN) == pytest.approx(0.6498, abs=1e-6)
+    assert chain.share(lambda _, story: story.word in FAILED) == pytest.approx(0.252950, abs=1e-6)
+    assert chain.share(lambda _, story: story.word is SampleWord.RECOVERED) == pytest.approx(0.097250, abs=1e-6)
+    for step, (own, handed) in enumerate([(0.05, None), (0.20, 0.84), (0.10, 0.82), (0.05, 0.81)]):
+        words = {word: chain.share(lambda told, _, s=step, w=word: told[s].word is w) for word in (None, *StepWord)}
+        origin, mended = words[StepWord.ORIGIN], words[StepWord.RECOVERED]
+        assert origin / (origin + words[None]) == pytest.approx(own)
+        if handed is not None:
+            assert words[StepWord.PROPAGATED] / (words[StepWord.PROPAGATED] + mended) == pytest.approx(handed)
+
+
+def test_the_earliest_origin_is_often_not_the_responsible_one() -> None:
+    chain = Outcomes((0.2,) * 4, (0, 0.5, 0.5, 0.5))
+    failed = chain.share(lambda _, story: story.word in FAILED)
+
+    first = [chain.share(lambda _, one, s=step: one.word in FAILED and one.first_bad == s) for step in "1234"]
+    guilty = [chain.share(lambda _, one, s=step: one.word in FAILED and one.responsible == (s,)) for step in "1234"]
+    differ = chain.share(lambda _, one: one.word in FAILED and one.responsible != (one.first_bad,))
+
+    assert [one / failed for one in first] == pytest.approx([0.228, 0.219, 0.234, 0.319], abs=0.005)
+    assert [one / failed for one in guilty] == pytest.approx([0.131, 0.179, 0.263, 0.427], abs=0.005)
+    assert differ / failed == pytest.approx(0.137, abs=0.002)
 
 
 # -- properties

@@ -11,7 +11,7 @@ from evalh.core.attempt import CallKey, Completion, Latency
 from evalh.core.case import Case
 from evalh.core.log import SampleDetail
 from evalh.core.request import Message, Role, Settings, content_digest
-from evalh.core.run import RunStep
+from evalh.core.run import StepRecord
 from evalh.core.sample import (
     Sample,
     SampleWord,
@@ -29,15 +29,15 @@ from unit.store.playing import FAIL, PASS, SETTINGS, Play
 
 REPLY_SETTINGS = Settings(model="tiny-2", sent_to={"provider": "scripted"})
 STEPS = (
-    RunStep(
+    StepRecord(
         step="extract",
         prompt="extract@v2",
         prompt_digest="sha256:e",
         model="small",
         settings_document=SETTINGS.document(),
     ),
-    RunStep(step="order", function="steps/orders.py:find", function_digest="sha256:f", reads=("extract",)),
-    RunStep(
+    StepRecord(step="order", function="steps/orders.py:find", function_digest="sha256:f", reads=("extract",)),
+    StepRecord(
         step="reply",
         prompt="reply@draft",
         prompt_digest="sha256:r",
@@ -45,7 +45,7 @@ STEPS = (
         reads=("order",),
         settings_document=REPLY_SETTINGS.document(),
     ),
-    RunStep(step="log", function="steps/log.py:log", function_digest="sha256:l"),
+    StepRecord(step="log", function="steps/log.py:log", function_digest="sha256:l"),
 )
 POISONED = Story(word=SampleWord.POISONED, first_bad="extract", responsible=("extract",))
 
@@ -152,7 +152,7 @@ def test_two_runs_under_way_keep_their_steps_apart(
     pipeline: Pipeline, playing: Callable[[str], Play], rows: Callable[..., list[tuple[Any, ...]]]
 ) -> None:
     other = playing("r2")
-    other.start(steps=(RunStep(step="extract", settings_document=REPLY_SETTINGS.document()),))
+    other.start(steps=(StepRecord(step="extract", settings_document=REPLY_SETTINGS.document()),))
     pipeline.play.answer(pipeline.play.call(step="extract"))
     other.answer(other.call(step="extract"))
 
@@ -194,7 +194,8 @@ def test_poisoned_samples_says_what_was_spent_behind_the_first_bad_step(
 ) -> None:
     """`log` reads nothing: what it cost was not spent behind `extract`."""
     pipeline.sample()
-    pipeline.sample("t-2", story=Story(word=SampleWord.CLEAN))
+    clean = StepResult(step="extract", state=StepState.RAN, grade=StepGrade.GOOD, cost_usd=Decimal(1))
+    pipeline.sample("t-2", steps=(clean,), story=Story(word=SampleWord.CLEAN))
 
     told = rows("select case_id, trial, word, first_bad, responsible, standing, downstream_usd from poisoned_samples")
 
@@ -205,7 +206,7 @@ def test_one_unknown_cost_makes_what_was_spent_behind_unknown(
     pipeline: Pipeline, rows: Callable[..., list[tuple[Any, ...]]]
 ) -> None:
     steps = tuple(
-        StepResult(step=name, state=StepState.RAN, cost_usd=None if name == "reply" else Decimal(1))
+        StepResult(step=name, state=StepState.RAN, cost_usd=None if name == "reply" else Decimal(1), tainted=True)
         for name in ("extract", "order", "reply")
     )
     pipeline.sample(steps=steps)
@@ -263,7 +264,7 @@ def test_a_plain_sample_writes_nothing_about_steps(
 
     for table in ("run_steps", "step_results", "step_verdicts", "texts"):
         assert rows(f"select count(*) from {table}") == [(0,)], table
-    assert rows("select word, first_bad, responsible, output, review from samples") == [(None,) * 5]
+    assert rows("select word, first_bad, responsible, step_output, review from samples") == [(None,) * 5]
     (row,) = reader.samples("r1")
     assert (row.steps, row.story) == ((), None)
 
@@ -282,6 +283,25 @@ def test_what_a_row_gives_in_a_steps_place_makes_it_another_case(
     assert [story.case.given for story in reader.stories("r1")] == [{}, {"order": {"state": "late"}}]
 
 
+def test_all_that_a_function_asked_is_recorded_once(pipeline: Pipeline, store: SqliteStore, reader: Reader) -> None:
+    play = pipeline.play
+    for text, draw in (("item 1", 0), ("item 2", 0), ("item 1", 1), ("item 1", 0)):
+        call = play.call("t-1", text, step="order/rank", draw=draw)
+        play.answer(call, Completion(text=f"{text}, draw {draw}"))
+        call.answered_by = f"{call.id}.1"
+        store.conclude(call, cache_hit=False)
+    pipeline.sample()
+    store.flush()
+
+    told = [row for row in reader.recording("r1") if row["step"] == "order/rank"]
+
+    assert [row["output"] for row in told] == ["item 1, draw 0", "item 2, draw 0", "item 1, draw 1"]
+    lines = "".join(f"{json.dumps(row)}\n" for row in told)
+    assert [row.output for row in Recording("r", lines.encode()).find(CallKey("t-1", 0, "order/rank", 1))] == [
+        "item 1, draw 1"
+    ]
+
+
 def test_a_recording_has_a_row_for_each_step_and_is_found_by_it(
     pipeline: Pipeline, store: SqliteStore, reader: Reader
 ) -> None:
@@ -295,8 +315,7 @@ def test_a_recording_has_a_row_for_each_step_and_is_found_by_it(
     given = {"extract": '{"order_id": "78"}', "reply": "It is late."}
     assert len(recording) == len(given)
     for step, output in given.items():
-        row = recording.find(CallKey("t-1", 0, step))
-        assert row is not None
+        (row,) = recording.find(CallKey("t-1", 0, step))
         assert row.output == output
         settings, text = asked[step]
         messages = [Message.of(Role.USER, text).document()]

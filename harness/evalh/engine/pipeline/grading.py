@@ -58,7 +58,7 @@ class SampleGrading:
         verdicts, judged, error = await self._verdicts(name)
         completion = None if name is None or error is not None else self._completion_of(name)
         calls = self._asked.calls
-        steps, story = mark(self._tools.graph, tuple(self._results()), judged)
+        steps, story = mark(self._tools.graph, tuple(self._results()), judged, self._walk.stopped_at)
         last = self._last_call(name)
         return Sample(
             case=self._asked.case,

@@ -31,7 +31,7 @@ class RunGrader(Value, kw_only=True, omit_defaults=True):
     panel: Mapping[str, JsonValue] | None = None
 
 
-class RunStep(Value, kw_only=True):
+class ResultStep(Value, kw_only=True):
     """What a pipeline's step did in a run's samples."""
 
     step: str
@@ -103,7 +103,7 @@ class ResultDocument(Value, kw_only=True):
     cache_hits: int
     graders: tuple[RunGrader, ...]
     errors: Mapping[str, int]
-    steps: tuple[RunStep, ...]  # none of a plain suite
+    steps: tuple[ResultStep, ...]  # none of a plain suite
     samples_by_word: Mapping[str, int]
     faults: RunFaults | None
 

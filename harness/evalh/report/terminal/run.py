@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from evalh.core.run import FailedSample, Forecast, GraderTally, RunResult, RunStatus, RunSummary
+from evalh.report.terminal.faults import show_faults
 from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
@@ -41,7 +42,15 @@ def show_run(console: Console, result: RunResult) -> None:
     console.print()
     console.print(_numbers(summary, record.trials))
     console.print()
+    if summary.pipeline is not None:
+        from evalh.report.terminal.pipeline import show_pipeline
+
+        show_pipeline(console, summary.pipeline)
+        console.print()
     console.print(_graders(summary.graders))
+    if summary.pipeline is not None:
+        console.print()
+        show_faults(console, summary.pipeline)
     if summary.errors:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
         console.print()

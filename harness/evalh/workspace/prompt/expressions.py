@@ -40,8 +40,8 @@ _HABITS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"\?\.", "{} is not read here", "x.y | default(none) takes what may be missing"),
         (r"\?", "{} is not read here", "write a.b if c.d else e.f"),
         (r":=", "{} is not read here", "an expression assigns nothing"),
-        (r"=>|->|\blambda\b", "{} is not read here", "x | selectattr('late'), x | map(attribute='id')"),
-        (r"\bfor\b", "{} is not read here", "x | selectattr('late'), x | map(attribute='id')"),
+        (r"=>|->|(?<!\.)\blambda\b", "{} is not read here", "x | selectattr('late'), x | map(attribute='id')"),
+        (r"(?<!\.)\bfor\b", "{} is not read here", "x | selectattr('late'), x | map(attribute='id')"),
         (r"\b[frbu]+(?=['\"])", "text is not written {}'…' here", "join with ~: 'order ' ~ order.id"),
         (r"\bis\s+not\s+(?=['\"0-9\[{])|\bis\s+(?=['\"0-9\[{])", "{} takes the name of a test", "write == or !="),
     )

@@ -253,6 +253,10 @@ class _Binding(NodeTransformer):
         return None if isinstance(found, NoPart) else found
 
     def _arithmetic(self, node: nodes.BinExpr) -> nodes.Expr:
+        if isinstance(node, nodes.Pow) and isinstance(node.left, nodes.Pow | nodes.UnaryExpr):
+            raise NotAnExpression(
+                "** is read from the left here, and not as Python does", "set brackets: 2 ** (a.b ** 2)"
+            )
         blame = self._blame(node)
         return _filtered(
             self.visit(node.left), COMPUTED, nodes.Const(_SIGNS[type(node)]), self.visit(node.right), blame

@@ -89,7 +89,7 @@ class MissingVariable(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
     def _named(self, message: str | None) -> Exception:
-        if self._undefined_obj is missing:
+        if self._undefined_obj is missing and self._undefined_name is not None:
             return MissingInput(str(self._undefined_name))
         return UndefinedError(message)
 

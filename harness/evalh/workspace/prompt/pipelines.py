@@ -43,6 +43,7 @@ from evalh.workspace.yaml import parse_yaml
 FindPrompt: TypeAlias = Callable[[PromptRef, str], PromptVersion]
 """Loads the prompt that a step names at `where`. Raises WorkspaceError."""
 
+_PINNED = re.compile(r".+@v[1-9][0-9]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _LATER = {
     "each": "'each' is kept for a step that runs once for each item of a list; a function step can loop today",
@@ -158,6 +159,16 @@ def parse_pipeline(text: str, place: Position, tree: Tree, find_prompt: FindProm
         places={key: located.where(key) for key in located.value},
     )
     return replace(version, digest=digest(version.content_document()))
+
+
+def unpinned(text: str, file: str) -> Iterator[WorkspaceError]:
+    """Yield the steps of a frozen pipeline whose prompts may still change. Raises WorkspaceError."""
+    located = parse_yaml(text, file)
+    for name, step in read(PipelineFile, located.value, located.where).steps.items():
+        if step.python is None and not _PINNED.fullmatch(step.prompt or name):
+            prompt = (step.prompt or name).partition("@")[0]
+            what = f"the pipeline is frozen, and its step {name!r} is not: it names no version of {prompt!r}"
+            yield WorkspaceError(what, where=located.where("steps", name), hint=f"prompt: {prompt}@v1")
 
 
 class _Reader:

@@ -58,6 +58,11 @@ class Prompts:
         pipeline = f"{self._home(name)}/{version}{PIPELINE_SUFFIX}"
         return pipeline if self.tree.exists(pipeline) else f"{self._home(name)}/{version}{SUFFIX}"
 
+    def pipelines(self) -> list[str]:
+        """Return where pipelines lie."""
+        homes = [self._home(name) for name in self._folders()]
+        return [f"{home}/{one}" for home in homes for one in self.tree.names(home) if one.endswith(PIPELINE_SUFFIX)]
+
     # -- reading
 
     def resolve(self, ref: PromptRef, default_name: str | None = None) -> PromptVersion:
@@ -171,7 +176,9 @@ class Prompts:
                 yield self._stray(f"{home}/{entry}", None)
         for version in self._versions(name):
             try:
-                self.load(name, version)
+                loaded = self.load(name, version)
+                if loaded.pipeline is not None and version != DRAFT:
+                    yield from self._unpinned(loaded)
             except EvalhError as exc:
                 yield exc
         if name in self._live and self._versions(name):
@@ -179,6 +186,11 @@ class Prompts:
                 self.live(name)
             except EvalhError as exc:
                 yield exc
+
+    def _unpinned(self, version: PromptVersion) -> Iterator[EvalhError]:
+        from evalh.workspace.prompt.pipelines import unpinned
+
+        return unpinned(self.text(version.name, version.version), label(self.tree, version.path))
 
     def _stray(self, path: str, proposal: str | None) -> WorkspaceError:
         where = f"to {self.folder}/{proposal}" if proposal else "out of the prompt's folder"
