@@ -75,6 +75,7 @@ EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "scale": ["pass/fail"],
             "criteria": [{"polite": "Is it?", "right": "Is it right?"}],
             "reference": [True, False],
+            "show": [["order"], ["order", "find"], []],
             "temperature": [0.7, 1, 0, 0.0],
             "max_tokens": [64, 1024],
         },

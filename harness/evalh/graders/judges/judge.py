@@ -12,7 +12,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import JudgePrompt, Models, by_asking, no_reference, said
-from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output
+from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output, shown_step
 from evalh.graders.judges.panel import panel_verdict
 from evalh.graders.judges.replies import reading
 from evalh.graders.judges.rubric import Judgement, Scale, is_file, is_reference
@@ -42,7 +42,10 @@ Judge the answer by the rubric alone. Say {words}{each}.
 Reply with JSON of this form and nothing else, the reason first:
 {example}"""
 
-INPUTS = frozenset({"input", "output", "expected", "rubric"})
+_STEPS = "On the way to its answer, the step {name} gave:\n{output}"
+_SKIPPED = "On the way to its answer, the step {name} did not run."
+
+INPUTS = frozenset({"input", "output", "expected", "rubric", "steps"})
 """What a prompt version that judges may use."""
 
 
@@ -57,6 +60,7 @@ class Judge(Parameters):
     pass_mark: int | None = Field(None, description="The lowest score that passes; needed with a range.")
     criteria: dict[str, JsonValue] | None = Field(None, description="Questions by name; each must pass.")
     reference: bool = Field(False, description="Show the judge what the case expects.")
+    show: tuple[str, ...] = Field((), description="Show the judge what these steps of the pipeline gave.")
     temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
     max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
 
@@ -69,7 +73,7 @@ class Judge(Parameters):
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             messages = words.messages(ctx)
             return tuple(
-                Question(form=words.form, messages=messages, model=name, draw=draw, shown=words.shown)
+                Question(form=words.form, messages=messages, model=name, draw=draw, steps=words.show)
                 for name, draw in jurors
             )
 
@@ -91,6 +95,7 @@ class Judge(Parameters):
         return Compiled(
             by_asking(who, ask),
             needs_expected=self.reference,
+            reads=words.show,
             models=tuple(names),
             forms=(words.form,),
             questions=questions,
@@ -122,7 +127,7 @@ class _Words(Value, kw_only=True):
     reference: bool
     prompt: JudgePrompt | None
     form: Form
-    shown: int  # how often the answer stands in a question
+    show: tuple[str, ...] = ()  # the steps whose outputs stand in a question
 
     @classmethod
     def read(cls, scope: Scope, judge: Judge) -> "_Words":
@@ -152,15 +157,17 @@ class _Words(Value, kw_only=True):
             reference=judge.reference,
             prompt=prompt,
             form=Form(purpose=Purpose.JUDGE, params=params, output_schema=schema),
-            shown=1,
+            show=tuple(dict.fromkeys(judge.show)),
         )
 
     def document(self) -> dict[str, JsonValue]:
-        by = (
+        by: dict[str, JsonValue] = (
             {"prompt": self.prompt.digest}
             if self.prompt
             else {"rubric": self.rubric, "words": digest([_SYSTEM, _USER])}
         )
+        if self.show:
+            by = {**by, "show": list(self.show), "steps": digest([_STEPS, _SKIPPED])}
         return {**by, "scale": self.scale.document(), "reference": self.reference, "form": self.form.document()}
 
     def messages(self, ctx: GradeContext) -> tuple[Message, ...]:
@@ -169,13 +176,14 @@ class _Words(Value, kw_only=True):
         expected = "expected answer" in fences.texts
         if self.prompt is not None:
             filled = {"input": fences.around("input"), "output": fences.around("answer"), "rubric": ""}
+            filled["steps"] = self._steps(fences)
             filled["expected"] = fences.around("expected answer") if expected else ""
             return self.prompt.template.render(filled)
         criteria = "".join(f"- {name}: {asks}\n" for name, asks in self.scale.criteria)
         user = _USER.format(
             rubric=self.rubric,
             criteria=f"\nJudge each of these on its own:\n{criteria}" if criteria else "",
-            input=fences.around("input"),
+            input="\n\n".join([fences.around("input"), *([self._steps(fences)] if self.show else [])]),
             expected=f"\nA right answer, to compare with:\n{fences.around('expected answer')}\n" if expected else "",
             answer=fences.around("answer"),
             words=self.scale.words,
@@ -184,12 +192,21 @@ class _Words(Value, kw_only=True):
         )
         return (Message.of(Role.SYSTEM, _SYSTEM), Message.of(Role.USER, user))
 
+    def _steps(self, fences: Fences) -> str:
+        """Say what each step gave. That one did not run is said outside of fences, where no step can write."""
+        shown = ((name, f"step {name}") for name in self.show)
+        return "\n\n".join(
+            _STEPS.format(name=name, output=fences.around(text)) if text in fences.texts else _SKIPPED.format(name=name)
+            for name, text in shown
+        )
+
     def graded(self, ctx: GradeContext) -> tuple[str, ...]:
         """Return every text that others wrote, as it is shown."""
         return tuple(self._fences(ctx).texts.values())
 
     def _fences(self, ctx: GradeContext) -> Fences:
         texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx)}
+        texts |= {f"step {name}": shown_step(ctx.steps[name].output) for name in self.show if name in ctx.steps}
         expected = shown_expected(ctx) if self.reference else None
         return Fences(texts if expected is None else {**texts, "expected answer": expected})
 
@@ -207,5 +224,7 @@ def _check_prompt(scope: Scope, prompt: JudgePrompt, judge: Judge) -> None:
         )
     if "output" not in prompt.variables:
         raise scope.wrong(f"names {prompt.label}, which does not show the output", "put {{output}} into it")
+    if judge.show and "steps" not in prompt.variables:
+        raise scope.wrong(f"names {prompt.label}, which does not show the steps", "put {{steps}} into it")
     if judge.reference and "expected" not in prompt.variables:
         raise scope.wrong(f"names {prompt.label}, which does not show what is expected", "put {{expected}} into it")
