@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from evalh.api.gold import impossible_golds, missing_golds
 from evalh.api.parts import Parts
-from evalh.api.targets import refuse_readers, require_steps
+from evalh.api.targets import refuse_nobody, refuse_readers, require_steps
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.prompt import Pipeline, PromptVersion
@@ -34,7 +34,9 @@ def _of_steps(parts: Parts, pipeline: Pipeline) -> Iterator[EvalhError]:
         if spec.model is not None and spec.model not in known:
             yield parts.targets.no_model(spec.model, spec.where)
         try:
-            parts.targets.build_checks(spec.checks)
+            checks = parts.targets.build_checks(spec.checks)
+            if spec.function is not None:
+                refuse_nobody(checks, spec.name)
         except EvalhError as exc:
             yield exc
 
@@ -53,6 +55,8 @@ def graded_steps(
         try:
             graders = build_all(specs, parts.grader_environment)
             refuse_readers(graders)
+            if steps[name].function is not None:
+                refuse_nobody(graders, name)
         except EvalhError as exc:
             yield exc
             continue

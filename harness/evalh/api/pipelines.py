@@ -197,8 +197,7 @@ class Planner:
             require_logprobs((*checks, *graders), environment, asked.target)
             return PlannedStep(spec=spec, prompt=asked, checks=checks, graders=graders)
         assert spec.function is not None
-        for grader in (*checks, *graders):
-            refuse_nobody(grader, spec.name)
+        refuse_nobody((*checks, *graders), spec.name)
         function = parts.load_function(spec.function.path)
         check_signature(spec, function)
         if spec.function.effects and not self._choice.effects and spec.name not in self._choice.given:

@@ -294,15 +294,16 @@ def require_steps(graders: Iterable[Grader], version: PromptVersion) -> None:
             hint = did_you_mean(unknown, steps) if steps else f"inputs.{unknown}, if an input of the case is meant"
             what = f"grader {grader.name!r} looks at a step, and {version.label} {lacks}"
             raise WorkspaceError(what, where=grader.spec.where, hint=hint)
-        if functions:
-            refuse_nobody(grader, functions[0])
+    for function in functions:
+        refuse_nobody(graders, function)
 
 
-def refuse_nobody(grader: Grader, function: str) -> None:
+def refuse_nobody(graders: Iterable[Grader], function: str) -> None:
     """Raise WorkspaceError where a grader asks the model that answered, and a function did."""
-    if any(name is None for name, _ in grader.asked):
-        what = f"grader {grader.name!r} asks the model that answered, and the step {function!r} is a function"
-        raise WorkspaceError(what, where=grader.spec.where, hint="model: …, where the grader has such a parameter")
+    for grader in graders:
+        if any(name is None for name, _ in grader.asked):
+            what = f"grader {grader.name!r} asks the model that answered, and the step {function!r} is a function"
+            raise WorkspaceError(what, where=grader.spec.where, hint="model: …, where the grader has such a parameter")
 
 
 def require_logprobs(graders: Sequence[Grader], checks: GraderEnvironment, target: Target) -> None:
