@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from evalh.api.event_loop import SystemClock
 from evalh.api.files import JudgedTree, WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.options import RunOptions
-from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
+from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, require_steps, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Progress, Provider, Tree
@@ -181,6 +181,7 @@ class Parts:
                         where=suite.where,
                         hint=f"evalh run {version.label}   runs the suites that are",
                     )
+                require_steps(graders, version)
                 if version.pipeline is not None or options.steps or options.given:
                     from evalh.api.pipelines import resolved
 

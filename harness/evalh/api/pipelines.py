@@ -8,7 +8,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from evalh.api.options import RunOptions
-from evalh.api.targets import Targets, build_checks, require_logprobs
+from evalh.api.targets import Targets, build_checks, refuse_nobody, refuse_readers, require_logprobs
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.log import RunRow
@@ -192,11 +192,13 @@ class Planner:
         parts, environment = self._parts, self._parts.grader_environment
         checks = build_checks(spec.checks, environment)
         graders = build_all(self._suite.step_graders.get(spec.name, ()), environment)
+        refuse_readers(graders)
         if spec.version is not None:
             asked = self._asked(spec, spec.version)
             require_logprobs((*checks, *graders), environment, asked.target)
             return PlannedStep(spec=spec, prompt=asked, checks=checks, graders=graders)
         assert spec.function is not None
+        refuse_nobody((*checks, *graders), spec.name)
         function = parts.load_function(spec.function.path)
         check_signature(spec, function)
         if spec.function.effects and not self._choice.effects and spec.name not in self._choice.given:

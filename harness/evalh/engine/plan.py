@@ -174,8 +174,8 @@ class Plan(Routing, kw_only=True, dict=True):
         for name, step in self.pipeline.steps.items():
             judging = self.graders if name in self.pipeline.flow.pipeline.output else ()
             asking = [grader for grader in (*step.all_graders, *judging) if grader.asked]
-            for one in step.prompts:
-                found += self.find_asked(one.target, asking)
+            for target in [one.target for one in step.prompts] or [self.target]:
+                found += self.find_asked(target, asking)
         return found
 
     @property
@@ -237,12 +237,11 @@ class Plan(Routing, kw_only=True, dict=True):
         assert self.step is not None
         return self.step
 
-    def of_step(self, name: str, asked: Asked) -> "Plan":
-        """Return what a pipeline's step asks as the plan of a plain suite, with all that grades its output."""
-        assert self.pipeline is not None
-        graders = self.pipeline.steps[name].all_graders
-        judging = (*graders, *self.graders) if name in self.pipeline.flow.pipeline.output else graders
-        return replace(self, step=asked.step, target=asked.target, graders=judging, pipeline=None)
+    def of_step(self, asked: Asked | None) -> "Plan":
+        """Return what a pipeline's step asks as the plan of a plain suite without graders; None: a function."""
+        if asked is None:
+            return replace(self, graders=(), pipeline=None)
+        return replace(self, step=asked.step, target=asked.target, graders=(), pipeline=None)
 
     def question(self, case: Case) -> str:
         """Digest all that a case's answers depend on besides chance. Raises WorkspaceError."""

@@ -5,6 +5,7 @@ cannot take is the giver's failure, and ends that path. Everything is decided in
 one outcome however its answers arrive.
 """
 
+import json
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -13,6 +14,7 @@ from evalh.core.prompt import INPUTS, Constant, First, HandoverError, OnBad, Pip
 from evalh.core.sample import StepState
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.core.verdict import StepOutput
 from evalh.pipeline.contracts import Contract
 
 
@@ -124,6 +126,14 @@ class Walk(Struct):
             self.settled[name].reason = reason
         return policy
 
+    def outputs(self) -> dict[str, StepOutput]:
+        """Return what graders of the whole see: what each step that ran, or that a double stood in for, gave."""
+        return {
+            name: StepOutput(one.output, self.handed.get(name, {}))
+            for name, one in self.settled.items()
+            if one.state in (StepState.RAN, StepState.GIVEN)
+        }
+
     @property
     def review(self) -> str | None:
         """Say why a person must look at the output; None: nobody must."""
@@ -220,6 +230,11 @@ class Walk(Struct):
             return Settled(StepState.FAILED, f"the case: {reason}", halts=True)
         self.bad.setdefault(producer, reason)
         return Settled(StepState.STOPPED, f"`{producer}`: {reason}")
+
+
+def text_of(output: JsonValue) -> str:
+    """Return an output as a completion's text."""
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
 
 
 _NOTHING = object()
