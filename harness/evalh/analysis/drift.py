@@ -47,7 +47,7 @@ class DriftResult(Value, kw_only=True):
     p_value: float | None
     test: str
     alpha: float
-    smallest: float | None  # the smallest move that so many cases show with 80 % power; None: none
+    smallest: float | None  # the smallest move that so many cases show with 80 % power; None if there is none
     outputs: tuple[int, int]  # cases whose outputs differ, of those where both are known
     models_then: tuple[str, ...]  # as they named themselves; empty: they did not
     models_now: tuple[str, ...]

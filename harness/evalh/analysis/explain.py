@@ -15,7 +15,7 @@ from evalh.core.values import Value
 class Statement(Value, kw_only=True):
     """One decision: under which heading, when it is taken, what follows; and what the last runs say of it.
 
-    None where it cannot be counted.
+    None if it cannot be counted.
     """
 
     topic: str
@@ -25,7 +25,7 @@ class Statement(Value, kw_only=True):
     cost_usd: Decimal | None = None
     helped: str | None = None
     replayed: int = 0  # times among `taken` for which the log held every answer
-    replayed_usd: Decimal | None = None  # what those answers had cost; None: unknown
+    replayed_usd: Decimal | None = None  # what those answers had cost; None if unknown
 
 
 FAILS = "when a call fails"

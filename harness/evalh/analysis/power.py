@@ -32,7 +32,7 @@ class WithTrials(Value):
     trials: int
     detectable_drop: float | None
     cases_needed: int
-    cost_usd: Decimal | None  # of the needed cases on one side; None: not known
+    cost_usd: Decimal | None  # of the needed cases on one side; None if unknown
 
 
 class PowerQuestion(Value, kw_only=True):
@@ -46,7 +46,7 @@ class PowerQuestion(Value, kw_only=True):
     margin: float
     discordance: float  # the share of cases on which two versions disagree
     discordance_from: str  # a comparison's id, option, policy
-    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
+    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None if unknown
 
 
 class Power(PowerQuestion, kw_only=True):

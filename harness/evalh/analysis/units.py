@@ -1,6 +1,6 @@
 """Samples as they come in, gathered into cases, and cases into clusters: what the statistics of a run count.
 
-A case that is like no other is let go of once its trials are in: a million cost as much memory as a hundred.
+A case without similar ones is dropped once its trials are in: a million take as much memory as a hundred.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ class Units:
         self._rates: Counter[ClusterSum] = Counter()
 
     def add(self, case_index: int, cost_usd: Decimal, *, good: bool | None) -> None:
-        """Count a trial of a case; `good` is None where there was no sample."""
+        """Count a trial of a case; `good` is None if there was no sample."""
         case = self._under_way.pop(case_index, None) or _Case(self._trials)
         case.left -= 1
         case.seen += good is not None

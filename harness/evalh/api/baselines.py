@@ -42,7 +42,7 @@ class BaselineState(Value):
     date: str
     good_rate: float | None
     stale: tuple[str, ...]
-    outputs: bool | None = None  # whether they are kept; None: not known
+    outputs: bool | None = None  # whether they are kept; None if unknown
     again: str | None = None  # what accepts a stale one again; None: it is fresh, or cannot be read
 
 

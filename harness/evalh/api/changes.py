@@ -29,7 +29,7 @@ class Changes(Value, kw_only=True):
 
 
 def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Changes:
-    """Compare every suite's fingerprint, or those that are named. Raises EvalhError where head cannot be read."""
+    """Compare every suite's fingerprint, or those that are named. Raises EvalhError if head cannot be read."""
     every = suite_pairs(sides)
     known = {*every.kept, *every.kept.values(), *every.new, *every.removed}
     for name in suites:

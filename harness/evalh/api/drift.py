@@ -111,7 +111,7 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
 
 
 def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
-    """Return the plan that a baseline belongs to. Raises NotComparable where it is no longer what was accepted."""
+    """Return the plan that a baseline belongs to. Raises NotComparable if it is no longer what was accepted."""
     header = baseline.header
     if header["suite"] != suite:
         raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
@@ -196,7 +196,7 @@ async def _then(ends: Ends, question: _Question) -> list[SampleResult]:
 
 
 async def _evaluated(session: Session, question: _Question) -> list[SampleResult]:
-    """Evaluate a session's cases. Raises CannotMeasure where it ended early."""
+    """Evaluate a session's cases. Raises CannotMeasure if it ended early."""
     trials = question.plan.trials
     async with together(session):
         await session.evaluate((place, case, range(trials)) for place, (_, case) in enumerate(question.cases))

@@ -131,7 +131,7 @@ def _words() -> Wording:
 
 
 def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:
-    """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
+    """Decide a merge. Raises EvalhError if a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
         sides = open_sides(parts, options.base, options.head, trust_base=options.trust_base, kept=kept)
         if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:

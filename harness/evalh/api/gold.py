@@ -27,7 +27,7 @@ class _Comparison(Value):
 
     @classmethod
     def of(cls, spec: GraderSpec) -> "_Comparison | None":
-        """Read a grader's parameters; None where it compares with no gold, or cannot be read (told elsewhere)."""
+        """Read a grader's parameters; None if it compares with no gold, or cannot be read (told elsewhere)."""
         params = spec.params
         if spec.kind not in _COMPARES or "value" in params or "values" in params:
             return None
@@ -109,7 +109,7 @@ def _text(gold: JsonValue, schema: JsonValue, at: str, levels: int, *, whole: bo
 
 
 def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
-    """Return the schema of what stands at a path; None where it is not plainly said."""
+    """Return the schema of what stands at a path; None if it is not plainly said."""
     for step in steps:
         if not isinstance(schema, Mapping):
             return None
@@ -119,7 +119,7 @@ def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
 
 
 def _types(schema: JsonValue) -> set[str] | None:
-    """Return the types that a schema allows; None where it does not say plainly."""
+    """Return the types that a schema allows; None if it does not say plainly."""
     if not isinstance(schema, Mapping) or "$ref" in schema:
         return None
     for key in ("anyOf", "oneOf"):

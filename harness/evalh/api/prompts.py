@@ -87,7 +87,7 @@ def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
 
 
 def release_draft(parts: Parts, name: str) -> VersionRow:
-    """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
+    """Freeze the draft as the next version. Raises UsageError if nothing changed or there is no draft."""
     from evalh.workspace.prompt.releases import release
 
     path = release(parts.root, parts.prompts(), name)
@@ -96,7 +96,7 @@ def release_draft(parts: Parts, name: str) -> VersionRow:
 
 
 def start_prompt(parts: Parts, name: str) -> VersionRow:
-    """Write the first draft of a new prompt. Raises UsageError where the prompt is there."""
+    """Write the first draft of a new prompt. Raises UsageError if the prompt is there."""
     from evalh.workspace.prompt.releases import new
 
     new(parts.root, parts.prompts(), name, _FIRST_DRAFT)

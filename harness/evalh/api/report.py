@@ -109,7 +109,7 @@ def gate_page(parts: Parts, gate: GateDocument) -> str:
 
 
 def _stories(parts: Parts, run: str | None) -> Iterator[tuple[tuple[str, int], SampleStory]]:
-    """Yield a side's samples by case and trial; nothing where the log does not hold its run."""
+    """Yield a side's samples by case and trial; nothing if the log does not hold its run."""
     for story in parts.log.stories(run) if run is not None else ():
         yield (story.sample.case_id, story.sample.trial), story
 

@@ -117,7 +117,7 @@ class Stranger(Value, kw_only=True):
 
 
 class Sides(Value, kw_only=True):
-    """What is compared. `base` is None where the merge base holds no workspace yet."""
+    """What is compared. `base` is None if the merge base holds no workspace yet."""
 
     base: Parts | None
     head: Parts

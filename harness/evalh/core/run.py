@@ -59,7 +59,7 @@ class RunRecord(Value, kw_only=True):
 
 
 class Estimate(Value):
-    """A number with its interval (95 %, two-sided) and its method. None: unknown, or no finite limit."""
+    """A number with its interval (95 %, two-sided) and its method. None if unknown, or no finite limit."""
 
     value: float | None
     low: float | None
@@ -152,7 +152,7 @@ class RunSummary(Value, kw_only=True):
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
     downstream: Downstream | None = None  # None: the suite states no value
-    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None: unknown
+    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None if unknown
     by_the_hour: bool = False  # a price per hour: costs depend on the machine's load
     last_attempts: int | None = (
         None  # samples whose latency is only the last attempt's; None: all of them (older versions)
@@ -188,7 +188,7 @@ class RunResult(Value, kw_only=True):
 
 
 class Forecast(Value, kw_only=True):
-    """The plan in numbers. `worst_case_usd` is None where a price or a bound on output tokens is missing."""
+    """The plan in numbers. `worst_case_usd` is None if a price or a bound on output tokens is missing."""
 
     samples: int
     answered: int  # by the store

@@ -92,14 +92,14 @@ def greatest(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 Bound = tuple[Decimal | None, Decimal | None]
-"""What questions cost at most if each is asked once, and with every attempt that routes allow. None: unknown."""
+"""What questions cost at most if each is asked once, and with every attempt that routes allow. None if unknown."""
 
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
 
 @dataclass(slots=True, kw_only=True)
 class QuestionBounds:
-    """Bounds of one plan's questions. `store` is None where nothing that it knows may be used."""
+    """Bounds of one plan's questions. `store` is None if nothing that it knows may be used."""
 
     plan: Plan
     prices: Prices
@@ -180,7 +180,7 @@ _HISTORY = "messages"  # the input that holds a conversation; whatever it holds 
 
 
 def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = False) -> Forecast:
-    """Render every request without sending one. Raises WorkspaceError where a case does not fit the prompt."""
+    """Render every request without sending one. Raises WorkspaceError if a case does not fit the prompt."""
     target = plan.target
     pricers = {name: prices.find(leaf.provider) for name, leaf in target.leaves.items()}
     answered = to_ask = 0

@@ -119,7 +119,7 @@ class KnownResults(Protocol):
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
     """Return the budget that bounds a run: `usd` for it, before what the route says.
 
-    Raises UsageError where money is counted and a model has no price, or a request no bound on its output.
+    Raises UsageError if money is counted and a model has no price, or a request no bound on its output.
     """
     budget = target.route.budget if usd is None else replace(target.route.budget, usd_per_run=usd)
     if not budget.counts_money and budget.tokens_per_run is None:

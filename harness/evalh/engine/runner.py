@@ -77,7 +77,7 @@ class Runner(Struct, kw_only=True):
     async def run(self, only: Sequence[Wanted] | None = None) -> tuple[RunStatus, str | None]:
         """Evaluate every sample of the plan, or `only` these; return how it ended and why it ended early.
 
-        Raises CancelledError when the run is interrupted; what was stored stays.
+        Raises CancelledError if the run is interrupted; what was stored stays.
         """
         work = self._work(self._everything() if only is None else only)
         planned = self.plan.planned if only is None else sum(len(trials) for _, _, trials in only)

@@ -23,16 +23,16 @@ class Selection(Value, kw_only=True):
 
     @property
     def everything(self) -> bool:
-        """Tell whether nothing is left out."""
+        """Whether nothing is left out."""
         return not self.case_ids and not self.tags and self.limit is None
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what was asked for; empty where nothing was."""
+        """Return what was asked for; empty if nothing was."""
         asked = {"case": sorted(self.case_ids), "tag": sorted(self.tags), "limit": self.limit}
         return {name: value for name, value in asked.items() if value}
 
     def takes(self, case: Case) -> bool:
-        """Tell whether a case is taken, the limit aside."""
+        """Whether a case is taken, the limit aside."""
         by_id = not self.case_ids or case.id in self.case_ids
         return by_id and (not self.tags or not self.tags.isdisjoint(case.tags))
 
@@ -41,7 +41,7 @@ class SelectedCases:
     """A dataset, narrowed: its digest covers the rows that are taken, so results say what they measured."""
 
     def __init__(self, cases: Cases, selection: Selection) -> None:
-        """Count and digest the taken rows in one pass. Raises UsageError when none is taken."""
+        """Count and digest the taken rows in one pass. Raises UsageError if none is taken."""
         self._cases = cases
         self._selection = selection
         self.text_inputs = cases.text_inputs  # what holds for all rows holds for these

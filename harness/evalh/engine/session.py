@@ -74,7 +74,7 @@ class Doors:
 
 
 class Ends(Value, kw_only=True):
-    """What a session acts on, handed in, and how it asks."""
+    """What a session acts on, passed in, and how it asks."""
 
     store: Store
     clock: Clock
@@ -271,7 +271,7 @@ class Session:
     def _has(self, case_id: str, trial: int) -> bool:
         return (case_id, trial) in self.samples or (case_id, trial) in self._known
 
-    # -- what came of it
+    # -- the result
 
     @property
     def summary(self) -> RunSummary:
@@ -324,7 +324,7 @@ class Session:
         return None if sample is None or sample.attempt_id is None else sample.attempt_id[:_STAMP]
 
     def output(self, case_id: str) -> str | None:
-        """Return a case's first output that is not good, or else its first; None: there is none."""
+        """Return a case's first output that is not good, or else its first; None if there is none."""
         found = self._of_case(case_id)
         told = [one for one in found if one.standing is not Standing.GOOD] or found
         return None if not told or told[0].completion is None else told[0].completion.text

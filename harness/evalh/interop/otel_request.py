@@ -61,7 +61,7 @@ def answer_attributes(attempt: AttemptRow) -> dict[str, JsonValue]:
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """Return an amount as a double; None: unknown."""
+    """Return an amount as a double; None if unknown."""
     return None if amount is None else float(amount)
 
 
@@ -69,7 +69,7 @@ def usd(amount: Decimal | None) -> float | None:
 
 
 def sent_messages(attempt: AttemptRow, call: CallRow) -> str | None:
-    """Return what was sent as the conventions' JSON; None where the process died before it was stored."""
+    """Return what was sent as the conventions' JSON; None if the process died before it was stored."""
     messages = attempt.messages if attempt.messages is not None else call.messages
     if messages is None:
         return None

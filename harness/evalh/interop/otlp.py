@@ -52,7 +52,7 @@ class Exporter(Value, kw_only=True):
     clock: Clock
 
     async def send(self, spans: Iterable[Span], watch: Watch) -> Sent:
-        """Send them all, in order. Raises CannotMeasure where the collector is not there, or says no."""
+        """Send them all, in order. Raises CannotMeasure if the collector cannot be reached or refuses."""
         sent = Sent()
         for batch in self._batches(spans):
             rejected = await self._deliver(self._body(batch), sent)
@@ -165,7 +165,7 @@ class Exporter(Value, kw_only=True):
 
 
 def encoding(collector: "otlp_collector.Collector", origin: Origin) -> Encoding:
-    """Return the collector's encoding. Raises UsageError where its library is not installed."""
+    """Return the collector's encoding. Raises UsageError if its library is not installed."""
     if collector.protocol is otlp_collector.Protocol.JSON:
         return JsonEncoding(origin)
     try:

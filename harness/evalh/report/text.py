@@ -103,7 +103,7 @@ def dollars(amount: Decimal | float | None) -> str:
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """Return an amount as a JSON number; None where it is not known."""
+    """Return an amount as a JSON number; None if it is not known."""
     return None if amount is None else float(amount)
 
 
@@ -135,7 +135,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def latency_parts(parts: Mapping[str, float] | None) -> str | None:
-    """Say what latencies are made of, on average; None where they are one attempt's each."""
+    """Say what latencies are made of, on average; None if they are one attempt's each."""
     shown = {} if parts is None else {name: ms for name, ms in parts.items() if round(ms)}
     if not shown.keys() - {"attempts"}:
         return None
@@ -174,7 +174,7 @@ def latency(of: Timed) -> list[str]:
 
 
 def last_attempts(of: Timed) -> str | None:
-    """Say where latencies are the last attempt's alone; None where they are whole."""
+    """Say where latencies are the last attempt's alone; None if they are whole."""
     count, samples = of.last_attempts, of.samples
     if count == 0 or of.latency_p50_ms is None:
         return None

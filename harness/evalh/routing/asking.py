@@ -37,7 +37,7 @@ class QuestionSpans:
         self._asked.append((began_s * 1000.0, ended_s * 1000.0, took))
 
     def checks(self, by_clock_ms: float) -> Latency:
-        """Return the checks' part of a latency, at most `by_clock_ms`.
+        """Return the checks' part of a latency. `by_clock_ms` is what they took by the clock, waits included.
 
         Questions that overlap form a group, which takes as long as its slowest question would alone.
         """

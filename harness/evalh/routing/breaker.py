@@ -16,7 +16,7 @@ PROBES = 2
 """Failed probes in a row after which the run ends, if the provider has no fallback."""
 
 _PROBE_S = 8.0
-"""The timeout of a probe; or twice the slowest good answer so far, if that is longer: no silent server may hold up a run."""
+"""The timeout of a probe, or twice the slowest good answer if that is longer: no silent server may hold up a run."""
 
 
 class State(StrEnum):

@@ -49,7 +49,7 @@ def cases_for_noninferiority(
 ) -> float:
     """Return the sample size to show non-inferiority by `margin`, when head truly differs by `difference`.
 
-    Raises ValueError where the true difference is not above -margin, or does not fit the discordance.
+    Raises ValueError if the true difference is not above -margin, or does not fit the discordance.
     """
     if difference <= -margin or not abs(difference) <= discordance <= 1.0:
         raise ValueError(f"no number of cases shows a difference of {difference} to lie above {-margin}")

@@ -31,7 +31,7 @@ class Moments(Value, kw_only=True):
 
 
 class FiellerLimits(NamedTuple):
-    """Fieller's confidence set for a ratio that is not negative; high is None where the set has no upper end."""
+    """Fieller's confidence set for a ratio that is not negative; high is None if the set has no upper end."""
 
     low: float
     high: float | None
@@ -108,7 +108,7 @@ def cost_per_good_ratio(
 ) -> Estimate:
     """Estimate head's over base's cost per good output; (costs, goods) of the same cases in the same order.
 
-    By logarithms: value * exp(± t_{n-1} sd(i_head / R_head - i_base / R_base) / sqrt(n)). All None where a side has
+    By logarithms: value * exp(± t_{n-1} sd(i_head / R_head - i_base / R_base) / sqrt(n)). All None if a side has
     no good or cost nothing.
     """
     _check(*base)

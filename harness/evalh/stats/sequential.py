@@ -139,7 +139,7 @@ class Conclusion(StrEnum):
 def advance(design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]) -> LookState:
     """Look once more: `differences` are the cases of the order between the last look and the next.
 
-    Raises ValueError where they are not exactly those, or the question is answered. (A gate that had too few cases may
+    Raises ValueError if they are not exactly those, or the question is answered. (A gate that had too few cases may
     go on over more, about a population: give it a design with more `cases`.)
     """
     over = state.stop in _ANSWERED or state.seen >= design.cases

@@ -24,7 +24,7 @@ class SqliteStore:
     """Where runs are kept. Called from one thread, the event loop's; `open_store` makes it."""
 
     def __init__(self, path: Path, clock: Clock, *, gather_s: float, busy_timeout_s: float, patience_s: float) -> None:
-        """Open, migrate where needed, and close the runs of dead processes. Raises EvalhError."""
+        """Open, migrate if needed, and close the runs of dead processes. Raises EvalhError."""
         self._path = path
         self._clock = clock
         self._locks: dict[str, RunLock] = {}
@@ -46,7 +46,7 @@ class SqliteStore:
         return self._writer.failed
 
     def check(self) -> None:
-        """Raise what `failed` holds. Every method that stores does so too."""
+        """Raise `failed`, if set. Every method that stores does so too."""
         self._writer.check()
 
     def blocked(self) -> str | None:
@@ -55,20 +55,20 @@ class SqliteStore:
 
     @property
     def waits_in(self) -> Path | None:
-        """The file beside the log with what could not be written to it, or None."""
+        """The file beside the log with rows that could not be written to it, or None."""
         return self._writer.waits_in
 
     @property
     def left(self) -> str | None:
-        """What became of what was not written when the log was closed; None if all was, or if it failed."""
+        """What happened to unwritten rows when the log was closed; None if all were written, or if it failed."""
         return self._writer.left
 
     def begin(self, start: AttemptStart) -> None:
-        """Record that a request leaves. Raises EvalhError when the store has failed; so do all that store."""
+        """Record a request that is being sent. Raises EvalhError if the store has failed, as all methods that store."""
         self._writer.put(start)
 
     def end(self, end: AttemptEnd) -> None:
-        """Record how it ended."""
+        """Record its end."""
         self._writer.put(end)
 
     def decide(self, decision: Decision) -> None:
@@ -80,18 +80,18 @@ class SqliteStore:
         self._writer.put(comparison)
 
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
-        """Record a call that belongs to no sample, as it ended."""
+        """Record a call that belongs to no sample, at its end."""
         self._writer.put(Concluded(call, cache_hit))
 
     def add_gate(self, gate: GateRow) -> None:
-        """Record what a gate decided."""
+        """Record a gate's decision."""
         self._writer.put(gate)
 
     def start_run(self, record: RunRecord) -> None:
-        """Open a run's row; samples may follow. Returns when it is committed, or the log is blocked."""
+        """Add a run's row; samples may follow. Returns when it is committed, or the log is blocked."""
         self.check()
         try:
-            # Before the row: a running run without a lock counts as one whose process died.
+            # Before the row: a running run without a lock counts as dead.
             self._locks[record.id] = RunLock(lock_path(self._path.parent / LIVE, record.id))
         except OSError as exc:
             raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
@@ -111,7 +111,7 @@ class SqliteStore:
         self._writer.put(NewSample(run_id, sample, call))
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
-        """Close a run's row. Returns when everything is committed, or the log is blocked: then it is kept beside it."""
+        """Complete a run's row. Returns when everything is committed, or kept beside a blocked log."""
         self._writer.put(Finish(run_id, status, summary, reason, self._clock.now()))
         self._writer.flush(or_blocked=True)
         self._release(run_id)
@@ -122,14 +122,14 @@ class SqliteStore:
         return Reader(self._reading, self._path).failures(run_id, limit)
 
     def flush(self, *, or_blocked: bool = False) -> None:
-        """Return when everything handed over is durable. Raises EvalhError when it cannot be.
+        """Return when everything queued is durable. Raises EvalhError if it cannot be.
 
-        `or_blocked`: return too when the log refuses for a second.
+        `or_blocked`: return also if the log refuses for a second.
         """
         self._writer.flush(or_blocked=or_blocked)
 
     def close(self) -> None:
-        """Store what is queued and let go; a run that was not finished is `interrupted`. Safe to call twice."""
+        """Store what is queued and close; an unfinished run becomes `interrupted`. Safe to call twice."""
         if self._writer.failed is None:
             for run_id in self._locks:
                 left = Finish(run_id, RunStatus.INTERRUPTED, None, "the run was left unfinished", self._clock.now())
@@ -157,6 +157,6 @@ def open_store(
 
     `gather_s` is how long a batch gathers, `busy_timeout_s` how long opening and reading wait for another program's
     lock, `patience_s` how long the writer does.
-    Raises WorkspaceError for a file that is not our store or too new, StoreError where it cannot be written.
+    Raises WorkspaceError for a file that is not our store or too new, StoreError if it cannot be written.
     """
     return SqliteStore(prepare(folder), clock, gather_s=gather_s, busy_timeout_s=busy_timeout_s, patience_s=patience_s)

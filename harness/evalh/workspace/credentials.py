@@ -20,12 +20,12 @@ _VALUE = re.compile(
 
 
 def names_key(name: str) -> bool:
-    """Tell whether a setting or header of this name holds a key."""
+    """Whether a setting or header of this name holds a key."""
     return re.sub(r"[^a-z0-9]", "", name.lower()) in _NAMES
 
 
 def is_key(value: str) -> bool:
-    """Tell whether a text has the form of a key."""
+    """Whether a text has the form of a key."""
     return _VALUE.fullmatch(value.strip()) is not None
 
 

@@ -131,7 +131,7 @@ class WorkTree:
         raise FileNotFoundError(path)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
+        """Whether a file is there."""
         place = self._locate(path)
         try:
             return place.is_file()
@@ -139,7 +139,7 @@ class WorkTree:
             raise WorkspaceError(f"cannot be read: {exc.strerror}", where=path) from exc
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+        """Return the sorted names of the files and folders in a folder; empty if there is none."""
         try:
             return sorted(entry.name for entry in self._locate(folder).iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -184,17 +184,17 @@ class Watched:
         return self._tree.read(path)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
+        """Whether a file is there."""
         self.asked.add(path)
         return self._tree.exists(path)
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+        """Return the sorted names of the files and folders in a folder; empty if there is none."""
         return self._tree.names(folder)
 
 
 def content(tree: Tree, path: str) -> bytes | None:
-    """Return a file's bytes; None where it is not there or may not be read."""
+    """Return a file's bytes; None if it is not there or may not be read."""
     try:
         return tree.read(path)
     except (OSError, WorkspaceError):

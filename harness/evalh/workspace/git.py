@@ -56,7 +56,7 @@ class LogEntry(Value):
 
 
 class FileState(Value):
-    """Where a file lives in git. `blob` is its object at HEAD, None where HEAD does not hold it."""
+    """Where a file lives in git. `blob` is its object at HEAD, None if HEAD does not hold it."""
 
     blob: str | None
     dirty: bool  # the work tree's file is not the one at HEAD
@@ -72,13 +72,13 @@ class _GitFailed(Exception):
 
 
 def open_repository(root: Path) -> "Repository | None":
-    """Return the repository round `root`; None where there is none or git cannot use it (`probe` says why)."""
+    """Return the repository around `root`; None if there is none or git cannot use it (`probe` says why)."""
     found = probe(root)
     return found if isinstance(found, Repository) else None
 
 
 def probe(root: Path) -> "Repository | NoRepository":
-    """Look for a usable repository round `root`."""
+    """Look for a usable repository around `root`."""
     if _home(root := root.resolve()) is None:
         return NoRepository("no git repository around this folder", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
@@ -177,14 +177,14 @@ class Repository:
             return None
 
     def dirty(self, paths: Iterable[str]) -> bool:
-        """Tell whether any file under these paths differs from HEAD, new files included."""
+        """Whether any file under these paths differs from HEAD, new files included."""
         places = [self._path(path) for path in paths]
         with self._readable():
             status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
         return bool(status)
 
     def is_submodule(self) -> bool:
-        """Tell whether another repository has this one checked out, at a commit and from an address that it names."""
+        """Whether another repository has this one checked out, at a commit and from an address that it names."""
         with self._readable():
             return bool(self._run("rev_parse", "--show-superproject-working-tree"))
 
@@ -197,7 +197,7 @@ class Repository:
         return FileState(blob, blob is None or self.dirty([path]))
 
     def base_revision(self, configured: str | None) -> str | None:
-        """Return the revision that work is merged into: as configured, else the remote's HEAD; None: unknown."""
+        """Return the revision that work is merged into: as configured, else the remote's HEAD; None if unknown."""
         if configured is not None:
             return configured
         with self._readable():
@@ -348,13 +348,13 @@ class CommitTree:
         return io.BytesIO(data)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
+        """Whether a file is there."""
         with self._repository.objects():
             found = self._find(path)
         return found is not None and found.type == "blob"
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
+        """Return the sorted names of the files and folders in a folder; empty if there is none."""
         with self._repository.objects():
             found = self._find(folder)
             return sorted(self._entries(found)) if found is not None and found.type == "tree" else []

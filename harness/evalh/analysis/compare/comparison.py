@@ -174,7 +174,7 @@ class Comparison(Value, kw_only=True):
     ties: int
     undecided: int
     difference: Estimate  # head's good rate - base's, the mean over clusters
-    p_value: float | None  # two-sided, no difference; None where the cases were looked at while they came in
+    p_value: float | None  # two-sided, no difference; None if the cases were looked at while they came in
     test: str  # mcnemar-midp, mcnemar-exact, sign-flip, none
     margin: float
     p_no_worse: float | None  # one-sided: head is worse by `margin` or more
@@ -199,17 +199,17 @@ class Comparison(Value, kw_only=True):
 
     @property
     def judge_relative(self) -> tuple[str, ...]:
-        """Say why the verdict is relative to its judges; empty where people's labels speak for them."""
+        """Say why the verdict is relative to its judges; empty if people's labels speak for them."""
         return judge_relative(self.judges)
 
     @property
     def detail(self) -> str:
-        """Name what stands in the way of a comparison; empty where nothing does."""
+        """Name what stands in the way of a comparison; empty if nothing does."""
         return "; ".join(mismatch.what for mismatch in self.mismatches)
 
 
 class Example(Value, kw_only=True):
-    """One case to look at, as both sides answered it; an output is None where there was no answer."""
+    """One case to look at, as both sides answered it; an output is None if there was no answer."""
 
     case_id: str
     better: bool  # False: it got worse

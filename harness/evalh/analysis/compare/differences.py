@@ -182,7 +182,7 @@ class Differences:
 
     @property
     def value(self) -> float | None:
-        """The mean difference over clusters, as the good rates count it; None where there is no case."""
+        """The mean difference over clusters, as the good rates count it; None if there is no case."""
         return fsum(self.counted) / self.clusters if self.n else None
 
     @property
@@ -219,7 +219,7 @@ class Differences:
 
     @cached_property
     def p_value(self) -> float | None:
-        """Two-sided, against no difference; None where one stopped early.
+        """Two-sided, against no difference; None if one stopped early.
 
         1 where the unknown samples could turn the difference round.
         """

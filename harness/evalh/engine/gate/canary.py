@@ -28,7 +28,7 @@ Indexed = Sequence[tuple[int, Case]]
 
 
 def hosted(target: Target) -> bool:
-    """Tell whether a model of it may change under its name."""
+    """Whether a model of it may change under its name."""
     return any(leaf.provider.traits.hosted for leaf in target.leaves.values())
 
 

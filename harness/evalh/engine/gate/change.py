@@ -62,7 +62,7 @@ class SuiteChange(Value, kw_only=True):
 
     @property
     def compares(self) -> bool:
-        """Tell whether the two sides can answer differently."""
+        """Whether the two sides can answer differently."""
         return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
 
     @property

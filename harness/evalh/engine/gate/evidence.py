@@ -24,7 +24,7 @@ def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -
 
 
 def fails(case: CaseResult, graders: Sequence[str]) -> bool:
-    """Tell whether any of these graders fails any of a case's samples."""
+    """Whether any of these graders fails any of a case's samples."""
     return any(sample.outcomes.get(grader) is Outcome.FAIL for sample in case.samples for grader in graders)
 
 

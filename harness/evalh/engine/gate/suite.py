@@ -43,7 +43,7 @@ from evalh.stats.sequential import Stop, next_look, order_seed
 
 
 class Wording(Value):
-    """How findings are put into words; handed in, since words are a report's."""
+    """How findings are put into words; passed in, since words are a report's."""
 
     drift: Callable[[DriftResult], str]
     dollars: Callable[[Decimal | None], str]

@@ -39,7 +39,7 @@ _STYLE = (
 
 
 def _heat(heat: Heat) -> Markup | None:
-    """Draw how often each grader did not pass, by tag; None where nothing was graded."""
+    """Draw how often each grader did not pass, by tag; None if nothing was graded."""
     if not heat.graders:
         return None
     names = [short(grader, _MOST) for grader in heat.graders]
@@ -106,7 +106,7 @@ def figure_of(file_name: str) -> tuple[str, str]:
 
 
 def drawn(name: str, run: Drawable, run_id: str) -> str:
-    """Return a figure as an SVG file. Raises UsageError where there is nothing to draw."""
+    """Return a figure as an SVG file. Raises UsageError if there is nothing to draw."""
     draw, lacking = FIGURES[name]
     made = draw(run)
     if made is None:
@@ -120,7 +120,7 @@ def drawn(name: str, run: Drawable, run_id: str) -> str:
 
 
 def png(picture: str) -> bytes:
-    """Return an SVG as PNG, twice as large. Raises UsageError where the extra is not installed."""
+    """Return an SVG as PNG, twice as large. Raises UsageError if the extra is not installed."""
     try:
         import font_roboto
         import resvg_py

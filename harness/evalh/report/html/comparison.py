@@ -24,7 +24,7 @@ def title(view: ComparisonView) -> str:
 
 
 def verdict(view: ComparisonView) -> str:
-    """Say in one sentence what came of it."""
+    """State the result in one sentence."""
     return f"{title(view)}: {sentence(view.comparison).plain}"
 
 

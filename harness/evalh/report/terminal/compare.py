@@ -108,7 +108,7 @@ def labels(comparison: Comparison) -> tuple[str, str]:
 
 
 def sentence(comparison: Comparison) -> StyledText:
-    """Say what came of it."""
+    """State the result."""
     word = comparison.verdict.value.replace("_", " ")
     if not comparison.comparable:
         parts = " and ".join(_PARTS.get(mismatch.part, mismatch.part) for mismatch in comparison.mismatches)

@@ -65,7 +65,7 @@ def waterfall(call: CallRow) -> Iterator[StyledText]:
 
 
 def given_up(call: CallRow) -> str:
-    """Say why a call was given up; empty where it was answered, or never had a second attempt."""
+    """Say why a call was given up; empty if it was answered, or never had a second attempt."""
     last = call.decisions[-1] if call.decisions else None
     return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
 

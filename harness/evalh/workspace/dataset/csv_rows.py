@@ -83,7 +83,7 @@ class Csv:
         self.heading = header
 
     def _header(self, file: BinaryIO, start: int) -> ByteRange:
-        """Find the header, and with it the separator. Raises WorkspaceError where there is none."""
+        """Find the header, and with it the separator. Raises WorkspaceError if there is none."""
         for span in self._records(file, start, 1):
             stated = _SEPARATOR_LINE.match(span.raw)
             if stated is not None and not self._delimiter:
@@ -325,7 +325,7 @@ def _bare(name: str) -> str:
 
 
 def _refuse_overlap(inside: dict[str, Any], name: str, where: str) -> None:
-    """Grow the tree of what is expected. Raises WorkspaceError where one column holds what another is inside of."""
+    """Grow the tree of what is expected. Raises WorkspaceError if one column holds what another is inside of."""
     parts = name.split(".")
     for depth, part in enumerate(parts, 1):
         last = depth == len(parts)

@@ -97,7 +97,7 @@ class Grammar(Protocol):
 
     @property
     def whole_line_comments(self) -> bool:
-        """Tell whether a comment alone on its line takes the line with it."""
+        """Whether a comment alone on its line takes the line with it."""
 
     @property
     def most_code(self) -> int | None:

@@ -109,7 +109,7 @@ def media_from(tree: Tree, path: str) -> Media:
 
 
 def content_type_of(data: bytes, path: str) -> str | None:
-    """Return the content type by the first bytes, else by the name's ending; None: unknown."""
+    """Return the content type by the first bytes, else by the name's ending; None if unknown."""
     return _told_by_bytes(data) or _EXTENSIONS.get(path.rpartition(".")[2].lower())
 
 

@@ -36,7 +36,7 @@ class Prompts:
         return found
 
     def newest(self, name: str) -> str | None:
-        """Return the newest frozen version; None where there is only a draft. Raises NotFound."""
+        """Return the newest frozen version; None if there is only a draft. Raises NotFound."""
         frozen = [version for version in self.versions(name) if version != DRAFT]
         return frozen[-1] if frozen else None
 

@@ -13,7 +13,7 @@ from evalh.workspace.writing import new_file
 
 
 def new(root: Path, prompts: Prompts, name: str, text: str) -> Path:
-    """Write the first draft of a prompt. Raises UsageError where the prompt is there, WorkspaceError for bad text."""
+    """Write the first draft of a prompt. Raises UsageError if the prompt is there, WorkspaceError for bad text."""
     try:
         nameable = PromptRef.parse(f"{name}@{DRAFT}").name == name
     except UsageError:

@@ -42,7 +42,7 @@ class Position(Value):
 
 
 class Source(Value):
-    """A file cut in two. `front` is None where there is no front matter; lines count from 1 in the file."""
+    """A file cut in two. `front` is None if there is no front matter; lines count from 1 in the file."""
 
     front: str | None
     front_line: int
@@ -51,7 +51,7 @@ class Source(Value):
 
 
 def cut(text: str, file: str) -> Source:
-    """Part the front matter from the body. Raises WorkspaceError where it is not closed."""
+    """Part the front matter from the body. Raises WorkspaceError if it is not closed."""
     lines = text.split("\n")
     # As in Dotprompt, blank lines and a licence in # lines may come first.
     opening = next((i for i, line in enumerate(lines) if line.strip(" \t") and not line.startswith("#")), None)
