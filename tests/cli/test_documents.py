@@ -46,7 +46,7 @@ from evalh.report.documents.workspace import (
     clusters_document,
     power_document,
 )
-from evalh.report.terminal.story import RunTold
+from evalh.report.words import RunReport
 from evalh.workspace.kept.calibrations import calibration_document
 from filled import filled
 from workspaces import write_workspace
@@ -62,13 +62,12 @@ def _failings() -> Failings:
     return failings
 
 
-def _told() -> RunTold:
-    return RunTold(
+def _told() -> RunReport:
+    return RunReport(
         run=filled(RunRow),
         failings=_failings(),
         chosen=filled(TradeOff),
         past=filled(History),
-        missed=(),
         judges=[filled(JudgeStanding)],
     )
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from evalh.core.attempt import Usage
 from evalh.core.money import Price
 from evalh.core.request import Settings
-from evalh.providers.hosted import Reading
+from evalh.providers.answer_parts import Reading, count, usage_of
 from evalh.providers.http.body import EventStream
 from evalh.providers.repaired_json import RepairedJson
-from evalh.providers.request_parts import count, usage_of
 from wire.odd_fields import ODD, RECORDED, Place, Recorded, odd_at
 from wire.talking import SERVICES, spec_of
 

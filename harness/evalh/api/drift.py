@@ -54,7 +54,7 @@ def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
             raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
         raise NotFound("there is no baseline to ask again", hint=_ACCEPT)
-    return [(name, _baseline_of(parts, name, options)) for name in options.suites or have]
+    return [(name, _baseline_of(parts, name, options)) for name in dict.fromkeys(options.suites) or have]
 
 
 def _baseline_of(parts: Parts, suite: str, options: DriftOptions) -> str:

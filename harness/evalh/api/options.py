@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec import field
 
 from evalh.analysis.drift import DRIFT_ALPHA
+from evalh.core.values import Value
 from evalh.engine.plan import AskOptions
 from evalh.engine.selection import Selection
 
@@ -67,3 +68,21 @@ class AcceptOptions(AskOptions, kw_only=True):
     suite: str | None = None  # None: the default one, or those that the version's prompt has
     model: str | None = None  # None: the suite's
     outputs: bool = True  # where the suite says that they may not be kept, none are
+
+
+class PowerOptions(Value, kw_only=True):
+    """What a user asks of `evalh power`. None: as the suite and the log say."""
+
+    suite: str | None = None
+    drop: float | None = None
+    cases: int | None = None
+    trials: int | None = None
+    discordance: float | None = None
+
+
+class OtelOptions(Value, kw_only=True):
+    """What a user asks of `evalh export otel`; None: what the environment says."""
+
+    endpoint: str | None = None
+    protocol: str | None = None
+    content: bool = False

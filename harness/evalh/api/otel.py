@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from evalh.api.event_loop import SystemClock
+from evalh.api.options import OtelOptions
 from evalh.api.parts import Parts
 from evalh.core.errors import UsageError
 from evalh.core.run import RunStatus
@@ -24,14 +25,6 @@ class Exported(Value, kw_only=True):
     run: str
     endpoint: str  # without what may be secret
     sent: Sent
-
-
-class OtelOptions(Value, kw_only=True):
-    """What a user asks of `evalh export otel`; None: what the environment says."""
-
-    endpoint: str | None = None
-    protocol: str | None = None
-    content: bool = False
 
 
 async def export(parts: Parts, name: str, options: OtelOptions, watch: Callable[[int], None]) -> Exported:

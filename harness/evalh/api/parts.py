@@ -14,7 +14,7 @@ from evalh.api.event_loop import SystemClock
 from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
-from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Progress, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
@@ -227,8 +227,7 @@ class Parts:
         """Raise WorkspaceError where neither evalh, a plugin file nor a package offers a model's provider."""
         _ = self.kinds  # plugin files register providers too
         if spec.provider not in kinds() and not load_provider(spec.provider):
-            what = f"model {spec.name!r}: no provider {spec.provider!r}"
-            raise WorkspaceError(what, where=spec.where or None, hint=did_you_mean(spec.provider, kinds()))
+            raise spec.wrong(f"no provider {spec.provider!r}", did_you_mean(spec.provider, kinds()))
 
     def _provider_root(self, spec: ModelSpec) -> Path:
         """Return the folder in which a provider finds files: of the revision that runs, weights beside it apart.
@@ -250,8 +249,7 @@ class Parts:
         if self.tree.exists(place.relative_to(self.root).as_posix()):
             return self.files.code()
         if candidate.holds(place) or candidate.holds(place.resolve()):
-            what = f"model {spec.name!r}: {path} comes from head, and would answer"
-            raise WorkspaceError(what, where=spec.where or None, hint="--trust base takes weights from base alone")
+            raise spec.wrong(f"{path} comes from head, and would answer", "--trust base takes weights from base alone")
         return self.root
 
     @cached_property

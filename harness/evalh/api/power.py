@@ -5,25 +5,15 @@ from decimal import Decimal
 from evalh.analysis.compare.differences import Differences
 from evalh.analysis.compare.pairing import Paired, pair
 from evalh.analysis.power import Power, PowerQuestion, power, spread_of
+from evalh.api.options import PowerOptions
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.money import plus
-from evalh.core.values import Value
 from evalh.stats.clusters import number_of_clusters
 
 
-class PowerRequest(Value, kw_only=True):
-    """What a user asks of `evalh power`. None: as the suite and the log say."""
-
-    suite: str | None = None
-    drop: float | None = None
-    cases: int | None = None
-    trials: int | None = None
-    discordance: float | None = None
-
-
-def planned(parts: Parts, request: PowerRequest) -> Power:
+def planned(parts: Parts, request: PowerOptions) -> Power:
     """Plan for a suite. Raises EvalhError."""
     name = request.suite or parts.config.default_suite
     if name is None:

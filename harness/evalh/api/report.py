@@ -18,43 +18,50 @@ from evalh.providers.registry import traits_of
 from evalh.report.documents.gate import GateDocument, kept_gate
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
-from evalh.report.html.page import Reported, compared_html, gate_html, html
+from evalh.report.html.page import compared_html, gate_html, html
 from evalh.report.terminal.compare import ComparisonView
-from evalh.report.terminal.story import RunTold
+from evalh.report.words import RunReport
 
 FOLDER = "reports"
 
 
 def page(parts: Parts, names: Sequence[str]) -> str:
     """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
-    compared = parts.log.comparison(names[0]) if len(names) == 1 else None
-    if compared is not None:
-        return comparison_page(parts, view_of(parts, compared, examples=0))
-    decided = parts.log.gate(names[0]) if len(names) == 1 else None
-    if decided is not None:
-        return gate_page(parts, kept_gate(decided))
-    rows = Rows()
-    runs = _runs(parts, names)
-    return html([_reported(parts, run, rows, number) for number, run in enumerate(runs)], rows)
+    match _named(parts, names[0]) if len(names) == 1 else None:
+        case ComparisonRow() as compared:
+            return comparison_page(parts, view_of(parts, compared, examples=0))
+        case GateRow() as decided:
+            return gate_page(parts, kept_gate(decided))
+        case None:
+            rows = Rows()
+            runs = {run.record.id: run for run in map(parts.log.run, names)}
+            return html([_reported(parts, run, rows, number) for number, run in enumerate(runs.values())], rows)
+
+
+def _named(parts: Parts, name: str) -> ComparisonRow | GateRow | None:
+    return parts.log.comparison(name) or parts.log.gate(name)
 
 
 def kept(parts: Parts, name: str) -> Path:
     """Return where a page lies by default: in the workspace, called by what it is about. Raises NotFound."""
-    log = parts.log
-    about = log.comparison(name) or log.gate(name)
-    return parts.root / FOLDER / f"{about.id if about is not None else log.run(name).record.id}.html"
+    about = _named(parts, name)
+    return parts.root / FOLDER / f"{about.id if about is not None else parts.log.run(name).record.id}.html"
 
 
-def _reported(parts: Parts, run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> Reported:
-    failings = _add(parts, run.record.id, rows, number, base)
+def _reported(parts: Parts, run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> RunReport:
+    return _report(parts, run, _add(parts, run.record.id, rows, number, base))
+
+
+def _report(parts: Parts, run: RunRow, failings: Failings, missed: Sequence[SampleStory] = ()) -> RunReport:
     known = parts.log.suite_runs(run.record.suite)
-    return Reported(
+    return RunReport(
         run=run,
         failings=failings,
         chosen=trade_off(known, run),
         past=history(known, run),
         prices=_prices(parts, run),
         judges=standings_of(parts.tree, run.record),
+        missed=missed,
     )
 
 
@@ -125,26 +132,6 @@ def both_sides(parts: Parts, comparison: Comparison) -> Iterator[Both]:
         yield Both(case_id=case_id, trial=trial, change="", base=before, head=None)
 
 
-def comparison_lines(parts: Parts, row: ComparisonRow, form: str) -> Iterator[str]:
-    """Yield a comparison as markdown, csv or junit, piece by piece."""
-    from evalh.report.files import compare as texts
-
-    view = view_of(parts, row, examples=0)
-    both = both_sides(parts, view.comparison)
-    if form == "markdown":
-        return (f"{line}\n" for line in texts.markdown(view, both))
-    return texts.csv_text(both) if form == "csv" else texts.junit(view, both)
-
-
-def _runs(parts: Parts, names: Sequence[str]) -> list[RunRow]:
-    runs: list[RunRow] = []
-    for name in names:
-        run = parts.log.run(name)
-        if run.record.id not in {known.record.id for known in runs}:
-            runs.append(run)
-    return runs
-
-
 def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
     """Say where a model's price comes from as the workspace stands now."""
     spec = parts.config.models.get(run.record.model)
@@ -157,7 +144,7 @@ def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
     return {"price table now": price_table_date()}
 
 
-def told(parts: Parts, name: str) -> RunTold:
+def told(parts: Parts, name: str) -> RunReport:
     """Read what a report in text needs. Raises NotFound, UsageError."""
     run, failings = parts.log.run(name), Failings()
     missed: list[SampleStory] = []
@@ -165,10 +152,7 @@ def told(parts: Parts, name: str) -> RunTold:
         failings.add(story)
         if story.sample.standing is not Standing.GOOD:
             missed.append(story)
-    known = parts.log.suite_runs(run.record.suite)
-    return RunTold(
-        run, failings, trade_off(known, run), history(known, run), missed, standings_of(parts.tree, run.record)
-    )
+    return _report(parts, run, failings, missed)
 
 
 def _gate_text(row: GateRow, form: str) -> str:
@@ -186,25 +170,25 @@ def _gate_text(row: GateRow, form: str) -> str:
 
 def lines(parts: Parts, name: str, form: str) -> Iterator[str]:
     """Yield a run, a comparison or a gate as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
-    from evalh.report.files.run import csv_text, judge_lines, junit, markdown
+    from evalh.report.files import compare as comparisons
+    from evalh.report.files import run as runs
 
-    compared = parts.log.comparison(name)
-    if compared is not None:
-        yield from comparison_lines(parts, compared, form)
-        return
-    decided = parts.log.gate(name)
-    if decided is not None:
-        yield _gate_text(decided, form)
-        return
-    if form == "markdown":
-        one = told(parts, name)
-        for line in markdown(one.run, one.failings, one.chosen, one.missed):
-            yield f"{line}\n"
-        yield from (f"{line}\n" for line in judge_lines(one.judges))
-        return
-    run = parts.log.run(name)
-    stories: Iterator[SampleStory] = parts.log.stories(run.record.id)
-    yield from csv_text(stories) if form == "csv" else junit(run, stories)
+    match _named(parts, name):
+        case GateRow() as decided:
+            yield _gate_text(decided, form)
+        case ComparisonRow() as compared:
+            view = view_of(parts, compared, examples=0)
+            both = both_sides(parts, view.comparison)
+            if form == "markdown":
+                yield from (f"{line}\n" for line in comparisons.markdown(view, both))
+            else:
+                yield from comparisons.csv_text(both) if form == "csv" else comparisons.junit(view, both)
+        case None if form == "markdown":
+            yield from (f"{line}\n" for line in runs.markdown(told(parts, name)))
+        case None:
+            run = parts.log.run(name)
+            stories: Iterator[SampleStory] = parts.log.stories(run.record.id)
+            yield from runs.csv_text(stories) if form == "csv" else runs.junit(run, stories)
 
 
 def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
@@ -212,13 +196,12 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
 
     Raises NotFound, UsageError.
     """
-    from evalh.report.charts.figures import Drawable, drawn, figure_of, png
+    from evalh.report.charts.figures import drawn, figure_of, png
 
     asked = [figure_of(file_name) for file_name in file_names]
     compared = parts.log.comparison(name)
     one = told(parts, name if compared is None or compared.head_run is None else compared.head_run)
-    run = Drawable(chosen=one.chosen, past=one.past, failings=one.failings)
-    svgs = [(drawn(figure, run, one.run.record.id), kind) for figure, kind in asked]
+    svgs = [(drawn(figure, one), kind) for figure, kind in asked]
     return [png(svg) if kind == "png" else svg.encode() for svg, kind in svgs]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from evalh.analysis.gate.decision import listed
+from evalh.analysis.compare.comparison import listed
 from evalh.api.judges import identity
 from evalh.api.parts import Parts
 from evalh.api.sides import Sides, Stranger, SuitePairs

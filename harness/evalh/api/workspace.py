@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from evalh.api.event_loop import in_loop
-from evalh.api.options import AcceptOptions, CompareOptions, DriftOptions, GateOptions, RunOptions
+from evalh.api.options import (
+    AcceptOptions,
+    CompareOptions,
+    DriftOptions,
+    GateOptions,
+    OtelOptions,
+    PowerOptions,
+    RunOptions,
+)
 from evalh.api.parts import Parts
 from evalh.api.runs import execute, forecasts
 from evalh.core.errors import UsageError
@@ -26,8 +34,7 @@ if TYPE_CHECKING:
     from evalh.api.doctor import Symptom
     from evalh.api.explain import Explained
     from evalh.api.labels import Labelling
-    from evalh.api.otel import Exported, OtelOptions
-    from evalh.api.power import PowerRequest
+    from evalh.api.otel import Exported
     from evalh.core.calibration import Calibration
     from evalh.core.log import CallRow
 
@@ -117,11 +124,11 @@ class Workspace(Parts):
 
         return check_workspace(self)
 
-    def power(self, request: "PowerRequest") -> "Power":
-        """Say how many cases show which drop."""
+    def power(self, suite: str | None = None, **asked: Any) -> "Power":
+        """Say how many cases show which drop; `asked` are the fields of `api.options.PowerOptions`."""
         from evalh.api.power import planned
 
-        return planned(self, request)
+        return planned(self, PowerOptions(suite=suite, **asked))
 
     def explain(self, name: str | None = None, last: int = 5) -> "list[Explained]":
         """Say in plain words what is decided on the way of a call, and how often it was."""
@@ -152,7 +159,7 @@ class Workspace(Parts):
         """Yield a run's answers as rows of a recording. Raises NotFound."""
         return self.log.recording(self.log.run(run).record.id)
 
-    def export_otel(self, run: str, options: "OtelOptions", watch: Callable[[int], None]) -> "Exported":
+    def export_otel(self, run: str, options: OtelOptions, watch: Callable[[int], None]) -> "Exported":
         """Send a run as spans to an OpenTelemetry collector; `watch` sees how many were taken so far.
 
         Raises NotFound, UsageError; CannotMeasure where no collector is there, or it says no.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evalh.api.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _NARROWEST = 60
 _PERCENT = 100
@@ -48,6 +49,13 @@ class App:
     def hints(self) -> "Console":
         """Where progress and hints go: stderr."""
         return _console(sys.stderr)
+
+    def show(self, value: T, document: "Callable[[T], Struct]", text: "Callable[[Console, T], None]") -> None:
+        """Print a verb's answer: the document made of it under `--json`, else as text."""
+        if self.json:
+            self.show_json(document(value))
+        else:
+            text(self.console, value)
 
     def show_json(self, document: "Struct") -> None:
         """Print a document, the whole answer of a verb under `--json`."""
@@ -182,24 +190,41 @@ def asking_options(
     fresh: str = "Ask again, whatever the log knows.",
     fresh_first: bool = False,
 ) -> Callable[[F], F]:
-    """Add `--concurrency`, `--budget` and `--fresh`; the verb is handed the fields of `AskOptions` as `asking`."""
+    """Add `--concurrency`, `--budget` and `--fresh`: the fields of `AskOptions`."""
     options = [
         click.option("--concurrency", type=Count(most=4096), help=f"{calls}  [default: 32]"),
-        click.option("--budget", type=Usd(), help=budget),
+        click.option("--budget", "budget_usd", type=Usd(), help=budget),
     ]
     options.insert(0 if fresh_first else 2, click.option("--fresh", is_flag=True, help=fresh))
 
     def add(function: F) -> F:
-        @wraps(function)
-        def read(*given: Any, concurrency: int | None, budget: Decimal | None, fresh: bool, **others: Any) -> Any:
-            asking = {"concurrency": concurrency, "budget_usd": budget, "fresh": fresh}
-            return function(*given, asking=asking, **others)
-
         for option in reversed(options):
-            read = option(read)
+            function = option(function)
+        return function
+
+    return add
+
+
+def takes(kind: str) -> Callable[[F], F]:
+    """Hand a verb its parameters that are fields of this class of `api.options` as one value, `options`."""
+
+    def add(function: F) -> F:
+        @wraps(function)
+        def read(*given: Any, **stated: Any) -> Any:
+            from evalh.api import options
+
+            made = getattr(options, kind)
+            fields = {name: stated.pop(name) for name in made.__struct_fields__ if name in stated}
+            return function(*given, options=made(**fields), **stated)
+
         return cast("F", read)
 
     return add
+
+
+def opposite(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:  # noqa: FBT001 (click's signature)
+    """Read `--no-…` as the value of what it turns off."""
+    return not value
 
 
 def json_option(function: F) -> F:

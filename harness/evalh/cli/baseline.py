@@ -1,8 +1,13 @@
 """`evalh baseline`: accepted results, committed to git."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, json_option, opposite, takes
+
+if TYPE_CHECKING:
+    from evalh.api.options import AcceptOptions
 
 
 @click.group("baseline")
@@ -14,22 +19,27 @@ def command() -> None:
 @click.argument("ref", required=False)
 @click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's, or the prompt's]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
-@click.option("--no-outputs", is_flag=True, help="Keep outputs out of git. The suite can set this too.")
+@click.option(
+    "--no-outputs",
+    "outputs",
+    is_flag=True,
+    callback=opposite,
+    help="Keep outputs out of git. The suite can set this too.",
+)
 @click.option("--fresh", is_flag=True, help="Ask the model again, whatever the log knows.")
 @json_option
 @click.pass_obj
-def accept(app: App, *, ref: str | None, suite: str | None, model: str | None, no_outputs: bool, fresh: bool) -> None:
+@takes("AcceptOptions")
+def accept(app: App, options: "AcceptOptions") -> None:
     """Write a version's baseline to reports/baselines/SUITE/VERSION.MODEL.jsonl.
 
     REF is v3, triage@v3 or triage@draft. Default: the draft, else live. The model is asked only for answers
     that the log does not hold. Commit the files: a gate reads them from the merge base.
     """
     from evalh.api.baselines import accept as write
-    from evalh.api.options import AcceptOptions
     from evalh.cli.progress import progress_for
     from evalh.report.text import percent, safe
 
-    options = AcceptOptions(ref=ref, suite=suite, model=model, outputs=not no_outputs, fresh=fresh)
     accepted = write(app.workspace, options, progress_for(app))
     paths = [str(file.relative_to(app.workspace.root)) for one in accepted for file in one.files]
     if app.json:

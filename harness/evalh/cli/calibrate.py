@@ -25,16 +25,11 @@ def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
       evalh calibrate tone
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.calibrate import calibrate, save
+    from evalh.report.terminal.calibration import show_calibration
+    from evalh.workspace.kept.calibrations import calibration_document
 
     calibration = calibrate(app.workspace, judge, suite)
     kept = None if no_save else save(app.workspace, calibration)
-    if app.json:
-        from evalh.workspace.kept.calibrations import calibration_document
-
-        app.show_json(calibration_document(calibration))
-        return
-    from evalh.report.terminal.calibration import show_calibration
-
-    show_calibration(app.console, calibration)
-    if kept is not None:
+    app.show(calibration, calibration_document, show_calibration)
+    if kept is not None and not app.json:
         app.hints.print(f"next: git add {kept}", style="dim")

@@ -16,12 +16,7 @@ from evalh.cli.app import App, Count, json_option
 @click.pass_obj
 def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:
     """List calls and their attempts: requests, durations, costs and errors."""
+    from evalh.report.documents.log import calls_document
     from evalh.report.terminal.log import show_calls
 
-    calls = app.workspace.calls(which or "all", run_id, limit)
-    if app.json:
-        from evalh.report.documents.log import calls_document
-
-        app.show_json(calls_document(calls))
-        return
-    show_calls(app.console, calls)
+    app.show(app.workspace.calls(which or "all", run_id, limit), calls_document, show_calls)

@@ -1,16 +1,16 @@
 """`evalh compare`: which cases got worse, and whether the difference is real."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options
+from evalh.cli.app import App, Count, RateType, asking_options, json_option, opposite, selection_options, takes
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.analysis.compare.comparison import Comparison
-    from evalh.engine.selection import Selection
+    from evalh.api.options import CompareOptions
     from evalh.report.terminal.compare import ComparisonView
 
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--intersection", is_flag=True, help="Compare the common cases, even if others differ.")
 @click.option("--pass-at", type=Count(most=1000), metavar="K", help="Also show pass@K and pass^K; needs K trials.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
-@click.option("--no-prefer", is_flag=True, help="Leave out the suite's `compare:` judges.")
+@click.option("--no-prefer", "prefer", is_flag=True, callback=opposite, help="Leave out the suite's `compare:` judges.")
 @click.option("--examples", type=Count(0, 1000), default=3, metavar="N", help="Examples of each kind.  [default: 3]")
 @asking_options()
 @click.option(
@@ -40,25 +40,8 @@ if TYPE_CHECKING:
 @report_option
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 (one parameter per option is click's contract)
-    app: App,
-    *,
-    base: str,
-    head: str | None,
-    suite: str | None,
-    models: tuple[str, ...],
-    trials: int | None,
-    selection: "Selection",
-    margin: float | None,
-    intersection: bool,
-    pass_at: int | None,
-    confirm: bool,
-    no_prefer: bool,
-    examples: int,
-    asking: dict[str, Any],
-    fail_on: str | None,
-    report: Path | None,
-) -> int:
+@takes("CompareOptions")
+def command(app: App, *, options: "CompareOptions", fail_on: str | None, report: Path | None) -> int:
     """Compare HEAD with BASE, case by case: better, no worse, worse or inconclusive.
 
     A side is a version, a version on a model, or a saved run. The model is asked only for answers that the log
@@ -72,25 +55,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh compare r20261124-014246-3f9c2e last
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.compare import compared
-    from evalh.api.options import CompareOptions
     from evalh.cli.progress import progress_for
 
-    request = CompareOptions(
-        base=base,
-        head=head,
-        suite=suite,
-        models=models,
-        trials=trials,
-        selection=selection,
-        margin=margin,
-        intersection=intersection,
-        pass_at=pass_at,
-        confirm=confirm,
-        prefer=not no_prefer,
-        examples=examples,
-        **asking,
-    )
-    view = compared(app.workspace, request, progress_for(app))
+    view = compared(app.workspace, options, progress_for(app))
     if report is not None:
         from evalh.api.report import comparison_page
 

@@ -30,7 +30,7 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.datasets import proposals, write_clusters
     from evalh.report.terminal.power import show_proposals
-    from evalh.report.text import StyledText, safe
+    from evalh.report.text import StyledText, plural
 
     if force and not write:
         raise UsageError("--force needs --write", hint="evalh dataset clusters NAME --write --force")
@@ -43,10 +43,9 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
         return
     show_proposals(app.console, found)
     if written is not None:
-        rows, groups = sum(len(one.cases) for one in found.proposed), len(found.proposed)
-        clusters = "1 cluster" if groups == 1 else f"{groups} clusters"
+        rows, clusters = sum(len(one.cases) for one in found.proposed), plural(len(found.proposed), "cluster")
         app.console.print()
-        app.console.print(StyledText(f"wrote {safe(written)}: {rows} rows now name {clusters}"), soft_wrap=True)
+        app.console.print(StyledText(f"wrote {written}: {rows} rows now name {clusters}"), soft_wrap=True)
         app.hints.print(f"next: git diff {written}", style="dim", soft_wrap=True, markup=False)
     elif found.proposed:
         app.hints.print("next: add --write to put the clusters into the rows", style="dim")

@@ -1,13 +1,14 @@
 """`evalh drift`: whether the model behind a name changed."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option
+from evalh.cli.app import App, Count, RateType, asking_options, json_option, takes
 
 if TYPE_CHECKING:
     from evalh.analysis.drift import Drift
+    from evalh.api.options import DriftOptions
 
 _MOST = 0.5
 
@@ -27,16 +28,8 @@ _MOST = 0.5
 @asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 (one parameter per option is click's contract)
-    app: App,
-    *,
-    suites: tuple[str, ...],
-    prompt: str | None,
-    model: str | None,
-    cases: int | None,
-    alpha: float,
-    asking: dict[str, Any],
-) -> int:
+@takes("DriftOptions")
+def command(app: App, options: "DriftOptions") -> int:
     """Test whether a hosted model changed since its baseline: moved (1) or not (0).
 
     Asks the baseline's cases again, with its version and model, and compares the answers with the accepted
@@ -47,20 +40,11 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh drift triage --cases 60 --budget 0.50
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.drift import drift
-    from evalh.api.options import DriftOptions
     from evalh.cli.progress import progress_for
     from evalh.core.errors import UsageError, worst
 
-    if not 0 < alpha <= _MOST:
-        raise UsageError(f"--alpha {alpha:g} is not a rate of false alarms", hint="--alpha 0.01; at most 0.5")
-    options = DriftOptions(
-        suites=tuple(dict.fromkeys(suites)),
-        prompt=prompt,
-        model=model,
-        cases=cases,
-        alpha=alpha,
-        **asking,
-    )
+    if not 0 < options.alpha <= _MOST:
+        raise UsageError(f"--alpha {options.alpha:g} is not a rate of false alarms", hint="--alpha 0.01; at most 0.5")
     found = drift(app.workspace, options, progress_for(app))
     _show(app, found)
     return worst(one.exit for one in found)

@@ -18,15 +18,7 @@ def command(app: App, name: str | None, last: int) -> None:
     Default: the default suite's model or route.
     """
     from evalh.api.explain import explained
+    from evalh.report.documents.judging import explain_document
     from evalh.report.terminal.explain import show_explained
 
-    routes = explained(app.workspace, name, last)
-    if app.json:
-        from evalh.report.documents.judging import explain_document
-
-        app.show_json(explain_document(routes))
-        return
-    for number, route in enumerate(routes):
-        if number:
-            app.console.print()
-        show_explained(app.console, *route)
+    app.show(explained(app.workspace, name, last), explain_document, show_explained)

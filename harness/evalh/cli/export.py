@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, json_option, takes
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from evalh.api.options import OtelOptions
     from evalh.api.otel import Exported
 
 
@@ -62,17 +63,16 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
 @click.option("--content", is_flag=True, help="Send messages, outputs, reasons and error texts too.")
 @json_option
 @click.pass_obj
-def otel(app: App, run_id: str, endpoint: str | None, protocol: str | None, *, content: bool) -> int:
+@takes("OtelOptions")
+def otel(app: App, run_id: str, options: "OtelOptions") -> int:
     """Send RUN as spans to an OpenTelemetry collector: run, samples, calls, attempts.
 
     Ids are derived from the log's, so sending twice creates no duplicates. Headers come from
     OTEL_EXPORTER_OTLP_HEADERS and are never shown.
     """
-    from evalh.api.otel import OtelOptions
     from evalh.cli.progress import counter_for
     from evalh.core.errors import ExitCode
 
-    options = OtelOptions(endpoint=endpoint, protocol=protocol, content=content)
     with counter_for("spans") as watch:
         exported = app.workspace.export_otel(run_id, options, watch)
     _show_exported(app, exported)

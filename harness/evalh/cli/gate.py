@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli import streams
-from evalh.cli.app import App, asking_options, json_option
+from evalh.cli.app import App, asking_options, json_option, takes
 from evalh.cli.output import beside_option, report_option, write_file, write_report
 from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing, worst
 from evalh.workspace.writing import unwritable
@@ -32,7 +32,14 @@ on your own machine: export the variable and run the same command"""
 @click.option("--base", metavar="REV", help="The branch or commit to merge into.  [default: the workspace's base]")
 @click.option("--head", metavar="REV", help="What to merge.  [default: the work tree]")
 @click.option("-m", "--model", metavar="NAME", help="Ask this model on both sides, instead of each suite's own.")
-@click.option("--trust", type=click.Choice(["head", "base"]), default="head", help="Whose code and evalh.toml to use.")
+@click.option(
+    "--trust",
+    "trust_base",
+    type=click.Choice(["head", "base"]),
+    default="head",
+    callback=lambda _ctx, _param, side: side == "base",
+    help="Whose code and evalh.toml to use.",
+)
 @click.option("--allow-dataset-change", is_flag=True, help="Allow deleted, relabelled and rewritten cases.")
 @click.option("--allow-suite-change", is_flag=True, help="Allow removed or eased suites and graders.")
 @click.option("--confirm", is_flag=True, help="Ask again, 5 times a side, what got worse: regressed or noise?")
@@ -45,23 +52,8 @@ on your own machine: export the variable and run the same command"""
 @report_option
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 (one parameter per option is click's contract)
-    app: App,
-    *,
-    suites: tuple[str, ...],
-    base: str | None,
-    head: str | None,
-    model: str | None,
-    trust: str,
-    allow_dataset_change: bool,
-    allow_suite_change: bool,
-    confirm: bool,
-    asking: dict[str, Any],
-    comment: Path | None,
-    earlier: Path | None,
-    junit: Path | None,
-    report: Path | None,
-) -> int:
+@takes("GateOptions")
+def command(app: App, *, options: "GateOptions", comment: Path | None, junit: Path | None, report: Path | None) -> int:
     """Decide a merge: accept (0), refuse (1), inconclusive (3) or not measurable (4).
 
     Compares head with the commit where it branched off base. Only suites whose answers or verdicts can change
@@ -72,21 +64,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh gate --base origin/main
       evalh gate --base origin/main --head HEAD --trust base --comment comment.md
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.options import GateOptions
     from evalh.report.documents.gate import gate_document
 
-    options = GateOptions(
-        base=base,
-        head=head,
-        suites=suites,
-        model=model,
-        trust_base=trust == "base",
-        allow_dataset_change=allow_dataset_change,
-        allow_suite_change=allow_suite_change,
-        confirm=confirm,
-        earlier=earlier,
-        **asking,
-    )
     decision = _decide(app, options, comment, junit)
     document = gate_document(decision)
     failed = [*_write(app, document, comment, junit, options), *_write_page(app, document, report)]

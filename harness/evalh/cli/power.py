@@ -1,8 +1,13 @@
 """`evalh power`: the drop that a suite detects, and what a smaller one needs."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from evalh.cli.app import App, Count, RateType, json_option
+from evalh.cli.app import App, Count, RateType, json_option, takes
+
+if TYPE_CHECKING:
+    from evalh.api.options import PowerOptions
 
 
 @click.command("power")
@@ -15,15 +20,8 @@ from evalh.cli.app import App, Count, RateType, json_option
 @click.option("--discordance", type=RateType(), metavar="SHARE", help="Share of cases with a disagreement.")
 @json_option
 @click.pass_obj
-def command(
-    app: App,
-    *,
-    suite: str | None,
-    drop: float | None,
-    cases: int | None,
-    trials: int | None,
-    discordance: float | None,
-) -> None:
+@takes("PowerOptions")
+def command(app: App, options: "PowerOptions") -> None:
     """Show which drop a suite detects with 80 % power, and what a smaller one needs.
 
     The rate of disagreement between two versions comes from the largest comparison in the log, else from the
@@ -34,17 +32,11 @@ def command(
       evalh power --drop 0.03
       evalh power --cases 500
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.power import PowerRequest, planned
+    from evalh.api.power import planned
     from evalh.core.errors import UsageError
+    from evalh.report.documents.workspace import power_document
     from evalh.report.terminal.power import show_power
 
-    if drop == 0:
+    if options.drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
-    request = PowerRequest(suite=suite, drop=drop, cases=cases, trials=trials, discordance=discordance)
-    plan = planned(app.workspace, request)
-    if app.json:
-        from evalh.report.documents.workspace import power_document
-
-        app.show_json(power_document(plan))
-        return
-    show_power(app.console, plan)
+    app.show(planned(app.workspace, options), power_document, show_power)

@@ -30,17 +30,9 @@ def list_versions(app: App, name: str | None) -> None:
 
         app.show_json(document_of(PromptsDocument, versions=rows))
         return
-    _show_rows(app, rows)
+    from evalh.report.text import StyledText, columns, one_line
 
-
-def _show_rows(app: App, rows: "list[VersionRow]") -> None:
-    from rich.table import Table
-
-    from evalh.report.text import StyledText, one_line
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("version", "digest", "", "git", "description"):
-        table.add_column(column)
+    table = columns("version", "digest", "", "git", "description")
     taken = max((len(row.label) + len(row.short_digest) + len(row.git) for row in rows), default=0)
     room = max(app.console.width - taken - len("live") - 5 * 2, 20)  # a description is cut, never an id
     for row in rows:
@@ -58,15 +50,10 @@ def show(app: App, ref: str) -> None:
 
     REF is v3, triage@v3, triage@draft, triage, or with a git revision HEAD~2:triage@v3.
     """
+    from evalh.report.documents.prompts import prompt_document
     from evalh.report.terminal.prompts import show_version
 
-    version = app.workspace.version(ref, app.workspace.default_prompt)
-    if app.json:
-        from evalh.report.documents.prompts import prompt_document
-
-        app.show_json(prompt_document(version))
-        return
-    show_version(app.console, version)
+    app.show(app.workspace.version(ref, app.workspace.default_prompt), prompt_document, show_version)
 
 
 @command.command("diff")
@@ -77,15 +64,10 @@ def show(app: App, ref: str) -> None:
 def diff(app: App, base: str, head: str) -> None:
     """Show the differences between two versions: text, config and schemas."""
     from evalh.api.prompts import diff_versions
+    from evalh.report.documents.prompts import diff_document
     from evalh.report.terminal.prompts import show_diff
 
-    difference = diff_versions(app.workspace, base, head)
-    if app.json:
-        from evalh.report.documents.prompts import diff_document
-
-        app.show_json(diff_document(difference))
-        return
-    show_diff(app.console, difference)
+    app.show(diff_versions(app.workspace, base, head), diff_document, show_diff)
 
 
 @command.command("release")
@@ -97,11 +79,8 @@ def release(app: App, name: str) -> None:
     from evalh.api.prompts import release_draft
 
     row = release_draft(app.workspace, name)
-    if app.json:
-        _show_released(app, row)
-        return
-    app.console.print(f"{row.label}  {row.short_digest}  {row.path}")
-    app.hints.print(f"next: git add {row.path}; evalh run {row.label}", style="dim")
+    shown = f"{row.label}  {row.short_digest}  {row.path}"
+    _show_released(app, row, shown, f"git add {row.path}; evalh run {row.label}")
 
 
 @command.command("new")
@@ -113,18 +92,18 @@ def new(app: App, name: str) -> None:
     from evalh.api.prompts import start_prompt
 
     row = start_prompt(app.workspace, name)
-    if app.json:
-        _show_released(app, row)
-        return
-    app.console.print(f"{row.label}  {row.path}")
-    app.hints.print(f"next: edit {row.path}; then evalh prompt release {name}", style="dim")
+    _show_released(app, row, f"{row.label}  {row.path}", f"edit {row.path}; then evalh prompt release {name}")
 
 
-def _show_released(app: App, row: "VersionRow") -> None:
+def _show_released(app: App, row: "VersionRow", shown: str, advice: str) -> None:
     from evalh.report.documents.document import document_of
     from evalh.report.documents.prompts import ReleaseDocument
 
-    app.show_json(document_of(ReleaseDocument, row))
+    if app.json:
+        app.show_json(document_of(ReleaseDocument, row))
+        return
+    app.console.print(shown)
+    app.hints.print(f"next: {advice}", style="dim")
 
 
 @command.command("log")

@@ -15,12 +15,7 @@ from evalh.cli.app import App, json_option
 def command(app: App, case_id: str, suite: str | None, ref: str | None, model: str | None) -> None:
     """Show the request for one case, message by message. Nothing is sent."""
     from evalh.api.prompts import render_case
+    from evalh.report.documents.prompts import request_document
     from evalh.report.terminal.prompts import show_request
 
-    request = render_case(app.workspace, case_id, suite=suite, ref=ref, model=model)
-    if app.json:
-        from evalh.report.documents.prompts import request_document
-
-        app.show_json(request_document(request))
-        return
-    show_request(app.console, request)
+    app.show(render_case(app.workspace, case_id, suite=suite, ref=ref, model=model), request_document, show_request)

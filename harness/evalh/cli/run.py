@@ -1,17 +1,16 @@
 """`evalh run`: evaluate versions on models."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options
+from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options, takes
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
     from evalh.core.run import RunResult
-    from evalh.engine.selection import Selection
 
 _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 
@@ -35,19 +34,8 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @report_option
 @json_option
 @click.pass_obj
-def command(  # noqa: PLR0913 (one parameter per option is click's contract)
-    app: App,
-    *,
-    target: str | None,
-    prompts: tuple[str, ...],
-    models: tuple[str, ...],
-    trials: int | None,
-    selection: "Selection",
-    asking: dict[str, Any],
-    dry_run: bool,
-    at_least: float | None,
-    report: Path | None,
-) -> int:
+@takes("RunOptions")
+def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float | None, report: Path | None) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
 
     Default: the workspace's default suite. Answers in the log are not asked for again.
@@ -57,16 +45,6 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
       evalh run triage --prompt v2 --prompt v3 --model small
       evalh run triage@draft --limit 20
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.options import RunOptions
-
-    options = RunOptions(
-        target=target,
-        prompts=prompts,
-        models=models,
-        trials=trials,
-        selection=selection,
-        **asking,
-    )
     if dry_run:
         return _show_plan(app, options)
     from evalh.cli.progress import progress_for
@@ -86,11 +64,7 @@ def _show_plan(app: App, options: "RunOptions") -> int:
     from evalh.report.documents.run import plan_document
     from evalh.report.terminal.run import show_plans
 
-    plans = app.workspace.plan_all(options)
-    if app.json:
-        app.show_json(plan_document(plans))
-    else:
-        show_plans(app.console, plans)
+    app.show(app.workspace.plan_all(options), plan_document, show_plans)
     return 0
 
 

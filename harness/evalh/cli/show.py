@@ -16,12 +16,10 @@ def command(app: App, name: str) -> None:
 
     For a case: its request, its output and the failed graders in the newest run.
     """
+    from functools import partial
+
+    from evalh.report.documents.log import entry_document
     from evalh.report.terminal.log import SHOW
 
     kind, thing = app.workspace.log_entry(name)
-    if app.json:
-        from evalh.report.documents.log import entry_document
-
-        app.show_json(entry_document(kind, thing))
-        return
-    SHOW[kind](app.console, thing)
+    app.show(thing, partial(entry_document, kind), SHOW[kind])

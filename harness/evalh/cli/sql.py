@@ -53,15 +53,13 @@ def _show(console: "Console", columns: Sequence[str], rows: Sequence[Sequence[ob
     def text(value: object) -> str:
         return "NULL" if value is None else one_line(str(value), _WIDEST)
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(one_line(column, _WIDEST))
+    names = [one_line(column, _WIDEST) for column in columns]
+    table = Table(*names, box=None, padding=(0, 2, 0, 0), header_style="dim")
     for row in rows:
         table.add_row(*map(text, row))
     if console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum <= console.width:
         console.print(table)
         return
-    names = [one_line(column, _WIDEST) for column in columns]
     widest = max(map(len, names))
     for row in rows:
         for name, value in zip(names, row, strict=True):

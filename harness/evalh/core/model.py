@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import field
 from msgspec.structs import replace
 
+from evalh.core.errors import WorkspaceError
 from evalh.core.money import Price
 from evalh.core.reasoning import STRIP
 from evalh.core.strict_json import JsonValue
@@ -51,6 +52,10 @@ class ModelSpec(Value, kw_only=True):
     def embeds(self) -> bool:
         """Whether it gives embeddings, and no answers."""
         return self.options.get("api") == EMBEDDINGS
+
+    def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:
+        """Return the error that says what is wrong with this entry."""
+        return WorkspaceError(f"model {self.name!r}: {what}", where=self.where or None, hint=hint)
 
 
 def same_model(one: ModelSpec, other: ModelSpec | None) -> bool:

@@ -49,7 +49,6 @@ class Equals(CompareParameters):
     value: JsonValue = Field(default_factory=absent, description="What is expected, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and what to look for."""
         place, expectation = self.place(scope), self.expectation(scope, self.value)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -69,7 +68,6 @@ class OneOf(CompareParameters):
     values: tuple[JsonValue, ...] | None = Field(None, description="The values, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and what to look for."""
         if self.values == ():
             raise scope.wrong("has an empty list of values: nothing could pass")
         place = self.place(scope)

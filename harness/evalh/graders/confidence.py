@@ -92,7 +92,6 @@ class Contradiction(Placed):
     rationale: str | None = Field(None, description="With path: where the reasoning stands in the output's JSON.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where the answer stands, and where the reasoning."""
         if (self.after is None) == (self.path is None) or (self.path is None) != (self.rationale is None):
             raise scope.wrong("needs after, or path and rationale", 'contradiction: {after: "####"}')
         if self.after == "":

@@ -124,7 +124,6 @@ class Repetition(Placed):
     max_compression: float = Field(5.0, ge=1, description="How many times smaller DEFLATE may make it.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and how much may be repeated."""
         place = self.place(scope)
 
         def judge(ctx: GradeContext) -> Verdict:
@@ -225,7 +224,6 @@ class Truncation(Parameters):
     sentence: bool = Field(True, description="Judge the last sentence too.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
-        """Choose what is looked at."""
         signs: list[Callable[[str], str | None]] = [_fence, _brackets, _formula]
         if self.sentence:
             signs.append(_sentence)

@@ -76,7 +76,8 @@ class Deadline:
             if self._idle >= len(self._jobs):
                 self._changed.notify()
             elif self._threads + self._hanging < _THREADS:
-                self._add_thread()
+                threading.Thread(target=self._take_jobs, name="evalh-grader", daemon=True).start()
+                self._threads += 1
         alarm = loop.call_later(self.seconds, self._ring, job)
         try:
             return await job.answer
@@ -97,7 +98,8 @@ class Deadline:
         finally:
             if not task.done():
                 task.cancel()
-                task.add_done_callback(_forget)
+                # Its exception is asked for, so that asyncio does not report it.
+                task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         if not task.done():
             raise NoAnswerError(f"no answer within {self.seconds:g} s")
         if task.cancelled():  # from inside: passed on, it would look like the end of the run
@@ -133,10 +135,6 @@ class Deadline:
 
     def _too_often(self) -> str:
         return f"not called again: {self._hanging} calls gave no answer within {self.seconds:g} s and still hang"
-
-    def _add_thread(self) -> None:
-        threading.Thread(target=self._take_jobs, name="evalh-grader", daemon=True).start()
-        self._threads += 1
 
     def _take_jobs(self) -> None:
         while (job := self._next_job()) is not None:
@@ -188,11 +186,6 @@ def _deliver(answer: asyncio.Future[Any], result: Any, error: BaseException | No
         answer.set_exception(error)
     else:  # futures refuse StopIteration, and SystemExit would end the loop
         answer.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
-
-
-def _forget(task: asyncio.Future[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # asked for, so that asyncio does not report it
 
 
 _KINDS_ALLOWED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -359,7 +352,6 @@ class Python(Parameters):
     semantics: int = Field(1, description="Raise it when the function judges differently than before.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Load the function and check `args` against its signature."""
         function = scope.function(self.function)
         if inspect.isclass(function):
             raise scope.wrong(f"needs a function, and {self.function!r} is a class")

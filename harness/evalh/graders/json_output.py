@@ -35,7 +35,6 @@ class Json(Fenced):
     """The output is JSON."""
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
-        """Fix how strictly the text is read."""
         return Compiled(
             lambda ctx: Verdict.check(True, f"the output is {kind_of(output_json(ctx, fenced=self.fenced))}")
         )
@@ -193,7 +192,6 @@ class JsonSubset(CompareParameters):
     pass_mark: float = Field(1.0, gt=0, le=1, description="The share of values that passes.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and what to look for."""
         place, expectation = self.place(scope), self.expectation(scope, self.value)
         tolerance = Tolerance(self.abs_tol, self.rel_tol)
 
@@ -242,7 +240,6 @@ class JsonFields(CompareParameters):
     pass_mark: float = Field(1.0, gt=0, le=1, description="The score that passes.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix the fields, their places and their weights."""
         if not self.fields:
             raise scope.wrong("compares no fields", "fields: {label: 2, order.id: 1}")
         place, expectation = self.place(scope), self.expectation(scope, ABSENT)

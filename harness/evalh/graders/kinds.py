@@ -1,9 +1,9 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -22,11 +22,8 @@ Judge: TypeAlias = Callable[[GradeContext], Verdict | Awaitable[Verdict]]
 """Judges one sample. Returns a verdict, or something to await where it must wait."""
 
 
-class FunctionLoader(Protocol):
-    """Finds a user's function by `evals/x.py:name` or `pkg.mod:name`."""
-
-    def __call__(self, path: str) -> Callable[..., Any]:
-        """Return it. Raises WorkspaceError."""
+FunctionLoader: TypeAlias = Callable[[str], Callable[..., Any]]
+"""Finds a user's function by `evals/x.py:name` or `pkg.mod:name`. Raises WorkspaceError."""
 
 
 def _no_functions(path: str) -> Callable[..., Any]:
@@ -88,11 +85,12 @@ class Kind(Value, kw_only=True):
     def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the stated parameters that differ from their defaults: a new default changes no digest."""
         defaults = {field.alias or name: field.default for name, field in self.parameters.model_fields.items()}
-        return {name: value for name, value in stated.items() if not _identical(value, defaults[name])}
-
-
-def _identical(value: JsonValue, default: object) -> bool:
-    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
+        # By the types as well: true is not 1.
+        return {
+            name: value
+            for name, value in stated.items()
+            if value != defaults[name] or isinstance(value, bool) != isinstance(defaults[name], bool)
+        }
 
 
 class Scope(Value):
@@ -103,7 +101,6 @@ class Scope(Value):
     build: Callable[[GraderSpec, GraderEnvironment], "Grader"]  # for graders made of graders
 
     def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:
-        """Return the error that says what is wrong with this entry."""
         return WorkspaceError(f"grader {self.spec.kind!r} {what}", where=self.spec.where, hint=hint)
 
     def function(self, path: str) -> Callable[..., Any]:
@@ -133,14 +130,14 @@ class Grader:
     kind: Kind
     compiled: Compiled
     stated: Mapping[str, JsonValue]  # the parameters that differ from their defaults
-    name: str = field(init=False)
-    required: bool = field(init=False)
-    _judge: Judge = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.spec.name)
-        object.__setattr__(self, "required", self.spec.required)
-        object.__setattr__(self, "_judge", self.compiled.judge)
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def required(self) -> bool:
+        return self.spec.required
 
     @property
     def needs_expected(self) -> bool:
@@ -178,19 +175,17 @@ class Grader:
         What is awaited may raise NotSent (the run is ending) and EvalhError (no model can be asked any more).
         """
         try:
-            return self._judge(ctx)
+            return self.compiled.judge(ctx)
         except EarlyVerdict as early:
             return early.verdict
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
             return broke(exc)
 
     async def check(self, ctx: GradeContext) -> Verdict:
-        """Judge as a check inside a route: `core.ports.Check`."""
         judged = self.judge(ctx)
         return await judged if isawaitable(judged) else judged
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what the graders' digest covers."""
         document: dict[str, JsonValue] = {
             "kind": self.kind.name,
             "semantics": self.kind.semantics,

@@ -19,6 +19,8 @@ from evalh.graders.quoting import one_line
 Entry = str | dict[str, JsonValue]
 """As under `graders:` in a suite: a name, or one name with its parameters."""
 
+_OPPOSITES = {Outcome.PASS: Outcome.FAIL, Outcome.FAIL: Outcome.PASS}
+
 
 @built_in("not", short="grader", holds_entry=True)
 class Not(Parameters):
@@ -27,7 +29,6 @@ class Not(Parameters):
     grader: Entry = Field(description="A grader, in the same form as under graders.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Build the inner grader."""
         part = _part(scope, self.grader)
 
         def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
@@ -42,14 +43,10 @@ class Not(Parameters):
 
 def _opposite(part: Grader, verdict: Verdict) -> Verdict:
     reason = f"not {part.name}: {verdict.reason}"
-    score = None if verdict.score is None else 1.0 - verdict.score
-    match verdict.outcome:
-        case Outcome.PASS:
-            return Verdict(Outcome.FAIL, score, reason)
-        case Outcome.FAIL:
-            return Verdict(Outcome.PASS, score, reason)
-        case _:
-            return Verdict(verdict.outcome, None, reason)
+    outcome = _OPPOSITES.get(verdict.outcome)
+    if outcome is None:
+        return Verdict(verdict.outcome, None, reason)
+    return Verdict(outcome, None if verdict.score is None else 1.0 - verdict.score, reason)
 
 
 class _Several(Parameters):
@@ -91,8 +88,7 @@ def _joined(parts: tuple[Grader, ...], said: list[Verdict], decisive: Outcome) -
     """
     outcomes = {verdict.outcome for verdict in said}
     order = (decisive, Outcome.ERROR, Outcome.ABSTAIN)
-    opposite = Outcome.FAIL if decisive is Outcome.PASS else Outcome.PASS
-    outcome = next((one for one in order if one in outcomes), opposite)
+    outcome = next((one for one in order if one in outcomes), _OPPOSITES[decisive])
     telling = [
         f"{part.name}: {verdict.reason}"
         for part, verdict in zip(parts, said, strict=False)  # those behind the decisive one were not asked
@@ -110,7 +106,6 @@ class AnyOf(_Several):
     """Pass where one of the graders passes. Asked in order, and no further once one passed."""
 
     def compile(self, scope: Scope) -> Compiled:
-        """Build the inner graders."""
         return self.joined(scope, Outcome.PASS)
 
 
@@ -119,7 +114,6 @@ class AllOf(_Several):
     """Pass where all of the graders pass. Asked in order, and no further once one failed."""
 
     def compile(self, scope: Scope) -> Compiled:
-        """Build the inner graders."""
         return self.joined(scope, Outcome.FAIL)
 
 

@@ -12,7 +12,7 @@ Python's own `re` may take quadratic or exponential time, so it reads no such te
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
@@ -53,7 +53,7 @@ class _Writer(Struct):
         before = ""
         for found in _TOKEN.finditer(pattern):
             if found["quoted"] is not None:
-                yield from (self._atom(_literal(one)) for one in found["quoted"])
+                yield from (self._atom(re.escape(one) if one.isascii() else one) for one in found["quoted"])
             elif found["group"] is not None:
                 self._open(found)
                 yield found["group"]
@@ -140,10 +140,6 @@ class _Writer(Struct):
         raise _CannotWriteError("".join(parts))
 
 
-def _literal(one: str) -> str:
-    return re.escape(one) if one.isascii() else one
-
-
 def _is_negative(part: str) -> bool:
     return part == r"\D" or part.startswith((r"\P", r"\p{^", "[:^"))
 
@@ -155,14 +151,8 @@ def _turned(part: str) -> str:
     return part.replace(r"\P", r"\p", 1).replace("{^", "{", 1).replace("[:^", "[:", 1)
 
 
-class Match(Value):
-    """What a pattern caught."""
-
-    caught: tuple[str | None, ...]  # the whole match, then each group
-
-    def group(self, number: int) -> str | None:
-        """Return what a group caught; 0 is the whole match."""
-        return self.caught[number]
+Match: TypeAlias = tuple[str | None, ...]
+"""What a pattern caught: the whole match, then each group."""
 
 
 class Pattern(Value):
@@ -175,16 +165,13 @@ class Pattern(Value):
 
     @property
     def groups(self) -> int:
-        """How many groups there are."""
         return int(self.as_written.groups)
 
     @property
     def names(self) -> dict[str, int]:
-        """The groups that have a name."""
         return {name.decode(): number for name, number in self.as_written.groupindex.items()}
 
     def find(self, text: str, *, last: bool = False) -> Match | None:
-        """Return the first or the last match."""
         pattern, marked = self.as_written, False
         if not text.isascii():
             pattern, marked = self.unicode, self.marked
@@ -196,7 +183,7 @@ class Pattern(Value):
                 pass
         if found is None:
             return None
-        return Match(tuple(_decoded(found.group(number), marked=marked) for number in range(self.groups + 1)))
+        return tuple(_decoded(found.group(number), marked=marked) for number in range(self.groups + 1))
 
 
 def compiled(pattern: str, *, ignore_case: bool) -> Pattern:
@@ -219,8 +206,7 @@ def compiled(pattern: str, *, ignore_case: bool) -> Pattern:
 def _marked(text: str) -> str:
     import regex
 
-    marked: str = regex.sub(rf"[{_WORD}]++", rf"{MARK}\g<0>{MARK}", text.replace(MARK, "\ufffd"))
-    return marked
+    return str(regex.sub(rf"[{_WORD}]++", rf"{MARK}\g<0>{MARK}", text.replace(MARK, "\ufffd")))
 
 
 def _encoded(text: str) -> bytes:
@@ -252,12 +238,8 @@ def pattern(source: str, *, ignore_case: bool = False, multiline: bool = False) 
 
 def readable(text: str) -> str:
     """Return a text that RE2 can read: lone surrogates, which no encoding holds, become question marks."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode() if _broken(text) else text
-
-
-def _broken(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return True
-    return False
+        return text.encode("utf-8", "replace").decode()
+    return text

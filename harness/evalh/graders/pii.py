@@ -83,7 +83,6 @@ class Pii(Parameters):
     allow_input: bool = Field(False, description="What stands in the case's inputs may stand in the output.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Choose what is looked for and what may stand there."""
         if self.kinds == ():
             raise scope.wrong("looks for no kind of personal data", f"kinds: [{', '.join(KINDS)}]")
         if not all(text.strip() for text in self.allow):
@@ -168,10 +167,10 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
     for found in _IBAN.finditer(text):
         length = _IBAN_LENGTHS.get(found["country"])
         end = None if length is None else _end_of(found.group(), length)
-        if end is None:
+        if end is None or text[found.start() + end : found.start() + end + 1].isalnum():
             continue
         number = found.group()[:end].replace(" ", "")
-        if _remainder(number) == 1 and not text[found.start() + end : found.start() + end + 1].isalnum():
+        if int("".join(str(int(one, 36)) for one in number[4:] + number[:4])) % 97 == 1:  # ISO 7064
             yield found.start(), found.start() + end
 
 
@@ -183,47 +182,33 @@ def _end_of(text: str, length: int) -> int | None:
     return None
 
 
-def _remainder(iban: str) -> int:
-    """Return the number of ISO 7064 modulo 97: 1 where the check digits are right."""
-    return int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97
+def _matches(
+    patterns: Iterable[re.Pattern[str]], counts: Callable[[str], bool]
+) -> Callable[[str], Iterable[tuple[int, int]]]:
+    """Return what finds a text's places that count; what one pattern has claimed is no other's."""
+
+    def find(text: str) -> Iterable[tuple[int, int]]:
+        spans: list[tuple[int, int]] = []
+        for pattern in patterns:
+            found = [one.span() for one in pattern.finditer(text) if counts(one.group())]
+            text = _without(text, found) if found else text
+            spans += found
+        return sorted(spans)
+
+    return find
 
 
-def _cards(text: str) -> Iterator[tuple[int, int]]:
-    for found in _CARD.finditer(text):
-        digits = [int(one) for one in found.group() if one.isdecimal()]
-        if _is_issued(found.group().replace(" ", "").replace("-", "")) and _luhn(digits):
-            yield found.span()
-
-
-def _is_issued(number: str) -> bool:
-    return any(low <= int(number[:4]) <= high and len(number) in lengths for low, high, lengths in _ISSUED)
-
-
-def _luhn(digits: list[int]) -> bool:
+def _is_card(written: str) -> bool:
+    """Whether a network issues such a number, and its check digit is right (Luhn)."""
+    number = written.replace(" ", "").replace("-", "")
+    issued = any(low <= int(number[:4]) <= high and len(number) in lengths for low, high, lengths in _ISSUED)
+    digits = list(map(int, number))
     doubled = sum(sum(divmod(2 * one, 10)) for one in digits[-2::-2])
-    return (sum(digits[-1::-2]) + doubled) % 10 == 0
+    return issued and (sum(digits[-1::-2]) + doubled) % 10 == 0
 
 
-def _phones(text: str) -> Iterator[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for pattern in _PHONES:
-        found = [one.span() for one in pattern.finditer(text) if _long_enough(one.group())]
-        text = _without(text, found) if found else text
-        spans += found
-    yield from sorted(spans)
-
-
-def _long_enough(number: str) -> bool:
+def _is_phone(number: str) -> bool:
     return number.lstrip("(")[:1] != "0" or sum(map(str.isdecimal, number)) in _TRUNK_DIGITS
-
-
-def _addresses(text: str) -> Iterator[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for pattern in (_IPV4, _IPV6):
-        found = [one.span() for one in pattern.finditer(text) if _is_public(one.group())]
-        text = _without(text, found) if found else text
-        spans += found
-    yield from sorted(spans)
 
 
 def _is_public(address: str) -> bool:
@@ -242,11 +227,11 @@ _SIGNS: Mapping[PersonalKind, re.Pattern[str]] = {
 }
 """What every find holds: most outputs lack it, and these are quicker to look for than the patterns are."""
 
-_FINDERS: Mapping[PersonalKind, Callable[[str], Iterator[tuple[int, int]]]] = {
+_FINDERS: Mapping[PersonalKind, Callable[[str], Iterable[tuple[int, int]]]] = {
     "email": _emails,
     "iban": _ibans,
-    "card": _cards,
-    "ssn": lambda text: (found.span() for found in _SSN.finditer(text)),
-    "ip": _addresses,
-    "phone": _phones,
+    "card": _matches([_CARD], _is_card),
+    "ssn": _matches([_SSN], bool),
+    "ip": _matches([_IPV4, _IPV6], _is_public),
+    "phone": _matches(_PHONES, _is_phone),
 }

@@ -44,13 +44,13 @@ _HERE = Path(__file__).parent
 _BUILT_IN = re.compile(r'^@built_in\(\s*"(\w+)"', re.MULTILINE)
 
 
-def _modules() -> Iterator[tuple[str, str]]:
-    for file in _HERE.rglob("*.py"):
-        module = ".".join(file.relative_to(_HERE).with_suffix("").parts)
-        yield from ((name, module) for name in _BUILT_IN.findall(file.read_text(encoding="utf-8")))
-
-
-BUILT_IN: Mapping[str, str] = dict(sorted(_modules()))
+BUILT_IN: Mapping[str, str] = dict(
+    sorted(
+        (name, ".".join(file.relative_to(_HERE).with_suffix("").parts))
+        for file in _HERE.rglob("*.py")
+        for name in _BUILT_IN.findall(file.read_text(encoding="utf-8"))
+    )
+)
 """The kinds that need no plugin, and the module of each: imported when a suite names it.
 
 Found in the text of the modules, so that a grader is one file, and none of them is imported for it.

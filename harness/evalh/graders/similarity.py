@@ -68,7 +68,6 @@ class Similarity(Compared):
     ignore_case: bool = Field(False, description="Overlook upper and lower case.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and what to compare with."""
         if self.value == ():
             raise scope.wrong("has an empty list of texts: nothing could pass")
         place = self.place(scope)

@@ -16,8 +16,6 @@ class MaxLatency(Parameters):
     max_ms: float = Field(ge=0, description="Milliseconds.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
-        """Fix the limit."""
-
         def judge(ctx: GradeContext) -> Verdict:
             latency = Latency(ctx.completion.latency_ms) if ctx.latency is None else ctx.latency
             took = latency.total_ms
@@ -36,7 +34,6 @@ class Cost(Parameters):
     max_usd: float = Field(ge=0, description="US dollars.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
-        """Fix the limit, as the decimal number that was written."""
         limit = Decimal(str(self.max_usd))
 
         def judge(ctx: GradeContext) -> Verdict:

@@ -28,7 +28,6 @@ class Contains(Compared):
     normalize: Form = Field("nfc", description="The Unicode form in which texts are compared.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and what to look for."""
         if self.value is not None and _needles(self.value) is None:
             raise scope.wrong("looks for an empty text, which stands in every output")
         place = self.place(scope)
@@ -113,7 +112,7 @@ class Regex(Compared):
     def _compare(self, pattern: Pattern, found: Match | None, group: int, wanted: JsonValue) -> Verdict:
         if found is None:
             return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
-        caught = found.group(group)
+        caught = found[group]
         if caught is None:
             return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
@@ -173,7 +172,6 @@ class Length(Parameters):
     max_tokens: int | None = Field(None, ge=0, description="At most so many output tokens.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix the bounds."""
         bounds = [
             (unit, measure, getattr(self, f"min_{unit}"), getattr(self, f"max_{unit}"))
             for unit, measure in _MEASURES.items()

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 from pydantic import ConfigDict, Field, field_validator
 
 from evalh.core.declared import FileModel, Refused, Words
-from evalh.core.errors import KeyMissing, UsageError, WorkspaceError
+from evalh.core.errors import KeyMissing, UsageError
 from evalh.core.model import ModelSpec
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -124,15 +124,11 @@ class Endpoint(Value):
         variables = (spec.api_key_env,) if spec.api_key_env else home.key_variables if own else ()
         taken = next((name for name in spec.headers if variables and name.lower() == home.key_header.lower()), None)
         if taken is not None:
-            what = f"model {spec.name!r}: header {taken!r} is where the key from api_key_env goes"
-            raise WorkspaceError(what, where=spec.where or None)
+            raise spec.wrong(f"header {taken!r} is where the key from api_key_env goes")
         secret = bool(variables) or any(is_secret(name) for name in spec.headers)
         if parts.scheme == "http" and secret and not is_loopback(parts.hostname or ""):
-            raise WorkspaceError(
-                f"model {spec.name!r}: a key would travel to {parts.hostname} unencrypted",
-                where=spec.where or None,
-                hint="use https, or leave api_key_env out where no key is needed",
-            )
+            what = f"a key would travel to {parts.hostname} unencrypted"
+            raise spec.wrong(what, "use https, or leave api_key_env out where no key is needed")
         return cls(home, spec, parts, variables)
 
     @property
@@ -185,7 +181,6 @@ class Endpoint(Value):
         )
 
     def headers(self, key: str | None) -> dict[str, str]:
-        """Return the headers of every request."""
         home = self.home
         auth = {home.key_header: f"{home.key_prefix}{key}"} if key is not None else {}
         return {"Content-Type": "application/json", **(home.headers or {}), **auth, **self.spec.headers}

@@ -6,13 +6,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
-from msgspec import field
-
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Logprobs, Usage
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Settings, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.providers.answer_parts import Assembler, Reading, name_of_tier
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http.body import EventStream
 from evalh.providers.http.direct import share, unshare
@@ -30,39 +29,9 @@ from evalh.providers.http.errors import (
 from evalh.providers.http.transport import OK, Response, Transport, answers
 from evalh.providers.prices import Bill
 from evalh.providers.registry import traits_of
-from evalh.providers.request_parts import encode, name_of_tier
+from evalh.providers.request_parts import encode
 
 _PREPARED_CAP = 64
-
-
-class Reading(Value, kw_only=True):
-    """What an answer's body says."""
-
-    text: str
-    finish: FinishReason
-    tool_calls: tuple[ToolCall, ...] = ()
-    usage: Usage = field(default_factory=Usage)
-    model: str | None = None
-    id: str | None = None
-    logprobs: Logprobs | None = None
-    reasoning: str = ""  # what the server parted from the answer
-
-
-class Assembler(Protocol):
-    """Puts a streamed answer together again."""
-
-    @property
-    def started(self) -> bool:
-        """Whether the model has said anything yet that belongs to its answer."""
-
-    def take_whole(self, body: bytes) -> None:
-        """Take an answer that was not streamed. Raises ValueError for what cannot be read."""
-
-    def add(self, event: bytes) -> None:
-        """Take one event. Raises CallError for an event that is an error, ValueError for one that cannot be read."""
-
-    def reading(self) -> Reading:
-        """Return the whole answer. Raises ValueError where the stream ended before it."""
 
 
 class Wire(Protocol):
@@ -199,11 +168,14 @@ class Hosted:
             raw = None  # the body spells the key in escapes, or in pieces
             calls = tuple(ToolCall(redact.text(c.id), redact.text(c.name), redact.text(c.arguments)) for c in calls)
         request_id = self._wire.request_id(response.headers, None) or reading.id
+        usage, header = reading.usage, self._wire.home.tier_header
+        if header is not None and usage.tier is None:
+            usage = replace(usage, tier=name_of_tier(response.headers.get(header)))
         return Completion(
             text=redact.text(reading.text),
             finish=reading.finish,
             tool_calls=calls,
-            usage=self._served(reading.usage, response.headers),
+            usage=usage,
             latency_ms=times[0],
             ttft_ms=times[1],
             model=reading.model and redact.text(reading.model),
@@ -213,13 +185,6 @@ class Hosted:
             reasoning=redact.text(reading.reasoning) or None,
             raw=raw,
         )
-
-    def _served(self, usage: Usage, headers: Mapping[str, str]) -> Usage:
-        """Add the tier that served where a header alone tells it."""
-        header = self._wire.home.tier_header
-        if header is None or usage.tier is not None:
-            return usage
-        return replace(usage, tier=name_of_tier(headers.get(header)))
 
     def _prepare(self, settings: Settings) -> _Prepared:
         head = encode(self._wire.head(settings))
@@ -283,7 +248,6 @@ class _Stream:
         self._failed = failed
         self._source = EventStream()
         self.events = 0
-        self._over = False
         self.first: float | None = None  # when the first token came, by perf_counter
 
     def feed(self, chunk: bytes) -> None:
@@ -293,24 +257,12 @@ class _Stream:
         self._take(self._source.end())
         return self._assembler.reading()
 
-    def _whole(self) -> bool:
-        try:
-            self._assembler.reading()
-        except ValueError:
-            return False
-        return True
-
     def _take(self, events: Iterable[bytes]) -> None:
         for event in events:
             self.events += 1
-            if self._over:
-                continue
             try:
                 self._assembler.add(event)
             except (ValueError, RecursionError):
-                self._over = self._whole()
-                if self._over:
-                    continue  # it came after the end
                 error = self._failed(event)
                 error.begun = self.events > 1  # a first event that is an error: the model gave nothing
                 raise error from None

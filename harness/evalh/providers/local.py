@@ -125,7 +125,9 @@ class LocalProvider:
         """
         del call
         payload = _payload(request.messages, request.settings)
-        engine = await self._ready()
+        if self._loading is None:
+            self._loading = _in_thread(partial(self._load, self._stopping))
+        engine = await asyncio.wrap_future(self._loading)
         stop = threading.Event()
         answer = engine.submit(partial(_generate, payload=payload, model=self.model, stop=stop))
         try:
@@ -135,11 +137,6 @@ class LocalProvider:
             raise CallError(ErrorKind.TIMEOUT, f"no whole answer within {self.spec.timeout_s:g} s") from None
         finally:
             stop.set()
-
-    async def _ready(self) -> "_Engine":
-        if self._loading is None:
-            self._loading = _in_thread(partial(self._load, self._stopping))
-        return await asyncio.wrap_future(self._loading)
 
     def _load(self, stopping: threading.Event) -> "_Engine":
         def show(done: int, total: int | None, text: str) -> None:
@@ -248,7 +245,6 @@ class _Engine:
             thread.start()
 
     def submit(self, work: Callable[[Any], Completion]) -> "Future[Completion]":
-        """Hand work to the next free slot."""
         future: Future[Completion] = Future()
 
         def job(slot: _Slot) -> None:

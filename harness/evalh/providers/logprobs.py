@@ -35,7 +35,6 @@ class LogprobSum:
         self._spoilt = False
 
     def add(self, logprob: object) -> None:
-        """Take one token's."""
         if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not isfinite(logprob):
             self._spoilt = True
             return

@@ -28,9 +28,9 @@ from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.providers.answer_parts import name_of_tier
 from evalh.providers.http.errors import at
 from evalh.providers.repaired_json import RepairedJson
-from evalh.providers.request_parts import name_of_tier
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, TieredPrices

@@ -34,6 +34,7 @@ from evalh.providers.registry import ProviderContext, read_options
 
 TRAITS = Traits(hosted=False, recorded=True, per_version=True)
 
+_FINISHES = {str(reason): reason for reason in FinishReason}
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -80,7 +81,6 @@ class RecordedRow(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> CallKey:
-        """What the row answers."""
         return CallKey(self.id, self.trial, self.step, self.draw)
 
 
@@ -108,7 +108,6 @@ class Recording:
         return len(self._offsets)
 
     def find(self, key: CallKey) -> RecordedRow | None:
-        """Return the row that answers this call."""
         wanted = hash(key)
         place = bisect_left(self._hashes, wanted)
         while place < len(self) and self._hashes[place] == wanted:
@@ -119,7 +118,6 @@ class Recording:
         return None
 
     def close(self) -> None:
-        """Free the temporary file."""
         self._rows.close()
 
     def _index(self) -> None:
@@ -297,23 +295,19 @@ def _filled(spec: ModelSpec, pattern: str, known: Mapping[str, str | None]) -> s
     try:
         pieces = list(string.Formatter().parse(pattern))
     except ValueError as exc:
-        raise _wrong(spec, f"path {pattern!r}: {exc}", "a brace is written twice: {{") from None
+        raise spec.wrong(f"path {pattern!r}: {exc}", "a brace is written twice: {{") from None
     for literal, name, form, conversion in pieces:
         path += literal
         if name is None:
             continue
         if name not in known or form or conversion:
-            raise _wrong(spec, f"path {pattern!r}: nothing fills {{{name}}}", did_you_mean(name, known))
+            raise spec.wrong(f"path {pattern!r}: nothing fills {{{name}}}", did_you_mean(name, known))
         value = known[name]
         if value is None:
             what = f"path {pattern!r} needs a {name}, and this model is asked outside a prompt version"
-            raise _wrong(spec, what, f"write the path without {{{name}}}")
+            raise spec.wrong(what, f"write the path without {{{name}}}")
         path += value
     return path
-
-
-def _wrong(spec: ModelSpec, what: str, hint: str | None = None) -> WorkspaceError:
-    return WorkspaceError(f"model {spec.name!r}: {what}", where=spec.where or None, hint=hint)
 
 
 def _completion(row: RecordedRow) -> Completion:
@@ -321,7 +315,7 @@ def _completion(row: RecordedRow) -> Completion:
     return Completion(
         reasoning=row.reasoning,
         text=row.output,
-        finish=_finish(row),
+        finish=_FINISHES.get(row.finish or FinishReason.STOP, FinishReason.OTHER),
         tool_calls=tuple(_tool_call(one) for one in row.tool_calls or ()),
         usage=Usage()
         if usage is None
@@ -331,15 +325,6 @@ def _completion(row: RecordedRow) -> Completion:
         cost_usd=row.cost_usd,
         logprobs=None if row.mean_logprob is None else Logprobs(row.mean_logprob, row.min_logprob, row.logprob_tokens),
     )
-
-
-def _finish(row: RecordedRow) -> FinishReason:
-    if row.finish is None:
-        return FinishReason.STOP
-    try:
-        return FinishReason(row.finish)
-    except ValueError:
-        return FinishReason.OTHER
 
 
 def _tool_call(recorded: RecordedToolCall) -> ToolCall:

@@ -109,11 +109,7 @@ def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
             read_options(spec, plugin.options)
         return Guarded(plugin.factory(spec, context), plugin.traits)
     if home is None:
-        raise WorkspaceError(
-            f"model {spec.name!r}: no provider {spec.provider!r}",
-            where=spec.where or None,
-            hint=did_you_mean(spec.provider, kinds()),
-        )
+        raise spec.wrong(f"no provider {spec.provider!r}", did_you_mean(spec.provider, kinds()))
     factory = cast("Factory", import_module(home).build)
     return factory(spec, context)
 

@@ -63,6 +63,10 @@ class RepairedJson:
         self._mended = True
         return decode(_mend(text))
 
+    def items(self, decode: Callable[[bytes | msgspec.Raw], list[_T]], raw: msgspec.Raw) -> list[_T]:
+        """Decode a list; none where the field holds nothing. Raises ValueError."""
+        return [] if empty(raw) else self.read(decode, raw)
+
     def text(self, text: str) -> str:
         """Return what a string says, once all its pieces are there."""
         if not self._mended:

@@ -71,7 +71,6 @@ class ScriptedProvider:
         """There is nothing to close."""
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Answer from the script. Raises CallError: the function's own, or BAD_RESPONSE for whatever else it raises."""
         began = time.perf_counter()
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
@@ -87,7 +86,9 @@ class ScriptedProvider:
             raise CallError(ErrorKind.BAD_RESPONSE, f"the script raised {type(exc).__name__}: {exc}") from exc
         completion = _completion(given)
         if completion.usage == Usage():
-            completion = replace(completion, usage=_usage(request, completion.text))
+            asked = sum(len(message.text) for message in request.messages)
+            counted = Usage(-(-asked // CHARACTERS_PER_TOKEN), -(-len(completion.text) // CHARACTERS_PER_TOKEN))
+            completion = replace(completion, usage=counted)
         if completion.latency_ms is None:
             completion = replace(completion, latency_ms=(time.perf_counter() - began) * 1000.0)
         return completion if completion.model else replace(completion, model=self.model)
@@ -107,7 +108,7 @@ def _from_function(spec: ModelSpec, path: str, context: ProviderContext) -> tupl
     try:
         function = context.load_function(path)
     except WorkspaceError as exc:
-        raise exc if exc.where else _wrong(spec, exc.what, exc.hint) from exc
+        raise exc if exc.where else spec.wrong(exc.what, exc.hint) from exc
     wanted = _parameters(spec, path, function)
     script: dict[str, JsonValue] = {"function": path}
     source = context.root / path.rpartition(":")[0]
@@ -134,7 +135,7 @@ def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> 
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        raise _wrong(spec, f"{path} has no signature that can be read") from None
+        raise spec.wrong(f"{path} has no signature that can be read") from None
     wanted: list[str] = []
     for one in parameters:
         if one.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -145,7 +146,7 @@ def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> 
             wanted.append(one.name)
         elif one.default is inspect.Parameter.empty:
             what = f"{path} asks for {one.name!r}, which a script is not handed"
-            raise _wrong(spec, what, did_you_mean(one.name, _HANDED))
+            raise spec.wrong(what, did_you_mean(one.name, _HANDED))
     return tuple(wanted)
 
 
@@ -184,12 +185,3 @@ def _priced(given: Completion) -> Completion:
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not isfinite(cost):
         raise CallError(ErrorKind.BAD_RESPONSE, f"the script's cost_usd is not an amount: {cost!r}"[:200])
     return replace(given, cost_usd=Decimal(repr(cost)))
-
-
-def _usage(request: Request, text: str) -> Usage:
-    asked = sum(len(message.text) for message in request.messages)
-    return Usage(input_tokens=-(-asked // CHARACTERS_PER_TOKEN), output_tokens=-(-len(text) // CHARACTERS_PER_TOKEN))
-
-
-def _wrong(spec: ModelSpec, what: str, hint: str | None = None) -> WorkspaceError:
-    return WorkspaceError(f"model {spec.name!r}: {what}", where=spec.where or None, hint=hint)

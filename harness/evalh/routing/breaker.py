@@ -76,7 +76,6 @@ class Breaker(Struct):
 
     @property
     def rate(self) -> float:
-        """The failure rate of the window."""
         return self._failures / len(self._window) if self._window else 0.0
 
     def settle(self, now: float, *, began: float, failed: bool, probe: bool) -> State | None:

@@ -48,7 +48,6 @@ class Window:
         return self.in_flight >= int(self.size)
 
     def good(self) -> None:
-        """Record an answer."""
         self.size = min(float(self.ceiling), self.size + 1.0 / self.size)
 
     def too_many(self, now: float, began: float) -> bool:

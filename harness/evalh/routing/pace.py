@@ -40,7 +40,6 @@ class Pace(Struct):
         return max(0.0, self.until - now, self._next - now)
 
     def leave(self, now: float) -> None:
-        """Record a request that is sent."""
         gap_s = self.gap_s(now)
         if gap_s:
             self._next = now + gap_s

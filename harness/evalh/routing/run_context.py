@@ -23,7 +23,6 @@ class Decisions:
         self.clock = clock
 
     def tell(self, call: Call, kind: str, reason: str, detail: Mapping[str, JsonValue]) -> None:
-        """Record one decision about a call."""
         self.log.decide(
             Decision(run_id=call.run_id, call_id=call.id, kind=kind, reason=reason, at=self.clock.now(), detail=detail)
         )
@@ -88,7 +87,6 @@ class RetryBudget:
         self._retries = 0
 
     def call(self) -> None:
-        """Count a call."""
         self._calls += 1
 
     def take(self, share: float) -> bool:

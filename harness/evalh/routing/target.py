@@ -51,7 +51,6 @@ class Target:
         return self.leaves[route.model]
 
     def route_document(self) -> list[JsonValue]:
-        """Return the content of the fingerprint's route part."""
         return [route.document(judges_by=self.judges_by) for route in reachable(self.route, self.routes)]
 
     def models_document(self) -> list[JsonValue]:

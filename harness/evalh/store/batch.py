@@ -97,7 +97,6 @@ class Batch:
         self._rows: defaultdict[str, list[Row]] = defaultdict(list)
 
     def add(self, item: Item) -> None:
-        """Turn one item into rows."""
         match item:
             case AttemptStart():
                 self._begun[item.id] = item

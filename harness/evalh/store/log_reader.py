@@ -33,7 +33,6 @@ class LogReader:
                 setattr(cls, name, _telling(method))
 
     def close(self) -> None:
-        """Release the file; safe to call twice."""
         self._connection.close()
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:

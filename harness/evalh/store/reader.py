@@ -52,7 +52,6 @@ class Reader(SampleReader, TotalsReader):
     """The log, read-only. Methods need a run's whole id; `run` finds it by what a user types."""
 
     def runs(self, limit: int = 20) -> list[RunRow]:
-        """Return the newest runs, newest first."""
         return [run_from(row) for row in self._rows(f"{_RUNS} order by started_at desc, r.id desc limit ?", limit)]
 
     def run(self, name: str) -> RunRow:
@@ -113,7 +112,6 @@ class Reader(SampleReader, TotalsReader):
         return [run_from(row) for row in self._rows(f"{_RUNS} where r.status = 'running' order by started_at, r.id")]
 
     def alive(self, run_id: str) -> bool:
-        """Whether the process that executes a run is alive."""
         return alive(self._path.parent / LIVE, run_id)
 
     def as_it_is(self, run: RunRow) -> RunRow:
@@ -188,7 +186,6 @@ class Reader(SampleReader, TotalsReader):
     # -- comparisons and gates
 
     def comparison(self, name: str) -> ComparisonRow | None:
-        """Return the comparison with this id, or None."""
         found = self._first("select * from comparisons where id = ?", name)
         return None if found is None else comparison_from(found)
 
@@ -198,7 +195,6 @@ class Reader(SampleReader, TotalsReader):
         return [comparison_from(row) for row in self._rows(sql, stored(suite), limit)]
 
     def gate(self, gate_id: str) -> GateRow | None:
-        """Return the gate's decision with this id, or None."""
         found = self._first("select * from gates where id = ?", gate_id)
         return None if found is None else gate_from(found)
 

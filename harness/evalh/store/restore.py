@@ -23,7 +23,6 @@ _FINISHES = {str(reason): reason for reason in FinishReason}
 
 
 def run_from(row: Row) -> RunRow:
-    """Read a row of `runs` joined with its version's `content`."""
     parts = ("prompt", "dataset", "graders", "model", "route")
     record = RunRecord(
         id=row["id"],
@@ -67,7 +66,6 @@ def _summary(text: str | None) -> RunSummary | None:
 
 
 def comparison_from(row: Row) -> ComparisonRow:
-    """Read a row of `comparisons`."""
     plain = "id base_run head_run verdict n wins losses difference low high p_value"
     texts = ("suite", "base", "head", "base_model", "head_model", "content")
     values: dict[str, Any] = {name: row[name] for name in plain.split()}
@@ -79,7 +77,6 @@ def comparison_from(row: Row) -> ComparisonRow:
 
 
 def case_from(row: Fields) -> Case:
-    """Read a row of `cases`."""
     return Case(
         id=restored(row["id"]),
         inputs=read_json(row["inputs"]),
@@ -90,7 +87,6 @@ def case_from(row: Fields) -> Case:
 
 
 def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
-    """Read a row of `samples`."""
     plain = "id run_id case_digest case_index trial call_id answered_by attempts finish error_kind output_digest"
     return SampleRow(
         **{name: row[name] for name in plain.split()},
@@ -107,14 +103,12 @@ def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
 
 
 def verdict_from(row: Row) -> Graded:
-    """Read a row of `verdicts`."""
     detail = read_json(row["detail"])
     verdict = Verdict(Outcome(row["outcome"]), row["score"], restored(row["reason"]), detail)
     return Graded(restored(row["grader"]), bool(row["required"]), verdict)
 
 
 def attempt_from(row: Row) -> AttemptRow:
-    """Read a row of `attempts`."""
     plain = "id call_id number model provider request_digest reason status latency_ms error_kind http_status"
     return AttemptRow(
         **{name: row[name] for name in f"{plain} retry_after_s".split()},
@@ -130,7 +124,6 @@ def attempt_from(row: Row) -> AttemptRow:
 
 
 def decision_from(row: Row) -> DecisionRow:
-    """Read a row of `decisions`."""
     return DecisionRow(
         kind=row["kind"],
         reason=restored(row["reason"]),
@@ -158,17 +151,14 @@ def completion_from(row: Row) -> Completion:
 
 
 def usage_from(row: Row) -> Usage:
-    """Read the columns of tokens."""
     return Usage(row["input_tokens"], row["output_tokens"], row["cached_tokens"], row["reasoning_tokens"])
 
 
 def tool_calls_from(text: str | None) -> tuple[ToolCall, ...]:
-    """Read the column `tool_calls`."""
     return () if text is None else tuple(ToolCall(**call) for call in json.loads(text))
 
 
 def gate_from(row: Row) -> GateRow:
-    """Read a row of `gates`."""
     values: dict[str, Any] = {name: row[name] for name in ("id", "decision", "exit")}
     return GateRow(
         **values | {name: restored(row[name]) for name in ("base", "head", "reasons", "content")},

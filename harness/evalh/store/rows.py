@@ -125,7 +125,6 @@ def _text(text: str | None) -> str | int:
 
 
 def sent_row(start: AttemptStart, instants: Instants) -> Row:
-    """Build an attempt as it is sent, up to its status."""
     call = start.call
     key = call.key
     return (
@@ -149,7 +148,6 @@ def sent_row(start: AttemptStart, instants: Instants) -> Row:
 
 
 def ok_row(end: AttemptEnd, completion: Completion) -> Row:
-    """Build the rest of an attempt that was answered."""
     usage = completion.usage
     return (
         "ok",
@@ -173,7 +171,6 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
 
 
 def error_row(end: AttemptEnd, error: CallError) -> Row:
-    """Build the rest of an attempt that failed."""
     return (
         "interrupted" if error.kind is ErrorKind.INTERRUPTED else "error",
         nullable(end.latency_ms),
@@ -237,7 +234,6 @@ def case_row(case: Case) -> Row:
 
 
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
-    """Build a sample of the case whose row is given."""
     completion, error = sample.completion, sample.error
     return (
         sample_id,
@@ -263,7 +259,6 @@ def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
 
 
 def verdict_row(sample_id: str, position: int, graded: Graded) -> Row:
-    """Build one grader's verdict."""
     verdict = graded.verdict
     return (
         sample_id,
@@ -278,7 +273,6 @@ def verdict_row(sample_id: str, position: int, graded: Graded) -> Row:
 
 
 def decision_row(number: int, decision: Decision, instants: Instants) -> Row:
-    """Build a run's decision of that number."""
     return (
         f"{decision.run_id}:d{number}",
         decision.run_id,
@@ -291,7 +285,6 @@ def decision_row(number: int, decision: Decision, instants: Instants) -> Row:
 
 
 def run_row(record: RunRecord, instants: Instants) -> Row:
-    """Build a run as it starts."""
     prints = record.fingerprint
     return (
         record.id,
@@ -321,13 +314,11 @@ def run_row(record: RunRecord, instants: Instants) -> Row:
 
 
 def version_row(record: RunRecord, instants: Instants) -> Row:
-    """Build the prompt version that a run used."""
     content = json_text(record.prompt_document)
     return (stored(record.prompt), record.prompt_digest, content, instants.text(record.started_at))
 
 
 def comparison_row(row: ComparisonRow, instants: Instants) -> Row:
-    """Build a comparison."""
     return (
         row.id,
         instants.text(row.at),
@@ -345,11 +336,9 @@ def comparison_row(row: ComparisonRow, instants: Instants) -> Row:
 
 
 def finish_row(status: RunStatus, reason: str | None, finished_at: str, summary: str | None, run_id: str) -> Row:
-    """Build what closes a run."""
     return (str(status), _text(reason), finished_at, nullable(summary), run_id)
 
 
 def gate_row(row: GateRow, instants: Instants) -> Row:
-    """Build a decision about a merge."""
     sides = (stored(row.base), stored(row.head), nullable(row.merge_base))
     return (row.id, instants.text(row.at), *sides, row.decision, row.exit, stored(row.reasons), stored(row.content))

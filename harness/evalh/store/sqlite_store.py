@@ -42,25 +42,20 @@ class SqliteStore:
 
     @property
     def failed(self) -> EvalhError | None:
-        """Why nothing can be stored any more; None while all is well."""
         return self._writer.failed
 
     def check(self) -> None:
-        """Raise `failed`, if set. Every method that stores does so too."""
         self._writer.check()
 
     def blocked(self) -> str | None:
-        """Return why nothing could be stored for at least a second; None while all is well. Raises EvalhError."""
         return self._writer.blocked()
 
     @property
     def waits_in(self) -> Path | None:
-        """The file beside the log with rows that could not be written to it, or None."""
         return self._writer.waits_in
 
     @property
     def left(self) -> str | None:
-        """What happened to unwritten rows when the log was closed; None if all were written, or if it failed."""
         return self._writer.left
 
     def begin(self, start: AttemptStart) -> None:
@@ -68,23 +63,18 @@ class SqliteStore:
         self._writer.put(start)
 
     def end(self, end: AttemptEnd) -> None:
-        """Record its end."""
         self._writer.put(end)
 
     def decide(self, decision: Decision) -> None:
-        """Record a decision."""
         self._writer.put(decision)
 
     def add_comparison(self, comparison: ComparisonRow) -> None:
-        """Record a comparison."""
         self._writer.put(comparison)
 
     def conclude(self, call: Call, *, cache_hit: bool) -> None:
-        """Record a call that belongs to no sample, at its end."""
         self._writer.put(Concluded(call, cache_hit))
 
     def add_gate(self, gate: GateRow) -> None:
-        """Record a gate's decision."""
         self._writer.put(gate)
 
     def start_run(self, record: RunRecord) -> None:
@@ -99,15 +89,12 @@ class SqliteStore:
         self._writer.flush(or_blocked=True)
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
-        """Return the newest successful answer to this request for this key. Raises EvalhError."""
         return self._answers.find(request_digest, key)
 
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
-        """Return the newest successful answer for each (request digest, key), in their order. Raises EvalhError."""
         return self._answers.find_all(wanted, routed=routed)
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
-        """Record a sample with its verdicts, and its call."""
         self._writer.put(NewSample(run_id, sample, call))
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
@@ -117,7 +104,6 @@ class SqliteStore:
         self._release(run_id)
 
     def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
-        """Return samples of a run that are not good: see `Reader.failures`."""
         self.flush()
         return Reader(self._reading, self._path).failures(run_id, limit)
 

@@ -258,7 +258,6 @@ class Writer:
                 return True, items, barriers
 
     def _take(self, items: list[Item]) -> None:
-        """Turn items into rows."""
         refused: list[Exception] = []
         batch = Batch(self._memory)
         for item in items:
@@ -321,7 +320,6 @@ class Writer:
         return self._since is not None and monotonic() - self._since < seconds
 
     def _break(self, error: EvalhError) -> None:
-        """Store nothing more."""
         kept = self.waits_in
         if kept is not None:
             told = f"what was not written waits in {kept} and is stored at the next start"

@@ -11,8 +11,8 @@ from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.parts import interval, section
 from evalh.report.terminal.gate import decision_word
-from evalh.report.text import one_line, percent, short_cost_per_good
-from evalh.report.words import cost_range, plural
+from evalh.report.text import one_line, percent, plural, short_cost_per_good
+from evalh.report.words import cost_range
 from evalh.viewer.frame import PageAnswer, framed, sorted_table
 
 if TYPE_CHECKING:

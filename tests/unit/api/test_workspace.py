@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from evalh import Workspace
-from evalh.api.power import PowerRequest
 from evalh.core.errors import ExitCode, NotFound
 from gating import Repo
 
@@ -28,7 +27,7 @@ def test_a_script_measures_decides_and_reads_by_methods(tmp_path: Path) -> None:
     assert workspace.check().problems == []
     assert workspace.doctor()[1].state == "ok"
     assert next(workspace.label(author="ada").questions(1)).case.id.startswith("t-")
-    assert workspace.power(PowerRequest(cases=60)).cases == 60
+    assert workspace.power(cases=60).cases == 60
     assert workspace.explain()[0][0] == "small"
     assert run.record.id in workspace.report(run.record.id)
     assert workspace.compare("draft", run.record.id).n == 60

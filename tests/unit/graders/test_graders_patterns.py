@@ -13,7 +13,7 @@ from evalh.graders.patterns import compiled
 
 def caught(pattern: str, text: str, *, last: bool = False, ignore_case: bool = False) -> str | None:
     found = compiled(pattern, ignore_case=ignore_case).find(text, last=last)
-    return None if found is None else found.group(0)
+    return None if found is None else found[0]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from evalh.analysis.history import MOST, history
 from evalh.analysis.tradeoff import trade_off
 from evalh.core.errors import UsageError
 from evalh.core.log import RunRow
-from evalh.report.charts.figures import FIGURES, Drawable, drawn, figure_of, png
+from evalh.report.charts.figures import FIGURES, drawn, figure_of, png
 from evalh.report.charts.history import history_chart
+from evalh.report.words import RunReport
 from unit.report.test_tradeoff import run
 
 
@@ -93,18 +94,18 @@ def test_a_misspelt_figure_is_guessed() -> None:
 
 def test_a_run_without_samples_says_what_is_lacking() -> None:
     here = run("v1", 60, None)
-    empty = Drawable(chosen=trade_off([here], here), past=history([here], here), failings=Failings())
+    empty = RunReport(run=here, chosen=trade_off([here], here), past=history([here], here), failings=Failings())
 
     for name in FIGURES.keys() - {"tradeoff"}:
         with pytest.raises(UsageError, match=f"no {name} to draw"):
-            drawn(name, empty, "r1")
+            drawn(name, empty)
 
 
 def test_a_png_is_the_svg_twice_as_large_with_its_words() -> None:
     pytest.importorskip("resvg_py")
     here, *_ = runs()
-    run_ = Drawable(chosen=trade_off(runs(), here), past=history(runs(), here), failings=Failings())
-    svg = drawn("tradeoff", run_, "r1")
+    run_ = RunReport(run=here, chosen=trade_off(runs(), here), past=history(runs(), here), failings=Failings())
+    svg = drawn("tradeoff", run_)
 
     picture, wordless = png(svg), png(re.sub("<text.*?</text>", "", svg))
 

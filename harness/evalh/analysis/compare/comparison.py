@@ -221,7 +221,7 @@ class Example(Value, kw_only=True):
     head_reasons: tuple[tuple[str, str], ...]
 
 
-def names(cases: Sequence[str], most: int = 5) -> str:
-    """List case ids, and how many more there are."""
-    listed = ", ".join(cases[:most])
-    return f"{listed} and {len(cases) - most} more" if len(cases) > most else listed
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """List names, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

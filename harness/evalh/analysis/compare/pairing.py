@@ -11,7 +11,7 @@ from math import fsum
 
 from msgspec import field
 
-from evalh.analysis.compare.comparison import Mismatch, Missing, SideName, names
+from evalh.analysis.compare.comparison import Mismatch, Missing, SideName, listed
 from evalh.core.case import ties
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import total
@@ -198,7 +198,7 @@ def _mismatches(base: Results, head: Results, changed: list[str]) -> Iterator[Mi
         only_base = [case for case in base.cases if case not in head.cases]
         only_head = [case for case in head.cases if case not in base.cases]
         parts = [
-            f"{title}: {names(cases)}"
+            f"{title}: {listed(cases, 5)}"
             for title, cases in (("changed", changed), ("only in base", only_base), ("only in head", only_head))
             if cases
         ]

@@ -1,6 +1,5 @@
 """What a gate decides: one value, from which the exit code, the terminal, JSON, Markdown and JUnit are all made."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 from evalh.analysis.compare.comparison import Comparison
@@ -183,12 +182,6 @@ class MustPassCase(Value):
     good: int
     ungraded: int
     trials: int
-
-
-def listed(cases: Sequence[str], most: int = 8) -> str:
-    """Name cases in a sentence."""
-    more = len(cases) - most
-    return ", ".join(cases[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def points(share: float) -> str:

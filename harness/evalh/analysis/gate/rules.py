@@ -12,10 +12,11 @@ from random import Random
 from msgspec import field
 from msgspec.structs import replace
 
+from evalh.analysis.compare.comparison import listed
 from evalh.analysis.compare.differences import goods, rate_of
 from evalh.analysis.compare.pairing import CaseResult, Pair, cluster_sums, clustered, spending, unanswered
 from evalh.analysis.downstream import consequences, loss_differences
-from evalh.analysis.gate.decision import Finding, MustPassCase, doubtful, listed
+from evalh.analysis.gate.decision import Finding, MustPassCase, doubtful
 from evalh.core.errors import ExitCode
 from evalh.core.sample import Standing
 from evalh.core.suite import GatePolicy, MustPass, Never, OutputValue

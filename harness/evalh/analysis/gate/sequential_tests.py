@@ -9,9 +9,10 @@ from math import ceil, fsum
 from msgspec import field
 from msgspec.structs import replace
 
+from evalh.analysis.compare.comparison import listed
 from evalh.analysis.compare.differences import Differences, Measure, TrialTally, goods
 from evalh.analysis.compare.pairing import CaseResult, Pair, unanswered
-from evalh.analysis.gate.decision import Finding, doubtful, listed, points
+from evalh.analysis.gate.decision import Finding, doubtful, points
 from evalh.analysis.gate.rules import Rule
 from evalh.core.errors import ExitCode
 from evalh.core.suite import About, GatePolicy, Require

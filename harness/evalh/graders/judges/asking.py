@@ -42,15 +42,12 @@ class NoModels:
     """Where no model can be asked."""
 
     def require(self, name: str, where: str, *, embeds: bool = False) -> None:  # noqa: ARG002 (the protocol's)
-        """Raise WorkspaceError."""
         raise WorkspaceError(f"no model {name!r} can be asked here", where=where)
 
     def document(self, name: str) -> JsonValue:
-        """Return the name: nothing is known of it."""
         return name
 
     def holds_schema(self, name: str | None) -> bool:  # noqa: ARG002 (the protocol's)
-        """Nothing is known of it."""
         return False
 
 
@@ -87,11 +84,9 @@ class NoTexts:
     """Where no file can be read."""
 
     def rubric(self, path: str, where: str) -> RubricText:
-        """Raise WorkspaceError."""
         raise WorkspaceError(f"no rubric {path!r} can be read here", where=where)
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
-        """Raise WorkspaceError."""
         raise WorkspaceError(f"no prompt {reference!r} can be read here", where=where)
 
 

@@ -100,7 +100,6 @@ class SelfConsistency(Agreement):
     temperature: float = Field(0.8, ge=0, description="The temperature of the samples.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix what is asked and what must agree. Raises WorkspaceError."""
         reduce = self.reducing(scope)
         # A form for each draw: a provider that draws by its seed would draw the same again.
         forms = tuple(
@@ -141,7 +140,6 @@ class RevisionStability(Agreement):
     """The answer survives its own critique: asked to look again, the model says the same."""
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix what must stay the same. Raises WorkspaceError."""
         reduce = self.reducing(scope)
         form = Form(purpose=Purpose.CRITIQUE, again=True)
 

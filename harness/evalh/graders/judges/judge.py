@@ -156,7 +156,6 @@ class _Words(Value, kw_only=True):
         )
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what a digest covers beside the models."""
         by = (
             {"prompt": self.prompt.digest}
             if self.prompt

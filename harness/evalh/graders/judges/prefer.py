@@ -112,7 +112,6 @@ class Prefer(Value, kw_only=True):
     models: Models
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what a digest covers."""
         by = (
             {"prompt": self.prompt.digest}
             if self.prompt

@@ -90,7 +90,6 @@ class Scale(Value, kw_only=True):
         return f'{{"reason": "…", "{self.key}": {one}}}'
 
     def document(self) -> list[JsonValue]:
-        """Return what a digest covers."""
         return [self.low, self.high, self.mark, [list(one) for one in self.criteria]]
 
     def sought(self, *, reasoned: bool) -> Sought:
@@ -106,7 +105,6 @@ class Scale(Value, kw_only=True):
         return Sought(parts=(part,), reasoned=reasoned)
 
     def judgement(self, reading: ReplyReading) -> "Judgement":
-        """Turn what a reply says into points."""
         return Judgement(tuple(int(value) for value in reading.values), reading.reason)
 
     def verdict(self, judgement: "Judgement") -> Verdict:

@@ -98,7 +98,6 @@ class Number(Compared):
     fractions: bool = Field(True, description="Read 3/4 as 0.75.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Fix where to look and what to look for."""
         if "" in (self.after, self.expected_after):
             raise scope.wrong("has an empty tag", "leave it out: the last number counts then")
         decimal = self._decimal(scope)

@@ -274,10 +274,15 @@ def _shifted(value: Decimal, exponent: str) -> Decimal | None:
     places = _exponent(exponent)
     if places is None:
         return None
+    moved = shifted(value, places)
+    return moved if not moved or abs(moved.adjusted()) <= LARGEST else None
+
+
+def shifted(value: Decimal, places: int) -> Decimal:
+    """Move the decimal point; exact, where arithmetic would round."""
     sign, digits, begin = value.as_tuple()
     assert isinstance(begin, int)
-    shifted = Decimal((sign, digits, begin + places))  # exact: arithmetic would round
-    return shifted if not shifted or abs(shifted.adjusted()) <= LARGEST else None
+    return Decimal((sign, digits, begin + places))
 
 
 def _power(value: Decimal, exponent: str) -> Decimal | None:

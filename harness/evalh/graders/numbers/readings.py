@@ -13,7 +13,7 @@ from itertools import chain
 
 from evalh.core.values import Value
 from evalh.graders.numbers.marks import may_be_mark, without_citations
-from evalh.graders.numbers.numerals import CJK_PATTERN, CJK_SIGNS, GROUP, Candidates, How, options, plain
+from evalh.graders.numbers.numerals import CJK_PATTERN, CJK_SIGNS, GROUP, Candidates, How, options, plain, shifted
 from evalh.graders.quoting import one_line
 
 _WORDS = {
@@ -99,13 +99,6 @@ def is_counted(value: Decimal, word: str) -> bool:
     """Whether a word is more likely what is counted: 16 quarters are coins, and dozens stand in shops."""
     word = word.strip().lower()
     return word == "dozens" or value >= _DIVISORS.get(word, value + 1)
-
-
-def shifted(value: Decimal, places: int) -> Decimal:
-    """Move the decimal point; exact, where arithmetic would round."""
-    sign, digits, begin = value.as_tuple()
-    assert isinstance(begin, int)
-    return Decimal((sign, digits, begin + places)) if places else value
 
 
 _AROUND = 64  # characters beside a numeral that say what it is a part of

@@ -1,8 +1,4 @@
-"""Anthropic's messages as they come back: whole, or in events.
-
-Text, tool calls and the stop reason decide, and are read strictly. Everything else is read field by field: what cannot
-be read is unknown, and costs no answer. Thinking and the blocks of server tools are let through.
-"""
+"""Anthropic's messages as they come back: whole, or in events. Thinking and server tools' blocks are let through."""
 
 from typing import Any
 
@@ -11,11 +7,21 @@ from msgspec import Raw, Struct
 
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
-from evalh.providers.hosted import Reading
+from evalh.providers.answer_parts import (
+    NOTHING,
+    Assembler,
+    Reading,
+    added,
+    arguments_of,
+    count,
+    finish_of,
+    id_of,
+    in_order,
+    name_of_tier,
+    usage_of,
+)
 from evalh.providers.http.errors import at
-from evalh.providers.openai.answers import id_of, in_order, text_of
-from evalh.providers.repaired_json import RepairedJson, empty
-from evalh.providers.request_parts import added, count, name_of_tier, usage_of
+from evalh.providers.repaired_json import empty
 
 _FINISH = {
     "end_turn": FinishReason.STOP,
@@ -25,7 +31,6 @@ _FINISH = {
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.REFUSAL,
 }
-_NOTHING = Raw(b"")
 
 
 class _Block(Struct):
@@ -33,11 +38,11 @@ class _Block(Struct):
     text: Any = None
     id: Any = None
     name: Any = None
-    input: Raw = _NOTHING
+    input: Raw = NOTHING
 
 
 class _Message(Struct):
-    content: Raw = _NOTHING
+    content: Raw = NOTHING
     type: Any = None
     stop_reason: str | None = None
     usage: Any = None
@@ -59,8 +64,8 @@ class _Event(Struct):
     type: str
     message: Any = None
     index: Any = None
-    content_block: Raw = _NOTHING
-    delta: Raw = _NOTHING
+    content_block: Raw = NOTHING
+    delta: Raw = NOTHING
     usage: Any = None
 
 
@@ -72,27 +77,28 @@ _stop = msgspec.json.Decoder(_Stop).decode
 _blocks = msgspec.json.Decoder(list[_Block]).decode
 
 
-class MessageAssembler:
+class MessageAssembler(Assembler):
     """Puts a message's events together. The answer is whole when a stop reason has come.
 
     The call of `answer_tool` is the answer's text.
     """
 
     def __init__(self, answer_tool: str | None) -> None:
+        super().__init__()
         self._answer_tool = answer_tool
-        self._json = RepairedJson()
         self._blocks: list[_Growing] = []
         self._stop: str | None = None
         self._whole = False  # not streamed
-        self._ended = False
         self._usage: dict[str, Any] = {}
         self._counted = False  # the count of the output has come
-        self._model: str | None = None
-        self._id: str | None = None
 
     @property
     def started(self) -> bool:
         return any(block.begun for block in self._blocks)
+
+    @property
+    def finished(self) -> bool:
+        return self._stop is not None
 
     def take_whole(self, body: bytes) -> None:
         message = self._json.read(_message, body)
@@ -101,23 +107,13 @@ class MessageAssembler:
             raise ValueError("not a message")
         if empty(message.content) and bytes(message.content) != b"[]" and self._stop is None:
             raise ValueError("no content")
-        blocks = [] if empty(message.content) else self._json.read(_blocks, message.content)
-        self._blocks = [_Growing(block, None) for block in blocks]
+        self._blocks = [_Growing(block, None) for block in self._json.items(_blocks, message.content)]
         self._describe(message.model, message.id)
         self._count(message.usage, final=True)
         self._whole = True
 
-    def add(self, event: bytes) -> None:
-        """Take one event. Raises ValueError for an error event and for what is not one; after the end, nothing."""
-        if self._ended:
-            return
-        try:
-            self._take(self._json.read(_event, event))
-        except (ValueError, RecursionError):
-            if self._stop is None:  # what cannot be read beside a whole answer costs no answer
-                raise
-
-    def _take(self, told: _Event) -> None:
+    def _take(self, event: bytes) -> None:
+        told = self._json.read(_event, event)
         match told.type:
             case "message_start":
                 self._describe(at(told.message, "model"), at(told.message, "id"))
@@ -137,9 +133,6 @@ class MessageAssembler:
                 raise ValueError("an error")
             case _:  # ping, the ends of blocks, and kinds that are yet to come
                 pass
-
-    def _describe(self, model: object, id_: object) -> None:
-        self._model, self._id = text_of(model) or self._model, id_of(id_) or self._id
 
     def _count(self, usage: Any, *, final: bool) -> None:
         """Lay the cumulative counts over those of the beginning, where the output's is but a start."""
@@ -162,23 +155,16 @@ class MessageAssembler:
     def reading(self) -> Reading:
         if self._stop is None and not self._whole:
             raise ValueError("the stream ended before the answer")
-        blocks, json = in_order(self._blocks), self._json
-        text = json.text("".join("".join(block.pieces) for block in blocks if block.type == "text"))
-        calls = [block.call(json) for block in blocks if block.type == "tool_use"]
-        finish = _FINISH.get(self._stop or "", FinishReason.OTHER)
+        blocks = in_order(self._blocks)
+        text = "".join("".join(block.pieces) for block in blocks if block.type == "text")
+        calls = [block.call() for block in blocks if block.type == "tool_use"]
         usage = _usage(self._usage, counted=self._counted, said=bool(text or calls))
+        finish = finish_of(_FINISH, self._stop, called=False)
         answer = next((call for call in calls if call.name == self._answer_tool), None)
         if answer is not None:
             text, calls = answer.arguments, []
             finish = FinishReason.STOP if finish is FinishReason.TOOL_CALLS else finish
-        return Reading(
-            text=text,
-            finish=finish,
-            tool_calls=tuple(calls),
-            usage=usage,
-            model=self._model and json.text(self._model),
-            id=self._id and json.text(self._id),
-        )
+        return self._reading(text, finish, calls, usage)
 
 
 class _Growing:
@@ -198,10 +184,9 @@ class _Growing:
     def begun(self) -> bool:
         return self.type == "tool_use" or any(self.pieces)
 
-    def call(self, json: RepairedJson) -> ToolCall:
-        arguments = "".join(self.pieces) or bytes(self._block.input).decode("utf-8", "replace")
-        arguments = "{}" if arguments in {"", "null"} else arguments
-        return ToolCall(json.text(id_of(self._block.id) or ""), json.text(self._name), json.text(arguments))
+    def call(self) -> ToolCall:
+        arguments = "".join(self.pieces) or arguments_of(self._block.input)
+        return ToolCall(id_of(self._block.id) or "", self._name, "{}" if arguments == "null" else arguments)
 
 
 def _text(value: object) -> str:

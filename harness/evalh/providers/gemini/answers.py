@@ -1,8 +1,4 @@
-"""Gemini's contents as they come back: whole, or in pieces of the same shape. Thoughts are let through.
-
-Text, function calls and the finish reason decide, and are read strictly. Everything else is read field by field: what
-cannot be read is unknown, and costs no answer.
-"""
+"""Gemini's contents as they come back: whole, or in pieces of the same shape. Thoughts are let through."""
 
 from typing import Any
 
@@ -11,12 +7,21 @@ from msgspec import Raw, Struct
 
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
-from evalh.providers.hosted import Reading
-from evalh.providers.http.errors import at
+from evalh.providers.answer_parts import (
+    NOTHING,
+    Assembler,
+    Reading,
+    added,
+    arguments_of,
+    count,
+    finish_of,
+    id_of,
+    name_of_tier,
+    usage_of,
+)
+from evalh.providers.http.errors import at, text_at
 from evalh.providers.logprobs import LogprobSum, average
-from evalh.providers.openai.answers import id_of, text_of
-from evalh.providers.repaired_json import RepairedJson, empty
-from evalh.providers.request_parts import added, count, name_of_tier, usage_of
+from evalh.providers.repaired_json import empty
 
 _FINISH = {
     "STOP": FinishReason.STOP,
@@ -24,39 +29,38 @@ _FINISH = {
     **dict.fromkeys(("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), FinishReason.CONTENT_FILTER),
     **dict.fromkeys(("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"), FinishReason.CONTENT_FILTER),
 }
-_NOTHING = Raw(b"")
 
 
 class _FunctionCall(Struct):
     name: str | None = None
     id: Any = None
-    args: Raw = _NOTHING
+    args: Raw = NOTHING
 
 
 class _Part(Struct, rename="camel"):
     text: str | None = None
     thought: Any = None
-    function_call: Raw = _NOTHING
+    function_call: Raw = NOTHING
 
 
 class _Content(Struct):
-    parts: Raw = _NOTHING
+    parts: Raw = NOTHING
 
 
 class _Candidate(Struct, rename="camel"):
-    content: Raw = _NOTHING
+    content: Raw = NOTHING
     finish_reason: str | None = None
     logprobs_result: Any = None
     avg_logprobs: Any = None
 
 
 class _Answer(Struct, rename="camel"):
-    candidates: Raw = _NOTHING
+    candidates: Raw = NOTHING
     prompt_feedback: Any = None
     usage_metadata: Any = None
     model_version: Any = None
     response_id: Any = None
-    error: Raw = _NOTHING
+    error: Raw = NOTHING
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -66,11 +70,11 @@ _decode_parts = msgspec.json.Decoder(list[_Part]).decode
 _decode_call = msgspec.json.Decoder(_FunctionCall).decode
 
 
-class ContentAssembler:
+class ContentAssembler(Assembler):
     """Puts pieces together; a whole answer is one piece. It is whole when a finish reason or a block has come."""
 
     def __init__(self) -> None:
-        self._json = RepairedJson()
+        super().__init__()
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
         self._finish: str | None = None
@@ -78,68 +82,56 @@ class ContentAssembler:
         self._tally = LogprobSum()
         self._average: object = None
         self._pieces = 0
-        self._usage: Any = None
-        self._model: str | None = None
-        self._id: str | None = None
 
     @property
     def started(self) -> bool:
         """Whether text or a function call has come; thoughts are not the answer."""
         return bool(self._texts or self._calls)
 
-    def take_whole(self, body: bytes) -> None:
-        self.add(body)
+    @property
+    def finished(self) -> bool:
+        return self._finish is not None or self._blocked
 
-    def add(self, event: bytes) -> None:
-        """Take one piece. Raises ValueError for an error and for what is not a piece."""
+    def _take(self, event: bytes) -> None:
         answer = self._json.read(_decode, event)
         if not empty(answer.error):
             raise ValueError("an error")
         self._usage = self._usage if answer.usage_metadata is None else answer.usage_metadata
-        self._model = text_of(answer.model_version) or self._model
-        self._id = id_of(answer.response_id) or self._id
-        if text_of(at(answer.prompt_feedback, "blockReason")):
+        self._describe(answer.model_version, answer.response_id)
+        if text_at(answer.prompt_feedback, "blockReason"):
             self._blocked = True
-        for candidate in [] if empty(answer.candidates) else self._json.read(_decode_candidates, answer.candidates)[:1]:
-            self._take(candidate)
+        for candidate in self._json.items(_decode_candidates, answer.candidates)[:1]:
+            self._take_candidate(candidate)
 
-    def _take(self, candidate: _Candidate) -> None:
+    def _take_candidate(self, candidate: _Candidate) -> None:
         self._finish = candidate.finish_reason or self._finish
         self._average = None if self._pieces else candidate.avg_logprobs  # of a whole answer, not of a piece
         self._pieces += 1
         tokens = at(candidate.logprobs_result, "chosenCandidates")
         for token in tokens if isinstance(tokens, list) else ():
             self._tally.add(at(token, "logProbability"))
-        parts = _NOTHING if empty(candidate.content) else self._json.read(_decode_content, candidate.content).parts
-        for part in [] if empty(parts) else self._json.read(_decode_parts, parts):
+        parts = NOTHING if empty(candidate.content) else self._json.read(_decode_content, candidate.content).parts
+        for part in self._json.items(_decode_parts, parts):
             if part.thought:
                 continue
             if part.text:
                 self._texts.append(part.text)
             if not empty(part.function_call):
                 call = self._json.read(_decode_call, part.function_call)
-                arguments = bytes(call.args).decode("utf-8", "replace")
                 # Not every model names its calls; results are paired by the id that stands here.
                 name = id_of(call.id) or f"call_{len(self._calls)}"
-                self._calls.append(ToolCall(name, call.name or "", "{}" if arguments in {"", "null"} else arguments))
+                self._calls.append(ToolCall(name, call.name or "", arguments_of(call.args)))
 
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where nothing was generated, or the stream ended before."""
-        if self._finish is None and not self._blocked:
+        if not self.finished:
             raise ValueError("no candidates" if not self.started else "the stream ended before the answer")
-        finish = FinishReason.CONTENT_FILTER
-        if self._finish is not None:
-            finish = _FINISH.get(self._finish, FinishReason.OTHER)
-        if self._calls and finish is FinishReason.STOP:
-            finish = FinishReason.TOOL_CALLS
-        whole = self._json.text
-        return Reading(
-            text=whole("".join(self._texts)),
-            finish=finish,
-            tool_calls=tuple(ToolCall(whole(c.id), whole(c.name), whole(c.arguments)) for c in self._calls),
-            usage=_usage(self._usage, said=self.started),
-            model=self._model and whole(self._model),
-            id=self._id and whole(self._id),
+        finish = finish_of(_FINISH, self._finish, called=bool(self._calls))
+        return self._reading(
+            "".join(self._texts),
+            FinishReason.CONTENT_FILTER if self._finish is None else finish,
+            self._calls,
+            _usage(self._usage, said=self.started),
             logprobs=self._tally.value() or average(self._average),
         )
 

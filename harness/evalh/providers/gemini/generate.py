@@ -182,7 +182,8 @@ class GenerateContent:
                 case Text():
                     parts.append({"text": part.text})
                 case ToolCall():
-                    said: dict[str, JsonValue] = {"functionCall": _function_call(part)}
+                    call = {"name": part.name, "args": arguments_object(part, HOME.kind)}
+                    said: dict[str, JsonValue] = {"functionCall": {"id": part.id, **call} if part.id else call}
                     if self._signing and not called:
                         said["thoughtSignature"] = _UNSIGNED
                     called = True
@@ -246,11 +247,6 @@ def _user_part(part: Part) -> JsonValue:
             return {"inlineData": {"mimeType": kind, "data": base64_of(part)}}
         case _:
             raise unsupported(HOME.kind, f"{name_of(part)} in a user message")
-
-
-def _function_call(call: ToolCall) -> JsonValue:
-    said = {"name": call.name, "args": arguments_object(call, HOME.kind)}
-    return {"id": call.id, **said} if call.id else said
 
 
 def _function_response(result: ToolResult) -> JsonValue:

@@ -11,7 +11,7 @@ from evalh.providers.http.egress import Egress
 from evalh.providers.http.transport import OWN_HEADERS, Response, answers, reason_of, unreached, verdict_of
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession, ClientTimeout
+    from aiohttp import ClientSession
 
 
 class AiohttpTransport:
@@ -20,7 +20,6 @@ class AiohttpTransport:
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
         self._session: ClientSession | None = None
-        self._timeouts: dict[float, ClientTimeout] = {}
         self._proxies: dict[str, tuple[Mapping[str, str], dict[str, Any]]] = {}
         self._errors: tuple[type[Exception], ...] = (OSError, ValueError)
 
@@ -33,8 +32,9 @@ class AiohttpTransport:
         timeout_s: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Response:
+        from aiohttp import ClientTimeout
+
         session = self._session or self._open()
-        timeout = self._timeouts.get(timeout_s) or self._timeout(timeout_s)
         route = self._proxies.get(url)
         if route is None:
             route = self._proxy(url)
@@ -44,7 +44,7 @@ class AiohttpTransport:
                 url,
                 data=body,
                 headers={**headers, **login} if login else headers,
-                timeout=timeout,
+                timeout=ClientTimeout(total=timeout_s, sock_connect=transport.CONNECT_TIMEOUT_S),
                 allow_redirects=False,
                 **proxy,
             )
@@ -80,13 +80,6 @@ class AiohttpTransport:
             trust_env=False,  # it would look a netrc up for a password, and each proxy in a thread
         )
         return self._session
-
-    def _timeout(self, timeout_s: float) -> "ClientTimeout":
-        from aiohttp import ClientTimeout
-
-        timeout = ClientTimeout(total=timeout_s, sock_connect=transport.CONNECT_TIMEOUT_S)
-        self._timeouts[timeout_s] = timeout
-        return timeout
 
     def _proxy(self, url: str) -> tuple[Mapping[str, str], dict[str, Any]]:
         """Return the headers for the proxy that travel with the request, and aiohttp's own arguments."""

@@ -71,7 +71,6 @@ class EventStream:
         self._first = True
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take a chunk; yield the events that it completes."""
         for start in range(0, len(chunk), _SLICE_BYTES):
             for line in self._lines(chunk[start : start + _SLICE_BYTES]):
                 if line or self._data:  # most blank lines say nothing

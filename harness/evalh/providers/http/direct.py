@@ -73,7 +73,8 @@ class DirectTransport:
         except KeyError:
             place = self._places[url] = self._place(url)
         if place is None:
-            return await self._by_proxy().post(url, headers, body, timeout_s=timeout_s, on_chunk=on_chunk)
+            self._proxied = self._proxied or AiohttpTransport(self._egress)
+            return await self._proxied.post(url, headers, body, timeout_s=timeout_s, on_chunk=on_chunk)
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         request = _request(place, headers, body)
@@ -128,11 +129,6 @@ class DirectTransport:
             head=f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{own}".encode("ascii"),
         )
 
-    def _by_proxy(self) -> AiohttpTransport:
-        if self._proxied is None:
-            self._proxied = AiohttpTransport(self._egress)
-        return self._proxied
-
     async def _kept(self, place: _Place) -> Connection | None:
         """Return an idle connection that its server has not closed; None: there is none.
 
@@ -169,13 +165,14 @@ class DirectTransport:
             async with asyncio.timeout(patience_s):
                 connection = await self._reach(place)
         except TimeoutError:
-            raise _no_connection(place, timeout_s, patience_s) from None
+            if patience_s < transport.CONNECT_TIMEOUT_S:
+                what = f"no whole answer from {place.netloc} within {timeout_s:g} s"
+                raise unreached(what, ErrorKind.TIMEOUT) from None
+            raise unreached(f"no connection to {place.netloc} within {patience_s:g} s") from None
         except ssl.SSLCertVerificationError as exc:
-            what = f"the certificate of {place.netloc} was not accepted: {verdict_of(exc)}"
-            raise unreached(what) from None
+            raise unreached(f"the certificate of {place.netloc} was not accepted: {verdict_of(exc)}") from None
         except (OSError, ValueError) as exc:
-            what = f"cannot reach {place.netloc}: {reason_of(exc)}"
-            raise unreached(what) from None
+            raise unreached(f"cannot reach {place.netloc}: {reason_of(exc)}") from None
         self._open.add(connection)
         return connection
 
@@ -265,12 +262,6 @@ def _request(place: _Place, headers: Mapping[str, str], body: bytes) -> bytes:
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise CallError(ErrorKind.BAD_REQUEST, "a header holds a line break")
     return b"%b%bContent-Length: %d\r\n\r\n%b" % (place.head, lines.encode("latin-1", "replace"), len(body), body)
-
-
-def _no_connection(place: _Place, timeout_s: float, patience_s: float) -> CallError:
-    if patience_s < transport.CONNECT_TIMEOUT_S:
-        return unreached(f"no whole answer from {place.netloc} within {timeout_s:g} s", ErrorKind.TIMEOUT)
-    return unreached(f"no connection to {place.netloc} within {patience_s:g} s")
 
 
 class _Lease(Struct):

@@ -48,7 +48,8 @@ class Egress(Value):
         parts = urlsplit(url)
         host = parts.hostname or ""
         address = self.https_proxy if parts.scheme == "https" else self.http_proxy
-        if not address or is_loopback(host) or _bypassed(host, parts.port, self.no_proxy):
+        bypassed = any(_covers(entry.strip().lower(), host, parts.port) for entry in self.no_proxy.split(","))
+        if not address or is_loopback(host) or bypassed:
             return None
         return _proxy(address)
 
@@ -89,15 +90,10 @@ def _variable(env: Mapping[str, str], name: str) -> str | None:
     return env.get(name) or env.get(name.upper()) or None
 
 
-def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
-    """Read NO_PROXY as curl does: names with their subdomains, `host:port`, addresses, networks, `*`."""
-    entries = [entry.strip().lower() for entry in no_proxy.split(",")]
-    return any(_covers(entry, host, port) for entry in entries if entry)
-
-
 def _covers(entry: str, host: str, port: int | None) -> bool:
-    if entry == "*":
-        return True
+    """Read an entry of NO_PROXY as curl does: a name with its subdomains, `host:port`, an address, a network, `*`."""
+    if entry in {"*", ""}:
+        return entry == "*"
     name = entry.lstrip("*").lstrip(".")
     if name.endswith(f":{port}"):
         name = name.removesuffix(f":{port}")

@@ -209,7 +209,10 @@ class Redactor:
         self._secrets = tuple(
             sorted({secret for secret in secrets if len(secret) >= _TOO_SHORT}, key=len, reverse=True)
         )
-        spellings = dict.fromkeys(spelling for secret in self._secrets for spelling in _spellings(secret))
+        spellings: dict[str, None] = {}
+        for secret in self._secrets:
+            quoted = json.dumps(secret)[1:-1]
+            spellings |= dict.fromkeys((secret, quoted, quoted.replace("/", "\\/")))  # some servers escape the slash
         self._encoded = tuple((spelling.encode(), MASK.encode()) for spelling in spellings)
 
     def body(self, body: bytes) -> bytes:
@@ -227,32 +230,16 @@ class Redactor:
         return any(secret in plain for secret, _ in self._encoded)
 
     def text(self, text: str) -> str:
-        """Return the text without any secret."""
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, MASK)
         return text
 
     def holds(self, text: str) -> bool:
-        """Tell whether a secret stands in the text."""
         return any(secret in text for secret in self._secrets)
 
     def error(self, error: CallError) -> CallError:
-        """Return the error without any secret."""
-        if not self.holds(error.message) and not (error.request_id and self.holds(error.request_id)):
-            return error
-        redacted = CallError(
-            error.kind,
-            self.text(error.message),
-            status=error.status,
-            retry_after_s=error.retry_after_s,
-            request_id=error.request_id and self.text(error.request_id),
-            begun=error.begun,
-        )
-        redacted.reached, redacted.hung_up = error.reached, error.hung_up
-        return redacted
-
-
-def _spellings(secret: str) -> tuple[str, ...]:
-    quoted = json.dumps(secret)[1:-1]
-    return secret, quoted, quoted.replace("/", "\\/")  # some servers escape the slash
+        error.message = self.text(error.message)
+        error.request_id = error.request_id and self.text(error.request_id)
+        error.args = (f"{error.kind.value}: {error.message}",)
+        return error

@@ -28,7 +28,6 @@ class Headers(dict[str, str]):
         return isinstance(name, str) and super().__contains__(name.lower())
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a header's value."""
         return super().get(name.lower(), default)
 
 
@@ -93,21 +92,18 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once."""
         self.reusable = False
         self._transport.abort()
 
     # -- what asyncio says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
         self._transport: Any = transport
         self._loop = asyncio.get_running_loop()
         self._arrived = _looking_at(transport.get_extra_info("socket"))
         self.lost = self._loop.create_future()
 
     def data_received(self, data: bytes) -> None:
-        """Read what has arrived."""
         if self._answer is None or self._answer.done():
             self.abort()  # nobody asked: whatever this is, it is no answer to what comes next
             return
@@ -122,7 +118,6 @@ class Connection(asyncio.Protocol):
             self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers without end"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
         self.reusable = False
         self._on_lost(self)
         if not self.lost.done():
@@ -163,7 +158,6 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def on_body(self, data: bytes) -> None:
-        """Take a part of the body."""
         self._body_bytes += len(data)
         if self._reader is None or self._ended():
             return

@@ -4,13 +4,10 @@ A transport never retries, never follows a redirect, never reads a netrc and kee
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.values import Value
-
-if TYPE_CHECKING:
-    pass
 
 CONNECT_TIMEOUT_S = 10.0
 """A server that does not finish the handshake within this is not there."""

@@ -1,22 +1,26 @@
-"""Chat completions as they come back: whole, or in chunks.
+"""Chat completions as they come back: whole, or in chunks. Fields of other servers are let through."""
 
-Text, tool calls and the finish reason decide, and are read strictly. Everything else is read field by field: what
-cannot be read is unknown, and costs no answer. Other fields, and fields of other servers, are let through.
-"""
-
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import ToolCall
-from evalh.providers.hosted import Reading
+from evalh.providers.answer_parts import (
+    NOTHING,
+    Assembler,
+    Reading,
+    count,
+    finish_of,
+    id_of,
+    in_order,
+    name_of_tier,
+    usage_of,
+)
 from evalh.providers.http.errors import at
 from evalh.providers.logprobs import LogprobSum, add_choice
 from evalh.providers.repaired_json import RepairedJson, empty
-from evalh.providers.request_parts import count, name_of_tier, usage_of
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -26,7 +30,6 @@ _FINISH = {
     "content_filter": FinishReason.CONTENT_FILTER,
 }
 _TEXTS = frozenset({"text", "output_text", None})  # types of a part that holds text; None: it says no type
-_NOTHING = Raw(b"")
 _DONE = b"[DONE]"
 _BROKE_OFF = "error"
 """OpenRouter's finish reason where the model behind it failed; what came before is half an answer."""
@@ -34,7 +37,7 @@ _BROKE_OFF = "error"
 
 class _Function(Struct):
     name: str | None = None
-    arguments: Raw = _NOTHING
+    arguments: Raw = NOTHING
 
 
 class _ToolCall(Struct):
@@ -46,28 +49,28 @@ class _ToolCall(Struct):
 class _Message(Struct):
     content: Any = None
     refusal: Any = None
-    tool_calls: Raw = _NOTHING
-    function_call: Raw = _NOTHING  # what tool calls were before there could be several
+    tool_calls: Raw = NOTHING
+    function_call: Raw = NOTHING  # what tool calls were before there could be several
     reasoning_content: Any = None  # DeepSeek, SGLang, llama.cpp, vLLM until 0.11
     reasoning: Any = None  # vLLM since, OpenRouter, Groq, Ollama
 
 
 class _Choice(Struct):
-    message: Raw = _NOTHING  # of a whole answer
-    delta: Raw = _NOTHING  # of a chunk
+    message: Raw = NOTHING  # of a whole answer
+    delta: Raw = NOTHING  # of a chunk
     finish_reason: str | None = None
     index: Any = None
-    error: Raw = _NOTHING
-    logprobs: Raw = _NOTHING
+    error: Raw = NOTHING
+    logprobs: Raw = NOTHING
 
 
 class _Completion(Struct):
-    choices: Raw = _NOTHING
+    choices: Raw = NOTHING
     usage: Any = None
     model: Any = None
     id: Any = None
     service_tier: Any = None
-    error: Raw = _NOTHING
+    error: Raw = NOTHING
 
 
 _decode = msgspec.json.Decoder(_Completion).decode
@@ -78,7 +81,7 @@ _decode_function = msgspec.json.Decoder(_Function).decode
 _decode_calls = msgspec.json.Decoder(list[_ToolCall | None]).decode
 
 
-class ChatAssembler:
+class ChatAssembler(Assembler):
     """Puts chunks together; a whole answer is one. It is whole when a finish reason or `[DONE]` has come.
 
     An answer may stand in several choices, its text in one and its tool calls in another: we ask for one answer, so
@@ -86,50 +89,39 @@ class ChatAssembler:
     """
 
     def __init__(self) -> None:
-        self._json = RepairedJson()
+        super().__init__()
         self._said: dict[int, _Said] = {}
-        self._ended = False
         self._whole = False
-        self._usage: Any = None
-        self._model: str | None = None
-        self._id: str | None = None
         self._tier: str | None = None
 
     @property
     def started(self) -> bool:
         return any(said.begun for said in self._said.values())
 
-    def add(self, event: bytes) -> None:
-        """Take one chunk. Raises ValueError for an error event and for what is not a chunk; after the end, nothing."""
-        if self._ended:
-            return
+    @property
+    def finished(self) -> bool:
+        return any(said.finish for said in self._said.values())
+
+    def _take(self, event: bytes) -> None:
         if event.strip() == _DONE:
             self._ended = True
-            return
-        try:
-            self._take(self._json.read(_decode, event), whole=False)
-        except (ValueError, RecursionError):
-            finished = self._said and all(said.finish for said in self._said.values())
-            if not finished:  # what cannot be read beside a whole answer costs no answer
-                raise
+        else:
+            self._take_chunk(self._json.read(_decode, event), whole=False)
 
     def take_whole(self, body: bytes) -> None:
-        if not self._take(self._json.read(_decode, body), whole=True):
+        if not self._take_chunk(self._json.read(_decode, body), whole=True):
             raise ValueError("no choices")
         self._ended = self._whole = True
 
-    def _take(self, told: _Completion, *, whole: bool) -> int:
+    def _take_chunk(self, told: _Completion, *, whole: bool) -> int:
         """Take what was told; return how many choices said something."""
         if not empty(told.error):
             raise ValueError("an error")
-        self._model = text_of(told.model) or self._model
-        self._id = id_of(told.id) or self._id
+        self._describe(told.model, told.id)
         self._tier = name_of_tier(told.service_tier) or self._tier
         self._usage = self._usage if told.usage is None else told.usage
         said = 0
-        for position, choice in enumerate(
-            [] if empty(told.choices) else self._json.read(_decode_choices, told.choices)
-        ):
+        for position, choice in enumerate(self._json.items(_decode_choices, told.choices)):
             if choice is None:
                 continue
             if choice.finish_reason == _BROKE_OFF or not empty(choice.error):
@@ -147,23 +139,21 @@ class ChatAssembler:
     def reading(self) -> Reading:
         choices = [self._said[place] for place in sorted(self._said)]
         whole = choices if self._whole else self._ended and self.started  # `[DONE]` alone is no answer
-        if not any(said.finish for said in choices) and not whole:
+        if not self.finished and not whole:
             raise ValueError("the stream ended before the answer")
         spoken = next((said for said in choices if said.content), None)
         spoken = spoken or next((said for said in choices if said.refusal), choices[0])
         calling = next((said for said in choices if said.made), spoken)
-        calls = calling.tool_calls()
+        calls = in_order(calling.made)
         content, refusal = "".join(spoken.content), "".join(spoken.refusal)
-        reason = spoken.finish or calling.finish
-        return Reading(
-            text=self._json.text(content or refusal),
-            finish=_finish(reason, refused=bool(refusal) and not content, called=bool(calls)),
-            tool_calls=calls,
-            usage=_usage(self._usage, self._tier, said=bool(content or refusal or calls)),
-            model=self._model and self._json.text(self._model),
-            id=self._id and self._json.text(self._id),
+        finish = finish_of(_FINISH, spoken.finish or calling.finish, called=bool(calls))
+        return self._reading(
+            content or refusal,
+            FinishReason.REFUSAL if refusal and not content else finish,
+            (call.value() for call in calls),
+            _usage(self._usage, self._tier, said=bool(content or refusal or calls)),
             logprobs=spoken.tally.value(),
-            reasoning=self._json.text("".join(spoken.reasoning)),
+            reasoning="".join(spoken.reasoning),
         )
 
 
@@ -200,7 +190,7 @@ class _Said:
             self.content.append(content)
         if isinstance(message.refusal, str) and message.refusal:
             self.refusal.append(message.refusal)
-        for call in [] if empty(message.tool_calls) else self._json.read(_decode_calls, message.tool_calls):
+        for call in self._json.items(_decode_calls, message.tool_calls):
             if call is not None and (call.function is not None or not whole):
                 self._call(call, new=whole).add(self._json, call)
         if bytes(message.function_call).startswith(b"{") and not empty(message.function_call):
@@ -230,9 +220,6 @@ class _Said:
             return self.calls[-1]
         return same[-1]
 
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(call.value(self._json) for call in in_order(self.made)) if self.made else ()
-
 
 class _Growing:
     """A tool call whose arguments are still arriving."""
@@ -249,31 +236,8 @@ class _Growing:
             self.name = call.function.name or self.name
             self._arguments.append(_arguments(json, call.function.arguments))
 
-    def value(self, json: RepairedJson) -> ToolCall:
-        return ToolCall(json.text(self.id or ""), json.text(self.name), json.text("".join(self._arguments)))
-
-
-class _Placed(Protocol):
-    index: int | None
-
-
-_P = TypeVar("_P", bound=_Placed)
-
-
-def in_order(parts: Sequence[_P]) -> Sequence[_P]:
-    """Sort parts by their index; as they came where one has none. Those that share an index keep their order too."""
-    placed = [(part.index, number, part) for number, part in enumerate(parts) if part.index is not None]
-    return [part for *_, part in sorted(placed, key=lambda one: one[:2])] if len(placed) == len(parts) else parts
-
-
-def text_of(value: object) -> str | None:
-    """Read a text beside the answer; None where it is not one."""
-    return value if isinstance(value, str) else None
-
-
-def id_of(value: object) -> str | None:
-    """Read an id: some servers number theirs."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text_of(value)
+    def value(self) -> ToolCall:
+        return ToolCall(self.id or "", self.name, "".join(self._arguments))
 
 
 def _content(content: Any) -> str:
@@ -312,14 +276,6 @@ def _arguments(json: RepairedJson, raw: Raw) -> str:
     if text.startswith(b'"'):
         return json.read(_decode_text, text)
     return "" if text == b"null" else text.decode("utf-8", "replace")
-
-
-def _finish(reason: str | None, *, refused: bool, called: bool) -> FinishReason:
-    if refused:
-        return FinishReason.REFUSAL
-    finish = FinishReason.OTHER if reason is None else _FINISH.get(reason, FinishReason.OTHER)
-    # A forced tool call ends with `stop`.
-    return FinishReason.TOOL_CALLS if called and finish is FinishReason.STOP else finish
 
 
 def _usage(usage: Any, tier: str | None, *, said: bool) -> Usage:

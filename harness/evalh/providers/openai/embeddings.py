@@ -9,14 +9,12 @@ from msgspec.structs import replace
 from evalh.core.attempt import FinishReason, Usage
 from evalh.core.request import Message, Role, Settings
 from evalh.core.strict_json import JsonValue
+from evalh.providers.answer_parts import Assembler, Reading, count, usage_of
 from evalh.providers.endpoint import Home
-from evalh.providers.hosted import Reading
 from evalh.providers.http.errors import at
-from evalh.providers.openai.answers import id_of, text_of
 from evalh.providers.openai.service import HOME as CHAT
 from evalh.providers.openai.service import refusal_of, request_id_of
-from evalh.providers.repaired_json import RepairedJson
-from evalh.providers.request_parts import count, only_text, params_of, refuse_collisions, unsupported, usage_of
+from evalh.providers.request_parts import only_text, params_of, refuse_collisions, unsupported
 
 HOME = replace(CHAT, api="embeddings")
 _NAME = "an embeddings model"
@@ -70,23 +68,19 @@ class Embeddings:
     request_id = staticmethod(request_id_of)
 
 
-class _Vectors:
+class _Vectors(Assembler):
     started = False
+    finished = False
+    _vectors: list[_Vector]
 
-    def take_whole(self, body: bytes) -> None:
-        self._answer = RepairedJson().read(_decode, body)
-
-    add = take_whole
+    def _take(self, event: bytes) -> None:
+        answer = self._json.read(_decode, event)
+        self._describe(answer.model, answer.id)
+        self._vectors, self._usage = answer.data, answer.usage
 
     def reading(self) -> Reading:
-        answer = self._answer
-        if len(answer.data) != 1 or not answer.data[0].embedding:
+        if len(self._vectors) != 1 or not self._vectors[0].embedding:
             raise ValueError("one embedding was asked for")
-        counted = Usage(input_tokens=count(at(answer.usage, "prompt_tokens")), output_tokens=0)
-        return Reading(
-            text=msgspec.json.encode(answer.data[0].embedding).decode(),
-            finish=FinishReason.STOP,
-            usage=usage_of(counted, at(answer.usage, "total_tokens"), said=False),
-            model=text_of(answer.model),
-            id=id_of(answer.id),
-        )
+        counted = Usage(input_tokens=count(at(self._usage, "prompt_tokens")), output_tokens=0)
+        usage = usage_of(counted, at(self._usage, "total_tokens"), said=False)
+        return self._reading(msgspec.json.encode(self._vectors[0].embedding).decode(), FinishReason.STOP, (), usage)

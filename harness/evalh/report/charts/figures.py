@@ -8,17 +8,15 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from types import MappingProxyType
 
-from evalh.analysis.failures import Failings, Heat
-from evalh.analysis.history import History
-from evalh.analysis.tradeoff import TradeOff
+from evalh.analysis.failures import Heat
 from evalh.core.errors import UsageError, did_you_mean
-from evalh.core.values import Value
 from evalh.report.charts.history import history_chart
 from evalh.report.charts.scales import short, svg, text
 from evalh.report.charts.tradeoff import chart
 from evalh.report.html.markup import Child, Markup, el, own
 from evalh.report.html.sections import spread
 from evalh.report.text import milliseconds, percent
+from evalh.report.words import RunReport
 
 KINDS = ("svg", "png")
 _EXTRA = "pip install 'evalh[png]'"
@@ -66,15 +64,7 @@ def _square(heat: Heat, grader: str, tag: str, end: float, top: float) -> Child:
     return [ground, text(percent(share), end, top + 19, "label end")]
 
 
-class Drawable(Value, kw_only=True):
-    """What the pictures of a run are drawn from."""
-
-    chosen: TradeOff
-    past: History
-    failings: Failings
-
-
-FIGURES: Mapping[str, tuple[Callable[[Drawable], Markup | None], str]] = MappingProxyType(
+FIGURES: Mapping[str, tuple[Callable[[RunReport], Markup | None], str]] = MappingProxyType(
     {
         "tradeoff": (lambda run: chart(run.chosen), "no finished sample"),
         "history": (lambda run: history_chart(run.past), "no other version or commit that the same cases measured"),
@@ -105,12 +95,12 @@ def figure_of(file_name: str) -> tuple[str, str]:
     raise UsageError(f"{file_name}: no figure is called {last!r}", hint=hint)
 
 
-def drawn(name: str, run: Drawable, run_id: str) -> str:
+def drawn(name: str, run: RunReport) -> str:
     """Return a figure as an SVG file. Raises UsageError if there is nothing to draw."""
     draw, lacking = FIGURES[name]
     made = draw(run)
     if made is None:
-        raise UsageError(f"run {run_id} has {lacking}: there is no {name} to draw", hint="evalh run")
+        raise UsageError(f"run {run.run.record.id} has {lacking}: there is no {name} to draw", hint="evalh run")
     found = _SIZE.search(made)
     assert found is not None
     opening, _, rest = made.partition(">")

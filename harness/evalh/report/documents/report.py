@@ -8,8 +8,7 @@ from evalh.report.advice import advice
 from evalh.report.documents.compare import JudgeDocument
 from evalh.report.documents.document import Document, document_of
 from evalh.report.documents.run import ResultDocument, result_document
-from evalh.report.terminal.story import RunTold
-from evalh.report.words import pointers, verdict
+from evalh.report.words import RunReport, pointers, verdict
 
 
 class MeasuredVersion(Value, kw_only=True):
@@ -81,7 +80,7 @@ class ReportFileDocument(Document, tag="evalh.report-file/1", kw_only=True):
     files: tuple[ReportFile, ...]
 
 
-def report_document(result: RunResult, told: RunTold) -> ReportDocument:
+def report_document(result: RunResult, told: RunReport) -> ReportDocument:
     """Return the document of `evalh report --format json`."""
     failings, heat = told.failings, told.failings.heat()
     return document_of(

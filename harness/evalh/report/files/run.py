@@ -6,16 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from evalh.analysis.failures import Failings
-from evalh.analysis.tradeoff import TradeOff
-from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.sample import Standing
 from evalh.core.verdict import Outcome
 from evalh.report.advice import advice
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate, usd
-from evalh.report.words import pointers
+from evalh.report.words import RunReport, pointers
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
@@ -32,11 +29,12 @@ def code(text: str, width: int = 120) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
-def markdown(run: RunRow, failings: Failings, chosen: TradeOff, missed: Sequence[SampleStory]) -> Iterator[str]:
+def markdown(told: RunReport) -> Iterator[str]:
     """Yield the lines of a comment about a run."""
+    run, chosen = told.run, told.chosen
     yield f"**{code(run.record.prompt)} on {code(run.record.model)}**: {_counts(run)}"
     yield ""
-    yield from (f"- {code(one.words, 200)}" for one in pointers(run, failings))
+    yield from (f"- {code(one.words, 200)}" for one in pointers(run, told.failings))
     yield ""
     if len(chosen.points) > 1:
         yield "| version | model | good rate | cost per good output | median latency |"
@@ -50,14 +48,10 @@ def markdown(run: RunRow, failings: Failings, chosen: TradeOff, missed: Sequence
         yield ""
         yield from (code(sentence, 400) for sentence in advice(chosen))
         yield ""
-    yield from _missed(missed)
-
-
-def judge_lines(judges: Sequence[JudgeStanding]) -> Iterator[str]:
-    """Yield the lines of a comment about the judges: how far people's labels speak for them."""
-    if judges:
+    yield from _missed(told.missed)
+    if told.judges:
         yield ""
-    for name, fact in judge_facts(judges).items():
+    for name, fact in judge_facts(told.judges).items():
         yield f"- {code(f'{name}: {fact}', 240)}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from evalh.analysis.compare.comparison import Comparison, PartComparison
+from evalh.analysis.compare.comparison import Comparison, PartComparison, listed
 from evalh.analysis.prompt_diff import Change, Edit, PromptDiff
 from evalh.core.case import ABSENT
 from evalh.core.run import Downstream, DownstreamComparison
@@ -11,8 +11,8 @@ from evalh.report.documents.compare import ComparisonDocument, DownstreamDocumen
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
 from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
-from evalh.report.text import in_clusters, short_cost_per_good
-from evalh.report.words import Pointer, anchor, consequences_line, cost_range, listed, plural, worth
+from evalh.report.text import in_clusters, plural, short_cost_per_good
+from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
 _PARTS_SHOWN = 20
 
@@ -52,7 +52,7 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     found = [Pointer(mismatch.what) for mismatch in comparison.mismatches]
     found += [Pointer(line) for line in doubts(comparison)]
     if comparison.missing:
-        alone = listed(sorted({one.case_id for one in comparison.missing}))
+        alone = listed(sorted({one.case_id for one in comparison.missing}), 6)
         found.append(Pointer(f"On one side only, so not compared: {alone}"))
     for name, cases in changes(comparison).items():
         if cases:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evalh.analysis.compare.comparison import listed
 from evalh.report.documents.compare import SideDocument
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.html.comparison import changes, net
@@ -9,8 +10,8 @@ from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import RELATIVE, certainty, decision_word
-from evalh.report.text import one_line
-from evalh.report.words import Pointer, anchor, listed, plural
+from evalh.report.text import one_line, plural
+from evalh.report.words import Pointer, anchor
 
 _CLASSES = {"accept": "good", "accepted in doubt": "ungraded", "refuse": "bad", "inconclusive": "ungraded"}
 _CASES = 12

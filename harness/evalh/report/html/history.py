@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from evalh.analysis.history import History, Moment
 from evalh.report.charts.history import history_chart
 from evalh.report.html.markup import Markup, el
-from evalh.report.html.parts import captioned, limits, scrollable, section
-from evalh.report.text import percent, short_cost_per_good
-from evalh.report.words import cost_range, plural
+from evalh.report.html.parts import captioned, scrollable, section
+from evalh.report.text import limits, percent, plural, short_cost_per_good
+from evalh.report.words import cost_range
 
 _HEADS = ("measured", "version", "commit", "model", "good rate", "95 % interval", "cost per good", "95 % interval")
 _NUMBERS = frozenset({"good rate", "cost per good"})

@@ -7,12 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
-from evalh.analysis.failures import Failings
-from evalh.analysis.history import History
-from evalh.analysis.tradeoff import TradeOff
-from evalh.core.calibration import JudgeStanding
-from evalh.core.log import RunRow
-from evalh.core.values import Value
 from evalh.report.documents.gate import GateDocument
 from evalh.report.html import comparison as comparing
 from evalh.report.html import gate as gates
@@ -24,19 +18,7 @@ from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.terminal.compare import ComparisonView
-from evalh.report.words import pointers, verdict
-
-
-class Reported(Value, kw_only=True):
-    """One run of a page."""
-
-    run: RunRow
-    failings: Failings
-    chosen: TradeOff
-    past: History
-    prices: Mapping[str, str]  # where prices come from now
-    judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
-
+from evalh.report.words import RunReport, pointers, verdict
 
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
 _OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
@@ -46,7 +28,7 @@ _SCRIPTS = ("sort.js", "page.js")
 _GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
 
 
-def html(reported: Sequence[Reported], rows: Rows) -> str:
+def html(reported: Sequence[RunReport], rows: Rows) -> str:
     """Return the page about these runs; the first gives its title."""
     first = reported[0].run.record
     title = f"{first.prompt} on {first.model} · {first.suite}{' and others' if len(reported) > 1 else ''}"
@@ -55,7 +37,7 @@ def html(reported: Sequence[Reported], rows: Rows) -> str:
     return _document(title, _PLACES, main, document(rows, names))
 
 
-def compared_html(view: ComparisonView, head: Reported | None, rows: Rows) -> str:
+def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> str:
     """Return the page about a comparison; `head` is None if its run is not in the log."""
     top = el(
         "header",
@@ -96,7 +78,7 @@ def _document(title: str, places: Mapping[str, str], main: Markup, content: str,
     return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
 
 
-def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
+def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
     several = len(reported) > 1
     parts: list[Child] = [sections.trade_offs(reported[0].chosen)]
     for number, one in enumerate(reported):
@@ -108,7 +90,7 @@ def _rest(reported: Sequence[Reported], rows: Rows) -> Markup:
     return join(parts)
 
 
-def _provenance(one: Reported, suffix: str) -> Markup:
+def _provenance(one: RunReport, suffix: str) -> Markup:
     return sections.provenance(one.run, one.failings, {**one.prices, **judge_facts(one.judges)}, suffix)
 
 
@@ -116,7 +98,7 @@ def _suffix(number: int) -> str:
     return "" if number == 0 else f"-{number + 1}"
 
 
-def _verdict(one: Reported) -> Markup:
+def _verdict(one: RunReport) -> Markup:
     summary = one.run.summary
     return el(
         "header",

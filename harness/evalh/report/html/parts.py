@@ -7,7 +7,7 @@ from evalh.core.run import Estimate
 from evalh.core.strict_json import JsonValue
 from evalh.report.charts.small import interval_bar
 from evalh.report.html.markup import Attribute, Child, Markup, el
-from evalh.report.text import milliseconds, percent, short_cost_per_good
+from evalh.report.text import limits, milliseconds, percent, short_cost_per_good
 from evalh.report.words import Pointer, cost_range
 
 SIDES = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
@@ -56,13 +56,6 @@ def side_row(name: str, model: str, rate: Estimate, cost: Estimate, latency_ms: 
 def figure(name: str, value: str, more: Child) -> Markup:
     """Build one of the numbers at the top."""
     return el("div", el("dt", name), el("dd", el("strong", value), el("small", more)))
-
-
-def limits(estimate: Estimate) -> str:
-    """Write the limits of a rate, in percent."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
 def interval(rate: Estimate) -> list[Child]:

@@ -3,7 +3,7 @@
 from evalh.report.html.data import BAD_BYTES, GOOD_BYTES, Rows
 from evalh.report.html.markup import Markup, el, join
 from evalh.report.html.parts import section
-from evalh.report.words import plural
+from evalh.report.text import plural
 
 _STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ungraded", "good": "good"}
 _ORDERS = {"dataset": "dataset order", "latency": "slowest first", "cost": "most expensive first"}

@@ -21,9 +21,10 @@ from evalh.report.text import (
     milliseconds,
     one_line,
     percent,
+    plural,
     short_cost_per_good,
 )
-from evalh.report.words import anchor, consequences_line, cost_range, plural, reason_anchor
+from evalh.report.words import anchor, consequences_line, cost_range, reason_anchor
 from evalh.stats.quantiles import quantile
 
 

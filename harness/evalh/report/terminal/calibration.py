@@ -34,42 +34,41 @@ from evalh.report.text import (
     one_line,
     p_text,
     percent,
+    plural,
     safe,
 )
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
     """Print what the judge is worth: in words first, then in numbers."""
-    if calibration.position is not None:
-        _show_pairwise(console, calibration, calibration.position)
-        return
     asked = "good" if calibration.about == GOOD else f"passing {calibration.about}"
-    console.print(
-        StyledText.assemble(
-            (safe(calibration.judge), "bold"),
-            f" · suite {safe(calibration.suite)} · held against what people call {safe(asked)}",
-        )
-    )
+    about, words, rates = f"held against what people call {asked}", _words(calibration), _rates(calibration)
+    warnings = _warnings(calibration)
+    if (position := calibration.position) is not None:
+        about, words, rates = "which of two outputs is better", _order(calibration, position), _win_rates(calibration)
+        warnings = _pair_warnings(calibration, position)
+    title = (calibration.judge, "bold")
+    console.print(StyledText.assemble(title, f" · suite {calibration.suite} · {about}"))
     console.print()
-    for line in _words(calibration):
+    for line in words:
         console.print(line)
     console.print()
     if calibration.agreement is not None:
         console.print(_agreement(calibration.agreement, calibration.people))
         console.print()
-    console.print(_rates(calibration))
+    console.print(rates)
     if calibration.differences:
         console.print()
         console.print(_differences(calibration.differences))
-    for line in _warnings(calibration):
-        console.print(StyledText(safe(line), "yellow"))
+    for line in warnings:
+        console.print(StyledText(line, "yellow"))
 
 
 def _words(calibration: Calibration) -> list[str]:
     cells = calibration.confusion
     passed, refused = cells.both_good + cells.judge_only, cells.people_only + cells.both_bad
-    lines = [f"{calibration.labelled} of {calibration.outputs} judged outputs are labelled, by {calibration.authors}"]
-    lines[0] += " person" if calibration.authors == 1 else " people"
+    who = plural(calibration.authors, "person", "people")
+    lines = [f"{calibration.labelled} of {calibration.outputs} judged outputs are labelled, by {who}"]
     if passed:
         lines.append(f"of {passed} labelled outputs that it passes, people call {cells.both_good} good")
     if refused:
@@ -78,10 +77,7 @@ def _words(calibration: Calibration) -> list[str]:
 
 
 def _agreement(judge: AgreementTable, people: AgreementTable | None) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("agreement")
-    for column in ("judge and people", *(("people among themselves",) if people else ())):
-        table.add_column(column)
+    table = columns("agreement", "judge and people", *(["people among themselves"] if people else []))
     both = [judge, *([people] if people else [])]
     table.add_row("raw", *(_share(one.raw) for one in both))
     table.add_row("Gwet's AC1", *(_coefficient(one.ac1) for one in both))
@@ -113,39 +109,21 @@ def _rates(calibration: Calibration) -> Table:
     return table
 
 
-def _show_pairwise(console: Console, calibration: Calibration, position: PositionBias) -> None:
-    title = (safe(calibration.judge), "bold")
-    console.print(StyledText.assemble(title, f" · suite {safe(calibration.suite)} · which of two outputs is better"))
-    console.print()
-    for line in _order(position):
-        console.print(line)
-    cells, people = calibration.confusion, calibration.authors
-    if calibration.labelled:
-        who = f"{people} person" if people == 1 else f"{people} people"
-        console.print(f"both outputs of {calibration.labelled} pairs are labelled, by {who}")
-        same = cells.both_good + cells.both_bad
-        console.print(
-            f"of {cells.labelled} on which people and the judge prefer one, they prefer the same one on {same}"
-        )
-    console.print()
-    if calibration.agreement is not None:
-        console.print(_agreement(calibration.agreement, None))
-        console.print()
-    console.print(_win_rates(calibration))
-    for line in _pair_warnings(calibration, position):
-        console.print(StyledText(safe(line), "yellow"))
-
-
-def _order(position: PositionBias) -> list[str]:
+def _order(calibration: Calibration, position: PositionBias) -> list[str]:
     lines = [f"{position.pairs} pairs of outputs were judged in both orders"]
     torn = position.first + position.second
     if torn:
         told = f"the order decided on {torn}: first {position.first}, second {position.second}"
         lines.append(f"{told} · position bias p {p_text(position.p_value)}")
-    lines.append(
-        f"the same output was preferred in both orders on {position.consistent} · consistency"
-        f" {percent(position.consistency)}"
-    )
+    share = percent(position.consistency)
+    lines.append(f"the same output was preferred in both orders on {position.consistent} · consistency {share}")
+    if calibration.labelled:
+        cells, who = calibration.confusion, plural(calibration.authors, "person", "people")
+        same = cells.both_good + cells.both_bad
+        lines.append(f"both outputs of {calibration.labelled} pairs are labelled, by {who}")
+        lines.append(
+            f"of {cells.labelled} on which people and the judge prefer one, they prefer the same one on {same}"
+        )
     return lines
 
 

@@ -13,10 +13,9 @@ from evalh.analysis.compare.comparison import (
     Example,
     Flip,
     PartComparison,
-    PassAt,
     Preferred,
     Side,
-    names,
+    listed,
 )
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
@@ -147,7 +146,9 @@ def _show_mismatches(console: Console, comparison: Comparison) -> None:
         console.print(Padding(line, (0, 0, 0, 2)))
     if comparison.missing:
         cases = [f"{safe(one.case_id)} (absent from {one.absent_from})" for one in comparison.missing]
-        console.print(Padding(StyledText.assemble(BREAK, ("missing  ", "dim")).append(names(cases), ""), (0, 0, 0, 2)))
+        console.print(
+            Padding(StyledText.assemble(BREAK, ("missing  ", "dim")).append(listed(cases, 5), ""), (0, 0, 0, 2))
+        )
 
 
 # -- the numbers
@@ -155,13 +156,12 @@ def _show_mismatches(console: Console, comparison: Comparison) -> None:
 
 def _numbers(comparison: Comparison) -> Table:
     base, head = comparison.base, comparison.head
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(style="dim")
     same = base.prompt == head.prompt and base.model != head.model
-    for side in (base, head):
-        table.add_column(one_line(side.model if same else side.prompt, 26))
-    table.add_column("head - base")
-    table.add_row("good", *(_counts(side) for side in (base, head)), _cases(comparison))
+    sides = (one_line(side.model if same else side.prompt, 26) for side in (base, head))
+    table = columns("", *sides, "head - base")
+    table.columns[0].style = "dim"
+    cases = f"{comparison.wins} better, {comparison.losses} worse, {comparison.ties} alike"
+    table.add_row("good", *(_counts(side) for side in (base, head)), cases)
     table.add_row("good rate", *(rate(side.good_rate) for side in (base, head)), points(comparison.difference))
     # The interval stands below its value: side by side they leave no room for the third column.
     costs = [_two_lines(cost_per_good(side.cost_per_good_usd)) for side in (base, head)]
@@ -174,8 +174,9 @@ def _numbers(comparison: Comparison) -> Table:
     table.add_row(
         "latency", lines(latency(base)), lines(latency(head)), _milliseconds(comparison.latency.difference_ms)
     )
-    if comparison.pass_at is not None:
-        _pass_rows(table, comparison.pass_at)
+    if (pass_at := comparison.pass_at) is not None:
+        table.add_row(f"pass@{pass_at.k}", rate(pass_at.base_any), rate(pass_at.head_any))
+        table.add_row(f"pass^{pass_at.k}", rate(pass_at.base_all), rate(pass_at.head_all))
     return table
 
 
@@ -186,10 +187,6 @@ def _two_lines(text: str) -> StyledText:
 def _counts(side: Side) -> str:
     ungraded = f", {side.ungraded} ungraded" if side.ungraded else ""
     return f"{side.good} of {side.samples}{ungraded}"
-
-
-def _cases(comparison: Comparison) -> str:
-    return f"{comparison.wins} better, {comparison.losses} worse, {comparison.ties} alike"
 
 
 def _ratio(ratio: Estimate) -> str | StyledText:
@@ -215,14 +212,6 @@ def _milliseconds(estimate: Estimate) -> str:
     return f"mean {value:+d} ms{interval}"
 
 
-def _pass_rows(table: Table, pass_at: PassAt) -> None:
-    for label, base, head in (
-        (f"pass@{pass_at.k}", pass_at.base_any, pass_at.head_any),
-        (f"pass^{pass_at.k}", pass_at.base_all, pass_at.head_all),
-    ):
-        table.add_row(label, rate(base), rate(head))
-
-
 def _show_notes(console: Console, comparison: Comparison) -> None:
     lines = tested(comparison)
     if comparison.cases_needed is not None:
@@ -241,18 +230,12 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         lines.append(f"the common cases alone: {len(left_out)} left out ({_listed(sorted(left_out))})")
     if lines:
         console.print()
-    for line in lines:
-        console.print(StyledText(line, "dim"))
-    _show_trust(console, comparison)
+    warnings = [*doubts(comparison), *(f"warning: {notice}" for notice in comparison.notices)]
+    for style, told in (("dim", lines), ("yellow", warnings), ("dim", as_people_would(comparison))):
+        for line in told:
+            console.print(StyledText(line, style))
     for preferred in comparison.preferred:
         _show_preferred(console, preferred)
-
-
-def _show_trust(console: Console, comparison: Comparison) -> None:
-    for line in [*doubts(comparison), *(f"warning: {notice}" for notice in comparison.notices)]:
-        console.print(StyledText(safe(line), "yellow"))
-    for line in as_people_would(comparison):
-        console.print(StyledText(safe(line), "dim"))
 
 
 def doubts(comparison: Comparison) -> list[str]:
@@ -283,8 +266,9 @@ def _show_preferred(console: Console, one: Preferred) -> None:
 def preference(one: Preferred | PreferredDocument) -> list[str]:
     """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
     unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
+    p_value = "none" if one.p_value is None else p_text(one.p_value)
     lines = [
-        f"prefers head on {one.head}, base on {one.base}; {one.ties} ties{unjudged} · p {_p_or_none(one.p_value)}",
+        f"prefers head on {one.head}, base on {one.base}; {one.ties} ties{unjudged} · p {p_value}",
         f"judge {one_line(one.model, 40)} · both orders · {dollars(one.judge_cost_usd)} spent",
     ]
     if one.first + one.second:
@@ -295,10 +279,6 @@ def preference(one: Preferred | PreferredDocument) -> list[str]:
     if one.why_unjudged is not None:
         lines.append(f"unjudged: {one_line(one.why_unjudged, 160)}")
     return lines
-
-
-def _p_or_none(p_value: float | None) -> str:
-    return "none" if p_value is None else p_text(p_value)
 
 
 def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:
@@ -386,4 +366,4 @@ def show_confirmed(console: Console, confirmed: Sequence[ConfirmedDocument]) -> 
 
 
 def _listed(cases: Sequence[str], most: int = 5) -> str:
-    return names([one_line(case, 40) for case in cases], most)
+    return listed([one_line(case, 40) for case in cases], most)

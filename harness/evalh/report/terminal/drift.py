@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.padding import Padding
 
+from evalh.analysis.compare.comparison import listed
 from evalh.analysis.drift import Drift, DriftResult, DriftVerdict
-from evalh.analysis.gate.decision import listed, points
+from evalh.analysis.gate.decision import points
 from evalh.report.text import StyledText, dollars, percent, rate, safe
 
 STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}

@@ -11,8 +11,15 @@ from evalh.core.totals import Tallies
 from evalh.report.text import BREAK, StyledText, dollars, safe
 
 
-def show_explained(console: Console, name: str, tallies: Tallies | None, statements: Sequence[Statement]) -> None:
-    """Print one route's decisions, heading by heading."""
+def show_explained(console: Console, routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> None:
+    """Print every route's decisions, heading by heading; routes are (name, what was counted, statements)."""
+    for number, (name, tallies, statements) in enumerate(routes):
+        if number:
+            console.print()
+        _show_route(console, name, tallies, statements)
+
+
+def _show_route(console: Console, name: str, tallies: Tallies | None, statements: Sequence[Statement]) -> None:
     runs = 0 if tallies is None else tallies.runs
     seen = "part of the above, and counted there" if tallies is None else "it was not run yet"
     if tallies is not None and runs:

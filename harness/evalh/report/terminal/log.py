@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 
 from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT
@@ -53,7 +52,8 @@ def waterfall(call: CallRow) -> Iterator[StyledText]:
     began = events[0][0] if events else 0.0
     several = len(call.attempts) > 1 or bool(call.decisions)
     for at, _, event in events:
-        offset = StyledText(f"{_offset(at - began):>9}  " if several else "", "dim")
+        after = f"+{milliseconds(1000.0 * (at - began))}"
+        offset = StyledText(f"{after:>9}  " if several else "", "dim")
         match event:
             case AttemptRow():
                 yield StyledText.assemble(offset, _attempt(event))
@@ -68,10 +68,6 @@ def given_up(call: CallRow) -> str:
     """Say why a call was given up; empty if it was answered, or never had a second attempt."""
     last = call.decisions[-1] if call.decisions else None
     return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
-
-
-def _offset(seconds: float) -> str:
-    return f"+{milliseconds(seconds * 1000.0)}"
 
 
 def _attempt(attempt: AttemptRow) -> StyledText:
@@ -213,18 +209,16 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
     purposes = sorted(
         {purpose for line in lines for purpose in line.by_purpose}, key=lambda name: (name != "task", name)
     )
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(by.value)
-    for column in ("total", *(purposes if len(purposes) > 1 else ()), "retries", "saved by the log", "attempts"):
-        table.add_column(column, justify="right")
+    amounts = ("total", *(purposes if len(purposes) > 1 else ()), "retries", "saved by the log", "attempts")
+    table = columns(by.value, *(f">{name}" for name in amounts))
     for line in lines:
         split = [
             _amount(line.by_purpose.get(purpose, Decimal(0)), line.unpriced_by_purpose.get(purpose, 0))
             for purpose in purposes
         ]
         retries = _amount(line.retries_usd, line.unpriced_retries)
-        amounts = (*(split if len(purposes) > 1 else ()), retries, dollars(line.saved_usd), f"{line.attempts:,}")
-        table.add_row(one_line(line.group, 32), _amount(line.priced_usd, line.unpriced), *amounts)
+        cells = (*(split if len(purposes) > 1 else ()), retries, dollars(line.saved_usd), f"{line.attempts:,}")
+        table.add_row(one_line(line.group, 32), _amount(line.priced_usd, line.unpriced), *cells)
     console.print(table)
     unpriced = sum(line.unpriced for line in lines)
     if unpriced:

@@ -4,8 +4,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from evalh.analysis.compare.comparison import Comparison
-from evalh.analysis.near_duplicates import Proposal, Proposals
+from evalh.analysis.compare.comparison import Comparison, listed
+from evalh.analysis.gate.decision import points
+from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
 from evalh.report.text import StyledText, columns, dollars, in_clusters, json_line, one_line, p_text, percent, safe
 
@@ -17,16 +18,19 @@ _SOURCES = {
 
 def show_power(console: Console, plan: Power) -> None:
     """Print a plan: what the suite sees, what more would take, what that costs."""
-    seen = "too few to show any drop" if plan.detectable_drop is None else _sees(plan.detectable_drop)
+    seen = "too few to show any drop"
+    if plan.detectable_drop is not None:
+        seen = f"80 % power to show a drop of {points(plan.detectable_drop)}"
     console.print(StyledText(f"{safe(plan.suite)}, {in_clusters(plan.cases, plan.clusters)}: ").append(seen, "bold"))
     console.print()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
-    asked = _points(plan.drop)
+    asked = points(plan.drop)
+    cost = "cost not known" if plan.cost_usd is None else f"{dollars(plan.cost_usd)} a side"
     table.add_row(f"a drop of {asked}", f"shows {percent(plan.power)} of the time over these cases")
-    table.add_row("", f"80 % of the time over {plan.cases_needed:,} cases · {_cost(plan)}")
-    margin = _points(plan.margin)
+    table.add_row("", f"80 % of the time over {plan.cases_needed:,} cases · {cost}")
+    margin = points(plan.margin)
     table.add_row("no worse", f"excluding a drop of {margin} takes {plan.cases_for_no_worse:,} cases, with 80 % power")
     source = _SOURCES.get(plan.discordance_from, f"as in comparison {plan.discordance_from}")
     table.add_row("disagreement", f"two versions differ on {percent(plan.discordance)} of the cases: {source}")
@@ -40,10 +44,6 @@ def show_power(console: Console, plan: Power) -> None:
     elif plan.trials == 1:
         console.print()
         console.print(StyledText("what more trials of each case are worth: compare once with --trials 3", "dim"))
-
-
-def _sees(drop: float) -> str:
-    return f"80 % power to show a drop of {_points(drop)}"
 
 
 def tested(comparison: Comparison) -> list[str]:
@@ -60,18 +60,10 @@ def tested(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.3g} points"
-
-
-def _cost(plan: Power) -> str:
-    return "cost not known" if plan.cost_usd is None else f"{dollars(plan.cost_usd)} a side"
-
-
 def _trials(plan: Power) -> Table:
-    table = columns(">trials", f">{plan.cases} cases show", f">cases for {_points(plan.drop)}", ">cost a side")
+    table = columns(">trials", f">{plan.cases} cases show", f">cases for {points(plan.drop)}", ">cost a side")
     for row in plan.with_trials:
-        seen = "nothing" if row.detectable_drop is None else _points(row.detectable_drop)
+        seen = "nothing" if row.detectable_drop is None else points(row.detectable_drop)
         cost = "not known" if row.cost_usd is None else dollars(row.cost_usd)
         table.add_row(str(row.trials), seen, f"{row.cases_needed:,}", cost)
     return table
@@ -88,16 +80,12 @@ def show_proposals(console: Console, found: Proposals) -> None:
         console.print("no cases look alike")
         return
     for one in found.proposed[:_GROUPS_SHOWN]:
+        alike = listed([one_line(case, 24) for case in one.cases], 6)
         console.print()
-        console.print(StyledText(f"{len(one.cases)} cases look alike  ", "bold").append(_listed(one), "dim"))
+        console.print(StyledText(f"{len(one.cases)} cases look alike  ", "bold").append(alike, "dim"))
         for text in one.texts:
             console.print(Padding(StyledText(one_line(text, _WIDTH)), (0, 0, 0, 2)))
         console.print(Padding(StyledText(f'in each row: "cluster": {json_line(one.cluster)}', "dim"), (0, 0, 0, 2)))
     if len(found.proposed) > _GROUPS_SHOWN:
         console.print()
         console.print(StyledText(f"and {len(found.proposed) - _GROUPS_SHOWN} more: --json", "dim"))
-
-
-def _listed(one: Proposal) -> str:
-    more = len(one.cases) - 6
-    return ", ".join(one_line(case, 24) for case in one.cases[:6]) + (f" and {more} more" if more > 0 else "")

@@ -17,6 +17,7 @@ from evalh.report.text import (
     in_clusters,
     latency,
     latency_parts,
+    limits,
     lines,
     milliseconds,
     one_line,
@@ -101,13 +102,10 @@ def _spent(summary: RunSummary) -> str:
 def _graders(tallies: Sequence[GraderTally]) -> Table:
     table = columns("grader", ">pass", ">fail", ">abstain", ">error", "")
     for tally in tallies:
-        cells = [str(count) if count else StyledText("·", "dim") for count in _counts(tally)]
+        counts = (tally.passed, tally.failed, tally.abstained, tally.erred)
+        cells = [str(count) if count else StyledText("·", "dim") for count in counts]
         table.add_row(safe(tally.grader), *cells, StyledText("" if tally.required else "not required", "dim"))
     return table
-
-
-def _counts(tally: GraderTally) -> tuple[int, int, int, int]:
-    return tally.passed, tally.failed, tally.abstained, tally.erred
 
 
 def _show_failure(console: Console, failure: FailedSample) -> None:
@@ -133,36 +131,24 @@ def _show_failure(console: Console, failure: FailedSample) -> None:
 
 def show_table(console: Console, results: Sequence[RunResult]) -> None:
     """Print one line per run: every pair of version and model."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    suites = {result.record.suite for result in results}
-    if len(suites) > 1:
-        table.add_column("suite")
-    table.add_column("prompt")
-    table.add_column("model")
-    for column in ("samples", "good", "ungraded"):
-        table.add_column(column, justify="right")
-    for column in ("good rate", "interval", "cost per good", "p50"):
-        table.add_column(column)
+    several = len({result.record.suite for result in results}) > 1
+    numbers = (">samples", ">good", ">ungraded", "good rate", "interval", "cost per good", "p50")
+    table = columns(*(["suite"] if several else []), "prompt", "model", *numbers)
     for result in results:
-        summary, estimate = result.summary, result.summary.good_rate
-        interval = "" if estimate.low is None or estimate.high is None else _interval(estimate.low, estimate.high)
+        summary = result.summary
         cells = [
             result.record.prompt,
             result.record.model,
             str(summary.samples),
             str(summary.good),
             str(summary.ungraded),
-            percent(estimate.value),
-            interval,
+            percent(summary.good_rate.value),
+            limits(summary.good_rate),
             short_cost_per_good(summary.cost_per_good_usd),
             milliseconds(summary.latency_p50_ms),
         ]
-        table.add_row(*([result.record.suite] if len(suites) > 1 else []), *cells)
+        table.add_row(*([result.record.suite] if several else []), *cells)
     console.print(table)
-
-
-def _interval(low: float, high: float) -> str:
-    return f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]) -> None:

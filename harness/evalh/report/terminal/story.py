@@ -1,37 +1,21 @@
 """A run's report in the terminal: what the page tells, without its samples."""
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.table import Table
 
-from evalh.analysis.failures import Failings
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
-from evalh.core.calibration import JudgeStanding
-from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Estimate, RunResult
-from evalh.core.values import Value
 from evalh.report.advice import advice
 from evalh.report.terminal.log import show_result
 from evalh.report.text import StyledText, columns, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.words import RunReport
 
 _BAR = 24
 _MOMENTS = 12
 
 
-class RunTold(Value):
-    """A run read from the log, for reports in text."""
-
-    run: RunRow
-    failings: Failings
-    chosen: TradeOff
-    past: History
-    missed: Sequence[SampleStory]  # all that are not good
-    judges: Sequence[JudgeStanding]  # how far they are held against people now
-
-
-def show_story(console: Console, result: RunResult, told: RunTold) -> None:
+def show_story(console: Console, result: RunResult, told: RunReport) -> None:
     """Print a finished run: its numbers, which version to ship, what was measured before, where it fails."""
     failings, chosen = told.failings, told.chosen
     show_result(console, result)
