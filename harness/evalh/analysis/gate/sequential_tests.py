@@ -102,7 +102,7 @@ class SequentialTest(Value):
         return limits if limits.high >= bound else Interval(limits.low, stopped_interval(shared, self.differences).high)
 
 
-def sequential_tests(
+def new_tests(
     policy: GatePolicy, cases: int, max_ungraded: float, family: Family, added: Collection[str] = ()
 ) -> list[SequentialTest]:
     """Return the tests of a suite's policy over `cases` clusters; if cases were `added`, also tests without them."""

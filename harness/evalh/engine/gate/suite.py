@@ -17,15 +17,7 @@ from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
-from evalh.analysis.gate.sequential_tests import (
-    ALPHA,
-    Family,
-    SuiteTests,
-    drop_of,
-    limits_of,
-    needed_by,
-    sequential_tests,
-)
+from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, new_tests
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
@@ -73,7 +65,7 @@ class SuiteGate:
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        tests = sequential_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
+        tests = new_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
         self._tests = self._unstarted_tests = tests if change.compares else []
         self._clusters_done = 0
         self._must_pass: list[MustPassCase] | None = None
