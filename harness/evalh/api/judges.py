@@ -59,7 +59,7 @@ def standing(
         of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"
         missing = f"people and this judge disagree on {of}: too few to know how it errs ({label})"
     elif kept.agreement is not None and kept.agreement.worse_than_chance:
-        missing = "this judge is worse than chance: people and it disagree more often than guesses would"
+        missing = "this judge is worse than chance: people and it disagree more often than by chance"
     kappa = None if kept.agreement is None else kept.agreement.kappa
     return JudgeStanding(
         judge=judge, required=required, state=state, at=kept.at, labels=kept.labelled, kappa=kappa, why=missing

@@ -71,7 +71,7 @@ class SelectedCases:
             return  # ids that exist, cut by --limit or --tag
         tags = {tag for case in self._cases for tag in case.tags}
         raise UsageError(
-            "the selection takes no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
+            "the selection matches no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
         )
 
 

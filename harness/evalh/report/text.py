@@ -86,7 +86,7 @@ def in_clusters(cases: int, clusters: int | None) -> str:
 def rate(estimate: Estimate) -> str:
     """Write a rate with its interval."""
     if estimate.method == "ungraded":
-        return "not known: no sample was graded"
+        return "unknown: no sample was graded"
     if estimate.value is None:
         return "unknown"
     return f"{percent(estimate.value)}  {limits(estimate)}".rstrip()
@@ -187,7 +187,7 @@ def last_attempts(of: Timed) -> str | None:
     if count == 0 or of.latency_p50_ms is None:
         return None
     whose = "" if count is None or count == samples else f"{count:,} of {samples:,} "
-    return f"{whose}of the last attempt alone, from an older evalh's log"
+    return f"{whose}of the last attempt only, from the log of an older version"
 
 
 def p_text(p_value: float | None) -> str:

@@ -45,7 +45,7 @@ def verdict(run: RunRow) -> str:
     record, summary = run.record, run.summary
     who = f"{record.prompt} on {record.model}"
     if summary is None:
-        return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated stands below."
+        return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated is below."
     if not summary.samples:
         return f"{who} has no finished sample: there is nothing to judge."
     if summary.ungraded == summary.samples:
@@ -154,7 +154,7 @@ def net_line(one: Downstream) -> str:
 def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) -> str:
     """Say at which price of a bad output the preferred version flips."""
     if one.chance_of_head is None or one.loss_usd.value is None:
-        return "which version is worth its price is not known: an answer is not priced"
+        return "it is unknown which version is worth its price: an answer is not priced"
     if one.crossing_bad_usd is None:
         told = _one_way(one.loss_usd.value, base, head)
     elif one.head_above:

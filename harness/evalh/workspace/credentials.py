@@ -1,4 +1,4 @@
-"""Keys do not belong into files: what looks like one is refused, and no message ever repeats it."""
+"""Keys in files: text that looks like a key is refused, and no message repeats it."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def is_key(value: str) -> bool:
 def key_found(name: str, where: str) -> WorkspaceError:
     """Return the refusal of a key that stands in a file."""
     return WorkspaceError(
-        f"{name!r} looks like a key; keys do not belong into files",
+        f"{name!r} looks like a key; keys do not belong in files",
         where=where,
         hint='put it into an environment variable and name that: api_key_env = "OPENAI_API_KEY"',
     )

@@ -85,7 +85,10 @@ def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: W
         told[disagreed] = (shown(one), uncalibrated(workspace.tree, "triage", graders(workspace)))
 
     worse, guessing = told[18], told[11]
-    assert "this judge is worse than chance: people and the judge disagree more often than guesses would" in worse[0]
+    assert (
+        "this judge is worse than chance: people and the judge disagree more often than random answers would"
+        in worse[0]
+    )
     assert "worse than chance" in worse[1][0]
     assert "worse than chance" not in guessing[0]  # kappa is below 0, its interval is not
     assert guessing[1] == ()
@@ -93,7 +96,10 @@ def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: W
 
 @pytest.mark.parametrize(
     ("agreed", "disagreed", "told"),
-    [(17, 3, "3 of 20 labelled outputs: too few to know how it errs"), (197, 3, "it is shown to err rarely, not how")]
+    [
+        (17, 3, "3 of 20 labelled outputs: too few to know how it errs"),
+        (197, 3, "enough to show that it rarely errs, but not how"),
+    ]
     + [(10, 10, None)],
 )
 def test_a_calibration_warns_by_disagreements(

@@ -115,7 +115,7 @@ class Canary(Struct, kw_only=True):
         if self.moved:
             worse = any(one.exit is ExitCode.NO for one in tested)
             what = "the model changed" if worse else "the model changed, not your prompt"
-            after = "head is worse all the same" if worse else "head is held against that"
+            after = "head is worse nevertheless" if worse else "head is compared with that"
             yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked again, and {after}")
         elif self.move is not None and self.move.verdict is DriftVerdict.UNMEASURED:
             yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())
@@ -123,4 +123,4 @@ class Canary(Struct, kw_only=True):
     def _told(self) -> str:
         if self.move is not None and not self.new_models:
             return self.sentence(self.move)
-        return f"{', '.join(sorted(self.new_models))} answers on one side alone"
+        return f"{', '.join(sorted(self.new_models))} answers on one side only"

@@ -74,7 +74,7 @@ class SuiteChange(Value, kw_only=True):
     def about_new(self) -> tuple[str, ...]:
         """Say over which cases the numbers are, where some are new."""
         new = f"{len(self.beside_old)} of {len(self.head.cases)} cases are new"
-        told = f"{new}: lines that begin with 'old cases' are about the others alone, all others about all cases"
+        told = f"{new}: lines that begin with 'old cases' cover only the others, all other lines cover all cases"
         return (told,) if self.beside_old else ()
 
     @property

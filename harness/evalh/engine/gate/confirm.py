@@ -47,11 +47,11 @@ class Confirming(Struct):
         asked = sum(session.asked() for session in self.sessions)
         spent = f"{asked} asked, {dollars(total(session.spent() for session in self.sessions))}"
         if not found:
-            return f"what got worse could not be confirmed: no fresh trial of a side was graded ({spent})"
+            return f"the cases that got worse could not be confirmed: no fresh trial of a side was graded ({spent})"
         counts = Counter(one.label for one in found)
         told = ", ".join(f"{counts[label]} {label.value}" for label in Flip if counts[label])
-        alone = "; the refusal rests on all cases together" if refused and not counts[Flip.REGRESSED] else ""
-        return f"asked again, {FRESH_TRIALS} fresh trials a side, what got worse is: {told}{alone} ({spent})"
+        alone = "; the refusal is based on all cases together" if refused and not counts[Flip.REGRESSED] else ""
+        return f"asked again ({FRESH_TRIALS} fresh trials on each side), what got worse is: {told}{alone} ({spent})"
 
 
 def flipped(comparison: Comparison | None, order: Sequence[tuple[int, Case]]) -> Confirming | None:

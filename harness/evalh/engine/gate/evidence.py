@@ -83,10 +83,10 @@ def evidence_of(comparison: Comparison | None, base: Session | None, head: Sessi
 def not_compared(change: SuiteChange) -> Finding:
     """Say what a suite with nothing to compare comes to."""
     if change.base is not None:
-        what = "prompt, model and route are the same on both sides: no answer differs"
+        what = "prompt, model and route are the same on both sides: no answer can differ"
         return Finding("good", ExitCode.YES, what)
     policy = change.policy
     if policy.good_rate is not None or policy.must_pass is not None or policy.never:
-        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
+        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate apply")
     reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
     return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")

@@ -267,11 +267,11 @@ class SuiteGate:
                 await self._run_sessions(session.evaluate(wanted), [session])
                 good[side] = sum(sample.standing is Standing.GOOD for sample in session.results(indexed, self._trials))
         except EvalhError as exc:
-            self._notices.append(f"the changed cases cannot be scored the old way: {exc.what}")
+            self._notices.append(f"the changed cases cannot be scored by base's suite: {exc.what}")
             return
         samples = len(cases) * self._trials
         self._notices.append(
-            f"the changed cases, scored the old way: {good['base']} of {samples} good on base, {good['head']} on head"
+            f"the changed cases by base's suite: {good['base']} of {samples} good on base, {good['head']} on head"
         )
 
     # -- results

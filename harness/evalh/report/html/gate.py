@@ -46,7 +46,7 @@ def _numbers(suite: SuiteDocument) -> list[Child]:
         figures.append(figure("Difference of the good rates", points(compared.difference), f"{counts}{sure}"))
     drop = suite.detectable_drop
     seen = "not known" if drop is None else f"{100 * drop:.1f} points"
-    figures.append(figure("Smallest drop it could see", seen, f"margin {100 * suite.margin:g} points"))
+    figures.append(figure("Smallest drop it could detect", seen, f"margin {100 * suite.margin:g} points"))
     return figures
 
 

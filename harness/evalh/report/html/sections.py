@@ -229,7 +229,8 @@ def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix:
         else f"{record.commit}{', with uncommitted changes' if record.dirty else ''}"
     )
     answered = (
-        ", ".join(f"{name} ({count:,})" for name, count in failings.models.most_common()) or "not told by the provider"
+        ", ".join(f"{name} ({count:,})" for name, count in failings.models.most_common())
+        or "not stated by the provider"
     )
     told: list[tuple[str, Child]] = [
         ("run", el("code", record.id)),

@@ -69,10 +69,10 @@ def _style(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
 
 
 def look_line(series: Series) -> str:
-    """Say which look at a pull request this is."""
+    """Say which look at a pull request this is, and its share of the error rate."""
     share = f"{100 * series.alpha:.2g} %"
     look = _ordinal(series.look)
-    return f"{look} look at this pull request: {share} of the 5 % error rate of all its looks are for this one"
+    return f"{look} look at this pull request: {share} of the 5 % error rate of all looks is for this one"
 
 
 def _ordinal(number: int) -> str:
