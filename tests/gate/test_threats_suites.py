@@ -437,7 +437,7 @@ def test_a_case_that_must_pass_and_is_not_there_is_named(tmp_path: Path, trust_b
     check = evalh(repo.folder, "check")
 
     assert decision.exit is ExitCode.INCONCLUSIVE
-    assert "must_pass names what this dataset does not have, which guards nothing: t-0006" in told(decision)
+    assert "must_pass names cases or tags that this dataset does not have: t-0006" in told(decision)
     assert repo.gate(allow_suite_change=True).exit is ExitCode.YES
     assert check.returncode == 2
     assert "must_pass names the case 't-0006', which dataset triage does not have" in check.stdout

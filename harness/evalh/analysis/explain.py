@@ -132,7 +132,7 @@ def _failed(route: Route, tallies: Tallies) -> Iterator[Statement]:
         yield Statement(
             topic=FAILS,
             when=_kinds(fatal),
-            then="the run is saved and stops with exit code 4: every further call would fail the same way",
+            then="the run stops with exit code 4, and is saved: every further call would fail the same way",
             taken=sum(tallies.unanswered.get(kind.value, 0) for kind in fatal),
         )
     others = {kind: count for kind, count in tallies.unanswered.items() if kind not in {str(one) for one in fatal}}

@@ -219,7 +219,7 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
-            raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
+            raise CannotMeasure(f"{what}: there is nothing to accept", hint="evalh calls --errors; then again")
         baseline = _baseline(plan, samples, outputs=options.outputs and plan.suite.baseline.outputs)
         files = write_baseline(parts.root, baseline)
         good = baseline.header["summary"]["good"]

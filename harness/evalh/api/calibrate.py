@@ -79,13 +79,13 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
     people = votes(label for label in labels if label.about == about)
     if not people:
         raise UsageError(
-            f"nobody has labelled outputs of suite {found.name!r} yet", hint=f"evalh label {found.name} --about {judge}"
+            f"no outputs of suite {found.name!r} are labelled yet", hint=f"evalh label {found.name} --about {judge}"
         )
     said = _read(parts, found, grader, about)
     every = list({one.item: one for run in said.judged.values() for one in run}.values())
     if not every:
         raise UsageError(
-            f"the log holds no verdict of {judge!r} as it is now",
+            f"the log has no verdict of {judge!r} as it is now",
             hint=f"evalh run {found.name}; stored answers are kept",
         )
     seed = int(digest([found.name, judge])[-8:], 16)
@@ -209,7 +209,7 @@ class LogAsker(Value):
         """Return the log's reply. Raises NotSent, EvalhError."""
         found = self.recall.find(question, self.key)
         if found is None:
-            raise NotSent("the log holds no such judgement")
+            raise NotSent("the log has no such judgement")
         return found
 
 
@@ -231,7 +231,7 @@ def _calibration(
     judged = [case for case in every.values() if case.favoured is not Favoured.UNJUDGED]
     if not judged:
         raise UsageError(
-            f"the log holds no judgement of {prefer.name!r} as it is now",
+            f"the log has no judgement of {prefer.name!r} as it is now",
             hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
         )
     said = [one for case in judged if (one := case.people(people)) is not None]

@@ -163,7 +163,7 @@ def _prompt_problems(
 
 
 def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
-    """Find cases that must pass and are not there: a name that is misspelt guards nothing."""
+    """Find `must_pass` cases that do not exist: a misspelt name would protect nothing."""
     rule = suite.gate.must_pass
     if rule is None or not rule.cases:
         return

@@ -123,7 +123,7 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]
     if changed:
         raise NotComparable(
-            f"the {' and the '.join(changed)} changed since this was accepted: whatever moved, moved with it",
+            f"the {' and the '.join(changed)} changed since this was accepted: a difference may come from that",
             where=baseline.path,
             hint=f"{_ANEW} {header['prompt']} --suite {suite} --model {header['model']}",
         )
@@ -141,7 +141,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
     if not cases:
         what = "the graders changed, and no outputs are kept" if not known.answers and not same_graders else ""
         raise NotComparable(
-            what or "no case of this baseline is as it was: there is nothing to ask again",
+            what or "every case of this baseline has changed: there is nothing to ask again",
             where=baseline.path,
             hint=f"{_ANEW} {baseline.header['prompt']}",
         )
@@ -211,7 +211,7 @@ def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | Non
     if old is not None:
         yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
     if all_of is not None and len(all_of) < len(plan.cases):
-        yield f"{len(plan.cases) - len(all_of)} cases are new or others since: they have nothing to be held against"
+        yield f"{len(plan.cases) - len(all_of)} cases are new or have changed: there is nothing to compare them with"
     if baseline.header["fingerprint"]["graders"] != plan.fingerprint().graders:
         yield "the graders changed since: then and now are graded with today's"
     if known.results and any(asks_a_model(grader) for grader in plan.graders):

@@ -66,7 +66,7 @@ def impossible_golds(
 
 def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:
     csv = case.where.rpartition(":")[0].endswith(".csv")
-    hint = "let the column's name end in :json" if csv else "write the value without quotes"
+    hint = "give the column a name that ends in :json" if csv else "write the value without quotes"
     there = f"{place}, where {version.label} answers {types}"
     return WorkspaceError(
         f"case {case.id!r} expects text at {there}: {one.spec.name} can never pass",

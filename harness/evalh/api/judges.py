@@ -41,7 +41,7 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefe
 def standing(
     tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool, about: str | None = None
 ) -> JudgeStanding:
-    """Say how far the judge that this document describes is held against people; `about`: by which labels.
+    """Say whether the judge that this document describes is calibrated; `about`: by which labels.
 
     Raises WorkspaceError for a calibration that is damaged.
     """
@@ -49,11 +49,11 @@ def standing(
     label = f"evalh label {suite}" + ("" if about == GOOD else f" --about {about or judge}")
     calibrate = f"evalh calibrate {judge}"
     if kept is None:
-        why = f"this judge was never held against people ({label}; {calibrate})"
+        why = f"this judge is not calibrated ({label}; {calibrate})"
         return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)
     state, missing = Held.CALIBRATED, None
     if kept.judge_digest != identity(document):
-        state, missing = Held.STALE, f"the judge was changed since it was held against people ({calibrate})"
+        state, missing = Held.STALE, f"the judge was changed since it was calibrated ({calibrate})"
     elif kept.few_labels:
         state = Held.FEW_LABELS
         of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"

@@ -165,7 +165,7 @@ def _gate_text(row: GateRow, form: str) -> str:
             return gate_junit(kept_gate(row))
         case _:
             hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
-            raise UsageError(f"a gate's decision is not a table: not to be told as {form}", hint=hint)
+            raise UsageError(f"a gate's decision is not a table: it has no form {form}", hint=hint)
 
 
 def lines(parts: Parts, name: str, form: str) -> Iterator[str]:

@@ -24,18 +24,16 @@ from evalh.workspace.suites import suite_names, suite_path
 def lost(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     """Say which suites went away, and which prompts no suite is about any more."""
     for name in pairs.removed:
-        yield Word("suites", f"suite {name} was removed: nothing holds its prompt to anything any more")
+        yield Word("suites", f"suite {name} was removed: no gate covers its prompt any more")
     for folder in sides.home.gone:
-        yield Word("suites", f"the workspace {folder or '.'} is not the one here any more: nothing of it was gated")
+        yield Word("suites", f"the workspace {folder or '.'} is not this one any more: it was not gated")
     if sides.base is None or sides.stranger is not None:
         return
     about = {prompt for name in sides.head.suites() if (prompt := _prompt_of(sides.head, name)) is not None}
     for head, base in pairs.kept.items():
         prompt = _prompt_of(sides.base, base)
         if prompt is not None and prompt not in about and prompt in sides.head.under_test.names():
-            yield Word(
-                "suites", f"suite {head} is about another prompt now: nothing holds {prompt} to anything any more"
-            )
+            yield Word("suites", f"suite {head} is about another prompt now: no gate covers {prompt} any more")
 
 
 def _prompt_of(parts: Parts, suite: str) -> str | None:
@@ -52,7 +50,7 @@ def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> 
         told = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
         yield Word("policy", told, ExitCode.INCONCLUSIVE)
     if parts and (unguarded := _not_there(before, head)):
-        told = f"must_pass names what this dataset does not have, which guards nothing: {listed(unguarded)}"
+        told = f"must_pass names cases or tags that this dataset does not have: {listed(unguarded)}"
         yield Word("must_pass", told, ExitCode.INCONCLUSIVE)
     if sides.base is None:
         return
@@ -61,7 +59,7 @@ def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> 
             yield Word("graders", f"the code of graders was changed: {listed(code)}")
     elif before.target.name != head.target.name:
         told = (
-            f"head's prompt names another model, {head.target.name}: what {before.target.name} would say is not known"
+            f"head's prompt names another model, {head.target.name}: what {before.target.name} would answer is unknown"
         )
         yield Word("model", told, ExitCode.INCONCLUSIVE)
     yield from _prices(sides.base, sides.head, before, head)

@@ -92,7 +92,7 @@ class JudgeStanding(Value, kw_only=True):
     judge: str
     required: bool
     state: Held
-    at: str | None = None  # when it was last held against people, UTC
+    at: str | None = None  # when it was last calibrated, UTC
     labels: int | None = None
     kappa: Estimate | None = None
     why: str | None = None  # what is missing, and what to type; None: nothing

@@ -29,7 +29,7 @@ class RunReport(Value, kw_only=True):
     chosen: TradeOff
     past: History
     prices: Mapping[str, str] = field(default_factory=dict)  # where prices come from now
-    judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
+    judges: Sequence[JudgeStanding] = ()  # whether they are calibrated now
     missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
 
 

@@ -116,4 +116,4 @@ def test_counts_stand_beside_their_decision() -> None:
     assert found(FULL, tallies, "is kept").taken == 70
     assert found(FULL, tallies, "small is asked again").helped == "7 outputs passed then"
     assert found(FULL, tallies, "no attempt was answered").taken == 3
-    assert found(FULL, tallies, "the log holds an answer").taken == 7
+    assert found(FULL, tallies, "the log has an answer").taken == 7

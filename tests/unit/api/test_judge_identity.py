@@ -64,7 +64,7 @@ def test_a_judge_is_told_until_it_was_held_against_enough_labels(workspace: Work
     (few,) = uncalibrated(workspace.tree, "triage", graders(workspace))
     write_calibration(workspace.root, calibration(judge))
 
-    assert "tone: this judge was never held against people (evalh label triage --about tone" in never
+    assert "tone: this judge is not calibrated (evalh label triage --about tone" in never
     assert "people and this judge disagree on 3 of 20 labelled outputs: too few to know how it errs" in few
     assert uncalibrated(workspace.tree, "triage", graders(workspace)) == ()
 
@@ -150,11 +150,11 @@ def test_every_report_says_how_far_the_judges_of_a_run_are_held_against_people(w
     stale = reports(folder)
 
     for form in ("html", "markdown", "terminal", "json"):
-        assert "never held against people" in never[form]
-        assert "changed since it was held against people" in stale[form]
+        assert "is not calibrated" in never[form]
+        assert "changed since it was calibrated" in stale[form]
     for form in ("html", "markdown", "terminal"):
         assert "judge tone" in never[form]
-        assert "held against 80 labels on 2026-11-24" in held[form]
+        assert "calibrated with 80 labels on 2026-11-24" in held[form]
         assert "kappa 0.61" in held[form]
     (one,) = json.loads(held["json"])["judges"]
     assert (one["judge"], one["calibration"], one["labels"], one["kappa"]["value"], one["relative"]) == (
