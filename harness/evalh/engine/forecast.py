@@ -1,6 +1,6 @@
-"""`--dry-run`: what a run would send and what it could cost at most.
+"""`--dry-run`: what a run would send, and the most that it can cost, with the questions of graders and checks.
 
-What graders and checks can cost that ask models: their questions, priced before they are asked.
+A call by a route is bounded by all the attempts that its models may make.
 
 The most that one call by a route can cost, whatever its models do.
 """
@@ -31,10 +31,10 @@ from evalh.routing.checking import REPAIR_TOKENS, VERIFY_TOKENS
 from evalh.routing.target import Target, models_of
 
 AttemptCost: TypeAlias = Callable[[str, int], Decimal | None]
-"""What one attempt of a model can cost, by its name and by how many tokens its request is longer than the first."""
+"""The most that one attempt of a model can cost, by its name and the tokens added to its request."""
 
 Examined: TypeAlias = Callable[[Sequence[GraderSpec], str], Decimal | None]
-"""What checks can cost that ask models, for one answer of a model."""
+"""The most that checks can cost for one answer of a model."""
 
 
 def most(
@@ -42,8 +42,8 @@ def most(
 ) -> Decimal | None:
     """Bound what one call by a route can cost: every attempt of every model that it may ask is billed in full.
 
-    A request that shows a model an answer is longer by that: an answer is taken to be read in as many tokens as it may
-    be written in. `more_tokens` is what the route's request is longer by already.
+    A request that contains an answer is longer: an answer is assumed to be read in as many tokens as it may have
+    been written in. `more_tokens` is the length already added to the route's request.
     """
     amount: Decimal | None = Decimal(0)
     for name in (route.model, *route.fallback):
@@ -61,7 +61,7 @@ def most(
 def _most_of(
     name: str, route: Route, target: Target, cost: AttemptCost, more_tokens: int, examined: Examined | None
 ) -> Decimal | None:
-    """Bound what one of a route's models, or an inner route, can cost."""
+    """Bound the cost of one of a route's models, or of an inner route."""
     inner = target.routes.get(name)
     if inner is not None:
         return most(inner, target, cost, more_tokens, examined)
@@ -92,14 +92,14 @@ def greatest(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 Bound = tuple[Decimal | None, Decimal | None]
-"""What questions cost at most if each is asked once, and with every attempt that routes allow. None if unknown."""
+"""The most that questions cost if each is asked once, and with all attempts that routes allow. None if unknown."""
 
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
 
 @dataclass(slots=True, kw_only=True)
 class QuestionBounds:
-    """Bounds of one plan's questions. `store` is None if nothing that it knows may be used."""
+    """Bounds of one plan's questions. `store` is None if the log may not be used."""
 
     plan: Plan
     prices: Prices
@@ -107,7 +107,7 @@ class QuestionBounds:
     _checks: dict[int, Sequence[Grader]] = field(default_factory=dict, init=False)  # by the identity of their specs
 
     def of_graders(self, case: Case, request: Request, trial: int, answer: Answer | None) -> Bound:
-        """Bound what the suite's graders ask about one sample; what the log holds costs nothing."""
+        """Bound the questions of the suite's graders about one sample; answers in the log cost nothing."""
         asking = [grader for grader in self.plan.graders if grader.asked]
         if not asking:
             return NOTHING
@@ -117,8 +117,8 @@ class QuestionBounds:
         return self._sum(asking, ctx, models, None if answer is None else self.store)
 
     def of_checks(self, specs: Sequence[GraderSpec], model: str, case: Case, request: Request) -> Decimal | None:
-        """Bound what a route's checks ask about one answer of a model."""
-        key = id(specs)  # a route's own, which lives as long as the plan
+        """Bound the questions of a route's checks about one answer of a model."""
+        key = id(specs)  # a route's own, which exists as long as the plan
         if key not in self._checks:
             self._checks[key] = [check for check in self.plan.build_checks(specs) if check.asked]
         if not self._checks[key]:
@@ -166,17 +166,17 @@ class QuestionBounds:
         return cost(target.first.provider.name, 0), most(target.route, target, cost)
 
     def _more_tokens(self, question: Question, target: Target, ctx: GradeContext) -> int | None:
-        """Bound by how much the question grows: an answer is read in as many tokens as it may be written in."""
+        """Bound the growth of a question: an answer is read in as many tokens as it may be written in."""
         replies = target.first.settings.max_tokens or 0
         more = question.replies * replies
         if ctx.text:
-            return more  # the answer is there: it is counted by its bytes
+            return more  # the answer is known: its bytes count
         bounds = [leaf.settings.max_tokens for leaf in self.plan.target.leaves.values()]
         known = [bound for bound in bounds if bound is not None]
         return more + question.shown * max(known, default=0) if len(known) == len(bounds) else None
 
 
-_HISTORY = "messages"  # the input that holds a conversation; whatever it holds must be read to know
+_HISTORY = "messages"  # the input with a conversation, whose content must be read
 
 
 def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = False) -> Forecast:
@@ -234,10 +234,10 @@ def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
 
 
 def check_inputs(plan: Plan) -> None:
-    """Render every case once: a missing variable is found before the first call, not in the middle of a run."""
+    """Render every case once, to find a missing variable before the first call."""
     cases, plain = plan.cases, plan.step.template.plain_inputs
     if plain is not None and plain <= cases.text_inputs and _HISTORY not in cases.some_inputs:
-        return  # reading the dataset has told: a million rows are not read once more
+        return  # known from reading the dataset: a million rows are not read again
     for case in cases:
         try:
             plan.step.template.render(case.inputs)

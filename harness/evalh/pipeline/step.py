@@ -12,7 +12,7 @@ from evalh.core.strict_json import JsonValue
 
 
 def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Lay the model's overrides over the version's params; null removes what a model refuses."""
+    """Override the version's params with the model's; null removes what a model refuses."""
     return {name: value for name, value in {**version, **model}.items() if value is not None}
 
 
@@ -42,5 +42,5 @@ class Step:
         object.__setattr__(self, "settings_digest", digest(self.settings.document()))
 
     def request(self, case: Case) -> Request:
-        """Render the case. Raises WorkspaceError naming a missing variable."""
+        """Render the case. Raises WorkspaceError that names a missing variable."""
         return Request(self.template.render(case.inputs), self.settings, self.settings_digest)

@@ -28,12 +28,12 @@ Indexed = Sequence[tuple[int, Case]]
 
 
 def hosted(target: Target) -> bool:
-    """Whether a model of it may change under its name."""
+    """Whether one of its models may change under its name."""
     return any(leaf.provider.traits.hosted for leaf in target.leaves.values())
 
 
 def canary_cases(change: SuiteChange, known: Known) -> Indexed:
-    """Choose the accepted cases to ask again: a seed of digests decides which, so nobody shops for lucky ones."""
+    """Choose the accepted cases to ask again, by a seed of digests, so that nobody can pick lucky ones."""
     plan, most = change.base, change.policy.canary
     assert plan is not None
     if most is None:
@@ -47,7 +47,7 @@ def canary_cases(change: SuiteChange, known: Known) -> Indexed:
 
 
 class Canary(Struct, kw_only=True):
-    """What is known of base's model. `check_names` says whether base and head's kept answers are still believed."""
+    """Watches base's model. `check_names` says whether the kept answers of base and head still count."""
 
     change: SuiteChange
     models_then: frozenset[str]  # of the baseline
@@ -56,7 +56,7 @@ class Canary(Struct, kw_only=True):
     session: Session | None = None
     max_ungraded: float = 0.02
     move: DriftResult | None = None
-    new_models: frozenset[str] = frozenset()  # names that answer on one side alone
+    new_models: frozenset[str] = frozenset()  # names that answer on one side only
     moved: bool = False
 
     async def ask_alongside(self, base: Session, head: Session, batch: Sequence[Wanted]) -> None:
@@ -65,7 +65,7 @@ class Canary(Struct, kw_only=True):
             return
         again = [(place, case, _ONE) for place, case in self.cases]
         async with asyncio.TaskGroup() as group:
-            group.create_task(base.evaluate(again))  # what was accepted: nothing is asked
+            group.create_task(base.evaluate(again))  # the accepted answers: nothing is asked
             group.create_task(self.session.evaluate(again))
             group.create_task(head.evaluate(batch))
         if self.session.halt.reason or head.halt.reason:
@@ -91,7 +91,7 @@ class Canary(Struct, kw_only=True):
         )
 
     def check_names(self, base: Session, head: Session) -> bool:
-        """Look at who answered so far; return whether the model moved."""
+        """Check the names of the models that answered; return whether the model changed."""
         if not self.moved and self._named:
             kept = self.models_then | base.models(kept=True) | head.models(kept=True)
             asked = base.models(kept=False) | head.models(kept=False)
@@ -104,14 +104,14 @@ class Canary(Struct, kw_only=True):
 
     @property
     def _named(self) -> bool:
-        """Whether names tell: of one hosted model, the same on both sides."""
+        """Whether names are meaningful: for one hosted model that is the same on both sides."""
         base, head = self.change.base, self.change.head
         if base is None or base.target.chooses or not hosted(base.target):
             return False
         return base.fingerprint().model == head.fingerprint().model
 
     def findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
-        """Say what was found, where it matters to the decision; `tested` is what the tests found afterwards."""
+        """Yield a finding if the model changed; `tested` are the findings of the tests."""
         if self.moved:
             worse = any(one.exit is ExitCode.NO for one in tested)
             what = "the model changed" if worse else "the model changed, not your prompt"

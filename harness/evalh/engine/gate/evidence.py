@@ -1,4 +1,4 @@
-"""What a gate shows of single cases, and where a prompt begins to differ."""
+"""What a gate reports about single cases, and where a prompt begins to differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -16,7 +16,7 @@ _MOST = 10
 
 
 def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
-    """Say how a case that must pass went; what was not evaluated is ungraded."""
+    """Return the result of a case that must pass; trials that were not evaluated are ungraded."""
     found = results.get(case.id)
     if found is None:
         return MustPassCase(case.id, 0, trials, trials)
@@ -29,7 +29,7 @@ def fails(case: CaseResult, graders: Sequence[str]) -> bool:
 
 
 def first_changed_line(change: SuiteChange) -> int:
-    """Return the line of head's prompt file where the two versions begin to differ; 1 where they do not."""
+    """Return the line of head's prompt file where the two versions begin to differ; 1 if they do not."""
     if change.base is None:
         return 1
     base = [line for section in change.base.version.sections for line in section.source.split("\n")]
@@ -61,7 +61,7 @@ def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair])
 
 
 def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
-    """Say of each side that lacks answers why."""
+    """Say why a side lacks answers."""
     for side, session in (("base", base), ("head", head)):
         if session is not None and (why := session.why_no_answer()) is not None:
             yield f"{side}: {why}"
@@ -81,7 +81,7 @@ def evidence_of(comparison: Comparison | None, base: Session | None, head: Sessi
 
 
 def not_compared(change: SuiteChange) -> Finding:
-    """Say what a suite with nothing to compare comes to."""
+    """Return the finding of a suite without anything to compare."""
     if change.base is not None:
         what = "prompt, model and route are the same on both sides: no answer can differ"
         return Finding("good", ExitCode.YES, what)

@@ -35,7 +35,7 @@ from evalh.stats.sequential import Stop, next_look, order_seed
 
 
 class Wording(Value):
-    """How findings are put into words; passed in, since words are a report's."""
+    """Functions that put findings into words; passed in, because words belong to reports."""
 
     drift: Callable[[DriftResult], str]
     dollars: Callable[[Decimal | None], str]
