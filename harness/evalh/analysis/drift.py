@@ -113,9 +113,9 @@ class Repeat(Value, kw_only=True):
     cost_usd: Decimal | None = Decimal(0)
 
 
-def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
+def judge_move(repeat: Repeat, alpha: float, seed: int = 0) -> DriftResult:
     """Judge whether base moved. What is ungraded never helps to say so."""
-    pairs = asked.pairs
+    pairs = repeat.pairs
     differences = Differences(pairs, exact=True, seed=seed)
     clusters = clustered([pair.head for pair in pairs])
     known = [
@@ -137,17 +137,17 @@ def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
         test=differences.test,
         alpha=alpha,
         # Where more of these answers differ than expected, a move shows less.
-        smallest=smallest_move(differences.clusters, max(asked.discordance, differences.discordance), alpha)
+        smallest=smallest_move(differences.clusters, max(repeat.discordance, differences.discordance), alpha)
         if pairs
         else None,
         outputs=(sum(then != now for then, now in known), len(known)),
-        models_then=tuple(sorted(asked.models_then)),
-        models_now=tuple(sorted(asked.models_now)),
+        models_then=tuple(sorted(repeat.models_then)),
+        models_now=tuple(sorted(repeat.models_now)),
         ungraded=ungraded,
-        measured=bool(samples) and ungraded <= asked.max_ungraded * len(samples),
-        routed=asked.routed,
+        measured=bool(samples) and ungraded <= repeat.max_ungraded * len(samples),
+        routed=repeat.routed,
         worse=differences.lost,
         better=differences.won,
-        asked=asked.asked,
-        cost_usd=asked.cost_usd,
+        asked=repeat.asked,
+        cost_usd=repeat.cost_usd,
     )

@@ -81,8 +81,8 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         raise UsageError(
             f"no outputs of suite {found.name!r} are labelled yet", hint=f"evalh label {found.name} --about {judge}"
         )
-    said = _read(parts, found, grader, about)
-    every = list({one.item: one for run in said.judged.values() for one in run}.values())
+    verdicts = _read(parts, found, grader, about)
+    every = list({one.item: one for run in verdicts.judged.values() for one in run}.values())
     if not every:
         raise UsageError(
             f"the log has no verdict of {judge!r} as it is now",
@@ -104,7 +104,7 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         about=about,
         judge_digest=identity(grader.document()),
         outputs=len(every),
-        unjudged=len(said.unjudged - known),
+        unjudged=len(verdicts.unjudged - known),
         labelled=len(mine),
         torn=len(mine) - table.labelled,
         authors=len({author for one in mine.values() for author in one.by_author}),
@@ -112,16 +112,19 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         confusion=table,
         agreement=judge_agreement(every, mine, seed),
         people=people_agreement(mine, seed),
-        rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
+        rates=(
+            whole,
+            *(corrected_rate(name, run, verdicts.judged[run], mine) for run, name in verdicts.newest.items()),
+        ),
         few_labels=tells_little(table),
-        differences=tuple(_differences(said, mine)),
+        differences=tuple(_differences(verdicts, mine)),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
+def _differences(verdicts: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
     """Hold every two versions against each other of which labels cover both; the older is base."""
-    sides = [(NamedRun(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
+    sides = [(NamedRun(name=name, run=run), verdicts.judged[run]) for run, name in verdicts.newest.items()]
     pairs = ((base, head) for head, base in combinations(sides, 2))
     found = (version_difference(base, head, people) for base, head in pairs)
     yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
@@ -148,7 +151,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
 
 def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     """Gather what this very judge said. What an earlier judge said counts for nothing."""
-    said, pairs = _Runs(), set[tuple[str, str, str]]()
+    verdicts, pairs = _Runs(), set[tuple[str, str, str]]()
     for run_id in parts.log.runs_of(suite.name, _NEWEST):
         record = parts.log.run(run_id).record
         documents = {document["name"]: document for document in record.graders_document}
@@ -156,14 +159,14 @@ def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
             continue
         for item, stratum, outcome in _verdicts(parts, run_id, grader.name, about):
             if outcome in (Outcome.PASS, Outcome.FAIL):
-                said.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
+                verdicts.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
             else:
-                said.unjudged.add(item)
+                verdicts.unjudged.add(item)
         pair = (record.prompt, record.prompt_digest, record.model)
-        if pair not in pairs and run_id in said.judged:
-            said.newest[run_id] = f"{record.prompt} on {record.model}"
+        if pair not in pairs and run_id in verdicts.judged:
+            verdicts.newest[run_id] = f"{record.prompt} on {record.model}"
             pairs.add(pair)
-    return said
+    return verdicts
 
 
 def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
@@ -234,7 +237,7 @@ def _calibration(
             f"the log has no judgement of {prefer.name!r} as it is now",
             hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
         )
-    said = [one for case in judged if (one := case.people(people)) is not None]
+    preferred = [one for case in judged if (one := case.people(people)) is not None]
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
     cells = [sum(one == cell for one in both) for cell in ((True, True), (True, False), (False, True), (False, False))]
@@ -247,8 +250,8 @@ def _calibration(
         judge_digest=identity(prefer.document()),
         outputs=len(judged),
         unjudged=len(every) - len(judged),
-        labelled=len(said),
-        torn=sum(one == 0 for one in said),
+        labelled=len(preferred),
+        torn=sum(one == 0 for one in preferred),
         authors=len({author for item in seen & people.keys() for author in people[item].by_author}),
         of_others=len(people.keys() - seen),
         confusion=table,

@@ -45,7 +45,7 @@ def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Ch
         if change.parts:
             touched.append(change)
         elif change.words:  # its answers are what they were: there is nothing to run
-            words += [replace(word, told=f"{name}: {word.told}") for word in change.words]
+            words += [replace(word, reason=f"{name}: {word.reason}") for word in change.words]
         else:
             unchanged.append(name)
     return Changes(touched=tuple(touched), unchanged=tuple(unchanged), words=tuple(words), pairs=pairs)

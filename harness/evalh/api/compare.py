@@ -232,9 +232,11 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
     saved = next((one.run.record for one in sides if one.run is not None), None)
     chosen = request.selection
     if saved is not None and chosen.everything:
-        asked = saved.selection
+        saved_selection = saved.selection
         chosen = Selection(
-            case_ids=frozenset(asked.get("case", ())), tags=frozenset(asked.get("tag", ())), limit=asked.get("limit")
+            case_ids=frozenset(saved_selection.get("case", ())),
+            tags=frozenset(saved_selection.get("tag", ())),
+            limit=saved_selection.get("limit"),
         )
     return RunOptions(
         target=suite,

@@ -217,10 +217,10 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     ]
     if thinned:
         parts.append(f"{len(rows.added)} added to {old}, among which a drop of the old ones is thinned out")
-    told = f"cases of the dataset were changed: {', '.join(parts)}"
+    changes = f"cases of the dataset were changed: {', '.join(parts)}"
     if allowed:
-        return [Finding("dataset", ExitCode.YES, f"{told}; allowed")]
-    reason = f"{told}; look at them, then: --allow-dataset-change"
+        return [Finding("dataset", ExitCode.YES, f"{changes}; allowed")]
+    reason = f"{changes}; look at them, then: --allow-dataset-change"
     return [Finding("dataset", ExitCode.NO, reason, rows.suspicious)]
 
 

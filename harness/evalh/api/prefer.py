@@ -246,16 +246,16 @@ class GatePreferences(Value):
         try:
             log = self.parts.log
             base, head = (results_of(log, log.run(run or "")) for run in runs)
-            said = ask_judges(self.parts, judges, (base, head), self.asking, self.progress)
+            preferences = ask_judges(self.parts, judges, (base, head), self.asking, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
         unseen = compared.n - len(base.cases.keys() & head.cases.keys())
         standing = (*suite.judges, *self.standings[suite.suite])
-        told = replace(suite, comparison=replace(compared, preferred=said, judges=standing), judges=standing)
+        decision = replace(suite, comparison=replace(compared, preferred=preferences, judges=standing), judges=standing)
         if unseen:
             what = f"{unseen} of {compared.n} cases have no output on a side (the baseline kept none)"
-            return _noted(told, f"{what}: no preference is known for them")
-        return told
+            return _noted(decision, f"{what}: no preference is known for them")
+        return decision
 
 
 def preferring(parts: Parts, changes: Iterable[SuiteChange], progress: Progress, asking: AskOptions) -> GatePreferences:

@@ -207,20 +207,20 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
 
 def entry(parts: Parts, name: str) -> tuple[str, object]:
     """Return what an id names, and its kind: run, unfinished, compare, gate, case, sample or call. Raises NotFound."""
-    shown = parts.log.show(name)
-    match shown:
+    found = parts.log.show(name)
+    match found:
         case ComparisonRow():
-            named: tuple[str, object] = "compare", view_of(parts, shown)
+            named: tuple[str, object] = "compare", view_of(parts, found)
         case GateRow():
-            named = "gate", kept_gate(shown)
-        case RunRow() if shown.summary is None:
-            named = "unfinished", shown
+            named = "gate", kept_gate(found)
+        case RunRow() if found.summary is None:
+            named = "unfinished", found
         case RunRow():
-            named = "run", parts.log.result(shown.record.id)
+            named = "run", parts.log.result(found.record.id)
         case CaseDetail():
-            named = "case", shown
+            named = "case", found
         case CallRow():
-            named = "call", shown
+            named = "call", found
         case _:
-            named = "sample", shown
+            named = "sample", found
     return named

@@ -44,24 +44,24 @@ def _prompt_of(parts: Parts, suite: str) -> str | None:
 
 def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[Word]:
     """Say what of a suite's own bar a change lowers, or may lower."""
-    if "graders" in parts and (told := "; ".join(_graders(before, head))):
-        yield Word("graders", told)
+    if "graders" in parts and (reason := "; ".join(_graders(before, head))):
+        yield Word("graders", reason)
     if keys := list(eased(before.suite, head.suite)):
-        told = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
-        yield Word("policy", told, ExitCode.INCONCLUSIVE)
+        reason = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
+        yield Word("policy", reason, ExitCode.INCONCLUSIVE)
     if parts and (unguarded := _not_there(before, head)):
-        told = f"must_pass names cases or tags that this dataset does not have: {listed(unguarded)}"
-        yield Word("must_pass", told, ExitCode.INCONCLUSIVE)
+        reason = f"must_pass names cases or tags that this dataset does not have: {listed(unguarded)}"
+        yield Word("must_pass", reason, ExitCode.INCONCLUSIVE)
     if sides.base is None:
         return
     if sides.stranger is None:
         if code := _other_code(sides):
             yield Word("graders", f"the code of graders was changed: {listed(code)}")
     elif before.target.name != head.target.name:
-        told = (
+        reason = (
             f"head's prompt names another model, {head.target.name}: what {before.target.name} would answer is unknown"
         )
-        yield Word("model", told, ExitCode.INCONCLUSIVE)
+        yield Word("model", reason, ExitCode.INCONCLUSIVE)
     yield from _prices(sides.base, sides.head, before, head)
 
 
@@ -137,15 +137,15 @@ def unmeasured(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     if stranger is None:
         return
     if config := [*stranger.config_differs, *_unmeasured_live(sides, stranger)]:
-        told = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
-        yield Word("evalh.toml", f"{told}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
+        reason = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
+        yield Word("evalh.toml", f"{reason}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
     differing = sorted({*_other_suites(sides, stranger, pairs), *_other_files(sides, stranger, stranger.tree)})
     if differing:
-        told = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
-        yield Word("suites", told, ExitCode.INCONCLUSIVE)
+        reason = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
+        yield Word("suites", reason, ExitCode.INCONCLUSIVE)
     if stranger.tip is not None and (since := sorted(_since(sides, stranger, stranger.tip))):
-        told = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
-        yield Word("suites", told, ExitCode.INCONCLUSIVE, may_be_allowed=False)
+        reason = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
+        yield Word("suites", reason, ExitCode.INCONCLUSIVE, may_be_allowed=False)
 
 
 def _since(sides: Sides, stranger: Stranger, tip: Tree) -> Iterator[str]:

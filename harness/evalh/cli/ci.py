@@ -102,13 +102,13 @@ def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -
     from evalh.report.text import StyledText, safe
 
     for one in suites:
-        told = {
+        line = {
             "written": f"wrote {one.path}: gate: {{doubt: {doubt}}}",
             "already": f"{one.path}: doubt is {doubt} already",
             "otherwise": f"{one.path}: keeps doubt: {one.now}",
             "by_hand": f"{one.path}: not edited; add this yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
-        app.console.print(StyledText(safe(told)), soft_wrap=True)
+        app.console.print(StyledText(safe(line)), soft_wrap=True)
 
 
 def _place(app: App) -> "tuple[Path, str]":

@@ -210,13 +210,13 @@ class Hosted:
         unknown = WireError(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
         return self._error(self._wire.refusal(OK, document) or unknown, OK, {}, document)
 
-    def _error(self, told: WireError, status: int, headers: Mapping[str, str], document: JsonValue) -> CallError:
-        wait_s = retry_after_s(headers, time.time()) if told.kind in _WAITING else None
+    def _error(self, error: WireError, status: int, headers: Mapping[str, str], document: JsonValue) -> CallError:
+        wait_s = retry_after_s(headers, time.time()) if error.kind in _WAITING else None
         return CallError(
-            told.kind,
-            shown(self._redact.text(told.message)),
+            error.kind,
+            shown(self._redact.text(error.message)),
             status=status,
-            retry_after_s=told.retry_after_s if wait_s is None else wait_s,
+            retry_after_s=error.retry_after_s if wait_s is None else wait_s,
             request_id=self._wire.request_id(headers, document),
         )
 
@@ -266,7 +266,7 @@ class _Stream:
                 error = self._failed(event)
                 error.begun = self.events > 1  # a first event that is an error: the model gave nothing
                 raise error from None
-            told = self._bill.of_body(event)
-            self.charged = self.charged if told is None else told
+            charge = self._bill.of_body(event)
+            self.charged = self.charged if charge is None else charge
             if self.first is None and self._assembler.started:
                 self.first = time.perf_counter()

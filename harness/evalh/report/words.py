@@ -156,13 +156,15 @@ def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) 
     if one.chance_of_head is None or one.loss_usd.value is None:
         return "it is unknown which version is worth its price: an answer is not priced"
     if one.crossing_bad_usd is None:
-        told = _one_way(one.loss_usd.value, base, head)
+        sentence = _one_way(one.loss_usd.value, base, head)
     elif one.head_above:
-        told = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
+        sentence = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
     else:
-        told = f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
+        sentence = (
+            f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
+        )
     chance = _chance(one.chance_of_head)
-    return f"{told}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
+    return f"{sentence}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
 
 
 def _one_way(loss: float, base: str, head: str) -> str:

@@ -177,8 +177,8 @@ class Asking:
         inquiry, about = self._inquiry, self._call
         stack = inquiry.stack(question, about.answered_model)
         request = Request(question.messages, stack.settings, stack.digest)
-        asked = (request.digest(), question.draw)
-        earlier = about.asked.get(asked)
+        key = (request.digest(), question.draw)
+        earlier = about.asked.get(key)
         if earlier is not None:
             return earlier  # another grader of this sample has asked and paid already
         call, began = self._new_call(question, stack, request), inquiry.clock.monotonic()
@@ -197,7 +197,7 @@ class Asking:
             except NotSent:
                 self._book(call)
                 raise
-        about.asked[asked] = answer
+        about.asked[key] = answer
         self._close(call, began, cache_hit=hit)
         return answer
 

@@ -65,8 +65,8 @@ class CallReader(LogReader):
             answer = self._first("select * from attempts where id = ?", row["answered_by"])
         messages = row["messages"]
         if messages is None and answer is not None:
-            asked = self._first("select messages from calls where id = ?", answer["call_id"])
-            messages = asked and asked["messages"]
+            origin = self._first("select messages from calls where id = ?", answer["call_id"])
+            messages = origin and origin["messages"]
         return CallRow(
             **self._common(row["id"], row, self._attempts(row["id"])),
             cache_hit=bool(row["cache_hit"]),

@@ -188,10 +188,10 @@ def _latency(latency: Latency) -> Row:
     return (nullable(latency.total_ms), nullable(latency.waited_ms), nullable(latency.checks_ms))
 
 
-def _logprobs(told: Logprobs | None) -> Row:
-    if told is None:
+def _logprobs(logprobs: Logprobs | None) -> Row:
+    if logprobs is None:
         return (NULL, NULL, NULL)
-    return (told.mean, nullable(told.least), nullable(whole_number(told.count)))
+    return (logprobs.mean, nullable(logprobs.least), nullable(whole_number(logprobs.count)))
 
 
 def _tool_calls(calls: tuple[ToolCall, ...]) -> str:

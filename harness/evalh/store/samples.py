@@ -258,8 +258,8 @@ def _recorded(row: Row) -> dict[str, Any]:
         "model": completion.model,
         "request": content_digest(read_json(row["settings"]), read_json(restored_or_none(row["messages"]))),
     }
-    if (told := completion.logprobs) is not None:
-        values = {"mean_logprob": told.mean, "min_logprob": told.least, "logprob_tokens": told.count}
+    if (logprobs := completion.logprobs) is not None:
+        values = {"mean_logprob": logprobs.mean, "min_logprob": logprobs.least, "logprob_tokens": logprobs.count}
         recorded |= {name: value for name, value in values.items() if value is not None}
     if completion.reasoning:
         recorded["reasoning"] = completion.reasoning

@@ -16,17 +16,17 @@ class Word(Value):
     """A change that a person must review and allow."""
 
     rule: str
-    told: str
+    reason: str
     exit: ExitCode = ExitCode.NO
     may_be_allowed: bool = True
 
     def finding(self, *, allowed: bool) -> Finding:
         """Return the finding, with or without that permission."""
         if not self.may_be_allowed:
-            return Finding(self.rule, self.exit, self.told)
+            return Finding(self.rule, self.exit, self.reason)
         if allowed:
-            return Finding(self.rule, ExitCode.YES, f"{self.told}; allowed")
-        return Finding(self.rule, self.exit, f"{self.told}; look at it, then: --allow-suite-change")
+            return Finding(self.rule, ExitCode.YES, f"{self.reason}; allowed")
+        return Finding(self.rule, self.exit, f"{self.reason}; look at it, then: --allow-suite-change")
 
 
 class RowChanges(Value, kw_only=True):

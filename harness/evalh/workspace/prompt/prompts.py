@@ -43,14 +43,14 @@ class Prompts:
     def live(self, name: str) -> str | None:
         """Return the version in use: named in evalh.toml, else the newest frozen one. Raises NotFound."""
         versions = self.versions(name)
-        stated = self._live.get(name)
-        if stated is not None and stated not in versions:
+        configured = self._live.get(name)
+        if configured is not None and configured not in versions:
             raise NotFound(
-                f"evalh.toml names {stated!r} as the live version of prompt {name!r}, which is not there",
+                f"evalh.toml names {configured!r} as the live version of prompt {name!r}, which is not there",
                 where=label(self.tree, self._home(name)),
                 hint=f"have: {', '.join(versions)}",
             )
-        return stated or self.newest(name)
+        return configured or self.newest(name)
 
     def path(self, name: str, version: str) -> str:
         """Return where a version's file lies."""

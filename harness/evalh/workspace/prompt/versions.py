@@ -106,10 +106,10 @@ def _front_matter(located: Located, place: Position) -> FrontMatter:
     if isinstance(value, Mapping):  # keys with a dot are other programs' own
         value = {key: one for key, one in value.items() if "." not in key or key.startswith("evalh.")}
     front = read(FrontMatter, value, located.where)
-    for key, stated, said in (("name", front.name, place.name), ("variant", front.variant, place.version)):
-        if stated not in (None, said):
+    for key, stated, expected in (("name", front.name, place.name), ("variant", front.variant, place.version)):
+        if stated not in (None, expected):
             raise WorkspaceError(
-                f"{key!r} is {stated!r}, but the file's place says {said!r}",
+                f"{key!r} is {stated!r}, but the file's place says {expected!r}",
                 where=located.where(key),
                 hint="leave the key out: the folder and the file name the prompt",
             )
