@@ -230,7 +230,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
-    store.add_gate(
+    store.put(
         GateRow(
             id=decision.id or "",
             at=now,

@@ -99,7 +99,8 @@ def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
 
 
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.text import StyledText, safe
+    from evalh.report.terminal.console import StyledText
+    from evalh.report.text import safe
 
     for one in suites:
         line = {

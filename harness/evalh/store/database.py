@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError
@@ -138,14 +138,11 @@ def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
 
 def stamp(folder: Path) -> object:
     """Return a stamp that changes with every write: the times and sizes of the store's files."""
-    found: list[tuple[int, int, int] | None] = []
+    found = {}
     for name in (FILE, f"{FILE}-wal"):
-        try:
+        with suppress(OSError):
             state = (folder / name).stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+            found[name] = (state.st_ino, state.st_mtime_ns, state.st_size)
     return found
 
 
