@@ -1,4 +1,4 @@
-"""A verdict that rests on a judge nobody speaks for says so, beside the decision: over a real socket, from the log."""
+"""A verdict by a judge that is not calibrated says so, beside the decision: over a real socket, from the log."""
 
 import io
 import json

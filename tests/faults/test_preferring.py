@@ -38,7 +38,7 @@ def says(word: str) -> Act:
 
 
 def reasoned_first(asked: Asked) -> bool:
-    """Tell whether the output with a reason stands first."""
+    """Whether the output with a reason comes first."""
     text: str = asked.document["messages"][-1]["content"]
     return "why" in text[text.index("Output (a):") : text.index("Output (b):")]
 

@@ -7,7 +7,7 @@ from evalh.core.errors import ExitCode
 from faults.running import here, rows
 from gating import Repo
 
-# Wrong where the prompt says so, always; and on every third ticket wrong now and then, whatever the prompt.
+# Always wrong where the prompt says so; and on every third ticket sometimes wrong, with any prompt.
 NOISY = """import hashlib
 import json
 import re

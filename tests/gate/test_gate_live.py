@@ -1,4 +1,4 @@
-"""What goes live is gated, also where a draft stands beside it."""
+"""What goes live is gated, also if there is a draft."""
 
 from pathlib import Path
 

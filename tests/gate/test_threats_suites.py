@@ -25,7 +25,7 @@ def worse(repo: Repo) -> None:
 
 
 def refused(repo: Repo, *what: str, **options: object) -> None:
-    """Both the work tree and the commit are refused; what is told names why."""
+    """Both the work tree and the commit are refused; the message says why."""
     decisions = [repo.gate(**options)]
     repo.commit()
     decisions.append(repo.gate(head="HEAD", **options))

@@ -1,4 +1,4 @@
-"""A required judge that nobody holds to account is told by name."""
+"""A required judge that is not calibrated is named."""
 
 import json
 from io import StringIO
@@ -139,7 +139,7 @@ def test_a_judge_that_decides_nothing_and_a_rule_are_not_told(workspace: Workspa
 
 def test_every_report_says_how_far_the_judges_of_a_run_are_held_against_people(workspace: Workspace) -> None:
     folder = workspace.root
-    assert here(folder, "run").exit == 4  # the scripted model is no judge: its verdicts are errors
+    assert here(folder, "run").exit == 4  # the scripted model cannot judge: its verdicts are errors
     never = reports(folder)
     judge = graders(workspace)[-1]
     kappa = Estimate(0.61, 0.42, 0.8, "delta")

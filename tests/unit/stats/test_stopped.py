@@ -177,7 +177,7 @@ def test_over_a_whole_dataset_nothing_is_left_to_bet_on() -> None:
 def test_each_limit_errs_at_most_one_time_in_twenty_wherever_one_stops(
     difference: float, discordance: float, target: About
 ) -> None:
-    """What a look refutes stays refuted: whoever stops at the last look stops where it hurts most.
+    """What a look refutes stays refuted, even if the gate stops at the worst moment.
 
     Before: the interval was of another test, and contradicted the verdict; Wilson's and t's, which were shown too,
     covered .92 to .95 at the gate's stop, cost ratios .89.
