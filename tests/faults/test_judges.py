@@ -80,7 +80,9 @@ def test_no_forged_verdict_counts(tmp_path: Path, habit: str, schema: str) -> No
     elif habit in ("quotes, then judges", "judges, then quotes", "says it otherwise") and schema == "none":
         assert outcomes["fail"] >= len(ATTACKS) // 2, rows(folder, "select * from verdicts where outcome = 'error'")
     else:
-        assert outcomes["error"] >= len(ATTACKS) - 1  # one that also forges a `fail` cannot be distinguished from a judge
+        assert (
+            outcomes["error"] >= len(ATTACKS) - 1
+        )  # one that also forges a `fail` cannot be distinguished from a judge
     assert "\x1b" not in done.out
 
 

@@ -19,7 +19,7 @@ CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong dec
 
 
 class DriftVerdict(StrEnum):
-    """What came of it."""
+    """The result of a repetition."""
 
     MOVED = "moved"
     NOT_SHOWN = "not_shown"
@@ -60,7 +60,7 @@ class DriftResult(Value, kw_only=True):
 
     @property
     def newcomers(self) -> tuple[str, ...]:
-        """The models that answer now and did not then; none where it is not known who did."""
+        """The models that answer now and did not then; empty if the earlier ones are unknown."""
         if self.routed or not self.models_then:
             return ()
         return tuple(one for one in self.models_now if one not in self.models_then)
@@ -79,7 +79,7 @@ class DriftResult(Value, kw_only=True):
 
 
 class Drift(Value, kw_only=True):
-    """One baseline, and what became of it."""
+    """One baseline, and its result."""
 
     suite: str
     path: str

@@ -43,7 +43,7 @@ _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPOR
 def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None = None) -> list[Statement]:
     """State a route's decisions in the order in which a call may meet them.
 
-    `reasoning`: what becomes of the reasoning before an answer, for each model that the route names.
+    `reasoning`: what happens to the reasoning before an answer, for each model that the route names.
     """
     before = (_known, _retry, _paused, _fallback, _failed, _breaker, _limits)
     after = (_repair, _cascade, _money)

@@ -101,7 +101,7 @@ def _reasons(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterat
 def _answering(parts: Parts, plan: Plan, since: str) -> str | None:
     """Return the model that gave the newest answer of the log since then; None: it cannot be known."""
     if plan.target.chooses:
-        return None  # of several models, it is not known which answered
+        return None  # of several models it is unknown which answered
     try:
         return parts.log.answering_model(plan.target.first.provider.name, since)
     except NotFound:  # nothing was run yet

@@ -187,11 +187,11 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
 
 
 def _kin(parts: Parts, suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """Say which judges are of the family of what the suite asks by default; nothing if that is not known."""
+    """Say which judges belong to the family of the suite's default model; nothing if that is unknown."""
     try:
         model = suite.model or parts.version(suite.prompt).model
         judged = parts.targets.sent_as(model) if model is not None else {}
-    except EvalhError:  # told elsewhere
+    except EvalhError:  # reported elsewhere
         return
     yield from dict.fromkeys(kinship(parts, asked, judged))
 

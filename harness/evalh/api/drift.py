@@ -1,4 +1,4 @@
-"""`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
+"""`evalh drift`: ask the cases of an accepted baseline again to see whether the model changed."""
 
 from collections.abc import Iterator, Sequence
 

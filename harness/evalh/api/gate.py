@@ -243,7 +243,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             content=content_of(gate_document(decision)),
         )
     )
-    store.flush(or_blocked=True)  # what was decided is told, and where its row waits
+    store.flush(or_blocked=True)  # the decision is reported, with the place where its row waits
     return decision
 
 

@@ -1,4 +1,4 @@
-"""Expectations that no output can meet: text, where the version's own output schema says that there is no text.
+"""Expectations that no output can meet: text where the version's own output schema has no text.
 
 A spreadsheet's cell is text, and so is a quoted number; the model would be blamed for it on every case.
 """
@@ -27,7 +27,7 @@ class _Comparison(Value):
 
     @classmethod
     def of(cls, spec: GraderSpec) -> "_Comparison | None":
-        """Read a grader's parameters; None if it compares with no gold, or cannot be read (told elsewhere)."""
+        """Read a grader's parameters; None if it compares with no gold, or cannot be read (reported elsewhere)."""
         params = spec.params
         if spec.kind not in _COMPARES or "value" in params or "values" in params:
             return None
@@ -76,7 +76,7 @@ def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, type
 
 
 def _impossible(one: _Comparison, schema: Mapping[str, JsonValue], case: Case) -> tuple[str, str] | None:
-    """Return where a gold cannot be met, and what stands there instead; None: it can, or that is not known."""
+    """Return the place of a gold that cannot be met, and what is there instead; None if it can be met or is unknown."""
     gold = one.gold(case)
     here = _at(schema, () if one.place is None else one.place.steps)
     if here is None or gold is ABSENT:

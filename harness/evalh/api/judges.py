@@ -78,7 +78,7 @@ def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeS
 
 
 def pair_standings(tree: Tree, suite: str, judges: "Sequence[Prefer]") -> tuple[JudgeStanding, ...]:
-    """Say it of judges of two outputs: people's labels of what is good speak for them. Raises WorkspaceError."""
+    """Do the same for judges of two outputs, which labels of good outputs calibrate. Raises WorkspaceError."""
     return tuple(standing(tree, suite, judge.name, judge.document(), required=False, about=GOOD) for judge in judges)
 
 

@@ -284,7 +284,7 @@ class Parts:
 
     @contextmanager
     def writing(self, progress: Progress | None) -> Iterator["SqliteStore"]:
-        """Open the log for writing. What it does not take in the end is left beside it, and `progress` is told.
+        """Open the log for writing. Rows that it does not accept stay beside it, and `progress` reports it.
 
         Raises EvalhError.
         """

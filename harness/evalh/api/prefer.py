@@ -65,7 +65,7 @@ async def preferences(
     pairs: Sequence[OutputPair],
     options: PreferOptions = DEFAULT,
 ) -> list[Preference]:
-    """Judge every pair in both orders, in the pairs' order. Raises EvalhError if nobody can be asked at all.
+    """Judge every pair in both orders, in the pairs' order. Raises EvalhError if no judge can be asked.
 
     What a spent budget or a judge that cannot be asked any more leaves out is unjudged.
     """

@@ -78,7 +78,7 @@ def _add(parts: Parts, run: str, rows: Rows, number: int, base: "Beside | None")
 
 
 class Beside(Value):
-    """What stands beside head's samples in a comparison: what became of a case, and base's samples of those."""
+    """What a comparison shows beside head's samples: the change of each case, and base's samples."""
 
     changed: Mapping[str, str]
     stories: Mapping[tuple[str, int], SampleStory]

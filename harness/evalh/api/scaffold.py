@@ -2,7 +2,7 @@
 
 The files that `evalh ci init` writes.
 
-What becomes of a doubt: `gate: {doubt: …}`, written into the suites that do not say it.
+Also writes `gate: {doubt: …}` into the suites that do not state it.
 """
 
 import re
@@ -101,7 +101,7 @@ def write_ci_file(root: Path, service: str, folder: str = "") -> str:
 
 
 class Said(StrEnum):
-    """How a suite stands after it was told what becomes of a doubt."""
+    """The state of a suite's `doubt` key after writing it."""
 
     WRITTEN = "written"
     ALREADY = "already"  # it says so, or that is the default
@@ -118,7 +118,7 @@ class SuiteDoubt(Value):
 
 
 def say_doubt(parts: Parts, doubt: Doubt) -> tuple[SuiteDoubt, ...]:
-    """Write what becomes of a doubt into every suite that does not say it. Raises EvalhError if it cannot write."""
+    """Write the `doubt` key into every suite that does not state it. Raises EvalhError if it cannot write."""
     return tuple(_say(parts, suite_path(parts.config, name), doubt) for name in parts.suites())
 
 
@@ -164,7 +164,7 @@ def with_doubt(text: str, path: str, doubt: Doubt) -> str | None:
 
 
 def _adds_only(text: str, new: str, path: str, doubt: Doubt) -> bool:
-    """Whether the new text says what the old one says, and what becomes of a doubt."""
+    """Whether the new text says the same as the old one, plus the `doubt` key."""
     try:
         old, now = parse_yaml(text, path).value, parse_yaml(new, path).value
     except EvalhError:

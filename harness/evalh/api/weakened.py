@@ -76,7 +76,7 @@ def _prices(base: Parts, now: Parts, before: Plan, head: Plan) -> Iterator[Word]
 
 
 def _not_there(before: Plan, head: Plan) -> list[str]:
-    """Return the cases that both sides' rules name and head's dataset lacks; what a rule drops is told as eased."""
+    """Return the cases that both sides' rules name and head's dataset lacks; cases that a rule drops count as eased."""
     rules = (before.suite.gate.must_pass, head.suite.gate.must_pass)
     named = frozenset.intersection(*(frozenset() if rule is None else rule.cases for rule in rules))
     return sorted(named - {case.id for case in head.cases}) if named else []

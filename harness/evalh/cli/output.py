@@ -63,7 +63,7 @@ def clear_beside(arguments: Sequence[str]) -> None:
                 )
         except UsageError as exc:
             refused.append(exc)
-        except (OSError, ValueError):  # told when the option is read
+        except (OSError, ValueError):  # reported when the option is read
             continue
     if refused:
         raise refused[0]

@@ -100,7 +100,7 @@ class JudgeStanding(Value, kw_only=True):
 
     @property
     def relative(self) -> str | None:
-        """Say why what rests on this judge is relative to it; None: people's labels speak for it."""
+        """Say why a result is relative to this judge; None if the judge is calibrated."""
         if self.why is not None:
             return f"{self.judge}: {self.why}"
         side = self.difference.favoured if self.difference is not None else None
@@ -186,7 +186,7 @@ class Label(Value, kw_only=True):
 
 
 class LabelCandidate(Value, kw_only=True):
-    """An output that may be labelled. `stratum` is what evalh thinks of it, which the person is not told."""
+    """An output that may be labelled. `stratum` is evalh's own verdict, which the person does not see."""
 
     case_id: str
     case_digest: str

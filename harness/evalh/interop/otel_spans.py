@@ -35,7 +35,7 @@ class Spans(Value, kw_only=True):
         for sample in samples:
             yield from self._sample(sample, whole)
         ended = self.run.finished_at
-        if ended is None:  # killed: it lasted as long as something came of it
+        if ended is None:  # killed: it lasted until its last result
             ended = whole.within(record.started_at)[1]
         yield Span(
             place=self._run_place(),

@@ -137,7 +137,7 @@ class Link(Value):
 
 
 class Span(Value, kw_only=True):
-    """One span. `told` may hold None: such an attribute is left out."""
+    """One span. Attributes that are None are left out."""
 
     place: SpanPlace
     parent: SpanPlace | None  # of the same trace

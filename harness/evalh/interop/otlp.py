@@ -34,7 +34,7 @@ Watch: TypeAlias = Callable[[int], None]
 
 
 class Sent(Struct):
-    """What became of a run's spans."""
+    """The result of sending a run's spans."""
 
     spans: int = 0  # taken
     batches: int = 0

@@ -80,7 +80,7 @@ class Missing(Value, kw_only=True):
 class PartComparison(Value, kw_only=True):
     """The comparison seen through one grader, or over the cases of one tag.
 
-    `p_adjusted` pays for having looked at all of them: Holm for required graders, Benjamini-Hochberg elsewhere.
+    `p_adjusted` is adjusted for the number of views: Holm for required graders, Benjamini-Hochberg elsewhere.
     """
 
     name: str
@@ -179,7 +179,7 @@ class Comparison(Value, kw_only=True):
     margin: float
     p_no_worse: float | None  # one-sided: head is worse by `margin` or more
     verdict: ComparisonVerdict
-    reason: str  # why there is no verdict, or what it rests on, in one sentence
+    reason: str  # why there is no verdict, or its basis, in one sentence
     measured: bool  # False: more samples are ungraded than the suite allows; there is no verdict then
     detectable_drop: float | None  # the smallest that so many such cases call worse with 80 % power; None: no drop
     cases_needed: int | None  # where it is inconclusive: to show that a version that is no worse is no worse
@@ -194,12 +194,12 @@ class Comparison(Value, kw_only=True):
     confirmed: tuple[Confirmed, ...] = ()
     preferred: tuple[Preferred, ...] = ()
     downstream: DownstreamComparison | None = None  # None: the suite states no value
-    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
+    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
     notices: tuple[str, ...] = ()  # what else speaks against trusting it
 
     @property
     def judge_relative(self) -> tuple[str, ...]:
-        """Say why the verdict is relative to its judges; empty if people's labels speak for them."""
+        """Say why the verdict is relative to its judges; empty if they are calibrated."""
         return judge_relative(self.judges)
 
     @property

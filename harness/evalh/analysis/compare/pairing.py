@@ -100,7 +100,7 @@ class Results(Value, kw_only=True):
     run: str | None = None
     max_ungraded: float = 0.02
     by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
-    judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: not known
+    judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: unknown
 
 
 class Pair(Value):

@@ -72,11 +72,11 @@ class SuiteDecision(Value, kw_only=True):
     prompt_path: str = ""
     prompt_line: int = 1
     notices: tuple[str, ...] = ()
-    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
+    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
 
     @property
     def judge_relative(self) -> tuple[str, ...]:
-        """Say why the decision is relative to its judges; empty if people's labels speak for them."""
+        """Say why the decision is relative to its judges; empty if they are calibrated."""
         return judge_relative(self.judges)
 
     @property
