@@ -162,7 +162,7 @@ def test_a_suite_that_is_pointed_to_another_prompt_leaves_its_own_unguarded(repo
     repo.write("evals/triage.yaml", suite("other"))
     worse(repo)
 
-    refused(repo, "nothing holds triage to anything any more")
+    refused(repo, "no gate covers triage any more")
 
 
 def test_a_prompt_that_is_renamed_with_its_suite_needs_no_word(repo: Repo) -> None:
@@ -271,9 +271,7 @@ def test_a_lenient_workspace_that_is_moved_in_front_of_another_hides_no_suite(mo
     move(mono, "examples", "apps/a/app")
     worse(inside(mono, "apps/a"))
 
-    refused(
-        inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is not the one here"
-    )
+    refused(inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is not this one")
 
 
 def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Repo) -> None:
@@ -286,7 +284,7 @@ def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Re
     mono.write("new/prompts/x/v1.prompt", PROMPT.format(wrong=1, description="x"))
     mono.write("new/datasets/x.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n')
 
-    refused(inside(mono, "new"), "the workspace apps/a is not the one here any more")
+    refused(inside(mono, "new"), "the workspace apps/a is not this one any more")
 
 
 # -- a suite's bar

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from evalh.analysis.compare.comparison import listed
 from evalh.api.judges import identity
