@@ -155,8 +155,10 @@ def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) 
     """Say at which price of a bad output the preferred version flips."""
     if one.chance_of_head is None or one.loss_usd.value is None:
         return "it is unknown which version is worth its price: an answer is not priced"
+    loss = one.loss_usd.value
     if one.crossing_bad_usd is None:
-        sentence = _one_way(one.loss_usd.value, base, head)
+        sentence = f"{head if loss < 0 else base} costs less" if loss else f"{base} and {head} cost the same"
+        sentence = f"{sentence}, whatever a bad output costs"
     elif one.head_above:
         sentence = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
     else:
@@ -165,12 +167,6 @@ def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) 
         )
     chance = _chance(one.chance_of_head)
     return f"{sentence}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
-
-
-def _one_way(loss: float, base: str, head: str) -> str:
-    if loss == 0:
-        return f"{base} and {head} cost the same, whatever a bad output costs"
-    return f"{head if loss < 0 else base} costs less, whatever a bad output costs"
 
 
 def _chance(chance: float) -> str:

@@ -81,7 +81,6 @@ class ReportFileDocument(Document, tag="evalh.report-file/1", kw_only=True):
 
 
 def report_document(result: RunResult, report: RunReport) -> ReportDocument:
-    """Return the document of `evalh report --format json`."""
     failings, heat = report.failings, report.failings.heat()
     return document_of(
         ReportDocument,
