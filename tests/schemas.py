@@ -40,8 +40,9 @@ def _below(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
 
 def _with_a_tag() -> list[type[msgspec.Struct]]:
     from evalh.report.documents.prompts import ReleaseDocument
+    from evalh.report.documents.workspace import PowerDocument
 
-    return [ReleaseDocument]
+    return [PowerDocument, ReleaseDocument]
 
 
 def _schema(name: str, kinds: list[type[msgspec.Struct]]) -> JsonSchema:

@@ -68,7 +68,8 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
             judges=judges,
         )
     before, head, in_use = _in_use(sides, model, before, head)
-    parts = _differing(before, head)
+    prints, now = before.fingerprint().document(), head.fingerprint().document()
+    parts = tuple(part for part in prints if prints[part] != now[part])
     shown = _other_media(before, head)
     if shown and "dataset" not in parts:
         parts = (*parts, "dataset")
@@ -128,11 +129,6 @@ def _before(base: Parts | None, suite: str, model: str | None) -> tuple[Plan | N
         return _plan(base, suite, model), None
     except EvalhError as exc:  # a change that mends what is broken on base must be able to pass
         return None, exc
-
-
-def _differing(base: Plan, head: Plan) -> tuple[str, ...]:
-    before, after = base.fingerprint().document(), head.fingerprint().document()
-    return tuple(part for part in before if before[part] != after[part])
 
 
 def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:

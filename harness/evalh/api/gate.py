@@ -226,7 +226,8 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
 
 def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
     """Record a decision in the log; return it with its id."""
-    from evalh.report.documents.gate import content_of, gate_document
+    from evalh.report.documents.document import text_of
+    from evalh.report.documents.gate import gate_document
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
@@ -240,7 +241,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             decision=decision.status.value,
             exit=int(decision.exit),
             reasons="\n".join(decision.reasons),
-            content=content_of(gate_document(decision)),
+            content=text_of(gate_document(decision), ensure_ascii=False),
         )
     )
     store.flush(or_blocked=True)  # what was decided is told, and where its row waits

@@ -2,14 +2,13 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 _MARKS = {"ok": ("ok", "green"), "missing": ("missing", "yellow"), "wrong": ("wrong", "red")}
 
 
 @click.command("doctor")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App) -> int:
     """Check this machine: workspace, git, models, keys (never shown), log.
 

@@ -9,10 +9,13 @@ import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from math import floor, log10
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from evalh.core.run import Estimate
+from evalh.core.run import Estimate, RunSummary
 from evalh.core.strict_json import JsonValue
+
+if TYPE_CHECKING:
+    from evalh.analysis.compare.comparison import Side
 
 _ACTIVE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
@@ -142,34 +145,14 @@ BY_THE_HOUR = "by the hour: more on a busy machine (evalh model price)"
 """Stands beside costs that come of a price per hour."""
 
 
-class Timed(Protocol):
-    """A run's summary, or a side of a comparison."""
-
-    @property
-    def samples(self) -> int:
-        """How many samples there are."""
-
-    @property
-    def latency_p50_ms(self) -> float | None:
-        """Their median latency."""
-
-    @property
-    def latency_p95_ms(self) -> float | None:
-        """What 95 % of them stay below."""
-
-    @property
-    def last_attempts(self) -> int | None:
-        """How many latencies are the last attempt's alone; None: all."""
-
-
-def latency(of: Timed) -> list[str]:
+def latency(of: "RunSummary | Side") -> list[str]:
     """Write what half and nearly all latencies stay below; where they are not whole, a second line says so."""
     text = f"p50 {milliseconds(of.latency_p50_ms)} · p95 {milliseconds(of.latency_p95_ms)}"
     note = last_attempts(of)
     return [text] if note is None else [text, note]
 
 
-def last_attempts(of: Timed) -> str | None:
+def last_attempts(of: "RunSummary | Side") -> str | None:
     """Say where latencies are the last attempt's alone; None where they are whole."""
     count, samples = of.last_attempts, of.samples
     if count == 0 or of.latency_p50_ms is None:

@@ -22,7 +22,7 @@ from evalh.core.verdict import Outcome, told
 from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.terminal.gate import show_gate
-from evalh.report.terminal.run import show_run
+from evalh.report.terminal.run import run_title, show_run
 from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 
 _WIDTH = 62
@@ -102,10 +102,7 @@ _OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: 
 
 def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
-    record = run.record
-    console.print(
-        StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
-    )
+    console.print(run_title(run.record))
     console.print(StyledText(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
 
 
@@ -122,15 +119,12 @@ def show_result(console: Console, result: RunResult) -> None:
 def show_case(console: Console, case: CaseDetail) -> None:
     """Print a case as one run saw it: every trial's request, answer and verdicts."""
     record = case.run.record
-    console.print(
-        StyledText.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}")
-    )
+    console.print(StyledText.assemble((case.case_id, "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
     for sample in case.samples:
         show_sample(console, sample)
 
 
 def show_sample(console: Console, detail: SampleDetail) -> None:
-    """Print one sample."""
     sample = detail.sample
     console.print()
     title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
@@ -184,7 +178,6 @@ def _show_answer(console: Console, completion: Completion) -> None:
 
 
 def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
-    """Print calls, a line each."""
     if not calls:
         console.print("no such calls")
         return

@@ -76,7 +76,7 @@ _WIDTH = 92
 
 def show_proposals(console: Console, found: Proposals) -> None:
     """Print which cases look alike, the largest group first, and what to write."""
-    console.print(StyledText.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
+    console.print(StyledText.assemble((found.dataset, "bold"), f": {in_clusters(found.cases, found.clusters)}"))
     if not found.proposed:
         console.print("no cases look alike")
         return

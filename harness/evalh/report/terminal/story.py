@@ -23,7 +23,7 @@ def show_story(console: Console, result: RunResult, told: RunReport) -> None:
     console.print()
     console.print(StyledText("which should I ship?", "bold"))
     for sentence in advice(chosen):
-        console.print(StyledText(safe(sentence)))
+        console.print(StyledText(sentence))
     if len(chosen.points) > 1:
         console.print()
         console.print(_points(chosen))
