@@ -76,7 +76,7 @@ class Examiner(Value):
         began = clock.monotonic()
         verdicts = [(check.name, with_cause(await check.check(context), completion)) for check in self.checks]
         took_ms = (clock.monotonic() - began) * 1000.0
-        call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.spans.checks(took_ms))
+        call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.checks(took_ms))
         return Findings(tuple(verdicts))
 
 

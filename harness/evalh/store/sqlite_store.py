@@ -1,10 +1,9 @@
 """`core.ports.Store` on one SQLite file."""
 
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
-from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Decision
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, Decision
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -34,7 +33,8 @@ class SqliteStore(Writer):
             raise explained(exc, path) from exc
         except OSError as exc:
             raise StoreError(f"cannot use the store: {exc.strerror}", where=str(path.parent)) from exc
-        self._answers = AnswerLookup(self._reading, path)
+        answers = AnswerLookup(self._reading, path)
+        self.find, self.find_all = answers.find, answers.find_all
         super().__init__(connection, path, gather_s, patience_s)
 
     def begin(self, start: AttemptStart) -> None:
@@ -60,12 +60,6 @@ class SqliteStore(Writer):
             raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
         self.put(record)
         self.flush(or_blocked=True)
-
-    def find(self, request_digest: str, key: CallKey) -> Answer | None:
-        return self._answers.find(request_digest, key)
-
-    def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
-        return self._answers.find_all(wanted, routed=routed)
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         self.put(NewSample(run_id, sample, call))

@@ -125,7 +125,7 @@ class _Reply(Value, kw_only=True):
     @classmethod
     def of(cls, text: str, sought: Sought, graded: GradedText) -> "_Reply":
         text = _without_thought(readable(text))
-        found = [(begin, end, value) for begin, end, value in objects(text) if isinstance(value, dict)]
+        found = list(objects(text))
         prose, place = [], 0
         for begin, end, _ in found:
             prose += [text[place:begin], _OBJECT * (end - begin)]
