@@ -12,6 +12,7 @@ import evalh.report.documents as package
 from evalh.core.case import ABSENT
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.report.documents.document import Document
+from evalh.report.documents.run import RunGrader
 from evalh.workspace.kept.calibrations import CalibrationDocument
 
 JsonSchema: TypeAlias = dict[str, Any]
@@ -67,6 +68,10 @@ def _as_printed(schema: Any) -> Any:
     # A docstring's wording is no part of the promise, nor what an older log's missing key becomes.
     unsaid = {key for key in ("default", "description") if not isinstance(schema.get(key), dict)}
     printed = {key: _as_printed(part) for key, part in schema.items() if key not in unsaid}
+    stated = schema.get("properties")
+    if isinstance(stated, dict) and schema.get("title") != RunGrader.__name__:  # what has a default is printed too
+        required = {*schema.get("required", ()), *(name for name, part in stated.items() if "default" in part)}
+        printed["required"] = [name for name in stated if name in required]
     properties = printed.get("properties")
     if isinstance(properties, dict) and "Latency" in str(properties.get("latency")):
         number = {"anyOf": [{"type": "number"}, {"type": "null"}]}

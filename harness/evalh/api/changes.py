@@ -1,6 +1,5 @@
 """What a change touches: which suites' fingerprints differ between the merge base and head, and which rows."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from msgspec.structs import replace
@@ -150,7 +149,7 @@ def scored_as(base: Plan, head: Plan) -> Plan:
     """Return base's plan on head's rows, files and graders; graders ask whom head's workspace names."""
     step = base.step
     if isinstance(step.template, CompiledVersion) and isinstance(head.step.template, CompiledVersion):
-        step = dataclasses.replace(step, template=replace(step.template, load=head.step.template.load))
+        step = replace(step, template=replace(step.template, load=head.step.template.load))
     return replace(
         base,
         suite=head.suite,

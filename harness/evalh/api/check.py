@@ -165,7 +165,7 @@ def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
     known = {case.id for case in dataset}
     for name in sorted(rule.cases - known):
         what = f"must_pass names the case {name!r}, which dataset {suite.dataset} does not have"
-        yield WorkspaceError(what, where=suite.gate.where or suite.where, hint=did_you_mean(name, known))
+        yield WorkspaceError(what, where=suite.where_of("gate"), hint=did_you_mean(name, known))
 
 
 def _alike(name: str, dataset: Dataset) -> Iterator[str]:

@@ -338,7 +338,7 @@ def _kept(parts: Parts, comparison: Comparison, examples: int, progress: Progres
         content=encode(comparison).decode(),
     )
     with parts.writing(progress) as store:
-        store.add_comparison(row)
+        store.put(row)
         store.flush(or_blocked=True)
     return view_of(parts, row, examples)
 

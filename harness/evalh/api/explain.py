@@ -19,7 +19,8 @@ from evalh.core.sample import Graded, Standing
 from evalh.core.totals import Escalated, Tallies
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.runner import standing
-from evalh.graders.registry import Grader, build_all
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build_all
 from evalh.routing.target import reachable
 
 Explained = tuple[str, Tallies | None, list[Statement]]

@@ -35,7 +35,8 @@ from evalh.core.ports import Progress, Store
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
-from evalh.engine.gate.suite import SuiteGate, Wording
+from evalh.engine.gate.evidence import Wording
+from evalh.engine.gate.suite import SuiteGate
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
@@ -231,7 +232,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
-    store.add_gate(
+    store.put(
         GateRow(
             id=decision.id or "",
             at=now,

@@ -14,8 +14,8 @@ from evalh.core.errors import EvalhError, NotFound, UsageError
 from evalh.core.log import GraderTrial, SampleStory, TriedOutput
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.kinds import GraderEnvironment
-from evalh.graders.registry import Grader, build
+from evalh.graders.kinds import Grader, GraderEnvironment
+from evalh.graders.registry import build
 from evalh.plugins import load_plugins
 
 _SHOWN = 3

@@ -93,7 +93,7 @@ def _trimmed(line: str) -> str:
 
 
 def _console(stream: TextIO) -> "Console":
-    from evalh.report.text import InertConsole
+    from evalh.report.terminal.console import InertConsole
 
     console = InertConsole(file=cast("IO[str]", Trimmed(stream)), highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:  # noqa: SLF001 (rich has no public reading)

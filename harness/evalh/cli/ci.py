@@ -90,7 +90,7 @@ def _ask() -> str | None:
 
 
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.text import StyledText
+    from evalh.report.terminal.console import StyledText
 
     for one in suites:
         told = {

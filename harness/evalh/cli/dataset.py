@@ -28,8 +28,9 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
       evalh dataset clusters triage --write
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.datasets import proposals, write_clusters
+    from evalh.report.terminal.console import StyledText
     from evalh.report.terminal.power import show_proposals
-    from evalh.report.text import StyledText, plural
+    from evalh.report.text import plural
 
     if force and not write:
         raise UsageError("--force needs --write", hint="evalh dataset clusters NAME --write --force")

@@ -16,7 +16,8 @@ def command(app: App) -> int:
     """
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode
-    from evalh.report.text import StyledText, safe
+    from evalh.report.terminal.console import StyledText
+    from evalh.report.text import safe
 
     findings = examine(app.folder)
     if app.json:

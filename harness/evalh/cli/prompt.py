@@ -28,7 +28,8 @@ def list_versions(app: App, name: str | None) -> None:
 
         app.show_json(PromptsDocument(versions=tuple(rows)))
         return
-    from evalh.report.text import StyledText, columns, one_line
+    from evalh.report.terminal.console import StyledText, columns
+    from evalh.report.text import one_line
 
     table = columns("version", "digest", "", "git", "description")
     taken = max((len(row.label) + len(row.short_digest) + len(row.git) for row in rows), default=0)

@@ -3,7 +3,7 @@
 from sqlite3 import Row
 from typing import Any
 
-from evalh.core.attempt import NOT_KNOWN, latency_of
+from evalh.core.attempt import latency_of
 from evalh.core.log import CallFilter, CallRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.strict_json import JsonValue
@@ -85,17 +85,7 @@ class CallReader(LogReader):
     def _unanswered(self, first: Row, attempts: list[Row]) -> CallRow:
         """Build a call that is in flight, or whose process died: its own row comes with its first attempt's end."""
         return CallRow(
-            **self._common(first["call_id"], first, attempts),
-            cache_hit=False,
-            answered_by=None,
-            cost_usd=None,
-            cached_cost_usd=None,
-            latency=NOT_KNOWN,
-            route=None,
-            reasons=(),
-            settings=self._settings_of_run(first["run_id"]),
-            messages=None,
-            answer=None,
+            **self._common(first["call_id"], first, attempts), settings=self._settings_of_run(first["run_id"])
         )
 
     def _common(self, call_id: str, row: Row, attempts: list[Row]) -> dict[str, Any]:

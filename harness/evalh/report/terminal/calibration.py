@@ -24,19 +24,8 @@ from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
 from evalh.report.documents.judging import LabelsDocument
-from evalh.report.text import (
-    StyledText,
-    block,
-    columns,
-    json_line,
-    milliseconds,
-    named,
-    one_line,
-    p_text,
-    percent,
-    plural,
-    safe,
-)
+from evalh.report.terminal.console import StyledText, block, columns, named
+from evalh.report.text import json_line, milliseconds, one_line, p_text, percent, plural, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:

@@ -21,23 +21,10 @@ from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.report.documents.compare import ConfirmedDocument, confirmed_document
+from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import show_diff
-from evalh.report.text import (
-    BREAK,
-    BY_THE_HOUR,
-    StyledText,
-    columns,
-    cost_per_good,
-    dollars,
-    latency,
-    lines,
-    one_line,
-    p_text,
-    percent,
-    rate,
-    safe,
-)
+from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
 from evalh.report.words import worth
 
 _STYLES = {

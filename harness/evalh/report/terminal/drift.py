@@ -8,7 +8,8 @@ from rich.padding import Padding
 from evalh.analysis.compare.comparison import listed
 from evalh.analysis.drift import Drift, DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import points
-from evalh.report.text import StyledText, dollars, percent, rate, safe
+from evalh.report.terminal.console import StyledText
+from evalh.report.text import dollars, percent, rate, safe
 
 STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}
 WORDS = {

@@ -8,7 +8,8 @@ from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
 from evalh.core.totals import Tallies
-from evalh.report.text import BREAK, StyledText, dollars
+from evalh.report.terminal.console import BREAK, StyledText
+from evalh.report.text import dollars
 
 
 def show_explained(console: Console, routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> None:

@@ -11,7 +11,8 @@ from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
-from evalh.report.text import BREAK, StyledText, cost_per_good, inert, one_line, percent, safe
+from evalh.report.terminal.console import BREAK, StyledText
+from evalh.report.text import cost_per_good, inert, one_line, percent, safe
 from evalh.report.words import worth
 
 RELATIVE = "judge-relative"

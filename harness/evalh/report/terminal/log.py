@@ -20,9 +20,10 @@ from evalh.core.sample import Graded
 from evalh.core.totals import Spend, SpendBy
 from evalh.core.verdict import Outcome, told
 from evalh.report.terminal.compare import show_comparison
+from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import run_title, show_run
-from evalh.report.text import StyledText, block, columns, dollars, json_line, milliseconds, one_line, safe
+from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 
 _WIDTH = 62
 _WORDS = {

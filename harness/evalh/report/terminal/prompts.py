@@ -8,7 +8,8 @@ from evalh.core.case import ABSENT
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
-from evalh.report.text import StyledText, block, json_line, named
+from evalh.report.terminal.console import StyledText, block, named
+from evalh.report.text import json_line
 
 
 def show_version(console: Console, version: PromptVersion) -> None:

@@ -7,18 +7,15 @@ from rich.padding import Padding
 from rich.table import Table
 
 from evalh.core.run import FailedSample, Forecast, GraderTally, RunRecord, RunResult, RunStatus, RunSummary
+from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.text import (
-    BREAK,
     BY_THE_HOUR,
-    StyledText,
-    columns,
     cost_per_good,
     dollars,
     in_clusters,
     latency,
     latency_parts,
     limits,
-    lines,
     milliseconds,
     one_line,
     percent,
