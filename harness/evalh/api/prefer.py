@@ -133,22 +133,18 @@ def ask_judges(
     """Put the outputs before each judge. `--budget` bounds all of them together. Raises EvalhError."""
     pairs, left, found = pairs_of(parts, *sides), asking.budget_usd, []
     for judge in judges:
-        if progress is not None and pairs.asked:
-            count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
-            progress.note(f"{judge.name}: {count} of outputs before {judge.model}, in both orders")
-        said = _ask(parts, judge, pairs, replace(asking, budget_usd=left), progress)
+        said: list[Preference] = []
+        if pairs.asked:
+            if progress is not None:
+                count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
+                progress.note(f"{judge.name}: {count} of outputs before {judge.model}, in both orders")
+            with parts.writing(progress) as store:
+                said = asyncio.run(preferences(parts, store, judge, pairs.asked, replace(asking, budget_usd=left)))
         one = _counted(judge, pairs, said)
         if left is not None and one.judge_cost_usd is not None:
             left = max(Decimal(0), left - one.judge_cost_usd)
         found.append(one)
     return tuple(found)
-
-
-def _ask(parts: Parts, judge: Prefer, pairs: Pairs, options: AskOptions, progress: Progress | None) -> list[Preference]:
-    if not pairs.asked:
-        return []
-    with parts.writing(progress) as store:
-        return asyncio.run(preferences(parts, store, judge, pairs.asked, options))
 
 
 def _counted(judge: Prefer, pairs: Pairs, said: Sequence[Preference]) -> Preferred:
