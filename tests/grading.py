@@ -1,4 +1,4 @@
-"""What graders are handed where no workspace stands behind them: no model, no file and no function can be had."""
+"""What graders get without a workspace: no model, no file and no function."""
 
 from collections.abc import Callable
 from typing import Any

@@ -65,7 +65,7 @@ def _as_printed(schema: Any) -> Any:
         return None if schema is ABSENT else schema
     if schema.get("format") == "decimal":
         return {"type": "number"}
-    # A docstring's wording is no part of the promise, nor what an older log's missing key becomes.
+    # The promise does not cover the wording of docstrings, nor the defaults of keys that older logs lack.
     unsaid = {key for key in ("default", "description") if not isinstance(schema.get(key), dict)}
     printed = {key: _as_printed(part) for key, part in schema.items() if key not in unsaid}
     stated = schema.get("properties")

@@ -160,7 +160,7 @@ def open_to_all() -> Iterator[Path]:
 
 
 def _as_nobody(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program as a user who may not write the folder. Root may write anywhere, so it becomes another."""
+    """Run a program as a user who cannot write to the folder. Root can write anywhere, so it becomes another user."""
     prelude = (
         "import os, sys; from pathlib import Path; import evalh.store.migrations, msgspec.json;"
         "from evalh.core.errors import *;"

@@ -27,7 +27,7 @@ from grading import environment as grading_environment
 
 
 def given(**what):
-    """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
+    """Check a claim for any input, without a stopwatch: other work on the machine must not fail it."""
     return lambda claim: settings(deadline=None)(given_any(**what)(claim))
 
 
@@ -132,7 +132,7 @@ def test_folding_twice_is_folding_once(value) -> None:
 
 @st.composite
 def places(draw: st.DrawFn) -> tuple[object, str, object]:
-    """Draw a value, a path into it, and what stands there."""
+    """Draw a value, a path into it, and the value there."""
     value = draw(JSON)
     path, here = "$", value
     while isinstance(here, dict | list) and here and draw(st.booleans()):

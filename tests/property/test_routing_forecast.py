@@ -93,7 +93,7 @@ def trees(draw: st.DrawFn) -> tuple[list[Route], dict[str, Route]]:
 
 
 def costs_of(owners: Mapping[str, Route]) -> dict[str, Decimal | None]:
-    """A cost for each model by which its attempts can be told from all others'."""
+    """A cost for each model that distinguishes its attempts from all others."""
     return {name: Decimal(1000**number) for number, name in enumerate(owners)}
 
 

@@ -1,4 +1,4 @@
-"""What checks of the output tell about a real model's errors: measured, so that nobody has to believe it."""
+"""What checks of the output tell about a real model's errors: measured, not assumed."""
 
 import gzip
 import json

@@ -57,7 +57,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class Recorded:
-    """Answers as the recorded models did: told apart by the model, the prompt's version, and what stands first."""
+    """Answers as the recorded models did: distinguished by the model, the prompt's version, and what comes first."""
 
     def __init__(self, cases: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         first = {case["id"]: (case["instruction"], case["output_1"], case["output_2"]) for case in cases}

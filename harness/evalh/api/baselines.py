@@ -279,7 +279,7 @@ def _row(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
 def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
     completion = sample.completion
     assert completion is not None
-    usage, told = completion.usage, completion.logprobs
+    usage, logprobs = completion.usage, completion.logprobs
     row: dict[str, JsonValue] = {
         "id": sample.case.id,
         "trial": sample.trial,
@@ -294,4 +294,4 @@ def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
         "cost_usd": _cost(sample),
         "request": _asked(plan, sample.case),
     }
-    return row if told is None else row | {"logprobs": [told.mean, told.least, told.count]}
+    return row if logprobs is None else row | {"logprobs": [logprobs.mean, logprobs.least, logprobs.count]}

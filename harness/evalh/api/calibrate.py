@@ -79,13 +79,13 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
     people = votes(label for label in labels if label.about == about)
     if not people:
         raise UsageError(
-            f"nobody has labelled outputs of suite {found.name!r} yet", hint=f"evalh label {found.name} --about {judge}"
+            f"no outputs of suite {found.name!r} are labelled yet", hint=f"evalh label {found.name} --about {judge}"
         )
-    said = _read(parts, found, grader, about)
-    every = list({one.item: one for run in said.judged.values() for one in run}.values())
+    verdicts = _read(parts, found, grader, about)
+    every = list({one.item: one for run in verdicts.judged.values() for one in run}.values())
     if not every:
         raise UsageError(
-            f"the log holds no verdict of {judge!r} as it is now",
+            f"the log has no verdict of {judge!r} as it is now",
             hint=f"evalh run {found.name}; stored answers are kept",
         )
     seed = int(digest([found.name, judge])[-8:], 16)
@@ -105,7 +105,7 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         about=about,
         judge_digest=identity(grader.document()),
         outputs=len(every),
-        unjudged=len(said.unjudged - known),
+        unjudged=len(verdicts.unjudged - known),
         labelled=len(mine),
         torn=len(mine) - table.labelled,
         authors=len({author for one in mine.values() for author in one.by_author}),
@@ -113,16 +113,19 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         confusion=table,
         agreement=agreement(both, seed=seed) if both else None,
         people=people_agreement(mine, seed),
-        rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
+        rates=(
+            whole,
+            *(corrected_rate(name, run, verdicts.judged[run], mine) for run, name in verdicts.newest.items()),
+        ),
         few_labels=tells_little(table),
-        differences=tuple(_differences(said, mine)),
+        differences=tuple(_differences(verdicts, mine)),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
+def _differences(verdicts: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
     """Hold every two versions against each other of which labels cover both; the older is base."""
-    sides = [(NamedRun(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
+    sides = [(NamedRun(name=name, run=run), verdicts.judged[run]) for run, name in verdicts.newest.items()]
     pairs = ((base, head) for head, base in combinations(sides, 2))
     found = (version_difference(base, head, people) for base, head in pairs)
     yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
@@ -149,7 +152,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
 
 def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     """Gather what this very judge said. What an earlier judge said counts for nothing."""
-    said, pairs = _Runs(), set[tuple[str, str, str]]()
+    verdicts, pairs = _Runs(), set[tuple[str, str, str]]()
     for run_id in parts.log.runs_of(suite.name, _NEWEST):
         record = parts.log.run(run_id).record
         documents = {document["name"]: document for document in record.graders_document}
@@ -157,14 +160,14 @@ def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
             continue
         for item, stratum, outcome in _verdicts(parts, run_id, grader.name, about):
             if outcome in (Outcome.PASS, Outcome.FAIL):
-                said.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
+                verdicts.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
             else:
-                said.unjudged.add(item)
+                verdicts.unjudged.add(item)
         pair = (record.prompt, record.prompt_digest, record.model)
-        if pair not in pairs and run_id in said.judged:
-            said.newest[run_id] = f"{record.prompt} on {record.model}"
+        if pair not in pairs and run_id in verdicts.judged:
+            verdicts.newest[run_id] = f"{record.prompt} on {record.model}"
             pairs.add(pair)
-    return said
+    return verdicts
 
 
 def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
@@ -206,7 +209,7 @@ class LogAsker(Value):
         """Return the log's reply. Raises NotSent, EvalhError."""
         found = self.recall.find(question, self.key)
         if found is None:
-            raise NotSent("the log holds no such judgement")
+            raise NotSent("the log has no such judgement")
         return found
 
 
@@ -229,10 +232,10 @@ def _calibration(
     judged = [case for case in every.values() if case.favoured is not Favoured.UNJUDGED]
     if not judged:
         raise UsageError(
-            f"the log holds no judgement of {prefer.name!r} as it is now",
+            f"the log has no judgement of {prefer.name!r} as it is now",
             hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
         )
-    said = [one for case in judged if (one := case.people(people)) is not None]
+    preferred = [one for case in judged if (one := case.people(people)) is not None]
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
     table = confusion(both)
@@ -244,8 +247,8 @@ def _calibration(
         judge_digest=identity(prefer.document()),
         outputs=len(judged),
         unjudged=len(every) - len(judged),
-        labelled=len(said),
-        torn=sum(one == 0 for one in said),
+        labelled=len(preferred),
+        torn=sum(one == 0 for one in preferred),
         authors=len({author for item in seen & people.keys() for author in people[item].by_author}),
         of_others=len(people.keys() - seen),
         confusion=table,

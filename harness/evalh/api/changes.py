@@ -29,7 +29,7 @@ class Changes(Value, kw_only=True):
 
 
 def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Changes:
-    """Compare every suite's fingerprint, or those that are named. Raises EvalhError where head cannot be read."""
+    """Compare every suite's fingerprint, or those that are named. Raises EvalhError if head cannot be read."""
     every = suite_pairs(sides)
     known = {*every.kept, *every.kept.values(), *every.new, *every.removed}
     for name in suites:
@@ -45,7 +45,7 @@ def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Ch
         if change.parts:
             touched.append(change)
         elif change.words:  # its answers are what they were: there is nothing to run
-            words += [replace(word, told=f"{name}: {word.told}") for word in change.words]
+            words += [replace(word, reason=f"{name}: {word.reason}") for word in change.words]
         else:
             unchanged.append(name)
     return Changes(touched=tuple(touched), unchanged=tuple(unchanged), words=tuple(words), pairs=pairs)

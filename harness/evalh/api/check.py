@@ -161,7 +161,7 @@ def _prompt_problems(
 
 
 def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
-    """Find cases that must pass and are not there: a name that is misspelt guards nothing."""
+    """Find `must_pass` cases that do not exist: a misspelt name would protect nothing."""
     rule = suite.gate.must_pass
     if rule is None or not rule.cases:
         return
@@ -185,11 +185,11 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
 
 
 def _kin(parts: Parts, suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """Say which judges are of the family of what the suite asks by default; nothing where that is not known."""
+    """Say which judges belong to the family of the suite's default model; nothing if that is unknown."""
     try:
         model = suite.model or parts.version(suite.prompt).model
         judged = parts.targets.sent_as(model) if model is not None else {}
-    except EvalhError:  # told elsewhere
+    except EvalhError:  # reported elsewhere
         return
     yield from dict.fromkeys(kinship(parts, asked, judged))
 

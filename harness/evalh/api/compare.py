@@ -56,10 +56,10 @@ def compared(parts: Parts, request: CompareOptions, progress: Progress | None = 
     suite = _suite(parts, request, (base, head))
     judges = judges_of(parts, suite, request) if request.prefer else ()
     runs = _runs(parts, request, suite, (base, head), progress)
-    margin = request.margin if request.margin is not None else _margin(parts, suite)
+    margin, value = _policy(parts, suite)
     options = Method(
-        margin=margin,
-        value=_value(parts, suite),
+        margin=margin if request.margin is None else request.margin,
+        value=value,
         intersection=request.intersection,
         pass_at=request.pass_at,
         seed=_seed([one.record for one in runs]),
@@ -171,18 +171,12 @@ def _suite(parts: Parts, request: CompareOptions, sides: Sequence[SideRef]) -> s
     return default
 
 
-def _margin(parts: Parts, suite: str) -> float:
+def _policy(parts: Parts, suite: str) -> tuple[float, OutputValue | None]:
     try:
-        return parts.suite(suite).gate.margin
+        found = parts.suite(suite)
     except NotFound:  # two saved runs of a suite that is gone
-        return Method().margin
-
-
-def _value(parts: Parts, suite: str) -> OutputValue | None:
-    try:
-        return parts.suite(suite).value
-    except NotFound:  # as above
-        return None
+        return Method().margin, None
+    return found.gate.margin, found.value
 
 
 def _seed(records: Sequence[RunRecord]) -> int:
@@ -234,9 +228,11 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
     saved = next((one.run.record for one in sides if one.run is not None), None)
     chosen = request.selection
     if saved is not None and chosen.everything:
-        asked = saved.selection
+        saved_selection = saved.selection
         chosen = Selection(
-            case_ids=frozenset(asked.get("case", ())), tags=frozenset(asked.get("tag", ())), limit=asked.get("limit")
+            case_ids=frozenset(saved_selection.get("case", ())),
+            tags=frozenset(saved_selection.get("tag", ())),
+            limit=saved_selection.get("limit"),
         )
     return RunOptions(
         target=suite,

@@ -44,7 +44,7 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefe
 def standing(
     tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool, about: str | None = None
 ) -> JudgeStanding:
-    """Say how far the judge that this document describes is held against people; `about`: by which labels.
+    """Say whether the judge that this document describes is calibrated; `about`: by which labels.
 
     Raises WorkspaceError for a calibration that is damaged.
     """
@@ -52,17 +52,17 @@ def standing(
     label = f"evalh label {suite}" + ("" if about == GOOD else f" --about {about or judge}")
     calibrate = f"evalh calibrate {judge}"
     if kept is None:
-        why = f"this judge was never held against people ({label}; {calibrate})"
+        why = f"this judge is not calibrated ({label}; {calibrate})"
         return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)
     state, missing = Held.CALIBRATED, None
     if kept.judge_digest != identity(document):
-        state, missing = Held.STALE, f"the judge was changed since it was held against people ({calibrate})"
+        state, missing = Held.STALE, f"the judge was changed since it was calibrated ({calibrate})"
     elif kept.few_labels:
         state = Held.FEW_LABELS
         of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"
         missing = f"people and this judge disagree on {of}: too few to know how it errs ({label})"
     elif kept.agreement is not None and kept.agreement.worse_than_chance:
-        missing = "this judge is worse than chance: people and it disagree more often than guesses would"
+        missing = "this judge is worse than chance: people and it disagree more often than by chance"
     kappa = None if kept.agreement is None else kept.agreement.kappa
     return JudgeStanding(
         judge=judge, required=required, state=state, at=kept.at, labels=kept.labelled, kappa=kappa, why=missing
@@ -79,7 +79,7 @@ def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeS
 
 
 def pair_standings(tree: Tree, suite: str, judges: "Sequence[Prefer]") -> tuple[JudgeStanding, ...]:
-    """Say it of judges of two outputs: people's labels of what is good speak for them. Raises WorkspaceError."""
+    """Do the same for judges of two outputs, which labels of good outputs calibrate. Raises WorkspaceError."""
     return tuple(standing(tree, suite, judge.name, judge.document(), required=False, about=GOOD) for judge in judges)
 
 

@@ -123,5 +123,5 @@ def _seconds_per_token(name: str, read: _Timing, written: _Timing) -> tuple[floa
         output_s = (written[2] * read[0] - read[2] * written[0]) / determinant
         if input_s > 0 and output_s > 0:
             return input_s, output_s
-    hint = "run it again while nothing else keeps the machine busy"
+    hint = "run it again when the machine is idle"
     raise CannotMeasure(f"the times do not tell how fast {name!r} reads from how fast it writes", hint=hint)

@@ -19,7 +19,7 @@ from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 
 
 class Exported(Value, kw_only=True):
-    """Which run was sent where, and what became of it."""
+    """The run that was sent, its address, and the result."""
 
     run: str
     endpoint: str  # without what may be secret

@@ -71,7 +71,7 @@ def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
 
 
 def release_draft(parts: Parts, name: str) -> VersionRow:
-    """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
+    """Freeze the draft as the next version. Raises UsageError if nothing changed or there is no draft."""
     from evalh.workspace.prompt.releases import release
 
     path = release(parts.root, parts.prompts(), name)

@@ -79,7 +79,7 @@ def _add(parts: Parts, run: str, rows: Rows, number: int, base: "Beside | None")
 
 
 class Beside(Value):
-    """What stands beside head's samples in a comparison: what became of a case, and base's samples of those."""
+    """What a comparison shows beside head's samples: the change of each case, and base's samples."""
 
     changed: Mapping[str, str]
     stories: Mapping[tuple[str, int], SampleStory]
@@ -113,7 +113,7 @@ def gate_page(parts: Parts, gate: GateDocument) -> str:
 
 
 def _stories(parts: Parts, run: str | None) -> Iterator[tuple[tuple[str, int], SampleStory]]:
-    """Yield a side's samples by case and trial; nothing where the log does not hold its run."""
+    """Yield a side's samples by case and trial; nothing if the log does not hold its run."""
     for story in parts.log.stories(run) if run is not None else ():
         yield (story.sample.case_id, story.sample.trial), story
 
@@ -162,7 +162,7 @@ def _gate_text(row: GateRow, form: str) -> str:
             return gate_junit(kept_gate(row))
         case _:
             hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
-            raise UsageError(f"a gate's decision is not a table: not to be told as {form}", hint=hint)
+            raise UsageError(f"a gate's decision is not a table: it has no form {form}", hint=hint)
 
 
 def lines(parts: Parts, name: str, form: str) -> Iterator[str]:
@@ -204,20 +204,20 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
 
 def entry(parts: Parts, name: str) -> tuple[str, object]:
     """Return what an id names, and its kind: run, unfinished, compare, gate, case, sample or call. Raises NotFound."""
-    shown = parts.log.show(name)
-    match shown:
+    found = parts.log.show(name)
+    match found:
         case ComparisonRow():
-            named: tuple[str, object] = "compare", view_of(parts, shown)
+            named: tuple[str, object] = "compare", view_of(parts, found)
         case GateRow():
-            named = "gate", kept_gate(shown)
-        case RunRow() if shown.summary is None:
-            named = "unfinished", shown
+            named = "gate", kept_gate(found)
+        case RunRow() if found.summary is None:
+            named = "unfinished", found
         case RunRow():
-            named = "run", parts.log.result(shown.record.id)
+            named = "run", parts.log.result(found.record.id)
         case CaseDetail():
-            named = "case", shown
+            named = "case", found
         case CallRow():
-            named = "call", shown
+            named = "call", found
         case _:
-            named = "sample", shown
+            named = "sample", found
     return named

@@ -59,7 +59,7 @@ class Targets:
         return self._environment(self)
 
     def default_model(self, suite: Suite, version: PromptVersion) -> tuple[str, str]:
-        """Return the model that a suite asks, and where it is named. Raises UsageError where nothing names one."""
+        """Return the model that a suite asks, and where it is named. Raises UsageError if nothing names one."""
         if suite.model is not None:
             return suite.model, suite.where_of("model")
         if version.model is not None:
@@ -253,7 +253,7 @@ def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], f
 
 
 def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:
-    """Return the versions to run: the references, else the target. Raises UsageError where both name a version."""
+    """Return the versions to run: the references, else the target. Raises UsageError if both name a version."""
     if refs and target.version:
         versions = " ".join(f"--prompt {one}" for one in (target, *refs))
         raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {suite} {versions}")

@@ -82,7 +82,7 @@ class LiveLog(Struct):
         return stamp(self.parts.store_folder)
 
     def overview(self) -> "Overview":
-        """Return what the log holds. Raises NotFound where nothing was run yet, EvalhError."""
+        """Return what the log holds. Raises NotFound if nothing was run yet, EvalhError."""
         with self._looking() as looking:
             log = looking.log
             found = log.overview(SHOWN)

@@ -112,7 +112,7 @@ def _main() -> int:
     sys.unraisablehook = _ask_again
     code = _run(answer)
     failed = streams.flush(answer)
-    if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was told already, or is as bad
+    if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was reported already, or is as bad
         code = worst([ExitCode(code), _explain(failed, answer, as_json=False)])
     streams.flush(sys.stderr)
     return code

@@ -73,7 +73,7 @@ def _kept(target: Path) -> Path:
 
 
 def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
-    """Write a report's files and say so. Raises UsageError where one cannot be written."""
+    """Write a report's files and say so. Raises UsageError if one cannot be written."""
     from evalh.report.documents.report import ReportFile, ReportFileDocument
 
     files: list[ReportFile] = []

@@ -105,11 +105,11 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
     app.hints.print()
     if any(_recorded(app, result) for result in results):
-        told = "note: recorded answers were used, no model was asked"
+        note = "note: recorded answers were used, no model was asked"
         if any("not_recorded" in result.summary.errors for result in results):
-            told += "; they match only the prompt, inputs and params of the recording"
+            note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
-        app.hints.print(told, style="yellow", soft_wrap=True)
+        app.hints.print(note, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
 

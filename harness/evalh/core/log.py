@@ -256,7 +256,7 @@ class CaseTally(Value, kw_only=True):
     good: int
     bad: int
     hits: int  # answered by the log
-    spent_usd: Decimal | None  # by this run; None: unknown
+    spent_usd: Decimal | None  # by this run; None if unknown
     task_usd: Decimal | None  # with the first cost of the log's answers
     errors: Mapping[str, int]  # samples without an answer, by error kind
     ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`

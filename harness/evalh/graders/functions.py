@@ -2,7 +2,7 @@
 
 A thread cannot be stopped from outside. What can be done is to stop waiting: the verdict is then an error, the run
 goes on, and the thread is left behind. Threads are daemons, so a hanging one does not keep the process alive, and
-their number is bounded. Code in C that never lets go of the interpreter's lock stops everything all the same.
+their number is bounded. Code in C that never releases the interpreter's lock still stops everything.
 """
 
 import asyncio

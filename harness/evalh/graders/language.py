@@ -25,7 +25,7 @@ LANGUAGES = tuple(
     tr tt ug uk ur uz vi vo wa xh yo zh zu
     """.split()  # noqa: SIM905 (a table reads better)
 )
-"""The languages that are told apart, by their ISO 639-1 codes."""
+"""The languages that can be distinguished, by their ISO 639-1 codes."""
 
 _NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content, as code and tables have none
 _CLEANED = 1_000  # characters that are cleaned, from the beginning and from the end
@@ -105,7 +105,7 @@ class Language(Compared):
 
 
 def code_of(language: str) -> str:
-    """Return `pt` of `pt-BR`: variants of a language are not told apart."""
+    """Return `pt` of `pt-BR`: variants of a language are not distinguished."""
     return language.strip().lower().replace("_", "-").partition("-")[0]
 
 

@@ -118,11 +118,11 @@ class Event(Value):
 
     at: float  # seconds since the epoch
     name: str
-    told: Mapping[str, JsonValue]
+    attributes: Mapping[str, JsonValue]
 
     def document(self) -> dict[str, Any]:
         """Return it as OTLP's JSON."""
-        return {"timeUnixNano": nanoseconds(self.at), "name": self.name, "attributes": attributes(self.told)}
+        return {"timeUnixNano": nanoseconds(self.at), "name": self.name, "attributes": attributes(self.attributes)}
 
 
 class Link(Value):
@@ -133,19 +133,19 @@ class Link(Value):
 
     def document(self) -> dict[str, Any]:
         """Return it as OTLP's JSON."""
-        told = attributes({"evalh.link": self.why})
-        return {"traceId": self.place.trace, "spanId": self.place.span, "attributes": told}
+        values = attributes({"evalh.link": self.why})
+        return {"traceId": self.place.trace, "spanId": self.place.span, "attributes": values}
 
 
 class Span(Value, kw_only=True):
-    """One span. `told` may hold None: such an attribute is left out."""
+    """One span. Attributes that are None are left out."""
 
     place: SpanPlace
     parent: SpanPlace | None  # of the same trace
     name: str
     period: tuple[float, float]  # seconds since the epoch
     kind: int = INTERNAL
-    told: Mapping[str, JsonValue] = field(default_factory=dict)
+    attributes: Mapping[str, JsonValue] = field(default_factory=dict)
     events: Sequence[Event] = ()
     links: Sequence[Link] = ()
     error: str | None = None  # its class; None: it ended well
@@ -154,7 +154,7 @@ class Span(Value, kw_only=True):
     def document(self) -> dict[str, Any]:
         """Return it as OTLP's JSON."""
         began, ended = self.period
-        told = self.told if self.error is None else {**self.told, ERROR_TYPE: self.error}
+        values = self.attributes if self.error is None else {**self.attributes, ERROR_TYPE: self.error}
         document: dict[str, Any] = {
             "traceId": self.place.trace,
             "spanId": self.place.span,
@@ -162,7 +162,7 @@ class Span(Value, kw_only=True):
             "kind": self.kind,
             "startTimeUnixNano": nanoseconds(began),
             "endTimeUnixNano": nanoseconds(max(began, ended)),
-            "attributes": attributes(told),
+            "attributes": attributes(values),
         }
         if self.parent is not None:
             document["parentSpanId"] = self.parent.span
@@ -176,9 +176,9 @@ class Span(Value, kw_only=True):
         return document
 
 
-def attributes(told: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
+def attributes(values: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
     """Return key-value pairs as OTLP's JSON; None is left out: unknown is not zero."""
-    return [{"key": key, "value": _value(value)} for key, value in told.items() if value is not None]
+    return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
 def nanoseconds(seconds: float) -> str:

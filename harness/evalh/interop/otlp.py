@@ -35,7 +35,7 @@ Watch: TypeAlias = Callable[[int], None]
 
 
 class Sent(Struct):
-    """What became of a run's spans."""
+    """The result of sending a run's spans."""
 
     spans: int = 0  # taken
     batches: int = 0
@@ -53,7 +53,7 @@ class Exporter(Value, kw_only=True):
     clock: Clock
 
     async def send(self, spans: Iterable[Span], watch: Watch) -> Sent:
-        """Send them all, in order. Raises CannotMeasure where the collector is not there, or says no."""
+        """Send them all, in order. Raises CannotMeasure if the collector cannot be reached or refuses."""
         sent = Sent()
         for batch in self._batches(spans):
             body = self.encoding.request(batch)
@@ -164,7 +164,7 @@ class Exporter(Value, kw_only=True):
 
 
 def encoding(collector: Collector, origin: Origin) -> "JsonEncoding | ProtobufEncoding":
-    """Return the collector's encoding. Raises UsageError where its library is not installed."""
+    """Return the collector's encoding. Raises UsageError if its library is not installed."""
     if collector.protocol is Protocol.JSON:
         return JsonEncoding(origin)
     try:

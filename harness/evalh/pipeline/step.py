@@ -14,7 +14,7 @@ from evalh.core.values import Value
 
 
 def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Lay the model's overrides over the version's params; null removes what a model refuses."""
+    """Override the version's params with the model's; null removes what a model refuses."""
     return {name: value for name, value in {**version, **model}.items() if value is not None}
 
 
@@ -43,5 +43,5 @@ class Step(Value):
         force_setattr(self, "settings_digest", digest(self.settings.document()))
 
     def request(self, case: Case) -> Request:
-        """Render the case. Raises WorkspaceError naming a missing variable."""
+        """Render the case. Raises WorkspaceError that names a missing variable."""
         return Request(self.template.render(case.inputs), self.settings, self.settings_digest)

@@ -203,7 +203,7 @@ def _beside_the_key(text: str) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a header or query parameter of this name holds what must not be known."""
+    """Whether a header or query parameter of this name contains a secret."""
     words = re.split(r"[^a-z0-9]+", name.lower())
     return any(word in _SECRET_WORDS or word.endswith(("key", "token")) for word in words)
 

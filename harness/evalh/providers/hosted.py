@@ -204,15 +204,15 @@ class Hosted(SpecifiedProvider):
         """Read an error's body, or an event; `otherwise`: its meaning if it is not of the documented shape."""
         body = self._redact.body(body)  # before anything is cut: half a key is still half a key
         document = json_of(body)
-        told = self._wire.refusal(status, document)
-        if told is None:
-            told = WireError(otherwise.kind, f"{otherwise.message}: {describe(body)}")
-        wait_s = retry_after_s(headers, time.time()) if told.kind in _WAITING else None
+        error = self._wire.refusal(status, document)
+        if error is None:
+            error = WireError(otherwise.kind, f"{otherwise.message}: {describe(body)}")
+        wait_s = retry_after_s(headers, time.time()) if error.kind in _WAITING else None
         return CallError(
-            told.kind,
-            shown(self._redact.text(told.message)),
+            error.kind,
+            shown(self._redact.text(error.message)),
             status=status,
-            retry_after_s=told.retry_after_s if wait_s is None else wait_s,
+            retry_after_s=error.retry_after_s if wait_s is None else wait_s,
             request_id=self._wire.request_id(headers, document),
         )
 
@@ -251,7 +251,7 @@ class _Stream:
                 error = self._error(event, _UNREADABLE_EVENT, OK, {})
                 error.begun = self.events > 1  # a first event that is an error: the model gave nothing
                 raise error from None
-            told = self._bill.of_body(event)
-            self.charged = self.charged if told is None else told
+            charge = self._bill.of_body(event)
+            self.charged = self.charged if charge is None else charge
             if self.first is None and self._assembler.started:
                 self.first = time.perf_counter()

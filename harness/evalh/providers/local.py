@@ -331,6 +331,4 @@ def _message(message: Message) -> dict[str, str]:
     return {"role": message.role.value, "content": message.text}
 
 
-def build(spec: ModelSpec, context: ProviderContext) -> LocalProvider:
-    """Build the provider; nothing is loaded yet. Raises EvalhError."""
-    return LocalProvider(spec, context)
+build = LocalProvider

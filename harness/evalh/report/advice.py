@@ -12,7 +12,7 @@ _WHOLE = 10  # from there on a factor needs no digits behind the point
 def advice(chosen: TradeOff) -> list[str]:
     """Answer "which should I ship?" in sentences, as far as these numbers go."""
     if not chosen.points:
-        return ["No run of this suite has come to its numbers yet: there is nothing to choose from."]
+        return ["No run of this suite has numbers yet: there is nothing to choose from."]
     if len(chosen.points) == 1:
         return ["Only this version on this model was measured by these cases and graders: there is nothing to choose."]
     front = chosen.front
@@ -37,7 +37,7 @@ def _without_prices(points: Sequence[Point]) -> Iterable[str]:
         yield "None of these ever gave a good output."
         return
     rate = percent(best.summary.good_rate.value)
-    yield f"{best.label} is good most often, {rate}. Nothing here is priced: at what price is not known."
+    yield f"{best.label} is good most often, {rate}. Nothing here is priced, so its cost is unknown."
     yield from _close_second(best, [second])
 
 

@@ -77,7 +77,7 @@ def in_clusters(cases: int, clusters: int | None) -> str:
 def rate(estimate: Estimate) -> str:
     """Write a rate with its interval."""
     if estimate.method == "ungraded":
-        return "not known: no sample was graded"
+        return "unknown: no sample was graded"
     if estimate.value is None:
         return "unknown"
     return f"{percent(estimate.value)}  {limits(estimate)}".rstrip()
@@ -102,7 +102,7 @@ def dollars(amount: Decimal | float | None) -> str:
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """Return an amount as a JSON number; None where it is not known."""
+    """Return an amount as a JSON number; None if it is not known."""
     return None if amount is None else float(amount)
 
 
@@ -134,7 +134,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def latency_parts(parts: Mapping[str, float] | None) -> str | None:
-    """Say what latencies are made of, on average; None where they are one attempt's each."""
+    """Say what latencies are made of, on average; None if they are one attempt's each."""
     shown = {} if parts is None else {name: ms for name, ms in parts.items() if round(ms)}
     if not shown.keys() - {"attempts"}:
         return None
@@ -153,12 +153,12 @@ def latency(of: "RunSummary | Side") -> list[str]:
 
 
 def last_attempts(of: "RunSummary | Side") -> str | None:
-    """Say where latencies are the last attempt's alone; None where they are whole."""
+    """Say where latencies are the last attempt's alone; None if they are whole."""
     count, samples = of.last_attempts, of.samples
     if count == 0 or of.latency_p50_ms is None:
         return None
     whose = "" if count is None or count == samples else f"{count:,} of {samples:,} "
-    return f"{whose}of the last attempt alone, from an older evalh's log"
+    return f"{whose}of the last attempt only, from the log of an older version"
 
 
 def p_text(p_value: float | None) -> str:

@@ -188,12 +188,12 @@ class Breaking(Wrapper):
         # An answer of any other kind, even a refused request, shows that the provider is up.
         failed = error.kind in OUTAGE
         state = breaker.settle(now, began=began, failed=failed, probe=probe)
-        seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
+        reason = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
         if failed and breaker.silent(now, began=began):
             state = breaker.trip(now)
-            seen = f"nothing was answered for {now - breaker.silent_since:.0f} s"
+            reason = f"nothing was answered for {now - breaker.silent_since:.0f} s"
         if state is State.OPEN:
-            self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
+            self._decide(call, "open", f"{reason}, the last with {error.kind.value}")
             if self.alone and breaker.failed_probes >= PROBES:
                 self._shared.halt.now(
                     f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}"

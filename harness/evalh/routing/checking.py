@@ -76,7 +76,7 @@ class Examiner(Value):
         began = clock.monotonic()
         verdicts = [(check.name, with_cause(await check.check(context), completion)) for check in self.checks]
         took_ms = (clock.monotonic() - began) * 1000.0
-        call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.spans.checks(took_ms))
+        call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.checks(took_ms))
         return Findings(tuple(verdicts))
 
 
@@ -123,31 +123,31 @@ class Repairing(Wrapper):
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first output that passes, otherwise the last. Raises CallError, NotSent."""
-        asked = request
+        current = request
         for number in range(self._policy.attempts + 1):
-            completion = await self.inner.send(asked, call)
+            completion = await self.inner.send(current, call)
             findings = await self._examiner.examine(completion, call, request)
             last = number == self._policy.attempts
-            another = None if findings.trusted or last else self._different(asked, completion, findings)
+            another = None if findings.trusted or last else self._different(current, completion, findings)
             kind = "fits" if findings.trusted else "repair" if another else "unrepaired"
             detail = {"model": self.name, "by": self._policy.by.value, "checks": findings.document()}
             self._examiner.decisions.tell(call, kind, findings.reason, detail)
             if another is None:
                 break
             call.reasons.append("repair")
-            asked = another
+            current = another
         return completion
 
-    def _different(self, asked: Request, completion: Completion, findings: Findings) -> Request | None:
+    def _different(self, previous: Request, completion: Completion, findings: Findings) -> Request | None:
         # Built on the last request, so that a model that repeats itself does not get the same request again.
         match self._policy.by:
             case RepairBy.FEEDBACK:
-                return _asked_about(asked, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
+                return _asked_about(previous, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
             case RepairBy.VARY:
-                params = _varied(asked.settings, self.params)
-                if params == asked.settings.params:
+                params = _varied(previous.settings, self.params)
+                if params == previous.settings.params:
                     return None  # the same request would be no repair
-                return Request(asked.messages, replace(asked.settings, params=params))
+                return Request(previous.messages, replace(previous.settings, params=params))
 
 
 def _varied(settings: Settings, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

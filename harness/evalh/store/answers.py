@@ -14,11 +14,11 @@ from evalh.store.restore import completion_from
 _ANSWER = """a.id, a.model, a.text, a.finish, a.tool_calls, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.mean_logprob, a.min_logprob,
   a.logprob_tokens, a.reasoning, null as raw"""
-# What an answer cost is what all attempts of its call at the same request cost; one unknown makes the sum unknown. An
+# The cost of an answer is that of all attempts of its call at the same request; one unknown makes it unknown. An
 # attempt's id is `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
 _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
   where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
-# The same holds for how long it took: attempts in older logs do not say how long they waited.
+# The same applies to its latency: attempts in older logs do not say how long they waited.
 _TOOK = """(select json_array(case when count(*) = count(latency_ms) and count(*) = count(waited_ms)
     then sum(latency_ms) + sum(waited_ms) else a.latency_ms end,
   case when count(*) = count(waited_ms) then sum(waited_ms) end)
@@ -41,8 +41,8 @@ from wanted join attempts a on a.rowid = (
   order by b.started_at desc, b.rowid desc limit 1)"""  # noqa: S608 (ours)
 
 
-# A route's answer is found by its call: the attempts below it were other requests. It cost what the call cost, and what
-# the call took from the log had cost.
+# A route's answer is found by its call: the attempts below it were other requests. Its cost is the call's, and that of
+# the answers that the call took from the log.
 _FIND_ROUTED = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, {_ANSWER}, c.cost_usd + c.cached_cost_usd as usd,
   json_array(case when c.waited_ms is null then a.latency_ms else c.latency_ms end, c.waited_ms, c.checks_ms) as took
@@ -56,7 +56,7 @@ join attempts a on a.id = c.answered_by"""  # noqa: S608 (ours)
 
 
 class AnswerLookup:
-    """The answers in a store, by what was asked."""
+    """The answers in a store, by request."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._cursor = connection.cursor()
@@ -82,7 +82,7 @@ class AnswerLookup:
             raise explained(exc, self._path) from exc
 
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
-        """Do what `find` does for many: one statement, so the writer's thread is waited for once.
+        """Do what `find` does for many requests in one statement, which waits for the writer's thread only once.
 
         `routed`: the digests are those of requests to a route, which chooses the model that answers.
         """

@@ -1,4 +1,4 @@
-"""How the engine's values become rows: one statement and one function for each kind of row.
+"""How values become rows: one statement and one function for each kind of row.
 
 Binding None costs CPython 0.4 to 0.8 µs a column (it looks for an adapter; so for bool and enums), an exact int or str
 0.05. A row of the log is mostly NULL, so NULL travels as an integer that no column can hold, and SQL turns it back.
@@ -103,7 +103,7 @@ _TOGETHER = 16
 def together(sql: str, rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
     """Write many rows by statements of 16.
 
-    Python lets go of its lock for every statement that SQLite carries out, and has to win it back from the event loop.
+    Python releases its lock for every statement that SQLite executes, and must win it back from the event loop.
     """
     head, values, slots = sql.partition(_VALUES)
     whole = len(rows) // _TOGETHER * _TOGETHER if values else 0
@@ -116,7 +116,7 @@ def together(sql: str, rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def nullable(value: Any) -> Any:
-    """Return what stands for a value that may be NULL."""
+    """Return the placeholder of a value that may be NULL."""
     return NULL if value is None else value
 
 
@@ -216,7 +216,7 @@ def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache
 
 
 def case_row(case: Case) -> Row:
-    """Build a case; its digest, over the columns, tells it from other contents under the same id."""
+    """Build a case; its digest, over the columns, distinguishes it from other contents with the same id."""
     case_id, inputs = stored(case.id), json_text(case.inputs)
     expected = NULL if case.expected is ABSENT else json_text(case.expected)
     tags = json_text(sorted(case.tags)) if case.tags else "[]"

@@ -1,10 +1,9 @@
 """`core.ports.Store` on one SQLite file."""
 
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
-from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Decision
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, Decision
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -22,7 +21,7 @@ class SqliteStore(Writer):
     """Where runs are kept. Called from one thread, the event loop's; `open_store` makes it."""
 
     def __init__(self, path: Path, clock: Clock, *, gather_s: float, busy_timeout_s: float, patience_s: float) -> None:
-        """Open, migrate where needed, and close the runs of dead processes. Raises EvalhError."""
+        """Open, migrate if needed, and close the runs of dead processes. Raises EvalhError."""
         self._clock = clock
         self._locks: dict[str, RunLock] = {}
         try:
@@ -34,11 +33,12 @@ class SqliteStore(Writer):
             raise explained(exc, path) from exc
         except OSError as exc:
             raise StoreError(f"cannot use the store: {exc.strerror}", where=str(path.parent)) from exc
-        self._answers = AnswerLookup(self._reading, path)
+        answers = AnswerLookup(self._reading, path)
+        self.find, self.find_all = answers.find, answers.find_all
         super().__init__(connection, path, gather_s, patience_s)
 
     def begin(self, start: AttemptStart) -> None:
-        """Record that a request leaves. Raises EvalhError when the store has failed; so do all that store."""
+        """Record a request that is being sent. Raises EvalhError if the store has failed, as all methods that store."""
         self.put(start)
 
     def end(self, end: AttemptEnd) -> None:
@@ -51,10 +51,10 @@ class SqliteStore(Writer):
         self.put(Concluded(call, cache_hit))
 
     def start_run(self, record: RunRecord) -> None:
-        """Open a run's row; samples may follow. Returns when it is committed, or the log is blocked."""
+        """Add a run's row; samples may follow. Returns when it is committed, or the log is blocked."""
         self.check()
         try:
-            # Before the row: a running run without a lock counts as one whose process died.
+            # Before the row: a running run without a lock counts as dead.
             self._locks[record.id] = RunLock(lock_path(self._path.parent / LIVE, record.id))
         except OSError as exc:
             raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
@@ -76,7 +76,7 @@ class SqliteStore(Writer):
         self.put(NewSample(run_id, sample, call))
 
     def finish_run(self, run_id: str, status: RunStatus, summary: RunSummary, reason: str | None) -> None:
-        """Close a run's row. Returns when everything is committed, or the log is blocked: then it is kept beside it."""
+        """Complete a run's row. Returns when everything is committed, or kept beside a blocked log."""
         self.put(Finish(run_id, status, summary, reason, self._clock.now()))
         self.flush(or_blocked=True)
         self._release(run_id)
@@ -86,7 +86,7 @@ class SqliteStore(Writer):
         return Reader(self._reading, self._path).failures(run_id, limit)
 
     def close(self) -> None:
-        """Store what is queued and let go; a run that was not finished is `interrupted`. Safe to call twice."""
+        """Store what is queued and close; an unfinished run becomes `interrupted`. Safe to call twice."""
         if self.failed is None:
             for run_id in self._locks:
                 left = Finish(run_id, RunStatus.INTERRUPTED, None, "the run was left unfinished", self._clock.now())
@@ -114,6 +114,6 @@ def open_store(
 
     `gather_s` is how long a batch gathers, `busy_timeout_s` how long opening and reading wait for another program's
     lock, `patience_s` how long the writer does.
-    Raises WorkspaceError for a file that is not our store or too new, StoreError where it cannot be written.
+    Raises WorkspaceError for a file that is not our store or too new, StoreError if it cannot be written.
     """
     return SqliteStore(prepare(folder), clock, gather_s=gather_s, busy_timeout_s=busy_timeout_s, patience_s=patience_s)

@@ -56,7 +56,7 @@ class LogEntry(Value):
 
 
 class FileState(Value):
-    """Where a file lives in git. `blob` is its object at HEAD, None where HEAD does not hold it."""
+    """Where a file lives in git. `blob` is its object at HEAD, None if HEAD does not hold it."""
 
     blob: str | None
     dirty: bool  # the work tree's file is not the one at HEAD
@@ -72,7 +72,7 @@ class _GitFailed(Exception):
 
 
 def probe(root: Path) -> "Repository | NoRepository":
-    """Look for a usable repository round `root`."""
+    """Look for a usable repository around `root`."""
     if _home(root := root.resolve()) is None:
         return NoRepository("no git repository around this folder", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
@@ -169,13 +169,13 @@ class Repository:
             return None
 
     def dirty(self, paths: Iterable[str]) -> bool:
-        """Tell whether any file under these paths differs from HEAD, new files included."""
+        """Whether any file under these paths differs from HEAD, new files included."""
         places = [self._path(path) for path in paths]
         status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
         return bool(status)
 
     def is_submodule(self) -> bool:
-        """Tell whether another repository has this one checked out, at a commit and from an address that it names."""
+        """Whether another repository has this one checked out, at a commit and from an address that it names."""
         return bool(self._run("rev_parse", "--show-superproject-working-tree"))
 
     def file_state(self, path: str) -> FileState:
@@ -187,7 +187,7 @@ class Repository:
         return FileState(blob, blob is None or self.dirty([path]))
 
     def base_revision(self, configured: str | None) -> str | None:
-        """Return the revision that work is merged into: as configured, else the remote's HEAD; None: unknown."""
+        """Return the revision that work is merged into: as configured, else the remote's HEAD; None if unknown."""
         if configured is not None:
             return configured
         remotes = self._run("remote").splitlines()

@@ -19,7 +19,7 @@ from grading import environment as grading_environment
 
 
 def built(entry: str | dict[str, Any], **environment: Any) -> Grader:
-    """Build a grader from the form that stands under `graders:` in a suite."""
+    """Build a grader from an entry under `graders:` in a suite."""
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
     params = {} if params is None else params if isinstance(params, dict) else {"value": params}
     spec = GraderSpec(kind=kind, name=kind, params=params, where="evals/triage.yaml:7")

@@ -258,7 +258,7 @@ def test_a_frozen_version_may_not_change_or_go(tmp_path: Path, write: Write, rep
     assert frozen_edits(base, prompts(tmp_path)) == []
 
     write("triage/draft.prompt", "edited")  # a draft may
-    write("triage/v2.prompt", "{{! a note }}two")  # a note is no content
+    write("triage/v2.prompt", "{{! a note }}two")  # a note is not content
     write("triage/v3.prompt", "new")
     assert frozen_edits(base, prompts(tmp_path)) == []
 

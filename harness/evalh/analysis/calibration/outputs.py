@@ -108,7 +108,7 @@ def _corrected(strata: Sequence[Sequence[Judged]], people: Mapping[tuple[str, st
     for stratum in strata:
         shares = [people[one.item].share for one in stratum if one.item in people]
         if not shares:
-            return Estimate(None, None, None, _MOVER)  # what this stratum is worth is not known
+            return Estimate(None, None, None, _MOVER)  # the rate of this stratum is unknown
         known.append(LabelledStratum(len(stratum), len(shares), fsum(shares) / len(shares)))
     return rate_of_strata(known) if known else Estimate(None, None, None, _MOVER)
 

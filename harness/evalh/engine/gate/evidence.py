@@ -1,4 +1,4 @@
-"""What a gate shows of single cases, and where a prompt begins to differ."""
+"""What a gate reports about single cases, and where a prompt begins to differ."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -27,7 +27,7 @@ class Wording(Value):
 
 
 def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
-    """Say how a case that must pass went; what was not evaluated is ungraded."""
+    """Return the result of a case that must pass; trials that were not evaluated are ungraded."""
     found = results.get(case.id)
     if found is None:
         return MustPassCase(case.id, 0, trials, trials)
@@ -35,12 +35,12 @@ def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -
 
 
 def fails(case: CaseResult, graders: Sequence[str]) -> bool:
-    """Tell whether any of these graders fails any of a case's samples."""
+    """Whether any of these graders fails any of a case's samples."""
     return any(sample.outcomes.get(grader) is Outcome.FAIL for sample in case.samples for grader in graders)
 
 
 def first_changed_line(change: SuiteChange) -> int:
-    """Return the line of head's prompt file where the two versions begin to differ; 1 where they do not."""
+    """Return the line of head's prompt file where the two versions begin to differ; 1 if they do not."""
     if change.base is None:
         return 1
     if change.head.version.pipeline is not None:
@@ -80,7 +80,7 @@ def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair])
 
 
 def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
-    """Say of each side that lacks answers why."""
+    """Say why a side lacks answers."""
     for side, session in (("base", base), ("head", head)):
         if session is not None and (why := session.why_no_answer()) is not None:
             yield f"{side}: {why}"
@@ -100,12 +100,12 @@ def evidence_of(comparison: Comparison | None, base: Session | None, head: Sessi
 
 
 def not_compared(change: SuiteChange) -> Finding:
-    """Say what a suite with nothing to compare comes to."""
+    """Return the finding of a suite without anything to compare."""
     if change.base is not None:
-        what = "prompt, model and route are the same on both sides: no answer differs"
+        what = "prompt, model and route are the same on both sides: no answer can differ"
         return Finding("good", ExitCode.YES, what)
     policy = change.policy
     if policy.good_rate is not None or policy.must_pass is not None or policy.never:
-        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
+        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate apply")
     reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
     return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")

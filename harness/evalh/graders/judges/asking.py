@@ -1,4 +1,4 @@
-"""What graders that ask a model have in common: who may be asked, and what becomes of a failure."""
+"""Common parts of graders that ask a model: which models may be asked, and what happens after a failure."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias

@@ -143,7 +143,7 @@ class Scale(Value, kw_only=True):
 
 
 class Rubric(Value, kw_only=True):
-    """What a judge is told to judge by: a text, or a prompt version. `stated`: the scale that its file states."""
+    """A judge's rubric: a text, or a prompt version. `stated`: the scale that its file states."""
 
     text: str
     prompt: JudgePrompt | None = None

@@ -171,7 +171,7 @@ class Messages:
 
 
 def _turns(messages: Sequence[Message]) -> list[JsonValue]:
-    """Return the conversation; all results of one round of tool calls stand in one user message."""
+    """Return the conversation; all results of one round of tool calls are in one user message."""
     turns: list[dict[str, JsonValue]] = []
     previous: Role | None = None
     for message in messages:

@@ -54,7 +54,7 @@ class _Places(Value):
 
 
 def history_chart(past: History) -> Markup | None:
-    """Draw the moments; None where there are fewer than two."""
+    """Draw the moments; None if there are fewer than two."""
     if len(past.moments) < 2:  # noqa: PLR2004 (one moment is not a history)
         return None
     panels = _panels(past.moments)

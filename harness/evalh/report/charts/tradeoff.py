@@ -25,7 +25,7 @@ _NAMES = 300  # width of the names in a drawing of rates alone
 
 
 def chart(chosen: TradeOff) -> Markup | None:
-    """Draw the points; None where there is none."""
+    """Draw the points; None if there is none."""
     priced = [point for point in chosen.points if (point.summary.cost_per_good or 0.0) > 0]
     if priced:
         return _plane(priced, chosen.front)
@@ -137,7 +137,7 @@ class _Labels(Struct):
         self._rather_not += boxes
 
     def place(self, name: str, left: float, top: float) -> tuple[float, float] | None:
-        """Return where a name begins, and its base line; None where there is no room."""
+        """Return where a name begins, and its base line; None if there is no room."""
         clear = [*self._taken, *self._rather_not]
         return self._first_free(name, left, top, clear) or self._first_free(name, left, top, self._taken)
 

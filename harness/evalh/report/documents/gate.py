@@ -113,10 +113,10 @@ def undecided_document(error: EvalhError, base: str, head: str) -> GateDocument:
 
 
 def kept_gate(row: GateRow) -> GateDocument:
-    """Read the decision that a row of the log keeps, an older evalh's too. Raises WorkspaceError for a damaged row."""
+    """Read the decision in a row of the log, also of older versions. Raises WorkspaceError for a damaged row."""
     try:
         document = msgspec.json.decode(row.content, type=GateDocument)
     except (msgspec.MsgspecError, UnicodeError) as exc:
         hint = "the same evalh gate decides again"
         raise WorkspaceError(f"the log holds no decision under {row.id}: {exc}", hint=hint) from None
-    return msgspec.structs.replace(document, gate=row.id)  # an older evalh left its id out
+    return msgspec.structs.replace(document, gate=row.id)  # an older version left its id out

@@ -20,7 +20,7 @@ _OUTPUT = 4000
 
 
 class Both(Value, kw_only=True):
-    """One case and trial on both sides; a side is None where it was not evaluated there."""
+    """One case and trial on both sides; a side is None if it was not evaluated there."""
 
     case_id: str
     trial: int

@@ -38,7 +38,7 @@ def html(reported: Sequence[RunReport], rows: Rows) -> str:
 
 
 def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> str:
-    """Return the page about a comparison; `head` is None where its run is not in the log."""
+    """Return the page about a comparison; `head` is None if its run is not in the log."""
     top = el(
         "header",
         el("h1", comparing.verdict(view)),

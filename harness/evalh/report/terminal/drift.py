@@ -24,7 +24,7 @@ def drift_sentence(move: DriftResult) -> str:
     flips = f"{move.losses} of {len(move.cases)} cases got worse, {move.wins} better"
     if move.verdict is DriftVerdict.UNMEASURED:
         samples = len(move.cases) * move.trials
-        return f"{move.ungraded} of {samples} samples that were asked again are ungraded: no verdict rests on that"
+        return f"{move.ungraded} of {samples} samples that were asked again are ungraded: too many for a verdict"
     parts = []
     if move.newcomers:
         parts.append(f"another model answers: {', '.join(move.models_then)} then, {', '.join(move.models_now)} now")
@@ -41,7 +41,7 @@ def drift_sentence(move: DriftResult) -> str:
 def drift_power_line(move: DriftResult) -> str:
     """Say which move would have been seen."""
     if move.smallest is None:
-        return "so few cases show no move, however large, with 80 % power"
+        return "too few cases to show any move with 80 % power"
     return f"80 % power to show a move of {points(move.smallest)}"
 
 

@@ -70,10 +70,10 @@ def _style(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
 
 
 def look_line(series: Series) -> str:
-    """Say which look at a pull request this is."""
+    """Say which look at a pull request this is, and its share of the error rate."""
     share, number = f"{100 * series.alpha:.2g} %", series.look
     last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{last} look at this pull request: {share} of the 5 % error rate of all its looks are for this one"
+    return f"{number}{last} look at this pull request: {share} of the 5 % error rate of all looks is for this one"
 
 
 def _show_suite(console: Console, suite: SuiteDocument) -> None:

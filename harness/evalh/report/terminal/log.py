@@ -30,8 +30,8 @@ _WORDS = {
     "retry": "sent again",
     "give_up": "given up",
     "fits": "fits",
-    "repair": "does not fit",
-    "unrepaired": "still does not fit",
+    "repair": "fails a check",
+    "unrepaired": "still fails a check",
     "fallback": "next model",
     "keep": "trusted",
     "escalate": "in doubt",
@@ -68,7 +68,7 @@ def waterfall(call: CallRow) -> Iterator[StyledText]:
 
 
 def given_up(call: CallRow) -> str:
-    """Say why a call was given up; empty where it was answered, or never had a second attempt."""
+    """Say why a call was given up; empty if it was answered, or never had a second attempt."""
     last = call.decisions[-1] if call.decisions else None
     return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
 
@@ -194,7 +194,7 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
 def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
     """Print the bill, a line for each group; what has no price is said beside the sum."""
     if not lines:
-        console.print("nothing was asked in that time")
+        console.print("no calls in that time")
         return
     purposes = sorted(
         {purpose for line in lines for purpose in line.by_purpose}, key=lambda name: (name != "task", name)
@@ -215,7 +215,7 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
         console.print(StyledText(f"{unpriced:,} attempts have no price", "yellow"))
     estimated = sum((line.estimated_usd for line in lines), Decimal(0))
     if estimated:
-        console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, and never answered", "dim"))
+        console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, but not answered", "dim"))
 
 
 def _amount(priced: Decimal, unpriced: int) -> str:

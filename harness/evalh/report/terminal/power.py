@@ -12,7 +12,7 @@ from evalh.report.terminal.console import StyledText, columns
 from evalh.report.text import dollars, in_clusters, json_line, one_line, p_text, percent, safe
 
 _SOURCES = {
-    "option": "as you say",
+    "option": "as stated",
     "policy": "taken from the suite's gate; a comparison in the log would measure it",
 }
 
@@ -44,7 +44,7 @@ def show_power(console: Console, plan: Power) -> None:
         console.print(_trials(plan))
     elif plan.trials == 1:
         console.print()
-        console.print(StyledText("what more trials of each case are worth: compare once with --trials 3", "dim"))
+        console.print(StyledText("to see what more trials of each case are worth, compare once with --trials 3", "dim"))
 
 
 def tested(comparison: Comparison) -> list[str]:

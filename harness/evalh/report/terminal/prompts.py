@@ -68,7 +68,7 @@ def show_diff(console: Console, difference: PromptDiff) -> None:
             old, new = ("absent" if side is ABSENT else json_line(side) for side in (change.base, change.head))
             console.print(StyledText.assemble((f"{part} {change.key}  ", "dim"), (old, "red"), " → ", (new, "green")))
     if difference.same_content:
-        console.print("the same content: nothing that is sent differs")
+        console.print("the same content: both versions send the same")
 
 
 def _style(line: str) -> str:

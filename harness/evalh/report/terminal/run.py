@@ -74,7 +74,7 @@ def _numbers(summary: RunSummary, trials: int) -> Table:
     table.add_row("samples", line)
     cases = summary.samples // trials
     if summary.clusters is not None and summary.clusters < cases:
-        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: cases that are alike count as one")
+        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: similar cases count as one")
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", StyledText(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", StyledText(cost_per_good(summary.cost_per_good_usd), "bold"))

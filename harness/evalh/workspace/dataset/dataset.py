@@ -135,7 +135,7 @@ class Dataset:
 def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
     """Open `datasets/<name>.jsonl` or `.csv`, or a path that ends so. Raises NotFound and WorkspaceError."""
     if name.endswith(".gz"):
-        raise WorkspaceError("compressed datasets are not read", where=name, hint=f"unpack it: gunzip {name}")
+        raise _packed(name, name)
     refuse_hidden(name, label(tree, name))
     stem = f"{config.datasets_dir}/{name}"
     paths = [name] if name.endswith(_SUFFIXES) else [stem + suffix for suffix in _SUFFIXES]
@@ -150,9 +150,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
         return Dataset(tree, found[0])
     packed = next((f"{path}.gz" for path in paths if tree.exists(f"{path}.gz")), None)
     if packed:
-        raise WorkspaceError(
-            "compressed datasets are not read", where=label(tree, packed), hint=f"unpack it: gunzip {packed}"
-        )
+        raise _packed(packed, label(tree, packed))
     for lost in map(PurePosixPath, paths):
         if lost.name in tree.names(str(lost.parent)):
             raise WorkspaceError("is not a file: a folder, or a link that leads nowhere", where=label(tree, str(lost)))
@@ -162,6 +160,10 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
     names = {PurePosixPath(file).stem for file in tree.names(config.datasets_dir) if file.endswith(_SUFFIXES)}
     hint = did_you_mean(name, names) if names else f"write {paths[0]}"
     raise NotFound(f"no dataset {name!r}", where=label(tree, config.datasets_dir), hint=hint)
+
+
+def _packed(path: str, where: str) -> WorkspaceError:
+    return WorkspaceError("compressed datasets are not read", where=where, hint=f"unpack it: gunzip {path}")
 
 
 def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:

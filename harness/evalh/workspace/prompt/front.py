@@ -51,16 +51,16 @@ class ConfigTable(FileModel):
     @model_validator(mode="before")
     @classmethod
     def _says_each_once(cls, stated: Any) -> Any:
-        named: set[str] = set()
+        names: set[str] = set()
         for key, value in stated.items() if isinstance(stated, Mapping) else ():
             name = PARAM_SPELLINGS.get(key)
             if value is None:
                 continue
             if name is None and (close := get_close_matches(key, PARAM_SPELLINGS, n=1, cutoff=_TYPO)):
                 raise Refused(f"unknown parameter {key!r}", f"did you mean {close[0]!r}?", (key,))
-            if name in named:
+            if name in names:
                 raise Refused(f"{key!r} states {name!r} twice", at=(key,))
-            named |= {name} if name else set()
+            names |= {name} if name else set()
         return stated
 
 
