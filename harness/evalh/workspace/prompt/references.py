@@ -4,6 +4,7 @@ Nothing that is missing, or of another type than it is compared with, is ever fa
 by an accident. It is the failure of the step that gave it.
 """
 
+import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -220,7 +221,7 @@ def _is_number(value: JsonValue) -> bool:
 
 
 def _shown(value: JsonValue) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
