@@ -16,7 +16,6 @@ from evalh.core.values import Value
 from evalh.stats.paired import smallest_move
 
 CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong decision
-DRIFT_ALPHA = 0.01  # a nightly job's false alarm wakes somebody: one night in 100 at most
 
 
 class DriftVerdict(StrEnum):

@@ -6,7 +6,7 @@ Nothing is sent, and the log is only read.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
@@ -17,9 +17,9 @@ from msgspec import Struct, field
 from evalh.analysis.calibration.outputs import (
     Judged,
     Votes,
+    both_said,
     confusion,
     corrected_rate,
-    judge_agreement,
     people_agreement,
     votes,
 )
@@ -39,7 +39,7 @@ from evalh.api.parts import Parts
 from evalh.api.prefer import OutputPair, pairs_of
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
-from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
+from evalh.core.calibration import GOOD, Calibration, VersionDifference
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.request import Request, Settings
@@ -96,7 +96,8 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
             f"none of the {len(people)} labelled outputs was judged by {judge!r} as it is now",
             hint=f"evalh label {found.name} --about {judge}",
         )
-    table = confusion(every, mine)
+    both = both_said(every, mine)
+    table = confusion(both)
     whole = corrected_rate("every output judged", None, every, mine)
     return Calibration(
         suite=found.name,
@@ -110,7 +111,7 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         authors=len({author for one in mine.values() for author in one.by_author}),
         of_others=len(people) - len(mine),
         confusion=table,
-        agreement=judge_agreement(every, mine, seed),
+        agreement=agreement(both, seed=seed) if both else None,
         people=people_agreement(mine, seed),
         rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
         few_labels=tells_little(table),
@@ -181,10 +182,6 @@ class JudgementLog(Struct):
     resolve: Callable[[str, Form], Target]
     _known: dict[tuple[str, int], tuple[Form, Settings, bool]] = field(default_factory=dict)
 
-    def about(self, key: CallKey) -> "LogAsker":
-        """Return who is asked about one answer."""
-        return LogAsker(self, key)
-
     def find(self, question: Question, about: CallKey) -> Answer | None:
         """Return the log's reply. Raises EvalhError for a model that is no longer there."""
         form, model = question.form, question.model
@@ -218,10 +215,11 @@ def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:
     found = _judge_of_pairs(parts, judge, suite)
     if found is None:
         return calibrate_outputs(parts, judge, suite)
-    compared = _compared(parts, *found)
-    labels = read_labels(parts.tree, parts.config.datasets_dir, found[0].name)
-    people = votes(label for label in labels if label.about == GOOD)
-    return _calibration(*found, compared, people)
+    suite_of, prefer = found
+    with closing(parts.open_store()) as store:
+        compared = list(_compared(parts, suite_of, prefer, JudgementLog(store, parts.targets.resolve)))
+    labels = read_labels(parts.tree, parts.config.datasets_dir, suite_of.name)
+    return _calibration(suite_of, prefer, compared, votes(label for label in labels if label.about == GOOD))
 
 
 def _calibration(
@@ -237,8 +235,7 @@ def _calibration(
     said = [one for case in judged if (one := case.people(people)) is not None]
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
-    cells = [sum(one == cell for one in both) for cell in ((True, True), (True, False), (False, True), (False, False))]
-    table = Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
+    table = confusion(both)
     seen = {(case.row, output) for case in judged for one in case.trials for output in (one.base, one.head)}
     return Calibration(
         suite=suite.name,
@@ -279,16 +276,8 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
     return found[0] if found else None
 
 
-def _compared(parts: Parts, suite: Suite, prefer: Prefer) -> list[JudgedComparison]:
+def _compared(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     """Read what the judge said of the suite's comparisons, the newest of each two versions."""
-    store = parts.open_store()
-    try:
-        return list(_each(parts, suite, prefer, JudgementLog(store, parts.targets.resolve)))
-    finally:
-        store.close()
-
-
-def _each(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     seen: set[object] = set()
     for row in parts.log.comparisons(suite.name, _NEWEST):
         if row.base_run is None or row.head_run is None:
@@ -331,6 +320,6 @@ async def _said(prefer: Prefer, recall: JudgementLog, pairs: Iterable[OutputPair
     found = {}
     for one in pairs:
         with suppress(NotSent, EvalhError):
-            judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+            judged = await prefer.judge(one.case, one.base, one.head, LogAsker(recall, CallKey(one.case.id, one.trial)))
             found[one.case.id, one.trial] = judged.favoured
     return found

@@ -35,7 +35,8 @@ from evalh.core.run import RunKind
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
-from evalh.engine.gate.suite import SuiteGate, Wording
+from evalh.engine.gate.evidence import Wording
+from evalh.engine.gate.suite import SuiteGate
 from evalh.engine.plan import AskOptions, Plan, in_log
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
@@ -225,11 +226,12 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
 
 def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
     """Record a decision in the log; return it with its id."""
-    from evalh.report.documents.gate import content_of, gate_document
+    from evalh.report.documents.document import text_of
+    from evalh.report.documents.gate import gate_document
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
-    store.add_gate(
+    store.put(
         GateRow(
             id=decision.id or "",
             at=now,
@@ -239,7 +241,7 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             decision=decision.status.value,
             exit=int(decision.exit),
             reasons="\n".join(decision.reasons),
-            content=content_of(gate_document(decision)),
+            content=text_of(gate_document(decision), ensure_ascii=False),
         )
     )
     store.flush(or_blocked=True)  # what was decided is told, and where its row waits

@@ -1,6 +1,7 @@
 """Judges and people: whether a judge is calibrated, which calibration is its own, and what it may favour."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
@@ -9,11 +10,12 @@ from evalh.core.ports import Tree
 from evalh.core.run import RunRecord
 from evalh.core.strict_json import JsonValue
 from evalh.engine.plan import Plan
-from evalh.graders.judges.panel import family
-from evalh.graders.judges.prefer import Prefer
 from evalh.graders.kinds import Grader
 from evalh.workspace.kept.calibrations import calibrated, path_of, read_calibration
 from evalh.workspace.kept.labels import read_labels
+
+if TYPE_CHECKING:
+    from evalh.graders.judges.prefer import Prefer
 
 
 def identity(document: Mapping[str, JsonValue]) -> str:
@@ -75,7 +77,7 @@ def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeS
     )
 
 
-def pair_standings(tree: Tree, suite: str, judges: Sequence[Prefer]) -> tuple[JudgeStanding, ...]:
+def pair_standings(tree: Tree, suite: str, judges: "Sequence[Prefer]") -> tuple[JudgeStanding, ...]:
     """Say it of judges of two outputs: people's labels of what is good speak for them. Raises WorkspaceError."""
     return tuple(standing(tree, suite, judge.name, judge.document(), required=False, about=GOOD) for judge in judges)
 
@@ -113,8 +115,13 @@ def kinship(parts: Parts, judges: Iterable[tuple[str, Sequence[str]]], judged: M
 
     `judges`: a grader's name, and whom it asks; `judged`: models by their name in the workspace, as on the wire.
     """
+    asking = [(grader, asked) for grader, asked in judges if asked]
+    if not asking:
+        return
+    from evalh.graders.judges.panel import family  # with all that judges need, which most runs have no use for
+
     kinds = {family(wire): name for name, wire in judged.items()}
-    for grader, asked in judges:
+    for grader, asked in asking:
         for name in dict.fromkeys(asked):
             for model, wire in parts.targets.sent_as(name).items():
                 kind = None if parts.config.models[model].embeds else family(wire)  # vectors prefer nobody

@@ -11,10 +11,9 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.version import __version__
 from evalh.interop.otel_spans import Spans
-from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION
+from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION, Origin
 from evalh.interop.otlp import Exporter, Sent, encoding
 from evalh.interop.otlp_collector import Collector, pairs
-from evalh.interop.otlp_encoding import Origin
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 

@@ -22,7 +22,8 @@ from evalh.core.suite import Suite
 from evalh.engine.plan import Plan
 from evalh.engine.selection import select
 from evalh.graders.judges.asking import Models
-from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import build_all
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of

@@ -49,21 +49,12 @@ class OutputPair(Value, kw_only=True):
     trial: int = 0
 
 
-class PreferOptions(AskOptions, kw_only=True):
-    """How pairs are judged. The calls are logged under an id of their own, as no run's."""
-
-    run_id: str | None = None  # None: a new one; it is used once
-
-
-DEFAULT = PreferOptions()
-
-
 async def preferences(
     parts: Parts,
     store: "SqliteStore",
     prefer: Prefer,
     pairs: Sequence[OutputPair],
-    options: PreferOptions = DEFAULT,
+    options: AskOptions,
 ) -> list[Preference]:
     """Judge every pair in both orders, in the pairs' order. Raises EvalhError where nobody can be asked at all.
 
@@ -73,7 +64,7 @@ async def preferences(
     ends = ends_of(parts, store, options, NoProgress())
     builder = ends.builder(routing, [routing.target], Halt(ends.clock))
     found: list[Preference | None] = [None] * len(pairs)
-    run_id = options.run_id or new_run_id(ends.clock.now())
+    run_id = new_run_id(ends.clock.now())  # the calls are logged under an id of their own, as no run's
     async with ends.doors.open([routing.target]):
         work = iter(enumerate(pairs))
         async with asyncio.TaskGroup() as group:
@@ -145,8 +136,7 @@ def ask_judges(
         if progress is not None and pairs.asked:
             count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
             progress.note(f"{judge.name}: {count} of outputs before {judge.model}, in both orders")
-        options = PreferOptions(concurrency=asking.concurrency, fresh=asking.fresh, budget_usd=left)
-        said = _ask(parts, judge, pairs, options, progress)
+        said = _ask(parts, judge, pairs, replace(asking, budget_usd=left), progress)
         one = _counted(judge, pairs, said)
         if left is not None and one.judge_cost_usd is not None:
             left = max(Decimal(0), left - one.judge_cost_usd)
@@ -154,9 +144,7 @@ def ask_judges(
     return tuple(found)
 
 
-def _ask(
-    parts: Parts, judge: Prefer, pairs: Pairs, options: PreferOptions, progress: Progress | None
-) -> list[Preference]:
+def _ask(parts: Parts, judge: Prefer, pairs: Pairs, options: AskOptions, progress: Progress | None) -> list[Preference]:
     if not pairs.asked:
         return []
     with parts.writing(progress) as store:

@@ -14,16 +14,15 @@ from evalh.core.case import Case
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
-from evalh.core.values import Value
 from evalh.engine.plan import PlannedPipeline
 from evalh.engine.selection import Selection
 from evalh.pipeline.walk import Walk
+from evalh.report.documents.document import document_of
+from evalh.report.documents.prompts import CommitDocument, VersionRow
 
 if TYPE_CHECKING:
     from evalh.analysis.prompt_diff import PromptDiff
 
-
-_SHORT = len("sha256:") + 12
 
 _FIRST_DRAFT = """---
 description: What this prompt is for
@@ -35,22 +34,6 @@ Say what the model shall do.
 {{role "user"}}
 {{text}}
 """
-
-
-class VersionRow(Value, kw_only=True):
-    """One version in a list."""
-
-    label: str
-    digest: str
-    path: str
-    live: bool
-    git: str  # committed | modified | new | no git
-    description: str | None
-
-    @property
-    def short_digest(self) -> str:
-        """The digest as people read it."""
-        return self.digest[:_SHORT]
 
 
 def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:
@@ -65,23 +48,18 @@ def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:
 
 
 def _row(parts: Parts, version: PromptVersion, *, live: bool) -> VersionRow:
+    state = "no git"
+    if parts.repository is not None:
+        found = parts.repository.file_state(version.path)
+        state = "new" if found.blob is None else "modified" if found.dirty else "committed"
     return VersionRow(
         label=version.label,
         digest=version.digest,
         path=version.path,
         live=live,
-        git=_state(parts, version.path),
+        git=state,
         description=version.description,
     )
-
-
-def _state(parts: Parts, path: str) -> str:
-    if parts.repository is None:
-        return "no git"
-    state = parts.repository.file_state(path)
-    if state.blob is None:
-        return "new"
-    return "modified" if state.dirty else "committed"
 
 
 def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
@@ -114,18 +92,14 @@ def start_prompt(parts: Parts, name: str, steps: Sequence[str] = ()) -> VersionR
     return _row(parts, parts.prompts().load(name, DRAFT), live=False)
 
 
-def commits(parts: Parts, name: str) -> list[dict[str, str]]:
+def commits(parts: Parts, name: str) -> list[CommitDocument]:
     """Return the commits that touched a prompt's folder, newest first. Raises UsageError without git."""
     prompts = parts.prompts()
     prompts.versions(name)
     if parts.repository is None:
         assert parts.no_git is not None
         raise UsageError(f"there is no history: {parts.no_git.reason}", hint=parts.no_git.hint)
-    entries = parts.repository.log(f"{parts.config.prompts_dir}/{name}")
-    return [
-        {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}
-        for entry in entries
-    ]
+    return [document_of(CommitDocument, entry) for entry in parts.repository.log(f"{parts.config.prompts_dir}/{name}")]
 
 
 def render_case(

@@ -15,6 +15,7 @@ from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, 
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.providers.registry import traits_of
+from evalh.report.documents.compare import ComparisonDocument
 from evalh.report.documents.gate import GateDocument, kept_gate
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
@@ -86,33 +87,29 @@ class Beside(Value):
 
 def comparison_page(parts: Parts, view: ComparisonView) -> str:
     """Return the HTML page about a comparison."""
-    rows = Rows()
-    changed = changed_cases(view.comparison)
-    stories = {key: story for key, story in _stories(parts, view.comparison.base.run) if key[0] in changed}
-    head_run = view.comparison.head.run
-    head = None
-    if head_run is not None:
-        head = _reported(parts, parts.log.run(head_run), rows, 0, Beside(changed, stories))
+    rows, comparison, head = Rows(), view.comparison, None
+    if comparison.head.run is not None:
+        beside = _beside(parts, comparison, comparison.base.run)
+        head = _reported(parts, parts.log.run(comparison.head.run), rows, 0, beside)
     return compared_html(view, head, rows)
+
+
+def _beside(parts: Parts, comparison: Comparison | ComparisonDocument, base: str | None) -> Beside:
+    changed = changed_cases(comparison)
+    return Beside(changed, {key: story for key, story in _stories(parts, base) if key[0] in changed})
 
 
 def gate_page(parts: Parts, gate: GateDocument) -> str:
     """Return the HTML page about a gate's decision, from its document."""
     rows = Rows()
-    runs: list[str] = []
-    names: list[str] = []
+    suites: dict[str, str] = {}  # by head's run
     for suite in gate.suites:
         compared = suite.comparison
         run = None if compared is None else compared.sides.head.run
-        if compared is None or run is None or run in runs:
-            continue
-        changed = changed_cases(compared)
-        base = _stories(parts, compared.sides.base.run)
-        beside = Beside(changed, {key: story for key, story in base if key[0] in changed})
-        _add(parts, run, rows, len(runs), beside)
-        runs.append(run)
-        names.append(suite.suite)
-    return gate_html(gate, rows, runs, names)
+        if compared is not None and run is not None and run not in suites:
+            _add(parts, run, rows, len(suites), _beside(parts, compared, compared.sides.base.run))
+            suites[run] = suite.suite
+    return gate_html(gate, rows, suites)
 
 
 def _stories(parts: Parts, run: str | None) -> Iterator[tuple[tuple[str, int], SampleStory]]:

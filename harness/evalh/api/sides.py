@@ -152,7 +152,9 @@ def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: 
     notices += [home.notice] if home.notice else []
     lay = repository if home.folder is None else repository.at(home.folder)
     before = WorkspaceFiles(lay.tree(merge_base[:_SHOWN]), _exported(lay, merge_base, kept))
-    after = parts.files if commit is None else _files(repository, commit, kept)
+    after = parts.files
+    if commit is not None:
+        after = WorkspaceFiles(repository.tree(commit[:_SHOWN]), _exported(repository, commit, kept))
     there = before.tree.exists(CONFIG_NAME)
     stranger = None
     if trust_base:
@@ -245,10 +247,6 @@ def _notices(repository: "Repository", base: str, merge_base: str, head: str | N
         return [f"{where} is part of {base} already, {commits} back: nothing that it holds is new"]
     apart = f"{where} is not a descendant of {base}, which is {commits} ahead"
     return [f"{apart}: compared with {merge_base[:_SHOWN]}, where it branched off"]
-
-
-def _files(repository: "Repository", commit: str, kept: ExitStack) -> WorkspaceFiles:
-    return WorkspaceFiles(repository.tree(commit[:_SHOWN]), _exported(repository, commit, kept))
 
 
 def _exported(repository: "Repository", commit: str, kept: ExitStack) -> Callable[[], Path]:

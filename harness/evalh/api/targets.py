@@ -20,8 +20,9 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.engine.plan import Routing
 from evalh.graders.judges.asking import JudgePrompt, RubricText
-from evalh.graders.registry import Grader, GraderEnvironment, build_all
+from evalh.graders.kinds import Grader, GraderEnvironment
 from evalh.graders.registry import build as build_grader
+from evalh.graders.registry import build_all
 from evalh.pipeline.step import settings_for
 from evalh.providers.logprobs import not_asked
 from evalh.providers.registry import holds_schema
@@ -220,7 +221,7 @@ class WorkspaceTexts(Value):
         read(RubricFront, scale, located.where)
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
-        return RubricText(text=source.body.strip(), scale=scale, where=name)
+        return RubricText(text=source.body.strip(), scale=scale)
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         """Load a prompt version that judges. Raises WorkspaceError."""

@@ -70,8 +70,8 @@ def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> 
 
 def _prices(base: Parts, now: Parts, before: Plan, head: Plan) -> Iterator[Word]:
     """Say which prices differ, where a rule rests on them."""
-    rules = before.suite.gate
-    if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in _kinds(before):
+    rules, kinds = before.suite.gate, {spec.kind for spec in before.suite.graders}
+    if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in kinds:
         for name in head.target.leaves:
             old, new = base.config.models.get(name), now.config.models.get(name)
             if old and new and (old.provider, old.model) == (new.provider, new.model) and old.price != new.price:
@@ -83,10 +83,6 @@ def _not_there(before: Plan, head: Plan) -> list[str]:
     rules = (before.suite.gate.must_pass, head.suite.gate.must_pass)
     named = frozenset.intersection(*(frozenset() if rule is None else rule.cases for rule in rules))
     return sorted(named - {case.id for case in head.cases}) if named else []
-
-
-def _kinds(plan: Plan) -> set[str]:
-    return {spec.kind for spec in plan.suite.graders}
 
 
 def _graders(before: Plan, head: Plan) -> Iterator[str]:

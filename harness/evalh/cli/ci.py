@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def command() -> None:
 @click.argument("service", type=click.Choice(list(_NEXT)))
 @click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites do with a change in doubt.")
 @click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
-@json_option
-@click.pass_obj
+@verb
 def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:
     """Write the CI file that runs `evalh check` and `gate`, or `drift` nightly.
 
@@ -99,7 +98,7 @@ def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
 
 
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.text import StyledText, safe
+    from evalh.report.terminal.console import StyledText
 
     for one in suites:
         told = {
@@ -108,7 +107,7 @@ def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -
             "otherwise": f"{one.path}: keeps doubt: {one.now}",
             "by_hand": f"{one.path}: not edited; add this yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
-        app.console.print(StyledText(safe(told)), soft_wrap=True)
+        app.console.print(StyledText(told), soft_wrap=True)
 
 
 def _place(app: App) -> "tuple[Path, str]":

@@ -2,7 +2,7 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.command("render")
@@ -11,8 +11,7 @@ from evalh.cli.app import App, json_option
 @click.option("-p", "--prompt", "ref", metavar="REF", help="Version to render. Default: the draft, else live.")
 @click.option("-m", "--model", metavar="NAME", help="Model whose parameters override the version's.")
 @click.option("--step", metavar="NAME", help="Step of a pipeline. Before it may stand what the row gives.")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, case_id: str, suite: str | None, ref: str | None, model: str | None, step: str | None) -> None:
     """Show the request for one case, message by message. Nothing is sent."""
     from evalh.api.prompts import render_case

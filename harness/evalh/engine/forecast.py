@@ -24,7 +24,7 @@ from evalh.core.run import Forecast
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Question
 from evalh.engine.plan import Plan
-from evalh.graders.registry import Grader
+from evalh.graders.kinds import Grader
 from evalh.routing.asking import answering
 from evalh.routing.budget import PER_MESSAGE, worst_case_usd
 from evalh.routing.checking import REPAIR_TOKENS, VERIFY_TOKENS
@@ -97,7 +97,7 @@ Bound = tuple[Decimal | None, Decimal | None]
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class QuestionBounds:
     """Bounds of one plan's questions. `store` is None where nothing that it knows may be used."""
 

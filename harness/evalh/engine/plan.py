@@ -22,7 +22,8 @@ from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
-from evalh.graders.registry import Grader, graders_digest
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import graders_digest
 from evalh.pipeline.step import Step
 from evalh.pipeline.taint import StepGraph
 from evalh.pipeline.walk import Flow, Walk

@@ -13,15 +13,10 @@ from evalh.interop import otel_values as names
 from evalh.providers.registry import traits_of
 
 
-def operation_of(call: CallRow) -> str:
-    """Return the conventions' word for what a call asks of a model."""
-    return names.EMBEDDINGS if call.purpose == Purpose.EMBEDDING else names.CHAT
-
-
 def request_attributes(attempt: AttemptRow, call: CallRow) -> dict[str, JsonValue]:
     """Return what is known of a request. The log keeps a model's settings for the one that a call asks first."""
     told: dict[str, JsonValue] = {
-        names.OPERATION: operation_of(call),
+        names.OPERATION: names.EMBEDDINGS if call.purpose == Purpose.EMBEDDING else names.CHAT,
         names.PROVIDER: traits_of(attempt.provider).otel_name or attempt.provider,
     }
     first = call.attempts[0]
@@ -61,7 +56,7 @@ def answer_attributes(attempt: AttemptRow) -> dict[str, JsonValue]:
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """Return an amount as a double; None: unknown."""
+    """Return an amount as a double; None if unknown."""
     return None if amount is None else float(amount)
 
 

@@ -25,7 +25,9 @@ def advice(chosen: TradeOff) -> list[str]:
     if len(front) == 1:
         sentences[0] = sentences[0][:-1] + ", and none is good more often: ship it unless you have another reason."
         sentences += _close_second(cheapest, chosen.points)
-    sentences += _unpriced(chosen.points)
+    unpriced = [point.label for point in chosen.points if point.summary.cost_per_good_usd.method == "unpriced"]
+    if unpriced:
+        sentences.append(f"Not priced, so left out of this: {', '.join(unpriced[:5])}.")
     return sentences
 
 
@@ -58,8 +60,3 @@ def _close_second(best: Point, others: Sequence[Point]) -> list[str]:
         return []
     names = ", ".join(point.label for point in close[:3])
     return [f"The interval of {names} overlaps with it: let `evalh compare` say whether the difference is real."]
-
-
-def _unpriced(points: Sequence[Point]) -> list[str]:
-    names = [point.label for point in points if point.summary.cost_per_good_usd.method == "unpriced"]
-    return [f"Not priced, so left out of this: {', '.join(names[:5])}."] if names else []

@@ -155,20 +155,16 @@ def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) 
     """Say at which price of a bad output the preferred version flips."""
     if one.chance_of_head is None or one.loss_usd.value is None:
         return "which version is worth its price is not known: an answer is not priced"
+    loss = one.loss_usd.value
     if one.crossing_bad_usd is None:
-        told = _one_way(one.loss_usd.value, base, head)
+        told = f"{head if loss < 0 else base} costs less" if loss else f"{base} and {head} cost the same"
+        told = f"{told}, whatever a bad output costs"
     elif one.head_above:
         told = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
     else:
         told = f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
     chance = _chance(one.chance_of_head)
     return f"{told}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
-
-
-def _one_way(loss: float, base: str, head: str) -> str:
-    if loss == 0:
-        return f"{base} and {head} cost the same, whatever a bad output costs"
-    return f"{head if loss < 0 else base} costs less, whatever a bad output costs"
 
 
 def _chance(chance: float) -> str:

@@ -107,7 +107,7 @@ class Stack(Value):
     digest: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Inquiry:
     """Asks for all graders and checks of one run. Shares the run's budget, limits and breakers."""
 

@@ -97,17 +97,8 @@ VERIFY_TOKENS = len(_VERIFY)
 """The most tokens that a verification adds."""
 
 
-def asked_to_repair(request: Request, completion: Completion, findings: Findings) -> Request:
-    """Return the request with the failed answer and what was wrong with it."""
-    return _with(request, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
-
-
-def asked_to_verify(request: Request, completion: Completion) -> Request:
-    """Return the request with an answer to confirm or correct."""
-    return _with(request, completion, _VERIFY.replace("\n", " "))
-
-
-def _with(request: Request, completion: Completion, words: str) -> Request:
+def _asked_about(request: Request, completion: Completion, words: str) -> Request:
+    """Return the request with an answer to it, and what is to be done about that."""
     # An empty answer becomes a blank: providers refuse an empty message.
     answer = Message.of(Role.ASSISTANT, completion.text or " ")
     return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings)
@@ -151,7 +142,7 @@ class Repairing(Wrapper):
         # Built on the last request, so that a model that repeats itself does not get the same request again.
         match self._policy.by:
             case RepairBy.FEEDBACK:
-                return asked_to_repair(asked, completion, findings)
+                return _asked_about(asked, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
             case RepairBy.VARY:
                 params = _varied(asked.settings, self.params)
                 if params == asked.settings.params:
@@ -182,18 +173,10 @@ class Cascading(Wrapper):
     """
 
     def __init__(self, first: Provider, stronger: Provider, policy: CascadePolicy, examiner: Examiner) -> None:
-        super().__init__(first)
+        super().__init__(first, stronger)
         self._stronger = stronger
         self._policy = policy
         self._examiner = examiner
-
-    async def open(self) -> None:
-        await self.inner.open()
-        await self._stronger.open()
-
-    async def close(self) -> None:
-        await self.inner.close()
-        await self._stronger.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer if it passes, otherwise the stronger model's. Raises CallError, NotSent."""
@@ -211,5 +194,5 @@ class Cascading(Wrapper):
             return completion
         call.reasons.append("escalation")
         if self._policy.by is EscalateBy.VERIFY:
-            request = asked_to_verify(request, completion)
+            request = _asked_about(request, completion, _VERIFY.replace("\n", " "))
         return await self._stronger.send(request, call)

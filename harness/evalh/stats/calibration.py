@@ -16,6 +16,7 @@ from evalh.stats.quantiles import t_critical, z_critical
 
 _RARELY = 0.10  # a judge that is shown to disagree with people less often than this is known well enough
 _TWO = 2
+_CONFIDENCE = 0.95
 
 
 class Calibrated(Value):
@@ -31,12 +32,7 @@ class Calibrated(Value):
 
 
 def calibrated_mean(
-    labels: Sequence[float],
-    judge_on_labelled: Sequence[float],
-    judge_elsewhere: Sequence[float],
-    *,
-    weight: float | None = None,
-    confidence: float = 0.95,
+    labels: Sequence[float], judge_on_labelled: Sequence[float], judge_elsewhere: Sequence[float]
 ) -> Calibrated:
     """Estimate the mean label over all cases: w mean(U) + mean(Y - w F), w chosen for the smallest variance.
 
@@ -47,8 +43,7 @@ def calibrated_mean(
     count, others = len(labels), len(judge_elsewhere)
     if not count or count != len(judge_on_labelled):
         raise ValueError(f"{count} labels and {len(judge_on_labelled)} scores are not of the same cases, or none")
-    best = _weight(labels, judge_on_labelled, judge_elsewhere)
-    trust = best if weight is None or not others else weight
+    trust = _weight(labels, judge_on_labelled, judge_elsewhere)
     rest = [label - trust * score for label, score in zip(labels, judge_on_labelled, strict=True)]
     judge_mean = fsum(judge_elsewhere) / others if others else 0.0
     value = trust * judge_mean + fsum(rest) / count
@@ -56,7 +51,7 @@ def calibrated_mean(
         return Calibrated(value, None, None, None, trust, count, others)
     of_judge = trust**2 * _variance(judge_elsewhere) / others if others >= _TWO else 0.0
     se = sqrt(_variance(rest) / count + of_judge)
-    half = t_critical(confidence, count - 1) * se
+    half = t_critical(_CONFIDENCE, count - 1) * se
     return Calibrated(value, value - half, value + half, se, trust, count, others)
 
 
@@ -75,7 +70,7 @@ def _variance(values: Sequence[float]) -> float:
     return fsum((value - mean) ** 2 for value in values) / (len(values) - 1) if len(values) > 1 else 0.0
 
 
-def stratified(strata: Sequence[tuple[float, Calibrated]], confidence: float = 0.95) -> Calibrated:
+def stratified(strata: Sequence[tuple[float, Calibrated]]) -> Calibrated:
     """Put strata together that were labelled at different rates: (share of all cases, estimate) each; shares sum to 1.
 
     SE^2 = sum share^2 SE_s^2; degrees of freedom by Welch and Satterthwaite.
@@ -91,7 +86,7 @@ def stratified(strata: Sequence[tuple[float, Calibrated]], confidence: float = 0
     variance = fsum(parts)
     spread = fsum(part**2 / (one.labels - 1) for part, (_, one) in zip(parts, strata, strict=True))
     freedom = max(1, int(variance**2 / spread)) if spread else labels - len(strata)
-    half = t_critical(confidence, freedom) * sqrt(variance)
+    half = t_critical(_CONFIDENCE, freedom) * sqrt(variance)
     return Calibrated(value, value - half, value + half, sqrt(variance), weight, labels, judged)
 
 
@@ -99,7 +94,7 @@ def tells_little(table: Confusion) -> bool:
     """Whether the labels show neither how a judge errs nor that it hardly does (Wilson's 95 % limit)."""
     if not table.labelled:
         return True
-    _, most = wilson(table.disagreements, table.labelled, 0.95)
+    _, most = wilson(table.disagreements, table.labelled)
     return table.disagreements < FEWEST_DISAGREEMENTS and most > _RARELY
 
 
@@ -111,7 +106,7 @@ class LabelledStratum(Value):
     good: float
 
 
-def rate_of_strata(strata: Sequence[LabelledStratum], confidence: float = 0.95) -> Estimate:
+def rate_of_strata(strata: Sequence[LabelledStratum]) -> Estimate:
     """Estimate the rate that people would give to outputs like these, from random labels in each stratum.
 
     The sum of share * good; limits by MOVER (Zou and Donner 2008) from Wilson's limits of each stratum, with z^2 sum of
@@ -121,11 +116,11 @@ def rate_of_strata(strata: Sequence[LabelledStratum], confidence: float = 0.95) 
     total = sum(one.outputs for one in strata)
     shares = [one.outputs / total for one in strata]
     value = fsum(share * one.good for share, one in zip(shares, strata, strict=True))
-    z2 = z_critical(confidence) ** 2
+    z2 = z_critical(_CONFIDENCE) ** 2
     drawn = z2 * fsum(share * (one.good - value) ** 2 for share, one in zip(shares, strata, strict=True)) / total
     below = above = drawn
     for share, one in zip(shares, strata, strict=True):
-        low, high = wilson(one.good * one.labels, one.labels, confidence)
+        low, high = wilson(one.good * one.labels, one.labels)
         below += (share * (one.good - low)) ** 2
         above += (share * (high - one.good)) ** 2
     return Estimate(value, max(0.0, value - sqrt(below)), min(1.0, value + sqrt(above)), "mover")

@@ -77,9 +77,9 @@ class Consequences(Value, kw_only=True):
         return [cost - prices.good_usd * good for cost, good in zip(costs, self.accepted_good, strict=True)]
 
 
-def net_cost_per_good(version: Consequences, prices: OutcomePrices, confidence: float = 0.95) -> Estimate:
+def net_cost_per_good(version: Consequences, prices: OutcomePrices) -> Estimate:
     """Estimate all costs over accepted good outputs: the cost per good output with what follows counted in."""
-    return cost_per_good(version.costs(prices), version.accepted_good, confidence=confidence)
+    return cost_per_good(version.costs(prices), version.accepted_good)
 
 
 def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePrices) -> float | None:
@@ -95,13 +95,7 @@ def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePric
 
 
 def chance_of_better(
-    base: Consequences,
-    head: Consequences,
-    prices: OutcomePrices,
-    bad_usd: Sequence[float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    base: Consequences, head: Consequences, prices: OutcomePrices, bad_usd: Sequence[float]
 ) -> list[float]:
     """Return, for each price of an accepted bad output, how often head's mean net loss is the lower one.
 
@@ -110,7 +104,7 @@ def chance_of_better(
     import numpy as np
 
     moves = np.array(_moves(base, head, prices))
-    sums = resampled_sums(moves[:, np.lexsort(moves)], seed, resamples)
+    sums = resampled_sums(moves[:, np.lexsort(moves)], seed=0)
     slack = 1e-12 * max(1.0, float(np.abs(moves).sum()))
     chances = []
     for price in bad_usd:

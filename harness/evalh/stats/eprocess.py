@@ -72,12 +72,12 @@ def play(bets: Bets, logs: Sequence[float], differences: Iterable[float]) -> tup
     )
 
 
-def mixed(logs: Sequence[float], weights: Sequence[float] = WEIGHTS) -> float:
-    """Return the logarithm of the weighted sum of bets."""
+def mixed(logs: Sequence[float]) -> float:
+    """Return the logarithm of the sum of bets, weighted by WEIGHTS."""
     top = max(logs)
     if top in (inf, -inf):
         return top
-    return top + log(fsum(weight * exp(one - top) for weight, one in zip(weights, logs, strict=True)))
+    return top + log(fsum(weight * exp(one - top) for weight, one in zip(WEIGHTS, logs, strict=True)))
 
 
 def best_to_come(bets: Bets, logs: Sequence[float], rest: int) -> float:
@@ -89,14 +89,13 @@ class DatasetBets(Value):
     """Bets about a finite dataset whose cases are drawn in random order, without putting any back.
 
     The hypothesis is "the sum over all `cases` of sign * D is at most -sign * margin * cases": for sign 1 that head is
-    worse by the margin over exactly these cases, for sign -1 that it is not. `fixed` replaces the bets by one fraction.
+    worse by the margin over exactly these cases, for sign -1 that it is not.
     """
 
     cases: int
     margin: float
     discordance: float
     sign: int
-    fixed: float | None = None
 
     def play(self, logs: Sequence[float], total: float, seen: int, differences: Iterable[float]) -> tuple[float, ...]:
         """Carry the three bets over the next cases; `total` is the sum of sign * D over the `seen` cases before."""
@@ -117,8 +116,6 @@ class DatasetBets(Value):
     def fractions(self, mean: float, left: int) -> tuple[float, ...]:
         """Return what is staked on the next case: `mean` is that of the `left` ones, under the hypothesis."""
         most = _LARGEST_LOSS / (1 + mean) if mean > -1 else inf
-        if self.fixed is not None:
-            return (min(self.fixed, most / _LARGEST_LOSS),) * len(WEIGHTS)
         gap = max(self.margin, _GAP_FLOOR) * self.cases / left
         kelly = gap / (max(self.discordance, DISCORDANCE_FLOOR) + gap**2)
         return tuple(min(kappa * kelly, most) for kappa in _KELLY)

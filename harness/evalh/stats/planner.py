@@ -68,18 +68,14 @@ def power_for_difference(cases: int, discordance: float, difference: float, *, a
     return erfc(-distance / spread / sqrt(2)) / 2
 
 
-def smallest_difference(
-    cases: int, discordance: float, *, alpha: float = ALPHA, power: float = POWER, two_sided: bool = False
-) -> float | None:
+def smallest_difference(cases: int, discordance: float, *, two_sided: bool = False) -> float | None:
     """Return the smallest drop (or rise) of the pass rate that so many cases show with this power.
 
     Where it exceeds the discordance, disagreement is taken to grow with it. None: not even a drop from 1 to 0.
     """
 
     def needed(difference: float) -> float:
-        return cases_for_difference(
-            max(discordance, difference), difference, alpha=alpha, power=power, two_sided=two_sided
-        )
+        return cases_for_difference(max(discordance, difference), difference, two_sided=two_sided)
 
     return None if needed(1.0) > cases else bisect(lambda drop: needed(drop) > cases, 0.0, 1.0)[1]
 
@@ -96,18 +92,14 @@ class ScoreSpread(NamedTuple):
         return self.between + (self.within_base + self.within_head) / trials
 
 
-def smallest_score_difference(
-    cases: int, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA, power: float = POWER
-) -> float:
+def smallest_score_difference(cases: int, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA) -> float:
     """Return the smallest difference of mean scores that is shown with this power, two-sided (Miller 2024)."""
-    return (_upper(alpha / 2) + _upper(1 - power)) * sqrt(spread.of_mean(trials) / cases)
+    return (_upper(alpha / 2) + _upper(1 - POWER)) * sqrt(spread.of_mean(trials) / cases)
 
 
-def cases_for_score_difference(
-    difference: float, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA, power: float = POWER
-) -> float:
+def cases_for_score_difference(difference: float, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA) -> float:
     """Return how many cases show a difference of mean scores with this power, two-sided (Miller 2024)."""
-    return (_upper(alpha / 2) + _upper(1 - power)) ** 2 * spread.of_mean(trials) / difference**2
+    return (_upper(alpha / 2) + _upper(1 - POWER)) ** 2 * spread.of_mean(trials) / difference**2
 
 
 def margin_is_thin(cases: int, discordance: float, margin: float) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evalh.core.attempt import Answer, CallKey, latency_of
 from evalh.core.money import from_stored
-from evalh.store.columns import stored, stored_or_none
+from evalh.store.columns import stored
 from evalh.store.database import explained
 from evalh.store.restore import completion_from
 
@@ -67,7 +67,7 @@ class AnswerLookup:
         """Return the newest successful answer to this request for this key. Raises EvalhError."""
         try:
             row = self._cursor.execute(
-                _FIND, (stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), request_digest)
+                _FIND, (stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), request_digest)
             ).fetchone()
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc
@@ -75,7 +75,7 @@ class AnswerLookup:
 
     def begun(self, request_digest: str, key: CallKey) -> bool:
         """Return whether such a request ever left, whatever became of it. Raises EvalhError."""
-        values = (stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), request_digest)
+        values = (stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), request_digest)
         try:
             return self._cursor.execute(_BEGUN, values).fetchone() is not None
         except sqlite3.Error as exc:
@@ -92,7 +92,7 @@ class AnswerLookup:
         values = [
             value
             for number, (digest, key) in enumerate(wanted)
-            for value in (number, stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), digest)
+            for value in (number, stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), digest)
         ]
         try:
             for row in self._cursor.execute(query.format(rows), values) if wanted else ():

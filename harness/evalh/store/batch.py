@@ -112,7 +112,9 @@ class Batch:
             case Concluded(call, cache_hit):
                 self._calls[call.id] = (call, call.answered_by, cache_hit)
             case Decision():
-                self._decide(item)
+                number = self._memory.decisions.get(item.run_id, 0) + 1
+                self._memory.decisions[item.run_id] = number
+                self._rows[rows.INSERT_DECISION].append(rows.decision_row(number, item, self._memory.instants))
             case RunRecord():
                 self._run(item)
             case GateRow():
@@ -204,11 +206,6 @@ class Batch:
                 known.clear()
             found = known[id(settings)] = (settings, json_text(settings.document()))
         return found[1]
-
-    def _decide(self, decision: Decision) -> None:
-        number = self._memory.decisions.get(decision.run_id, 0) + 1
-        self._memory.decisions[decision.run_id] = number
-        self._rows[rows.INSERT_DECISION].append(rows.decision_row(number, decision, self._memory.instants))
 
     def _finish(self, finish: Finish) -> None:
         from msgspec.json import encode

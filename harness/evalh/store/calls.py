@@ -3,7 +3,7 @@
 from sqlite3 import Row
 from typing import Any
 
-from evalh.core.attempt import NOT_KNOWN, latency_of
+from evalh.core.attempt import latency_of
 from evalh.core.log import CallFilter, CallRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.strict_json import JsonValue
@@ -86,16 +86,7 @@ class CallReader(LogReader):
         """Build a call that is in flight, or whose process died: its own row comes with its first attempt's end."""
         return CallRow(
             **self._common(first["call_id"], first, attempts),
-            cache_hit=False,
-            answered_by=None,
-            cost_usd=None,
-            cached_cost_usd=None,
-            latency=NOT_KNOWN,
-            route=None,
-            reasons=(),
             settings=self._shared_settings(first["run_id"], first["step"]),
-            messages=None,
-            answer=None,
         )
 
     def _common(self, call_id: str, row: Row, attempts: list[Row]) -> dict[str, Any]:

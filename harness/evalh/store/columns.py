@@ -36,11 +36,6 @@ def stored(text: str) -> str:
     return _UNSTORABLE.sub(_replace, text)
 
 
-def stored_or_none(text: str | None) -> str | None:
-    """Make a text storable; None stays NULL."""
-    return None if text is None else stored(text)
-
-
 def _replace(match: re.Match[str]) -> str:
     char = match[0]
     if char == "\0":

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError
@@ -136,14 +136,11 @@ def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
 
 def stamp(folder: Path) -> object:
     """Return what differs as soon as anything was written: when and how large the store's files are."""
-    found: list[tuple[int, int, int] | None] = []
+    found = {}
     for name in (FILE, f"{FILE}-wal"):
-        try:
+        with suppress(OSError):
             state = (folder / name).stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+            found[name] = (state.st_ino, state.st_mtime_ns, state.st_size)
     return found
 
 

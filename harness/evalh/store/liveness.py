@@ -44,7 +44,7 @@ def settle(connection: sqlite3.Connection, folder: Path) -> None:
 
     Raises sqlite3.Error and OSError. Several processes may do this at once.
     """
-    for run_id in _lost(connection, folder):
+    for run_id in lost(connection, folder):
         _interrupt(connection, run_id)
     for path in folder.glob("*.lock"):
         if (file := take(path)) is not None:
@@ -53,12 +53,8 @@ def settle(connection: sqlite3.Connection, folder: Path) -> None:
             os.close(file)
 
 
-def any_lost(connection: sqlite3.Connection, folder: Path) -> bool:
-    """Whether `settle` has work."""
-    return bool(_lost(connection, folder))
-
-
-def _lost(connection: sqlite3.Connection, folder: Path) -> list[str]:
+def lost(connection: sqlite3.Connection, folder: Path) -> list[str]:
+    """Return the runs whose process is gone, though their rows say that they run."""
     running = connection.execute("select id from runs where status = 'running'").fetchall()
     return [run_id for (run_id,) in running if not alive(folder, run_id)]
 

@@ -26,14 +26,7 @@ _NOT_THE_QUERYS_FAULT = frozenset(
 )
 
 
-def query(path: Path, sql: str, deadline_s: float | None) -> tuple[tuple[str, ...], Rows]:
-    """Execute one statement; see `Reader.query`."""
-    running = _Query(path, sql, deadline_s)
-    columns = running.start()
-    return columns, running.rows()
-
-
-class _Query:
+class Query:
     """One statement on a connection of its own, which refuses everything but reading."""
 
     def __init__(self, path: Path, sql: str, deadline_s: float | None) -> None:

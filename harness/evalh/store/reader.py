@@ -14,7 +14,7 @@ from evalh.core.values import Value
 from evalh.store.columns import restored, stored
 from evalh.store.database import LIVE, StoreError, connect, connect_reading, existing, explained
 from evalh.store.liveness import LOST, alive
-from evalh.store.query import Rows, query
+from evalh.store.query import Query, Rows
 from evalh.store.restore import comparison_from, gate_from, run_from
 from evalh.store.samples import SampleReader
 from evalh.store.schema import SCHEMA, ensure_schema, schema_version
@@ -233,7 +233,8 @@ class Reader(SampleReader, TotalsReader):
 
         Only reading is allowed. Raises UsageError with SQLite's message, and past the deadline; so does the iterator.
         """
-        return query(self._path, sql, deadline_s)
+        query = Query(self._path, sql, deadline_s)
+        return query.start(), query.rows()
 
 
 def open_reader(folder: Path, *, mend: bool = True) -> Reader:

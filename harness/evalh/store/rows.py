@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
+from msgspec.structs import asdict
+
 from evalh.core.attempt import (
     AttemptEnd,
     AttemptStart,
@@ -17,12 +19,10 @@ from evalh.core.attempt import (
     Decision,
     ErrorKind,
     Latency,
-    Logprobs,
 )
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import digest_bytes
 from evalh.core.log import ComparisonRow, GateRow
-from evalh.core.request import ToolCall
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
 from evalh.store.columns import Instants, dollars, json_text, stored, whole_number
@@ -149,7 +149,7 @@ def sent_row(start: AttemptStart, instants: Instants) -> Row:
 
 
 def ok_row(end: AttemptEnd, completion: Completion) -> Row:
-    usage = completion.usage
+    usage, told = completion.usage, completion.logprobs
     return (
         "ok",
         nullable(completion.latency_ms),
@@ -164,9 +164,9 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
         nullable(dollars(end.cost_usd)),
         int(end.estimated),
         stored(completion.text),
-        _tool_calls(completion.tool_calls) if completion.tool_calls else NULL,
+        json_text([asdict(call) for call in completion.tool_calls]) if completion.tool_calls else NULL,
         text_or_null(completion.raw),
-        *_logprobs(completion.logprobs),
+        *((NULL,) * 3 if told is None else (told.mean, nullable(told.least), nullable(whole_number(told.count)))),
         text_or_null(completion.reasoning),
     )
 
@@ -188,16 +188,6 @@ def error_row(end: AttemptEnd, error: CallError) -> Row:
 def latency_row(latency: Latency) -> Row:
     """Build `latency_ms`, `waited_ms`, `checks_ms`."""
     return (nullable(latency.total_ms), nullable(latency.waited_ms), nullable(latency.checks_ms))
-
-
-def _logprobs(told: Logprobs | None) -> Row:
-    if told is None:
-        return (NULL, NULL, NULL)
-    return (told.mean, nullable(told.least), nullable(whole_number(told.count)))
-
-
-def _tool_calls(calls: tuple[ToolCall, ...]) -> str:
-    return json_text([{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls])
 
 
 def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache_hit: bool) -> Row:

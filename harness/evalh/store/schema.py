@@ -33,8 +33,10 @@ def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """Return the schema's number, 0 for a new file. Raises WorkspaceError for one that this evalh must not touch."""
-    # Tables first: another evalh may be making them, and commits them with the mark that they are ours.
-    holds_tables = _holds_tables(connection)
+    # Tables first: another evalh may be making them, and commits them with the mark that they are ours. The migrations'
+    # own table and its index come before ours, in a commit of their own.
+    query = "select 1 from sqlite_master where tbl_name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
+    holds_tables = connection.execute(query).fetchone() is not None
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application not in {0, APPLICATION} or (application == 0 and holds_tables):
@@ -48,12 +50,6 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
             hint="pip install --upgrade evalh",
         )
     return int(version)
-
-
-def _holds_tables(connection: sqlite3.Connection) -> bool:
-    # The migrations' own table and its index come before ours, in a commit of their own.
-    query = "select 1 from sqlite_master where tbl_name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
-    return connection.execute(query).fetchone() is not None
 
 
 def _migrate(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evalh.store.batch import STATEMENTS, Statement
 from evalh.store.database import LIVE, StoreError, transact
-from evalh.store.liveness import any_lost, settle, take
+from evalh.store.liveness import lost, settle, take
 from evalh.store.locking import lock
 
 FOLDER = "waiting"
@@ -62,23 +62,19 @@ class Waiting:
 
 def left_behind(connection: sqlite3.Connection, folder: Path) -> bool:
     """Whether `recover` may have work."""
-    return any((folder / FOLDER).glob("*.jsonl")) or any_lost(connection, folder / LIVE)
+    return any((folder / FOLDER).glob("*.jsonl")) or bool(lost(connection, folder / LIVE))
 
 
 def recover(connection: sqlite3.Connection, folder: Path) -> None:
     """Store what dead processes could not, and close their runs. Raises sqlite3.Error, OSError, StoreError."""
-    _take_up(connection, folder / FOLDER)
-    settle(connection, folder / LIVE)
-
-
-def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted((folder / FOLDER).glob("*.jsonl")):
         if (file := take(path)) is not None:
             try:
                 transact(connection, list(_statements(path)), refused=[])
                 path.unlink(missing_ok=True)
             finally:
                 os.close(file)
+    settle(connection, folder / LIVE)
 
 
 def _statements(path: Path) -> Iterator[Statement]:

@@ -127,10 +127,10 @@ class Writer:
         self._hurry = threading.Event()  # a caller waits: do not gather
         self._room = threading.Event()
         self._closed = False
-        # A daemon, so that a stuck disk cannot keep the process alive; `close` at exit saves what is queued.
+        # A daemon, so that a stuck disk cannot keep the process alive; `stop` at exit saves what is queued.
         self._thread = threading.Thread(target=self._work, name="evalh-store", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
+        atexit.register(self.stop)
 
     def put(self, item: Item) -> None:
         """Hand something over. Raises EvalhError when the writer has failed; waits while too much is queued."""
@@ -176,13 +176,13 @@ class Writer:
         return f"{self._because}: what was not written {lost if self.waits_in is None else kept}"
 
     def check(self) -> None:
-        """Raise the writer's failure, if it failed; StoreError after `close`."""
+        """Raise the writer's failure, if it failed; StoreError after `stop`."""
         if self.failed is not None:
             raise self.failed
         if self._closed:
             raise StoreError("the store is closed", where=str(self._path))
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Commit what is queued and close the connection. Waits a bounded time; safe to call twice.
 
         What the log does not take within a second is left in the file beside it, for the next start.
@@ -190,7 +190,7 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        atexit.unregister(self.close)
+        atexit.unregister(self.stop)
         self._queue.put(None)
         self._hurry.set()
         self._thread.join(_CLOSE_WITHIN_S)

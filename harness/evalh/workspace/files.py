@@ -105,7 +105,6 @@ class WorkTree:
 
     @property
     def revision(self) -> None:
-        """The work tree has no revision."""
         return
 
     def read(self, path: str) -> bytes:
@@ -131,7 +130,6 @@ class WorkTree:
         raise FileNotFoundError(path)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
         place = self._locate(path)
         try:
             return place.is_file()
@@ -139,7 +137,6 @@ class WorkTree:
             raise WorkspaceError(f"cannot be read: {exc.strerror}", where=path) from exc
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
         try:
             return sorted(entry.name for entry in self._locate(folder).iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -175,21 +172,17 @@ class Watched:
 
     @property
     def revision(self) -> str | None:
-        """The tree's revision."""
         return self._tree.revision
 
     def read(self, path: str) -> bytes:
-        """Return a file's bytes. Raises FileNotFoundError; WorkspaceError for what cannot be read."""
         self.asked.add(path)
         return self._tree.read(path)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
         self.asked.add(path)
         return self._tree.exists(path)
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
         return self._tree.names(folder)
 
 

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from msgspec import field
+
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.drift import DriftResult
 from evalh.core.calibration import JudgeStanding, judge_relative
@@ -42,7 +44,7 @@ def doubtful(policy: Doubt, rule: str, reason: str, cases: tuple[str, ...] = ())
 class Evidence(Value, kw_only=True):
     """A case that got worse, to look at. Outputs are None where they were not kept, or nothing came."""
 
-    case_id: str
+    case_id: str = field(name="case")
     base_output: str | None
     head_output: str | None
     reasons: tuple[tuple[str, str], ...]  # (grader, reason) on head

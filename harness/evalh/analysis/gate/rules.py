@@ -4,7 +4,6 @@ A rule that chance can break gives a p-value. All of them, and the sequential te
 is shown is shown after Holm's method over the whole gate.
 """
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import ceil, fsum, log
 from random import Random
@@ -52,7 +51,7 @@ class RuleInputs(Value, kw_only=True):
         never = tuple(one for one in self.policy.never if one.at_most is not None)
         return replace(
             self,
-            policy=dataclasses.replace(self.policy, must_pass=None, never=never),
+            policy=replace(self.policy, must_pass=None, never=never),
             pairs=[pair for pair in self.pairs if pair.case_id not in added],
             head=[case for case in self.head if case.case_id not in added],
             latencies={case: both for case, both in self.latencies.items() if case not in added},

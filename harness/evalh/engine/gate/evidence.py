@@ -1,19 +1,29 @@
 """What a gate shows of single cases, and where a prompt begins to differ."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from difflib import SequenceMatcher
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair
+from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode
 from evalh.core.prompt import Pipeline
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.session import Session
 
 _MOST = 10
+
+
+class Wording(Value):
+    """How findings are put into words; handed in, since words are a report's."""
+
+    drift: Callable[[DriftResult], str]
+    dollars: Callable[[Decimal | None], str]
 
 
 def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:

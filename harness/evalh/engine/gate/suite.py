@@ -4,8 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,7 +13,6 @@ from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
 from evalh.analysis.gate.sequential_tests import (
@@ -31,22 +29,15 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.sample import Standing
 from evalh.core.suite import Require
-from evalh.core.values import Value
 from evalh.engine.gate import evidence as gate_evidence
 from evalh.engine.gate.canary import Canary, canary_cases
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.confirm import Confirming, flipped
+from evalh.engine.gate.evidence import Wording
 from evalh.engine.plan import ANY_AGE, Known, KnownResults, Plan
 from evalh.engine.selection import Listed, in_clusters, in_order, members
 from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import Stop, next_look, order_seed
-
-
-class Wording(Value):
-    """How findings are put into words; handed in, since words are a report's."""
-
-    drift: Callable[[DriftResult], str]
-    dollars: Callable[[Decimal | None], str]
 
 
 class SuiteGate:

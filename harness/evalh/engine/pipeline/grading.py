@@ -10,7 +10,7 @@ from evalh.core.sample import Graded, Sample, Standing, StepGrade, StepResult, S
 from evalh.core.verdict import GradeContext, StepOutput, Verdict
 from evalh.engine.pipeline.asking import SampleAsking, Trace
 from evalh.engine.runner import standing
-from evalh.graders.registry import Grader
+from evalh.graders.kinds import Grader
 from evalh.pipeline.taint import mark
 from evalh.routing.wrapper import spent
 

@@ -83,7 +83,6 @@ class CostDocument(Document, tag="evalh.cost/1", kw_only=True):
 
 
 def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend]) -> CostDocument:
-    """Return the document of `evalh cost --json`."""
     return CostDocument(by=by, since=since, lines=tuple(map(_cost_line, lines)))
 
 
@@ -118,7 +117,6 @@ def entry_document(kind: str, entry: object) -> Document:
 
 
 def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
-    """Return the document of `evalh calls --json`."""
     return CallsDocument(calls=tuple(map(_plain, calls)))
 
 

@@ -81,7 +81,6 @@ class ReportFileDocument(Document, tag="evalh.report-file/1", kw_only=True):
 
 
 def report_document(result: RunResult, told: RunReport) -> ReportDocument:
-    """Return the document of `evalh report --format json`."""
     failings, heat = told.failings, told.failings.heat()
     return document_of(
         ReportDocument,

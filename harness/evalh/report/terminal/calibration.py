@@ -24,19 +24,8 @@ from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
 from evalh.report.documents.judging import LabelsDocument
-from evalh.report.text import (
-    StyledText,
-    block,
-    columns,
-    json_line,
-    milliseconds,
-    named,
-    one_line,
-    p_text,
-    percent,
-    plural,
-    safe,
-)
+from evalh.report.terminal.console import StyledText, block, columns, named
+from evalh.report.text import json_line, milliseconds, one_line, p_text, percent, plural, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
@@ -211,7 +200,6 @@ def judge_facts(judges: Sequence[JudgeStanding]) -> dict[str, str]:
 
 
 def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
-    """Print the same."""
     if judges:
         console.print()
     for name, fact in judge_facts(judges).items():
@@ -231,7 +219,6 @@ def _fact(judge: JudgeStanding) -> str:
 def show_question(
     console: Console, case: Case, text: str, tool_calls: Sequence[ToolCall], *, title: str, expected: bool
 ) -> None:
-    """Print one row and one output."""
     console.print(Rule(title, align="left", style="dim"))
     for name, value in case.inputs.items():
         console.print(named(name, value if isinstance(value, str) else json_line(value)))
@@ -246,7 +233,7 @@ def show_question(
 def show_status(console: Console, labels: LabelsDocument) -> None:
     """Print how far the labelling has come."""
     question = "is this output good?" if labels.about == GOOD else f"would it pass {labels.about}?"
-    console.print(StyledText.assemble((safe(labels.suite), "bold"), f" · {safe(question)}"))
+    console.print(StyledText.assemble((labels.suite, "bold"), f" · {safe(question)}"))
     console.print(f"{labels.labelled} of {labels.outputs} distinct outputs are labelled")
     for row in labels.strata:
         console.print(StyledText(f"  {row.stratum:10s} {row.labelled} of {row.outputs}", "dim"))
@@ -264,7 +251,7 @@ def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
     """Print each grader: how often it said what, how long it took, a few outputs with its reasons."""
     for trial in trials:
         stated = f"  {json_line(trial.params)}" if trial.params else ""
-        console.print(StyledText.assemble((safe(trial.grader), "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
+        console.print(StyledText.assemble((trial.grader, "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
         if not trial.outputs:
             console.print("  it is well formed; the log holds no output to try it on")
             continue

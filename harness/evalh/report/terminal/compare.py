@@ -20,24 +20,11 @@ from evalh.analysis.compare.comparison import (
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.documents.compare import ConfirmedDocument, PreferredDocument, confirmed_document
+from evalh.report.documents.compare import ConfirmedDocument, confirmed_document
+from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import show_diff
-from evalh.report.text import (
-    BREAK,
-    BY_THE_HOUR,
-    StyledText,
-    columns,
-    cost_per_good,
-    dollars,
-    latency,
-    lines,
-    one_line,
-    p_text,
-    percent,
-    rate,
-    safe,
-)
+from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
 from evalh.report.words import worth
 
 _STYLES = {
@@ -63,7 +50,6 @@ class ComparisonView(Value, kw_only=True):
 
 
 def show_comparison(console: Console, view: ComparisonView) -> None:
-    """Print a comparison."""
     comparison = view.comparison
     console.print(sentence(comparison))
     console.print(_title(comparison))
@@ -90,9 +76,7 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
 def _title(comparison: Comparison) -> StyledText:
     base, head = labels(comparison)
     models = "" if base.endswith(comparison.base.model) else f" on {comparison.head.model}"
-    return StyledText.assemble(
-        (safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}"
-    )
+    return StyledText.assemble((base, "bold"), " → ", (head, "bold"), f"{models} · suite {comparison.head.suite}")
 
 
 def labels(comparison: Comparison) -> tuple[str, str]:
@@ -263,7 +247,7 @@ def _show_preferred(console: Console, one: Preferred) -> None:
         )
 
 
-def preference(one: Preferred | PreferredDocument) -> list[str]:
+def preference(one: Preferred) -> list[str]:
     """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
     unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
     p_value = "none" if one.p_value is None else p_text(one.p_value)

@@ -8,7 +8,8 @@ from rich.padding import Padding
 from evalh.analysis.compare.comparison import listed
 from evalh.analysis.drift import Drift, DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import points
-from evalh.report.text import StyledText, dollars, percent, rate, safe
+from evalh.report.terminal.console import StyledText
+from evalh.report.text import dollars, percent, rate, safe
 
 STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}
 WORDS = {
@@ -54,7 +55,7 @@ def drift_cost_line(move: DriftResult) -> str:
 def show_drift_result(console: Console, move: DriftResult) -> None:
     """Print the numbers, the cases, and who answered."""
     for line in _lines(move):
-        console.print(Padding(StyledText(safe(line)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(line), (0, 0, 0, 2)))
 
 
 def _lines(move: DriftResult) -> Iterator[str]:
@@ -83,14 +84,14 @@ def show_drift(console: Console, found: Sequence[Drift]) -> None:
         if number:
             console.print()
         if one.move is None:
-            console.print(StyledText.assemble((safe(one.suite), "bold"), "  ", ("could not be asked", "yellow")))
-            console.print(Padding(StyledText(safe(str(one.error)), "dim"), (0, 0, 0, 2)))
+            console.print(StyledText.assemble((one.suite, "bold"), "  ", ("could not be asked", "yellow")))
+            console.print(Padding(StyledText(str(one.error), "dim"), (0, 0, 0, 2)))
             continue
         verdict = (WORDS[one.move.verdict], STYLES[one.move.verdict])
-        console.print(StyledText.assemble((safe(one.suite), "bold"), "  ", verdict))
+        console.print(StyledText.assemble((one.suite, "bold"), "  ", verdict))
         asked = f"{len(one.move.cases)} of {one.of} cases"
         head = f"{one.prompt} on {one.model} · accepted {one.date} · {asked}"
-        console.print(Padding(StyledText(safe(head), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(head, "dim"), (0, 0, 0, 2)))
         show_drift_result(console, one.move)
         for notice in one.notices:
             console.print(Padding(StyledText(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))

@@ -8,7 +8,8 @@ from evalh.analysis.compare.comparison import Comparison, listed
 from evalh.analysis.gate.decision import points
 from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
-from evalh.report.text import StyledText, columns, dollars, in_clusters, json_line, one_line, p_text, percent, safe
+from evalh.report.terminal.console import StyledText, columns
+from evalh.report.text import dollars, in_clusters, json_line, one_line, p_text, percent, safe
 
 _SOURCES = {
     "option": "as you say",
@@ -75,7 +76,7 @@ _WIDTH = 92
 
 def show_proposals(console: Console, found: Proposals) -> None:
     """Print which cases look alike, the largest group first, and what to write."""
-    console.print(StyledText.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
+    console.print(StyledText.assemble((found.dataset, "bold"), f": {in_clusters(found.cases, found.clusters)}"))
     if not found.proposed:
         console.print("no cases look alike")
         return

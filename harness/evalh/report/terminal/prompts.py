@@ -9,7 +9,8 @@ from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
 from evalh.core.strict_json import JsonValue
-from evalh.report.text import StyledText, block, json_line, named, safe
+from evalh.report.terminal.console import StyledText, block, named
+from evalh.report.text import json_line, safe
 
 
 def show_version(console: Console, version: PromptVersion) -> None:
@@ -61,7 +62,7 @@ def show_diff(console: Console, difference: PromptDiff) -> None:
             roles = {section.base_role: None, section.head_role: None}
             console.print(Rule(" → ".join(str(role or "nothing") for role in roles), align="left", style="dim"))
             for line in section.unified():
-                console.print(StyledText(safe(line), _style(line)))
+                console.print(StyledText(line, _style(line)))
     for part, changes in difference.changes.items():
         for change in changes:
             old, new = ("absent" if side is ABSENT else json_line(side) for side in (change.base, change.head))
@@ -77,7 +78,6 @@ def _style(line: str) -> str:
 
 
 def show_request(console: Console, request: Request) -> None:
-    """Print a request, message by message."""
     console.print(StyledText.assemble((request.settings.model, "bold"), f"  {request.digest()}"))
     for label, value in request.settings.document().items():
         if value and label != "model":

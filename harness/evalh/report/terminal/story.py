@@ -7,8 +7,9 @@ from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.run import Estimate, RunResult
 from evalh.report.advice import advice
+from evalh.report.terminal.console import StyledText, columns
 from evalh.report.terminal.log import show_result
-from evalh.report.text import StyledText, columns, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.text import milliseconds, one_line, percent, safe, short_cost_per_good
 from evalh.report.words import RunReport
 
 _BAR = 24
@@ -22,7 +23,7 @@ def show_story(console: Console, result: RunResult, told: RunReport) -> None:
     console.print()
     console.print(StyledText("which should I ship?", "bold"))
     for sentence in advice(chosen):
-        console.print(StyledText(safe(sentence)))
+        console.print(StyledText(sentence))
     if len(chosen.points) > 1:
         console.print()
         console.print(_points(chosen))

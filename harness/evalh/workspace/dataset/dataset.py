@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from itertools import chain, islice
 from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from evalh.core.case import Case
 from evalh.core.digest import RowsDigest, canonical
@@ -22,26 +22,6 @@ from evalh.workspace.files import ByteRange, label, refuse_hidden, refuse_other_
 
 _SUFFIXES = (".jsonl", ".csv")
 _MOST_IDS_COMPARED = 5_000
-
-
-class _Rows(Protocol):
-    """One file format."""
-
-    def rows(self, file: BinaryIO) -> Iterator[ByteRange]:
-        """Find the rows."""
-
-    def case(self, span: ByteRange) -> Case:
-        """Read one row. Raises WorkspaceError."""
-
-    def again(self, span: ByteRange) -> Case:
-        """Read a row that `case` has read before."""
-
-    @property
-    def heading(self) -> ByteRange | None:
-        """What stands above the rows and names what is in them."""
-
-    def with_cluster(self, span: ByteRange, cluster: str | None) -> bytes:
-        """Write a cluster into a row that names none."""
 
 
 class Dataset:
@@ -193,7 +173,7 @@ def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:
     return lambda: io.BytesIO(read())
 
 
-def _format(file: BinaryIO, name: str, path: str) -> _Rows:
+def _format(file: BinaryIO, name: str, path: str) -> Csv | JsonLines:
     file.seek(0)
     head = file.read(len(BOM_UTF8))
     refuse_other_encodings(head, name)

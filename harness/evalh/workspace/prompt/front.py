@@ -104,13 +104,13 @@ class FrontMatter(FileModel):
 
     model_config = ConfigDict(json_schema_extra={"patternProperties": {r"^(?!evalh\.)[^.]*\.": {}}})
 
-    config: ConfigTable = Field(default_factory=ConfigTable, description="Parameters of the request.")
+    config: ConfigTable = Field(default_factory=ConfigTable.model_construct, description="Parameters of the request.")
     description: Text | None = Field(None, description="What the prompt is for; for people.")
-    input: InputTable = Field(default_factory=InputTable)
+    input: InputTable = Field(default_factory=InputTable.model_construct)
     metadata: dict[str, Any] = Field(default_factory=dict, description="Notes; evalh does not read them.")
     model: Text | None = Field(None, description="A model or route of evalh.toml.")
     name: Text | None = Field(None, description="The folder's name; leave it out.")
-    output: OutputTable = Field(default_factory=OutputTable)
+    output: OutputTable = Field(default_factory=OutputTable.model_construct)
     tools: tuple[ToolTable, ...] = Field((), description="Functions that the model may call.")
     variant: Text | None = Field(None, description="The file's name; leave it out.")
     template: Dialect = Field(Dialect.PORTABLE, alias="evalh.template", description="The template language.")
