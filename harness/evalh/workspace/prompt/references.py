@@ -22,6 +22,7 @@ _ORDERS: Mapping[str, Callable[[JsonValue, JsonValue], bool]] = {
     "gt": operator.gt,
     "gteq": operator.ge,
 }
+_ORDERED = frozenset({int, float, str})
 _MOST_SHOWN = 40
 _SAYS_NO = frozenset({"false", "no", "none", "null", "true", "yes"})
 
@@ -93,7 +94,7 @@ class SourcePart(Value):
 def _has(value: JsonValue, step: str | int) -> bool:
     if isinstance(step, int):
         return isinstance(value, (list, tuple)) and -len(value) <= step < len(value)
-    return isinstance(value, Mapping) and step in value
+    return isinstance(value, (dict, Mapping)) and step in value  # dict: Mapping alone takes a microsecond
 
 
 def bound(reference: Reference, where: str, scope: Scope) -> SourcePart:
@@ -158,12 +159,13 @@ def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
     if name in ("in", "notin"):
         return _contains(right, left) is (name == "in")
     if name in ("eq", "ne"):
-        if left is not None and right is not None:
+        if left is not None and right is not None and type(left) is not type(right):
             _refuse_types(left, right)
         return (left == right) is (name == "eq")
-    kind = _refuse_types(left, right)
-    if kind not in ("a number", "text"):
-        raise Incomparable(f"{kind} has no order; only numbers and texts have")
+    if type(left) is not type(right) or type(left) not in _ORDERED:
+        kind = _refuse_types(left, right)
+        if kind not in ("a number", "text"):
+            raise Incomparable(f"{kind} has no order; only numbers and texts have")
     return _ORDERS[name](left, right)
 
 
