@@ -333,14 +333,10 @@ class _Reader:
             case bool() | int() | float():
                 return Constant(value)
             case list() | tuple():
-                if (
-                    text := next((one for one in value if isinstance(one, str) and _looks_read(one, scope)), None)
-                ) is not None:
-                    self._wrong(
-                        f"a list is a constant, and {text!r} would be a text in it",
-                        where,
-                        f'"[{text}, …]" is an expression',
-                    )
+                text = next((one for one in value if isinstance(one, str) and _looks_read(one, scope)), None)
+                if text is not None:
+                    hint = f'"[{text}, …]" is an expression, {{value: […]}} a constant'
+                    self._wrong(f"a list is a constant, and {text!r} would be a text in it", where, hint)
                 return Constant(list(value))
             case {"value": constant, **more} if not more:
                 return Constant(constant)
