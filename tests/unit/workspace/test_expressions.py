@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalh.core.errors import WorkspaceError
-from evalh.core.prompt import INPUTS, HandoverError, Reference
+from evalh.core.prompt import INPUTS, HandoverError
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.prompt.expressions import Compiled, compile_expression
 from evalh.workspace.prompt.references import Shape
@@ -261,8 +261,19 @@ def test_what_is_read_is_known_before_anything_runs() -> None:
     assert read("inputs.note is defined") == {"inputs.note"}
 
 
-def test_only_what_an_expression_fails_without_is_needed() -> None:
-    assert compiled("inputs.note | default('') ~ inputs.email").needed == {Reference(INPUTS, ("email",))}
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("inputs.email", {"inputs.email"}),
+        ("inputs.note | default('') ~ inputs.email", {"inputs.email"}),
+        ("inputs.note is defined and inputs.note.x == 1", set()),
+        ("inputs.vip and inputs.total > 3", {"inputs.vip"}),
+        ("inputs.a if inputs.b else inputs.c", {"inputs.b"}),
+        ("not inputs.a == inputs.b", {"inputs.a", "inputs.b"}),
+    ],
+)
+def test_only_what_an_expression_always_reads_is_needed(text: str, needed: set[str]) -> None:
+    assert set(map(str, compiled(text).needed)) == needed
 
 
 def test_a_plain_reference_needs_no_jinja() -> None:
