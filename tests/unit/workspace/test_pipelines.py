@@ -369,6 +369,42 @@ def test_a_mistake_in_a_prompt_is_told_where_it_is(tmp_path: Path, put: Put) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("signature", "told"),
+    [
+        (
+            "def find(order_id, *, shop, ctx): ...",
+            ["6: step 'order' is handed no 'shop' | inputs: {shop: …}; steps/orders"],
+        ),
+        (
+            "def find(order, ctx=None): ...",
+            ["6: step 'order' is handed no 'order'", "6: steps/orders.py:find takes no 'ord"],
+        ),
+        ("async def find(*, order_id=None, limit=3): ...", []),
+        ("def find(**anything): ...", []),
+        ("@cached\ndef find(order): ...", []),
+        ("from elsewhere import find", []),
+        ("try:\n    from fast import find\nexcept ImportError:\n    def find(order): ...", []),
+        ("find = lambda order: order", []),
+        ("class find:\n    def __init__(self, order): ...", []),
+    ],
+)
+def test_a_functions_parameters_are_read_where_its_definition_says_them(
+    tmp_path: Path, put: Put, signature: str, told: list[str]
+) -> None:
+    put("steps/orders.py", signature)
+    put(
+        DRAFT,
+        "steps:\n  extract: {inputs: {email: inputs.email}}\n  order:\n    python: steps/orders.py:find\n    when: extract.kind\n    inputs: {order_id: extract.order_id}\n",
+    )
+
+    found = mistakes(tmp_path) if told else []
+
+    assert bool(told) or load(tmp_path).pipeline
+    assert len(found) == len(told)
+    assert all(one.startswith(expected) for one, expected in zip(found, told, strict=True)), found
+
+
 def test_there_are_at_most_50_steps(tmp_path: Path, put: Put) -> None:
     put(
         DRAFT, "steps:\n" + "".join(f"  s{i}: {{prompt: ask_for_id, inputs: {{email: inputs.e}}}}\n" for i in range(51))

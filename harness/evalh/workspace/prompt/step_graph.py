@@ -10,6 +10,7 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Constant, First, Source, StepSpec
 from evalh.core.schemas import ANYTHING, TEXT, NoPart, Schema, part_of, refusal
 from evalh.workspace.prompt.expressions import PlainExpression
+from evalh.workspace.prompt.functions import Parameters
 from evalh.workspace.prompt.references import Scope
 from evalh.workspace.prompt.templates import check_inputs
 
@@ -87,6 +88,19 @@ def impossible_handovers(spec: StepSpec, scope: Scope, places: dict[str, str]) -
             what, schema = refused
             hint = f"what {version.label} takes: {there}" + (f" · what is given: {schema}" if schema else "")
             yield WorkspaceError(f"{what}: {version.label} refuses it as {name!r}", where=places[name], hint=hint)
+
+
+def impossible_arguments(spec: StepSpec, takes: Parameters, places: dict[str, str]) -> Iterator[WorkspaceError]:
+    """Yield what a step's function needs and is not handed, or is handed and does not take."""
+    assert spec.function is not None
+    path = spec.function.path
+    for name in sorted(takes.required - spec.inputs.keys()):
+        hint = f"inputs: {{{name}: …}}; {path} needs it: {takes.where}"
+        yield WorkspaceError(f"step {spec.name!r} is handed no {name!r}", where=places.get("", spec.where), hint=hint)
+    for name in spec.inputs:
+        if name not in takes.names and not takes.takes_any:
+            hint = f"{did_you_mean(name, takes.names)} · {takes.where}"
+            yield WorkspaceError(f"{path} takes no {name!r}", where=places[name], hint=hint)
 
 
 def _refused(source: Source, wanted: Schema, scope: Scope) -> tuple[str, str] | None:
