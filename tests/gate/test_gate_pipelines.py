@@ -29,7 +29,7 @@ class Change:
 
     def commit(self) -> None:
         self._git("add", "-A")
-        self._git("commit", "-q", "-m", "Change")
+        self._git("commit", "-q", "--allow-empty", "-m", "Change")
 
     def gate(self, *, trust_base: bool = False) -> GateDecision:
         self.commit()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msgspec import field
 
+from evalh.analysis.blame import Design
 from evalh.analysis.drift import DRIFT_ALPHA
 from evalh.core.values import Value
 from evalh.engine.plan import AskOptions
@@ -89,3 +90,13 @@ class OtelOptions(Value, kw_only=True):
     endpoint: str | None = None
     protocol: str | None = None
     content: bool = False
+
+
+class BlameOptions(AskOptions, kw_only=True):
+    """What a user asks of `evalh blame`."""
+
+    run: str | None = None  # None: the newest
+    stand_in: str | None = None  # a model whose outputs replace the steps'; None: gold
+    design: Design = Design.IN_ORDER
+    reruns: int = 3
+    cases: int | None = None  # at most so many; None: all that ended bad

@@ -3,6 +3,7 @@
 Rendering one case as a run would send it.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalh.api.options import RunOptions
@@ -95,11 +96,16 @@ def release_draft(parts: Parts, name: str) -> VersionRow:
     return _row(parts, prompts.load(name, version), live=prompts.live(name) == version)
 
 
-def start_prompt(parts: Parts, name: str) -> VersionRow:
-    """Write the first draft of a new prompt. Raises UsageError where the prompt is there."""
-    from evalh.workspace.prompt.releases import new
+def start_prompt(parts: Parts, name: str, steps: Sequence[str] = ()) -> VersionRow:
+    """Write the first draft of a new prompt; with steps, a pipeline of these prompts. Raises UsageError, NotFound."""
+    from evalh.workspace.prompt.prompts import PIPELINE_SUFFIX, SUFFIX
+    from evalh.workspace.prompt.releases import first_pipeline, new
 
-    new(parts.root, parts.prompts(), name, _FIRST_DRAFT)
+    prompts = parts.prompts()
+    if steps:
+        new(parts.root, prompts, name, first_pipeline(prompts, steps), PIPELINE_SUFFIX)
+    else:
+        new(parts.root, prompts, name, _FIRST_DRAFT, SUFFIX)
     return _row(parts, parts.prompts().load(name, DRAFT), live=False)
 
 

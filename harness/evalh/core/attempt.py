@@ -239,6 +239,9 @@ class Purpose(StrEnum):
 CONFIRM_DRAW = 1000
 """The draw of answers that confirm a flip; no grader and no critic uses it."""
 
+BLAME_DRAW = 2000
+"""The draw of answers that show which step loses a case: apart from the answers that lost it."""
+
 _DATED_DRAW = 1_000_000
 _DRAWS_A_DAY = 4
 

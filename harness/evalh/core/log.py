@@ -8,7 +8,7 @@ from typing import TypeAlias
 from evalh.core.attempt import CallKey, Completion, Latency, Usage
 from evalh.core.case import Case
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
+from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary, StepRecord
 from evalh.core.sample import Graded, Standing, StepResult, Story
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -154,6 +154,7 @@ class SampleDetail(Value, kw_only=True):
     sample: SampleRow
     case: Case
     calls: tuple[CallRow, ...]
+    asked: tuple[StepRecord, ...] = ()  # a pipeline's steps, as the run asked them
 
 
 class TracedSample(Value, kw_only=True):

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
-from msgspec import field
+from msgspec import field, structs
 from msgspec.structs import replace
 
 from evalh.analysis.pipelines import PipelineFold
 from evalh.analysis.summary import Fold
 from evalh.core.attempt import Answer, CallKey, Usage
-from evalh.core.case import Case
+from evalh.core.case import ABSENT, Absent, Case
 from evalh.core.digest import digest
 from evalh.core.errors import UsageError
 from evalh.core.ports import Cases, Pricer, Prices, Store
@@ -49,9 +49,15 @@ class Routing(Value, kw_only=True):
 class Given(Value):
     """Where a step's doubles come from: gold, or what an earlier run's samples gave."""
 
-    name: str  # "expected", or a run
-    outputs: Mapping[tuple[str, int], JsonValue] | None = None  # of a run, by (case id, trial); None: gold
+    name: str  # "expected", a run, or a model that stands in
+    outputs: Mapping[tuple[str, int], JsonValue] | None = None  # by (case id, trial); None: gold
     digest: str = ""
+
+    def of(self, step: str, case: Case, trial: int) -> JsonValue | Literal[Absent.ABSENT]:
+        """Return what it has for a step of a sample; a case that was run once has one output for all trials."""
+        if self.outputs is None:
+            return case.gold_of(step)
+        return self.outputs.get((case.id, trial), self.outputs.get((case.id, 0), ABSENT))
 
 
 class Asked(Value):
@@ -89,6 +95,11 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
     steps: Mapping[str, PlannedStep]
     given: Mapping[str, Given] = field(default_factory=dict)
     effects: bool = False  # whether functions with effects may be called
+
+    def doubles(self, case: Case, trial: int) -> dict[str, JsonValue]:
+        """Return what stands in for steps of a sample: what its row gives, before what the run does."""
+        found = {step: given.of(step, case, trial) for step, given in self.given.items()}
+        return {step: output for step, output in found.items() if output is not ABSENT} | dict(case.given)
 
     @cached_property
     def digest(self) -> str:
@@ -182,6 +193,22 @@ class Plan(Routing, kw_only=True, dict=True):
             steps = PipelineFold(parents, trials, clusters, self.suite.max_ungraded)
         specs = [grader.spec for grader in self.graders]
         return Fold(specs, trials, self.suite.value, clusters, by_the_hour=by_the_hour, pipeline=steps)
+
+    @cached_property
+    def routing(self) -> Routing:
+        """What a run is asked by: of a pipeline its first step's target, under the tightest budget of all steps."""
+        if self.pipeline is None:
+            return self
+        targets = (*self.targets, self.target)
+        budget = tightest(one.route.budget for one in targets)
+        first = targets[0]
+        lead = Target(
+            route=replace(first.route, budget=budget),
+            routes=first.routes,
+            leaves=first.leaves,
+            judges_by=first.judges_by,
+        )
+        return Routing(target=lead, resolve=self.resolve, build_checks=self.build_checks)
 
     @property
     def beside(self) -> tuple[Target, ...]:
@@ -294,7 +321,7 @@ def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKe
     if plan.pipeline is None:
         return [(plan.plain.request(case).digest(), CallKey(case.id, trial, plan.plain.name, plan.draw))]
     found = []
-    for handed in Walk(plan.pipeline.flow, case.inputs, doubles=case.given).ready():
+    for handed in Walk(plan.pipeline.flow, case.inputs, doubles=plan.pipeline.doubles(case, trial)).ready():
         name, asks = handed.spec.name, plan.pipeline.steps[handed.spec.name].prompt
         if asks is not None:
             request = asks.step.request(replace(case, inputs=handed.inputs))
@@ -316,6 +343,13 @@ def in_log(plan: Plan, store: Store, wanted: Iterable[tuple[Case, int]]) -> list
         if answer is not None
     }
     return [known.issuperset(each) for each in asked]
+
+
+def tightest(budgets: Iterable[BudgetPolicy]) -> BudgetPolicy:
+    """Return the lowest of each bound."""
+    found = [structs.asdict(one) for one in budgets]
+    lowest = {name: min((one[name] for one in found if one[name] is not None), default=None) for name in found[0]}
+    return BudgetPolicy(**lowest)
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:

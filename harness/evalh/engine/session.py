@@ -122,7 +122,7 @@ def check_plans(plans: Iterable[Plan], prices: Prices, asking: AskOptions) -> No
     """Raise EvalhError for a plan that would fail on its way: a missing variable, a budget that cannot hold."""
     for plan in plans:
         check_inputs(plan) if plan.pipeline is None else check_pipeline_inputs(plan)
-        budget_for(plan.target, prices, asking.budget_usd, plan.beside)
+        budget_for(plan.routing.target, prices, asking.budget_usd, plan.beside)
 
 
 class _KnownFirst:
@@ -178,7 +178,7 @@ class Session:
         self._fold = self._new_fold()
         self._resources = AsyncExitStack()
         self.record = self._new_record(ends.clock.now() if began is None else began)
-        builder = ends.builder(plan, plan.beside, self.halt)
+        builder = ends.builder(plan.routing, plan.beside, self.halt)
         self._deadline_s = builder.budget.deadline_s
         self._runner = self._new_runner(builder, known, keeps=keeps)
 

@@ -15,7 +15,7 @@ from evalh.store.columns import restored, stored
 from evalh.store.database import LIVE, StoreError, connect, connect_reading, existing, explained
 from evalh.store.liveness import LOST, alive
 from evalh.store.query import Rows, query
-from evalh.store.restore import comparison_from, gate_from, run_from, run_step_from
+from evalh.store.restore import comparison_from, gate_from, run_from
 from evalh.store.samples import SampleReader
 from evalh.store.schema import SCHEMA, ensure_schema, schema_version
 from evalh.store.totals import TotalsReader
@@ -78,8 +78,7 @@ class Reader(SampleReader, TotalsReader):
         return [run_from(row) for row in self._rows(sql)]
 
     def _with_steps(self, run: RunRow) -> RunRow:
-        rows = self._rows("select * from run_steps where run_id = ? order by position", run.record.id)
-        steps = tuple(map(run_step_from, rows))
+        steps = self._asked(run.record.id)
         return replace(run, record=replace(run.record, steps=steps)) if steps else run
 
     def _runs_called(self, name: str) -> list[RunRow]:

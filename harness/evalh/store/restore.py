@@ -64,7 +64,7 @@ def run_from(row: Row) -> RunRow:
     )
 
 
-def run_step_from(row: Row) -> StepRecord:
+def step_record_from(row: Row) -> StepRecord:
     """Read a row of `run_steps`."""
     texts = ("prompt", "function", "model")
     return StepRecord(

@@ -17,7 +17,7 @@ from evalh.core.digest import digest
 from evalh.core.log import DecisionRow, SampleDetail, SampleRow, SampleStory, TracedAttempt, TracedCall, TracedSample
 from evalh.core.money import from_stored, plus
 from evalh.core.request import content_digest
-from evalh.core.run import FailedSample
+from evalh.core.run import FailedSample, StepRecord
 from evalh.core.sample import Graded, SampleResult, Standing, StepResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome, Verdict
@@ -29,6 +29,7 @@ from evalh.store.restore import (
     decision_from,
     sample_from,
     step_from,
+    step_record_from,
     tool_calls_from,
     usage_from,
     verdict_from,
@@ -211,7 +212,16 @@ class SampleReader(CallReader):
 
     def _detail(self, row: Row) -> SampleDetail:
         sample = self._sample(row)
-        return SampleDetail(sample=sample, case=self._case_of(sample), calls=self._calls_of(sample))
+        return SampleDetail(
+            sample=sample,
+            case=self._case_of(sample),
+            calls=self._calls_of(sample),
+            asked=self._asked(sample.run_id) if sample.story is not None else (),
+        )
+
+    def _asked(self, run_id: str) -> tuple[StepRecord, ...]:
+        rows = self._rows("select * from run_steps where run_id = ? order by position", run_id)
+        return tuple(map(step_record_from, rows))
 
     def _failure(self, sample: SampleRow) -> FailedSample:
         answer = self._first("select * from attempts where id = ?", sample.answered_by)

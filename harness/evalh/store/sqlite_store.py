@@ -94,6 +94,11 @@ class SqliteStore:
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
         return self._answers.find_all(wanted, routed=routed)
 
+    def begun(self, request_digest: str, key: CallKey) -> bool:
+        """Return whether such a request ever left, whatever became of it. Raises EvalhError."""
+        self.flush()
+        return self._answers.begun(request_digest, key)
+
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         self._writer.put(NewSample(run_id, sample, call))
 

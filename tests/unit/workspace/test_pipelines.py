@@ -124,6 +124,14 @@ def test_a_pipeline_is_a_version_made_of_steps(tmp_path: Path, put: Put) -> None
     assert (decline.after, decline.version and decline.version.label) == (("order",), "late@v1")
 
 
+def test_the_references_own_example_is_one(tmp_path: Path, put: Put) -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/pipelines.md").read_text()
+    put("prompts/reply_late/v1.prompt", REPLY)
+    put(DRAFT, page.split("```yaml\n")[1].split("```")[0])
+
+    assert [one.name for one in steps(tmp_path).steps] == ["extract", "order", "ask_for_id", "reply", "decline"]
+
+
 def test_steps_come_after_what_they_read_and_otherwise_as_the_file_has_them(tmp_path: Path, put: Put) -> None:
     put("prompts/p/v1.prompt", "x")
     names = ["d", "a", "c", "b", "e"]

@@ -1,7 +1,7 @@
 """Asking one sample of a pipeline: each step as it becomes ready, its checks, and what is done about a bad one."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
 from inspect import isawaitable
@@ -23,53 +23,20 @@ from evalh.core.attempt import (
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError
 from evalh.core.money import plus
-from evalh.core.ports import Clock, Provider, Store
 from evalh.core.prompt import OnBad, StepSpec
 from evalh.core.reasoning import reread
 from evalh.core.request import Request
 from evalh.core.sample import Graded
 from evalh.core.strict_json import JsonValue
-from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, with_cause
-from evalh.engine.pipeline.calls import Flights, Lookups
-from evalh.engine.pipeline.functions import Ask, FunctionStep, StepContext, StepError
-from evalh.engine.plan import Asked, Plan, PlannedPipeline
+from evalh.engine.pipeline.functions import Ask, StepContext, StepError
+from evalh.engine.pipeline.kept import FunctionCalls
+from evalh.engine.pipeline.tools import OWN, StepDoor, Tools
 from evalh.graders.reading import Unreadable, output_json
 from evalh.graders.registry import Grader
-from evalh.pipeline.taint import StepGraph
 from evalh.pipeline.walk import Handed, Walk, text_of
-from evalh.routing.asking import Asking, Inquiry
-from evalh.routing.run_context import Halt
+from evalh.routing.asking import Asking
 from evalh.routing.wrapper import spent
-
-OWN = ""  # what a prompt step asks; a function asks prompts by name
-
-
-class StepDoor(Value):
-    """The way to what a step asks, and who asks for those that grade its answers."""
-
-    asked: Asked
-    provider: Provider
-    inquiry: Inquiry
-
-
-class Tools(Value, kw_only=True):
-    """What all samples of a run share."""
-
-    plan: Plan
-    pipeline: PlannedPipeline
-    run_id: str
-    numbers: Iterator[int]  # of calls
-    doors: Mapping[str, Mapping[str, StepDoor]]  # by step and prompt
-    functions: Mapping[str, FunctionStep]
-    graph: StepGraph
-    store: Store
-    halt: Halt
-    clock: Clock
-    lookups: Lookups
-    flights: Flights
-    inquiry: Inquiry  # about what no model gave
-    fresh: bool
 
 
 class Trace(Struct):
@@ -95,7 +62,7 @@ class SampleAsking:
         self.case = case
         self.case_index = case_index
         self.trial = trial
-        self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=dict(self._doubles()))
+        self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=tools.pipeline.doubles(case, trial))
         self.traces: dict[str, Trace] = {name: Trace() for name in tools.pipeline.steps}
         self.judges_usd: Decimal | None = Decimal(0)
 
@@ -103,17 +70,6 @@ class SampleAsking:
     def calls(self) -> list[Call]:
         """Every call so far."""
         return [call for trace in self.traces.values() for call in trace.calls]
-
-    def _doubles(self) -> Iterator[tuple[str, JsonValue]]:
-        for name in self.tools.pipeline.steps:
-            given = self.tools.pipeline.given.get(name)
-            if name in self.case.given:
-                yield name, self.case.given[name]
-            elif given is not None:
-                gold = self.case.gold_of(name) if given.outputs is None else ABSENT
-                found = gold if given.outputs is None else given.outputs.get((self.case.id, self.trial), ABSENT)
-                if found is not ABSENT:
-                    yield name, found
 
     async def ask(self) -> None:
         """Ask all that is to be asked. Raises NotSent, CancelledError, EvalhError."""
@@ -277,14 +233,12 @@ class SampleAsking:
             env=function.env,
             ask=self._asker(spec.name, trace),
         )
-        began = tools.clock.monotonic()
         try:
-            output = await function.call(handed.inputs, ctx, tools.halt.sleep)
+            output, trace.took = await FunctionCalls(tools).call(function, handed.inputs, ctx, self._key(spec.name))
         except StepError as exc:
             trace.error = CallError(ErrorKind.STEP_ERROR, str(exc))
             self.walk.fail(spec.name, str(exc))
             return
-        trace.took = Latency((tools.clock.monotonic() - began) * 1000.0)
         case = replace(self.case, inputs=handed.inputs, expected=self.case.gold_of(spec.name))
         trace.completion = Completion(text=text_of(output))
         trace.context = GradeContext(

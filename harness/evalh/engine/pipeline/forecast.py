@@ -75,7 +75,8 @@ class PipelineForecast(Struct):
 
     def add(self, case: Case, trial: int) -> None:
         """Count one sample in. Raises WorkspaceError where a case does not fit."""
-        one = _Forecast(case, trial, Walk(self.pipeline.flow, case.inputs, doubles=case.given))
+        doubles = self.pipeline.doubles(case, trial)
+        one = _Forecast(case, trial, Walk(self.pipeline.flow, case.inputs, doubles=doubles))
         begun: set[str] = set()
         asks = False
         while ready := one.walk.ready():
@@ -255,7 +256,7 @@ def check_pipeline_inputs(plan: Plan) -> None:
             if name not in steps:
                 what = f"case {case.id!r} gives a double of step {name!r}, which {plan.version.label} does not have"
                 raise WorkspaceError(what, where=case.where, hint=f"steps: {', '.join(steps)}")
-        walk = Walk(plan.pipeline.flow, case.inputs, doubles=case.given)
+        walk = Walk(plan.pipeline.flow, case.inputs, doubles=plan.pipeline.doubles(case, 0))
         for handed in walk.ready():
             asked = steps[handed.spec.name].prompt
             if asked is None:

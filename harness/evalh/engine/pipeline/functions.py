@@ -9,8 +9,10 @@ from math import isfinite
 from typing import Protocol
 
 from evalh.core.attempt import NotSent
+from evalh.core.digest import canonical
 from evalh.core.errors import WorkspaceError
 from evalh.core.prompt import FunctionSpec, StepSpec
+from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.graders.functions import Deadline, NoAnswerError, line_of, where_defined
@@ -56,6 +58,11 @@ class FunctionStep:
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self._takes_context = _CONTEXT in inspect.signature(function).parameters
 
+    def request(self, inputs: Mapping[str, JsonValue]) -> Request:
+        """Return its inputs as a request: what it gave before is found by them, and by what it is."""
+        settings = Settings(model=self.spec.path, sent_to={"function": self.spec.document()})
+        return Request((Message.of(Role.USER, canonical(inputs).decode("utf-8", "surrogatepass")),), settings)
+
     async def call(
         self, inputs: Mapping[str, JsonValue], ctx: StepContext, pause: Callable[[float], Awaitable[None]]
     ) -> JsonValue:
@@ -63,11 +70,12 @@ class FunctionStep:
         async with AsyncExitStack() as held:
             if self._places is not None:
                 await held.enter_async_context(self._places)
-            for attempt in range(self.spec.attempts):
+            attempts = 1 if self.spec.effects else self.spec.attempts
+            for attempt in range(attempts):
                 try:
                     return await self._once(inputs, ctx)
                 except StepError:
-                    if attempt + 1 == self.spec.attempts:
+                    if attempt + 1 == attempts:
                         raise
                     await pause(_PAUSE_S * 2**attempt)
         raise AssertionError("a function has at least one attempt")

@@ -7,10 +7,11 @@ from evalh.core.attempt import NotSent
 from evalh.core.case import Case
 from evalh.core.ports import Store
 from evalh.core.values import Value
-from evalh.engine.pipeline.asking import OWN, SampleAsking, StepDoor, Tools
+from evalh.engine.pipeline.asking import SampleAsking
 from evalh.engine.pipeline.calls import Flights, Lookups
 from evalh.engine.pipeline.functions import FunctionStep
 from evalh.engine.pipeline.grading import SampleGrading
+from evalh.engine.pipeline.tools import OWN, StepDoor, Tools
 from evalh.engine.plan import Plan, PlannedStep, in_log
 from evalh.engine.runner import SampleRunner, Wanted
 from evalh.pipeline.taint import StepGraph

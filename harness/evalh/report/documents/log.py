@@ -122,7 +122,7 @@ def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
     return CallsDocument(calls=tuple(map(_plain, calls)))
 
 
-_OF_PIPELINES = frozenset({"steps", "story", "step_output", "review", "given"})
+_OF_PIPELINES = frozenset({"steps", "story", "step_output", "review", "given", "asked"})
 
 
 def _plain(value: Any) -> JsonValue:

@@ -16,12 +16,12 @@ from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT
 from evalh.core.log import AttemptRow, CallRow, CaseDetail, DecisionRow, RunRow, SampleDetail
 from evalh.core.run import RunResult
-from evalh.core.sample import Graded
 from evalh.core.totals import Spend, SpendBy
-from evalh.core.verdict import Outcome, told
+from evalh.core.verdict import told
 from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import show_run
+from evalh.report.terminal.steps import show_steps, verdict_line
 from evalh.report.text import StyledText, block, columns, dollars, json_line, milliseconds, one_line, safe
 
 _WIDTH = 62
@@ -96,9 +96,6 @@ def _decision(decision: DecisionRow) -> StyledText:
     return line
 
 
-_OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
-
-
 def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
     record = run.record
@@ -139,16 +136,12 @@ def show_sample(console: Console, detail: SampleDetail) -> None:
     if detail.case.tags:
         console.print(StyledText.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
     for graded in sample.verdicts:
-        console.print(_verdict(graded))
+        console.print(verdict_line(graded))
+    if sample.steps:
+        show_steps(console, detail)
+        return
     for call in detail.calls:
         show_call(console, call)
-
-
-def _verdict(graded: Graded) -> StyledText:
-    verdict = graded.verdict
-    required = "" if graded.required else " (not required)"
-    word = (f"{verdict.outcome.value:8s}", _OUTCOME_STYLES[verdict.outcome])
-    return StyledText.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
 
 
 def show_call(console: Console, call: CallRow) -> None:

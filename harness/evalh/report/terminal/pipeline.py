@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
+from evalh.core.money import plus
 from evalh.core.run import ConditionalRate, PipelineSummary, StepTally
 from evalh.core.sample import SampleWord
-from evalh.report.text import StyledText, columns, dollars, milliseconds, rate, safe
+from evalh.report.text import StyledText, columns, dollars, milliseconds, plural, rate, safe
 
 WORDS = {
     SampleWord.CLEAN: "clean",
@@ -20,6 +21,10 @@ WORDS = {
 }
 """What a sample's word is called where people read it."""
 
+_NO_RATE = {
+    "few-cases": " (too few cases for a rate)",
+    "not-known": " (too many samples are not known for a rate)",
+}
 _STYLES = {
     SampleWord.CLEAN: "green",
     SampleWord.RECOVERED: "green",
@@ -46,8 +51,12 @@ def _steps(tallies: tuple[StepTally, ...]) -> Table:
     table = columns("step", *(counts[place] for place in used), ">cost", ">p50")
     for tally, row in zip(tallies, rows, strict=True):
         cells = [_count(row[place], bad=place in _BAD) for place in used]
-        table.add_row(safe(tally.step), *cells, dollars(tally.cost_usd), milliseconds(tally.latency_p50_ms))
+        table.add_row(safe(tally.step), *cells, _cost(tally), milliseconds(tally.latency_p50_ms))
     return table
+
+
+def _cost(tally: StepTally) -> str:
+    return dollars(plus(tally.cost_usd, tally.cached_cost_usd))  # an answer of the log at what it was bought for
 
 
 _ALWAYS = frozenset({0, 5, 6, 8})
@@ -67,11 +76,9 @@ def _lines(summary: PipelineSummary) -> Table:
         table.add_row(name, text)
     after = summary.after_bad
     if after.samples:
-        lost = f", and loses {after.good} good ones" if after.good else ""
-        table.add_row(
-            "after a bad step",
-            f"{dollars(after.usd)} spent in {after.samples} samples: stopping there saves at most that{lost}",
-        )
+        lost = f", and loses {plural(after.good, 'good one')}" if after.good else ""
+        told = f"{dollars(after.usd)} spent in {plural(after.samples, 'sample')}"
+        table.add_row("after a bad step", f"{told}: stopping there saves at most that{lost}")
     return table
 
 
@@ -88,9 +95,8 @@ def _words(summary: PipelineSummary) -> StyledText:
 
 def _rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
     if summary.propagation.of:
-        mended = summary.recovery.count
-        told = f"steps that read something bad were bad too; {mended or 'none'} mended it"
-        yield "faults", _rate(summary.propagation, told)
+        yield "propagation", _rate(summary.propagation, "steps that read something bad were bad too")
+        yield "recovery", _rate(summary.recovery, "mended it")
     if summary.latent.count:
         yield "bad step, good result", _rate(summary.latent, "good samples: no harm done, or a grader is wrong")
     if summary.unexplained.count:
@@ -99,4 +105,4 @@ def _rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
 
 def _rate(one: ConditionalRate, told: str) -> str:
     found = "" if one.rate.value is None else f"{rate(one.rate)}  "
-    return f"{found}{one.count} of {one.of} {told}"
+    return f"{found}{one.count} of {one.of} {told}{_NO_RATE.get(one.rate.method, '')}"

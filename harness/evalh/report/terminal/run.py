@@ -7,7 +7,6 @@ from rich.padding import Padding
 from rich.table import Table
 
 from evalh.core.run import FailedSample, Forecast, GraderTally, RunResult, RunStatus, RunSummary
-from evalh.report.terminal.faults import show_faults
 from evalh.report.text import (
     BREAK,
     BY_THE_HOUR,
@@ -48,9 +47,6 @@ def show_run(console: Console, result: RunResult) -> None:
         show_pipeline(console, summary.pipeline)
         console.print()
     console.print(_graders(summary.graders))
-    if summary.pipeline is not None:
-        console.print()
-        show_faults(console, summary.pipeline)
     if summary.errors:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
         console.print()

@@ -1,12 +1,13 @@
 """Writing prompts: a new draft, and a draft frozen as the next version."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalh.core.errors import EvalhError, UsageError, WorkspaceError
-from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, StepSpec, version_number
+from evalh.core.prompt import DRAFT, INPUTS, PromptRef, PromptVersion, StepSpec, version_number
 from evalh.workspace.prompt.bodies import BodyParser
 from evalh.workspace.prompt.prompts import PIPELINE_SUFFIX, SUFFIX, Prompts
 from evalh.workspace.prompt.templates import grammar_of
@@ -14,20 +15,52 @@ from evalh.workspace.prompt.versions import cut
 from evalh.workspace.writing import new_file
 
 
-def new(root: Path, prompts: Prompts, name: str, text: str) -> Path:
-    """Write the first draft of a prompt. Raises UsageError where the prompt is there, WorkspaceError for bad text."""
+def new(root: Path, prompts: Prompts, name: str, text: str, suffix: str = SUFFIX) -> Path:
+    """Write the first draft of a prompt, or of a pipeline, which a prompt may become.
+
+    Raises UsageError where there is one already, WorkspaceError for bad text.
+    """
     try:
         nameable = PromptRef.parse(f"{name}@{DRAFT}").name == name
     except UsageError:
         nameable = False
     if not nameable or any(part in ("", ".", "..") for part in name.split("/")):
         raise UsageError(f"{name!r} is not a prompt's name", hint="letters, digits, . _ -; folders with /")
-    if name in prompts.names():
-        raise UsageError(f"prompt {name!r} is there", hint=f"edit it, or release it: evalh prompt release {name}")
+    versions = prompts.versions(name) if name in prompts.names() else ()
+    if versions and (suffix == SUFFIX or DRAFT in versions):
+        what = "is there" if suffix == SUFFIX else "has a draft"
+        raise UsageError(f"prompt {name!r} {what}", hint=f"edit it, or release it: evalh prompt release {name}")
     text = text.replace("\r\n", "\n")
-    path = prompts.path(name, DRAFT)
+    path = f"{prompts.folder}/{name}/{DRAFT}{suffix}"
     prompts.parse(name, DRAFT, text, path)
     return _write(root, path, text)
+
+
+def first_pipeline(prompts: Prompts, steps: Sequence[str]) -> str:
+    """Return a pipeline's first text: prompts in a row, their inputs taken from earlier steps where names agree.
+
+    Raises NotFound, WorkspaceError.
+    """
+    lines = ["description: What this pipeline is for", "steps:"]
+    before: dict[str, PromptVersion] = {}
+    for stated in steps:
+        version = prompts.resolve(PromptRef.parse(stated))
+        step = re.sub(r"\W", "_", version.name.rpartition("/")[2])
+        inputs = ", ".join(f"{name}: {_source_of(name, before)}" for name in sorted(version.variables))
+        lines.append(f"  {step}:")
+        lines += [] if stated == step else [f"    prompt: {stated}"]
+        lines.append(f"    inputs: {{{inputs}}}")
+        before[step] = version
+    return "\n".join(lines) + "\n"
+
+
+def _source_of(name: str, before: Mapping[str, PromptVersion]) -> str:
+    if name in before:
+        return name
+    for step, version in reversed(list(before.items())):
+        if name in (version.output_schema or {}).get("properties", {}):
+            return f"{step}.{name}"
+    return f"{INPUTS}.{name}"
 
 
 def release(root: Path, prompts: Prompts, name: str) -> Path:
