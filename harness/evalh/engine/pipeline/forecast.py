@@ -75,7 +75,8 @@ class PipelineForecast(Struct):
 
     def add(self, case: Case, trial: int) -> None:
         """Count one sample in. Raises WorkspaceError where a case does not fit."""
-        one = _Forecast(case, trial, Walk(self.pipeline.flow, case.inputs, doubles=self.pipeline.doubles(case, trial)))
+        doubles = self.pipeline.doubles(case, trial)
+        one = _Forecast(case, trial, Walk(self.pipeline.flow, case.inputs, doubles=doubles))
         begun: set[str] = set()
         asks = False
         while ready := one.walk.ready():
