@@ -5,7 +5,8 @@ what was good by chance, what each step loses, and what no step explains.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from math import fsum
 from typing import TypeAlias
@@ -24,10 +25,10 @@ Replaced: TypeAlias = frozenset[str]
 class Design(StrEnum):
     """Which outputs are replaced."""
 
-    IN_ORDER = "in order"  # of the first step, of the first two, and so on
+    IN_ORDER = "in-order"  # of the first step, of the first two, and so on
     HALVING = "halving"  # the same, but only those that find the step of a case: where each more only helps
     SINGLE = "single"  # of one step alone: where a good output of one makes later ones worse
-    ALL_SETS = "all sets"  # Shapley's values, for few steps
+    ALL_SETS = "all-sets"  # Shapley's values, for few steps
 
 
 class Reruns(Value):
@@ -142,7 +143,7 @@ class CaseReruns(Value, kw_only=True):
     """One case that ended bad. `ties`: what makes it one of a cluster, as `clusters.grouped` takes it."""
 
     case_id: str
-    ties: tuple[str, ...]
+    ties: Sequence[Hashable]
     seen: Seen
 
 
@@ -183,6 +184,28 @@ class Blame(Value, kw_only=True):
     def monotone(self) -> bool:
         """Whether no replacement is shown to harm. Otherwise halving finds nothing: replace single outputs."""
         return not any(one.effect.below_zero for one in self.steps)
+
+
+class Blamed(Value, kw_only=True):
+    """What came of it. `left_out`: bad cases without gold for what they ran."""
+
+    run: str
+    prompt: str
+    model: str
+    stand_in: str | None
+    bad: int  # cases
+    left_out: int
+    blame: Blame
+    spent_usd: Decimal | None
+
+
+class BlameCost(Value, kw_only=True):
+    """What it would ask, and cost at most, before it is begun."""
+
+    cases: int
+    steps: tuple[str, ...]
+    samples: int  # to run again, at most
+    worst_case_usd: Decimal | None
 
 
 def blame(plan: BlamePlan, cases: Sequence[CaseReruns], max_ungraded: float) -> Blame:

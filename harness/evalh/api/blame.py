@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from evalh.analysis.blame import Blame, BlamePlan, Design, blame
+from evalh.analysis.blame import BlameCost, Blamed, BlamePlan, Design, blame
 from evalh.api.event_loop import in_loop
 from evalh.api.options import BlameOptions, RunOptions
 from evalh.api.parts import Parts
@@ -26,28 +26,6 @@ from evalh.engine.session import check_plans
 from evalh.stats.blame import LARGEST_GAME
 
 _CONFIRM = 5  # reruns on both sides of the step that halving found
-
-
-class Blamed(Value, kw_only=True):
-    """What came of it. `left_out`: bad cases without gold for what they ran."""
-
-    run: str
-    prompt: str
-    model: str
-    stand_in: str | None
-    bad: int  # cases
-    left_out: int
-    blame: Blame
-    spent_usd: Decimal | None
-
-
-class BlameCost(Value, kw_only=True):
-    """What it would ask, and cost at most, before it is begun."""
-
-    cases: int
-    steps: tuple[str, ...]
-    samples: int  # to run again, at most
-    worst_case_usd: Decimal | None
 
 
 class _Question(Value, kw_only=True):
@@ -143,7 +121,7 @@ def _design(options: BlameOptions, steps: tuple[str, ...], cases: int) -> BlameP
         raise UsageError(what, hint="--design single")
     assert cases  # or there was nothing to blame
     confirm = _CONFIRM if options.design is Design.HALVING else 0
-    return BlamePlan(steps=steps, design=options.design, reruns=options.reruns, confirm=confirm)
+    return BlamePlan(steps=steps, design=Design(options.design), reruns=options.reruns, confirm=confirm)
 
 
 def _plan(parts: Parts, run: RunRow, model: str | None) -> Plan:
@@ -151,11 +129,7 @@ def _plan(parts: Parts, run: RunRow, model: str | None) -> Plan:
     record = run.record
     label, _, variant = record.prompt.partition("[")
     steps = tuple(one.replace("@", "=", 1) for one in variant.rstrip("]").split("][") if one)
-    models = (model,) if model else tuple(_models(record.model))
+    models = (model,) if model else (record.model,)
     options = RunOptions(target=record.suite, prompts=(label,), models=models, steps=steps)
     (plan,) = parts.plans(options)
     return plan
-
-
-def _models(name: str) -> list[str]:
-    return [name]
