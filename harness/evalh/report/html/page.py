@@ -17,7 +17,7 @@ from evalh.report.html.history import history
 from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
 from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
-from evalh.report.html.steps import where_first
+from evalh.report.html.steps import pipeline, where_first
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.terminal.compare import ComparisonView
 from evalh.report.words import RunReport, pointers, verdict
@@ -56,6 +56,7 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
         parts += [history(head.past), sections.trade_offs(head.chosen), sections.failing(head.failings, "", "head")]
         parts.append(_provenance(head, ""))
     places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
+    places = places if head is None or head.traffic is None else {**_STEPS, **places}
     return _document(comparing.title(view), places, join(top, parts), (rows, [view.comparison.head.prompt]))
 
 
@@ -101,7 +102,8 @@ def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
         parts.append(sections.failing(one.failings, _suffix(number), of))
     parts += [samples(rows, several=several), history(reported[0].past)]
     for number, one in enumerate(reported):
-        parts += [sections.prompt(one.run, _suffix(number)), _provenance(one, _suffix(number))]
+        prompt = sections.prompt if one.traffic is None else pipeline
+        parts += [prompt(one.run, _suffix(number)), _provenance(one, _suffix(number))]
     return join(parts)
 
 

@@ -9,7 +9,7 @@ from evalh.core.run import StepRecord, StepTally
 from evalh.core.sample import SampleWord, StepGrade, StepState
 from evalh.report.charts.pipeline import Filters, drawn, size
 from evalh.report.html.markup import Child, Markup, el
-from evalh.report.html.parts import facts, row, scrollable, section, table
+from evalh.report.html.parts import facts, row, scrollable, section, shown_json, table
 from evalh.report.terminal.pipeline import WORDS, told_rates
 from evalh.report.text import dollars, milliseconds, percent
 from evalh.report.words import anchor
@@ -25,6 +25,7 @@ _MEANINGS = {
     SampleWord.FAILED_AT_END: "bad: only the step that it ended with went wrong",
     SampleWord.NOT_KNOWN: "a step that could not be graded decides what these are",
 }
+_DIGESTED = frozenset({"prompt", "function"})  # told by what the step is
 _STATES = (StepState.RAN, StepState.SKIPPED, StepState.STOPPED, StepState.GIVEN, StepState.FAILED)
 _ALWAYS = frozenset({"ran", "good", "bad", "first bad here"})
 _CLASSES = {"good": "good", "bad": "bad", "first bad here": "bad", "unknown": "ungraded"}
@@ -46,6 +47,26 @@ def where_first(run: RunRow, traffic: Traffic, of: str, suffix: str, filters: Fi
         _table(traffic, () if summary is None else summary.steps, filters),
         None if summary is None else facts(list(told_rates(summary))),
     )
+
+
+def pipeline(run: RunRow, suffix: str) -> Markup:
+    """Show the pipeline as it ran: each step with what it is handed, its condition and what happens where it is bad."""
+    record = run.record
+    steps = record.prompt_document.get("steps")
+    stated = steps if isinstance(steps, Mapping) else {}
+    parts: list[Child] = []
+    for one in record.steps:
+        found = stated.get(one.step)
+        keys = found if isinstance(found, Mapping) else {}
+        told: list[tuple[str, Child]] = [("is", _told(one))]
+        for key, value in keys.items():
+            if value and key not in _DIGESTED:
+                told.append((key.replace("_", " "), el("code", value if isinstance(value, str) else shown_json(value))))
+        parts += [el("h3", one.step), facts(told)]
+    output = record.prompt_document.get("output")
+    parts += [el("h3", "output"), el("p", "the first that ran of ", el("code", shown_json(output)))]
+    fold = el("details", el("summary", "Steps, conditions and policies"), parts)
+    return section(f"prompt{suffix}", f"The pipeline, {record.prompt}", fold)
 
 
 def _told(record: StepRecord) -> str:
