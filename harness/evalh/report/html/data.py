@@ -122,9 +122,11 @@ class Rows(Struct):
             one = results.get(step)
             if one is not None and one.verdicts:
                 told["v"] = [self._verdict(graded, told=not good) for graded in one.verdicts]
-            if one is not None and one.reason and not good:
+            if one is not None and one.reason and not (good and one.gave):
                 told["w"] = _clip(one.reason, _REASON_BYTES)
             steps.append(told)
+        if story.sample.review is not None:
+            texts["j"] = _clip(story.sample.review, _REASON_BYTES)
         return texts | {"w": kind_of(story.sample), "q": shape.end(story.sample), "p": steps}
 
     def _texts(self, *parts: Mapping[str, Mapping[str, str]], good: bool) -> dict[str, JsonValue]:

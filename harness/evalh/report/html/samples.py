@@ -92,7 +92,8 @@ def _left_out(rows: Rows) -> str:
     parts = []
     if rows.clipped:
         clipped = plural(rows.clipped, "good sample")
-        parts.append(f"Of {clipped} only the beginning of the texts is here ({GOOD_BYTES} bytes each).")
+        steps = ", and as much of their steps" if rows.shapes else ""
+        parts.append(f"Of {clipped} only the beginning of the texts is here ({GOOD_BYTES} bytes each{steps}).")
     if rows.dropped:
         parts.append(f"Of {plural(rows.dropped, 'sample')} the texts are not here: the page would be too large.")
     if parts:

@@ -35,9 +35,9 @@ def where_first(run: RunRow, traffic: Traffic, of: str, suffix: str, filters: Fi
     """Build the section of a run's steps; `of` names the run."""
     summary = None if run.summary is None else run.summary.pipeline
     told = {one.step: _told(one) for one in run.record.steps}
-    pictures = [drawn(traffic, told, filters, down=down) for down in (False, True)]
     wide = size(traffic, down=False)[0] <= _WIDEST
-    picture = el("div", pictures[not wide :], class_="flows both" if wide else "flows")
+    pictures = [drawn(traffic, told, filters, down=down) for down in ((False, True) if wide else (True,))]
+    picture = el("div", pictures, class_="flows both" if wide else "flows")
     return section(
         f"steps{suffix}",
         f"Where {of} goes wrong first",
@@ -60,7 +60,7 @@ def pipeline(run: RunRow, suffix: str) -> Markup:
         keys = found if isinstance(found, Mapping) else {}
         told: list[tuple[str, Child]] = [("is", _told(one))]
         for key, value in keys.items():
-            if value and key not in _DIGESTED:
+            if value and key not in _DIGESTED and (key != "on_bad" or keys.get("checks")):
                 told.append((key.replace("_", " "), el("code", value if isinstance(value, str) else shown_json(value))))
         parts += [el("h3", one.step), facts(told)]
     output = record.prompt_document.get("output")

@@ -49,6 +49,7 @@ const evalhSteps = (page, { el, svg, ms, usd, whole, group, verdicts }) => {
       made.addEventListener("click", () => { $(name).value = ""; $("filters").dispatchEvent(new Event("input")); $(name).focus(); });
       return made;
     };
+    for (const name of ["kind", "at"]) if ($(name).selectedIndex < 0) $(name).value = ""; // an address of another page's
     const option = $("at").selectedOptions[0];
     const chips = [kind ? chip("kind", kindName(kind)) : null, at && option ? chip("at", option.textContent) : null].filter(Boolean);
     $("chosen").replaceChildren(...(chips.length ? ["Only ", ...chips] : []));
@@ -96,6 +97,7 @@ const evalhSteps = (page, { el, svg, ms, usd, whole, group, verdicts }) => {
     const sentence = story.replace("{first}", () => named(FIRST) || "a step").replace("{responsible}", () => named(RESPONSIBLE));
     const spans = times(row);
     return [el("p", "story", el("b", colour(row), name), `: ${sentence.startsWith(name) ? sentence.slice(name.length + 2) : sentence}`),
+      row.j ? el("p", "ungraded", `For a person to look at: ${whole(row.j)}`) : "",
       el("div", "steps", ...row.p.map((one, index) => shown(row, one, steps[index], spans[index], spans.end)))];
   }
 
