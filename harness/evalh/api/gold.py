@@ -1,4 +1,4 @@
-"""Expectations that no output can meet: text, where the version's own output schema says that there is no text.
+"""Expectations that no output can meet: text where the version's own output schema has no text.
 
 A spreadsheet's cell is text, and so is a quoted number; the model would be blamed for it on every case.
 """
@@ -11,6 +11,7 @@ from evalh.core.prompt import PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
+from evalh.graders.kinds import Grader
 from evalh.graders.paths import BadPath, JsonPath
 
 _COMPARES = ("equals", "one_of")
@@ -27,7 +28,7 @@ class _Comparison(Value):
 
     @classmethod
     def of(cls, spec: GraderSpec) -> "_Comparison | None":
-        """Read a grader's parameters; None where it compares with no gold, or cannot be read (told elsewhere)."""
+        """Read a grader's parameters; None if it compares with no gold, or cannot be read (reported elsewhere)."""
         params = spec.params
         if spec.kind not in _COMPARES or "value" in params or "values" in params:
             return None
@@ -64,9 +65,32 @@ def impossible_golds(
                 yield _told(one, version, case, *found)
 
 
+def missing_golds(graders: Iterable[Grader], step: str, cases: Iterable[Case]) -> Iterator[WorkspaceError]:
+    """Name the graders of a pipeline's step that no case has gold for: they could only abstain."""
+    lacking = [(grader, _wanted(grader)) for grader in graders if grader.needs_expected]
+    for case in cases:
+        gold = case.gold_of(step)
+        if gold is not ABSENT:
+            lacking = [(one, path) for one, path in lacking if path is not None and path.find(gold) is ABSENT]
+        if not lacking:
+            return
+    for grader, path in lacking:
+        place = f"expected.steps.{step}" if path is None or not path.steps else f"expected.steps.{step}.{path}"
+        what = f"no case has {place}: {grader.name} can only abstain, and the step {step!r} would never be known"
+        yield WorkspaceError(
+            what, where=grader.spec.where, hint=f'"expected": {{"steps": {{"{step}": …}}}} in some rows'
+        )
+
+
+def _wanted(grader: Grader) -> JsonPath | None:
+    """Return where a grader looks in the gold; None: at all of it, or in its own way."""
+    stated = grader.spec.params.get("expected")
+    return JsonPath.parse(stated) if isinstance(stated, str) else None
+
+
 def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:
     csv = case.where.rpartition(":")[0].endswith(".csv")
-    hint = "let the column's name end in :json" if csv else "write the value without quotes"
+    hint = "give the column a name that ends in :json" if csv else "write the value without quotes"
     there = f"{place}, where {version.label} answers {types}"
     return WorkspaceError(
         f"case {case.id!r} expects text at {there}: {one.spec.name} can never pass",
@@ -76,7 +100,7 @@ def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, type
 
 
 def _impossible(one: _Comparison, schema: Mapping[str, JsonValue], case: Case) -> tuple[str, str] | None:
-    """Return where a gold cannot be met, and what stands there instead; None: it can, or that is not known."""
+    """Return the place of a gold that cannot be met, and what is there instead; None if it can be met or is unknown."""
     gold = one.gold(case)
     here = _at(schema, () if one.place is None else one.place.steps)
     if here is None or gold is ABSENT:
@@ -109,7 +133,7 @@ def _text(gold: JsonValue, schema: JsonValue, at: str, levels: int, *, whole: bo
 
 
 def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
-    """Return the schema of what stands at a path; None where it is not plainly said."""
+    """Return the schema of what stands at a path; None if it is not plainly said."""
     for step in steps:
         if not isinstance(schema, Mapping):
             return None
@@ -119,7 +143,7 @@ def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
 
 
 def _types(schema: JsonValue) -> set[str] | None:
-    """Return the types that a schema allows; None where it does not say plainly."""
+    """Return the types that a schema allows; None if it does not say plainly."""
     if not isinstance(schema, Mapping) or "$ref" in schema:
         return None
     for key in ("anyOf", "oneOf"):

@@ -1,15 +1,18 @@
 """What `evalh check` finds in pipelines: their checks and models, and what suites and rows say of their steps."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
-from evalh.api.gold import impossible_golds
+from evalh.api.gold import impossible_golds, missing_golds
 from evalh.api.parts import Parts
+from evalh.api.targets import refuse_nobody, refuse_readers, require_steps
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.suite import Suite
+from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
 from evalh.workspace.dataset.dataset import Dataset
 from evalh.workspace.prompt.prompts import Prompts
@@ -32,7 +35,9 @@ def _of_steps(parts: Parts, pipeline: Pipeline) -> Iterator[EvalhError]:
         if spec.model is not None and spec.model not in known:
             yield parts.targets.no_model(spec.model, spec.where)
         try:
-            parts.targets.build_checks(spec.checks)
+            checks = parts.targets.build_checks(spec.checks)
+            if spec.function is not None:
+                refuse_nobody(checks, spec.name)
         except EvalhError as exc:
             yield exc
 
@@ -49,15 +54,31 @@ def graded_steps(
             yield WorkspaceError(f"{in_use.label} has no step {name!r}", where=where, hint=hint)
             continue
         try:
-            build_all(specs, parts.grader_environment)
+            graders = build_all(specs, parts.grader_environment)
+            refuse_readers(graders)
+            if steps[name].function is not None:
+                refuse_nobody(graders, name)
         except EvalhError as exc:
             yield exc
+            continue
+        yield from missing_golds(graders, name, dataset)
         version = steps[name].version
         if version is not None:
             yield from impossible_golds(specs, version, _with_gold_of(name, dataset))
+    with suppress(EvalhError):  # told where the suite's graders are compiled
+        yield from _read_steps(build_all(suite.graders, parts.grader_environment), in_use)
     known = {spec.name for one in versions if one.pipeline is not None for spec in one.pipeline.steps}
     if known:
         yield from _strange_steps(dataset, known)
+
+
+def _read_steps(graders: Sequence[Grader], version: PromptVersion) -> Iterator[EvalhError]:
+    """Find graders of a suite that look at steps which its prompt does not have."""
+    for grader in graders:
+        try:
+            require_steps([grader], version)
+        except EvalhError as exc:
+            yield exc
 
 
 def _with_gold_of(step: str, dataset: Dataset) -> Iterator[Case]:

@@ -8,7 +8,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from evalh.api.options import RunOptions
-from evalh.api.targets import Targets, build_checks, require_logprobs
+from evalh.api.targets import Targets, build_checks, refuse_nobody, refuse_readers, require_logprobs
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.log import RunRow
@@ -19,7 +19,8 @@ from evalh.core.suite import Suite
 from evalh.core.values import Value
 from evalh.engine.pipeline.functions import check_signature
 from evalh.engine.plan import Asked, Given, PlannedPipeline, PlannedStep
-from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import build_all
 from evalh.pipeline.contracts import Contract
 from evalh.pipeline.step import Step
 from evalh.pipeline.walk import Flow
@@ -191,11 +192,13 @@ class Planner:
         parts, environment = self._parts, self._parts.grader_environment
         checks = build_checks(spec.checks, environment)
         graders = build_all(self._suite.step_graders.get(spec.name, ()), environment)
+        refuse_readers(graders)
         if spec.version is not None:
             asked = self._asked(spec, spec.version)
             require_logprobs((*checks, *graders), environment, asked.target)
             return PlannedStep(spec=spec, prompt=asked, checks=checks, graders=graders)
         assert spec.function is not None
+        refuse_nobody((*checks, *graders), spec.name)
         function = parts.load_function(spec.function.path)
         check_signature(spec, function)
         if spec.function.effects and not self._choice.effects and spec.name not in self._choice.given:

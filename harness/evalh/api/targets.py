@@ -20,8 +20,9 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.engine.plan import Routing
 from evalh.graders.judges.asking import JudgePrompt, RubricText
-from evalh.graders.registry import Grader, GraderEnvironment, build_all
+from evalh.graders.kinds import Grader, GraderEnvironment
 from evalh.graders.registry import build as build_grader
+from evalh.graders.registry import build_all
 from evalh.pipeline.step import settings_for
 from evalh.providers.logprobs import not_asked
 from evalh.providers.registry import holds_schema
@@ -58,7 +59,7 @@ class Targets:
         return self._environment(self)
 
     def default_model(self, suite: Suite, version: PromptVersion) -> tuple[str, str]:
-        """Return the model that a suite asks, and where it is named. Raises UsageError where nothing names one."""
+        """Return the model that a suite asks, and where it is named. Raises UsageError if nothing names one."""
         if suite.model is not None:
             return suite.model, suite.where_of("model")
         if version.model is not None:
@@ -220,13 +221,15 @@ class WorkspaceTexts(Value):
         read(RubricFront, scale, located.where)
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
-        return RubricText(text=source.body.strip(), scale=scale, where=name)
+        return RubricText(text=source.body.strip(), scale=scale)
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         """Load a prompt version that judges. Raises WorkspaceError."""
         try:
             ref = PromptRef.parse(reference)
             version = self.prompts(ref.revision).resolve(ref)
+            if version.pipeline is not None:
+                raise WorkspaceError(f"{version.label} is a pipeline, and a judge asks one prompt")
             template = compile_version(version)
         except EvalhError as exc:
             raise WorkspaceError(exc.what, where=exc.where or where, hint=exc.hint) from None
@@ -250,7 +253,7 @@ def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], f
 
 
 def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:
-    """Return the versions to run: the references, else the target. Raises UsageError where both name a version."""
+    """Return the versions to run: the references, else the target. Raises UsageError if both name a version."""
     if refs and target.version:
         versions = " ".join(f"--prompt {one}" for one in (target, *refs))
         raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {suite} {versions}")
@@ -267,7 +270,43 @@ def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) ->
                 where=grader.spec.where,
                 hint='checks without gold: "schema", "json", {regex = "…"}, {length = {max_chars = 500}}, …',
             )
+    refuse_readers(graders)
     return graders
+
+
+def refuse_readers(graders: Iterable[Grader]) -> None:
+    """Raise WorkspaceError where a grader of one step looks at other steps: it sees what was handed to its own."""
+    for grader in graders:
+        if grader.reads:
+            raise WorkspaceError(
+                f"{grader.name!r} looks at the step {grader.reads[0]!r}, and only a suite's graders see the steps",
+                where=grader.spec.where,
+                hint=f"inputs.…: what was handed to the step; or put {grader.spec.kind} under the suite's `graders`",
+            )
+
+
+def require_steps(graders: Iterable[Grader], version: PromptVersion) -> None:
+    """Raise WorkspaceError where a suite's grader looks at a step, or asks a model, that a version does not have."""
+    pipeline = version.pipeline
+    steps = {} if pipeline is None else {spec.name: spec for spec in pipeline.steps}
+    functions = [] if pipeline is None else [name for name in pipeline.output if steps[name].function is not None]
+    for grader in graders:
+        unknown = next((name for name in grader.reads if name not in steps), None)
+        if unknown is not None:
+            lacks = f"has no step {unknown!r}" if steps else f"is one prompt: it has no step {unknown!r}"
+            hint = did_you_mean(unknown, steps) if steps else f"inputs.{unknown}, if an input of the case is meant"
+            what = f"grader {grader.name!r} looks at a step, and {version.label} {lacks}"
+            raise WorkspaceError(what, where=grader.spec.where, hint=hint)
+    for function in functions:
+        refuse_nobody(graders, function)
+
+
+def refuse_nobody(graders: Iterable[Grader], function: str) -> None:
+    """Raise WorkspaceError where a grader asks the model that answered, and a function did."""
+    for grader in graders:
+        if any(name is None for name, _ in grader.asked):
+            what = f"grader {grader.name!r} asks the model that answered, and the step {function!r} is a function"
+            raise WorkspaceError(what, where=grader.spec.where, hint="model: …, where the grader has such a parameter")
 
 
 def require_logprobs(graders: Sequence[Grader], checks: GraderEnvironment, target: Target) -> None:

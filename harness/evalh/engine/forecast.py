@@ -1,6 +1,6 @@
-"""`--dry-run`: what a run would send and what it could cost at most.
+"""`--dry-run`: what a run would send, and the most that it can cost, with the questions of graders and checks.
 
-What graders and checks can cost that ask models: their questions, priced before they are asked.
+A call by a route is bounded by all the attempts that its models may make.
 
 The most that one call by a route can cost, whatever its models do.
 """
@@ -22,19 +22,20 @@ from evalh.core.request import Request
 from evalh.core.route import EscalateBy, RepairBy, Route
 from evalh.core.run import Forecast
 from evalh.core.suite import GraderSpec
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Question
 from evalh.engine.plan import Plan
-from evalh.graders.registry import Grader
+from evalh.graders.kinds import Grader
 from evalh.routing.asking import answering
 from evalh.routing.budget import PER_MESSAGE, worst_case_usd
 from evalh.routing.checking import REPAIR_TOKENS, VERIFY_TOKENS
 from evalh.routing.target import Target, models_of
 
 AttemptCost: TypeAlias = Callable[[str, int], Decimal | None]
-"""What one attempt of a model can cost, by its name and by how many tokens its request is longer than the first."""
+"""The most that one attempt of a model can cost, by its name and the tokens added to its request."""
 
 Examined: TypeAlias = Callable[[Sequence[GraderSpec], str], Decimal | None]
-"""What checks can cost that ask models, for one answer of a model."""
+"""The most that checks can cost for one answer of a model."""
 
 
 def most(
@@ -42,8 +43,8 @@ def most(
 ) -> Decimal | None:
     """Bound what one call by a route can cost: every attempt of every model that it may ask is billed in full.
 
-    A request that shows a model an answer is longer by that: an answer is taken to be read in as many tokens as it may
-    be written in. `more_tokens` is what the route's request is longer by already.
+    A request that contains an answer is longer: an answer is assumed to be read in as many tokens as it may have
+    been written in. `more_tokens` is the length already added to the route's request.
     """
     amount: Decimal | None = Decimal(0)
     for name in (route.model, *route.fallback):
@@ -61,7 +62,7 @@ def most(
 def _most_of(
     name: str, route: Route, target: Target, cost: AttemptCost, more_tokens: int, examined: Examined | None
 ) -> Decimal | None:
-    """Bound what one of a route's models, or an inner route, can cost."""
+    """Bound the cost of one of a route's models, or of an inner route."""
     inner = target.routes.get(name)
     if inner is not None:
         return most(inner, target, cost, more_tokens, examined)
@@ -92,14 +93,39 @@ def greatest(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 Bound = tuple[Decimal | None, Decimal | None]
-"""What questions cost at most if each is asked once, and with every attempt that routes allow. None: unknown."""
+"""The most that questions cost if each is asked once, and with all attempts that routes allow. None if unknown."""
 
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
 
-@dataclass(slots=True, kw_only=True)
+class Unknowns(Value, kw_only=True):
+    """By how many tokens a question may be longer, for what is not known yet; None: nothing bounds it."""
+
+    inputs: int | None = 0
+    answer: int | None = 0
+    steps: Mapping[str, int | None] = {}  # by step: what the question contains of its output
+
+    def of(self, question: Question) -> int | None:
+        """Return what is missing in a question."""
+        steps = [self.steps.get(step, 0) for step in question.steps]
+        return total([self.inputs, *steps, *[self.answer] * question.shown])
+
+
+def total(bounds: Iterable[int | None]) -> int | None:
+    """Add bounds; None if any is unknown."""
+    found = list(bounds)
+    return None if None in found else sum(one for one in found if one is not None)
+
+
+def longest_answer(target: Target) -> int | None:
+    """Return of how many tokens an answer is at most; None: nothing bounds it."""
+    bounds = [leaf.settings.max_tokens for leaf in target.leaves.values()]
+    return None if None in bounds else max((one for one in bounds if one is not None), default=0)
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class QuestionBounds:
-    """Bounds of one plan's questions. `store` is None where nothing that it knows may be used."""
+    """Bounds of one plan's questions. `store` is None if the log may not be used."""
 
     plan: Plan
     prices: Prices
@@ -108,23 +134,37 @@ class QuestionBounds:
 
     def of_graders(self, case: Case, request: Request, trial: int, answer: Answer | None) -> Bound:
         """Bound what the suite's graders ask about one sample; what the log holds costs nothing."""
-        asking = [grader for grader in self.plan.graders if grader.asked]
-        if not asking:
+        if not any(grader.asked for grader in self.plan.graders):
             return NOTHING
         completion = Completion(text="") if answer is None else answer.completion
         ctx = self._context(case, request, completion, trial)
-        models = tuple(self.plan.target.leaves) if answer is None else (answer.model or "",)
-        return self._sum(asking, ctx, models, None if answer is None else self.store)
+        if answer is None:
+            return self.of_answer(self.plan.graders, ctx, Unknowns(answer=longest_answer(self.plan.target)))
+        return self.of_answer(self.plan.graders, ctx, model=answer.model)
+
+    def of_answer(
+        self,
+        graders: Iterable[Grader],
+        ctx: GradeContext,
+        unknowns: Unknowns | None = None,
+        model: str | None = None,
+    ) -> Bound:
+        """Bound what graders ask about one answer; `model` gave it. What the log holds of a known one costs nothing."""
+        models = tuple(self.plan.target.leaves) if model is None else (model,)
+        store = self.store if unknowns is None else None
+        asking = [grader for grader in graders if grader.asked]
+        return self._sum(asking, ctx, models, store, unknowns or Unknowns())
 
     def of_checks(self, specs: Sequence[GraderSpec], model: str, case: Case, request: Request) -> Decimal | None:
-        """Bound what a route's checks ask about one answer of a model."""
-        key = id(specs)  # a route's own, which lives as long as the plan
+        """Bound the questions of a route's checks about one answer of a model."""
+        key = id(specs)  # a route's own, which exists as long as the plan
         if key not in self._checks:
             self._checks[key] = [check for check in self.plan.build_checks(specs) if check.asked]
         if not self._checks[key]:
             return Decimal(0)
         ctx = self._context(replace(case, expected=ABSENT), request, Completion(text=""), 0)
-        return self._sum(self._checks[key], ctx, (model,), None)[1]
+        unknowns = Unknowns(answer=longest_answer(self.plan.target))
+        return self.of_answer(self._checks[key], ctx, unknowns, model)[1]
 
     def _context(self, case: Case, request: Request, completion: Completion, trial: int) -> GradeContext:
         schema, step = request.settings.output_schema, self.plan.plain.name
@@ -132,11 +172,19 @@ class QuestionBounds:
             case=case, completion=completion, request=request, output_schema=schema, trial=trial, step=step
         )
 
-    def _sum(self, graders: Iterable[Grader], ctx: GradeContext, models: Sequence[str], store: Store | None) -> Bound:
+    def _sum(
+        self,
+        graders: Iterable[Grader],
+        ctx: GradeContext,
+        models: Sequence[str],
+        store: Store | None,
+        unknowns: Unknowns,
+    ) -> Bound:
         once: Decimal | None = Decimal(0)
         ceiling: Decimal | None = Decimal(0)
         for question in (question for grader in graders for question in grader.questions(ctx)):
-            bounds = [self._bound(question, target, ctx, store) for target in self._asked(question, models)]
+            targets = self._asked(question, models)
+            bounds = [self._bound(question, target, ctx, store, unknowns) for target in targets]
             once = plus(once, greatest(bound[0] for bound in bounds))
             ceiling = plus(ceiling, greatest(bound[1] for bound in bounds))
         return once, ceiling
@@ -146,13 +194,16 @@ class QuestionBounds:
             return [self.plan.resolve(question.model, question.form)]
         return [answering(self.plan.target, model, question.form) for model in models]
 
-    def _bound(self, question: Question, target: Target, ctx: GradeContext, store: Store | None) -> Bound:
+    def _bound(
+        self, question: Question, target: Target, ctx: GradeContext, store: Store | None, unknowns: Unknowns
+    ) -> Bound:
         request = Request(question.messages, target.settings())
         if store is not None:
             key = CallKey(ctx.case.id, ctx.trial, ctx.step, question.draw)
             if store.find_all([(request.digest(), key)], routed=target.chooses)[0] is not None:
                 return NOTHING
-        more = self._more_tokens(question, target, ctx)
+        # An answer is read in as many tokens as it may be written in.
+        more = total([question.replies * (target.first.settings.max_tokens or 0), unknowns.of(question)])
         if more is None:
             return None, None
         pricers: dict[str, Pricer | None] = {
@@ -165,22 +216,12 @@ class QuestionBounds:
 
         return cost(target.first.provider.name, 0), most(target.route, target, cost)
 
-    def _more_tokens(self, question: Question, target: Target, ctx: GradeContext) -> int | None:
-        """Bound by how much the question grows: an answer is read in as many tokens as it may be written in."""
-        replies = target.first.settings.max_tokens or 0
-        more = question.replies * replies
-        if ctx.text:
-            return more  # the answer is there: it is counted by its bytes
-        bounds = [leaf.settings.max_tokens for leaf in self.plan.target.leaves.values()]
-        known = [bound for bound in bounds if bound is not None]
-        return more + question.shown * max(known, default=0) if len(known) == len(bounds) else None
 
-
-_HISTORY = "messages"  # the input that holds a conversation; whatever it holds must be read to know
+_HISTORY = "messages"  # the input with a conversation, whose content must be read
 
 
 def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = False) -> Forecast:
-    """Render every request without sending one. Raises WorkspaceError where a case does not fit the prompt."""
+    """Render every request without sending one. Raises WorkspaceError if a case does not fit the prompt."""
     target = plan.target
     pricers = {name: prices.find(leaf.provider) for name, leaf in target.leaves.items()}
     answered = to_ask = 0
@@ -240,7 +281,7 @@ def check_inputs(plan: Plan) -> None:
     """Render every case once: a missing variable is found before the first call, not in the middle of a run."""
     cases, plain = plan.cases, plan.plain.template.plain_inputs
     if plain is not None and plain <= cases.text_inputs and _HISTORY not in cases.some_inputs:
-        return  # reading the dataset has told: a million rows are not read once more
+        return  # known from reading the dataset: a million rows are not read again
     for case in cases:
         try:
             plan.plain.template.render(case.inputs)

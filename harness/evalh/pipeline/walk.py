@@ -5,6 +5,7 @@ cannot take is the giver's failure, and ends that path. Everything is decided in
 one outcome however its answers arrive.
 """
 
+import json
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -13,6 +14,7 @@ from evalh.core.prompt import INPUTS, Constant, First, HandoverError, OnBad, Pip
 from evalh.core.sample import StepState
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.core.verdict import StepOutput
 from evalh.pipeline.contracts import Contract
 
 
@@ -39,19 +41,8 @@ class Flow:
     def __init__(self, pipeline: Pipeline, contracts: Mapping[str, Contract]) -> None:
         self.pipeline = pipeline
         self.contracts = contracts
-        self.reads = {spec.name: reads_of(spec) for spec in pipeline.steps}
-        self.waits_for = {spec.name: self._waits_for(spec) for spec in pipeline.steps}
-
-    def _waits_for(self, spec: StepSpec) -> tuple[str, ...]:
-        firsts = [
-            reference.source
-            for source in spec.inputs.values()
-            if isinstance(source, First)
-            for option in source.options
-            for reference in option.references
-        ]
-        waits = [*self.reads[spec.name], *firsts, *spec.after, *([spec.otherwise] if spec.otherwise else [])]
-        return tuple(dict.fromkeys(name for name in waits if name != INPUTS))
+        self.reads = {spec.name: spec.reads for spec in pipeline.steps}
+        self.waits_for = {spec.name: spec.waits_for for spec in pipeline.steps}
 
     def unread(self, given: frozenset[str]) -> frozenset[str]:
         """Return the steps that only given steps would read, themselves or by others: nothing comes of asking them."""
@@ -66,14 +57,6 @@ class Flow:
                 needed.add(name)
                 waiting += self.waits_for[name]
         return frozenset(self.waits_for) - needed - given
-
-
-def reads_of(spec: StepSpec) -> tuple[str, ...]:
-    """Return the steps without whose output a step is skipped."""
-    needed = [] if spec.when is None else [spec.when]
-    needed += [source for source in spec.inputs.values() if not isinstance(source, First | Constant)]
-    found = (reference.source for expression in needed for reference in expression.references)
-    return tuple(dict.fromkeys(name for name in found if name != INPUTS))
 
 
 class Walk(Struct):
@@ -142,6 +125,14 @@ class Walk(Struct):
             self.settled[name].halts = True
             self.settled[name].reason = reason
         return policy
+
+    def outputs(self) -> dict[str, StepOutput]:
+        """Return what graders of the whole see: what each step that ran, or that a double stood in for, gave."""
+        return {
+            name: StepOutput(one.output, self.handed.get(name, {}))
+            for name, one in self.settled.items()
+            if one.state in (StepState.RAN, StepState.GIVEN)
+        }
 
     @property
     def review(self) -> str | None:
@@ -239,6 +230,11 @@ class Walk(Struct):
             return Settled(StepState.FAILED, f"the case: {reason}", halts=True)
         self.bad.setdefault(producer, reason)
         return Settled(StepState.STOPPED, f"`{producer}`: {reason}")
+
+
+def text_of(output: JsonValue) -> str:
+    """Return an output as a completion's text."""
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
 
 
 _NOTHING = object()

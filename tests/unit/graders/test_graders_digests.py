@@ -14,7 +14,8 @@ from evalh.core.declared import keys_of
 from evalh.core.digest import digest
 from evalh.core.suite import GraderSpec
 from evalh.graders.judges.prefer import build_prefer
-from evalh.graders.registry import BUILT_IN, GraderEnvironment, build_all, built_in_kind, graders_digest
+from evalh.graders.registry import BUILT_IN, build_all, built_in_kind, graders_digest
+from grading import environment as grading_environment
 
 GOLDEN = Path(__file__).parent / "golden" / "digests.json"
 WRITE = os.environ.get("EVALH_GOLDEN") == "write"
@@ -33,6 +34,11 @@ AGREEMENT: dict[str, list[Any]] = {"by": ["json", "number", "label"], "path": ["
 EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "all_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"], [{"length": {"max_words": 3}}]]}),
     "any_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"]]}),
+    "cites": (
+        {"ids": "ids", "of": "inputs.ids", "quotes": "quotes", "in": "inputs.texts"},
+        {"ids": ["c[*].id"], "of": ["search", ["inputs.a", "search"]], "quotes": ["c[*].quote"],
+         "in": ["search", ["inputs.a", "search"]], "at_least": [1, 0], "fenced": [True, False]},
+    ),
     "contains": (
         {"value": "a"},
         {
@@ -70,6 +76,7 @@ EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "scale": ["pass/fail"],
             "criteria": [{"polite": "Is it?", "right": "Is it right?"}],
             "reference": [True, False],
+            "show": [["order"], ["order", "find"], []],
             "temperature": [0.7, 1, 0, 0.0],
             "max_tokens": [64, 1024],
         },
@@ -212,7 +219,7 @@ class Anybody:
 
 
 def found() -> dict[str, str]:
-    environment = GraderEnvironment(
+    environment = grading_environment(
         models=Anybody(), load_function=lambda path: Model if path.endswith(":M") else polite
     )
     digests = {}

@@ -1,7 +1,6 @@
 """Asking one sample of a pipeline: each step as it becomes ready, its checks, and what is done about a bad one."""
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
@@ -33,9 +32,10 @@ from evalh.core.verdict import GradeContext, Outcome, with_cause
 from evalh.engine.pipeline.functions import Ask, StepContext, StepError
 from evalh.engine.pipeline.kept import FunctionCalls
 from evalh.engine.pipeline.tools import OWN, StepDoor, Tools
+from evalh.graders.kinds import Grader
 from evalh.graders.reading import Unreadable, output_json
-from evalh.graders.registry import Grader
-from evalh.pipeline.walk import Handed, Walk
+from evalh.pipeline.walk import Handed, Walk, text_of
+from evalh.routing.asking import Asking
 from evalh.routing.wrapper import spent
 
 
@@ -51,6 +51,7 @@ class Trace(Struct):
     took: Latency = NOT_KNOWN
     judges_usd: Decimal | None = Decimal(0)
     door: StepDoor | None = None
+    about: Call | None = None  # stands for a call where none gave the output; it is not in the log
 
 
 class SampleAsking:
@@ -239,8 +240,7 @@ class SampleAsking:
             self.walk.fail(spec.name, str(exc))
             return
         case = replace(self.case, inputs=handed.inputs, expected=self.case.gold_of(spec.name))
-        text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-        trace.completion = Completion(text=text)
+        trace.completion = Completion(text=text_of(output))
         trace.context = GradeContext(
             case=case, completion=trace.completion, latency=trace.took, trial=self.trial, step=spec.name
         )
@@ -279,16 +279,26 @@ class SampleAsking:
 
     async def judged(self, graders: Iterable[Grader], context: GradeContext, trace: Trace) -> list[Graded]:
         """Ask graders about an output that a step gave. Raises NotSent, EvalhError."""
-        asking = None
-        if trace.door is not None and trace.calls:
-            asking = trace.door.inquiry.about(trace.calls[-1])
-            context = replace(context, asker=asking)
+        asker = self._inquire(context.step or "", trace)
+        context = replace(context, asker=asker)
         graded = []
-        for grader in graders:
-            judged = grader.judge(context)
-            verdict = await judged if isawaitable(judged) else judged
-            graded.append(Graded(grader.name, grader.required, with_cause(verdict, context.completion)))
-        if asking is not None:
-            trace.judges_usd = plus(trace.judges_usd, asking.spent_usd)
-            self.judges_usd = plus(self.judges_usd, asking.spent_usd)
+        try:
+            for grader in graders:
+                judged = grader.judge(context)
+                verdict = await judged if isawaitable(judged) else judged
+                graded.append(Graded(grader.name, grader.required, with_cause(verdict, context.completion)))
+        finally:  # what was spent is spent, though the run ends
+            trace.judges_usd = plus(trace.judges_usd, asker.spent_usd)
+            self.judges_usd = plus(self.judges_usd, asker.spent_usd)
         return graded
+
+    def _inquire(self, step: str, trace: Trace) -> Asking:
+        """Return what asks about an output: by the call that gave it, or by its key where a function or double did."""
+        if trace.door is not None and trace.calls:
+            return trace.door.inquiry.about(trace.calls[-1])
+        tools = self.tools
+        door = tools.doors[step].get(OWN)
+        if trace.about is None:
+            request = Request((), tools.plan.target.settings())
+            trace.about = Call(id="", run_id=tools.run_id, key=self._key(step), request=request, case=self.case)
+        return (tools.inquiry if door is None else door.inquiry).about(trace.about)

@@ -1,17 +1,17 @@
 """Grading one sample of a pipeline: its steps, its output, and where it went wrong."""
 
-import json
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from evalh.core.attempt import NOT_KNOWN, Call, CallError, Completion, ErrorKind, Latency
 from evalh.core.money import plus
 from evalh.core.sample import Graded, Sample, Standing, StepGrade, StepResult, StepState
-from evalh.core.verdict import GradeContext, StepOutput, Verdict
+from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.pipeline.asking import SampleAsking, Trace
 from evalh.engine.runner import standing
-from evalh.graders.registry import Grader
+from evalh.graders.kinds import Grader
 from evalh.pipeline.taint import mark
+from evalh.pipeline.walk import text_of
 from evalh.routing.wrapper import spent
 
 
@@ -103,11 +103,7 @@ class SampleGrading:
             latency=self._path(output),
             trial=self._asked.trial,
             step=output,
-            steps={
-                name: StepOutput(one.output, self._walk.handed.get(name, {}))
-                for name, one in self._walk.settled.items()
-                if one.state in (StepState.RAN, StepState.GIVEN)
-            },
+            steps=self._walk.outputs(),
         )
         verdicts = tuple(await self._asked.judged(graders, context, trace))
         return verdicts, standing(verdicts), None
@@ -116,8 +112,7 @@ class SampleGrading:
         found = self._traces[output].completion
         if found is not None:
             return found
-        value = self._walk.settled[output].output
-        return Completion(text=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        return Completion(text=text_of(self._walk.settled[output].output))
 
     def _last_call(self, output: str | None) -> Call | None:
         own = self._traces[output].calls if output is not None else []

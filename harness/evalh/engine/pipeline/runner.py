@@ -82,6 +82,7 @@ def tools_of(
         clock=builder.clock,
         lookups=Lookups(store),
         flights=flights,
+        inquiry=builder.inquiry_for(plan.target),
         fresh=builder.find is None,
     )
 

@@ -37,4 +37,5 @@ class Tools(Value, kw_only=True):
     clock: Clock
     lookups: Lookups
     flights: Flights
+    inquiry: Inquiry  # about what no model gave
     fresh: bool

@@ -1,21 +1,20 @@
 """`judge`: a model grades by a rubric."""
 
-from collections.abc import Mapping
 from functools import partial
 
 from pydantic import Field
 
-from evalh.core.attempt import Answer, Purpose
+from evalh.core.attempt import Answer
 from evalh.core.digest import digest
 from evalh.core.request import Message, Role
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
-from evalh.graders.judges.asking import JudgePrompt, Models, by_asking, no_reference, said
-from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output
+from evalh.graders.judges.asking import Models, by_asking, no_reference, said
+from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output, shown_step
 from evalh.graders.judges.panel import panel_verdict
-from evalh.graders.judges.replies import reading
-from evalh.graders.judges.rubric import Judgement, Scale, is_file, is_reference
+from evalh.graders.judges.replies import ReplyReading, reading
+from evalh.graders.judges.rubric import Rubric, Scale
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
 SEMANTICS = 2
@@ -42,8 +41,8 @@ Judge the answer by the rubric alone. Say {words}{each}.
 Reply with JSON of this form and nothing else, the reason first:
 {example}"""
 
-INPUTS = frozenset({"input", "output", "expected", "rubric"})
-"""What a prompt version that judges may use."""
+_STEPS = "On the way to its answer, the step {name} gave:\n{output}"
+_SKIPPED = "On the way to its answer, the step {name} did not run."
 
 
 @built_in("judge", semantics=SEMANTICS)
@@ -57,6 +56,7 @@ class Judge(Parameters):
     pass_mark: int | None = Field(None, description="The lowest score that passes; needed with a range.")
     criteria: dict[str, JsonValue] | None = Field(None, description="Questions by name; each must pass.")
     reference: bool = Field(False, description="Show the judge what the case expects.")
+    show: tuple[str, ...] = Field((), description="Show the judge what these steps of the pipeline gave.")
     temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
     max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
 
@@ -64,12 +64,14 @@ class Judge(Parameters):
         """Read the rubric and its scale. Raises WorkspaceError."""
         names = self._names(scope)
         words = _Words.read(scope, self)
-        jurors, models = _jurors(names), scope.environment.models
+        # The jurors of one model have draws of their own: each of them is asked for itself.
+        jurors = [(name, names[:position].count(name)) for position, name in enumerate(names)]
+        models = scope.environment.models
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             messages = words.messages(ctx)
             return tuple(
-                Question(form=words.form, messages=messages, model=name, draw=draw, shown=words.shown)
+                Question(form=words.form, messages=messages, model=name, draw=draw, steps=words.show)
                 for name, draw in jurors
             )
 
@@ -95,6 +97,7 @@ class Judge(Parameters):
             forms=(words.form,),
             questions=questions,
             judges_by=judges_by,
+            reads=words.show,
         )
 
     def _names(self, scope: Scope) -> list[str]:
@@ -109,73 +112,50 @@ class Judge(Parameters):
         return names
 
 
-def _jurors(names: list[str]) -> list[tuple[str, int]]:
-    """Give the jurors of one model draws of their own: each of them is asked for itself."""
-    return [(name, names[:position].count(name)) for position, name in enumerate(names)]
-
-
 class _Words(Value, kw_only=True):
     """What a judge is told, and how its reply is read."""
 
-    rubric: str
+    rubric: Rubric
     scale: Scale
     reference: bool
-    prompt: JudgePrompt | None
     form: Form
-    shown: int  # how often the answer stands in a question
+    show: tuple[str, ...] = ()  # the steps whose outputs stand in a question
 
     @classmethod
     def read(cls, scope: Scope, judge: Judge) -> "_Words":
-        rubric = judge.rubric.strip()
-        if not rubric:
-            raise scope.wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
-        stated: dict[str, JsonValue] = {}
-        prompt = None
-        if is_reference(rubric):
-            prompt = scope.environment.texts.prompt(rubric, scope.spec.where)
-            _check_prompt(scope, prompt, judge)
-        elif is_file(rubric):
-            read = scope.environment.texts.rubric(rubric, scope.spec.where)
-            rubric, stated = read.text, dict(read.scale)
+        uses = {"input": False, "output": True, "expected": judge.reference, "rubric": False, "steps": bool(judge.show)}
+        rubric = Rubric.read(scope.wrong, judge.rubric, scope.environment.texts, scope.spec.where, uses)
+        stated = rubric.stated
         own = {"scale": judge.scale, "pass_mark": judge.pass_mark, "criteria": judge.criteria}
         for name, value in own.items():
             if value is not None and name in stated:
                 raise scope.wrong(f"states {name}, and its rubric does too", "one of them decides")
-        scale = Scale.read(scope, stated | {name: value for name, value in own.items() if value is not None})
-        params = {"temperature": judge.temperature, "max_tokens": judge.max_tokens}
-        schema: Mapping[str, JsonValue] | None = scale.schema()
-        if prompt is not None:
-            params, schema = {**params, **prompt.params}, prompt.output_schema
+        scale = Scale.read(scope, {**stated, **{name: value for name, value in own.items() if value is not None}})
+        form = rubric.form({"temperature": judge.temperature, "max_tokens": judge.max_tokens}, scale.schema())
         return cls(
-            rubric=rubric,
-            scale=scale,
-            reference=judge.reference,
-            prompt=prompt,
-            form=Form(purpose=Purpose.JUDGE, params=params, output_schema=schema),
-            shown=1,
+            rubric=rubric, scale=scale, reference=judge.reference, form=form, show=tuple(dict.fromkeys(judge.show))
         )
 
     def document(self) -> dict[str, JsonValue]:
-        by = (
-            {"prompt": self.prompt.digest}
-            if self.prompt
-            else {"rubric": self.rubric, "words": digest([_SYSTEM, _USER])}
-        )
+        by = dict(self.rubric.document(_SYSTEM, _USER))
+        if self.show:
+            by |= {"show": list(self.show), "steps": digest([_STEPS, _SKIPPED])}
         return {**by, "scale": self.scale.document(), "reference": self.reference, "form": self.form.document()}
 
     def messages(self, ctx: GradeContext) -> tuple[Message, ...]:
         """Return the question. Raises TooLongError."""
         fences = self._fences(ctx)
         expected = "expected answer" in fences.texts
-        if self.prompt is not None:
+        if self.rubric.prompt is not None:
             filled = {"input": fences.around("input"), "output": fences.around("answer"), "rubric": ""}
             filled["expected"] = fences.around("expected answer") if expected else ""
-            return self.prompt.template.render(filled)
+            filled["steps"] = self._steps(fences)
+            return self.rubric.prompt.template.render(filled)
         criteria = "".join(f"- {name}: {asks}\n" for name, asks in self.scale.criteria)
         user = _USER.format(
-            rubric=self.rubric,
+            rubric=self.rubric.text,
             criteria=f"\nJudge each of these on its own:\n{criteria}" if criteria else "",
-            input=fences.around("input"),
+            input="\n\n".join([fences.around("input"), *([self._steps(fences)] if self.show else [])]),
             expected=f"\nA right answer, to compare with:\n{fences.around('expected answer')}\n" if expected else "",
             answer=fences.around("answer"),
             words=self.scale.words,
@@ -184,28 +164,25 @@ class _Words(Value, kw_only=True):
         )
         return (Message.of(Role.SYSTEM, _SYSTEM), Message.of(Role.USER, user))
 
+    def _steps(self, fences: Fences) -> str:
+        """Say what each step gave. That one did not run is said outside of fences, where no step can write."""
+        shown = ((name, f"step {name}") for name in self.show)
+        return "\n\n".join(
+            _STEPS.format(name=name, output=fences.around(text)) if text in fences.texts else _SKIPPED.format(name=name)
+            for name, text in shown
+        )
+
     def graded(self, ctx: GradeContext) -> tuple[str, ...]:
         """Return every text that others wrote, as it is shown."""
         return tuple(self._fences(ctx).texts.values())
 
     def _fences(self, ctx: GradeContext) -> Fences:
         texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx)}
+        texts |= {f"step {name}": shown_step(ctx.steps[name].output) for name in self.show if name in ctx.steps}
         expected = shown_expected(ctx) if self.reference else None
         return Fences(texts if expected is None else {**texts, "expected answer": expected})
 
-    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> Judgement:
+    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> ReplyReading:
         """Read a reply. Raises UnreadableReplyError."""
         sought = self.scale.sought(reasoned=self.form.output_schema is not None)
-        return self.scale.judgement(reading(answer, self.form, models)(said(answer), sought, graded))
-
-
-def _check_prompt(scope: Scope, prompt: JudgePrompt, judge: Judge) -> None:
-    unknown = sorted(prompt.variables - INPUTS)
-    if unknown:
-        raise scope.wrong(
-            f"names {prompt.label}, which uses {{{{{unknown[0]}}}}}", f"a judge is given: {', '.join(sorted(INPUTS))}"
-        )
-    if "output" not in prompt.variables:
-        raise scope.wrong(f"names {prompt.label}, which does not show the output", "put {{output}} into it")
-    if judge.reference and "expected" not in prompt.variables:
-        raise scope.wrong(f"names {prompt.label}, which does not show what is expected", "put {{expected}} into it")
+        return reading(answer, self.form, models)(said(answer), sought, graded)
