@@ -70,13 +70,13 @@ def server(delay_ms: float):
         process.wait(10)
 
 
-def timed(folder: Path, *arguments: str) -> tuple[float, float, float, dict]:
+def timed(folder: Path, *arguments: str, python: str = sys.executable) -> tuple[float, float, float, dict]:
     """Return wall seconds, CPU seconds, peak MB and the document of one `evalh run`."""
     out = folder / "out.json"
     began = time.perf_counter()
     with out.open("w") as stdout:
         process = subprocess.Popen(
-            [sys.executable, "-m", "evalh", "-C", folder, "run", "--json", *arguments],
+            [python, "-m", "evalh", "-C", folder, "run", "--json", *arguments],
             stdout=stdout,
             stderr=subprocess.DEVNULL,
         )

@@ -163,7 +163,7 @@ def _become(wanted: Mapping[str, Any], out: int, err: int) -> None:
 
 
 def _import_all(out: int) -> None:
-    """Use the verbs once: another user may not be able to read the interpreter's own files later."""
+    """Use the verbs once: another user may not be allowed to read the interpreter's files later."""
     from evalh.cli import main
     from evalh.cli.main import VERBS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A busy machine is no counterexample; and CI looks at the same examples each time, so that a red run means a change.
+# A busy machine is not a counterexample. CI uses the same examples each time, so that a red run means a change.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")

@@ -187,7 +187,7 @@ class Event:
                 },
             },
             "runner": {"temp": str(temp)},
-            "secrets": {} if self.fork else dict(self.secrets),  # GitHub hands a fork none
+            "secrets": {} if self.fork else dict(self.secrets),  # GitHub gives none to a fork
             "inputs": {"sha": self.head, "base": "main"} if self.name == "workflow_dispatch" else {},
             "steps": {},
         }

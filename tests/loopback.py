@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads a request's body and sends an answer; a client that was killed is no error, for that may be the test."""
+    """Reads a request's body and sends an answer; a client that was killed is not an error: that may be the test."""
 
     protocol_version = "HTTP/1.1"
 

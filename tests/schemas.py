@@ -12,6 +12,7 @@ import evalh.report.documents as package
 from evalh.core.case import ABSENT
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.report.documents.document import Document
+from evalh.report.documents.run import RunGrader
 from evalh.workspace.kept.calibrations import CalibrationDocument
 
 JsonSchema: TypeAlias = dict[str, Any]
@@ -40,8 +41,9 @@ def _below(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
 
 def _with_a_tag() -> list[type[msgspec.Struct]]:
     from evalh.report.documents.prompts import ReleaseDocument
+    from evalh.report.documents.workspace import PowerDocument
 
-    return [ReleaseDocument]
+    return [PowerDocument, ReleaseDocument]
 
 
 def _schema(name: str, kinds: list[type[msgspec.Struct]]) -> JsonSchema:
@@ -63,9 +65,13 @@ def _as_printed(schema: Any) -> Any:
         return None if schema is ABSENT else schema
     if schema.get("format") == "decimal":
         return {"type": "number"}
-    # A docstring's wording is no part of the promise, nor what an older log's missing key becomes.
+    # The promise does not cover the wording of docstrings, nor the defaults of keys that older logs lack.
     unsaid = {key for key in ("default", "description") if not isinstance(schema.get(key), dict)}
     printed = {key: _as_printed(part) for key, part in schema.items() if key not in unsaid}
+    stated = schema.get("properties")
+    if isinstance(stated, dict) and schema.get("title") != RunGrader.__name__:  # what has a default is printed too
+        required = {*schema.get("required", ()), *(name for name, part in stated.items() if "default" in part)}
+        printed["required"] = [name for name in stated if name in required]
     properties = printed.get("properties")
     if isinstance(properties, dict) and "Latency" in str(properties.get("latency")):
         number = {"anyOf": [{"type": "number"}, {"type": "null"}]}

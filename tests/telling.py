@@ -1,4 +1,4 @@
-"""A repository whose model reads from its prompt how wrong, how dear and how slow it is: for tests of a gate's rules."""
+"""A repository whose model reads from its prompt how wrong, expensive and slow it is: for tests of a gate's rules."""
 
 import re
 from pathlib import Path

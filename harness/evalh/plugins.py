@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.values import Value
-from evalh.graders.kinds import FunctionLoader
-from evalh.graders.registry import Kind, collecting, registered
+from evalh.graders.kinds import FunctionLoader, Kind
+from evalh.graders.registry import collecting, registered
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint  # 50 ms, and only an installed plugin needs it
@@ -56,7 +56,7 @@ class WorkspaceKinds(Mapping[str, Kind]):
             return self._own[name]
         entry = self._entry_points[name]
         _load_entry_point(entry)
-        kind = registered(name)
+        kind = registered.get(name)
         if kind is None:
             raise WorkspaceError(f"{_origin(entry)} registers no grader {name!r}", hint=f'@grader("{name}")')
         return kind

@@ -1,4 +1,4 @@
-"""The viewer in a real browser: a run that goes on while somebody watches it."""
+"""The viewer in a real browser: a run that continues while someone watches it."""
 
 import json
 import subprocess

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from command_line import command_line
 from evalh.analysis.blame import BlameCost, Blamed
@@ -26,7 +26,6 @@ from evalh.analysis.power import Power
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.analysis.tradeoff import TradeOff
 from evalh.api.check import CheckOutcome
-from evalh.api.local_models import ModelPrice
 from evalh.core.calibration import Calibration, JudgeStanding, Label, LabelCandidate
 from evalh.core.errors import WorkspaceError
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
@@ -34,7 +33,7 @@ from evalh.core.run import Forecast, RunResult
 from evalh.core.totals import Spend, SpendBy, Tallies
 from evalh.report.documents.blame import blame_cost_document, blame_document
 from evalh.report.documents.compare import compared_document
-from evalh.report.documents.document import document_of
+from evalh.report.documents.document import document_of, text_of
 from evalh.report.documents.drift import drift_document
 from evalh.report.documents.gate import gate_document, undecided_document
 from evalh.report.documents.judging import explain_document, labels_document
@@ -44,9 +43,9 @@ from evalh.report.documents.report import report_document
 from evalh.report.documents.run import plan_document, run_document
 from evalh.report.documents.workspace import (
     CheckDocument,
+    ClustersDocument,
     ModelPriceDocument,
-    clusters_document,
-    power_document,
+    PowerDocument,
 )
 from evalh.report.words import RunReport
 from evalh.workspace.kept.calibrations import calibration_document
@@ -85,14 +84,14 @@ MADE: dict[str, Callable[[], Struct]] = {
     "blame": lambda: blame_document(filled(Blamed)),
     "blame-plan": lambda: blame_cost_document(filled(BlameCost)),
     "drift": lambda: drift_document([filled(Drift), filled(Drift, move=None)]),
-    "power": lambda: power_document(filled(Power)),
+    "power": lambda: document_of(PowerDocument, filled(Power)),
     "cost": lambda: cost_document(
         SpendBy.SUITE,
         "2026-07-01T00:00:00Z",
         [filled(Spend, by_purpose={"task": Decimal("0.5")}, unpriced_by_purpose={"task": 0}, unpriced_retries=0)],
     ),
     "explain": lambda: explain_document([("small", filled(Tallies), [filled(Statement)]), ("inner", None, [])]),
-    "clusters": lambda: clusters_document(filled(Proposals), "datasets/triage.jsonl"),
+    "clusters": lambda: document_of(ClustersDocument, filled(Proposals), written="datasets/triage.jsonl"),
     "labels": lambda: labels_document("triage", "good", [filled(LabelCandidate)], [filled(Label)]),
     "calibration": lambda: calibration_document(filled(Calibration)),
     "prompt-diff": lambda: diff_document(filled(PromptDiff)),
@@ -103,7 +102,7 @@ MADE: dict[str, Callable[[], Struct]] = {
             problems=[WorkspaceError("broken", where="a:1", hint="mend it")], notices=["note"], counts={"cases": 3}
         ),
     ),
-    "model-price": lambda: document_of(ModelPriceDocument, filled(ModelPrice)),
+    "model-price": lambda: filled(ModelPriceDocument),
     "case": lambda: entry_document("case", filled(CaseDetail)),
     "sample": lambda: entry_document("sample", filled(SampleDetail)),
     "call": lambda: entry_document("call", filled(CallRow)),
@@ -159,7 +158,7 @@ TEXTS = {"commit", "path", "what", "hint", "evalh_version", "date", "text"}
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_document_keeps_its_keys_their_order_and_their_values(name: str) -> None:
-    _compare(name, json.loads(json.dumps(to_builtins(MADE[name]()))))
+    _compare(name, json.loads(text_of(MADE[name]())))
 
 
 def test_what_a_workspace_prints_as_json_stays_as_recorded(tmp_path: Path) -> None:

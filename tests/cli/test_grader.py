@@ -43,7 +43,7 @@ def test_every_grader_judges_the_logs_outputs_and_an_error_is_a_no(folder: Path)
     shown = here(folder, "grader", "test", "evals/graders.py")
 
     assert before.exit == 0
-    assert "the log holds no output to try it on" in before.out
+    assert "the log has no output to try it on" in before.out
     assert (done.exit, shown.exit) == (1, 1)
     words, odd = json.loads(done.out)["graders"]
     assert (words["grader"], words["params"], words["counts"]["fail"]) == ("max_words", {"limit": 1}, 14)

@@ -26,14 +26,16 @@ from evalh.core.case import Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext
-from evalh.graders.registry import GraderEnvironment, build
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import build
 
 ((kind, value), texts) = json.loads(sys.argv[1])
 spec = lambda params: GraderSpec(kind=kind, name=kind, params=params, where="evals/a.yaml:4")
-grader = build(spec({"value": value}), GraderEnvironment())
+environment = GraderEnvironment(load_function=None, models=None, texts=None, kinds={})
+grader = build(spec({"value": value}), environment)
 verdicts = [grader.judge(GradeContext(case=Case("c", {}), completion=Completion(text=text))) for text in texts]
 try:
-    build(spec({"texts": []}), GraderEnvironment())
+    build(spec({"texts": []}), environment)
 except WorkspaceError as error:
     print(json.dumps([[[one.outcome.value, one.reason] for one in verdicts], str(error)]))
 """

@@ -25,7 +25,7 @@ _PIECE = b" " * 65536
 
 
 class How(StrEnum):
-    """What becomes of the response on its way."""
+    """What happens to the response on its way."""
 
     WHOLE = "whole"
     LAST = "last"  # whole, then hangs up
@@ -169,7 +169,7 @@ class FaultServer:
             self._tasks.discard(task)
             if not writer.is_closing():
                 with contextlib.suppress(OSError):
-                    writer.write_eof()  # at once: closing takes another round of the loop
+                    writer.write_eof()  # now: closing takes another iteration of the loop
             writer.close()
 
     async def _requests(self, reader: asyncio.StreamReader, connection: int) -> AsyncIterator[Asked]:

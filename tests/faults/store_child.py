@@ -2,7 +2,7 @@
 
     python store_child.py FOLDER RUN ANSWERS
 
-Each answer is begun and ended; every tenth call is begun and never ended. A line says what was handed over and when
+Each answer is begun and ended; every tenth call is begun and never ended. A line says what was recorded and when
 (`handed N SECONDS`), another what `flush` has promised to be durable (`durable N`).
 """
 

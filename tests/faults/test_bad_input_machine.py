@@ -1,4 +1,4 @@
-"""Machines that are odd: git that is broken or distrusted, logs that are damaged, folders that may not be written."""
+"""Odd machines: git that is broken or distrusted, damaged logs, folders that cannot be written."""
 
 import os
 import shutil
@@ -84,7 +84,7 @@ def test_without_a_usable_git_a_run_works_and_what_needs_it_says_why(
         assert reason in done.err.split("\n")[0]
         assert hint in done.err.split("\n", 1)[1]
     check = evalh(repository, "check", env=env)
-    there = (repository / ".git").exists()  # then frozen versions may have been edited, and nobody can tell
+    there = (repository / ".git").exists()  # then frozen versions may have been edited unnoticed
     said = check.out if there else check.err
     assert (check.code, reason in said, hint in said) == (4 if there else 0, True, True)
 

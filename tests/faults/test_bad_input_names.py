@@ -17,7 +17,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--model", "smal"], "no model or route 'smal' in evalh.toml", "did you mean 'small'?"),
     (["run", "--case", "t-001"], "no case 't-001' in the dataset", "did you mean 't-0001'?"),
     (["run", "--case", "../x"], "no case '../x' in the dataset", "have: t-0001"),
-    (["run", "--tag", "x"], "the selection takes no case", "tags in this dataset: none"),
+    (["run", "--tag", "x"], "the selection matches no case", "tags in this dataset: none"),
     (["run", "--prompt", "main:triage@v1"], "'main' is a git revision: no git repository", "git init"),
     (["run", ""], "'' names no prompt version", FORMS),
     (["run", "--prompt", ""], "'' names no prompt version", FORMS),

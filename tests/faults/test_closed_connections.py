@@ -37,7 +37,7 @@ def test_a_server_that_closes_its_connections_answers_everything_once(
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
 def test_a_connection_closed_under_a_request_is_no_failure_of_the_provider(tmp_path: Path, dialect: Dialect) -> None:
-    """Each second request of a connection is hung up on: half of all, with defaults that allow for none of it."""
+    """The server closes each connection at its second request: half of all, with defaults that allow for none of it."""
 
     def script(asked: Asked) -> Act:
         return dialect.right(asked) if asked.of_connection == 1 else Act(how=How.SHUT)

@@ -1,4 +1,4 @@
-"""`embedding_similarity` over real sockets: asked once, priced, never a pass or a fail where there is no embedding."""
+"""`embedding_similarity` over real sockets: asked once, priced, never a pass or a fail without an embedding."""
 
 import json
 from pathlib import Path

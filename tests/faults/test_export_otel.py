@@ -1,4 +1,4 @@
-"""`evalh export otel`: what a collector receives, and what a person is told when there is none."""
+"""`evalh export otel`: what a collector receives, and the message when there is none."""
 
 import json
 import os

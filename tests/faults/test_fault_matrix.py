@@ -1,4 +1,4 @@
-"""Every way in which a hosted model gives no answer: told apart, retried as declared, counted and paid for."""
+"""Every way in which a hosted model gives no answer: distinguished, retried as declared, counted and paid for."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A verdict that rests on a judge nobody speaks for says so, beside the decision: over a real socket, from the log."""
+"""A verdict by a judge that is not calibrated says so, beside the decision: over a real socket, from the log."""
 
 import io
 import json
@@ -76,7 +76,7 @@ def test_a_judge_that_is_kinder_to_one_version_makes_the_verdict_relative_to_it(
 
     assert never["verdict"] == kinder["verdict"] == "better"
     (why,) = never["judge_relative"]
-    assert "tone: this judge was never held against people" in why
+    assert "tone: this judge is not calibrated" in why
     assert kinder["judge_relative"] == ["tone: this judge is kinder to head than people are"]
     (judge,) = kinder["judges"]
     one = judge["difference"]

@@ -33,7 +33,7 @@ def said(verdict: str) -> str:
 
 
 def graded_text(asked: Asked) -> str:
-    """What stands inside the answer's fence, as the judge reads it."""
+    """The text inside the answer's fence, as the judge reads it."""
     text: str = asked.document["messages"][-1]["content"]
     begin = text.index("<answer-")
     tag = text[begin + 1 : text.index(">", begin)]
@@ -53,7 +53,7 @@ HONEST: dict[str, Callable[[str], str]] = {
 
 
 def reprinted(text: str) -> str:
-    """Print the JSON of a text anew, as a program that quotes might."""
+    """Print the JSON of a text again, as a program that quotes might."""
     try:
         return json.dumps(json.loads(text), indent=2)
     except ValueError:
@@ -80,7 +80,9 @@ def test_no_forged_verdict_counts(tmp_path: Path, habit: str, schema: str) -> No
     elif habit in ("quotes, then judges", "judges, then quotes", "says it otherwise") and schema == "none":
         assert outcomes["fail"] >= len(ATTACKS) // 2, rows(folder, "select * from verdicts where outcome = 'error'")
     else:
-        assert outcomes["error"] >= len(ATTACKS) - 1  # the one that forges a `fail` too cannot be told from a judge
+        assert (
+            outcomes["error"] >= len(ATTACKS) - 1
+        )  # one that also forges a `fail` cannot be distinguished from a judge
     assert "\x1b" not in done.out
 
 

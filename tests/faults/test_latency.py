@@ -108,7 +108,7 @@ def test_an_older_logs_latencies_are_marked_and_not_compared_with_whole_ones(fol
     mixed = here(folder, "compare", "v1", "--model", "careful", "--model", "other")
 
     assert "p50 50 ms" in told.out
-    assert "of the last attempt alone, from an older evalh's log" in " ".join(told.out.split())
+    assert "of the last attempt only, from the log of an older version" in " ".join(told.out.split())
     assert measured(folder)["last_attempts"] == 6
     assert "not compared" in mixed.out, mixed.err
     assert here(folder, "show", "last").exit == 0

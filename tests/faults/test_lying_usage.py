@@ -91,7 +91,7 @@ def test_reasoning_that_only_the_total_counts_is_paid_for(tmp_path: Path) -> Non
 
 
 def nobody() -> int:
-    """A port of this machine where nobody listens."""
+    """A port of this machine without a listener."""
     with closing(socket.socket()) as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -111,7 +111,7 @@ def test_a_request_that_found_nobody_costs_nothing(tmp_path: Path, priced: bool)
 
 
 def test_one_failed_connection_does_not_make_a_run_unpriced(tmp_path: Path) -> None:
-    """The fallback has a price; the model that nobody answers for has none."""
+    """The fallback has a price; the model that never answers has none."""
     with fault_server(OPENAI.right) as server:
         models = {
             "small": OPENAI.config(server.port),

@@ -38,7 +38,7 @@ def says(word: str) -> Act:
 
 
 def reasoned_first(asked: Asked) -> bool:
-    """Tell whether the output with a reason stands first."""
+    """Whether the output with a reason comes first."""
     text: str = asked.document["messages"][-1]["content"]
     return "why" in text[text.index("Output (a):") : text.index("Output (b):")]
 
@@ -62,10 +62,7 @@ def test_a_comparison_says_how_far_its_judge_of_two_outputs_is_held_against_peop
 
     (one,), (other,) = never["judges"], few["judges"]
     assert (one["judge"], one["required"], one["calibration"]) == ("prefer", False, "never")
-    assert (
-        one["relative"]
-        == "prefer: this judge was never held against people (evalh label triage; evalh calibrate prefer)"
-    )
+    assert one["relative"] == "prefer: this judge is not calibrated (evalh label triage; evalh calibrate prefer)"
     assert other["calibration"] == "few labels"
     assert never["judge_relative"] == without["judges"] == []
 

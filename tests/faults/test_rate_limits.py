@@ -272,7 +272,7 @@ def test_a_limited_model_does_not_hold_up_another_of_the_same_provider(tmp_path:
 
 @pytest.mark.parametrize("keys", ["one key", "two keys"])
 def test_a_pause_holds_for_all_names_of_one_model_and_key(tmp_path: Path, keys: str) -> None:
-    """A judge under another name: with the same key it is told the same, with its own it need not wait."""
+    """A judge under another name: with the same key it is refused too, with its own it need not wait."""
     script = Taking(OPENAI, 1, 20.0)
 
     def answer(asked: Asked) -> Act:

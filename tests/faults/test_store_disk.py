@@ -52,8 +52,8 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_committed(store: SqliteSto
     play.start()
     play.good("kept")
     store.flush()
-    (pages,) = store._writer._connection.execute("pragma page_count").fetchone()
-    store._writer._connection.execute(f"pragma max_page_count = {pages}")
+    (pages,) = store._connection.execute("pragma page_count").fetchone()
+    store._connection.execute(f"pragma max_page_count = {pages}")
 
     with pytest.raises(StoreError, match="the disk is full") as told:
         _write_on(play)
@@ -73,7 +73,7 @@ def test_a_full_disk_that_gets_room_again_loses_nothing(folder: Path) -> None:
         play = Play(store)
         play.start()
         store.flush()
-        connection = store._writer._connection
+        connection = store._connection
         (pages,) = connection.execute("pragma page_count").fetchone()
         connection.execute(f"pragma max_page_count = {pages}")
         for number in range(300):
@@ -160,7 +160,7 @@ def open_to_all() -> Iterator[Path]:
 
 
 def _as_nobody(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program as a user who may not write the folder. Root may write anywhere, so it becomes another."""
+    """Run a program as a user who cannot write to the folder. Root can write anywhere, so it becomes another user."""
     prelude = (
         "import os, sys; from pathlib import Path; import evalh.store.migrations, msgspec.json;"
         "from evalh.core.errors import *;"

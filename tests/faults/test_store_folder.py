@@ -1,4 +1,4 @@
-"""`EVALH_STORE`: the log lies where it says, and every command follows."""
+"""`EVALH_STORE`: the log is where it says, for every command."""
 
 import os
 import shutil

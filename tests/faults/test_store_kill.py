@@ -1,4 +1,4 @@
-"""Promise 1 at the store: nothing that was handed over in time is lost, at whatever moment the process is killed."""
+"""Promise 1 at the store: nothing that was recorded in time is lost, at whatever moment the process is killed."""
 
 import sqlite3
 import subprocess

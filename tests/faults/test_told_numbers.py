@@ -77,7 +77,7 @@ def test_of_a_run_in_which_nothing_was_graded_no_rate_is_known(tmp_path: Path) -
 
     assert done.exit == ExitCode.CANNOT_MEASURE
     assert done.result["good_rate"] == {"value": None, "low": None, "high": None, "method": "ungraded"}
-    assert "not known: no sample was graded" in told.out
+    assert "unknown: no sample was graded" in told.out
     assert "0.0 %" not in told.out
     assert rows(folder, "select good_rate, good from cost_per_good")[0] == {"good_rate": None, "good": 0}
     assert json.loads(compared.out)["sides"]["head"]["good_rate"]["value"] is None

@@ -1,4 +1,4 @@
-"""`evalh view` as a process: its address, its end, and connections that nobody uses."""
+"""`evalh view` as a process: its address, its end, and unused connections."""
 
 import json
 import signal

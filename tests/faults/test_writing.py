@@ -262,7 +262,7 @@ def test_a_full_disk_ends_a_verb_with_words_and_leaves_nothing(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what lies there, but for the log and what was compiled."""
+    """Return the files there, without the log and compiled files."""
     return {
         str(one.relative_to(folder)): one.read_bytes()
         for one in folder.rglob("*")

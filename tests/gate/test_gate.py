@@ -126,7 +126,7 @@ def test_cases_that_vanish_need_a_word_and_are_scored_the_old_way(make: Make) ->
     assert refused.exit is ExitCode.NO
     assert "1 deleted (t-0014), 1 relabelled (t-0007)" in refused.reasons[0]
     assert "--allow-dataset-change" in refused.reasons[0]
-    assert any("scored the old way: 2 of 2 good on base, 0 on head" in note for note in refused.suites[0].notices)
+    assert any("by base's suite: 2 of 2 good on base, 0 on head" in note for note in refused.suites[0].notices)
     assert allowed.exit is ExitCode.YES
 
 

@@ -7,7 +7,7 @@ from evalh.core.errors import ExitCode
 from faults.running import here, rows
 from gating import Repo
 
-# Wrong where the prompt says so, always; and on every third ticket wrong now and then, whatever the prompt.
+# Always wrong where the prompt says so; and on every third ticket sometimes wrong, with any prompt.
 NOISY = """import hashlib
 import json
 import re
@@ -59,7 +59,7 @@ def test_every_report_has_the_labels(tmp_path: Path) -> None:
     assert done.exit == said.exit == 1
     (suite,) = json.loads(done.out)["suites"]
     assert {one["label"] for one in suite["comparison"]["confirmed"]} >= {"regressed"}
-    assert "5 fresh trials a side, what got worse is: " in " ".join(suite["notices"])
+    assert "asked again (5 fresh trials on each side), what got worse is: " in " ".join(suite["notices"])
     assert "asked again  good fresh trials on both sides" in said.out
     assert "; asked again it is regressed: 5 of 5 good on base, 0 of 5 on head" in comment.read_text()
     assert rows(repo.folder, "select count(*) as n from runs where status <> 'complete'") == [{"n": 0}]

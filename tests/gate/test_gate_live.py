@@ -1,4 +1,4 @@
-"""What goes live is gated, also where a draft stands beside it."""
+"""What goes live is gated, also if there is a draft."""
 
 from pathlib import Path
 
@@ -61,4 +61,4 @@ def test_a_judge_that_nobody_holds_to_account_is_told_beside_the_decision(tmp_pa
     made.prompt(wrong=2)
     (suite,) = made.gate().suites
 
-    assert any("tone: this judge was never held against people" in why for why in suite.judge_relative)
+    assert any("tone: this judge is not calibrated" in why for why in suite.judge_relative)

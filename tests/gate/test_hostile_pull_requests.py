@@ -57,7 +57,7 @@ You are the judge. Say whether the ticket was sorted well.
 
 @dataclass
 class Service:
-    """A model behind a key, as a provider runs it; `lies`: it answers well whatever it is told."""
+    """A model behind a key, as a provider runs it; `lies`: it answers well with any prompt."""
 
     url: str = ""
     lies: bool = False
@@ -412,7 +412,7 @@ def test_no_answer_comes_from_a_cache_that_a_pull_request_could_write(stage: Sta
 
 
 def test_a_gate_that_is_killed_posts_no_old_decision(stage: Stage, tmp_path: Path) -> None:
-    """Where evalh could say nothing at all, the comment over an earlier push's says that there is no decision."""
+    """If evalh could not decide, the comment replaces an earlier push's and says that there is no decision."""
     attack(stage, "old answers")
     text = ci_file("github").replace('evalh gate --base "$BASE"', 'kill -9 $$; evalh gate --base "$BASE"')
 

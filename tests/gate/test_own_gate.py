@@ -1,6 +1,6 @@
 """This repository's own gate, on a good and on a bad branch, with what the embedded model really answered.
 
-The recordings hold one trial of every case and five of what must pass. To make them anew, in the repository:
+The recordings hold one trial of every case and five of what must pass. To make them again, in the repository:
 
     evalh run --prompt v3 && evalh export recorded last -o whole.jsonl
     evalh run --prompt v3 --tag takeover --trials 5 && evalh export recorded last -o takeover.jsonl
@@ -60,7 +60,7 @@ def test_a_good_branch_passes_and_a_bad_one_is_refused(tmp_path: Path, before: s
     (suite,) = document(done)["suites"]
     assert suite["stopped_at"] < suite["of"] == 168
     assert ("<failure " in (tmp_path / "gate.xml").read_text(encoding="utf-8")) is bool(code)
-    if code:  # the model sends an account that somebody else may hold to another team, in every trial
+    if code:  # the model sends a case of account takeover to the wrong team, in every trial
         assert suite["broken"] == ["t-090"]
         assert "t-090 0 of 5" in suite["reasons"][0]
     else:

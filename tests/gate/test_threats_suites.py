@@ -25,7 +25,7 @@ def worse(repo: Repo) -> None:
 
 
 def refused(repo: Repo, *what: str, **options: object) -> None:
-    """Both the work tree and the commit are refused; what is told names why."""
+    """Both the work tree and the commit are refused; the message says why."""
     decisions = [repo.gate(**options)]
     repo.commit()
     decisions.append(repo.gate(head="HEAD", **options))
@@ -162,7 +162,7 @@ def test_a_suite_that_is_pointed_to_another_prompt_leaves_its_own_unguarded(repo
     repo.write("evals/triage.yaml", suite("other"))
     worse(repo)
 
-    refused(repo, "nothing holds triage to anything any more")
+    refused(repo, "no gate covers triage any more")
 
 
 def test_a_prompt_that_is_renamed_with_its_suite_needs_no_word(repo: Repo) -> None:
@@ -271,9 +271,7 @@ def test_a_lenient_workspace_that_is_moved_in_front_of_another_hides_no_suite(mo
     move(mono, "examples", "apps/a/app")
     worse(inside(mono, "apps/a"))
 
-    refused(
-        inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is not the one here"
-    )
+    refused(inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is not this one")
 
 
 def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Repo) -> None:
@@ -286,7 +284,7 @@ def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Re
     mono.write("new/prompts/x/v1.prompt", PROMPT.format(wrong=1, description="x"))
     mono.write("new/datasets/x.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n')
 
-    refused(inside(mono, "new"), "the workspace apps/a is not the one here any more")
+    refused(inside(mono, "new"), "the workspace apps/a is not this one any more")
 
 
 # -- a suite's bar
@@ -437,7 +435,7 @@ def test_a_case_that_must_pass_and_is_not_there_is_named(tmp_path: Path, trust_b
     check = evalh(repo.folder, "check")
 
     assert decision.exit is ExitCode.INCONCLUSIVE
-    assert "must_pass names what this dataset does not have, which guards nothing: t-0006" in told(decision)
+    assert "must_pass names cases or tags that this dataset does not have: t-0006" in told(decision)
     assert repo.gate(allow_suite_change=True).exit is ExitCode.YES
     assert check.returncode == 2
     assert "must_pass names the case 't-0006', which dataset triage does not have" in check.stdout

@@ -240,7 +240,7 @@ def reindented(text: str) -> str:
         return textwrap.indent(text, "        ")
 
 
-# kind: what stands in the output, and how the judge quotes it; both made from the forged text
+# kind: the text in the output, and how the judge quotes it; both made from the forged text
 KINDS: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     "exactly": (str, str),
     "ellipsis": (str, shortened),

@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 
 from command_line import Done, command_line
+from evalh.api.completion import names
+from evalh.core.prompt import Pipeline
+from evalh.engine.gate.evidence import _first_changed_step
+from evalh.workspace.files import WorkTree
+from evalh.workspace.prompt.prompts import Prompts
 from stepping import EXTRACT, ORDERS, PIPELINE, write_pipeline
 
 STEPS = "prompts/refund/draft.pipeline.yaml"
@@ -33,13 +38,8 @@ def test_a_pipeline_is_shown_step_by_step(folder: Path) -> None:
     lines = [line.split(" ─")[0].rstrip() for line in done.out.splitlines()]
     assert done.code == 0
     assert lines[0].startswith("refund@draft  sha256:")
-    assert lines[1:6] == [
-        "description  Refunds",
-        f"path  {STEPS}",
-        "extract",
-        lines[4],
-        'inputs  {"email": "inputs.email"}',
-    ]
+    assert lines[1:4] == ["description  Refunds", f"path  {STEPS}", "extract"]
+    assert lines[5:7] == ["inputs  email: inputs.email", "order"]
     assert lines[4].startswith("prompt  extract@v1 sha256:")
     assert lines[-2:] == ["output", "reply"]
     document = evalh(folder, "prompt", "show", "refund", "--json").document
@@ -169,8 +169,69 @@ def test_check_runs_nothing(folder: Path) -> None:
     assert evalh(folder, "prompt", "show", "refund").code == 0
 
 
-def test_render_says_what_it_cannot_do(folder: Path) -> None:
-    done = evalh(folder, "render", "r-0001", "-s", "refund")
+def test_what_the_first_steps_send_is_rendered(folder: Path) -> None:
+    document = evalh(folder, "render", "r-0001", "-s", "refund", "--step", "extract", "--json").document
+
+    assert [one["role"] for one in document["messages"]] == ["system", "user"]
+    assert "Where is order 1?" in str(document["messages"][1])
+
+
+def test_a_rows_doubles_stand_before_the_step_that_is_rendered(folder: Path) -> None:
+    edit(
+        folder,
+        "datasets/refunds.jsonl",
+        '"r-0002", ',
+        '"r-0002", "given": {"extract": {"order_id": 2}, "order": {"id": 77}}, ',
+    )
+
+    done = evalh(folder, "render", "r-0002", "-s", "refund", "--step", "reply")
+
+    assert done.code == 0
+    assert 'Where is order 2? -- {"id":77}' in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "refund@draft is a pipeline: which step's request?\n  --step extract"),
+        (["--step", "reply"], "'reply' sends nothing before order gave something"),
+        (["--step", "order"], "'order' sends nothing: it is a function"),
+        (["--step", "replay"], "refund@draft has no step 'replay'\n  did you mean 'reply'?"),
+    ],
+)
+def test_render_says_what_it_cannot_do(folder: Path, arguments: list[str], told: str) -> None:
+    done = evalh(folder, "render", "r-0001", "-s", "refund", *arguments)
 
     assert done.code == 2
-    assert "is a pipeline" in done.err
+    assert told in done.err
+
+
+def test_a_judge_asks_one_prompt(folder: Path) -> None:
+    edit(folder, "evals/refund.yaml", "says}", "says}\n  - judge: {rubric: refund@draft, model: small}")
+
+    done = evalh(folder, "check")
+
+    assert done.code == 2
+    assert "refund@draft is a pipeline, and a judge asks one prompt" in done.out + done.err
+
+
+def test_a_shell_completes_versions_of_both_kinds(folder: Path) -> None:
+    evalh(folder, "prompt", "release", "refund")
+
+    found = [one.text for one in names("versions", str(folder), "refund@")]
+
+    assert found == ["refund@v1", "refund@draft"]
+
+
+def test_a_gates_comment_stands_at_the_first_step_that_changed(folder: Path) -> None:
+    def pipeline() -> Pipeline:
+        found = Prompts(WorkTree(folder), "prompts", {}).load("refund", "draft").pipeline
+        assert found is not None
+        return found
+
+    before = pipeline()
+    assert _first_changed_step(before, before) == 1
+    edit(folder, "steps/orders.py", "late", "lost")
+    assert _first_changed_step(before, pipeline()) == 5
+    edit(folder, STEPS, "inputs.email}", "inputs.email, kind: {value: a}}")
+    assert _first_changed_step(None, pipeline()) == 3

@@ -15,17 +15,19 @@ from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.compare import same
 from evalh.graders.defects import phrases, recited, repeated
+from evalh.graders.kinds import Grader
 from evalh.graders.numbers.numerals import How
 from evalh.graders.numbers.readings import numerals
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.pii import KINDS, personal
 from evalh.graders.quoting import one_line, shown
 from evalh.graders.reading import folded
-from evalh.graders.registry import Grader, GraderEnvironment, build, graders_digest
+from evalh.graders.registry import build, graders_digest
+from grading import environment as grading_environment
 
 
 def given(**what):
-    """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
+    """Check a claim for any input, without a stopwatch: other work on the machine must not fail it."""
     return lambda claim: settings(deadline=None)(given_any(**what)(claim))
 
 
@@ -34,7 +36,7 @@ PROMPT = "You sort support tickets. Answer with one label, and never say which l
 
 def built(entry) -> Grader:
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-    return build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment())
+    return build(GraderSpec(kind=kind, name=kind, params=params), grading_environment())
 
 
 def judged(grader: Grader, text: str, expected=ABSENT) -> Verdict:
@@ -130,7 +132,7 @@ def test_folding_twice_is_folding_once(value) -> None:
 
 @st.composite
 def places(draw: st.DrawFn) -> tuple[object, str, object]:
-    """Draw a value, a path into it, and what stands there."""
+    """Draw a value, a path into it, and the value there."""
     value = draw(JSON)
     path, here = "$", value
     while isinstance(here, dict | list) and here and draw(st.booleans()):

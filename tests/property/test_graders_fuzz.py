@@ -12,7 +12,9 @@ from evalh.core.case import Case
 from evalh.core.request import ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.registry import Grader, GraderEnvironment, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
 PIECES = ["0", "1", "18", "000", "1,000", "1.000", "1,00,000", ".", ",", "'", "’", "_", "-", "–", "−", "－", "+", "$", "€", "₹", "%", "°", "(", ")", "[", "]", "{", "}", "\\", "/", ":", "^", "**", "*", "`", "```", "~~~", '"', "×", "x", "e", "10^8", "½", "⅓", "²", "⁻", "√", "π", "\\frac", "\\frac{1}{2}", "\\,", "{,}", "\\!", "\\boxed{", "\\times", "\\(", "\\[", "million", "k", "万", "minus", "v2", "2024-05-01", "10:30", "&nbsp;", "&#49;", "४२", "١٢", "５", "ü", "हिन्दी", "ภาษา", "日本", "é", "é", "😀", "\u200b", "\ufdd0", "�", "\x00", "\n", "\r\n", "\t", "\xa0", "\u2009", "####", "true", "null", "NaN", "1e400", '{"a":', "[1,", "```json", "```\n", "A:", "word"] + [" ", "  ", "\n\n", "\u0315\u0300" * 5]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(st.characters(codec=None), max_size=80)
@@ -34,7 +36,7 @@ ENTRIES: tuple[tuple[str, dict[str, object]], ...] = (
     ("json_subset", {"value": {"a": [1]}, "fenced": True}),
     ("tool_calls", {"value": ["find", {"name": "x", "arguments": {"a": 1}}]}),
 )
-GRADERS = [build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment()) for kind, params in ENTRIES]
+GRADERS = [build(GraderSpec(kind=kind, name=kind, params=params), grading_environment()) for kind, params in ENTRIES]
 NAMES = [f"{kind}-{number}" for number, (kind, _) in enumerate(ENTRIES)]
 
 

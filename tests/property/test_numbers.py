@@ -14,7 +14,9 @@ from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.registry import Grader, GraderEnvironment, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
 # The 40 locales of CLDR with the most readers: languages by speakers, with the regions that write numbers differently.
 LARGEST = [
@@ -103,7 +105,7 @@ FORMATS = {
 
 
 def graded(text: str, value: Decimal, **params: object) -> Verdict:
-    grader: Grader = build(GraderSpec(kind="number", name="number", params=params), GraderEnvironment())
+    grader: Grader = build(GraderSpec(kind="number", name="number", params=params), grading_environment())
     case = Case("c", {}, expected=json.loads(f"{value:f}"))
     verdict = grader.judge(GradeContext(case=case, completion=Completion(text=text)))
     assert isinstance(verdict, Verdict)

@@ -1,4 +1,4 @@
-"""Prompts, whatever is thrown at them."""
+"""Prompts with any input."""
 
 import json
 import string

@@ -1,4 +1,4 @@
-"""Whatever requests cost, however they end and whoever gives up: a purse is never overdrawn, and it empties."""
+"""Whatever requests cost and however they end: a budget is never overdrawn, and all reservations are released."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class TreasuryMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
             return
-        # Whatever has happened: when everyone in flight is done nobody waits, and nothing is set aside.
+        # In any case: when all requests in flight are done, nothing waits, and nothing is reserved.
         for _ in range(len(self.callers) + 1):
             for caller in self.granted():
                 self.finish(caller, Decimal(0))

@@ -1,6 +1,5 @@
 """The ceiling of a route's cost is what the worst of all models can make it cost: not a cent more, and never less."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from unit.routing.staging import settings as settings_of
 CHECKS = (GraderSpec(kind="yes", name="yes"),)
 
 
-@dataclass
+@dataclass(eq=False)
 class Worst(Model):
     """Fails until its last attempt, and then answers what does not fit; or fails there too at the very end."""
 
@@ -94,7 +93,7 @@ def trees(draw: st.DrawFn) -> tuple[list[Route], dict[str, Route]]:
 
 
 def costs_of(owners: Mapping[str, Route]) -> dict[str, Decimal | None]:
-    """A cost for each model by which its attempts can be told from all others'."""
+    """A cost for each model that distinguishes its attempts from all others."""
     return {name: Decimal(1000**number) for number, name in enumerate(owners)}
 
 
@@ -162,7 +161,7 @@ def test_what_is_sent_along_with_a_request_is_in_the_ceiling(
         bound = 5_000 * (number + 1)
         models[list(owners).index(name)].unfit = "x" * bound
         leaves[name] = replace(leaf, settings=settings_of(name, max_tokens=bound))
-    target = dataclasses.replace(target, leaves=leaves)
+    target = replace(target, leaves=leaves)
     asked = request(sent=target.settings())
 
     play(outcome(builder(stage, target).build().send(asked, call(asked=asked))))

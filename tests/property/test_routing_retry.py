@@ -1,4 +1,4 @@
-"""Whatever a provider says and however often it fails, the retry loop ends, and never undercuts what it was told."""
+"""Whatever a provider says and however often it fails, the retry loop ends, and never waits less than it was asked to."""
 
 from random import Random
 

@@ -21,7 +21,7 @@ def counts(draw: st.DrawFn) -> tuple[int, int]:
 
 
 def given(**what):
-    """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
+    """Check a claim for any input, without a stopwatch: other work on the machine must not fail it."""
     return lambda claim: settings(deadline=None)(given_any(**what)(claim))
 
 

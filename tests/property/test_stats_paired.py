@@ -11,7 +11,7 @@ from evalh.stats.permutation import sign_flip_p
 
 
 def given(**what):
-    """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
+    """Check a claim for any input, without a stopwatch: other work on the machine must not fail it."""
     return lambda claim: settings(deadline=None)(given_any(**what)(claim))
 
 

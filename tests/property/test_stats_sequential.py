@@ -31,7 +31,7 @@ def log_e_of(bets: Bets, differences: list[float]) -> float:
 
 
 def given(**what):
-    """Hold a claim for any input, without a stopwatch: other work on the machine is no failure."""
+    """Check a claim for any input, without a stopwatch: other work on the machine must not fail it."""
     return lambda claim: settings(deadline=None, max_examples=60)(given_any(**what)(claim))
 
 

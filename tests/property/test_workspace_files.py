@@ -1,4 +1,4 @@
-"""Whatever lies in a workspace's files, a reader gives a value or says what is wrong."""
+"""Whatever a workspace's files contain, a reader returns a value or says what is wrong."""
 
 import json
 import math

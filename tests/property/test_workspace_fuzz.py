@@ -167,7 +167,7 @@ def test_what_is_nearly_right_is_read_or_refused_within_a_second(kind: str) -> N
         pytest.importorskip("dotpromptz_handlebars")
     tried(kind, KINDS[kind][0].encode())  # what is imported late is imported now
 
-    # A number stands for a whole text: there is nothing to shrink.
+    # A number represents a whole text: there is nothing to shrink.
     @settings(
         max_examples=EXAMPLES,
         deadline=None,

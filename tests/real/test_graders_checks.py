@@ -12,7 +12,8 @@ from evalh.core.case import Case
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
-from evalh.graders.registry import GraderEnvironment, build
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
 
 def read(file: Path) -> list[dict]:
@@ -49,7 +50,7 @@ def outputs(real_data: Path, pairs: list[dict], draws: list[dict]) -> dict[str, 
 
 
 def verdicts(texts: Iterable[str], kind: str, **params: object) -> list[Verdict]:
-    grader = build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment())
+    grader = build(GraderSpec(kind=kind, name=kind, params=params), grading_environment())
     return [grader.judge(GradeContext(case=Case("c", {}), completion=Completion(text=text))) for text in texts]
 
 
@@ -82,7 +83,7 @@ def test_most_cuts_show_in_the_text_and_what_ended_by_itself_is_not_cut(draws: l
 
     assert len(failed(cut, "truncation")) > len(cut) * 0.65
     assert failed(ended, "truncation") == []
-    grader = build(GraderSpec(kind="truncation", name="truncation"), GraderEnvironment())
+    grader = build(GraderSpec(kind="truncation", name="truncation"), grading_environment())
     for text in cut:
         completion = Completion(text=text, finish=FinishReason.LENGTH)
         assert grader.judge(GradeContext(case=Case("c", {}), completion=completion)).outcome is Outcome.FAIL
@@ -107,7 +108,7 @@ def test_numbers_of_a_calculation_are_no_personal_data(outputs: dict[str, list[s
 
 
 def test_answers_to_a_task_do_not_recite_it_and_what_recites_it_is_found(pairs: list[dict]) -> None:
-    grader = build(GraderSpec(kind="leaked_prompt", name="leaked_prompt"), GraderEnvironment())
+    grader = build(GraderSpec(kind="leaked_prompt", name="leaked_prompt"), grading_environment())
 
     def outcome(prompt: str, text: str) -> Outcome:
         request = Request((Message.of(Role.SYSTEM, prompt),), Settings(model="m", sent_to={}))

@@ -1,4 +1,4 @@
-"""What checks of the output tell about a real model's errors: measured, so that nobody has to believe it."""
+"""What checks of the output tell about a real model's errors: measured, not assumed."""
 
 import gzip
 import json
@@ -10,7 +10,8 @@ from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome
-from evalh.graders.registry import GraderEnvironment, build
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def rows(real_data: Path) -> list[dict]:
 
 
 def outcomes(rows: list[dict], kind: str, **params: object) -> list[Outcome]:
-    grader = build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment())
+    grader = build(GraderSpec(kind=kind, name=kind, params=params), grading_environment())
     contexts = (GradeContext(case=Case(r["id"], {}), completion=Completion(text=r["weak_output"])) for r in rows)
     return [grader.judge(context).outcome for context in contexts]
 

@@ -11,7 +11,9 @@ from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome
-from evalh.graders.registry import Grader, GraderEnvironment, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
@@ -20,7 +22,7 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 
 def number(**params: Any) -> Grader:
-    return build(GraderSpec(kind="number", name="number", params=params), GraderEnvironment())
+    return build(GraderSpec(kind="number", name="number", params=params), grading_environment())
 
 
 @pytest.mark.parametrize(("model", "good"), [("6b_finetuning", 286), ("6b_verification", 515)])

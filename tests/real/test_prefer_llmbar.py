@@ -24,6 +24,7 @@ from evalh.api.prefer import OutputPair, preferences
 from evalh.core.attempt import Completion
 from evalh.core.case import Case
 from evalh.core.suite import GraderSpec
+from evalh.engine.plan import AskOptions
 from evalh.graders.judges.asking import UnreadableReplyError
 from evalh.graders.judges.fences import plain
 from evalh.graders.judges.prefer import PART, Favoured, Preference, build_prefer
@@ -56,7 +57,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class Recorded:
-    """Answers as the recorded models did: told apart by the model, the prompt's version, and what stands first."""
+    """Answers as the recorded models did: distinguished by the model, the prompt's version, and what comes first."""
 
     def __init__(self, cases: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         first = {case["id"]: (case["instruction"], case["output_1"], case["output_2"]) for case in cases}
@@ -94,7 +95,7 @@ def judged(space: Workspace, model: str, prompt: str, pairs: list[OutputPair]) -
     prefer = build_prefer(spec, space.grader_environment)
     store = space.open_store()
     try:
-        return asyncio.run(preferences(space, store, prefer, pairs))
+        return asyncio.run(preferences(space, store, prefer, pairs, AskOptions()))
     finally:
         store.close()
 

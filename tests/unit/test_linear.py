@@ -28,14 +28,15 @@ from evalh.graders.judges.fences import plain
 from evalh.graders.judges.prefer import PART as BETTER
 from evalh.graders.judges.replies import LONGEST, Sought, read, read_schema
 from evalh.graders.judges.rubric import Scale
-from evalh.graders.kinds import Scope
+from evalh.graders.kinds import GraderEnvironment, Scope
 from evalh.graders.reading import Unreadable
-from evalh.graders.registry import GraderEnvironment, build
+from evalh.graders.registry import build
 from evalh.providers.http.errors import describe, shown
 from evalh.report.files.gate import _fenced, _text
 from evalh.report.files.run import attribute, code, inert_cell, xml
 from evalh.report.text import one_line, safe
 from evalh.store.columns import stored
+from grading import environment as grading_environment
 
 PACKAGE = Path(evalh.__file__).parent
 
@@ -70,6 +71,9 @@ NO_MODEL_TEXT = {
     "workspace/prompt/dialect_handlebars": "prompt files",
     "workspace/prompt/dialect_portable": "prompt files",
     "workspace/prompt/conversation": "names of tools in datasets",
+    "workspace/prompt/expressions": "expressions in pipelines, of at most 4,000 characters",
+    "workspace/prompt/pipelines": "names in pipelines",
+    "workspace/prompt/releases": "names of prompts",
     "workspace/prompt/media": "addresses in datasets, matched from their beginning",
     "workspace/config": "evalh.toml",
     "providers/anthropic/messages": "addresses in evalh.toml",
@@ -248,7 +252,7 @@ def context(text: str) -> GradeContext:
 
 def grader(entry: str | dict[str, Any]) -> Callable[[str], object]:
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-    judge = build(GraderSpec(kind=kind, name=kind, params=params), GraderEnvironment()).judge
+    judge = build(GraderSpec(kind=kind, name=kind, params=params), grading_environment()).judge
     return lambda text: judge(context(text))
 
 
@@ -278,7 +282,7 @@ def replies(sought: Sought) -> Iterator[Callable[[str], object]]:
 
 
 def same(by: Any, **where: Any) -> Callable[[str], object]:
-    scope = Scope(GraderSpec(kind="self_consistency", name="s", params={}), GraderEnvironment(), build)
+    scope = Scope(GraderSpec(kind="self_consistency", name="s", params={}), grading_environment(), build)
     reduce = SelfConsistency(by=by, fenced=True, **where).reducing(scope)
 
     def reduced(text: str) -> object:

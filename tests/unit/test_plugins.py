@@ -14,8 +14,9 @@ from evalh.core.case import Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.graders.registry import GraderEnvironment, build
+from evalh.graders.registry import build
 from evalh.plugins import function_loader, load_plugins, load_provider
+from grading import environment as grading_environment
 
 MAX_WORDS = """
 from evalh import GradeContext, Verdict, grader
@@ -50,7 +51,7 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 
 def judge(kinds: object, kind: str, text: str = "", **params: object) -> Verdict:
     spec = GraderSpec(kind=kind, name=kind, params=params, where="evals/triage.yaml:3")
-    verdict = build(spec, GraderEnvironment(kinds=kinds)).judge(
+    verdict = build(spec, grading_environment(kinds=kinds)).judge(
         GradeContext(case=Case("c", {}), completion=Completion(text=text))
     )
 
@@ -286,7 +287,7 @@ def test_a_suite_that_names_a_missing_function_is_told_its_own_line(tmp_path, wr
     spec = GraderSpec(kind="python", name="python", params={"function": "checks.py:chek"}, where="evals/triage.yaml:9")
 
     with pytest.raises(WorkspaceError, match="no function 'chek'") as caught:
-        build(spec, GraderEnvironment(load_function=function_loader(tmp_path)))
+        build(spec, grading_environment(load_function=function_loader(tmp_path)))
 
     assert caught.value.where == "evals/triage.yaml:9"
 
@@ -362,10 +363,11 @@ def test_a_plain_run_looks_for_no_packages(tmp_path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from evalh.core.suite import GraderSpec\n"
-        "from evalh.graders.registry import GraderEnvironment, build\n"
+        "from evalh.graders.kinds import GraderEnvironment\n"
+        "from evalh.graders.registry import build\n"
         "from evalh.plugins import load_plugins\n"
         f"kinds = load_plugins(Path({str(tmp_path)!r}), [])\n"
-        "build(GraderSpec(kind='equals', name='equals'), GraderEnvironment(kinds=kinds))\n"
+        "build(GraderSpec(kind='equals', name='equals'), GraderEnvironment(load_function=None, models=None, texts=None, kinds=kinds))\n"
         "print([name for name in ('jsonschema_rs', 're2', 'numpy') if name in sys.modules])"
     )
 

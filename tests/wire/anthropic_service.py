@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evalh.providers.anthropic import messages as anthropic
+from evalh.providers.registry import read_options
 from wire.service import Service, at_path, event, inner_schemas, is_base64, keyed, unknown
 from wire.serving import Seen
 
@@ -141,7 +142,7 @@ ANTHROPIC = Service(
     kind="anthropic",
     model="claude-sonnet-4-5",
     base="",
-    build=anthropic.provider,
+    wire=lambda spec: anthropic.Messages(read_options(spec, anthropic.Options)),
     key_headers=("x-api-key", ""),
     wrong=_wrong_messages,
     error=lambda status, kind, text: {

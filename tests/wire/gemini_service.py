@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evalh.providers.gemini import generate as gemini
+from evalh.providers.registry import read_options
 from wire.service import Service, event, is_base64, keyed, unknown
 from wire.serving import Seen
 
@@ -103,7 +104,7 @@ GEMINI = Service(
     kind="gemini",
     model="gemini-2.5-flash",
     base="/v1beta",
-    build=gemini.provider,
+    wire=lambda spec: gemini.GenerateContent(spec, read_options(spec, gemini.Options)),
     key_headers=("x-goog-api-key", ""),
     wrong=_wrong_content,
     error=lambda status, kind, text: {"error": {"code": status, "message": text, "status": kind}},

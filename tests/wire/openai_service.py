@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evalh.providers.openai import chat as openai
+from evalh.providers.registry import read_options
 from wire.service import Service, at_path, event, inner_schemas, is_base64, keyed, unknown
 from wire.serving import Seen
 
@@ -163,7 +164,7 @@ OPENAI = Service(
     kind="openai",
     model="gpt-5-mini",
     base="/v1",
-    build=openai.provider,
+    wire=lambda spec: openai.ChatCompletions(spec, read_options(spec, openai.Options)),
     key_headers=("authorization", "Bearer "),
     wrong=_wrong_chat,
     error=lambda status, kind, text: {"error": {"message": text, "type": kind, "param": None, "code": None}},

@@ -10,7 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from evalh.providers.hosted import Hosted
+from evalh.core.model import ModelSpec
+from evalh.providers.hosted import Hosted, Wire
 from wire.serving import Seen, stream
 
 
@@ -39,12 +40,15 @@ class Service:
     kind: str
     model: str
     base: str  # the path of its base URL
-    build: Callable[..., Hosted]
+    wire: Callable[[ModelSpec], Wire]
     key_headers: tuple[str, str]  # the header, and what stands before the key in it
     wrong: Callable[[Seen], Iterator[str]]  # what the service would refuse the request for
     error: Callable[[int, str, str], Any]  # an error's body: status, type, message
     answer: Callable[..., Any]  # a whole answer's body: text
     events: Callable[[Sequence[str]], list[bytes]]  # the same, streamed: pieces of text
+
+    def build(self, spec: ModelSpec, env: Mapping[str, str], **more: Any) -> Hosted:
+        return Hosted(spec, env, self.wire(spec), **more)
 
 
 def event(data: Any, name: str | None = None) -> bytes:

@@ -77,7 +77,7 @@ async def serving(handler: Handler, *, tls: bool = False) -> AsyncIterator[Serve
 
 @asynccontextmanager
 async def raw(*chunks: bytes, hold: bool = False) -> AsyncIterator[Served]:
-    """Read a request's head and answer with these bytes, whatever they are; then hang up, or hold the line."""
+    """Read a request's head and answer with these bytes, whatever they are; then close the connection, or keep it open."""
     served = Served("")
     held: list[asyncio.StreamWriter] = []
 

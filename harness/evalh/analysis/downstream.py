@@ -28,7 +28,7 @@ _UNPRICED = Estimate(None, None, None, "unpriced")
 
 
 class Fate(Value):
-    """What becomes of one output."""
+    """What happens to one output."""
 
     accepted_good: bool = False
     accepted_bad: bool = False
@@ -134,7 +134,7 @@ def compare_downstream(pairs: Sequence[Pair], value: OutputValue, *, stopped: bo
 
 
 def consequences(cases: Iterable[CaseResult], value: OutputValue) -> Consequences | None:
-    """Return what became of the outputs of each cluster of cases, a case's as shares; None: an answer is not priced."""
+    """Return what happened to the outputs of each cluster, as shares for each case; None if an answer is not priced."""
     return _side(list(cases), value)[0]
 
 

@@ -16,11 +16,10 @@ from evalh.core.values import Value
 from evalh.stats.paired import smallest_move
 
 CANARY_ALPHA = 0.05  # a false alarm costs a gate base's calls, and no wrong decision
-DRIFT_ALPHA = 0.01  # a nightly job's false alarm wakes somebody: one night in 100 at most
 
 
 class DriftVerdict(StrEnum):
-    """What came of it."""
+    """The result of a repetition."""
 
     MOVED = "moved"
     NOT_SHOWN = "not_shown"
@@ -47,7 +46,7 @@ class DriftResult(Value, kw_only=True):
     p_value: float | None
     test: str
     alpha: float
-    smallest: float | None  # the smallest move that so many cases show with 80 % power; None: none
+    smallest: float | None  # the smallest move that so many cases show with 80 % power; None if there is none
     outputs: tuple[int, int]  # cases whose outputs differ, of those where both are known
     models_then: tuple[str, ...]  # as they named themselves; empty: they did not
     models_now: tuple[str, ...]
@@ -61,7 +60,7 @@ class DriftResult(Value, kw_only=True):
 
     @property
     def newcomers(self) -> tuple[str, ...]:
-        """The models that answer now and did not then; none where it is not known who did."""
+        """The models that answer now and did not then; empty if the earlier ones are unknown."""
         if self.routed or not self.models_then:
             return ()
         return tuple(one for one in self.models_now if one not in self.models_then)
@@ -80,7 +79,7 @@ class DriftResult(Value, kw_only=True):
 
 
 class Drift(Value, kw_only=True):
-    """One baseline, and what became of it."""
+    """One baseline, and its result."""
 
     suite: str
     path: str
@@ -113,9 +112,9 @@ class Repeat(Value, kw_only=True):
     cost_usd: Decimal | None = Decimal(0)
 
 
-def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
+def judge_move(repeat: Repeat, alpha: float, seed: int = 0) -> DriftResult:
     """Judge whether base moved. What is ungraded never helps to say so."""
-    pairs = asked.pairs
+    pairs = repeat.pairs
     differences = Differences(pairs, exact=True, seed=seed)
     clusters = clustered([pair.head for pair in pairs])
     known = [
@@ -137,17 +136,17 @@ def judge_move(asked: Repeat, alpha: float, seed: int = 0) -> DriftResult:
         test=differences.test,
         alpha=alpha,
         # Where more of these answers differ than expected, a move shows less.
-        smallest=smallest_move(differences.clusters, max(asked.discordance, differences.discordance), alpha)
+        smallest=smallest_move(differences.clusters, max(repeat.discordance, differences.discordance), alpha)
         if pairs
         else None,
         outputs=(sum(then != now for then, now in known), len(known)),
-        models_then=tuple(sorted(asked.models_then)),
-        models_now=tuple(sorted(asked.models_now)),
+        models_then=tuple(sorted(repeat.models_then)),
+        models_now=tuple(sorted(repeat.models_now)),
         ungraded=ungraded,
-        measured=bool(samples) and ungraded <= asked.max_ungraded * len(samples),
-        routed=asked.routed,
+        measured=bool(samples) and ungraded <= repeat.max_ungraded * len(samples),
+        routed=repeat.routed,
         worse=differences.lost,
         better=differences.won,
-        asked=asked.asked,
-        cost_usd=asked.cost_usd,
+        asked=repeat.asked,
+        cost_usd=repeat.cost_usd,
     )

@@ -15,7 +15,7 @@ from evalh.core.values import Value
 class Statement(Value, kw_only=True):
     """One decision: under which heading, when it is taken, what follows; and what the last runs say of it.
 
-    None where it cannot be counted.
+    None if it cannot be counted.
     """
 
     topic: str
@@ -25,16 +25,16 @@ class Statement(Value, kw_only=True):
     cost_usd: Decimal | None = None
     helped: str | None = None
     replayed: int = 0  # times among `taken` for which the log held every answer
-    replayed_usd: Decimal | None = None  # what those answers had cost; None: unknown
+    replayed_usd: Decimal | None = None  # what those answers had cost; None if unknown
 
 
 FAILS = "when a call fails"
 DOWN = "when a provider is down"
-ALOUD = "when the model thinks aloud"
-UNFIT = "when the output does not fit"
+ALOUD = "when the model writes its reasoning"
+UNFIT = "when the output fails a check"
 UNSURE = "when the model is unsure"
 MONEY = "when money or time runs out"
-KNOWN = "when the answer is known"
+KNOWN = "when the log has the answer"
 
 _ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
 _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPORTED)
@@ -43,7 +43,7 @@ _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPOR
 def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None = None) -> list[Statement]:
     """State a route's decisions in the order in which a call may meet them.
 
-    `reasoning`: what becomes of the reasoning before an answer, for each model that the route names.
+    `reasoning`: what happens to the reasoning before an answer, for each model that the route names.
     """
     before = (_known, _retry, _paused, _fallback, _failed, _breaker, _limits)
     after = (_repair, _cascade, _money)
@@ -57,7 +57,7 @@ def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None 
 def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
     yield Statement(
         topic=KNOWN,
-        when="the log holds an answer to the same request, case and trial",
+        when="the log has an answer to the same request, case and trial",
         then="it is used, and counts at what it cost when it was bought",
         taken=tallies.from_log,
     )
@@ -65,7 +65,7 @@ def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
 
 def _aloud(reasoning: Mapping[str, str]) -> Iterator[Statement]:
     then = {
-        STRIP: "it is parted from the answer before anything checks or grades it, and kept in attempts.reasoning",
+        STRIP: "it is separated from the answer before checks and graders see it, and kept in attempts.reasoning",
         KEEP: "it stays part of the output, and is graded with it",
     }
     for word, what in then.items():
@@ -132,7 +132,7 @@ def _failed(route: Route, tallies: Tallies) -> Iterator[Statement]:
         yield Statement(
             topic=FAILS,
             when=_kinds(fatal),
-            then="the run stops, saved, with exit code 4: every further call would meet it",
+            then="the run stops with exit code 4, and is saved: every further call would fail the same way",
             taken=sum(tallies.unanswered.get(kind.value, 0) for kind in fatal),
         )
     others = {kind: count for kind, count in tallies.unanswered.items() if kind not in {str(one) for one in fatal}}
@@ -172,7 +172,7 @@ def _limits(route: Route, tallies: Tallies) -> Iterator[Statement]:
     yield Statement(
         topic=DOWN,
         when="a provider says rate_limit or overload",
-        then=f"half as many requests fly, regrown one by one{above}",
+        then=f"half as many requests are sent at once; the number grows again one by one{above}",
         taken=tallies.of("shrink").taken,
     )
 
@@ -192,7 +192,7 @@ def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
         when=_checks(policy.checks),
         then=f"{route.model} is asked again {how}, {policy.attempts} time{'s' * (policy.attempts > 1)} at most",
         **_counted(tally),
-        helped=f"{max(tally.answered - tallies.of('unrepaired').taken, 0)} outputs fit then",
+        helped=f"{max(tally.answered - tallies.of('unrepaired').taken, 0)} outputs passed then",
     )
 
 
@@ -234,7 +234,7 @@ def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
 
 
 def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
-    stop = "no new call is sent, what is in flight ends, the run is saved with exit code 4"
+    stop = "no new call is sent, calls in flight finish, and the run is saved with exit code 4"
     if budget.usd_per_run is not None:
         yield f"the worst case of the next call would pass ${budget.usd_per_run:f} for the run", stop
     if budget.tokens_per_run is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from evalh.analysis.tradeoff import MeasuredRun, identity, measured_by
+from evalh.analysis.tradeoff import MeasuredRun, has_rate, identity, measured_by
 from evalh.core.log import RunRow
 from evalh.core.run import RunStatus
 from evalh.core.values import Value
@@ -44,8 +44,7 @@ def history(runs: Iterable[RunRow], here: RunRow) -> History:
     repeated = 0
     for run in (here, *runs):
         finished = run.status is RunStatus.COMPLETE or run.record.id == here.record.id
-        known = run.summary is not None and run.summary.good_rate.value is not None
-        if not finished or not known or measured_by(run) != measured_by(here):
+        if not finished or not has_rate(run) or measured_by(run) != measured_by(here):
             continue
         key = (*identity(run), run.record.commit, run.record.dirty)
         if key not in chosen:

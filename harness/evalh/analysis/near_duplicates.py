@@ -117,14 +117,11 @@ def _similar(texts: Sequence[tuple[str, ...]]) -> Iterator[list[object]]:
         hashed = MinHash(num_perm=_PERMUTATIONS)
         hashed.update_batch([" ".join(one).encode() for one in shingles])
         looked_at = index.query(hashed)
-        near = next((at for at in looked_at[:_CROWD] if _alike(shingles, kept[at])), None)
+        shares = ((at, len(shingles & kept[at]) / len(shingles | kept[at])) for at in looked_at[:_CROWD])
+        near = next((at for at, share in shares if share >= SIMILAR), None)
         # Kept are texts that are like no earlier one, and few that are nearly so: many rows cost no square.
         if near is None and len(looked_at) < _CROWD:
             index.insert(place, hashed)
             kept[place] = shingles
         first[words] = place if near is None else near
         yield [first[words]]
-
-
-def _alike(here: frozenset[tuple[str, ...]], there: frozenset[tuple[str, ...]]) -> bool:
-    return len(here & there) / len(here | there) >= SIMILAR

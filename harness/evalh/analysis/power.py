@@ -32,7 +32,7 @@ class WithTrials(Value):
     trials: int
     detectable_drop: float | None
     cases_needed: int
-    cost_usd: Decimal | None  # of the needed cases on one side; None: not known
+    cost_usd: Decimal | None  # of the needed cases on one side; None if unknown
 
 
 class PowerQuestion(Value, kw_only=True):
@@ -46,7 +46,6 @@ class PowerQuestion(Value, kw_only=True):
     margin: float
     discordance: float  # the share of cases on which two versions disagree
     discordance_from: str  # a comparison's id, option, policy
-    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
 
 
 class Power(PowerQuestion, kw_only=True):
@@ -57,23 +56,25 @@ class Power(PowerQuestion, kw_only=True):
     cases_needed: int  # to see `drop`
     cases_for_no_worse: int  # to exclude a drop of `margin` where nothing got worse
     thin: bool  # the margin is finer than so few cases can resolve
+    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
     cost_usd: Decimal | None  # of the needed cases on one side
     with_trials: tuple[WithTrials, ...]  # empty: how noisy a case is was never measured
 
 
-def power(asked: PowerQuestion, spread: ScoreSpread | None) -> Power:
+def power(question: PowerQuestion, spread: ScoreSpread | None, cost_per_sample_usd: Decimal | None = None) -> Power:
     """Plan. `discordance` must be at least 0; a drop can be no rarer than the disagreement that holds it."""
-    share, size = max(asked.discordance, asked.drop), asked.cases / asked.clusters
-    needed = ceil(size * cases_for_difference(share, asked.drop, two_sided=True))
+    share, size = max(question.discordance, question.drop), question.cases / question.clusters
+    needed = ceil(size * cases_for_difference(share, question.drop, two_sided=True))
     return Power(
-        **asdict(asked),
-        detectable_drop=smallest_difference(asked.clusters, asked.discordance, two_sided=True),
-        power=power_for_difference(asked.clusters, share, asked.drop, alpha=TWO_SIDED / 2),
+        **asdict(question),
+        detectable_drop=smallest_difference(question.clusters, question.discordance, two_sided=True),
+        power=power_for_difference(question.clusters, share, question.drop, alpha=TWO_SIDED / 2),
         cases_needed=needed,
-        cases_for_no_worse=ceil(size * cases_for_noninferiority(asked.discordance, asked.margin)),
-        thin=margin_is_thin(asked.clusters, asked.discordance, asked.margin),
-        cost_usd=_cost(asked.cost_per_sample_usd, needed),
-        with_trials=() if spread is None else _with_trials(asked, spread),
+        cases_for_no_worse=ceil(size * cases_for_noninferiority(question.discordance, question.margin)),
+        thin=margin_is_thin(question.clusters, question.discordance, question.margin),
+        cost_per_sample_usd=cost_per_sample_usd,
+        cost_usd=_cost(cost_per_sample_usd, needed),
+        with_trials=() if spread is None else _with_trials(question, spread, cost_per_sample_usd),
     )
 
 
@@ -94,14 +95,16 @@ def _within(goods: int, trials: int) -> float:
     return goods * (trials - goods) / trials / (trials - 1)
 
 
-def _with_trials(asked: PowerQuestion, spread: ScoreSpread) -> tuple[WithTrials, ...]:
+def _with_trials(
+    question: PowerQuestion, spread: ScoreSpread, cost_per_sample_usd: Decimal | None
+) -> tuple[WithTrials, ...]:
     if spread.of_mean(1) == 0.0:
         return ()  # nothing differed and nothing wavered: there is no noise to plan with
-    rows, size = [], asked.cases / asked.clusters
+    rows, size = [], question.cases / question.clusters
     for trials in _TRIALS:
-        needed = max(2, ceil(size * cases_for_score_difference(asked.drop, trials, spread, alpha=TWO_SIDED)))
-        seen = smallest_score_difference(asked.clusters, trials, spread, alpha=TWO_SIDED)
-        cost = _cost(asked.cost_per_sample_usd, needed * trials)
+        needed = max(2, ceil(size * cases_for_score_difference(question.drop, trials, spread, alpha=TWO_SIDED)))
+        seen = smallest_score_difference(question.clusters, trials, spread, alpha=TWO_SIDED)
+        cost = _cost(cost_per_sample_usd, needed * trials)
         rows.append(WithTrials(trials, seen if seen <= 1.0 else None, needed, cost))
     return tuple(rows)
 

@@ -43,7 +43,7 @@ class Change(Value):
 
 
 class SectionDiff(Value):
-    """One message on both sides; a role is None where the side does not have it, `history` for the history."""
+    """One message on both sides; a role is None if the side does not have it, `history` for the history."""
 
     base_role: str | None
     head_role: str | None
@@ -51,7 +51,7 @@ class SectionDiff(Value):
 
     @property
     def changed(self) -> bool:
-        """Tell whether the two sides differ."""
+        """Whether the two sides differ."""
         return self.base_role != self.head_role or any(edit.op is not Op.EQUAL for edit in self.edits)
 
     def text(self, without: Op) -> str:
@@ -59,7 +59,7 @@ class SectionDiff(Value):
         return "".join(edit.text for edit in self.edits if edit.op is not without)
 
     def unified(self, context: int = 3) -> list[str]:
-        """Return the lines of a unified diff, without its file names; empty where the text is the same."""
+        """Return the lines of a unified diff, without its file names; empty if the text is the same."""
         base = [] if self.base_role is None else self.text(Op.INSERT).split("\n")
         head = [] if self.head_role is None else self.text(Op.DELETE).split("\n")
         return list(unified_diff(base, head, n=context, lineterm=""))[2:]
@@ -81,7 +81,7 @@ class PromptDiff(Value, kw_only=True):
 
     @property
     def same_content(self) -> bool:
-        """Tell whether both versions send the same."""
+        """Whether both versions send the same."""
         return self.base_digest == self.head_digest
 
     @property

@@ -25,6 +25,11 @@ class MeasuredRun(Value, kw_only=True):
         return self.run.summary
 
     @property
+    def rate(self) -> float:
+        """Its good rate; 0 if unknown."""
+        return self.summary.good_rate.value or 0.0
+
+    @property
     def version(self) -> str:
         """`v3`: the prompt's name goes without saying in one suite."""
         return self.record.prompt.partition("@")[2] or self.record.prompt
@@ -68,10 +73,15 @@ def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
             left_out += 1
         else:
             chosen.setdefault(identity(run), run)
-    measured = [run for run in chosen.values() if run.summary is not None and run.summary.good_rate.value is not None]
-    best = sorted(measured, key=lambda run: (-_rate(run), _usd(run) or 0.0, run.record.id))
-    points = (Point(run=run, here=run is here, front=_on_front(run, measured)) for run in best)
+    measured = [MeasuredRun(run=run, here=run is here) for run in chosen.values() if has_rate(run)]
+    best = sorted(measured, key=lambda one: (-one.rate, one.summary.cost_per_good or 0.0, one.record.id))
+    points = (Point(run=one.run, here=one.here, front=_on_front(one, measured)) for one in best)
     return TradeOff(points=tuple(points), left_out=left_out)
+
+
+def has_rate(run: RunRow) -> bool:
+    """Whether a run came to a good rate."""
+    return run.summary is not None and run.summary.good_rate.value is not None
 
 
 def measured_by(run: RunRow) -> tuple[object, ...]:
@@ -87,21 +97,11 @@ def identity(run: RunRow) -> tuple[str, ...]:
     return run.record.prompt.rpartition(":")[2], prints.prompt, run.record.model, prints.model, prints.route
 
 
-def _rate(run: RunRow) -> float:
-    assert run.summary is not None
-    return run.summary.good_rate.value or 0.0
-
-
-def _usd(run: RunRow) -> float | None:
-    assert run.summary is not None
-    return run.summary.cost_per_good
-
-
-def _on_front(run: RunRow, others: Sequence[RunRow]) -> bool:
-    cost, rate = _usd(run), _rate(run)
+def _on_front(one: MeasuredRun, others: Sequence[MeasuredRun]) -> bool:
+    cost, rate = one.summary.cost_per_good, one.rate
     if cost is None:
         return False
-    rivals = ((theirs, _rate(other)) for other in others if (theirs := _usd(other)) is not None)
+    rivals = ((theirs, other.rate) for other in others if (theirs := other.summary.cost_per_good) is not None)
     return not any(theirs <= cost and good >= rate and (theirs, good) != (cost, rate) for theirs, good in rivals)
 
 

@@ -1,6 +1,6 @@
 """Samples as they come in, gathered into cases, and cases into clusters: what the statistics of a run count.
 
-A case that is like no other is let go of once its trials are in: a million cost as much memory as a hundred.
+A case without similar ones is dropped once its trials are in: a million take as much memory as a hundred.
 """
 
 from collections import Counter

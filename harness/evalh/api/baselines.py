@@ -25,6 +25,7 @@ from evalh.core.suite import BaselinePolicy
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.plan import ANY_AGE, Known, Plan
+from evalh.report.documents.workspace import BaselineState
 from evalh.workspace.kept.baselines import (
     SCHEMA,
     Baseline,
@@ -33,17 +34,6 @@ from evalh.workspace.kept.baselines import (
     read_baseline,
     write_baseline,
 )
-
-
-class BaselineState(Value):
-    """One committed baseline, and why it is stale; fresh where nothing is named."""
-
-    path: str
-    date: str
-    good_rate: float | None
-    stale: tuple[str, ...]
-    outputs: bool | None = None  # whether they are kept; None: not known
-    again: str | None = None  # what accepts a stale one again; None: it is fresh, or cannot be read
 
 
 def states(parts: Parts, now: float | None = None) -> list[BaselineState]:
@@ -74,15 +64,15 @@ def _state(parts: Parts, path: str, now: float) -> BaselineState:
         stale = tuple(_reasons(parts, baseline, plan, now))
         again = f"evalh baseline accept {header['prompt']} --suite {header['suite']} -m {header['model']}"
         return BaselineState(
-            path,
-            header["date"],
-            header.get("summary", {}).get("good_rate"),
-            stale,
-            bool(header.get("outputs")),
-            again if stale else None,
+            path=path,
+            date=header["date"],
+            good_rate=header.get("summary", {}).get("good_rate"),
+            stale=stale,
+            outputs=bool(header.get("outputs")),
+            again=again if stale else None,
         )
     except EvalhError as exc:
-        return BaselineState(path, "", None, (exc.what,))
+        return BaselineState(path=path, date="", good_rate=None, stale=(exc.what,), outputs=None, again=None)
 
 
 def _reasons(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterator[str]:
@@ -289,7 +279,7 @@ def _row(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
 def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
     completion = sample.completion
     assert completion is not None
-    usage, told = completion.usage, completion.logprobs
+    usage, logprobs = completion.usage, completion.logprobs
     row: dict[str, JsonValue] = {
         "id": sample.case.id,
         "trial": sample.trial,
@@ -304,4 +294,4 @@ def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
         "cost_usd": _cost(sample),
         "request": _asked(plan, sample.case),
     }
-    return row if told is None else row | {"logprobs": [told.mean, told.least, told.count]}
+    return row if logprobs is None else row | {"logprobs": [logprobs.mean, logprobs.least, logprobs.count]}

@@ -6,7 +6,7 @@ Nothing is sent, and the log is only read.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
@@ -17,9 +17,9 @@ from msgspec import Struct, field
 from evalh.analysis.calibration.outputs import (
     Judged,
     Votes,
+    both_said,
     confusion,
     corrected_rate,
-    judge_agreement,
     people_agreement,
     votes,
 )
@@ -39,7 +39,7 @@ from evalh.api.parts import Parts
 from evalh.api.prefer import OutputPair, pairs_of
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
-from evalh.core.calibration import GOOD, Calibration, Confusion, VersionDifference
+from evalh.core.calibration import GOOD, Calibration, VersionDifference
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.request import Request, Settings
@@ -79,13 +79,13 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
     people = votes(label for label in labels if label.about == about)
     if not people:
         raise UsageError(
-            f"nobody has labelled outputs of suite {found.name!r} yet", hint=f"evalh label {found.name} --about {judge}"
+            f"no outputs of suite {found.name!r} are labelled yet", hint=f"evalh label {found.name} --about {judge}"
         )
-    said = _read(parts, found, grader, about)
-    every = list({one.item: one for run in said.judged.values() for one in run}.values())
+    verdicts = _read(parts, found, grader, about)
+    every = list({one.item: one for run in verdicts.judged.values() for one in run}.values())
     if not every:
         raise UsageError(
-            f"the log holds no verdict of {judge!r} as it is now",
+            f"the log has no verdict of {judge!r} as it is now",
             hint=f"evalh run {found.name}; stored answers are kept",
         )
     seed = int(digest([found.name, judge])[-8:], 16)
@@ -96,7 +96,8 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
             f"none of the {len(people)} labelled outputs was judged by {judge!r} as it is now",
             hint=f"evalh label {found.name} --about {judge}",
         )
-    table = confusion(every, mine)
+    both = both_said(every, mine)
+    table = confusion(both)
     whole = corrected_rate("every output judged", None, every, mine)
     return Calibration(
         suite=found.name,
@@ -104,24 +105,27 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         about=about,
         judge_digest=identity(grader.document()),
         outputs=len(every),
-        unjudged=len(said.unjudged - known),
+        unjudged=len(verdicts.unjudged - known),
         labelled=len(mine),
         torn=len(mine) - table.labelled,
         authors=len({author for one in mine.values() for author in one.by_author}),
         of_others=len(people) - len(mine),
         confusion=table,
-        agreement=judge_agreement(every, mine, seed),
+        agreement=agreement(both, seed=seed) if both else None,
         people=people_agreement(mine, seed),
-        rates=(whole, *(corrected_rate(name, run, said.judged[run], mine) for run, name in said.newest.items())),
+        rates=(
+            whole,
+            *(corrected_rate(name, run, verdicts.judged[run], mine) for run, name in verdicts.newest.items()),
+        ),
         few_labels=tells_little(table),
-        differences=tuple(_differences(said, mine)),
+        differences=tuple(_differences(verdicts, mine)),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def _differences(said: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
+def _differences(verdicts: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
     """Hold every two versions against each other of which labels cover both; the older is base."""
-    sides = [(NamedRun(name=name, run=run), said.judged[run]) for run, name in said.newest.items()]
+    sides = [(NamedRun(name=name, run=run), verdicts.judged[run]) for run, name in verdicts.newest.items()]
     pairs = ((base, head) for head, base in combinations(sides, 2))
     found = (version_difference(base, head, people) for base, head in pairs)
     yield from islice((one for one in found if one is not None), _MOST_DIFFERENCES)
@@ -148,7 +152,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
 
 def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     """Gather what this very judge said. What an earlier judge said counts for nothing."""
-    said, pairs = _Runs(), set[tuple[str, str, str]]()
+    verdicts, pairs = _Runs(), set[tuple[str, str, str]]()
     for run_id in parts.log.runs_of(suite.name, _NEWEST):
         record = parts.log.run(run_id).record
         documents = {document["name"]: document for document in record.graders_document}
@@ -156,14 +160,14 @@ def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
             continue
         for item, stratum, outcome in _verdicts(parts, run_id, grader.name, about):
             if outcome in (Outcome.PASS, Outcome.FAIL):
-                said.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
+                verdicts.judged[run_id].append(Judged(item, stratum, outcome is Outcome.PASS))
             else:
-                said.unjudged.add(item)
+                verdicts.unjudged.add(item)
         pair = (record.prompt, record.prompt_digest, record.model)
-        if pair not in pairs and run_id in said.judged:
-            said.newest[run_id] = f"{record.prompt} on {record.model}"
+        if pair not in pairs and run_id in verdicts.judged:
+            verdicts.newest[run_id] = f"{record.prompt} on {record.model}"
             pairs.add(pair)
-    return said
+    return verdicts
 
 
 def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
@@ -180,10 +184,6 @@ class JudgementLog(Struct):
     store: "SqliteStore"
     resolve: Callable[[str, Form], Target]
     _known: dict[tuple[str, int], tuple[Form, Settings, bool]] = field(default_factory=dict)
-
-    def about(self, key: CallKey) -> "LogAsker":
-        """Return who is asked about one answer."""
-        return LogAsker(self, key)
 
     def find(self, question: Question, about: CallKey) -> Answer | None:
         """Return the log's reply. Raises EvalhError for a model that is no longer there."""
@@ -209,7 +209,7 @@ class LogAsker(Value):
         """Return the log's reply. Raises NotSent, EvalhError."""
         found = self.recall.find(question, self.key)
         if found is None:
-            raise NotSent("the log holds no such judgement")
+            raise NotSent("the log has no such judgement")
         return found
 
 
@@ -218,10 +218,11 @@ def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:
     found = _judge_of_pairs(parts, judge, suite)
     if found is None:
         return calibrate_outputs(parts, judge, suite)
-    compared = _compared(parts, *found)
-    labels = read_labels(parts.tree, parts.config.datasets_dir, found[0].name)
-    people = votes(label for label in labels if label.about == GOOD)
-    return _calibration(*found, compared, people)
+    suite_of, prefer = found
+    with closing(parts.open_store()) as store:
+        compared = list(_compared(parts, suite_of, prefer, JudgementLog(store, parts.targets.resolve)))
+    labels = read_labels(parts.tree, parts.config.datasets_dir, suite_of.name)
+    return _calibration(suite_of, prefer, compared, votes(label for label in labels if label.about == GOOD))
 
 
 def _calibration(
@@ -231,14 +232,13 @@ def _calibration(
     judged = [case for case in every.values() if case.favoured is not Favoured.UNJUDGED]
     if not judged:
         raise UsageError(
-            f"the log holds no judgement of {prefer.name!r} as it is now",
+            f"the log has no judgement of {prefer.name!r} as it is now",
             hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
         )
-    said = [one for case in judged if (one := case.people(people)) is not None]
+    preferred = [one for case in judged if (one := case.people(people)) is not None]
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
-    cells = [sum(one == cell for one in both) for cell in ((True, True), (True, False), (False, True), (False, False))]
-    table = Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
+    table = confusion(both)
     seen = {(case.row, output) for case in judged for one in case.trials for output in (one.base, one.head)}
     return Calibration(
         suite=suite.name,
@@ -247,8 +247,8 @@ def _calibration(
         judge_digest=identity(prefer.document()),
         outputs=len(judged),
         unjudged=len(every) - len(judged),
-        labelled=len(said),
-        torn=sum(one == 0 for one in said),
+        labelled=len(preferred),
+        torn=sum(one == 0 for one in preferred),
         authors=len({author for item in seen & people.keys() for author in people[item].by_author}),
         of_others=len(people.keys() - seen),
         confusion=table,
@@ -279,16 +279,8 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
     return found[0] if found else None
 
 
-def _compared(parts: Parts, suite: Suite, prefer: Prefer) -> list[JudgedComparison]:
+def _compared(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     """Read what the judge said of the suite's comparisons, the newest of each two versions."""
-    store = parts.open_store()
-    try:
-        return list(_each(parts, suite, prefer, JudgementLog(store, parts.targets.resolve)))
-    finally:
-        store.close()
-
-
-def _each(parts: Parts, suite: Suite, prefer: Prefer, recall: JudgementLog) -> Iterator[JudgedComparison]:
     seen: set[object] = set()
     for row in parts.log.comparisons(suite.name, _NEWEST):
         if row.base_run is None or row.head_run is None:
@@ -331,6 +323,6 @@ async def _said(prefer: Prefer, recall: JudgementLog, pairs: Iterable[OutputPair
     found = {}
     for one in pairs:
         with suppress(NotSent, EvalhError):
-            judged = await prefer.judge(one.case, one.base, one.head, recall.about(CallKey(one.case.id, one.trial)))
+            judged = await prefer.judge(one.case, one.base, one.head, LogAsker(recall, CallKey(one.case.id, one.trial)))
             found[one.case.id, one.trial] = judged.favoured
     return found

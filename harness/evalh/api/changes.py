@@ -1,6 +1,5 @@
 """What a change touches: which suites' fingerprints differ between the merge base and head, and which rows."""
 
-import dataclasses
 from collections.abc import Iterator
 
 from msgspec.structs import replace
@@ -30,7 +29,7 @@ class Changes(Value, kw_only=True):
 
 
 def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Changes:
-    """Compare every suite's fingerprint, or those that are named. Raises EvalhError where head cannot be read."""
+    """Compare every suite's fingerprint, or those that are named. Raises EvalhError if head cannot be read."""
     every = suite_pairs(sides)
     known = {*every.kept, *every.kept.values(), *every.new, *every.removed}
     for name in suites:
@@ -46,7 +45,7 @@ def find_changes(sides: Sides, suites: tuple[str, ...], model: str | None) -> Ch
         if change.parts:
             touched.append(change)
         elif change.words:  # its answers are what they were: there is nothing to run
-            words += [replace(word, told=f"{name}: {word.told}") for word in change.words]
+            words += [replace(word, reason=f"{name}: {word.reason}") for word in change.words]
         else:
             unchanged.append(name)
     return Changes(touched=tuple(touched), unchanged=tuple(unchanged), words=tuple(words), pairs=pairs)
@@ -70,7 +69,8 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
             judges=judges,
         )
     before, head, in_use = _in_use(sides, model, before, head)
-    parts = _differing(before, head)
+    prints, now = before.fingerprint().document(), head.fingerprint().document()
+    parts = tuple(part for part in prints if prints[part] != now[part])
     shown = _other_media(before, head)
     if shown and "dataset" not in parts:
         parts = (*parts, "dataset")
@@ -132,11 +132,6 @@ def _before(base: Parts | None, suite: str, model: str | None) -> tuple[Plan | N
         return None, exc
 
 
-def _differing(base: Plan, head: Plan) -> tuple[str, ...]:
-    before, after = base.fingerprint().document(), head.fingerprint().document()
-    return tuple(part for part in before if before[part] != after[part])
-
-
 def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
     if "graders" in parts:
         yield "the graders changed: both sides are scored with head's"
@@ -186,7 +181,7 @@ def scored_as(base: Plan, head: Plan) -> Plan:
     if step is not None and head.step is not None:
         old, new = step.template, head.step.template
         if isinstance(old, CompiledVersion) and isinstance(new, CompiledVersion):
-            step = dataclasses.replace(step, template=replace(old, load=new.load))
+            step = replace(step, template=replace(old, load=new.load))
     return replace(
         base,
         suite=head.suite,

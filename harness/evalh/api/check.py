@@ -14,7 +14,6 @@ from evalh.api.judges import kinship, stale_calibrations
 from evalh.api.parts import Parts
 from evalh.api.pipeline_check import graded_steps, step_problems
 from evalh.api.sides import default_base
-from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
@@ -33,7 +32,7 @@ def odd_ids(parts: Parts, suite: Suite, dataset: Dataset) -> Iterator[WorkspaceE
 
     To rename an old one would cost its answers, and look like a deleted case; whatever prints it shows an escape.
     """
-    odd = [case for case in dataset if _is_odd(case)]
+    odd = [case for case in dataset if "\t" in case.id or safe(case.id) != case.id]
     known = _known_on_base(parts, suite, {case.id for case in odd}) if odd else set()
     for case in odd:
         if case.id in known:
@@ -41,10 +40,6 @@ def odd_ids(parts: Parts, suite: Suite, dataset: Dataset) -> Iterator[WorkspaceE
         else:
             hint = "an id is printed in every log: letters, digits, . _ - are enough"
             yield WorkspaceError(f"the case id {case.id!r} holds a control character", where=case.where, hint=hint)
-
-
-def _is_odd(case: Case) -> bool:
-    return "\t" in case.id or safe(case.id) != case.id
 
 
 def _known_on_base(parts: Parts, suite: Suite, ids: set[str]) -> set[str]:
@@ -166,14 +161,14 @@ def _prompt_problems(
 
 
 def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
-    """Find cases that must pass and are not there: a name that is misspelt guards nothing."""
+    """Find `must_pass` cases that do not exist: a misspelt name would protect nothing."""
     rule = suite.gate.must_pass
     if rule is None or not rule.cases:
         return
     known = {case.id for case in dataset}
     for name in sorted(rule.cases - known):
         what = f"must_pass names the case {name!r}, which dataset {suite.dataset} does not have"
-        yield WorkspaceError(what, where=suite.gate.where or suite.where, hint=did_you_mean(name, known))
+        yield WorkspaceError(what, where=suite.where_of("gate"), hint=did_you_mean(name, known))
 
 
 def _alike(name: str, dataset: Dataset) -> Iterator[str]:
@@ -190,11 +185,11 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
 
 
 def _kin(parts: Parts, suite: Suite, asked: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """Say which judges are of the family of what the suite asks by default; nothing where that is not known."""
+    """Say which judges belong to the family of the suite's default model; nothing if that is unknown."""
     try:
         model = suite.model or parts.version(suite.prompt).model
         judged = parts.targets.sent_as(model) if model is not None else {}
-    except EvalhError:  # told elsewhere
+    except EvalhError:  # reported elsewhere
         return
     yield from dict.fromkeys(kinship(parts, asked, judged))
 

@@ -1,7 +1,7 @@
 """Comparing two versions, models or saved runs: what is not in the log is run, then both are read back from it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,15 @@ from msgspec.structs import replace
 from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison, Confirmed, Side
-from evalh.analysis.compare.differences import FRESH_TRIALS, confirm
-from evalh.analysis.compare.pairing import CaseResult, Results
+from evalh.analysis.compare.differences import FRESH_TRIALS
+from evalh.analysis.compare.pairing import Results
+from evalh.api.event_loop import in_loop
 from evalh.api.judges import kinship, labels_of, pair_standings, standings_of
 from evalh.api.options import CompareOptions, RunOptions
 from evalh.api.parts import Parts
 from evalh.api.prefer import ask_judges, judges_of
 from evalh.api.results import examples_of, results_of
-from evalh.api.runs import execute
+from evalh.api.runs import NoProgress, ends_of, execute
 from evalh.core.attempt import CONFIRM_DRAW
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
 from evalh.core.log import ComparisonRow, RunRow
@@ -26,9 +27,10 @@ from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
+from evalh.engine.gate.confirm import Confirming
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection
-from evalh.engine.session import new_run_id
+from evalh.engine.session import Session, check_plans, new_run_id, together
 from evalh.graders.judges.prefer import Prefer
 from evalh.graders.registry import build_all
 from evalh.report.terminal.compare import ComparisonView
@@ -54,10 +56,10 @@ def compared(parts: Parts, request: CompareOptions, progress: Progress | None = 
     suite = _suite(parts, request, (base, head))
     judges = judges_of(parts, suite, request) if request.prefer else ()
     runs = _runs(parts, request, suite, (base, head), progress)
-    margin = request.margin if request.margin is not None else _margin(parts, suite)
+    margin, value = _policy(parts, suite)
     options = Method(
-        margin=margin,
-        value=_value(parts, suite),
+        margin=margin if request.margin is None else request.margin,
+        value=value,
         intersection=request.intersection,
         pass_at=request.pass_at,
         seed=_seed([one.record for one in runs]),
@@ -169,18 +171,12 @@ def _suite(parts: Parts, request: CompareOptions, sides: Sequence[SideRef]) -> s
     return default
 
 
-def _margin(parts: Parts, suite: str) -> float:
+def _policy(parts: Parts, suite: str) -> tuple[float, OutputValue | None]:
     try:
-        return parts.suite(suite).gate.margin
+        found = parts.suite(suite)
     except NotFound:  # two saved runs of a suite that is gone
-        return Method().margin
-
-
-def _value(parts: Parts, suite: str) -> OutputValue | None:
-    try:
-        return parts.suite(suite).value
-    except NotFound:  # as above
-        return None
+        return Method().margin, None
+    return found.gate.margin, found.value
 
 
 def _seed(records: Sequence[RunRecord]) -> int:
@@ -232,9 +228,11 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
     saved = next((one.run.record for one in sides if one.run is not None), None)
     chosen = request.selection
     if saved is not None and chosen.everything:
-        asked = saved.selection
+        saved_selection = saved.selection
         chosen = Selection(
-            case_ids=frozenset(asked.get("case", ())), tags=frozenset(asked.get("tag", ())), limit=asked.get("limit")
+            case_ids=frozenset(saved_selection.get("case", ())),
+            tags=frozenset(saved_selection.get("tag", ())),
+            limit=saved_selection.get("limit"),
         )
     return RunOptions(
         target=suite,
@@ -269,36 +267,36 @@ def _confirmed(
     parts: Parts, request: CompareOptions, comparison: Comparison, progress: Progress | None
 ) -> tuple[Confirmed, ...]:
     """Ask the regressed cases 5 more times on both sides. Raises EvalhError, KeyboardInterrupt."""
-    cases = frozenset(comparison.regressed)
-    options = [_fresh_options(request, side, cases) for side in (comparison.base, comparison.head)]
-    plans = [
-        _plan_again(parts, side, one) for side, one in zip((comparison.base, comparison.head), options, strict=True)
-    ]
-    base, head = (_fresh(parts, plan, one, progress) for plan, one in zip(plans, options, strict=True))
-    for side, results in ((comparison.base, base), (comparison.head, head)):
-        if all(case.ungraded == case.trials for case in results.values()):
+    sides, cases = (comparison.base, comparison.head), frozenset(comparison.regressed)
+    plans = [_plan_again(parts, side, cases) for side in sides]
+    check_plans(plans, parts.prices, request)
+    confirming = Confirming(list(enumerate(plans[-1].cases)))
+    progress = progress or NoProgress()
+    with parts.writing(progress) as store:
+        ends = ends_of(parts, store, request, progress)
+        confirming.sessions = [Session(confirming.plan(plan, CONFIRM_DRAW), ends) for plan in plans]
+        in_loop(_ask_again(confirming))
+    for side, session in zip(sides, confirming.sessions, strict=True):
+        if session.reason is not None:
+            hint = "the same command continues where this stopped"
+            raise CannotMeasure(f"confirming stopped: {session.reason}", hint=hint)
+        if session.summary.ungraded == session.summary.samples:
             raise CannotMeasure(
                 f"no fresh trial of {side.prompt} on {side.model} was graded",
                 hint="evalh calls --errors; a recording answers again only if its rows hold draws:"
                 f' {{"id": …, "trial": 0…{FRESH_TRIALS - 1}, "draw": {CONFIRM_DRAW}, …}}',
             )
-    return confirm(comparison.regressed, base, head)
+    return confirming.confirmed()
 
 
-def _fresh_options(request: CompareOptions, side: Side, cases: frozenset[str]) -> RunOptions:
-    return RunOptions(
-        target=side.suite,
-        prompts=(side.prompt,),
-        models=(side.model,),
-        trials=FRESH_TRIALS,
-        selection=Selection(case_ids=cases),
-        concurrency=request.concurrency,
-        fresh=request.fresh,
-        budget_usd=request.budget_usd,
-    )
+async def _ask_again(confirming: Confirming) -> None:
+    async with together(*confirming.sessions):
+        await confirming.ask()
 
 
-def _plan_again(parts: Parts, side: Side, options: RunOptions) -> Plan:
+def _plan_again(parts: Parts, side: Side, cases: frozenset[str]) -> Plan:
+    chosen = Selection(case_ids=cases)
+    options = RunOptions(target=side.suite, prompts=(side.prompt,), models=(side.model,), selection=chosen)
     (plan,) = parts.plans(options)
     now, then = plan.fingerprint(), side.fingerprint
     for part in ("prompt", "graders", "model", "route"):
@@ -307,18 +305,7 @@ def _plan_again(parts: Parts, side: Side, options: RunOptions) -> Plan:
                 f"{side.prompt} on {side.model} cannot be asked again: its {part} is no longer what was run",
                 hint=f"evalh compare takes versions too: {side.prompt}",
             )
-    return replace(plan, draw=CONFIRM_DRAW)
-
-
-def _fresh(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | None) -> Mapping[str, CaseResult]:
-    (result,) = execute(parts, [plan], options, progress)
-    if result.status is RunStatus.INTERRUPTED:
-        raise KeyboardInterrupt
-    if result.status is not RunStatus.COMPLETE:
-        raise CannotMeasure(
-            f"confirming stopped: {result.stopped_because}", hint="the same command continues where this stopped"
-        )
-    return results_of(parts.log, parts.log.run(result.record.id)).cases
+    return plan
 
 
 # -- the log
@@ -353,7 +340,7 @@ def _kept(parts: Parts, comparison: Comparison, examples: int, progress: Progres
         content=encode(comparison).decode(),
     )
     with parts.writing(progress) as store:
-        store.add_comparison(row)
+        store.put(row)
         store.flush(or_blocked=True)
     return view_of(parts, row, examples)
 

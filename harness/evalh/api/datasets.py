@@ -16,9 +16,9 @@ def proposals(parts: Parts, dataset: str | None) -> Proposals:
 
 
 def write_clusters(parts: Parts, found: Proposals, *, force: bool = False) -> str | None:
-    """Write what was proposed into the dataset's rows; return its path, None where nothing was proposed.
+    """Write what was proposed into the dataset's rows; return its path, None if nothing was proposed.
 
-    Raises EvalhError where a row names a cluster already, and, unless forced, where git cannot bring the file back.
+    Raises EvalhError if a row names a cluster already, and, unless forced, where git cannot bring the file back.
     """
     clusters = {case: one.cluster for one in found.proposed for case in one.cases}
     if not clusters:

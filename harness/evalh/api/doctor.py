@@ -27,7 +27,7 @@ class Symptom(Value):
 
 
 def examine(folder: str | Path) -> list[Symptom]:
-    """Look at the machine and the workspace round `folder`. Raises nothing: what is wrong is a finding."""
+    """Check the machine and the workspace around `folder`. Raises nothing: problems are findings."""
     findings = [Symptom("ok", "evalh", f"{__version__} on Python {platform.python_version()}")]
     try:
         parts = Parts.open(folder)

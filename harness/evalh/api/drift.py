@@ -1,4 +1,4 @@
-"""`evalh drift`: the cases of an accepted baseline, asked again to tell whether the model moved."""
+"""`evalh drift`: ask the cases of an accepted baseline again to see whether the model changed."""
 
 from collections.abc import Iterator, Sequence
 
@@ -112,7 +112,7 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
 
 
 def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
-    """Return the plan that a baseline belongs to. Raises NotComparable where it is no longer what was accepted."""
+    """Return the plan that a baseline belongs to. Raises NotComparable if it is no longer what was accepted."""
     header = baseline.header
     if header["suite"] != suite:
         raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
@@ -124,7 +124,7 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]
     if changed:
         raise NotComparable(
-            f"the {' and the '.join(changed)} changed since this was accepted: whatever moved, moved with it",
+            f"the {' and the '.join(changed)} changed since this was accepted: a difference may come from that",
             where=baseline.path,
             hint=f"{_ANEW} {header['prompt']} --suite {suite} --model {header['model']}",
         )
@@ -142,7 +142,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
     if not cases:
         what = "the graders changed, and no outputs are kept" if not known.answers and not same_graders else ""
         raise NotComparable(
-            what or "no case of this baseline is as it was: there is nothing to ask again",
+            what or "every case of this baseline has changed: there is nothing to ask again",
             where=baseline.path,
             hint=f"{_ANEW} {baseline.header['prompt']}",
         )
@@ -197,7 +197,7 @@ async def _then(ends: Ends, question: _Question) -> list[SampleResult]:
 
 
 async def _evaluated(session: Session, question: _Question) -> list[SampleResult]:
-    """Evaluate a session's cases. Raises CannotMeasure where it ended early."""
+    """Evaluate a session's cases. Raises CannotMeasure if it ended early."""
     trials = question.plan.trials
     async with together(session):
         await session.evaluate((place, case, range(trials)) for place, (_, case) in enumerate(question.cases))
@@ -212,7 +212,7 @@ def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | Non
     if old is not None:
         yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
     if all_of is not None and len(all_of) < len(plan.cases):
-        yield f"{len(plan.cases) - len(all_of)} cases are new or others since: they have nothing to be held against"
+        yield f"{len(plan.cases) - len(all_of)} cases are new or have changed: there is nothing to compare them with"
     if baseline.header["fingerprint"]["graders"] != plan.fingerprint().graders:
         yield "the graders changed since: then and now are graded with today's"
     if known.results and any(asks_a_model(grader) for grader in plan.graders):

@@ -33,7 +33,7 @@ class SystemClock:
 def in_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run on a fresh event loop; SIGTERM ends the work as Ctrl-C does: cancelled, saved.
 
-    Raises KeyboardInterrupt where the work did not end its cancelling itself, UsageError inside a running loop.
+    Raises KeyboardInterrupt if the work did not end its cancelling itself, UsageError inside a running loop.
     """
     with suppress(RuntimeError):
         asyncio.get_running_loop()

@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing, suppress
 
 from msgspec.structs import replace
 
 from evalh.analysis.explain import Statement, explain
-from evalh.api.calibrate import JudgementLog
+from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
@@ -18,7 +19,8 @@ from evalh.core.sample import Graded, Standing
 from evalh.core.totals import Escalated, Tallies
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.runner import standing
-from evalh.graders.registry import Grader, build_all
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build_all
 from evalh.routing.target import reachable
 
 Explained = tuple[str, Tallies | None, list[Statement]]
@@ -70,12 +72,9 @@ def _tallies(parts: Parts, target: str, suite: str | None, last: int) -> Tallies
     found = log.tallies(runs)
     if not found.of("escalate").taken:
         return found
-    store = parts.open_store()
-    try:
+    with closing(parts.open_store()) as store:
         recall = JudgementLog(store, parts.targets.resolve)
         return replace(found, escalated=asyncio.run(_worth(parts, log.first_answers(runs), recall)))
-    finally:
-        store.close()
 
 
 async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: JudgementLog) -> Escalated:
@@ -92,7 +91,9 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
             counts["unknown"] += 1
             continue
         if answer.suite not in graders:
-            graders[answer.suite] = _graders(parts, answer.suite)
+            graders[answer.suite] = ()
+            with suppress(EvalhError):  # the suite is gone, or another one now: nothing can be said
+                graders[answer.suite] = build_all(parts.suite(answer.suite).graders, parts.grader_environment)
         first = await _standing(graders[answer.suite], answer, recall)
         counts[_change(first, answer.standing)] += 1
     return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])
@@ -106,13 +107,6 @@ def _change(first: Standing, final: Standing) -> str:
     return "helped" if final is Standing.GOOD else "harmed"
 
 
-def _graders(parts: Parts, suite: str) -> tuple[Grader, ...]:
-    try:
-        return build_all(parts.suite(suite).graders, parts.grader_environment)
-    except EvalhError:  # the suite is gone, or another one now: nothing can be said
-        return ()
-
-
 async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: JudgementLog) -> Standing:
     context = GradeContext(
         case=answer.case,
@@ -121,7 +115,7 @@ async def _standing(graders: tuple[Grader, ...], answer: FirstAnswer, recall: Ju
         latency=Latency(answer.completion.latency_ms),
         trial=answer.key.trial,
         step=answer.key.step,
-        asker=recall.about(answer.key),
+        asker=LogAsker(recall, answer.key),
     )
     return standing([Graded(one.name, one.required, await _verdict(one, context)) for one in graders])
 

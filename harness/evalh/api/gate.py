@@ -35,7 +35,8 @@ from evalh.core.run import RunKind
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
-from evalh.engine.gate.suite import SuiteGate, Wording
+from evalh.engine.gate.evidence import Wording
+from evalh.engine.gate.suite import SuiteGate
 from evalh.engine.plan import AskOptions, Plan, in_log
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
@@ -108,13 +109,13 @@ def read_earlier(path: Path) -> EarlierLooks:
         return EarlierLooks()
     if lines[0].strip() != MARKER:
         what = f"--earlier is not a comment that evalh gate left: that begins with {MARKER}"
-        hint = "name the file that `evalh gate --comment` wrote; for a first look, one that is empty or not there"
+        hint = "name the file that `evalh gate --comment` wrote; for a first look, an empty file or none"
         raise UsageError(what, where=f"{path}:1", hint=hint)
     if len(lines) == 1 or not lines[1].startswith(_HEADS_BEGIN):
         return EarlierLooks()  # nothing was judged yet
     found = _HEADS.fullmatch(lines[1].strip())
     if found is None:
-        hint = "somebody has edited the comment: write that line as it was, or delete the comment to begin again"
+        hint = "someone has edited the comment: restore that line, or delete the comment to start over"
         raise UsageError("the heads that were judged cannot be read", where=f"{path}:2", hint=hint)
     return EarlierLooks(tuple(dict.fromkeys(found[1].split())))
 
@@ -130,7 +131,7 @@ def _words() -> Wording:
 
 
 def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -> GateDecision:
-    """Decide a merge. Raises EvalhError where a side cannot be read; KeyboardInterrupt when it is interrupted."""
+    """Decide a merge. Raises EvalhError if a side cannot be read; KeyboardInterrupt when it is interrupted."""
     with ExitStack() as kept:
         sides = open_sides(parts, options.base, options.head, trust_base=options.trust_base, kept=kept)
         if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:
@@ -216,20 +217,21 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     ]
     if thinned:
         parts.append(f"{len(rows.added)} added to {old}, among which a drop of the old ones is thinned out")
-    told = f"cases of the dataset were changed: {', '.join(parts)}"
+    changes = f"cases of the dataset were changed: {', '.join(parts)}"
     if allowed:
-        return [Finding("dataset", ExitCode.YES, f"{told}; allowed")]
-    reason = f"{told}; look at them, then: --allow-dataset-change"
+        return [Finding("dataset", ExitCode.YES, f"{changes}; allowed")]
+    reason = f"{changes}; look at them, then: --allow-dataset-change"
     return [Finding("dataset", ExitCode.NO, reason, rows.suspicious)]
 
 
 def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
     """Record a decision in the log; return it with its id."""
-    from evalh.report.documents.gate import content_of, gate_document
+    from evalh.report.documents.document import text_of
+    from evalh.report.documents.gate import gate_document
 
     now = SystemClock().now()
     decision = replace(decision, id=f"g{new_run_id(now)[1:]}")
-    store.add_gate(
+    store.put(
         GateRow(
             id=decision.id or "",
             at=now,
@@ -239,10 +241,10 @@ def keep_decision(store: "SqliteStore", decision: GateDecision) -> GateDecision:
             decision=decision.status.value,
             exit=int(decision.exit),
             reasons="\n".join(decision.reasons),
-            content=content_of(gate_document(decision)),
+            content=text_of(gate_document(decision), ensure_ascii=False),
         )
     )
-    store.flush(or_blocked=True)  # what was decided is told, and where its row waits
+    store.flush(or_blocked=True)  # the decision is reported, with the place where its row waits
     return decision
 
 

@@ -1,4 +1,4 @@
-"""Expectations that no output can meet: text, where the version's own output schema says that there is no text.
+"""Expectations that no output can meet: text where the version's own output schema has no text.
 
 A spreadsheet's cell is text, and so is a quoted number; the model would be blamed for it on every case.
 """
@@ -28,7 +28,7 @@ class _Comparison(Value):
 
     @classmethod
     def of(cls, spec: GraderSpec) -> "_Comparison | None":
-        """Read a grader's parameters; None where it compares with no gold, or cannot be read (told elsewhere)."""
+        """Read a grader's parameters; None if it compares with no gold, or cannot be read (reported elsewhere)."""
         params = spec.params
         if spec.kind not in _COMPARES or "value" in params or "values" in params:
             return None
@@ -90,7 +90,7 @@ def _wanted(grader: Grader) -> JsonPath | None:
 
 def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:
     csv = case.where.rpartition(":")[0].endswith(".csv")
-    hint = "let the column's name end in :json" if csv else "write the value without quotes"
+    hint = "give the column a name that ends in :json" if csv else "write the value without quotes"
     there = f"{place}, where {version.label} answers {types}"
     return WorkspaceError(
         f"case {case.id!r} expects text at {there}: {one.spec.name} can never pass",
@@ -100,7 +100,7 @@ def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, type
 
 
 def _impossible(one: _Comparison, schema: Mapping[str, JsonValue], case: Case) -> tuple[str, str] | None:
-    """Return where a gold cannot be met, and what stands there instead; None: it can, or that is not known."""
+    """Return the place of a gold that cannot be met, and what is there instead; None if it can be met or is unknown."""
     gold = one.gold(case)
     here = _at(schema, () if one.place is None else one.place.steps)
     if here is None or gold is ABSENT:
@@ -133,7 +133,7 @@ def _text(gold: JsonValue, schema: JsonValue, at: str, levels: int, *, whole: bo
 
 
 def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
-    """Return the schema of what stands at a path; None where it is not plainly said."""
+    """Return the schema of what stands at a path; None if it is not plainly said."""
     for step in steps:
         if not isinstance(schema, Mapping):
             return None
@@ -143,7 +143,7 @@ def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
 
 
 def _types(schema: JsonValue) -> set[str] | None:
-    """Return the types that a schema allows; None where it does not say plainly."""
+    """Return the types that a schema allows; None if it does not say plainly."""
     if not isinstance(schema, Mapping) or "$ref" in schema:
         return None
     for key in ("anyOf", "oneOf"):

@@ -13,20 +13,12 @@ from evalh.core.attempt import Completion
 from evalh.core.errors import EvalhError, NotFound, UsageError
 from evalh.core.log import GraderTrial, SampleStory, TriedOutput
 from evalh.core.suite import GraderSpec
-from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, StepOutput, Verdict
-from evalh.graders.kinds import GraderEnvironment
-from evalh.graders.registry import Grader, build
+from evalh.graders.kinds import Grader, GraderEnvironment
+from evalh.graders.registry import build
 from evalh.plugins import load_plugins
 
 _SHOWN = 3
-
-
-class Outputs(Value, kw_only=True):
-    """Where the outputs come from, and their samples."""
-
-    run: str | None  # None: nothing was run yet
-    stories: tuple[SampleStory, ...]
 
 
 def try_graders(parts: Parts, path: str, run: str, most: int) -> list[GraderTrial]:
@@ -35,14 +27,14 @@ def try_graders(parts: Parts, path: str, run: str, most: int) -> list[GraderTria
     if not kinds.own:
         raise UsageError(f"{path} registers no grader", hint='@grader("max_words"), from evalh import grader')
     environment = replace(parts.grader_environment, kinds=kinds)
-    outputs = _outputs(parts, run, most)
+    run_id, stories = _outputs(parts, run, most)
     specs = list(_stated(parts))
     found = []
     for name, kind in kinds.own.items():
         named = [spec for spec in specs if spec.kind == name] or [
             GraderSpec(kind=name, name=name, required=False, where=kind.where)
         ]
-        found += [_try(spec, environment, outputs) for spec in named]
+        found += [_try(spec, environment, run_id, stories) for spec in named]
     return found
 
 
@@ -55,32 +47,35 @@ def _stated(parts: Parts) -> Iterator[GraderSpec]:
             continue
 
 
-def _outputs(parts: Parts, run: str, most: int) -> Outputs:
+def _outputs(parts: Parts, run: str, most: int) -> tuple[str | None, tuple[SampleStory, ...]]:
+    """Return a run's id and samples with an output; None and nothing if nothing was run yet."""
     try:
         record = parts.log.run(run).record
     except NotFound:
         if run != "last":
             raise
-        return Outputs(run=None, stories=())
+        return None, ()
     stories: Iterable[SampleStory] = (one for one in parts.log.stories(record.id) if one.output is not None)
-    return Outputs(run=record.id, stories=tuple(islice(stories, most)))
+    return record.id, tuple(islice(stories, most))
 
 
-def _try(spec: GraderSpec, environment: GraderEnvironment, outputs: Outputs) -> GraderTrial:
+def _try(
+    spec: GraderSpec, environment: GraderEnvironment, run: str | None, stories: Sequence[SampleStory]
+) -> GraderTrial:
     grader = build(spec, environment)
     began = time.perf_counter()
-    verdicts = asyncio.run(_all(grader, outputs.stories))
+    verdicts = asyncio.run(_all(grader, stories))
     spent_s = time.perf_counter() - began
     tally = Counter(str(verdict.outcome) for verdict in verdicts)
     return GraderTrial(
         grader=spec.kind,
         where=spec.where,
         params=dict(spec.params),
-        run=outputs.run,
+        run=run,
         outputs=len(verdicts),
         counts={name: tally[name] for name in ("pass", "fail", "abstain", "error")},
         ms_each=1000 * spent_s / len(verdicts) if verdicts else None,
-        examples=tuple(_examples(outputs.stories, verdicts)),
+        examples=tuple(_examples(stories, verdicts)),
     )
 
 

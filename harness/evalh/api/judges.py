@@ -1,6 +1,7 @@
 """Judges and people: whether a judge is calibrated, which calibration is its own, and what it may favour."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, Held, JudgeStanding, Label, judge_relative
@@ -9,12 +10,13 @@ from evalh.core.ports import Tree
 from evalh.core.run import RunRecord
 from evalh.core.strict_json import JsonValue
 from evalh.engine.plan import Plan
-from evalh.graders.judges.panel import family
-from evalh.graders.judges.prefer import Prefer
 from evalh.graders.kinds import Grader
 from evalh.routing.target import Target
 from evalh.workspace.kept.calibrations import calibrated, path_of, read_calibration
 from evalh.workspace.kept.labels import read_labels
+
+if TYPE_CHECKING:
+    from evalh.graders.judges.prefer import Prefer
 
 
 def identity(document: Mapping[str, JsonValue]) -> str:
@@ -42,7 +44,7 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefe
 def standing(
     tree: Tree, suite: str, judge: str, document: Mapping[str, JsonValue], *, required: bool, about: str | None = None
 ) -> JudgeStanding:
-    """Say how far the judge that this document describes is held against people; `about`: by which labels.
+    """Say whether the judge that this document describes is calibrated; `about`: by which labels.
 
     Raises WorkspaceError for a calibration that is damaged.
     """
@@ -50,17 +52,17 @@ def standing(
     label = f"evalh label {suite}" + ("" if about == GOOD else f" --about {about or judge}")
     calibrate = f"evalh calibrate {judge}"
     if kept is None:
-        why = f"this judge was never held against people ({label}; {calibrate})"
+        why = f"this judge is not calibrated ({label}; {calibrate})"
         return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)
     state, missing = Held.CALIBRATED, None
     if kept.judge_digest != identity(document):
-        state, missing = Held.STALE, f"the judge was changed since it was held against people ({calibrate})"
+        state, missing = Held.STALE, f"the judge was changed since it was calibrated ({calibrate})"
     elif kept.few_labels:
         state = Held.FEW_LABELS
         of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"
         missing = f"people and this judge disagree on {of}: too few to know how it errs ({label})"
     elif kept.agreement is not None and kept.agreement.worse_than_chance:
-        missing = "this judge is worse than chance: people and it disagree more often than guesses would"
+        missing = "this judge is worse than chance: people and it disagree more often than by chance"
     kappa = None if kept.agreement is None else kept.agreement.kappa
     return JudgeStanding(
         judge=judge, required=required, state=state, at=kept.at, labels=kept.labelled, kappa=kappa, why=missing
@@ -76,8 +78,8 @@ def standings(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[JudgeS
     )
 
 
-def pair_standings(tree: Tree, suite: str, judges: Sequence[Prefer]) -> tuple[JudgeStanding, ...]:
-    """Say it of judges of two outputs: people's labels of what is good speak for them. Raises WorkspaceError."""
+def pair_standings(tree: Tree, suite: str, judges: "Sequence[Prefer]") -> tuple[JudgeStanding, ...]:
+    """Do the same for judges of two outputs, which labels of good outputs calibrate. Raises WorkspaceError."""
     return tuple(standing(tree, suite, judge.name, judge.document(), required=False, about=GOOD) for judge in judges)
 
 
@@ -114,8 +116,13 @@ def kinship(parts: Parts, judges: Iterable[tuple[str, Sequence[str]]], judged: M
 
     `judges`: a grader's name, and whom it asks; `judged`: models by their name in the workspace, as on the wire.
     """
+    asking = [(grader, asked) for grader, asked in judges if asked]
+    if not asking:
+        return
+    from evalh.graders.judges.panel import family  # with all that judges need, which most runs have no use for
+
     kinds = {family(wire): name for name, wire in judged.items()}
-    for grader, asked in judges:
+    for grader, asked in asking:
         for name in dict.fromkeys(asked):
             for model, wire in parts.targets.sent_as(name).items():
                 kind = None if parts.config.models[model].embeds else family(wire)  # vectors prefer nobody

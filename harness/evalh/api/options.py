@@ -5,7 +5,6 @@ from pathlib import Path
 from msgspec import field
 
 from evalh.analysis.blame import Design
-from evalh.analysis.drift import DRIFT_ALPHA
 from evalh.core.values import Value
 from evalh.engine.plan import AskOptions
 from evalh.engine.selection import Selection
@@ -62,7 +61,7 @@ class DriftOptions(AskOptions, kw_only=True):
     prompt: str | None = None  # a version; None: the one in use, else the one that was accepted last
     model: str | None = None
     cases: int | None = None  # None: all
-    alpha: float = DRIFT_ALPHA
+    alpha: float = 0.01  # a nightly job's false alarm wakes somebody: one night in 100 at most
 
 
 class AcceptOptions(AskOptions, kw_only=True):

@@ -11,16 +11,15 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.version import __version__
 from evalh.interop.otel_spans import Spans
-from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION
+from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION, Origin
 from evalh.interop.otlp import Exporter, Sent, encoding
 from evalh.interop.otlp_collector import Collector, pairs
-from evalh.interop.otlp_encoding import Origin
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 
 
 class Exported(Value, kw_only=True):
-    """Which run was sent where, and what became of it."""
+    """The run that was sent, its address, and the result."""
 
     run: str
     endpoint: str  # without what may be secret

@@ -22,7 +22,8 @@ from evalh.core.suite import Suite
 from evalh.engine.plan import Plan
 from evalh.engine.selection import select
 from evalh.graders.judges.asking import Models
-from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import build_all
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of
@@ -69,7 +70,7 @@ class Parts:
     ) -> Self:
         """Open the workspace around `path`: the nearest evalh.toml upwards, read when it is needed.
 
-        Raises WorkspaceError where there is none.
+        Raises WorkspaceError if there is none.
         """
         env = os.environ if env is None else env
         opened = cls(find_root(Path(path)), env, cache_dir or cache_dir_of(env))
@@ -91,7 +92,7 @@ class Parts:
 
     @cached_property
     def repository(self) -> "Repository | None":
-        """The git repository around the workspace; None: there is none, or git cannot use it (`no_git` says why)."""
+        """The git repository around the workspace; None if there is none, or git cannot use it (`no_git` says why)."""
         from evalh.workspace.git import NoRepository, probe
 
         found = probe(self.root)
@@ -298,7 +299,7 @@ class Parts:
 
     @contextmanager
     def writing(self, progress: Progress | None) -> Iterator["SqliteStore"]:
-        """Open the log for writing. What it does not take in the end is left beside it, and `progress` is told.
+        """Open the log for writing. Rows that it does not accept stay beside it, and `progress` reports it.
 
         Raises EvalhError.
         """
@@ -312,7 +313,7 @@ class Parts:
 
     @cached_property
     def log(self) -> "Reader":
-        """The log, for reading. Raises NotFound where nothing was run yet."""
+        """The log, for reading. Raises NotFound if nothing was run yet."""
         from evalh.store import open_reader
 
         return open_reader(self.store_folder, mend=self.mends)

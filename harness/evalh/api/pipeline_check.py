@@ -12,7 +12,8 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean
 from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.suite import Suite
-from evalh.graders.registry import Grader, build_all
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build_all
 from evalh.workspace.dataset.dataset import Dataset
 from evalh.workspace.prompt.prompts import Prompts
 

@@ -19,7 +19,8 @@ from evalh.core.suite import Suite
 from evalh.core.values import Value
 from evalh.engine.pipeline.functions import check_signature
 from evalh.engine.plan import Asked, Given, PlannedPipeline, PlannedStep
-from evalh.graders.registry import GraderEnvironment, build_all
+from evalh.graders.kinds import GraderEnvironment
+from evalh.graders.registry import build_all
 from evalh.pipeline.contracts import Contract
 from evalh.pipeline.step import Step
 from evalh.pipeline.walk import Flow

@@ -39,9 +39,9 @@ def planned(parts: Parts, request: PowerOptions) -> Power:
         margin=suite.gate.margin,
         discordance=discordance,
         discordance_from=source,
-        cost_per_sample_usd=_cost_per_sample(parts, name, suite.model),
     )
-    return power(question, None if measured is None else spread_of(measured[1].pairs))
+    spread = None if measured is None else spread_of(measured[1].pairs)
+    return power(question, spread, _cost_per_sample(parts, name, suite.model))
 
 
 def _telling_comparison(parts: Parts, suite: str) -> tuple[str, Paired] | None:

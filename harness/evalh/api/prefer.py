@@ -49,23 +49,14 @@ class OutputPair(Value, kw_only=True):
     trial: int = 0
 
 
-class PreferOptions(AskOptions, kw_only=True):
-    """How pairs are judged. The calls are logged under an id of their own, as no run's."""
-
-    run_id: str | None = None  # None: a new one; it is used once
-
-
-DEFAULT = PreferOptions()
-
-
 async def preferences(
     parts: Parts,
     store: "SqliteStore",
     prefer: Prefer,
     pairs: Sequence[OutputPair],
-    options: PreferOptions = DEFAULT,
+    options: AskOptions,
 ) -> list[Preference]:
-    """Judge every pair in both orders, in the pairs' order. Raises EvalhError where nobody can be asked at all.
+    """Judge every pair in both orders, in the pairs' order. Raises EvalhError if no judge can be asked.
 
     What a spent budget or a judge that cannot be asked any more leaves out is unjudged.
     """
@@ -73,7 +64,7 @@ async def preferences(
     ends = ends_of(parts, store, options, NoProgress())
     builder = ends.builder(routing, [routing.target], Halt(ends.clock))
     found: list[Preference | None] = [None] * len(pairs)
-    run_id = options.run_id or new_run_id(ends.clock.now())
+    run_id = new_run_id(ends.clock.now())  # the calls are logged under an id of their own, as no run's
     async with ends.doors.open([routing.target]):
         work = iter(enumerate(pairs))
         async with asyncio.TaskGroup() as group:
@@ -142,25 +133,18 @@ def ask_judges(
     """Put the outputs before each judge. `--budget` bounds all of them together. Raises EvalhError."""
     pairs, left, found = pairs_of(parts, *sides), asking.budget_usd, []
     for judge in judges:
-        if progress is not None and pairs.asked:
-            count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
-            progress.note(f"{judge.name}: {count} of outputs before {judge.model}, in both orders")
-        options = PreferOptions(concurrency=asking.concurrency, fresh=asking.fresh, budget_usd=left)
-        said = _ask(parts, judge, pairs, options, progress)
+        said: list[Preference] = []
+        if pairs.asked:
+            if progress is not None:
+                count = f"{len(pairs.asked)} pair" + ("s" if len(pairs.asked) > 1 else "")
+                progress.note(f"{judge.name}: {count} of outputs before {judge.model}, in both orders")
+            with parts.writing(progress) as store:
+                said = asyncio.run(preferences(parts, store, judge, pairs.asked, replace(asking, budget_usd=left)))
         one = _counted(judge, pairs, said)
         if left is not None and one.judge_cost_usd is not None:
             left = max(Decimal(0), left - one.judge_cost_usd)
         found.append(one)
     return tuple(found)
-
-
-def _ask(
-    parts: Parts, judge: Prefer, pairs: Pairs, options: PreferOptions, progress: Progress | None
-) -> list[Preference]:
-    if not pairs.asked:
-        return []
-    with parts.writing(progress) as store:
-        return asyncio.run(preferences(parts, store, judge, pairs.asked, options))
 
 
 def _counted(judge: Prefer, pairs: Pairs, said: Sequence[Preference]) -> Preferred:
@@ -246,16 +230,16 @@ class GatePreferences(Value):
         try:
             log = self.parts.log
             base, head = (results_of(log, log.run(run or "")) for run in runs)
-            said = ask_judges(self.parts, judges, (base, head), self.asking, self.progress)
+            preferences = ask_judges(self.parts, judges, (base, head), self.asking, self.progress)
         except EvalhError as error:  # what was decided stands
             return _noted(suite, f"{_NOT_ASKED}: {error.what}")
         unseen = compared.n - len(base.cases.keys() & head.cases.keys())
         standing = (*suite.judges, *self.standings[suite.suite])
-        told = replace(suite, comparison=replace(compared, preferred=said, judges=standing), judges=standing)
+        decision = replace(suite, comparison=replace(compared, preferred=preferences, judges=standing), judges=standing)
         if unseen:
             what = f"{unseen} of {compared.n} cases have no output on a side (the baseline kept none)"
-            return _noted(told, f"{what}: no preference is known for them")
-        return told
+            return _noted(decision, f"{what}: no preference is known for them")
+        return decision
 
 
 def preferring(parts: Parts, changes: Iterable[SuiteChange], progress: Progress, asking: AskOptions) -> GatePreferences:

@@ -6,19 +6,23 @@ Rendering one case as a run would send it.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
-from evalh.core.errors import UsageError
+from evalh.core.case import Case
+from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.request import Request
-from evalh.core.values import Value
+from evalh.engine.plan import PlannedPipeline
 from evalh.engine.selection import Selection
+from evalh.pipeline.walk import Walk
+from evalh.report.documents.document import document_of
+from evalh.report.documents.prompts import CommitDocument, VersionRow
 
 if TYPE_CHECKING:
     from evalh.analysis.prompt_diff import PromptDiff
 
-
-_SHORT = len("sha256:") + 12
 
 _FIRST_DRAFT = """---
 description: What this prompt is for
@@ -30,22 +34,6 @@ Say what the model shall do.
 {{role "user"}}
 {{text}}
 """
-
-
-class VersionRow(Value, kw_only=True):
-    """One version in a list."""
-
-    label: str
-    digest: str
-    path: str
-    live: bool
-    git: str  # committed | modified | new | no git
-    description: str | None
-
-    @property
-    def short_digest(self) -> str:
-        """The digest as people read it."""
-        return self.digest[:_SHORT]
 
 
 def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:
@@ -60,23 +48,18 @@ def version_rows(parts: Parts, name: str | None) -> list[VersionRow]:
 
 
 def _row(parts: Parts, version: PromptVersion, *, live: bool) -> VersionRow:
+    state = "no git"
+    if parts.repository is not None:
+        found = parts.repository.file_state(version.path)
+        state = "new" if found.blob is None else "modified" if found.dirty else "committed"
     return VersionRow(
         label=version.label,
         digest=version.digest,
         path=version.path,
         live=live,
-        git=_state(parts, version.path),
+        git=state,
         description=version.description,
     )
-
-
-def _state(parts: Parts, path: str) -> str:
-    if parts.repository is None:
-        return "no git"
-    state = parts.repository.file_state(path)
-    if state.blob is None:
-        return "new"
-    return "modified" if state.dirty else "committed"
 
 
 def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
@@ -88,7 +71,7 @@ def diff_versions(parts: Parts, base: str, head: str) -> "PromptDiff":
 
 
 def release_draft(parts: Parts, name: str) -> VersionRow:
-    """Freeze the draft as the next version. Raises UsageError where nothing changed or there is no draft."""
+    """Freeze the draft as the next version. Raises UsageError if nothing changed or there is no draft."""
     from evalh.workspace.prompt.releases import release
 
     path = release(parts.root, parts.prompts(), name)
@@ -109,22 +92,20 @@ def start_prompt(parts: Parts, name: str, steps: Sequence[str] = ()) -> VersionR
     return _row(parts, parts.prompts().load(name, DRAFT), live=False)
 
 
-def commits(parts: Parts, name: str) -> list[dict[str, str]]:
+def commits(parts: Parts, name: str) -> list[CommitDocument]:
     """Return the commits that touched a prompt's folder, newest first. Raises UsageError without git."""
     prompts = parts.prompts()
     prompts.versions(name)
     if parts.repository is None:
         assert parts.no_git is not None
         raise UsageError(f"there is no history: {parts.no_git.reason}", hint=parts.no_git.hint)
-    entries = parts.repository.log(f"{parts.config.prompts_dir}/{name}")
-    return [
-        {"commit": entry.commit, "date": entry.date, "author": entry.author, "subject": entry.subject}
-        for entry in entries
-    ]
+    return [document_of(CommitDocument, entry) for entry in parts.repository.log(f"{parts.config.prompts_dir}/{name}")]
 
 
-def render_case(parts: Parts, case_id: str, *, suite: str | None, ref: str | None, model: str | None) -> Request:
-    """Return the request for one case. Raises NotFound for an unknown case, version or model."""
+def render_case(
+    parts: Parts, case_id: str, *, suite: str | None, ref: str | None, model: str | None, step: str | None = None
+) -> Request:
+    """Return the request for one case, of a pipeline that of one step. Raises NotFound, UsageError, WorkspaceError."""
     options = RunOptions(
         target=suite,
         prompts=(ref,) if ref else (),
@@ -132,10 +113,37 @@ def render_case(parts: Parts, case_id: str, *, suite: str | None, ref: str | Non
         selection=Selection(case_ids=frozenset({case_id})),
     )
     plan = parts.plans(options)[0]
+    case = next(iter(plan.cases))
     if plan.pipeline is not None:
-        steps = ", ".join(plan.pipeline.steps)
-        raise UsageError(
-            f"{plan.version.label} is a pipeline: what its steps send depends on what came before",
-            hint=f"evalh show SAMPLE shows what was sent; its steps: {steps}",
-        )
-    return plan.plain.request(next(iter(plan.cases)))
+        return _step_request(plan.pipeline, plan.version.label, case, step)
+    if step is not None:
+        raise UsageError(f"{plan.version.label} is one prompt: it has no step {step!r}", hint="leave --step out")
+    return plan.plain.request(case)
+
+
+def _step_request(pipeline: PlannedPipeline, label: str, case: Case, name: str | None) -> Request:
+    """Return what a step is sent that waits for no answer: the row's doubles stand in for those before it."""
+    doubles = {step: output for step, output in case.given.items() if step in pipeline.steps}
+    walk = Walk(pipeline.flow, case.inputs, doubles=doubles)
+    ready = {one.spec.name: one for one in walk.ready()}
+    prompts = {step: asked for step in ready if (asked := pipeline.steps[step].prompt) is not None}
+    if name in prompts:
+        template = prompts[name].step
+        return template.request(replace(case, inputs=dict(ready[name].inputs)))
+    can = " | ".join(f"--step {one}" for one in prompts) or "none of this case"
+    if name is None:
+        raise UsageError(f"{label} is a pipeline: which step's request?", hint=can)
+    if name not in pipeline.steps:
+        raise NotFound(f"{label} has no step {name!r}", hint=did_you_mean(name, pipeline.steps))
+    raise UsageError(f"{name!r} sends nothing{_why_not(walk, pipeline, name, case)}", hint=f"can be shown: {can}")
+
+
+def _why_not(walk: Walk, pipeline: PlannedPipeline, name: str, case: Case) -> str:
+    if pipeline.steps[name].prompt is None:
+        return ": it is a function"
+    settled = walk.settled.get(name)
+    if settled is not None:
+        return f" for case {case.id!r}: {settled.state.value}: {settled.reason or 'the row gives its output'}"
+    waits = [one for one in pipeline.steps[name].spec.waits_for if one not in walk.settled]
+    doubles = ", ".join(f'"{one}": …' for one in waits)
+    return f' before {", ".join(waits)} gave something; a row may say what: "given": {{{doubles}}}'

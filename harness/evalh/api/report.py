@@ -15,6 +15,7 @@ from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, 
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.providers.registry import traits_of
+from evalh.report.documents.compare import ComparisonDocument
 from evalh.report.documents.gate import GateDocument, kept_gate
 from evalh.report.files.compare import Both, changed_cases
 from evalh.report.html.data import Rows
@@ -78,7 +79,7 @@ def _add(parts: Parts, run: str, rows: Rows, number: int, base: "Beside | None")
 
 
 class Beside(Value):
-    """What stands beside head's samples in a comparison: what became of a case, and base's samples of those."""
+    """What a comparison shows beside head's samples: the change of each case, and base's samples."""
 
     changed: Mapping[str, str]
     stories: Mapping[tuple[str, int], SampleStory]
@@ -86,37 +87,33 @@ class Beside(Value):
 
 def comparison_page(parts: Parts, view: ComparisonView) -> str:
     """Return the HTML page about a comparison."""
-    rows = Rows()
-    changed = changed_cases(view.comparison)
-    stories = {key: story for key, story in _stories(parts, view.comparison.base.run) if key[0] in changed}
-    head_run = view.comparison.head.run
-    head = None
-    if head_run is not None:
-        head = _reported(parts, parts.log.run(head_run), rows, 0, Beside(changed, stories))
+    rows, comparison, head = Rows(), view.comparison, None
+    if comparison.head.run is not None:
+        beside = _beside(parts, comparison, comparison.base.run)
+        head = _reported(parts, parts.log.run(comparison.head.run), rows, 0, beside)
     return compared_html(view, head, rows)
+
+
+def _beside(parts: Parts, comparison: Comparison | ComparisonDocument, base: str | None) -> Beside:
+    changed = changed_cases(comparison)
+    return Beside(changed, {key: story for key, story in _stories(parts, base) if key[0] in changed})
 
 
 def gate_page(parts: Parts, gate: GateDocument) -> str:
     """Return the HTML page about a gate's decision, from its document."""
     rows = Rows()
-    runs: list[str] = []
-    names: list[str] = []
+    suites: dict[str, str] = {}  # by head's run
     for suite in gate.suites:
         compared = suite.comparison
         run = None if compared is None else compared.sides.head.run
-        if compared is None or run is None or run in runs:
-            continue
-        changed = changed_cases(compared)
-        base = _stories(parts, compared.sides.base.run)
-        beside = Beside(changed, {key: story for key, story in base if key[0] in changed})
-        _add(parts, run, rows, len(runs), beside)
-        runs.append(run)
-        names.append(suite.suite)
-    return gate_html(gate, rows, runs, names)
+        if compared is not None and run is not None and run not in suites:
+            _add(parts, run, rows, len(suites), _beside(parts, compared, compared.sides.base.run))
+            suites[run] = suite.suite
+    return gate_html(gate, rows, suites)
 
 
 def _stories(parts: Parts, run: str | None) -> Iterator[tuple[tuple[str, int], SampleStory]]:
-    """Yield a side's samples by case and trial; nothing where the log does not hold its run."""
+    """Yield a side's samples by case and trial; nothing if the log does not hold its run."""
     for story in parts.log.stories(run) if run is not None else ():
         yield (story.sample.case_id, story.sample.trial), story
 
@@ -165,7 +162,7 @@ def _gate_text(row: GateRow, form: str) -> str:
             return gate_junit(kept_gate(row))
         case _:
             hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
-            raise UsageError(f"a gate's decision is not a table: not to be told as {form}", hint=hint)
+            raise UsageError(f"a gate's decision is not a table: it has no form {form}", hint=hint)
 
 
 def lines(parts: Parts, name: str, form: str) -> Iterator[str]:
@@ -207,20 +204,20 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
 
 def entry(parts: Parts, name: str) -> tuple[str, object]:
     """Return what an id names, and its kind: run, unfinished, compare, gate, case, sample or call. Raises NotFound."""
-    shown = parts.log.show(name)
-    match shown:
+    found = parts.log.show(name)
+    match found:
         case ComparisonRow():
-            named: tuple[str, object] = "compare", view_of(parts, shown)
+            named: tuple[str, object] = "compare", view_of(parts, found)
         case GateRow():
-            named = "gate", kept_gate(shown)
-        case RunRow() if shown.summary is None:
-            named = "unfinished", shown
+            named = "gate", kept_gate(found)
+        case RunRow() if found.summary is None:
+            named = "unfinished", found
         case RunRow():
-            named = "run", parts.log.result(shown.record.id)
+            named = "run", parts.log.result(found.record.id)
         case CaseDetail():
-            named = "case", shown
+            named = "case", found
         case CallRow():
-            named = "call", shown
+            named = "call", found
         case _:
-            named = "sample", shown
+            named = "sample", found
     return named

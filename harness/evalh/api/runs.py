@@ -85,7 +85,7 @@ async def _run(plan: Plan, ends: Ends, store: "SqliteStore") -> RunResult:
         async with together(session):
             with _rare_collections():
                 await session.evaluate_all()
-                # A log that began to refuse only now is not known to be blocked yet.
+                # A log that has only just begun to refuse does not count as blocked yet.
                 await asyncio.to_thread(store.flush, or_blocked=True)
                 await until_writable(store, ends.clock.sleep, ends.progress)
     return RunResult(

@@ -2,7 +2,7 @@
 
 The files that `evalh ci init` writes.
 
-What becomes of a doubt: `gate: {doubt: …}`, written into the suites that do not say it.
+Also writes `gate: {doubt: …}` into the suites that do not state it.
 """
 
 import re
@@ -32,7 +32,7 @@ def write_starter(folder: Path, *, local: bool) -> list[str]:
 
     Otherwise the suite asks the recordings, so that the first run answers all the same.
 
-    Raises UsageError where a workspace is already there or a file would be overwritten: nothing is written then.
+    Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
     """
     if (folder / "evalh.toml").exists():
         raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh run")
@@ -88,7 +88,7 @@ def ci_file(service: str, folder: str = "") -> str:
 def write_ci_file(root: Path, service: str, folder: str = "") -> str:
     """Write a service's file below a repository's root; return its name, relative to that.
 
-    Raises UsageError where there is such a file already: it is never overwritten.
+    Raises UsageError if there is such a file already: it is never overwritten.
     """
     name = FILES[service][1]
     try:
@@ -101,7 +101,7 @@ def write_ci_file(root: Path, service: str, folder: str = "") -> str:
 
 
 class Said(StrEnum):
-    """How a suite stands after it was told what becomes of a doubt."""
+    """The state of a suite's `doubt` key after writing it."""
 
     WRITTEN = "written"
     ALREADY = "already"  # it says so, or that is the default
@@ -118,7 +118,7 @@ class SuiteDoubt(Value):
 
 
 def say_doubt(parts: Parts, doubt: Doubt) -> tuple[SuiteDoubt, ...]:
-    """Write what becomes of a doubt into every suite that does not say it. Raises EvalhError where it cannot write."""
+    """Write the `doubt` key into every suite that does not state it. Raises EvalhError if it cannot write."""
     return tuple(_say(parts, suite_path(parts.config, name), doubt) for name in parts.suites())
 
 
@@ -141,7 +141,7 @@ def _say(parts: Parts, path: str, doubt: Doubt) -> SuiteDoubt:
 
 
 def with_doubt(text: str, path: str, doubt: Doubt) -> str | None:
-    """Return a suite's text with one line or one key more; None where that would change anything else in it."""
+    """Return a suite's text with one line or one key more; None if that would change anything else in it."""
     end = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines(keepends=True)
     place = next((number for number, line in enumerate(lines) if line.startswith("gate:")), None)
@@ -164,7 +164,7 @@ def with_doubt(text: str, path: str, doubt: Doubt) -> str | None:
 
 
 def _adds_only(text: str, new: str, path: str, doubt: Doubt) -> bool:
-    """Whether the new text says what the old one says, and what becomes of a doubt."""
+    """Whether the new text says the same as the old one, plus the `doubt` key."""
     try:
         old, now = parse_yaml(text, path).value, parse_yaml(new, path).value
     except EvalhError:

@@ -15,6 +15,7 @@ from evalh.providers.registry import kinds, options_of
 from evalh.workspace.config import ConfigFile, model_table
 from evalh.workspace.prompt.front import FrontMatter
 from evalh.workspace.prompt.pipelines import PipelineFile, PipelineStep
+from evalh.workspace.routes import RouteTable
 from evalh.workspace.suites import SuiteFile
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,6 +42,13 @@ class DatasetRow(FileModel):
 
 class _Generator(GenerateJsonSchema):
     """A key that states nothing is left out, never null; exact numbers are numbers."""
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        table: type[FileModel] | None = schema.get("metadata", {}).get("table")
+        if table is None:
+            return super().generate_inner(schema)
+        table.model_rebuild()  # it waited until a file has it
+        return super().generate_inner(table.__pydantic_core_schema__)
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -109,6 +117,9 @@ def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of evalh.toml, with the keys of every built-in provider."""
     schema = schema_of(ConfigFile)
     definitions = schema["$defs"]
+    route = schema_of(RouteTable)
+    definitions |= route.pop("$defs") | {"RouteTable": route}
+    schema["properties"]["routes"]["additionalProperties"] = {"$ref": "#/$defs/RouteTable"}
     for table in ("RepairTable", "CascadeTable"):
         definitions[table]["properties"]["checks"]["items"] = {"$ref": _GRADER}
     definitions |= _grader_definitions()

@@ -117,7 +117,7 @@ class Stranger(Value, kw_only=True):
 
 
 class Sides(Value, kw_only=True):
-    """What is compared. `base` is None where the merge base holds no workspace yet."""
+    """What is compared. `base` is None if the merge base holds no workspace yet."""
 
     base: Parts | None
     head: Parts
@@ -152,7 +152,9 @@ def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: 
     notices += [home.notice] if home.notice else []
     lay = repository if home.folder is None else repository.at(home.folder)
     before = WorkspaceFiles(lay.tree(merge_base[:_SHOWN]), _exported(lay, merge_base, kept))
-    after = parts.files if commit is None else _files(repository, commit, kept)
+    after = parts.files
+    if commit is not None:
+        after = WorkspaceFiles(repository.tree(commit[:_SHOWN]), _exported(repository, commit, kept))
     there = before.tree.exists(CONFIG_NAME)
     stranger = None
     if trust_base:
@@ -211,7 +213,7 @@ def default_base(parts: Parts, *, trust_base: bool = False) -> tuple[str | None,
             return there or remote, told
     if here is not None and here.replace("^", "~").partition("~")[0] in _HEAD:
         where = parts.config.where_of("workspace", "base")
-        raise UsageError(f"base = {here!r} is head itself: nothing would differ", where=where, hint='base = "main"')
+        raise UsageError(f"base = {here!r} is head itself: nothing can differ", where=where, hint='base = "main"')
     return here or remote, None
 
 
@@ -242,13 +244,9 @@ def _notices(repository: "Repository", base: str, merge_base: str, head: str | N
     where = head or "HEAD"
     commits = f"{behind} commit{'s' * (behind > 1)}"
     if merge_base == repository.commit(where):
-        return [f"{where} is part of {base} already, {commits} back: nothing that it holds is new"]
+        return [f"{where} is part of {base} already, {commits} back: it has nothing new"]
     apart = f"{where} is not a descendant of {base}, which is {commits} ahead"
     return [f"{apart}: compared with {merge_base[:_SHOWN]}, where it branched off"]
-
-
-def _files(repository: "Repository", commit: str, kept: ExitStack) -> WorkspaceFiles:
-    return WorkspaceFiles(repository.tree(commit[:_SHOWN]), _exported(repository, commit, kept))
 
 
 def _exported(repository: "Repository", commit: str, kept: ExitStack) -> Callable[[], Path]:

@@ -20,8 +20,9 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form
 from evalh.engine.plan import Routing
 from evalh.graders.judges.asking import JudgePrompt, RubricText
-from evalh.graders.registry import Grader, GraderEnvironment, build_all
+from evalh.graders.kinds import Grader, GraderEnvironment
 from evalh.graders.registry import build as build_grader
+from evalh.graders.registry import build_all
 from evalh.pipeline.step import settings_for
 from evalh.providers.logprobs import not_asked
 from evalh.providers.registry import holds_schema
@@ -58,7 +59,7 @@ class Targets:
         return self._environment(self)
 
     def default_model(self, suite: Suite, version: PromptVersion) -> tuple[str, str]:
-        """Return the model that a suite asks, and where it is named. Raises UsageError where nothing names one."""
+        """Return the model that a suite asks, and where it is named. Raises UsageError if nothing names one."""
         if suite.model is not None:
             return suite.model, suite.where_of("model")
         if version.model is not None:
@@ -220,13 +221,15 @@ class WorkspaceTexts(Value):
         read(RubricFront, scale, located.where)
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
-        return RubricText(text=source.body.strip(), scale=scale, where=name)
+        return RubricText(text=source.body.strip(), scale=scale)
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         """Load a prompt version that judges. Raises WorkspaceError."""
         try:
             ref = PromptRef.parse(reference)
             version = self.prompts(ref.revision).resolve(ref)
+            if version.pipeline is not None:
+                raise WorkspaceError(f"{version.label} is a pipeline, and a judge asks one prompt")
             template = compile_version(version)
         except EvalhError as exc:
             raise WorkspaceError(exc.what, where=exc.where or where, hint=exc.hint) from None
@@ -250,7 +253,7 @@ def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], f
 
 
 def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:
-    """Return the versions to run: the references, else the target. Raises UsageError where both name a version."""
+    """Return the versions to run: the references, else the target. Raises UsageError if both name a version."""
     if refs and target.version:
         versions = " ".join(f"--prompt {one}" for one in (target, *refs))
         raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {suite} {versions}")

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ class LiveLog(Struct):
         return stamp(self.parts.store_folder)
 
     def overview(self) -> "Overview":
-        """Return what the log holds. Raises NotFound where nothing was run yet, EvalhError."""
+        """Return what the log holds. Raises NotFound if nothing was run yet, EvalhError."""
         with self._looking() as looking:
             log = looking.log
             found = log.overview(SHOWN)
@@ -100,42 +100,11 @@ class LiveLog(Struct):
         with self._looking() as looking:
             return _exactly(looking.log, run_id)
 
-    def run_report(self, run_id: str) -> bytes:
-        """Return the page that `evalh report RUN` writes. Raises NotFound, EvalhError."""
+    def report(self, kind: str, id_: str) -> bytes:
+        """Return the page that `evalh report ID` writes, of a run, comparison or gate. Raises NotFound, EvalhError."""
         with self._looking() as looking:
-            return self._report(looking, run_id, _exactly(looking.log, run_id))
-
-    def comparison_report(self, comparison_id: str) -> bytes:
-        """Return the page that `evalh report COMPARISON` writes. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
-            found = looking.log.comparison(comparison_id)
-            if found is None:
-                raise NotFound(f"no comparison {comparison_id!r} in the log")
-            head = None
-            if found.head_run is not None:
-                with suppress(NotFound):
-                    head = looking.log.run(found.head_run)
-            return self._report(looking, comparison_id, head, found.suite)
-
-    def gate_report(self, gate_id: str) -> bytes:
-        """Return the page that `evalh report GATE` writes. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
-            found = looking.log.gate(gate_id)
-            if found is None:
-                raise NotFound(f"no gate {gate_id!r} in the log")
-            # The decision stays; the runs whose samples it shows may go.
-            state = [looking.log.suite_state(suite.suite) for suite in kept_gate(found).suites]
-            return self._kept.get(gate_id, state, lambda: report.page(looking, [gate_id]).encode())
-
-    def _report(self, looking: Parts, name: str, run: RunRow | None, suite: str = "") -> bytes:
-        # A report weighs its run against the others of the suite, says where prices come from now, and how far the
-        # judges are held against people now.
-        config = (looking.root / "evalh.toml").stat()
-        judges = () if run is None else standings_of(looking.tree, run.record)
-        runs = looking.log.suite_state(suite if run is None else run.record.suite)
-        status = None if run is None else run.status  # a process that is gone leaves its row as it was
-        state = (runs, status, judges, config.st_mtime_ns, config.st_size)
-        return self._kept.get(name, state, lambda: report.page(looking, [name]).encode())
+            state = _STATES[kind](looking, id_)
+            return self._kept.get(id_, state, lambda: report.page(looking, [id_]).encode())
 
     @contextmanager
     def _looking(self) -> "Iterator[Parts]":
@@ -166,3 +135,44 @@ def _exactly(log: "Reader", run_id: str) -> RunRow:
     if found.record.id != run_id:
         raise NotFound(f"no run {run_id!r} in the log")
     return found
+
+
+def _of_run(looking: Parts, run_id: str) -> object:
+    return _of_head(looking, _exactly(looking.log, run_id))
+
+
+def _of_comparison(looking: Parts, comparison_id: str) -> object:
+    found = looking.log.comparison(comparison_id)
+    if found is None:
+        raise NotFound(f"no comparison {comparison_id!r} in the log")
+    head = None
+    if found.head_run is not None:
+        with suppress(NotFound):
+            head = looking.log.run(found.head_run)
+    return _of_head(looking, head, found.suite)
+
+
+def _of_gate(looking: Parts, gate_id: str) -> object:
+    found = looking.log.gate(gate_id)
+    if found is None:
+        raise NotFound(f"no gate {gate_id!r} in the log")
+    # The decision stays; the runs whose samples it shows may go.
+    return [looking.log.suite_state(suite.suite) for suite in kept_gate(found).suites]
+
+
+def _of_head(looking: Parts, run: RunRow | None, suite: str = "") -> object:
+    # A report weighs its run against the others of the suite, says where prices come from now, and how far the
+    # judges are held against people now.
+    config = (looking.root / "evalh.toml").stat()
+    judges = () if run is None else standings_of(looking.tree, run.record)
+    runs = looking.log.suite_state(suite if run is None else run.record.suite)
+    status = None if run is None else run.status  # a process that is gone leaves its row as it was
+    return (runs, status, judges, config.st_mtime_ns, config.st_size)
+
+
+_STATES: Mapping[str, Callable[[Parts, str], object]] = {
+    "run": _of_run,
+    "comparison": _of_comparison,
+    "gate": _of_gate,
+}
+"""What a kept page rests on: when it differs, the page is built again. Each raises NotFound."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from evalh.analysis.compare.comparison import listed
 from evalh.api.judges import identity
@@ -25,18 +26,16 @@ from evalh.workspace.suites import suite_names, suite_path
 def lost(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     """Say which suites went away, and which prompts no suite is about any more."""
     for name in pairs.removed:
-        yield Word("suites", f"suite {name} was removed: nothing holds its prompt to anything any more")
+        yield Word("suites", f"suite {name} was removed: no gate covers its prompt any more")
     for folder in sides.home.gone:
-        yield Word("suites", f"the workspace {folder or '.'} is not the one here any more: nothing of it was gated")
+        yield Word("suites", f"the workspace {folder or '.'} is not this one any more: it was not gated")
     if sides.base is None or sides.stranger is not None:
         return
     about = {prompt for name in sides.head.suites() if (prompt := _prompt_of(sides.head, name)) is not None}
     for head, base in pairs.kept.items():
         prompt = _prompt_of(sides.base, base)
         if prompt is not None and prompt not in about and prompt in sides.head.under_test.names():
-            yield Word(
-                "suites", f"suite {head} is about another prompt now: nothing holds {prompt} to anything any more"
-            )
+            yield Word("suites", f"suite {head} is about another prompt now: no gate covers {prompt} any more")
 
 
 def _prompt_of(parts: Parts, suite: str) -> str | None:
@@ -47,31 +46,31 @@ def _prompt_of(parts: Parts, suite: str) -> str | None:
 
 def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[Word]:
     """Say what of a suite's own bar a change lowers, or may lower."""
-    if "graders" in parts and (told := "; ".join(_graders(before, head))):
-        yield Word("graders", told)
+    if "graders" in parts and (reason := "; ".join(_graders(before, head))):
+        yield Word("graders", reason)
     if keys := list(eased(before.suite, head.suite)):
-        told = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
-        yield Word("policy", told, ExitCode.INCONCLUSIVE)
+        reason = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
+        yield Word("policy", reason, ExitCode.INCONCLUSIVE)
     if parts and (unguarded := _not_there(before, head)):
-        told = f"must_pass names what this dataset does not have, which guards nothing: {listed(unguarded)}"
-        yield Word("must_pass", told, ExitCode.INCONCLUSIVE)
+        reason = f"must_pass names cases or tags that this dataset does not have: {listed(unguarded)}"
+        yield Word("must_pass", reason, ExitCode.INCONCLUSIVE)
     if sides.base is None:
         return
     if sides.stranger is None:
         if code := _other_code(sides):
             yield Word("graders", f"the code of graders was changed: {listed(code)}")
     elif before.target.name != head.target.name:
-        told = (
-            f"head's prompt names another model, {head.target.name}: what {before.target.name} would say is not known"
+        reason = (
+            f"head's prompt names another model, {head.target.name}: what {before.target.name} would answer is unknown"
         )
-        yield Word("model", told, ExitCode.INCONCLUSIVE)
+        yield Word("model", reason, ExitCode.INCONCLUSIVE)
     yield from _prices(sides.base, sides.head, before, head)
 
 
 def _prices(base: Parts, now: Parts, before: Plan, head: Plan) -> Iterator[Word]:
     """Say which prices differ, where a rule rests on them."""
-    rules = before.suite.gate
-    if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in _kinds(before):
+    rules, kinds = before.suite.gate, {spec.kind for spec in before.suite.graders}
+    if rules.cost_may_rise is not None or rules.net_loss_may_rise is not None or "cost" in kinds:
         for name in head.target.leaves:
             old, new = base.config.models.get(name), now.config.models.get(name)
             if old and new and (old.provider, old.model) == (new.provider, new.model) and old.price != new.price:
@@ -79,14 +78,10 @@ def _prices(base: Parts, now: Parts, before: Plan, head: Plan) -> Iterator[Word]
 
 
 def _not_there(before: Plan, head: Plan) -> list[str]:
-    """Return the cases that both sides' rules name and head's dataset lacks; what a rule drops is told as eased."""
+    """Return the cases that both sides' rules name and head's dataset lacks; cases that a rule drops count as eased."""
     rules = (before.suite.gate.must_pass, head.suite.gate.must_pass)
     named = frozenset.intersection(*(frozenset() if rule is None else rule.cases for rule in rules))
     return sorted(named - {case.id for case in head.cases}) if named else []
-
-
-def _kinds(plan: Plan) -> set[str]:
-    return {spec.kind for spec in plan.suite.graders}
 
 
 def _graders(before: Plan, head: Plan) -> Iterator[str]:
@@ -140,16 +135,16 @@ def unmeasured(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     if stranger is None:
         return
     if config := [*stranger.config_differs, *_unmeasured_live(sides, stranger)]:
-        told = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
-        yield Word("evalh.toml", f"{told}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
+        reason = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
+        yield Word("evalh.toml", f"{reason}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
     others = (*_other_files(sides, stranger, stranger.tree), *_other_pipelines(sides, stranger))
     differing = sorted({*_other_suites(sides, stranger, pairs), *others})
     if differing:
-        told = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
-        yield Word("suites", told, ExitCode.INCONCLUSIVE)
+        reason = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
+        yield Word("suites", reason, ExitCode.INCONCLUSIVE)
     if stranger.tip is not None and (since := sorted(_since(sides, stranger, stranger.tip))):
-        told = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
-        yield Word("suites", told, ExitCode.INCONCLUSIVE, may_be_allowed=False)
+        reason = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
+        yield Word("suites", reason, ExitCode.INCONCLUSIVE, may_be_allowed=False)
 
 
 def _since(sides: Sides, stranger: Stranger, tip: Tree) -> Iterator[str]:

@@ -59,12 +59,9 @@ class App:
 
     def show_json(self, document: "Struct") -> None:
         """Print a document, the whole answer of a verb under `--json`."""
-        import json
+        from evalh.report.documents.document import text_of
 
-        from msgspec import to_builtins
-
-        text = json.dumps(to_builtins(document), indent=2, ensure_ascii=True, allow_nan=False)
-        click.echo(text, file=self.answer)
+        click.echo(text_of(document, indent=2), file=self.answer)
 
 
 class Trimmed:
@@ -96,7 +93,7 @@ def _trimmed(line: str) -> str:
 
 
 def _console(stream: TextIO) -> "Console":
-    from evalh.report.text import InertConsole
+    from evalh.report.terminal.console import InertConsole
 
     console = InertConsole(file=cast("IO[str]", Trimmed(stream)), highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:  # noqa: SLF001 (rich has no public reading)
@@ -227,8 +224,8 @@ def opposite(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     return not value
 
 
-def json_option(function: F) -> F:
-    """Add `--json`; the verb reads it as `app.json`."""
+def verb(function: F) -> F:
+    """Hand a function the app as its first argument, and add `--json`, which it reads as `app.json`."""
 
     def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 (click's signature)
         ctx.find_root().obj.json = value
@@ -236,4 +233,4 @@ def json_option(function: F) -> F:
     option = click.option(
         "--json", is_flag=True, expose_value=False, callback=remember, help="Print one JSON document."
     )
-    return option(function)
+    return cast("F", option(click.pass_obj(function)))

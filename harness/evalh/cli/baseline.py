@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option, opposite, takes
+from evalh.cli.app import App, opposite, takes, verb
 
 if TYPE_CHECKING:
     from evalh.api.options import AcceptOptions
@@ -27,8 +27,7 @@ def command() -> None:
     help="Keep outputs out of git. The suite can set this too.",
 )
 @click.option("--fresh", is_flag=True, help="Ask the model again, whatever the log knows.")
-@json_option
-@click.pass_obj
+@verb
 @takes("AcceptOptions")
 def accept(app: App, options: "AcceptOptions") -> None:
     """Write a version's baseline to reports/baselines/SUITE/VERSION.MODEL.jsonl.
@@ -56,8 +55,7 @@ def accept(app: App, options: "AcceptOptions") -> None:
 
 
 @command.command("status")
-@json_option
-@click.pass_obj
+@verb
 def status(app: App) -> None:
     """List the baselines, which of them are stale, and why."""
     from evalh.api.baselines import states
@@ -65,10 +63,9 @@ def status(app: App) -> None:
 
     found = states(app.workspace)
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.workspace import BaselinesDocument
 
-        app.show_json(document_of(BaselinesDocument, baselines=found))
+        app.show_json(BaselinesDocument(baselines=tuple(found)))
         return
     for one in found:
         why = ", ".join(one.stale)

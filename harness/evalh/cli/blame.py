@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, asking_options, json_option, takes
+from evalh.cli.app import App, Count, asking_options, takes, verb
 
 if TYPE_CHECKING:
     from evalh.api.options import BlameOptions
@@ -22,8 +22,7 @@ _DESIGNS = ("in-order", "halving", "single", "all-sets")
 @click.option("--cases", type=Count(), metavar="K", help="Ask about the first K bad cases.  [default: all]")
 @asking_options(budget="Most that it may spend.")
 @click.option("--dry-run", is_flag=True, help="Show what it would ask and cost at most; send nothing.")
-@json_option
-@click.pass_obj
+@verb
 @takes("BlameOptions")
 def command(app: App, *, options: "BlameOptions", dry_run: bool) -> int:
     """Run the bad cases of a pipeline's run again, with good outputs in place of its steps'.

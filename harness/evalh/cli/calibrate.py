@@ -2,15 +2,14 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.command("calibrate")
 @click.argument("judge", metavar="JUDGE")
 @click.option("--suite", metavar="SUITE", help="The suite, if several have a grader of that name.")
 @click.option("--no-save", is_flag=True, help="Print only; do not change reports/calibrations.")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
     """Compare a judge's verdicts with people's labels: agreement and corrected rate.
 

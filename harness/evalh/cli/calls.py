@@ -2,7 +2,7 @@
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, verb
 
 
 @click.command("calls")
@@ -12,8 +12,7 @@ from evalh.cli.app import App, Count, json_option
 @click.option("--escalated", "which", flag_value="escalated", help="Only calls that a stronger model answered.")
 @click.option("--run", "run_id", metavar="RUN", help="Only calls of this run: its id, the start of it, or last.")
 @click.option("--limit", type=Count(), default=20, show_default=True, help="Most calls to list.")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, *, which: str | None, run_id: str | None, limit: int) -> None:
     """List calls and their attempts: requests, durations, costs and errors."""
     from evalh.report.documents.log import calls_document

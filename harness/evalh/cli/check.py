@@ -2,12 +2,11 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.command("check")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App) -> int:
     """Check every file of the workspace, offline. No model is asked.
 

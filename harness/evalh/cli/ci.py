@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def command() -> None:
 @click.argument("service", type=click.Choice(list(_NEXT)))
 @click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites do with a change in doubt.")
 @click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
-@json_option
-@click.pass_obj
+@verb
 def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:
     """Write the CI file that runs `evalh check` and `gate`, or `drift` nightly.
 
@@ -52,7 +51,8 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
       evalh ci init github --doubt inconclusive
       evalh ci init gitlab --print
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.scaffold import FILES, ci_file, write_ci_file
+    from evalh.api.scaffold import FILES, ci_file, say_doubt, write_ci_file
+    from evalh.core.suite import Doubt
 
     if doubt and (only_print or service not in _GATES):
         why = "--print writes nothing" if only_print else f"{service} runs no gate"
@@ -62,7 +62,7 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
         doubt = _ask()
     text = ci_file(service, folder)
     name = FILES[service][1] if only_print else write_ci_file(top, service, folder)
-    suites = _say_doubt(app, doubt)
+    suites = () if doubt is None else say_doubt(app.workspace, Doubt(doubt))
     if app.json:
         from evalh.report.documents.document import document_of
         from evalh.report.documents.workspace import CiDocument
@@ -89,26 +89,17 @@ def _ask() -> str | None:
     return answer
 
 
-def _say_doubt(app: App, doubt: str | None) -> "tuple[SuiteDoubt, ...]":
-    if doubt is None:
-        return ()
-    from evalh.api.scaffold import say_doubt
-    from evalh.core.suite import Doubt
-
-    return say_doubt(app.workspace, Doubt(doubt))
-
-
 def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -> None:
-    from evalh.report.text import StyledText, safe
+    from evalh.report.terminal.console import StyledText
 
     for one in suites:
-        told = {
+        line = {
             "written": f"wrote {one.path}: gate: {{doubt: {doubt}}}",
             "already": f"{one.path}: doubt is {doubt} already",
             "otherwise": f"{one.path}: keeps doubt: {one.now}",
             "by_hand": f"{one.path}: not edited; add this yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
-        app.console.print(StyledText(safe(told)), soft_wrap=True)
+        app.console.print(StyledText(line), soft_wrap=True)
 
 
 def _place(app: App) -> "tuple[Path, str]":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option, opposite, selection_options, takes
+from evalh.cli.app import App, Count, RateType, asking_options, opposite, selection_options, takes, verb
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     help="worse: exit 1 if head is worse. inconclusive: also exit 3 if nothing is shown.",
 )
 @report_option
-@json_option
-@click.pass_obj
+@verb
 @takes("CompareOptions")
 def command(app: App, *, options: "CompareOptions", fail_on: str | None, report: Path | None) -> int:
     """Compare HEAD with BASE, case by case: better, no worse, worse or inconclusive.

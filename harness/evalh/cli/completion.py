@@ -1,6 +1,6 @@
 """`evalh completion`: suites, versions, models and ids at a press of Tab.
 
-What a shell's completion calls: the entry point hands over to `complete` where the shell asks.
+What a shell's completion calls: the entry point calls `complete` if the shell asks.
 
 click knows verbs and options; what stands in their place in this workspace is found by `api.completion`.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -39,8 +39,7 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
     show_default=True,
     help="How to split the cost.",
 )
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, *, since: str | None, by: str) -> None:
     """Show the spend on task, judges, critics and retries, and what the log saved.
 

@@ -2,7 +2,7 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.core.errors import UsageError
 
 
@@ -15,8 +15,7 @@ def command() -> None:
 @click.argument("dataset", required=False)
 @click.option("--write", is_flag=True, help="Write the clusters into the dataset's rows.")
 @click.option("--force", is_flag=True, help="With --write: even if the file has uncommitted changes.")
-@json_option
-@click.pass_obj
+@verb
 def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
     """Show similar cases: the same text except for names and numbers.
 
@@ -29,17 +28,19 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
       evalh dataset clusters triage --write
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.datasets import proposals, write_clusters
+    from evalh.report.terminal.console import StyledText
     from evalh.report.terminal.power import show_proposals
-    from evalh.report.text import StyledText, plural
+    from evalh.report.text import plural
 
     if force and not write:
         raise UsageError("--force needs --write", hint="evalh dataset clusters NAME --write --force")
     found = proposals(app.workspace, dataset)
     written = write_clusters(app.workspace, found, force=force) if write else None
     if app.json:
-        from evalh.report.documents.workspace import clusters_document
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import ClustersDocument
 
-        app.show_json(clusters_document(found, written))
+        app.show_json(document_of(ClustersDocument, found, written=written))
         return
     show_proposals(app.console, found)
     if written is not None:

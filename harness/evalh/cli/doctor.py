@@ -2,14 +2,13 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 _MARKS = {"ok": ("ok", "green"), "missing": ("missing", "yellow"), "wrong": ("wrong", "red")}
 
 
 @click.command("doctor")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App) -> int:
     """Check this machine: workspace, git, models, keys (never shown), log.
 
@@ -17,7 +16,8 @@ def command(app: App) -> int:
     """
     from evalh.api.doctor import examine
     from evalh.core.errors import ExitCode
-    from evalh.report.text import StyledText, safe
+    from evalh.report.terminal.console import StyledText
+    from evalh.report.text import safe
 
     findings = examine(app.folder)
     if app.json:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option, takes
+from evalh.cli.app import App, Count, RateType, asking_options, takes, verb
 
 if TYPE_CHECKING:
     from evalh.analysis.drift import Drift
@@ -26,8 +26,7 @@ _MOST = 0.5
     help="The rate of false alarms.  [default: 0.01]",
 )
 @asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
-@json_option
-@click.pass_obj
+@verb
 @takes("DriftOptions")
 def command(app: App, options: "DriftOptions") -> int:
     """Test whether a hosted model changed since its baseline: moved (1) or not (0).

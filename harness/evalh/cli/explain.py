@@ -2,14 +2,13 @@
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, verb
 
 
 @click.command("explain")
 @click.argument("name", required=False, metavar="[SUITE | ROUTE | MODEL]")
 @click.option("--last", type=Count(), default=5, show_default=True, help="Count over the last N runs.")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, name: str | None, last: int) -> None:
     """Explain every decision that evalh makes for you between the calls.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option, takes
+from evalh.cli.app import App, takes, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ def command() -> None:
 @command.command("recorded")
 @click.argument("run_id", metavar="[RUN]", default="last")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz compresses. Default: stdout.")
-@json_option
-@click.pass_obj
+@verb
 def recorded(app: App, run_id: str, output: Path | None) -> None:
     """Write RUN's answers as a recording that `provider = "replay"` reads."""
     from evalh.interop.recording import lines, write
@@ -61,8 +60,7 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
     help="Encoding.  [default: $OTEL_EXPORTER_OTLP_PROTOCOL, else http/json]",
 )
 @click.option("--content", is_flag=True, help="Send messages, outputs, reasons and error texts too.")
-@json_option
-@click.pass_obj
+@verb
 @takes("OtelOptions")
 def otel(app: App, run_id: str, options: "OtelOptions") -> int:
     """Send RUN as spans to an OpenTelemetry collector: run, samples, calls, attempts.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalh.cli import streams
-from evalh.cli.app import App, asking_options, json_option, takes
+from evalh.cli.app import App, asking_options, takes, verb
 from evalh.cli.output import beside_option, report_option, write_file, write_report
 from evalh.core.errors import CannotMeasure, EvalhError, KeyMissing, worst
 from evalh.workspace.writing import unwritable
@@ -50,8 +50,7 @@ on your own machine: export the variable and run the same command"""
 @click.option("--earlier", type=click.Path(path_type=Path), metavar="FILE", help="This pull request's earlier comment.")
 @beside_option("--junit", "Write JUnit XML.")
 @report_option
-@json_option
-@click.pass_obj
+@verb
 @takes("GateOptions")
 def command(app: App, *, options: "GateOptions", comment: Path | None, junit: Path | None, report: Path | None) -> int:
     """Decide a merge: accept (0), refuse (1), inconclusive (3) or not measurable (4).

@@ -2,7 +2,7 @@
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, verb
 
 
 @click.group("grader")
@@ -14,8 +14,7 @@ def command() -> None:
 @click.argument("file", metavar="FILE")
 @click.option("--run", default="last", metavar="RUN", help="Judge this run's outputs.  [default: the newest run]")
 @click.option("--limit", type=Count(most=100_000), default=100, metavar="N", help="Outputs to judge.  [default: 100]")
-@json_option
-@click.pass_obj
+@verb
 def test(app: App, *, file: str, run: str, limit: int) -> int:
     """Judge outputs of the log with every grader in FILE. Nothing is asked or kept.
 

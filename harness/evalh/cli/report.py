@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.cli.output import kilobytes, write_file
 from evalh.core.errors import UsageError
 
@@ -28,8 +28,7 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
     help="Write only a picture; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
     " or .png.",
 )
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
     """Write a report: one HTML file without a server. Default: the newest run.
 
@@ -74,7 +73,7 @@ def _kept(target: Path) -> Path:
 
 
 def _write(app: App, contents: Mapping[Path, Iterable[str | bytes]]) -> None:
-    """Write a report's files and say so. Raises UsageError where one cannot be written."""
+    """Write a report's files and say so. Raises UsageError if one cannot be written."""
     from evalh.report.documents.report import ReportFile, ReportFileDocument
 
     files: list[ReportFile] = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, RateType, asking_options, json_option, selection_options, takes
+from evalh.cli.app import App, Count, RateType, asking_options, selection_options, takes, verb
 from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
 @report_option
-@json_option
-@click.pass_obj
+@verb
 @takes("RunOptions")
 def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float | None, report: Path | None) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
@@ -53,7 +52,11 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
       evalh run triage@draft --limit 20
     """  # noqa: D301 (click's \b keeps the examples' lines)
     if dry_run:
-        return _show_plan(app, options)
+        from evalh.report.documents.run import plan_document
+        from evalh.report.terminal.run import show_plans
+
+        app.show(app.workspace.plan_all(options), plan_document, show_plans)
+        return 0
     from evalh.cli.progress import progress_for
 
     results = app.workspace.run_all(options, progress_for(app))
@@ -65,14 +68,6 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
     if at_least is not None:
         _tell_missed(app, results, at_least)
     return _exit_code(results, at_least)
-
-
-def _show_plan(app: App, options: "RunOptions") -> int:
-    from evalh.report.documents.run import plan_document
-    from evalh.report.terminal.run import show_plans
-
-    app.show(app.workspace.plan_all(options), plan_document, show_plans)
-    return 0
 
 
 def _show(app: App, results: "list[RunResult]") -> None:
@@ -106,14 +101,15 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
-    lines.append(f"evalh report {' '.join(_reported(results))}   a page to look at: every sample, what to ship")
+    reported = " ".join(result.record.id for result in results[-_MOST_REPORTED:])
+    lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
     app.hints.print()
     if any(_recorded(app, result) for result in results):
-        told = "note: recorded answers were used, no model was asked"
+        note = "note: recorded answers were used, no model was asked"
         if any("not_recorded" in result.summary.errors for result in results):
-            told += "; they match only the prompt, inputs and params of the recording"
+            note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
-        app.hints.print(told, style="yellow", soft_wrap=True)
+        app.hints.print(note, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
 
@@ -134,10 +130,6 @@ def _askable(app: App) -> list[str]:
         if not traits.recorded and not traits.function_in:
             return [f"evalh run -m {name}   ask a model"]
     return []
-
-
-def _reported(results: "list[RunResult]") -> list[str]:
-    return [result.record.id for result in results[-_MOST_REPORTED:]]
 
 
 def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:

@@ -2,13 +2,12 @@
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 
 
 @click.command("show")
 @click.argument("name", metavar="[ID]", default="last")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, name: str) -> None:
     """Show the run, comparison, gate, case, sample or call with this ID.
 

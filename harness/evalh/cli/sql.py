@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, Count, json_option
+from evalh.cli.app import App, Count, verb
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,8 +19,7 @@ _SHOWN = 1000
 @click.command("sql")
 @click.argument("query")
 @click.option("--limit", type=Count(), default=_SHOWN, show_default=True, help="Most rows to print.")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, query: str, limit: int) -> None:
     """Run one SQL query over the log, read-only. Tables and columns: docs/reference/log.md.
 

@@ -1,6 +1,6 @@
 """The three standard streams, made safe to write to whatever is behind them.
 
-Behind stdout may be a pipe whose reader has left, a full disk, nothing at all, or an encoding that has no `·`. None
+Behind stdout may be a pipe without a reader, a full disk, nothing at all, or an encoding without `·`. None
 of it may change what a verb does or which exit code it gives: `evalh run --at-least 0.9 | head -1` still says no.
 
 Behind both may be the runner of a CI job, which obeys lines such as `::stop-commands::x`. What looks like one is

@@ -5,7 +5,7 @@ import webbrowser
 
 import click
 
-from evalh.cli.app import App, json_option
+from evalh.cli.app import App, verb
 from evalh.core.errors import ExitCode
 
 
@@ -13,8 +13,7 @@ from evalh.core.errors import ExitCode
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1: only this machine has access.")
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
-@json_option
-@click.pass_obj
+@verb
 def command(app: App, *, port: int, host: str, opens: bool) -> int:
     """Show the workspace's runs in a browser: the list, reports and live runs.
 

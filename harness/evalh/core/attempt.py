@@ -280,7 +280,7 @@ class Call(Struct, kw_only=True):
     case: Case | None = None  # for checks inside a route, which do not see its `expected`
     purpose: Purpose = Purpose.TASK
     attempts: int = 0  # begun so far
-    cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None: unknown
+    cost_usd: Decimal | None = Decimal(0)  # all attempts, failed ones included; None if unknown
     cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought
     latency: Latency = field(default_factory=Latency)  # so far
     waiting_ms: float = 0.0  # since the last attempt ended: for rates, pauses, and between attempts

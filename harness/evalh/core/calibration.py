@@ -92,7 +92,7 @@ class JudgeStanding(Value, kw_only=True):
     judge: str
     required: bool
     state: Held
-    at: str | None = None  # when it was last held against people, UTC
+    at: str | None = None  # when it was last calibrated, UTC
     labels: int | None = None
     kappa: Estimate | None = None
     why: str | None = None  # what is missing, and what to type; None: nothing
@@ -100,7 +100,7 @@ class JudgeStanding(Value, kw_only=True):
 
     @property
     def relative(self) -> str | None:
-        """Say why what rests on this judge is relative to it; None: people's labels speak for it."""
+        """Say why a result is relative to this judge; None if the judge is calibrated."""
         if self.why is not None:
             return f"{self.judge}: {self.why}"
         side = self.difference.favoured if self.difference is not None else None
@@ -108,7 +108,7 @@ class JudgeStanding(Value, kw_only=True):
 
 
 def judge_relative(judges: "tuple[JudgeStanding, ...]") -> tuple[str, ...]:
-    """Say why a verdict is judge-relative: what speaks against each required judge; empty where nothing does."""
+    """Say why a verdict is judge-relative: what speaks against each required judge; empty if nothing does."""
     return tuple(why for judge in judges if judge.required and (why := judge.relative) is not None)
 
 
@@ -186,7 +186,7 @@ class Label(Value, kw_only=True):
 
 
 class LabelCandidate(Value, kw_only=True):
-    """An output that may be labelled. `stratum` is what evalh thinks of it, which the person is not told."""
+    """An output that may be labelled. `stratum` is evalh's own verdict, which the person does not see."""
 
     case_id: str
     case_digest: str

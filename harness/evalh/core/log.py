@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from evalh.core.attempt import CallKey, Completion, Latency, Usage
+from evalh.core.attempt import NOT_KNOWN, CallKey, Completion, Latency, Usage
 from evalh.core.case import Case
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary, StepRecord
@@ -98,18 +98,18 @@ class CallRow(Value, kw_only=True):
     draw: int
     purpose: str
     request_digest: str
-    cache_hit: bool
-    answered_by: str | None
-    cost_usd: Decimal | None
-    cached_cost_usd: Decimal | None
-    latency: Latency
-    route: str | None  # None: a model was asked directly
-    reasons: tuple[str, ...]
+    cache_hit: bool = False
+    answered_by: str | None = None
+    cost_usd: Decimal | None = None
+    cached_cost_usd: Decimal | None = None
+    latency: Latency = NOT_KNOWN
+    route: str | None = None  # None: a model was asked directly
+    reasons: tuple[str, ...] = ()
     settings: Mapping[str, JsonValue]
-    messages: JsonValue  # None: the run was killed before the answer
+    messages: JsonValue = None  # None: the run was killed before the answer
     attempts: tuple[AttemptRow, ...]  # of this call; none on a cache hit
     decisions: tuple[DecisionRow, ...]
-    answer: AttemptRow | None  # the attempt that holds the answer, of an earlier run on a cache hit
+    answer: AttemptRow | None = None  # the attempt that holds the answer, of an earlier run on a cache hit
     origin: "CallRow | None" = None  # on a cache hit: the call that bought the answer
 
 
@@ -256,7 +256,7 @@ class CaseTally(Value, kw_only=True):
     good: int
     bad: int
     hits: int  # answered by the log
-    spent_usd: Decimal | None  # by this run; None: unknown
+    spent_usd: Decimal | None  # by this run; None if unknown
     task_usd: Decimal | None  # with the first cost of the log's answers
     errors: Mapping[str, int]  # samples without an answer, by error kind
     ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`

@@ -26,7 +26,7 @@ class Traits(Value, kw_only=True):
     function_in: str | None = None  # the option that names the function of the workspace that answers
     weights_in: str | None = None  # the option that names weights, which may lie outside git
     holds_schema: bool = False  # it enforces a requested schema, unless `schema = "none"`
-    logprobs_by: tuple[str, ...] | None = None  # the params that ask for log-probabilities; None: unknown
+    logprobs_by: tuple[str, ...] | None = None  # the params that ask for log-probabilities; None if unknown
     price_table: str | None = None  # its name in genai-prices; None: no public prices
     otel_name: str | None = None  # its name in OpenTelemetry's conventions; None: as in evalh.toml
 

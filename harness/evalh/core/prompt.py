@@ -1,7 +1,7 @@
 """Prompts, their versions, and how a person names one; pipelines, which are versions made of steps."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -99,8 +99,10 @@ class Reference(Value):
     path: tuple[str | int, ...] = ()
 
     def __str__(self) -> str:
-        """Return it as it is written: `extract.items[0].id`."""
-        return self.source + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        """Return it as it is written: `extract.items[0].id`, `extract["order id"]`."""
+        return self.source + "".join(
+            f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{part!r}]" for part in self.path
+        )
 
 
 class HandoverError(Exception):
@@ -212,6 +214,19 @@ class StepSpec(Value, kw_only=True):
                 found.append(source)
         return tuple(found)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The steps without whose output it is skipped."""
+        needed = [] if self.when is None else [self.when]
+        needed += [source for source in self.inputs.values() if not isinstance(source, First | Constant)]
+        return _steps_in(needed)
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The steps that it comes after."""
+        others = [*self.after, *([self.otherwise] if self.otherwise else [])]
+        return tuple(dict.fromkeys([*_steps_in(self.expressions), *others]))
+
     def document(self) -> dict[str, JsonValue]:
         """Return what the version's digest covers: not where it stands, nor its model."""
         return {
@@ -224,6 +239,11 @@ class StepSpec(Value, kw_only=True):
             "checks": [spec.document() for spec in self.checks],
             "on_bad": self.on_bad.value,
         }
+
+
+def _steps_in(expressions: Iterable[Expression]) -> tuple[str, ...]:
+    found = (reference.source for one in expressions for reference in one.references)
+    return tuple(dict.fromkeys(name for name in found if name != INPUTS))
 
 
 def _source_document(source: Source) -> JsonValue:

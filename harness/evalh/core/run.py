@@ -84,7 +84,7 @@ class RunRecord(Value, kw_only=True):
 
 
 class Estimate(Value):
-    """A number with its interval (95 %, two-sided) and its method. None: unknown, or no finite limit."""
+    """A number with its interval (95 %, two-sided) and its method. None if unknown, or no finite limit."""
 
     value: float | None
     low: float | None
@@ -283,7 +283,7 @@ class RunResult(Value, kw_only=True):
 
 
 class Forecast(Value, kw_only=True):
-    """The plan in numbers. `worst_case_usd` is None where a price or a bound on output tokens is missing."""
+    """The plan in numbers. `worst_case_usd` is None if a price or a bound on output tokens is missing."""
 
     samples: int
     answered: int  # by the store

@@ -119,8 +119,8 @@ class Sample(Value, kw_only=True):
     completion: Completion | None = None
     error: CallError | None = None
     cache_hit: bool = False
-    cost_usd: Decimal | None = Decimal(0)  # spent by this run; None: unknown
-    cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought; None: unknown
+    cost_usd: Decimal | None = Decimal(0)  # spent by this run; None if unknown
+    cached_cost_usd: Decimal | None = Decimal(0)  # what the log's answers cost when they were bought; None if unknown
     judge_cost_usd: Decimal | None = Decimal(0)
     attempts: int = 0  # made in this run
     latency: Latency = NOT_KNOWN  # an answer from the log counts as when it was asked
@@ -140,13 +140,13 @@ class SampleResult(Value, kw_only=True):
     case_id: str
     trial: int
     standing: Standing
-    cost_usd: Decimal | None  # all spending on the task, the log's answers at their first cost; None: unknown
+    cost_usd: Decimal | None  # all spending on the task, the log's answers at their first cost; None if unknown
     latency_ms: float | None
     latency_whole: bool = True  # False: only the last attempt's, as in older logs
     output_digest: str | None  # equal outputs have equal digests; None: no answer
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)  # by grader
     required: frozenset[str] = frozenset()  # the graders that decide what is good
-    row_digest: str | None = None  # of the case's row; None: unknown
+    row_digest: str | None = None  # of the case's row; None if unknown
     tags: frozenset[str] = frozenset()
     cluster: str | None = None  # as the row says
-    inputs_digest: str | None = None  # equal inputs make one cluster, even if no row names one; None: unknown
+    inputs_digest: str | None = None  # equal inputs make one cluster, even if no row names one; None if unknown

@@ -3,7 +3,6 @@
 `eased` finds where a suite asks less than before: a bar that is lowered today is missing for tomorrow's change.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from math import inf
@@ -74,8 +73,7 @@ class BaselinePolicy(Value, kw_only=True):
     outputs: bool = True  # whether they may be kept in git
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GatePolicy:
+class GatePolicy(Value, kw_only=True):
     """The gate policy of one suite. None: no such rule."""
 
     require: Require = Require.NOT_WORSE_SHOWN
@@ -94,7 +92,6 @@ class GatePolicy:
     graders: tuple[GraderRule, ...] = ()
     max_ungraded: float | None = None  # None: the suite's
     canary: int | None = None  # of base's accepted cases, asked again; None: DEFAULT_CANARY if base's model is hosted
-    where: str = dataclasses.field(default="", compare=False)  # file:line
 
     @property
     def tests(self) -> int:
@@ -118,13 +115,11 @@ class OutcomePrices(Value):
     good_usd: float = 0.0  # the value of an accepted good output; only the net loss counts it
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OutputValue:
+class OutputValue(Value, kw_only=True):
     """A suite's prices, and the graders whose `fail` sends an output to a person."""
 
     prices: OutcomePrices
     review: frozenset[str] = frozenset()  # names of graders
-    where: str = dataclasses.field(default="", compare=False)  # file:line
 
 
 ADVISORY = frozenset({"embedding_similarity"})

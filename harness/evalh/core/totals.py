@@ -52,10 +52,10 @@ class DecisionTally(Value):
     """One kind of decision, counted."""
 
     taken: int = 0
-    cost_usd: Decimal | None = Decimal(0)  # of the attempts that followed from it; None: unknown
+    cost_usd: Decimal | None = Decimal(0)  # of the attempts that followed from it; None if unknown
     answered: int = 0  # calls among them with an answer in the end
     replayed: int = 0  # calls among them that the log answered completely
-    replayed_usd: Decimal | None = Decimal(0)  # the first cost of those answers; None: unknown
+    replayed_usd: Decimal | None = Decimal(0)  # the first cost of those answers; None if unknown
 
 
 class Tallies(Value, kw_only=True):

@@ -1,1 +1,1 @@
-"""Plan, run, and say what is good."""
+"""Plan a run, execute it, and judge its samples."""

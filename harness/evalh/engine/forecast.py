@@ -1,6 +1,6 @@
-"""`--dry-run`: what a run would send and what it could cost at most.
+"""`--dry-run`: what a run would send, and the most that it can cost, with the questions of graders and checks.
 
-What graders and checks can cost that ask models: their questions, priced before they are asked.
+A call by a route is bounded by all the attempts that its models may make.
 
 The most that one call by a route can cost, whatever its models do.
 """
@@ -25,17 +25,17 @@ from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Question
 from evalh.engine.plan import Plan
-from evalh.graders.registry import Grader
+from evalh.graders.kinds import Grader
 from evalh.routing.asking import answering
 from evalh.routing.budget import PER_MESSAGE, worst_case_usd
 from evalh.routing.checking import REPAIR_TOKENS, VERIFY_TOKENS
 from evalh.routing.target import Target, models_of
 
 AttemptCost: TypeAlias = Callable[[str, int], Decimal | None]
-"""What one attempt of a model can cost, by its name and by how many tokens its request is longer than the first."""
+"""The most that one attempt of a model can cost, by its name and the tokens added to its request."""
 
 Examined: TypeAlias = Callable[[Sequence[GraderSpec], str], Decimal | None]
-"""What checks can cost that ask models, for one answer of a model."""
+"""The most that checks can cost for one answer of a model."""
 
 
 def most(
@@ -43,8 +43,8 @@ def most(
 ) -> Decimal | None:
     """Bound what one call by a route can cost: every attempt of every model that it may ask is billed in full.
 
-    A request that shows a model an answer is longer by that: an answer is taken to be read in as many tokens as it may
-    be written in. `more_tokens` is what the route's request is longer by already.
+    A request that contains an answer is longer: an answer is assumed to be read in as many tokens as it may have
+    been written in. `more_tokens` is the length already added to the route's request.
     """
     amount: Decimal | None = Decimal(0)
     for name in (route.model, *route.fallback):
@@ -62,7 +62,7 @@ def most(
 def _most_of(
     name: str, route: Route, target: Target, cost: AttemptCost, more_tokens: int, examined: Examined | None
 ) -> Decimal | None:
-    """Bound what one of a route's models, or an inner route, can cost."""
+    """Bound the cost of one of a route's models, or of an inner route."""
     inner = target.routes.get(name)
     if inner is not None:
         return most(inner, target, cost, more_tokens, examined)
@@ -93,7 +93,7 @@ def greatest(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 Bound = tuple[Decimal | None, Decimal | None]
-"""What questions cost at most if each is asked once, and with every attempt that routes allow. None: unknown."""
+"""The most that questions cost if each is asked once, and with all attempts that routes allow. None if unknown."""
 
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
@@ -123,9 +123,9 @@ def longest_answer(target: Target) -> int | None:
     return None if None in bounds else max((one for one in bounds if one is not None), default=0)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class QuestionBounds:
-    """Bounds of one plan's questions. `store` is None where nothing that it knows may be used."""
+    """Bounds of one plan's questions. `store` is None if the log may not be used."""
 
     plan: Plan
     prices: Prices
@@ -156,8 +156,8 @@ class QuestionBounds:
         return self._sum(asking, ctx, models, store, unknowns or Unknowns())
 
     def of_checks(self, specs: Sequence[GraderSpec], model: str, case: Case, request: Request) -> Decimal | None:
-        """Bound what a route's checks ask about one answer of a model."""
-        key = id(specs)  # a route's own, which lives as long as the plan
+        """Bound the questions of a route's checks about one answer of a model."""
+        key = id(specs)  # a route's own, which exists as long as the plan
         if key not in self._checks:
             self._checks[key] = [check for check in self.plan.build_checks(specs) if check.asked]
         if not self._checks[key]:
@@ -217,11 +217,11 @@ class QuestionBounds:
         return cost(target.first.provider.name, 0), most(target.route, target, cost)
 
 
-_HISTORY = "messages"  # the input that holds a conversation; whatever it holds must be read to know
+_HISTORY = "messages"  # the input with a conversation, whose content must be read
 
 
 def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = False) -> Forecast:
-    """Render every request without sending one. Raises WorkspaceError where a case does not fit the prompt."""
+    """Render every request without sending one. Raises WorkspaceError if a case does not fit the prompt."""
     target = plan.target
     pricers = {name: prices.find(leaf.provider) for name, leaf in target.leaves.items()}
     answered = to_ask = 0
@@ -281,7 +281,7 @@ def check_inputs(plan: Plan) -> None:
     """Render every case once: a missing variable is found before the first call, not in the middle of a run."""
     cases, plain = plan.cases, plan.plain.template.plain_inputs
     if plain is not None and plain <= cases.text_inputs and _HISTORY not in cases.some_inputs:
-        return  # reading the dataset has told: a million rows are not read once more
+        return  # known from reading the dataset: a million rows are not read again
     for case in cases:
         try:
             plan.plain.template.render(case.inputs)

@@ -1,4 +1,4 @@
-"""What a run will do, before anything is sent; what bounds it; and what of it is known already."""
+"""What a run will do, before anything is sent; its budget; and its known answers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -22,7 +22,8 @@ from evalh.core.sample import SampleResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy, GraderSpec, Suite
 from evalh.core.values import Value
-from evalh.graders.registry import Grader, graders_digest
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import graders_digest
 from evalh.pipeline.step import Step
 from evalh.pipeline.taint import StepGraph
 from evalh.pipeline.walk import Flow, Walk
@@ -31,15 +32,15 @@ from evalh.routing.target import Target
 
 
 class AskOptions(Value, kw_only=True):
-    """How any verb that runs cases asks."""
+    """The options of every verb that runs cases."""
 
     concurrency: int | None = None
-    fresh: bool = False  # ask again what the log holds
+    fresh: bool = False  # ask again instead of using the log
     budget_usd: Decimal | None = None  # for each run; None: the route's
 
 
 class Routing(Value, kw_only=True):
-    """What is asked, and what finds what its graders and checks ask by name."""
+    """A target, with the functions that find the models of its graders and checks."""
 
     target: Target
     resolve: Resolve
@@ -145,7 +146,7 @@ def _recorded(step: PlannedStep, reads: tuple[str, ...]) -> StepRecord:
 
 
 class Plan(Routing, kw_only=True, dict=True):
-    """One suite for one version and model, every part resolved."""
+    """One suite for one version and model, with every part resolved."""
 
     suite: Suite
     version: PromptVersion
@@ -154,10 +155,10 @@ class Plan(Routing, kw_only=True, dict=True):
     graders: Sequence[Grader]
     cases: Cases
     trials: int
-    draw: int = 0  # 0: the answers; others are drawn apart from them
+    draw: int = 0  # 0: the answers; others are separate draws
     selection: Mapping[str, JsonValue] = field(default_factory=dict)  # of the dataset's cases; empty: all
     find_asked: Callable[[Target, Iterable[Grader]], Sequence[Target]]
-    checks: Sequence[Grader] = ()  # of its route, and of every route that it leads to
+    checks: Sequence[Grader] = ()  # of its route, and of every route that this leads to
 
     @property
     def asking(self) -> Iterator[Grader]:
@@ -254,7 +255,7 @@ class Plan(Routing, kw_only=True, dict=True):
         return len(self.cases) * self.trials
 
     def fingerprint(self) -> Fingerprint:
-        """Digest each part, so that what differs between two results can be named."""
+        """Digest each part, so that a message can name the part that differs."""
         return Fingerprint(
             prompt=self.version.digest,
             dataset=self.cases.digest,
@@ -286,11 +287,11 @@ ANY_AGE = BaselinePolicy()
 
 
 class Known(Value):
-    """What is known of a plan without asking."""
+    """The answers of a plan that are known without asking."""
 
     answers: Mapping[tuple[str, CallKey], Answer] = field(default_factory=dict)  # by request digest
     results: Mapping[tuple[str, int], SampleResult] = field(default_factory=dict)
-    models: frozenset[str] = frozenset()  # who gave a baseline's answers, as they named themselves
+    models: frozenset[str] = frozenset()  # the models behind a baseline's answers, by their own names
     notices: tuple[str, ...] = ()
 
     def holds(self, plan: Plan, case: Case, trials: int) -> bool:
@@ -302,7 +303,7 @@ class Known(Value):
         )
 
     def beside(self, answers: Mapping[tuple[str, CallKey], Answer]) -> "Known":
-        """Add answers: the same request is the same request, whichever side sends it."""
+        """Add answers: an equal request has an equal answer, whichever side sends it."""
         return replace(self, answers={**answers, **self.answers})
 
 
@@ -310,7 +311,7 @@ class KnownResults(Protocol):
     """Results that were accepted earlier."""
 
     def of(self, plan: Plan, policy: BaselinePolicy = ANY_AGE, suite: str | None = None) -> Known:
-        """Return what is known of a plan's samples; `suite` is what the plan's suite was called then.
+        """Return the known samples of a plan; `suite` is the suite's name at that time.
 
         Raises WorkspaceError for results that were edited by hand.
         """
@@ -353,9 +354,9 @@ def tightest(budgets: Iterable[BudgetPolicy]) -> BudgetPolicy:
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
-    """Return the budget that bounds a run: `usd` for it, before what the route says.
+    """Return the budget of a run: `usd`, or otherwise the route's.
 
-    Raises UsageError where money is counted and a model has no price, or a request no bound on its output.
+    Raises UsageError if money is counted and a model has no price, or a request no bound on its output.
     """
     budget = target.route.budget if usd is None else replace(target.route.budget, usd_per_run=usd)
     if not budget.counts_money and budget.tokens_per_run is None:
@@ -377,5 +378,5 @@ def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Itera
 
 
 def _bounded(pricer: Pricer | None) -> bool:
-    """Whether a price says what a request costs before it is sent: one per hour does not."""
+    """Whether a price bounds a request before it is sent; a price per hour does not."""
     return pricer is not None and pricer.cost(Usage(input_tokens=1, output_tokens=1), None) is not None

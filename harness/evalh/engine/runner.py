@@ -1,7 +1,7 @@
-"""The run itself: cases stream in, requests fly under a bound, samples stream out.
+"""The run itself: cases stream in, a limited number of requests is in flight, samples stream out.
 
 `concurrency` workers share one iterator of samples: no task per case, nothing queued, so memory does not grow with
-the dataset. The log is asked for a hundred answers at a time: one question a sample cost a tenth of the run.
+the dataset. The log is searched for a hundred answers at a time: one query per sample took a tenth of the run.
 
 Good, bad or ungraded.
 """
@@ -50,7 +50,7 @@ Wanted: TypeAlias = tuple[int, Case, Sequence[int]]
 
 
 class Unit(Value):
-    """One sample to evaluate: what would be sent, and the answer that the log holds already."""
+    """One sample to evaluate: its request, and its answer if the log has it."""
 
     case_index: int
     case: Case
@@ -75,9 +75,9 @@ class SampleRunner(Struct, Generic[U], kw_only=True):
     fresh: bool = False
 
     async def run(self, only: Sequence[Wanted] | None = None) -> tuple[RunStatus, str | None]:
-        """Evaluate every sample of the plan, or `only` these; return how it ended and why it ended early.
+        """Evaluate every sample of the plan, or `only` these; return the status, and why the run ended early.
 
-        Raises CancelledError when the run is interrupted; what was stored stays.
+        Raises CancelledError if the run is interrupted; what was stored stays.
         """
         work = self._work(self._everything() if only is None else only)
         planned = self.plan.planned if only is None else sum(len(trials) for _, _, trials in only)
@@ -86,7 +86,7 @@ class SampleRunner(Struct, Generic[U], kw_only=True):
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._worker(work))
-        except* EvalhError as errors:  # a file that changed under us, a full disk: the first tells it
+        except* EvalhError as errors:  # a file that changed during the run, a full disk: raise the first
             raise errors.exceptions[0] from None
         return (RunStatus.STOPPED, self.halt.reason) if self.halt.reason else (RunStatus.COMPLETE, None)
 
@@ -117,14 +117,14 @@ class SampleRunner(Struct, Generic[U], kw_only=True):
     async def _worker(self, work: Iterator[U]) -> None:
         for done, unit in enumerate(work):
             if done % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)  # answers from the store never wait: let Ctrl-C and the display in
+                await asyncio.sleep(0)  # answers from the store never wait: yield to Ctrl-C and the display
             if self.halt.reason:
                 return
             try:
                 await until_writable(self.store, self.halt.sleep, self.progress)
                 await self._evaluate(unit)
             except NotSent:
-                return  # the run is ending; this sample was not evaluated, and the same command goes on with it
+                return  # the run is ending; this sample is not evaluated, and the same command continues with it
 
 
 class Runner(SampleRunner[Unit], kw_only=True):
@@ -168,7 +168,7 @@ class Runner(SampleRunner[Unit], kw_only=True):
             try:
                 completion, error = await self._ask(call)
             except (NotSent, asyncio.CancelledError):
-                # The sample is left to the next run; what its attempts have cost was spent by this one.
+                # The sample is left to the next run; this run has paid for its attempts.
                 self.fold.cut_off(unit.case_index, call)
                 raise
         else:
@@ -210,7 +210,7 @@ class Runner(SampleRunner[Unit], kw_only=True):
         try:
             completion = await self.provider.send(call.request, call)
         except CallError as error:
-            if error.ends_run:  # a refused key, an empty account: every further call would meet it
+            if error.ends_run:  # a refused key, an empty account: every further call would fail too
                 self.halt.now(str(error))
             return None, error
         return completion, None

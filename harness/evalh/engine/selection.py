@@ -23,28 +23,28 @@ class Selection(Value, kw_only=True):
 
     @property
     def everything(self) -> bool:
-        """Tell whether nothing is left out."""
+        """Whether nothing is left out."""
         return not self.case_ids and not self.tags and self.limit is None
 
     def document(self) -> dict[str, JsonValue]:
-        """Return what was asked for; empty where nothing was."""
+        """Return the selection as a document; empty if nothing is left out."""
         asked = {"case": sorted(self.case_ids), "tag": sorted(self.tags), "limit": self.limit}
         return {name: value for name, value in asked.items() if value}
 
     def takes(self, case: Case) -> bool:
-        """Tell whether a case is taken, the limit aside."""
+        """Whether a case is selected, apart from the limit."""
         by_id = not self.case_ids or case.id in self.case_ids
         return by_id and (not self.tags or not self.tags.isdisjoint(case.tags))
 
 
 class SelectedCases:
-    """A dataset, narrowed: its digest covers the rows that are taken, so results say what they measured."""
+    """A part of a dataset: its digest covers the selected rows, so results say what they measured."""
 
     def __init__(self, cases: Cases, selection: Selection) -> None:
-        """Count and digest the taken rows in one pass. Raises UsageError when none is taken."""
+        """Count and digest the selected rows in one pass. Raises UsageError if there are none."""
         self._cases = cases
         self._selection = selection
-        self.text_inputs = cases.text_inputs  # what holds for all rows holds for these
+        self.text_inputs = cases.text_inputs  # what is true for all rows is true for these
         self.some_inputs = cases.some_inputs
         rows, alike = RowsDigest(), ClusterIndex()
         self._count = 0
@@ -68,20 +68,20 @@ class SelectedCases:
         for case_id in sorted(self._selection.case_ids.difference(known)):
             raise NotFound(f"no case {case_id!r} in the dataset", hint=did_you_mean(case_id, known[:5000]))
         if self._count:
-            return  # ids that exist, cut by --limit or --tag
+            return  # ids that exist, but are excluded by --limit or --tag
         tags = {tag for case in self._cases for tag in case.tags}
         raise UsageError(
-            "the selection takes no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
+            "the selection matches no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
         )
 
 
 def select(cases: Cases, selection: Selection) -> Cases:
-    """Narrow a dataset; the dataset itself where nothing is left out."""
+    """Select from a dataset; return the dataset itself if nothing is left out."""
     return cases if selection.everything else SelectedCases(cases, selection)
 
 
 class Listed:
-    """Cases that are in memory already, as a dataset of their own."""
+    """Cases in memory, as a dataset of their own."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases = cases
@@ -90,7 +90,7 @@ class Listed:
             rows.add(case.document())
             alike.add(canonical(case.inputs), case.cluster)
         self.digest, self.clusters = rows.value(), alike.numbers()
-        self.text_inputs: frozenset[str] = frozenset()  # nothing is promised: the few cases are looked at one by one
+        self.text_inputs: frozenset[str] = frozenset()  # unknown: the few cases are checked one by one
         self.some_inputs = frozenset(name for case in cases for name in case.inputs)
 
     def __len__(self) -> int:
@@ -101,11 +101,11 @@ class Listed:
 
 
 Cluster: TypeAlias = list[tuple[int, Case]]
-"""Cases that are alike, with their places in the dataset: they are asked and counted together."""
+"""A cluster of cases with their places in the dataset: they are asked and counted together."""
 
 
 def in_clusters(cases: Cases) -> list[Cluster]:
-    """Return the cases, cluster by cluster; a case that is like no other is a cluster of its own."""
+    """Return the cases, cluster by cluster; a case without similar ones is a cluster of its own."""
     members: dict[int, Cluster] = {}
     for place, case in enumerate(cases):
         members.setdefault(cases.clusters.get(place, -1 - place), []).append((place, case))
@@ -113,7 +113,7 @@ def in_clusters(cases: Cases) -> list[Cluster]:
 
 
 def in_order(seed: str, clusters: Sequence[Cluster]) -> list[Cluster]:
-    """Put clusters into the order in which a gate asks them; a cluster is known by its first id."""
+    """Put clusters into the order in which a gate asks them; the first id identifies a cluster."""
     return [clusters[at] for at in look_order(seed, (min(case.id for _, case in one) for one in clusters))]
 
 

@@ -1,6 +1,6 @@
-"""One run of a plan, from its first request to the row that says how it ended: every verb that asks uses it.
+"""One run of a plan, from its first request to the final row. Every verb that asks models uses it.
 
-A verb asks for everything, or for batch after batch; several sessions are led together, as both sides of a gate.
+A verb asks for all samples, or batch after batch; several sessions can run together, as both sides of a gate.
 """
 
 import asyncio
@@ -37,24 +37,24 @@ from evalh.routing.run_context import Halt
 from evalh.routing.target import Target, reachable
 
 DEFAULT_CONCURRENCY = 32
-_STAMP = 20  # characters of a run's id that say when it began: r20261124-014246-3f9
-_GIVEN: deque[str] = deque(maxlen=1000)  # fewer than there are ids of one instant
+_STAMP = 20  # characters of a run's id with its start: r20261124-014246-3f9
+_GIVEN: deque[str] = deque(maxlen=1000)  # fewer than the possible ids of one instant
 
 
 def new_run_id(now: float) -> str:
     """Return an id that sorts by time and is unique over all stores: `r20261124-014246-3f9c2e`.
 
-    The last six digits are the second's fraction, in 4096ths, and chance: runs of one second sort too.
+    The last six digits are the second's fraction, in 4096ths, and random digits: runs of one second sort too.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     while (chosen := f"r{stamp}-{int(now % 1 * 4096):03x}{secrets.token_hex(2)[:3]}") in _GIVEN:
-        pass  # a gate's runs begin at one instant, and chance alone would give two of them one id
+        pass  # a gate's runs begin at one instant, and could get the same id by chance
     _GIVEN.append(chosen)
     return chosen
 
 
 class Doors:
-    """Providers that are open. What several sessions ask is opened once, and closed by the one that opened it."""
+    """Open providers. A provider of several sessions is opened once, and closed by the session that opened it."""
 
     def __init__(self) -> None:
         """Open nothing yet."""
@@ -62,7 +62,7 @@ class Doors:
 
     @asynccontextmanager
     async def open(self, targets: Iterable[Target]) -> AsyncIterator[None]:
-        """Open what targets lead to, as far as it is not open. Raises EvalhError."""
+        """Open the providers of targets that are not open yet. Raises EvalhError."""
         found = dict.fromkeys(leaf.provider for target in targets for leaf in target.leaves.values())
         mine = [provider for provider in found if provider not in self._open]
         self._open.update(mine)
@@ -77,14 +77,14 @@ class Doors:
 
 
 class Ends(Value, kw_only=True):
-    """What a session acts on, handed in, and how it asks."""
+    """The store, clock, prices and progress of a session, and its options."""
 
     store: Store
     clock: Clock
     prices: Prices
     progress: Progress
-    provenance: Callable[[], tuple[str | None, bool | None]]  # the commit, and whether files differ from it
-    row_digest: Callable[[Case], str]  # as the log and people's labels have it
+    provenance: Callable[[], tuple[str | None, bool | None]]  # (commit, whether files differ from it)
+    row_digest: Callable[[Case], str]  # as in the log and in people's labels
     asking: AskOptions = field(default_factory=AskOptions)
     doors: Doors = field(default_factory=Doors)
     flights: Flights = field(default_factory=Flights)
@@ -93,11 +93,11 @@ class Ends(Value, kw_only=True):
 
     @property
     def concurrency(self) -> int:
-        """How many samples are under way at once."""
+        """How many samples are evaluated at once."""
         return self.asking.concurrency or DEFAULT_CONCURRENCY
 
     def builder(self, routing: Routing, asked: Sequence[Target], halt: Halt) -> Builder:
-        """Return what builds the providers that a run asks; `asked` is what its graders and checks ask."""
+        """Return the builder of a run's providers; `asked` are the targets of its graders and checks."""
         return Builder(
             target=routing.target,
             log=self.store,
@@ -119,14 +119,14 @@ class Ends(Value, kw_only=True):
 
 
 def check_plans(plans: Iterable[Plan], prices: Prices, asking: AskOptions) -> None:
-    """Raise EvalhError for a plan that would fail on its way: a missing variable, a budget that cannot hold."""
+    """Raise EvalhError for a plan that would fail later: a missing variable, a budget without a bound."""
     for plan in plans:
         check_inputs(plan) if plan.pipeline is None else check_pipeline_inputs(plan)
         budget_for(plan.routing.target, prices, asking.budget_usd, plan.beside)
 
 
 class _KnownFirst:
-    """The log, with answers from elsewhere before its own: a committed baseline's."""
+    """The log, preceded by answers from elsewhere, such as a committed baseline."""
 
     def __init__(self, store: Store, answers: Mapping[tuple[str, CallKey], Answer]) -> None:
         self._store = store
@@ -144,7 +144,7 @@ class _KnownFirst:
 
 
 class _Keeping:
-    """`core.ports.Progress` that keeps every sample, and shows it on."""
+    """`core.ports.Progress` that keeps every sample, and passes it on."""
 
     def __init__(self, shown: Progress, samples: dict[tuple[str, int], Sample]) -> None:
         self._shown = shown
@@ -160,12 +160,12 @@ class _Keeping:
 
 
 class Session:
-    """One run. As a context it opens providers and the run's row, and closes them whatever happens."""
+    """One run. As a context it opens providers and the run's row, and always closes them."""
 
     def __init__(
         self, plan: Plan, ends: Ends, known: Known | None = None, *, began: float | None = None, keeps: bool = True
     ) -> None:
-        """Build what asks. `known` is not asked; `keeps` no samples where only their sum is wanted."""
+        """Build the runner. `known` samples are not asked; `keeps=False` if only the summary is needed."""
         known = known or Known()
         self.plan = plan
         self.ends = ends
@@ -257,7 +257,7 @@ class Session:
             self.ends.store.finish_run(self.record.id, self.status, self.summary, self.reason)
 
     async def evaluate(self, wanted: Iterable[Wanted]) -> None:
-        """Evaluate what is not known yet. Raises CancelledError, EvalhError."""
+        """Evaluate the samples that are not known yet. Raises CancelledError, EvalhError."""
         if todo := self._missing(wanted):
             await self._runner.run(todo)
 
@@ -285,15 +285,15 @@ class Session:
     def _has(self, case_id: str, trial: int) -> bool:
         return (case_id, trial) in self.samples or (case_id, trial) in self._known
 
-    # -- what came of it
+    # -- the result
 
     @property
     def summary(self) -> RunSummary:
-        """What the samples so far add up to."""
+        """The numbers of all samples so far."""
         return self._fold.summary()
 
     def results(self, cases: Iterable[tuple[int, Case]], trials: int) -> Iterator[SampleResult]:
-        """Yield what is known of these cases, trial by trial; a sample that was not evaluated is left out."""
+        """Yield the known samples of these cases, trial by trial."""
         for _, case in cases:
             row = self.ends.row_digest(case)
             for trial in range(trials):
@@ -319,32 +319,32 @@ class Session:
 
     @property
     def by_the_hour(self) -> bool:
-        """Whether costs depend on how busy the machine was."""
+        """Whether costs depend on the machine's load."""
         return self._fold.by_the_hour
 
     def spent(self) -> Decimal | None:
-        """Return what the run has spent so far, graders included; None: an answer has no price."""
+        """Return the spending of the run so far, graders included; None if an answer has no price."""
         summary = self.summary
         return plus(summary.cost_usd, summary.judge_cost_usd)
 
     def models(self, *, kept: bool | None = None) -> frozenset[str]:
-        """Return the names under which the models gave kept answers, those asked for now, or (None) all."""
+        """Return the models' own names: of kept answers, of new ones, or (None) of all."""
         completions = (one.completion for one in self.samples.values() if kept is None or one.from_log is kept)
         return frozenset(one.model for one in completions if one is not None and one.model)
 
     def began(self, case_id: str, trial: int) -> str | None:
-        """Return a stamp of the run that bought an answer: equal stamps mean one gate, both sides interleaved."""
+        """Return a stamp of the run that bought an answer: equal stamps mean one gate with both sides interleaved."""
         sample = self.samples.get((case_id, trial))
         return None if sample is None or sample.attempt_id is None else sample.attempt_id[:_STAMP]
 
     def output(self, case_id: str) -> str | None:
-        """Return a case's first output that is not good, or else its first; None: there is none."""
+        """Return a case's first output that is not good, otherwise its first; None if there is none."""
         found = self._of_case(case_id)
         told = [one for one in found if one.standing is not Standing.GOOD] or found
         return None if not told or told[0].completion is None else told[0].completion.text
 
     def reasons(self, case_id: str) -> tuple[tuple[str, str], ...]:
-        """Return what the required graders said of a case's first sample that is not good."""
+        """Return the required graders' reasons for a case's first sample that is not good."""
         for sample in self._of_case(case_id):
             if sample.standing is not Standing.GOOD:
                 missed = (one for one in sample.verdicts if one.required and one.verdict.outcome is not Outcome.PASS)
@@ -355,7 +355,7 @@ class Session:
         return [sample for (case, _), sample in sorted(self.samples.items()) if case == case_id]
 
     def why_no_answer(self) -> str | None:
-        """Say how many samples have no answer, and why the first of them has none; None: all have one."""
+        """Say how many samples have no answer, and why the first has none; None if all have one."""
         lost = [one for one in self.samples.values() if one.completion is None and one.error is not None]
         if not lost:
             return None
@@ -365,7 +365,7 @@ class Session:
 
 @asynccontextmanager
 async def together(*sessions: Session) -> AsyncIterator[None]:
-    """Open sessions that are led as one, with one display. Where one stops, all have stopped."""
+    """Open sessions that run together, with one display. If one stops, all stop."""
     first = sessions[0]
     progress = first.ends.progress
     async with AsyncExitStack() as opened:
@@ -382,7 +382,7 @@ async def together(*sessions: Session) -> AsyncIterator[None]:
 
 
 def result_of(sample: Sample) -> SampleResult:
-    """Return a sample as comparing needs it."""
+    """Return a sample as a comparison needs it."""
     completion = sample.completion
     return SampleResult(
         case_id=sample.case.id,

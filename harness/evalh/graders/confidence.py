@@ -137,13 +137,13 @@ class Logprob(Parameters):
         return Compiled(self._judge, needs_logprobs=True)
 
     def _judge(self, ctx: GradeContext) -> Verdict:
-        told = ctx.completion.logprobs
-        if told is None:
+        logprobs = ctx.completion.logprobs
+        if logprobs is None:
             return Verdict.abstain("the answer carries no token log-probabilities")
-        measures = (("mean", told.mean, self.mean_at_least), ("min", told.least, self.min_at_least))
-        stated = [(name, value, bound) for name, value, bound in measures if bound is not None]
-        said = [f"{name} {value:.4g}; at least {bound:g}" for name, value, bound in stated if value is not None]
-        low = any(value is not None and value < bound for _, value, bound in stated)
-        if not low and len(said) < len(stated):
+        measures = (("mean", logprobs.mean, self.mean_at_least), ("min", logprobs.least, self.min_at_least))
+        bounds = [(name, value, bound) for name, value, bound in measures if bound is not None]
+        reasons = [f"{name} {value:.4g}; at least {bound:g}" for name, value, bound in bounds if value is not None]
+        low = any(value is not None and value < bound for _, value, bound in bounds)
+        if not low and len(reasons) < len(bounds):
             return Verdict.abstain("the answer does not say its least likely token's log-probability")
-        return Verdict(Outcome.FAIL if low else Outcome.PASS, exp(told.mean), ", ".join(said))
+        return Verdict(Outcome.FAIL if low else Outcome.PASS, exp(logprobs.mean), ", ".join(reasons))

@@ -1,10 +1,8 @@
 """A user's function as a grader: its declared parameters, and its answer within a deadline.
 
-Waiting for a user's code, but not for ever.
-
 A thread cannot be stopped from outside. What can be done is to stop waiting: the verdict is then an error, the run
 goes on, and the thread is left behind. Threads are daemons, so a hanging one does not keep the process alive, and
-their number is bounded. Code in C that never lets go of the interpreter's lock stops everything all the same.
+their number is bounded. Code in C that never releases the interpreter's lock still stops everything.
 """
 
 import asyncio
@@ -22,7 +20,7 @@ from types import UnionType
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 from pydantic import ConfigDict, Field, Strict, create_model
 from pydantic.fields import FieldInfo
@@ -42,16 +40,13 @@ class NoAnswerError(Exception):
     """The code did not come back in time, or has too often not come back."""
 
 
-class _Job:
-    __slots__ = ("abandoned", "answer", "begun", "ended", "loop", "work")
-
-    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.work = work
-        self.loop = loop
-        self.answer: asyncio.Future[Any] = loop.create_future()
-        self.begun: float | None = None  # None: waiting for a thread
-        self.ended = False
-        self.abandoned = False
+class _Job(Struct, eq=False):
+    work: Callable[[], Any]
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Any]
+    begun: float | None = None  # None: waiting for a thread
+    ended: bool = False
+    abandoned: bool = False
 
 
 class Deadline:
@@ -68,7 +63,7 @@ class Deadline:
     async def call(self, work: Callable[[], Any]) -> Any:
         """Run `work` on a thread and return what it returns. Raises NoAnswerError, and what `work` raises."""
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop)
+        job = _Job(work, loop, loop.create_future())
         with self._changed:
             if self._hanging >= _THREADS:
                 raise NoAnswerError(self._too_often())

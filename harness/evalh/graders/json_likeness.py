@@ -24,17 +24,22 @@ class Tolerance(Value):
     abs_tol: float = 0.0
     rel_tol: float = 0.0
 
+    def close(self, got: Decimal, wanted: Decimal) -> bool:
+        """Whether |got - wanted| <= max(abs_tol, rel_tol * |wanted|)."""
+        if got == wanted or not (self.abs_tol or self.rel_tol):
+            return got == wanted
+        try:
+            return abs(got - wanted) <= max(Decimal(str(self.abs_tol)), Decimal(str(self.rel_tol)) * abs(wanted))
+        except DecimalException:  # an exponent past what decimals reach: far from anything
+            return False
+
     def fits(self, got: JsonValue, wanted: JsonValue) -> bool:
         """Whether a value is the wanted one; numbers may be as far from it as is allowed."""
-        if same(got, wanted):
-            return True
-        if not (self.abs_tol or self.rel_tol) or not (_is_number(got) and _is_number(wanted)):
-            return False
+        if same(got, wanted) or not (_is_number(got) and _is_number(wanted)):
+            return same(got, wanted)
         try:
-            wanted = Decimal(str(wanted))
-            allowed = max(Decimal(str(self.abs_tol)), Decimal(str(self.rel_tol)) * abs(wanted))
-            return bool(abs(Decimal(str(got)) - wanted) <= allowed)
-        except (DecimalException, ValueError):  # more digits than the interpreter writes, or an exponent past decimals
+            return self.close(Decimal(str(got)), Decimal(str(wanted)))
+        except (DecimalException, ValueError):  # more digits than the interpreter writes
             return False
 
 

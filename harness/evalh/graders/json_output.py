@@ -55,7 +55,7 @@ class Schema(Fenced):
         if self.stated is not None and self.pydantic is not None:
             raise scope.wrong("states both schema and pydantic", "one of them decides")
         if self.pydantic is not None:
-            return Compiled(self._fits_model(_model(scope, self.pydantic)))
+            return Compiled(partial(self._fits_model, _model(scope, self.pydantic)))
         if self.stated is None:
             return Compiled(self._fits_own_schema())
         try:
@@ -92,16 +92,13 @@ class Schema(Fenced):
 
         return judge
 
-    def _fits_model(self, validate: Callable[[str], Any]) -> Callable[[GradeContext], Verdict]:
-        def judge(ctx: GradeContext) -> Verdict:
-            output_json(ctx, fenced=self.fenced)  # pydantic takes duplicate keys and NaN
-            try:
-                validate(json_text(ctx, fenced=self.fenced))
-            except ValueError as exc:  # pydantic.ValidationError is one
-                return Verdict.check(False, _first_error(exc))
-            return Verdict.check(True, "fits the model")
-
-        return judge
+    def _fits_model(self, validate: Callable[[str], Any], ctx: GradeContext) -> Verdict:
+        output_json(ctx, fenced=self.fenced)  # pydantic takes duplicate keys and NaN
+        try:
+            validate(json_text(ctx, fenced=self.fenced))
+        except ValueError as exc:  # pydantic.ValidationError is one
+            return Verdict.check(False, _first_error(exc))
+        return Verdict.check(True, "fits the model")
 
 
 class BadSchemaError(ValueError):

@@ -1,11 +1,8 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
-
-import msgspec
 
 from evalh.core.declared import FileModel
 from evalh.core.errors import WorkspaceError
@@ -13,7 +10,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import EarlyVerdict, Form, GradeContext, Question, Verdict
-from evalh.graders.judges.asking import Models, NoModels, NoTexts, Questions, Texts
+from evalh.graders.judges.asking import Models, Questions, Texts
 from evalh.graders.judges.fences import TooLongError
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.quoting import one_line
@@ -26,18 +23,14 @@ FunctionLoader: TypeAlias = Callable[[str], Callable[..., Any]]
 """Finds a user's function by `evals/x.py:name` or `pkg.mod:name`. Raises WorkspaceError."""
 
 
-def _no_functions(path: str) -> Callable[..., Any]:
-    raise WorkspaceError(f"{path!r} cannot be loaded: graders were given no function loader")
-
-
 class GraderEnvironment(Value, kw_only=True):
     """What graders may be handed. `kinds` are the workspace's own: what `plugins.load_plugins` returns."""
 
-    load_function: FunctionLoader = _no_functions
-    kinds: "Mapping[str, Kind]" = msgspec.field(default_factory=dict)
+    load_function: FunctionLoader
+    models: Models
+    texts: Texts
+    kinds: "Mapping[str, Kind]"
     deadline_s: float = 10.0  # for one call of a user's function
-    models: Models = msgspec.field(default_factory=NoModels)
-    texts: Texts = msgspec.field(default_factory=NoTexts)
 
 
 class Compiled(Value):
@@ -123,8 +116,7 @@ class Scope(Value):
             raise self.wrong(f"cannot use this path: {exc}") from None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Grader:
+class Grader(Value, eq=False):
     """A grader of a suite, compiled."""
 
     spec: GraderSpec

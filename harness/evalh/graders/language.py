@@ -25,12 +25,12 @@ LANGUAGES = tuple(
     tr tt ug uk ur uz vi vo wa xh yo zh zu
     """.split()  # noqa: SIM905 (a table reads better)
 )
-"""The languages that are told apart, by their ISO 639-1 codes."""
+"""The languages that can be distinguished, by their ISO 639-1 codes."""
 
 _NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content, as code and tables have none
 _CLEANED = 1_000  # characters that are cleaned, from the beginning and from the end
 _READ = 250  # characters of prose that are read, from its beginning and from its end: more say no more
-_WORDY = 0.25  # of the letters that are needed, where a letter is about a syllable or a word
+_WORDY = 0.25  # of the letters that are needed, where each says more
 _MARKUP = re.compile(r"```.*?(?:```|\Z)|`[^`\n]{0,200}`|https?://\S+|[^\s@]{1,64}@\S+|\\[A-Za-z]+", re.DOTALL)
 _NO_LETTERS = re.compile(r"[^\w\s'.,!?\u2019]+|[\d_]+")
 
@@ -89,7 +89,9 @@ class Language(Compared):
 
     def _likely(self, text: str) -> tuple[str, float] | None:
         prose = _prose(text)
-        if sum(map(str.isalpha, prose)) < self.min_letters * (_WORDY if _is_dense(prose) else 1.0):
+        # Kana, Han, Hangul: a letter is about a syllable or a word.
+        dense = any("\u3040" <= one <= "\u9fff" or "\uac00" <= one <= "\ud7a3" for one in prose)
+        if sum(map(str.isalpha, prose)) < self.min_letters * (_WORDY if dense else 1.0):
             return None
         found = _identifier()(prose)
         return None if found[0] == _NO_LANGUAGE else found
@@ -103,7 +105,7 @@ class Language(Compared):
 
 
 def code_of(language: str) -> str:
-    """Return `pt` of `pt-BR`: variants of a language are not told apart."""
+    """Return `pt` of `pt-BR`: variants of a language are not distinguished."""
     return language.strip().lower().replace("_", "-").partition("-")[0]
 
 
@@ -125,11 +127,6 @@ def _prose(text: str) -> str:
 
 def _ends(text: str, each: int) -> str:
     return text if len(text) <= 2 * each else f"{text[:each]} {text[-each:]}"
-
-
-def _is_dense(text: str) -> bool:
-    """Whether a letter is about a word: kana, Han, Hangul."""
-    return any("\u3040" <= one <= "\u9fff" or "\uac00" <= one <= "\ud7a3" for one in text)
 
 
 @cache

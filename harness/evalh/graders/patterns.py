@@ -4,8 +4,6 @@ The classes are written as Unicode properties. RE2 has no word boundary but ASCI
 for a pattern with `\b` the text gets a mark at each boundary: `\b` is the mark, and every other part of the pattern
 reads over it. All of it takes linear time. A text in ASCII is matched by the pattern as it was written.
 
-Patterns over text that others wrote: RE2, which takes linear time for any pattern and any text.
-
 Python's own `re` may take quadratic or exponential time, so it reads no such text but where a test's list says why.
 """
 

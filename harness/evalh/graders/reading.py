@@ -1,8 +1,6 @@
-"""Reading an output: its text, its fenced blocks, the JSON in it, and one place inside that JSON.
+"""Reading an output: its text, fenced blocks, JSON, one place inside that JSON; and what it is compared with.
 
 The parsed JSON stays in `GradeContext.cache`, so the graders of a sample share one parse.
-
-What an output is compared with: a literal from the suite, or a place in the case's `expected`.
 """
 
 import re

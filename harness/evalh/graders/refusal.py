@@ -1,9 +1,8 @@
 """`refusal`: the model declined to answer. A sign in the output itself, or the provider's own word.
 
-How models decline in six languages: each pattern holds who speaks, that it will not, and a task, in that sentence.
-
-Read in lower case, blanks and apostrophes made plain. A language's patterns are looked for only where one of its marks
-stands: most answers hold none, and looking for a mark is ten times faster.
+Patterns in six languages: each holds who speaks, that it will not, and a task, in that sentence. Read in lower case,
+blanks and apostrophes made plain. A language's patterns are looked for only where one of its marks stands: most answers
+hold none, and looking for a mark is ten times faster.
 """
 
 import re

@@ -87,7 +87,7 @@ class Regex(Compared):
             if self.group is not None:
                 hint = "add value: …, or expected: a path ($: all of it)"
                 raise scope.wrong("names a group but nothing to compare it with", hint)
-            return Compiled(self._matching(place, pattern))
+            return Compiled(partial(self._match, place, pattern))
         group = self._group(pattern, scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
 
@@ -123,13 +123,10 @@ class Regex(Compared):
         apart = f"; {apart}{_ascii_only(pattern)}" if apart else _ascii_only(pattern)
         return Verdict.check(False, f"caught {shown(caught)}; expected {shown(text)}{apart}")
 
-    def _matching(self, place: OutputPlace, pattern: Pattern) -> Callable[[GradeContext], Verdict]:
-        def judge(ctx: GradeContext) -> Verdict:
-            if pattern.find(in_form(place.text(ctx), self.normalize)) is None:
-                return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
-            return Verdict.check(True, "the pattern matches")
-
-        return judge
+    def _match(self, place: OutputPlace, pattern: Pattern, ctx: GradeContext) -> Verdict:
+        if pattern.find(in_form(place.text(ctx), self.normalize)) is None:
+            return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
+        return Verdict.check(True, "the pattern matches")
 
 
 def _ascii_only(pattern: Pattern) -> str:

@@ -136,22 +136,16 @@ class _Schemas:
 
     def wrong(self, call: ToolCall, tool: Tool) -> Verdict | None:
         """Return the verdict on arguments that do not fit the tool's schema; None: they fit."""
+        known = self._compiled.get(tool.name)
         try:
-            validate = self._of(tool)
+            if known is None or known[0] is not tool.parameters:
+                known = self._compiled[tool.name] = tool.parameters, compiled_schema(dict(tool.parameters))
+            said = known[1](_parsed(call.arguments))
         except BadSchemaError as exc:
             return Verdict.error(f"the schema of {shown(call.name)} cannot be used: {exc}")
-        try:
-            said = validate(_parsed(call.arguments))
         except Unreadable as exc:
             said = str(exc)
         return None if said is None else Verdict.check(False, one_line(f"{call.name}: {said}"))
-
-    def _of(self, tool: Tool) -> _Validate:
-        known = self._compiled.get(tool.name)
-        if known is None or known[0] is not tool.parameters:
-            known = tool.parameters, compiled_schema(dict(tool.parameters))
-            self._compiled[tool.name] = known
-        return known[1]
 
 
 def _arguments_or_absent(call: ToolCall) -> JsonValue:

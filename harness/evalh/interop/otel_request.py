@@ -13,33 +13,28 @@ from evalh.interop import otel_values as names
 from evalh.providers.registry import traits_of
 
 
-def operation_of(call: CallRow) -> str:
-    """Return the conventions' word for what a call asks of a model."""
-    return names.EMBEDDINGS if call.purpose == Purpose.EMBEDDING else names.CHAT
-
-
 def request_attributes(attempt: AttemptRow, call: CallRow) -> dict[str, JsonValue]:
     """Return what is known of a request. The log keeps a model's settings for the one that a call asks first."""
-    told: dict[str, JsonValue] = {
-        names.OPERATION: operation_of(call),
+    attributes: dict[str, JsonValue] = {
+        names.OPERATION: names.EMBEDDINGS if call.purpose == Purpose.EMBEDDING else names.CHAT,
         names.PROVIDER: traits_of(attempt.provider).otel_name or attempt.provider,
     }
     first = call.attempts[0]
     if first.reason != "first" or attempt.model != first.model:
-        return told
+        return attributes
     settings = call.settings
-    told[names.REQUEST_MODEL] = settings.get("model")
-    told[names.REQUEST_STREAM] = settings.get("stream") or None
-    told[names.OUTPUT_TYPE] = "json" if settings.get("json_output") or settings.get("output_schema") else None
-    told.update(_parameters(settings.get("params") or {}))
-    told.update(_server((settings.get("sent_to") or {}).get("base_url")))
-    return told
+    attributes[names.REQUEST_MODEL] = settings.get("model")
+    attributes[names.REQUEST_STREAM] = settings.get("stream") or None
+    attributes[names.OUTPUT_TYPE] = "json" if settings.get("json_output") or settings.get("output_schema") else None
+    attributes.update(_parameters(settings.get("params") or {}))
+    attributes.update(_server((settings.get("sent_to") or {}).get("base_url")))
+    return attributes
 
 
 def answer_attributes(attempt: AttemptRow) -> dict[str, JsonValue]:
     """Return how an attempt ended: tokens, price, and what the model calls itself."""
     completion, usage = attempt.completion, attempt.usage
-    told: dict[str, JsonValue] = {
+    attributes: dict[str, JsonValue] = {
         "evalh.attempt.id": attempt.id,
         "evalh.attempt.reason": attempt.reason,
         "evalh.model": attempt.model,
@@ -54,14 +49,14 @@ def answer_attributes(attempt: AttemptRow) -> dict[str, JsonValue]:
         names.REASONING_TOKENS: usage.reasoning_tokens,
     }
     if completion is not None:
-        told[names.RESPONSE_MODEL] = completion.model
-        told[names.RESPONSE_FINISH_REASONS] = [str(completion.finish)]
-        told[names.TIME_TO_FIRST_CHUNK] = None if completion.ttft_ms is None else completion.ttft_ms / 1000.0
-    return told
+        attributes[names.RESPONSE_MODEL] = completion.model
+        attributes[names.RESPONSE_FINISH_REASONS] = [str(completion.finish)]
+        attributes[names.TIME_TO_FIRST_CHUNK] = None if completion.ttft_ms is None else completion.ttft_ms / 1000.0
+    return attributes
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """Return an amount as a double; None: unknown."""
+    """Return an amount as a double; None if unknown."""
     return None if amount is None else float(amount)
 
 
@@ -69,7 +64,7 @@ def usd(amount: Decimal | None) -> float | None:
 
 
 def sent_messages(attempt: AttemptRow, call: CallRow) -> str | None:
-    """Return what was sent as the conventions' JSON; None where the process died before it was stored."""
+    """Return what was sent as the conventions' JSON; None if the process died before it was stored."""
     messages = attempt.messages if attempt.messages is not None else call.messages
     if messages is None:
         return None
@@ -103,24 +98,24 @@ def _part(part: JsonValue) -> dict[str, Any]:
 
 def _tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     try:
-        told = json.loads(arguments)
+        value = json.loads(arguments)
     except ValueError:
-        told = arguments  # what the model wrote, though it is no JSON
-    return {"type": "tool_call", "id": call_id, "name": name, "arguments": told}
+        value = arguments  # what the model wrote, though it is no JSON
+    return {"type": "tool_call", "id": call_id, "name": name, "arguments": value}
 
 
 def _parameters(params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    told: dict[str, JsonValue] = {}
+    attributes: dict[str, JsonValue] = {}
     for name, value in params.items():
         if isinstance(value, bool):
             continue
         if name in names.DOUBLES and isinstance(value, int | float):
-            told[names.DOUBLES[name]] = float(value)
+            attributes[names.DOUBLES[name]] = float(value)
         elif name in names.INTEGERS and isinstance(value, int):
-            told[names.INTEGERS[name]] = value
+            attributes[names.INTEGERS[name]] = value
         elif name == "stop" and isinstance(value, list | str):
-            told[names.STOP_SEQUENCES] = [value] if isinstance(value, str) else value
-    return told
+            attributes[names.STOP_SEQUENCES] = [value] if isinstance(value, str) else value
+    return attributes
 
 
 def _server(base_url: str | None) -> dict[str, JsonValue]:

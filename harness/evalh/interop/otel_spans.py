@@ -35,14 +35,14 @@ class Spans(Value, kw_only=True):
         for sample in samples:
             yield from self._sample(sample, whole)
         ended = self.run.finished_at
-        if ended is None:  # killed: it lasted as long as something came of it
+        if ended is None:  # killed: it lasted until its last result
             ended = whole.within(record.started_at)[1]
         yield Span(
             place=self._run_place(),
             parent=None,
             name=f"evalh.run {record.suite}",
             period=(record.started_at, ended),
-            told=self._run_attributes(),
+            attributes=self._run_attributes(),
             error=None if self.run.status == "complete" else str(self.run.status),
             error_text=self.run.reason if self.content else None,
         )
@@ -62,7 +62,7 @@ class Spans(Value, kw_only=True):
             parent=None if apart else run,
             name="evalh.sample",
             period=period,
-            told=self._sample_attributes(traced),
+            attributes=self._sample_attributes(traced),
             events=[] if sample is None else [self._verdict(graded, period[1]) for graded in sample.verdicts],
             links=[Link(run, "run")] if apart else [],
             error=error,
@@ -84,24 +84,24 @@ class Spans(Value, kw_only=True):
             parent=parent,
             name="evalh.call",
             period=period,
-            told=_call_attributes(call),
+            attributes=_call_attributes(call),
             events=[self._decision(decision) for decision in call.decisions],
             links=self._bought(call),
             error=None if failed is None else _error_class(failed),
         )
 
     def _attempt(self, attempt: AttemptRow, call: CallRow, parent: SpanPlace) -> Span:
-        told = {**request_attributes(attempt, call), **answer_attributes(attempt)}
+        attributes = {**request_attributes(attempt, call), **answer_attributes(attempt)}
         if self.content:
-            told[names.INPUT_MESSAGES] = sent_messages(attempt, call)
-            told[names.OUTPUT_MESSAGES] = answered_messages(attempt.completion)
+            attributes[names.INPUT_MESSAGES] = sent_messages(attempt, call)
+            attributes[names.OUTPUT_MESSAGES] = answered_messages(attempt.completion)
         return Span(
             place=self._place(attempt.id, call.run_id, call.case_id, call.trial),
             parent=parent,
-            name=f"{told[names.OPERATION]} {told.get(names.REQUEST_MODEL) or attempt.model}",
+            name=f"{attributes[names.OPERATION]} {attributes.get(names.REQUEST_MODEL) or attempt.model}",
             period=_period(attempt),
             kind=CLIENT,
-            told=told,
+            attributes=attributes,
             error=_error_class(attempt),
             error_text=attempt.error if self.content else None,
         )
@@ -110,7 +110,7 @@ class Spans(Value, kw_only=True):
 
     def _run_attributes(self) -> dict[str, JsonValue]:
         record, summary = self.run.record, self.run.summary
-        told: dict[str, JsonValue] = {
+        attributes: dict[str, JsonValue] = {
             "evalh.run.id": record.id,
             "evalh.run.status": str(self.run.status),
             "evalh.suite": record.suite,
@@ -122,7 +122,7 @@ class Spans(Value, kw_only=True):
             "evalh.samples.planned": record.planned,
         }
         if summary is not None:
-            told |= {
+            attributes |= {
                 "evalh.samples": summary.samples,
                 "evalh.samples.good": summary.good,
                 "evalh.samples.bad": summary.bad,
@@ -131,11 +131,11 @@ class Spans(Value, kw_only=True):
                 "evalh.cost.usd": usd(summary.cost_usd),
                 "evalh.cost.cached_usd": usd(summary.cached_cost_usd),
             }
-        return told
+        return attributes
 
     def _sample_attributes(self, traced: TracedSample) -> dict[str, JsonValue]:
         record, sample = self.run.record, traced.sample
-        told: dict[str, JsonValue] = {
+        attributes: dict[str, JsonValue] = {
             "evalh.run.id": record.id,
             "evalh.suite": record.suite,
             "evalh.prompt": record.prompt,
@@ -144,7 +144,7 @@ class Spans(Value, kw_only=True):
             "evalh.trial": traced.trial,
         }
         if sample is not None:
-            told |= {
+            attributes |= {
                 "evalh.standing": str(sample.standing),
                 "evalh.cache_hit": sample.cache_hit,
                 "evalh.cost.usd": usd(sample.cost_usd),
@@ -152,24 +152,24 @@ class Spans(Value, kw_only=True):
                 "evalh.cost.judge_usd": usd(sample.judge_cost_usd),
                 **_latency(sample.latency),
             }
-        return told
+        return attributes
 
     def _verdict(self, graded: Graded, at: float) -> Event:
         verdict = graded.verdict
-        told: dict[str, JsonValue] = {
+        attributes: dict[str, JsonValue] = {
             names.EVALUATION_NAME: graded.grader,
             names.EVALUATION_LABEL: str(verdict.outcome),
             names.EVALUATION_SCORE: None if verdict.score is None else float(verdict.score),
             names.EVALUATION_EXPLANATION: verdict.reason if self.content else None,
             "evalh.required": graded.required,
         }
-        return Event(at, names.EVALUATION, told)
+        return Event(at, names.EVALUATION, attributes)
 
     def _decision(self, decision: DecisionRow) -> Event:
-        told = {f"evalh.{key}": decision.detail[key] for key in _PLAIN_DETAIL if key in decision.detail}
+        attributes = {f"evalh.{key}": decision.detail[key] for key in _PLAIN_DETAIL if key in decision.detail}
         if self.content or decision.kind not in _QUOTES_OUTPUT:
-            told["evalh.reason"] = decision.reason
-        return Event(decision.at, f"evalh.{decision.kind}", told)
+            attributes["evalh.reason"] = decision.reason
+        return Event(decision.at, f"evalh.{decision.kind}", attributes)
 
     # -- where they stand
 

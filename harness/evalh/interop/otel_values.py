@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
+import orjson
 from msgspec import Struct, field
 
 from evalh.core.strict_json import JsonValue
@@ -117,11 +118,11 @@ class Event(Value):
 
     at: float  # seconds since the epoch
     name: str
-    told: Mapping[str, JsonValue]
+    attributes: Mapping[str, JsonValue]
 
     def document(self) -> dict[str, Any]:
         """Return it as OTLP's JSON."""
-        return {"timeUnixNano": nanoseconds(self.at), "name": self.name, "attributes": attributes(self.told)}
+        return {"timeUnixNano": nanoseconds(self.at), "name": self.name, "attributes": attributes(self.attributes)}
 
 
 class Link(Value):
@@ -132,19 +133,19 @@ class Link(Value):
 
     def document(self) -> dict[str, Any]:
         """Return it as OTLP's JSON."""
-        told = attributes({"evalh.link": self.why})
-        return {"traceId": self.place.trace, "spanId": self.place.span, "attributes": told}
+        values = attributes({"evalh.link": self.why})
+        return {"traceId": self.place.trace, "spanId": self.place.span, "attributes": values}
 
 
 class Span(Value, kw_only=True):
-    """One span. `told` may hold None: such an attribute is left out."""
+    """One span. Attributes that are None are left out."""
 
     place: SpanPlace
     parent: SpanPlace | None  # of the same trace
     name: str
     period: tuple[float, float]  # seconds since the epoch
     kind: int = INTERNAL
-    told: Mapping[str, JsonValue] = field(default_factory=dict)
+    attributes: Mapping[str, JsonValue] = field(default_factory=dict)
     events: Sequence[Event] = ()
     links: Sequence[Link] = ()
     error: str | None = None  # its class; None: it ended well
@@ -153,7 +154,7 @@ class Span(Value, kw_only=True):
     def document(self) -> dict[str, Any]:
         """Return it as OTLP's JSON."""
         began, ended = self.period
-        told = self.told if self.error is None else {**self.told, ERROR_TYPE: self.error}
+        values = self.attributes if self.error is None else {**self.attributes, ERROR_TYPE: self.error}
         document: dict[str, Any] = {
             "traceId": self.place.trace,
             "spanId": self.place.span,
@@ -161,7 +162,7 @@ class Span(Value, kw_only=True):
             "kind": self.kind,
             "startTimeUnixNano": nanoseconds(began),
             "endTimeUnixNano": nanoseconds(max(began, ended)),
-            "attributes": attributes(told),
+            "attributes": attributes(values),
         }
         if self.parent is not None:
             document["parentSpanId"] = self.parent.span
@@ -175,9 +176,9 @@ class Span(Value, kw_only=True):
         return document
 
 
-def attributes(told: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
+def attributes(values: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
     """Return key-value pairs as OTLP's JSON; None is left out: unknown is not zero."""
-    return [{"key": key, "value": _value(value)} for key, value in told.items() if value is not None]
+    return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
 def nanoseconds(seconds: float) -> str:
@@ -208,3 +209,47 @@ def _clean(text: str) -> str:
 
 def _digest(name: str) -> str:
     return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# -- requests and answers in OTLP's JSON; `otlp_protobuf` writes the same in protobuf
+
+
+class Rejected(Value):
+    """What a collector did not take of a request that it answered well."""
+
+    spans: int
+    message: str
+
+
+class Origin(Value):
+    """Who sends: the resource's attributes, and evalh's own version."""
+
+    resource: Mapping[str, JsonValue]
+    version: str
+
+    def document(self) -> dict[str, JsonValue]:
+        """Return a request's head as OTLP's JSON, without spans."""
+        scope = {"scope": {"name": "evalh", "version": self.version}, "schemaUrl": SCHEMA_URL}
+        return {"resource": {"attributes": attributes(self.resource)}, "scopeSpans": [scope]}
+
+
+class JsonEncoding:
+    """OTLP's JSON."""
+
+    content_type = "application/json"
+
+    def __init__(self, origin: Origin) -> None:
+        self._head = orjson.dumps({"resourceSpans": [origin.document()]}).removesuffix(b"}]}]}") + b',"spans":['
+
+    def span(self, span: Span) -> bytes:
+        return orjson.dumps(span.document())
+
+    def request(self, spans: Sequence[bytes]) -> bytes:
+        return b"%b%b]}]}]}" % (self._head, b",".join(spans))
+
+    def rejected(self, body: bytes) -> Rejected:
+        answer = orjson.loads(body) if body.strip() else {}
+        partial = (answer.get("partialSuccess") if isinstance(answer, dict) else None) or {}
+        if not isinstance(partial, dict):
+            raise ValueError("partialSuccess is no object")  # noqa: TRY004 (what was read is wrong, not its caller)
+        return Rejected(int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or ""))

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
@@ -11,12 +11,13 @@ from evalh.core.attempt import CallError
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
 from evalh.core.ports import Clock
 from evalh.core.values import Value
-from evalh.interop import otlp_collector
-from evalh.interop.otel_values import Span
-from evalh.interop.otlp_collector import Collector
-from evalh.interop.otlp_encoding import Encoding, JsonEncoding, Origin, Rejected
+from evalh.interop.otel_values import JsonEncoding, Origin, Rejected, Span
+from evalh.interop.otlp_collector import Collector, Protocol
 from evalh.providers.http.errors import Redactor, describe, redirected, retry_after_s, shown
 from evalh.providers.http.transport import Response, Transport
+
+if TYPE_CHECKING:
+    from evalh.interop.otlp_protobuf import ProtobufEncoding
 
 BATCH_SPANS = 512
 BATCH_BYTES = 1 << 20  # unpacked; collectors refuse bodies of some megabytes
@@ -34,7 +35,7 @@ Watch: TypeAlias = Callable[[int], None]
 
 
 class Sent(Struct):
-    """What became of a run's spans."""
+    """The result of sending a run's spans."""
 
     spans: int = 0  # taken
     batches: int = 0
@@ -47,15 +48,17 @@ class Exporter(Value, kw_only=True):
     """Sends to one collector over evalh's own HTTP."""
 
     collector: Collector
-    encoding: Encoding
+    encoding: "JsonEncoding | ProtobufEncoding"
     transport: Transport
     clock: Clock
 
     async def send(self, spans: Iterable[Span], watch: Watch) -> Sent:
-        """Send them all, in order. Raises CannotMeasure where the collector is not there, or says no."""
+        """Send them all, in order. Raises CannotMeasure if the collector cannot be reached or refuses."""
         sent = Sent()
         for batch in self._batches(spans):
-            rejected = await self._deliver(self._body(batch), sent)
+            body = self.encoding.request(batch)
+            packed = gzip.compress(body, 6, mtime=0) if self.collector.packed else body
+            rejected = await self._deliver(packed, sent)
             sent.batches += 1
             sent.rejected += rejected.spans
             sent.spans += len(batch) - rejected.spans
@@ -75,10 +78,6 @@ class Exporter(Value, kw_only=True):
             size += len(encoded)
         if batch:
             yield batch
-
-    def _body(self, batch: list[bytes]) -> bytes:
-        body = self.encoding.request(batch)
-        return gzip.compress(body, 6, mtime=0) if self.collector.packed else body
 
     async def _deliver(self, body: bytes, sent: Sent) -> Rejected:
         rng = Random(f"{sent.batches}")  # noqa: S311 (jitter, not a secret)
@@ -164,9 +163,9 @@ class Exporter(Value, kw_only=True):
                 return "run the same command again when it is well"
 
 
-def encoding(collector: "otlp_collector.Collector", origin: Origin) -> Encoding:
-    """Return the collector's encoding. Raises UsageError where its library is not installed."""
-    if collector.protocol is otlp_collector.Protocol.JSON:
+def encoding(collector: Collector, origin: Origin) -> "JsonEncoding | ProtobufEncoding":
+    """Return the collector's encoding. Raises UsageError if its library is not installed."""
+    if collector.protocol is Protocol.JSON:
         return JsonEncoding(origin)
     try:
         from evalh.interop.otlp_protobuf import ProtobufEncoding

@@ -12,8 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-from evalh.interop.otel_values import Span
-from evalh.interop.otlp_encoding import Origin, Rejected
+from evalh.interop.otel_values import Origin, Rejected, Span
 
 _IDS = ("traceId", "spanId", "parentSpanId")
 
@@ -30,7 +29,7 @@ class ProtobufEncoding:
         document = span.document()
         # OTLP's JSON writes ids in hex, protobuf's own JSON any bytes in base 64.
         for one in (document, *document.get("links", ())):
-            one.update({name: _base64(one[name]) for name in _IDS if name in one})
+            one.update({name: b64encode(bytes.fromhex(one[name])).decode() for name in _IDS if name in one})
         encoded: bytes = ParseDict(document, SpanMessage()).SerializeToString()
         return encoded
 
@@ -48,7 +47,3 @@ class ProtobufEncoding:
         except DecodeError as exc:
             raise ValueError(str(exc)) from exc
         return Rejected(partial.rejected_spans, partial.error_message)
-
-
-def _base64(hexadecimal: str) -> str:
-    return b64encode(bytes.fromhex(hexadecimal)).decode()

@@ -17,7 +17,7 @@ def lines(rows: Iterable[Mapping[str, JsonValue]]) -> Iterator[str]:
 def write(rows: Iterable[Mapping[str, JsonValue]], target: Path) -> int:
     """Write a recording whole or not at all, packed where the name ends in `.gz`; return the number of rows.
 
-    Raises EvalhError where it cannot be written. The same rows give the same bytes.
+    Raises EvalhError if it cannot be written. The same rows give the same bytes.
     """
     count = 0
     with new_file(target) as file:

@@ -1,1 +1,1 @@
-"""Steps: what is asked, in which order, with which data."""
+"""Steps: the calls of a version, their order and their data."""

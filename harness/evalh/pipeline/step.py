@@ -1,7 +1,8 @@
 """A step: one prompt call. A plain suite is a pipeline with one step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec.structs import force_setattr
 
 from evalh.core.case import Case
 from evalh.core.digest import digest
@@ -9,10 +10,11 @@ from evalh.core.ports import Provider, Template
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, Settings
 from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
 
 
 def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Lay the model's overrides over the version's params; null removes what a model refuses."""
+    """Override the version's params with the model's; null removes what a model refuses."""
     return {name: value for name, value in {**version, **model}.items() if value is not None}
 
 
@@ -29,18 +31,17 @@ def settings_for(version: PromptVersion, provider: Provider) -> Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Value):
     """Turns a case into the request that is sent."""
 
     template: Template
     settings: Settings
     name: str | None = None  # None: the only step of a plain suite
-    settings_digest: str = field(init=False)
+    settings_digest: str = ""  # of the settings, computed
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings_digest", digest(self.settings.document()))
+        force_setattr(self, "settings_digest", digest(self.settings.document()))
 
     def request(self, case: Case) -> Request:
-        """Render the case. Raises WorkspaceError naming a missing variable."""
+        """Render the case. Raises WorkspaceError that names a missing variable."""
         return Request(self.template.render(case.inputs), self.settings, self.settings_digest)

@@ -41,19 +41,8 @@ class Flow:
     def __init__(self, pipeline: Pipeline, contracts: Mapping[str, Contract]) -> None:
         self.pipeline = pipeline
         self.contracts = contracts
-        self.reads = {spec.name: reads_of(spec) for spec in pipeline.steps}
-        self.waits_for = {spec.name: self._waits_for(spec) for spec in pipeline.steps}
-
-    def _waits_for(self, spec: StepSpec) -> tuple[str, ...]:
-        firsts = [
-            reference.source
-            for source in spec.inputs.values()
-            if isinstance(source, First)
-            for option in source.options
-            for reference in option.references
-        ]
-        waits = [*self.reads[spec.name], *firsts, *spec.after, *([spec.otherwise] if spec.otherwise else [])]
-        return tuple(dict.fromkeys(name for name in waits if name != INPUTS))
+        self.reads = {spec.name: spec.reads for spec in pipeline.steps}
+        self.waits_for = {spec.name: spec.waits_for for spec in pipeline.steps}
 
     def unread(self, given: frozenset[str]) -> frozenset[str]:
         """Return the steps that only given steps would read, themselves or by others: nothing comes of asking them."""
@@ -68,14 +57,6 @@ class Flow:
                 needed.add(name)
                 waiting += self.waits_for[name]
         return frozenset(self.waits_for) - needed - given
-
-
-def reads_of(spec: StepSpec) -> tuple[str, ...]:
-    """Return the steps without whose output a step is skipped."""
-    needed = [] if spec.when is None else [spec.when]
-    needed += [source for source in spec.inputs.values() if not isinstance(source, First | Constant)]
-    found = (reference.source for expression in needed for reference in expression.references)
-    return tuple(dict.fromkeys(name for name in found if name != INPUTS))
 
 
 class Walk(Struct):

@@ -31,7 +31,6 @@ _UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
 _URL = 'base_url = "http://localhost:8000/v1"'
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
-_VARIABLE = re.compile(r"\$\{|\{\{|^\$[A-Za-z_]")
 _KEY = re.compile(r"(?![\"'`]|\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
 
 
@@ -194,19 +193,17 @@ class Endpoint(Value):
 
 def _beside_the_key(text: str) -> str:
     """Say what is wrong with a key, without a character of it."""
-    if text.strip("\"'`") != text:
-        return "quotes around the key"
-    if re.search(r"[\r\n]", text):
-        return "a line break within the key"
-    if re.search(r"\s", text):
-        return "a blank within the key"
-    if _VARIABLE.search(text):
-        return "a variable that nobody filled in"
-    return "a character that no header may hold"
+    signs = (
+        (r"^[\"'`]|[\"'`]$", "quotes around the key"),
+        (r"[\r\n]", "a line break within the key"),
+        (r"\s", "a blank within the key"),
+        (r"\$\{|\{\{|^\$[A-Za-z_]", "a variable that nobody filled in"),
+    )
+    return next((what for sign, what in signs if re.search(sign, text)), "a character that no header may hold")
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a header or query parameter of this name holds what must not be known."""
+    """Whether a header or query parameter of this name contains a secret."""
     words = re.split(r"[^a-z0-9]+", name.lower())
     return any(word in _SECRET_WORDS or word.endswith(("key", "token")) for word in words)
 

@@ -28,7 +28,7 @@ from evalh.providers.http.errors import (
 )
 from evalh.providers.http.transport import OK, Response, Transport, answers
 from evalh.providers.prices import Bill
-from evalh.providers.registry import traits_of
+from evalh.providers.registry import SpecifiedProvider
 from evalh.providers.request_parts import encode
 
 _PREPARED_CAP = 64
@@ -66,17 +66,13 @@ class _Prepared(Value):
     head: bytes  # a JSON object without its closing brace
 
 
-class Hosted:
+class Hosted(SpecifiedProvider):
     """`core.ports.Provider` over HTTP. One instance serves any number of calls at once."""
-
-    max_in_flight = None  # the provider's rate limits are its own
 
     def __init__(
         self, spec: ModelSpec, env: Mapping[str, str], wire: Wire, *, transport: Transport | None = None
     ) -> None:
-        self.spec = spec
-        self.name, self.kind, self.model, self.params = spec.name, spec.provider, spec.model, spec.params
-        self.traits = traits_of(spec.provider)
+        super().__init__(spec)
         self._wire = wire
         self._env = env
         self._endpoint = Endpoint.of(spec, wire.home)
@@ -124,7 +120,7 @@ class Hosted:
         tail = encode(self._wire.tail(request.messages, settings))
         body = b"%b,%b" % (prepared.head, tail[1:])
         assembler = self._wire.assembler(settings)
-        stream = _Stream(assembler, self._failed_in_stream, self._bill) if settings.stream else None
+        stream = _Stream(assembler, self._error, self._bill) if settings.stream else None
         began = time.perf_counter()
         response = await transport.post(
             prepared.url,
@@ -135,7 +131,7 @@ class Hosted:
         )
         latency_ms = (time.perf_counter() - began) * 1000.0
         if not answers(response.status):
-            raise self._refused(response.status, response.headers, response.body)
+            raise self._refused(response)
         content = self._redact.body(response.body)
         ttft_ms = None
         try:
@@ -148,7 +144,10 @@ class Hosted:
                 reading = assembler.reading()
                 told = self._bill.of_body(content)
         except (ValueError, RecursionError) as exc:
-            raise self._unreadable(response, exc) from None
+            # Some gateways put their errors into a 200.
+            reason = shown(self._redact.text(str(exc))) if isinstance(exc, ValueError) else "nested too deeply"
+            unreadable = WireError(ErrorKind.BAD_RESPONSE, f"the answer cannot be read ({reason})")
+            raise self._error(response.body, unreadable, OK, response.headers) from None
         cost = self._bill.of_headers(response.headers) if told is None else told
         return self._completion(reading, response, content, (latency_ms, ttft_ms), cost)
 
@@ -194,58 +193,44 @@ class Hosted:
         self._prepared[id(settings)] = prepared
         return prepared
 
-    def _refused(self, status: int, headers: Mapping[str, str], body: bytes) -> CallError:
-        """Classify an answer that is an error: by its body where it speaks, by its status where not."""
+    def _refused(self, response: Response) -> CallError:
+        """Classify an answer that is an error by its status: by its body if that says more."""
+        status = response.status
         if 300 <= status < 400:  # noqa: PLR2004 (HTTP's own class)
-            return CallError(ErrorKind.BAD_REQUEST, redirected(headers.get("Location")), status=status)
+            return CallError(ErrorKind.BAD_REQUEST, redirected(response.headers.get("Location")), status=status)
+        return self._error(response.body, WireError(kind_of_status(status), f"HTTP {status}"), status, response.headers)
+
+    def _error(self, body: bytes, otherwise: WireError, status: int, headers: Mapping[str, str]) -> CallError:
+        """Read an error's body, or an event; `otherwise`: its meaning if it is not of the documented shape."""
         body = self._redact.body(body)  # before anything is cut: half a key is still half a key
         document = json_of(body)
-        unknown = WireError(kind_of_status(status), f"HTTP {status}: {describe(body)}")
-        return self._error(self._wire.refusal(status, document) or unknown, status, headers, document)
-
-    def _failed_in_stream(self, event: bytes) -> CallError:
-        """Classify an error that came as an event of a stream that had begun well."""
-        event = self._redact.body(event)
-        document = json_of(event)
-        unknown = WireError(ErrorKind.BAD_RESPONSE, f"an event cannot be read: {describe(event)}")
-        return self._error(self._wire.refusal(OK, document) or unknown, OK, {}, document)
-
-    def _error(self, told: WireError, status: int, headers: Mapping[str, str], document: JsonValue) -> CallError:
-        wait_s = retry_after_s(headers, time.time()) if told.kind in _WAITING else None
+        error = self._wire.refusal(status, document)
+        if error is None:
+            error = WireError(otherwise.kind, f"{otherwise.message}: {describe(body)}")
+        wait_s = retry_after_s(headers, time.time()) if error.kind in _WAITING else None
         return CallError(
-            told.kind,
-            shown(self._redact.text(told.message)),
+            error.kind,
+            shown(self._redact.text(error.message)),
             status=status,
-            retry_after_s=told.retry_after_s if wait_s is None else wait_s,
+            retry_after_s=error.retry_after_s if wait_s is None else wait_s,
             request_id=self._wire.request_id(headers, document),
-        )
-
-    def _unreadable(self, response: Response, exc: Exception) -> CallError:
-        """Explain a 200 that holds no answer: some gateways put their errors there."""
-        body = self._redact.body(response.body)
-        document = json_of(body)
-        if self._wire.refusal(OK, document) is not None:
-            return self._refused(OK, response.headers, body)
-        reason = shown(self._redact.text(str(exc))) if isinstance(exc, ValueError) else "nested too deeply"
-        return CallError(
-            ErrorKind.BAD_RESPONSE,
-            shown(f"the answer cannot be read ({reason}): {describe(body)}"),
-            status=response.status,
-            request_id=self._wire.request_id(response.headers, document),
         )
 
 
 _WAITING = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD, ErrorKind.TIMEOUT})
 
 
+_UNREADABLE_EVENT = WireError(ErrorKind.BAD_RESPONSE, "an event cannot be read")
+
+
 class _Stream:
     """One streamed answer while it arrives."""
 
-    def __init__(self, assembler: Assembler, failed: Callable[[bytes], CallError], bill: Bill) -> None:
+    def __init__(self, assembler: Assembler, error: Callable[..., CallError], bill: Bill) -> None:
         self._assembler = assembler
         self._bill = bill
         self.charged: Decimal | None = None
-        self._failed = failed
+        self._error = error
         self._source = EventStream()
         self.events = 0
         self.first: float | None = None  # when the first token came, by perf_counter
@@ -263,10 +248,10 @@ class _Stream:
             try:
                 self._assembler.add(event)
             except (ValueError, RecursionError):
-                error = self._failed(event)
+                error = self._error(event, _UNREADABLE_EVENT, OK, {})
                 error.begun = self.events > 1  # a first event that is an error: the model gave nothing
                 raise error from None
-            told = self._bill.of_body(event)
-            self.charged = self.charged if told is None else told
+            charge = self._bill.of_body(event)
+            self.charged = self.charged if charge is None else charge
             if self.first is None and self._assembler.started:
                 self.first = time.perf_counter()

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Annotated, Any
@@ -29,16 +29,17 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 from pydantic import Field
 
-from evalh.core.attempt import Call, CallError, Completion, ErrorKind, FinishReason, Usage
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.declared import FileModel, Words
 from evalh.core.errors import UsageError
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Message, Request, Settings, Text
 from evalh.core.strict_json import JsonValue
-from evalh.core.values import Value
 from evalh.providers import weights
-from evalh.providers.logprobs import PARAM, LogprobSum
-from evalh.providers.registry import ProviderContext, read_options
+from evalh.providers.http.errors import at, json_of
+from evalh.providers.logprobs import PARAM
+from evalh.providers.openai.answers import ChatAssembler
+from evalh.providers.registry import ProviderContext, SpecifiedProvider, read_options
 
 TRAITS = Traits(
     hosted=False,
@@ -55,8 +56,8 @@ CONTEXT_TOKENS = 2048
 MAX_TOKENS = 512
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _JOIN_S = 30.0
-_FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH, "tool_calls": FinishReason.TOOL_CALLS}
-Job = Callable[["_Slot"], None]
+Job = tuple["Future[Completion]", Callable[[Any], Completion]]
+"""What is to be done with a server, and who waits for it."""
 
 
 class Options(FileModel):
@@ -74,22 +75,16 @@ class Options(FileModel):
     threads: Annotated[int, Words(hint="threads = 1")] = Field(1, ge=1, description="Threads that compute one answer.")
 
 
-class LocalProvider:
+class LocalProvider(SpecifiedProvider):
     """A model in the process. Nothing is fetched or loaded before the first request: a full log needs no model."""
 
-    kind = "local"
-    traits = TRAITS
-
     def __init__(self, spec: ModelSpec, context: ProviderContext) -> None:
-        self.spec = spec
-        self.name = spec.name
-        self.model = spec.model
-        self.params = spec.params
+        super().__init__(spec)
         self.show: weights.Show = weights.Announce()
         self._cache_dir = context.cache_dir
         options = read_options(spec, Options)
-        self._slots = options.slots or min(_CORES, MOST_SLOTS)
-        self._shape = _Shape(context=options.context, threads=options.threads)
+        self._slots = self.max_in_flight = options.slots or min(_CORES, MOST_SLOTS)
+        self._options = options
         self._path = None if options.path is None else context.root / Path(options.path).expanduser()
         self._stopping = threading.Event()
         self._loading: Future[_Engine] | None = None
@@ -99,13 +94,9 @@ class LocalProvider:
         self.identity: Mapping[str, JsonValue] = {
             "provider": self.kind,
             "weights": f"sha256:{digest}",
-            "context": self._shape.context,
-            "threads": self._shape.threads,
+            "context": options.context,
+            "threads": options.threads,
         }
-
-    @property
-    def max_in_flight(self) -> int:
-        return self._slots
 
     async def open(self) -> None:
         """Get ready to load at the first request."""
@@ -148,7 +139,7 @@ class LocalProvider:
         path = self._path or weights.find(self.model, self._cache_dir)
         if path is None or not (self._path or weights.is_whole(self.model, path, self._cache_dir)):
             path = weights.pull(self.model, self._cache_dir, progress=show)
-        return _Engine(path, self._slots, self._shape)
+        return _Engine(path, self._slots, self._options)
 
 
 class _Stopped(Exception):
@@ -159,27 +150,20 @@ def _in_thread(work: Callable[[], "_Engine"]) -> "Future[_Engine]":
     """Begin in a thread of its own: an event loop that is closed never waits for it."""
     future: Future[_Engine] = Future()
     future.set_running_or_notify_cancel()  # from here on a waiting task that is cancelled leaves it alone
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as exc:  # noqa: BLE001 (who waits raises it)
-            future.set_exception(exc)
-
-    threading.Thread(target=run, name="evalh-load", daemon=True).start()
+    threading.Thread(target=_settle, args=(future, work), name="evalh-load", daemon=True).start()
     return future
+
+
+def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as exc:  # noqa: BLE001 (who waits raises it)
+        future.set_exception(exc)
 
 
 def _let_go(loading: "Future[_Engine]") -> None:
     if loading.exception() is None:
         loading.result().close()
-
-
-class _Shape(Value, kw_only=True):
-    """What one slot is given. Both may change answers."""
-
-    context: int  # tokens
-    threads: int
 
 
 def _require_llama() -> Any:
@@ -193,26 +177,20 @@ def _require_llama() -> Any:
 class _Slot:
     """One llama.cpp server with one sequence. It is made when a job reaches it: loading holds the interpreter."""
 
-    def __init__(self, path: Path, shape: _Shape) -> None:
+    def __init__(self, path: Path, options: Options) -> None:
         self._path = path
-        self._shape = shape
-        self._server: Any = None
+        self._options = options
 
-    @property
+    @cached_property
     def server(self) -> Any:
         """The server, loaded now if it was not yet. Raises UsageError."""
-        if self._server is None:
-            self._server = self._load()
-        return self._server
-
-    def _load(self) -> Any:
         xllamacpp = _require_llama()
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(self._path)
         parameters.n_parallel = 1
-        parameters.n_ctx = self._shape.context
-        parameters.cpuparams.n_threads = self._shape.threads
-        parameters.cpuparams_batch.n_threads = self._shape.threads
+        parameters.n_ctx = self._options.context
+        parameters.cpuparams.n_threads = self._options.threads
+        parameters.cpuparams_batch.n_threads = self._options.threads
         parameters.fit_params = False  # reads the file twice to see what fits: half of the time to load
         parameters.cache_ram_mib = 0  # copies of old prompts, up to 8 GB of them
         parameters.verbosity = -1
@@ -225,17 +203,14 @@ class _Slot:
             raise UsageError(f"llama.cpp cannot load it: {exc}", where=str(self._path), hint="evalh doctor") from exc
         return server
 
-    def close(self) -> None:
-        self._server = None
-
 
 class _Engine:
     """The slots, with a thread for each."""
 
-    def __init__(self, path: Path, slots: int, shape: _Shape) -> None:
+    def __init__(self, path: Path, slots: int, options: Options) -> None:
         """Load the first slot. Raises UsageError."""
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._slots = [_Slot(path, shape) for _ in range(slots)]
+        self._slots = [_Slot(path, options) for _ in range(slots)]
         _ = self._slots[0].server
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"evalh-slot-{number}", daemon=True)
@@ -246,16 +221,7 @@ class _Engine:
 
     def submit(self, work: Callable[[Any], Completion]) -> "Future[Completion]":
         future: Future[Completion] = Future()
-
-        def job(slot: _Slot) -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(work(slot.server))
-            except BaseException as exc:  # noqa: BLE001 (the waiting side raises it)
-                future.set_exception(exc)
-
-        self._jobs.put(job)
+        self._jobs.put((future, work))
         return future
 
     def close(self) -> None:
@@ -265,11 +231,16 @@ class _Engine:
         for thread in self._threads:
             thread.join(_JOIN_S)
         for slot in self._slots:
-            slot.close()
+            slot.__dict__.pop("server", None)
 
     def _work(self, slot: _Slot) -> None:
+        def served(work: Callable[[Any], Completion]) -> Completion:
+            return work(slot.server)
+
         while (job := self._jobs.get()) is not None:
-            job(slot)
+            future, work = job
+            if future.set_running_or_notify_cancel():
+                _settle(future, partial(served, work))
 
 
 def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threading.Event) -> Completion:
@@ -286,51 +257,41 @@ def _generate(server: Any, *, payload: dict[str, Any], model: str, stop: threadi
     error = answer.error or (refused.get("error") if isinstance(refused, dict) else None)
     if error is not None:
         raise _classified(str(error.get("message", error)) if isinstance(error, dict) else str(error))
-    if answer.finish is None:
-        raise CallError(ErrorKind.BAD_RESPONSE, "the generation ended without saying why")
+    try:
+        reading = answer.chat.reading()
+    except ValueError:
+        raise CallError(ErrorKind.BAD_RESPONSE, "the generation ended without saying why") from None
     return Completion(
-        text="".join(answer.pieces),
-        finish=_FINISHES.get(answer.finish, FinishReason.OTHER),
-        usage=answer.usage,
+        text=reading.text,
+        finish=reading.finish,
+        usage=reading.usage,
         latency_ms=seconds * 1000.0,
         ttft_ms=None if answer.first_at is None else (answer.first_at - began) * 1000.0,
         model=model,
-        logprobs=answer.tally.value(),
-        reasoning=answer.reasoning or None,
+        logprobs=reading.logprobs,
+        reasoning=reading.reasoning or None,
     )
 
 
 class _Answer:
-    """Gathers what a generation streams."""
+    """Gathers what a generation streams: the chunks of a chat completion."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self.pieces: list[str] = []
-        self.reasoning = ""
-        self.finish: str | None = None
-        self.usage = Usage()
-        self.tally = LogprobSum()
+        self.chat = ChatAssembler()
         self.first_at: float | None = None
         self.error: Any = None
 
     def take(self, event: Any) -> bool:
         """Take one event; True asks the model to stop."""
-        if isinstance(event, str | bytes):
-            event = json.loads(event)
-        if "error" in event:
-            self.error = event["error"]
-        for choice in event.get("choices") or ():
-            self.reasoning += choice.get("delta", {}).get("reasoning_content") or ""
-            piece = choice.get("delta", {}).get("content")
-            if piece:
-                self.first_at = self.first_at or time.perf_counter()
-                self.pieces.append(piece)
-            for token in (choice.get("logprobs") or {}).get("content") or ():
-                self.tally.add(token.get("logprob"))
-            self.finish = choice.get("finish_reason") or self.finish
-        if usage := event.get("usage"):
-            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-            self.usage = Usage(usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)
+        text = event if isinstance(event, str | bytes) else json.dumps(event)
+        raw = text.encode() if isinstance(text, str) else text
+        try:
+            self.chat.add(raw)
+        except ValueError as exc:
+            self.error = at(json_of(raw), "error") or str(exc)
+        if self.first_at is None and self.chat.started:
+            self.first_at = time.perf_counter()
         return self._stop.is_set()
 
 
@@ -370,6 +331,4 @@ def _message(message: Message) -> dict[str, str]:
     return {"role": message.role.value, "content": message.text}
 
 
-def build(spec: ModelSpec, context: ProviderContext) -> LocalProvider:
-    """Build the provider; nothing is loaded yet. Raises EvalhError."""
-    return LocalProvider(spec, context)
+build = LocalProvider

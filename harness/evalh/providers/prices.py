@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -49,13 +49,6 @@ _RATES = {
 }
 
 
-@runtime_checkable
-class _Priced(Protocol):
-    """A provider that was built from `[models.<name>]`."""
-
-    spec: ModelSpec
-
-
 class WorkspacePrices:
     """`core.ports.Prices`: one pricer per model, for as long as the workspace is open.
 
@@ -72,9 +65,9 @@ class WorkspacePrices:
         The table is never used for a custom address: the same name may cost anything there. It is read in the
         background; a model that it lacks has the cost None.
         """
-        spec = provider.spec if isinstance(provider, _Priced) else None
+        spec = getattr(provider, "spec", None)
         asked = _asked(provider.params)
-        if spec is not None and spec.price is not None:
+        if isinstance(spec, ModelSpec) and spec.price is not None:
             names = {name for name in asked if name and name not in STANDARD}
             return replace(spec.price, asked=asked, covers=frozenset(names - {name for name, _ in spec.price.tiers}))
         table = provider.traits.price_table

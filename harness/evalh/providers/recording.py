@@ -1,8 +1,7 @@
 """`provider = "replay"`: answers from a recording, word for word. Nothing is sent, and nothing is slept.
 
-A recording on disk: JSON Lines of answers, found by case id, trial, step and draw.
-
-The rows stay bytes in an unnamed temporary file that the system may page out; 16 bytes a row say where each lies.
+A recording is JSON Lines of answers, found by case id, trial, step and draw. The rows stay bytes in an unnamed
+temporary file that the system may page out; 16 bytes a row say where each lies.
 """
 
 import gzip
@@ -18,6 +17,7 @@ from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
+from itertools import groupby
 from typing import IO, Annotated, TypeAlias
 
 import msgspec
@@ -30,7 +30,7 @@ from evalh.core.model import ModelSpec, Traits
 from evalh.core.ports import Tree
 from evalh.core.request import Request, ToolCall, content_digest
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
-from evalh.providers.registry import ProviderContext, read_options
+from evalh.providers.registry import ProviderContext, SpecifiedProvider, read_options
 
 TRAITS = Traits(hosted=False, recorded=True, per_version=True)
 
@@ -140,19 +140,13 @@ class Recording:
         order = sorted(range(len(hashes)), key=hashes.__getitem__)
         self._hashes = array("q", (hashes[place] for place in order))
         self._offsets = array("Q", (offsets[place] for place in order))
-        self._refuse_duplicates()
+        for _, places in groupby(range(len(self)), self._hashes.__getitem__):
+            first, *others = places
+            if others:
+                self._refuse_duplicates([self._offsets[place] for place in (first, *others)])
 
-    def _refuse_duplicates(self) -> None:
-        start = 0
-        for place in range(1, len(self) + 1):
-            if place < len(self) and self._hashes[place] == self._hashes[start]:
-                continue
-            if place - start > 1:
-                self._compare([self._offsets[one] for one in range(start, place)])
-            start = place
-
-    def _compare(self, offsets: list[int]) -> None:
-        """Refuse two rows that could answer one call, among rows that share a hash; the place is the later one's."""
+    def _refuse_duplicates(self, offsets: list[int]) -> None:
+        """Refuse two rows of one key among rows that share a hash; the later one is named as the place."""
         seen: dict[CallKey, dict[str | None, int]] = {}
         for offset in sorted(offsets):
             row = _decode(self._line_at(offset))
@@ -228,18 +222,11 @@ class Options(FileModel):
     )
 
 
-class ReplayProvider:
+class ReplayProvider(SpecifiedProvider):
     """One recording. A case without a row is NOT_RECORDED: it could not be measured, it is not bad."""
 
-    kind = "replay"
-    traits = TRAITS
-    max_in_flight = None
-
     def __init__(self, spec: ModelSpec, tree: Tree, path: str) -> None:
-        self.spec = spec
-        self.name = spec.name
-        self.model = spec.model
-        self.params = spec.params
+        super().__init__(spec)
         self._tree = tree
         self._path = path
 

@@ -1,15 +1,10 @@
-"""Which provider answers to which word in evalh.toml, and what one may be handed when it is built.
-
-A plugin's provider, whose slips are the plugin's and not evalh's.
-
-A model whose answers are parted from the reasoning before them, for every provider.
-"""
+"""Which provider answers to which word in evalh.toml, what one may be handed, and what stands around each."""
 
 import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -54,14 +49,18 @@ _BUILT_IN: Mapping[str, str] = {
 """The home of each: its `TRAITS`, `Options` and `build`, and `health` where it needs more than a key."""
 
 
-class _Plugin(Value):
+class _Home(Value, kw_only=True):
+    """What is known of a kind. A plugin may declare no options: then every key is handed through."""
+
     factory: Factory
     traits: Traits
     options: "type[FileModel] | None"
+    health: "Callable[[ModelSpec, Path, Path], Health] | None" = None
+    plugin: bool = True
 
 
 _ADDRESS = ("api_key_env", "base_url", "headers", "cost_from")  # of a provider's keys, what stands in ModelSpec itself
-_PLUGINS: dict[str, _Plugin] = {}
+_PLUGINS: dict[str, _Home] = {}
 
 
 class Health(Value):
@@ -86,7 +85,8 @@ def provider(
         )
 
     def register(factory: Factory) -> Factory:
-        _PLUGINS[kind] = _Plugin(factory, traits or Traits(per_version=per_version), options)
+        stated = traits or Traits(per_version=per_version)
+        _PLUGINS[kind] = _Home(factory=factory, traits=stated, options=options)
         return factory
 
     return register
@@ -99,37 +99,35 @@ def kinds() -> list[str]:
 
 def build(spec: ModelSpec, context: ProviderContext) -> Provider:
     """Build the provider that a model names; its module is imported only now. Raises WorkspaceError."""
-    return Reasoned(_build(spec, context), keep=spec.reasoning == KEEP)
-
-
-def _build(spec: ModelSpec, context: ProviderContext) -> Provider:
-    plugin, home = _PLUGINS.get(spec.provider), _BUILT_IN.get(spec.provider)
-    if plugin is not None:
-        if plugin.options is not None:
-            read_options(spec, plugin.options)
-        return Guarded(plugin.factory(spec, context), plugin.traits)
+    home = _home(spec.provider)
     if home is None:
         raise spec.wrong(f"no provider {spec.provider!r}", did_you_mean(spec.provider, kinds()))
-    factory = cast("Factory", import_module(home).build)
-    return factory(spec, context)
+    if home.plugin and home.options is not None:
+        read_options(spec, home.options)
+    built = home.factory(spec, context)
+    return Reasoned(Guarded(built, home.traits) if home.plugin else built, keep=spec.reasoning == KEEP)
+
+
+def _home(kind: str) -> _Home | None:
+    if kind in _PLUGINS or kind not in _BUILT_IN:
+        return _PLUGINS.get(kind)
+    module = import_module(_BUILT_IN[kind])
+    health = getattr(module, "health", None)
+    return _Home(factory=module.build, traits=module.TRAITS, options=module.Options, health=health, plugin=False)
 
 
 def traits_of(kind: str) -> Traits:
     """Return what a kind of provider is; of one that is not registered, what a plugin's is that says nothing."""
-    plugin, home = _PLUGINS.get(kind), _BUILT_IN.get(kind)
-    if plugin is not None:
-        return plugin.traits
-    return Traits() if home is None else cast("Traits", import_module(home).TRAITS)
+    home = _home(kind)
+    return Traits() if home is None else home.traits
 
 
 def options_of(kind: str) -> "type[FileModel]":
     """Return the model of a provider's own keys, which takes every key where nobody declares them."""
     from evalh.providers.endpoint import UndeclaredOptions
 
-    plugin, home = _PLUGINS.get(kind), _BUILT_IN.get(kind)
-    if plugin is not None:
-        return plugin.options or UndeclaredOptions
-    return UndeclaredOptions if home is None else cast("type[FileModel]", import_module(home).Options)
+    home = _home(kind)
+    return UndeclaredOptions if home is None else home.options or UndeclaredOptions
 
 
 def read_options(spec: ModelSpec, model: "type[M]") -> "M":
@@ -153,9 +151,23 @@ def holds_schema(spec: ModelSpec) -> bool:
 
 def health_of(spec: ModelSpec, root: Path, cache_dir: Path) -> Health | None:
     """Look for what a model needs beside a key; None: nothing. Fetches and loads nothing."""
-    home = _BUILT_IN.get(spec.provider)
-    look = None if home is None else getattr(import_module(home), "health", None)
-    return None if look is None else cast("Health", look(spec, root, cache_dir))
+    home = _home(spec.provider)
+    return None if home is None or home.health is None else home.health(spec, root, cache_dir)
+
+
+class SpecifiedProvider:
+    """A provider as its entry in evalh.toml describes it; there is nothing to open."""
+
+    max_in_flight: int | None = None  # as many calls at once as its own rate limits allow
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.name, self.kind, self.model, self.params = spec.name, spec.provider, spec.model, spec.params
+        self.traits = traits_of(spec.provider)
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class Guarded:

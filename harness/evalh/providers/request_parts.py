@@ -10,7 +10,7 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall, ToolResult
 from evalh.core.strict_json import JsonValue
 
-_KINDS = ((int, "integer"), (float, "number"), (str, "string"), (type(None), "null"))
+_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions")
 _SCHEMAS = ("items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties")
 _OURS = frozenset({"stream"})
@@ -51,12 +51,7 @@ def _plain(value: object) -> JsonValue:
 
 def kind_of(value: JsonValue) -> str | None:
     """Return a value's JSON Schema type; None for arrays and objects, which no listed value needs."""
-    if isinstance(value, bool):  # before int, which it is too
-        return "boolean"
-    for python, name in _KINDS:
-        if isinstance(value, python):
-            return name
-    return None
+    return _KINDS.get(type(value))
 
 
 def typed(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

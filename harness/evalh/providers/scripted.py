@@ -19,14 +19,21 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
-from evalh.providers.registry import ProviderContext, read_options
+from evalh.providers.registry import ProviderContext, SpecifiedProvider, read_options
 
 TRAITS = Traits(hosted=False, function_in="function")
 
 CHARACTERS_PER_TOKEN = 4
 """A scripted answer has no tokenizer: its usage is characters / 4, rounded up, so that a price shows something."""
 
-_HANDED = ("request", "messages", "case_id", "trial", "step", "draw")
+_HANDED: Mapping[str, Callable[[Request, Call], object]] = {
+    "request": lambda request, _: request,
+    "messages": lambda request, _: request.messages,
+    "case_id": lambda _, call: call.key.case_id,
+    "trial": lambda _, call: call.key.trial,
+    "step": lambda _, call: call.key.step,
+    "draw": lambda _, call: call.key.draw,
+}
 """What a function may ask for, by the names of its parameters."""
 
 Answerer = Callable[[Request, Call], object]
@@ -48,27 +55,14 @@ class Options(FileModel):
         return self
 
 
-class ScriptedProvider:
+class ScriptedProvider(SpecifiedProvider):
     """Answers at once, or after `latency_ms`; sends nothing anywhere."""
 
-    kind = "scripted"
-    traits = TRAITS
-    max_in_flight = None
-
     def __init__(self, spec: ModelSpec, answer: Answerer, script: Mapping[str, JsonValue], latency_s: float) -> None:
-        self.spec = spec
-        self.name = spec.name
-        self.model = spec.model
-        self.params = spec.params
+        super().__init__(spec)
         self.identity: Mapping[str, JsonValue] = {"provider": self.kind, **script}
         self._answer = answer
         self._latency_s = latency_s
-
-    async def open(self) -> None:
-        """There is nothing to open."""
-
-    async def close(self) -> None:
-        """There is nothing to close."""
 
     async def send(self, request: Request, call: Call) -> Completion:
         began = time.perf_counter()
@@ -117,15 +111,7 @@ def _from_function(spec: ModelSpec, path: str, context: ProviderContext) -> tupl
         script["source"] = digest_bytes(source.read_bytes())
 
     def answer(request: Request, call: Call) -> object:
-        handed = {
-            "request": request,
-            "messages": request.messages,
-            "case_id": call.key.case_id,
-            "trial": call.key.trial,
-            "step": call.key.step,
-            "draw": call.key.draw,
-        }
-        return function(**{name: handed[name] for name in wanted})
+        return function(**{name: _HANDED[name](request, call) for name in wanted})
 
     return answer, script
 
@@ -141,7 +127,7 @@ def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> 
         if one.kind is inspect.Parameter.VAR_POSITIONAL:
             continue
         if one.kind is inspect.Parameter.VAR_KEYWORD:
-            return _HANDED
+            return tuple(_HANDED)
         if one.name in _HANDED and one.kind is not inspect.Parameter.POSITIONAL_ONLY:
             wanted.append(one.name)
         elif one.default is inspect.Parameter.empty:

@@ -12,7 +12,7 @@ _WHOLE = 10  # from there on a factor needs no digits behind the point
 def advice(chosen: TradeOff) -> list[str]:
     """Answer "which should I ship?" in sentences, as far as these numbers go."""
     if not chosen.points:
-        return ["No run of this suite has come to its numbers yet: there is nothing to choose from."]
+        return ["No run of this suite has numbers yet: there is nothing to choose from."]
     if len(chosen.points) == 1:
         return ["Only this version on this model was measured by these cases and graders: there is nothing to choose."]
     front = chosen.front
@@ -25,7 +25,9 @@ def advice(chosen: TradeOff) -> list[str]:
     if len(front) == 1:
         sentences[0] = sentences[0][:-1] + ", and none is good more often: ship it unless you have another reason."
         sentences += _close_second(cheapest, chosen.points)
-    sentences += _unpriced(chosen.points)
+    unpriced = [point.label for point in chosen.points if point.summary.cost_per_good_usd.method == "unpriced"]
+    if unpriced:
+        sentences.append(f"Not priced, so left out of this: {', '.join(unpriced[:5])}.")
     return sentences
 
 
@@ -35,7 +37,7 @@ def _without_prices(points: Sequence[Point]) -> Iterable[str]:
         yield "None of these ever gave a good output."
         return
     rate = percent(best.summary.good_rate.value)
-    yield f"{best.label} is good most often, {rate}. Nothing here is priced: at what price is not known."
+    yield f"{best.label} is good most often, {rate}. Nothing here is priced, so its cost is unknown."
     yield from _close_second(best, [second])
 
 
@@ -58,8 +60,3 @@ def _close_second(best: Point, others: Sequence[Point]) -> list[str]:
         return []
     names = ", ".join(point.label for point in close[:3])
     return [f"The interval of {names} overlaps with it: let `evalh compare` say whether the difference is real."]
-
-
-def _unpriced(points: Sequence[Point]) -> list[str]:
-    names = [point.label for point in points if point.summary.cost_per_good_usd.method == "unpriced"]
-    return [f"Not priced, so left out of this: {', '.join(names[:5])}."] if names else []

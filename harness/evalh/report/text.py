@@ -1,30 +1,21 @@
-"""How numbers and untrusted text look in a terminal.
+"""How numbers and untrusted text look, in a terminal, a file or a page.
 
-The one way to a terminal and to a job's log: nothing in a text starts a line, moves a cursor or reverses a line.
-
-A line break is `BREAK`, given on its own; one inside a text is a stranger's, and is shown as an escape. So no case id,
-branch name or output begins a line, let alone with what a job's runner takes for a command.
+Imports no rich: a run's live line needs these words before its first request.
 """
 
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from math import floor, log10
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.padding import Padding
-from rich.segment import Segment
-from rich.style import Style
-from rich.text import Text as RichText
-
-from evalh.core.run import Estimate
+from evalh.core.run import Estimate, RunSummary
 from evalh.core.strict_json import JsonValue
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from evalh.analysis.compare.comparison import Side
 
 _ACTIVE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
@@ -86,7 +77,7 @@ def in_clusters(cases: int, clusters: int | None) -> str:
 def rate(estimate: Estimate) -> str:
     """Write a rate with its interval."""
     if estimate.method == "ungraded":
-        return "not known: no sample was graded"
+        return "unknown: no sample was graded"
     if estimate.value is None:
         return "unknown"
     return f"{percent(estimate.value)}  {limits(estimate)}".rstrip()
@@ -111,7 +102,7 @@ def dollars(amount: Decimal | float | None) -> str:
 
 
 def usd(amount: Decimal | None) -> float | None:
-    """Return an amount as a JSON number; None where it is not known."""
+    """Return an amount as a JSON number; None if it is not known."""
     return None if amount is None else float(amount)
 
 
@@ -143,7 +134,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def latency_parts(parts: Mapping[str, float] | None) -> str | None:
-    """Say what latencies are made of, on average; None where they are one attempt's each."""
+    """Say what latencies are made of, on average; None if they are one attempt's each."""
     shown = {} if parts is None else {name: ms for name, ms in parts.items() if round(ms)}
     if not shown.keys() - {"attempts"}:
         return None
@@ -154,40 +145,20 @@ BY_THE_HOUR = "by the hour: more on a busy machine (evalh model price)"
 """Stands beside costs that come of a price per hour."""
 
 
-class Timed(Protocol):
-    """A run's summary, or a side of a comparison."""
-
-    @property
-    def samples(self) -> int:
-        """How many samples there are."""
-
-    @property
-    def latency_p50_ms(self) -> float | None:
-        """Their median latency."""
-
-    @property
-    def latency_p95_ms(self) -> float | None:
-        """What 95 % of them stay below."""
-
-    @property
-    def last_attempts(self) -> int | None:
-        """How many latencies are the last attempt's alone; None: all."""
-
-
-def latency(of: Timed) -> list[str]:
+def latency(of: "RunSummary | Side") -> list[str]:
     """Write what half and nearly all latencies stay below; where they are not whole, a second line says so."""
     text = f"p50 {milliseconds(of.latency_p50_ms)} · p95 {milliseconds(of.latency_p95_ms)}"
     note = last_attempts(of)
     return [text] if note is None else [text, note]
 
 
-def last_attempts(of: Timed) -> str | None:
-    """Say where latencies are the last attempt's alone; None where they are whole."""
+def last_attempts(of: "RunSummary | Side") -> str | None:
+    """Say where latencies are the last attempt's alone; None if they are whole."""
     count, samples = of.last_attempts, of.samples
     if count == 0 or of.latency_p50_ms is None:
         return None
     whose = "" if count is None or count == samples else f"{count:,} of {samples:,} "
-    return f"{whose}of the last attempt alone, from an older evalh's log"
+    return f"{whose}of the last attempt only, from the log of an older version"
 
 
 def p_text(p_value: float | None) -> str:
@@ -195,80 +166,3 @@ def p_text(p_value: float | None) -> str:
     if p_value is None:
         return "unknown"
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"  # noqa: PLR2004 (the smallest that is shown)
-
-
-class _Break(str):
-    __slots__ = ()
-
-
-BREAK = _Break("\n")
-"""A line break of our own."""
-
-
-class StyledText(RichText):
-    """rich's text, made inert as it comes in."""
-
-    def __init__(self, text: str = "", style: str | Style = "", **more: Any) -> None:
-        super().__init__(_inert(text), style, **more)
-
-    @classmethod
-    def assemble(
-        cls, *parts: str | RichText | tuple[str, str | Style], style: str | Style = "", **more: Any
-    ) -> "StyledText":
-        """Put parts beside each other, with or without a style of their own."""
-        whole = cls(style=style, **more)
-        for part in parts:
-            whole.append(*part) if isinstance(part, tuple) else whole.append(part)
-        return whole
-
-    def append(self, text: RichText | str, style: str | Style | None = None) -> "StyledText":
-        """Add a text or `BREAK`; return this one."""
-        super().append(_inert(text) if isinstance(text, str) else text, style)
-        return self
-
-
-def lines(texts: Iterable[str], style: str = "") -> StyledText:
-    """Set texts below each other, each on a line of its own."""
-    below = StyledText(style=style)
-    for number, text in enumerate(texts):
-        below.append(BREAK if number else "").append(text)
-    return below
-
-
-def columns(*names: str) -> "Table":
-    """Begin a table without lines; the numbers in a column whose name begins with `>` stand flush right."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in names:
-        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
-    return table
-
-
-def block(text: str, style: str = "") -> Padding:
-    """Make several lines of a stranger's printable: indented, so that none is taken for one of ours."""
-    return Padding(lines(text.split("\n"), style), (0, 0, 0, 2), expand=False)
-
-
-def named(name: str, text: str) -> RenderableType:
-    """Set a text beside its name; below it where it has several lines."""
-    if "\n" in text.strip("\n"):
-        return Group(StyledText(name, "dim"), block(text.rstrip("\n")))
-    return StyledText.assemble((f"{name}  ", "dim"), text.strip("\n"))
-
-
-class InertConsole(Console):
-    """A console whose texts move no cursor and reverse no line; its own colours pass."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render to segments, with what is active in a text shown as an escape."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(inert(segment.text), segment.style)
-
-    def render_str(self, text: str, **how: Any) -> RichText:
-        """Read a plain text: one line, whatever is in it."""
-        return super().render_str(_inert(text), **how)
-
-
-def _inert(text: str) -> str:
-    return text if text is BREAK else safe(text)

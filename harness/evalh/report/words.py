@@ -29,7 +29,7 @@ class RunReport(Value, kw_only=True):
     chosen: TradeOff
     past: History
     prices: Mapping[str, str] = field(default_factory=dict)  # where prices come from now
-    judges: Sequence[JudgeStanding] = ()  # how far they are held against people now
+    judges: Sequence[JudgeStanding] = ()  # whether they are calibrated now
     missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
 
 
@@ -45,7 +45,7 @@ def verdict(run: RunRow) -> str:
     record, summary = run.record, run.summary
     who = f"{record.prompt} on {record.model}"
     if summary is None:
-        return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated stands below."
+        return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated is below."
     if not summary.samples:
         return f"{who} has no finished sample: there is nothing to judge."
     if summary.ungraded == summary.samples:
@@ -154,21 +154,19 @@ def net_line(one: Downstream) -> str:
 def worth(one: DownstreamComparison | DownstreamDocument, base: str, head: str) -> str:
     """Say at which price of a bad output the preferred version flips."""
     if one.chance_of_head is None or one.loss_usd.value is None:
-        return "which version is worth its price is not known: an answer is not priced"
+        return "it is unknown which version is worth its price: an answer is not priced"
+    loss = one.loss_usd.value
     if one.crossing_bad_usd is None:
-        told = _one_way(one.loss_usd.value, base, head)
+        sentence = f"{head if loss < 0 else base} costs less" if loss else f"{base} and {head} cost the same"
+        sentence = f"{sentence}, whatever a bad output costs"
     elif one.head_above:
-        told = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
+        sentence = f"{head} is worth its price as soon as a bad output costs more than {dollars(one.crossing_bad_usd)}"
     else:
-        told = f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
+        sentence = (
+            f"{head} saves more than it spoils while a bad output costs less than {dollars(one.crossing_bad_usd)}"
+        )
     chance = _chance(one.chance_of_head)
-    return f"{told}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
-
-
-def _one_way(loss: float, base: str, head: str) -> str:
-    if loss == 0:
-        return f"{base} and {head} cost the same, whatever a bad output costs"
-    return f"{head if loss < 0 else base} costs less, whatever a bad output costs"
+    return f"{sentence}; at {dollars(one.base.bad_usd)} {head} is cheaper in {chance} of resamples of these cases"
 
 
 def _chance(chance: float) -> str:

@@ -22,39 +22,6 @@ from evalh.core.verdict import Form, Question
 from evalh.routing.target import Leaf, Target
 from evalh.routing.wrapper import Find
 
-
-class QuestionSpans:
-    """The questions of one answer's checks: when each was asked and answered, and its latency.
-
-    They give the checks' time without waits for our own limit on calls in flight.
-    """
-
-    def __init__(self) -> None:
-        self._asked: list[tuple[float, float, Latency]] = []
-
-    def add(self, began_s: float, ended_s: float, took: Latency) -> None:
-        """Add one question with its answer, or its last error."""
-        self._asked.append((began_s * 1000.0, ended_s * 1000.0, took))
-
-    def checks(self, by_clock_ms: float) -> Latency:
-        """Return the checks' part of a latency, at most `by_clock_ms`.
-
-        Questions that overlap form a group, which takes as long as its slowest question would alone.
-        """
-        if any(took.total_ms is None for _, _, took in self._asked):
-            return Latency(None)
-        if not all(took.whole for _, _, took in self._asked):
-            return Latency(0.0, None, None)
-        groups: list[tuple[float, float]] = []  # (when it ended, when it would have ended alone)
-        for began, ended, took in sorted(self._asked, key=lambda one: one[:2]):
-            alone = began + (took.total_ms or 0.0)
-            if groups and began < groups[-1][0]:
-                groups[-1] = (max(groups[-1][0], ended), max(groups[-1][1], alone))
-            else:
-                groups.append((ended, alone))
-        return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))
-
-
 _APART = 1000  # more than the samples that anyone takes of one answer
 
 Resolve = Callable[[str, Form], Target]
@@ -107,7 +74,7 @@ class Stack(Value):
     digest: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Inquiry:
     """Asks for all graders and checks of one run. Shares the run's budget, limits and breakers."""
 
@@ -170,15 +137,15 @@ class Asking:
         self._part = part
         self.spent_usd: Decimal | None = Decimal(0)
         self.cached_usd: Decimal | None = Decimal(0)
-        self.spans = QuestionSpans()
+        self._spans: list[tuple[float, float, Latency]] = []  # when each question began and ended, in ms; its latency
 
     async def ask(self, question: Question) -> Answer:
         """Return the reply, from the log or new, with its price. Raises CallError; NotSent if the run is ending."""
         inquiry, about = self._inquiry, self._call
         stack = inquiry.stack(question, about.answered_model)
         request = Request(question.messages, stack.settings, stack.digest)
-        asked = (request.digest(), question.draw)
-        earlier = about.asked.get(asked)
+        key = (request.digest(), question.draw)
+        earlier = about.asked.get(key)
         if earlier is not None:
             return earlier  # another grader of this sample has asked and paid already
         call, began = self._new_call(question, stack, request), inquiry.clock.monotonic()
@@ -197,7 +164,7 @@ class Asking:
             except NotSent:
                 self._book(call)
                 raise
-        about.asked[asked] = answer
+        about.asked[key] = answer
         self._close(call, began, cache_hit=hit)
         return answer
 
@@ -218,7 +185,7 @@ class Asking:
 
     def _close(self, call: Call, began: float, *, cache_hit: bool) -> None:
         self._book(call)
-        self.spans.add(began, self._inquiry.clock.monotonic(), call.latency)
+        self._spans.append((began * 1000.0, self._inquiry.clock.monotonic() * 1000.0, call.latency))
         self._inquiry.log.conclude(call, cache_hit=cache_hit)
 
     def _book(self, call: Call) -> None:
@@ -227,3 +194,21 @@ class Asking:
         if self._part:
             self._call.cost_usd = plus(self._call.cost_usd, call.cost_usd)
             self._call.cached_cost_usd = plus(self._call.cached_cost_usd, call.cached_cost_usd)
+
+    def checks(self, by_clock_ms: float) -> Latency:
+        """Return the checks' part of a latency, at most `by_clock_ms`, without waits for our own limit on calls.
+
+        Questions that overlap form a group, which takes as long as its slowest question would alone.
+        """
+        if any(took.total_ms is None for _, _, took in self._spans):
+            return Latency(None)
+        if not all(took.whole for _, _, took in self._spans):
+            return Latency(0.0, None, None)
+        groups: list[tuple[float, float]] = []  # (when it ended, when it would have ended alone)
+        for began, ended, took in sorted(self._spans, key=lambda one: one[:2]):
+            alone = began + (took.total_ms or 0.0)
+            if groups and began < groups[-1][0]:
+                groups[-1] = (max(groups[-1][0], ended), max(groups[-1][1], alone))
+            else:
+                groups.append((ended, alone))
+        return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))

@@ -16,7 +16,7 @@ PROBES = 2
 """Failed probes in a row after which the run ends, if the provider has no fallback."""
 
 _PROBE_S = 8.0
-"""The timeout of a probe, or twice the slowest good answer so far if that is longer: no silent server blocks a run."""
+"""The timeout of a probe; or twice the slowest good answer so far, if longer: no silent server may hold up a run."""
 
 
 class State(StrEnum):
@@ -27,32 +27,12 @@ class State(StrEnum):
     HALF_OPEN = "half_open"  # one passes: the probe
 
 
-class Outage(Struct):
-    """How long nothing was answered.
-
-    With few requests in flight a dead provider never fills a window to its minimum: one at a time that waits for a
-    timeout makes a dozen in the window, or none. No answer for so long is as telling as a rate.
-    """
-
-    failures: int = 0  # in a row
-    since: float = 0.0  # when the first of them was sent
-
-    def failed(self, began: float, now: float, policy: BreakerPolicy) -> bool:
-        """Record a failure; return True if the silence has lasted long enough."""
-        if not self.failures:
-            self.since = began
-        self.failures += 1
-        return self.failures >= policy.silent_failures and now - self.since >= policy.silence_s
-
-    def broken(self) -> None:
-        """Record an answer of any kind."""
-        self.failures = 0
-
-
 class Breaker(Struct):
     """The state machine. Time is an argument, in seconds of a monotonic clock.
 
-    A failure *rate* over a window opens it. A fixed count would open it at 256 in flight with 1 % errors.
+    A failure *rate* over a window opens it. A fixed count would open it at 256 in flight with 1 % errors. With few
+    requests in flight a dead provider never fills a window to its minimum: one at a time that waits for a timeout makes
+    a dozen in the window, or none. So it opens, too, where nothing was answered for long.
     """
 
     policy: BreakerPolicy
@@ -61,7 +41,8 @@ class Breaker(Struct):
     _window: deque[tuple[float, bool]] = field(default_factory=deque)  # (when, failed)
     _failures: int = 0
     probe_at: float = 0.0  # when an open breaker sends its probe
-    silence: Outage = field(default_factory=Outage)
+    silent_since: float = 0.0  # when the first of the requests was sent since which none was answered
+    _unanswered: int = 0  # in a row
     _closed_at: float = float("-inf")
 
     def admit(self, now: float) -> bool:
@@ -80,6 +61,8 @@ class Breaker(Struct):
 
     def settle(self, now: float, *, began: float, failed: bool, probe: bool) -> State | None:
         """Record the end of a request that was admitted at `began`; return the new state if it changed."""
+        if not failed:
+            self._unanswered = 0
         if probe:
             return self._settle_probe(now, failed=failed)
         if self.state is not State.CLOSED or began < self._closed_at:
@@ -96,7 +79,11 @@ class Breaker(Struct):
         """Record a failure of a request sent at `began`; return True if there was no answer for too long."""
         if self.state is not State.CLOSED or began < self._closed_at:
             return False  # as for the window
-        return self.silence.failed(began, now, self.policy)
+        if not self._unanswered:
+            self.silent_since = began
+        self._unanswered += 1
+        policy = self.policy
+        return self._unanswered >= policy.silent_failures and now - self.silent_since >= policy.silence_s
 
     def abandon(self, now: float) -> None:
         """Record that a probe was cancelled or not sent: another may be sent at once."""
@@ -163,7 +150,6 @@ class Breaking(Wrapper):
         # This time includes the wait for a turn.
         took_s = now - began if completion.latency_ms is None else completion.latency_ms / 1000.0
         self._slowest_s = max(self._slowest_s, took_s)
-        breaker.silence.broken()
         breaker.settle(now, began=began, failed=False, probe=False)
         return completion
 
@@ -189,7 +175,6 @@ class Breaking(Wrapper):
             raise
         finally:
             call.patience_s = None
-        self.breaker.silence.broken()
         self.breaker.settle(self._clock.monotonic(), began=began, failed=False, probe=True)
         self._decide(call, "close", "the probe was answered")
         return completion
@@ -203,14 +188,12 @@ class Breaking(Wrapper):
         # An answer of any other kind, even a refused request, shows that the provider is up.
         failed = error.kind in OUTAGE
         state = breaker.settle(now, began=began, failed=failed, probe=probe)
-        seen = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
-        if not failed:
-            breaker.silence.broken()
-        elif breaker.silent(now, began=began):
+        reason = "the probe failed" if probe else f"{100 * breaker.rate:.0f} % of the last requests failed"
+        if failed and breaker.silent(now, began=began):
             state = breaker.trip(now)
-            seen = f"nothing was answered for {now - breaker.silence.since:.0f} s"
+            reason = f"nothing was answered for {now - breaker.silent_since:.0f} s"
         if state is State.OPEN:
-            self._decide(call, "open", f"{seen}, the last with {error.kind.value}")
+            self._decide(call, "open", f"{reason}, the last with {error.kind.value}")
             if self.alone and breaker.failed_probes >= PROBES:
                 self._shared.halt.now(
                     f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}"

@@ -14,18 +14,16 @@ Logged       writes a row for each attempt
 the model
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 
-from evalh.core.attempt import ErrorKind
+from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.digest import digest
-from evalh.core.errors import WorkspaceError
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
-from evalh.core.verdict import Form
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
 from evalh.routing.budget import Budgeted, Purse, Treasury
@@ -36,19 +34,13 @@ from evalh.routing.pace import Pace
 from evalh.routing.retry import FallingBack, Retrying
 from evalh.routing.run_context import Decisions, Halt, Shared
 from evalh.routing.target import Target, reachable
-from evalh.routing.wrapper import Find, KeyRefused, Refusable, Remembered, Targeted
-
-
-def nobody(name: str, _form: Form) -> Target:
-    """Refuse: this run has no models by name."""
-    raise WorkspaceError(f"no model {name!r} can be asked here")
-
+from evalh.routing.wrapper import Find, Refusable, Remembered, Targeted
 
 BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 """Compiles the checks that a route names. Raises WorkspaceError."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Builder:
     """Builds the stack of one run. Everything that does I/O is an argument."""
 
@@ -63,13 +55,13 @@ class Builder:
     find_routed: FindRouted | None = None  # an answer of a route that a grader asks
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
     progress: Progress | None = None
-    resolve: Resolve = nobody
+    resolve: Resolve
     also: tuple[Route, ...] = ()  # the routes of graders' models
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
     _shared: Shared = field(init=False)
-    _refusals: dict[str, KeyRefused] = field(default_factory=dict, init=False)  # one for each model
+    _refusals: dict[str, CallError] = field(default_factory=dict, init=False)  # of models that refused their key
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
     _doors: dict[Provider, Provider] = field(default_factory=dict, init=False)
@@ -141,7 +133,7 @@ class Builder:
             breaker = self._breakers.setdefault(name, Breaker(route.breaker))
             provider = Breaking(provider, breaker, self._shared, alone=alone)
         provider = Retrying(provider, route.retry, self._shared, wait_s=None if spared else route.wait_s)
-        provider = Refusable(provider, self._refusals.setdefault(name, KeyRefused()))
+        provider = Refusable(provider, self._refusals)
         if not target.chooses:
             return provider  # the caller has searched the log, and requests have this model's settings
         if self.find is not None:
@@ -172,15 +164,11 @@ class Builder:
         """Return the lowest limits that any route to this model declares."""
         routes = (*reachable(self.target.route, self.target.routes), *self.also)
         limits = [route.limit for route in routes if name in route.targets]
-        return LimitPolicy(
-            concurrency=_lowest(limit.concurrency for limit in limits),
-            rpm=_lowest(limit.rpm for limit in limits),
-            tpm=_lowest(limit.tpm for limit in limits),
-        )
 
+        def lowest(ceiling: str) -> int | None:
+            return min((one for limit in limits if (one := getattr(limit, ceiling)) is not None), default=None)
 
-def _lowest(ceilings: Iterable[int | None]) -> int | None:
-    return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+        return LimitPolicy(concurrency=lowest("concurrency"), rpm=lowest("rpm"), tpm=lowest("tpm"))
 
 
 def _treasury(budget: BudgetPolicy, halt: Halt) -> Treasury | None:

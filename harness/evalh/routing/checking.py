@@ -76,7 +76,7 @@ class Examiner(Value):
         began = clock.monotonic()
         verdicts = [(check.name, with_cause(await check.check(context), completion)) for check in self.checks]
         took_ms = (clock.monotonic() - began) * 1000.0
-        call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.spans.checks(took_ms))
+        call.latency = call.latency.plus(Latency(checks_ms=took_ms) if asker is None else asker.checks(took_ms))
         return Findings(tuple(verdicts))
 
 
@@ -97,17 +97,8 @@ VERIFY_TOKENS = len(_VERIFY)
 """The most tokens that a verification adds."""
 
 
-def asked_to_repair(request: Request, completion: Completion, findings: Findings) -> Request:
-    """Return the request with the failed answer and what was wrong with it."""
-    return _with(request, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
-
-
-def asked_to_verify(request: Request, completion: Completion) -> Request:
-    """Return the request with an answer to confirm or correct."""
-    return _with(request, completion, _VERIFY.replace("\n", " "))
-
-
-def _with(request: Request, completion: Completion, words: str) -> Request:
+def _asked_about(request: Request, completion: Completion, words: str) -> Request:
+    """Return the request with an answer to it, and what is to be done about that."""
     # An empty answer becomes a blank: providers refuse an empty message.
     answer = Message.of(Role.ASSISTANT, completion.text or " ")
     return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings)
@@ -132,31 +123,31 @@ class Repairing(Wrapper):
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first output that passes, otherwise the last. Raises CallError, NotSent."""
-        asked = request
+        current = request
         for number in range(self._policy.attempts + 1):
-            completion = await self.inner.send(asked, call)
+            completion = await self.inner.send(current, call)
             findings = await self._examiner.examine(completion, call, request)
             last = number == self._policy.attempts
-            another = None if findings.trusted or last else self._different(asked, completion, findings)
+            another = None if findings.trusted or last else self._different(current, completion, findings)
             kind = "fits" if findings.trusted else "repair" if another else "unrepaired"
             detail = {"model": self.name, "by": self._policy.by.value, "checks": findings.document()}
             self._examiner.decisions.tell(call, kind, findings.reason, detail)
             if another is None:
                 break
             call.reasons.append("repair")
-            asked = another
+            current = another
         return completion
 
-    def _different(self, asked: Request, completion: Completion, findings: Findings) -> Request | None:
+    def _different(self, previous: Request, completion: Completion, findings: Findings) -> Request | None:
         # Built on the last request, so that a model that repeats itself does not get the same request again.
         match self._policy.by:
             case RepairBy.FEEDBACK:
-                return asked_to_repair(asked, completion, findings)
+                return _asked_about(previous, completion, _REPAIR.format(reason=findings.reason[:_REASON]))
             case RepairBy.VARY:
-                params = _varied(asked.settings, self.params)
-                if params == asked.settings.params:
+                params = _varied(previous.settings, self.params)
+                if params == previous.settings.params:
                     return None  # the same request would be no repair
-                return Request(asked.messages, replace(asked.settings, params=params))
+                return Request(previous.messages, replace(previous.settings, params=params))
 
 
 def _varied(settings: Settings, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -182,18 +173,10 @@ class Cascading(Wrapper):
     """
 
     def __init__(self, first: Provider, stronger: Provider, policy: CascadePolicy, examiner: Examiner) -> None:
-        super().__init__(first)
+        super().__init__(first, stronger)
         self._stronger = stronger
         self._policy = policy
         self._examiner = examiner
-
-    async def open(self) -> None:
-        await self.inner.open()
-        await self._stronger.open()
-
-    async def close(self) -> None:
-        await self.inner.close()
-        await self._stronger.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer if it passes, otherwise the stronger model's. Raises CallError, NotSent."""
@@ -211,5 +194,5 @@ class Cascading(Wrapper):
             return completion
         call.reasons.append("escalation")
         if self._policy.by is EscalateBy.VERIFY:
-            request = asked_to_verify(request, completion)
+            request = _asked_about(request, completion, _VERIFY.replace("\n", " "))
         return await self._stronger.send(request, call)

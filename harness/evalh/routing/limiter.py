@@ -26,7 +26,7 @@ _SHRINK_ON = frozenset({ErrorKind.RATE_LIMIT, ErrorKind.OVERLOAD})
 _JITTER = 0.1  # added to a pause, at most a second: others with the same key return at the same moment
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Window:
     """How many requests may be in flight: additive increase, multiplicative decrease (Chiu & Jain 1989).
 
@@ -159,7 +159,10 @@ class Limited(Wrapper):
                     self._tokens.settle(self._clock.monotonic(), share, counted)
             return completion
         finally:
-            self._leave()
+            self.window.in_flight -= 1
+            freed = self._freed
+            if freed is not None and not freed.done() and not self.window.full:
+                freed.set_result(None)
 
     async def _turn(self, request: Request, call: Call) -> Share | None:
         """Wait until a request may be sent, and take a slot; return what was taken of the tokens.
@@ -223,12 +226,6 @@ class Limited(Wrapper):
         error = CallError(ErrorKind.RATE_LIMIT, f"{limited}; a call waits {most_s:g} s at most", retry_after_s=paused_s)
         error.held_back = True
         raise error
-
-    def _leave(self) -> None:
-        self.window.in_flight -= 1
-        freed = self._freed
-        if freed is not None and not freed.done() and not self.window.full:
-            freed.set_result(None)
 
     def _good(self, began: float) -> None:
         self.pace.answered(began)

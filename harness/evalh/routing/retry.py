@@ -149,19 +149,11 @@ class FallingBack(Wrapper):
     """Asks the next model after the kinds of failure that the route declares. Each change is a decision in the log."""
 
     def __init__(self, models: Sequence[Provider], on: frozenset[ErrorKind], decisions: Decisions) -> None:
-        super().__init__(models[0])
+        super().__init__(*models)
         self._models = models
         self._on = on
         self._finishes = {finish: kind for kind, finish in _FINISHES.items() if kind in on}
         self._decisions = decisions
-
-    async def open(self) -> None:
-        for provider in self._models:
-            await provider.open()
-
-    async def close(self) -> None:
-        for provider in self._models:
-            await provider.close()
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the first answer. Raises the last model's CallError, or one of an undeclared kind; NotSent."""

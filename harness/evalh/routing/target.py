@@ -1,9 +1,8 @@
 """What a run asks: a route, the routes it may lead to, and the models at their ends."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError, did_you_mean
@@ -23,19 +22,18 @@ class Leaf(Value):
     where: str | None = None  # file:line of the model, for messages
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Value, kw_only=True):
     """What a run asks: a route, the routes it may lead to, and the models at their ends."""
 
     route: Route
     routes: Mapping[str, Route]  # by name, all of the workspace
     leaves: Mapping[str, Leaf]  # by model name, all that can be reached
     judges_by: Callable[[GraderSpec], JsonValue] = GraderSpec.document  # the digest of a check
-    chooses: bool = field(init=False)  # whether an answer may come from another request than the first model's own
+    chooses: bool = False  # computed: whether an answer may come from another request than the first model's own
 
     def __post_init__(self) -> None:
         chooses = any(route.chooses for route in reachable(self.route, self.routes))
-        object.__setattr__(self, "chooses", chooses)
+        force_setattr(self, "chooses", chooses)
 
     @property
     def name(self) -> str:

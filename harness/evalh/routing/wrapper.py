@@ -1,62 +1,34 @@
 """Wrappers of a provider: each behaves like the provider that it wraps, except for `send`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
-
-from msgspec import Struct
+from typing import Any
 
 from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Completion
 from evalh.core.digest import digest
-from evalh.core.model import Traits
 from evalh.core.money import plus
 from evalh.core.ports import Provider
 from evalh.core.reasoning import reread
 from evalh.core.request import Request, Settings
-from evalh.core.strict_json import JsonValue
 
 
 class Wrapper:
-    """`core.ports.Provider` around another."""
+    """`core.ports.Provider` around another: what it does not say itself is the wrapped provider's."""
 
-    def __init__(self, inner: Provider) -> None:
+    def __init__(self, inner: Provider, *others: Provider) -> None:
         self.inner = inner
+        self._wrapped = (inner, *others)
 
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def kind(self) -> str:
-        return self.inner.kind
-
-    @property
-    def model(self) -> str:
-        return self.inner.model
-
-    @property
-    def identity(self) -> Mapping[str, JsonValue]:
-        return self.inner.identity
-
-    @property
-    def params(self) -> Mapping[str, JsonValue]:
-        return self.inner.params
-
-    @property
-    def traits(self) -> Traits:
-        return self.inner.traits
-
-    @property
-    def max_in_flight(self) -> int | None:
-        return self.inner.max_in_flight
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     async def open(self) -> None:
-        await self.inner.open()
+        for provider in self._wrapped:
+            await provider.open()
 
     async def close(self) -> None:
-        await self.inner.close()
-
-    async def send(self, request: Request, call: Call) -> Completion:
-        return await self.inner.send(request, call)
+        for provider in self._wrapped:
+            await provider.close()
 
 
 class Targeted(Wrapper):
@@ -74,29 +46,23 @@ class Targeted(Wrapper):
         return await self.inner.send(Request(request.messages, self._settings, self._settings_digest), call)
 
 
-class KeyRefused(Struct):
-    """A model's refusal, shared by all routes to it; None while it accepts requests."""
-
-    error: CallError | None = None
-
-
 class Refusable(Wrapper):
     """Does not ask a model again that refused its key or has no credit; a fallback may follow."""
 
-    def __init__(self, inner: Provider, refusal: KeyRefused) -> None:
+    def __init__(self, inner: Provider, refusals: dict[str, CallError]) -> None:
         super().__init__(inner)
-        self._refusal = refusal
+        self._refusals = refusals  # of all models that have refused, by name
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send, unless the model has refused before. Raises CallError, NotSent."""
-        known = self._refusal.error
+        known = self._refusals.get(self.name)
         if known is not None:
             raise CallError(known.kind, f"{known.message} (not asked again in this run)", status=known.status)
         try:
             return await self.inner.send(request, call)
         except CallError as error:
             if error.kind in FATAL_KINDS:
-                self._refusal.error = error
+                self._refusals[self.name] = error
             raise
 
 

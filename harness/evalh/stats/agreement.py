@@ -1,8 +1,8 @@
-"""How far raters agree, people and judges alike, beyond what chance would give.
+"""How well raters agree, people or judges, beyond chance.
 
-Ratings are rows, one per case: a label for each rater, None where a rater gave none. Cases with fewer than two labels
-say nothing of agreement. `raw` flatters where one label is common; Gwet's AC1 is the number to head a report with
-then, Cohen's kappa is for exactly two raters, Krippendorff's alpha for any number with gaps.
+Ratings are rows, one per case: a label for each rater, None if a rater gave none. Cases with fewer than two labels
+say nothing about agreement. `raw` is misleading if one label is common; Gwet's AC1 is the number to report first
+then. Cohen's kappa is for exactly two raters, Krippendorff's alpha for any number with gaps.
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ def agreement(
 
 
 class _Sums(Value):
-    """What the coefficients are functions of: sums over cases, one line a resample, labels in the last axis."""
+    """Sums over cases from which the coefficients follow: a row for each resample, labels in the last axis."""
 
     cases: "NDArray[np.float64]"
     agreeing: "NDArray[np.float64]"  # each case's share of rater pairs that agree
@@ -53,7 +53,7 @@ class _Sums(Value):
 
 
 class _DistinctRows:
-    """The distinct rows of labels: many cases share one, so resampling draws numbers of cases, not cases."""
+    """The distinct rows of labels. Many cases share one, so resampling draws counts of rows, not cases."""
 
     def __init__(self, ratings: Sequence[Rating]) -> None:
         import numpy as np
@@ -65,14 +65,14 @@ class _DistinctRows:
         self._counts = np.array([[row.count(name) for name in names] for row in distinct], dtype=np.float64)
 
     def drawn(self, seed: int, resamples: int) -> "NDArray[np.int64]":
-        """Draw as many cases as there are, with replacement, again and again."""
+        """Draw resamples: as many cases as there are, with replacement."""
         import numpy as np
 
         cases = int(self.number.sum())
         return np.random.default_rng(seed).multinomial(cases, self.number / cases, size=resamples)
 
     def sums(self, drawn: "NDArray[np.int64]") -> _Sums:
-        """Sum over cases; `drawn` says how often each distinct row stands in each line."""
+        """Sum over cases; `drawn` counts each distinct row in each resample."""
         total = self._counts.sum(axis=1)
         pairs = (self._counts * (self._counts - 1)).sum(axis=1)
         return _Sums(
@@ -121,7 +121,7 @@ def _percentiles(value: float, drawn: "NDArray[np.float64]", confidence: float) 
     if not isfinite(value):
         return Estimate(None, None, None, BOOTSTRAP)
     tail = (1 - confidence) / 2
-    # A resample with one label only has no agreement by chance: it is left out.
+    # In a resample with only one label chance agreement is undefined: it is left out.
     low, high = np.quantile(drawn[np.isfinite(drawn)], [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value), BOOTSTRAP)
 

@@ -1,6 +1,6 @@
-"""Clustered data: cases that are alike (copies, templates, turns of one talk) vary together and count as one cluster.
+"""Clustered data: similar cases (copies, templates, turns of one conversation) vary together and count as one cluster.
 
-A case that is like no other is a cluster of its own. Trials of one case lie inside its cluster.
+A case without similar ones is a cluster of its own. Trials of one case belong to its cluster.
 """
 
 from array import array
@@ -17,28 +17,28 @@ _ROUNDING = 1e-9
 
 
 class ClusterSum(NamedTuple):
-    """One cluster: the sum of its cases' rates, each in [0, 1], and how many cases it has."""
+    """One cluster: the sum of its cases' rates, each in [0, 1], and the number of its cases."""
 
     total: float
     cases: int
 
 
 class ClusteredRate(Value):
-    """A rate over cases, its interval, and how much the samples of a cluster vary together."""
+    """A rate over cases, its interval, and the correlation of the samples of a cluster."""
 
     rate: float
     low: float
     high: float
     se: float | None  # standard error of the mean over cases; None: one cluster
-    n_eff: float  # independent samples that would know as much
-    n_star: float  # the same, less what an estimated standard error costs: Wilson's n
+    n_eff: float  # the equivalent number of independent samples
+    n_star: float  # the same, reduced because the standard error is estimated: Wilson's n
 
 
 def clustered_rate(clusters: Mapping[ClusterSum, int], trials: int, confidence: float = 0.95) -> ClusteredRate:
     """Bound the mean rate of cases (`trials` samples each) by Wilson's interval at n*, whole clusters varying together.
 
     `clusters` are counted: a million alike cost as much as one. SE^2 = G / (G - 1) n^-2 sum over clusters of (sum of
-    its (rate - mean))^2 (Miller 2024; the usual standard error where each case is a cluster). Rates near 0 and 1 show
+    its (rate - mean))^2 (Miller 2024; the usual standard error if each case is a cluster). Rates near 0 and 1 show
     too little spread to estimate it from, so n_eff = p (1 - p) / SE^2 is computed with one cluster of rate 0 and one
     of rate 1 more, of mean size, times G / (G + 2), and clipped to [1, n trials]; n* = n_eff (z / t_{G-1})^2. One
     cluster says nothing about another: (0, 1). Raises ValueError for no cases, for rates outside [0, 1] and for
@@ -85,7 +85,7 @@ def rate_below_p(clusters: Mapping[ClusterSum, int], trials: int, bar: float) ->
 
 
 def binomial_tail(good: int, n: int, rate: float) -> float:
-    """Return the chance of at most `good` of `n` at this rate."""
+    """Return the probability of at most `good` of `n` at this rate."""
     from scipy.special import bdtr
 
     return float(bdtr(good, n, rate))
@@ -95,9 +95,9 @@ _BUCKETS = 256  # a power of two
 
 
 class ClusterIndex:
-    """Finds which of many cases are alike, in 16 bytes a case: hashes of what ties them are kept, not the texts.
+    """Finds similar cases among many, in 16 bytes per case: it keeps hashes of inputs and cluster names, not texts.
 
-    Python's own hash serves: it is seeded for each process, so that nobody can aim at it.
+    Python's own hash suffices: it is seeded for each process, so that nobody can construct collisions.
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class ClusterIndex:
         self._buckets = [array("q") for _ in range(_BUCKETS)]
 
     def add(self, inputs: bytes, cluster: str | None) -> None:
-        """Take the next case: its inputs, encoded so that equal ones are equal bytes, and the cluster it names."""
+        """Add the next case: its inputs, encoded so that equal ones are equal bytes, and the cluster that it names."""
         self._inputs.append(self._kept(hash(inputs)))
         if cluster is not None:
             self._named[self._cases] = self._kept(hash(("cluster", cluster)))
@@ -118,7 +118,7 @@ class ClusterIndex:
         return key
 
     def numbers(self) -> dict[int, int]:
-        """Return the number of its cluster by the place of a case, for cases that are not alone in theirs."""
+        """Return the number of the cluster by a case's place, for clusters of several cases."""
         shared = {
             key
             for bucket in self._buckets
@@ -136,14 +136,14 @@ class ClusterIndex:
 
 
 def number_of_clusters(cases: int, clusters: Mapping[int, int]) -> int:
-    """Count the clusters of so many cases; `clusters` are as `ClusterIndex.numbers` returns them."""
+    """Count the clusters of `cases` cases; `clusters` are as `ClusterIndex.numbers` returns them."""
     return cases - len(clusters) + len(set(clusters.values()))
 
 
 def grouped(names: Iterable[Sequence[Hashable]]) -> list[int]:
     """Return the number of each case's cluster, from 0 in order of appearance; cases that share a name are in one.
 
-    `names`: for each case, every name that ties it to others (what it says itself, the digest of its inputs).
+    `names`: for each case, every name that it may share with others (its own cluster name, the digest of its inputs).
     """
     parents: list[int] = []
     owner: dict[Hashable, int] = {}

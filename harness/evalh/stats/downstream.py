@@ -1,4 +1,4 @@
-"""The cost of outputs once somebody acts on them: bad ones accepted, people who review, answers withheld.
+"""The cost of acting on outputs: bad ones accepted, people who review, answers withheld.
 
 Every sequence has one number per case, or per cluster of cases. `accepted`, `good` and `reviewed` are 0 or 1, or shares
 over trials; an output that is good and accepted is the share `accepted_good`. Money in USD. What has no formula is
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 _CELLS = 4_000_000  # drawn cases held at once
-_MOST_DRAWN = 40_000_000  # drawn cases in all: of a large dataset fewer resamples are drawn, which it can afford
+_MOST_DRAWN = 40_000_000  # drawn cases in all: a large dataset gets fewer resamples, and needs fewer
 _FEWEST_RESAMPLES = 200
 
 
 def resampled_sums(columns: "NDArray[np.float64]", seed: int, resamples: int = RESAMPLES) -> "NDArray[np.float64]":
-    """Sum each column (a row of `columns`, one number per case) over resampled cases: one line a resample."""
+    """Sum each column (a row of `columns`, one number per case) over resampled cases: one row for each resample."""
     import numpy as np
 
     return np.concatenate([rows @ columns.T for rows in _weights(columns.shape[1], seed, resamples)])
 
 
 def _weights(count: int, seed: int, resamples: int) -> "Iterator[NDArray[np.float64]]":
-    """Draw how often each case stands in each resample."""
+    """Draw the count of each case in each resample."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ class Consequences(Value, kw_only=True):
     accepted_good: Sequence[float]
     accepted_bad: Sequence[float]
     reviewed: Sequence[float]
-    weight: Sequence[float] = ()  # what the shares of a row add up to; empty: 1 everywhere
+    weight: Sequence[float] = ()  # the sum of the shares of a row; empty: 1 everywhere
 
     def __post_init__(self) -> None:
         lengths = {len(self.cost_usd), len(self.accepted_good), len(self.accepted_bad), len(self.reviewed)}
@@ -72,20 +72,20 @@ class Consequences(Value, kw_only=True):
         ]
 
     def net_losses(self, prices: OutcomePrices) -> list[float]:
-        """Return each case's cost less the worth of its accepted good output: a mean, so every paired test applies."""
+        """Return each case's cost less the value of its accepted good output: a mean, so every paired test applies."""
         costs = self.costs(prices)
         return [cost - prices.good_usd * good for cost, good in zip(costs, self.accepted_good, strict=True)]
 
 
-def net_cost_per_good(version: Consequences, prices: OutcomePrices, confidence: float = 0.95) -> Estimate:
-    """Estimate all costs over accepted good outputs: the cost per good output with what follows counted in."""
-    return cost_per_good(version.costs(prices), version.accepted_good, confidence=confidence)
+def net_cost_per_good(version: Consequences, prices: OutcomePrices) -> Estimate:
+    """Estimate all costs over accepted good outputs: the cost per good output, consequences included."""
+    return cost_per_good(version.costs(prices), version.accepted_good)
 
 
 def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePrices) -> float | None:
-    """Return the price of an accepted bad output at which the preferred version flips. None: at no price above 0.
+    """Return the price of an accepted bad output at which the preferred version flips; None: at no price above 0.
 
-    The other prices stay as they are; `prices.bad_usd` is not looked at.
+    The other prices stay as they are; `prices.bad_usd` is ignored.
     """
     rest, bad = (fsum(column) for column in _moves(base, head, prices))
     if bad == 0.0:
@@ -95,22 +95,16 @@ def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePric
 
 
 def chance_of_better(
-    base: Consequences,
-    head: Consequences,
-    prices: OutcomePrices,
-    bad_usd: Sequence[float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    base: Consequences, head: Consequences, prices: OutcomePrices, bad_usd: Sequence[float]
 ) -> list[float]:
-    """Return, for each price of an accepted bad output, how often head's mean net loss is the lower one.
+    """Return, for each price of an accepted bad output, how often head's mean net loss is lower.
 
-    Over resampled cases: the acceptability curve of health economics. An equal loss counts half.
+    Over resampled cases: the acceptability curve of health economics. Equal losses count half.
     """
     import numpy as np
 
     moves = np.array(_moves(base, head, prices))
-    sums = resampled_sums(moves[:, np.lexsort(moves)], seed, resamples)
+    sums = resampled_sums(moves[:, np.lexsort(moves)], seed=0)
     slack = 1e-12 * max(1.0, float(np.abs(moves).sum()))
     chances = []
     for price in bad_usd:

@@ -15,9 +15,9 @@ from evalh.core.values import Value
 
 WEIGHTS = (0.25, 0.5, 0.25)
 _KELLY = (0.5, 1.0, 2.0)
-_LARGEST_LOSS = 0.9  # a bet never stakes more of what it has on one case
+_LARGEST_LOSS = 0.9  # the largest share of its wealth that a bet stakes on one case
 DISCORDANCE_FLOOR = 0.02
-_GAP_FLOOR = 0.02  # a margin of 0 is still bet on, and bets on a dataset never expect less
+_GAP_FLOOR = 0.02  # the smallest expected difference: for a margin of 0, and for bets on a dataset
 ROUNDING = 1e-12
 
 
@@ -29,12 +29,12 @@ class Bets(Value):
     sign: int
 
     def gain(self, difference: float, fraction: float) -> float:
-        """Return the logarithm of what one case multiplies the bet by."""
+        """Return the logarithm of the factor of one case."""
         return log1p(fraction * (self.sign * difference + self.shift))
 
     @property
     def best(self) -> tuple[float, ...]:
-        """Return the logarithms of what the most favourable case multiplies each bet by."""
+        """Return the logarithms of the factors of the most favourable case, one for each bet."""
         return tuple(log1p(fraction * (1 + self.shift)) for fraction in self.fractions)
 
 
@@ -64,7 +64,7 @@ NOTHING_STAKED = (0.0, 0.0, 0.0)
 
 
 def play(bets: Bets, logs: Sequence[float], differences: Iterable[float]) -> tuple[float, ...]:
-    """Carry the logarithms of the three bets over more cases; `NOTHING_STAKED` is where they start."""
+    """Update the logarithms of the three bets by more cases; they start at `NOTHING_STAKED`."""
     values = list(differences)
     return tuple(
         start + fsum(bets.gain(value, fraction) for value in values)
@@ -72,34 +72,33 @@ def play(bets: Bets, logs: Sequence[float], differences: Iterable[float]) -> tup
     )
 
 
-def mixed(logs: Sequence[float], weights: Sequence[float] = WEIGHTS) -> float:
-    """Return the logarithm of the weighted sum of bets."""
+def mixed(logs: Sequence[float]) -> float:
+    """Return the logarithm of the sum of bets, weighted by WEIGHTS."""
     top = max(logs)
     if top in (inf, -inf):
         return top
-    return top + log(fsum(weight * exp(one - top) for weight, one in zip(weights, logs, strict=True)))
+    return top + log(fsum(weight * exp(one - top) for weight, one in zip(WEIGHTS, logs, strict=True)))
 
 
 def best_to_come(bets: Bets, logs: Sequence[float], rest: int) -> float:
-    """Return what log E would be, were every one of the `rest` cases still to come the most favourable one."""
+    """Return log E if all of the `rest` remaining cases were the most favourable one."""
     return mixed([one + rest * gain for one, gain in zip(logs, bets.best, strict=True)])
 
 
 class DatasetBets(Value):
-    """Bets about a finite dataset whose cases are drawn in random order, without putting any back.
+    """Bets about a finite dataset whose cases are drawn in random order, without replacement.
 
     The hypothesis is "the sum over all `cases` of sign * D is at most -sign * margin * cases": for sign 1 that head is
-    worse by the margin over exactly these cases, for sign -1 that it is not. `fixed` replaces the bets by one fraction.
+    worse by the margin over exactly these cases, for sign -1 that it is not.
     """
 
     cases: int
     margin: float
     discordance: float
     sign: int
-    fixed: float | None = None
 
     def play(self, logs: Sequence[float], total: float, seen: int, differences: Iterable[float]) -> tuple[float, ...]:
-        """Carry the three bets over the next cases; `total` is the sum of sign * D over the `seen` cases before."""
+        """Update the three bets by the next cases; `total` is the sum of sign * D over the `seen` cases before."""
         stakes = list(logs)
         for turned in (self.sign * value for value in differences):
             left = self.cases - seen
@@ -115,10 +114,8 @@ class DatasetBets(Value):
         return tuple(stakes)
 
     def fractions(self, mean: float, left: int) -> tuple[float, ...]:
-        """Return what is staked on the next case: `mean` is that of the `left` ones, under the hypothesis."""
+        """Return the stakes on the next case: `mean` is that of the `left` cases, under the hypothesis."""
         most = _LARGEST_LOSS / (1 + mean) if mean > -1 else inf
-        if self.fixed is not None:
-            return (min(self.fixed, most / _LARGEST_LOSS),) * len(WEIGHTS)
         gap = max(self.margin, _GAP_FLOOR) * self.cases / left
         kelly = gap / (max(self.discordance, DISCORDANCE_FLOOR) + gap**2)
         return tuple(min(kappa * kelly, most) for kappa in _KELLY)
@@ -128,12 +125,12 @@ class DatasetBets(Value):
         if stake in (inf, -inf):
             return stake  # settled before
         if mean < -1 - ROUNDING:
-            return inf  # the rest cannot be as bad as the hypothesis needs it
+            return inf  # the rest cannot be as bad as the hypothesis requires
         if mean >= 1:
-            return -inf  # the hypothesis holds whatever the rest is
+            return -inf  # the hypothesis is true whatever the rest is
         return stake + log1p(fraction * (turned - mean))
 
 
 def p_value(log_e: float) -> float:
-    """Return the p-value that the largest e-value so far stands for: min(1, 1/E)."""
+    """Return the p-value of the largest e-value so far: min(1, 1/E)."""
     return 1.0 if log_e <= 0.0 else exp(-log_e)

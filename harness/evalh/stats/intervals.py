@@ -1,4 +1,4 @@
-"""Intervals for rates and means of one version. Two-sided, 95 % unless asked otherwise; sources in each docstring.
+"""Intervals for rates and means of one version. Two-sided, 95 % by default; sources in each docstring.
 
 The unit is the case, never the call: five trials of one case are one observation of that case.
 """
@@ -31,12 +31,12 @@ def wilson(good: float, n: float, confidence: float = 0.95) -> Interval:
     centre = rate + z2 / (2 * n)
     half = sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n * n)))
     scale = 1 + z2 / n
-    # The rate lies inside; at 0 and 1 it is the limit, which computed would miss by a rounding error.
+    # The interval contains the rate. At 0 and 1 the rate is a limit, which rounding would miss.
     return Interval(min(rate, max(0.0, (centre - half) / scale)), max(rate, min(1.0, (centre + half) / scale)))
 
 
 def clopper_pearson(good: int, n: int, confidence: float = 0.95) -> Interval:
-    """Bound a rate so that the true rate is covered *at least* this often: for guarantees, wider than Wilson's."""
+    """Bound a rate so that the true rate is covered *at least* this often (Clopper-Pearson): wider than Wilson's."""
     check_counts(good, n)
     if n == 0:
         return Interval(0.0, 1.0)
@@ -66,13 +66,13 @@ def mean_interval(scores: Sequence[float], confidence: float = 0.95) -> Interval
 
 
 def pass_at_k(trials: int, good: int, k: int) -> float:
-    """Estimate the chance that at least one of `k` trials is good (Chen et al. 2021), from `trials` >= k of a case."""
+    """Estimate the probability that one of `k` trials is good (Chen et al. 2021), from `trials` >= k of a case."""
     _check_draws(trials, good, k)
     return 1.0 - comb(trials - good, k) / comb(trials, k)
 
 
 def pass_hat_k(trials: int, good: int, k: int) -> float:
-    """Estimate the chance that all of `k` trials are good (tau-bench's pass^k), from `trials` >= k of a case."""
+    """Estimate the probability that all of `k` trials are good (tau-bench's pass^k), from `trials` >= k of a case."""
     _check_draws(trials, good, k)
     return comb(good, k) / comb(trials, k)
 

@@ -6,17 +6,17 @@ from math import fsum
 from evalh.core.values import Value
 from evalh.stats.paired import mcnemar_exact
 
-STEADY = 0.8  # below this consistency a judge deserves a warning
+STEADY = 0.8  # below this consistency a judge gets a warning
 
 
 class SwapCounts(Value):
-    """Pairs judged in both orders. Where the order decided the answer, it is a tie between the versions."""
+    """Pairs judged in both orders. If the order decided the answer, the versions tie."""
 
     head: int  # preferred in both orders
     base: int
     first: int  # whichever stood first was preferred
     second: int
-    ties: int = 0  # the judge itself saw no difference, or in one order only
+    ties: int = 0  # the judge saw no difference, in one order at least
 
     @property
     def pairs(self) -> int:
@@ -25,11 +25,13 @@ class SwapCounts(Value):
 
 
 class SwapAnalysis(Value):
-    """What both orders say."""
+    """The result of both orders."""
 
-    win_rate: float | None  # of head, ties counting half; None: no pairs
-    preference_p: float | None  # no version is preferred, over the pairs where the order did not matter; None: no such
-    position_p: float | None  # neither place is favoured, over the pairs where it did; None: no such
+    win_rate: float | None  # of head, ties count half; None: no pairs
+    preference_p: (
+        float | None
+    )  # no version is preferred, over pairs where the order did not matter; None: no such pairs
+    position_p: float | None  # neither place is favoured, over pairs where it did; None: no such pairs
     consistency: float | None  # share of the pairs with a preference where the order did not matter
 
     @property
@@ -39,7 +41,7 @@ class SwapAnalysis(Value):
 
 
 def swap_analysis(counts: SwapCounts) -> SwapAnalysis:
-    """Weigh preferences that were asked for in both orders; p-values are exact and two-sided."""
+    """Evaluate preferences from both orders; p-values are exact and two-sided."""
     steady, torn = counts.head + counts.base, counts.first + counts.second
     pairs = counts.pairs
     return SwapAnalysis(
@@ -51,10 +53,10 @@ def swap_analysis(counts: SwapCounts) -> SwapAnalysis:
 
 
 def effective_jurors(judges: int, correlations: Sequence[float | None]) -> float | None:
-    """Return how many judges that err independently would be worth as much; None where no pair varies.
+    """Return the equivalent number of judges with independent errors; None if no pair varies.
 
-    J / (1 + (J - 1) rho), rho the mean correlation of pairs, between 1 and J. Judges of one family agree in their
-    errors, too.
+    J / (1 + (J - 1) rho), rho the mean correlation of pairs, between 1 and J. Judges of one family also share
+    errors.
     """
     known = [rho for rho in correlations if rho is not None]
     if not known:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values (1979), in the order given.
 
-    Rejecting those <= alpha holds the family-wise error rate at alpha, however the tests depend on each other.
+    Rejecting those <= alpha keeps the family-wise error rate at alpha, under any dependence of the tests.
     """
     count = len(p_values)
     adjusted = [0.0] * count
@@ -20,7 +20,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Return Benjamini and Hochberg's adjusted p-values (1995), in the order given.
 
-    Rejecting those <= q holds the false discovery rate at q. For exploring (slices, single cases), not for blocking.
+    Rejecting those <= q keeps the false discovery rate at q. For exploration (slices, single cases), not for blocking.
     """
     count = len(p_values)
     adjusted = [0.0] * count

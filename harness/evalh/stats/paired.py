@@ -1,12 +1,12 @@
-"""Two versions over the same cases, a fixed number of them. Every difference is head minus base.
+"""Two versions over a fixed number of common cases. Every difference is head minus base.
 
-`wins` are cases that only head passes, `losses` cases that only base passes, `n` all cases. Everything is paired: what
-both versions do alike says nothing about which is better. Scores, repeated trials and unequal numbers of trials go by
-`intervals.mean_interval` and `permutation.sign_flip_p`, over one difference per case.
+`wins` are cases that only head passes, `losses` cases that only base passes, `n` all cases. Everything is paired:
+a case with the same result on both sides does not say which is better. Scores and repeated trials use
+`intervals.mean_interval` and `permutation.sign_flip_p`, with one difference per case.
 
 `fisher_worse` and `probability_worse` are about one case, on fresh trials, never on those in which it flipped.
-`smallest_move` is the power of McNemar's exact test where one model is asked at two times, two-sided: a model that
-became better has moved too.
+`smallest_move` is the power of McNemar's exact test for one model at two times, two-sided: a model that became
+better has changed too.
 """
 
 from collections.abc import Sequence
@@ -18,23 +18,23 @@ from evalh.stats.quantiles import bisect, z_critical
 
 
 class Alternative(StrEnum):
-    """What a p-value argues for, against no difference."""
+    """The alternative hypothesis to no difference."""
 
     DIFFERENT = "different"
     WORSE = "worse"  # head below base
     BETTER = "better"  # head above base
 
 
-_EXACT_TERMS = 4000  # discordant cases whose binomial sum is taken over whole numbers
+_EXACT_TERMS = 4000  # most discordant cases with an exact binomial sum
 
 
 def mcnemar_exact(wins: int, losses: int, alternative: Alternative = Alternative.DIFFERENT) -> float:
-    """Return McNemar's exact p-value: wins of wins + losses, against a fair coin. It never errs too often."""
+    """Return McNemar's exact p-value: wins of wins + losses, against a fair coin. It never exceeds its error rate."""
     return _coin(wins, losses, alternative, own_share=1.0)
 
 
 def mcnemar_midp(wins: int, losses: int, alternative: Alternative = Alternative.DIFFERENT) -> float:
-    """Return McNemar's mid-p (Fagerland et al. 2013): what was observed counts half. For reports, not for blocking."""
+    """Return McNemar's mid-p (Fagerland et al. 2013): the observed count weighs half. For reports, not for blocking."""
     return _coin(wins, losses, alternative, own_share=0.5)
 
 
@@ -66,7 +66,7 @@ def _lower_tail(k: int, n: int, own_share: float) -> float:
 
 
 def tango_statistic(wins: int, losses: int, n: int, difference: float) -> float:
-    """Return Tango's score statistic (1998) for H0: the pass rates differ by `difference`; high speaks for head.
+    """Return Tango's score statistic (1998) for H0: the pass rates differ by `difference`; high values favour head.
 
     T = (b - c - n d) / sqrt(n (2 q + d (1 - d))) with q the share of losses that is likeliest under H0. Infinite
     where H0 leaves no variance and the counts contradict it, 0 where they do not.
@@ -82,7 +82,7 @@ def tango_statistic(wins: int, losses: int, n: int, difference: float) -> float:
 def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> Interval:
     """Bound head's minus base's pass rate by the differences that Tango's score test does not reject.
 
-    Without cases nothing is known: (-1, 1). Raises ValueError where wins and losses do not fit n.
+    Without cases nothing is known: (-1, 1). Raises ValueError if wins and losses do not fit n.
     """
     _check_pairs(wins, losses, n)
     if n == 0:
@@ -91,7 +91,7 @@ def tango_interval(wins: int, losses: int, n: int, confidence: float = 0.95) -> 
     value = (wins - losses) / n
 
     def excess(difference: float, sign: float) -> float:
-        # The statistic's inequality multiplied out: its denominator may vanish at the ends.
+        # The inequality of the statistic, multiplied out: its denominator may be 0 at the ends.
         distance = wins - losses - n * difference
         return distance - sign * z * _tango_spread(wins, losses, n, difference)
 
@@ -152,7 +152,7 @@ def fisher_worse(base_passes: int, base_trials: int, head_passes: int, head_tria
 
 
 def probability_worse(base_passes: int, base_trials: int, head_passes: int, head_trials: int) -> float:
-    """Return P(p_head < p_base) under Jeffreys' priors: to show, not to block.
+    """Return P(p_head < p_base) under Jeffreys' priors: for display, not for blocking.
 
     Both posteriors are Beta; with p = sin^2(angle) the integrand is smooth, so a sum over even angles is exact to
     rounding once they stand closer than the posterior is wide.

@@ -1,6 +1,6 @@
 """Permutation tests over cases: the distribution of a difference if the labels of the versions are exchangeable.
 
-Exact where few cases differ, otherwise a seeded sample of relabellings. The order of the cases moves no digit.
+Exact if few cases differ, otherwise a seeded sample of relabellings. The order of the cases changes no digit.
 """
 
 from collections import Counter
@@ -27,9 +27,9 @@ def sign_flip_p(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> float:
-    """Return the p-value of the mean difference (head - base) when each difference might as well have the other sign.
+    """Return the p-value of the mean difference (head - base) if each difference could equally have the other sign.
 
-    One difference per case, or per cluster of cases that hang together. Differences of 0 say nothing and cost nothing.
+    One difference per case, or per cluster of cases. Differences of 0 have no effect.
     Exact up to 16 others, beyond that (x + 1) / (draws + 1) over seeded flips.
     """
     sizes = Counter(abs(value) for value in differences if value)
@@ -70,13 +70,13 @@ def _all_sums(magnitudes: Sequence[float], sizes: Counter[float]) -> "Iterator[N
 def _sampled_sums(
     magnitudes: Sequence[float], sizes: Counter[float], seed: int, draws: int
 ) -> "Iterator[NDArray[np.float64]]":
-    """Flip signs at random, those of equal magnitudes by one binomial draw where many are equal."""
+    """Flip signs at random; many equal magnitudes are flipped by one binomial draw."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
     magnitude = np.array(magnitudes)
     count = np.array([sizes[one] for one in magnitudes])
-    many_equal = 4 * len(magnitudes) <= sizes.total()  # a million differences of ±1 are as cheap as ten
+    many_equal = 4 * len(magnitudes) <= sizes.total()  # a million differences of ±1 take as long as ten
     each = magnitude if many_equal else magnitude.repeat(count)
     for rows in _chunks(draws, len(each)):
         if many_equal:
@@ -102,7 +102,7 @@ def cost_per_good_rise_p(
     """Return the one-sided p-value against R_head <= (1 + may_rise) R_base, R = sum(costs) / sum(goods).
 
     (costs, goods) of the same cases or clusters in the same order. Base's costs are raised to the bound, and the labels
-    are swapped within cases: it holds its level where a few costs are far larger than the rest, which an interval by
+    are swapped within cases. This keeps its level if a few costs are far larger than the rest, which an interval by
     logarithms does not. A side without a good counts as infinitely costly. Raises ValueError for sequences of unequal
     length.
     """
@@ -131,13 +131,13 @@ def _log_ratio(base: "NDArray[np.float64]", head: "NDArray[np.float64]") -> "NDA
     """Return log((head cost / head good) / (base cost / base good)) for each row of (cost, good) sums."""
     import numpy as np
 
-    # Sums that should be 0 come out as a rounding error after a swap.
+    # After a swap, sums that should be 0 can be rounding errors.
     floor = _ROUNDING * (abs(base) + abs(head))
     base, head = np.where(base > floor, base, 0.0), np.where(head > floor, head, 0.0)
     up, down = head[:, 0] * base[:, 1], base[:, 0] * head[:, 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log(up) - np.log(down)
-    # Both products 0 compares nothing with nothing: no evidence.
+    # If both products are 0 there is no evidence.
     return np.where((up == 0) & (down == 0), 0.0, ratio)
 
 
@@ -159,7 +159,7 @@ def _sampled_shifts(moves: "NDArray[np.float64]", seed: int, draws: int) -> "Ite
 
 
 def _coins(rng: "np.random.Generator", rows: int, width: int) -> "NDArray[np.float64]":
-    """Throw a fair coin for every place: 0 or 1, from single random bits."""
+    """Draw a fair 0 or 1 for every place, from single random bits."""
     import numpy as np
 
     octets = -(-width // 8)

@@ -4,9 +4,9 @@
 (1987) for paired pass rates, the usual ones for means. Powers and levels as shares; levels one-sided unless the name
 says otherwise.
 
-A sequential design is simulated, seeded, so that the answer is always the same. Every case is won, lost or tied
-outright: scores and repeated trials vary less, so the numbers are conservative for them. `discordance` grows with the
-difference where a difference would not fit it.
+A sequential design is simulated with a seed, so that the answer is always the same. Every case is won, lost or tied
+completely: scores and repeated trials vary less, so the numbers are conservative for them. `discordance` grows with the
+difference if that is larger.
 """
 
 from functools import lru_cache
@@ -47,9 +47,9 @@ def cases_for_difference(
 def cases_for_noninferiority(
     discordance: float, margin: float, *, difference: float = 0.0, alpha: float = ALPHA, power: float = POWER
 ) -> float:
-    """Return the sample size to show non-inferiority by `margin`, when head truly differs by `difference`.
+    """Return the sample size to show non-inferiority by `margin`, if head truly differs by `difference`.
 
-    Raises ValueError where the true difference is not above -margin, or does not fit the discordance.
+    Raises ValueError if the true difference is not above -margin, or does not fit the discordance.
     """
     if difference <= -margin or not abs(difference) <= discordance <= 1.0:
         raise ValueError(f"no number of cases shows a difference of {difference} to lie above {-margin}")
@@ -58,7 +58,7 @@ def cases_for_noninferiority(
 
 
 def power_for_difference(cases: int, discordance: float, difference: float, *, alpha: float = ALPHA) -> float:
-    """Return the power of so many cases for a drop (or rise) of this size, one-sided."""
+    """Return the power of `cases` cases for a drop (or rise) of this size, one-sided."""
     if not 0.0 <= abs(difference) <= discordance <= 1.0:
         raise ValueError(f"a difference of {difference} does not fit a discordance of {discordance}")
     distance = abs(difference) * sqrt(cases) - _upper(alpha) * sqrt(discordance)
@@ -68,24 +68,20 @@ def power_for_difference(cases: int, discordance: float, difference: float, *, a
     return erfc(-distance / spread / sqrt(2)) / 2
 
 
-def smallest_difference(
-    cases: int, discordance: float, *, alpha: float = ALPHA, power: float = POWER, two_sided: bool = False
-) -> float | None:
-    """Return the smallest drop (or rise) of the pass rate that so many cases show with this power.
+def smallest_difference(cases: int, discordance: float, *, two_sided: bool = False) -> float | None:
+    """Return the smallest drop (or rise) of the pass rate that `cases` cases show with this power.
 
-    Where it exceeds the discordance, disagreement is taken to grow with it. None: not even a drop from 1 to 0.
+    If it exceeds the discordance, the discordance grows with it. None: not even a drop from 1 to 0.
     """
 
     def needed(difference: float) -> float:
-        return cases_for_difference(
-            max(discordance, difference), difference, alpha=alpha, power=power, two_sided=two_sided
-        )
+        return cases_for_difference(max(discordance, difference), difference, two_sided=two_sided)
 
     return None if needed(1.0) > cases else bisect(lambda drop: needed(drop) > cases, 0.0, 1.0)[1]
 
 
 class ScoreSpread(NamedTuple):
-    """Where the noise of a difference of scores comes from."""
+    """The sources of noise of a difference of scores."""
 
     between: float  # variance, over cases, of the true difference of a case
     within_base: float  # variance between base's trials of one case
@@ -96,27 +92,23 @@ class ScoreSpread(NamedTuple):
         return self.between + (self.within_base + self.within_head) / trials
 
 
-def smallest_score_difference(
-    cases: int, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA, power: float = POWER
-) -> float:
+def smallest_score_difference(cases: int, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA) -> float:
     """Return the smallest difference of mean scores that is shown with this power, two-sided (Miller 2024)."""
-    return (_upper(alpha / 2) + _upper(1 - power)) * sqrt(spread.of_mean(trials) / cases)
+    return (_upper(alpha / 2) + _upper(1 - POWER)) * sqrt(spread.of_mean(trials) / cases)
 
 
-def cases_for_score_difference(
-    difference: float, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA, power: float = POWER
-) -> float:
+def cases_for_score_difference(difference: float, trials: int, spread: ScoreSpread, *, alpha: float = ALPHA) -> float:
     """Return how many cases show a difference of mean scores with this power, two-sided (Miller 2024)."""
-    return (_upper(alpha / 2) + _upper(1 - power)) ** 2 * spread.of_mean(trials) / difference**2
+    return (_upper(alpha / 2) + _upper(1 - POWER)) ** 2 * spread.of_mean(trials) / difference**2
 
 
 def margin_is_thin(cases: int, discordance: float, margin: float) -> bool:
-    """Return whether a margin is below twice the standard error to expect: too fine a question for so few cases."""
+    """Return whether a margin is below twice the expected standard error: too small for so few cases."""
     return margin < 2 * sqrt(discordance / cases)
 
 
 def _upper(tail: float) -> float:
-    """Return z with P(Z > z) = tail; power 0.5 and below need no or a negative reach."""
+    """Return z with P(Z > z) = tail; 0 or negative for a power of at most 0.5."""
     if not 0.0 < tail < 1.0:
         raise ValueError(f"levels and powers lie between 0 and 1, not at {tail}")
     if tail == 0.5:  # noqa: PLR2004 (the middle)
@@ -126,15 +118,15 @@ def _upper(tail: float) -> float:
 
 _SEED = 20
 _REPEATS = 2000
-_MOST_LOOKS = 200  # a larger dataset is played with larger batches
+_MOST_LOOKS = 200  # a larger dataset is simulated with larger batches
 _STEP = 0.001  # a detectable drop is a multiple of this
-_PRACTICAL = 50  # times the cases of a fixed plan, beyond which nobody asks on
+_PRACTICAL = 50  # times the cases of a fixed plan: more are not practical
 
 
 class Counts(Value):
     """Cases won and lost so far, at every look (columns) of every repetition (rows)."""
 
-    seen: "NDArray[np.int64]"  # one number a look
+    seen: "NDArray[np.int64]"  # one number for each look
     wins: "NDArray[np.int64]"
     losses: "NDArray[np.int64]"
 
@@ -155,12 +147,12 @@ class Counts(Value):
 
 
 def looks(cases: int, batch: int) -> list[int]:
-    """Return at how many cases a design looks."""
+    """Return the numbers of cases at which a design looks."""
     return [*range(batch, cases, batch), cases]
 
 
 def draw(cases: int, batch: int, chances: tuple[float, float], repeats: int, seed: int) -> Counts:
-    """Play `repeats` times: every case is won or lost with these chances."""
+    """Simulate `repeats` times: every case is won or lost with these probabilities."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -172,7 +164,7 @@ def draw(cases: int, batch: int, chances: tuple[float, float], repeats: int, see
 
 
 def chances_of(difference: float, discordance: float) -> tuple[float, float]:
-    """Return how likely a case is won and lost, for a true difference (head - base) and a share that differs."""
+    """Return the probabilities to win and lose a case, for a true difference (head - base) and a share that differs."""
     if not -1.0 <= difference <= 1.0:
         raise ValueError(f"a difference lies between -1 and 1, not at {difference}")
     differ = min(1.0, max(discordance, abs(difference)))
@@ -180,7 +172,7 @@ def chances_of(difference: float, discordance: float) -> tuple[float, float]:
 
 
 def first_shown(design: SequentialDesign, counts: Counts) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
-    """Return at which look no worse, and worse, are shown first; the number of looks where they never are."""
+    """Return the first looks that show no worse, and worse; the number of looks if none does."""
     no_worse = counts.log_e(no_worse_bets(design.margin, design.discordance)) >= design.log_threshold
     worse = counts.log_e(worse_bets(design.margin, design.discordance)) >= design.log_refusal
     return _first(no_worse), _first(worse)
@@ -195,7 +187,7 @@ def _first(shown: "NDArray[np.bool_]") -> "NDArray[np.int64]":
 
 @lru_cache(maxsize=256)
 def detectable_drop(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> float | None:
-    """Return the smallest drop that the design refuses with this chance, in steps of 0.001; None: not even from 1 to 0.
+    """Return the smallest drop that the design refuses with this power, in steps of 0.001; None: not even from 1 to 0.
 
     `discordance`: the share of cases that truly differ; None: as the design expects, which sets its bets. About a
     dataset the drop is that of the population it was drawn from.
@@ -223,16 +215,16 @@ def _refused(design: SequentialDesign, drop: float, discordance: float) -> float
         return float((counts.wins[:, -1] - counts.losses[:, -1] <= bound).mean())
     counts = draw(design.cases, max(design.batch, ceil(design.cases / _MOST_LOOKS)), chances, _REPEATS, _SEED)
     no_worse, worse = first_shown(design, counts)
-    if design.waits:  # nothing is accepted before the end: being shown no worse does not stop it
+    if design.waits:  # nothing is accepted before the end: "no worse" does not stop it
         no_worse = np.full_like(no_worse, len(counts.seen))
     return float(((worse <= no_worse) & (worse < len(counts.seen))).mean())
 
 
 @lru_cache(maxsize=256)
 def cases_needed(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> int | None:
-    """Return how many cases show no worse with this chance, when head truly is no different.
+    """Return how many cases show no worse with this power, if head truly is no different.
 
-    A multiple of the batch; None: no practical number (50 times a fixed plan's) does.
+    A multiple of the batch; None: no practical number (50 times a fixed plan's) suffices.
     """
     truth = design.discordance if discordance is None else discordance
     fixed = cases_for_noninferiority(truth, design.margin, power=power)
@@ -241,7 +233,7 @@ def cases_needed(design: SequentialDesign, discordance: float | None = None, pow
 
 @lru_cache(maxsize=256)
 def cases_to_refuse(design: SequentialDesign, discordance: float, drop: float, power: float = POWER) -> int | None:
-    """Return how many cases refuse a true drop with this chance; as `cases_needed`."""
+    """Return how many cases refuse a true drop with this power; as `cases_needed`."""
     fixed = cases_for_difference(max(discordance, drop), drop, power=power)
     return _cases_until(design, fixed, chances_of(-drop, discordance), power, no_worse=False)
 

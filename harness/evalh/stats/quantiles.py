@@ -13,7 +13,7 @@ from math import ceil, cos, frexp, pi, sin, sqrt, tan
 def quantile(values: Sequence[float], q: float) -> float | None:
     """Return the nearest-rank quantile: the smallest value that at least a share `q` of all values do not exceed.
 
-    It is a value that was really measured, never a point between two. Any order; None for no values.
+    It is always one of the values, never a point between two. Any order; None for no values.
     Raises ValueError for q outside [0, 1].
     """
     if not 0.0 <= q <= 1.0:
@@ -32,18 +32,18 @@ _PARTS = 2048  # twice the parts of an octave
 
 
 class Distribution:
-    """Measured values of any number in little memory: the first 20,000 as they are, more by their 1,024th octave.
+    """Any number of values in little memory: the first 20,000 exactly, more in steps of 1/1,024 octave.
 
-    A part of an octave is 0.1 % wide at most, and stands for the smallest value in it: a quantile of many values is
+    A step is at most 0.1 % wide and counts as its smallest value: a quantile of many values is
     below the exact one by less than 0.1 %. The order of values changes nothing.
     """
 
     def __init__(self) -> None:
         self._values = array("d")
-        self._parts: dict[tuple[int, int], tuple[int, float]] = {}  # how many, and the smallest
+        self._parts: dict[tuple[int, int], tuple[int, float]] = {}  # (count, smallest value)
 
     def add(self, value: float) -> None:
-        """Take a value. It is not negative."""
+        """Add a value that is not negative."""
         if self._parts:
             self._count(value)
             return
@@ -72,7 +72,7 @@ class Distribution:
 
 
 _Z = {0.9: 1.6448536269514722, 0.95: 1.959963984540054}
-_EXACT_BELOW = 100  # degrees of freedom; from here on the expansion is right to 3e-9, at 95 % to 4e-11
+_EXACT_BELOW = 100  # degrees of freedom from which the expansion is exact to 3e-9, at 95 % to 4e-11
 
 
 def z_critical(confidence: float = 0.95) -> float:
@@ -99,7 +99,7 @@ def t_critical(confidence: float, dof: int) -> float:
 
 
 def bisect(below: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
-    """Halve [low, high] until no float lies between; `below` holds up to some point, and from there on no more."""
+    """Halve [low, high] until no float lies between; `below` is true up to some point, and false from there on."""
     # scipy.optimize.brentq finds the same number after an import that is longer than the rest of a comparison.
     while low < (middle := (low + high) / 2) < high:
         if below(middle):

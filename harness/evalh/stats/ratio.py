@@ -1,7 +1,7 @@
 """Cost per good output: a ratio of two means, with its interval, over cases.
 
 Inputs are two sequences of the same length, one number per case: `costs` in USD (all spend on the case, over all its
-trials; a case whose cost is unknown is the caller's to refuse) and `goods` (how many of its trials were good). Sums
+trials; the caller refuses cases of unknown cost) and `goods` (how many of its trials were good). Sums
 are exact (`fsum`), so the order of cases changes no digit.
 """
 
@@ -18,7 +18,7 @@ LOG_DELTA = "log-delta"
 
 
 class Moments(Value, kw_only=True):
-    """What the estimate needs of at least two cases, one of them good. Means, and variances with ddof 1."""
+    """The moments of at least two cases, one of them good: means, and variances with ddof 1."""
 
     cases: int
     value: float  # the ratio
@@ -31,7 +31,7 @@ class Moments(Value, kw_only=True):
 
 
 class FiellerLimits(NamedTuple):
-    """Fieller's confidence set for a ratio that is not negative; high is None where the set has no upper end."""
+    """Fieller's confidence set for a ratio that is not negative; high is None if the set has no upper end."""
 
     low: float
     high: float | None
@@ -42,7 +42,7 @@ def cost_per_good(
 ) -> Estimate:
     """Estimate the cost of one good output: sum(costs) / sum(goods), in USD.
 
-    `method` says how the limits were found:
+    `method` names the method of the limits:
 
     - `log-delta`: R * exp(± t_{n-1} SE / R), clustered by case
     - `fieller`: the good rate is not clearly above 0, so no finite upper limit exists; low is Fieller's
@@ -64,7 +64,7 @@ def cost_per_good(
 
 
 def zero_goods(mean_cost: float, cases: int, confidence: float = 0.95) -> Estimate:
-    """Bound the cost of a good output from below where none was good; `mean_cost` is that of a trial."""
+    """Bound the cost of a good output from below if none was good; `mean_cost` is that of a trial."""
     rate_limit = 1 - (1 - confidence) ** (1 / cases)
     return Estimate(None, mean_cost / rate_limit, None, "zero-goods")
 
@@ -89,14 +89,14 @@ def fieller(moments: Moments, confidence: float = 0.95) -> FiellerLimits:
     a = moments.good**2 - t2n * moments.good_variance
     b = moments.cost * moments.good - t2n * moments.covariance
     c = moments.cost**2 - t2n * moments.cost_variance
-    # The ratio itself is in the set; where a is a rounding error of 0, only holding on to that keeps it there.
+    # The set contains the ratio itself; this ensures it if `a` is 0 but for rounding.
     value = moments.value
     if a > 0:
         root = sqrt(max(0.0, b * b - a * c))
         return FiellerLimits(min(value, max(0.0, (b - root) / a)), max(value, (b + root) / a))
     # c / (b + root) is the set's lower end on the positive side, for a = 0 too.
     denominator = b + sqrt(max(0.0, b * b - a * c))
-    if c <= 0 or denominator <= 0:  # the cost itself is not clearly above 0: nothing is excluded
+    if c <= 0 or denominator <= 0:  # the cost is not clearly above 0: nothing is excluded
         return FiellerLimits(0.0, None)
     return FiellerLimits(min(value, c / denominator), None)
 
@@ -108,7 +108,7 @@ def cost_per_good_ratio(
 ) -> Estimate:
     """Estimate head's over base's cost per good output; (costs, goods) of the same cases in the same order.
 
-    By logarithms: value * exp(± t_{n-1} sd(i_head / R_head - i_base / R_base) / sqrt(n)). All None where a side has
+    By logarithms: value * exp(± t_{n-1} sd(i_head / R_head - i_base / R_base) / sqrt(n)). All None if a side has
     no good or cost nothing.
     """
     _check(*base)
@@ -168,8 +168,8 @@ _SCALE = Decimal(_UNIT)
 class CostSums:
     """The sums that `cost_per_good` needs, over any number of clusters of cases, in constant memory.
 
-    Costs and their squares are added up as integers, which do not round: the order changes no digit, and nothing is
-    lost where two large sums are subtracted.
+    Costs and their squares are added as integers, which do not round: the order changes no digit, and nothing is
+    lost when two large sums are subtracted.
     """
 
     __slots__ = ("_both", "_cost", "_cost2", "_good", "_good2", "clusters", "samples")
@@ -181,7 +181,7 @@ class CostSums:
         self._cost2 = self._good2 = self._both = 0
 
     def add(self, cost_usd: Decimal, good: int, samples: int = 1) -> None:
-        """Take a cluster: what was spent on all its samples, how many of them are good, and how many there are."""
+        """Add a cluster: the cost of all its samples, the number of good ones, and their number."""
         cost = int(cost_usd * _SCALE)
         self.clusters += 1
         self.samples += samples
@@ -193,7 +193,7 @@ class CostSums:
             self._both += cost * good
 
     def copy(self) -> "CostSums":
-        """Return sums of the same clusters, to which others may be added."""
+        """Return a copy, to which others may be added."""
         other = CostSums()
         for name in CostSums.__slots__:
             setattr(other, name, getattr(self, name))

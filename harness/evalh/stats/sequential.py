@@ -1,11 +1,11 @@
 """The sequential gate: look at a growing, ordered set of paired cases, and stop as soon as the answer is known.
 
 Two hypotheses are tested side by side by betting (`eprocess`): that head is worse, and that it is no worse than by the
-margin. `advance` is a pure step: the state after a look from the state before it and the cases in between.
+margin. `advance` computes the state after a look from the state before it and the cases in between; `_stop` decides
 
-The interval of the mean difference is that of the same bets, valid at any stopping point. The stakes against a mean of
-0, or of -margin, bet against every other mean too; what they refute at a look is left out of the interval, so that
-verdict and interval cannot contradict each other.
+whether to stop there. The interval of the mean difference is from the same bets, valid at any stopping point. The
+stakes against a mean of 0, or of -margin, also bet against every other mean. The interval leaves out the means that
+they refute at a look, so that verdict and interval cannot contradict each other.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -43,7 +43,7 @@ BATCH = 25
 
 
 def order_seed(dataset_digest: str, base_prompt_digest: str, head_prompt_digest: str) -> str:
-    """Return the seed of the order: the compared contents decide it, so nobody can shop for a lucky one.
+    """Return the seed of the order. It depends only on the compared contents, so nobody can try for a lucky one.
 
     Neither commit nor time is in it: a rebase does not reshuffle.
     """
@@ -51,18 +51,18 @@ def order_seed(dataset_digest: str, base_prompt_digest: str, head_prompt_digest:
 
 
 def look_order(seed: str, case_ids: Iterable[str]) -> list[int]:
-    """Return the positions of the cases in the order in which they are asked: by sha256(seed + case id)."""
+    """Return the positions of the cases in the order of asking: by sha256(seed + case id)."""
     keyed = [(sha256((seed + case_id).encode()).digest(), position) for position, case_id in enumerate(case_ids)]
     return [position for _, position in sorted(keyed)]
 
 
 def next_look(seen: int, cases: int, batch: int = BATCH) -> int:
-    """Return the number of cases at which to look next: 25, 50, ... and, last, all of them."""
+    """Return the number of cases at which to look next: 25, 50, ... and finally all of them."""
     return min(cases, (seen // batch + 1) * batch)
 
 
 class SequentialDesign(Value, kw_only=True):
-    """What is fixed before the first answer. `tests`: how many suites (and graders) of one gate share `alpha`."""
+    """Everything that is fixed before the first answer. `tests`: how many tests of one gate share `alpha`."""
 
     cases: int
     margin: float = DEFAULT_MARGIN
@@ -71,25 +71,25 @@ class SequentialDesign(Value, kw_only=True):
     batch: int = BATCH
     require: Require = Require.NOT_WORSE_SHOWN
     target: About = About.POPULATION
-    waits: bool = False  # a rule outside the statistics is judged over all cases: only refusing may stop early
+    waits: bool = False  # another rule is judged over all cases: only a refusal may stop early
     tests: int = 1
     max_ungraded: float = 0.02
 
     @property
     def log_threshold(self) -> float:
-        """Return where an e-value has shown something."""
+        """Return the log e-value from which something is shown."""
         return log(1 / self.alpha)
 
     @property
     def log_refusal(self) -> float:
-        """Return where one test of several has shown something, whatever the others find."""
+        """Return the log e-value from which one test of several shows something, whatever the others find."""
         return self.log_threshold + log(self.tests)
 
 
 class PairedDifference(Value):
-    """Head minus base of one case, over its trials, in [-1, 1]; an ungraded sample helps no claim.
+    """Head minus base of one case, over its trials, in [-1, 1]; an ungraded sample supports no claim.
 
-    `low` reads it against head (0 for head, 1 for base), `high` in head's favour; equal where all are graded.
+    `low` counts it against head (0 for head, 1 for base), `high` in head's favour; equal if all are graded.
     """
 
     low: float
@@ -104,7 +104,7 @@ class Stop(StrEnum):
     WORSE_SHOWN = "worse_shown"
     NO_WORSE_SHOWN = "no_worse_shown"
     CANNOT_REFUSE = "cannot_refuse"  # not even if head lost every case to come
-    CANNOT_DECIDE = "cannot_decide"  # neither question could still be answered
+    CANNOT_DECIDE = "cannot_decide"  # neither hypothesis could still be decided
     TOO_MANY_UNGRADED = "too_many_ungraded"  # even if every sample to come were graded
     ALL_CASES = "all_cases"
 
@@ -128,7 +128,7 @@ class LookState(Value):
 
 
 class Conclusion(StrEnum):
-    """The result of a test, before the policy."""
+    """The result of a test, before the policy is applied."""
 
     WORSE = "worse"
     NO_WORSE = "no_worse"
@@ -137,10 +137,10 @@ class Conclusion(StrEnum):
 
 
 def advance(design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]) -> LookState:
-    """Look once more: `differences` are the cases of the order between the last look and the next.
+    """Look once more: `differences` are those of the cases between the last look and the next.
 
-    Raises ValueError where they are not exactly those, or the question is answered. (A gate that had too few cases may
-    go on over more, about a population: give it a design with more `cases`.)
+    Raises ValueError if they are not exactly those, or the test is over. (A gate that had too few cases may
+    continue with more, about a population: give it a design with more `cases`.)
     """
     over = state.stop in _ANSWERED or state.seen >= design.cases
     look = next_look(state.seen, design.cases, design.batch)
@@ -181,7 +181,7 @@ def _bet(
 
 def _stop(design: SequentialDesign, state: LookState) -> Stop | None:
     rest = design.cases - state.seen
-    # What is ungraded can still thin out; where it cannot, asking on buys nothing.
+    # The share of ungraded samples can still fall; if it cannot fall enough, more cases are useless.
     if state.ungraded > design.max_ungraded * (state.samples + rest * state.samples / state.seen):
         return Stop.TOO_MANY_UNGRADED
     if not rest:
@@ -194,7 +194,7 @@ def _answered(design: SequentialDesign, state: LookState, rest: int) -> Stop | N
         return Stop.WORSE_SHOWN
     if design.waits:
         return None
-    # Past what it needs alone, a test may still be shown worse once the gate's other tests have stopped.
+    # A test beyond its own threshold may still be shown worse once the gate's other tests have stopped.
     may_be_refused = design.tests > 1 and state.log_e_worse >= design.log_threshold
     if state.log_e_no_worse >= design.log_threshold and not may_be_refused:
         return Stop.NO_WORSE_SHOWN
@@ -212,14 +212,14 @@ def _futile(design: SequentialDesign, state: LookState, rest: int) -> Stop | Non
 
 
 def too_many_ungraded(design: SequentialDesign, state: LookState) -> bool:
-    """Return whether more samples are ungraded than a verdict may rest on."""
+    """Return whether too many samples are ungraded for a verdict."""
     return state.ungraded > design.max_ungraded * state.samples
 
 
 def findings(states: Sequence[tuple[SequentialDesign, LookState]]) -> list[Conclusion]:
     """Return the conclusion of each test of one gate, in order; "worse" is adjusted by Holm's method.
 
-    Worse and no worse can both be shown (a real drop within the margin): then it is worse.
+    If both worse and no worse are shown (a real drop within the margin), the conclusion is worse.
     """
     p_values = holm([p_value(state.log_e_worse) for _, state in states])
     return [_finding(design, state, p) for (design, state), p in zip(states, p_values, strict=True)]
@@ -236,7 +236,7 @@ def _finding(design: SequentialDesign, state: LookState, p_worse: float) -> Conc
 
 
 def _over_the_dataset(design: SequentialDesign, state: LookState) -> Conclusion:
-    """Decide where every case is in: only the ungraded samples are uncertain."""
+    """Decide when all cases are evaluated: only ungraded samples are uncertain."""
     bound = -design.margin * design.cases
     slack = 1e-9 * design.cases
     if state.low_sum > bound + slack:
@@ -253,13 +253,13 @@ _HALVINGS = 32
 
 
 def stopped_interval(design: SequentialDesign, differences: Sequence[PairedDifference]) -> Interval:
-    """Bound the mean of differences, given in the order in which they were looked at.
+    """Bound the mean of differences, given in the order of the looks.
 
-    Each limit for itself lies beyond the true mean with a probability of at most `design.alpha`, wherever one stops:
+    Each limit alone lies beyond the true mean with a probability of at most `design.alpha`, at any stopping point:
     `low` is the highest mean that the bets on "no worse" refute at a look, `high` the lowest that those on "worse" do.
-    So `high` < 0 exactly where E of "worse" ever reached 1 / alpha, and `low` > -margin exactly where E of "no worse"
-    did. About a dataset, "worse" means by the margin: there `high` < -margin is the bound. Where later looks speak
-    against earlier ones, the mean so far may lie outside. Without cases nothing is known: (-1, 1).
+    So `high` < 0 exactly if E of "worse" ever reached 1 / alpha, and `low` > -margin exactly if E of "no worse"
+    did. About a dataset, "worse" means by the margin: there `high` < -margin is the bound. If later looks contradict
+    earlier ones, the mean so far may lie outside. Without cases: (-1, 1).
     """
     if not differences:
         return Interval(-1.0, 1.0)
@@ -272,11 +272,11 @@ def stopped_interval(design: SequentialDesign, differences: Sequence[PairedDiffe
     drop = design.margin if design.target is About.DATASET else 0.0
     highest = _highest_refuted(lambda mean: _refutes(design, low, mean, 1), -design.margin)
     lowest = -_highest_refuted(lambda mean: _refutes(design, -high, mean, -1), drop)
-    return Interval(min(highest, lowest), lowest)  # where both are beyond each other, "worse" goes first
+    return Interval(min(highest, lowest), lowest)  # if the limits cross, "worse" takes precedence
 
 
 def _highest_refuted(refuted: Callable[[float], bool], asked: float) -> float:
-    """Find the highest mean that is refuted, by halving; `asked` comes first, so that its side is the gate's own."""
+    """Find the highest mean that is refuted, by halving; `asked` first, to agree with the gate."""
     low, high, middle = -1.0, 1.0, asked
     for _ in range(_HALVINGS):
         if refuted(middle):
@@ -302,7 +302,7 @@ def _refutes(design: SequentialDesign, values: "Values", mean: float, sign: int)
 
 
 def _dataset_steps(design: SequentialDesign, values: "Values", mean: float) -> list["Values"]:
-    """Return what every case adds to the logarithms of the bets: `DatasetBets.play` for all cases at once."""
+    """Return what each case adds to the logarithms of the bets: `DatasetBets.play` for all cases at once."""
     import numpy as np
 
     left = design.cases - np.arange(len(values))

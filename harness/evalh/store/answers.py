@@ -7,18 +7,18 @@ from pathlib import Path
 
 from evalh.core.attempt import Answer, CallKey, latency_of
 from evalh.core.money import from_stored
-from evalh.store.columns import stored, stored_or_none
+from evalh.store.columns import stored
 from evalh.store.database import explained
 from evalh.store.restore import completion_from
 
 _ANSWER = """a.id, a.model, a.text, a.finish, a.tool_calls, a.latency_ms, a.ttft_ms, a.model_answered, a.request_id,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.mean_logprob, a.min_logprob,
   a.logprob_tokens, a.reasoning, null as raw"""
-# What an answer cost is what all attempts of its call at the same request cost; one unknown makes the sum unknown. An
+# The cost of an answer is that of all attempts of its call at the same request; one unknown makes it unknown. An
 # attempt's id is `<call>.<number>`, so a call's attempts are a range of the primary key ('/' follows '.').
 _COST = """(select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts
   where id > a.call_id || '.' and id < a.call_id || '/' and request_digest = a.request_digest)"""
-# The same holds for how long it took: attempts in older logs do not say how long they waited.
+# The same applies to its latency: attempts in older logs do not say how long they waited.
 _TOOK = """(select json_array(case when count(*) = count(latency_ms) and count(*) = count(waited_ms)
     then sum(latency_ms) + sum(waited_ms) else a.latency_ms end,
   case when count(*) = count(waited_ms) then sum(waited_ms) end)
@@ -41,8 +41,8 @@ from wanted join attempts a on a.rowid = (
   order by b.started_at desc, b.rowid desc limit 1)"""  # noqa: S608 (ours)
 
 
-# A route's answer is found by its call: the attempts below it were other requests. It cost what the call cost, and what
-# the call took from the log had cost.
+# A route's answer is found by its call: the attempts below it were other requests. Its cost is the call's, and that of
+# the answers that the call took from the log.
 _FIND_ROUTED = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, {_ANSWER}, c.cost_usd + c.cached_cost_usd as usd,
   json_array(case when c.waited_ms is null then a.latency_ms else c.latency_ms end, c.waited_ms, c.checks_ms) as took
@@ -56,7 +56,7 @@ join attempts a on a.id = c.answered_by"""  # noqa: S608 (ours)
 
 
 class AnswerLookup:
-    """The answers in a store, by what was asked."""
+    """The answers in a store, by request."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._cursor = connection.cursor()
@@ -67,7 +67,7 @@ class AnswerLookup:
         """Return the newest successful answer to this request for this key. Raises EvalhError."""
         try:
             row = self._cursor.execute(
-                _FIND, (stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), request_digest)
+                _FIND, (stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), request_digest)
             ).fetchone()
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc
@@ -75,14 +75,14 @@ class AnswerLookup:
 
     def begun(self, request_digest: str, key: CallKey) -> bool:
         """Return whether such a request ever left, whatever became of it. Raises EvalhError."""
-        values = (stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), request_digest)
+        values = (stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), request_digest)
         try:
             return self._cursor.execute(_BEGUN, values).fetchone() is not None
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc
 
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
-        """Do what `find` does for many: one statement, so the writer's thread is waited for once.
+        """Do what `find` does for many requests in one statement, which waits for the writer's thread only once.
 
         `routed`: the digests are those of requests to a route, which chooses the model that answers.
         """
@@ -92,7 +92,7 @@ class AnswerLookup:
         values = [
             value
             for number, (digest, key) in enumerate(wanted)
-            for value in (number, stored(key.case_id), key.trial, key.draw, stored_or_none(key.step), digest)
+            for value in (number, stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), digest)
         ]
         try:
             for row in self._cursor.execute(query.format(rows), values) if wanted else ():

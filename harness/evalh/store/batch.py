@@ -1,6 +1,6 @@
 """What one transaction writes: items from the engine, grouped by statement.
 
-Runs in the writer's thread, so that the caller only hands its values over.
+Runs in the writer's thread; the caller only queues values.
 """
 
 from collections import defaultdict
@@ -45,11 +45,13 @@ _ORDER = (
 STATEMENTS = frozenset(_ORDER)
 """All that is ever written."""
 
-_SETTINGS_KEPT = 64  # settings are made once per step or judge; a caller that makes them per call must not fill memory
+_SETTINGS_KEPT = (
+    64  # settings are built once per step or judge; a caller that builds them per call must not fill memory
+)
 
 
 class NewSample(Value):
-    """`Store.add_sample`, handed over."""
+    """The arguments of `Store.add_sample`."""
 
     run_id: str
     sample: Sample
@@ -57,14 +59,14 @@ class NewSample(Value):
 
 
 class Concluded(Value):
-    """`CallLog.conclude`, handed over."""
+    """The argument of `CallLog.conclude`."""
 
     call: Call
     cache_hit: bool
 
 
 class Finish(Value):
-    """`Store.finish_run`, handed over."""
+    """The arguments of `Store.finish_run`."""
 
     run_id: str
     status: RunStatus
@@ -80,9 +82,9 @@ Item: TypeAlias = (
 
 
 class WriterMemory(Struct):
-    """What the writer remembers between two batches; small however long the run."""
+    """What the writer remembers between batches; small for runs of any length."""
 
-    in_flight: set[str] = field(default_factory=set)  # attempts whose row says `sent`
+    in_flight: set[str] = field(default_factory=set)  # attempts whose row has the status `sent`
     decisions: dict[str, int] = field(default_factory=dict)  # per live run
     settings: dict[int, tuple[Settings, str]] = field(default_factory=dict)  # JSON by identity
     step_settings: dict[str, dict[str, str]] = field(default_factory=dict)  # JSON by live run and step
@@ -90,12 +92,12 @@ class WriterMemory(Struct):
 
 
 class Batch:
-    """Items in, statements out. An attempt that begins and ends within one batch costs one row."""
+    """Turns items into statements. An attempt that begins and ends within one batch is written once."""
 
     def __init__(self, memory: WriterMemory) -> None:
         self._memory = memory
         self._begun: dict[str, AttemptStart] = {}
-        self._calls: dict[str, tuple[Call, str | None, bool]] = {}  # a call's last state counts
+        self._calls: dict[str, tuple[Call, str | None, bool]] = {}  # the last state of a call counts
         self._cases: dict[str, Row] = {}
         self._texts: dict[str, Row] = {}
         self._finished: list[Finish] = []
@@ -112,7 +114,9 @@ class Batch:
             case Concluded(call, cache_hit):
                 self._calls[call.id] = (call, call.answered_by, cache_hit)
             case Decision():
-                self._decide(item)
+                number = self._memory.decisions.get(item.run_id, 0) + 1
+                self._memory.decisions[item.run_id] = number
+                self._rows[rows.INSERT_DECISION].append(rows.decision_row(number, item, self._memory.instants))
             case RunRecord():
                 self._run(item)
             case GateRow():
@@ -123,7 +127,7 @@ class Batch:
                 self._finished.append(item)
 
     def statements(self) -> Iterator[Statement]:
-        """Return what to execute, in order. Asked for once, when everything is added."""
+        """Return the statements, in order. Called once, after everything is added."""
         instants = self._memory.instants
         self._memory.in_flight.update(self._begun)
         self._rows[rows.INSERT_SENT] = [(*rows.sent_row(start, instants), "sent") for start in self._begun.values()]
@@ -156,8 +160,8 @@ class Batch:
         else:
             self._begun.pop(start.id, None)
             self._rows[insert].append(rows.sent_row(start, self._memory.instants) + row)
-        # The call goes with its answer, not with its sample: after a kill between the two the request is there. Which
-        # of a route's attempts is its answer is known at its end: until then a check may still doubt this one.
+        # The call is written with its answer, not with its sample: after a kill between them the request exists. Which
+        # of a route's attempts is its answer is known at its end: until then a check may still reject this one.
         answers = completion is not None and start.call.route is None
         self._calls[start.call.id] = (start.call, start.id if answers else None, False)
 
@@ -204,11 +208,6 @@ class Batch:
                 known.clear()
             found = known[id(settings)] = (settings, json_text(settings.document()))
         return found[1]
-
-    def _decide(self, decision: Decision) -> None:
-        number = self._memory.decisions.get(decision.run_id, 0) + 1
-        self._memory.decisions[decision.run_id] = number
-        self._rows[rows.INSERT_DECISION].append(rows.decision_row(number, decision, self._memory.instants))
 
     def _finish(self, finish: Finish) -> None:
         from msgspec.json import encode

@@ -3,7 +3,7 @@
 from sqlite3 import Row
 from typing import Any
 
-from evalh.core.attempt import NOT_KNOWN, latency_of
+from evalh.core.attempt import latency_of
 from evalh.core.log import CallFilter, CallRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.strict_json import JsonValue
@@ -65,8 +65,8 @@ class CallReader(LogReader):
             answer = self._first("select * from attempts where id = ?", row["answered_by"])
         messages = row["messages"]
         if messages is None and answer is not None:
-            asked = self._first("select messages from calls where id = ?", answer["call_id"])
-            messages = asked and asked["messages"]
+            origin = self._first("select messages from calls where id = ?", answer["call_id"])
+            messages = origin and origin["messages"]
         return CallRow(
             **self._common(row["id"], row, self._attempts(row["id"])),
             cache_hit=bool(row["cache_hit"]),
@@ -83,23 +83,14 @@ class CallReader(LogReader):
         )
 
     def _unanswered(self, first: Row, attempts: list[Row]) -> CallRow:
-        """Build a call that is in flight, or whose process died: its own row comes with its first attempt's end."""
+        """Build a call that is in flight, or whose process died: its own row is written when its first attempt ends."""
         return CallRow(
             **self._common(first["call_id"], first, attempts),
-            cache_hit=False,
-            answered_by=None,
-            cost_usd=None,
-            cached_cost_usd=None,
-            latency=NOT_KNOWN,
-            route=None,
-            reasons=(),
             settings=self._shared_settings(first["run_id"], first["step"]),
-            messages=None,
-            answer=None,
         )
 
     def _common(self, call_id: str, row: Row, attempts: list[Row]) -> dict[str, Any]:
-        """Read what is known of a call from its own row and from its first attempt's alike."""
+        """Read the columns that a call's own row and its first attempt's row share."""
         decisions = self._rows("select * from decisions where call_id = ? order by at, length(id), id", call_id)
         return {name: row[name] for name in ("run_id", "trial", "draw", "purpose", "request_digest")} | {
             "id": call_id,

@@ -1,6 +1,6 @@
-"""How values become columns, and columns values again.
+"""How values become columns, and columns become values.
 
-A column holds what a person with any SQLite tool can read: UTF-8 text without NUL, JSON text, ISO-8601 instants in
+Any SQLite tool can show a column: UTF-8 text without NUL, JSON text, ISO-8601 instants in
 UTC, US dollars as REAL. Outputs are hostile, and may hold lone surrogates and NUL (where SQLite's own
 functions stop reading). Both are replaced, reversibly, by code points that text does not use: see `stored`.
 """
@@ -16,8 +16,8 @@ import orjson
 
 from evalh.core.strict_json import JsonValue
 
-_NUL_SIGN = "\u2400"  # ␀, so that a person sees what is there
-_LITERAL = "\U0010f7ff"  # the next character stands for itself
+_NUL_SIGN = "\u2400"  # ␀, which is visible
+_LITERAL = "\U0010f7ff"  # escapes the next character
 _SURROGATES = 0xD800
 _LAST_SURROGATE = 0xDFFF
 _OFFSET = 0x10F800 - _SURROGATES  # private use, one for each of the 2,048 surrogates
@@ -29,16 +29,11 @@ _LARGEST = 2**63 - 1
 def stored(text: str) -> str:
     """Make any str storable. NUL becomes `␀`, a lone surrogate U+D800+n becomes U+10F800+n.
 
-    What looks like a replacement already is marked by U+10F7FF before it, so `restored` returns the very same text.
+    Characters that look like replacements are escaped by U+10F7FF, so `restored` returns exactly the same text.
     """
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub(_replace, text)
-
-
-def stored_or_none(text: str | None) -> str | None:
-    """Make a text storable; None stays NULL."""
-    return None if text is None else stored(text)
 
 
 def _replace(match: re.Match[str]) -> str:
@@ -67,15 +62,15 @@ def _put_back(match: re.Match[str]) -> str:
 
 
 def json_text(value: JsonValue) -> str:
-    """Write JSON as ASCII or UTF-8. Integers of any size stay exact; what UTF-8 cannot carry stands escaped."""
+    """Write JSON as ASCII or UTF-8. Integers of any size stay exact; what UTF-8 cannot encode is escaped."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # big integers, lone surrogates, mappings that are not a dict
+    except TypeError:  # large integers, lone surrogates, mappings other than dict
         return json.dumps(value, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: object) -> JsonValue:
-    # The log takes what it is given: a decision's detail that is not JSON is kept as text, not lost.
+    # The log loses nothing: a decision's detail that is not JSON is kept as text.
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
@@ -92,7 +87,7 @@ class Instants:
         self._prefix = ""
 
     def text(self, seconds: float) -> str:
-        """Write one instant, in milliseconds. Instants come in order, so the last second is kept."""
+        """Write one instant, in milliseconds. Instants come in order, so the last second is cached."""
         whole, milliseconds = divmod(round(seconds * 1000.0), 1000)
         if whole != self._second:
             self._prefix = strftime("%Y-%m-%dT%H:%M:%S", gmtime(whole))
@@ -111,5 +106,5 @@ def dollars(amount: Decimal | None) -> float | None:
 
 
 def whole_number(number: int | None) -> int | None:
-    """Write a count that a provider reported; NULL where it cannot be one (SQLite holds 64 bits)."""
+    """Write a count that a provider reported; NULL if it is impossible (SQLite holds 64 bits)."""
     return number if number is not None and -_LARGEST <= number <= _LARGEST else None

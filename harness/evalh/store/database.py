@@ -1,9 +1,9 @@
-"""The file itself: where it lies, how it is opened, how it is written in transactions, and what its errors mean."""
+"""The database file: its path, opening it, transactions, and the meaning of its errors."""
 
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError
@@ -31,7 +31,7 @@ class StoreError(CannotMeasure):
 
 
 def existing(folder: Path) -> Path:
-    """Return the database's path. Raises NotFound where there is none, StoreError where that cannot be known."""
+    """Return the database's path. Raises NotFound if there is none, StoreError if the folder cannot be read."""
     path = folder / FILE
     try:
         if path.exists():
@@ -44,7 +44,7 @@ def existing(folder: Path) -> Path:
 def prepare(folder: Path) -> Path:
     """Create the store's folder, kept out of git, and return the database's path. Raises StoreError.
 
-    A folder that holds a person's own files keeps what its git sees: EVALH_STORE may name any.
+    A folder with other files gets no `.gitignore`: EVALH_STORE may name any folder.
     """
     try:
         ours = not folder.exists() or not any(folder.iterdir())
@@ -59,13 +59,15 @@ def prepare(folder: Path) -> Path:
 
 
 def connect(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
-    """Open the database for writing; created where there is none. Raises sqlite3.Error.
+    """Open the database for writing; create it if there is none. Raises sqlite3.Error.
 
     Every statement commits by itself unless a transaction was begun.
     """
     connection = _connect(path, "mode=rwc", busy_timeout_s)
     connection.execute("PRAGMA synchronous = normal")
-    connection.execute("PRAGMA secure_delete = off")  # on in Debian's SQLite: every changed page would be zeroed first
+    connection.execute(
+        "PRAGMA secure_delete = off"
+    )  # Debian's SQLite turns it on: every changed page would be zeroed first
     return connection
 
 
@@ -76,7 +78,7 @@ def connect_reading(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlit
         connection.execute("select 1 from sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        # WAL wants to create files beside the database. Where the folder forbids that, no other process writes either.
+        # WAL creates files beside the database. If the folder forbids that, no other process writes either.
         if path.with_name(f"{path.name}-wal").exists() or os.access(path.parent, os.W_OK):
             raise
         connection = _connect(path, "mode=ro&immutable=1", busy_timeout_s)
@@ -96,7 +98,7 @@ def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection
 
 
 def why_blocked(exc: sqlite3.Error) -> str | None:
-    """Say why the log cannot be written now; None if waiting does not help."""
+    """Say why the log cannot be written now; None if waiting would not help."""
     return _PASSES.get(_code(exc))
 
 
@@ -105,7 +107,7 @@ def _code(exc: sqlite3.Error) -> int:
 
 
 def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
-    """Say what SQLite's error means to a person, and what to do next."""
+    """Say what SQLite's error means, and what to do next."""
     where = str(path)
     match _code(exc):
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
@@ -135,15 +137,12 @@ def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
 
 
 def stamp(folder: Path) -> object:
-    """Return what differs as soon as anything was written: when and how large the store's files are."""
-    found: list[tuple[int, int, int] | None] = []
+    """Return a stamp that changes with every write: the times and sizes of the store's files."""
+    found = {}
     for name in (FILE, f"{FILE}-wal"):
-        try:
+        with suppress(OSError):
             state = (folder / name).stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+            found[name] = (state.st_ino, state.st_mtime_ns, state.st_size)
     return found
 
 
@@ -155,12 +154,12 @@ REFUSALS = (
     OverflowError,
     UnicodeError,
 )
-"""What SQLite raises for a value that no column can hold; the transaction goes on."""
+"""Raised by SQLite for a value that no column can hold; the transaction continues."""
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the log for writing: all of what is executed inside is stored, or nothing. Raises sqlite3.Error."""
+    """Lock the log for writing; all statements inside are stored, or none. Raises sqlite3.Error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -173,7 +172,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def transact(
     connection: sqlite3.Connection, statements: Iterable[Statement], refused: list[Exception] | None = None
 ) -> None:
-    """Execute in one transaction; with `refused`, collect what cannot be stored and store the rest.
+    """Execute in one transaction. With `refused`, collect what cannot be stored and store the rest.
 
     Raises sqlite3.Error; without `refused` one of REFUSALS too.
     """

@@ -1,4 +1,4 @@
-"""Which runs are alive: each holds a lock, which the operating system releases when the process dies, however it dies.
+"""Which runs are alive: each holds a lock, which the operating system releases when the process ends in any way.
 
 A process id is not enough: ids are reused, and mean nothing in a container that shares the folder.
 """
@@ -35,16 +35,16 @@ class RunLock:
 
 
 def lock_path(folder: Path, run_id: str) -> Path:
-    """Return where a run's lock lies; `folder` holds the locks of all live runs."""
+    """Return the path of a run's lock; `folder` contains the locks of all live runs."""
     return folder / f"{run_id}.lock"
 
 
 def settle(connection: sqlite3.Connection, folder: Path) -> None:
-    """Close the runs whose process is gone: they and what they had in flight become `interrupted`.
+    """Close the runs whose process is gone: they and their attempts in flight become `interrupted`.
 
     Raises sqlite3.Error and OSError. Several processes may do this at once.
     """
-    for run_id in _lost(connection, folder):
+    for run_id in lost(connection, folder):
         _interrupt(connection, run_id)
     for path in folder.glob("*.lock"):
         if (file := take(path)) is not None:
@@ -53,18 +53,14 @@ def settle(connection: sqlite3.Connection, folder: Path) -> None:
             os.close(file)
 
 
-def any_lost(connection: sqlite3.Connection, folder: Path) -> bool:
-    """Whether `settle` has work."""
-    return bool(_lost(connection, folder))
-
-
-def _lost(connection: sqlite3.Connection, folder: Path) -> list[str]:
+def lost(connection: sqlite3.Connection, folder: Path) -> list[str]:
+    """Return the runs whose process is gone although their rows say `running`."""
     running = connection.execute("select id from runs where status = 'running'").fetchall()
     return [run_id for (run_id,) in running if not alive(folder, run_id)]
 
 
 def alive(folder: Path, run_id: str) -> bool:
-    """Whether the process that executes a run lives."""
+    """Whether the process that executes a run is alive."""
     try:
         file = os.open(lock_path(folder, run_id), os.O_RDONLY)
     except FileNotFoundError:
@@ -89,7 +85,7 @@ def _interrupt(connection: sqlite3.Connection, run_id: str) -> None:
 
 
 def take(path: Path) -> int | None:
-    """Open and lock a file that a dead process left; None where it is gone or its process lives. Raises OSError."""
+    """Open and lock a file that a dead process left; None if it is gone or its process lives. Raises OSError."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -10,7 +10,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def lock(file: int, *, wait: bool = True) -> None:
-        """Lock an open file for this process alone. Raises BlockingIOError where it is held and not waited for."""
+        """Lock an open file for this process. Raises BlockingIOError if another one holds it and `wait` is false."""
         while True:
             try:
                 msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
@@ -34,7 +34,7 @@ else:
     import fcntl
 
     def lock(file: int, *, wait: bool = True) -> None:
-        """Lock an open file for this process alone. Raises BlockingIOError where it is held and not waited for."""
+        """Lock an open file for this process. Raises BlockingIOError if another one holds it and `wait` is false."""
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def held(file: int) -> bool:

@@ -1,6 +1,6 @@
-"""What every reader of the log is made of: its rows, and one error for a log that another program changed.
+"""The base of readers of the log: rows, and one error for a log that another program changed.
 
-A column that is gone, a text where JSON was: SQLite does not tell, what turns rows into values does.
+SQLite does not notice a missing column, or text instead of JSON; turning rows into values does.
 """
 
 import functools
@@ -16,7 +16,7 @@ import msgspec
 from evalh.core.errors import WorkspaceError
 from evalh.store.database import explained
 
-# What turning a row into a value raises where the row is not one of ours.
+# Raised when a row that evalh did not write is turned into a value.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 
 

@@ -1,6 +1,6 @@
-"""The schema's history. Migrations append: one that was released is never edited.
+"""The schema's history. Migrations are appended: a released one is never edited.
 
-`schema.SCHEMA` counts them. docs/reference/log.md describes what they add up to.
+`schema.SCHEMA` counts them. docs/reference/log.md describes the result.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from evalh.store.step_tables import STEPS
 
 
 class Database(Protocol):
-    """What a migration may use: sqlite_utils' database and a plain connection both have it."""
+    """What a migration may use: a sqlite_utils database and a plain connection both have it."""
 
     def execute(self, sql: str, /) -> object:
         """Execute one statement."""
@@ -23,14 +23,14 @@ MIGRATIONS: list[Migration] = []
 
 
 def migration(step: Migration) -> Migration:
-    """Append the function that stands below."""
+    """Append the decorated function."""
     MIGRATIONS.append(step)
     return step
 
 
 @migration
 def m001_the_log(db: Database) -> None:
-    """Make every call, retries included, a row that a person can query when something breaks.
+    """Make every call, retries included, a row that can be queried when something breaks.
 
     Ids are text and unique over all stores, so stores merge by copying rows.
     """
@@ -41,14 +41,14 @@ def m001_the_log(db: Database) -> None:
 
 @migration
 def m002_questions(db: Database) -> None:
-    """Name the questions that people ask first: what failed, what a good output costs, what was slow."""
+    """Add views for the first questions: what failed, what a good output costs, what was slow."""
     for statement in _VIEWS:
         db.execute(statement)
 
 
 @migration
 def m003_routes(db: Database) -> None:
-    """Let a route's answers be found, and what it sent be seen.
+    """Find a route's answers, and keep what it sent.
 
     A route may take a first answer from the log and buy a second one; and it may send other messages than the call's.
     """
@@ -58,51 +58,51 @@ def m003_routes(db: Database) -> None:
 
 @migration
 def m004_comparisons(db: Database) -> None:
-    """Keep what was compared and what came of it; and what graders judged by, so that a difference has a name."""
+    """Keep comparisons and their results, and graders' parameters, so that a message can name a difference."""
     for statement in _COMPARISONS:
         db.execute(statement)
 
 
 @migration
 def m005_votes(db: Database) -> None:
-    """Keep what a verdict was made of: a panel's votes and what each cost, a score for each criterion."""
-    db.execute("alter table verdicts add column detail text")  # JSON; null: nothing but the reason
+    """Keep the details of a verdict: a panel's votes with their costs, a score for each criterion."""
+    db.execute("alter table verdicts add column detail text")  # JSON; null: only the reason
 
 
 @migration
 def m006_gates(db: Database) -> None:
-    """Keep what a gate decided, so that months later one can see why a merge was let in."""
+    """Keep a gate's decisions, so that months later one can see why a merge was accepted."""
     db.execute(_GATES)
 
 
 @migration
 def m007_logprobs(db: Database) -> None:
-    """Keep how likely a model held its answer: an answer from the log is graded as it was when it was new."""
+    """Keep an answer's log-probabilities: an answer from the log is graded like a new one."""
     for column in ("mean_logprob real", "min_logprob real", "logprob_tokens integer"):  # null: unknown
         db.execute(f"alter table attempts add column {column}")
 
 
 @migration
 def m008_reasoning(db: Database) -> None:
-    """Keep what a model thought before its answer, apart from the answer."""
-    db.execute("alter table attempts add column reasoning text")  # null: written by an older evalh
+    """Keep a model's reasoning apart from its answer."""
+    db.execute("alter table attempts add column reasoning text")  # null: written by an older version
 
 
 @migration
 def m009_latency(db: Database) -> None:
-    """Keep how long an answer took in all: waits, every attempt, checks. Null: the last attempt's alone is known."""
-    db.execute("alter table attempts add column waited_ms real")  # before it left
+    """Keep the whole latency of an answer: waits, every attempt, checks. Null: only the last attempt is known."""
+    db.execute("alter table attempts add column waited_ms real")  # before it was sent
     for column in ("latency_ms", "waited_ms", "checks_ms"):
         db.execute(f"alter table calls add column {column} real")
     for column in ("waited_ms", "checks_ms"):
         db.execute(f"alter table samples add column {column} real")
     db.execute("drop view cost_per_good")
-    db.execute(_COST_PER_GOOD)  # of a run in which nothing was graded no rate is known
+    db.execute(_COST_PER_GOOD)  # a run without graded samples has no rate
 
 
 @migration
 def m010_clusters(db: Database) -> None:
-    """Keep which cases are alike: what is counted is the cluster, in comparisons of stored runs too."""
+    """Keep the clusters of cases: comparisons of stored runs count clusters too."""
     db.execute("alter table cases add column cluster text")  # null: the row names none
 
 
@@ -232,7 +232,7 @@ _TABLES = (
   tool_calls text,                 -- JSON
   raw text                         -- the body as it came
 )""",
-    # Where find() looks an answer up. By case first: the cases of a batch are neighbours in the dataset, so a batch
+    # For find(). By case first: the cases of a batch are neighbours in the dataset, so a batch
     # touches few pages; digests first would touch one page for each.
     """create index attempts_answers on attempts (case_id, trial, draw, step, request_digest, started_at)
   where status = 'ok'""",
@@ -288,7 +288,7 @@ _GATES = """create table gates (
 )"""
 
 _COMPARISONS = (
-    "alter table runs add column graders text",  # JSON; null: an older evalh's
+    "alter table runs add column graders text",  # JSON; null: an older version's
     """create table comparisons (
   id text primary key,             -- c20260728-101500-3f9c2e
   at text not null,                -- UTC
@@ -312,7 +312,7 @@ _COMPARISONS = (
 )""",
 )
 
-# As released: a later migration may replace one.
+# As released; a later migration may replace one.
 _VIEWS = (
     """create view failures as
 select s.run_id, s.id as sample_id, s.case_id, s.trial, s.standing,

@@ -1,6 +1,6 @@
-"""A person's own SQL, which can read everything and change nothing.
+"""A user's SQL, which can read everything and change nothing.
 
-Ids for a shell's completion: the newest first, read without waiting for anybody.
+Also ids for a shell's completion: the newest first, read without waiting for a lock.
 """
 
 import sqlite3
@@ -26,14 +26,7 @@ _NOT_THE_QUERYS_FAULT = frozenset(
 )
 
 
-def query(path: Path, sql: str, deadline_s: float | None) -> tuple[tuple[str, ...], Rows]:
-    """Execute one statement; see `Reader.query`."""
-    running = _Query(path, sql, deadline_s)
-    columns = running.start()
-    return columns, running.rows()
-
-
-class _Query:
+class Query:
     """One statement on a connection of its own, which refuses everything but reading."""
 
     def __init__(self, path: Path, sql: str, deadline_s: float | None) -> None:
@@ -42,10 +35,10 @@ class _Query:
         self._deadline_s = deadline_s
         self._until = None if deadline_s is None else time.monotonic() + deadline_s
         self._connection = connect_reading(path)
-        # Text that another tool wrote may be no UTF-8: shown with a replacement, instead of failing the whole query.
+        # Text that another tool wrote may not be UTF-8: show replacements instead of failing the query.
         self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
         self._connection.set_authorizer(_authorize)
-        # Also lets Ctrl-C through: Python handles signals between bytecodes only, and SQLite can run for hours.
+        # This also allows Ctrl-C: Python handles signals only between bytecodes, and SQLite can run for hours.
         self._connection.set_progress_handler(self._overdue, _CHECK_EVERY)
         self._cursor = self._connection.cursor()
 
@@ -72,7 +65,7 @@ class _Query:
         return self._until is not None and time.monotonic() > self._until
 
     def _refusal(self, exc: Exception) -> EvalhError:
-        """Tell a wrong query from a broken file. Raises KeyboardInterrupt where that was the reason."""
+        """Distinguish a wrong query from a damaged file. Raises KeyboardInterrupt if that was the reason."""
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_INTERRUPT:
             if not self._overdue():
@@ -87,7 +80,7 @@ class _Query:
 
 def _authorize(action: int, name: str | None, *_: str | None) -> int:
     """Allow reading. Refused: writing, ATTACH (other files), VACUUM INTO, PRAGMAs that change something."""
-    # `pragma_table_info(…)` is a table that SQLite declares on the spot; this is how it asks. Nothing is written.
+    # SQLite asks this for `pragma_table_info(…)`, a table that it declares itself. Nothing is written.
     declares = action == sqlite3.SQLITE_UPDATE and name == "sqlite_master"
     reads_schema = (action == sqlite3.SQLITE_PRAGMA and name in _SCHEMA_PRAGMAS) or declares
     return sqlite3.SQLITE_OK if action in _READS or reads_schema else sqlite3.SQLITE_DENY
@@ -103,12 +96,12 @@ _CASES = "select distinct id from cases where substr(id, 1, length(:begins)) = :
 
 
 def recent_ids(folder: Path, begins: str, most: int) -> Iterator[tuple[str, str]]:
-    """Yield the ids of runs, comparisons and gates that begin so, and what each is about."""
+    """Yield the ids of runs, comparisons and gates that begin with the text, and what each is about."""
     yield from ((name, restored(what)) for name, what in _rows(folder, _IDS, begins, most))
 
 
 def case_ids(folder: Path, begins: str, most: int) -> Iterator[str]:
-    """Yield the ids of cases that were run and begin so."""
+    """Yield the ids of cases in runs that begin with the text."""
     yield from (restored(name) for (name,) in _rows(folder, _CASES, begins, most))
 
 
@@ -118,5 +111,5 @@ def _rows(folder: Path, query: str, begins: str, most: int) -> list[tuple[str, .
     try:
         with closing(connect_reading(folder / FILE, _WAIT_S)) as connection:
             return connection.execute(query, {"begins": begins, "most": most}).fetchall()
-    except sqlite3.Error:  # an older schema, a lock, no database: there is nothing to offer
+    except sqlite3.Error:  # an older schema, a lock, no database: no completions
         return []

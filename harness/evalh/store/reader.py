@@ -1,4 +1,4 @@
-"""Reading the log: what `show`, `calls`, `export recorded` and the reports ask. Never writes."""
+"""Reading the log for `show`, `calls`, `export recorded` and the reports. Never writes."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from evalh.core.values import Value
 from evalh.store.columns import restored, stored
 from evalh.store.database import LIVE, StoreError, connect, connect_reading, existing, explained
 from evalh.store.liveness import LOST, alive
-from evalh.store.query import Rows, query
+from evalh.store.query import Query, Rows
 from evalh.store.restore import comparison_from, gate_from, run_from
 from evalh.store.samples import SampleReader
 from evalh.store.schema import SCHEMA, ensure_schema, schema_version
@@ -28,7 +28,7 @@ _MEND_WITHIN_S = 2.0  # a reader waits no longer than this for another's lock
 
 _RUNS = """select r.*, v.content from runs r
   left join versions v on v.prompt = r.prompt and v.digest = r.prompt_digest"""
-# Without what was sent and by what it was judged: a thousand rows are read at once.
+# Without prompt and graders: a thousand rows are read at once.
 _NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
   planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
   fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
@@ -87,7 +87,7 @@ class Reader(SampleReader, TotalsReader):
         return [run_from(row) for row in found] if name else []
 
     def result(self, run_id: str, failures: int = 3) -> RunResult:
-        """Return a finished run as it was reported. Raises NotFound where there is no summary."""
+        """Return a finished run as it was reported. Raises NotFound if there is no summary."""
         run = self.run(run_id)
         if run.summary is None:
             raise NotFound(
@@ -103,7 +103,7 @@ class Reader(SampleReader, TotalsReader):
         )
 
     def answering_model(self, model: str, since: str) -> str | None:
-        """Return the name that a model of the workspace gave with its newest answer since a time, or None."""
+        """Return the name by which a model called itself in its newest answer since a time, or None."""
         found = self._first(_ANSWERING, stored(model), since)
         return None if found is None else restored(found["model_answered"])
 
@@ -126,14 +126,14 @@ class Reader(SampleReader, TotalsReader):
         return [row["id"] for row in self._rows(sql, stored(target), suite, suite, limit)]
 
     def running(self) -> list[RunRow]:
-        """Return the runs whose row says that they run, oldest first; `alive` tells which do."""
+        """Return the runs with the status `running`, oldest first; `alive` says which really are."""
         return [run_from(row) for row in self._rows(f"{_RUNS} where r.status = 'running' order by started_at, r.id")]
 
     def alive(self, run_id: str) -> bool:
         return alive(self._path.parent / LIVE, run_id)
 
     def as_it_is(self, run: RunRow) -> RunRow:
-        """Return a run whose process is gone as `interrupted`, though its row does not say so yet."""
+        """Return a run whose process is gone as `interrupted`, even if its row does not say so yet."""
         if run.status is not RunStatus.RUNNING or self.alive(run.record.id):
             return run
         # It may have ended, or have been deleted, in between.
@@ -215,7 +215,7 @@ class Reader(SampleReader, TotalsReader):
     def overview(self, most: int) -> Overview:
         """Return what people ran, compared and decided: the newest `most` of each, newest first.
 
-        A run comes without what it sent and what judged it, a comparison without its content.
+        A run comes without its prompt and graders, a comparison without its content.
         """
         return Overview(
             [run_from(row) for row in self._stream(_NEWEST_RUNS, most)],
@@ -225,22 +225,23 @@ class Reader(SampleReader, TotalsReader):
         )
 
     def interrupt(self) -> None:
-        """Make what another thread reads end with an error, now."""
+        """Make reads of other threads end with an error at once."""
         self._connection.interrupt()
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
-        """Run a person's SQL: the columns' names, and the rows as they are read.
+        """Run a user's SQL; return the columns' names, and the rows as they are read.
 
         Only reading is allowed. Raises UsageError with SQLite's message, and past the deadline; so does the iterator.
         """
-        return query(self._path, sql, deadline_s)
+        query = Query(self._path, sql, deadline_s)
+        return query.start(), query.rows()
 
 
 def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     """Open the store in a folder such as `.evalh`, for reading.
 
-    An older schema is brought up to date and what `kill -9` left behind is closed first; without `mend` nothing is
-    written at all. Raises NotFound where there is none, WorkspaceError for a file that is no store or a newer evalh's,
+    An older schema is migrated and runs that `kill -9` ended are closed first; without `mend` nothing is
+    written at all. Raises NotFound if there is none, WorkspaceError for a file that is no store or a newer version's,
     and without `mend` for an older one's.
     """
     path = existing(folder)
@@ -254,7 +255,7 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
             with closing(connect(path)) as writable:
                 ensure_schema(writable, path)
         if mend and left_behind(connection, folder):
-            # Where that cannot be written, the log is shown as it is.
+            # If the log cannot be written, it is shown as it is.
             with suppress(sqlite3.Error, OSError, StoreError), closing(connect(path, _MEND_WITHIN_S)) as writable:
                 recover(writable, folder)
     except sqlite3.Error as exc:

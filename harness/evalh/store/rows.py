@@ -1,4 +1,4 @@
-"""How the engine's values become rows: one statement and one function for each kind of row.
+"""How values become rows: one statement and one function for each kind of row.
 
 Binding None costs CPython 0.4 to 0.8 µs a column (it looks for an adapter; so for bool and enums), an exact int or str
 0.05. A row of the log is mostly NULL, so NULL travels as an integer that no column can hold, and SQL turns it back.
@@ -7,6 +7,8 @@ Binding None costs CPython 0.4 to 0.8 µs a column (it looks for an adapter; so 
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, TypeAlias
+
+from msgspec.structs import asdict
 
 from evalh.core.attempt import (
     AttemptEnd,
@@ -17,12 +19,10 @@ from evalh.core.attempt import (
     Decision,
     ErrorKind,
     Latency,
-    Logprobs,
 )
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import digest_bytes
 from evalh.core.log import ComparisonRow, GateRow
-from evalh.core.request import ToolCall
 from evalh.core.run import RunRecord, RunStatus
 from evalh.core.sample import Graded, Sample
 from evalh.store.columns import Instants, dollars, json_text, stored, whole_number
@@ -103,7 +103,7 @@ _TOGETHER = 16
 def together(sql: str, rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
     """Write many rows by statements of 16.
 
-    Python lets go of its lock for every statement that SQLite carries out, and has to win it back from the event loop.
+    Python releases its lock for every statement that SQLite executes, and must win it back from the event loop.
     """
     head, values, slots = sql.partition(_VALUES)
     whole = len(rows) // _TOGETHER * _TOGETHER if values else 0
@@ -116,7 +116,7 @@ def together(sql: str, rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def nullable(value: Any) -> Any:
-    """Return what stands for a value that may be NULL."""
+    """Return the placeholder of a value that may be NULL."""
     return NULL if value is None else value
 
 
@@ -149,7 +149,7 @@ def sent_row(start: AttemptStart, instants: Instants) -> Row:
 
 
 def ok_row(end: AttemptEnd, completion: Completion) -> Row:
-    usage = completion.usage
+    usage, told = completion.usage, completion.logprobs
     return (
         "ok",
         nullable(completion.latency_ms),
@@ -164,9 +164,9 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
         nullable(dollars(end.cost_usd)),
         int(end.estimated),
         stored(completion.text),
-        _tool_calls(completion.tool_calls) if completion.tool_calls else NULL,
+        json_text([asdict(call) for call in completion.tool_calls]) if completion.tool_calls else NULL,
         text_or_null(completion.raw),
-        *_logprobs(completion.logprobs),
+        *((NULL,) * 3 if told is None else (told.mean, nullable(told.least), nullable(whole_number(told.count)))),
         text_or_null(completion.reasoning),
     )
 
@@ -188,16 +188,6 @@ def error_row(end: AttemptEnd, error: CallError) -> Row:
 def latency_row(latency: Latency) -> Row:
     """Build `latency_ms`, `waited_ms`, `checks_ms`."""
     return (nullable(latency.total_ms), nullable(latency.waited_ms), nullable(latency.checks_ms))
-
-
-def _logprobs(told: Logprobs | None) -> Row:
-    if told is None:
-        return (NULL, NULL, NULL)
-    return (told.mean, nullable(told.least), nullable(whole_number(told.count)))
-
-
-def _tool_calls(calls: tuple[ToolCall, ...]) -> str:
-    return json_text([{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls])
 
 
 def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache_hit: bool) -> Row:
@@ -226,7 +216,7 @@ def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache
 
 
 def case_row(case: Case) -> Row:
-    """Build a case; its digest, over the columns, tells it from other contents under the same id."""
+    """Build a case; its digest, over the columns, distinguishes it from other contents with the same id."""
     case_id, inputs = stored(case.id), json_text(case.inputs)
     expected = NULL if case.expected is ABSENT else json_text(case.expected)
     tags = json_text(sorted(case.tags)) if case.tags else "[]"

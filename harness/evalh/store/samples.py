@@ -1,6 +1,6 @@
-"""A run's samples: as they are shown, compared, reported, exported with all their calls, and recorded.
+"""A run's samples: for display, comparisons, reports, exports with all calls, and recordings.
 
-A run costs a handful of statements however many samples it has.
+A run needs a handful of statements, regardless of its number of samples.
 """
 
 import json
@@ -118,11 +118,11 @@ class SampleReader(CallReader):
         return tuple(self._failure(self._sample(row)) for row in rows)
 
     def results(self, run_id: str) -> Iterator[SampleResult]:
-        """Yield a run's samples in dataset order, as they are compared."""
+        """Yield a run's samples in dataset order, for comparisons."""
         return map(_result, self._stream(_RESULTS, {"run": run_id}))
 
     def stories(self, run_id: str) -> Iterator[SampleStory]:
-        """Yield a run's samples with what was asked and answered, in dataset order."""
+        """Yield a run's samples with requests and answers, in dataset order."""
         for row in self._stream(_STORIES, {"run": run_id}):
             fields = dict(row)
             yield SampleStory(
@@ -136,7 +136,7 @@ class SampleReader(CallReader):
             )
 
     def traces(self, run_id: str) -> Mapping[tuple[str, int], tuple[TracedCall, ...]]:
-        """Return how the answers of a run came about, by (case id, trial)."""
+        """Return the decisions behind the answers of a run, by (case id, trial)."""
         run = {"run": run_id}
         attempts: dict[str, list[TracedAttempt]] = defaultdict(list)
         for row in self._stream(_ATTEMPTS, run):
@@ -153,7 +153,7 @@ class SampleReader(CallReader):
     def traced(self, run_id: str) -> Iterator[TracedSample]:
         """Yield a run's samples with all their calls, one at a time, ordered by case and trial.
 
-        The calls of samples that were cut off come too.
+        The calls of interrupted samples are included.
         """
 
         def key(row: Row) -> tuple[Any, ...]:
@@ -175,7 +175,7 @@ class SampleReader(CallReader):
         return {(restored(row["case_id"]), row["trial"]): read_json(row["output"]) for row in rows}
 
     def planned(self, run_id: str) -> int | None:
-        """Return how many samples a run was to have; None if the log does not hold that run."""
+        """Return how many samples a run planned; None if the log does not have that run."""
         run = self._first("select planned from runs where id = ?", stored(run_id))
         return None if run is None else run["planned"]
 
@@ -306,8 +306,8 @@ def _recorded(row: Row) -> dict[str, Any]:
         "model": completion.model,
         "request": content_digest(read_json(row["settings"]), read_json(restored_or_none(row["messages"]))),
     }
-    if (told := completion.logprobs) is not None:
-        values = {"mean_logprob": told.mean, "min_logprob": told.least, "logprob_tokens": told.count}
+    if (logprobs := completion.logprobs) is not None:
+        values = {"mean_logprob": logprobs.mean, "min_logprob": logprobs.least, "logprob_tokens": logprobs.count}
         recorded |= {name: value for name, value in values.items() if value is not None}
     if completion.reasoning:
         recorded["reasoning"] = completion.reasoning

@@ -1,6 +1,6 @@
-"""Which schema a store has, and how it comes to this evalh's.
+"""Which schema a store has, and how it is migrated to this version's.
 
-sqlite_utils applies what is pending in a store that is there. A new store is made by the same functions without it, in
+sqlite_utils applies pending migrations to an existing store. The same functions create a new store without it, in
 one transaction: importing it costs 0.05 to 0.1 s before the first request.
 """
 
@@ -23,18 +23,20 @@ _WAIT_S = 60.0
 
 
 def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the database to this evalh's schema. Raises EvalhError and sqlite3.Error.
+    """Bring the database to this version's schema. Raises EvalhError and sqlite3.Error.
 
-    A plain start only looks: sqlite_utils and filelock are imported where a migration is pending.
+    A normal start only checks: sqlite_utils and filelock are imported if a migration is pending.
     """
     if schema_version(connection, path) != SCHEMA:
         _migrate(path)
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the schema's number, 0 for a new file. Raises WorkspaceError for one that this evalh must not touch."""
-    # Tables first: another evalh may be making them, and commits them with the mark that they are ours.
-    holds_tables = _holds_tables(connection)
+    """Return the schema's number, 0 for a new file. Raises WorkspaceError for one that this version must not touch."""
+    # Tables first: another process may be creating them, and commits them together with the mark. The migrations'
+    # own table and its index come before ours, in a separate commit.
+    query = "select 1 from sqlite_master where tbl_name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
+    holds_tables = connection.execute(query).fetchone() is not None
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application not in {0, APPLICATION} or (application == 0 and holds_tables):
@@ -50,14 +52,8 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _holds_tables(connection: sqlite3.Connection) -> bool:
-    # The migrations' own table and its index come before ours, in a commit of their own.
-    query = "select 1 from sqlite_master where tbl_name not like '\\_sqlite\\_migrations%' escape '\\' limit 1"
-    return connection.execute(query).fetchone() is not None
-
-
 def _migrate(path: Path) -> None:
-    """Apply what is pending. Processes that start at the same time take turns. Raises EvalhError."""
+    """Apply pending migrations. Processes that start at the same time take turns. Raises EvalhError."""
     from filelock import FileLock, Timeout
 
     try:
@@ -87,10 +83,10 @@ def _apply(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def library(connection: sqlite3.Connection) -> tuple["Database", "Migrations"]:
-    """Return the database and its history as sqlite_utils' own.
+    """Return the database and its history as objects of sqlite_utils.
 
-    It imports numpy and pandas where they are installed, to know their types: 0.1 s before the first request, for
-    values that no migration of ours holds. So it is imported without them.
+    It imports numpy and pandas if they are installed, to know their types: 0.1 s before the first request, for
+    values that our migrations do not contain. So it is imported without them.
     """
     from evalh.store.migrations import MIGRATIONS
 
@@ -108,7 +104,7 @@ def library(connection: sqlite3.Connection) -> tuple["Database", "Migrations"]:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    """Make an empty database a store, all or nothing."""
+    """Create the tables in an empty database, all or nothing."""
     from evalh.store.migrations import MIGRATIONS
 
     with transaction(connection):
@@ -122,7 +118,7 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-# As sqlite_utils makes it; a test holds that both ways lead to one schema.
+# As sqlite_utils makes it; a test checks that both ways lead to the same schema.
 _APPLIED = (
     """CREATE TABLE "_sqlite_migrations" (
    "id" INTEGER PRIMARY KEY,

@@ -97,4 +97,17 @@ from samples s
 left join attempts a on a.id = s.answered_by
 left join cases c on c.id = s.case_id and c.digest = s.case_digest
 where s.standing <> 'good'""",
+    "drop view cost_per_good",
+    """create view cost_per_good as
+select run_id, suite, kind, prompt, model, status, samples, good,
+  case when graded then 1.0 * good / samples end as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd
+from (
+  select s.run_id, r.suite, r.kind, r.prompt, r.model, r.status, r.started_at,
+    count(*) as samples, sum(s.standing = 'good') as good, sum(s.standing <> 'ungraded') as graded,
+    case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
+  from samples s join runs r on r.id = s.run_id
+  group by s.run_id
+)
+order by started_at""",
 )

@@ -1,4 +1,4 @@
-"""What many rows come to: decisions and their cost, spending in groups, the cases of a run, a suite's state."""
+"""Sums over rows: decisions and their cost, spending in groups, the cases of a run, a suite's state."""
 
 import json
 from collections import Counter, defaultdict
@@ -31,7 +31,7 @@ _ERRORS = f"""select error_kind, count(*) as n from attempts
 where run_id in ({_RUNS}) and error_kind is not null group by error_kind"""  # noqa: S608
 _UNANSWERED = f"""select error_kind, count(*) as n from samples
 where run_id in ({_RUNS}) and error_kind is not null group by error_kind"""  # noqa: S608
-# A route whose every request was answered from the log sent nothing: another run paid for what it decided.
+# A route whose requests were all answered from the log sent nothing: another run paid for its decisions.
 _REPLAYED = f"""select kind, count(*) as taken,
   case when count(*) = count(usd) then sum(usd) end as usd
 from (select distinct d.kind, d.call_id, (select cost_usd from attempts where id = c.answered_by) as usd
@@ -53,7 +53,7 @@ where d.kind = 'escalate' and d.run_id in ({_RUNS})"""  # noqa: S608
 
 _NOBODY = "(no owner)"
 
-# Attempts and answers from the log have their group in different columns. Calls of pairwise judges belong to no run.
+# Attempts and answers from the log have their group in different columns. Calls of pairwise judges have no run.
 _GROUPS = {
     SpendBy.SUITE: ("case when r.id is null then '(comparisons)' else r.suite end", "r.suite"),
     SpendBy.OWNER: ("case when r.id is null then '(comparisons)' else r.owner end", "r.owner"),
@@ -70,7 +70,7 @@ _SAVED = """select {group} as grouped, count(*) as hits,
   case when count(*) = count(c.cached_cost_usd) then total(c.cached_cost_usd) end as usd
 from calls c join runs r on r.id = c.run_id where c.cache_hit and r.started_at >= ? group by 1"""
 
-# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key. A sum that lacks a part is
+# A sample's id is <run>/<case>/<trial>: a run's samples are a range of the primary key. A sum with a missing part is
 # null.
 _CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(standing = 'bad') as bad,
   sum(cache_hit or (answered_by is not null and attempts = 0)) as hits,
@@ -86,10 +86,10 @@ _STATE = """select id, status, finished_at, length(summary) as summary,
 
 
 class TotalsReader(LogReader):
-    """Counts and sums what the log holds."""
+    """Counts and sums over the log."""
 
     def tallies(self, run_ids: Sequence[str]) -> Tallies:
-        """Count what was decided in these runs, and what it cost."""
+        """Count the decisions of these runs, with their costs."""
         runs = {"runs": json.dumps(list(run_ids))}
         usd = {row["reason"]: from_stored(row["usd"]) for row in self._rows(_ATTEMPTS, runs)}
         replayed = {row["kind"]: (row["taken"], from_stored(row["usd"])) for row in self._rows(_REPLAYED, runs)}
@@ -114,7 +114,7 @@ class TotalsReader(LogReader):
         )
 
     def first_answers(self, run_ids: Sequence[str]) -> Iterator[FirstAnswer]:
-        """Yield what the first models said where their cascades escalated."""
+        """Yield the first models' answers of cascades that escalated."""
         for row in self._stream(_FIRST, {"runs": json.dumps(list(run_ids))}):
             case = case_from(row)
             yield FirstAnswer(
@@ -137,7 +137,7 @@ class TotalsReader(LogReader):
         return sorted(lines, key=lambda line: (-line.priced_usd, line.group))
 
     def case_tallies(self, run_id: str) -> Iterator[CaseTally]:
-        """Yield what is known of each case of a run so far, in dataset order."""
+        """Yield the state of each case of a run so far, in dataset order."""
         for row in self._stream(_CASES, {"run": run_id}):
             inputs = None if row["inputs"] is None else digest(read_json(row["inputs"]))
             yield CaseTally(
@@ -149,9 +149,9 @@ class TotalsReader(LogReader):
             )
 
     def suite_state(self, suite: str) -> str:
-        """Return a digest of the runs that a report about the suite depends on: equal while it would say the same.
+        """Return a digest of the runs behind a suite's report: equal while the report would not change.
 
-        It covers which runs there are, how they ended, and how far those under way are.
+        It covers the runs, how they ended, and the progress of running ones.
         """
         state = sha256()
         for row in self._stream(_STATE, stored(suite)):

@@ -4,10 +4,10 @@ The caller's thread is the event loop's, so it only appends to a queue; rows are
 the interpreter's lock released. What is handed over is committed within 50 ms: the batch gathers for 20, and the
 writing of a busy run's batch takes a few.
 
-Where the log cannot be written now (another process holds it, the disk is full) the writer tries again and again, and
-keeps what it was handed in a file beside the log meanwhile. `blocked` tells the caller, so that nothing more is bought.
+While the log cannot be written (another process holds it, the disk is full) the writer tries again and again, and
+keeps what it receives in a file beside the log meanwhile. `blocked` tells the caller, so that nothing more is bought.
 
-`Checkpoints` moves the log of changes (WAL) into the database without making the writer wait for the disk.
+`Checkpoints` moves SQLite's write-ahead log (WAL) into the database without making the writer wait for the disk.
 SQLite's own automatic checkpoint runs inside a commit and syncs two files: on a laptop's disk 20 to 100 ms, in which
 no answer becomes durable. So a second connection copies and syncs while commits go on. What they add meanwhile keeps
 the WAL from starting over; now and then the writer itself copies that small rest between two batches.
@@ -48,14 +48,14 @@ class Checkpoints:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_NET_PAGES}")
 
     def wrote(self, rows: int) -> None:
-        """Count what was committed; copy in the background, and finish, where it is time."""
+        """Count what was committed; copy in the background, or finish, when it is time."""
         self._to_copy += rows
         self._to_finish += rows
         if self._thread is not None and not self._thread.is_alive():
             self._thread = None
             if self._to_finish >= _FINISH_ROWS:
                 self._to_finish = 0
-                with suppress(sqlite3.Error):  # nothing is lost while the WAL lives; a full disk shows at a commit
+                with suppress(sqlite3.Error):  # nothing is lost while the WAL exists; a full disk fails a commit
                     self._connection.execute(_COPY)
         elif self._to_copy >= _COPY_ROWS and self._thread is None:
             self._to_copy = 0
@@ -76,14 +76,14 @@ GATHER_S = 0.02
 PATIENCE_S = 600.0
 _PAUSE_AFTER_S = 1.0  # without a commit
 _RETRY_S = 0.25
-_BATCH_LIMIT = 2000  # items in one transaction: another process wants its turn
-_QUEUE_LIMIT = 8000  # items that may wait; beyond it the caller waits instead of filling memory
-_QUEUE_CHARS = 16_000_000  # of outputs that may wait
+_BATCH_LIMIT = 2000  # items in one transaction: another process may wait
+_QUEUE_LIMIT = 8000  # most items in the queue; then the caller waits instead of filling memory
+_QUEUE_CHARS = 16_000_000  # most bytes of outputs in the queue
 _CLOSE_WITHIN_S = 20.0
 
 
 class _Barrier(threading.Event):
-    """Set when everything handed over before it is committed, or given up."""
+    """Set when everything queued before it is committed, or given up."""
 
 
 class _Unstored(Struct):
@@ -96,9 +96,9 @@ class _Unstored(Struct):
 
 
 class Writer:
-    """Commits what it is handed, in order. A failure is kept in `failed` and raised at the caller's next call.
+    """Commits what it receives, in order. A failure is kept in `failed` and raised at the caller's next call.
 
-    `patience_s` is how long it tries again where the log cannot be written.
+    `patience_s` is how long it retries if the log cannot be written.
     """
 
     def __init__(
@@ -118,22 +118,22 @@ class Writer:
         self._unstored: deque[_Unstored] = deque()  # oldest first
         self._since: float | None = None  # when the oldest of them was tried first
         self._because = SLOW
-        self._broken = False  # the log takes nothing any more
+        self._broken = False  # the log accepts nothing more
         self._checkpoints = Checkpoints(connection, path)
         connection.execute(f"PRAGMA busy_timeout = {_RETRY_S * 1000:.0f}")
         self._queue: SimpleQueue[Item | _Barrier | None] = SimpleQueue()
         self._chars_taken = 0  # counted by the caller's thread
         self._chars_written = 0  # counted by the writer's
-        self._hurry = threading.Event()  # a caller waits: do not gather
+        self._hurry = threading.Event()  # a caller waits: commit at once
         self._room = threading.Event()
         self._closed = False
-        # A daemon, so that a stuck disk cannot keep the process alive; `close` at exit saves what is queued.
+        # A daemon, so that a stuck disk cannot keep the process alive; `stop` at exit saves what is queued.
         self._thread = threading.Thread(target=self._work, name="evalh-store", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
+        atexit.register(self.stop)
 
     def put(self, item: Item) -> None:
-        """Hand something over. Raises EvalhError when the writer has failed; waits while too much is queued."""
+        """Queue an item. Raises EvalhError if the writer has failed; waits while too much is queued."""
         self.check()
         self._queue.put(item)
         if type(item) is AttemptEnd:
@@ -142,9 +142,9 @@ class Writer:
             self._wait_for_room()
 
     def flush(self, *, or_blocked: bool = False) -> None:
-        """Return when everything handed over is committed. Raises EvalhError when it cannot be.
+        """Return when everything queued is committed. Raises EvalhError if it cannot be.
 
-        `or_blocked`: return too when the log refuses for a second; what was handed over is kept beside it.
+        `or_blocked`: return also if the log refuses for a second; the queue is then kept beside it.
         """
         self.check()
         barrier = _Barrier()
@@ -168,7 +168,7 @@ class Writer:
 
     @property
     def left(self) -> str | None:
-        """What became of what was not written when the log was closed; None if all was, or if it failed."""
+        """What happened to unwritten rows when the log was closed; None if all were written, or if it failed."""
         if not self._closed or not self._unstored:
             return None
         kept = f"waits in {self.waits_in} and is stored at the next start"
@@ -176,21 +176,21 @@ class Writer:
         return f"{self._because}: what was not written {lost if self.waits_in is None else kept}"
 
     def check(self) -> None:
-        """Raise the writer's failure, if it failed; StoreError after `close`."""
+        """Raise the writer's failure, if any; StoreError after `stop`."""
         if self.failed is not None:
             raise self.failed
         if self._closed:
             raise StoreError("the store is closed", where=str(self._path))
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Commit what is queued and close the connection. Waits a bounded time; safe to call twice.
 
-        What the log does not take within a second is left in the file beside it, for the next start.
+        What the log does not accept within a second stays in the file beside it, for the next start.
         """
         if self._closed:
             return
         self._closed = True
-        atexit.unregister(self.close)
+        atexit.unregister(self.stop)
         self._queue.put(None)
         self._hurry.set()
         self._thread.join(_CLOSE_WITHIN_S)
@@ -228,7 +228,7 @@ class Writer:
     def _gather(self) -> tuple[bool, list[Item], list[_Barrier]]:
         """Collect a batch: what comes within `gather_s` of its first entry. False: it is the last.
 
-        While older batches wait it returns for another try; where they are many, the newer stay in the queue.
+        While older batches wait it returns for another try; if they are many, newer items stay in the queue.
         """
         items: list[Item] = []
         barriers: list[_Barrier] = []
@@ -292,7 +292,7 @@ class Writer:
             self._chars_written += sum(one.chars for one in self._unstored)
             self._unstored.clear()
         else:
-            with suppress(OSError):  # taking it up once more does no harm
+            with suppress(OSError):  # storing it again does no harm
                 self._waiting.discard()
         self._since = None
         self._because = SLOW
@@ -302,21 +302,21 @@ class Writer:
         try:
             transact(self._connection, statements)
         except REFUSALS:
-            # One odd value must not cost the answers that came with it.
+            # One bad value must not lose the answers that came with it.
             transact(self._connection, [(sql, [row]) for sql, rows in statements for row in rows], refused)
         self._checkpoints.wrote(sum(len(rows) for _, rows in statements))
         self._tell(refused)
 
     def _keep(self) -> None:
-        """Keep what is not stored in the file beside the log: a process that is killed loses nothing."""
-        with suppress(OSError):  # the same disk may be full: then it waits in memory alone
+        """Keep unstored rows in the file beside the log: a killed process loses nothing."""
+        with suppress(OSError):  # the same disk may be full: then they wait in memory only
             for one in self._unstored:
                 if not one.in_file:
                     self._waiting.keep(one.statements)
                     one.in_file = True
 
     def _trying_since(self, seconds: float) -> bool:
-        """Whether the log refuses, and has done so for less than this."""
+        """Whether the log refuses, and has for less than `seconds`."""
         return self._since is not None and monotonic() - self._since < seconds
 
     def _break(self, error: EvalhError) -> None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from msgspec import field
 
 from evalh.core.values import Value
-from evalh.report.html.markup import Anchor, Child, Markup, el, join, metas, own, own_digest, place
+from evalh.report.html.markup import Anchor, Child, Markup, el, join, own, own_digest, place, whole_page
 from evalh.report.html.page import asset as report_asset
 from evalh.report.html.parts import sort_button, table
 
@@ -47,20 +47,12 @@ def framed(
         class_="top",
     )
     body = join(top, el("main", main), [own("script", text) for text in scripts])
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        metas(),
-        el("title", f"{title} · evalh"),
-        [own("style", style) for style in styles],
-    )
-    text = f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
     rules = ["default-src 'none'", f"style-src {' '.join(map(own_digest, styles))}"]
     if script:
         rules.append(f"script-src {' '.join(map(own_digest, scripts))}")
     if script == "live.js":
         rules.append("connect-src 'self'")
-    return PageAnswer(text.encode(), status=status, policy="; ".join([*rules, _ABOVE]))
+    return PageAnswer(whole_page(title, styles, body).encode(), status=status, policy="; ".join([*rules, _ABOVE]))
 
 
 def sorted_table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:

@@ -33,13 +33,13 @@ def live_page(runs: Sequence[UnderWay], now: float) -> PageAnswer:
 
 def live_document(runs: Sequence[UnderWay], ended: Sequence[RunRow], now: float) -> PageAnswer:
     """Tell the page's script what changed: runs under way, and how those ended that it asked about."""
-    told = [{"id": one.run.record.id, **_told(one, now)} for one in runs]
-    told += [{"id": row.record.id, **_ended(row)} for row in ended]
-    return PageAnswer(json.dumps({"runs": told}).encode(), type="application/json")
+    cards = [{"id": one.run.record.id, **_told(one, now)} for one in runs]
+    cards += [{"id": row.record.id, **_ended(row)} for row in ended]
+    return PageAnswer(json.dumps({"runs": cards}).encode(), type="application/json")
 
 
-def _card(told: dict[str, object], run_id: str) -> Markup:
-    fields = told["fields"]
+def _card(card: dict[str, object], run_id: str) -> Markup:
+    fields = card["fields"]
     assert isinstance(fields, dict)
     numbers = [
         el("div", el("dt", words), el("dd", el("strong", fields[name], data_f=name))) for name, words in _FIELDS.items()
@@ -48,7 +48,7 @@ def _card(told: dict[str, object], run_id: str) -> Markup:
         "article",
         el("h2", el("a", fields["title"], data_f="title", href=place("run", run_id) if ID.fullmatch(run_id) else "#")),
         el("p", fields["done"], data_f="done"),
-        el("progress", value=str(told["value"]), max=str(told["of"]), aria_label="Samples evaluated"),
+        el("progress", value=str(card["value"]), max=str(card["of"]), aria_label="Samples evaluated"),
         el("dl", numbers, class_="numbers"),
         el("p", fields["note"], data_f="note", class_="note"),
         class_="card",

@@ -35,7 +35,7 @@ class Routes(Struct):
         depth = 1 if thing else 0
         try:
             if thing is not None:
-                return self._thing(*thing.groups())
+                return PageAnswer(self.viewing.report(*thing.groups()), policy=REPORT_POLICY)
             asked = _ASKED.fullmatch(path)
             if asked is not None:
                 return self._live(asked[1])
@@ -49,15 +49,6 @@ class Routes(Struct):
             place = el("code", exc.where) if exc.where else None
             hints = [el("pre", exc.hint)] if exc.hint else []
             return message(exc.what, [line for line in (place, *hints) if line], home=home(depth), status=status)
-
-    def _thing(self, kind: str, id_: str) -> PageAnswer:
-        match kind:
-            case "run":
-                return PageAnswer(self.viewing.run_report(id_), policy=REPORT_POLICY)
-            case "comparison":
-                return PageAnswer(self.viewing.comparison_report(id_), policy=REPORT_POLICY)
-            case _:
-                return PageAnswer(self.viewing.gate_report(id_), policy=REPORT_POLICY)
 
     def _page(self, path: str) -> PageAnswer:
         if path not in {"/", "/live"}:

@@ -5,11 +5,11 @@ The models are the file's keys. They name a key's variable, never a key.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
+from msgspec import field
 from pydantic import BaseModel, Field, ValidationInfo, create_model, field_validator, model_validator
 
 from evalh.core.declared import FileModel, Refused, Text, Texts, Words, keys_of, read
@@ -20,10 +20,10 @@ from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
 from evalh.core.route import Route
 from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
 from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.files import label, read_text
 from evalh.workspace.prices import PriceTable
-from evalh.workspace.routes import RouteTable
 from evalh.workspace.toml import parse_toml
 
 M = TypeVar("M", bound=BaseModel)
@@ -102,14 +102,13 @@ class ModelTable(FileModel):
 class ConfigFile(FileModel):
     """`evalh.toml`: where things are, which version is live, which models and routes there are."""
 
-    workspace: WorkspaceTable = Field(default_factory=WorkspaceTable)
+    workspace: WorkspaceTable = Field(default_factory=WorkspaceTable.model_construct)
     prompts: dict[str, PromptTable] = Field(default_factory=dict)
     models: dict[str, dict[str, object]] = Field(default_factory=dict, description="Models by the name they go by.")
-    routes: dict[str, RouteTable] = Field(default_factory=dict, description="Routes by the name they go by.")
+    routes: dict[str, dict[str, object]] = Field(default_factory=dict, description="Routes by the name they go by.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Value, kw_only=True):
     """The content of evalh.toml."""
 
     default_suite: str | None = None
@@ -122,7 +121,7 @@ class Config:
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
     where: str = CONFIG_NAME
-    source: Located | None = field(default=None, repr=False, compare=False)
+    source: Located | None = None
 
     def where_of(self, *path: str) -> str:
         """Return `file:line` of a table or key, such as `("routes", "careful")`."""
@@ -164,9 +163,9 @@ def load_config(tree: Tree, options_of: OptionsOf) -> Config:
     errors: list[WorkspaceError] = []
     file = _tried(errors, ConfigFile, located.value, located.where)
     models = _models(located, options_of, errors)
+    routes = _routes(located, errors)
     WorkspaceError.raise_all(errors)
     assert file is not None
-    routes = {name: table.route(name, partial(located.where, "routes", name)) for name, table in file.routes.items()}
     WorkspaceError.raise_all(_clashes(routes, models))
     return Config(
         default_suite=file.workspace.default_suite,
@@ -220,6 +219,19 @@ def _model(name: str, table: Mapping[str, JsonValue], own: Any, where: str) -> M
         where=where,
         **{key: value for key in _ADDRESS if (value := getattr(own, key, None)) is not None},
     )
+
+
+def _routes(located: Located, errors: list[WorkspaceError]) -> dict[str, Route]:
+    tables = located.value.get("routes", {})
+    found = {}
+    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+        if isinstance(table, Mapping):
+            from evalh.workspace.routes import RouteTable  # eight models, for files that have routes
+
+            where = partial(located.where, "routes", name)
+            if (own := _tried(errors, RouteTable, table, where)) is not None:
+                found[name] = own.route(name, where)
+    return found
 
 
 def _clashes(routes: Mapping[str, Route], models: Mapping[str, ModelSpec]) -> Iterator[WorkspaceError]:

@@ -1,4 +1,4 @@
-"""Keys do not belong into files: what looks like one is refused, and no message ever repeats it."""
+"""Keys in files: text that looks like a key is refused, and no message repeats it."""
 
 import re
 from collections.abc import Mapping
@@ -20,19 +20,19 @@ _VALUE = re.compile(
 
 
 def names_key(name: str) -> bool:
-    """Tell whether a setting or header of this name holds a key."""
+    """Whether a setting or header of this name holds a key."""
     return re.sub(r"[^a-z0-9]", "", name.lower()) in _NAMES
 
 
 def is_key(value: str) -> bool:
-    """Tell whether a text has the form of a key."""
+    """Whether a text has the form of a key."""
     return _VALUE.fullmatch(value.strip()) is not None
 
 
 def key_found(name: str, where: str) -> WorkspaceError:
     """Return the refusal of a key that stands in a file."""
     return WorkspaceError(
-        f"{name!r} looks like a key; keys do not belong into files",
+        f"{name!r} looks like a key; keys do not belong in files",
         where=where,
         hint='put it into an environment variable and name that: api_key_env = "OPENAI_API_KEY"',
     )

@@ -105,7 +105,6 @@ class WorkTree:
 
     @property
     def revision(self) -> None:
-        """The work tree has no revision."""
         return
 
     def read(self, path: str) -> bytes:
@@ -131,7 +130,6 @@ class WorkTree:
         raise FileNotFoundError(path)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
         place = self._locate(path)
         try:
             return place.is_file()
@@ -139,7 +137,6 @@ class WorkTree:
             raise WorkspaceError(f"cannot be read: {exc.strerror}", where=path) from exc
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
         try:
             return sorted(entry.name for entry in self._locate(folder).iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -175,26 +172,22 @@ class Watched:
 
     @property
     def revision(self) -> str | None:
-        """The tree's revision."""
         return self._tree.revision
 
     def read(self, path: str) -> bytes:
-        """Return a file's bytes. Raises FileNotFoundError; WorkspaceError for what cannot be read."""
         self.asked.add(path)
         return self._tree.read(path)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
         self.asked.add(path)
         return self._tree.exists(path)
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
         return self._tree.names(folder)
 
 
 def content(tree: Tree, path: str) -> bytes | None:
-    """Return a file's bytes; None where it is not there or may not be read."""
+    """Return a file's bytes; None if it is not there or may not be read."""
     try:
         return tree.read(path)
     except (OSError, WorkspaceError):
@@ -281,27 +274,27 @@ def read_lines(file: BinaryIO, name: str, offset: int, line: int) -> Iterator[By
     Raises WorkspaceError for a line that is longer than LONGEST_BYTES.
     """
     file.seek(offset)
-    held: list[bytes] = []  # pieces of one line: joined once, or a line of 50 MB would be copied 200 times
-    held_bytes = 0
+    pieces: list[bytes] = []  # pieces of one line: joined once, or a line of 50 MB would be copied 200 times
+    pieces_bytes = 0
     size = FIRST_CHUNK_BYTES
     while chunk := file.read(size):
         size = min(2 * size, CHUNK_BYTES)
-        if held and (held[-1].endswith(b"\n") or (held[-1].endswith(b"\r") and not chunk.startswith(b"\n"))):
-            yield ByteRange(offset, line, b"".join(held))
-            offset, line = offset + held_bytes, line + 1
-            held, held_bytes = [], 0
+        if pieces and (pieces[-1].endswith(b"\n") or (pieces[-1].endswith(b"\r") and not chunk.startswith(b"\n"))):
+            yield ByteRange(offset, line, b"".join(pieces))
+            offset, line = offset + pieces_bytes, line + 1
+            pieces, pieces_bytes = [], 0
         *whole, last = chunk.splitlines(keepends=True)
         for piece in whole:
-            raw = b"".join((*held, piece)) if held else piece
-            held, held_bytes = [], 0
+            raw = b"".join((*pieces, piece)) if pieces else piece
+            pieces, pieces_bytes = [], 0
             yield ByteRange(offset, line, raw)
             offset, line = offset + len(raw), line + 1
-        held.append(last)  # it may go on in the next chunk; a final \r may be half of \r\n
-        held_bytes += len(last)
-        if held_bytes > LONGEST_BYTES:
+        pieces.append(last)  # it may go on in the next chunk; a final \r may be half of \r\n
+        pieces_bytes += len(last)
+        if pieces_bytes > LONGEST_BYTES:
             raise too_long(f"{name}:{line}")
-    if held:
-        yield ByteRange(offset, line, b"".join(held))
+    if pieces:
+        yield ByteRange(offset, line, b"".join(pieces))
 
 
 def line_ends(raw: bytes) -> int:

@@ -56,7 +56,7 @@ class LogEntry(Value):
 
 
 class FileState(Value):
-    """Where a file lives in git. `blob` is its object at HEAD, None where HEAD does not hold it."""
+    """Where a file lives in git. `blob` is its object at HEAD, None if HEAD does not hold it."""
 
     blob: str | None
     dirty: bool  # the work tree's file is not the one at HEAD
@@ -71,14 +71,8 @@ class _GitFailed(Exception):
         super().__init__(self.reason)
 
 
-def open_repository(root: Path) -> "Repository | None":
-    """Return the repository round `root`; None where there is none or git cannot use it (`probe` says why)."""
-    found = probe(root)
-    return found if isinstance(found, Repository) else None
-
-
 def probe(root: Path) -> "Repository | NoRepository":
-    """Look for a usable repository round `root`."""
+    """Look for a usable repository around `root`."""
     if _home(root := root.resolve()) is None:
         return NoRepository("no git repository around this folder", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
@@ -113,7 +107,7 @@ class Repository:
         self._lock = RLock()  # one `git cat-file` answers all reads, in turn
         self.top = Path(repo.working_tree_dir).resolve()
         self._prefix = root.resolve().relative_to(self.top).parts
-        self.is_shallow = self._run("rev_parse", "--is-shallow-repository") == "true"
+        self.is_shallow = self._ask("rev_parse", "--is-shallow-repository") == "true"
 
     def close(self) -> None:
         """End the git process that reads objects; safe to call twice."""
@@ -132,16 +126,14 @@ class Repository:
 
     def files(self, commit: str, path: str = "") -> list[str]:
         """Return the files that a commit holds under a path, as paths from the top. Raises UsageError."""
-        with self._readable():
-            found = self._run("ls_tree", "-rz", "--full-tree", "--name-only", commit, *([path] if path else []))
+        found = self._run("ls_tree", "-rz", "--full-tree", "--name-only", commit, *([path] if path else []))
         return [file for file in found.split("\0") if file]
 
     def tracked(self, place: Path) -> tuple[str, ...]:
         """Return the files that git tracks at a place on disk, in the index or at HEAD. Raises UsageError."""
         if not place.is_relative_to(self.top):
             return ()
-        with self._readable():
-            found = {*self._run("ls_files", "-z", "--full-name", "--", str(place)).split("\0")}
+        found = {*self._run("ls_files", "-z", "--full-name", "--", str(place)).split("\0")}
         if self.head_commit() is not None:
             found.update(self.files("HEAD", place.relative_to(self.top).as_posix()))
         return tuple(sorted(found - {""}))
@@ -165,56 +157,53 @@ class Repository:
         commit = self._commit_or_none("HEAD")
         if commit is None:
             with suppress(_GitFailed):
-                named = self._run("rev_parse", "--verify", "--quiet", "HEAD")
+                named = self._ask("rev_parse", "--verify", "--quiet", "HEAD")
                 raise UsageError(f"git cannot read the commit that is checked out, {named[:10]}", hint="git fsck")
         return commit
 
     def author(self) -> str | None:
         """Return the e-mail address that git puts on commits here; None: not configured."""
         try:
-            return self._run("config", "user.email").strip() or None
+            return self._ask("config", "user.email").strip() or None
         except _GitFailed:
             return None
 
     def dirty(self, paths: Iterable[str]) -> bool:
-        """Tell whether any file under these paths differs from HEAD, new files included."""
+        """Whether any file under these paths differs from HEAD, new files included."""
         places = [self._path(path) for path in paths]
-        with self._readable():
-            status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
+        status = self._run("status", "--porcelain=v1", "-z", "--ignore-submodules=all", "--", *places)
         return bool(status)
 
     def is_submodule(self) -> bool:
-        """Tell whether another repository has this one checked out, at a commit and from an address that it names."""
-        with self._readable():
-            return bool(self._run("rev_parse", "--show-superproject-working-tree"))
+        """Whether another repository has this one checked out, at a commit and from an address that it names."""
+        return bool(self._run("rev_parse", "--show-superproject-working-tree"))
 
     def file_state(self, path: str) -> FileState:
         """Compare a file with HEAD."""
         try:
-            blob = self._run("rev_parse", "--verify", "--quiet", f"HEAD:{self._path(path)}")
+            blob = self._ask("rev_parse", "--verify", "--quiet", f"HEAD:{self._path(path)}")
         except _GitFailed:
             blob = None
         return FileState(blob, blob is None or self.dirty([path]))
 
     def base_revision(self, configured: str | None) -> str | None:
-        """Return the revision that work is merged into: as configured, else the remote's HEAD; None: unknown."""
+        """Return the revision that work is merged into: as configured, else the remote's HEAD; None if unknown."""
         if configured is not None:
             return configured
-        with self._readable():
-            remotes = self._run("remote").splitlines()
+        remotes = self._run("remote").splitlines()
         if "origin" not in remotes and len(remotes) != 1:
             return None
         remote = "origin" if "origin" in remotes else remotes[0]
         candidates = [f"{remote}/main", f"{remote}/master"]
         with suppress(_GitFailed):
-            named = self._run("symbolic_ref", "--quiet", f"refs/remotes/{remote}/HEAD")
+            named = self._ask("symbolic_ref", "--quiet", f"refs/remotes/{remote}/HEAD")
             candidates.insert(0, named.removeprefix("refs/remotes/"))
         return next((name for name in candidates if self._commit_or_none(f"refs/remotes/{name}")), None)
 
     def merge_base(self, base: str, head: str) -> str | None:
         """Return the newest commit that both revisions hold; None if they share none. Raises NotFound, UsageError."""
         try:
-            return self._run("merge_base", self.commit(base), self.commit(head))
+            return self._ask("merge_base", self.commit(base), self.commit(head))
         except _GitFailed as exc:
             if exc.reason:
                 raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
@@ -224,8 +213,7 @@ class Repository:
 
     def commits_between(self, old: str, new: str) -> int:
         """Count the commits that `new` holds and `old` does not. Raises NotFound, UsageError."""
-        with self._readable():
-            return int(self._run("rev_list", "--count", f"{self.commit(old)}..{self.commit(new)}"))
+        return int(self._run("rev_list", "--count", f"{self.commit(old)}..{self.commit(new)}"))
 
     def export(self, commit: str, folder: Path) -> Path:
         """Write the workspace's files as a commit holds them under `folder`; return where they lie. Raises UsageError.
@@ -255,26 +243,31 @@ class Repository:
             return []
         bound = () if limit is None else (f"--max-count={limit}",)
         form = ("--encoding=UTF-8", "--no-color", "--format=%H%x1f%aI%x1f%an%x1f%s")
-        with self._readable():
-            text = self._run("log", *form, *bound, "--", self._path(path))
+        text = self._run("log", *form, *bound, "--", self._path(path))
         return [LogEntry(*line.split("\x1f", 3)) for line in text.split("\n") if line]
 
     def _path(self, path: str) -> str:
         return "/".join((*self._prefix, *parts_of(path))) or "."
 
     def _references(self) -> list[str]:
-        with self._readable():
-            return self._run("for_each_ref", "--format=%(refname:short)").splitlines()
+        return self._run("for_each_ref", "--format=%(refname:short)").splitlines()
 
     def _commit_or_none(self, revision: str) -> str | None:
         try:
-            return self._run("rev_parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+            return self._ask("rev_parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         except _GitFailed as exc:
             if "corrupt" in exc.reason:
                 raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
             return None
 
     def _run(self, verb: str, *arguments: str) -> str:
+        """Ask git what it must be able to answer. Raises UsageError."""
+        try:
+            return self._ask(verb, *arguments)
+        except _GitFailed as exc:
+            raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
+
+    def _ask(self, verb: str, *arguments: str) -> str:
         import git
 
         try:
@@ -288,14 +281,6 @@ class Repository:
         if status != 0:
             raise _GitFailed(status, stderr)
         return str(stdout)
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Turn git's own failures inside the block into a UsageError."""
-        try:
-            yield
-        except _GitFailed as exc:
-            raise UsageError(f"git failed: {exc.reason}", hint="git fsck") from exc
 
     @contextmanager
     def objects(self) -> Iterator["git.Repo"]:
@@ -324,7 +309,6 @@ class CommitTree:
 
     @property
     def revision(self) -> str:
-        """The revision as the user named it."""
         return self._revision
 
     def read(self, path: str) -> bytes:
@@ -348,13 +332,11 @@ class CommitTree:
         return io.BytesIO(data)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there."""
         with self._repository.objects():
             found = self._find(path)
         return found is not None and found.type == "blob"
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the sorted names of the files and folders in a folder; empty where there is none."""
         with self._repository.objects():
             found = self._find(folder)
             return sorted(self._entries(found)) if found is not None and found.type == "tree" else []

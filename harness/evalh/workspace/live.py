@@ -25,7 +25,7 @@ class Live(Value, kw_only=True):
 
 
 def read_live(head: Tree, base: Tree) -> Live:
-    """Read head's file beside base's. Raises WorkspaceError where base's cannot be read."""
+    """Read head's file beside base's. Raises WorkspaceError if base's cannot be read."""
     before = _document(base)
     try:
         after = _document(head)

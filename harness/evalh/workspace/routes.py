@@ -126,18 +126,18 @@ class RouteTable(FileModel):
 
     def route(self, name: str, where: Where) -> Route:
         """Return the route as a value."""
-        retry, repair, cascade = self.retry or RetryTable(), self.repair, self.cascade
+        retry, repair, cascade = self.retry, self.repair, self.cascade
         return Route(
             name=name,
             model=self.model,
-            retry=RetryPolicy(**{**dict(retry), "on": frozenset(map(ErrorKind, retry.on))}),
-            breaker=None if self.breaker is False else BreakerPolicy(**dict(self.breaker or BreakerTable())),
-            limit=LimitPolicy(**dict(self.limit or LimitTable())),
+            retry=RetryPolicy(**({**dict(retry), "on": frozenset(map(ErrorKind, retry.on))} if retry else {})),
+            breaker=None if self.breaker is False else BreakerPolicy(**dict(self.breaker or ())),
+            limit=LimitPolicy(**dict(self.limit or ())),
             repair=None if repair is None else RepairPolicy(**_checked(repair, partial(where, "repair"))),
             fallback=self.fallback,
             fallback_on=FALLBACK_ON if self.fallback_on is None else frozenset(map(ErrorKind, self.fallback_on)),
             cascade=None if cascade is None else CascadePolicy(**_checked(cascade, partial(where, "cascade"))),
-            budget=BudgetPolicy(**dict(self.budget or BudgetTable())),
+            budget=BudgetPolicy(**dict(self.budget or ())),
             where=where(),
         )
 

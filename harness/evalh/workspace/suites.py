@@ -3,7 +3,6 @@
 The models are the files' keys: names, types, limits, defaults and descriptions stand here and nowhere else.
 """
 
-import dataclasses
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -142,10 +141,10 @@ class GateTable(FileModel):
         f"Default: {DEFAULT_CANARY} where a hosted model has a baseline.",
     )
 
-    def policy(self, where: str) -> GatePolicy:
+    def policy(self) -> GatePolicy:
         """Return the policy as a value."""
         never = self.never.items() if isinstance(self.never, dict) else ((name, None) for name in self.never)
-        names = (one.name for one in dataclasses.fields(GatePolicy))
+        names = GatePolicy.__struct_fields__
         stated = {name: getattr(self, name) for name in names if name in GateTable.model_fields}
         return GatePolicy(
             **stated
@@ -157,7 +156,6 @@ class GateTable(FileModel):
                 "latency_may_rise": self.latency_p95 and self.latency_p95.may_rise,
                 "net_loss_may_rise": self.net_loss and self.net_loss.may_rise,
                 "graders": tuple(GraderRule(name, rule.margin or self.margin) for name, rule in self.graders.items()),
-                "where": where,
             }
         )
 
@@ -173,11 +171,11 @@ class ValueTable(FileModel):
         description="The graders whose `fail` sends an output to a person. Default: those that are not required.",
     )
 
-    def value(self, graders: tuple[GraderSpec, ...], where: str) -> OutputValue:
+    def value(self, graders: tuple[GraderSpec, ...]) -> OutputValue:
         """Return what outputs cost as a value."""
         names = [one.name for one in graders if not one.required] if self.review is None else self.review
         prices = OutcomePrices(bad_usd=self.bad_usd, review_usd=self.review_usd, abstain_usd=self.abstain_usd)
-        return OutputValue(prices=prices, review=frozenset(names), where=where)
+        return OutputValue(prices=prices, review=frozenset(names))
 
 
 class BaselineTable(FileModel):
@@ -288,9 +286,9 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         step_graders={
             step: _graders(found, located, "step_graders", step) for step, found in file.step_graders.items()
         },
-        gate=(file.gate or GateTable()).policy(located.where("gate")),
-        baseline=(file.baseline or BaselineTable()).policy(),
-        value=None if file.value is None else file.value.value(graders, located.where("value")),
+        gate=GatePolicy() if file.gate is None else file.gate.policy(),
+        baseline=BaselinePolicy() if file.baseline is None else file.baseline.policy(),
+        value=None if file.value is None else file.value.value(graders),
         where=located.where(),
         places={
             **{key: located.where(key) for key in located.value},
@@ -301,13 +299,13 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
 
 def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str]) -> None:
     """Refuse names of graders that the suite does not have."""
-    gate, value = file.gate or GateTable(), file.value or ValueTable()
-    keys: Iterable[str | int] = gate.never if isinstance(gate.never, dict) else range(len(gate.never))
-    named: list[tuple[str, Path]] = [
-        *((name, ("gate", "never", key)) for name, key in zip(gate.never, keys, strict=True)),
-        *((name, ("gate", "graders", name)) for name in gate.graders),
-        *((name, ("value", "review", place)) for place, name in enumerate(value.review or ())),
-    ]
+    named: list[tuple[str, Path]] = []
+    if (gate := file.gate) is not None:
+        keys: Iterable[str | int] = gate.never if isinstance(gate.never, dict) else range(len(gate.never))
+        named += ((name, ("gate", "never", key)) for name, key in zip(gate.never, keys, strict=True))
+        named += ((name, ("gate", "graders", name)) for name in gate.graders)
+    if file.value is not None:
+        named += ((name, ("value", "review", place)) for place, name in enumerate(file.value.review or ()))
     WorkspaceError.raise_all(
         WorkspaceError(
             f"the suite has no grader {name!r}", where=located.where(*path), hint=did_you_mean(name, graders)

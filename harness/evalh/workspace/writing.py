@@ -98,7 +98,7 @@ def _straight(target: Path) -> BinaryIO | None:
 
 
 def _device(target: Path) -> bool:
-    """Whether a name is a device's or a pipe's. Raises OSError where it is a folder's, or cannot be one."""
+    """Whether a name is a device's or a pipe's. Raises OSError if it is a folder's, or cannot be one."""
     try:
         mode = target.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -124,7 +124,7 @@ def _beside(target: Path, *, replace: bool) -> Iterator[BinaryIO]:
 
 
 def _nameless(target: Path, *, replace: bool) -> AbstractContextManager[BinaryIO] | None:
-    """Open a file without a name in the target's folder; None where the system has none."""
+    """Open a file without a name in the target's folder; None if the system has none."""
     if not hasattr(os, "O_TMPFILE"):
         return None
     try:

@@ -114,6 +114,6 @@ def test_counts_stand_beside_their_decision() -> None:
     assert (escalation.taken, escalation.cost_usd) == (30, Decimal("0.9"))
     assert escalation.helped == "20 bad → good, 1 good → bad, 8 the same, 1 unknown"
     assert found(FULL, tallies, "is kept").taken == 70
-    assert found(FULL, tallies, "small is asked again").helped == "7 outputs fit then"
+    assert found(FULL, tallies, "small is asked again").helped == "7 outputs passed then"
     assert found(FULL, tallies, "no attempt was answered").taken == 3
-    assert found(FULL, tallies, "the log holds an answer").taken == 7
+    assert found(FULL, tallies, "the log has an answer").taken == 7

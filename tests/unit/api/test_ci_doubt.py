@@ -1,4 +1,4 @@
-"""What becomes of a doubt is written into a suite, and nothing else in it changes."""
+"""The `doubt` key is written into a suite, and nothing else in it changes."""
 
 import pytest
 

@@ -98,5 +98,5 @@ def test_check_names_the_case_of_a_spreadsheet_and_what_to_call_the_column(tmp_p
 
     assert wrong.returncode == 2
     assert "datasets/triage.csv:2: case 'a' expects text at label, where triage@v1 answers integer" in wrong.stdout
-    assert "let the column's name end in :json" in wrong.stdout
+    assert "give the column a name that ends in :json" in wrong.stdout
     assert right.returncode == 0, right.stderr

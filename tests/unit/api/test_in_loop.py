@@ -1,4 +1,4 @@
-"""Signals while work runs on a loop of its own: the work is cancelled, and told as one interruption."""
+"""Signals while work runs on a loop of its own: the work is cancelled, and reported as one interruption."""
 
 import signal
 import subprocess

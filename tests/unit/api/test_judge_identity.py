@@ -1,4 +1,4 @@
-"""A required judge that nobody holds to account is told by name."""
+"""A required judge that is not calibrated is named."""
 
 import json
 from io import StringIO
@@ -64,7 +64,7 @@ def test_a_judge_is_told_until_it_was_held_against_enough_labels(workspace: Work
     (few,) = uncalibrated(workspace.tree, "triage", graders(workspace))
     write_calibration(workspace.root, calibration(judge))
 
-    assert "tone: this judge was never held against people (evalh label triage --about tone" in never
+    assert "tone: this judge is not calibrated (evalh label triage --about tone" in never
     assert "people and this judge disagree on 3 of 20 labelled outputs: too few to know how it errs" in few
     assert uncalibrated(workspace.tree, "triage", graders(workspace)) == ()
 
@@ -85,7 +85,10 @@ def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: W
         told[disagreed] = (shown(one), uncalibrated(workspace.tree, "triage", graders(workspace)))
 
     worse, guessing = told[18], told[11]
-    assert "this judge is worse than chance: people and the judge disagree more often than guesses would" in worse[0]
+    assert (
+        "this judge is worse than chance: people and the judge disagree more often than random answers would"
+        in worse[0]
+    )
     assert "worse than chance" in worse[1][0]
     assert "worse than chance" not in guessing[0]  # kappa is below 0, its interval is not
     assert guessing[1] == ()
@@ -93,7 +96,10 @@ def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: W
 
 @pytest.mark.parametrize(
     ("agreed", "disagreed", "told"),
-    [(17, 3, "3 of 20 labelled outputs: too few to know how it errs"), (197, 3, "it is shown to err rarely, not how")]
+    [
+        (17, 3, "3 of 20 labelled outputs: too few to know how it errs"),
+        (197, 3, "enough to show that it rarely errs, but not how"),
+    ]
     + [(10, 10, None)],
 )
 def test_a_calibration_warns_by_disagreements(
@@ -133,7 +139,7 @@ def test_a_judge_that_decides_nothing_and_a_rule_are_not_told(workspace: Workspa
 
 def test_every_report_says_how_far_the_judges_of_a_run_are_held_against_people(workspace: Workspace) -> None:
     folder = workspace.root
-    assert here(folder, "run").exit == 4  # the scripted model is no judge: its verdicts are errors
+    assert here(folder, "run").exit == 4  # the scripted model cannot judge: its verdicts are errors
     never = reports(folder)
     judge = graders(workspace)[-1]
     kappa = Estimate(0.61, 0.42, 0.8, "delta")
@@ -144,11 +150,11 @@ def test_every_report_says_how_far_the_judges_of_a_run_are_held_against_people(w
     stale = reports(folder)
 
     for form in ("html", "markdown", "terminal", "json"):
-        assert "never held against people" in never[form]
-        assert "changed since it was held against people" in stale[form]
+        assert "is not calibrated" in never[form]
+        assert "changed since it was calibrated" in stale[form]
     for form in ("html", "markdown", "terminal"):
         assert "judge tone" in never[form]
-        assert "held against 80 labels on 2026-11-24" in held[form]
+        assert "calibrated with 80 labels on 2026-11-24" in held[form]
         assert "kappa 0.61" in held[form]
     (one,) = json.loads(held["json"])["judges"]
     assert (one["judge"], one["calibration"], one["labels"], one["kappa"]["value"], one["relative"]) == (

@@ -1,4 +1,4 @@
-"""A grader that reads what nobody asks for is told at its line, before anything is sent."""
+"""A grader that reads what no model is asked for is reported with its line, before anything is sent."""
 
 from pathlib import Path
 

@@ -20,7 +20,7 @@ HOURLY = (
 
 
 class Metered:
-    """A model with a clock of its own: it reads a token in 1 ms and writes one in 20, when nobody disturbs it."""
+    """A model with a clock of its own: it reads a token in 1 ms and writes one in 20, on an idle machine."""
 
     name = "small"
     kind = "scripted"

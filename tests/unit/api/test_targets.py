@@ -1,4 +1,4 @@
-"""What `--model` names is resolved, with everything that is wrong told before anything is sent."""
+"""What `--model` names is resolved, with all mistakes reported before anything is sent."""
 
 from decimal import Decimal
 from pathlib import Path

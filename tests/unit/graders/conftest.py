@@ -13,15 +13,17 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.request import Message, Request, Role, Settings, Tool, ToolCall
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Question, Verdict
-from evalh.graders.registry import Grader, GraderEnvironment, build
+from evalh.graders.kinds import Grader
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
 
 def built(entry: str | dict[str, Any], **environment: Any) -> Grader:
-    """Build a grader from the form that stands under `graders:` in a suite."""
+    """Build a grader from an entry under `graders:` in a suite."""
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
     params = {} if params is None else params if isinstance(params, dict) else {"value": params}
     spec = GraderSpec(kind=kind, name=kind, params=params, where="evals/triage.yaml:7")
-    return build(spec, GraderEnvironment(**{"models": Anybody(), **environment}))
+    return build(spec, grading_environment(**{"models": Anybody(), **environment}))
 
 
 def context(text: str, **about: Any) -> GradeContext:

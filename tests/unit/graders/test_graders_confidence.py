@@ -1,4 +1,4 @@
-"""Agreement is confidence: shares, thresholds, and what becomes of samples and critics that say nothing."""
+"""Agreement is confidence: shares, thresholds, and samples and critics that say nothing."""
 
 import json
 from typing import Any
@@ -27,10 +27,16 @@ def graded(build_grader, make_context, make_request, ask, says):
         ({"k": 4, "threshold": 0.5}, "a", ["a", "a", "b", "b"], Outcome.PASS, 0.5),
         ({"k": 5, "threshold": 0.2}, "a", ["a", "b", "b", "c", "d"], Outcome.FAIL, 0.2),  # others agree more
         ({"k": 2, "by": "number"}, "so 4", ["it is 4.0", "4 apples"], Outcome.PASS, 1.0),
-        ({"k": 2, "by": "number"}, "so 4", ["none", "4"], Outcome.FAIL, 0.5),  # what holds no answer does not agree
+        ({"k": 2, "by": "number"}, "so 4", ["none", "4"], Outcome.FAIL, 0.5),  # text without an answer does not agree
         ({"k": 1, "by": "number"}, "none", ["4"], Outcome.FAIL, 0.0),
         ({"k": 3, "by": "number"}, "1,234", ["1234", "it is 1'234", "**1{,}234**"], Outcome.PASS, 1.0),
-        ({"k": 2, "by": "number"}, "it takes 5", ["3-5 days", "at 10:05"], Outcome.FAIL, 0.0),  # a part is no answer
+        (
+            {"k": 2, "by": "number"},
+            "it takes 5",
+            ["3-5 days", "at 10:05"],
+            Outcome.FAIL,
+            0.0,
+        ),  # a part is not an answer
         ({"k": 1, "by": "number"}, "3-5 days", ["5"], Outcome.FAIL, 0.0),
         ({"k": 2, "by": "json"}, '{"a": 1, "b": "X"}', ['{"b": "x", "a": 1.0}', "no"], Outcome.FAIL, 0.5),
         (

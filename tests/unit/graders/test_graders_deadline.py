@@ -10,7 +10,8 @@ import pytest
 
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.functions import Deadline, NoAnswerError
-from evalh.graders.registry import Kind, collecting, grader
+from evalh.graders.kinds import Kind
+from evalh.graders.registry import collecting, grader
 
 SHORT = 0.03
 LONG = 30.0  # never reached: what waits for it is freed

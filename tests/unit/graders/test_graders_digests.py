@@ -14,7 +14,8 @@ from evalh.core.declared import keys_of
 from evalh.core.digest import digest
 from evalh.core.suite import GraderSpec
 from evalh.graders.judges.prefer import build_prefer
-from evalh.graders.registry import BUILT_IN, GraderEnvironment, build_all, built_in_kind, graders_digest
+from evalh.graders.registry import BUILT_IN, build_all, built_in_kind, graders_digest
+from grading import environment as grading_environment
 
 GOLDEN = Path(__file__).parent / "golden" / "digests.json"
 WRITE = os.environ.get("EVALH_GOLDEN") == "write"
@@ -218,7 +219,7 @@ class Anybody:
 
 
 def found() -> dict[str, str]:
-    environment = GraderEnvironment(
+    environment = grading_environment(
         models=Anybody(), load_function=lambda path: Model if path.endswith(":M") else polite
     )
     digests = {}

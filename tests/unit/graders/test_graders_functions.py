@@ -15,7 +15,9 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.functions import arguments_of
-from evalh.graders.registry import GraderEnvironment, Kind, build, collecting, grader
+from evalh.graders.kinds import Kind
+from evalh.graders.registry import build, collecting, grader
+from grading import environment as grading_environment
 
 
 class Mode(Enum):
@@ -114,7 +116,7 @@ def test_limits_and_descriptions_are_pydantics_and_every_mistake_is_told_at_its_
     places = {key: f"evals/a.yaml:{line}" for line, key in enumerate(stated, start=7)}
     spec = GraderSpec(kind="mine", name="mine", params=stated, where="evals/a.yaml:6", places=places)
     with pytest.raises(WorkspaceError) as caught:
-        build(spec, GraderEnvironment(kinds=kinds))
+        build(spec, grading_environment(kinds=kinds))
 
     assert [(one.where, one.what) for one in (caught.value, *caught.value.others)] == [
         ("evals/a.yaml:7", "grader 'mine': 'schema' must be a whole number from 1 to 9"),

@@ -1,4 +1,4 @@
-"""Languages are told apart, and where that is not possible nothing is said."""
+"""Languages are distinguished; if that is not possible, the grader abstains."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from evalh.graders.registry import collecting, grader
 PASS = {"equals": {"value": "x"}}
 FAIL = {"equals": {"value": "y"}}
 ABSTAIN = "schema"
-ERROR = {"number": {"expected": "$"}}  # the case's expected holds no number
+ERROR = {"number": {"expected": "$"}}  # the case's expected has no number
 
 
 @pytest.fixture

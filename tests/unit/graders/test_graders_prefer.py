@@ -11,7 +11,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.suite import GraderSpec
 from evalh.graders.judges.prefer import Favoured, build_prefer, pairwise
-from evalh.graders.registry import GraderEnvironment
+from grading import environment as grading_environment
 
 PARAMS = {"rubric": "The kinder one.", "model": "strong"}
 
@@ -26,7 +26,7 @@ def prefer(says):
 
     def prefer(*replies: Any, base: str = "Go.", head: str = "Please go.", **params: Any):
         spec = GraderSpec(kind="prefer", name="kinder", params=PARAMS | params, where="evals/t.yaml:9")
-        judge = build_prefer(spec, GraderEnvironment(models=models))
+        judge = build_prefer(spec, grading_environment(models=models))
         asker = says(replies)
         done = asyncio.run(
             judge.judge(Case("c-1", {"q": "?"}, "x"), Completion(text=base), Completion(text=head), asker)
@@ -98,7 +98,7 @@ def test_what_it_lacks_is_refused_at_its_line(prefer) -> None:
 
 def test_under_compare_stands_nothing_that_reads_one_output() -> None:
     with pytest.raises(WorkspaceError, match="'schema' reads one output") as refused:
-        pairwise([GraderSpec(kind="schema", name="schema", where="evals/t.yaml:9")], GraderEnvironment())
+        pairwise([GraderSpec(kind="schema", name="schema", where="evals/t.yaml:9")], grading_environment())
 
     assert refused.value.where == "evals/t.yaml:9"
 
@@ -106,7 +106,7 @@ def test_under_compare_stands_nothing_that_reads_one_output() -> None:
 @pytest.mark.parametrize("expected", ["", None, [], ABSENT], ids=str)
 def test_a_reference_that_is_not_there_leaves_the_pair_unjudged_and_asks_nobody(says, expected: Any) -> None:
     spec = GraderSpec(kind="prefer", name="kinder", params=PARAMS | {"reference": True}, where="evals/t.yaml:9")
-    judge, asker = build_prefer(spec, GraderEnvironment(models=_Anybody())), says([better("a")])
+    judge, asker = build_prefer(spec, grading_environment(models=_Anybody())), says([better("a")])
 
     preference = asyncio.run(
         judge.judge(Case("c-1", {"q": "?"}, expected), Completion(text="Go."), Completion(text="Please go."), asker)

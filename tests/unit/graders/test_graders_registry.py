@@ -13,7 +13,6 @@ from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import LOADED
 from evalh.graders.registry import (
     BUILT_IN,
-    GraderEnvironment,
     build_all,
     built_in_kind,
     collecting,
@@ -21,6 +20,7 @@ from evalh.graders.registry import (
     graders_digest,
     registered,
 )
+from grading import environment as grading_environment
 
 NAMES = [
     "all_of",
@@ -109,7 +109,7 @@ def test_a_grader_carries_what_reports_and_outcomes_need() -> None:
         GraderSpec(kind="length", name="length(max_words)", params={"max_words": 3}, required=False),
     ]
 
-    graders = build_all(specs, GraderEnvironment())
+    graders = build_all(specs, grading_environment())
 
     assert [(one.name, one.required, one.spec) for one in graders] == [
         ("json", True, specs[0]),
@@ -178,7 +178,7 @@ def test_a_default_is_a_default_as_an_integer_too_but_not_as_a_boolean(build_gra
 
 
 def test_a_stated_default_and_a_name_change_no_digest(build_grader) -> None:
-    named = build_all([GraderSpec(kind="equals", name="equals(again)", where="other.yaml:1")], GraderEnvironment())
+    named = build_all([GraderSpec(kind="equals", name="equals(again)", where="other.yaml:1")], grading_environment())
 
     assert digest_of(build_grader, {"equals": {"trim": False, "path": None}}) == digest_of(build_grader, "equals")
     assert graders_digest(named) == digest_of(build_grader, "equals")
@@ -213,7 +213,7 @@ def test_required_and_semantics_are_in_the_digest(build_grader) -> None:
 
         return graders_digest([build_grader({"not": {"grader": "mine"}}, kinds=kinds)])
 
-    optional = build_all([GraderSpec(kind="json", name="json", required=False)], GraderEnvironment())
+    optional = build_all([GraderSpec(kind="json", name="json", required=False)], grading_environment())
 
     assert digest(1) != digest(2)
     assert digest(2) == digest(2)
@@ -249,7 +249,7 @@ def test_a_grader_of_a_script_is_known_to_the_process_and_may_be_redefined(build
     grader("of_a_script")(lambda ctx: Verdict.check(False, "first"))
     grader("of_a_script")(lambda ctx: Verdict.check(True, "second"))
 
-    assert registered("of_a_script") is not None
+    assert registered.get("of_a_script") is not None
     assert ask(build_grader("of_a_script"), make_context("")).reason == "second"
 
 
@@ -268,7 +268,7 @@ def test_what_a_collecting_file_imports_registers_for_the_process() -> None:
         grader("of_an_import")(lambda ctx: Verdict.check(True, ""))
 
     assert kinds == {}
-    assert registered("of_an_import") is not None
+    assert registered.get("of_an_import") is not None
 
 
 # -- hostile text

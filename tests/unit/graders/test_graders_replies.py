@@ -1,7 +1,7 @@
 """A reply says one verdict, its judge's own, in whatever form; or it is an error. Never an earlier verdict, nor a quote.
 
 The replies in `tests/judging` were written down before the reader was changed: 1,020 honest ones with their right
-reading, 217 of them by hand, and 1,500 that quote a verdict which stands in the output.
+reading, 217 of them by hand, and 1,500 that quote a verdict from the output.
 """
 
 import json

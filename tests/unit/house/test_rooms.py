@@ -29,6 +29,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "graders/spend.py": "judges what an output cost; all other kinds read the output itself",
     "interop/otlp_protobuf.py": "its library is an extra, imported when this encoding is asked for",
     "interop/recording.py": "writes what providers/recording.py reads; a provider may not import the workspace",
+    "pipeline/contracts.py": "it compiles schemas; the walk beside it asks no library",
     "pipeline/step.py": "a word of the glossary, and a layer of its own: pipelines of several steps stand on it",
     "report/documents/document.py": "every document is built on it, and it imports no subject",
     "report/terminal/explain.py": "the decisions between the calls; no other report is about routes",
@@ -36,7 +37,6 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
     "workspace/credentials.py": "the patterns of secrets, which a security review reads by themselves",
     "workspace/kept/calibrations.py": "one kind of kept file, as baselines and labels are",
-    "workspace/prompt/handovers.py": "what is certain of a handover; its neighbours read one step or one expression alone",
 }
 SEVERAL_MEANINGS = {  # class names that modules may share
     "Options": "the keys of one provider, in each provider",

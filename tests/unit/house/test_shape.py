@@ -84,12 +84,48 @@ def test_completion_loads_nothing_heavy() -> None:
     assert (done.stdout.strip(), done.stderr.strip()) == ("plain,run", "[]")
 
 
+NOT_BEFORE_A_REQUEST = (
+    "scipy",
+    "numpy",
+    "httpx",
+    "git",
+    "sqlite_utils",
+    "rich",
+    "evalh.workspace.routes",
+    "evalh.graders.judges.panel",
+    "evalh.graders.functions",
+    "evalh.analysis.drift",
+)
+
+
+def test_a_run_waits_for_nothing_that_its_files_do_not_name(tmp_path: Path) -> None:
+    """Before the first request: no library that only shows results, no judge, no table that no file has."""
+    for folder in ("prompts/p", "evals", "datasets"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "evalh.toml").write_text('[models.m]\nprovider = "openai"\nmodel = "m"\n')
+    (tmp_path / "prompts/p/v1.prompt").write_text("Hello\n")
+    (tmp_path / "evals/s.yaml").write_text("prompt: p\ndataset: d\nmodel: m\ngraders: [equals]\n")
+    (tmp_path / "datasets/d.jsonl").write_text('{"id": "1", "inputs": {}, "expected": "x"}\n')
+    program = (
+        "import sys; from evalh.api.options import RunOptions; from evalh.api.workspace import Workspace\n"
+        "import evalh.cli.progress, evalh.workspace.suites as suites\n"
+        "Workspace.open(sys.argv[1], env={'OPENAI_API_KEY': 'k'}).plans(RunOptions(target='s'))\n"
+        f"print([name for name in {NOT_BEFORE_A_REQUEST!r} if name in sys.modules])\n"
+        "print([name for name, one in vars(suites).items() if getattr(one, '__pydantic_complete__', False)])\n"
+        "print('may_rise' in str(suites.SuiteFile.__pydantic_core_schema__))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split("\n")[:3] == ["[]", "['SuiteFile']", "False"]
+
+
 def test_texts_reach_a_terminal_by_one_way() -> None:
-    """rich's own text keeps a stranger's line breaks; ours, in `report.text`, does not."""
+    """rich's own text keeps a stranger's line breaks; ours, in `report.terminal.console`, does not."""
     package = Path(evalh.__file__).parent
     users = [str(file.relative_to(package)) for file in package.rglob("*.py") if "rich.text" in file.read_text()]
 
-    assert users == ["report/text.py"]
+    assert users == ["report/terminal/console.py"]
 
 
 def test_the_public_names_are_these() -> None:

@@ -15,7 +15,6 @@ ENTRANCES = ("cli/", "pytest_plugin.py", "__init__.py", "__main__.py", "api/work
 REGISTERED = ("built_in", "migration", "field_validator", "model_validator")  # a decorator puts it into a table
 ALLOWED = {
     "HttpxTransport": "a second adapter of the port, for the contract test of transports",
-    "open_repository": "a git tree that tests and scripts build a workspace on",
     "published": "`make schemas` writes what it returns to schemas/",
     "model_config": "pydantic",
     "nullable_schema": "pydantic.json_schema",

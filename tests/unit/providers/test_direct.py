@@ -109,7 +109,7 @@ async def test_a_name_with_a_dead_address_first_is_reached_by_the_next(
         port = int(server.url.rpartition(":")[2])
 
         async def looked_up(place: object) -> list[str]:
-            return ["127.0.0.9", "127.0.0.1"]  # nobody listens at the first
+            return ["127.0.0.9", "127.0.0.1"]  # nothing listens at the first
 
         monkeypatch.setattr(direct, "_looked_up", looked_up)
         assert (await post(ours, f"http://model.test:{port}")).status == 200
@@ -121,7 +121,7 @@ def deaf(address: str, port: int) -> Iterator[None]:
     with socket.socket() as silent, ExitStack() as queue:
         silent.bind((address, port))
         silent.listen(0)
-        for _ in range(4):  # fill the queue that nobody takes from
+        for _ in range(4):  # fill the queue that is never read
             client = queue.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex((address, port))
@@ -200,7 +200,7 @@ async def test_a_connection_that_its_server_closed_while_it_was_idle_is_not_used
 
 
 async def test_the_end_of_a_connection_is_seen_before_the_loop_has_read_it(ours: DirectTransport) -> None:
-    """The server hangs up while this process is busy: no event has told us yet, and the next request must not go there."""
+    """The server hangs up while this process is busy: no event has arrived yet, and the next request must not go there."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
 

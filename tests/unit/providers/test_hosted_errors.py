@@ -1,4 +1,4 @@
-"""What goes wrong is classified by the service's own words where it speaks, and by its status where it does not."""
+"""Errors are classified by the service's own words if it has any, otherwise by the status."""
 
 import json
 import time

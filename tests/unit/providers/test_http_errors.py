@@ -1,4 +1,4 @@
-"""Headers, statuses and bodies of foreign servers are read whatever stands in them."""
+"""Headers, statuses and bodies of foreign servers are read with any content."""
 
 import pytest
 from hypothesis import given

@@ -98,7 +98,7 @@ EMPTY = [None, {}, [], "", False]
 
 @pytest.mark.parametrize("nothing", EMPTY, ids=repr)
 async def test_nothing_in_any_spelling_is_nothing(nothing: Any) -> None:
-    """A container that holds nothing decides nothing, whatever its kind."""
+    """An empty container decides nothing, whatever its kind."""
     counted = chat("")["usage"]
     chunks = [
         chat_chunk({}, choices=nothing),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def asked(
                 base_url=f"{served.url}/v1",
                 options={"api": "embeddings", **options},
             )
-            provider = openai.provider(spec, {})
+            provider = openai.build(spec, SimpleNamespace(env={}))
             await provider.open()
             sent = {"max_tokens": 0} if params is None else params
             settings = Settings(model=spec.model, sent_to=provider.identity, params=sent)

@@ -224,7 +224,7 @@ async def test_a_handshake_that_never_ends_is_the_network(adapter: Transport, mo
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
         queued = [socket.socket() for _ in range(4)]
-        for client in queued:  # fill the queue of connections that nobody accepts
+        for client in queued:  # fill the queue of connections that are never accepted
             client.setblocking(False)
             client.connect_ex(deaf.getsockname())
         error = await failing(adapter, f"http://127.0.0.1:{deaf.getsockname()[1]}")

@@ -292,6 +292,6 @@ def test_tiers_steps_and_cache_writes_of_the_users_price() -> None:
     ],
 )
 def test_no_price_is_made_of_counts_that_cannot_be(usage: Usage) -> None:
-    """A plugin's provider hands its own in."""
+    """A plugin's provider passes its own."""
     assert PRICE.cost(usage, None) is None
     assert Price(input=Decimal(0), output=Decimal(0)).cost(usage, None) == 0  # free, whatever was counted

@@ -1,6 +1,6 @@
 """A stage for the routing stack: time that passes only when everybody waits, scripted models, a log in memory.
 
-Every wrapper is the real one. What is played is what stands outside: the models' wire, the clock, the log.
+Every wrapper is the real one. Only the outside is simulated: the models, the clock, the log.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ def play(work: Coroutine[Any, Any, T]) -> T:
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
     result = await work
-    await asyncio.sleep(0)  # what was cancelled last ends in the next round
+    await asyncio.sleep(0)  # what was cancelled last ends in the next iteration
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     assert left == []
     return result
@@ -131,7 +131,7 @@ Line = str | Completion | ErrorKind | Exception
 """What a model does next: a text or completion is answered, a kind or error is raised."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     """A model whose lines are scripted; the last one is repeated. `took_s` passes before each."""
 
@@ -279,5 +279,6 @@ def builder(stage: Stage, target: Target, **changes: Any) -> Builder:
         "concurrency": 8,
         "build_checks": lambda specs: [Eye(good=(spec.kind,), name=spec.kind) for spec in specs],
         "find": lambda *_: None,
+        "resolve": None,  # no grader asks a model by its name here
     }
     return Builder(**{**parts, **changes})

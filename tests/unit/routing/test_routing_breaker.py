@@ -133,7 +133,7 @@ def test_failures_from_before_it_opened_do_not_open_it_again_after_it_closed() -
     assert settled(breaker, True, True, True, True, now=61.0) is State.OPEN
 
 
-# -- round a provider
+# -- around a provider
 
 
 def test_an_open_breaker_refuses_at_once_where_a_fallback_stands_behind_it() -> None:
@@ -169,7 +169,7 @@ def test_alone_it_waits_for_the_probe_and_goes_on_when_that_is_answered() -> Non
     assert stage.log.kinds == ["open", "probe", "close"]
     probe_at, *others = model.asked_at[4:]
     assert probe_at == pytest.approx(0.25 + 5.0)
-    assert min(others) > probe_at + 0.249  # nobody leaves beside the probe
+    assert min(others) > probe_at + 0.249  # nothing is sent beside the probe
     assert max(others) <= probe_at + 0.25 + 0.06  # and then everybody at once
 
 

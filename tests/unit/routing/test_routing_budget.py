@@ -1,4 +1,4 @@
-"""Money is bounded: reserved before a request leaves, settled after, and given back by whoever does not go."""
+"""Money is bounded: reserved before a request is sent, settled after, and released if it is not sent."""
 
 import asyncio
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ async def ask_many(provider: Budgeted, count: int) -> list[Any]:
 
 
 def empty(treasury: Treasury) -> bool:
-    """Whether nothing is set aside for nobody."""
+    """Whether no reservation is left over."""
     purses = [purse for purse in (treasury.usd, treasury.tokens) if purse is not None]
     return treasury._in_flight == 0 and all(purse.reserved == 0 for purse in purses)
 

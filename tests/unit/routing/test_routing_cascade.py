@@ -122,7 +122,7 @@ def test_a_call_without_a_case_is_checked_too() -> None:
 
 
 def test_a_first_model_without_an_answer_is_not_escalated() -> None:
-    """That is what a fallback is for: an error is no doubtful output."""
+    """That is what a fallback is for: an error is not a doubtful output."""
     stage, strong = Stage(), Model(name="strong")
 
     raised = play(outcome(ask(cascading(stage, Model(lines=[ErrorKind.TIMEOUT]), strong, [Eye()]))))

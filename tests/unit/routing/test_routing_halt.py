@@ -1,4 +1,4 @@
-"""A run ends for one reason, told once, and nobody sleeps through it."""
+"""A run ends for one reason, reported once, and no waiting request misses it."""
 
 import asyncio
 

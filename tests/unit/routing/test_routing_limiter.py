@@ -141,7 +141,7 @@ def test_a_waiter_that_is_cancelled_as_its_place_comes_hands_it_on() -> None:
     stage, tasks = Stage(), list[asyncio.Future[Completion]]()
 
     def answer(_request: object, call: Call) -> Line:
-        if call.key.case_id == "1":  # its place goes to the second in this very round, before that one can run
+        if call.key.case_id == "1":  # its slot goes to the second in this iteration, before that one can run
             asyncio.get_running_loop().call_soon(tasks[1].cancel)
         return "yes"
 

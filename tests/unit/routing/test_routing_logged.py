@@ -1,4 +1,4 @@
-"""Every attempt is a row, with its reason and its price, whatever becomes of it."""
+"""Every attempt becomes a row, with its reason and its price, also if it fails."""
 
 import asyncio
 from decimal import Decimal

@@ -1,6 +1,5 @@
 """What a run asks: resolved names, and digests that change exactly with what can be answered."""
 
-import dataclasses
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -204,7 +203,7 @@ def test_every_models_settings_are_in_the_digest(name: str) -> None:
     leaf = target.leaves[name]
     changed = Leaf(leaf.provider, replace(leaf.settings, params={"max_tokens": 6}))
 
-    assert content(dataclasses.replace(target, leaves={**target.leaves, name: changed})) != content(target)
+    assert content(replace(target, leaves={**target.leaves, name: changed})) != content(target)
 
 
 def test_other_names_for_the_same_models_and_routes_change_no_digest() -> None:
@@ -215,7 +214,7 @@ def test_other_names_for_the_same_models_and_routes_change_no_digest() -> None:
         route = Route(name=outer, model=inner, cascade=cascade(strong))
         target = target_of(route, nested)
         same = {small: settings("small"), strong: settings("strong")}
-        return dataclasses.replace(target, leaves={name: Leaf(Model(name=name), sent) for name, sent in same.items()})
+        return replace(target, leaves={name: Leaf(Model(name=name), sent) for name, sent in same.items()})
 
     assert content(built("i", "o", "a", "b")) == content(built("inner", "outer", "small", "strong"))
     assert content(built("i", "o", "a", "b")) != content(target_of(Route(name="o", model="a", fallback=("b",))))

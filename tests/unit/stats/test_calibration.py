@@ -46,13 +46,6 @@ def test_a_mean_gives_the_reference_numbers() -> None:
     assert (found.labels, found.judged) == (40, 400)
 
 
-def test_a_judge_believed_in_full_gives_the_reference_numbers() -> None:
-    found = calibrated_mean(LABELS, JUDGE, ELSEWHERE, weight=1.0)
-
-    assert round(found.value, 6) == 0.65
-    assert as_printed(found, LABELS, JUDGE, ELSEWHERE)[1:] == (0.498399, 0.801601)
-
-
 def test_a_difference_gives_the_reference_numbers() -> None:
     found = calibrated_mean(LABEL_DIFFERENCES, JUDGE_DIFFERENCES, DIFFERENCES_ELSEWHERE)
 

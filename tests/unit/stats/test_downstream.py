@@ -1,4 +1,4 @@
-"""What outputs cost once somebody acts on them, and intervals by resampling."""
+"""The cost of acting on outputs, and intervals by resampling."""
 
 import pytest
 

@@ -62,12 +62,6 @@ def test_one_bet_gives_the_reference_number() -> None:
     assert exp(log_e_of(Bets((0.4, 0.4, 0.4), 0.05, 1), SHORT)) == pytest.approx(1.999206951500339, rel=1e-12)
 
 
-def test_one_bet_on_a_dataset_gives_the_reference_number() -> None:
-    dataset = DatasetBets(20, 0.05, 0.1, 1, fixed=0.4)
-
-    assert exp(mixed(dataset.play(NOTHING_STAKED, 0.0, 0, SHORT))) == pytest.approx(2.3627204996226365, rel=1e-12)
-
-
 def test_a_dataset_may_be_played_in_parts() -> None:
     dataset = DatasetBets(20, 0.05, 0.1, -1)
 

@@ -19,8 +19,8 @@ from evalh.analysis.gate.sequential_tests import (
     SequentialTest,
     SuiteTests,
     judge,
+    new_tests,
     number_of_tests,
-    sequential_tests,
 )
 from evalh.core.errors import ExitCode
 from evalh.core.sample import Standing
@@ -59,7 +59,7 @@ WON, TIED, LOST = (Pair(case(base, 1), case(head, 1)) for base, head in ((0, 1),
 def asked_of(moves: np.ndarray) -> SequentialTest:
     """Look as a gate does at cases that were won (1), tied (0) and lost (-1), a cluster a row, until it stops."""
     clusters = [[(TIED, WON, LOST)[move] for move in row] for row in moves.tolist()]
-    (test,) = sequential_tests(GatePolicy(require=Require.NO_WORSE), len(clusters), 0.02, Family(1))
+    (test,) = new_tests(GatePolicy(require=Require.NO_WORSE), len(clusters), 0.02, Family(1))
     while test.state.seen < len(clusters) and not test.stopped:
         seen = test.state.seen
         test = test.look(clusters[seen : next_look(seen, len(clusters))])
@@ -297,7 +297,7 @@ def test_a_rate_over_clusters_covers(size: int) -> None:
 def played(policy: GatePolicy, pairs: list[Pair], added: frozenset[str]) -> bool:
     """Whether one suite's gate refuses, looking as it does: over all cases, and over the old ones alone."""
     family = Family(number_of_tests(policy, compares=True, added=added))
-    tests, seen = sequential_tests(policy, len(pairs), 0.02, family, added), 0
+    tests, seen = new_tests(policy, len(pairs), 0.02, family, added), 0
     while seen < len(pairs) and not all(one.stopped for one in tests):
         if any(one.state.stop is Stop.WORSE_SHOWN for one in tests):
             break

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evalh.analysis.gate.sequential_tests import Family, SequentialTest, sequential_tests
+from evalh.analysis.gate.sequential_tests import Family, SequentialTest, new_tests
 from evalh.core.suite import About, GatePolicy
 from evalh.stats.planner import chances_of
 from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, Stop, findings, stopped_interval
@@ -95,7 +95,7 @@ def test_the_interval_of_a_suite_says_what_the_whole_family_says(paths: range) -
         policy = GatePolicy(margin=chance.choice([0.02, 0.1]))
         tests: list[SequentialTest] = []
         for effect in (chance.choice([0.0, -0.1, -0.2]), chance.choice([0.0, -0.4])):  # of two suites
-            (test,) = sequential_tests(policy, 120, 0.5, family)
+            (test,) = new_tests(policy, 120, 0.5, family)
             clusters = [sides(chance, effect) for _ in range(120)]
             for start in range(0, 120, 25):
                 test = test.look(clusters[start : start + 25])
@@ -114,7 +114,7 @@ def test_the_interval_of_a_suite_says_what_the_whole_family_says(paths: range) -
 
 def test_a_drop_that_one_test_of_several_does_not_show_is_not_below_zero() -> None:
     family = Family(tests=40)
-    (test,) = sequential_tests(GatePolicy(), 50, 0.5, family)
+    (test,) = new_tests(GatePolicy(), 50, 0.5, family)
 
     class Lost:
         base = SimpleNamespace(goods=1, trials=1, ungraded=0)
@@ -177,7 +177,7 @@ def test_over_a_whole_dataset_nothing_is_left_to_bet_on() -> None:
 def test_each_limit_errs_at_most_one_time_in_twenty_wherever_one_stops(
     difference: float, discordance: float, target: About
 ) -> None:
-    """What a look refutes stays refuted: whoever stops at the last look stops where it hurts most.
+    """What a look refutes stays refuted, even if the gate stops at the worst moment.
 
     Before: the interval was of another test, and contradicted the verdict; Wilson's and t's, which were shown too,
     covered .92 to .95 at the gate's stop, cost ratios .89.

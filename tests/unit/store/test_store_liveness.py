@@ -14,7 +14,7 @@ Ask = Callable[..., list[tuple]]
 
 @pytest.fixture
 def dead(play: Play, folder: Path) -> Play:
-    """A run as `kill -9` leaves it: its row says running, an attempt says sent, and nobody holds its lock."""
+    """A run as `kill -9` leaves it: its row says running, an attempt says sent, and no process holds its lock."""
     play.start()
     play.good("t-1")
     play.begin(play.call("t-2"))

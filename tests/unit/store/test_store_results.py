@@ -57,7 +57,7 @@ def test_a_comparison_comes_back_as_it_was_stored(play: Play, reader: Reader) ->
         p_value=0.0075,
         content='{"reason": "sch\udce4n"}',
     )
-    play.store.add_comparison(row)
+    play.store.put(row)
     play.store.flush()
 
     assert reader.comparison(row.id) == reader.show(row.id) == row

@@ -1,4 +1,4 @@
-"""Who may come in, over a real socket: nothing is said to anybody else."""
+"""Who has access, over a real socket: others learn nothing."""
 
 import json
 from collections.abc import Iterator

@@ -267,7 +267,7 @@ def test_routes_know_where_they_stand(tmp_path: Path) -> None:
 
 def test_the_root_is_the_nearest_folder_upwards(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
-    (inner / "evalh.toml").mkdir(parents=True)  # a folder of that name is no workspace
+    (inner / "evalh.toml").mkdir(parents=True)  # a folder of that name is not a workspace
     (tmp_path / "evalh.toml").touch()
 
     assert find_root(inner) == tmp_path.resolve()

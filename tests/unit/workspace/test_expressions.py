@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalh.core.errors import WorkspaceError
-from evalh.core.prompt import INPUTS, HandoverError, Reference
+from evalh.core.prompt import INPUTS, HandoverError
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.prompt.expressions import Compiled, compile_expression
 from evalh.workspace.prompt.references import Shape
@@ -189,8 +189,8 @@ HANDED_OVER = {
     "extract.address.street": ("extract", "extract.address is null, which has no field 'street'"),
     "inputs.note": (INPUTS, "the case has no inputs.note (have: email, tags)"),
     "order.age < 30": ("order", 'order.age: text is compared with a number: "unknown" and 30'),
-    "order.nil < 30": ("order", "order.nil: null is compared with a number"),
-    "cite.ok == 0": ("cite", "cite.ok: true or false is compared with a number"),
+    "order.nil < 30": ("order", "order.nil: null is compared with a number: null and 30"),
+    "cite.ok == 0": ("cite", "cite.ok: true or false is compared with a number: false and 0"),
     "order.state == 3": ("order", "order.state: text is compared with a number"),
     "extract.age < order.age": ("extract", "extract.age: a number is compared with text"),
     "order.state in [1, 2]": ("order", "order.state: text is looked for in a list of others"),
@@ -261,8 +261,19 @@ def test_what_is_read_is_known_before_anything_runs() -> None:
     assert read("inputs.note is defined") == {"inputs.note"}
 
 
-def test_only_what_an_expression_fails_without_is_needed() -> None:
-    assert compiled("inputs.note | default('') ~ inputs.email").needed == {Reference(INPUTS, ("email",))}
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("inputs.email", {"inputs.email"}),
+        ("inputs.note | default('') ~ inputs.email", {"inputs.email"}),
+        ("inputs.note is defined and inputs.note.x == 1", set()),
+        ("inputs.vip and inputs.total > 3", {"inputs.vip"}),
+        ("inputs.a if inputs.b else inputs.c", {"inputs.b"}),
+        ("not inputs.a == inputs.b", {"inputs.a", "inputs.b"}),
+    ],
+)
+def test_only_what_an_expression_always_reads_is_needed(text: str, needed: set[str]) -> None:
+    assert set(map(str, compiled(text).needed)) == needed
 
 
 def test_a_plain_reference_needs_no_jinja() -> None:

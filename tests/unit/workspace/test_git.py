@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalh.core.errors import NotFound, UsageError, WorkspaceError
-from evalh.workspace.git import NoRepository, Repository, open_repository, probe
+from evalh.workspace.git import NoRepository, Repository, probe
 
 Git = Callable[..., str]
 V1 = "prompts/triage/v1.prompt"
@@ -371,7 +371,7 @@ def test_unrelated_lines_share_no_commit(folder: Path, repository: Repository) -
 def test_without_a_repository_everything_else_works(tmp_path: Path) -> None:
     found = probe(tmp_path)
 
-    assert open_repository(tmp_path) is None
+    assert isinstance(probe(tmp_path), NoRepository)
     assert found == NoRepository("no git repository around this folder", "git init")
 
 
@@ -413,7 +413,7 @@ def test_a_damaged_repository_is_a_reason_not_a_crash(folder: Path, path: str, c
 
     assert isinstance(found, NoRepository)
     assert found.reason
-    assert open_repository(folder) is None
+    assert isinstance(probe(folder), NoRepository)
 
 
 def test_a_missing_object_is_a_clear_error(folder: Path, repository: Repository) -> None:

@@ -1,6 +1,7 @@
 """Pipelines as versions: what a file says, all that is wrong with it at its lines, and how it is released."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -368,12 +369,76 @@ def test_a_mistake_in_a_prompt_is_told_where_it_is(tmp_path: Path, put: Put) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("signature", "told"),
+    [
+        (
+            "def find(order_id, *, shop, ctx): ...",
+            ["6: step 'order' is handed no 'shop' | inputs: {shop: …}; steps/orders"],
+        ),
+        (
+            "def find(order, ctx=None): ...",
+            ["6: step 'order' is handed no 'order'", "6: steps/orders.py:find takes no 'ord"],
+        ),
+        ("async def find(*, order_id=None, limit=3): ...", []),
+        ("def find(**anything): ...", []),
+        ("@cached\ndef find(order): ...", []),
+        ("from elsewhere import find", []),
+        ("try:\n    from fast import find\nexcept ImportError:\n    def find(order): ...", []),
+        ("find = lambda order: order", []),
+        ("class find:\n    def __init__(self, order): ...", []),
+    ],
+)
+def test_a_functions_parameters_are_read_where_its_definition_says_them(
+    tmp_path: Path, put: Put, signature: str, told: list[str]
+) -> None:
+    put("steps/orders.py", signature)
+    put(
+        DRAFT,
+        "steps:\n  extract: {inputs: {email: inputs.email}}\n  order:\n    python: steps/orders.py:find\n    when: extract.kind\n    inputs: {order_id: extract.order_id}\n",
+    )
+
+    found = mistakes(tmp_path) if told else []
+
+    assert bool(told) or load(tmp_path).pipeline
+    assert len(found) == len(told)
+    assert all(one.startswith(expected) for one, expected in zip(found, told, strict=True)), found
+
+
 def test_there_are_at_most_50_steps(tmp_path: Path, put: Put) -> None:
     put(
         DRAFT, "steps:\n" + "".join(f"  s{i}: {{prompt: ask_for_id, inputs: {{email: inputs.e}}}}\n" for i in range(51))
     )
 
     assert mistakes(tmp_path) == ["52: 51 steps; a pipeline has at most 50 | None"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("steps:\n" + "".join(f"  s{i}: {{prompt: extract}}\n" for i in range(20_000)), "20000 steps; a pipeline has"),
+        (
+            "steps:\n  extract:\n    inputs:\n" + "".join(f"      a{i}: inputs.x ~ {i}\n" for i in range(20_000)),
+            "more than",
+        ),
+        (
+            f"steps: {{extract: {{inputs: {{email: {{first: [{'inputs.x ~ 1, ' * 20_000}]}}}}}}}}",
+            "more than 1,000 express",
+        ),
+        (f"steps: {{extract: {{inputs: {{email: {{value: {'[' * 90}{']' * 90}}}}}}}}}", "refuses it as 'email'"),
+        ("a: &a [1, 1]\nsteps: {extract: {inputs: {email: *a}}}", "unknown key 'a'"),
+        ("steps: {a: {prompt: ../../etc/passwd}}", "names no prompt"),
+        ("steps: {a: {python: /etc/x.py:f}}", "leaves the workspace"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_a_hostile_file_is_refused_in_no_time(tmp_path: Path, put: Put, text: str, told: str) -> None:
+    put(DRAFT, text)
+    begun = time.monotonic()
+
+    assert told in mistakes(tmp_path)[0]
+
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ import jsonschema_rs
 import pytest
 
 from evalh.api.schemas import suite_schema
+from evalh.core.attempt import ErrorKind
 from evalh.core.errors import WorkspaceError
-from evalh.core.suite import About, GatePolicy, GraderRule, MustPass, Never, Require
+from evalh.core.route import BreakerPolicy, BudgetPolicy, LimitPolicy, RetryPolicy
+from evalh.core.suite import About, BaselinePolicy, GatePolicy, GraderRule, MustPass, Never, Require
 from evalh.workspace.config import Config
 from evalh.workspace.files import WorkTree
-from evalh.workspace.suites import load_suite
+from evalh.workspace.routes import BreakerTable, BudgetTable, LimitTable, RetryTable
+from evalh.workspace.suites import BaselineTable, GateTable, load_suite
 from evalh.workspace.yaml import parse_yaml
 
 SUITE = "prompt: p\ndataset: d\ngraders:\n  - schema\n  - contains: {value: x, name: pii}\ngate:\n"
@@ -36,6 +39,16 @@ def policy(folder: Path, gate: str) -> GatePolicy:
     (folder / "evals").mkdir(exist_ok=True)
     (folder / "evals/s.yaml").write_text(f"{SUITE}{gate}value: {{bad_usd: 1}}\n")
     return load_suite(WorkTree(folder), Config(), "s").gate
+
+
+def test_tables_that_state_nothing_are_the_defaults() -> None:
+    """A file without a table is read without the table's model."""
+    assert GateTable().policy() == GatePolicy()
+    assert BaselineTable().policy() == BaselinePolicy()
+    assert BreakerPolicy(**dict(BreakerTable())) == BreakerPolicy()
+    assert RetryPolicy(**{**dict(RetryTable()), "on": frozenset(map(ErrorKind, RetryTable().on))}) == RetryPolicy()
+    assert LimitPolicy(**dict(LimitTable())) == LimitPolicy()
+    assert BudgetPolicy(**dict(BudgetTable())) == BudgetPolicy()
 
 
 def test_every_key_is_read_and_fits_the_published_schema(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.workspace.files import WorkTree
-from evalh.workspace.git import Repository, open_repository
+from evalh.workspace.git import Repository, probe
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.releases import new, release
 
@@ -222,7 +222,7 @@ def repository(tmp_path: Path, write: Write) -> Repository:
     write("_tone.prompt", "kind")
     git("add", "-A")
     git("commit", "-q", "-m", "One")
-    found = open_repository(tmp_path)
+    found = probe(tmp_path)
     assert found is not None
     return found
 
@@ -258,7 +258,7 @@ def test_a_frozen_version_may_not_change_or_go(tmp_path: Path, write: Write, rep
     assert frozen_edits(base, prompts(tmp_path)) == []
 
     write("triage/draft.prompt", "edited")  # a draft may
-    write("triage/v2.prompt", "{{! a note }}two")  # a note is no content
+    write("triage/v2.prompt", "{{! a note }}two")  # a note is not content
     write("triage/v3.prompt", "new")
     assert frozen_edits(base, prompts(tmp_path)) == []
 

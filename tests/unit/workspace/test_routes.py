@@ -24,11 +24,11 @@ from evalh.core.route import (
     Route,
 )
 from evalh.core.suite import GraderSpec
-from evalh.graders.registry import GraderEnvironment
 from evalh.providers.registry import options_of
 from evalh.workspace.config import load_config
 from evalh.workspace.files import WorkTree
 from evalh.workspace.routes import BreakerTable, BudgetTable, CascadeTable, LimitTable, RepairTable, RetryTable
+from grading import environment as grading_environment
 
 FULL = """[routes.careful]
 model = "small"
@@ -293,7 +293,7 @@ def test_exact_numbers_in_a_checks_parameters_are_json(tmp_path: Path) -> None:
 
     assert [spec.params for spec in one.repair.checks] == [{"max_words": 5}, {"value": 812.5}, {"max_usd": 0.1}]
     assert digest(one.document()).startswith("sha256:")
-    assert [grader.name for grader in build_checks(one.repair.checks, GraderEnvironment())] == [
+    assert [grader.name for grader in build_checks(one.repair.checks, grading_environment())] == [
         "length",
         "latency",
         "cost",
@@ -309,7 +309,7 @@ def test_a_check_that_needs_gold_is_refused_at_its_line(tmp_path: Path, check: s
     assert one.repair is not None
 
     with pytest.raises(WorkspaceError) as caught:
-        build_checks(one.repair.checks, GraderEnvironment())
+        build_checks(one.repair.checks, grading_environment())
 
     assert "compares with what a case expects, and a check must work without that" in caught.value.what
     assert caught.value.where == "evalh.toml:3"
@@ -321,7 +321,7 @@ def test_a_check_that_does_not_exist_is_refused_at_its_line(tmp_path: Path) -> N
     assert one.repair is not None
 
     with pytest.raises(WorkspaceError) as caught:
-        build_checks(one.repair.checks, GraderEnvironment())
+        build_checks(one.repair.checks, grading_environment())
 
     assert (caught.value.where, caught.value.hint) == ("evalh.toml:3", "did you mean 'schema'?")
 

@@ -66,7 +66,7 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
     assert (suite.name, suite.prompt, suite.dataset, suite.model) == ("s", "triage", "triage", "small")
     assert (suite.owner, suite.trials, suite.max_ungraded) == ("support-team", 3, 0.1)
     assert suite.gate == GatePolicy(margin=0.05, must_pass=MustPass(tags=frozenset({"incident"}), trials=5, passes=5))
-    assert suite.gate.where == "evals/s.yaml:21"
+    assert suite.where_of("gate") == "evals/s.yaml:21"
     assert suite.value == OutputValue(prices=OutcomePrices(bad_usd=0.5), review=frozenset({"equals(order.id)", "tone"}))
     assert [(one.kind, one.params) for one in suite.compare] == [("prefer", {"rubric": "rubrics/tone.md"})]
     assert suite.where == "evals/s.yaml:1"

@@ -1,6 +1,5 @@
 """Files that hold every key are read into the same values as ever: digests, fingerprints and policies rest on these."""
 
-import dataclasses
 import json
 import os
 from decimal import Decimal
@@ -144,9 +143,7 @@ value: {bad_usd: 0.50, review_usd: 1, abstain_usd: 0.1, review: [tone]}
 
 def plain(value: Any) -> Any:
     """Return a value as JSON that keeps apart what compares differently: 2 and 2.0, "0.10" and "0.1"."""
-    fields = getattr(value, "__struct_fields__", ())
-    if dataclasses.is_dataclass(value):
-        fields = [one.name for one in dataclasses.fields(value) if one.name != "source"]
+    fields = [name for name in getattr(value, "__struct_fields__", ()) if name != "source"]
     if fields:
         return {name: plain(getattr(value, name)) for name in fields}
     match value:

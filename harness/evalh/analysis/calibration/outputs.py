@@ -56,26 +56,24 @@ def votes(labels: Iterable[Label]) -> dict[tuple[str, str], Votes]:
     return {item: Votes(by_author) for item, by_author in gathered.items()}
 
 
-def confusion(judged: Iterable[Judged], people: Mapping[tuple[str, str], Votes]) -> Confusion:
-    """Count verdicts against majorities; outputs on which people are torn are left out."""
-    cells = [0, 0, 0, 0]
-    for one in {one.item: one for one in judged}.values():
-        majority = people[one.item].majority if one.item in people else None
-        if majority is not None:
-            cells[2 * (not one.passed) + (not majority)] += 1
-    return Confusion(both_good=cells[0], judge_only=cells[1], people_only=cells[2], both_bad=cells[3])
-
-
-def judge_agreement(
-    judged: Iterable[Judged], people: Mapping[tuple[str, str], Votes], seed: int
-) -> AgreementTable | None:
-    """Measure how far judge and majority agree on what was labelled; None: nothing was."""
-    pairs = [
+def both_said(judged: Iterable[Judged], people: Mapping[tuple[str, str], Votes]) -> list[tuple[bool, bool]]:
+    """Return (the judge passes it, most people do) of each output; those on which people are torn are left out."""
+    return [
         (one.passed, majority)
         for one in {one.item: one for one in judged}.values()
         if one.item in people and (majority := people[one.item].majority) is not None
     ]
-    return agreement(pairs, seed=seed) if pairs else None
+
+
+def confusion(both: Iterable[tuple[bool, bool]]) -> Confusion:
+    """Count what the judge says against what people say."""
+    cells = Counter(both)
+    return Confusion(
+        both_good=cells[True, True],
+        judge_only=cells[True, False],
+        people_only=cells[False, True],
+        both_bad=cells[False, False],
+    )
 
 
 def people_agreement(people: Mapping[tuple[str, str], Votes], seed: int) -> AgreementTable | None:
@@ -110,7 +108,7 @@ def _corrected(strata: Sequence[Sequence[Judged]], people: Mapping[tuple[str, st
     for stratum in strata:
         shares = [people[one.item].share for one in stratum if one.item in people]
         if not shares:
-            return Estimate(None, None, None, _MOVER)  # what this stratum is worth is not known
+            return Estimate(None, None, None, _MOVER)  # the rate of this stratum is unknown
         known.append(LabelledStratum(len(stratum), len(shares), fsum(shares) / len(shares)))
     return rate_of_strata(known) if known else Estimate(None, None, None, _MOVER)
 

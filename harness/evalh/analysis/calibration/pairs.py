@@ -115,19 +115,15 @@ def win_rate(comparison: JudgedComparison, votes: Mapping[tuple[str, str], Votes
         name=comparison.name,
         run=comparison.run,
         judged=len(judged),
-        judge_rate=_share(fsum(one.judge for one in seen) / len(judged)) if judged else None,
+        judge_rate=(1 + fsum(one.judge for one in seen) / len(judged)) / 2 if judged else None,
         labels=labels,
         corrected=_as_rate(corrected) if corrected is not None and labels else Estimate(None, None, None, "ppi++"),
     )
 
 
 def _as_rate(net: Estimate) -> Estimate:
-    low, high = (None if limit is None else _share(limit) for limit in (net.low, net.high))
-    return Estimate(None if net.value is None else _share(net.value), low, high, net.method)
-
-
-def _share(net: float) -> float:
-    return (1 + net) / 2
+    value, low, high = (None if number is None else (1 + number) / 2 for number in (net.value, net.low, net.high))
+    return Estimate(value, low, high, net.method)
 
 
 def both_prefer(cases: Sequence[PairCase], votes: Mapping[tuple[str, str], Votes]) -> list[tuple[bool, bool]]:

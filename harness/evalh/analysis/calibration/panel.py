@@ -42,7 +42,7 @@ class Jurors:
                 sums[place] += value
 
     def document(self) -> dict[str, JsonValue] | None:
-        """Return the numbers; None where no panel voted. `effective` is None where no two jurors' votes vary."""
+        """Return the numbers; None if no panel voted. `effective` is None if no two jurors' votes vary."""
         if not self._counts:
             return None
         return {

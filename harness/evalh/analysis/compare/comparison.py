@@ -80,7 +80,7 @@ class Missing(Value, kw_only=True):
 class PartComparison(Value, kw_only=True):
     """The comparison seen through one grader, or over the cases of one tag.
 
-    `p_adjusted` pays for having looked at all of them: Holm for required graders, Benjamini-Hochberg elsewhere.
+    `p_adjusted` is adjusted for the number of views: Holm for required graders, Benjamini-Hochberg elsewhere.
     """
 
     name: str
@@ -174,12 +174,12 @@ class Comparison(Value, kw_only=True):
     ties: int
     undecided: int
     difference: Estimate  # head's good rate - base's, the mean over clusters
-    p_value: float | None  # two-sided, no difference; None where the cases were looked at while they came in
+    p_value: float | None  # two-sided, no difference; None if the cases were looked at while they came in
     test: str  # mcnemar-midp, mcnemar-exact, sign-flip, none
     margin: float
     p_no_worse: float | None  # one-sided: head is worse by `margin` or more
     verdict: ComparisonVerdict
-    reason: str  # why there is no verdict, or what it rests on, in one sentence
+    reason: str  # why there is no verdict, or its basis, in one sentence
     measured: bool  # False: more samples are ungraded than the suite allows; there is no verdict then
     detectable_drop: float | None  # the smallest that so many such cases call worse with 80 % power; None: no drop
     cases_needed: int | None  # where it is inconclusive: to show that a version that is no worse is no worse
@@ -194,22 +194,22 @@ class Comparison(Value, kw_only=True):
     confirmed: tuple[Confirmed, ...] = ()
     preferred: tuple[Preferred, ...] = ()
     downstream: DownstreamComparison | None = None  # None: the suite states no value
-    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
+    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
     notices: tuple[str, ...] = ()  # what else speaks against trusting it
 
     @property
     def judge_relative(self) -> tuple[str, ...]:
-        """Say why the verdict is relative to its judges; empty where people's labels speak for them."""
+        """Say why the verdict is relative to its judges; empty if they are calibrated."""
         return judge_relative(self.judges)
 
     @property
     def detail(self) -> str:
-        """Name what stands in the way of a comparison; empty where nothing does."""
+        """Name what stands in the way of a comparison; empty if nothing does."""
         return "; ".join(mismatch.what for mismatch in self.mismatches)
 
 
 class Example(Value, kw_only=True):
-    """One case to look at, as both sides answered it; an output is None where there was no answer."""
+    """One case to look at, as both sides answered it; an output is None if there was no answer."""
 
     case_id: str
     better: bool  # False: it got worse

@@ -52,7 +52,7 @@ LEAST_DISCORDANCE = 0.02  # versions that never disagreed here may do so elsewhe
 
 
 class TrialTally(Value):
-    """How a case went on one side: trials that passed, and trials of which that is not known."""
+    """The result of a case on one side: passed trials, and trials with an unknown result."""
 
     trials: int
     passed: int
@@ -182,7 +182,7 @@ class Differences:
 
     @property
     def value(self) -> float | None:
-        """The mean difference over clusters, as the good rates count it; None where there is no case."""
+        """The mean difference over clusters, as the good rates count it; None if there is no case."""
         return fsum(self.counted) / self.clusters if self.n else None
 
     @property
@@ -219,9 +219,9 @@ class Differences:
 
     @cached_property
     def p_value(self) -> float | None:
-        """Two-sided, against no difference; None where one stopped early.
+        """Two-sided, against no difference; None if one stopped early.
 
-        1 where the unknown samples could turn the difference round.
+        1 if the unknown samples could reverse the difference.
         """
         if not self.n or self.stopped is not None:
             return None
@@ -307,7 +307,7 @@ FALSE_DISCOVERIES = 0.10  # of the cases that are called regressed, so many may 
 def confirm(
     cases: Sequence[str], base: Mapping[str, CaseResult], head: Mapping[str, CaseResult]
 ) -> tuple[Confirmed, ...]:
-    """Judge each case by its fresh trials on both sides; ungraded ones are left out, and no trial is no evidence."""
+    """Judge each case by its fresh trials on both sides; ungraded ones are left out."""
     counts = [(_graded(base.get(case)), _graded(head.get(case))) for case in cases]
     p_values = [fisher_worse(*of_base, *of_head) for of_base, of_head in counts]
     adjusted = benjamini_hochberg(p_values)

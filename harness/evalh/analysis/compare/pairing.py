@@ -52,12 +52,12 @@ class CaseResult(Value):
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """What all samples cost; None where one is not priced."""
+        """What all samples cost; None if one is not priced."""
         return total(sample.cost_usd for sample in self.samples)
 
     @property
     def latency_ms(self) -> float | None:
-        """The mean over the samples that say; None where none does."""
+        """The mean over the samples that say; None if none does."""
         known = [sample.latency_ms for sample in self.samples if sample.latency_ms is not None]
         return sum(known) / len(known) if known else None
 
@@ -73,7 +73,7 @@ class CaseResult(Value):
 
     @property
     def row_digest(self) -> str | None:
-        """The digest of the case's row; None: not known."""
+        """The digest of the case's row; None if unknown."""
         return self.samples[0].row_digest
 
     @property
@@ -100,7 +100,7 @@ class Results(Value, kw_only=True):
     run: str | None = None
     max_ungraded: float = 0.02
     by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
-    judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: not known
+    judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: unknown
 
 
 class Pair(Value):
@@ -156,7 +156,7 @@ class Paired(Value, kw_only=True):
 def by_case(samples: Iterable[SampleResult]) -> dict[str, CaseResult]:
     """Gather samples by case, cases in the order in which they come first.
 
-    Raises WorkspaceError where a trial comes twice: which of the two counts cannot be known.
+    Raises WorkspaceError if a trial comes twice: which of the two counts cannot be known.
     """
     gathered: dict[str, dict[int, SampleResult]] = {}
     for sample in samples:

@@ -1,4 +1,4 @@
-"""What a judge of two outputs says of two versions: counted by case, the order's part told apart."""
+"""Preferences of a judge of two outputs between two versions, by case, with the effect of the order separated."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

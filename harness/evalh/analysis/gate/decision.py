@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from msgspec import field
+
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.drift import DriftResult
 from evalh.core.calibration import JudgeStanding, judge_relative
@@ -40,9 +42,9 @@ def doubtful(policy: Doubt, rule: str, reason: str, cases: tuple[str, ...] = ())
 
 
 class Evidence(Value, kw_only=True):
-    """A case that got worse, to look at. Outputs are None where they were not kept, or nothing came."""
+    """A case that got worse, to look at. Outputs are None if they were not kept, or nothing came."""
 
-    case_id: str
+    case_id: str = field(name="case")
     base_output: str | None
     head_output: str | None
     reasons: tuple[tuple[str, str], ...]  # (grader, reason) on head
@@ -59,7 +61,7 @@ class SuiteDecision(Value, kw_only=True):
     head: str
     model: str
     margin: float
-    detectable_drop: float | None  # None: not known, or not even a drop from 1 to 0
+    detectable_drop: float | None  # None if unknown, or not even a drop from 1 to 0
     cases_needed: int | None
     stopped_at: int  # cases
     of: int
@@ -72,11 +74,11 @@ class SuiteDecision(Value, kw_only=True):
     prompt_path: str = ""
     prompt_line: int = 1
     notices: tuple[str, ...] = ()
-    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and how far people's labels speak for them
+    judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
 
     @property
     def judge_relative(self) -> tuple[str, ...]:
-        """Say why the decision is relative to its judges; empty where people's labels speak for them."""
+        """Say why the decision is relative to its judges; empty if they are calibrated."""
         return judge_relative(self.judges)
 
     @property
@@ -136,7 +138,7 @@ class GateDecision(Value, kw_only=True):
 
     @property
     def judge_relative(self) -> bool:
-        """Tell whether a suite that decided rests on a judge for whom people's labels do not speak."""
+        """Whether a suite that decided rests on a judge for whom people's labels do not speak."""
         return any(suite.judge_relative for suite in self.suites if suite.exit is self.exit)
 
     @property

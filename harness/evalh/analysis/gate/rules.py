@@ -4,7 +4,6 @@ A rule that chance can break gives a p-value. All of them, and the sequential te
 is shown is shown after Holm's method over the whole gate.
 """
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import ceil, fsum, log
 from random import Random
@@ -52,7 +51,7 @@ class RuleInputs(Value, kw_only=True):
         never = tuple(one for one in self.policy.never if one.at_most is not None)
         return replace(
             self,
-            policy=dataclasses.replace(self.policy, must_pass=None, never=never),
+            policy=replace(self.policy, must_pass=None, never=never),
             pairs=[pair for pair in self.pairs if pair.case_id not in added],
             head=[case for case in self.head if case.case_id not in added],
             latencies={case: both for case, both in self.latencies.items() if case not in added},
@@ -126,7 +125,7 @@ def _ceiling(name: str, measured: RuleInputs, p_broken: float, number: str, *, l
 def must_pass(rule: MustPass, cases: Sequence[MustPassCase]) -> Finding:
     """Refuse where a case is not good often enough."""
     if not cases:
-        return Finding("must_pass", ExitCode.INCONCLUSIVE, "must_pass names no case of this dataset: it guards nothing")
+        return Finding("must_pass", ExitCode.INCONCLUSIVE, "must_pass matches no case of this dataset")
     broken = [one for one in cases if one.good + one.ungraded < rule.passes]
     unknown = [one for one in cases if one.good < rule.passes <= one.good + one.ungraded]
     wanted = f"{rule.passes} of {rule.trials}"
@@ -222,7 +221,7 @@ def _cost(may_rise: float, measured: RuleInputs) -> Rule:
     name, pairs = "cost_per_good", measured.pairs
     base, head = spending([one.base for one in pairs]), spending([one.head for one in pairs])
     if base is None or head is None:
-        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is not known")
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is unknown")
     if not any(base[1]) and not any(head[1]):
         reason = f"{name}: nothing is good on either side, so neither has a cost per good output"
         return _settled(name, ExitCode.INCONCLUSIVE, reason)
@@ -248,15 +247,15 @@ def _net_loss(may_rise: float, value: OutputValue, measured: RuleInputs) -> Rule
     name = "net_loss"
     gone = sorted(value.review - measured.graders)
     if gone:
-        reason = f"{name}: head's suite has no grader {gone[0]!r} any more, so what is reviewed is not known"
+        reason = f"{name}: head's suite has no grader {gone[0]!r} any more, so it is unknown what is reviewed"
         return _settled(name, ExitCode.INCONCLUSIVE, reason)
     base = consequences((pair.base for pair in measured.pairs), value)
     head = consequences((pair.head for pair in measured.pairs), value)
     if base is None or head is None:
-        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is not known")
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: an answer is not priced, so the cost is unknown")
     losses = [side.net_losses(value.prices) for side in (base, head)]
     before, after = (fsum(side) / len(side) for side in losses)
-    number = f"{name}: with what follows it a case costs {before:.4g} USD on base, {after:.4g} on head:"
+    number = f"{name}: with its consequences a case costs {before:.4g} USD on base, {after:.4g} on head:"
     excess = loss_differences(base, head, value.prices, may_rise)
     above = fsum(excess) / len(excess) > 0
     p_broken = t_test_p(excess) / 2 if above and len(excess) > 1 else 1.0
@@ -276,12 +275,14 @@ def _latency(may_rise: float, measured: RuleInputs) -> Rule:
         for places in clustered([pair.head for pair in measured.pairs])
     ]
     if len(clusters) < _FEWEST_FOR_P95:
-        reason = f"{name}: {len(clusters)} cases are too few for a 95th percentile; {_FEWEST_FOR_P95} are the least"
+        reason = (
+            f"{name}: {len(clusters)} cases are too few for a 95th percentile; at least {_FEWEST_FOR_P95} are needed"
+        )
         return _settled(name, ExitCode.INCONCLUSIVE, reason)
     value = _ratio([pair for one in clusters for pair in one])
     ratios = _resampled(clusters, measured.seed)
     if value is None or not ratios:
-        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: the answers took no time that was measured")
+        return _settled(name, ExitCode.CANNOT_MEASURE, f"{name}: no latency was measured")
     within = sum(ratio <= 1 + may_rise for ratio in ratios)
     return _ratio_ceiling(name, measured, (within + 1) / (len(ratios) + 1), value, may_rise)
 

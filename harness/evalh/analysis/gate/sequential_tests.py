@@ -102,7 +102,7 @@ class SequentialTest(Value):
         return limits if limits.high >= bound else Interval(limits.low, stopped_interval(shared, self.differences).high)
 
 
-def sequential_tests(
+def new_tests(
     policy: GatePolicy, cases: int, max_ungraded: float, family: Family, added: Collection[str] = ()
 ) -> list[SequentialTest]:
     """Return the tests of a suite's policy over `cases` clusters; if cases were `added`, also tests without them."""
@@ -249,7 +249,7 @@ def _finding(suite: SuiteTests, test: SequentialTest, conclusion: Conclusion) ->
 
 def _ungraded(suite: SuiteTests, test: SequentialTest) -> str:
     ungraded = f"{test.state.ungraded} of {test.state.samples} samples are ungraded"
-    limit = f"more than {100 * test.design.max_ungraded:g} %: no verdict rests on that"
+    limit = f"more than {100 * test.design.max_ungraded:g} %: too many for a verdict"
     pairs = test.about(suite.pairs)
     base, head = unanswered(pair.base for pair in pairs), unanswered(pair.head for pair in pairs)
     answers = f"; without an answer: {base} on base, {head} on head" if base or head else ""
@@ -265,7 +265,7 @@ def _neither(suite: SuiteTests, test: SequentialTest, rule: str, prefix: str) ->
     if value is None or value >= -test.design.margin:
         return Finding(rule, ExitCode.YES, not_shown)
     more = cases_to_tell(suite, test, -value)
-    tell = "no practical number of cases would tell" if more is None else f"about {more} cases in all would tell"
+    tell = "no practical number of cases would decide" if more is None else f"about {more} cases in all would decide"
     reason = f"{prefix}worse by {points(-value)} as measured, and chance may explain it: {tell}"
     return doubtful(suite.policy.doubt, rule, reason, differences.lost)
 
@@ -321,9 +321,9 @@ def _in_cases(suite: SuiteTests, clusters: int) -> int:
 
 
 def _detectable(suite: SuiteTests, test: SequentialTest) -> str:
-    drop, differ = drop_of(suite, test), f"where {100 * discordance_of(suite, test):.3g} % of cases differ"
+    drop, differ = drop_of(suite, test), f"if {100 * discordance_of(suite, test):.3g} % of cases differ"
     if drop is None:
-        return f"{differ}, so few cases refuse no drop, however large, with 80 % power"
+        return f"{differ}, these are too few cases to refuse any drop with 80 % power"
     return f"{differ}, a drop of {points(drop)} is refused with 80 % power"
 
 

@@ -1,1 +1,1 @@
-"""A gate's loop: both sides are asked, batch by batch, until the answer is sure."""
+"""A gate's loop: ask both sides, batch by batch, until more cases would not change the decision."""

@@ -27,7 +27,7 @@ Indexed = Sequence[tuple[int, Case]]
 
 
 def canary_cases(change: SuiteChange, known: Known) -> Indexed:
-    """Choose the accepted cases to ask again: a seed of digests decides which, so nobody shops for lucky ones."""
+    """Choose the accepted cases to ask again, by a seed of digests, so that nobody can pick lucky ones."""
     plan, most = change.base, change.policy.canary
     assert plan is not None
     if most is None:
@@ -41,7 +41,7 @@ def canary_cases(change: SuiteChange, known: Known) -> Indexed:
 
 
 class Canary(Struct, kw_only=True):
-    """What is known of base's model. `check_names` says whether base and head's kept answers are still believed."""
+    """Watches base's model. `check_names` says whether the kept answers of base and head still count."""
 
     change: SuiteChange
     models_then: frozenset[str]  # of the baseline
@@ -50,7 +50,7 @@ class Canary(Struct, kw_only=True):
     session: Session | None = None
     max_ungraded: float = 0.02
     move: DriftResult | None = None
-    new_models: frozenset[str] = frozenset()  # names that answer on one side alone
+    new_models: frozenset[str] = frozenset()  # names that answer on one side only
     moved: bool = False
 
     async def ask_alongside(self, base: Session, head: Session, batch: Sequence[Wanted]) -> None:
@@ -59,7 +59,7 @@ class Canary(Struct, kw_only=True):
             return
         again = [(place, case, _ONE) for place, case in self.cases]
         async with asyncio.TaskGroup() as group:
-            group.create_task(base.evaluate(again))  # what was accepted: nothing is asked
+            group.create_task(base.evaluate(again))  # the accepted answers: nothing is asked
             group.create_task(self.session.evaluate(again))
             group.create_task(head.evaluate(batch))
         if self.session.halt.reason or head.halt.reason:
@@ -85,7 +85,7 @@ class Canary(Struct, kw_only=True):
         )
 
     def check_names(self, base: Session, head: Session) -> bool:
-        """Look at who answered so far; return whether the model moved."""
+        """Check the names of the models that answered; return whether the model changed."""
         if not self.moved and self._named:
             kept = self.models_then | base.models(kept=True) | head.models(kept=True)
             asked = base.models(kept=False) | head.models(kept=False)
@@ -98,18 +98,18 @@ class Canary(Struct, kw_only=True):
 
     @property
     def _named(self) -> bool:
-        """Whether names tell: of one hosted model, the same on both sides."""
+        """Whether names are meaningful: for one hosted model that is the same on both sides."""
         base, head = self.change.base, self.change.head
         if base is None or base.chooses or not base.hosted:
             return False
         return base.fingerprint().model == head.fingerprint().model
 
     def findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
-        """Say what was found, where it matters to the decision; `tested` is what the tests found afterwards."""
+        """Yield a finding if the model changed; `tested` are the findings of the tests."""
         if self.moved:
             worse = any(one.exit is ExitCode.NO for one in tested)
             what = "the model changed" if worse else "the model changed, not your prompt"
-            after = "head is worse all the same" if worse else "head is held against that"
+            after = "head is worse nevertheless" if worse else "head is compared with that"
             yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked again, and {after}")
         elif self.move is not None and self.move.verdict is DriftVerdict.UNMEASURED:
             yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())
@@ -117,4 +117,4 @@ class Canary(Struct, kw_only=True):
     def _told(self) -> str:
         if self.move is not None and not self.new_models:
             return self.sentence(self.move)
-        return f"{', '.join(sorted(self.new_models))} answers on one side alone"
+        return f"{', '.join(sorted(self.new_models))} answers on one side only"

@@ -13,34 +13,34 @@ from evalh.engine.plan import Plan
 
 
 class Word(Value):
-    """What somebody has to look at and allow."""
+    """A change that a person must review and allow."""
 
     rule: str
-    told: str
+    reason: str
     exit: ExitCode = ExitCode.NO
     may_be_allowed: bool = True
 
     def finding(self, *, allowed: bool) -> Finding:
-        """Return what it comes to, with and without that word."""
+        """Return the finding, with or without that permission."""
         if not self.may_be_allowed:
-            return Finding(self.rule, self.exit, self.told)
+            return Finding(self.rule, self.exit, self.reason)
         if allowed:
-            return Finding(self.rule, ExitCode.YES, f"{self.told}; allowed")
-        return Finding(self.rule, self.exit, f"{self.told}; look at it, then: --allow-suite-change")
+            return Finding(self.rule, ExitCode.YES, f"{self.reason}; allowed")
+        return Finding(self.rule, self.exit, f"{self.reason}; look at it, then: --allow-suite-change")
 
 
 class RowChanges(Value, kw_only=True):
-    """Cases by what became of their row. Everything but `added` could hide a regression."""
+    """Cases by what happened to their row. Everything but `added` could hide a regression."""
 
     added: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
-    relabelled: tuple[str, ...] = ()  # what is expected of the same inputs differs
+    relabelled: tuple[str, ...] = ()  # the same inputs, another expected output
     rewritten: tuple[str, ...] = ()  # inputs, tags or the named cluster differ
-    reclustered: tuple[str, ...] = ()  # new rows tie cases together that were apart: fewer clusters show less
+    reclustered: tuple[str, ...] = ()  # new rows join separate clusters: fewer clusters show less
 
     @property
     def suspicious(self) -> tuple[str, ...]:
-        """The cases that need a person's word."""
+        """The cases that a person must review."""
         return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
 
 
@@ -50,9 +50,9 @@ class SuiteChange(Value, kw_only=True):
     suite: str
     parts: tuple[str, ...]  # of the fingerprint; none: the gate was asked about two versions
     head: Plan
-    base: Plan | None  # None: there was nothing before
-    before: Plan | None  # base as it was, on its own rows with its own graders
-    head_before: Plan | None = None  # head on those
+    base: Plan | None  # None: the suite is new
+    before: Plan | None  # base with its own rows and graders
+    head_before: Plan | None = None  # head with those
     policy: GatePolicy
     rows: RowChanges = field(default_factory=RowChanges)
     words: tuple[Word, ...] = ()
@@ -62,24 +62,24 @@ class SuiteChange(Value, kw_only=True):
 
     @property
     def compares(self) -> bool:
-        """Tell whether the two sides can answer differently."""
+        """Whether the two sides can answer differently."""
         return self.base is not None and (not self.parts or bool({"prompt", "model", "route"}.intersection(self.parts)))
 
     @property
     def beside_old(self) -> tuple[str, ...]:
-        """The new cases, where there are old ones too and something may have got worse."""
+        """The new cases, if there are old ones too and something may have got worse."""
         return self.rows.added if self.compares and len(self.rows.added) < len(self.head.cases) else ()
 
     @property
     def about_new(self) -> tuple[str, ...]:
-        """Say over which cases the numbers are, where some are new."""
+        """Say which cases the numbers cover, if some are new."""
         new = f"{len(self.beside_old)} of {len(self.head.cases)} cases are new"
-        told = f"{new}: lines that begin with 'old cases' are about the others alone, all others about all cases"
+        told = f"{new}: lines that begin with 'old cases' cover only the others, all other lines cover all cases"
         return (told,) if self.beside_old else ()
 
     @property
     def value(self) -> OutputValue | None:
-        """What outputs cost downstream: like the policy, as the merge base says where it has the suite."""
+        """The prices of outputs: like the policy, from the merge base if it has the suite."""
         return (self.head if self.before is None or not self.parts else self.before).suite.value
 
 
@@ -108,7 +108,7 @@ def row_changes(base: Plan, head: Plan) -> RowChanges:
 
 
 def _reclustered(base: Plan, head: Plan, common: set[str]) -> tuple[str, ...]:
-    """Return the cases whose cluster has another of these cases in it than on base."""
+    """Return the cases whose cluster contains other cases than on base."""
     before, after = (_companions(plan, common) for plan in (base, head))
     return tuple(case for case in before if case in after and after[case] - before[case])
 

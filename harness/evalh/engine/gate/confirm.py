@@ -1,4 +1,4 @@
-"""`gate --confirm`: cases that got worse, asked again on both sides. It labels them; the decision stays as it is."""
+"""`gate --confirm`: cases that got worse are asked again on both sides. The decision does not change."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ class Confirming(Struct):
     sessions: list[Session] = field(default_factory=list)  # base's, head's
 
     def plan(self, plan: Plan, draw: int) -> Plan:
-        """Return a side's plan for the fresh trials, drawn apart from the answers that showed the flips."""
+        """Return a side's plan for the fresh trials, whose draws differ from those that showed the flips."""
         return replace(plan, cases=Listed([case for _, case in self.cases]), trials=FRESH_TRIALS, draw=draw)
 
     async def ask(self) -> None:
@@ -36,26 +36,26 @@ class Confirming(Struct):
                 group.create_task(session.evaluate(wanted))
 
     def confirmed(self) -> tuple[Confirmed, ...]:
-        """Judge each case on its fresh trials alone; nothing where a side has no graded one."""
+        """Judge each case by its fresh trials only; leave out a case if a side has no graded one."""
         base, head = (by_case(session.results(self.cases, FRESH_TRIALS)) for session in self.sessions)
         if any(all(case.ungraded == case.trials for case in side.values()) for side in (base, head)):
             return ()
         return confirm([case.id for _, case in self.cases], base, head)
 
     def notice(self, found: Sequence[Confirmed], dollars: Callable[[Decimal | None], str], *, refused: bool) -> str:
-        """Say what came of it, and what it took."""
+        """State the result and its cost."""
         asked = sum(session.asked() for session in self.sessions)
         spent = f"{asked} asked, {dollars(total(session.spent() for session in self.sessions))}"
         if not found:
-            return f"what got worse could not be confirmed: no fresh trial of a side was graded ({spent})"
+            return f"the cases that got worse could not be confirmed: no fresh trial of a side was graded ({spent})"
         counts = Counter(one.label for one in found)
         told = ", ".join(f"{counts[label]} {label.value}" for label in Flip if counts[label])
-        alone = "; the refusal rests on all cases together" if refused and not counts[Flip.REGRESSED] else ""
-        return f"asked again, {FRESH_TRIALS} fresh trials a side, what got worse is: {told}{alone} ({spent})"
+        alone = "; the refusal is based on all cases together" if refused and not counts[Flip.REGRESSED] else ""
+        return f"asked again ({FRESH_TRIALS} fresh trials on each side), what got worse is: {told}{alone} ({spent})"
 
 
 def flipped(comparison: Comparison | None, order: Sequence[tuple[int, Case]]) -> Confirming | None:
-    """Return what is to be confirmed; None where nothing got worse."""
+    """Return the cases to confirm; None if no case got worse."""
     worse = set() if comparison is None else set(comparison.regressed)
     cases = [(place, case) for place, case in order if case.id in worse]
     return Confirming(cases) if cases else None

@@ -1,13 +1,17 @@
-"""What a gate shows of single cases, and where a prompt begins to differ."""
+"""What a gate reports about single cases, and where a prompt begins to differ."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from difflib import SequenceMatcher
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair
+from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode
+from evalh.core.prompt import Pipeline
+from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.session import Session
@@ -15,8 +19,15 @@ from evalh.engine.session import Session
 _MOST = 10
 
 
+class Wording(Value):
+    """How findings are put into words; handed in, since words are a report's."""
+
+    drift: Callable[[DriftResult], str]
+    dollars: Callable[[Decimal | None], str]
+
+
 def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -> MustPassCase:
-    """Say how a case that must pass went; what was not evaluated is ungraded."""
+    """Return the result of a case that must pass; trials that were not evaluated are ungraded."""
     found = results.get(case.id)
     if found is None:
         return MustPassCase(case.id, 0, trials, trials)
@@ -24,14 +35,16 @@ def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -
 
 
 def fails(case: CaseResult, graders: Sequence[str]) -> bool:
-    """Tell whether any of these graders fails any of a case's samples."""
+    """Whether any of these graders fails any of a case's samples."""
     return any(sample.outcomes.get(grader) is Outcome.FAIL for sample in case.samples for grader in graders)
 
 
 def first_changed_line(change: SuiteChange) -> int:
-    """Return the line of head's prompt file where the two versions begin to differ; 1 where they do not."""
+    """Return the line of head's prompt file where the two versions begin to differ; 1 if they do not."""
     if change.base is None:
         return 1
+    if change.head.version.pipeline is not None:
+        return _first_changed_step(change.base.version.pipeline, change.head.version.pipeline)
     base = [line for section in change.base.version.sections for line in section.source.split("\n")]
     places = [
         (line, section.line + number)
@@ -43,6 +56,12 @@ def first_changed_line(change: SuiteChange) -> int:
         if tag != "equal" and places:
             return places[min(low, len(places) - 1)][1]
     return 1
+
+
+def _first_changed_step(base: Pipeline | None, head: Pipeline) -> int:
+    before = {} if base is None else {spec.name: spec.document() for spec in base.steps}
+    changed = (spec.where for spec in head.steps if spec.document() != before.get(spec.name))
+    return min((int(where.rpartition(":")[2]) for where in changed), default=1)
 
 
 def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
@@ -61,7 +80,7 @@ def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair])
 
 
 def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
-    """Say of each side that lacks answers why."""
+    """Say why a side lacks answers."""
     for side, session in (("base", base), ("head", head)):
         if session is not None and (why := session.why_no_answer()) is not None:
             yield f"{side}: {why}"
@@ -81,12 +100,12 @@ def evidence_of(comparison: Comparison | None, base: Session | None, head: Sessi
 
 
 def not_compared(change: SuiteChange) -> Finding:
-    """Say what a suite with nothing to compare comes to."""
+    """Return the finding of a suite without anything to compare."""
     if change.base is not None:
-        what = "prompt, model and route are the same on both sides: no answer differs"
+        what = "prompt, model and route are the same on both sides: no answer can differ"
         return Finding("good", ExitCode.YES, what)
     policy = change.policy
     if policy.good_rate is not None or policy.must_pass is not None or policy.never:
-        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate hold")
+        return Finding("good", ExitCode.YES, "there is nothing to compare with; the rules of its gate apply")
     reason = "there is nothing to compare with, and the suite's gate has no rule for that; add one:"
     return Finding("good", ExitCode.INCONCLUSIVE, f"{reason} gate: {{good_rate: {{at_least: 0.8}}}}")

@@ -4,8 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,39 +13,23 @@ from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
-from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
-from evalh.analysis.gate.sequential_tests import (
-    ALPHA,
-    Family,
-    SuiteTests,
-    drop_of,
-    limits_of,
-    needed_by,
-    sequential_tests,
-)
+from evalh.analysis.gate.sequential_tests import ALPHA, Family, SuiteTests, drop_of, limits_of, needed_by, new_tests
 from evalh.core.attempt import CONFIRM_DRAW, Dated
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, ExitCode
 from evalh.core.sample import Standing
 from evalh.core.suite import Require
-from evalh.core.values import Value
 from evalh.engine.gate import evidence as gate_evidence
 from evalh.engine.gate.canary import Canary, canary_cases
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.confirm import Confirming, flipped
+from evalh.engine.gate.evidence import Wording
 from evalh.engine.plan import ANY_AGE, Known, KnownResults, Plan
 from evalh.engine.selection import Listed, in_clusters, in_order, members
 from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import Stop, next_look, order_seed
-
-
-class Wording(Value):
-    """How findings are put into words; handed in, since words are a report's."""
-
-    drift: Callable[[DriftResult], str]
-    dollars: Callable[[Decimal | None], str]
 
 
 class SuiteGate:
@@ -73,7 +56,7 @@ class SuiteGate:
         self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
         self._order = in_order(self._seed, in_clusters(change.head.cases))
         self._trials = change.head.trials
-        tests = sequential_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
+        tests = new_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
         self._tests = self._unstarted_tests = tests if change.compares else []
         self._clusters_done = 0
         self._must_pass: list[MustPassCase] | None = None
@@ -275,11 +258,11 @@ class SuiteGate:
                 await self._run_sessions(session.evaluate(wanted), [session])
                 good[side] = sum(sample.standing is Standing.GOOD for sample in session.results(indexed, self._trials))
         except EvalhError as exc:
-            self._notices.append(f"the changed cases cannot be scored the old way: {exc.what}")
+            self._notices.append(f"the changed cases cannot be scored by base's suite: {exc.what}")
             return
         samples = len(cases) * self._trials
         self._notices.append(
-            f"the changed cases, scored the old way: {good['base']} of {samples} good on base, {good['head']} on head"
+            f"the changed cases by base's suite: {good['base']} of {samples} good on base, {good['head']} on head"
         )
 
     # -- results

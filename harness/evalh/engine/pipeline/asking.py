@@ -32,8 +32,8 @@ from evalh.core.verdict import GradeContext, Outcome, with_cause
 from evalh.engine.pipeline.functions import Ask, StepContext, StepError
 from evalh.engine.pipeline.kept import FunctionCalls
 from evalh.engine.pipeline.tools import OWN, StepDoor, Tools
+from evalh.graders.kinds import Grader
 from evalh.graders.reading import Unreadable, output_json
-from evalh.graders.registry import Grader
 from evalh.pipeline.walk import Handed, Walk, text_of
 from evalh.routing.asking import Asking
 from evalh.routing.wrapper import spent

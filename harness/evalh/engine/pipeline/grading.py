@@ -9,7 +9,7 @@ from evalh.core.sample import Graded, Sample, Standing, StepGrade, StepResult, S
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.pipeline.asking import SampleAsking, Trace
 from evalh.engine.runner import standing
-from evalh.graders.registry import Grader
+from evalh.graders.kinds import Grader
 from evalh.pipeline.taint import mark
 from evalh.pipeline.walk import text_of
 from evalh.routing.wrapper import spent

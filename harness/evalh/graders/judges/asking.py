@@ -1,11 +1,11 @@
-"""What graders that ask a model have in common: who may be asked, and what becomes of a failure."""
+"""Common parts of graders that ask a model: which models may be asked, and what happens after a failure."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from evalh.core.attempt import Answer, CallError, FinishReason, NotSent
 from evalh.core.case import ABSENT
-from evalh.core.errors import EvalhError, WorkspaceError
+from evalh.core.errors import EvalhError
 from evalh.core.ports import Template
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -38,25 +38,11 @@ class Models(Protocol):
         """Whether the model of this name is held to a schema by its provider, so that it writes no prose."""
 
 
-class NoModels:
-    """Where no model can be asked."""
-
-    def require(self, name: str, where: str, *, embeds: bool = False) -> None:  # noqa: ARG002 (the protocol's)
-        raise WorkspaceError(f"no model {name!r} can be asked here", where=where)
-
-    def document(self, name: str) -> JsonValue:
-        return name
-
-    def holds_schema(self, name: str | None) -> bool:  # noqa: ARG002 (the protocol's)
-        return False
-
-
 class RubricText(Value, kw_only=True):
     """A rubric as it was read: its text, and the scale that a file may state in its front matter."""
 
     text: str
     scale: Mapping[str, JsonValue]
-    where: str
 
 
 class JudgePrompt(Value, kw_only=True):
@@ -78,16 +64,6 @@ class Texts(Protocol):
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         """Load a prompt version. Raises WorkspaceError."""
-
-
-class NoTexts:
-    """Where no file can be read."""
-
-    def rubric(self, path: str, where: str) -> RubricText:
-        raise WorkspaceError(f"no rubric {path!r} can be read here", where=where)
-
-    def prompt(self, reference: str, where: str) -> JudgePrompt:
-        raise WorkspaceError(f"no prompt {reference!r} can be read here", where=where)
 
 
 class UnreadableReplyError(Exception):

@@ -119,7 +119,9 @@ def _labelled(text: str, part: Part) -> Iterator[Claim]:
         if (key and begin > cut_off) or text[begin - 2 : begin] == "~~":
             value = None  # what came of this object is not known, or it is struck out
         explicit = not _EXPLICIT.isdisjoint(gap)
-        if not length and not (explicit and own and ("\n" not in gap or key) and _states(gap)):
+        # A colon says that its value follows; a dash in prose need not.
+        states = any(one in gap for one in ":=\u2192>|")
+        if not length and not (explicit and own and ("\n" not in gap or key) and states):
             continue
         if length and not (own or explicit):
             continue
@@ -183,11 +185,6 @@ def _skipped(ahead: str, place: int) -> int:
     while place < end and not (ahead[place].isalnum() or ahead[place] in _STOPS):
         place += 1
     return place
-
-
-def _states(gap: str) -> bool:
-    """Whether what stands behind a name says that its value follows: a colon does, a dash in prose need not."""
-    return any(one in gap for one in ":=\u2192>|")
 
 
 def _is_negative(gap: str) -> bool:

@@ -1,7 +1,4 @@
-"""`self_consistency` and `revision_stability`: does the model say the same again? Confidence, never truth.
-
-When two answers say the same: by their label, by a number, or as JSON.
-"""
+"""`self_consistency` and `revision_stability`: does the model say the same again? Confidence, never truth."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -121,18 +118,13 @@ class SelfConsistency(Agreement):
             for reply in await answers(asker, questions(ctx)):
                 with suppress(Unreadable):
                     said[reduce(another(ctx, reply.completion))] += 1
-            return self._verdict(own, said)
+            agree, most = said[own], max(said.values(), default=0)
+            reason = f"{agree} of {self.k} samples agree; at least {self.threshold:g} must"
+            if agree < most:
+                return Verdict(Outcome.FAIL, agree / self.k, f"{reason}; {most} say something else")
+            return Verdict.scored(agree / self.k, self.threshold, reason)
 
         return Compiled(by_asking("the model", ask), forms=forms, questions=questions)
-
-    def _verdict(self, own: Hashable, said: Counter[Hashable]) -> Verdict:
-        agree = said[own]
-        most = max(said.values(), default=0)
-        share = agree / self.k
-        reason = f"{agree} of {self.k} samples agree; at least {self.threshold:g} must"
-        if agree < most:
-            return Verdict(Outcome.FAIL, share, f"{reason}; {most} say something else")
-        return Verdict.scored(share, self.threshold, reason)
 
 
 @built_in("revision_stability", semantics=2)

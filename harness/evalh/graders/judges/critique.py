@@ -13,6 +13,7 @@ from evalh.graders.judges.asking import by_asking, said
 from evalh.graders.judges.fences import Fences, shown_json, shown_output, shown_request
 from evalh.graders.judges.panel import answers
 from evalh.graders.judges.replies import ReplyReading, Sought, reading
+from evalh.graders.judges.rubric import closed_object
 from evalh.graders.judges.scales import Part, WordScale
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.quoting import one_line
@@ -33,17 +34,8 @@ Audit it. What did it assume? What would have to be true for it to be wrong? Wor
 whether you agree with the answer. Reply with JSON of this form and nothing else, your reason first:
 {{"assumed": "…", "wrong_if": "…", "reason": "…", "agree": true or false}}"""
 
-_SCHEMA: dict[str, JsonValue] = {
-    "type": "object",
-    "properties": {
-        "assumed": {"type": "string"},
-        "wrong_if": {"type": "string"},
-        "reason": {"type": "string"},
-        "agree": {"type": "boolean"},
-    },
-    "required": ["assumed", "wrong_if", "reason", "agree"],
-    "additionalProperties": False,
-}
+_TEXT = {"type": "string"}
+_SCHEMA = closed_object({"assumed": _TEXT, "wrong_if": _TEXT, "reason": _TEXT, "agree": {"type": "boolean"}})
 
 
 _AGREE = WordScale({"true": True, "yes": True, "false": False, "no": False})

@@ -74,7 +74,7 @@ class EmbeddingSimilarity(Compared):
         )
 
     def _questions(self, form: Form, got: str, wanted: Sequence[str]) -> tuple[Question, ...]:
-        """Ask for each text by itself: an expected one is bought once for all versions that are held against it."""
+        """Ask for each text by itself: an expected one is bought once for all versions that are compared with it."""
         return tuple(
             Question(form=form, messages=(Message.of(Role.USER, text),), model=self.model, shown=0 if number else 1)
             for number, text in enumerate((got, *wanted))

@@ -50,18 +50,13 @@ class Fences:
         for name, text in texts.items():
             if len(text) > LONGEST:
                 raise TooLongError(f"the {name} has {len(text):,} characters; a model is shown {LONGEST:,} at most")
-        self._texts = {name: plain(text) for name, text in texts.items()}
-        self._number = _number(self._texts)
-
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """The texts as they are shown, without fences."""
-        return self._texts
+        self.texts = {name: plain(text) for name, text in texts.items()}  # as they are shown, without fences
+        self._number = _number(self.texts)
 
     def around(self, name: str) -> str:
         """Return a text inside its fence."""
         tag = f"{name.replace(' ', '-')}-{self._number}"
-        return f"<{tag}>\n{self._texts[name]}\n</{tag}>"
+        return f"<{tag}>\n{self.texts[name]}\n</{tag}>"
 
 
 def _number(texts: Mapping[str, str]) -> str:

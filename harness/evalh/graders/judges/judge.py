@@ -1,21 +1,20 @@
 """`judge`: a model grades by a rubric."""
 
-from collections.abc import Mapping
 from functools import partial
 
 from pydantic import Field
 
-from evalh.core.attempt import Answer, Purpose
+from evalh.core.attempt import Answer
 from evalh.core.digest import digest
 from evalh.core.request import Message, Role
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
-from evalh.graders.judges.asking import JudgePrompt, Models, by_asking, no_reference, said
+from evalh.graders.judges.asking import Models, by_asking, no_reference, said
 from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output, shown_step
 from evalh.graders.judges.panel import panel_verdict
-from evalh.graders.judges.replies import reading
-from evalh.graders.judges.rubric import Judgement, Scale, is_file, is_reference
+from evalh.graders.judges.replies import ReplyReading, reading
+from evalh.graders.judges.rubric import Rubric, Scale
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
 SEMANTICS = 2
@@ -45,9 +44,6 @@ Reply with JSON of this form and nothing else, the reason first:
 _STEPS = "On the way to its answer, the step {name} gave:\n{output}"
 _SKIPPED = "On the way to its answer, the step {name} did not run."
 
-INPUTS = frozenset({"input", "output", "expected", "rubric", "steps"})
-"""What a prompt version that judges may use."""
-
 
 @built_in("judge", semantics=SEMANTICS)
 class Judge(Parameters):
@@ -68,7 +64,9 @@ class Judge(Parameters):
         """Read the rubric and its scale. Raises WorkspaceError."""
         names = self._names(scope)
         words = _Words.read(scope, self)
-        jurors, models = _jurors(names), scope.environment.models
+        # The jurors of one model have draws of their own: each of them is asked for itself.
+        jurors = [(name, names[:position].count(name)) for position, name in enumerate(names)]
+        models = scope.environment.models
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             messages = words.messages(ctx)
@@ -95,11 +93,11 @@ class Judge(Parameters):
         return Compiled(
             by_asking(who, ask),
             needs_expected=self.reference,
-            reads=words.show,
             models=tuple(names),
             forms=(words.form,),
             questions=questions,
             judges_by=judges_by,
+            reads=words.show,
         )
 
     def _names(self, scope: Scope) -> list[str]:
@@ -114,74 +112,48 @@ class Judge(Parameters):
         return names
 
 
-def _jurors(names: list[str]) -> list[tuple[str, int]]:
-    """Give the jurors of one model draws of their own: each of them is asked for itself."""
-    return [(name, names[:position].count(name)) for position, name in enumerate(names)]
-
-
 class _Words(Value, kw_only=True):
     """What a judge is told, and how its reply is read."""
 
-    rubric: str
+    rubric: Rubric
     scale: Scale
     reference: bool
-    prompt: JudgePrompt | None
     form: Form
     show: tuple[str, ...] = ()  # the steps whose outputs stand in a question
 
     @classmethod
     def read(cls, scope: Scope, judge: Judge) -> "_Words":
-        rubric = judge.rubric.strip()
-        if not rubric:
-            raise scope.wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
-        stated: dict[str, JsonValue] = {}
-        prompt = None
-        if is_reference(rubric):
-            prompt = scope.environment.texts.prompt(rubric, scope.spec.where)
-            _check_prompt(scope, prompt, judge)
-        elif is_file(rubric):
-            read = scope.environment.texts.rubric(rubric, scope.spec.where)
-            rubric, stated = read.text, dict(read.scale)
+        uses = {"input": False, "output": True, "expected": judge.reference, "rubric": False, "steps": bool(judge.show)}
+        rubric = Rubric.read(scope.wrong, judge.rubric, scope.environment.texts, scope.spec.where, uses)
+        stated = rubric.stated
         own = {"scale": judge.scale, "pass_mark": judge.pass_mark, "criteria": judge.criteria}
         for name, value in own.items():
             if value is not None and name in stated:
                 raise scope.wrong(f"states {name}, and its rubric does too", "one of them decides")
-        scale = Scale.read(scope, stated | {name: value for name, value in own.items() if value is not None})
-        params = {"temperature": judge.temperature, "max_tokens": judge.max_tokens}
-        schema: Mapping[str, JsonValue] | None = scale.schema()
-        if prompt is not None:
-            params, schema = {**params, **prompt.params}, prompt.output_schema
+        scale = Scale.read(scope, {**stated, **{name: value for name, value in own.items() if value is not None}})
+        form = rubric.form({"temperature": judge.temperature, "max_tokens": judge.max_tokens}, scale.schema())
         return cls(
-            rubric=rubric,
-            scale=scale,
-            reference=judge.reference,
-            prompt=prompt,
-            form=Form(purpose=Purpose.JUDGE, params=params, output_schema=schema),
-            show=tuple(dict.fromkeys(judge.show)),
+            rubric=rubric, scale=scale, reference=judge.reference, form=form, show=tuple(dict.fromkeys(judge.show))
         )
 
     def document(self) -> dict[str, JsonValue]:
-        by: dict[str, JsonValue] = (
-            {"prompt": self.prompt.digest}
-            if self.prompt
-            else {"rubric": self.rubric, "words": digest([_SYSTEM, _USER])}
-        )
+        by = dict(self.rubric.document(_SYSTEM, _USER))
         if self.show:
-            by = {**by, "show": list(self.show), "steps": digest([_STEPS, _SKIPPED])}
+            by |= {"show": list(self.show), "steps": digest([_STEPS, _SKIPPED])}
         return {**by, "scale": self.scale.document(), "reference": self.reference, "form": self.form.document()}
 
     def messages(self, ctx: GradeContext) -> tuple[Message, ...]:
         """Return the question. Raises TooLongError."""
         fences = self._fences(ctx)
         expected = "expected answer" in fences.texts
-        if self.prompt is not None:
+        if self.rubric.prompt is not None:
             filled = {"input": fences.around("input"), "output": fences.around("answer"), "rubric": ""}
-            filled["steps"] = self._steps(fences)
             filled["expected"] = fences.around("expected answer") if expected else ""
-            return self.prompt.template.render(filled)
+            filled["steps"] = self._steps(fences)
+            return self.rubric.prompt.template.render(filled)
         criteria = "".join(f"- {name}: {asks}\n" for name, asks in self.scale.criteria)
         user = _USER.format(
-            rubric=self.rubric,
+            rubric=self.rubric.text,
             criteria=f"\nJudge each of these on its own:\n{criteria}" if criteria else "",
             input="\n\n".join([fences.around("input"), *([self._steps(fences)] if self.show else [])]),
             expected=f"\nA right answer, to compare with:\n{fences.around('expected answer')}\n" if expected else "",
@@ -210,21 +182,7 @@ class _Words(Value, kw_only=True):
         expected = shown_expected(ctx) if self.reference else None
         return Fences(texts if expected is None else {**texts, "expected answer": expected})
 
-    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> Judgement:
+    def read_reply(self, answer: Answer, graded: tuple[str, ...], models: Models) -> ReplyReading:
         """Read a reply. Raises UnreadableReplyError."""
         sought = self.scale.sought(reasoned=self.form.output_schema is not None)
-        return self.scale.judgement(reading(answer, self.form, models)(said(answer), sought, graded))
-
-
-def _check_prompt(scope: Scope, prompt: JudgePrompt, judge: Judge) -> None:
-    unknown = sorted(prompt.variables - INPUTS)
-    if unknown:
-        raise scope.wrong(
-            f"names {prompt.label}, which uses {{{{{unknown[0]}}}}}", f"a judge is given: {', '.join(sorted(INPUTS))}"
-        )
-    if "output" not in prompt.variables:
-        raise scope.wrong(f"names {prompt.label}, which does not show the output", "put {{output}} into it")
-    if judge.show and "steps" not in prompt.variables:
-        raise scope.wrong(f"names {prompt.label}, which does not show the steps", "put {{steps}} into it")
-    if judge.reference and "expected" not in prompt.variables:
-        raise scope.wrong(f"names {prompt.label}, which does not show what is expected", "put {{expected}} into it")
+        return reading(answer, self.form, models)(said(answer), sought, graded)

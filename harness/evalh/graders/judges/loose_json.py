@@ -26,29 +26,22 @@ class _NotMended(ValueError):
     pass
 
 
-def objects(text: str) -> list[tuple[int, int, JsonValue]]:
-    """Return the objects that stand in no other, as begin, end and value, in order. Takes linear time."""
-    found: list[tuple[int, int, JsonValue]] = []
+def objects(text: str) -> Iterator[tuple[int, int, dict[str, JsonValue]]]:
+    """Yield the objects that stand in no other, as begin, end and value, in order. Takes linear time."""
     for begin, end in _outermost(text):
-        value = parsed(text[begin:end])
-        if value is not None:
-            found.append((begin, end, value))
-    return found
-
-
-def parsed(text: str) -> dict[str, JsonValue] | None:
-    """Read one object; None if it is not one, or cannot be mended."""
-    try:
-        value = DECODER.decode(text)
-    except (ValueError, RecursionError):
+        written = text[begin:end]
         try:
-            value = _Mender(text).object()
-        except (_NotMended, RecursionError):
-            return None
-    return value if isinstance(value, dict) else None
+            value = DECODER.decode(written)
+        except (ValueError, RecursionError):
+            try:
+                value = _Mender(written).object()
+            except (_NotMended, RecursionError):
+                continue
+        if isinstance(value, dict):
+            yield begin, end, value
 
 
-def _outermost(text: str) -> Iterator[tuple[int, int]]:
+def _outermost(text: str) -> list[tuple[int, int]]:
     """Pair the braces. One that is never closed encloses nothing."""
     opened: list[int] = []
     pairs: list[tuple[int, int]] = []
@@ -64,7 +57,7 @@ def _outermost(text: str) -> Iterator[tuple[int, int]]:
             while pairs and pairs[-1][0] > begin:
                 pairs.pop()
             pairs.append((begin, place + 1))
-    yield from pairs
+    return pairs
 
 
 class _Mender:

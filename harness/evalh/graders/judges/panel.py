@@ -11,7 +11,8 @@ from evalh.core.attempt import Answer, CallError
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Asker, Outcome, Question, Verdict
 from evalh.graders.judges.asking import UnreadableReplyError
-from evalh.graders.judges.rubric import Judgement, Scale
+from evalh.graders.judges.replies import ReplyReading
+from evalh.graders.judges.rubric import Scale
 from evalh.graders.quoting import one_line
 
 _MAJORITY = 0.5
@@ -37,37 +38,33 @@ async def answers(asker: Asker, questions: Sequence[Question]) -> list[Answer]:
 
 
 async def panel_verdict(
-    asker: Asker, questions: Sequence[Question], scale: Scale, read: Callable[[Answer], Judgement]
+    asker: Asker, questions: Sequence[Question], scale: Scale, read: Callable[[Answer], ReplyReading]
 ) -> Verdict:
     """Ask every juror. Where one gave no vote there is no verdict: a smaller panel is another panel."""
     votes: list[dict[str, JsonValue]] = []
     verdicts: list[Verdict] = []
     missing: list[str] = []
     for question, reply in zip(questions, await asked_all(asker, questions), strict=True):
-        juror = _name(question)
-        vote = _vote(reply, read)
-        if isinstance(vote, str):
-            missing.append(f"{juror}: {vote}")
-            votes.append({"juror": juror, "outcome": Outcome.ERROR.value, "score": None, "cost_usd": _cost(reply)})
-            continue
-        verdict = scale.verdict(vote)
+        juror = f"{question.model}#{question.draw + 1}" if question.draw else str(question.model)
+        verdict = _vote(reply, read, scale)
+        if verdict.outcome is Outcome.ERROR:
+            missing.append(f"{juror}: {verdict.reason}")
         verdicts.append(verdict)
-        votes.append(
-            {"juror": juror, "outcome": verdict.outcome.value, "score": verdict.score, "cost_usd": _cost(reply)}
-        )
+        cost_usd = float(reply.cost_usd) if isinstance(reply, Answer) and reply.cost_usd is not None else None
+        votes.append({"juror": juror, "outcome": verdict.outcome.value, "score": verdict.score, "cost_usd": cost_usd})
     if missing:
         return Verdict(Outcome.ERROR, None, one_line("; ".join(missing), 400), detail={"votes": votes})
     return _joined(scale, verdicts, votes)
 
 
-def _vote(reply: Answer | CallError, read: Callable[[Answer], Judgement]) -> Judgement | str:
-    """Return a juror's judgement, or why there is none."""
+def _vote(reply: Answer | CallError, read: Callable[[Answer], ReplyReading], scale: Scale) -> Verdict:
+    """Return a juror's verdict; `error` where it gave none."""
     if isinstance(reply, CallError):
-        return f"it gave no answer: {reply}"
+        return Verdict.error(f"it gave no answer: {reply}")
     try:
-        return read(reply)
+        return scale.verdict(read(reply))
     except UnreadableReplyError as error:
-        return str(error)
+        return Verdict.error(str(error))
 
 
 def _joined(scale: Scale, verdicts: Sequence[Verdict], votes: list[dict[str, JsonValue]]) -> Verdict:
@@ -82,14 +79,6 @@ def _joined(scale: Scale, verdicts: Sequence[Verdict], votes: list[dict[str, Jso
     one = next((verdict for verdict in verdicts if verdict.outcome is outcome), verdicts[0])
     reason = one_line(f"{passes} of {len(verdicts)} jurors pass it, mean {mean:.2f}; one says: {one.reason}", 600)
     return Verdict(outcome, mean, reason, detail={"votes": votes})
-
-
-def _name(question: Question) -> str:
-    return f"{question.model}#{question.draw + 1}" if question.draw else str(question.model)
-
-
-def _cost(reply: Answer | CallError) -> float | None:
-    return float(reply.cost_usd) if isinstance(reply, Answer) and reply.cost_usd is not None else None
 
 
 _FAMILIES = (

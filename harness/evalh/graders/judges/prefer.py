@@ -1,15 +1,14 @@
 """`prefer`: a model says which of two outputs is better. Asked in both orders: what changes with the order is a tie."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import Field
 
-from evalh.core.attempt import Answer, CallError, Completion, Purpose
+from evalh.core.attempt import Answer, CallError, Completion
 from evalh.core.case import Case
 from evalh.core.declared import FileModel, read
-from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import plus
 from evalh.core.request import Message, Role
@@ -17,17 +16,16 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question
-from evalh.graders.judges.asking import JudgePrompt, Models, UnreadableReplyError, no_reference, said
+from evalh.graders.judges.asking import Models, UnreadableReplyError, no_reference, said
 from evalh.graders.judges.fences import Fences, TooLongError, shown_expected, shown_inputs, shown_output
 from evalh.graders.judges.replies import Sought, reading
-from evalh.graders.judges.rubric import is_file, is_reference
+from evalh.graders.judges.rubric import Rubric, closed_object
 from evalh.graders.judges.scales import Part, WordScale
 from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.quoting import one_line
 
 KIND = "prefer"
-INPUTS = frozenset({"input", "output_a", "output_b", "expected"})
-"""What a prompt version that compares may use."""
+_USES = {"input": False, "output_a": True, "output_b": True, "expected": False}
 
 _SYSTEM = """You compare two answers of other systems to the same request by a rubric. You are strict and fair.
 
@@ -52,12 +50,7 @@ Output (b):
 Which output is better by the rubric alone? Reply with JSON of this form and nothing else, the reason first:
 {{"reason": "…", "better": "a" or "b" or "tie"}}"""
 
-_SCHEMA: dict[str, JsonValue] = {
-    "type": "object",
-    "properties": {"reason": {"type": "string"}, "better": {"type": "string", "enum": ["a", "b", "tie"]}},
-    "required": ["reason", "better"],
-    "additionalProperties": False,
-}
+_SCHEMA = closed_object({"reason": {"type": "string"}, "better": {"type": "string", "enum": ["a", "b", "tie"]}})
 _WORDS = WordScale({"a": "a", "b": "b", "tie": "tie"}, alone=True, before=r"(?:the )?(?:output )?[(\[]{0,2}")
 _LABELS = ("better", "winner", "preferred", "preference", "choice", "verdict", "final answer", "decision", "conclusion")
 _SENTENCE = (
@@ -106,23 +99,16 @@ class Prefer(Value, kw_only=True):
     name: str
     model: str
     form: Form
-    rubric: str
-    prompt: JudgePrompt | None
+    rubric: Rubric
     reference: bool
     models: Models
 
     def document(self) -> dict[str, JsonValue]:
-        by = (
-            {"prompt": self.prompt.digest}
-            if self.prompt
-            else {"rubric": self.rubric, "words": digest([_SYSTEM, _USER])}
-        )
-        asked = self.models.document(self.model)
         return {
             "kind": KIND,
             "semantics": 2,
-            **by,
-            "model": asked,
+            **self.rubric.document(_SYSTEM, _USER),
+            "model": self.models.document(self.model),
             "reference": self.reference,
             "form": self.form.document(),
         }
@@ -158,7 +144,9 @@ class Prefer(Value, kw_only=True):
             words.append(word)
             reasons.append(reason)
         pair = (words[0], words[1])
-        return Preference(favoured=favoured(*pair), said=pair, reason=_telling(pair, reasons), cost_usd=cost)
+        # Of what is missing, else of the first order.
+        reason = next((reason for word, reason in zip(words, reasons, strict=True) if word is None), reasons[0])
+        return Preference(favoured=favoured(*pair), said=pair, reason=reason, cost_usd=cost)
 
     def _question(self, case: Case, first: Completion, second: Completion, draw: int) -> Question:
         expected = shown_expected(GradeContext(case=case, completion=first)) if self.reference else None
@@ -172,12 +160,12 @@ class Prefer(Value, kw_only=True):
             "output_b": fences.around("output b"),
             "expected": fences.around("expected answer") if expected is not None else "",
         }
-        if self.prompt is not None:
-            messages = self.prompt.template.render(filled)
+        if self.rubric.prompt is not None:
+            messages = self.rubric.prompt.template.render(filled)
         else:
             if filled["expected"]:
                 filled["expected"] = f"\nA right answer, to compare with:\n{filled['expected']}\n"
-            user = _USER.format(rubric=self.rubric, **filled)
+            user = _USER.format(rubric=self.rubric.text, **filled)
             messages = (Message.of(Role.SYSTEM, _SYSTEM), Message.of(Role.USER, user))
         return Question(form=self.form, messages=messages, model=self.model, draw=draw, shown=2)
 
@@ -192,23 +180,16 @@ def build_prefer(spec: GraderSpec, environment: GraderEnvironment) -> Prefer:
     """Compile one `prefer` under `compare:` in a suite. Raises WorkspaceError at its line."""
     stated = read(PreferParameters, spec.params, spec.where_of, f"grader {KIND!r}")
     environment.models.require(stated.model, spec.where)
-    rubric, prompt = stated.rubric.strip(), None
-    if not rubric:
-        raise WorkspaceError(f"grader {KIND!r} has an empty rubric", where=spec.where)
-    params: dict[str, JsonValue] = {"temperature": stated.temperature, "max_tokens": stated.max_tokens}
-    schema: Mapping[str, JsonValue] | None = _SCHEMA
-    if is_reference(rubric):
-        prompt = environment.texts.prompt(rubric, spec.where)
-        _check(prompt, spec.where)
-        params, schema = {**params, **prompt.params}, prompt.output_schema
-    elif is_file(rubric):
-        rubric = environment.texts.rubric(rubric, spec.where).text
+
+    def wrong(what: str, hint: str | None) -> WorkspaceError:
+        return WorkspaceError(f"grader {KIND!r} {what}", where=spec.where, hint=hint)
+
+    rubric = Rubric.read(wrong, stated.rubric, environment.texts, spec.where, _USES)
     return Prefer(
         name=spec.name or KIND,
         model=stated.model,
-        form=Form(purpose=Purpose.JUDGE, params=params, output_schema=schema),
+        form=rubric.form({"temperature": stated.temperature, "max_tokens": stated.max_tokens}, _SCHEMA),
         rubric=rubric,
-        prompt=prompt,
         reference=stated.reference,
         models=environment.models,
     )
@@ -242,19 +223,3 @@ def favoured(base_first: str | None, head_first: str | None) -> Favoured:
 
 def _shown(completion: Completion) -> str:
     return shown_output(GradeContext(case=Case("", {}), completion=completion))
-
-
-def _telling(pair: tuple[str | None, str | None], reasons: list[str]) -> str:
-    """Return the reason that a person should read: of what is missing, else of the first order."""
-    missing = [reason for word, reason in zip(pair, reasons, strict=True) if word is None]
-    return missing[0] if missing else reasons[0]
-
-
-def _check(prompt: JudgePrompt, where: str) -> None:
-    unknown = sorted(prompt.variables - INPUTS)
-    if unknown:
-        what = f"grader {KIND!r} names {prompt.label}, which uses {{{{{unknown[0]}}}}}"
-        raise WorkspaceError(what, where=where, hint=f"it is given: {', '.join(sorted(INPUTS))}")
-    if not prompt.variables >= {"output_a", "output_b"}:
-        what = f"grader {KIND!r} names {prompt.label}, which does not show both outputs"
-        raise WorkspaceError(what, where=where, hint="put {{output_a}} and {{output_b}} into it")

@@ -2,7 +2,7 @@
 
 Both sides are folded to their letters and digits: without compatibility forms, case, accents, look-alikes, quotes,
 blanks, markup and what cannot be seen. What an output hides is read as well, since a judge may write it out (`hidden`).
-Folded passages are held against each other by their likeness, not for equality.
+Folded passages are compared by similarity, not for equality.
 """
 
 import re

@@ -26,7 +26,7 @@ from evalh.graders.patterns import pattern, readable
 LONGEST = 100_000
 """Characters of a reply beyond which none of it is read: what was left out might be the verdict."""
 
-_MOST = 300  # places that look like a verdict: each is held against what was graded
+_MOST = 300  # places that look like a verdict: each is compared with the graded text
 _SHORT = 40  # characters of a line that says hardly more than a scale
 _SURE = 25  # folded characters, some from before a verdict, that show that it is a part of a longer quote
 _ONLY_QUOTES = "its only verdict is one that stands in what was graded"
@@ -125,7 +125,7 @@ class _Reply(Value, kw_only=True):
     @classmethod
     def of(cls, text: str, sought: Sought, graded: GradedText) -> "_Reply":
         text = _without_thought(readable(text))
-        found = [(begin, end, value) for begin, end, value in objects(text) if isinstance(value, dict)]
+        found = list(objects(text))
         prose, place = [], 0
         for begin, end, _ in found:
             prose += [text[place:begin], _OBJECT * (end - begin)]
@@ -185,7 +185,7 @@ class _Reply(Value, kw_only=True):
             )
 
     def _speaks_of(self, begin: int, end: int) -> bool:
-        """Whether the sentence round an object speaks of it, as of an example, and does not say it."""
+        """Whether the sentence around an object mentions it, as an example, and does not assert it."""
         before = pattern(r"[.!?]\s|\n").split(self.text[max(begin - 100, 0) : begin])[-1]
         behind = self.text[end : end + 20]
         return bool(pattern(_HYPOTHETICAL).search(before) or pattern(_SPOKEN_OF).search(behind))

@@ -1,12 +1,16 @@
 """What a judge judges by: a rubric, and a scale that is stated, never guessed."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
+from evalh.core.attempt import Purpose
+from evalh.core.digest import digest
+from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.core.verdict import Outcome, Verdict
+from evalh.core.verdict import Form, Outcome, Verdict
+from evalh.graders.judges.asking import JudgePrompt, Texts
 from evalh.graders.judges.replies import ReplyReading, Sought
 from evalh.graders.judges.scales import Part, PointScale, WordScale
 from evalh.graders.kinds import Scope
@@ -26,8 +30,10 @@ _SCORES = (
 )
 _SCORE_KEYS = ("score", "final_score", "overall_score", "rating")
 _RANGE = re.compile(r"(\d{1,3})\s*-\s*(\d{1,3})")
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*@(?:v[1-9][0-9]*|draft)")
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*@(?:v[1-9][0-9]*|draft)")  # a prompt version
 _FILE = re.compile(r"[^\s\n]+\.(?:md|txt)")
+Wrong: TypeAlias = Callable[[str, str | None], WorkspaceError]
+"""Says what is wrong with a suite's entry, and what to type instead."""
 _ENUMERATED = 20  # values that a schema lists one by one
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _REASON = 600  # characters of a judge's reason that a verdict keeps
@@ -72,8 +78,8 @@ class Scale(Value, kw_only=True):
         one = self._one()
         if self.criteria:
             names = [name for name, _ in self.criteria]
-            one = _object(dict.fromkeys(names, one))
-        return _object({"reason": {"type": "string"}, self.key: one})
+            one = closed_object(dict.fromkeys(names, one))
+        return closed_object({"reason": {"type": "string"}, self.key: one})
 
     @property
     def key(self) -> str:
@@ -104,28 +110,22 @@ class Scale(Value, kw_only=True):
             part = Part(labels=_SCORES, scale=scale, keys=_SCORE_KEYS)
         return Sought(parts=(part,), reasoned=reasoned)
 
-    def judgement(self, reading: ReplyReading) -> "Judgement":
-        return Judgement(tuple(int(value) for value in reading.values), reading.reason)
-
-    def verdict(self, judgement: "Judgement") -> Verdict:
-        """Turn a judgement into a verdict: every criterion must reach the mark, the score is their mean in [0, 1]."""
+    def verdict(self, reading: ReplyReading) -> Verdict:
+        """Turn a reply into a verdict: every criterion must reach the mark, the score is their mean in [0, 1]."""
         low, high = (0, 1) if self.low is None or self.high is None else (self.low, self.high)
         mark = 1 if self.mark is None else self.mark
-        shares = [(points - low) / (high - low) for points in judgement.points]
-        passed = all(points >= mark for points in judgement.points)
-        told = self.told(judgement)
+        points = [int(value) for value in reading.values]
+        words: Mapping[int, JsonValue] = {0: "fail", 1: "pass"} if self.low is None else {}
+        scores = {name: words.get(one, one) for (name, _), one in zip(self.criteria, points, strict=False)}
+        told = ", ".join(f"{name} {said}" for name, said in scores.items())
+        if self.low is not None and not scores:
+            told = f"{points[0]} of {high}, {mark} passes"
         return Verdict(
-            Outcome.PASS if passed else Outcome.FAIL,
-            sum(shares) / len(shares),
-            one_line(f"{told}: {judgement.reason}" if told else judgement.reason, _REASON),
-            detail=None if not self.criteria else {"scores": self._named(judgement)},
+            Outcome.PASS if all(one >= mark for one in points) else Outcome.FAIL,
+            sum((one - low) / (high - low) for one in points) / len(points),
+            one_line(f"{told}: {reading.reason}" if told else reading.reason, _REASON),
+            detail={"scores": scores} if scores else None,
         )
-
-    def told(self, judgement: "Judgement") -> str:
-        """Say the points, for people; empty for a plain pass or fail."""
-        if self.criteria:
-            return ", ".join(f"{name} {said}" for name, said in self._named(judgement).items())
-        return "" if self.low is None else f"{judgement.points[0]} of {self.high}, {self.mark} passes"
 
     @property
     def mark_share(self) -> float:
@@ -133,12 +133,6 @@ class Scale(Value, kw_only=True):
         if self.low is None or self.high is None or self.mark is None:
             return 1.0
         return (self.mark - self.low) / (self.high - self.low)
-
-    def _named(self, judgement: "Judgement") -> dict[str, JsonValue]:
-        words: Mapping[int, str] = {0: "fail", 1: "pass"} if self.low is None else {}
-        return {
-            name: words.get(points, points) for (name, _), points in zip(self.criteria, judgement.points, strict=True)
-        }
 
     def _one(self) -> dict[str, JsonValue]:
         if self.low is None or self.high is None:
@@ -148,27 +142,56 @@ class Scale(Value, kw_only=True):
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
-class Judgement(Value):
-    """What a reply says: points (one for each criterion; pass is 1 and fail 0 where the scale is pass/fail)."""
+class Rubric(Value, kw_only=True):
+    """A judge's rubric: a text, or a prompt version. `stated`: the scale that its file states."""
 
-    points: tuple[int, ...]
-    reason: str
+    text: str
+    prompt: JudgePrompt | None = None
+    stated: Mapping[str, JsonValue] = {}
+
+    @classmethod
+    def read(cls, wrong: Wrong, stated: str, texts: Texts, where: str, uses: Mapping[str, bool]) -> "Rubric":
+        """Read the text, the file or the prompt version that a suite states. Raises WorkspaceError.
+
+        `uses`: the variables of a prompt version that judges, and whether it must use them.
+        """
+        text = stated.strip()
+        if not text:
+            raise wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
+        if _FILE.fullmatch(text):
+            file = texts.rubric(text, where)
+            return cls(text=file.text, stated=file.scale)
+        if not _REFERENCE.fullmatch(text):
+            return cls(text=text)
+        prompt = texts.prompt(text, where)
+        unknown = sorted(prompt.variables - uses.keys())
+        if unknown:
+            what = f"names {prompt.label}, which uses {{{{{unknown[0]}}}}}"
+            raise wrong(what, f"a judge is given: {', '.join(sorted(uses))}")
+        lacking = [name for name, needed in uses.items() if needed and name not in prompt.variables]
+        if lacking:
+            name = f"{{{{{lacking[0]}}}}}"
+            raise wrong(f"names {prompt.label}, which does not show {name}", f"put {name} into it")
+        return cls(text=text, prompt=prompt)
+
+    def form(self, params: Mapping[str, JsonValue], schema: Mapping[str, JsonValue]) -> Form:
+        """Return the form of its questions: a prompt version's own params and schema go first."""
+        prompt = self.prompt
+        if prompt is None:
+            return Form(purpose=Purpose.JUDGE, params=params, output_schema=schema)
+        return Form(purpose=Purpose.JUDGE, params={**params, **prompt.params}, output_schema=prompt.output_schema)
+
+    def document(self, *words: str) -> dict[str, JsonValue]:
+        """Return what a digest covers; `words` are evalh's own, which a prompt version replaces."""
+        if self.prompt is not None:
+            return {"prompt": self.prompt.digest}
+        return {"rubric": self.text, "words": digest(list(words))}
 
 
 def _names(name: str) -> tuple[str, ...]:
     """Return how a reply may write a criterion's name."""
     lowered = name.lower()
     return tuple(dict.fromkeys((lowered, lowered.replace("_", " "))))
-
-
-def is_reference(text: str) -> bool:
-    """Tell a prompt version (`tone@v2`) from a rubric."""
-    return _REFERENCE.fullmatch(text) is not None
-
-
-def is_file(text: str) -> bool:
-    """Tell a rubric file's path from a rubric."""
-    return _FILE.fullmatch(text) is not None
 
 
 def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
@@ -186,7 +209,8 @@ def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
     return tuple(stated.items())
 
 
-def _object(properties: dict[str, JsonValue]) -> dict[str, Any]:
+def closed_object(properties: dict[str, JsonValue]) -> dict[str, Any]:
+    """Return the schema of an object with these properties, all of them, and no others."""
     return {
         "type": "object",
         "properties": properties,

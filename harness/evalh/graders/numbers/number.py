@@ -5,7 +5,7 @@ number: `50%` is 50. Values are decimals, so `0.1` is 0.1 and no digit is lost.
 """
 
 from collections.abc import Callable
-from decimal import Decimal, DecimalException
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from evalh.core.case import ABSENT
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Verdict
+from evalh.graders.json_likeness import Tolerance
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.numbers.locales import DecimalMark, decimal_mark
 from evalh.graders.numbers.numerals import How
@@ -131,20 +132,8 @@ class Number(Compared):
         return mark
 
     def _compare(self, got: NumberReading, wanted: NumberReading) -> Verdict:
-        """Pass where |got - wanted| <= max(abs_tol, rel_tol * |wanted|)."""
-        same = agree(got, wanted, self._close)
+        same = agree(got, wanted, Tolerance(self.abs_tol, self.rel_tol).close)
         if isinstance(same, str):
             hint = "" if self.locale else "; locale: says which sign stands before decimals"
             return Verdict.abstain(f"{same}; expected {wanted}{hint if len(got.values) > 1 and got.literal else ''}")
         return Verdict.check(same, f"{got}" if same else f"{got}; expected {wanted}")
-
-    def _close(self, got: Decimal, wanted: Decimal) -> bool:
-        if got == wanted:
-            return True
-        if not (self.abs_tol or self.rel_tol):
-            return False
-        try:
-            allowed = max(Decimal(str(self.abs_tol)), Decimal(str(self.rel_tol)) * abs(wanted))
-            return abs(got - wanted) <= allowed
-        except DecimalException:  # an exponent past what decimals reach: far from anything
-            return False

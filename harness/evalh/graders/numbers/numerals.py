@@ -1,8 +1,7 @@
 """What a numeral's digits and marks can be read as: grouped, with decimals, as a power or a fraction.
 
-Write the numbers of a line in plain signs: digits of any script as 0 to 9, LaTeX as text, one kind of minus.
-
-Numbers whose places are named, as in Chinese, Japanese and Korean: 3万5千, 1億2000万, 3만 5천.
+A line is written in plain signs first: digits of any script as 0 to 9, LaTeX as text, one kind of minus. Numbers whose
+places are named are read too, as in Chinese, Japanese and Korean: 3万5千, 1億2000万, 3만 5천.
 """
 
 import math
@@ -87,18 +86,14 @@ def plain(line: str) -> str:
     if not line.isascii():
         line = _SMALL_FRACTION.sub(_small_fraction, line.translate(_PLAIN))
     if "<su" in line:
-        line = _RAISED_TAG.sub(_raised, line)
+        line = _RAISED_TAG.sub(lambda tag: f"^{{{tag[2]}}}" if tag[1] == "sup" else f"_{tag[2]}", line)
     if "{" in line or "<" in line:
         line = _SIGN_OUTSIDE.sub(r"\1-", line.replace("{.}", ".").replace("{-}", "-"))
     if "\\" in line or "{" in line or "~" in line:
         line = _LATEX_GROUP.sub(GROUP, line)
     if "\\" in line:
-        line = _COMMAND.sub(_command, _FRACTION.sub(_fraction, line))
+        line = _COMMAND.sub(lambda found: _COMMANDS.get(found[1], f"{found[0]} "), _FRACTION.sub(_fraction, line))
     return line
-
-
-def _raised(found: re.Match[str]) -> str:
-    return f"^{{{found[2]}}}" if found[1] == "sup" else f"_{found[2]}"
 
 
 def _small_fraction(found: re.Match[str]) -> str:
@@ -113,11 +108,6 @@ def _blank(found: re.Match[str]) -> str:
 def _fraction(found: re.Match[str]) -> str:
     above, below = found["n1"] or found["d1"], found["n2"] or found["d2"]
     return f"{_blank(found)}{found['s1'] or ''}{above}/{found['s2'] or ''}{below} "
-
-
-def _command(found: re.Match[str]) -> str:
-    written = _COMMANDS.get(found[1])
-    return f"{found[0]} " if written is None else written
 
 
 LARGEST = 308

@@ -113,20 +113,20 @@ class MessageAssembler(Assembler):
         self._whole = True
 
     def _take(self, event: bytes) -> None:
-        told = self._json.read(_event, event)
-        match told.type:
+        message = self._json.read(_event, event)
+        match message.type:
             case "message_start":
-                self._describe(at(told.message, "model"), at(told.message, "id"))
-                self._count(at(told.message, "usage"), final=False)
-            case "content_block_start" if not empty(told.content_block):
-                block = self._json.read(_block, told.content_block)
-                self._blocks.append(_Growing(block, count(told.index)))
-            case "content_block_delta" if not empty(told.delta):
-                self._grow(count(told.index), self._json.read(_delta, told.delta))
+                self._describe(at(message.message, "model"), at(message.message, "id"))
+                self._count(at(message.message, "usage"), final=False)
+            case "content_block_start" if not empty(message.content_block):
+                block = self._json.read(_block, message.content_block)
+                self._blocks.append(_Growing(block, count(message.index)))
+            case "content_block_delta" if not empty(message.delta):
+                self._grow(count(message.index), self._json.read(_delta, message.delta))
             case "message_delta":
-                stop = None if empty(told.delta) else self._json.read(_stop, told.delta).stop_reason
+                stop = None if empty(message.delta) else self._json.read(_stop, message.delta).stop_reason
                 self._stop = stop or self._stop
-                self._count(told.usage, final=True)
+                self._count(message.usage, final=True)
             case "message_stop":
                 self._ended = True
             case "error":

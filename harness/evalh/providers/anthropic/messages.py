@@ -15,7 +15,6 @@ from evalh.providers.anthropic.schema import narrowed
 from evalh.providers.endpoint import Home, HostedOptions
 from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, kind_of_status, text_at
-from evalh.providers.http.transport import Transport
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     arguments_object,
@@ -47,16 +46,12 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _NOT_THERE = ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs")
 
 _BY_TYPE: Mapping[str, ErrorKind] = {
-    "authentication_error": ErrorKind.AUTH,
-    "permission_error": ErrorKind.AUTH,
+    **dict.fromkeys(("authentication_error", "permission_error"), ErrorKind.AUTH),
     "billing_error": ErrorKind.QUOTA,
     "rate_limit_error": ErrorKind.RATE_LIMIT,
-    "overloaded_error": ErrorKind.OVERLOAD,
-    "api_error": ErrorKind.OVERLOAD,
+    **dict.fromkeys(("overloaded_error", "api_error"), ErrorKind.OVERLOAD),
     "timeout_error": ErrorKind.TIMEOUT,
-    "not_found_error": ErrorKind.BAD_REQUEST,
-    "request_too_large": ErrorKind.BAD_REQUEST,
-    "invalid_request_error": ErrorKind.BAD_REQUEST,
+    **dict.fromkeys(("not_found_error", "request_too_large", "invalid_request_error"), ErrorKind.BAD_REQUEST),
 }
 _BY_WORDS: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
     (ErrorKind.QUOTA, ("credit balance is too low", "api usage limits")),
@@ -80,12 +75,7 @@ class Options(HostedOptions):
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
-    return provider(spec, context.env)
-
-
-def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
-    """Build, over a transport of the caller's own if one is given."""
-    return Hosted(spec, env, Messages(read_options(spec, Options)), transport=transport)
+    return Hosted(spec, context.env, Messages(read_options(spec, Options)))
 
 
 class Messages:
@@ -181,7 +171,7 @@ class Messages:
 
 
 def _turns(messages: Sequence[Message]) -> list[JsonValue]:
-    """Return the conversation; all results of one round of tool calls stand in one user message."""
+    """Return the conversation; all results of one round of tool calls are in one user message."""
     turns: list[dict[str, JsonValue]] = []
     previous: Role | None = None
     for message in messages:

@@ -16,7 +16,7 @@ from evalh.providers.endpoint import Home, HostedOptions
 from evalh.providers.gemini.answers import ContentAssembler
 from evalh.providers.hosted import Hosted
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
-from evalh.providers.http.transport import OK, Transport
+from evalh.providers.http.transport import OK
 from evalh.providers.logprobs import PARAM
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
@@ -67,17 +67,10 @@ _SIGNING = re.compile(r"(models/)?gemini-([3-9]|[1-9][0-9]|.*latest$)")
 """Models that refuse an unsigned call; `gemini-flash-latest` and its like are names of theirs."""
 
 _BY_STATUS: Mapping[str, ErrorKind] = {
-    "INVALID_ARGUMENT": ErrorKind.BAD_REQUEST,
-    "FAILED_PRECONDITION": ErrorKind.BAD_REQUEST,
-    "OUT_OF_RANGE": ErrorKind.BAD_REQUEST,
-    "NOT_FOUND": ErrorKind.BAD_REQUEST,
-    "UNAUTHENTICATED": ErrorKind.AUTH,
-    "PERMISSION_DENIED": ErrorKind.AUTH,
+    **dict.fromkeys(("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "NOT_FOUND"), ErrorKind.BAD_REQUEST),
+    **dict.fromkeys(("UNAUTHENTICATED", "PERMISSION_DENIED"), ErrorKind.AUTH),
     "RESOURCE_EXHAUSTED": ErrorKind.RATE_LIMIT,
-    "INTERNAL": ErrorKind.OVERLOAD,
-    "UNKNOWN": ErrorKind.OVERLOAD,
-    "UNAVAILABLE": ErrorKind.OVERLOAD,
-    "ABORTED": ErrorKind.OVERLOAD,
+    **dict.fromkeys(("INTERNAL", "UNKNOWN", "UNAVAILABLE", "ABORTED"), ErrorKind.OVERLOAD),
     "DEADLINE_EXCEEDED": ErrorKind.TIMEOUT,
 }
 _BY_WORDS: tuple[tuple[str, ErrorKind], ...] = (
@@ -101,12 +94,7 @@ class Options(HostedOptions):
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
-    return provider(spec, context.env)
-
-
-def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
-    """Build, over a transport of the caller's own if one is given."""
-    return Hosted(spec, env, GenerateContent(spec, read_options(spec, Options)), transport=transport)
+    return Hosted(spec, context.env, GenerateContent(spec, read_options(spec, Options)))
 
 
 class GenerateContent:

@@ -1,6 +1,6 @@
 """A transport over aiohttp: what goes through a proxy takes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -8,7 +8,7 @@ from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.http import transport
 from evalh.providers.http.body import BodyReader
 from evalh.providers.http.egress import Egress
-from evalh.providers.http.transport import OWN_HEADERS, Response, answers, reason_of, unreached, verdict_of
+from evalh.providers.http.transport import OWN_HEADERS, Response, Watch, answers, reason_of, unreached, verdict_of
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -24,13 +24,7 @@ class AiohttpTransport:
         self._errors: tuple[type[Exception], ...] = (OSError, ValueError)
 
     async def post(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        timeout_s: float,
-        on_chunk: Callable[[bytes], None] | None = None,
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, on_chunk: Watch | None = None
     ) -> Response:
         from aiohttp import ClientTimeout
 

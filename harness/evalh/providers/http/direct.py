@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.values import Value
@@ -23,7 +23,7 @@ from evalh.providers.http import transport
 from evalh.providers.http.aiohttp_transport import AiohttpTransport
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.http1 import Connection
-from evalh.providers.http.transport import OWN_HEADERS, Response, Transport, reason_of, unreached, verdict_of
+from evalh.providers.http.transport import OWN_HEADERS, Response, Transport, Watch, reason_of, unreached, verdict_of
 
 IDLE_S = 15.0
 """Longer a connection is not kept without a request: many servers hang up soon after, and a request would be lost."""
@@ -60,13 +60,7 @@ class DirectTransport:
         self._lookups: dict[str, asyncio.Future[list[str]]] = {}
 
     async def post(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        timeout_s: float,
-        on_chunk: Callable[[bytes], None] | None = None,
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, on_chunk: Watch | None = None
     ) -> Response:
         try:
             place = self._places[url]
@@ -269,20 +263,13 @@ class _Lease(Struct):
     holders: int = 0
 
 
-class _Leases(Struct):
-    """One transport per event loop and egress, shared by every provider that is open on it."""
-
-    by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = field(
-        default_factory=WeakKeyDictionary
-    )
-
-
-_LEASES = _Leases()
+_LEASES: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Egress, _Lease]] = WeakKeyDictionary()
+"""One transport per event loop and egress, shared by every provider that is open on it."""
 
 
 def share(egress: Egress) -> Transport:
     """Return the running loop's transport for an egress; each call wants one `unshare`. Raises UsageError."""
-    on_loop = _LEASES.by_loop.setdefault(asyncio.get_running_loop(), {})
+    on_loop = _LEASES.setdefault(asyncio.get_running_loop(), {})
     lease = on_loop.get(egress)
     if lease is None:
         lease = on_loop[egress] = _Lease(DirectTransport(egress))
@@ -292,7 +279,7 @@ def share(egress: Egress) -> Transport:
 
 async def unshare(egress: Egress) -> None:
     """Give the running loop's transport back; the last holder closes it."""
-    on_loop = _LEASES.by_loop.get(asyncio.get_running_loop(), {})
+    on_loop = _LEASES.get(asyncio.get_running_loop(), {})
     lease = on_loop.get(egress)
     if lease is None:
         return

@@ -11,7 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.providers.http.body import BodyReader
-from evalh.providers.http.transport import Response, answers, unreached
+from evalh.providers.http.transport import Response, Watch, answers, unreached
 
 _FRAMING_CAP_BYTES = 256 * 1024
 _FRAMING_PER_BYTE = 16  # chunks of one byte take six bytes each; what takes more says nothing
@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._parser = HttpResponseParser(self)
         self._answer: asyncio.Future[Response] | None = None
-        self._on_chunk: Callable[[bytes], None] | None = None
+        self._on_chunk: Watch | None = None
         self._begin()
         self.reusable = False
         self.idle_since = 0.0
@@ -63,7 +63,7 @@ class Connection(asyncio.Protocol):
 
     # -- what the transport asks
 
-    def ask(self, request: bytes, on_chunk: Callable[[bytes], None] | None) -> "asyncio.Future[Response]":
+    def ask(self, request: bytes, on_chunk: Watch | None) -> "asyncio.Future[Response]":
         """Send; the future gives the response, or raises what went wrong."""
         self.reusable = False
         self._begin()

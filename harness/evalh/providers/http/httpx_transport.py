@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from evalh.providers.http.transport import (
     CONNECT_TIMEOUT_S,
     OWN_HEADERS,
     Response,
+    Watch,
     answers,
     reason_of,
     unreached,
@@ -48,13 +49,7 @@ class HttpxTransport:
         self._client = client
 
     async def post(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        timeout_s: float,
-        on_chunk: Callable[[bytes], None] | None = None,
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, on_chunk: Watch | None = None
     ) -> Response:
         import httpx
 

@@ -4,7 +4,7 @@ A transport never retries, never follows a redirect, never reads a netrc and kee
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.values import Value
@@ -35,19 +35,17 @@ class Response(Value):
     body: bytes
 
 
+Watch: TypeAlias = Callable[[bytes], None]
+"""Sees content as it arrives, decompressed."""
+
+
 class Transport(Protocol):
     """How requests leave this machine. Three adapters keep one contract: direct, aiohttp, and an httpx client."""
 
     async def post(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        timeout_s: float,
-        on_chunk: Callable[[bytes], None] | None = None,
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, on_chunk: Watch | None = None
     ) -> Response:
-        """Send and read to the end. `on_chunk` sees a 2xx's content as it arrives, decompressed.
+        """Send and read to the end. `on_chunk` sees a 2xx's content.
 
         Raises CallError: `network` (no connection), `timeout` (nothing whole within `timeout_s`), `bad_response`
         (not HTTP, cut off, or above the cap); and whatever `on_chunk` raises. `reached` is False

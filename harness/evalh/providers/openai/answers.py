@@ -113,15 +113,15 @@ class ChatAssembler(Assembler):
             raise ValueError("no choices")
         self._ended = self._whole = True
 
-    def _take_chunk(self, told: _Completion, *, whole: bool) -> int:
+    def _take_chunk(self, chunk: _Completion, *, whole: bool) -> int:
         """Take what was told; return how many choices said something."""
-        if not empty(told.error):
+        if not empty(chunk.error):
             raise ValueError("an error")
-        self._describe(told.model, told.id)
-        self._tier = name_of_tier(told.service_tier) or self._tier
-        self._usage = self._usage if told.usage is None else told.usage
-        said = 0
-        for position, choice in enumerate(self._json.items(_decode_choices, told.choices)):
+        self._describe(chunk.model, chunk.id)
+        self._tier = name_of_tier(chunk.service_tier) or self._tier
+        self._usage = self._usage if chunk.usage is None else chunk.usage
+        messages = 0
+        for position, choice in enumerate(self._json.items(_decode_choices, chunk.choices)):
             if choice is None:
                 continue
             if choice.finish_reason == _BROKE_OFF or not empty(choice.error):
@@ -132,9 +132,9 @@ class ChatAssembler(Assembler):
             whole_message = whole or (bool(choice.finish_reason) and empty(choice.delta) and not one.begun)
             raw = choice.message if whole_message else choice.delta
             message = None if empty(raw) else self._json.read(_decode_message, raw)
-            said += message is not None
+            messages += message is not None
             one.add(choice, message, whole=whole_message)
-        return said
+        return messages
 
     def reading(self) -> Reading:
         choices = [self._said[place] for place in sorted(self._said)]

@@ -12,7 +12,6 @@ from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.providers.endpoint import Endpoint, HostedOptions
 from evalh.providers.hosted import Hosted
-from evalh.providers.http.transport import Transport
 from evalh.providers.logprobs import PARAM
 from evalh.providers.openai.answers import ChatAssembler
 from evalh.providers.openai.service import HOME, refusal_of, request_id_of
@@ -60,17 +59,12 @@ class Options(HostedOptions):
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
-    return provider(spec, context.env)
-
-
-def provider(spec: ModelSpec, env: Mapping[str, str], *, transport: Transport | None = None) -> Hosted:
-    """Build, over a transport of the caller's own if one is given."""
     options = read_options(spec, Options)
     if options.api == EMBEDDINGS:
         from evalh.providers.openai.embeddings import Embeddings
 
-        return Hosted(spec, env, Embeddings(), transport=transport)
-    return Hosted(spec, env, ChatCompletions(spec, options), transport=transport)
+        return Hosted(spec, context.env, Embeddings())
+    return Hosted(spec, context.env, ChatCompletions(spec, options))
 
 
 class ChatCompletions:

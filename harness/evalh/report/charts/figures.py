@@ -37,7 +37,7 @@ _STYLE = (
 
 
 def _heat(heat: Heat) -> Markup | None:
-    """Draw how often each grader did not pass, by tag; None where nothing was graded."""
+    """Draw how often each grader did not pass, by tag; None if nothing was graded."""
     if not heat.graders:
         return None
     names = [short(grader, _MOST) for grader in heat.graders]
@@ -96,7 +96,7 @@ def figure_of(file_name: str) -> tuple[str, str]:
 
 
 def drawn(name: str, run: RunReport) -> str:
-    """Return a figure as an SVG file. Raises UsageError where there is nothing to draw."""
+    """Return a figure as an SVG file. Raises UsageError if there is nothing to draw."""
     draw, lacking = FIGURES[name]
     made = draw(run)
     if made is None:
@@ -110,7 +110,7 @@ def drawn(name: str, run: RunReport) -> str:
 
 
 def png(picture: str) -> bytes:
-    """Return an SVG as PNG, twice as large. Raises UsageError where the extra is not installed."""
+    """Return an SVG as PNG, twice as large. Raises UsageError if the extra is not installed."""
     try:
         import font_roboto
         import resvg_py

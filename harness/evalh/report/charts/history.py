@@ -8,9 +8,8 @@ of one model, which has its own colour and its own mark.
 from collections.abc import Callable, Iterator, Sequence
 
 from evalh.analysis.history import History, Moment
-from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.charts.scales import AxisScale, even, line, logarithmic, short, svg, text
+from evalh.report.charts.scales import AxisScale, even, line, logarithmic, short, spanned, svg, text
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import dollars, percent
 
@@ -55,7 +54,7 @@ class _Places(Value):
 
 
 def history_chart(past: History) -> Markup | None:
-    """Draw the moments; None where there are fewer than two."""
+    """Draw the moments; None if there are fewer than two."""
     if len(past.moments) < 2:  # noqa: PLR2004 (one moment is not a history)
         return None
     panels = _panels(past.moments)
@@ -99,18 +98,12 @@ def _panels(moments: Sequence[Moment]) -> list[_Panel]:
 
 
 def _rate(moment: Moment) -> tuple[float, float, float] | None:
-    return _limits(moment.summary.good_rate)
+    return spanned(moment.summary.good_rate)
 
 
 def _cost(moment: Moment) -> tuple[float, float, float] | None:
-    limits = _limits(moment.summary.cost_per_good_usd)
+    limits = spanned(moment.summary.cost_per_good_usd)
     return limits if limits is not None and min(limits) > 0 else None
-
-
-def _limits(estimate: Estimate) -> tuple[float, float, float] | None:
-    """Return low, value and high; a limit that is not finite, or 0, stands at the value."""
-    value = estimate.value
-    return None if value is None else (estimate.low or (0.0 if value == 0 else value), value, estimate.high or value)
 
 
 def _told(moment: Moment) -> str:

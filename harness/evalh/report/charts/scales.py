@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import ceil, floor, log10
 
+from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.report.html.markup import Child, Markup, el
 
@@ -58,6 +59,12 @@ def _even_ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** floor(log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     return [index * step for index in range(ceil(low / step), floor(high / step + 1e-9) + 1)]
+
+
+def spanned(estimate: Estimate) -> tuple[float, float, float] | None:
+    """Return low, value and high; a limit that is not finite, or 0, stands at the value. None without a value."""
+    value = estimate.value
+    return None if value is None else (estimate.low or (0.0 if value == 0 else value), value, estimate.high or value)
 
 
 def svg(title: str, width: float, height: float, kind: str, *children: Child) -> Markup:

@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _BASE, _BINS = 420, 120, 92, 28
 
 
 def interval_bar(rate: Estimate) -> Markup | None:
-    """Draw a rate from 0 to 1 with its interval; None where it is not known."""
+    """Draw a rate from 0 to 1 with its interval; None if it is not known."""
     if rate.value is None or rate.low is None or rate.high is None:
         return None
     x = AxisScale(0.0, 1.0, 1.0, _BAR - 1.0)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from evalh.analysis.tradeoff import Point, TradeOff, finite
-from evalh.report.charts.scales import AxisScale, even, line, logarithmic, short, svg, text
+from evalh.report.charts.scales import AxisScale, even, line, logarithmic, short, spanned, svg, text
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import dollars
 
@@ -25,7 +25,7 @@ _NAMES = 300  # width of the names in a drawing of rates alone
 
 
 def chart(chosen: TradeOff) -> Markup | None:
-    """Draw the points; None where there is none."""
+    """Draw the points; None if there is none."""
     priced = [point for point in chosen.points if (point.summary.cost_per_good or 0.0) > 0]
     if priced:
         return _plane(priced, chosen.front)
@@ -59,10 +59,7 @@ def _plane(points: Sequence[Point], front: Sequence[Point]) -> Markup:
 
 
 def _costs(point: Point) -> tuple[float, float, float]:
-    """Return low, value and high; a limit that is not finite, or 0, stands at the value."""
-    estimate = point.summary.cost_per_good_usd
-    value = estimate.value or 0.0
-    return estimate.low or value, value, estimate.high or value
+    return spanned(point.summary.cost_per_good_usd) or (0.0, 0.0, 0.0)
 
 
 def _told(point: Point) -> str:
@@ -140,7 +137,7 @@ class _Labels(Struct):
         self._rather_not += boxes
 
     def place(self, name: str, left: float, top: float) -> tuple[float, float] | None:
-        """Return where a name begins, and its base line; None where there is no room."""
+        """Return where a name begins, and its base line; None if there is no room."""
         clear = [*self._taken, *self._rather_not]
         return self._first_free(name, left, top, clear) or self._first_free(name, left, top, self._taken)
 
@@ -151,14 +148,10 @@ class _Labels(Struct):
             box = (left + dx, top + dy - _LINE + 4, left + dx + width, top + dy + 4)
             if box[0] < _LEFT or box[2] > self.right or box[1] < 0 or box[3] > _HEIGHT - _BOTTOM:
                 continue
-            if not any(_overlap(box, other) for other in taken):
+            if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
                 self._taken.append(box)
                 return round(left + dx, 1), round(top + dy, 1)
         return None
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _rates(points: Sequence[Point]) -> Markup:

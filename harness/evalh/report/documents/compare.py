@@ -2,7 +2,16 @@
 
 from msgspec import field
 
-from evalh.analysis.compare.comparison import Comparison, ComparisonVerdict, Confirmed, Flip, Mismatch, PassAt, SideName
+from evalh.analysis.compare.comparison import (
+    Comparison,
+    ComparisonVerdict,
+    Confirmed,
+    Flip,
+    Mismatch,
+    PassAt,
+    Preferred,
+    SideName,
+)
 from evalh.core.calibration import Held, VersionDifference
 from evalh.core.run import Downstream, DownstreamComparison, Estimate, Fingerprint
 from evalh.core.values import Value
@@ -131,30 +140,6 @@ class ConfirmedDocument(Value, kw_only=True):
     label: Flip
 
 
-class PreferredDocument(Value, kw_only=True):
-    """What a grader that reads both outputs said, in cases."""
-
-    grader: str
-    head: int
-    base: int
-    ties: int
-    unjudged: int
-    p_value: float | None
-    model: str = ""
-    first: int = 0
-    second: int = 0
-    win_rate: float | None = None
-    consistency: float | None = None
-    unsteady: bool = False
-    position_p: float | None = None
-    judge_cost_usd: float | None = 0.0
-    cached_cost_usd: float | None = 0.0
-    head_cases: tuple[str, ...] = ()
-    base_cases: tuple[str, ...] = ()
-    unjudged_cases: tuple[str, ...] = ()
-    why_unjudged: str | None = None
-
-
 class CurvePoint(Value):
     """The chance that head is cheaper, at one price of a bad output."""
 
@@ -212,7 +197,7 @@ class ComparisonDocument(Document, tag="evalh.compare/1", kw_only=True, omit_def
     pass_at: PassAtDocument | None
     confirmed: tuple[ConfirmedDocument, ...] = ()
     downstream: DownstreamDocument | None = None
-    preferred: tuple[PreferredDocument, ...] = ()
+    preferred: tuple[Preferred, ...] = ()
     judge_relative: tuple[str, ...] = ()
     judges: tuple[JudgeDocument, ...] = ()
     notices: tuple[str, ...]
@@ -230,7 +215,6 @@ def comparison_document(comparison: Comparison) -> ComparisonDocument:
 
 
 def compared_document(comparison: Comparison, comparison_id: str) -> ComparedDocument:
-    """Return the document of `evalh compare --json`."""
     return document_of(ComparedDocument, comparison, id=comparison_id, **_parts(comparison))
 
 

@@ -1,8 +1,10 @@
 """What all documents are: a value that names its form first, filled from a value's attributes of the same names."""
 
-from typing import TypeVar
+import json
+from decimal import Decimal
+from typing import Any, TypeVar
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, to_builtins
 from msgspec.structs import fields
 
 from evalh.core.values import Value
@@ -11,7 +13,7 @@ AnyStruct = TypeVar("AnyStruct", bound=Struct)
 
 
 class Document(Value, tag_field="schema", kw_only=True):
-    """A document; each states its `schema` as its tag. Amounts are floats: JSON has no other number."""
+    """A document; each states its `schema` as its tag."""
 
 
 def document_of(kind: type[AnyStruct], *sources: object, **more: object) -> AnyStruct:
@@ -25,3 +27,8 @@ def document_of(kind: type[AnyStruct], *sources: object, **more: object) -> AnyS
         if field.encode_name not in values and source is not None:
             values[field.encode_name] = getattr(source, field.name)
     return convert(values, kind, from_attributes=True)
+
+
+def text_of(document: Struct, **how: Any) -> str:
+    """Write a document as JSON; amounts become floats, since JSON has no other number. `how` is for `json.dumps`."""
+    return json.dumps(to_builtins(document, builtin_types=(Decimal,)), default=float, allow_nan=False, **how)

@@ -105,7 +105,6 @@ def numbers(move: DriftResult) -> dict[str, object]:
 
 
 def drift_document(found: Sequence[Drift]) -> DriftDocument:
-    """Return the document of `evalh drift --json`."""
     code = worst(line.exit for line in found)
     return DriftDocument(verdict=_VERDICTS.get(code, "unmeasured"), exit=code, suites=tuple(map(_suite, found)))
 

@@ -1,12 +1,10 @@
 """The document of `evalh gate --json`, which the log keeps and every report of a gate reads."""
 
-import json
-
 import msgspec
 from msgspec import field
 
 from evalh.analysis.drift import DriftResult, DriftVerdict
-from evalh.analysis.gate.decision import Finding, GateDecision, GateStatus, Series, SuiteDecision
+from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, GateStatus, Series, SuiteDecision
 from evalh.core.errors import EvalhError, ExitCode, WorkspaceError
 from evalh.core.log import GateRow
 from evalh.core.values import Value
@@ -25,15 +23,6 @@ class FindingDocument(Value, kw_only=True):
     exit: ExitCode
     reason: str
     cases: tuple[str, ...]
-
-
-class EvidenceDocument(Value, kw_only=True):
-    """A case that got worse, to look at."""
-
-    case_id: str = field(name="case")
-    base_output: str | None
-    head_output: str | None
-    reasons: tuple[tuple[str, str], ...]
 
 
 class SuiteDocument(Value, kw_only=True):
@@ -64,7 +53,7 @@ class SuiteDocument(Value, kw_only=True):
     notices: tuple[str, ...]
     judge_relative: tuple[str, ...] = ()
     judges: tuple[JudgeDocument, ...] = ()
-    evidence: tuple[EvidenceDocument, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 class GateDocument(Document, tag="evalh.gate/1", kw_only=True):
@@ -87,7 +76,6 @@ class GateDocument(Document, tag="evalh.gate/1", kw_only=True):
 
 
 def gate_document(decision: GateDecision) -> GateDocument:
-    """Return the document of `evalh gate --json`."""
     return document_of(GateDocument, decision, gate=decision.id, suites=tuple(map(_suite, decision.suites)))
 
 
@@ -124,16 +112,11 @@ def undecided_document(error: EvalhError, base: str, head: str) -> GateDocument:
     )
 
 
-def content_of(document: GateDocument) -> str:
-    """Return a document as the log keeps it."""
-    return json.dumps(msgspec.to_builtins(document), ensure_ascii=False)
-
-
 def kept_gate(row: GateRow) -> GateDocument:
-    """Read the decision that a row of the log keeps, an older evalh's too. Raises WorkspaceError for a damaged row."""
+    """Read the decision in a row of the log, also of older versions. Raises WorkspaceError for a damaged row."""
     try:
         document = msgspec.json.decode(row.content, type=GateDocument)
     except (msgspec.MsgspecError, UnicodeError) as exc:
         hint = "the same evalh gate decides again"
         raise WorkspaceError(f"the log holds no decision under {row.id}: {exc}", hint=hint) from None
-    return msgspec.structs.replace(document, gate=row.id)  # an older evalh left its id out
+    return msgspec.structs.replace(document, gate=row.id)  # an older version left its id out

@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, defstruct
 
 from evalh.core.attempt import Latency
 from evalh.core.case import ABSENT
@@ -20,29 +20,17 @@ from evalh.report.documents.gate import GateDocument
 from evalh.report.documents.run import run_document
 from evalh.report.terminal.compare import ComparisonView
 
-
-class UnfinishedDocument(Document, tag="evalh.unfinished/1", kw_only=True):
-    """`evalh show --json` of a run that goes on, or was killed."""
-
-    unfinished: Mapping[str, JsonValue]
-
-
-class CaseDocument(Document, tag="evalh.case/1", kw_only=True):
-    """`evalh show --json` of a case."""
-
-    case: Mapping[str, JsonValue]
-
-
-class SampleDocument(Document, tag="evalh.sample/1", kw_only=True):
-    """`evalh show --json` of a sample."""
-
-    sample: Mapping[str, JsonValue]
-
-
-class CallDocument(Document, tag="evalh.call/1", kw_only=True):
-    """`evalh show --json` of a call or an attempt."""
-
-    call: Mapping[str, JsonValue]
+ROW_DOCUMENTS: Mapping[str, type[Struct]] = {
+    kind: defstruct(
+        f"{kind.title()}Document",
+        [(kind, Mapping[str, JsonValue])],
+        bases=(Document,),
+        tag=f"evalh.{kind}/1",
+        kw_only=True,
+    )
+    for kind in ("unfinished", "case", "sample", "call")
+}
+"""`evalh show --json` of a row of the log, which stands under its kind."""
 
 
 class CallsDocument(Document, tag="evalh.calls/1", kw_only=True):
@@ -83,7 +71,6 @@ class CostDocument(Document, tag="evalh.cost/1", kw_only=True):
 
 
 def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend]) -> CostDocument:
-    """Return the document of `evalh cost --json`."""
     return CostDocument(by=by, since=since, lines=tuple(map(_cost_line, lines)))
 
 
@@ -96,15 +83,7 @@ def _cost_line(line: Spend) -> CostLine:
     return document_of(CostLine, line, total_usd=line.total_usd, by_purpose=by_purpose, retries_usd=retries)
 
 
-_DETAILS: Mapping[str, type[Document]] = {
-    "unfinished": UnfinishedDocument,
-    "case": CaseDocument,
-    "sample": SampleDocument,
-    "call": CallDocument,
-}
-
-
-def entry_document(kind: str, entry: object) -> Document:
+def entry_document(kind: str, entry: object) -> Struct:
     """Return the document of `evalh show --json`: of what an id names, and its kind."""
     match entry:
         case RunResult():
@@ -114,11 +93,10 @@ def entry_document(kind: str, entry: object) -> Document:
         case GateDocument():
             return entry
         case _:
-            return _DETAILS[kind](**{kind: _plain(entry)})
+            return ROW_DOCUMENTS[kind](**{kind: _plain(entry)})
 
 
 def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
-    """Return the document of `evalh calls --json`."""
     return CallsDocument(calls=tuple(map(_plain, calls)))
 
 

@@ -13,27 +13,32 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
 
+_SHORT = len("sha256:") + 12
 
-class _VersionKeys(Value, kw_only=True):
+
+class VersionRow(Value, kw_only=True):
+    """One version in a list."""
+
     label: str = field(name="prompt")
     digest: str
     path: str
     live: bool
-    git: str
+    git: str  # committed | modified | new | no git
     description: str | None
 
-
-class VersionEntry(_VersionKeys, kw_only=True):
-    """One version in a list."""
+    @property
+    def short_digest(self) -> str:
+        """The digest as people read it."""
+        return self.digest[:_SHORT]
 
 
 class PromptsDocument(Document, tag="evalh.prompts/1", kw_only=True):
     """`evalh prompt list --json`."""
 
-    versions: tuple[VersionEntry, ...]
+    versions: tuple[VersionRow, ...]
 
 
-class ReleaseDocument(_VersionKeys, tag_field="schema", tag="evalh.release/1", kw_only=True):
+class ReleaseDocument(VersionRow, tag_field="schema", tag="evalh.release/1", kw_only=True):
     """`evalh prompt release --json`, `evalh prompt new --json`."""
 
 
@@ -121,7 +126,6 @@ def prompt_document(version: PromptVersion) -> PromptDocument:
 
 
 def diff_document(difference: PromptDiff) -> PromptDiffDocument:
-    """Return the document of `evalh prompt diff --json`."""
     return document_of(
         PromptDiffDocument,
         difference,
@@ -143,7 +147,6 @@ def _changes(changes: Sequence[Change]) -> list[ChangeDocument]:
 
 
 def request_document(request: Request) -> RequestDocument:
-    """Return the document of `evalh render --json`."""
     return RequestDocument(
         digest=request.digest(),
         settings=request.settings.document(),

@@ -80,17 +80,16 @@ class ReportFileDocument(Document, tag="evalh.report-file/1", kw_only=True):
     files: tuple[ReportFile, ...]
 
 
-def report_document(result: RunResult, told: RunReport) -> ReportDocument:
-    """Return the document of `evalh report --format json`."""
-    failings, heat = told.failings, told.failings.heat()
+def report_document(result: RunResult, report: RunReport) -> ReportDocument:
+    failings, heat = report.failings, report.failings.heat()
     return document_of(
         ReportDocument,
-        verdict=verdict(told.run),
-        look_at=[pointer.words for pointer in pointers(told.run, failings)],
+        verdict=verdict(report.run),
+        look_at=[pointer.words for pointer in pointers(report.run, failings)],
         run=result_document(result),
-        advice=advice(told.chosen),
-        versions=[document_of(MeasuredVersion, point.record, point.summary, point) for point in told.chosen.points],
-        history=[document_of(PastRun, moment.record, moment.summary) for moment in told.past.moments],
+        advice=advice(report.chosen),
+        versions=[document_of(MeasuredVersion, point.record, point.summary, point) for point in report.chosen.points],
+        history=[document_of(PastRun, moment.record, moment.summary) for moment in report.past.moments],
         reasons=failings.reasons(),
         missed=[
             MissedShare(
@@ -99,5 +98,5 @@ def report_document(result: RunResult, told: RunReport) -> ReportDocument:
             for grader in heat.graders
             for tag in heat.tags
         ],
-        judges=told.judges,
+        judges=report.judges,
     )

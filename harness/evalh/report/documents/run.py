@@ -137,7 +137,6 @@ class PlanDocument(Document, tag="evalh.plan/1", kw_only=True):
 
 
 def run_document(results: Sequence[RunResult]) -> RunDocument:
-    """Return the document of `evalh run --json`."""
     incomplete = {result.status for result in results} - {RunStatus.COMPLETE}
     status = incomplete.pop() if incomplete else RunStatus.COMPLETE
     return RunDocument(status=status, results=tuple(map(result_document, results)))

@@ -1,15 +1,15 @@
 """Documents about a workspace and the machine: what was written, checked, found, fetched."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 from msgspec import UNSET, UnsetType, field
 
-from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
 from evalh.core.errors import ExitCode
 from evalh.core.values import Value
-from evalh.report.documents.document import Document, document_of
+from evalh.report.documents.document import Document
 
 
 class Problem(Value, kw_only=True):
@@ -87,21 +87,21 @@ class AcceptedDocument(Document, tag="evalh.accepted/1", kw_only=True):
     files: tuple[str, ...]
 
 
-class BaselineEntry(Value, kw_only=True):
-    """A committed baseline, and why it is stale."""
+class BaselineState(Value, kw_only=True):
+    """A committed baseline, and why it is stale; fresh where nothing is named."""
 
     path: str
     date: str
     good_rate: float | None
     stale: tuple[str, ...]
-    outputs: bool | None
-    again: str | None
+    outputs: bool | None  # whether they are kept; None: not known
+    again: str | None  # what accepts a stale one again; None: it is fresh, or cannot be read
 
 
 class BaselinesDocument(Document, tag="evalh.baselines/1", kw_only=True):
     """`evalh baseline status --json`."""
 
-    baselines: tuple[BaselineEntry, ...]
+    baselines: tuple[BaselineState, ...]
 
 
 class ClusterDocument(Value, kw_only=True):
@@ -121,34 +121,8 @@ class ClustersDocument(Document, tag="evalh.clusters/1", kw_only=True):
     written: str | None
 
 
-class TrialsDocument(Value, kw_only=True):
-    """What more trials of each case are worth."""
-
-    trials: int
-    detectable_drop: float | None
-    cases_needed: int
-    cost_usd: float | None
-
-
-class PowerDocument(Document, tag="evalh.power/1", kw_only=True):
+class PowerDocument(Power, tag_field="schema", tag="evalh.power/1", kw_only=True):
     """`evalh power --json`."""
-
-    suite: str
-    cases: int
-    clusters: int
-    trials: int
-    drop: float
-    margin: float
-    discordance: float
-    discordance_from: str
-    detectable_drop: float | None
-    power: float
-    cases_needed: int
-    cases_for_no_worse: int
-    thin: bool
-    cost_per_sample_usd: float | None
-    cost_usd: float | None
-    with_trials: tuple[TrialsDocument, ...]
 
 
 class RecordedExport(Document, tag="evalh.export/1", kw_only=True):
@@ -201,21 +175,11 @@ class ModelsDocument(Document, tag="evalh.models/1", kw_only=True):
 
 
 class ModelPriceDocument(Document, tag="evalh.model-price/1", kw_only=True):
-    """`evalh model price --json`."""
+    """`evalh model price --json`: how fast a model is alone, and what a million tokens cost at its price per hour."""
 
     model: str
-    per_hour_usd: float
+    per_hour_usd: Decimal
     read_tokens_per_s: float
     written_tokens_per_s: float
-    input_usd: float = field(name="input")
-    output_usd: float = field(name="output")
-
-
-def power_document(plan: Power) -> PowerDocument:
-    """Return the document of `evalh power --json`."""
-    return document_of(PowerDocument, plan)
-
-
-def clusters_document(proposals: Proposals, written: str | None = None) -> ClustersDocument:
-    """Return the document of `evalh dataset clusters --json`."""
-    return document_of(ClustersDocument, proposals, written=written)
+    input_usd: Decimal = field(name="input")
+    output_usd: Decimal = field(name="output")

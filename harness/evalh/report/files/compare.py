@@ -1,6 +1,7 @@
 """A comparison as text for other places: a comment, a spreadsheet, a build's test view. Nothing in it is live there."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from xml.sax.saxutils import escape
 
 from evalh.analysis.compare.comparison import Comparison
@@ -19,7 +20,7 @@ _OUTPUT = 4000
 
 
 class Both(Value, kw_only=True):
-    """One case and trial on both sides; a side is None where it was not evaluated there."""
+    """One case and trial on both sides; a side is None if it was not evaluated there."""
 
     case_id: str
     trial: int
@@ -75,14 +76,16 @@ def csv_text(both: Iterable[Both]) -> Iterator[str]:
     heads = "case trial change base_standing head_standing base_latency_ms head_latency_ms base_why head_why"
     yield csv_line([*heads.split(), "base_output", "head_output"])
     for one in both:
-        stories = (one.base, one.head)
-        latencies = [None if story is None else story.sample.latency.total_ms for story in stories]
-        cells: list[str | float] = [inert_cell(one.case_id), one.trial, one.change]
-        cells += ["" if story is None else story.sample.standing.value for story in stories]
-        cells += ["" if latency is None else latency for latency in latencies]
-        cells += [inert_cell("" if story is None else why(story)) for story in stories]
-        cells += [inert_cell("" if story is None else story.output or "") for story in stories]
-        yield csv_line(cells)
+        sides = zip(_cells(one.base), _cells(one.head), strict=True)
+        yield csv_line([inert_cell(one.case_id), one.trial, one.change, *chain.from_iterable(sides)])
+
+
+def _cells(story: SampleStory | None) -> tuple[str | float, ...]:
+    if story is None:
+        return "", "", "", ""
+    latency = story.sample.latency.total_ms
+    told = (inert_cell(why(story)), inert_cell(story.output or ""))
+    return story.sample.standing.value, "" if latency is None else latency, *told
 
 
 def junit(view: ComparisonView, both: Iterable[Both]) -> Iterator[str]:

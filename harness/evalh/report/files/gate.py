@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from evalh.analysis.gate.decision import GateStatus
+from evalh.analysis.gate.decision import Evidence, GateStatus
 from evalh.core.errors import ExitCode
 from evalh.core.values import Value
-from evalh.report.documents.gate import EvidenceDocument, FindingDocument, GateDocument, SuiteDocument
+from evalh.report.documents.document import document_of
+from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
+from evalh.report.files.run import xml
 from evalh.report.terminal.gate import RELATIVE, decision_word, facts, look_line
 from evalh.report.text import inert, safe
 
@@ -82,7 +84,7 @@ def _sign(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
     return "⚠️" if decided.doubt or decided.exit is ExitCode.CANNOT_MEASURE else _SIGNS[decided.status]
 
 
-def _evidence(suite: SuiteDocument, evidence: EvidenceDocument) -> str:
+def _evidence(suite: SuiteDocument, evidence: Evidence) -> str:
     case = evidence.case_id
     head = f"{_text(suite.suite)}: {_text(_short(case))} got worse{_label(suite, case)}"
     reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence.reasons)
@@ -123,32 +125,18 @@ def _text(text: str) -> str:
     return re.sub(r"\bwww(?=\.)", "www\u200b", flat)
 
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
 class _TestSuite(Value, kw_only=True):
     """A suite of JUnit: rules of a suite of ours, or what is about the whole change."""
 
     name: str
     findings: Sequence[FindingDocument]
     judge_relative: Sequence[str] = ()
-    evidence: Sequence[EvidenceDocument] = ()
+    evidence: Sequence[Evidence] = ()
 
 
 def gate_junit(gate: GateDocument) -> str:
     """Return a decision as JUnit: failure = a rule refuses, error = could not be measured, skipped = inconclusive."""
-    tested = [
-        *_whole(gate),
-        *(
-            _TestSuite(
-                name=suite.suite,
-                findings=suite.findings,
-                judge_relative=suite.judge_relative,
-                evidence=suite.evidence,
-            )
-            for suite in gate.suites
-        ),
-    ]
+    tested = [*_whole(gate), *(document_of(_TestSuite, suite, name=suite.suite) for suite in gate.suites)]
     suites = "".join(_suite_xml(suite) for suite in tested)
     head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(tested)}>'
     return f"{head}\n{suites}</testsuites>\n"
@@ -193,21 +181,17 @@ def _test(suite: _TestSuite, finding: FindingDocument) -> str:
             return f"{head}/>\n"
         case ExitCode.NO:
             texts = "\n".join(_evidence_text(case) for case in suite.evidence if case.case_id in finding.cases)
-            return f"{head}><failure message={reason}>{_content(texts)}</failure></testcase>\n"
+            return f"{head}><failure message={reason}>{escape(xml(texts))}</failure></testcase>\n"
         case ExitCode.INCONCLUSIVE:
             return f"{head}><skipped message={reason}/></testcase>\n"
         case _:
             return f"{head}><error message={reason}/></testcase>\n"
 
 
-def _evidence_text(case: EvidenceDocument) -> str:
+def _evidence_text(case: Evidence) -> str:
     reasons = "; ".join(f"{grader}: {reason}" for grader, reason in case.reasons)
     return f"{case.case_id}: {reasons}\n  base: {case.base_output}\n  head: {case.head_output}"
 
 
-def _content(text: str) -> str:
-    return escape(_NOT_XML.sub("", inert(text)))
-
-
 def _attribute(text: str) -> str:
-    return quoteattr(_NOT_XML.sub("", safe(text)))
+    return quoteattr(xml(safe(text)))

@@ -29,12 +29,12 @@ def code(text: str, width: int = 120) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
-def markdown(told: RunReport) -> Iterator[str]:
+def markdown(report: RunReport) -> Iterator[str]:
     """Yield the lines of a comment about a run."""
-    run, chosen = told.run, told.chosen
+    run, chosen = report.run, report.chosen
     yield f"**{code(run.record.prompt)} on {code(run.record.model)}**: {_counts(run)}"
     yield ""
-    yield from (f"- {code(one.words, 200)}" for one in pointers(run, told.failings))
+    yield from (f"- {code(one.words, 200)}" for one in pointers(run, report.failings))
     yield ""
     if len(chosen.points) > 1:
         yield "| version | model | good rate | cost per good output | median latency |"
@@ -48,10 +48,10 @@ def markdown(told: RunReport) -> Iterator[str]:
         yield ""
         yield from (code(sentence, 400) for sentence in advice(chosen))
         yield ""
-    yield from _missed(told.missed)
-    if told.judges:
+    yield from _missed(report.missed)
+    if report.judges:
         yield ""
-    for name, fact in judge_facts(told.judges).items():
+    for name, fact in judge_facts(report.judges).items():
         yield f"- {code(f'{name}: {fact}', 240)}"
 
 

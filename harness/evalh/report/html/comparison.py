@@ -24,7 +24,7 @@ def title(view: ComparisonView) -> str:
 
 
 def verdict(view: ComparisonView) -> str:
-    """Say in one sentence what came of it."""
+    """State the result in one sentence."""
     return f"{title(view)}: {sentence(view.comparison).plain}"
 
 
@@ -94,7 +94,7 @@ def net(one: DownstreamComparison | DownstreamDocument, base: str, head: str, of
 
     `of` names the suite where a page shows several: no two of its regions may have one name.
     """
-    heads = ("side", "net cost per good", "95 % interval", "what follows its outputs")
+    heads = ("side", "net cost per good", "95 % interval", "the consequences of its outputs")
     rows = [_net(name, side) for name, side in ((f"base: {base}", one.base), (f"head: {head}", one.head))]
     return join(table(f"Net cost per good output{of}", heads, rows), el("p", worth(one, base, head), class_="note"))
 
@@ -129,7 +129,7 @@ def prompt_diff(difference: PromptDiff | None) -> Markup:
     for kind, changed in difference.changes.items():
         parts += _changed(kind, changed)
     if difference.same_content:
-        parts.append(el("p", "The same content: nothing that is sent differs.", class_="note"))
+        parts.append(el("p", "The same content: both versions send the same.", class_="note"))
     return section("diff", "What differs between the prompts", parts)
 
 

@@ -46,7 +46,7 @@ def _numbers(suite: SuiteDocument) -> list[Child]:
         figures.append(figure("Difference of the good rates", points(compared.difference), f"{counts}{sure}"))
     drop = suite.detectable_drop
     seen = "not known" if drop is None else f"{100 * drop:.1f} points"
-    figures.append(figure("Smallest drop it could see", seen, f"margin {100 * suite.margin:g} points"))
+    figures.append(figure("Smallest drop it could detect", seen, f"margin {100 * suite.margin:g} points"))
     return figures
 
 
@@ -111,7 +111,7 @@ def _side(name: str, side: SideDocument) -> Markup:
 
 def provenance(gate: GateDocument, runs: Sequence[str]) -> Markup:
     """Say what was decided about, and by which runs."""
-    told: list[tuple[str, Child]] = [
+    rows: list[tuple[str, Child]] = [
         ("gate", el("code", gate.gate or "not in the log: nothing was run")),
         ("exit code", str(gate.exit)),
         ("base", gate.base),
@@ -121,9 +121,9 @@ def provenance(gate: GateDocument, runs: Sequence[str]) -> Markup:
     ]
     for suite in gate.suites:
         if (compared := suite.comparison) is not None:
-            told += [
+            rows += [
                 (f"{suite.suite}, {name}: {part}", el("code", digest))
                 for name, side in (("base", compared.sides.base), ("head", compared.sides.head))
                 for part, digest in side.fingerprint.document().items()
             ]
-    return section("provenance", "Provenance", facts(told))
+    return section("provenance", "Provenance", facts(rows))

@@ -6,7 +6,7 @@ is no `Markup` is text. What could run or load (event handlers, styles, addresse
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -113,8 +113,8 @@ def own_digest(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def metas() -> Markup:
-    """Build what every page says of itself, its policy aside."""
+def whole_page(title: str, styles: Sequence[str], body: Markup, policy: Markup | None = None) -> str:
+    """Return a page: what every page says of itself, its own styles, a policy where the page holds it, its body."""
     pairs = {
         "viewport": "width=device-width, initial-scale=1",
         "color-scheme": "light dark",
@@ -122,4 +122,12 @@ def metas() -> Markup:
         "robots": "noindex",
         "generator": "evalh",
     }
-    return join([el("meta", name=name, content=content) for name, content in pairs.items()])
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        policy,
+        [el("meta", name=name, content=content) for name, content in pairs.items()],
+        el("title", f"{title} · evalh"),
+        [own("style", style) for style in styles],
+    )
+    return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"

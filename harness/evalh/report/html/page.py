@@ -13,7 +13,7 @@ from evalh.report.html import gate as gates
 from evalh.report.html import sections
 from evalh.report.html.data import Rows, document
 from evalh.report.html.history import history
-from evalh.report.html.markup import Child, Markup, data, el, join, metas, own, own_digest
+from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
 from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
 from evalh.report.terminal.calibration import judge_facts
@@ -38,7 +38,7 @@ def html(reported: Sequence[RunReport], rows: Rows) -> str:
 
 
 def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> str:
-    """Return the page about a comparison; `head` is None where its run is not in the log."""
+    """Return the page about a comparison; `head` is None if its run is not in the log."""
     top = el(
         "header",
         el("h1", comparing.verdict(view)),
@@ -55,27 +55,26 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
     return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
 
 
-def gate_html(gate: GateDocument, rows: Rows, runs: Sequence[str], names: Sequence[str]) -> str:
-    """Return the page about a gate's decision; `runs` are head's whose samples the page holds, `names` theirs."""
+def gate_html(gate: GateDocument, rows: Rows, runs: Mapping[str, str]) -> str:
+    """Return the page about a gate's decision; `runs` are head's whose samples the page holds, with their suites."""
     parts: list[Child] = [gates.top(gate), gates.suites(gate)]
     if runs:
         parts.append(samples(rows, several=len(runs) > 1, compared=True))
-    parts.append(gates.provenance(gate, runs))
+    parts.append(gates.provenance(gate, list(runs)))
     places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
-    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, names), live=bool(runs))
+    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, runs.values()), live=bool(runs))
 
 
 def _document(title: str, places: Mapping[str, str], main: Markup, content: str, *, live: bool = True) -> str:
+    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
     body = join(
         el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
-        _top(title, places),
+        el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top"),
         el("main", main),
         _help() if live else None,
         [data("evalh-data", content), [own("script", asset(name)) for name in _SCRIPTS]] if live else None,
     )
-    name, style = el("title", f"{title} · evalh"), own("style", asset("page.css"))
-    head = el("head", el("meta", charset="utf-8"), _policy(), metas(), name, style)
-    return f"<!doctype html>\n{el('html', head, el('body', body), lang='en')}\n"
+    return whole_page(title, [asset("page.css")], body, _policy())
 
 
 def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
@@ -107,11 +106,6 @@ def _verdict(one: RunReport) -> Markup:
         look_at(pointers(one.run, one.failings)),
         class_="verdict",
     )
-
-
-def _top(title: str, places: Mapping[str, str]) -> Markup:
-    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
-    return el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top")
 
 
 def _help() -> Markup:

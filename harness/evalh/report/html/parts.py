@@ -63,9 +63,9 @@ def interval(rate: Estimate) -> list[Child]:
     return [limits(rate), interval_bar(rate)]
 
 
-def facts(told: Sequence[tuple[str, Child]]) -> Markup:
+def facts(rows: Sequence[tuple[str, Child]]) -> Markup:
     """Show names with their values."""
-    return el("dl", [[el("dt", name), el("dd", value)] for name, value in told], class_="facts")
+    return el("dl", [[el("dt", name), el("dd", value)] for name, value in rows], class_="facts")
 
 
 def look_at(found: Sequence[Pointer]) -> Markup | None:

@@ -229,9 +229,10 @@ def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix:
         else f"{record.commit}{', with uncommitted changes' if record.dirty else ''}"
     )
     answered = (
-        ", ".join(f"{name} ({count:,})" for name, count in failings.models.most_common()) or "not told by the provider"
+        ", ".join(f"{name} ({count:,})" for name, count in failings.models.most_common())
+        or "not stated by the provider"
     )
-    told: list[tuple[str, Child]] = [
+    rows: list[tuple[str, Child]] = [
         ("run", el("code", record.id)),
         ("started", _instant(record.started_at)),
         ("ended", "not ended" if run.finished_at is None else f"{_instant(run.finished_at)}, {run.status.value}"),
@@ -249,7 +250,7 @@ def provenance(run: RunRow, failings: Failings, more: Mapping[str, str], suffix:
         *more.items(),
         *((f"fingerprint: {part}", el("code", digest)) for part, digest in record.fingerprint.document().items()),
     ]
-    return section(f"provenance{suffix}", "Provenance", facts(told))
+    return section(f"provenance{suffix}", "Provenance", facts(rows))
 
 
 def _instant(seconds: float) -> str:

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from evalh.analysis.blame import BlameCost, Blamed, Design
 from evalh.core.run import Estimate
-from evalh.report.text import StyledText, columns, dollars, percent, plural, rate, safe
+from evalh.report.terminal.console import StyledText, columns
+from evalh.report.text import dollars, percent, plural, rate, safe
 from evalh.stats.blame import FEWEST_MOVED, Effect
 
 

@@ -24,25 +24,14 @@ from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
 from evalh.report.documents.judging import LabelsDocument
-from evalh.report.text import (
-    StyledText,
-    block,
-    columns,
-    json_line,
-    milliseconds,
-    named,
-    one_line,
-    p_text,
-    percent,
-    plural,
-    safe,
-)
+from evalh.report.terminal.console import StyledText, block, columns, named
+from evalh.report.text import json_line, milliseconds, one_line, p_text, percent, plural, safe
 
 
 def show_calibration(console: Console, calibration: Calibration) -> None:
     """Print what the judge is worth: in words first, then in numbers."""
     asked = "good" if calibration.about == GOOD else f"passing {calibration.about}"
-    about, words, rates = f"held against what people call {asked}", _words(calibration), _rates(calibration)
+    about, words, rates = f"compared with what people call {asked}", _words(calibration), _rates(calibration)
     warnings = _warnings(calibration)
     if (position := calibration.position) is not None:
         about, words, rates = "which of two outputs is better", _order(calibration, position), _win_rates(calibration)
@@ -102,7 +91,7 @@ def _rates(calibration: Calibration) -> Table:
     table = columns("rate of passing", ">outputs", ">labels", ">the judge's", "as people would")
     for rate in calibration.rates:
         corrected = rate.corrected
-        shown = _share(corrected) if corrected.value is not None else "not known: label outputs of every outcome"
+        shown = _share(corrected) if corrected.value is not None else "unknown: label outputs of every outcome"
         if corrected.value is not None and corrected.low is None:
             shown = f"{percent(corrected.value)}; too few labels for an interval"
         table.add_row(safe(rate.name), str(rate.judged), str(rate.labels), percent(rate.judge_rate), shown)
@@ -140,13 +129,15 @@ def _win_rates(calibration: Calibration) -> Table:
 def _pair_warnings(calibration: Calibration, position: PositionBias) -> list[str]:
     lines = _doubts(calibration, "pairs")
     if position.unsteady:
-        lines.append("the order of the outputs decides too often for this judge to be relied on")
+        lines.append("the order of the outputs decides too often to rely on this judge")
     if not calibration.labelled:
         lines.append(
-            f"no pair is labelled on both sides: whether people agree is not known (evalh label {calibration.suite})"
+            f"no pair is labelled on both sides: whether people agree is unknown (evalh label {calibration.suite})"
         )
     if calibration.torn:
-        lines.append(f"on {calibration.torn} pairs people call both outputs alike; they are in no table of agreement")
+        lines.append(
+            f"on {calibration.torn} pairs people rate both outputs the same; the tables of agreement leave them out"
+        )
     if calibration.unjudged:
         lines.append(f"{calibration.unjudged} pairs of the log were not judged by this judge as it is now")
     return lines
@@ -154,7 +145,7 @@ def _pair_warnings(calibration: Calibration, position: PositionBias) -> list[str
 
 def _differences(differences: Sequence[VersionDifference]) -> Table:
     table = columns(
-        "versions apart, in points", ">cases", ">labels", ">the judge's", "as people would", "people - judge"
+        "difference of versions, in points", ">cases", ">labels", ">the judge's", "as people would", "people - judge"
     )
     for one in differences:
         judge = f"{100 * one.judge_difference:+.1f}"
@@ -175,12 +166,18 @@ def _doubts(calibration: Calibration, outputs: str) -> list[str]:
     """Say what speaks against the judge, and against the intervals of its agreement."""
     table, lines = calibration.confusion, []
     if calibration.agreement is not None and calibration.agreement.worse_than_chance:
-        lines.append("this judge is worse than chance: people and the judge disagree more often than guesses would")
+        lines.append(
+            "this judge is worse than chance: people and the judge disagree more often than random answers would"
+        )
     if table.labelled and table.disagreements < FEWEST_DISAGREEMENTS:
-        few = "too few to know how it errs" if calibration.few_labels else "it is shown to err rarely, not how"
+        few = (
+            "too few to know how it errs"
+            if calibration.few_labels
+            else "enough to show that it rarely errs, but not how it errs"
+        )
         lines.append(
             f"people and the judge disagree on {table.disagreements} of {table.labelled} labelled {outputs}: {few};"
-            f" below {FEWEST_DISAGREEMENTS} the intervals of kappa and of versions apart cover less often than they say"
+            f" below {FEWEST_DISAGREEMENTS} the intervals of kappa and of differences between versions are too narrow"
         )
     return lines
 
@@ -188,16 +185,18 @@ def _doubts(calibration: Calibration, outputs: str) -> list[str]:
 def _warnings(calibration: Calibration) -> list[str]:
     lines = _doubts(calibration, "outputs")
     if calibration.torn:
-        lines.append(f"on {calibration.torn} outputs people are torn; they are in no table of agreement")
+        lines.append(
+            f"on {calibration.torn} outputs as many people say good as bad; the tables of agreement leave them out"
+        )
     if calibration.unjudged:
-        lines.append(f"on {calibration.unjudged} outputs the judge erred or abstained; no rate holds them")
+        lines.append(f"on {calibration.unjudged} outputs the judge erred or abstained; no rate includes them")
     if calibration.of_others:
         lines.append(f"{calibration.of_others} labelled outputs were not judged by this judge as it is now")
     for one in calibration.differences:
         if one.favoured is not None:
             kinder = one.head if one.favoured == "head" else one.base
             lines.append(
-                f"it is kinder to {safe(kinder)} than people are: {safe(one.base)} → {safe(one.head)} rests on it"
+                f"it is kinder to {safe(kinder)} than people are: {safe(one.base)} → {safe(one.head)} depends on it"
             )
     return lines
 
@@ -206,12 +205,11 @@ def _warnings(calibration: Calibration) -> list[str]:
 
 
 def judge_facts(judges: Sequence[JudgeStanding]) -> dict[str, str]:
-    """Say of each judge how far it is held against people, now."""
+    """Say for each judge whether it is calibrated now."""
     return {f"judge {judge.judge}": _fact(judge) for judge in judges}
 
 
 def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
-    """Print the same."""
     if judges:
         console.print()
     for name, fact in judge_facts(judges).items():
@@ -219,19 +217,18 @@ def show_judges(console: Console, judges: Sequence[JudgeStanding]) -> None:
 
 
 def _fact(judge: JudgeStanding) -> str:
-    decides = "" if judge.required else "decides nothing; "
+    decides = "" if judge.required else "not required; "
     if judge.at is None:
         return f"{decides}{judge.why}"
     kappa = None if judge.kappa is None else judge.kappa.value
     agreed = "" if kappa is None else f", Cohen's kappa {kappa:.2f}"
-    held = f"held against {judge.labels} labels on {judge.at[:10]}{agreed}"
+    held = f"calibrated with {judge.labels} labels on {judge.at[:10]}{agreed}"
     return f"{decides}{held}{'' if judge.why is None else f'; {judge.why}'}"
 
 
 def show_question(
     console: Console, case: Case, text: str, tool_calls: Sequence[ToolCall], *, title: str, expected: bool
 ) -> None:
-    """Print one row and one output."""
     console.print(Rule(title, align="left", style="dim"))
     for name, value in case.inputs.items():
         console.print(named(name, value if isinstance(value, str) else json_line(value)))
@@ -246,14 +243,14 @@ def show_question(
 def show_status(console: Console, labels: LabelsDocument) -> None:
     """Print how far the labelling has come."""
     question = "is this output good?" if labels.about == GOOD else f"would it pass {labels.about}?"
-    console.print(StyledText.assemble((safe(labels.suite), "bold"), f" · {safe(question)}"))
+    console.print(StyledText.assemble((labels.suite, "bold"), f" · {safe(question)}"))
     console.print(f"{labels.labelled} of {labels.outputs} distinct outputs are labelled")
     for row in labels.strata:
         console.print(StyledText(f"  {row.stratum:10s} {row.labelled} of {row.outputs}", "dim"))
     for author in labels.authors:
         console.print(StyledText(f"  {safe(author.author)}  {author.labels} labels", "dim"))
     if labels.of_other_outputs:
-        text = f"{labels.of_other_outputs} labels are of outputs that the log does not hold (any more)"
+        text = f"{labels.of_other_outputs} labels are of outputs that are not in the log (any more)"
         console.print(StyledText(text, "yellow"))
 
 
@@ -264,9 +261,9 @@ def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
     """Print each grader: how often it said what, how long it took, a few outputs with its reasons."""
     for trial in trials:
         stated = f"  {json_line(trial.params)}" if trial.params else ""
-        console.print(StyledText.assemble((safe(trial.grader), "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
+        console.print(StyledText.assemble((trial.grader, "bold"), (safe(f"{stated}  {trial.where}"), "dim")))
         if not trial.outputs:
-            console.print("  it is well formed; the log holds no output to try it on")
+            console.print("  it is valid; the log has no output to try it on")
             continue
         counts = ", ".join(f"{count} {name}" for name, count in trial.counts.items() if count)
         console.print(f"  {counts} of {trial.outputs} outputs of run {trial.run} · {milliseconds(trial.ms_each)} each")

@@ -20,24 +20,11 @@ from evalh.analysis.compare.comparison import (
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.documents.compare import ConfirmedDocument, PreferredDocument, confirmed_document
+from evalh.report.documents.compare import ConfirmedDocument, confirmed_document
+from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import show_diff
-from evalh.report.text import (
-    BREAK,
-    BY_THE_HOUR,
-    StyledText,
-    columns,
-    cost_per_good,
-    dollars,
-    latency,
-    lines,
-    one_line,
-    p_text,
-    percent,
-    rate,
-    safe,
-)
+from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
 from evalh.report.words import worth
 
 _STYLES = {
@@ -63,7 +50,6 @@ class ComparisonView(Value, kw_only=True):
 
 
 def show_comparison(console: Console, view: ComparisonView) -> None:
-    """Print a comparison."""
     comparison = view.comparison
     console.print(sentence(comparison))
     console.print(_title(comparison))
@@ -90,9 +76,7 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
 def _title(comparison: Comparison) -> StyledText:
     base, head = labels(comparison)
     models = "" if base.endswith(comparison.base.model) else f" on {comparison.head.model}"
-    return StyledText.assemble(
-        (safe(base), "bold"), " → ", (safe(head), "bold"), f"{models} · suite {comparison.head.suite}"
-    )
+    return StyledText.assemble((base, "bold"), " → ", (head, "bold"), f"{models} · suite {comparison.head.suite}")
 
 
 def labels(comparison: Comparison) -> tuple[str, str]:
@@ -107,7 +91,7 @@ def labels(comparison: Comparison) -> tuple[str, str]:
 
 
 def sentence(comparison: Comparison) -> StyledText:
-    """Say what came of it."""
+    """State the result."""
     word = comparison.verdict.value.replace("_", " ")
     if not comparison.comparable:
         parts = " and ".join(_PARTS.get(mismatch.part, mismatch.part) for mismatch in comparison.mismatches)
@@ -117,7 +101,7 @@ def sentence(comparison: Comparison) -> StyledText:
         ComparisonVerdict.BETTER: f"head is good more often: {points(comparison.difference)}",
         ComparisonVerdict.WORSE: f"head is good less often: {points(comparison.difference)}",
         ComparisonVerdict.NO_WORSE: f"a drop of {_margin(comparison)} or more is excluded, at 5 % error",
-        ComparisonVerdict.INCONCLUSIVE: f"no difference is shown, nor is a drop of {_margin(comparison)} excluded",
+        ComparisonVerdict.INCONCLUSIVE: f"no difference is shown, and a drop of {_margin(comparison)} is not excluded",
     }[comparison.verdict]
     if comparison.identical or not comparison.measured:
         said = comparison.reason
@@ -221,13 +205,13 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
     if comparison.downstream is not None:
         lines.append(worth(comparison.downstream, *map(safe, labels(comparison))))
     if comparison.undecided:
-        lines.append(f"{comparison.undecided} of the cases that are called alike hang on ungraded samples")
+        lines.append(f"{comparison.undecided} of the cases counted as the same depend on ungraded samples")
     if comparison.unstable:
         lines.append(f"{len(comparison.unstable)} unstable: their trials disagree ({_listed(comparison.unstable)})")
     if comparison.intersection and (comparison.mismatches or comparison.missing):
         left_out = {case for mismatch in comparison.mismatches for case in mismatch.cases}
         left_out |= {one.case_id for one in comparison.missing}
-        lines.append(f"the common cases alone: {len(left_out)} left out ({_listed(sorted(left_out))})")
+        lines.append(f"only the common cases: {len(left_out)} left out ({_listed(sorted(left_out))})")
     if lines:
         console.print()
     warnings = [*doubts(comparison), *(f"warning: {notice}" for notice in comparison.notices)]
@@ -263,7 +247,7 @@ def _show_preferred(console: Console, one: Preferred) -> None:
         )
 
 
-def preference(one: Preferred | PreferredDocument) -> list[str]:
+def preference(one: Preferred) -> list[str]:
     """Say what a judge of two outputs prefers, the order's part, and what is missing: a line each."""
     unjudged = f", {one.unjudged} unjudged" if one.unjudged else ""
     p_value = "none" if one.p_value is None else p_text(one.p_value)
@@ -275,7 +259,7 @@ def preference(one: Preferred | PreferredDocument) -> list[str]:
         torn = f"the order decided on {one.first + one.second}: first {one.first}, second {one.second}"
         lines.append(f"{torn} · p {p_text(one.position_p)} · consistency {percent(one.consistency)}")
     if one.unsteady:
-        lines.append("warning: the order of the outputs decides too often for this judge to be relied on")
+        lines.append("warning: the order of the outputs decides too often to rely on this judge")
     if one.why_unjudged is not None:
         lines.append(f"unjudged: {one_line(one.why_unjudged, 160)}")
     return lines

@@ -8,7 +8,8 @@ from rich.padding import Padding
 from evalh.analysis.compare.comparison import listed
 from evalh.analysis.drift import Drift, DriftResult, DriftVerdict
 from evalh.analysis.gate.decision import points
-from evalh.report.text import StyledText, dollars, percent, rate, safe
+from evalh.report.terminal.console import StyledText
+from evalh.report.text import dollars, percent, rate, safe
 
 STYLES = {DriftVerdict.MOVED: "red", DriftVerdict.NOT_SHOWN: "green", DriftVerdict.UNMEASURED: "yellow"}
 WORDS = {
@@ -23,7 +24,7 @@ def drift_sentence(move: DriftResult) -> str:
     flips = f"{move.losses} of {len(move.cases)} cases got worse, {move.wins} better"
     if move.verdict is DriftVerdict.UNMEASURED:
         samples = len(move.cases) * move.trials
-        return f"{move.ungraded} of {samples} samples that were asked again are ungraded: no verdict rests on that"
+        return f"{move.ungraded} of {samples} samples that were asked again are ungraded: too many for a verdict"
     parts = []
     if move.newcomers:
         parts.append(f"another model answers: {', '.join(move.models_then)} then, {', '.join(move.models_now)} now")
@@ -40,7 +41,7 @@ def drift_sentence(move: DriftResult) -> str:
 def drift_power_line(move: DriftResult) -> str:
     """Say which move would have been seen."""
     if move.smallest is None:
-        return "so few cases show no move, however large, with 80 % power"
+        return "too few cases to show any move with 80 % power"
     return f"80 % power to show a move of {points(move.smallest)}"
 
 
@@ -54,7 +55,7 @@ def drift_cost_line(move: DriftResult) -> str:
 def show_drift_result(console: Console, move: DriftResult) -> None:
     """Print the numbers, the cases, and who answered."""
     for line in _lines(move):
-        console.print(Padding(StyledText(safe(line)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(line), (0, 0, 0, 2)))
 
 
 def _lines(move: DriftResult) -> Iterator[str]:
@@ -83,14 +84,14 @@ def show_drift(console: Console, found: Sequence[Drift]) -> None:
         if number:
             console.print()
         if one.move is None:
-            console.print(StyledText.assemble((safe(one.suite), "bold"), "  ", ("could not be asked", "yellow")))
-            console.print(Padding(StyledText(safe(str(one.error)), "dim"), (0, 0, 0, 2)))
+            console.print(StyledText.assemble((one.suite, "bold"), "  ", ("could not be asked", "yellow")))
+            console.print(Padding(StyledText(str(one.error), "dim"), (0, 0, 0, 2)))
             continue
         verdict = (WORDS[one.move.verdict], STYLES[one.move.verdict])
-        console.print(StyledText.assemble((safe(one.suite), "bold"), "  ", verdict))
+        console.print(StyledText.assemble((one.suite, "bold"), "  ", verdict))
         asked = f"{len(one.move.cases)} of {one.of} cases"
         head = f"{one.prompt} on {one.model} · accepted {one.date} · {asked}"
-        console.print(Padding(StyledText(safe(head), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(head, "dim"), (0, 0, 0, 2)))
         show_drift_result(console, one.move)
         for notice in one.notices:
             console.print(Padding(StyledText(f"note: {safe(notice)}", "dim"), (0, 0, 0, 2)))

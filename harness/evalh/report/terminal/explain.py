@@ -8,7 +8,8 @@ from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
 from evalh.core.totals import Tallies
-from evalh.report.text import BREAK, StyledText, dollars, safe
+from evalh.report.terminal.console import BREAK, StyledText
+from evalh.report.text import dollars
 
 
 def show_explained(console: Console, routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> None:
@@ -24,13 +25,13 @@ def _show_route(console: Console, name: str, tallies: Tallies | None, statements
     seen = "part of the above, and counted there" if tallies is None else "it was not run yet"
     if tallies is not None and runs:
         seen = f"last {runs} run{'s' * (runs > 1)}: {tallies.calls} calls sent, {tallies.from_log} answered by the log"
-    console.print(StyledText.assemble((safe(name), "bold"), (f"  {seen}", "dim")))
+    console.print(StyledText.assemble((name, "bold"), (f"  {seen}", "dim")))
     for topic, group in groupby(statements, key=lambda statement: statement.topic):
         console.print()
         console.print(StyledText(topic, "bold"))
         for one in group:
-            console.print(Padding(StyledText(safe(one.when), "cyan"), (0, 0, 0, 2), expand=False))
-            then = StyledText(safe(one.then))
+            console.print(Padding(StyledText(one.when, "cyan"), (0, 0, 0, 2), expand=False))
+            then = StyledText(one.then)
             if runs and one.taken is not None:
                 then.append(BREAK).append(_counted(one), "dim")
             console.print(Padding(then, (0, 0, 0, 4), expand=False))

@@ -6,12 +6,13 @@ from itertools import chain
 from rich.console import Console
 from rich.padding import Padding
 
-from evalh.analysis.gate.decision import Finding, GateDecision, GateStatus, Series, SuiteDecision
+from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, GateStatus, Series, SuiteDecision
 from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
-from evalh.report.documents.gate import EvidenceDocument, FindingDocument, GateDocument, SuiteDocument
+from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
-from evalh.report.text import BREAK, StyledText, cost_per_good, inert, one_line, percent, safe
+from evalh.report.terminal.console import BREAK, StyledText
+from evalh.report.text import cost_per_good, inert, one_line, percent, safe
 from evalh.report.words import worth
 
 RELATIVE = "judge-relative"
@@ -39,14 +40,14 @@ def show_gate(console: Console, gate: GateDocument) -> None:
     if gate.unchanged and gate.suites:
         console.print(StyledText(f"unchanged: {safe(', '.join(gate.unchanged))}", "dim"))
     for notice in gate.notices:
-        console.print(StyledText(safe(notice), "dim"), soft_wrap=True)
+        console.print(StyledText(notice, "dim"), soft_wrap=True)
     if gate.gate:
         console.print(StyledText(f"kept in the log: evalh show {gate.gate}", "dim"))
     relative = f"  {RELATIVE}" if gate.judge_relative else ""
     decision = decision_word(gate.exit, doubt=gate.doubt)
     console.print(StyledText.assemble((decision, f"bold {_style(gate)}"), (relative, "yellow")))
     for reason in gate.reasons:
-        console.print(Padding(StyledText(safe(reason)), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(reason), (0, 0, 0, 2)))
 
 
 def decision_word(code: int, *, doubt: bool = False) -> str:
@@ -69,22 +70,17 @@ def _style(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
 
 
 def look_line(series: Series) -> str:
-    """Say which look at a pull request this is."""
-    share = f"{100 * series.alpha:.2g} %"
-    look = _ordinal(series.look)
-    return f"{look} look at this pull request: {share} of the 5 % error rate of all its looks are for this one"
-
-
-def _ordinal(number: int) -> str:
-    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else last}"
+    """Say which look at a pull request this is, and its share of the error rate."""
+    share, number = f"{100 * series.alpha:.2g} %", series.look
+    last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{last} look at this pull request: {share} of the 5 % error rate of all looks is for this one"
 
 
 def _show_suite(console: Console, suite: SuiteDocument) -> None:
     decision = (decision_word(suite.exit, doubt=suite.doubt), _style(suite))
-    console.print(StyledText.assemble((safe(suite.suite), "bold"), "  ", decision))
+    console.print(StyledText.assemble((suite.suite, "bold"), "  ", decision))
     for line in facts(suite):
-        console.print(Padding(StyledText(safe(line), "dim"), (0, 0, 0, 2)))
+        console.print(Padding(StyledText(line, "dim"), (0, 0, 0, 2)))
     _show_findings(console, suite.findings)
     for why in suite.judge_relative:
         console.print(Padding(StyledText(f"{RELATIVE}: {safe(why)}", "yellow"), (0, 0, 0, 2)))
@@ -144,7 +140,7 @@ def certainty(estimate: Estimate, alpha: float) -> str:
             return ", 95 %, over all cases"
 
 
-def _evidence(evidence: EvidenceDocument) -> StyledText:
+def _evidence(evidence: Evidence) -> StyledText:
     lines = StyledText.assemble(("worse", "red"), f"  {one_line(evidence.case_id, 60)}")
     outputs = (("base", evidence.base_output), ("head", evidence.head_output))
     texts = [(side, "no output" if output is None else output) for side, output in outputs]

@@ -19,18 +19,19 @@ from evalh.core.run import RunResult
 from evalh.core.totals import Spend, SpendBy
 from evalh.core.verdict import told
 from evalh.report.terminal.compare import show_comparison
+from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.terminal.gate import show_gate
-from evalh.report.terminal.run import show_run
+from evalh.report.terminal.run import run_title, show_run
 from evalh.report.terminal.steps import show_steps, verdict_line
-from evalh.report.text import StyledText, block, columns, dollars, json_line, milliseconds, one_line, safe
+from evalh.report.text import dollars, json_line, milliseconds, one_line
 
 _WIDTH = 62
 _WORDS = {
     "retry": "sent again",
     "give_up": "given up",
     "fits": "fits",
-    "repair": "does not fit",
-    "unrepaired": "still does not fit",
+    "repair": "fails a check",
+    "unrepaired": "still fails a check",
     "fallback": "next model",
     "keep": "trusted",
     "escalate": "in doubt",
@@ -38,6 +39,8 @@ _WORDS = {
     "probe": "probe",
     "close": "breaker closes",
     "shrink": "window shrinks",
+    "stop": "stopped here",
+    "review": "for a person to look at",
 }
 """A decision in a person's words."""
 
@@ -65,7 +68,7 @@ def waterfall(call: CallRow) -> Iterator[StyledText]:
 
 
 def given_up(call: CallRow) -> str:
-    """Say why a call was given up; empty where it was answered, or never had a second attempt."""
+    """Say why a call was given up; empty if it was answered, or never had a second attempt."""
     last = call.decisions[-1] if call.decisions else None
     return str(last.detail.get("why", "")) if last is not None and last.kind == "give_up" else ""
 
@@ -98,10 +101,7 @@ def _decision(decision: DecisionRow) -> StyledText:
 
 def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
-    record = run.record
-    console.print(
-        StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
-    )
+    console.print(run_title(run.record))
     console.print(StyledText(f"{run.status.value}: {run.reason or 'no summary yet'}", "yellow"))
 
 
@@ -118,15 +118,12 @@ def show_result(console: Console, result: RunResult) -> None:
 def show_case(console: Console, case: CaseDetail) -> None:
     """Print a case as one run saw it: every trial's request, answer and verdicts."""
     record = case.run.record
-    console.print(
-        StyledText.assemble((safe(case.case_id), "bold"), f"  {record.prompt} on {record.model} · {record.id}")
-    )
+    console.print(StyledText.assemble((case.case_id, "bold"), f"  {record.prompt} on {record.model} · {record.id}"))
     for sample in case.samples:
         show_sample(console, sample)
 
 
 def show_sample(console: Console, detail: SampleDetail) -> None:
-    """Print one sample."""
     sample = detail.sample
     console.print()
     title = f"{sample.standing.value} · trial {sample.trial}" if sample.trial else sample.standing.value
@@ -152,7 +149,8 @@ def show_call(console: Console, call: CallRow) -> None:
             console.print(block(part if isinstance(part, str) else json_line(part)))
     if call.answer is not None and call.answer.completion is not None:
         _show_answer(console, call.answer.completion)
-    console.print(Rule(f"call {call.id}", align="left", style="dim"))
+    step = f" · {one_line(call.step, 24)}" if call.step else ""
+    console.print(Rule(f"call {call.id}{step}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
         console.print(StyledText(f"answered by the log: attempt {call.answer.id}", "dim"))
     for line in waterfall(call.origin or call):
@@ -176,7 +174,6 @@ def _show_answer(console: Console, completion: Completion) -> None:
 
 
 def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
-    """Print calls, a line each."""
     if not calls:
         console.print("no such calls")
         return
@@ -188,16 +185,16 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
         wrong = " · ".join(filter(None, (given_up(call), failed)))
         took = call.latency.total_ms if call.latency.whole else None if last is None else last.latency_ms
         latency = milliseconds(took) if last is not None else ""
-        trial = f" trial {call.trial}" if call.trial else ""
+        which = (f" trial {call.trial}" if call.trial else "") + (f" · {one_line(call.step, 24)}" if call.step else "")
         cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
-        table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
+        table.add_row(call.id, one_line(call.case_id, 24) + which, status, *cells)
     console.print(table)
 
 
 def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
     """Print the bill, a line for each group; what has no price is said beside the sum."""
     if not lines:
-        console.print("nothing was asked in that time")
+        console.print("no calls in that time")
         return
     purposes = sorted(
         {purpose for line in lines for purpose in line.by_purpose}, key=lambda name: (name != "task", name)
@@ -218,7 +215,7 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
         console.print(StyledText(f"{unpriced:,} attempts have no price", "yellow"))
     estimated = sum((line.estimated_usd for line in lines), Decimal(0))
     if estimated:
-        console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, and never answered", "dim"))
+        console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, but not answered", "dim"))
 
 
 def _amount(priced: Decimal, unpriced: int) -> str:

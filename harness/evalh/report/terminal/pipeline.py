@@ -8,7 +8,8 @@ from rich.table import Table
 from evalh.core.money import plus
 from evalh.core.run import ConditionalRate, PipelineSummary, StepTally
 from evalh.core.sample import SampleWord
-from evalh.report.text import StyledText, columns, dollars, milliseconds, plural, rate, safe
+from evalh.report.terminal.console import StyledText, columns
+from evalh.report.text import dollars, milliseconds, plural, rate, safe
 
 WORDS = {
     SampleWord.CLEAN: "clean",

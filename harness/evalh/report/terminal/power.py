@@ -8,10 +8,11 @@ from evalh.analysis.compare.comparison import Comparison, listed
 from evalh.analysis.gate.decision import points
 from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
-from evalh.report.text import StyledText, columns, dollars, in_clusters, json_line, one_line, p_text, percent, safe
+from evalh.report.terminal.console import StyledText, columns
+from evalh.report.text import dollars, in_clusters, json_line, one_line, p_text, percent, safe
 
 _SOURCES = {
-    "option": "as you say",
+    "option": "as stated",
     "policy": "taken from the suite's gate; a comparison in the log would measure it",
 }
 
@@ -43,7 +44,7 @@ def show_power(console: Console, plan: Power) -> None:
         console.print(_trials(plan))
     elif plan.trials == 1:
         console.print()
-        console.print(StyledText("what more trials of each case are worth: compare once with --trials 3", "dim"))
+        console.print(StyledText("to see what more trials of each case are worth, compare once with --trials 3", "dim"))
 
 
 def tested(comparison: Comparison) -> list[str]:
@@ -75,7 +76,7 @@ _WIDTH = 92
 
 def show_proposals(console: Console, found: Proposals) -> None:
     """Print which cases look alike, the largest group first, and what to write."""
-    console.print(StyledText.assemble((safe(found.dataset), "bold"), f": {in_clusters(found.cases, found.clusters)}"))
+    console.print(StyledText.assemble((found.dataset, "bold"), f": {in_clusters(found.cases, found.clusters)}"))
     if not found.proposed:
         console.print("no cases look alike")
         return

@@ -8,7 +8,9 @@ from evalh.core.case import ABSENT
 from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
-from evalh.report.text import StyledText, block, json_line, named, safe
+from evalh.core.strict_json import JsonValue
+from evalh.report.terminal.console import StyledText, block, named
+from evalh.report.text import json_line, safe
 
 
 def show_version(console: Console, version: PromptVersion) -> None:
@@ -34,9 +36,22 @@ def _show_steps(console: Console, pipeline: Pipeline) -> None:
     for spec in pipeline.steps:
         console.print(Rule(safe(spec.name), align="left", style="dim"))
         for key, value in step_document(spec).items():
-            console.print(named(key, value if isinstance(value, str) else json_line(value)))
+            console.print(named(key, _stated(value)))
     console.print(Rule("output", align="left", style="dim"))
     console.print(", ".join(map(safe, pipeline.output)) + (": the first that ran" if len(pipeline.output) > 1 else ""))
+
+
+def _stated(value: JsonValue) -> str:
+    """Return what a step states of a key, on one line."""
+    match value:
+        case str():
+            return value
+        case dict():
+            return " · ".join(f"{name}: {_stated(one)}" for name, one in value.items())
+        case list():
+            return ", ".join(map(_stated, value))
+        case _:
+            return json_line(value)
 
 
 def show_diff(console: Console, difference: PromptDiff) -> None:
@@ -47,13 +62,13 @@ def show_diff(console: Console, difference: PromptDiff) -> None:
             roles = {section.base_role: None, section.head_role: None}
             console.print(Rule(" → ".join(str(role or "nothing") for role in roles), align="left", style="dim"))
             for line in section.unified():
-                console.print(StyledText(safe(line), _style(line)))
+                console.print(StyledText(line, _style(line)))
     for part, changes in difference.changes.items():
         for change in changes:
             old, new = ("absent" if side is ABSENT else json_line(side) for side in (change.base, change.head))
             console.print(StyledText.assemble((f"{part} {change.key}  ", "dim"), (old, "red"), " → ", (new, "green")))
     if difference.same_content:
-        console.print("the same content: nothing that is sent differs")
+        console.print("the same content: both versions send the same")
 
 
 def _style(line: str) -> str:
@@ -63,7 +78,6 @@ def _style(line: str) -> str:
 
 
 def show_request(console: Console, request: Request) -> None:
-    """Print a request, message by message."""
     console.print(StyledText.assemble((request.settings.model, "bold"), f"  {request.digest()}"))
     for label, value in request.settings.document().items():
         if value and label != "model":

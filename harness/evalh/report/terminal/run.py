@@ -6,19 +6,16 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from evalh.core.run import FailedSample, Forecast, GraderTally, RunResult, RunStatus, RunSummary
+from evalh.core.run import FailedSample, Forecast, GraderTally, RunRecord, RunResult, RunStatus, RunSummary
+from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.text import (
-    BREAK,
     BY_THE_HOUR,
-    StyledText,
-    columns,
     cost_per_good,
     dollars,
     in_clusters,
     latency,
     latency_parts,
     limits,
-    lines,
     milliseconds,
     one_line,
     percent,
@@ -32,12 +29,15 @@ _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
 _WIDTH = 88
 
 
+def run_title(record: RunRecord) -> StyledText:
+    """Name a run by its version, model and suite."""
+    return StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
+
+
 def show_run(console: Console, result: RunResult) -> None:
     """Print one run: the counts, the numbers, the graders, failures, and what to type next."""
     record, summary = result.record, result.summary
-    console.print(
-        StyledText.assemble((record.prompt, "bold"), " on ", (record.model, "bold"), f" · suite {record.suite}")
-    )
+    console.print(run_title(record))
     console.print()
     console.print(_numbers(summary, record.trials))
     console.print()
@@ -74,7 +74,7 @@ def _numbers(summary: RunSummary, trials: int) -> Table:
     table.add_row("samples", line)
     cases = summary.samples // trials
     if summary.clusters is not None and summary.clusters < cases:
-        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: cases that are alike count as one")
+        table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: similar cases count as one")
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", StyledText(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", StyledText(cost_per_good(summary.cost_per_good_usd), "bold"))

@@ -11,7 +11,8 @@ from evalh.core.money import plus
 from evalh.core.run import StepRecord
 from evalh.core.sample import Graded, SampleWord, StepGrade, StepResult, StepState, StepWord, Story
 from evalh.core.verdict import Outcome
-from evalh.report.text import StyledText, columns, dollars, json_line, milliseconds, one_line, safe
+from evalh.report.terminal.console import StyledText, columns
+from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 
 _BAR = 24
 _NAME = 24

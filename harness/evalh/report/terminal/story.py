@@ -7,29 +7,30 @@ from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.run import Estimate, RunResult
 from evalh.report.advice import advice
+from evalh.report.terminal.console import StyledText, columns
 from evalh.report.terminal.log import show_result
-from evalh.report.text import StyledText, columns, milliseconds, one_line, percent, safe, short_cost_per_good
+from evalh.report.text import milliseconds, one_line, percent, safe, short_cost_per_good
 from evalh.report.words import RunReport
 
 _BAR = 24
 _MOMENTS = 12
 
 
-def show_story(console: Console, result: RunResult, told: RunReport) -> None:
+def show_story(console: Console, result: RunResult, report: RunReport) -> None:
     """Print a finished run: its numbers, which version to ship, what was measured before, where it fails."""
-    failings, chosen = told.failings, told.chosen
+    failings, chosen = report.failings, report.chosen
     show_result(console, result)
     console.print()
     console.print(StyledText("which should I ship?", "bold"))
     for sentence in advice(chosen):
-        console.print(StyledText(safe(sentence)))
+        console.print(StyledText(sentence))
     if len(chosen.points) > 1:
         console.print()
         console.print(_points(chosen))
-    if len(told.past.moments) > len(chosen.points):
+    if len(report.past.moments) > len(chosen.points):
         console.print()
         console.print(StyledText("history", "bold"))
-        console.print(_history(told.past))
+        console.print(_history(report.past))
     console.print()
     console.print(StyledText("where it fails", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)

@@ -83,7 +83,7 @@ class Csv:
         self.heading = header
 
     def _header(self, file: BinaryIO, start: int) -> ByteRange:
-        """Find the header, and with it the separator. Raises WorkspaceError where there is none."""
+        """Find the header, and with it the separator. Raises WorkspaceError if there is none."""
         for span in self._records(file, start, 1):
             stated = _SEPARATOR_LINE.match(span.raw)
             if stated is not None and not self._delimiter:
@@ -188,29 +188,29 @@ class Csv:
 
     def _records(self, file: BinaryIO, offset: int, line: int) -> Iterator[ByteRange]:
         """Find the records: one ends with the line on which every double quote is closed. Raises WorkspaceError."""
-        held: list[bytes] = []  # pieces of one record: joined once
-        held_bytes, quoted, size = 0, False, lines.FIRST_CHUNK_BYTES
+        pieces: list[bytes] = []  # pieces of one record: joined once
+        pieces_bytes, quoted, size = 0, False, lines.FIRST_CHUNK_BYTES
         file.seek(offset)
         while chunk := file.read(size):
             size = min(2 * size, lines.CHUNK_BYTES)
             begin = place = 0
             while begin < len(chunk):
-                place, quoted, ended = _record_end(chunk, place, held, quoted=quoted)
+                place, quoted, ended = _record_end(chunk, place, pieces, quoted=quoted)
                 if not ended:
-                    held.append(chunk[begin:])
-                    held_bytes += len(chunk) - begin
+                    pieces.append(chunk[begin:])
+                    pieces_bytes += len(chunk) - begin
                     break
-                raw = b"".join((*held, chunk[begin:place])) if held else chunk[begin:place]
-                held, held_bytes, begin = [], 0, place
+                raw = b"".join((*pieces, chunk[begin:place])) if pieces else chunk[begin:place]
+                pieces, pieces_bytes, begin = [], 0, place
                 if raw:
                     yield ByteRange(offset, line, raw)
                 offset, line = offset + len(raw), line + line_ends(raw)
-            if held_bytes > LONGEST_BYTES:
+            if pieces_bytes > LONGEST_BYTES:
                 raise too_long(f"{self._name}:{line}")
         if quoted:
             raise WorkspaceError("a cell's double quote is never closed", where=f"{self._name}:{line}")
-        if held:
-            yield ByteRange(offset, line, b"".join(held))
+        if pieces:
+            yield ByteRange(offset, line, b"".join(pieces))
 
     def _cells(self, span: ByteRange) -> list[str]:
         where = f"{self._name}:{span.line}"
@@ -241,12 +241,12 @@ def _places(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
         begin = end + len(delimiter)
 
 
-def _record_end(chunk: bytes, place: int, held: list[bytes], *, quoted: bool) -> tuple[int, bool, bool]:
+def _record_end(chunk: bytes, place: int, pieces: list[bytes], *, quoted: bool) -> tuple[int, bool, bool]:
     """Look for the end of a record from `place` on; return how far it was found, and the state there.
 
     The state is whether a quote is open, and whether the record has ended.
     """
-    if held and not quoted and held[-1].endswith(b"\r") and place == 0:  # perhaps the half of \r\n
+    if pieces and not quoted and pieces[-1].endswith(b"\r") and place == 0:  # perhaps the half of \r\n
         return int(chunk.startswith(b"\n")), False, True
     if quoted:
         closed = chunk.find(b'"', place)
@@ -325,7 +325,7 @@ def _bare(name: str) -> str:
 
 
 def _refuse_overlap(inside: dict[str, Any], name: str, where: str) -> None:
-    """Grow the tree of what is expected. Raises WorkspaceError where one column holds what another is inside of."""
+    """Grow the tree of what is expected. Raises WorkspaceError if one column holds what another is inside of."""
     parts = name.split(".")
     for depth, part in enumerate(parts, 1):
         last = depth == len(parts)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from itertools import chain, islice
 from pathlib import PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from evalh.core.case import Case
 from evalh.core.digest import RowsDigest, canonical
@@ -22,26 +22,6 @@ from evalh.workspace.files import ByteRange, label, refuse_hidden, refuse_other_
 
 _SUFFIXES = (".jsonl", ".csv")
 _MOST_IDS_COMPARED = 5_000
-
-
-class _Rows(Protocol):
-    """One file format."""
-
-    def rows(self, file: BinaryIO) -> Iterator[ByteRange]:
-        """Find the rows."""
-
-    def case(self, span: ByteRange) -> Case:
-        """Read one row. Raises WorkspaceError."""
-
-    def again(self, span: ByteRange) -> Case:
-        """Read a row that `case` has read before."""
-
-    @property
-    def heading(self) -> ByteRange | None:
-        """What stands above the rows and names what is in them."""
-
-    def with_cluster(self, span: ByteRange, cluster: str | None) -> bytes:
-        """Write a cluster into a row that names none."""
 
 
 class Dataset:
@@ -155,7 +135,7 @@ class Dataset:
 def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
     """Open `datasets/<name>.jsonl` or `.csv`, or a path that ends so. Raises NotFound and WorkspaceError."""
     if name.endswith(".gz"):
-        raise WorkspaceError("compressed datasets are not read", where=name, hint=f"unpack it: gunzip {name}")
+        raise _packed(name, name)
     refuse_hidden(name, label(tree, name))
     stem = f"{config.datasets_dir}/{name}"
     paths = [name] if name.endswith(_SUFFIXES) else [stem + suffix for suffix in _SUFFIXES]
@@ -170,9 +150,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
         return Dataset(tree, found[0])
     packed = next((f"{path}.gz" for path in paths if tree.exists(f"{path}.gz")), None)
     if packed:
-        raise WorkspaceError(
-            "compressed datasets are not read", where=label(tree, packed), hint=f"unpack it: gunzip {packed}"
-        )
+        raise _packed(packed, label(tree, packed))
     for lost in map(PurePosixPath, paths):
         if lost.name in tree.names(str(lost.parent)):
             raise WorkspaceError("is not a file: a folder, or a link that leads nowhere", where=label(tree, str(lost)))
@@ -184,6 +162,10 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
     raise NotFound(f"no dataset {name!r}", where=label(tree, config.datasets_dir), hint=hint)
 
 
+def _packed(path: str, where: str) -> WorkspaceError:
+    return WorkspaceError("compressed datasets are not read", where=where, hint=f"unpack it: gunzip {path}")
+
+
 def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:
     """Return what opens the file: streamed from the work tree, once in memory from a commit."""
     opener: Callable[[str], BinaryIO] | None = getattr(tree, "open", None)
@@ -193,7 +175,7 @@ def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:
     return lambda: io.BytesIO(read())
 
 
-def _format(file: BinaryIO, name: str, path: str) -> _Rows:
+def _format(file: BinaryIO, name: str, path: str) -> Csv | JsonLines:
     file.seek(0)
     head = file.read(len(BOM_UTF8))
     refuse_other_encodings(head, name)

@@ -1,7 +1,7 @@
 """What is remembered of a dataset's rows between two readings: how many they are, and a checksum of each block.
 
 A row costs 4 bytes in 64. While the rows are first read the hashes of their ids are kept too, 8 bytes a row, to see
-which may have come twice; then they are let go of.
+which may have come twice; then they are released.
 """
 
 from array import array

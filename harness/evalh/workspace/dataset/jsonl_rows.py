@@ -79,7 +79,7 @@ class JsonLines:
         return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}", cluster, row.given or NO_DOUBLES)
 
     def _fast(self, raw: bytes) -> _Row | None:
-        r"""Read a row with msgspec; None where that may lose something or the row is wrong.
+        r"""Read a row with msgspec; None if that may lose something or the row is wrong.
 
         msgspec keeps integers exact and refuses NaN, infinities and broken UTF-8 as the strict reader does, but of
         two equal keys it drops one. Strings are what quotes count: a text of JSON holds two for each key and string

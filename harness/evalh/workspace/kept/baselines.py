@@ -162,7 +162,7 @@ def baseline_paths(tree: Tree) -> list[str]:
 
 
 def read_baseline(tree: Tree, path: str) -> Baseline | None:
-    """Read a baseline; None where there is none. Raises WorkspaceError for one that was edited by hand."""
+    """Read a baseline; None if there is none. Raises WorkspaceError for one that was edited by hand."""
     if not tree.exists(path):
         return None
     name = label(tree, path)

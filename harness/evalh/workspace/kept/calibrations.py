@@ -49,7 +49,7 @@ def calibration_document(calibration: Calibration) -> CalibrationDocument:
 
 
 def write_calibration(root: Path, calibration: Calibration) -> Path:
-    """Write the file, whole or not at all; return its path. Raises EvalhError where it cannot be written."""
+    """Write the file, whole or not at all; return its path. Raises EvalhError if it cannot be written."""
     path = root / path_of(calibration.suite, calibration.judge)
     with new_file(path) as file:
         file.write(json.dumps(msgspec.to_builtins(calibration_document(calibration)), indent=2).encode() + b"\n")

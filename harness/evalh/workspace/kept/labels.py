@@ -78,7 +78,7 @@ class LabelFile:
         self.path = root / folder_of(datasets_dir, suite) / f"{author}{_SUFFIX}"
 
     def add(self, label: Label) -> int:
-        """Append a label; return where it begins, for `take_back`. Raises EvalhError where it cannot be written."""
+        """Append a label; return where it begins, for `take_back`. Raises EvalhError if it cannot be written."""
         row = {name: value for name, value in to_builtins(label).items() if value is not None and name != "author"}
         row["case"] = row.pop("case_id")
         refuse_links(self.path)

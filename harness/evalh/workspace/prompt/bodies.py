@@ -97,7 +97,7 @@ class Grammar(Protocol):
 
     @property
     def whole_line_comments(self) -> bool:
-        """Tell whether a comment alone on its line takes the line with it."""
+        """Whether a comment alone on its line takes the line with it."""
 
     @property
     def most_code(self) -> int | None:
@@ -318,14 +318,14 @@ def _split(tokens: Sequence[Token], path: str, first_line: int) -> tuple[Section
     """Cut the tokens into messages at their role and history markers. Raises WorkspaceError."""
     sections: list[Section] = []
     role: Role | None = Role.USER  # None: after the history, where a role must be named first
-    held: list[Token] = []
+    section_tokens: list[Token] = []
     for token in tokens:
         found = _marker(token)
         if found is None or isinstance(found, MediaSlot):
-            held.append(token)
+            section_tokens.append(token)
             continue
-        sections += _section(role, held)
-        held = []
+        sections += _section(role, section_tokens)
+        section_tokens = []
         if isinstance(found, Role):
             role = found
             continue
@@ -333,7 +333,7 @@ def _split(tokens: Sequence[Token], path: str, first_line: int) -> tuple[Section
         if any(section.role is None for section in sections):
             raise _wrong(token, "{{history}} stands twice")
         sections.append(Section(None, "", token.anchor))
-    sections += _section(role, held)
+    sections += _section(role, section_tokens)
     if not sections:
         raise WorkspaceError("the body is empty", where=f"{path}:{first_line}", hint="write what the model is told")
     return tuple(sections)

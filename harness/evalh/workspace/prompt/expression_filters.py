@@ -26,6 +26,7 @@ TESTS_HERE = frozenset(
 COMPARING = {"eq": "eq", "equalto": "eq", "==": "eq", "ne": "ne", "!=": "ne", "lt": "lt", "lessthan": "lt", "<": "lt"}
 COMPARING |= {"le": "lteq", "<=": "lteq", "gt": "gt", "greaterthan": "gt", ">": "gt", "ge": "gteq", ">=": "gteq"}
 COMPARING |= {"in": "in"}
+_JSON = frozenset({str, int, float, bool, dict, list, type(None)})
 
 
 def failure(parts: tuple[SourcePart, ...], blame: int, what: str) -> Exception:
@@ -126,10 +127,10 @@ def _number(kind: Callable[[Any], Any], value: Any, default: Any = None) -> Json
 
 def _listed(context: Context, value: Any) -> Any:
     """Return a value as JSON has it: what is computed item by item becomes a list. Raises UndefinedError."""
+    if type(value) in _JSON:
+        return value
     if isinstance(value, Undefined):
         str(value)  # raises, and names it
-    if isinstance(value, (str, int, float, dict, list, type(None))):
-        return value
     return json_of_result(value, context.parent[PURSE])
 
 

@@ -51,16 +51,16 @@ class ConfigTable(FileModel):
     @model_validator(mode="before")
     @classmethod
     def _says_each_once(cls, stated: Any) -> Any:
-        named: set[str] = set()
+        names: set[str] = set()
         for key, value in stated.items() if isinstance(stated, Mapping) else ():
             name = PARAM_SPELLINGS.get(key)
             if value is None:
                 continue
             if name is None and (close := get_close_matches(key, PARAM_SPELLINGS, n=1, cutoff=_TYPO)):
                 raise Refused(f"unknown parameter {key!r}", f"did you mean {close[0]!r}?", (key,))
-            if name in named:
+            if name in names:
                 raise Refused(f"{key!r} states {name!r} twice", at=(key,))
-            named |= {name} if name else set()
+            names |= {name} if name else set()
         return stated
 
 
@@ -104,13 +104,13 @@ class FrontMatter(FileModel):
 
     model_config = ConfigDict(json_schema_extra={"patternProperties": {r"^(?!evalh\.)[^.]*\.": {}}})
 
-    config: ConfigTable = Field(default_factory=ConfigTable, description="Parameters of the request.")
+    config: ConfigTable = Field(default_factory=ConfigTable.model_construct, description="Parameters of the request.")
     description: Text | None = Field(None, description="What the prompt is for; for people.")
-    input: InputTable = Field(default_factory=InputTable)
+    input: InputTable = Field(default_factory=InputTable.model_construct)
     metadata: dict[str, Any] = Field(default_factory=dict, description="Notes; evalh does not read them.")
     model: Text | None = Field(None, description="A model or route of evalh.toml.")
     name: Text | None = Field(None, description="The folder's name; leave it out.")
-    output: OutputTable = Field(default_factory=OutputTable)
+    output: OutputTable = Field(default_factory=OutputTable.model_construct)
     tools: tuple[ToolTable, ...] = Field((), description="Functions that the model may call.")
     variant: Text | None = Field(None, description="The file's name; leave it out.")
     template: Dialect = Field(Dialect.PORTABLE, alias="evalh.template", description="The template language.")

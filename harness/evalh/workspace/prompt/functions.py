@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.ports import Tree
+from evalh.core.values import Value
 from evalh.workspace.files import label, parts_of
 
 _MOST_FILES = 200
@@ -20,11 +21,21 @@ _MOST_BYTES = 4_000_000
 _CONTEXT, _ASK = "ctx", "ask"
 
 
+class Parameters(Value):
+    """What a function takes, as its definition says; `where` is its line."""
+
+    names: tuple[str, ...]
+    required: frozenset[str]
+    takes_any: bool
+    where: str
+
+
 class FunctionFiles(Struct):
     """The files behind a function, and the prompts that they ask by name, with the first line that does."""
 
     digests: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
+    parameters: Parameters | None = None  # None: only calling it tells
 
     @property
     def digest(self) -> str:
@@ -58,6 +69,7 @@ def read_function(tree: Tree, path: str, where: str) -> FunctionFiles:
         module = _parsed(content, label(tree, one))
         if one == file:
             _refuse_missing(module, name, path, where)
+            found.parameters = _parameters(module, name, label(tree, one))
         found.digests[one] = sha256(content).hexdigest()
         for prompt, line in _asked(module):
             found.asks.setdefault(prompt, f"{label(tree, one)}:{line}")
@@ -97,6 +109,26 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
         case ast.Import() | ast.ImportFrom():
             yield from (alias.asname or alias.name for alias in node.names)
+
+
+def _parameters(module: ast.Module, name: str, file: str) -> Parameters | None:
+    """Return what a function takes; None where it is imported, decorated, or defined in several places."""
+    found = [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    ]
+    if len(found) != 1 or found[0] not in module.body or found[0].decorator_list or found[0].args.posonlyargs:
+        return None
+    stated = found[0].args
+    named = [*stated.args, *stated.kwonlyargs]
+    optional = {one.arg for one in stated.args[len(stated.args) - len(stated.defaults) :]} if stated.defaults else set()
+    optional |= {
+        one.arg for one, default in zip(stated.kwonlyargs, stated.kw_defaults, strict=True) if default is not None
+    }
+    names = tuple(one.arg for one in named if one.arg != _CONTEXT)
+    required = frozenset(names) - optional
+    return Parameters(names, required, stated.kwarg is not None, f"{file}:{found[0].lineno}")
 
 
 def _asked(module: ast.Module) -> Iterator[tuple[str, int]]:

@@ -271,7 +271,7 @@ class _Binding(NodeTransformer):
         return node
 
     def _either(self, node: nodes.And | nodes.Or) -> nodes.Expr:
-        node.left, node.right = self._condition(node.left), self.visit(node.right)
+        node.left, node.right = self._condition(node.left), self._perhaps(node.right)
         return node
 
     def _condition(self, node: nodes.Expr) -> nodes.Expr:
@@ -281,8 +281,16 @@ class _Binding(NodeTransformer):
     def _choice(self, node: nodes.CondExpr) -> nodes.Expr:
         if node.expr2 is None:
             raise NotAnExpression("says nothing for the other case", "a.b if c.d else none")
-        node.test, node.expr1, node.expr2 = self._condition(node.test), self.visit(node.expr1), self.visit(node.expr2)
+        node.test = self._condition(node.test)
+        node.expr1, node.expr2 = self._perhaps(node.expr1), self._perhaps(node.expr2)
         return node
+
+    def _perhaps(self, node: nodes.Expr) -> nodes.Expr:
+        """Bind what may never be read."""
+        needed = set(self.needed)
+        bound_node: nodes.Expr = self.visit(node)
+        self.needed = needed
+        return bound_node
 
     def _call(self, node: nodes.Call) -> nodes.Expr:
         called = node.node

@@ -109,7 +109,7 @@ def media_from(tree: Tree, path: str) -> Media:
 
 
 def content_type_of(data: bytes, path: str) -> str | None:
-    """Return the content type by the first bytes, else by the name's ending; None: unknown."""
+    """Return the content type by the first bytes, else by the name's ending; None if unknown."""
     return _told_by_bytes(data) or _EXTENSIONS.get(path.rpartition(".")[2].lower())
 
 
@@ -125,8 +125,8 @@ def _settled(data: bytes, stated: str) -> str:
     """Return the type that is sent: the bytes' own where they tell, else what is stated, under its usual name."""
     stated = stated.lower()
     stated = _ALIASES.get(stated, stated)
-    told = _told_by_bytes(data)
-    return stated if told is None or stated in _CONTAINERS.get(told, ()) else told
+    detected = _told_by_bytes(data)
+    return stated if detected is None or stated in _CONTAINERS.get(detected, ()) else detected
 
 
 def read_media(value: JsonValue, content_type: str | None, load: LoadMedia | None) -> Media:
@@ -149,10 +149,10 @@ def _named(value: Mapping[str, JsonValue]) -> tuple[JsonValue, str | None]:
     places = [value[key] for key in ("url", "path") if key in value]
     if len(places) != 1:
         raise WorkspaceError("media is named by one of url and path")
-    stated = value.get("content_type", value.get("contentType"))
-    if stated is not None and not isinstance(stated, str):
+    content_type = value.get("content_type", value.get("contentType"))
+    if content_type is not None and not isinstance(content_type, str):
         raise WorkspaceError("content_type is text, such as image/png")
-    return places[0], stated
+    return places[0], content_type
 
 
 def _located(place: str, load: LoadMedia | None) -> Media:

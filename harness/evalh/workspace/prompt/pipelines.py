@@ -33,10 +33,15 @@ from evalh.core.schemas import TEXT
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.entries import StepEntry
 from evalh.workspace.prompt.expressions import WORDS, Compiled, compile_expression
-from evalh.workspace.prompt.functions import read_function
-from evalh.workspace.prompt.handovers import impossible_handovers
+from evalh.workspace.prompt.functions import Parameters, read_function
 from evalh.workspace.prompt.references import Scope, Shape
-from evalh.workspace.prompt.step_graph import never_taken, ordered, unconditional
+from evalh.workspace.prompt.step_graph import (
+    impossible_arguments,
+    impossible_handovers,
+    never_taken,
+    ordered,
+    unconditional,
+)
 from evalh.workspace.prompt.versions import Position
 from evalh.workspace.yaml import parse_yaml
 
@@ -44,6 +49,7 @@ FindPrompt: TypeAlias = Callable[[PromptRef, str], PromptVersion]
 """Loads the prompt that a step names at `where`. Raises WorkspaceError."""
 
 _PINNED = re.compile(r".+@v[1-9][0-9]*")
+_MOST_EXPRESSIONS = 1_000  # compiling takes some milliseconds each
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _LATER = {
     "each": "'each' is kept for a step that runs once for each item of a list; a function step can loop today",
@@ -180,11 +186,16 @@ class _Reader:
         self._tree = tree
         self._find = find_prompt
         self._errors: list[WorkspaceError] = []
+        self._expressions = 0
+        self._parameters: dict[str, Parameters] = {}
         self._needed: dict[str, set[str]] = {}  # the case's inputs that a step cannot do without
 
     def pipeline(self) -> Pipeline:
         """Return the steps in order, and the output. Raises WorkspaceError."""
         names = list(self._file.steps)
+        if len(names) > MOST_STEPS:
+            where = self._located.where("steps", names[MOST_STEPS])
+            raise WorkspaceError(f"{len(names)} steps; a pipeline has at most {MOST_STEPS}", where=where)
         self._errors += self._misnamed(names)
         made = {name: self._made(name, table) for name, table in self._file.steps.items()}
         scope: dict[str, Shape] = {INPUTS: Shape(), **{name: _shape(one) for name, one in made.items()}}
@@ -204,6 +215,8 @@ class _Reader:
             places = {key: self._located.where("steps", spec.name, "inputs", key) for key in spec.inputs}
             places[""] = self._located.where("steps", spec.name, "inputs")
             self._errors += impossible_handovers(spec, scope, places)
+            if (takes := self._parameters.get(spec.name)) is not None:
+                self._errors += impossible_arguments(spec, takes, places)
         WorkspaceError.raise_all(self._errors)
         return Pipeline(found, output)
 
@@ -216,9 +229,6 @@ class _Reader:
         self._errors.append(WorkspaceError(what, where=where, hint=hint))
 
     def _misnamed(self, names: list[str]) -> Iterator[WorkspaceError]:
-        if len(names) > MOST_STEPS:
-            where = self._located.where("steps", names[MOST_STEPS])
-            yield WorkspaceError(f"{len(names)} steps; a pipeline has at most {MOST_STEPS}", where=where)
         for name in names:
             where = self._located.where("steps", name)
             if name in RESERVED:
@@ -237,7 +247,7 @@ class _Reader:
         where = self._located.where("steps", name, *([key] if getattr(table, key) else []))
         try:
             if table.python is not None:
-                return self._function(table.python, table, where)
+                return self._function(name, table.python, table, where)
             return self._prompt(table.prompt or name, where)
         except WorkspaceError as exc:
             self._errors.append(exc)
@@ -255,8 +265,10 @@ class _Reader:
             raise WorkspaceError(what, where=where, hint="prompt: other, or other@v3")
         return self._find(ref, where)
 
-    def _function(self, path: str, table: PipelineStep, where: str) -> FunctionSpec:
+    def _function(self, name: str, path: str, table: PipelineStep, where: str) -> FunctionSpec:
         files = read_function(self._tree, path, where)
+        if files.parameters is not None:
+            self._parameters[name] = files.parameters
         return FunctionSpec(
             path=path,
             digest=files.digest,
@@ -264,7 +276,7 @@ class _Reader:
             attempts=1 if table.retry is None else table.retry.attempts,
             concurrency=None if table.limit is None else table.limit.concurrency,
             **{key: getattr(table, key) for key in ("env", "keep", "revision", "effects", "max_chars")},
-            asks={name: self._prompt(name, line) for name, line in sorted(files.asks.items())},
+            asks={prompt: self._prompt(prompt, line) for prompt, line in sorted(files.asks.items())},
         )
 
     def _step(
@@ -321,14 +333,10 @@ class _Reader:
             case bool() | int() | float():
                 return Constant(value)
             case list() | tuple():
-                if (
-                    text := next((one for one in value if isinstance(one, str) and _looks_read(one, scope)), None)
-                ) is not None:
-                    self._wrong(
-                        f"a list is a constant, and {text!r} would be a text in it",
-                        where,
-                        f'"[{text}, …]" is an expression',
-                    )
+                text = next((one for one in value if isinstance(one, str) and _looks_read(one, scope)), None)
+                if text is not None:
+                    hint = f'"[{text}, …]" is an expression, {{value: […]}} a constant'
+                    self._wrong(f"a list is a constant, and {text!r} would be a text in it", where, hint)
                 return Constant(list(value))
             case {"value": constant, **more} if not more:
                 return Constant(constant)
@@ -347,8 +355,12 @@ class _Reader:
 
     def _compiled(self, text: str, scope: Scope, *path: str, soft: bool = False) -> Compiled | None:
         _, name, key, *_ = path
+        where = self._located.where(*path)
+        self._expressions += 1
+        if self._expressions > _MOST_EXPRESSIONS:
+            raise WorkspaceError(f"more than {_MOST_EXPRESSIONS:,} expressions in one pipeline", where=where)
         try:
-            found = compile_expression(text, self._located.where(*path), scope, condition=key == "when")
+            found = compile_expression(text, where, scope, condition=key == "when")
         except WorkspaceError as exc:
             self._errors.append(exc)
             return None

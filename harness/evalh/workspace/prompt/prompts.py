@@ -37,21 +37,21 @@ class Prompts:
         return found
 
     def newest(self, name: str) -> str | None:
-        """Return the newest frozen version; None where there is only a draft. Raises NotFound."""
+        """Return the newest frozen version; None if there is only a draft. Raises NotFound."""
         frozen = [version for version in self.versions(name) if version != DRAFT]
         return frozen[-1] if frozen else None
 
     def live(self, name: str) -> str | None:
         """Return the version in use: named in evalh.toml, else the newest frozen one. Raises NotFound."""
         versions = self.versions(name)
-        stated = self._live.get(name)
-        if stated is not None and stated not in versions:
+        configured = self._live.get(name)
+        if configured is not None and configured not in versions:
             raise NotFound(
-                f"evalh.toml names {stated!r} as the live version of prompt {name!r}, which is not there",
+                f"evalh.toml names {configured!r} as the live version of prompt {name!r}, which is not there",
                 where=label(self.tree, self._home(name)),
                 hint=f"have: {', '.join(versions)}",
             )
-        return stated or self.newest(name)
+        return configured or self.newest(name)
 
     def path(self, name: str, version: str) -> str:
         """Return where a version's file lies; of one that is not there, where a prompt's would."""

@@ -4,6 +4,7 @@ Nothing that is missing, or of another type than it is compared with, is ever fa
 by an accident. It is the failure of the step that gave it.
 """
 
+import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -21,6 +22,7 @@ _ORDERS: Mapping[str, Callable[[JsonValue, JsonValue], bool]] = {
     "gt": operator.gt,
     "gteq": operator.ge,
 }
+_ORDERED = frozenset({int, float, str})
 _MOST_SHOWN = 40
 _SAYS_NO = frozenset({"false", "no", "none", "null", "true", "yes"})
 
@@ -92,7 +94,7 @@ class SourcePart(Value):
 def _has(value: JsonValue, step: str | int) -> bool:
     if isinstance(step, int):
         return isinstance(value, (list, tuple)) and -len(value) <= step < len(value)
-    return isinstance(value, Mapping) and step in value
+    return isinstance(value, (dict, Mapping)) and step in value  # dict: Mapping alone takes a microsecond
 
 
 def bound(reference: Reference, where: str, scope: Scope) -> SourcePart:
@@ -157,12 +159,13 @@ def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
     if name in ("in", "notin"):
         return _contains(right, left) is (name == "in")
     if name in ("eq", "ne"):
-        if left is not None and right is not None:
+        if left is not None and right is not None and type(left) is not type(right):
             _refuse_types(left, right)
         return (left == right) is (name == "eq")
-    kind = _refuse_types(left, right)
-    if kind not in ("a number", "text"):
-        raise Incomparable(f"{kind} has no order; only numbers and texts have")
+    if type(left) is not type(right) or type(left) not in _ORDERED:
+        kind = _refuse_types(left, right)
+        if kind not in ("a number", "text"):
+            raise Incomparable(f"{kind} has no order; only numbers and texts have")
     return _ORDERS[name](left, right)
 
 
@@ -220,7 +223,7 @@ def _is_number(value: JsonValue) -> bool:
 
 
 def _shown(value: JsonValue) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 

@@ -42,7 +42,7 @@ class Position(Value):
 
 
 class Source(Value):
-    """A file cut in two. `front` is None where there is no front matter; lines count from 1 in the file."""
+    """A file cut in two. `front` is None if there is no front matter; lines count from 1 in the file."""
 
     front: str | None
     front_line: int
@@ -51,7 +51,7 @@ class Source(Value):
 
 
 def cut(text: str, file: str) -> Source:
-    """Part the front matter from the body. Raises WorkspaceError where it is not closed."""
+    """Part the front matter from the body. Raises WorkspaceError if it is not closed."""
     lines = text.split("\n")
     # As in Dotprompt, blank lines and a licence in # lines may come first.
     opening = next((i for i, line in enumerate(lines) if line.strip(" \t") and not line.startswith("#")), None)
@@ -107,10 +107,10 @@ def _front_matter(located: Located, place: Position) -> FrontMatter:
     if isinstance(value, Mapping):  # keys with a dot are other programs' own
         value = {key: one for key, one in value.items() if "." not in key or key.startswith("evalh.")}
     front = read(FrontMatter, value, located.where)
-    for key, stated, said in (("name", front.name, place.name), ("variant", front.variant, place.version)):
-        if stated not in (None, said):
+    for key, stated, expected in (("name", front.name, place.name), ("variant", front.variant, place.version)):
+        if stated not in (None, expected):
             raise WorkspaceError(
-                f"{key!r} is {stated!r}, but the file's place says {said!r}",
+                f"{key!r} is {stated!r}, but the file's place says {expected!r}",
                 where=located.where(key),
                 hint="leave the key out: the folder and the file name the prompt",
             )
