@@ -13,7 +13,7 @@ from evalh.core.values import Value
 from evalh.report.html.parts import shown_json
 from evalh.report.terminal.pipeline import WORDS
 from evalh.report.terminal.steps import STORIES
-from evalh.report.text import inert, usd
+from evalh.report.text import inert, one_line, usd
 
 _LONG = 60  # characters from which a text that stands on the page already is named instead
 _STATES = {state: place for place, state in enumerate(StepState)}
@@ -29,16 +29,26 @@ class RunSteps(Value):
     traffic: Traffic
 
     def document(self) -> JsonValue:
-        """Return what the page says once: each step's name, what it reads, what it is."""
+        """Return what the page says once: each step's name, what it reads, what it is, and what it is handed."""
         places = {one.step: place for place, one in enumerate(self.record.steps)}
         return [
             {
                 "n": inert(one.step),
                 "r": [places[name] for name in one.reads if name in places],
                 "a": inert(one.function or f"{one.prompt} on {one.model}"),
+                "e": self._expressions(one.step),
             }
             for one in self.record.steps
         ]
+
+    def _expressions(self, step: str) -> dict[str, JsonValue]:
+        """Return what a step's inputs are read from, by name, as the file says it."""
+        steps = self.record.prompt_document.get("steps")
+        stated = steps.get(step) if isinstance(steps, Mapping) else None
+        inputs = stated.get("inputs") if isinstance(stated, Mapping) else None
+        if not isinstance(inputs, Mapping):
+            return {}
+        return {inert(str(name))[:80]: one_line(_readable(source), 80) for name, source in inputs.items()}
 
     def tokens(self) -> dict[str, dict[str, str]]:
         """Return the filters by step and by line, in groups: what the script reads, and what a person does."""
@@ -96,9 +106,9 @@ class RunSteps(Value):
             if one is None:
                 continue
             handed = one.inputs if isinstance(one.inputs, Mapping) else {}
-            known = {_readable(value): f"the case's “{key}”" for key, value in case.inputs.items()}
+            known = {_readable(value): f"as “{key}” of the case" for key, value in case.inputs.items()}
             gave = [steps[parent] for parent in parents if parent in steps and steps[parent].gave]
-            known |= {_readable(before.output): f"what “{before.step}” gave" for before in gave}
+            known |= {_readable(before.output): f"as “{before.step}” gave it" for before in gave}
             for key, value in handed.items():
                 text = _readable(value)
                 if text in known and len(text) > _LONG:

@@ -131,14 +131,22 @@ const evalhSteps = (page, { el, svg, ms, usd, whole, group, verdicts }) => {
   }
 
   function inside(row, one, step) {
-    const elsewhere = Object.entries(one.u || {}).map(([name, words]) => {
-      const source = flow(row).findIndex((before) => words === `what “${before.n}” gave`);
-      const bad = source >= 0 && row.p[source].f & CARRIES;
-      return el("p", "note", el("b", "", name), ": ", el("span", bad ? "bad" : "", words), bad ? ", which carried something bad" : "");
+    // What an input is read from, as the file says it; marked where that carried something bad.
+    const source = (name) => {
+      const words = step.e[name];
+      if (words === undefined) return "";
+      const bad = step.r.some((index) => row.p[index].f & CARRIES && words.split(/\W+/).includes(flow(row)[index].n));
+      return el("span", bad ? "bad" : "", ` = ${words}${bad ? ", which carried something bad" : ""}`);
+    };
+    const handed = Object.entries(one.i || {}).flatMap(([name, text]) => {
+      const made = group({ [name]: text }, "Handed in");
+      made[0].append(source(name));
+      return made;
     });
+    const elsewhere = Object.entries(one.u || {}).map(([name, words]) => el("h3", "", `Handed in: ${name}`, source(name), `: ${words}`));
     const told = why(one);
     return [el("p", "note", step.a), told && !(one.v || []).some((verdict) => verdict[4] && told.endsWith(whole(verdict[4]))) ? el("p", "bad", told) : null,
-      ...group(one.i, "Handed in"), ...elsewhere, ...group(one.o && { "came out": one.o.output }, "Came out"), ...verdicts({ v: one.v || [] }, "Verdicts on the step")].filter(Boolean);
+      ...handed, ...elsewhere, ...group(one.o && { "came out": one.o.output }, "Came out"), ...verdicts({ v: one.v || [] }, "Verdicts on the step")].filter(Boolean);
   }
 
   return { fits, chosen, search, mark, gist, tell };
