@@ -12,6 +12,7 @@ from evalh.analysis.traffic import RESULT, Handover, Traffic, Travelled
 from evalh.core.sample import Standing, StepGrade, StepState
 from evalh.core.values import Value
 from evalh.report.charts.layers import Sizes, lay_out
+from evalh.report.charts.scales import short
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import plural
 from evalh.report.words import anchor
@@ -62,9 +63,9 @@ def drawn(traffic: Traffic, told: Mapping[str, str], filters: Filters, *, down: 
     )
 
 
-def size(traffic: Traffic, *, down: bool) -> tuple[int, int]:
-    """Return the width and the height of the picture."""
-    return _Plan(traffic, down=down).size()
+def width_ahead(traffic: Traffic) -> int:
+    """Return how wide the picture is from left to right."""
+    return _Plan(traffic, down=False).size()[0]
 
 
 class _Plan:
@@ -242,8 +243,8 @@ def _step(plan: _Plan, step: str, told: str, filters: Filters) -> Iterator[Marku
         "a",
         el("title", f"{words}{f' ({told})' if told else ''}"),
         el("rect", x=x, y=y, width=_WIDTH, height=_HEIGHT, rx=9, class_="frame"),
-        _fitted([(step, "name")], x, y + 21),
-        _fitted([(told, "what")], x, y + 37),
+        _fitted([(short(step, 28), "name")], x, y + 21),
+        _fitted([(short(told, 34), "what")], x, y + 37),
         _fitted(_as_fits(became), x, y + 55),
         _fitted(graded or [("not graded" if states[StepState.RAN] else "", "what")], x, y + 72),
         _bar([(grades[one], _CLASSES[one]) for one in StepGrade], x + 12, y + _HEIGHT - 7),
