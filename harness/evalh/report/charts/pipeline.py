@@ -22,6 +22,7 @@ _GAP = 24.0  # between the boxes of a layer
 _AHEAD, _BELOW = 104.0, 64.0  # between layers: sideways, downwards
 _THICK, _THIN = 14.0, 1.5  # of a line: every sample went along, hardly one did
 _MARGIN = 10.0
+_NARROW = 460  # a phone shows it whole, a little smaller; what is wider is moved sideways
 _LETTER = 6.1  # of 12 px type, as good as a drawing needs it
 _PORT = 18.0  # between lines at a box
 _SHARES = (0.5, 0.36, 0.64, 0.22, 0.78)  # of a curve, where its words may stand
@@ -59,7 +60,7 @@ def drawn(traffic: Traffic, told: Mapping[str, str], filters: Filters, *, down: 
         height=height,
         role="group",
         aria_label="The steps, and how many samples went where",
-        class_=f"flow {'down' if down else 'ahead'}",
+        class_=f"flow {'down' if down else 'ahead'}{' narrow' if width <= _NARROW else ''}",
     )
 
 
