@@ -14,6 +14,7 @@ import pytest
 from msgspec import Struct
 
 from command_line import command_line
+from evalh.analysis.blame import BlameCost, Blamed
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.drift import Drift
 from evalh.analysis.explain import Statement
@@ -30,6 +31,7 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.run import Forecast, RunResult
 from evalh.core.totals import Spend, SpendBy, Tallies
+from evalh.report.documents.blame import blame_cost_document, blame_document
 from evalh.report.documents.compare import compared_document
 from evalh.report.documents.document import document_of, text_of
 from evalh.report.documents.drift import drift_document
@@ -79,6 +81,8 @@ MADE: dict[str, Callable[[], Struct]] = {
     "gate-not-decided": lambda: undecided_document(
         WorkspaceError("broken", where="a:1", hint="mend it"), "main", "HEAD"
     ),
+    "blame": lambda: blame_document(filled(Blamed)),
+    "blame-plan": lambda: blame_cost_document(filled(BlameCost)),
     "drift": lambda: drift_document([filled(Drift), filled(Drift, move=None)]),
     "power": lambda: document_of(PowerDocument, filled(Power)),
     "cost": lambda: cost_document(

@@ -14,6 +14,7 @@ from evalh.report.terminal.log import SHOW
 from evalh.workspace.config import ConfigFile, ModelTable, PromptTable, WorkspaceTable
 from evalh.workspace.prices import PriceTable, StepTable
 from evalh.workspace.prompt.front import ConfigTable, FrontMatter, InputTable, OutputTable, ToolTable
+from evalh.workspace.prompt.pipelines import PipelineFile, PipelineStep
 from evalh.workspace.routes import (
     BreakerTable,
     BudgetTable,
@@ -83,6 +84,10 @@ def test_every_key_of_a_prompt_file_is_documented() -> None:
     keys = {key for table in tables for key in keys_of(table)}
 
     assert missing(REFERENCE / "prompt-files.md", sorted(keys)) == []
+
+
+def test_every_key_of_a_pipeline_is_documented() -> None:
+    assert missing(REFERENCE / "pipelines.md", [*keys_of(PipelineFile), *keys_of(PipelineStep)]) == []
 
 
 def test_every_json_document_is_listed() -> None:

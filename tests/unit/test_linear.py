@@ -5,6 +5,7 @@ it is harmless there, and every reader of model text is fed a text of each class
 """
 
 import ast
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from evalh.graders.judges.fences import plain
 from evalh.graders.judges.prefer import PART as BETTER
 from evalh.graders.judges.replies import LONGEST, Sought, read, read_schema
 from evalh.graders.judges.rubric import Scale
-from evalh.graders.kinds import Scope
+from evalh.graders.kinds import GraderEnvironment, Scope
 from evalh.graders.reading import Unreadable
 from evalh.graders.registry import build
 from evalh.providers.http.errors import describe, shown
@@ -70,6 +71,9 @@ NO_MODEL_TEXT = {
     "workspace/prompt/dialect_handlebars": "prompt files",
     "workspace/prompt/dialect_portable": "prompt files",
     "workspace/prompt/conversation": "names of tools in datasets",
+    "workspace/prompt/expressions": "expressions in pipelines, of at most 4,000 characters",
+    "workspace/prompt/pipelines": "names in pipelines",
+    "workspace/prompt/releases": "names of prompts",
     "workspace/prompt/media": "addresses in datasets, matched from their beginning",
     "workspace/config": "evalh.toml",
     "providers/anthropic/messages": "addresses in evalh.toml",
@@ -225,6 +229,7 @@ GRADERS: list[str | dict[str, Any]] = [
     "pii",
     {"language": {"value": ["en"]}},
     {"tool_calls": {"value": ["x"]}},
+    {"cites": {"ids": "a[*].id", "of": "inputs.ticket", "quotes": "a[*].b", "in": "inputs.ticket", "fenced": True}},
 ]
 SOUGHT = {
     "pass or fail": Scale().sought(reasoned=True),
@@ -249,6 +254,15 @@ def grader(entry: str | dict[str, Any]) -> Callable[[str], object]:
     kind, params = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
     judge = build(GraderSpec(kind=kind, name=kind, params=params), grading_environment()).judge
     return lambda text: judge(context(text))
+
+
+def citing(text: str) -> object:
+    """Look for a text as a quote in itself, and for a short one."""
+    judge = build(
+        GraderSpec(kind="cites", name="cites", params={"quotes": "$", "in": "inputs.ticket"}), GraderEnvironment()
+    ).judge
+    case = Case("c", {"ticket": text})
+    return [judge(GradeContext(case=case, completion=Completion(text=json.dumps(one)))) for one in (text, text[:2])]
 
 
 def replies(sought: Sought) -> Iterator[Callable[[str], object]]:
@@ -284,6 +298,7 @@ READERS: dict[str, Callable[[str], object]] = {
     **{f"grader {entry}": grader(entry) for entry in GRADERS},
     **{f"reply {name} {number}": one for name, sought in SOUGHT.items() for number, one in enumerate(replies(sought))},
     **{f"same {by}": same(by) for by in ("label", "number", "json")},
+    "cites": citing,
     "same after": same("number", after="a"),
     "fence": plain,
     "report, inert": safe,

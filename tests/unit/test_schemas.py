@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from evalh.workspace.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "schemas"
+PIPELINES = ROOT / "docs/reference/pipelines.md"
 WORKSPACES = (ROOT, ROOT / "harness/evalh/api/starter")
 PUBLISHED = published()
 
@@ -78,6 +80,22 @@ BAD = {
         f"{MODEL}{ROUTE}repair = {{checks = []}}\n",
         f"{MODEL}{ROUTE}budget = {{usd_per_run = -1}}\n",
     ],
+    "pipeline": [
+        "output: a\n",
+        "steps: {}\n",
+        "steps: [a]\n",
+        "steps: {a: }\n",
+        "steps: {a: {input: {}}}\n",
+        "steps: {a: {each: x}}\n",
+        "steps: {a: {when: true}}\n",
+        "steps: {a: {inputs: {b: {values: 1}}}}\n",
+        "steps: {a: {on_bad: halt}}\n",
+        "steps: {a: {python: x.py:f, timeout_s: 0}}\n",
+        "steps: {a: {python: x.py:f, retry: 3}}\n",
+        "steps: {a: {python: x.py:f, env: [A B]}}\n",
+        "steps: {a: {checks: schema}}\n",
+        "steps: {a: {}}\noutputs: a\n",
+    ],
     "front-matter": [
         "descripton: x\n",
         "config: {temperature: -1}\n",
@@ -93,7 +111,7 @@ BAD_ROWS = [
     '{"id": "a", "inputs": []}',
     '{"id": "a", "inputs": {}, "tag": []}',
 ]
-ENDING = {"suite": "yaml", "evalh-toml": "toml", "front-matter": "yaml", "dataset-row": "json"}
+ENDING = {"suite": "yaml", "pipeline": "yaml", "evalh-toml": "toml", "front-matter": "yaml", "dataset-row": "json"}
 
 
 def check(name: str, files: list[Path]) -> tuple[int, set[str]]:
@@ -141,6 +159,7 @@ def test_every_file_of_this_repository_is_accepted(tmp_path: Path) -> None:
         "suite": [file for root in WORKSPACES for file in root.glob("evals/*.yaml")],
         "evalh-toml": [root / "evalh.toml" for root in WORKSPACES],
         "front-matter": written(tmp_path, "front-matter", fronts),
+        "pipeline": written(tmp_path, "pipeline", re.findall(r"```yaml\n(.*?)```", PIPELINES.read_text(), re.DOTALL)),
         "dataset-row": written(tmp_path, "dataset-row", [row for row in rows if row.strip()]),
     }
 

@@ -40,12 +40,19 @@ class Fate(Value):
         return not (self.accepted_good or self.accepted_bad)
 
 
-def fate(standing: Standing, outcomes: Mapping[str, Outcome], review: frozenset[str], *, answered: bool) -> Fate:
-    """Say what happens to an output."""
+def fate(
+    standing: Standing,
+    outcomes: Mapping[str, Outcome],
+    review: frozenset[str],
+    *,
+    answered: bool,
+    withheld: bool = False,
+) -> Fate:
+    """Say what becomes of an output; `withheld`: a pipeline's step left it to a person."""
     if not answered:
         return Fate()
     good = standing is Standing.GOOD
-    reviewed = any(outcomes.get(name) is Outcome.FAIL for name in review)
+    reviewed = withheld or any(outcomes.get(name) is Outcome.FAIL for name in review)
     return Fate(accepted_good=good, accepted_bad=not good and not reviewed, reviewed=reviewed)
 
 
@@ -64,7 +71,8 @@ class NetFold:
     def add(self, sample: Sample) -> None:
         """Count one sample in."""
         outcomes = {one.grader: one.verdict.outcome for one in sample.verdicts}
-        one = fate(sample.standing, outcomes, self._value.review, answered=sample.completion is not None)
+        answered, withheld = sample.completion is not None, sample.review is not None
+        one = fate(sample.standing, outcomes, self._value.review, answered=answered, withheld=withheld)
         for name in _COUNTED:
             self._counts[name] += getattr(one, name)
         spent = Decimal(0)

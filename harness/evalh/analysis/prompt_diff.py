@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from evalh.core.case import ABSENT, Absent
-from evalh.core.prompt import PromptVersion, Section
+from evalh.core.prompt import OnBad, Pipeline, PromptVersion, Section, StepSpec
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
@@ -16,6 +16,7 @@ Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _MAX_WORDS = 2_000  # above it a word diff takes seconds, and nobody reads it
 _HISTORY = "history"
+_SHORT = len("sha256:") + 12  # characters of a digest that people compare
 
 
 class Op(StrEnum):
@@ -75,7 +76,8 @@ class PromptDiff(Value, kw_only=True):
     config: tuple[Change, ...]
     schemas: tuple[Change, ...]
     tools: tuple[Change, ...]
-    notes: tuple[Change, ...]  # description, why, model: not part of the content
+    steps: tuple[Change, ...]  # of pipelines: `extract.prompt`, `reply.when`
+    notes: tuple[Change, ...]  # description, why, models: not part of the content
 
     @property
     def same_content(self) -> bool:
@@ -85,7 +87,8 @@ class PromptDiff(Value, kw_only=True):
     @property
     def changes(self) -> dict[str, tuple[Change, ...]]:
         """The keys that differ, part by part."""
-        return {"config": self.config, "schemas": self.schemas, "tools": self.tools, "notes": self.notes}
+        parts = ("config", "schemas", "tools", "steps", "notes")
+        return {part: getattr(self, part) for part in parts}
 
 
 def diff(base: PromptVersion, head: PromptVersion) -> PromptDiff:
@@ -99,16 +102,52 @@ def diff(base: PromptVersion, head: PromptVersion) -> PromptDiff:
         config=tuple(_changes(_config(base), _config(head))),
         schemas=tuple(_changes(_flat(_schemas(base)), _flat(_schemas(head)))),
         tools=tuple(_changes(_flat(_tools(base)), _flat(_tools(head)))),
+        steps=tuple(one for one in _changes(_steps(base.pipeline), _steps(head.pipeline)) if not _says_the_same(one)),
         notes=tuple(_changes(_notes(base), _notes(head))),
     )
 
 
+def step_document(spec: StepSpec) -> dict[str, JsonValue]:
+    """Return a step as people read it: what it asks, with the beginning of its digest, and what the file states."""
+    function = spec.function
+    stated: dict[str, JsonValue] = {
+        "prompt": None if spec.version is None else f"{spec.version.label} {spec.version.digest[:_SHORT]}",
+        "python": None if function is None else f"{function.path} {function.digest[:_SHORT]}",
+        **{key: value for key, value in spec.document().items() if key in ("inputs", "when", "else", "after")},
+        "model": spec.model,
+        "checks": [{one.kind: dict(one.params)} if one.params else one.kind for one in spec.checks],
+        "on_bad": None if spec.on_bad is OnBad.CONTINUE else spec.on_bad.value,
+    }
+    if function is not None:
+        stated |= {"env": list(function.env), "revision": function.revision, "effects": function.effects or None}
+        stated |= {"asks": {name: f"{one.label} {one.digest[:_SHORT]}" for name, one in function.asks.items()}}
+    return {key: value for key, value in stated.items() if value not in (None, [], {})}
+
+
+def _steps(pipeline: Pipeline | None) -> dict[str, JsonValue]:
+    if pipeline is None:
+        return {}
+    steps = {one.name: {k: v for k, v in step_document(one).items() if k != "model"} for one in pipeline.steps}
+    return {**_flat(steps), "output": list(pipeline.output)}
+
+
+def _says_the_same(change: Change) -> bool:
+    """Whether a step asks the same under another name: a released draft."""
+    sides = (change.base, change.head)
+    digests = {side.rpartition(" ")[2] if isinstance(side, str) else None for side in sides}
+    return change.key.endswith(".prompt") and len(digests) == 1
+
+
 def _config(version: PromptVersion) -> dict[str, JsonValue]:
+    if version.pipeline is not None:
+        return {}
     logic = {"evalh.template": version.dialect.value}
     return {**version.params, **logic, "output.format": "json" if version.json_output else "text"}
 
 
 def _schemas(version: PromptVersion) -> dict[str, JsonValue]:
+    if version.pipeline is not None:  # they are its steps'
+        return {}
     stated = {"input.schema": version.input_schema, "output.schema": version.output_schema}
     stated["input.default"] = version.input_defaults or None
     return {key: schema for key, schema in stated.items() if schema is not None}
@@ -120,6 +159,7 @@ def _tools(version: PromptVersion) -> dict[str, JsonValue]:
 
 def _notes(version: PromptVersion) -> dict[str, JsonValue]:
     notes = {"description": version.description, "evalh.why": version.why, "model": version.model}
+    notes |= {f"{one.name}.model": one.model for one in (version.pipeline.steps if version.pipeline else ())}
     return {key: value for key, value in notes.items() if value is not None}
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from evalh.analysis.calibration.panel import Jurors
 from evalh.analysis.downstream import NetFold
+from evalh.analysis.pipelines import PipelineFold
 from evalh.analysis.units import Units
 from evalh.core.attempt import Call, Latency
 from evalh.core.log import CaseTally, RunRow, UnderWay
@@ -40,9 +41,11 @@ class Fold:
         clusters: Mapping[int, int] | None = None,
         *,
         by_the_hour: bool = False,
+        pipeline: PipelineFold | None = None,
     ) -> None:
         """`clusters`: the number of its cluster by the place of a case, for cases that are not alone in theirs."""
         self.by_the_hour = by_the_hour
+        self._pipeline = pipeline
         self._clusters = clusters or {}
         self._net = None if value is None else NetFold(value, trials, self._clusters)
         self._trials = trials
@@ -87,6 +90,8 @@ class Fold:
         self._count_verdicts(sample)
         if self._net is not None:
             self._net.add(sample)
+        if self._pipeline is not None:
+            self._pipeline.add(sample)
         self._attempts += sample.attempts
         self._hits += sample.from_log
         self._count_answer(sample)
@@ -166,6 +171,7 @@ class Fold:
             errors=dict(sorted(self._errors.items())),
             downstream=None if self._net is None else self._net.downstream(),
             clusters=sum(rates.values()),
+            pipeline=None if self._pipeline is None else self._pipeline.summary(),
         )
 
     def _latency_parts(self) -> Mapping[str, float] | None:

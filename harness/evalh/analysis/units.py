@@ -48,11 +48,15 @@ class Units:
         self._rates: Counter[ClusterSum] = Counter()
 
     def add(self, case_index: int, cost_usd: Decimal, *, good: bool | None) -> None:
-        """Count a trial of a case; `good` is None if there was no sample."""
+        """Count a trial of a case; `good` is None where there was no sample."""
+        self.count(case_index, int(good is True), int(good is not None), cost_usd)
+
+    def count(self, case_index: int, good: int, seen: int, cost_usd: Decimal = _NOTHING) -> None:
+        """Count a trial of a case in which something was seen so many times, and was good so many times."""
         case = self._under_way.pop(case_index, None) or _Case(self._trials)
         case.left -= 1
-        case.seen += good is not None
-        case.good += good is True
+        case.seen += seen
+        case.good += good
         case.cost_usd += cost_usd
         if case.left:
             self._under_way[case_index] = case

@@ -90,8 +90,8 @@ def _reasons(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterat
 
 def _answering(parts: Parts, plan: Plan, since: str) -> str | None:
     """Return the model that gave the newest answer of the log since then; None: it cannot be known."""
-    if plan.target.chooses:
-        return None  # of several models it is unknown which answered
+    if plan.chooses:
+        return None  # of several models, it is not known which answered
     try:
         return parts.log.answering_model(plan.target.first.provider.name, since)
     except NotFound:  # nothing was run yet
@@ -170,7 +170,7 @@ def _results(baseline: Baseline, plan: Plan) -> Iterator[tuple[tuple[str, int], 
     required = frozenset(grader.name for grader in plan.graders if grader.required)
     for row in baseline.rows:
         case = cases.get(row["id"])
-        if case is None or digest(case.document()) != row["row"] or plan.step.request(case).digest() != row["request"]:
+        if case is None or digest(case.document()) != row["row"] or plan.question(case) != row["request"]:
             continue
         yield (
             (case.id, row["trial"]),
@@ -209,8 +209,10 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
-            raise CannotMeasure(f"{what}: there is nothing to accept", hint="evalh calls --errors; then again")
-        baseline = _baseline(plan, samples, outputs=options.outputs and plan.suite.baseline.outputs)
+            raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
+        # A pipeline's baseline keeps results alone: its steps' answers are the log's.
+        outputs = options.outputs and plan.suite.baseline.outputs and plan.pipeline is None
+        baseline = _baseline(plan, samples, outputs=outputs)
         files = write_baseline(parts.root, baseline)
         good = baseline.header["summary"]["good"]
         written.append(Accepted(plan.version.label, plan.target.name, good, len(samples), tuple(files)))
@@ -242,10 +244,9 @@ def _baseline(plan: Plan, samples: list[Sample], *, outputs: bool) -> Baseline:
         "summary": {"samples": len(samples), "good": good, "good_rate": good / len(samples)},
     }
     path = baseline_path(plan.suite.name, plan.version.version, plan.target.name)
-    kept = [_output(plan, one) for one in samples if one.completion is not None and not one.completion.tool_calls]
-    return Baseline(
-        path=path, header=header, rows=[_row(plan, one) for one in samples], outputs=kept if outputs else ()
-    )
+    answered = (one for one in samples if outputs and one.completion is not None and not one.completion.tool_calls)
+    kept = [_output(plan, one) for one in answered]
+    return Baseline(path=path, header=header, rows=[_row(plan, one) for one in samples], outputs=kept)
 
 
 def _cost(sample: Sample) -> str | None:
@@ -255,7 +256,7 @@ def _cost(sample: Sample) -> str | None:
 
 
 def _asked(plan: Plan, case: Case) -> str:
-    return plan.step.request(case).digest()
+    return plan.question(case)
 
 
 def _row(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
@@ -282,7 +283,7 @@ def _output(plan: Plan, sample: Sample) -> dict[str, JsonValue]:
     row: dict[str, JsonValue] = {
         "id": sample.case.id,
         "trial": sample.trial,
-        "step": plan.step.name,
+        "step": plan.plain.name,
         "output": completion.text,
         "finish": completion.finish.value,
         "usage": [usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens],

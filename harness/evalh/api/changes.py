@@ -11,9 +11,10 @@ from evalh.api.sides import Sides, SuitePairs, suite_pairs
 from evalh.api.weakened import held_to_each, lost, weakened
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import RowChanges, SuiteChange, Word, row_changes
-from evalh.engine.plan import Plan
+from evalh.engine.plan import Plan, PlannedPipeline, PlannedStep
 from evalh.workspace.prompt.media import LoadMedia
 from evalh.workspace.prompt.templates import CompiledVersion
 
@@ -137,6 +138,8 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
     if "model" in parts or "route" in parts:
         names = dict.fromkeys((base.target.name, head.target.name))
         yield f"another model or route answers{' as' if len(names) == 1 else ':'} {' → '.join(names)}"
+    if differing := list(_other_steps(base, head)):
+        yield f"steps that differ: {', '.join(differing)}"
     if head.suite.trials < base.suite.trials:
         yield f"head asks for {head.suite.trials} trials: the merge base's {base.suite.trials} hold"
     if base.suite.gate != head.suite.gate:
@@ -145,15 +148,45 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
         yield "the suite's value changed: the merge base's holds until this is merged"
 
 
+def _other_steps(base: Plan, head: Plan) -> Iterator[str]:
+    """Say which steps of a pipeline are others, and in what."""
+    if base.pipeline is None or head.pipeline is None:
+        return
+    old, new = base.pipeline.steps, head.pipeline.steps
+    for name in {**old, **new}:
+        if name not in old or name not in new:
+            yield f"{name} ({'new' if name not in old else 'gone'})"
+            continue
+        before, after = _step_parts(old[name]), _step_parts(new[name])
+        if changed := [part for part in before if before[part] != after[part]]:
+            yield f"{name} ({', '.join(changed)})"
+
+
+def _step_parts(step: PlannedStep) -> dict[str, JsonValue]:
+    document = step.spec.document()
+    models = [(one.target.name, one.target.models_document(), one.target.route_document()) for one in step.prompts]
+    graders = [grader.document() for grader in step.graders]
+    return {
+        "prompt": document.pop("prompt"),
+        "function": document.pop("function"),
+        "edges and policies": document,
+        "model": models,
+        "graders": graders,
+    }
+
+
 def scored_as(base: Plan, head: Plan) -> Plan:
     """Return base's plan on head's rows, files and graders; graders ask whom head's workspace names."""
     step = base.step
-    if isinstance(step.template, CompiledVersion) and isinstance(head.step.template, CompiledVersion):
-        step = replace(step, template=replace(step.template, load=head.step.template.load))
+    if step is not None and head.step is not None:
+        old, new = step.template, head.step.template
+        if isinstance(old, CompiledVersion) and isinstance(new, CompiledVersion):
+            step = replace(step, template=replace(old, load=new.load))
     return replace(
         base,
         suite=head.suite,
         step=step,
+        pipeline=_graded_as(base.pipeline, head.pipeline),
         cases=head.cases,
         graders=head.graders,
         trials=head.trials,
@@ -162,8 +195,19 @@ def scored_as(base: Plan, head: Plan) -> Plan:
     )
 
 
+def _graded_as(base: PlannedPipeline | None, head: PlannedPipeline | None) -> PlannedPipeline | None:
+    """Return base's pipeline with head's graders of the steps that both have."""
+    if base is None or head is None:
+        return base
+    graders = {name: step.graders for name, step in head.steps.items()}
+    steps = {name: replace(step, graders=graders.get(name, step.graders)) for name, step in base.steps.items()}
+    return replace(base, steps=steps)
+
+
 def _other_media(before: Plan, head: Plan) -> tuple[str, ...]:
     """Return the cases whose row is the same and names a file that is not: another image is another case."""
+    if before.step is None or head.step is None:
+        return ()
     old, new = before.step.template, head.step.template
     if not isinstance(old, CompiledVersion) or not isinstance(new, CompiledVersion):
         return ()

@@ -12,6 +12,7 @@ from evalh.api.files import brought_log
 from evalh.api.gold import impossible_golds
 from evalh.api.judges import kinship, stale_calibrations
 from evalh.api.parts import Parts
+from evalh.api.pipeline_check import graded_steps, step_problems
 from evalh.api.sides import default_base
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
@@ -74,6 +75,7 @@ def check_workspace(parts: Parts) -> CheckOutcome:
     suites = parts.suites()
     outcome.counts = {"prompts": 0, "versions": 0, "suites": len(suites), "cases": 0}
     _check_prompts(prompts, outcome)
+    outcome.problems.extend(step_problems(parts, prompts))
     default = parts.config.default_suite
     if default is not None and default not in suites:
         where = parts.config.where_of("workspace", "default_suite")
@@ -155,6 +157,7 @@ def _prompt_problems(
         yield exc
         return
     yield from impossible_golds(suite.graders, in_use, dataset)
+    yield from graded_steps(parts, suite, versions, in_use, dataset)
 
 
 def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:

@@ -99,12 +99,17 @@ def _files(folder: Path, endings: tuple[str, ...]) -> list[str]:
     for path, folders, files in os.walk(folder):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
         below = Path(path).relative_to(folder)
-        found += [(below / name).with_suffix("").as_posix() for name in files if name.endswith(endings)]
+        found += [
+            (below / name.removesuffix(ending)).as_posix()
+            for name in files
+            for ending in endings
+            if name.endswith(ending)
+        ]
     return sorted(found)
 
 
 def _prompt_files(place: _Place) -> Iterator[tuple[str, str]]:
-    versions = [one.rpartition("/") for one in _files(place.folder("prompts"), (".prompt",))]
+    versions = [one.rpartition("/") for one in _files(place.folder("prompts"), (".prompt", ".pipeline.yaml"))]
     numbered = sorted(((prompt, version) for prompt, _, version in versions), key=_newest_first)
     yield from (one for one in numbered if one[0] and (one[1] == "draft" or one[1][1:].isdigit()))
 

@@ -16,6 +16,7 @@ from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
 from evalh.core.ports import Progress
+from evalh.core.run import RunKind
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.plan import Known, Plan
@@ -96,7 +97,7 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
     check_plans([plan], parts.prices, options)
     now = SystemClock().now()
     with parts.writing(progress) as store:
-        ends = ends_of(parts, store, options, progress)
+        ends = ends_of(parts, store, options, progress, kind=RunKind.DRIFT)
         move = in_loop(_ask(ends, _Question(plan, cases, known, now, options.alpha)))
     return Drift(
         suite=suite,
@@ -117,7 +118,7 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
         raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
     options = RunOptions(target=suite, prompts=(header["prompt"],), models=(header["model"],), trials=header["trials"])
     (plan,) = parts.plans(options)
-    if any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
+    if plan.recorded:
         raise UsageError(f"{header['model']} is a recording: it answers the same for ever", where=baseline.path)
     current = plan.fingerprint().document()
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]
@@ -165,7 +166,7 @@ class _Question(Value):
 
 async def _ask(ends: Ends, question: _Question) -> DriftResult:
     plan = question.plan
-    async with ends.doors.open([plan.target, *plan.asked]):
+    async with ends.doors.open([*plan.targets, *plan.asked]):
         then = await _then(ends, question)
         again = replace(question.narrowed, draw=Dated.CANARY.draw(question.now))
         session = Session(again, ends, began=question.now)
@@ -177,7 +178,7 @@ async def _ask(ends: Ends, question: _Question) -> DriftResult:
             models_then=question.known.models,
             models_now=session.models(),
             max_ungraded=plan.suite.max_ungraded,
-            routed=plan.target.chooses,
+            routed=plan.chooses,
             discordance=plan.suite.gate.discordance,
             asked=session.asked(),
             cost_usd=session.spent(),

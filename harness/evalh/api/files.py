@@ -25,6 +25,34 @@ class Candidate(Value):
     holds: Callable[[Path], bool]  # whether its git tracks a file on disk
 
 
+_SHAPE = (".pipeline.yaml", ".py")
+
+
+class JudgedTree:
+    """`core.ports.Tree`: what a stranger's prompts say, with the shape and the functions of pipelines from base."""
+
+    def __init__(self, judged: Tree, base: Tree) -> None:
+        self._judged = judged
+        self._base = base
+        self.revision = judged.revision
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError."""
+        return self._holder(path).read(path)
+
+    def exists(self, path: str) -> bool:
+        """Return whether a file is there."""
+        return self._holder(path).exists(path)
+
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names in a folder."""
+        judged = (name for name in self._judged.names(folder) if not name.endswith(_SHAPE))
+        return sorted({*judged, *(name for name in self._base.names(folder) if name.endswith(_SHAPE))})
+
+    def _holder(self, path: str) -> Tree:
+        return self._base if path.endswith(_SHAPE) else self._judged
+
+
 class WorkspaceFiles(Value):
     """Where a workspace is read from. `code` returns a folder on disk from which its Python files are executed."""
 

@@ -27,17 +27,17 @@ from evalh.api.prefer import preferring
 from evalh.api.runs import NoProgress, ends_of
 from evalh.api.sides import Sides, open_sides
 from evalh.api.weakened import unmeasured
-from evalh.core.attempt import CallKey
 from evalh.core.digest import digest
 from evalh.core.errors import ExitCode, UsageError
 from evalh.core.log import GateRow
 from evalh.core.ports import Progress, Store
+from evalh.core.run import RunKind
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.evidence import Wording
 from evalh.engine.gate.suite import SuiteGate
-from evalh.engine.plan import AskOptions, Plan
+from evalh.engine.plan import AskOptions, Plan, in_log
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
 
@@ -81,15 +81,14 @@ def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) ->
 
 
 def _varies(plan: Plan) -> bool:
-    leaves = plan.target.leaves.values()
+    leaves = [leaf for one in plan.targets for leaf in one.leaves.values()]
     return any(not leaf.provider.traits.recorded and leaf.settings.params.get("temperature") != 0 for leaf in leaves)
 
 
 def _in_log(store: Store, plan: Plan) -> bool:
     cases = iter(plan.cases)
     while ahead := list(islice(cases, _CASES_AT_ONCE)):
-        wanted = [(plan.step.request(case).digest(), CallKey(case.id, 0, plan.step.name, plan.draw)) for case in ahead]
-        if any(store.find_all(wanted, routed=plan.target.chooses)):
+        if any(in_log(plan, store, ((case, 0) for case in ahead))):
             return True
     return False
 
@@ -148,7 +147,7 @@ def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -
             series = earlier.series(changes.touched, again=drawn_again(store, changes.touched, fresh=options.fresh))
         gates: tuple[SuiteDecision, ...] = ()
         if store:
-            ends = ends_of(sides.head, store, options, progress, commit=(sides.head_commit, None))
+            ends = ends_of(sides.head, store, options, progress, commit=(sides.head_commit, None), kind=RunKind.GATE)
             gates = prefer.tell(_decide(ends, changes.touched, sides, options, series))
         decision = GateDecision(
             suites=gates,
@@ -268,7 +267,7 @@ def gate_versions(parts: Parts, suite: str, base: str, head: str, model: str | N
         labels=labels_of(parts, suite, judges),
     )
     with parts.writing(None) as store:
-        ends = ends_of(parts, store, AskOptions(), NoProgress())
+        ends = ends_of(parts, store, AskOptions(), NoProgress(), kind=RunKind.GATE)
         family = family_of([change])
         accepted = Baselines(parts.tree, ends.clock.now())
         gates = [SuiteGate(change, {"base": ends, "head": ends}, family, accepted, _words())]

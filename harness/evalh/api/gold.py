@@ -11,6 +11,7 @@ from evalh.core.prompt import PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
+from evalh.graders.kinds import Grader
 from evalh.graders.paths import BadPath, JsonPath
 
 _COMPARES = ("equals", "one_of")
@@ -62,6 +63,29 @@ def impossible_golds(
             if found is not None:
                 comparisons.remove(one)
                 yield _told(one, version, case, *found)
+
+
+def missing_golds(graders: Iterable[Grader], step: str, cases: Iterable[Case]) -> Iterator[WorkspaceError]:
+    """Name the graders of a pipeline's step that no case has gold for: they could only abstain."""
+    lacking = [(grader, _wanted(grader)) for grader in graders if grader.needs_expected]
+    for case in cases:
+        gold = case.gold_of(step)
+        if gold is not ABSENT:
+            lacking = [(one, path) for one, path in lacking if path is not None and path.find(gold) is ABSENT]
+        if not lacking:
+            return
+    for grader, path in lacking:
+        place = f"expected.steps.{step}" if path is None or not path.steps else f"expected.steps.{step}.{path}"
+        what = f"no case has {place}: {grader.name} can only abstain, and the step {step!r} would never be known"
+        yield WorkspaceError(
+            what, where=grader.spec.where, hint=f'"expected": {{"steps": {{"{step}": …}}}} in some rows'
+        )
+
+
+def _wanted(grader: Grader) -> JsonPath | None:
+    """Return where a grader looks in the gold; None: at all of it, or in its own way."""
+    stated = grader.spec.params.get("expected")
+    return JsonPath.parse(stated) if isinstance(stated, str) else None
 
 
 def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:

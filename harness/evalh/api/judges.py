@@ -11,6 +11,7 @@ from evalh.core.run import RunRecord
 from evalh.core.strict_json import JsonValue
 from evalh.engine.plan import Plan
 from evalh.graders.kinds import Grader
+from evalh.routing.target import Target
 from evalh.workspace.kept.calibrations import calibrated, path_of, read_calibration
 from evalh.workspace.kept.labels import read_labels
 
@@ -134,14 +135,34 @@ def kinship(parts: Parts, judges: Iterable[tuple[str, Sequence[str]]], judged: M
 
 def judge_kin(parts: Parts, plan: Plan) -> Iterator[str]:
     """Say it of a plan's judges."""
-    judged = {name: leaf.provider.model for name, leaf in plan.target.leaves.items()}
-    yield from kinship(parts, [(grader.name, grader.models) for grader in plan.asking], judged)
+    judges = [(grader.name, grader.models) for grader in plan.asking]
+    if plan.pipeline is None:
+        yield from kinship(parts, judges, _sent([plan.target]))
+        return
+    steps, output = plan.pipeline.steps, plan.pipeline.flow.pipeline.output
+    yield from kinship(parts, judges, _sent(one.target for name in output for one in steps[name].prompts))
+    for step, planned in steps.items():
+        own = [(f"{step}.{grader.name}", grader.models) for grader in planned.all_graders]
+        yield from kinship(parts, own, _sent(one.target for one in planned.prompts))
+
+
+def _sent(targets: Iterable[Target]) -> dict[str, str]:
+    """Return the models of targets, as they are called on the wire."""
+    return {name: leaf.provider.model for target in targets for name, leaf in target.leaves.items()}
 
 
 def judge_warnings(parts: Parts, plan: Plan) -> Iterator[str]:
     """Say what stands against trusting a plan's judges. Raises WorkspaceError for a damaged calibration."""
     yield from judge_kin(parts, plan)
     yield from uncalibrated(parts.tree, plan.suite.name, plan.graders)
+    steps = {} if plan.pipeline is None else plan.pipeline.steps
+    for step, planned in steps.items():
+        for grader in planned.all_graders:
+            if grader.required and asks_a_model(grader):
+                yield (
+                    f"{step}.{grader.name}: this judge was never held against people: labels are about a sample's"
+                    " output, not about a step's"
+                )
 
 
 def labels_of(parts: Parts, suite: str, judges: Sequence[JudgeStanding]) -> tuple[Label, ...]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from msgspec import field
 
+from evalh.analysis.blame import Design
 from evalh.core.values import Value
 from evalh.engine.plan import AskOptions
 from evalh.engine.selection import Selection
@@ -14,9 +15,12 @@ class RunOptions(AskOptions, kw_only=True):
 
     target: str | None = None  # a suite, or a prompt version: every suite of that prompt; None: the default suite
     prompts: tuple[str, ...] = ()  # references; none: the target's version, else draft or live
-    models: tuple[str, ...] = ()  # workspace names; none: the suite's
+    models: tuple[str, ...] = ()  # workspace names, of a step extract=NAME; none: the suite's
     trials: int | None = None  # None: the suite's
     selection: Selection = field(default_factory=Selection)
+    steps: tuple[str, ...] = ()  # other versions of a pipeline's steps: extract=v2
+    given: tuple[str, ...] = ()  # doubles of steps: extract=expected, extract=RUN
+    allow_effects: bool = False  # call functions that have effects
 
 
 class CompareOptions(AskOptions, kw_only=True):
@@ -85,3 +89,13 @@ class OtelOptions(Value, kw_only=True):
     endpoint: str | None = None
     protocol: str | None = None
     content: bool = False
+
+
+class BlameOptions(AskOptions, kw_only=True):
+    """What a user asks of `evalh blame`."""
+
+    run: str | None = None  # None: the newest
+    stand_in: str | None = None  # a model whose outputs replace the steps'; None: gold
+    design: Design = Design.IN_ORDER
+    reruns: int = 3
+    cases: int | None = None  # at most so many; None: all that ended bad

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from evalh.api.event_loop import SystemClock
-from evalh.api.files import WorkspaceFiles, cache_dir_of, store_folder_of
+from evalh.api.files import JudgedTree, WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.options import RunOptions
-from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, target_hint, versions_named
+from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, require_steps, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Progress, Provider, Tree
@@ -28,6 +28,7 @@ from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of
 from evalh.providers.registry import build as build_provider
+from evalh.routing.target import Target
 from evalh.workspace.config import Config, find_root, load_config
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.files import WorkTree
@@ -110,7 +111,7 @@ class Parts:
 
     def dataset(self, name: str) -> Dataset:
         """Open a dataset, checked from end to end. Raises WorkspaceError."""
-        return open_dataset(self._judged, self.config, name)
+        return open_dataset(self.judged, self.config, name)
 
     def dataset_of(self, suite: Suite) -> Dataset:
         """Open a suite's dataset. Raises WorkspaceError; one that is not there is the suite's mistake."""
@@ -133,10 +134,13 @@ class Parts:
     def under_test(self) -> Prompts:
         """The prompts that suites are about. Judges' prompts are `prompts`, wherever the judged ones come from."""
         candidate = self.files.candidate
-        return self.prompts() if candidate is None else Prompts(candidate.tree, self.config.prompts_dir, candidate.live)
+        if candidate is None:
+            return self.prompts()
+        return Prompts(JudgedTree(candidate.tree, self.tree), self.config.prompts_dir, candidate.live)
 
     @property
-    def _judged(self) -> Tree:
+    def judged(self) -> Tree:
+        """Where what is judged is read from."""
         return self.tree if self.files.candidate is None else self.files.candidate.tree
 
     def version(self, ref: str | PromptRef, default_name: str | None = None) -> PromptVersion:
@@ -177,28 +181,39 @@ class Parts:
                         where=suite.where,
                         hint=f"evalh run {version.label}   runs the suites that are",
                     )
-                template = compile_version(version, media=partial(media_from, self._judged))
+                require_steps(graders, version)
+                if version.pipeline is not None or options.steps or options.given:
+                    from evalh.api.pipelines import resolved
+
+                    for changed, target, pipeline in resolved(self, suite, version, options):
+                        shared = {"graders": graders, "cases": cases, "pipeline": pipeline}
+                        plans.append(self._plan(suite, changed, target, options, **shared))
+                    continue
+                template = compile_version(version, media=partial(media_from, self.judged))
                 asked: list[tuple[str, str | None]] = [(model, None) for model in options.models]
                 for model, where in asked or [self.targets.default_model(suite, version)]:
                     target = self.targets.target_for(model, version, where)
                     require_logprobs(graders, self.grader_environment, target)
-                    plans.append(
-                        Plan(
-                            suite=suite,
-                            version=version,
-                            target=target,
-                            step=Step(template, target.settings()),
-                            graders=graders,
-                            cases=cases,
-                            trials=options.trials or suite.trials,
-                            resolve=self.targets.resolve,
-                            build_checks=self.targets.build_checks,
-                            find_asked=self.targets.asked,
-                            selection=options.selection.document(),
-                            checks=self.targets.checks_of(target),
-                        )
-                    )
+                    step = Step(template, target.settings())
+                    plans.append(self._plan(suite, version, target, options, graders=graders, cases=cases, step=step))
         return plans
+
+    def _plan(self, suite: Suite, version: PromptVersion, target: Target, options: RunOptions, **resolved: Any) -> Plan:
+        step, pipeline = resolved.pop("step", None), resolved.pop("pipeline", None)
+        return Plan(
+            suite=suite,
+            version=version,
+            target=target,
+            step=step,
+            pipeline=pipeline,
+            trials=options.trials or suite.trials,
+            resolve=self.targets.resolve,
+            build_checks=self.targets.build_checks,
+            find_asked=self.targets.asked,
+            selection=options.selection.document(),
+            checks=self.targets.checks_of(target),
+            **resolved,
+        )
 
     def provider(self, model: str, version: PromptVersion | None = None) -> Provider:
         """Build the provider behind a model's name, once; nothing is opened. Raises NotFound, WorkspaceError."""

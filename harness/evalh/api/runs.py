@@ -12,7 +12,7 @@ from evalh.api.judges import judge_warnings
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
 from evalh.core.ports import Progress
-from evalh.core.run import Forecast, RunResult, RunStatus
+from evalh.core.run import Forecast, RunKind, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
 from evalh.engine.plan import AskOptions, Plan
@@ -39,6 +39,7 @@ def ends_of(
     asking: AskOptions,
     progress: Progress,
     commit: tuple[str | None, bool | None] | None = None,
+    kind: RunKind = RunKind.RUN,
 ) -> Ends:
     """Return what sessions of a workspace act on; `commit` instead of the one that is checked out."""
     from evalh.store.rows import case_row
@@ -51,6 +52,8 @@ def ends_of(
         provenance=parts.provenance if commit is None else lambda: commit,
         row_digest=lambda case: case_row(case)[1],
         asking=asking,
+        env=parts.env,
+        kind=kind,
     )
 
 
@@ -116,7 +119,7 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
                 plan.suite.name,
                 plan.version.label,
                 plan.target.name,
-                forecast(plan, store, parts.prices, fresh=options.fresh),
+                _forecast(plan, store, parts, fresh=options.fresh),
             )
             for plan in plans
         ]
@@ -125,12 +128,20 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
             store.close()
 
 
+def _forecast(plan: Plan, store: "SqliteStore | None", parts: Parts, *, fresh: bool) -> Forecast:
+    if plan.pipeline is None:
+        return forecast(plan, store, parts.prices, fresh=fresh)
+    from evalh.engine.pipeline.forecast import forecast_pipeline
+
+    return forecast_pipeline(plan, store, parts.prices, fresh=fresh)
+
+
 def collected(parts: Parts, plan: Plan, asking: AskOptions, progress: Progress | None = None) -> list[Sample]:
     """Run a plan and return its samples in the dataset's order. Raises EvalhError, KeyboardInterrupt."""
     shown = progress or NoProgress()
     check_plans([plan], parts.prices, asking)
     with parts.writing(shown) as store:
-        return in_loop(_collect(Session(plan, ends_of(parts, store, asking, shown))))
+        return in_loop(_collect(Session(plan, ends_of(parts, store, asking, shown, kind=RunKind.BASELINE))))
 
 
 async def _collect(session: Session) -> list[Sample]:

@@ -8,11 +8,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from evalh.core.declared import FileModel, Text
+from evalh.core.strict_json import JsonValue
 from evalh.graders.kinds import Kind
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.providers.registry import kinds, options_of
 from evalh.workspace.config import ConfigFile, model_table
 from evalh.workspace.prompt.front import FrontMatter
+from evalh.workspace.prompt.pipelines import PipelineFile, PipelineStep
 from evalh.workspace.routes import RouteTable
 from evalh.workspace.suites import SuiteFile
 
@@ -35,6 +37,7 @@ class DatasetRow(FileModel):
     expected: Any = Field(None, description="What graders compare with; absent is not null.")
     tags: tuple[str, ...] = Field((), description="Words that select cases.")
     cluster: Text | None = Field(None, description="Cases of one cluster are not independent of each other.")
+    given: dict[str, JsonValue] | None = Field(None, description="By step of a pipeline: what it is said to return.")
 
 
 class _Generator(GenerateJsonSchema):
@@ -75,6 +78,7 @@ def published() -> dict[str, dict[str, Any]]:
         "suite": _titled("evalh suite", suite_schema()),
         "evalh-toml": _titled("evalh.toml", config_schema()),
         "front-matter": _titled("front matter of a .prompt file", schema_of(FrontMatter)),
+        "pipeline": _titled("pipeline of prompts and functions", pipeline_schema()),
         "dataset-row": _titled("row of a dataset", schema_of(DatasetRow)),
     }
 
@@ -84,8 +88,29 @@ def suite_schema() -> dict[str, Any]:
     schema = schema_of(SuiteFile)
     for key in ("graders", "compare"):
         schema["properties"][key]["items"] = {"$ref": _GRADER}
+    schema["properties"]["step_graders"]["additionalProperties"]["items"] = {"$ref": _GRADER}
     schema["$defs"] |= _grader_definitions()
     return schema
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a `.pipeline.yaml` file."""
+    schema = schema_of(PipelineFile)
+    step = schema["$defs"][PipelineStep.__name__]["properties"]
+    step["checks"]["items"] = {"$ref": _GRADER}
+    step["inputs"]["additionalProperties"] = {
+        "anyOf": [
+            {"type": ["string", "number", "boolean", "array"]},
+            _only("value", {}),
+            _only("first", {"type": "array", "items": {"type": "string"}, "minItems": 1}),
+        ]
+    }
+    schema["$defs"] |= _grader_definitions()
+    return schema
+
+
+def _only(key: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
 
 
 def config_schema() -> dict[str, Any]:

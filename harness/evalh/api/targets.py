@@ -228,6 +228,8 @@ class WorkspaceTexts(Value):
         try:
             ref = PromptRef.parse(reference)
             version = self.prompts(ref.revision).resolve(ref)
+            if version.pipeline is not None:
+                raise WorkspaceError(f"{version.label} is a pipeline, and a judge asks one prompt")
             template = compile_version(version)
         except EvalhError as exc:
             raise WorkspaceError(exc.what, where=exc.where or where, hint=exc.hint) from None
@@ -259,16 +261,52 @@ def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -
 
 
 def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
-    """Compile checks. Raises WorkspaceError if one compares with `expected`: a route works without gold."""
+    """Compile checks. Raises WorkspaceError where one compares with `expected`: there is none in production."""
     graders = build_all(specs, environment)
     for grader in graders:
         if grader.needs_expected:
             raise WorkspaceError(
-                f"{grader.name!r} compares with what a case expects, and a route must work without that",
+                f"{grader.name!r} compares with what a case expects, and a check must work without that",
                 where=grader.spec.where,
                 hint='checks without gold: "schema", "json", {regex = "…"}, {length = {max_chars = 500}}, …',
             )
+    refuse_readers(graders)
     return graders
+
+
+def refuse_readers(graders: Iterable[Grader]) -> None:
+    """Raise WorkspaceError where a grader of one step looks at other steps: it sees what was handed to its own."""
+    for grader in graders:
+        if grader.reads:
+            raise WorkspaceError(
+                f"{grader.name!r} looks at the step {grader.reads[0]!r}, and only a suite's graders see the steps",
+                where=grader.spec.where,
+                hint=f"inputs.…: what was handed to the step; or put {grader.spec.kind} under the suite's `graders`",
+            )
+
+
+def require_steps(graders: Iterable[Grader], version: PromptVersion) -> None:
+    """Raise WorkspaceError where a suite's grader looks at a step, or asks a model, that a version does not have."""
+    pipeline = version.pipeline
+    steps = {} if pipeline is None else {spec.name: spec for spec in pipeline.steps}
+    functions = [] if pipeline is None else [name for name in pipeline.output if steps[name].function is not None]
+    for grader in graders:
+        unknown = next((name for name in grader.reads if name not in steps), None)
+        if unknown is not None:
+            lacks = f"has no step {unknown!r}" if steps else f"is one prompt: it has no step {unknown!r}"
+            hint = did_you_mean(unknown, steps) if steps else f"inputs.{unknown}, if an input of the case is meant"
+            what = f"grader {grader.name!r} looks at a step, and {version.label} {lacks}"
+            raise WorkspaceError(what, where=grader.spec.where, hint=hint)
+    for function in functions:
+        refuse_nobody(graders, function)
+
+
+def refuse_nobody(graders: Iterable[Grader], function: str) -> None:
+    """Raise WorkspaceError where a grader asks the model that answered, and a function did."""
+    for grader in graders:
+        if any(name is None for name, _ in grader.asked):
+            what = f"grader {grader.name!r} asks the model that answered, and the step {function!r} is a function"
+            raise WorkspaceError(what, where=grader.spec.where, hint="model: …, where the grader has such a parameter")
 
 
 def require_logprobs(graders: Sequence[Grader], checks: GraderEnvironment, target: Target) -> None:

@@ -19,6 +19,7 @@ from evalh.providers.registry import function_of
 from evalh.workspace.config import CONFIG_NAME
 from evalh.workspace.files import content
 from evalh.workspace.live import read_live
+from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.suites import suite_names, suite_path
 
 
@@ -136,7 +137,8 @@ def unmeasured(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     if config := [*stranger.config_differs, *_unmeasured_live(sides, stranger)]:
         reason = f"evalh.toml differs in more than which versions of judged prompts are live: {listed(sorted(config))}"
         yield Word("evalh.toml", f"{reason}; none of it was measured", ExitCode.INCONCLUSIVE, may_be_allowed=False)
-    differing = sorted({*_other_suites(sides, stranger, pairs), *_other_files(sides, stranger, stranger.tree)})
+    others = (*_other_files(sides, stranger, stranger.tree), *_other_pipelines(sides, stranger))
+    differing = sorted({*_other_suites(sides, stranger, pairs), *others})
     if differing:
         reason = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
         yield Word("suites", reason, ExitCode.INCONCLUSIVE)
@@ -170,6 +172,15 @@ def _other_suites(sides: Sides, stranger: Stranger, pairs: SuitePairs) -> Iterat
         path = suite_path(sides.head.config, head)
         before = None if base is None else content(stranger.instead, suite_path(sides.head.config, base))
         if before != content(stranger.tree, path):
+            yield path
+
+
+def _other_pipelines(sides: Sides, stranger: Stranger) -> Iterator[str]:
+    """Yield the pipelines that head adds, removes or shapes in another way: base's shape was measured."""
+    folder, live = sides.head.config.prompts_dir, sides.head.config.live
+    trees = (stranger.instead, stranger.tree)
+    for path in sorted({path for tree in trees for path in Prompts(tree, folder, live).pipelines()}):
+        if content(trees[0], path) != content(trees[1], path):
             yield path
 
 

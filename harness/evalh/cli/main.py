@@ -44,6 +44,7 @@ VERBS = (
     "calls",
     "label",
     "calibrate",
+    "blame",
     "explain",
     "cost",
     "report",

@@ -71,7 +71,7 @@ def diff(app: App, base: str, head: str) -> None:
 @click.argument("name")
 @verb
 def release(app: App, name: str) -> None:
-    """Freeze NAME's draft.prompt as the next version; the draft stays."""
+    """Freeze NAME's draft as the next version; the draft stays. A pipeline's steps get the versions that they use."""
     from evalh.api.prompts import release_draft
 
     row = release_draft(app.workspace, name)
@@ -81,12 +81,13 @@ def release(app: App, name: str) -> None:
 
 @command.command("new")
 @click.argument("name")
+@click.option("--step", "steps", multiple=True, metavar="PROMPT", help="A step of a pipeline; give it once for each.")
 @verb
-def new(app: App, name: str) -> None:
-    """Start a prompt: write NAME's first draft.prompt."""
+def new(app: App, name: str, steps: tuple[str, ...]) -> None:
+    """Start a prompt: write NAME's first draft.prompt; with --step a pipeline of prompts that are there."""
     from evalh.api.prompts import start_prompt
 
-    row = start_prompt(app.workspace, name)
+    row = start_prompt(app.workspace, name, steps)
     _show_released(app, row, f"{row.label}  {row.path}", f"edit {row.path}; then evalh prompt release {name}")
 
 

@@ -10,11 +10,16 @@ from evalh.cli.app import App, verb
 @click.option("-s", "--suite", help="Suite to take the case from. Default: the workspace's.")
 @click.option("-p", "--prompt", "ref", metavar="REF", help="Version to render. Default: the draft, else live.")
 @click.option("-m", "--model", metavar="NAME", help="Model whose parameters override the version's.")
+@click.option("--step", metavar="NAME", help="Step of a pipeline. Before it may stand what the row gives.")
 @verb
-def command(app: App, case_id: str, suite: str | None, ref: str | None, model: str | None) -> None:
+def command(app: App, case_id: str, suite: str | None, ref: str | None, model: str | None, step: str | None) -> None:
     """Show the request for one case, message by message. Nothing is sent."""
     from evalh.api.prompts import render_case
     from evalh.report.documents.prompts import request_document
     from evalh.report.terminal.prompts import show_request
 
-    app.show(render_case(app.workspace, case_id, suite=suite, ref=ref, model=model), request_document, show_request)
+    app.show(
+        render_case(app.workspace, case_id, suite=suite, ref=ref, model=model, step=step),
+        request_document,
+        show_request,
+    )

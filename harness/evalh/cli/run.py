@@ -25,7 +25,14 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
     metavar="REF",
     help="Version to run; repeats. Default: the draft, else live.",
 )
-@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats.")
+@click.option(
+    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats. STEP=NAME: of one step."
+)
+@click.option("--step", "steps", multiple=True, metavar="STEP=VERSION", help="Another version of a pipeline's step.")
+@click.option(
+    "--given", multiple=True, metavar="STEP=SOURCE", help="Take a step's outputs from gold (expected) or from a run."
+)
+@click.option("--allow-effects", is_flag=True, help="Call the functions of a pipeline that have effects.")
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @selection_options
 @asking_options()

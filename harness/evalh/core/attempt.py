@@ -95,7 +95,8 @@ class ErrorKind(StrEnum):
     UNSUPPORTED = "unsupported"  # the provider cannot carry a part of this request; nothing was sent
     NOT_RECORDED = "not_recorded"  # a recording has no row for this call
     BUDGET = "budget"  # another attempt would exceed what one case may cost; nothing was sent
-    BREAKER_OPEN = "breaker_open"  # the breaker is open; nothing was sent
+    BREAKER_OPEN = "breaker_open"  # the provider is being left alone; nothing was sent
+    STEP_ERROR = "step_error"  # a pipeline's function raised, or what it gave is no JSON
     INTERRUPTED = "interrupted"  # we stopped waiting: Ctrl-C, kill, a run that ended early
 
 
@@ -230,12 +231,16 @@ class Purpose(StrEnum):
     TASK = "task"
     JUDGE = "judge"
     CRITIQUE = "critique"
-    EMBEDDING = "embedding"  # vectors of texts, for comparing them
-    SAMPLE = "sample"  # the task's request again, to see whether the answers agree
+    EMBEDDING = "embedding"  # vectors of texts, to compare them
+    FUNCTION = "function"  # a pipeline's step that is a function, and whose results are kept
+    SAMPLE = "sample"  # the task's request once more, to see whether the answers agree
 
 
 CONFIRM_DRAW = 1000
 """The draw of answers that confirm a flip; no grader and no critic uses it."""
+
+BLAME_DRAW = 2000
+"""The draw of answers that show which step loses a case: apart from the answers that lost it."""
 
 _DATED_DRAW = 1_000_000
 _DRAWS_A_DAY = 4

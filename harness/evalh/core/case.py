@@ -24,6 +24,9 @@ def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str
     return tuple((kind, name) for kind, name in named if name is not None)
 
 
+NO_DOUBLES: dict[str, JsonValue] = {}
+
+
 class Case(Value):
     """One dataset row. `where` is `file:line`, for messages only."""
 
@@ -32,12 +35,18 @@ class Case(Value):
     expected: JsonValue | Literal[Absent.ABSENT] = ABSENT
     tags: frozenset[str] = frozenset()
     where: str = ""
-    cluster: str | None = None  # the cluster that the row names
+    cluster: str | None = None  # of cases that are alike, as the row names it
+    given: Mapping[str, JsonValue] = NO_DOUBLES  # by step: what it is said to return
 
     @property
     def inputs_digest(self) -> str:
         """Cases with equal inputs are one cluster, even if their rows do not name one."""
         return digest(self.inputs)
+
+    def gold_of(self, step: str) -> JsonValue | Literal[Absent.ABSENT]:
+        """Return what is expected of a pipeline's step: `expected.steps.<step>`."""
+        steps = self.expected.get("steps") if isinstance(self.expected, Mapping) else None
+        return steps.get(step, ABSENT) if isinstance(steps, Mapping) else ABSENT
 
     def document(self) -> dict[str, JsonValue]:
         """Return the row as JSON, as the dataset digest covers it."""
@@ -48,4 +57,6 @@ class Case(Value):
             row["tags"] = sorted(self.tags)
         if self.cluster is not None:
             row["cluster"] = self.cluster
+        if self.given:
+            row["given"] = self.given
         return row

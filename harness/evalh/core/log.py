@@ -8,8 +8,8 @@ from typing import TypeAlias
 from evalh.core.attempt import NOT_KNOWN, CallKey, Completion, Latency, Usage
 from evalh.core.case import Case
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
-from evalh.core.sample import Graded, Standing
+from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary, StepRecord
+from evalh.core.sample import Graded, Standing, StepResult, Story
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
@@ -47,6 +47,10 @@ class SampleRow(Value, kw_only=True):
     error: str | None
     output_digest: str | None
     verdicts: tuple[Graded, ...]
+    steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
+    story: Story | None = None  # of a pipeline
+    step_output: str | None = None  # of a pipeline: the output that a function or a double gave
+    review: str | None = None  # why a person must look at it
 
 
 class AttemptRow(Value, kw_only=True):
@@ -150,6 +154,7 @@ class SampleDetail(Value, kw_only=True):
     sample: SampleRow
     case: Case
     calls: tuple[CallRow, ...]
+    asked: tuple[StepRecord, ...] = ()  # a pipeline's steps, as the run asked them
 
 
 class TracedSample(Value, kw_only=True):

@@ -173,6 +173,12 @@ class Store(CallLog, Protocol):
         `routed`: the requests belong to a route that chooses the model; its answers are found by the call.
         """
 
+    def begun(self, request_digest: str, key: CallKey) -> bool:
+        """Return whether such a request ever left, whatever became of it."""
+
+    def flush(self) -> None:
+        """Return when everything that was handed over is durable. Raises EvalhError when it cannot be."""
+
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         """Record a sample with its verdicts, and its call."""
 

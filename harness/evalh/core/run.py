@@ -20,6 +20,16 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"  # Ctrl-C, SIGTERM, kill -9
 
 
+class RunKind(StrEnum):
+    """What a run was made for. What asks for the newest run, or for a suite's history, means the first kind."""
+
+    RUN = "run"  # a person's: `evalh run`, `evalh compare`
+    GATE = "gate"
+    BASELINE = "baseline"
+    DRIFT = "drift"
+    BLAME = "blame"  # with outputs of steps replaced: it does not say how good a version is
+
+
 class Fingerprint(Value, kw_only=True):
     """One digest for each part, so that a message can name the part that differs."""
 
@@ -32,6 +42,19 @@ class Fingerprint(Value, kw_only=True):
     def document(self) -> dict[str, str]:
         """Return the JSON form."""
         return msgspec.structs.asdict(self)
+
+
+class StepRecord(Value, kw_only=True):
+    """One step of a pipeline, as a run asked it."""
+
+    step: str
+    prompt: str | None = None  # "extract@v2"; None: a function
+    prompt_digest: str | None = None
+    function: str | None = None  # "steps/orders.py:find"
+    function_digest: str | None = None
+    model: str | None = None  # the name in the workspace; None: a function
+    reads: tuple[str, ...] = ()  # the steps whose output it is handed, or its condition looks at
+    settings_document: Mapping[str, JsonValue] | None = None  # of its requests; None: a function
 
 
 class RunRecord(Value, kw_only=True):
@@ -55,7 +78,9 @@ class RunRecord(Value, kw_only=True):
     evalh_version: str = ""
     selection: Mapping[str, JsonValue] = field(default_factory=dict)  # --limit, --tag, --case
     max_ungraded: float = 0.02
-    graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: the graders' parameters
+    graders_document: Sequence[Mapping[str, JsonValue]] = ()  # by name: what the graders judge by
+    kind: RunKind = RunKind.RUN
+    steps: tuple[StepRecord, ...] = ()  # of a pipeline, each after all that it reads
 
 
 class Estimate(Value):
@@ -132,6 +157,77 @@ class GraderTally(Struct, kw_only=True):
         }
 
 
+class ConditionalRate(Value, kw_only=True):
+    """How often something happened where it could have, and its rate over cases."""
+
+    count: int
+    of: int  # occasions
+    cases: int  # that had an occasion
+    rate: Estimate
+
+    @property
+    def complement(self) -> "ConditionalRate":
+        """How often it did not happen."""
+        rate = self.rate
+        if rate.value is not None and rate.low is not None and rate.high is not None:
+            rate = Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.method)
+        return ConditionalRate(count=self.of - self.count, of=self.of, cases=self.cases, rate=rate)
+
+
+class StepTally(Value, kw_only=True):
+    """One step of a pipeline over the samples of a run. In each it ran, was skipped, stopped or given, or failed."""
+
+    step: str
+    ran: int
+    skipped: int
+    stopped: int
+    given: int
+    failed: int
+    good: int
+    bad: int
+    unknown: int
+    first_bad: int  # samples that went wrong here first
+    responsible: float  # samples whose fault here reached the output; where several steps share it, their parts
+    cost_usd: Decimal | None  # spent by this run; None: not priced
+    cached_cost_usd: Decimal | None  # what the log's answers cost when they were bought
+    judge_cost_usd: Decimal | None
+    latency_p50_ms: float | None
+    own_error: ConditionalRate  # bad, where all that it reads is good
+    propagation: ConditionalRate  # bad, where something that it reads is bad
+
+    @property
+    def recovery(self) -> ConditionalRate:
+        """Good, where something that it reads is bad."""
+        return self.propagation.complement
+
+
+class SpentAfterBad(Value, kw_only=True):
+    """What was spent behind steps that were bad already: what stopping there would have saved, and lost.
+
+    A run without gold cannot know as much about its steps: it is a bound.
+    """
+
+    usd: Decimal | None  # an answer of the log at what it cost when bought; None: not priced
+    samples: int  # in which something behind a bad step ran
+    good: int  # of these, the good ones: stopping would have lost them
+
+
+class PipelineSummary(Value, kw_only=True):
+    """Where the samples of a pipeline went wrong. A rate is None where too much is not known, or too few cases tell."""
+
+    steps: tuple[StepTally, ...]
+    words: Mapping[str, int]  # samples by word, all words
+    propagation: ConditionalRate  # steps that were bad, where something that they read was bad
+    latent: ConditionalRate  # good samples that bad steps lead to
+    unexplained: ConditionalRate  # bad samples that no bad step leads to
+    after_bad: SpentAfterBad
+
+    @property
+    def recovery(self) -> ConditionalRate:
+        """Steps that were good, where something that they read was bad."""
+        return self.propagation.complement
+
+
 class RunSummary(Value, kw_only=True):
     """The numbers at the end of a run. `samples` counts every planned sample that was evaluated, ungraded ones too."""
 
@@ -152,12 +248,11 @@ class RunSummary(Value, kw_only=True):
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
     downstream: Downstream | None = None  # None: the suite states no value
-    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None if unknown
-    by_the_hour: bool = False  # a price per hour: costs depend on the machine's load
-    last_attempts: int | None = (
-        None  # samples whose latency is only the last attempt's; None: all of them (older versions)
-    )
-    clusters: int | None = None  # clusters, which the intervals count; None: older versions did not record them
+    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None: not known
+    by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
+    last_attempts: int | None = None  # samples whose latency is the last attempt's alone; None: all, an older evalh's
+    clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say
+    pipeline: PipelineSummary | None = None  # None: a plain suite
 
     @property
     def cost_per_good(self) -> float | None:

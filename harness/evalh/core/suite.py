@@ -163,6 +163,7 @@ class Suite(Value, kw_only=True):
     baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
     value: OutputValue | None = None
     compare: tuple[GraderSpec, ...] = ()
+    step_graders: Mapping[str, tuple[GraderSpec, ...]] = field(default_factory=dict)  # of a pipeline's steps
     where: str = ""
     places: Mapping[str, str] = field(default_factory=dict)  # file:line of each key
 

@@ -43,6 +43,7 @@ class Question(Value, kw_only=True):
     draw: int = 0
     shown: int = 1  # how often it contains the answer, whose size a plan does not know
     replies: int = 0  # how many earlier replies it contains
+    steps: tuple[str, ...] = ()  # the steps of a pipeline whose outputs it contains, where they ran
 
 
 class Outcome(StrEnum):
@@ -100,6 +101,13 @@ class Asker(Protocol):
         """Return the reply, from the log or new, with its price. Raises CallError; NotSent if the run is ending."""
 
 
+class StepOutput(Value):
+    """What a step of the sample was handed and gave, for the suite's graders."""
+
+    output: JsonValue  # JSON where the step's prompt has JSON output or it is a function; text otherwise
+    inputs: Mapping[str, JsonValue]  # empty where a double stood in for it
+
+
 class GradeContext(Value, kw_only=True):
     """One sample, as a grader sees it."""
 
@@ -110,7 +118,8 @@ class GradeContext(Value, kw_only=True):
     cost_usd: Decimal | None = None
     latency: Latency | None = None  # of the call so far; None: only the completion's own is known
     trial: int = 0
-    step: str | None = None
+    step: str | None = None  # of a pipeline: the one whose output this is
+    steps: Mapping[str, StepOutput] = field(default_factory=dict)  # of a pipeline, for the suite's: those that ran
     asker: Asker | None = None  # None: no model can be asked here
     cache: dict[str, object] = field(default_factory=dict)  # parsed once for all graders
 

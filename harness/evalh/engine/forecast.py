@@ -22,6 +22,7 @@ from evalh.core.request import Request
 from evalh.core.route import EscalateBy, RepairBy, Route
 from evalh.core.run import Forecast
 from evalh.core.suite import GraderSpec
+from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Question
 from evalh.engine.plan import Plan
 from evalh.graders.kinds import Grader
@@ -97,6 +98,31 @@ Bound = tuple[Decimal | None, Decimal | None]
 NOTHING: Bound = (Decimal(0), Decimal(0))
 
 
+class Unknowns(Value, kw_only=True):
+    """By how many tokens a question may be longer, for what is not known yet; None: nothing bounds it."""
+
+    inputs: int | None = 0
+    answer: int | None = 0
+    steps: Mapping[str, int | None] = {}  # by step: what the question contains of its output
+
+    def of(self, question: Question) -> int | None:
+        """Return what is missing in a question."""
+        steps = [self.steps.get(step, 0) for step in question.steps]
+        return total([self.inputs, *steps, *[self.answer] * question.shown])
+
+
+def total(bounds: Iterable[int | None]) -> int | None:
+    """Add bounds; None if any is unknown."""
+    found = list(bounds)
+    return None if None in found else sum(one for one in found if one is not None)
+
+
+def longest_answer(target: Target) -> int | None:
+    """Return of how many tokens an answer is at most; None: nothing bounds it."""
+    bounds = [leaf.settings.max_tokens for leaf in target.leaves.values()]
+    return None if None in bounds else max((one for one in bounds if one is not None), default=0)
+
+
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class QuestionBounds:
     """Bounds of one plan's questions. `store` is None if the log may not be used."""
@@ -107,14 +133,27 @@ class QuestionBounds:
     _checks: dict[int, Sequence[Grader]] = field(default_factory=dict, init=False)  # by the identity of their specs
 
     def of_graders(self, case: Case, request: Request, trial: int, answer: Answer | None) -> Bound:
-        """Bound the questions of the suite's graders about one sample; answers in the log cost nothing."""
-        asking = [grader for grader in self.plan.graders if grader.asked]
-        if not asking:
+        """Bound what the suite's graders ask about one sample; what the log holds costs nothing."""
+        if not any(grader.asked for grader in self.plan.graders):
             return NOTHING
         completion = Completion(text="") if answer is None else answer.completion
         ctx = self._context(case, request, completion, trial)
-        models = tuple(self.plan.target.leaves) if answer is None else (answer.model or "",)
-        return self._sum(asking, ctx, models, None if answer is None else self.store)
+        if answer is None:
+            return self.of_answer(self.plan.graders, ctx, Unknowns(answer=longest_answer(self.plan.target)))
+        return self.of_answer(self.plan.graders, ctx, model=answer.model)
+
+    def of_answer(
+        self,
+        graders: Iterable[Grader],
+        ctx: GradeContext,
+        unknowns: Unknowns | None = None,
+        model: str | None = None,
+    ) -> Bound:
+        """Bound what graders ask about one answer; `model` gave it. What the log holds of a known one costs nothing."""
+        models = tuple(self.plan.target.leaves) if model is None else (model,)
+        store = self.store if unknowns is None else None
+        asking = [grader for grader in graders if grader.asked]
+        return self._sum(asking, ctx, models, store, unknowns or Unknowns())
 
     def of_checks(self, specs: Sequence[GraderSpec], model: str, case: Case, request: Request) -> Decimal | None:
         """Bound the questions of a route's checks about one answer of a model."""
@@ -124,19 +163,28 @@ class QuestionBounds:
         if not self._checks[key]:
             return Decimal(0)
         ctx = self._context(replace(case, expected=ABSENT), request, Completion(text=""), 0)
-        return self._sum(self._checks[key], ctx, (model,), None)[1]
+        unknowns = Unknowns(answer=longest_answer(self.plan.target))
+        return self.of_answer(self._checks[key], ctx, unknowns, model)[1]
 
     def _context(self, case: Case, request: Request, completion: Completion, trial: int) -> GradeContext:
-        schema, step = request.settings.output_schema, self.plan.step.name
+        schema, step = request.settings.output_schema, self.plan.plain.name
         return GradeContext(
             case=case, completion=completion, request=request, output_schema=schema, trial=trial, step=step
         )
 
-    def _sum(self, graders: Iterable[Grader], ctx: GradeContext, models: Sequence[str], store: Store | None) -> Bound:
+    def _sum(
+        self,
+        graders: Iterable[Grader],
+        ctx: GradeContext,
+        models: Sequence[str],
+        store: Store | None,
+        unknowns: Unknowns,
+    ) -> Bound:
         once: Decimal | None = Decimal(0)
         ceiling: Decimal | None = Decimal(0)
         for question in (question for grader in graders for question in grader.questions(ctx)):
-            bounds = [self._bound(question, target, ctx, store) for target in self._asked(question, models)]
+            targets = self._asked(question, models)
+            bounds = [self._bound(question, target, ctx, store, unknowns) for target in targets]
             once = plus(once, greatest(bound[0] for bound in bounds))
             ceiling = plus(ceiling, greatest(bound[1] for bound in bounds))
         return once, ceiling
@@ -146,13 +194,16 @@ class QuestionBounds:
             return [self.plan.resolve(question.model, question.form)]
         return [answering(self.plan.target, model, question.form) for model in models]
 
-    def _bound(self, question: Question, target: Target, ctx: GradeContext, store: Store | None) -> Bound:
+    def _bound(
+        self, question: Question, target: Target, ctx: GradeContext, store: Store | None, unknowns: Unknowns
+    ) -> Bound:
         request = Request(question.messages, target.settings())
         if store is not None:
             key = CallKey(ctx.case.id, ctx.trial, ctx.step, question.draw)
             if store.find_all([(request.digest(), key)], routed=target.chooses)[0] is not None:
                 return NOTHING
-        more = self._more_tokens(question, target, ctx)
+        # An answer is read in as many tokens as it may be written in.
+        more = total([question.replies * (target.first.settings.max_tokens or 0), unknowns.of(question)])
         if more is None:
             return None, None
         pricers: dict[str, Pricer | None] = {
@@ -164,16 +215,6 @@ class QuestionBounds:
             return worst_case_usd(sent, pricers[name], more + more_tokens)
 
         return cost(target.first.provider.name, 0), most(target.route, target, cost)
-
-    def _more_tokens(self, question: Question, target: Target, ctx: GradeContext) -> int | None:
-        """Bound the growth of a question: an answer is read in as many tokens as it may be written in."""
-        replies = target.first.settings.max_tokens or 0
-        more = question.replies * replies
-        if ctx.text:
-            return more  # the answer is known: its bytes count
-        bounds = [leaf.settings.max_tokens for leaf in self.plan.target.leaves.values()]
-        known = [bound for bound in bounds if bound is not None]
-        return more + question.shown * max(known, default=0) if len(known) == len(bounds) else None
 
 
 _HISTORY = "messages"  # the input with a conversation, whose content must be read
@@ -190,11 +231,11 @@ def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = F
     known = None if fresh else store
     bounds = QuestionBounds(plan=plan, prices=prices, store=known)
     for case in plan.cases:
-        request = plan.step.request(case)
-        cost = _attempts_of(request, target, pricers)
+        request = plan.plain.request(case)
+        cost = attempts_of(request, target, pricers)
         examined = partial(bounds.of_checks, case=case, request=request)
         for trial in range(plan.trials):
-            wanted = [(request.digest(), CallKey(case.id, trial, plan.step.name, plan.draw))]
+            wanted = [(request.digest(), CallKey(case.id, trial, plan.plain.name, plan.draw))]
             answer = None if known is None else known.find_all(wanted, routed=target.chooses)[0]
             graded = bounds.of_graders(case, request, trial, answer)
             once, ceiling, judges = plus(once, graded[0]), plus(ceiling, graded[1]), plus(judges, graded[1])
@@ -211,11 +252,13 @@ def forecast(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = F
         once_usd=once,
         worst_case_usd=ceiling,
         judges_usd=judges,
-        why_unknown=None if ceiling is not None else _why(pricers, target),
+        why_unknown=None if ceiling is not None else why_unknown(pricers, target),
     )
 
 
-def _attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer | None]) -> AttemptCost:
+def attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer | None]) -> AttemptCost:
+    """Return what one attempt at a request can cost."""
+
     def cost(name: str, more_tokens: int) -> Decimal | None:
         sent = Request(request.messages, target.leaves[name].settings)
         return worst_case_usd(sent, pricers[name], more_tokens)
@@ -223,7 +266,8 @@ def _attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer 
     return cost
 
 
-def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
+def why_unknown(pricers: Mapping[str, Pricer | None], target: Target) -> str:
+    """Say why no bound is known."""
     unpriced = sorted(name for name, pricer in pricers.items() if pricer is None)
     if unpriced:
         return f"{', '.join(unpriced)} is not priced"
@@ -234,13 +278,13 @@ def _why(pricers: Mapping[str, Pricer | None], target: Target) -> str:
 
 
 def check_inputs(plan: Plan) -> None:
-    """Render every case once, to find a missing variable before the first call."""
-    cases, plain = plan.cases, plan.step.template.plain_inputs
+    """Render every case once: a missing variable is found before the first call, not in the middle of a run."""
+    cases, plain = plan.cases, plan.plain.template.plain_inputs
     if plain is not None and plain <= cases.text_inputs and _HISTORY not in cases.some_inputs:
         return  # known from reading the dataset: a million rows are not read again
     for case in cases:
         try:
-            plan.step.template.render(case.inputs)
+            plan.plain.template.render(case.inputs)
         except WorkspaceError as exc:
             what = f"case {case.id!r}: {exc.what}"
             raise WorkspaceError(what, where=case.where or exc.where, hint=exc.hint) from None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from inspect import isawaitable
 from itertools import count, islice
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
@@ -59,20 +59,20 @@ class Unit(Value):
     answer: Answer | None
 
 
-class Runner(Struct, kw_only=True):
-    """Evaluates a plan. `provider` is the routing stack around the plan's provider."""
+U = TypeVar("U")
+
+
+class SampleRunner(Struct, Generic[U], kw_only=True):
+    """Evaluates the samples of a plan, of whatever kind it is, under a bound."""
 
     plan: Plan
     record: RunRecord
-    provider: Provider
     store: Store
     fold: Fold
     progress: Progress
     halt: Halt
     concurrency: int
-    inquiry: Inquiry | None = None  # None: no grader asks a model
     fresh: bool = False
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))  # of calls
 
     async def run(self, only: Sequence[Wanted] | None = None) -> tuple[RunStatus, str | None]:
         """Evaluate every sample of the plan, or `only` these; return the status, and why the run ended early.
@@ -81,7 +81,7 @@ class Runner(Struct, kw_only=True):
         """
         work = self._work(self._everything() if only is None else only)
         planned = self.plan.planned if only is None else sum(len(trials) for _, _, trials in only)
-        workers = min(self.concurrency, planned)
+        workers = min(self.width, planned)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -90,30 +90,31 @@ class Runner(Struct, kw_only=True):
             raise errors.exceptions[0] from None
         return (RunStatus.STOPPED, self.halt.reason) if self.halt.reason else (RunStatus.COMPLETE, None)
 
+    @property
+    def width(self) -> int:
+        """How many samples are under way at once."""
+        return self.concurrency
+
     def unknown(self, wanted: Sequence[Wanted]) -> int:
-        """Count the samples without an answer in the log. Raises EvalhError."""
-        return sum(unit.answer is None for unit in self._work(wanted))
+        """Count the samples that the log holds no answer to. Raises EvalhError."""
+        raise NotImplementedError
+
+    def _work(self, wanted_samples: Iterable[Wanted]) -> Iterator[U]:
+        raise NotImplementedError
+
+    async def _evaluate(self, unit: U) -> None:
+        raise NotImplementedError
 
     def _everything(self) -> Iterator[Wanted]:
         trials = range(self.plan.trials)
         return ((index, case, trials) for index, case in enumerate(self.plan.cases))
 
-    def _work(self, wanted_samples: Iterable[Wanted]) -> Iterator[Unit]:
-        samples = (
-            (index, case, CallKey(case.id, trial, self.plan.step.name, self.plan.draw), request)
-            for index, case, trials in wanted_samples
-            for request in (self.plan.step.request(case),)
-            for trial in trials
-        )
-        while ahead := list(islice(samples, _LOOK_AHEAD)):
-            if self.fresh:
-                yield from (Unit(*sample, None) for sample in ahead)
-            else:
-                wanted = [(request.digest(), key) for _, _, key, request in ahead]
-                answers = self.store.find_all(wanted, routed=self.plan.target.chooses)
-                yield from (Unit(*sample, answer) for sample, answer in zip(ahead, answers, strict=True))
+    def _keep(self, sample: Sample, call: Call | None) -> None:
+        self.store.add_sample(self.record.id, sample, call)
+        self.fold.add(sample)
+        self.progress.advance(sample)
 
-    async def _worker(self, work: Iterator[Unit]) -> None:
+    async def _worker(self, work: Iterator[U]) -> None:
         for done, unit in enumerate(work):
             if done % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)  # answers from the store never wait: yield to Ctrl-C and the display
@@ -124,6 +125,34 @@ class Runner(Struct, kw_only=True):
                 await self._evaluate(unit)
             except NotSent:
                 return  # the run is ending; this sample is not evaluated, and the same command continues with it
+
+
+class Runner(SampleRunner[Unit], kw_only=True):
+    """Evaluates a plan of one step. `provider` is the routing stack around the plan's provider."""
+
+    provider: Provider
+    inquiry: Inquiry | None = None  # None: no grader asks a model
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))  # of calls
+
+    def unknown(self, wanted: Sequence[Wanted]) -> int:
+        """Count the samples that the log holds no answer to. Raises EvalhError."""
+        return sum(unit.answer is None for unit in self._work(wanted))
+
+    def _work(self, wanted_samples: Iterable[Wanted]) -> Iterator[Unit]:
+        step = self.plan.plain
+        samples = (
+            (index, case, CallKey(case.id, trial, step.name, self.plan.draw), request)
+            for index, case, trials in wanted_samples
+            for request in (step.request(case),)
+            for trial in trials
+        )
+        while ahead := list(islice(samples, _LOOK_AHEAD)):
+            if self.fresh:
+                yield from (Unit(*sample, None) for sample in ahead)
+            else:
+                wanted = [(request.digest(), key) for _, _, key, request in ahead]
+                answers = self.store.find_all(wanted, routed=self.plan.target.chooses)
+                yield from (Unit(*sample, answer) for sample, answer in zip(ahead, answers, strict=True))
 
     async def _evaluate(self, unit: Unit) -> None:
         call = Call(
@@ -170,9 +199,7 @@ class Runner(Struct, kw_only=True):
             attempts=call.attempts,
             latency=call.latency,
         )
-        self.store.add_sample(self.record.id, sample, call)
-        self.fold.add(sample)
-        self.progress.advance(sample)
+        self._keep(sample, call)
 
     def _sent_to(self, answer: Answer) -> Mapping[str, JsonValue]:
         target = self.plan.target
@@ -203,7 +230,7 @@ class Runner(Struct, kw_only=True):
             case=unit.case,
             completion=completion,
             request=unit.request,
-            output_schema=self.plan.step.settings.output_schema,
+            output_schema=self.plan.plain.settings.output_schema,
             cost_usd=spent(call),
             latency=call.latency,
             trial=unit.key.trial,

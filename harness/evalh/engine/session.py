@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from msgspec import field
 from msgspec.structs import replace
@@ -21,17 +21,21 @@ from evalh.core.attempt import Answer, CallKey
 from evalh.core.case import Case
 from evalh.core.money import Price, plus
 from evalh.core.ports import Clock, Prices, Progress, Provider, Store
-from evalh.core.run import RunRecord, RunStatus, RunSummary
+from evalh.core.run import RunKind, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.core.version import __version__
 from evalh.engine.forecast import check_inputs
+from evalh.engine.pipeline.calls import Flights
 from evalh.engine.plan import AskOptions, Known, Plan, Routing, budget_for
 from evalh.engine.runner import Runner, Wanted
 from evalh.routing.build import Builder
 from evalh.routing.run_context import Halt
 from evalh.routing.target import Target, reachable
+
+if TYPE_CHECKING:
+    from evalh.engine.pipeline.runner import PipelineRunner
 
 DEFAULT_CONCURRENCY = 32
 _STAMP = 20  # characters of a run's id with its start: r20261124-014246-3f9
@@ -84,6 +88,9 @@ class Ends(Value, kw_only=True):
     row_digest: Callable[[Case], str]  # as in the log and in people's labels
     asking: AskOptions = field(default_factory=AskOptions)
     doors: Doors = field(default_factory=Doors)
+    flights: Flights = field(default_factory=Flights)
+    kind: RunKind = RunKind.RUN
+    env: Mapping[str, str] = field(default_factory=dict)  # for functions of pipelines, which are handed what they name
 
     @property
     def concurrency(self) -> int:
@@ -115,8 +122,13 @@ class Ends(Value, kw_only=True):
 def check_plans(plans: Iterable[Plan], prices: Prices, asking: AskOptions) -> None:
     """Raise EvalhError for a plan that would fail later: a missing variable, a budget without a bound."""
     for plan in plans:
-        check_inputs(plan)
-        budget_for(plan.target, prices, asking.budget_usd, plan.asked)
+        if plan.pipeline is None:
+            check_inputs(plan)
+        else:
+            from evalh.engine.pipeline.forecast import check_pipeline_inputs
+
+            check_pipeline_inputs(plan)
+        budget_for(plan.routing.target, prices, asking.budget_usd, plan.beside)
 
 
 class _KnownFirst:
@@ -172,28 +184,36 @@ class Session:
         self._fold = self._new_fold()
         self._resources = AsyncExitStack()
         self.record = self._new_record(ends.clock.now() if began is None else began)
-        builder = ends.builder(plan, plan.asked, self.halt)
+        builder = ends.builder(plan.routing, plan.beside, self.halt)
         self._deadline_s = builder.budget.deadline_s
-        self._runner = Runner(
-            plan=plan,
-            record=self.record,
-            provider=builder.build(),
-            inquiry=builder.inquiry,
-            numbers=builder.numbers,
-            store=cast("Store", _KnownFirst(ends.store, known.answers)) if known.answers else ends.store,
-            fold=self._fold,
-            progress=cast("Progress", _Keeping(ends.progress, self.samples)) if keeps else ends.progress,
-            halt=self.halt,
-            concurrency=ends.concurrency,
-            fresh=ends.asking.fresh,
-        )
+        self._runner = self._new_runner(builder, known, keeps=keeps)
+
+    def _new_runner(self, builder: Builder, known: Known, *, keeps: bool) -> "Runner | PipelineRunner":
+        ends = self.ends
+        store = cast("Store", _KnownFirst(ends.store, known.answers)) if known.answers else ends.store
+        shared: dict[str, Any] = {
+            "plan": self.plan,
+            "record": self.record,
+            "store": store,
+            "fold": self._fold,
+            "progress": cast("Progress", _Keeping(ends.progress, self.samples)) if keeps else ends.progress,
+            "halt": self.halt,
+            "concurrency": ends.concurrency,
+            "fresh": ends.asking.fresh,
+        }
+        if self.plan.pipeline is None:
+            provider = builder.build()
+            return Runner(provider=provider, inquiry=builder.inquiry, numbers=builder.numbers, **shared)
+        from evalh.engine.pipeline.runner import PipelineRunner, tools_of
+
+        tools = tools_of(self.plan, builder, store, self.record.id, ends.flights, ends.env)
+        return PipelineRunner(tools=tools, **shared)
 
     def _new_fold(self) -> Fold:
         plan = self.plan
-        prices = [self.ends.prices.find(leaf.provider) for leaf in plan.target.leaves.values()]
+        prices = [self.ends.prices.find(leaf.provider) for one in plan.targets for leaf in one.leaves.values()]
         by_the_hour = any(isinstance(price, Price) and price.per_hour is not None for price in prices)
-        specs = [grader.spec for grader in plan.graders]
-        return Fold(specs, plan.trials, plan.suite.value, plan.cases.clusters, by_the_hour=by_the_hour)
+        return plan.new_fold(by_the_hour=by_the_hour)
 
     def _new_record(self, began: float) -> RunRecord:
         plan = self.plan
@@ -211,18 +231,20 @@ class Session:
             owner=plan.suite.owner,
             prompt_digest=plan.version.digest,
             prompt_document=plan.version.content_document(),
-            settings_document=plan.step.settings.document(),
+            settings_document={} if plan.step is None else plan.step.settings.document(),
             commit=commit,
             dirty=dirty,
             evalh_version=__version__,
             selection=dict(plan.selection) | ({"draw": plan.draw} if plan.draw else {}),
             max_ungraded=plan.suite.max_ungraded,
             graders_document=[{"name": grader.name, **grader.document()} for grader in plan.graders],
+            kind=self.ends.kind,
+            steps=() if plan.pipeline is None else plan.pipeline.record(),
         )
 
     async def __aenter__(self) -> Self:
         """Open providers and the run's row. Raises EvalhError."""
-        await self._resources.enter_async_context(self.ends.doors.open([self.plan.target, *self.plan.asked]))
+        await self._resources.enter_async_context(self.ends.doors.open([*self.plan.targets, *self.plan.asked]))
         try:
             self.ends.store.start_run(self.record)
         except BaseException:
@@ -285,7 +307,7 @@ class Session:
             for trial in range(trials):
                 sample = self.samples.get((case.id, trial))
                 if sample is not None:
-                    yield replace(result_of(sample), row_digest=row)
+                    yield replace(sample.result(), row_digest=row)
                 elif (case.id, trial) in self._known:
                     yield replace(
                         self._known[case.id, trial],
@@ -365,22 +387,3 @@ async def together(*sessions: Session) -> AsyncIterator[None]:
         if reason := next((one.halt.reason for one in sessions if one.halt.reason), None):
             for session in sessions:
                 session.halt.now(reason)
-
-
-def result_of(sample: Sample) -> SampleResult:
-    """Return a sample as a comparison needs it."""
-    completion = sample.completion
-    return SampleResult(
-        case_id=sample.case.id,
-        trial=sample.trial,
-        standing=sample.standing,
-        cost_usd=plus(sample.cost_usd, sample.cached_cost_usd),
-        latency_ms=None if completion is None else sample.latency.total_ms,
-        latency_whole=sample.latency.whole,
-        output_digest=None if completion is None else completion.digest(),
-        outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
-        required=frozenset(one.grader for one in sample.verdicts if one.required),
-        tags=sample.case.tags,
-        cluster=sample.case.cluster,
-        inputs_digest=sample.case.inputs_digest,
-    )

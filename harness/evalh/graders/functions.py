@@ -299,7 +299,7 @@ def judging(
         except NoAnswerError as exc:
             return Verdict.error(str(exc))
         except Exception as exc:  # noqa: BLE001 (a grader that breaks says nothing about the output)
-            return Verdict.error(one_line(f"{type(exc).__name__}: {exc}{_line_of(exc)}"))
+            return Verdict.error(one_line(f"{type(exc).__name__}: {exc}{line_of(exc)}"))
         return _verdict(answer, may_say_bool=may_say_bool)
 
     return judge
@@ -327,7 +327,7 @@ def _checked(verdict: Verdict) -> Verdict:
     return verdict if reason == verdict.reason else replace(verdict, reason=reason)
 
 
-def _line_of(exc: Exception) -> str:
+def line_of(exc: Exception) -> str:
     """Say in which file and line the user's code raised."""
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(exc.__traceback__)]
     outside = [place for place in frames if PurePath(place[0]).parent != PurePath(__file__).parent]

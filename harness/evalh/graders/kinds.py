@@ -43,6 +43,7 @@ class Compiled(Value):
     forms: tuple[Form, ...] = ()  # what its questions have in common
     questions: Questions | None = None  # what it asks about a sample at most
     needs_logprobs: bool = False  # it reads what a model gives only when it is asked for
+    reads: tuple[str, ...] = ()  # the steps of a pipeline whose outputs it looks at
     judges_by: Callable[[], JsonValue] | None = None  # what a digest covers where names stand for contents
 
 
@@ -145,6 +146,11 @@ class Grader(Value, eq=False):
     def models(self) -> tuple[str, ...]:
         """The models and routes that it asks by name, its parts' too."""
         return (*self.compiled.models, *(name for part in self.compiled.parts for name in part.models))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The steps of a pipeline whose outputs it, or a part of it, looks at."""
+        return (*self.compiled.reads, *(name for part in self.compiled.parts for name in part.reads))
 
     def questions(self, ctx: GradeContext) -> "tuple[Question, ...]":
         """Return what it asks about a sample at most, its parts' questions too. None where nothing may be asked."""

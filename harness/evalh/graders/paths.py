@@ -1,11 +1,11 @@
 """JSON paths: `label`, `order.id`, `items[0].name`, `items[-1]`, `["a.b"].c`, and `$` for the whole value.
 
-No wildcards and no filters: a path names one place, so it finds one value or none.
+A path names one place, so it finds one value or none. `Places` may hold `[*]` too: `items[*].id`. There are no filters.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from evalh.core.case import ABSENT, Absent
@@ -61,6 +61,52 @@ class JsonPath(Value):
                 return ABSENT
             value = value[step]
         return value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+EVERY = "[*]"
+"""Every item of a list, or every value of an object."""
+
+
+class NoPlace(LookupError):
+    """Nothing stands at a place; the message says what is missing."""
+
+
+class Places(Value):
+    """A path that may name several places: `items[*].id`."""
+
+    text: str
+    paths: tuple[JsonPath, ...]  # before, between and behind the `[*]`
+
+    @classmethod
+    def parse(cls, text: str) -> "Places":
+        """Compile a path. Raises BadPath."""
+        first, *rest = text.split(EVERY)
+        if any(piece and piece[0] not in ".[" for piece in rest):
+            raise BadPath(f"path {text!r} cannot be read behind {EVERY}: write items{EVERY}.id")
+        paths = [JsonPath.parse(first or "$" if rest else first), *(JsonPath.parse(f"${piece}") for piece in rest)]
+        return cls(text, tuple(paths))
+
+    def find_all(self, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
+        """Yield each place and what stands there; null has no items. Raises NoPlace."""
+        yield from self._find(value, 0, "")
+
+    def _find(self, value: JsonValue, number: int, place: str) -> Iterator[tuple[str, JsonValue]]:
+        path = self.paths[number]
+        place += path.text if number == 0 else path.text[1:]
+        found = path.find(value)
+        if found is ABSENT:
+            raise NoPlace(f"there is no {place}")
+        if number == len(self.paths) - 1:
+            yield place, found
+            return
+        if found is not None and not isinstance(found, Mapping | list | tuple):
+            raise NoPlace(f"{place} is neither a list nor an object")
+        items = found.items() if isinstance(found, Mapping) else enumerate(found or ())
+        for key, inner in items:
+            yield from self._find(inner, number + 1, f"{place}[{key if isinstance(key, int) else json.dumps(key)}]")
 
     def __str__(self) -> str:
         return self.text

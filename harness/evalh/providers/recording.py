@@ -107,15 +107,15 @@ class Recording:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def find(self, key: CallKey) -> RecordedRow | None:
+    def find(self, key: CallKey) -> Iterator[RecordedRow]:
+        """Yield the rows of this call: several only where each names its request, as those of a loop in a function."""
         wanted = hash(key)
         place = bisect_left(self._hashes, wanted)
         while place < len(self) and self._hashes[place] == wanted:
             row = _decode(self._line_at(self._offsets[place]))
             if row.key == key:
-                return row
+                yield row
             place += 1
-        return None
 
     def close(self) -> None:
         self._rows.close()
@@ -147,17 +147,20 @@ class Recording:
 
     def _refuse_duplicates(self, offsets: list[int]) -> None:
         """Refuse two rows of one key among rows that share a hash; the later one is named as the place."""
-        seen: dict[CallKey, int] = {}
+        seen: dict[CallKey, dict[str | None, int]] = {}
         for offset in sorted(offsets):
-            key = _decode(self._line_at(offset)).key
-            if key in seen:
-                first, second = (1 + self._rows[:at].count(b"\n") for at in (seen[key], offset))
+            row = _decode(self._line_at(offset))
+            others = seen.setdefault(row.key, {})
+            any_other = next(iter(others.values()), None)
+            same = any_other if row.request is None else others.get(row.request, others.get(None))
+            if same is not None:
+                first, second = (1 + self._rows[:at].count(b"\n") for at in (same, offset))
                 raise WorkspaceError(
-                    f"{describe(key)} is recorded twice: on lines {first} and {second}",
+                    f"{describe(row.key)} is recorded twice: on lines {first} and {second}",
                     where=f"{self.path}:{second}",
                     hint="remove one of the two rows, or give them different trials",
                 )
-            seen[key] = offset
+            others[row.request] = offset
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         offset = len(_BOM) if self._rows[: len(_BOM)] == _BOM else 0
@@ -244,11 +247,12 @@ class ReplayProvider(SpecifiedProvider):
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Return the recorded answer. Raises CallError(NOT_RECORDED)."""
-        row = self._recording.find(call.key)
-        if row is None:
+        rows = tuple(self._recording.find(call.key))
+        if not rows:
             raise CallError(ErrorKind.NOT_RECORDED, f"{self._path} has no row for {describe(call.key)}")
         asked = content_digest(request.settings.document(), [message.document() for message in request.messages])
-        if row.request is not None and row.request not in (asked, request.digest()):
+        fitting = (row for row in rows if row.request in (None, asked, request.digest()))
+        if (row := next(fitting, None)) is None:
             raise CallError(
                 ErrorKind.NOT_RECORDED,
                 f"{self._path}: {describe(call.key)} was recorded for another prompt, inputs or params",

@@ -63,26 +63,30 @@ class Builder:
     _shared: Shared = field(init=False)
     _refusals: dict[str, CallError] = field(default_factory=dict, init=False)  # of models that refused their key
     _treasury: Treasury | None = field(init=False)
-    _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, from all routes
-    _doors: dict[str, Provider] = field(default_factory=dict, init=False)
+    _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
+    _doors: dict[Provider, Provider] = field(default_factory=dict, init=False)
     _paces: dict[str, Pace] = field(default_factory=dict, init=False)  # one for each model and key at its provider
 
     def __post_init__(self) -> None:
         self._decisions = Decisions(self.log, self.clock)
         self._shared = Shared(self._decisions, self.clock, self.halt, self.progress)
         self._treasury = _treasury(self.budget, self.halt)
-        self.inquiry = self._inquiry(self.target)
+        self.inquiry = self.inquiry_for(self.target)
 
     def build(self) -> Provider:
         """Return the provider that the run asks. Raises WorkspaceError."""
-        return self._route(self.target, self.target.route, alone=True)
+        return self.leading(self.target)
+
+    def leading(self, target: Target) -> Provider:
+        """Return what a pipeline's step asks: where it is down, the run ends early. Raises WorkspaceError."""
+        return self._route(target, target.route, alone=True)
 
     def asked(self, target: Target) -> Provider:
         """Return the stack that a grader asks. If its model is down, verdicts are missing, and the run goes on."""
         return self._route(target, target.route, alone=False)
 
-    def _inquiry(self, target: Target) -> Inquiry:
-        """Return what asks for the graders of a target's answers."""
+    def inquiry_for(self, target: Target) -> Inquiry:
+        """Return who asks for those that grade what a target answers."""
         return Inquiry(
             task=target,
             resolve=self.resolve,
@@ -139,13 +143,13 @@ class Builder:
         return Targeted(provider, target.leaves[name].settings)
 
     def _examiner(self, target: Target, checks: Sequence[GraderSpec]) -> Examiner:
-        return Examiner(self.build_checks(checks), self._decisions, self._inquiry(target))
+        return Examiner(self.build_checks(checks), self._decisions, self.inquiry_for(target))
 
     def _door(self, target: Target, name: str) -> Provider:
-        """Return the layers that all routes to a model share: its window, rate limits and budget."""
-        door = self._doors.get(name)
+        """Return the one way to a model: its window, rates and purse are the same for all that ask it."""
+        model = target.leaves[name].provider
+        door = self._doors.get(model)
         if door is None:
-            model = target.leaves[name].provider
             pricer = self.prices.find(model)
             door = Logged(model, self.log, pricer, self._shared)
             if self._treasury is not None:
@@ -153,7 +157,7 @@ class Builder:
             key = list(getattr(model, "key_variables", ()))
             pace = self._paces.setdefault(digest([model.model, dict(model.identity), key]), Pace())
             door = Limited(door, self._limit(name), self.concurrency, self._shared, pace)
-            self._doors[name] = door
+            self._doors[model] = door
         return door
 
     def _limit(self, name: str) -> LimitPolicy:

@@ -29,6 +29,9 @@ from attempts a
 where status = 'ok' and case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
 order by started_at desc, rowid desc limit 1"""  # noqa: S608 (ours)
 
+_BEGUN = """select 1 from attempts where case_id = ? and trial = ? and draw = ? and step is ? and request_digest = ?
+limit 1"""
+
 _FIND_ALL = f"""with wanted(number, case_id, trial, draw, step, request_digest) as (values {{}})
 select wanted.number, {_ANSWER}, {_COST} as usd, {_TOOK} as took
 from wanted join attempts a on a.rowid = (
@@ -69,6 +72,14 @@ class AnswerLookup:
         except sqlite3.Error as exc:
             raise explained(exc, self._path) from exc
         return None if row is None else _answer(row)
+
+    def begun(self, request_digest: str, key: CallKey) -> bool:
+        """Return whether such a request ever left, whatever became of it. Raises EvalhError."""
+        values = (stored(key.case_id), key.trial, key.draw, key.step and stored(key.step), request_digest)
+        try:
+            return self._cursor.execute(_BEGUN, values).fetchone() is not None
+        except sqlite3.Error as exc:
+            raise explained(exc, self._path) from exc
 
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:
         """Do what `find` does for many requests in one statement, which waits for the writer's thread only once.

@@ -13,15 +13,16 @@ from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallError, Decisi
 from evalh.core.log import ComparisonRow, GateRow
 from evalh.core.request import Settings
 from evalh.core.run import RunRecord, RunStatus, RunSummary
-from evalh.core.sample import Sample
+from evalh.core.sample import Sample, StepResult
 from evalh.core.values import Value
-from evalh.store import rows
+from evalh.store import rows, step_rows
 from evalh.store.columns import Instants, json_text
 from evalh.store.rows import Row
 
 _ORDER = (
     rows.INSERT_RUN,
     rows.INSERT_VERSION,
+    step_rows.INSERT_RUN_STEP,
     rows.INSERT_ERROR,  # a call's failed attempts come before its answer
     rows.INSERT_OK,
     rows.INSERT_SENT,
@@ -30,7 +31,11 @@ _ORDER = (
     rows.INSERT_CASE,
     rows.INSERT_CALL,
     rows.INSERT_SAMPLE,
+    step_rows.INSERT_PIPELINE_SAMPLE,
     rows.INSERT_VERDICT,
+    step_rows.INSERT_TEXT,
+    step_rows.INSERT_STEP_RESULT,
+    step_rows.INSERT_STEP_VERDICT,
     rows.INSERT_DECISION,
     rows.INSERT_COMPARISON,
     rows.INSERT_GATE,
@@ -82,6 +87,7 @@ class WriterMemory(Struct):
     in_flight: set[str] = field(default_factory=set)  # attempts whose row has the status `sent`
     decisions: dict[str, int] = field(default_factory=dict)  # per live run
     settings: dict[int, tuple[Settings, str]] = field(default_factory=dict)  # JSON by identity
+    step_settings: dict[str, dict[str, str]] = field(default_factory=dict)  # JSON by live run and step
     instants: Instants = field(default_factory=Instants)
 
 
@@ -93,6 +99,7 @@ class Batch:
         self._begun: dict[str, AttemptStart] = {}
         self._calls: dict[str, tuple[Call, str | None, bool]] = {}  # the last state of a call counts
         self._cases: dict[str, Row] = {}
+        self._texts: dict[str, Row] = {}
         self._finished: list[Finish] = []
         self._rows: defaultdict[str, list[Row]] = defaultdict(list)
 
@@ -111,8 +118,7 @@ class Batch:
                 self._memory.decisions[item.run_id] = number
                 self._rows[rows.INSERT_DECISION].append(rows.decision_row(number, item, self._memory.instants))
             case RunRecord():
-                self._rows[rows.INSERT_RUN].append(rows.run_row(item, self._memory.instants))
-                self._rows[rows.INSERT_VERSION].append(rows.version_row(item, self._memory.instants))
+                self._run(item)
             case GateRow():
                 self._rows[rows.INSERT_GATE].append(rows.gate_row(item, self._memory.instants))
             case ComparisonRow():
@@ -126,10 +132,20 @@ class Batch:
         self._memory.in_flight.update(self._begun)
         self._rows[rows.INSERT_SENT] = [(*rows.sent_row(start, instants), "sent") for start in self._begun.values()]
         self._rows[rows.INSERT_CASE] = list(self._cases.values())
+        self._rows[step_rows.INSERT_TEXT] = list(self._texts.values())
         self._rows[rows.INSERT_CALL] = [self._call_row(*state) for state in self._calls.values()]
         for finish in self._finished:
             self._finish(finish)
         return ((sql, self._rows[sql]) for sql in _ORDER if self._rows[sql])
+
+    def _run(self, record: RunRecord) -> None:
+        self._rows[rows.INSERT_RUN].append(rows.run_row(record, self._memory.instants))
+        self._rows[rows.INSERT_VERSION].append(rows.version_row(record, self._memory.instants))
+        if record.steps:
+            self._rows[step_rows.INSERT_RUN_STEP] += step_rows.run_step_rows(record)
+            self._memory.step_settings[record.id] = {
+                one.step: json_text(one.settings_document) for one in record.steps if one.settings_document is not None
+            }
 
     def _end(self, end: AttemptEnd) -> None:
         start, completion = end.start, end.completion
@@ -154,16 +170,34 @@ class Batch:
         case = rows.case_row(sample.case)
         self._cases[case[1]] = case
         sample_id = f"{item.run_id}/{case[0]}/{sample.trial}"
-        self._rows[rows.INSERT_SAMPLE].append(rows.sample_row(sample_id, item.run_id, sample, case))
+        row = rows.sample_row(sample_id, item.run_id, sample, case)
+        if sample.steps:
+            self._rows[step_rows.INSERT_PIPELINE_SAMPLE].append(row + step_rows.pipeline_columns(sample))
+            self._steps(sample_id, sample.steps)
+        else:
+            self._rows[rows.INSERT_SAMPLE].append(row)
         self._rows[rows.INSERT_VERDICT] += [
             rows.verdict_row(sample_id, position, graded) for position, graded in enumerate(sample.verdicts)
         ]
         if item.call is not None:
             self._calls[item.call.id] = (item.call, sample.attempt_id, sample.cache_hit)
 
+    def _steps(self, sample_id: str, steps: tuple[StepResult, ...]) -> None:
+        results, verdicts = self._rows[step_rows.INSERT_STEP_RESULT], self._rows[step_rows.INSERT_STEP_VERDICT]
+        for position, result in enumerate(steps):
+            results.append(step_rows.step_row(sample_id, position, result, self._texts))
+            verdicts += [
+                step_rows.step_verdict_row(sample_id, result.step, place, graded)
+                for place, graded in enumerate(result.verdicts)
+            ]
+
     def _call_row(self, call: Call, answered_by: str | None, cache_hit: bool) -> Row:  # noqa: FBT001 (from a tuple)
-        own_settings = call.purpose is not Purpose.TASK or call.key.step is not None
-        settings = self._settings_text(call.request.settings) if own_settings else None
+        step = call.key.step
+        settings = None
+        if step is not None or call.purpose is not Purpose.TASK:
+            settings = self._settings_text(call.request.settings)
+            if step is not None and settings == self._memory.step_settings.get(call.run_id, {}).get(step):
+                settings = None  # as in run_steps
         return rows.call_row(call, answered_by, settings, cache_hit=cache_hit)
 
     def _settings_text(self, settings: Settings) -> str:
@@ -182,6 +216,7 @@ class Batch:
         left = [one for one in memory.in_flight if one.startswith(f"{finish.run_id}:")]
         memory.in_flight.difference_update(left)
         memory.decisions.pop(finish.run_id, None)
+        memory.step_settings.pop(finish.run_id, None)
         self._rows[rows.GIVE_UP] += [(one,) for one in left]
         summary = None if finish.summary is None else encode(finish.summary).decode()
         at = memory.instants.text(finish.at)

@@ -76,7 +76,7 @@ class CallReader(LogReader):
             latency=latency_of(row["latency_ms"], row["waited_ms"], row["checks_ms"]),
             route=restored_or_none(row["route"]),
             reasons=tuple(read_json(row["reasons"])),
-            settings=read_json(row["settings"]) or self._settings_of_run(row["run_id"]),
+            settings=read_json(row["settings"]) or self._shared_settings(row["run_id"], row["step"]),
             messages=read_json(restored_or_none(messages)),
             answer=None if answer is None else attempt_from(answer),
             origin=self._call(answer["call_id"]) if row["cache_hit"] and answer is not None else None,
@@ -85,7 +85,8 @@ class CallReader(LogReader):
     def _unanswered(self, first: Row, attempts: list[Row]) -> CallRow:
         """Build a call that is in flight, or whose process died: its own row is written when its first attempt ends."""
         return CallRow(
-            **self._common(first["call_id"], first, attempts), settings=self._settings_of_run(first["run_id"])
+            **self._common(first["call_id"], first, attempts),
+            settings=self._shared_settings(first["run_id"], first["step"]),
         )
 
     def _common(self, call_id: str, row: Row, attempts: list[Row]) -> dict[str, Any]:
@@ -99,6 +100,9 @@ class CallReader(LogReader):
             "decisions": tuple(decision_from(decision) for decision in decisions),
         }
 
-    def _settings_of_run(self, run_id: str) -> JsonValue:
-        run = self._first("select settings from runs where id = ?", run_id)
-        return {} if run is None else read_json(run["settings"])
+    def _shared_settings(self, run_id: str, step: str | None) -> JsonValue:
+        """Return what calls have in common: those of one step, or else of the run."""
+        sql = "select settings from run_steps where run_id = ? and step = ? and settings is not null"
+        found = None if step is None else self._first(sql, run_id, step)
+        found = found or self._first("select settings from runs where id = ?", run_id)
+        return {} if found is None else read_json(found["settings"])

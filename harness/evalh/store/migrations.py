@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from evalh.store.database import APPLICATION
+from evalh.store.step_tables import STEPS
 
 
 class Database(Protocol):
@@ -103,6 +104,16 @@ def m009_latency(db: Database) -> None:
 def m010_clusters(db: Database) -> None:
     """Keep the clusters of cases: comparisons of stored runs count clusters too."""
     db.execute("alter table cases add column cluster text")  # null: the row names none
+
+
+@migration
+def m011_steps(db: Database) -> None:
+    """Keep what happened between a pipeline's calls, and what a run was made for.
+
+    A gate's or an experiment's runs must not stand in the history of what people ran.
+    """
+    for statement in STEPS:
+        db.execute(statement)
 
 
 _TABLES = (

@@ -22,7 +22,9 @@ from evalh.store.totals import TotalsReader
 from evalh.store.waiting import left_behind, recover
 
 LAST = "last"
-_MEND_WITHIN_S = 2.0  # longest wait for another process's lock
+"""The newest run that a person made; of a gate or another experiment only where there is no other."""
+
+_MEND_WITHIN_S = 2.0  # a reader waits no longer than this for another's lock
 
 _RUNS = """select r.*, v.content from runs r
   left join versions v on v.prompt = r.prompt and v.digest = r.prompt_digest"""
@@ -30,10 +32,11 @@ _RUNS = """select r.*, v.content from runs r
 _NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
   planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
   fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
-  null as content, summary from runs order by started_at desc, id desc limit ?"""
+  kind, null as content, summary from runs where kind = 'run' order by started_at desc, id desc limit ?"""
 # Without its content, which holds every case that changed.
 _COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
   wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
+_NEWEST_FIRST = "select id from runs order by kind <> 'run', started_at desc, id desc"
 _ANSWERING = """select model_answered from attempts
   where model = ? and started_at >= ? and status = 'ok' and purpose = 'task' and model_answered is not null
   order by started_at desc limit 1"""
@@ -49,20 +52,34 @@ class Overview(Value):
 
 
 class Reader(SampleReader, TotalsReader):
-    """The log, read-only. Methods need a run's whole id; `run` finds it by what a user types."""
+    """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types.
+
+    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`). Where outputs are wanted,
+    all kinds count but BLAME: its samples were changed on purpose.
+    """
 
     def runs(self, limit: int = 20) -> list[RunRow]:
-        return [run_from(row) for row in self._rows(f"{_RUNS} order by started_at desc, r.id desc limit ?", limit)]
+        """Return the newest runs, newest first."""
+        sql = f"{_RUNS} where r.kind = 'run' order by started_at desc, r.id desc limit ?"
+        return [run_from(row) for row in self._rows(sql, limit)]
 
     def run(self, name: str) -> RunRow:
-        """Find a run by its id, a beginning of it, or `last`. Raises NotFound; UsageError if several match."""
-        found = self.runs(1) if name == LAST else self._runs_called(name)
+        """Find a run by its id, a beginning of it, or `last`. Raises NotFound; UsageError where several fit."""
+        found = self._last() if name == LAST else self._runs_called(name)
         if len(found) == 1:
-            return self.as_it_is(found[0])
+            return self._with_steps(self.as_it_is(found[0]))
         known = [run.record.id for run in found or self.runs(5)]
         if found:
             raise UsageError(f"{name!r} is the beginning of several runs", hint=f"have: {', '.join(known)}")
         raise NotFound(f"no run {name!r}", hint=f"newest: {', '.join(known)}" if known else "evalh run")
+
+    def _last(self) -> list[RunRow]:
+        sql = f"{_RUNS} order by r.kind <> 'run', started_at desc, r.id desc limit 1"
+        return [run_from(row) for row in self._rows(sql)]
+
+    def _with_steps(self, run: RunRow) -> RunRow:
+        steps = self._asked(run.record.id)
+        return replace(run, record=replace(run.record, steps=steps)) if steps else run
 
     def _runs_called(self, name: str) -> list[RunRow]:
         exact = self._rows(f"{_RUNS} where r.id = ?", name)
@@ -91,18 +108,19 @@ class Reader(SampleReader, TotalsReader):
         return None if found is None else restored(found["model_answered"])
 
     def suite_runs(self, suite: str) -> list[RunRow]:
-        """Return every run of a suite, newest first."""
-        rows = self._stream(f"{_RUNS} where r.suite = ? order by started_at desc, r.id desc", stored(suite))
+        """Return every run of a suite that a person made, newest first."""
+        sql = f"{_RUNS} where r.suite = ? and r.kind = 'run' order by started_at desc, r.id desc"
+        rows = self._stream(sql, stored(suite))
         return [run_from(row) for row in rows]
 
     def runs_of(self, suite: str, limit: int) -> list[str]:
-        """Return the ids of a suite's newest runs, newest first."""
-        sql = "select id from runs where suite = ? order by started_at desc, id desc limit ?"
+        """Return the ids of a suite's newest runs of any kind but BLAME, newest first."""
+        sql = "select id from runs where suite = ? and kind <> 'blame' order by started_at desc, id desc limit ?"
         return [row["id"] for row in self._rows(sql, stored(suite), limit)]
 
     def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
-        """Return the ids of the newest runs of a model or route, newest first; of any suite if None."""
-        sql = """select id from runs where model = ? and (? is null or suite = ?)
+        """Return the ids of the newest runs of a model or route but BLAME, newest first; of any suite if None."""
+        sql = """select id from runs where model = ? and (? is null or suite = ?) and kind <> 'blame'
           order by started_at desc, id desc limit ?"""
         suite = None if suite is None else stored(suite)
         return [row["id"] for row in self._rows(sql, stored(target), suite, suite, limit)]
@@ -139,11 +157,7 @@ class Reader(SampleReader, TotalsReader):
         return found
 
     def _find_case(self, case_id: str, run_id: str | None) -> CaseDetail | None:
-        runs = (
-            [self.run(run_id).record.id]
-            if run_id
-            else [row["id"] for row in self._rows("select id from runs order by started_at desc, id desc")]
-        )
+        runs = [self.run(run_id).record.id] if run_id else [row["id"] for row in self._rows(_NEWEST_FIRST)]
         case_key = stored(case_id)
         for run in runs:
             # A sample's id is <run>/<case>/<trial>, so this reads the primary key; '0' follows '/'.
@@ -199,13 +213,13 @@ class Reader(SampleReader, TotalsReader):
         return None if found is None else gate_from(found)
 
     def overview(self, most: int) -> Overview:
-        """Return runs, comparisons and gates: the newest `most` of each, newest first.
+        """Return what people ran, compared and decided: the newest `most` of each, newest first.
 
         A run comes without its prompt and graders, a comparison without its content.
         """
         return Overview(
             [run_from(row) for row in self._stream(_NEWEST_RUNS, most)],
-            self._rows("select count(*) from runs")[0][0],
+            self._rows("select count(*) from runs where kind = 'run'")[0][0],
             [comparison_from(row) for row in self._stream(_COMPARISONS, most)],
             [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],
         )

@@ -8,12 +8,21 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage, latency_of
-from evalh.core.case import ABSENT, Case
+from evalh.core.case import ABSENT, NO_DOUBLES, Case
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
-from evalh.core.sample import Graded, Standing
+from evalh.core.run import Estimate, Fingerprint, RunKind, RunRecord, RunStatus, RunSummary, StepRecord
+from evalh.core.sample import (
+    Graded,
+    SampleWord,
+    Standing,
+    StepGrade,
+    StepResult,
+    StepState,
+    StepWord,
+    Story,
+)
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none
 
@@ -44,6 +53,7 @@ def run_from(row: Row) -> RunRow:
         selection=read_json(row["selection"]),
         max_ungraded=row["max_ungraded"],
         graders_document=tuple(read_json(row["graders"]) or ()),
+        kind=RunKind(row["kind"]),
     )
     return RunRow(
         record=record,
@@ -51,6 +61,19 @@ def run_from(row: Row) -> RunRow:
         reason=restored_or_none(row["reason"]),
         finished_at=None if row["finished_at"] is None else read_instant(row["finished_at"]),
         summary=_summary(row["summary"]),
+    )
+
+
+def step_record_from(row: Row) -> StepRecord:
+    """Read a row of `run_steps`."""
+    texts = ("prompt", "function", "model")
+    return StepRecord(
+        **{name: restored_or_none(row[name]) for name in texts},
+        step=restored(row["step"]),
+        prompt_digest=row["prompt_digest"],
+        function_digest=row["function_digest"],
+        reads=tuple(read_json(row["reads"])),
+        settings_document=read_json(row["settings"]),
     )
 
 
@@ -83,10 +106,12 @@ def case_from(row: Fields) -> Case:
         expected=ABSENT if row["expected"] is None else read_json(row["expected"]),
         tags=frozenset(read_json(row["tags"])),
         cluster=restored_or_none(row["cluster"]),
+        given=read_json(row["given"]) or NO_DOUBLES,
     )
 
 
-def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
+def sample_from(row: Fields, verdicts: tuple[Graded, ...], steps: tuple[StepResult, ...] = ()) -> SampleRow:
+    """Read a row of `samples`."""
     plain = "id run_id case_digest case_index trial call_id answered_by attempts finish error_kind output_digest"
     return SampleRow(
         **{name: row[name] for name in plain.split()},
@@ -99,6 +124,41 @@ def sample_from(row: Fields, verdicts: tuple[Graded, ...]) -> SampleRow:
         judge_cost_usd=from_stored(row["judge_cost_usd"]),
         error=restored_or_none(row["error"]),
         verdicts=verdicts,
+        steps=steps,
+        story=None if row["word"] is None else _story(row),
+        step_output=restored_or_none(row["step_output"]),
+        review=restored_or_none(row["review"]),
+    )
+
+
+def _story(row: Fields) -> Story:
+    first_bad = restored_or_none(row["first_bad"])
+    return Story(word=SampleWord(row["word"]), first_bad=first_bad, responsible=tuple(read_json(row["responsible"])))
+
+
+def step_from(row: Row, verdicts: tuple[Graded, ...], texts: Mapping[str, str]) -> StepResult:
+    """Read a row of `step_results`; `texts` holds its large values by digest."""
+    inputs: Any = read_json(row["inputs"])
+    if row["large_inputs"] is not None:
+        inputs |= {name: read_json(texts[digest]) for name, digest in read_json(row["large_inputs"]).items()}
+    return StepResult(
+        step=restored(row["step"]),
+        state=StepState(row["state"]),
+        reason=restored_or_none(row["reason"]),
+        grade=None if row["grade"] is None else StepGrade(row["grade"]),
+        inputs=inputs,
+        output=read_json(row["output"] if row["large_output"] is None else texts[row["large_output"]]),
+        call_id=row["call_id"],
+        attempt_id=row["answered_by"],
+        cache_hit=bool(row["cache_hit"]),
+        cost_usd=from_stored(row["cost_usd"]),
+        cached_cost_usd=from_stored(row["cached_cost_usd"]),
+        judge_cost_usd=from_stored(row["judge_cost_usd"]),
+        attempts=row["attempts"],
+        latency=latency_of(row["latency_ms"], row["waited_ms"], row["checks_ms"]),
+        verdicts=verdicts,
+        word=None if row["word"] is None else StepWord(row["word"]),
+        tainted=bool(row["tainted"]),
     )
 
 

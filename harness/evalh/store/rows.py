@@ -31,7 +31,6 @@ Row: TypeAlias = tuple[Any, ...]
 
 NULL = -(2**63)
 
-# A column that may be NULL ends in "?".
 _SENT = (
     "id call_id number run_id case_id trial step? draw purpose model provider request_digest started_at reason"
     " messages? waited_ms"
@@ -47,7 +46,8 @@ _ERROR = "status latency_ms? error_kind error? http_status? retry_after_s? reque
 _VALUES = " values "
 
 
-def _insert(table: str, columns: str, verb: str = "insert") -> str:
+def insert(table: str, columns: str, verb: str = "insert") -> str:
+    """Build a statement for one row. A column that may be NULL ends in "?"."""
     slots = ", ".join(map(_slot, columns.split()))
     return f"{verb} into {table} ({', '.join(columns.replace('?', '').split())}){_VALUES}({slots})"
 
@@ -61,38 +61,38 @@ def _slot(column: str) -> str:
     return f"nullif(?, {NULL})" if column.endswith("?") else "?"
 
 
-INSERT_SENT = _insert("attempts", f"{_SENT} status")
-INSERT_OK = _insert("attempts", f"{_SENT} {_OK}")
-INSERT_ERROR = _insert("attempts", f"{_SENT} {_ERROR}")
+INSERT_SENT = insert("attempts", f"{_SENT} status")
+INSERT_OK = insert("attempts", f"{_SENT} {_OK}")
+INSERT_ERROR = insert("attempts", f"{_SENT} {_ERROR}")
 UPDATE_OK = _update("attempts", _OK)
 UPDATE_ERROR = _update("attempts", _ERROR)
-INSERT_CALL = _insert(
+INSERT_CALL = insert(
     "calls",
     "id run_id case_id trial step? draw purpose request_digest cache_hit answered_by? attempts cost_usd?"
     " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?",
     "insert or replace",
 )
-INSERT_CASE = _insert("cases", "id digest inputs expected? tags cluster?", "insert or ignore")
-INSERT_SAMPLE = _insert(
-    "samples",
+INSERT_CASE = insert("cases", "id digest inputs expected? tags cluster? given?", "insert or ignore")
+SAMPLE = (
     "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
-    " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?",
+    " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?"
 )
-INSERT_VERDICT = _insert("verdicts", "sample_id position grader required outcome score? reason detail?")
-INSERT_DECISION = _insert("decisions", "id run_id call_id? kind reason at detail")
-INSERT_COMPARISON = _insert(
+INSERT_SAMPLE = insert("samples", SAMPLE)
+INSERT_VERDICT = insert("verdicts", "sample_id position grader required outcome score? reason detail?")
+INSERT_DECISION = insert("decisions", "id run_id call_id? kind reason at detail")
+INSERT_COMPARISON = insert(
     "comparisons",
     "id at suite base head base_model head_model base_run? head_run? verdict comparable n wins losses difference? low?"
     " high? p_value? content",
 )
-INSERT_GATE = _insert("gates", "id at base head merge_base? decision exit reasons content")
-INSERT_RUN = _insert(
+INSERT_GATE = insert("gates", "id at base head merge_base? decision exit reasons content")
+INSERT_RUN = insert(
     "runs",
     "id suite prompt prompt_digest model model_sent status started_at planned trials owner? git_commit? git_dirty?"
     " evalh_version max_ungraded fingerprint_prompt fingerprint_dataset fingerprint_graders fingerprint_model"
-    " fingerprint_route selection settings graders?",
+    " fingerprint_route selection settings graders? kind",
 )
-INSERT_VERSION = _insert("versions", "prompt digest content first_seen_at", "insert or ignore")
+INSERT_VERSION = insert("versions", "prompt digest content first_seen_at", "insert or ignore")
 FINISH_RUN = _update("runs", "status reason? finished_at summary?")
 GIVE_UP = "update attempts set status = 'interrupted', error_kind = 'interrupted' where id = ? and status = 'sent'"
 
@@ -120,7 +120,8 @@ def nullable(value: Any) -> Any:
     return NULL if value is None else value
 
 
-def _text(text: str | None) -> str | int:
+def text_or_null(text: str | None) -> str | int:
+    """Make a text storable that may be NULL."""
     return NULL if text is None else stored(text)
 
 
@@ -134,7 +135,7 @@ def sent_row(start: AttemptStart, instants: Instants) -> Row:
         call.run_id,
         stored(key.case_id),
         key.trial,
-        _text(key.step),
+        text_or_null(key.step),
         key.draw,
         str(call.purpose),
         start.model,
@@ -153,8 +154,8 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
         "ok",
         nullable(completion.latency_ms),
         nullable(completion.ttft_ms),
-        _text(completion.request_id),
-        _text(completion.model),
+        text_or_null(completion.request_id),
+        text_or_null(completion.model),
         str(completion.finish),
         nullable(whole_number(usage.input_tokens)),
         nullable(whole_number(usage.output_tokens)),
@@ -164,9 +165,9 @@ def ok_row(end: AttemptEnd, completion: Completion) -> Row:
         int(end.estimated),
         stored(completion.text),
         json_text([asdict(call) for call in completion.tool_calls]) if completion.tool_calls else NULL,
-        _text(completion.raw),
+        text_or_null(completion.raw),
         *((NULL,) * 3 if told is None else (told.mean, nullable(told.least), nullable(whole_number(told.count)))),
-        _text(completion.reasoning),
+        text_or_null(completion.reasoning),
     )
 
 
@@ -178,13 +179,14 @@ def error_row(end: AttemptEnd, error: CallError) -> Row:
         stored(error.message),
         nullable(whole_number(error.status)),
         nullable(error.retry_after_s),
-        _text(error.request_id),
+        text_or_null(error.request_id),
         nullable(dollars(end.cost_usd)),
         int(end.estimated),
     )
 
 
-def _latency(latency: Latency) -> Row:
+def latency_row(latency: Latency) -> Row:
+    """Build `latency_ms`, `waited_ms`, `checks_ms`."""
     return (nullable(latency.total_ms), nullable(latency.waited_ms), nullable(latency.checks_ms))
 
 
@@ -196,7 +198,7 @@ def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache
         call.run_id,
         stored(key.case_id),
         key.trial,
-        _text(key.step),
+        text_or_null(key.step),
         key.draw,
         str(call.purpose),
         call.request.digest(),
@@ -208,8 +210,8 @@ def call_row(call: Call, answered_by: str | None, settings: str | None, *, cache
         json_text(call.reasons) if call.reasons else "[]",
         nullable(settings),
         NULL if cache_hit else stored(call.request.messages_json()),
-        _text(call.route),
-        *_latency(call.latency),
+        text_or_null(call.route),
+        *latency_row(call.latency),
     )
 
 
@@ -219,8 +221,11 @@ def case_row(case: Case) -> Row:
     expected = NULL if case.expected is ABSENT else json_text(case.expected)
     tags = json_text(sorted(case.tags)) if case.tags else "[]"
     cluster = NULL if case.cluster is None else stored(case.cluster)
+    given = json_text(case.given) if case.given else NULL
     content = f"{case_id}\0{inputs}\0{expected}\0{tags}" + ("" if case.cluster is None else f"\0{cluster}")
-    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster)
+    if case.given:
+        content += f"\0\0{given}"
+    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster, given)
 
 
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
@@ -240,7 +245,7 @@ def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:
         nullable(dollars(sample.cached_cost_usd)),
         nullable(dollars(sample.judge_cost_usd)),
         sample.attempts,
-        *(_latency(sample.latency) if completion is not None else (NULL, NULL, NULL)),
+        *(latency_row(sample.latency) if completion is not None else (NULL, NULL, NULL)),
         NULL if completion is None else str(completion.finish),
         NULL if error is None else str(error.kind),
         NULL if error is None else stored(error.message),
@@ -287,7 +292,7 @@ def run_row(record: RunRecord, instants: Instants) -> Row:
         instants.text(record.started_at),
         record.planned,
         record.trials,
-        _text(record.owner),
+        text_or_null(record.owner),
         nullable(record.commit),
         NULL if record.dirty is None else int(record.dirty),
         record.evalh_version,
@@ -300,6 +305,7 @@ def run_row(record: RunRecord, instants: Instants) -> Row:
         json_text(record.selection),
         json_text(record.settings_document),
         json_text(record.graders_document) if record.graders_document else NULL,
+        str(record.kind),
     )
 
 
@@ -326,7 +332,8 @@ def comparison_row(row: ComparisonRow, instants: Instants) -> Row:
 
 
 def finish_row(status: RunStatus, reason: str | None, finished_at: str, summary: str | None, run_id: str) -> Row:
-    return (str(status), _text(reason), finished_at, nullable(summary), run_id)
+    """Build what closes a run."""
+    return (str(status), text_or_null(reason), finished_at, nullable(summary), run_id)
 
 
 def gate_row(row: GateRow, instants: Instants) -> Row:

@@ -17,8 +17,9 @@ from evalh.core.digest import digest
 from evalh.core.log import DecisionRow, SampleDetail, SampleRow, SampleStory, TracedAttempt, TracedCall, TracedSample
 from evalh.core.money import from_stored, plus
 from evalh.core.request import content_digest
-from evalh.core.run import FailedSample
-from evalh.core.sample import Graded, SampleResult, Standing
+from evalh.core.run import FailedSample, StepRecord
+from evalh.core.sample import Graded, SampleResult, Standing, StepResult
+from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome, Verdict
 from evalh.store.calls import CallReader
 from evalh.store.columns import read_instant, read_json, restored, restored_or_none, stored
@@ -27,6 +28,8 @@ from evalh.store.restore import (
     completion_from,
     decision_from,
     sample_from,
+    step_from,
+    step_record_from,
     tool_calls_from,
     usage_from,
     verdict_from,
@@ -39,7 +42,7 @@ _SAMPLES = f"""select * from samples where {_OF_RUN} and (:standing is null or s
   order by case_index, trial limit :limit"""  # noqa: S608 (ours)
 _FAILURES = f"""select * from samples where {_OF_RUN} and standing <> 'good'
   order by standing, case_index, trial limit :limit"""  # noqa: S608 (ours)
-_STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, a.text, a.reasoning, a.tool_calls,
+_STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, k.given, a.text, a.reasoning, a.tool_calls,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.model_answered,
   (select json_group_array(json_array(grader, required, outcome, score, reason))
     from (select * from verdicts where sample_id = s.id order by position)) as verdicts
@@ -75,7 +78,15 @@ _RESULTS = """select s.case_id, s.case_digest, s.trial, s.standing, s.cost_usd, 
       as verdicts
   from samples s left join cases c on c.id = s.case_id and c.digest = s.case_digest
   where s.id > :run || '/' and s.id < :run || '0' order by s.case_index, s.trial"""
-_ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings) as settings,
+_TEXTS = """select digest, text from texts where digest in (
+  select large_output from step_results where sample_id = :sample
+  union select value from step_results, json_each(large_inputs) where sample_id = :sample)"""
+_OUTPUTS = """select s.case_id, s.trial, coalesce(r.output, t.text) as output
+from step_results r join samples s on s.id = r.sample_id left join texts t on t.digest = r.large_output
+where r.sample_id > :run || '/' and r.sample_id < :run || '0' and r.step = :step and r.state in ('ran', 'given')"""
+# A draw of a sample's own is 0, but where a function asks for several.
+_ANSWERS = """select c.case_id, c.trial, c.step, c.draw, c.request_digest,
+  coalesce(c.settings, n.settings, r.settings) as settings,
   coalesce(c.messages, (select o.messages from calls o where o.id = a.call_id)) as messages,
   a.text, a.finish, a.tool_calls,
   case when c.waited_ms is null then a.latency_ms else c.latency_ms end as latency_ms,
@@ -85,9 +96,11 @@ _ANSWERS = """select c.case_id, c.trial, c.step, coalesce(c.settings, r.settings
   c.cost_usd + c.cached_cost_usd as cost_usd
 from calls c
 join runs r on r.id = c.run_id
+left join run_steps n on n.run_id = c.run_id and n.step = c.step
 join samples s on s.id = c.run_id || '/' || c.case_id || '/' || c.trial
 join attempts a on a.id = c.answered_by
-where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task' and c.draw = 0
+where c.id > :run || ':' and c.id < :run || ';' and c.purpose = 'task'
+  and (c.draw = 0 or instr(c.step, '/'))
 order by s.case_index, c.trial, c.rowid"""
 
 
@@ -113,9 +126,9 @@ class SampleReader(CallReader):
         for row in self._stream(_STORIES, {"run": run_id}):
             fields = dict(row)
             yield SampleStory(
-                sample=sample_from(fields, _verdicts(row["verdicts"])),
+                sample=sample_from(fields, _verdicts(row["verdicts"]), self._steps(row)),
                 case=case_from(fields | {"id": row["case_id"]}),
-                output=restored_or_none(row["text"]),
+                output=restored_or_none(row["step_output"] if row["text"] is None else row["text"]),
                 reasoning=restored_or_none(row["reasoning"]),
                 tool_calls=tool_calls_from(row["tool_calls"]),
                 usage=usage_from(row),
@@ -156,6 +169,11 @@ class SampleReader(CallReader):
                 calls=tuple(call for call in calls if call is not None),
             )
 
+    def step_outputs(self, run_id: str, step: str) -> dict[tuple[str, int], JsonValue]:
+        """Return what one step gave in a run, by (case id, trial), where it gave something."""
+        rows = self._stream(_OUTPUTS, {"run": run_id, "step": stored(step)})
+        return {(restored(row["case_id"]), row["trial"]): read_json(row["output"]) for row in rows}
+
     def planned(self, run_id: str) -> int | None:
         """Return how many samples a run planned; None if the log does not have that run."""
         run = self._first("select planned from runs where id = ?", stored(run_id))
@@ -164,17 +182,46 @@ class SampleReader(CallReader):
     def recording(self, run_id: str) -> Iterator[dict[str, Any]]:
         """Yield the answers of a run's task as rows that the `replay` provider reads, in dataset order.
 
-        A sample without an answer has no row.
+        A sample without an answer has no row. What a function of a pipeline asked twice has one.
         """
-        return map(_recorded, self._stream(_ANSWERS, {"run": run_id}))
+        sample: tuple[str, int] | None = None
+        told: set[tuple[str, int, str]] = set()
+        for row in self._stream(_ANSWERS, {"run": run_id}):
+            if sample != (row["case_id"], row["trial"]):
+                sample = row["case_id"], row["trial"]
+                told.clear()
+            asked = row["step"], row["draw"], row["request_digest"]
+            if asked not in told:
+                told.add(asked)
+                yield _recorded(row)
 
     def _sample(self, row: Row) -> SampleRow:
         verdicts = self._rows("select * from verdicts where sample_id = ? order by position", row["id"])
-        return sample_from(row, tuple(map(verdict_from, verdicts)))
+        return sample_from(row, tuple(map(verdict_from, verdicts)), self._steps(row))
+
+    def _steps(self, sample: Row) -> tuple[StepResult, ...]:
+        """Return the steps of a sample, by its row. One prompt has none, and costs no statement."""
+        if sample["word"] is None:
+            return ()
+        texts = {row["digest"]: row["text"] for row in self._rows(_TEXTS, {"sample": sample["id"]})}
+        verdicts: dict[str, list[Graded]] = defaultdict(list)
+        for row in self._rows("select * from step_verdicts where sample_id = ? order by step, position", sample["id"]):
+            verdicts[row["step"]].append(verdict_from(row))
+        rows = self._rows("select * from step_results where sample_id = ? order by position", sample["id"])
+        return tuple(step_from(row, tuple(verdicts[row["step"]]), texts) for row in rows)
 
     def _detail(self, row: Row) -> SampleDetail:
         sample = self._sample(row)
-        return SampleDetail(sample=sample, case=self._case_of(sample), calls=self._calls_of(sample))
+        return SampleDetail(
+            sample=sample,
+            case=self._case_of(sample),
+            calls=self._calls_of(sample),
+            asked=self._asked(sample.run_id) if sample.story is not None else (),
+        )
+
+    def _asked(self, run_id: str) -> tuple[StepRecord, ...]:
+        rows = self._rows("select * from run_steps where run_id = ? order by position", run_id)
+        return tuple(map(step_record_from, rows))
 
     def _failure(self, sample: SampleRow) -> FailedSample:
         answer = self._first("select * from attempts where id = ?", sample.answered_by)
@@ -184,7 +231,7 @@ class SampleReader(CallReader):
             trial=sample.trial,
             standing=str(sample.standing),
             inputs=self._case_of(sample).inputs,
-            output=None if answer is None else completion_from(answer).text,
+            output=sample.step_output if answer is None else completion_from(answer).text,
             reasons=tuple((name, verdict.reason) for name, verdict in required if verdict.outcome is not Outcome.PASS),
             error=sample.error,
         )
@@ -250,6 +297,7 @@ def _recorded(row: Row) -> dict[str, Any]:
         "id": restored(row["case_id"]),
         "trial": row["trial"],
         "step": restored_or_none(row["step"]),
+        **({"draw": row["draw"]} if row["draw"] else {}),
         "output": completion.text,
         "usage": {name: count for name, count in counts.items() if count is not None},
         "latency_ms": completion.latency_ms,

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from evalh.core.attempt import AttemptEnd, AttemptStart, Call, Decision
+from evalh.core.attempt import AttemptEnd, AttemptStart, Call, CallKey, Decision
 from evalh.core.ports import Clock
 from evalh.core.run import FailedSample, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample
@@ -34,7 +34,7 @@ class SqliteStore(Writer):
         except OSError as exc:
             raise StoreError(f"cannot use the store: {exc.strerror}", where=str(path.parent)) from exc
         answers = AnswerLookup(self._reading, path)
-        self.find, self.find_all = answers.find, answers.find_all
+        self.find, self.find_all, self._begun = answers.find, answers.find_all, answers.begun
         super().__init__(connection, path, gather_s, patience_s)
 
     def begin(self, start: AttemptStart) -> None:
@@ -60,6 +60,11 @@ class SqliteStore(Writer):
             raise StoreError(f"cannot lock the run: {exc.strerror}", where=str(self._path.parent / LIVE)) from exc
         self.put(record)
         self.flush(or_blocked=True)
+
+    def begun(self, request_digest: str, key: CallKey) -> bool:
+        """Return whether such a request ever left, whatever became of it. Raises EvalhError."""
+        self.flush()
+        return self._begun(request_digest, key)
 
     def add_sample(self, run_id: str, sample: Sample, call: Call | None) -> None:
         self.put(NewSample(run_id, sample, call))

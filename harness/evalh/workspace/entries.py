@@ -64,3 +64,4 @@ SuiteEntry: TypeAlias = Annotated[Any, AfterValidator(_read), Words("a grader", 
 RouteEntry: TypeAlias = Annotated[
     Any, AfterValidator(_read), Words("a grader", 'checks = ["schema", {contains = "because"}]')
 ]
+StepEntry: TypeAlias = Annotated[Any, AfterValidator(_read), Words("a grader", "checks: [schema]")]

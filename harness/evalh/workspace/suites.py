@@ -48,6 +48,9 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Margin: TypeAlias = Annotated[float, Field(ge=0.001, le=0.5)]  # below that no dataset could ever show it
 Trials: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 Usd: TypeAlias = Annotated[float, Field(ge=0)]
+StepGraders: TypeAlias = Annotated[
+    tuple[SuiteEntry, ...], Field(min_length=1), Words("a list of graders", "extract: [{equals: {path: order_id}}]")
+]
 
 
 class AtLeast(FileModel):
@@ -232,6 +235,10 @@ class SuiteFile(FileModel):
     graders: Annotated[tuple[SuiteEntry, ...], Words("a list of graders", "graders: [schema]")] = Field(
         min_length=1, description="What makes an output good. One at least is required."
     )
+    step_graders: dict[str, StepGraders] = Field(
+        default_factory=dict,
+        description="What makes the steps of a pipeline good, by step; their gold is the row's expected.steps.<step>.",
+    )
     compare: Annotated[tuple[SuiteEntry, ...], Words("a list of graders")] = Field(
         (), description="Graders that need both sides of a comparison."
     )
@@ -276,11 +283,17 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         **{key: getattr(file, key) for key in ("prompt", "dataset", "model", "owner", "trials", "max_ungraded")},
         graders=graders,
         compare=_graders(file.compare, located, "compare"),
+        step_graders={
+            step: _graders(found, located, "step_graders", step) for step, found in file.step_graders.items()
+        },
         gate=GatePolicy() if file.gate is None else file.gate.policy(),
         baseline=BaselinePolicy() if file.baseline is None else file.baseline.policy(),
         value=None if file.value is None else file.value.value(graders),
         where=located.where(),
-        places={key: located.where(key) for key in located.value},
+        places={
+            **{key: located.where(key) for key in located.value},
+            **{f"step_graders.{step}": located.where("step_graders", step) for step in file.step_graders},
+        },
     )
 
 
@@ -302,11 +315,11 @@ def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str])
     )
 
 
-def _graders(entries: tuple[SuiteEntry, ...], located: Located, key: str) -> tuple[GraderSpec, ...]:
+def _graders(entries: tuple[SuiteEntry, ...], located: Located, *key: str) -> tuple[GraderSpec, ...]:
     specs = []
     for place, entry in enumerate(entries):
-        spec = entry.spec(located.where(key, place), required=entry.kind not in ADVISORY)
-        places = {name: located.where(key, place, entry.kind, name) for name in entry.params}
+        spec = entry.spec(located.where(*key, place), required=entry.kind not in ADVISORY)
+        places = {name: located.where(*key, place, entry.kind, name) for name in entry.params}
         specs.append(replace(spec, places=places))
     return tuple(_named(specs))
 

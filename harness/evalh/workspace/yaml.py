@@ -119,7 +119,11 @@ class _Document:
 
     def _scalar(self, event: "yaml.ScalarEvent") -> None:
         if event.tag is not None and event.tag not in _STR_TAGS:
-            raise self._refusal(event, f"the tag {event.tag} is not read here", "write plain YAML without tags")
+            raise self._refusal(
+                event,
+                f"the tag {event.tag} is not read here",
+                "write plain YAML without tags; text that begins with ! is quoted",
+            )
         if self._awaits_key():
             if event.tag is None and event.implicit[0] and not isinstance(self._plain(event), str):
                 raise self._refusal(event, f"the key {event.value} is not text", f'quote it: "{event.value}"')
@@ -178,7 +182,11 @@ class _Document:
 
     def _start(self, event: "yaml.CollectionStartEvent") -> None:
         if event.tag is not None:
-            raise self._refusal(event, f"the tag {event.tag} is not read here", "write plain YAML without tags")
+            raise self._refusal(
+                event,
+                f"the tag {event.tag} is not read here",
+                "write plain YAML without tags; text that begins with ! is quoted",
+            )
         if self._awaits_key():
             raise self._refusal(
                 event, "a mapping or list stands where a key must", "quote text that begins with { or ["

@@ -34,6 +34,11 @@ AGREEMENT: dict[str, list[Any]] = {"by": ["json", "number", "label"], "path": ["
 EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "all_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"], [{"length": {"max_words": 3}}]]}),
     "any_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"]]}),
+    "cites": (
+        {"ids": "ids", "of": "inputs.ids", "quotes": "quotes", "in": "inputs.texts"},
+        {"ids": ["c[*].id"], "of": ["search", ["inputs.a", "search"]], "quotes": ["c[*].quote"],
+         "in": ["search", ["inputs.a", "search"]], "at_least": [1, 0], "fenced": [True, False]},
+    ),
     "contains": (
         {"value": "a"},
         {
@@ -71,6 +76,7 @@ EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "scale": ["pass/fail"],
             "criteria": [{"polite": "Is it?", "right": "Is it right?"}],
             "reference": [True, False],
+            "show": [["order"], ["order", "find"], []],
             "temperature": [0.7, 1, 0, 0.0],
             "max_tokens": [64, 1024],
         },

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from evalh.core.attempt import Logprobs
 from evalh.core.case import ABSENT
 from evalh.core.declared import keys_of
+from evalh.core.verdict import StepOutput
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.plugins import function_loader, load_plugins
 
@@ -76,6 +77,8 @@ def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, say
     about |= {name: written(row[name]) for name in ("system", "finish") if row.get(name)}
     if row.get("logprobs"):
         about["logprobs"] = Logprobs(*json.loads(written(row["logprobs"])))
+    if row.get("steps"):
+        about["steps"] = {name: StepOutput(one, {}) for name, one in json.loads(written(row["steps"])).items()}
     if row.get("reply"):
         about["asker"] = says([written(row["reply"])])
         about["system"] = "Add."

@@ -193,10 +193,35 @@ def test_a_case_that_is_recorded_twice_is_refused_with_both_lines() -> None:
     assert caught.value.where == "r.jsonl:4"
 
 
-def test_half_a_surrogate_pair_in_an_output_comes_back() -> None:
-    found = Recording("r.jsonl", b'{"id": "a", "output": "\\ud83d!"}').find(CallKey("a"))
+def test_several_requests_of_one_step_are_told_apart_by_their_digests() -> None:
+    """A function asks a prompt once for each item; all of them are one step's."""
+    key = {"id": "a", "step": "order/rank"}
+    one, other = request("item 1"), request("item 2")
+    it = provider(
+        {
+            "r.jsonl": rows(
+                {**key, "output": "1", "request": asked(one)}, {**key, "output": "2", "request": asked(other)}
+            )
+        },
+        "r.jsonl",
+    )
 
-    assert found is not None
+    assert [ask(it, CallKey("a", 0, "order/rank"), each).text for each in (other, one)] == ["2", "1"]
+    with pytest.raises(CallError, match="another prompt, inputs or params"):
+        ask(it, CallKey("a", 0, "order/rank"), request("item 3"))
+
+
+@pytest.mark.parametrize("requests", [("x", "x"), (None, "x"), ("x", None)])
+def test_two_rows_that_could_answer_one_call_are_refused(requests: tuple[str | None, str | None]) -> None:
+    raw = rows(*({"id": "a", "output": "1"} | ({} if one is None else {"request": one}) for one in requests))
+
+    with pytest.raises(WorkspaceError, match="'a' is recorded twice: on lines 1 and 2"):
+        Recording("r.jsonl", raw)
+
+
+def test_half_a_surrogate_pair_in_an_output_comes_back() -> None:
+    (found,) = Recording("r.jsonl", b'{"id": "a", "output": "\\ud83d!"}').find(CallKey("a"))
+
     assert found.output == "\ud83d!"
 
 
@@ -234,8 +259,7 @@ def test_every_output_is_found_by_its_id(outputs: dict[str, str], bom: bool, end
     recording = Recording("r.jsonl", (b"\xef\xbb\xbf" if bom else b"") + text.encode())
 
     for case, output in outputs.items():
-        found = recording.find(CallKey(case))
-        assert found is not None
+        (found,) = recording.find(CallKey(case))
         assert found.output == output
 
 

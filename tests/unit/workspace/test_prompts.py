@@ -367,10 +367,10 @@ def test_two_releases_at_once_never_replace_one_another(tmp_path: Path, write: W
     write("triage/draft.prompt", "mine")
 
     class Late(Prompts):
-        def parse(self, name: str, version: str, text: str) -> PromptVersion:
+        def parse(self, name: str, version: str, text: str, path: str) -> PromptVersion:
             if version == "v1":
                 write("triage/v1.prompt", "theirs")
-            return super().parse(name, version, text)
+            return super().parse(name, version, text, path)
 
     with pytest.raises(UsageError, match="already there"):
         release(tmp_path, Late(WorkTree(tmp_path), "prompts", {}), "triage")

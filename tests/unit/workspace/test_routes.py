@@ -311,7 +311,7 @@ def test_a_check_that_needs_gold_is_refused_at_its_line(tmp_path: Path, check: s
     with pytest.raises(WorkspaceError) as caught:
         build_checks(one.repair.checks, grading_environment())
 
-    assert "compares with what a case expects, and a route must work without that" in caught.value.what
+    assert "compares with what a case expects, and a check must work without that" in caught.value.what
     assert caught.value.where == "evalh.toml:3"
     assert "checks without gold" in str(caught.value.hint)
 

@@ -259,3 +259,36 @@ def test_the_published_schema_refuses_what_is_refused(tmp_path: Path, text: str)
     refused(tmp_path, text)
 
     assert not jsonschema_rs.validator_for(suite_schema()).is_valid(parse_yaml(text, "s").value)
+
+
+STEPS = LEAST + "graders: [contains: a]\nstep_graders:\n"
+
+
+def test_graders_of_steps_have_names_that_are_unique_in_their_step(tmp_path: Path) -> None:
+    suite = load(
+        tmp_path, STEPS + "  extract: [schema, {equals: {path: id}}, {equals: {path: kind}}]\n  reply: [schema]\n"
+    )
+
+    assert {step: [one.name for one in found] for step, found in suite.step_graders.items()} == {
+        "extract": ["schema", "equals(id)", "equals(kind)"],
+        "reply": ["schema"],
+    }
+    assert suite.step_graders["extract"][1].where == "evals/s.yaml:5"
+    assert suite.where_of("step_graders.reply") == "evals/s.yaml:6"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("  extract: []\n", 5, "'extract' must be a list of graders"),
+        ("  extract: schema\n", 5, "'extract' must be a list of graders"),
+        ("  extract: [{a: 1, b: 2}]\n", 5, "one grader per entry"),
+        ("  extract: [{schema: {name: x}}, {json: {name: x}}]\n", 5, "two graders are called 'x'"),
+        ("  - extract\n", 4, "'step_graders' must be a mapping"),
+    ],
+)
+def test_bad_graders_of_steps_are_refused_at_their_line(tmp_path: Path, text: str, line: int, what: str) -> None:
+    error = refused(tmp_path, STEPS + text)
+
+    assert error.where == f"evals/s.yaml:{line}"
+    assert what in error.what

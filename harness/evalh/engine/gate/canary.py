@@ -19,7 +19,6 @@ from evalh.engine.gate.change import SuiteChange
 from evalh.engine.plan import Known
 from evalh.engine.runner import Wanted
 from evalh.engine.session import Session
-from evalh.routing.target import Target
 from evalh.stats.sequential import look_order, order_seed
 
 _ONE = range(1)
@@ -27,18 +26,13 @@ _ONE = range(1)
 Indexed = Sequence[tuple[int, Case]]
 
 
-def hosted(target: Target) -> bool:
-    """Whether one of its models may change under its name."""
-    return any(leaf.provider.traits.hosted for leaf in target.leaves.values())
-
-
 def canary_cases(change: SuiteChange, known: Known) -> Indexed:
     """Choose the accepted cases to ask again, by a seed of digests, so that nobody can pick lucky ones."""
     plan, most = change.base, change.policy.canary
     assert plan is not None
     if most is None:
-        most = DEFAULT_CANARY if hosted(plan.target) else 0
-    if not most or any(leaf.provider.traits.recorded for leaf in plan.target.leaves.values()):
+        most = DEFAULT_CANARY if plan.hosted else 0
+    if not most or plan.recorded:
         return ()
     cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, 1)]
     seed = order_seed(plan.cases.digest, plan.version.digest, "canary")
@@ -82,7 +76,7 @@ class Canary(Struct, kw_only=True):
                 models_then=self.models_then,
                 models_now=again.models(),
                 max_ungraded=self.max_ungraded,
-                routed=plan.target.chooses,
+                routed=plan.chooses,
                 discordance=self.change.policy.discordance,
                 asked=again.asked(),
                 cost_usd=again.spent(),
@@ -106,7 +100,7 @@ class Canary(Struct, kw_only=True):
     def _named(self) -> bool:
         """Whether names are meaningful: for one hosted model that is the same on both sides."""
         base, head = self.change.base, self.change.head
-        if base is None or base.target.chooses or not hosted(base.target):
+        if base is None or base.chooses or not base.hosted:
             return False
         return base.fingerprint().model == head.fingerprint().model
 

@@ -10,6 +10,7 @@ from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode
+from evalh.core.prompt import Pipeline
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.gate.change import SuiteChange
@@ -42,6 +43,8 @@ def first_changed_line(change: SuiteChange) -> int:
     """Return the line of head's prompt file where the two versions begin to differ; 1 if they do not."""
     if change.base is None:
         return 1
+    if change.head.version.pipeline is not None:
+        return _first_changed_step(change.base.version.pipeline, change.head.version.pipeline)
     base = [line for section in change.base.version.sections for line in section.source.split("\n")]
     places = [
         (line, section.line + number)
@@ -53,6 +56,12 @@ def first_changed_line(change: SuiteChange) -> int:
         if tag != "equal" and places:
             return places[min(low, len(places) - 1)][1]
     return 1
+
+
+def _first_changed_step(base: Pipeline | None, head: Pipeline) -> int:
+    before = {} if base is None else {spec.name: spec.document() for spec in base.steps}
+    changed = (spec.where for spec in head.steps if spec.document() != before.get(spec.name))
+    return min((int(where.rpartition(":")[2]) for where in changed), default=1)
 
 
 def latencies(base: Session | None, head: Session | None, pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:

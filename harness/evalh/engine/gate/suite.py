@@ -83,8 +83,8 @@ class SuiteGate:
     # -- asking
 
     async def run(self) -> None:
-        """Ask until more cases would not change the decision, or none are left. Raises EvalhError, CancelledError."""
-        targets = [target for plan in self.plans for target in (plan.target, *plan.asked)]
+        """Ask until the answer is sure, or everything is in. Raises EvalhError, CancelledError."""
+        targets = [target for plan in self.plans for target in (*plan.targets, *plan.asked)]
         async with self._sides["head"].doors.open(targets):
             await self._run_stages()
 

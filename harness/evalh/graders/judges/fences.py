@@ -73,6 +73,15 @@ def shown_json(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1, default=dict)
 
 
+def shown_step(output: JsonValue) -> str:
+    """Return what a step gave: text as it is, JSON without blanks, so that it is no longer than the step wrote it."""
+    return (
+        output
+        if isinstance(output, str)
+        else json.dumps(output, ensure_ascii=False, separators=(",", ":"), default=dict)
+    )
+
+
 def shown_inputs(inputs: Mapping[str, JsonValue]) -> str:
     """Return a case's inputs: a single text as it is, several by their names."""
     if len(inputs) == 1:

@@ -5,12 +5,13 @@ from functools import partial
 from pydantic import Field
 
 from evalh.core.attempt import Answer
+from evalh.core.digest import digest
 from evalh.core.request import Message, Role
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Asker, Form, GradeContext, Question, Verdict
 from evalh.graders.judges.asking import Models, by_asking, no_reference, said
-from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output
+from evalh.graders.judges.fences import Fences, shown_expected, shown_inputs, shown_output, shown_step
 from evalh.graders.judges.panel import panel_verdict
 from evalh.graders.judges.replies import ReplyReading, reading
 from evalh.graders.judges.rubric import Rubric, Scale
@@ -40,6 +41,9 @@ Judge the answer by the rubric alone. Say {words}{each}.
 Reply with JSON of this form and nothing else, the reason first:
 {example}"""
 
+_STEPS = "On the way to its answer, the step {name} gave:\n{output}"
+_SKIPPED = "On the way to its answer, the step {name} did not run."
+
 
 @built_in("judge", semantics=SEMANTICS)
 class Judge(Parameters):
@@ -52,6 +56,7 @@ class Judge(Parameters):
     pass_mark: int | None = Field(None, description="The lowest score that passes; needed with a range.")
     criteria: dict[str, JsonValue] | None = Field(None, description="Questions by name; each must pass.")
     reference: bool = Field(False, description="Show the judge what the case expects.")
+    show: tuple[str, ...] = Field((), description="Show the judge what these steps of the pipeline gave.")
     temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
     max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
 
@@ -65,7 +70,10 @@ class Judge(Parameters):
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             messages = words.messages(ctx)
-            return tuple(Question(form=words.form, messages=messages, model=name, draw=draw) for name, draw in jurors)
+            return tuple(
+                Question(form=words.form, messages=messages, model=name, draw=draw, steps=words.show)
+                for name, draw in jurors
+            )
 
         async def ask(ctx: GradeContext, asker: Asker) -> Verdict:
             if self.reference and (lacking := no_reference(ctx)) is not None:
@@ -89,6 +97,7 @@ class Judge(Parameters):
             forms=(words.form,),
             questions=questions,
             judges_by=judges_by,
+            reads=words.show,
         )
 
     def _names(self, scope: Scope) -> list[str]:
@@ -110,10 +119,11 @@ class _Words(Value, kw_only=True):
     scale: Scale
     reference: bool
     form: Form
+    show: tuple[str, ...] = ()  # the steps whose outputs stand in a question
 
     @classmethod
     def read(cls, scope: Scope, judge: Judge) -> "_Words":
-        uses = {"input": False, "output": True, "expected": judge.reference, "rubric": False}
+        uses = {"input": False, "output": True, "expected": judge.reference, "rubric": False, "steps": bool(judge.show)}
         rubric = Rubric.read(scope.wrong, judge.rubric, scope.environment.texts, scope.spec.where, uses)
         stated = rubric.stated
         own = {"scale": judge.scale, "pass_mark": judge.pass_mark, "criteria": judge.criteria}
@@ -122,10 +132,14 @@ class _Words(Value, kw_only=True):
                 raise scope.wrong(f"states {name}, and its rubric does too", "one of them decides")
         scale = Scale.read(scope, {**stated, **{name: value for name, value in own.items() if value is not None}})
         form = rubric.form({"temperature": judge.temperature, "max_tokens": judge.max_tokens}, scale.schema())
-        return cls(rubric=rubric, scale=scale, reference=judge.reference, form=form)
+        return cls(
+            rubric=rubric, scale=scale, reference=judge.reference, form=form, show=tuple(dict.fromkeys(judge.show))
+        )
 
     def document(self) -> dict[str, JsonValue]:
-        by = self.rubric.document(_SYSTEM, _USER)
+        by = dict(self.rubric.document(_SYSTEM, _USER))
+        if self.show:
+            by |= {"show": list(self.show), "steps": digest([_STEPS, _SKIPPED])}
         return {**by, "scale": self.scale.document(), "reference": self.reference, "form": self.form.document()}
 
     def messages(self, ctx: GradeContext) -> tuple[Message, ...]:
@@ -135,12 +149,13 @@ class _Words(Value, kw_only=True):
         if self.rubric.prompt is not None:
             filled = {"input": fences.around("input"), "output": fences.around("answer"), "rubric": ""}
             filled["expected"] = fences.around("expected answer") if expected else ""
+            filled["steps"] = self._steps(fences)
             return self.rubric.prompt.template.render(filled)
         criteria = "".join(f"- {name}: {asks}\n" for name, asks in self.scale.criteria)
         user = _USER.format(
             rubric=self.rubric.text,
             criteria=f"\nJudge each of these on its own:\n{criteria}" if criteria else "",
-            input=fences.around("input"),
+            input="\n\n".join([fences.around("input"), *([self._steps(fences)] if self.show else [])]),
             expected=f"\nA right answer, to compare with:\n{fences.around('expected answer')}\n" if expected else "",
             answer=fences.around("answer"),
             words=self.scale.words,
@@ -149,12 +164,21 @@ class _Words(Value, kw_only=True):
         )
         return (Message.of(Role.SYSTEM, _SYSTEM), Message.of(Role.USER, user))
 
+    def _steps(self, fences: Fences) -> str:
+        """Say what each step gave. That one did not run is said outside of fences, where no step can write."""
+        shown = ((name, f"step {name}") for name in self.show)
+        return "\n\n".join(
+            _STEPS.format(name=name, output=fences.around(text)) if text in fences.texts else _SKIPPED.format(name=name)
+            for name, text in shown
+        )
+
     def graded(self, ctx: GradeContext) -> tuple[str, ...]:
         """Return every text that others wrote, as it is shown."""
         return tuple(self._fences(ctx).texts.values())
 
     def _fences(self, ctx: GradeContext) -> Fences:
         texts = {"input": shown_inputs(ctx.inputs), "answer": shown_output(ctx)}
+        texts |= {f"step {name}": shown_step(ctx.steps[name].output) for name in self.show if name in ctx.steps}
         expected = shown_expected(ctx) if self.reference else None
         return Fences(texts if expected is None else {**texts, "expected answer": expected})
 

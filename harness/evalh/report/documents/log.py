@@ -100,6 +100,9 @@ def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
     return CallsDocument(calls=tuple(map(_plain, calls)))
 
 
+_OF_PIPELINES = frozenset({"steps", "story", "step_output", "review", "given", "asked"})
+
+
 def _plain(value: Any) -> JsonValue:
     if isinstance(value, Struct):
         named = ((name, getattr(value, name)) for name in value.__struct_fields__)
@@ -121,6 +124,8 @@ def _plain(value: Any) -> JsonValue:
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
+    if name in _OF_PIPELINES and not value:
+        return
     if isinstance(value, Latency):  # by the log's columns
         yield "latency_ms", value.total_ms
         yield "waited_ms", value.waited_ms

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET, UnsetType, field
+from msgspec.structs import replace
 
-from evalh.analysis.prompt_diff import Change, PromptDiff, SectionDiff
+from evalh.analysis.prompt_diff import Change, PromptDiff, SectionDiff, step_document
 from evalh.core.case import ABSENT
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request
@@ -57,6 +58,10 @@ class PromptDocument(Document, tag="evalh.prompt/1", kw_only=True):
     input: Mapping[str, JsonValue]
     output: Mapping[str, JsonValue]
     tools: tuple[Mapping[str, JsonValue], ...]
+    steps: Mapping[str, Mapping[str, JsonValue]] | UnsetType = (
+        UNSET  # of a pipeline, in the order in which they can run
+    )
+    output_steps: tuple[str, ...] | UnsetType = UNSET  # the first that ran gives the output
 
 
 class PromptName(Value):
@@ -84,6 +89,7 @@ class PromptDiffDocument(Document, tag="evalh.prompt-diff/1", kw_only=True):
     config: tuple[ChangeDocument, ...]
     schemas: tuple[ChangeDocument, ...]
     tools: tuple[ChangeDocument, ...]
+    steps: tuple[ChangeDocument, ...]
     notes: tuple[ChangeDocument, ...]
 
 
@@ -111,8 +117,12 @@ class RequestDocument(Document, tag="evalh.request/1", kw_only=True):
 
 
 def prompt_document(version: PromptVersion) -> PromptDocument:
-    content = version.content_document()
-    return document_of(PromptDocument, version, variables=sorted(version.variables), **content)
+    """Return the document of `evalh prompt show --json`."""
+    pipeline = version.pipeline
+    keys = dict(replace(version, pipeline=None).content_document())
+    if pipeline is not None:
+        keys |= {"steps": {one.name: step_document(one) for one in pipeline.steps}, "output_steps": pipeline.output}
+    return document_of(PromptDocument, version, variables=sorted(version.variables), **keys)
 
 
 def diff_document(difference: PromptDiff) -> PromptDiffDocument:

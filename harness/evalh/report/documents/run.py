@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import field
 
-from evalh.core.run import Downstream, Estimate, Fingerprint, Forecast, RunResult, RunStatus
+from evalh.core.run import ConditionalRate, Downstream, Estimate, Fingerprint, Forecast, RunResult, RunStatus
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
@@ -29,6 +29,47 @@ class RunGrader(Value, kw_only=True, omit_defaults=True):
     abstained: int = field(name="abstain")
     erred: int = field(name="error")
     panel: Mapping[str, JsonValue] | None = None
+
+
+class ResultStep(Value, kw_only=True):
+    """What a pipeline's step did in a run's samples."""
+
+    step: str
+    ran: int
+    skipped: int
+    stopped: int
+    given: int
+    failed: int
+    good: int
+    bad: int
+    unknown: int
+    first_bad: int
+    responsible: float
+    cost_usd: float | None
+    cached_cost_usd: float | None
+    judge_cost_usd: float | None
+    latency_p50_ms: float | None = field(name="latency_ms")
+    own_error: ConditionalRate
+    propagation: ConditionalRate
+    recovery: ConditionalRate
+
+
+class SpentAfter(Value, kw_only=True):
+    """What was spent behind steps that were bad already, in how many samples, and how many of these were good."""
+
+    usd: float | None
+    samples: int
+    good: int
+
+
+class RunFaults(Value, kw_only=True):
+    """What became of the faults in a pipeline's steps."""
+
+    propagation: ConditionalRate
+    recovery: ConditionalRate
+    latent: ConditionalRate
+    unexplained: ConditionalRate
+    after_bad: SpentAfter
 
 
 class ResultDocument(Value, kw_only=True):
@@ -62,6 +103,9 @@ class ResultDocument(Value, kw_only=True):
     cache_hits: int
     graders: tuple[RunGrader, ...]
     errors: Mapping[str, int]
+    steps: tuple[ResultStep, ...]  # none of a plain suite
+    samples_by_word: Mapping[str, int]
+    faults: RunFaults | None
 
 
 class RunDocument(Document, tag="evalh.run/1", kw_only=True):
@@ -101,7 +145,18 @@ def run_document(results: Sequence[RunResult]) -> RunDocument:
 def result_document(result: RunResult) -> ResultDocument:
     """Return one run as documents hold it."""
     record, summary = result.record, result.summary
-    return document_of(ResultDocument, result, record, summary, run=record.id, latency_ms=summary)
+    steps, words = ((), {}) if summary.pipeline is None else (summary.pipeline.steps, summary.pipeline.words)
+    return document_of(
+        ResultDocument,
+        result,
+        record,
+        summary,
+        run=record.id,
+        latency_ms=summary,
+        steps=steps,
+        samples_by_word=words,
+        faults=summary.pipeline,
+    )
 
 
 def plan_document(plans: Sequence[tuple[str, str, str, Forecast]]) -> PlanDocument:

@@ -16,14 +16,14 @@ from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT
 from evalh.core.log import AttemptRow, CallRow, CaseDetail, DecisionRow, RunRow, SampleDetail
 from evalh.core.run import RunResult
-from evalh.core.sample import Graded
 from evalh.core.totals import Spend, SpendBy
-from evalh.core.verdict import Outcome, told
+from evalh.core.verdict import told
 from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import run_title, show_run
-from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
+from evalh.report.terminal.steps import show_steps, verdict_line
+from evalh.report.text import dollars, json_line, milliseconds, one_line
 
 _WIDTH = 62
 _WORDS = {
@@ -39,6 +39,8 @@ _WORDS = {
     "probe": "probe",
     "close": "breaker closes",
     "shrink": "window shrinks",
+    "stop": "stopped here",
+    "review": "for a person to look at",
 }
 """A decision in a person's words."""
 
@@ -97,9 +99,6 @@ def _decision(decision: DecisionRow) -> StyledText:
     return line
 
 
-_OUTCOME_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
-
-
 def show_unfinished(console: Console, run: RunRow) -> None:
     """Print a run that has no summary: it runs, or was killed."""
     console.print(run_title(run.record))
@@ -134,16 +133,12 @@ def show_sample(console: Console, detail: SampleDetail) -> None:
     if detail.case.tags:
         console.print(StyledText.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
     for graded in sample.verdicts:
-        console.print(_verdict(graded))
+        console.print(verdict_line(graded))
+    if sample.steps:
+        show_steps(console, detail)
+        return
     for call in detail.calls:
         show_call(console, call)
-
-
-def _verdict(graded: Graded) -> StyledText:
-    verdict = graded.verdict
-    required = "" if graded.required else " (not required)"
-    word = (f"{verdict.outcome.value:8s}", _OUTCOME_STYLES[verdict.outcome])
-    return StyledText.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
 
 
 def show_call(console: Console, call: CallRow) -> None:
@@ -154,7 +149,8 @@ def show_call(console: Console, call: CallRow) -> None:
             console.print(block(part if isinstance(part, str) else json_line(part)))
     if call.answer is not None and call.answer.completion is not None:
         _show_answer(console, call.answer.completion)
-    console.print(Rule(f"call {call.id}", align="left", style="dim"))
+    step = f" · {one_line(call.step, 24)}" if call.step else ""
+    console.print(Rule(f"call {call.id}{step}", align="left", style="dim"))
     if call.cache_hit and call.answer is not None:
         console.print(StyledText(f"answered by the log: attempt {call.answer.id}", "dim"))
     for line in waterfall(call.origin or call):
@@ -189,9 +185,9 @@ def show_calls(console: Console, calls: Sequence[CallRow]) -> None:
         wrong = " · ".join(filter(None, (given_up(call), failed)))
         took = call.latency.total_ms if call.latency.whole else None if last is None else last.latency_ms
         latency = milliseconds(took) if last is not None else ""
-        trial = f" trial {call.trial}" if call.trial else ""
+        which = (f" trial {call.trial}" if call.trial else "") + (f" · {one_line(call.step, 24)}" if call.step else "")
         cells = (str(len(call.attempts)), latency, dollars(call.cost_usd), one_line(wrong, 100))
-        table.add_row(call.id, one_line(call.case_id, 24) + trial, status, *cells)
+        table.add_row(call.id, one_line(call.case_id, 24) + which, status, *cells)
     console.print(table)
 
 

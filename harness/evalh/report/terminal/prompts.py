@@ -3,13 +3,14 @@
 from rich.console import Console
 from rich.rule import Rule
 
-from evalh.analysis.prompt_diff import PromptDiff
+from evalh.analysis.prompt_diff import PromptDiff, step_document
 from evalh.core.case import ABSENT
-from evalh.core.prompt import PromptVersion
+from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
+from evalh.core.strict_json import JsonValue
 from evalh.report.terminal.console import StyledText, block, named
-from evalh.report.text import json_line
+from evalh.report.text import json_line, safe
 
 
 def show_version(console: Console, version: PromptVersion) -> None:
@@ -18,6 +19,9 @@ def show_version(console: Console, version: PromptVersion) -> None:
     for label, value in (("description", version.description), ("why", version.why), ("path", version.path)):
         if value:
             console.print(named(label, value))
+    if version.pipeline is not None:
+        _show_steps(console, version.pipeline)
+        return
     content = version.content_document()
     for label in ("params", "input", "output", "tools"):
         if content[label]:
@@ -25,6 +29,29 @@ def show_version(console: Console, version: PromptVersion) -> None:
     for section in version.sections:
         console.print(Rule(section.role or "history", align="left", style="dim"))
         console.print(block(section.source))
+
+
+def _show_steps(console: Console, pipeline: Pipeline) -> None:
+    """Print a pipeline's steps in the order in which they can run, and what gives the output."""
+    for spec in pipeline.steps:
+        console.print(Rule(safe(spec.name), align="left", style="dim"))
+        for key, value in step_document(spec).items():
+            console.print(named(key, _stated(value)))
+    console.print(Rule("output", align="left", style="dim"))
+    console.print(", ".join(map(safe, pipeline.output)) + (": the first that ran" if len(pipeline.output) > 1 else ""))
+
+
+def _stated(value: JsonValue) -> str:
+    """Return what a step states of a key, on one line."""
+    match value:
+        case str():
+            return value
+        case dict():
+            return " · ".join(f"{name}: {_stated(one)}" for name, one in value.items())
+        case list():
+            return ", ".join(map(_stated, value))
+        case _:
+            return json_line(value)
 
 
 def show_diff(console: Console, difference: PromptDiff) -> None:

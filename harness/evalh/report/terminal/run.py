@@ -41,6 +41,11 @@ def show_run(console: Console, result: RunResult) -> None:
     console.print()
     console.print(_numbers(summary, record.trials))
     console.print()
+    if summary.pipeline is not None:
+        from evalh.report.terminal.pipeline import show_pipeline
+
+        show_pipeline(console, summary.pipeline)
+        console.print()
     console.print(_graders(summary.graders))
     if summary.errors:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())

@@ -6,14 +6,14 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from evalh.core.case import ABSENT, Case
+from evalh.core.case import ABSENT, NO_DOUBLES, Case
 from evalh.core.digest import canonical
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.located import kind_of
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.workspace.files import ByteRange, decode, read_lines, refuse_conflict
 
-_KEYS = ("id", "inputs", "expected", "tags", "cluster")
+_KEYS = ("id", "inputs", "expected", "tags", "cluster", "given")
 _FOREIGN = {
     **dict.fromkeys(("input", "vars", "variables"), 'inputs, an object: "inputs": {"<name>": …}'),
     **dict.fromkeys(("expected_output", "ideal", "target", "reference", "reference_outputs", "answer"), "expected"),
@@ -29,6 +29,7 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True):
     expected: Any = msgspec.UNSET
     tags: list[str] | msgspec.UnsetType = msgspec.UNSET
     cluster: str | msgspec.UnsetType = msgspec.UNSET
+    given: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class JsonLines:
@@ -75,7 +76,7 @@ class JsonLines:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected
         tags = frozenset(row.tags) if row.tags else _NO_TAGS
         cluster = None if row.cluster is msgspec.UNSET else row.cluster
-        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}", cluster)
+        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}", cluster, row.given or NO_DOUBLES)
 
     def _fast(self, raw: bytes) -> _Row | None:
         r"""Read a row with msgspec; None if that may lose something or the row is wrong.
@@ -124,7 +125,11 @@ def strict_case(span: ByteRange, name: str) -> Case:
     cluster = row.get("cluster")
     if "cluster" in row and not (isinstance(cluster, str) and cluster.strip()):
         raise WorkspaceError("'cluster' must be text that is not empty", where=where, hint='"cluster": "order-late"')
-    return Case(case_id, inputs, row.get("expected", ABSENT), frozenset(tags), where, cluster)
+    given = row.get("given", {})
+    if not isinstance(given, dict) or not all(given):
+        hint = '"given": {"<step>": what it returns}'
+        raise WorkspaceError("'given' must be an object of outputs by step", where=where, hint=hint)
+    return Case(case_id, inputs, row.get("expected", ABSENT), frozenset(tags), where, cluster, given or NO_DOUBLES)
 
 
 def _object(text: str, where: str) -> Mapping[str, JsonValue]:

@@ -37,7 +37,7 @@ _FILTERS = frozenset(
     | {"map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "sum", "unique"}
 )
 _TEXT_FILTERS = frozenset({"capitalize", "lower", "title", "trim", "upper", "wordcount"})
-_METHODS = {
+METHODS = {
     str: frozenset(
         {"capitalize", "casefold", "count", "endswith", "find", "isalpha", "isdigit", "isspace", "lower", "lstrip"}
         | {"partition", "removeprefix", "removesuffix", "rfind", "rpartition", "rsplit", "rstrip", "split"}
@@ -89,7 +89,7 @@ class MissingVariable(StrictUndefined):
         super().__init__(hint, obj, name, exc)
 
     def _named(self, message: str | None) -> Exception:
-        if self._undefined_obj is missing:
+        if self._undefined_obj is missing and self._undefined_name is not None:
             return MissingInput(str(self._undefined_name))
         return UndefinedError(message)
 
@@ -148,9 +148,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, (Macro, LoopContext)) or any(obj is ours for ours in (_range, Namespace, dict)):
             return True
         owner = getattr(obj, "__self__", None)
-        return any(
-            isinstance(owner, kind) and getattr(obj, "__name__", "") in names for kind, names in _METHODS.items()
-        )
+        return any(isinstance(owner, kind) and getattr(obj, "__name__", "") in names for kind, names in METHODS.items())
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls. Raises TooMuch, SecurityError."""

@@ -10,6 +10,7 @@ from evalh.workspace.files import label, read_text
 from evalh.workspace.prompt.versions import Position, cut, parse_version
 
 SUFFIX = ".prompt"
+PIPELINE_SUFFIX = ".pipeline.yaml"
 
 
 class Prompts:
@@ -53,8 +54,14 @@ class Prompts:
         return configured or self.newest(name)
 
     def path(self, name: str, version: str) -> str:
-        """Return where a version's file lies."""
-        return f"{self._home(name)}/{version}{SUFFIX}"
+        """Return where a version's file lies; of one that is not there, where a prompt's would."""
+        pipeline = f"{self._home(name)}/{version}{PIPELINE_SUFFIX}"
+        return pipeline if self.tree.exists(pipeline) else f"{self._home(name)}/{version}{SUFFIX}"
+
+    def pipelines(self) -> list[str]:
+        """Return where pipelines lie."""
+        homes = [self._home(name) for name in self._folders()]
+        return [f"{home}/{one}" for home in homes for one in self.tree.names(home) if one.endswith(PIPELINE_SUFFIX)]
 
     # -- reading
 
@@ -64,10 +71,8 @@ class Prompts:
         if name is None:
             have = ", ".join(self.names()) or "none yet: evalh prompt new NAME"
             raise UsageError(f"{ref} names no prompt", hint=f"prompts: {have}")
-        versions = self.versions(name)
-        version = ref.version or (DRAFT if DRAFT in versions else self.live(name))
-        assert version is not None  # a prompt without a draft has a frozen version
-        return self.load(name, version)
+        self.versions(name)
+        return self.load(name, ref.version or self._in_use(name))
 
     def load(self, name: str, version: str) -> PromptVersion:
         """Load one version. Raises NotFound, WorkspaceError."""
@@ -78,12 +83,47 @@ class Prompts:
                 where=label(self.tree, self._home(name)),
                 hint=f"have: {', '.join(versions)}",
             )
-        return self.parse(name, version, self.text(name, version))
+        self._refuse_both(name, version)
+        path = self.path(name, version)
+        return self.parse(name, version, read_text(self.tree, path), path)
 
-    def parse(self, name: str, version: str, text: str) -> PromptVersion:
-        """Read a text as if it were this version's file. Raises WorkspaceError."""
-        place = Position(name, version, self.path(name, version), self.tree.revision)
-        return parse_version(text, place, partial(self.partial, name))
+    def parse(self, name: str, version: str, text: str, path: str) -> PromptVersion:
+        """Read a text as if it were this version's file, at a path that says its kind. Raises WorkspaceError."""
+        place = Position(name, version, path, self.tree.revision)
+        if not path.endswith(PIPELINE_SUFFIX):
+            return parse_version(text, place, partial(self.partial, name))
+        from evalh.workspace.prompt.pipelines import parse_pipeline  # only who has pipelines pays for it
+
+        return parse_pipeline(text, place, self.tree, self._for_step)
+
+    def _for_step(self, ref: PromptRef, where: str) -> PromptVersion:
+        """Load the prompt that a pipeline's step names. Raises WorkspaceError."""
+        assert ref.name is not None  # a step's prompt is named
+        try:
+            found = ref.version or self._in_use(ref.name)
+            if self.path(ref.name, found).endswith(PIPELINE_SUFFIX):
+                what = f"{ref.name}@{found} is a pipeline, and a step asks one prompt"
+                raise WorkspaceError(what, where=where, hint="write its steps into this pipeline")
+            return self.load(ref.name, found)
+        except NotFound as exc:
+            hint = f"{exc.hint} · a step asks the prompt of its own name, unless it says `prompt` or `python`"
+            raise WorkspaceError(exc.what, where=where, hint=hint) from None
+
+    def _in_use(self, name: str) -> str:
+        """Return the version that a name alone means: the draft if there is one, else the live one. Raises NotFound."""
+        version = DRAFT if DRAFT in self.versions(name) else self.live(name)
+        assert version is not None  # a prompt without a draft has a frozen version
+        return version
+
+    def _refuse_both(self, name: str, version: str) -> None:
+        """Raise WorkspaceError where a version is there as a prompt and as a pipeline."""
+        both = [f"{self._home(name)}/{version}{suffix}" for suffix in (SUFFIX, PIPELINE_SUFFIX)]
+        if all(self.tree.exists(path) for path in both):
+            raise WorkspaceError(
+                f"{name}@{version} is there twice: as a prompt and as a pipeline",
+                where=label(self.tree, both[1]),
+                hint=f"keep one of the two; the other: {both[0]}",
+            )
 
     def text(self, name: str, version: str) -> str:
         """Return a version's file as text. Raises WorkspaceError."""
@@ -136,7 +176,9 @@ class Prompts:
                 yield self._stray(f"{home}/{entry}", None)
         for version in self._versions(name):
             try:
-                self.load(name, version)
+                loaded = self.load(name, version)
+                if loaded.pipeline is not None and version != DRAFT:
+                    yield from self._unpinned(loaded)
             except EvalhError as exc:
                 yield exc
         if name in self._live and self._versions(name):
@@ -145,12 +187,18 @@ class Prompts:
             except EvalhError as exc:
                 yield exc
 
+    def _unpinned(self, version: PromptVersion) -> Iterator[EvalhError]:
+        from evalh.workspace.prompt.pipelines import unpinned
+
+        return unpinned(self.text(version.name, version.version), label(self.tree, version.path))
+
     def _stray(self, path: str, proposal: str | None) -> WorkspaceError:
         where = f"to {self.folder}/{proposal}" if proposal else "out of the prompt's folder"
         return WorkspaceError(
             "is no version of a prompt",
             where=label(self.tree, path),
-            hint=f"files are v<number>{SUFFIX}, {DRAFT}{SUFFIX} and _<partial>{SUFFIX}; move it {where}",
+            hint=f"files are v<number>{SUFFIX}, {DRAFT}{SUFFIX}, these with {PIPELINE_SUFFIX}, and _<partial>{SUFFIX};"
+            f" move it {where}",
         )
 
     # -- inside
@@ -159,7 +207,7 @@ class Prompts:
         return f"{self.folder}/{name}"
 
     def _versions(self, name: str) -> tuple[str, ...]:
-        found = [version for entry in self.tree.names(self._home(name)) if (version := _version_of(entry)) is not None]
+        found = {version for entry in self.tree.names(self._home(name)) if (version := _version_of(entry)) is not None}
         return tuple(sorted(found, key=lambda version: version_number(version) or float("inf")))
 
     def _folders(self, below: str = "") -> list[str]:
@@ -182,7 +230,7 @@ class Prompts:
 
 def _version_of(entry: str) -> str | None:
     """Return the version that a file's name means; None for a file that is none."""
-    version = entry.removesuffix(SUFFIX)
+    version = entry.removesuffix(SUFFIX if entry.endswith(SUFFIX) else PIPELINE_SUFFIX)
     return version if version != entry and (version == DRAFT or version_number(version) is not None) else None
 
 
@@ -226,7 +274,13 @@ def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
 
 
 def _content(prompts: Prompts, name: str, version: str) -> str:
-    """Return what must not change: the digest, or the text of a version that no longer loads."""
+    """Return what must not change: the digest, or the text of a version that no longer loads.
+
+    Of a pipeline it is the text: its functions are the workspace's code, which goes on to change, and the versions
+    that it pins are held for themselves.
+    """
+    if prompts.path(name, version).endswith(PIPELINE_SUFFIX):
+        return prompts.text(name, version)
     try:
         return prompts.load(name, version).digest
     except EvalhError:

@@ -91,6 +91,7 @@ def parse_version(text: str, place: Position, find_partial: FindPartial) -> Prom
         output_schema=output_schema,
         tools=tuple(_tool(tool, located, place) for place, tool in enumerate(front.tools)),
         variables=required_inputs(sections, grammar),
+        places={key: located.where(key) for key in located.value},
     )
     _check_variables(version, located)
     return replace(version, digest=digest(version.content_document()))

@@ -1,0 +1,135 @@
+"""`evalh blame`: which step of a pipeline loses the cases that ended bad in a run."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from evalh.analysis.blame import BlameCost, Blamed, BlamePlan, Design, blame
+from evalh.api.event_loop import in_loop
+from evalh.api.options import BlameOptions, RunOptions
+from evalh.api.parts import Parts
+from evalh.api.runs import NoProgress, ends_of
+from evalh.core.case import ABSENT, Case
+from evalh.core.digest import digest
+from evalh.core.errors import NotComparable, NotFound, UsageError
+from evalh.core.log import RunRow
+from evalh.core.money import plus
+from evalh.core.ports import Progress
+from evalh.core.run import RunKind
+from evalh.core.sample import Standing
+from evalh.core.values import Value
+from evalh.engine.pipeline.blame import Experiment, stand_ins, with_outputs
+from evalh.engine.pipeline.forecast import forecast_pipeline
+from evalh.engine.plan import Given, Plan
+from evalh.engine.session import check_plans
+from evalh.stats.blame import LARGEST_GAME
+
+_CONFIRM = 5  # reruns on both sides of the step that halving found
+
+
+class _BlameQuestion(Value, kw_only=True):
+    run: RunRow
+    plan: Plan
+    stronger: Plan | None
+    cases: tuple[Case, ...]
+    bad: int
+    design: BlamePlan
+
+    def sources(self) -> dict[str, Given]:
+        """Return where good outputs come from where they are gold."""
+        return {step: Given("expected") for step in self.design.steps}
+
+
+def blamed(parts: Parts, options: BlameOptions, progress: Progress | None = None) -> Blamed:
+    """Run bad cases again with outputs replaced. Raises NotFound, UsageError, NotComparable; CannotMeasure."""
+    question, shown = _question(parts, options), progress or NoProgress()
+    plan = question.plan
+    check_plans([plan, *([] if question.stronger is None else [question.stronger])], parts.prices, options)
+    with parts.writing(shown) as store:
+        ends = replace(ends_of(parts, store, options, shown), kind=RunKind.BLAME)
+        sources = question.sources()
+        if question.stronger is not None:
+            sources = in_loop(stand_ins(question.stronger, ends, question.cases, digest))
+        experiment = Experiment(plan, ends, question.design, sources)
+        reruns = in_loop(experiment.ask(question.cases))
+    return Blamed(
+        run=question.run.record.id,
+        prompt=plan.version.label,
+        model=plan.target.name,
+        stand_in=options.stand_in,
+        bad=question.bad,
+        left_out=question.bad - len(question.cases) if options.cases is None else 0,
+        blame=blame(question.design, reruns, plan.suite.max_ungraded),
+        spent_usd=experiment.spent_usd,
+    )
+
+
+def blame_cost(parts: Parts, options: BlameOptions) -> BlameCost:
+    """Say what it would cost at most; nothing is asked. Raises as `blamed`."""
+    question = _question(parts, options)
+    design, cases = question.design, question.cases
+    sources = question.sources()
+    samples, most = 0, Decimal(0) if question.stronger is None else None
+    for count in range(len(design.steps) + 1):
+        through = with_outputs(question.plan, design.through(count), sources, cases, design.reruns)
+        found = forecast_pipeline(through, None, parts.prices)
+        samples += found.samples
+        most = plus(most, found.worst_case_usd)
+    return BlameCost(cases=len(cases), steps=design.steps, samples=samples, worst_case_usd=most)
+
+
+def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
+    run = parts.log.run(options.run or "last")
+    record = run.record
+    if not record.steps:
+        what = f"run {record.id} is about one prompt: there is no step to blame"
+        raise UsageError(what, hint="evalh show " + record.id)
+    plan = _plan(parts, run, None)
+    now, then = plan.fingerprint().document(), record.fingerprint.document()
+    if changed := [part for part in ("prompt", "model", "route") if now[part] != then[part]]:
+        what = f"{record.prompt} is no longer what run {record.id} ran: {', '.join(changed)} changed"
+        raise NotComparable(what, hint=f"evalh run {record.suite}; then blame that run")
+    ran = {row.case_id: row for row in parts.log.samples(record.id, Standing.BAD)}
+    if not ran:
+        raise NotFound(f"no sample of run {record.id} ended bad: there is nothing to blame", hint="evalh show last")
+    known = [case for case in plan.cases if case.id in ran]
+    stronger = None if options.stand_in is None else _plan(parts, run, options.stand_in)
+    names = [one.step for one in record.steps if one.step not in (plan.pipeline.given if plan.pipeline else {})]
+    steps, cases = tuple(names), tuple(known)
+    if stronger is None:
+        steps = tuple(step for step in names if any(case.gold_of(step) is not ABSENT for case in known))
+        gave = {case_id: {one.step for one in row.steps if one.gave} for case_id, row in ran.items()}
+        cases = tuple(case for case in known if _has_gold(case, [step for step in steps if step in gave[case.id]]))
+        if not steps or not cases:
+            hint = '"expected": {"steps": {"<step>": …}} in the rows; or --stand-in MODEL'
+            raise UsageError("no bad case says what its steps should have given", hint=hint)
+    if options.cases is not None:
+        cases = cases[: options.cases]
+    return _BlameQuestion(
+        run=run, plan=plan, stronger=stronger, cases=cases, bad=len(ran), design=_design(options, steps, len(cases))
+    )
+
+
+def _has_gold(case: Case, steps: Sequence[str]) -> bool:
+    return bool(steps) and all(case.gold_of(step) is not ABSENT for step in steps)
+
+
+def _design(options: BlameOptions, steps: tuple[str, ...], cases: int) -> BlamePlan:
+    if options.design is Design.ALL_SETS and len(steps) > LARGEST_GAME:
+        what = f"{len(steps)} steps have {2 ** len(steps)} sets: at most {LARGEST_GAME} steps can be replaced so"
+        raise UsageError(what, hint="--design single")
+    assert cases  # or there was nothing to blame
+    confirm = _CONFIRM if options.design is Design.HALVING else 0
+    return BlamePlan(steps=steps, design=Design(options.design), reruns=options.reruns, confirm=confirm)
+
+
+def _plan(parts: Parts, run: RunRow, model: str | None) -> Plan:
+    """Return the plan of a run: its version, with the steps that it had instead of the file's. Raises EvalhError."""
+    record = run.record
+    label, _, variant = record.prompt.partition("[")
+    steps = tuple(one.replace("@", "=", 1) for one in variant.rstrip("]").split("][") if one)
+    models = (model,) if model else (record.model,)
+    options = RunOptions(target=record.suite, prompts=(label,), models=models, steps=steps)
+    (plan,) = parts.plans(options)
+    return plan

@@ -1,0 +1,1 @@
+"""Running pipelines: samples that walk through steps."""

@@ -1,0 +1,166 @@
+"""Steps that are functions: called with their inputs by name, within their time, and held to JSON."""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from math import isfinite
+from typing import Protocol
+
+from evalh.core.attempt import NotSent
+from evalh.core.digest import canonical
+from evalh.core.errors import WorkspaceError
+from evalh.core.prompt import FunctionSpec, StepSpec
+from evalh.core.request import Message, Request, Role, Settings
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
+from evalh.graders.functions import Deadline, NoAnswerError, line_of, where_defined
+from evalh.graders.quoting import one_line
+
+_DEEPEST = 200
+_PAUSE_S = 0.2  # before the second attempt; doubled before each further one
+_CONTEXT = "ctx"
+_SHORTEST_SECRET = 6  # characters: `1` or `true` is no secret
+
+
+class StepError(Exception):
+    """A function raised, did not come back, or gave what is no JSON: the sample is ungraded, not bad."""
+
+
+class Ask(Protocol):
+    """Asks a prompt of the workspace, as a call of the step."""
+
+    async def __call__(self, prompt: str, inputs: Mapping[str, JsonValue], *, draw: int = 0) -> JsonValue:
+        """Return the output, JSON where the prompt has JSON output. Raises CallError, NotSent."""
+
+
+class StepContext(Value):
+    """What a function is handed as `ctx`, if it takes one."""
+
+    case_id: str
+    trial: int
+    seed: int  # the same for the same case, trial and step
+    timeout_s: float
+    env: Mapping[str, str]  # the variables that the step names
+    ask: Ask
+
+
+class FunctionStep:
+    """Calls one step's function. Of the environment it is handed the variables that the step names."""
+
+    def __init__(self, spec: FunctionSpec, function: Callable[..., object], env: Mapping[str, str]) -> None:
+        self.spec = spec
+        self.env = {name: env[name] for name in spec.env if name in env}
+        self._function = function
+        self._deadline = Deadline(spec.timeout_s)
+        self._places = None if spec.concurrency is None else asyncio.Semaphore(spec.concurrency)
+        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self._takes_context = _CONTEXT in inspect.signature(function).parameters
+
+    def request(self, inputs: Mapping[str, JsonValue]) -> Request:
+        """Return its inputs as a request: what it gave before is found by them, and by what it is."""
+        settings = Settings(model=self.spec.path, sent_to={"function": self.spec.document()})
+        return Request((Message.of(Role.USER, canonical(inputs).decode("utf-8", "surrogatepass")),), settings)
+
+    async def call(
+        self, inputs: Mapping[str, JsonValue], ctx: StepContext, pause: Callable[[float], Awaitable[None]]
+    ) -> JsonValue:
+        """Return what it gives, as JSON. Raises StepError, NotSent."""
+        async with AsyncExitStack() as held:
+            if self._places is not None:
+                await held.enter_async_context(self._places)
+            attempts = 1 if self.spec.effects else self.spec.attempts
+            for attempt in range(attempts):
+                try:
+                    return await self._once(inputs, ctx)
+                except StepError:
+                    if attempt + 1 == attempts:
+                        raise
+                    await pause(_PAUSE_S * 2**attempt)
+        raise AssertionError("a function has at least one attempt")
+
+    async def _once(self, inputs: Mapping[str, JsonValue], ctx: StepContext) -> JsonValue:
+        handed = {**inputs, _CONTEXT: ctx} if self._takes_context else inputs
+
+        def work() -> object:
+            return self._function(**handed)
+
+        try:
+            if self._is_async:
+                given = await self._deadline.wait(self._function(**handed))  # type: ignore[arg-type] # a coroutine
+            else:
+                given = await self._deadline.call(work)
+        except NotSent:
+            raise
+        except NoAnswerError as exc:
+            raise StepError(f"{self.spec.path}: {exc}") from None
+        except Exception as exc:  # noqa: BLE001 (whatever a user's code raises is told at its line)
+            told = one_line(f"{type(exc).__name__}: {exc}{line_of(exc)}")
+            raise StepError(f"{self.spec.path}: {self._redacted(told)}") from None
+        return self._json(given)
+
+    def _redacted(self, text: str) -> str:
+        for name, value in self.env.items():
+            if len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, f"[{name}]")
+        return text
+
+    def _json(self, given: object) -> JsonValue:
+        """Return a copy as JSON. Raises StepError."""
+        if inspect.iscoroutine(given):
+            given.close()
+            raise StepError(f"{self.spec.path}: gave a coroutine: declare the function with async def")
+        wrong = not_json(given)
+        if wrong is not None:
+            raise StepError(f"{self.spec.path}: {wrong}")
+        text = json.dumps(given, ensure_ascii=False)
+        if len(text) > self.spec.max_chars:
+            raise StepError(
+                f"{self.spec.path}: gave {len(text):,} characters of JSON; max_chars is {self.spec.max_chars:,}"
+            )
+        return json.loads(self._redacted(text))
+
+
+def not_json(value: object, place: str = "", depth: int = 0) -> str | None:
+    """Say what of a value is no JSON, and where; None: all of it is."""
+    at = f" at {place}" if place else ""
+    if depth > _DEEPEST:
+        return f"gave more than {_DEEPEST} levels of nesting"
+    match value:
+        case None | bool() | int() | str():
+            return None
+        case float():
+            return None if isfinite(value) else f"gave {value}{at}, which is no JSON"
+        case list() | tuple():
+            parts = ((f"{place}[{number}]", part) for number, part in enumerate(value))
+        case dict():
+            strange = next((key for key in value if not isinstance(key, str)), None)
+            if strange is not None:
+                return f"gave a key that is no text{at}: {one_line(repr(strange))}"
+            parts = ((f"{place}.{key}" if place else key, part) for key, part in value.items())
+        case _:
+            return f"gave {one_line(type(value).__name__)}{at}, which is no JSON"
+    return next((wrong for name, part in parts if (wrong := not_json(part, name, depth + 1)) is not None), None)
+
+
+def check_signature(spec: StepSpec, function: Callable[..., object]) -> None:
+    """Raise WorkspaceError where a step hands over what its function does not take, or leaves out what it needs."""
+    assert spec.function is not None
+    where = where_defined(function)
+    parameters = inspect.signature(function).parameters
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    named = {
+        name: one
+        for name, one in parameters.items()
+        if one.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY) and name != _CONTEXT
+    }
+    for name in spec.inputs:
+        if name not in named and not takes_any:
+            takes = ", ".join(named) or "nothing"
+            what, hint = f"{spec.function.path} takes no {name!r} ({where})", f"it takes: {takes}"
+            raise WorkspaceError(what, where=spec.where, hint=hint)
+    for name, one in named.items():
+        if one.default is inspect.Parameter.empty and name not in spec.inputs:
+            hint = f"inputs: {{{name}: …}}"
+            raise WorkspaceError(f"{spec.function.path} needs {name!r} ({where})", where=spec.where, hint=hint)

@@ -1,0 +1,41 @@
+"""What all samples of a pipeline's run share."""
+
+from collections.abc import Iterator, Mapping
+
+from evalh.core.ports import Clock, Provider, Store
+from evalh.core.values import Value
+from evalh.engine.pipeline.calls import Flights, Lookups
+from evalh.engine.pipeline.functions import FunctionStep
+from evalh.engine.plan import Asked, Plan, PlannedPipeline
+from evalh.pipeline.taint import StepGraph
+from evalh.routing.asking import Inquiry
+from evalh.routing.run_context import Halt
+
+OWN = ""  # what a prompt step asks; a function asks prompts by name
+
+
+class StepDoor(Value):
+    """The way to what a step asks, and who asks for those that grade its answers."""
+
+    asked: Asked
+    provider: Provider
+    inquiry: Inquiry
+
+
+class Tools(Value, kw_only=True):
+    """What all samples of a run share."""
+
+    plan: Plan
+    pipeline: PlannedPipeline
+    run_id: str
+    numbers: Iterator[int]  # of calls
+    doors: Mapping[str, Mapping[str, StepDoor]]  # by step and prompt
+    functions: Mapping[str, FunctionStep]
+    graph: StepGraph
+    store: Store
+    halt: Halt
+    clock: Clock
+    lookups: Lookups
+    flights: Flights
+    inquiry: Inquiry  # about what no model gave
+    fresh: bool

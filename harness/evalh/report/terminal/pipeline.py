@@ -1,0 +1,109 @@
+"""A pipeline's run in a terminal: a line for each step, where samples went wrong first, and what was spent after it."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from evalh.core.money import plus
+from evalh.core.run import ConditionalRate, PipelineSummary, StepTally
+from evalh.core.sample import SampleWord
+from evalh.report.terminal.console import StyledText, columns
+from evalh.report.text import dollars, milliseconds, plural, rate, safe
+
+WORDS = {
+    SampleWord.CLEAN: "clean",
+    SampleWord.RECOVERED: "recovered",
+    SampleWord.LATENT: "bad step, good result",
+    SampleWord.UNEXPLAINED: "bad result, no bad step",
+    SampleWord.POISONED: "poisoned",
+    SampleWord.FAILED_AT_END: "failed at the end",
+    SampleWord.NOT_KNOWN: "not known",
+}
+"""What a sample's word is called where people read it."""
+
+_NO_RATE = {
+    "few-cases": " (too few cases for a rate)",
+    "not-known": " (too many samples are not known for a rate)",
+}
+_STYLES = {
+    SampleWord.CLEAN: "green",
+    SampleWord.RECOVERED: "green",
+    SampleWord.POISONED: "red",
+    SampleWord.FAILED_AT_END: "red",
+    SampleWord.UNEXPLAINED: "red",
+}
+
+
+def show_pipeline(console: Console, summary: PipelineSummary) -> None:
+    """Print the steps, the kinds of sample, how faults spread, and the money after them."""
+    console.print(_steps(summary.steps))
+    console.print()
+    console.print(_lines(summary))
+
+
+def _steps(tallies: tuple[StepTally, ...]) -> Table:
+    counts = (">ran", ">skipped", ">stopped", ">given", ">failed", ">good", ">bad", ">unknown", ">first bad here")
+    rows = [
+        (one.ran, one.skipped, one.stopped, one.given, one.failed, one.good, one.bad, one.unknown, one.first_bad)
+        for one in tallies
+    ]
+    used = [place for place in range(len(counts)) if place in _ALWAYS or any(row[place] for row in rows)]
+    table = columns("step", *(counts[place] for place in used), ">cost", ">p50")
+    for tally, row in zip(tallies, rows, strict=True):
+        cells = [_count(row[place], bad=place in _BAD) for place in used]
+        table.add_row(safe(tally.step), *cells, _cost(tally), milliseconds(tally.latency_p50_ms))
+    return table
+
+
+def _cost(tally: StepTally) -> str:
+    return dollars(plus(tally.cost_usd, tally.cached_cost_usd))  # an answer of the log at what it was bought for
+
+
+_ALWAYS = frozenset({0, 5, 6, 8})
+_BAD = frozenset({6, 8})
+
+
+def _count(number: int, *, bad: bool) -> StyledText:
+    return StyledText(str(number), "red" if bad else "") if number else StyledText("·", "dim")
+
+
+def _lines(summary: PipelineSummary) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("samples", _words(summary))
+    for name, text in _rates(summary):
+        table.add_row(name, text)
+    after = summary.after_bad
+    if after.samples:
+        lost = f", and loses {plural(after.good, 'good one')}" if after.good else ""
+        told = f"{dollars(after.usd)} spent in {plural(after.samples, 'sample')}"
+        table.add_row("after a bad step", f"{told}: stopping there saves at most that{lost}")
+    return table
+
+
+def _words(summary: PipelineSummary) -> StyledText:
+    total = sum(summary.words.values())
+    line = StyledText()
+    for word, told in WORDS.items():
+        count = summary.words.get(word.value, 0)
+        if count:
+            line.append(" · " if line else "").append(f"{count} {told}", _STYLES.get(word, ""))
+            line.append(f" {100 * count / total:.0f} %", "dim")
+    return line
+
+
+def _rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
+    if summary.propagation.of:
+        yield "propagation", _rate(summary.propagation, "steps that read something bad were bad too")
+        yield "recovery", _rate(summary.recovery, "mended it")
+    if summary.latent.count:
+        yield "bad step, good result", _rate(summary.latent, "good samples: no harm done, or a grader is wrong")
+    if summary.unexplained.count:
+        yield "not explained", _rate(summary.unexplained, "bad samples: no bad step leads to the result")
+
+
+def _rate(one: ConditionalRate, told: str) -> str:
+    found = "" if one.rate.value is None else f"{rate(one.rate)}  "
+    return f"{found}{one.count} of {one.of} {told}{_NO_RATE.get(one.rate.method, '')}"

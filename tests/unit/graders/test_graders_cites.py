@@ -1,0 +1,179 @@
+"""What an output cites was handed in: ids as they are, quotes whatever case, blanks and marks they are written in."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from evalh.core.errors import WorkspaceError
+from evalh.core.verdict import Outcome, StepOutput
+
+ALL = {
+    "ids": "citations[*].id",
+    "of": "inputs.docs[*].id",
+    "quotes": "citations[*].quote",
+    "in": "inputs.docs[*].text",
+}
+DOCS = [
+    {"id": "doc-1", "text": "Refunds take  14 days,\nhe said: “don’t wait – call”. We are unable to pay 1000 EUR."},
+    {"id": 7, "text": "お支払いは返金されます。"},
+]
+
+
+@pytest.fixture
+def cites(judge):
+    """Judge what cites these ids and quotes of DOCS."""
+
+    def cites(*cited: dict[str, Any], params: dict[str, Any] = ALL, **about: Any):
+        output = json.dumps({"citations": list(cited)})
+        return judge({"cites": params}, output, **{"inputs": {"docs": DOCS}, **about})
+
+    return cites
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        "Refunds take 14 days, he said",
+        "REFUNDS TAKE\n14 days",
+        '"Refunds take 14 days,"',
+        "he said: 'Don't wait - call'",
+        "ｒefunds take 14\u00a0days",
+        "re\u00adfunds take\u200b 14 days",
+        "call”.",
+        "返金",
+    ],
+)
+def test_a_quote_stands_there_in_other_blanks_marks_case_and_forms(cites, quote: str) -> None:
+    verdict = cites({"id": "doc-1", "quote": quote})
+
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, "1 id and 1 quote, handed in")
+
+
+@pytest.mark.parametrize(
+    "quote",
+    ["Refunds take 15 days", "able to pay 1000", "unable to pay 100", "funds take 14 days", "1000 EUR. お支払い"],
+)
+def test_a_quote_with_other_words_or_with_a_cut_word_does_not(cites, quote: str) -> None:
+    verdict = cites({"id": "doc-1", "quote": quote})
+
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.reason.endswith("does not stand in inputs.docs[*].text")
+
+
+@pytest.mark.parametrize("quote", ["", "  ", "“”"])
+def test_a_quote_of_nothing_fails(cites, quote: str) -> None:
+    assert cites({"id": "doc-1", "quote": quote}).reason == "citations[0].quote is an empty quote"
+
+
+@pytest.mark.parametrize("cited", ["doc-1", " doc-1\n", 7, "7", 7.0])
+def test_an_id_that_was_handed_in_passes_as_number_or_text(cites, cited: Any) -> None:
+    assert cites({"id": cited, "quote": None}).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("cited", ["DOC-1", "doc-2", 7.5, 8, 10**40, "doc", ""])
+def test_an_id_that_was_not_handed_in_fails(cites, cited: Any) -> None:
+    verdict = cites({"id": "doc-1", "quote": None}, {"id": cited, "quote": None})
+
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.reason.endswith("which is not in inputs.docs[*].id")
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("doc-1", "the output is not JSON"),
+        ("{}", "the output's JSON cites nothing: there is no citations"),
+        ('{"citations": 1}', "the output's JSON cites nothing: citations is neither a list nor an object"),
+        ('{"citations": [{"id": "doc-1"}, {}]}', "the output's JSON cites nothing: there is no citations[1].id"),
+        ('{"citations": [{"id": true}]}', "citations[0].id is a boolean, not an id"),
+        ('{"citations": [{"id": "doc-1", "quote": 3}]}', "citations[0].quote is a number, not a text"),
+    ],
+)
+def test_an_output_that_cannot_be_read_fails_and_says_where(judge, output: str, reason: str) -> None:
+    verdict = judge({"cites": ALL}, output, inputs={"docs": DOCS})
+
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.reason.startswith(reason)
+
+
+def test_citing_nothing_passes_unless_citations_are_asked_for(cites, judge) -> None:
+    assert cites().reason == "0 ids and 0 quotes, handed in"
+    assert judge({"cites": ALL}, '{"citations": null}', inputs={"docs": DOCS}).outcome is Outcome.PASS
+    assert cites(params={**ALL, "at_least": 1}).reason == "cites 0 ids; at least 1"
+
+
+def test_ids_are_a_text_a_list_or_the_keys_of_what_was_handed_in(judge) -> None:
+    def outcome(ids: Any, handed: Any) -> Outcome:
+        params = {"ids": "sources", "of": "inputs.docs"}
+        verdict: Outcome = judge({"cites": params}, json.dumps({"sources": ids}), inputs={"docs": handed}).outcome
+        return verdict
+
+    assert (
+        outcome("a", "a") is outcome(["a", "b"], ["b", "a", "c"]) is outcome(["a"], {"a": "its text"}) is Outcome.PASS
+    )
+    assert (
+        outcome(["a", "c"], ["a", "b"]) is outcome("a", None) is outcome("its text", {"a": "its text"}) is Outcome.FAIL
+    )
+    assert outcome([{"id": "a"}], ["a"]) is Outcome.FAIL
+    assert outcome("a", [{"id": "a"}]) is Outcome.ERROR  # the suite names no id
+
+
+def test_a_place_that_nothing_was_handed_in_at_is_an_error_of_the_suite(cites) -> None:
+    verdict = cites({"id": "a", "quote": "b"}, inputs={"texts": []})
+
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERROR, "what was handed in: there is no inputs.docs")
+
+
+def test_steps_hand_in_too_and_one_that_did_not_run_handed_in_nothing(cites) -> None:
+    params = {"ids": "citations[*].id", "of": ["search.hits[*].id", "inputs.docs[*].id"]}
+    ran = {"search": StepOutput({"hits": [{"id": "web-1"}]}, {})}
+
+    assert cites({"id": "web-1"}, {"id": "doc-1"}, params=params, steps=ran).outcome is Outcome.PASS
+    assert cites({"id": "doc-1"}, params=params).outcome is Outcome.PASS
+    assert cites({"id": "web-1"}, params=params).reason == (
+        'cites "web-1", which is not in search.hits[*].id or inputs.docs[*].id: `search` did not run'
+    )
+
+
+def test_it_needs_no_gold_and_says_which_steps_it_reads(build_grader) -> None:
+    grader = build_grader({"not": {"cites": {"ids": "ids", "of": ["search.ids", "inputs.ids"]}}})
+
+    assert not grader.needs_expected
+    assert grader.reads == ("search",)
+
+
+@pytest.mark.parametrize(
+    ("params", "what"),
+    [
+        ({}, "says nothing that is looked for"),
+        ({"ids": "a"}, "states ids, and not of"),
+        ({"ids": "a", "of": "inputs", "in": "inputs"}, "states in, and not quotes"),
+        ({"quotes": "a"}, "states quotes, and not in"),
+        ({"ids": "a[*]b", "of": "inputs"}, "cannot use this path"),
+        ({"ids": "a", "of": "$"}, "begins with no name"),
+        ({"ids": "a", "of": "[*].id"}, "begins with no name"),
+        ({"ids": "a", "of": ""}, "an empty path names nothing"),
+    ],
+)
+def test_parameters_that_say_half_are_refused(build_grader, params: dict[str, Any], what: str) -> None:
+    with pytest.raises(WorkspaceError, match=r"evals/triage\.yaml:7") as caught:
+        build_grader({"cites": params})
+
+    assert what in caught.value.what
+
+
+def test_hostile_numbers_of_quotes_and_parts_of_words_take_bounded_time(judge) -> None:
+    params = {"quotes": "q", "in": "inputs.text"}
+    many = json.dumps({"q": [f"{'a' * number}" for number in range(1, 1_001)]})
+    begun = time.process_time()
+
+    verdict = judge({"cites": params}, many, inputs={"text": "a" * 400_000})
+    too_many = judge({"cites": params}, json.dumps({"q": [f"w {n}" for n in range(1_001)]}), inputs={"text": "a"})
+    too_long = judge({"cites": params}, many, inputs={"text": "a" * 1_000_000})
+
+    assert time.process_time() - begun < 4.0
+    assert verdict.outcome is Outcome.FAIL
+    assert too_many.reason == "cites 1,001 quotes; 1,000 at most are looked for"
+    assert too_long.outcome is Outcome.ERROR
