@@ -307,7 +307,7 @@ class Session:
             for trial in range(trials):
                 sample = self.samples.get((case.id, trial))
                 if sample is not None:
-                    yield replace(result_of(sample), row_digest=row)
+                    yield replace(sample.result(), row_digest=row)
                 elif (case.id, trial) in self._known:
                     yield replace(
                         self._known[case.id, trial],
@@ -387,22 +387,3 @@ async def together(*sessions: Session) -> AsyncIterator[None]:
         if reason := next((one.halt.reason for one in sessions if one.halt.reason), None):
             for session in sessions:
                 session.halt.now(reason)
-
-
-def result_of(sample: Sample) -> SampleResult:
-    """Return a sample as a comparison needs it."""
-    completion = sample.completion
-    return SampleResult(
-        case_id=sample.case.id,
-        trial=sample.trial,
-        standing=sample.standing,
-        cost_usd=plus(sample.cost_usd, sample.cached_cost_usd),
-        latency_ms=None if completion is None else sample.latency.total_ms,
-        latency_whole=sample.latency.whole,
-        output_digest=None if completion is None else completion.digest(),
-        outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
-        required=frozenset(one.grader for one in sample.verdicts if one.required),
-        tags=sample.case.tags,
-        cluster=sample.case.cluster,
-        inputs_digest=sample.case.inputs_digest,
-    )
