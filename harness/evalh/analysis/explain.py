@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from evalh.core.attempt import ErrorKind
+from evalh.core.prompt import OnBad, Pipeline
 from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
@@ -35,6 +36,14 @@ UNFIT = "when the output fails a check"
 UNSURE = "when the model is unsure"
 MONEY = "when money or time runs out"
 KNOWN = "when the log has the answer"
+BAD_STEP = "when a step is bad"
+FUNCTIONS = "when a step is a function"
+
+_ON_BAD = {
+    OnBad.STOP: "nothing behind it is asked, and the sample is bad",
+    OnBad.CONTINUE: "its output is handed on all the same",
+    OnBad.REVIEW: "its output is handed on, and a person must look at the result",
+}
 
 _ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
 _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPORTED)
@@ -52,6 +61,40 @@ def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None 
         *_aloud(reasoning or {}),
         *(statement for part in after for statement in part(route, tallies)),
     ]
+
+
+def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> Iterator[Statement]:
+    """State what a pipeline does about its steps; `taken` counts what was done, by (what, step)."""
+    for spec in pipeline.steps:
+        if spec.checks:
+            yield Statement(
+                topic=BAD_STEP,
+                when=f"{spec.name} fails a check: {', '.join(check.name for check in spec.checks)}",
+                then=_ON_BAD[spec.on_bad],
+                taken=taken.get((spec.on_bad.value, spec.name), 0),
+            )
+    yield Statement(
+        topic=BAD_STEP,
+        when="the next step cannot take an output: it is no JSON, a field is missing, or its type is another",
+        then="the step that gave it is bad, nothing is sent, and that path ends",
+    )
+    for spec in pipeline.steps:
+        function = spec.function
+        if function is None:
+            continue
+        attempts = 1 if function.effects else function.attempts
+        again = f"it is called again, {attempts} times in all; then " if attempts > 1 else ""
+        yield Statement(
+            topic=FUNCTIONS,
+            when=f"{spec.name} raises, takes over {function.timeout_s:g} s, or gives what is no JSON (step_error)",
+            then=f"{again}the sample is ungraded, never bad",
+        )
+        if function.effects:
+            yield Statement(
+                topic=FUNCTIONS,
+                when=f"{spec.name} has effects",
+                then="it is called with --allow-effects alone, and never twice for one sample",
+            )
 
 
 def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:

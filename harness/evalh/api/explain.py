@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
 from msgspec.structs import replace
 
-from evalh.analysis.explain import Statement, explain
+from evalh.analysis.explain import Statement, explain, explain_steps
 from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
@@ -37,7 +37,17 @@ def explained(parts: Parts, name: str | None, last: int) -> list[Explained]:
         return explain(one, counted, {name: models[name].reasoning for name in one.targets if name in models})
 
     inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, parts.config.routes)[1:]]
-    return [(route.name, tallies, told(route, tallies)), *inner]
+    return [*_steps(parts, suite, route.name, tallies, last), (route.name, tallies, told(route, tallies)), *inner]
+
+
+def _steps(parts: Parts, suite: str | None, route: str, tallies: Tallies, last: int) -> Iterator[Explained]:
+    """Yield what the pipeline of a suite does about its steps, where it has one."""
+    if suite is None:
+        return
+    version = parts.version_of(loaded := parts.suite(suite), PromptRef(loaded.prompt, None))
+    if version.pipeline is not None:
+        taken = parts.log.step_decisions(parts.log.last_runs(route, suite, last)) if tallies.runs else {}
+        yield version.label, tallies, list(explain_steps(version.pipeline, taken))
 
 
 def _named(parts: Parts, name: str | None) -> tuple[Route, str | None]:

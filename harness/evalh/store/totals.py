@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from sqlite3 import Row
@@ -87,8 +87,17 @@ _STATE = """select id, status, finished_at, length(summary) as summary,
   end as samples from runs r where suite = ? order by id"""
 
 
+_STEP_DECISIONS = """select kind, json_extract(detail, '$.step') as step, count(*) as taken from decisions
+where run_id in (select value from json_each(:runs)) and kind in ('stop', 'continue', 'review') group by 1, 2"""
+
+
 class TotalsReader(LogReader):
     """Counts and sums over the log."""
+
+    def step_decisions(self, run_ids: Sequence[str]) -> Mapping[tuple[str, str], int]:
+        """Count what pipelines did about steps that failed a check, by (what they did, step)."""
+        rows = self._rows(_STEP_DECISIONS, {"runs": json.dumps(list(run_ids))})
+        return {(row["kind"], restored(row["step"])): row["taken"] for row in rows}
 
     def tallies(self, run_ids: Sequence[str]) -> Tallies:
         """Count the decisions of these runs, with their costs."""

@@ -23,7 +23,7 @@ from evalh.core.attempt import (
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError
 from evalh.core.money import plus
-from evalh.core.prompt import OnBad, StepSpec
+from evalh.core.prompt import StepSpec
 from evalh.core.reasoning import reread
 from evalh.core.request import Request
 from evalh.core.sample import Graded
@@ -148,19 +148,16 @@ class SampleAsking:
             self.walk.give(spec.name, output)
         if failed:
             reason = f"{failed[0].grader}: {failed[0].verdict.reason}"
-            policy = self.walk.doubt(spec.name, reason)
-            if policy is not OnBad.CONTINUE:
-                call_id = trace.calls[-1].id if trace.calls else None
-                self.tools.store.decide(
-                    Decision(
-                        run_id=self.tools.run_id,
-                        kind=policy.value,
-                        reason=reason,
-                        at=self.tools.clock.now(),
-                        call_id=call_id,
-                        detail={"step": spec.name},
-                    )
+            self.tools.store.decide(
+                Decision(
+                    run_id=self.tools.run_id,
+                    kind=self.walk.doubt(spec.name, reason).value,
+                    reason=reason,
+                    at=self.tools.clock.now(),
+                    call_id=trace.calls[-1].id if trace.calls else None,
+                    detail={"step": spec.name},
                 )
+            )
 
     def _key(self, step: str, draw: int = 0) -> CallKey:
         return CallKey(self.case.id, self.trial, step, self.tools.plan.draw + draw)
