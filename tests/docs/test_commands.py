@@ -26,7 +26,7 @@ PAGES = [
     pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
     for page in (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
 ]
-WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets")
+WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets", "steps")
 VARY = "<!-- numbers vary -->"
 NUMBER = re.compile(r"(?<![\w-])\d[\d,]*(?:\\\.\d+)?(\\ (?:ms|s|min)\b)?")
 RUN = ("evalh", "git", "sed")
