@@ -1,5 +1,6 @@
 """A run says where its samples went wrong, and what was spent after that."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,10 @@ def test_the_terminal_has_a_line_for_each_step(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({3, 5})
         folder = write_pipeline(tmp_path, port, cases=20)
-        told = [" ".join(line.split()) for line in evalh(folder, "run").stdout.splitlines()]
+        told = [
+            " ".join(line.split())
+            for line in evalh(folder, "run", env={**os.environ, "COLUMNS": "100"}).stdout.splitlines()
+        ]
     assert any(line.startswith("extract 20 18 2 2 $") for line in told)
     assert any(line.startswith("reply 20 18 2 · $") for line in told)
     assert "samples 18 clean 90 % · 2 poisoned 10 %" in told

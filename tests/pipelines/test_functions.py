@@ -1,5 +1,6 @@
 """Functions as steps: called by name, seen when they ask, kept where they say so, never twice where they have effects."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_a_secret_that_a_function_is_handed_is_not_stored(tmp_path: Path) -> Non
         (folder / "steps/orders.py").write_text(
             "def find(order_id, ctx):\n    return {'id': order_id, 'state': ctx.env['ORDER_KEY']}\n"
         )
-        done = evalh(folder, "run", env={"ORDER_KEY": "s3cret-s3cret"})
+        done = evalh(folder, "run", env={**os.environ, "ORDER_KEY": "s3cret-s3cret"})
         assert done.returncode == 0, done.stderr
     assert not any(b"s3cret" in body for body in server.bodies)
     assert all(b"s3cret" not in file.read_bytes() for file in (folder / ".evalh").glob("evalh.db*"))

@@ -118,8 +118,10 @@ step_graders:
             config.replace("[workspace]\n", '[workspace]\nplugins = ["evals/checks.py"]\n')
         )
         result = run(folder)
+    tried = json.loads(evalh(folder, "grader", "test", "evals/checks.py", "--json").stdout)["graders"]
 
     assert (result["good"], result["ungraded"]) == (4, 0)
+    assert tried[0]["counts"] == {"pass": 2, "fail": 0, "abstain": 2, "error": 0}
     told = {(case, grader): (outcome, reason) for case, grader, outcome, reason in verdicts(folder)}
     inputs, steps = json.loads(told["r-0001", "python"][1])
     assert inputs == {"email": "Where is order 1?"}
@@ -161,6 +163,36 @@ def test_a_judge_is_shown_what_steps_gave_as_data_and_that_one_did_not_run(tmp_p
     assert "the step order did not run." in by_case["r-0002"]
     assert "<step-order-" not in by_case["r-0002"]
     assert '{"order_id":2,"topic":"order"}' in by_case["r-0002"]
+
+
+JUDGE_PROMPT = """---
+input: {schema: {input: string, output: string, steps: string}}
+---
+{{role "system"}}
+You compare.
+{{role "user"}}
+{{steps}} and {{output}}
+"""
+
+
+def test_a_prompt_that_judges_and_a_panel_are_shown_steps_too(tmp_path: Path) -> None:
+    panel = "  - judge: {rubric: tone@v1, models: [strong, strong], scale: pass/fail, show: [order]}\n"
+    with step_server() as (_, port):
+        folder = workspace(tmp_path, port, panel, pipeline=BRANCH)
+        (folder / "prompts/tone").mkdir()
+        (folder / "prompts/tone/v1.prompt").write_text(JUDGE_PROMPT)
+        assert run(folder)["good"] == 4
+        (folder / "prompts/tone/v2.prompt").write_text(JUDGE_PROMPT.replace("{{steps}}", "{{input}}"))
+        suite = folder / "evals/refund.yaml"
+        suite.write_text(suite.read_text().replace("tone@v1", "tone@v2"))
+        refused = evalh(folder, "run")
+
+    by_case = {case: text for case, _, text in questions(folder)}
+    assert len(questions(folder)) == 8
+    assert '{"id":1,"state":"late"}' in by_case["r-0001"]
+    assert by_case["r-0002"].startswith("On the way to its answer, the step order did not run. and <answer-")
+    assert refused.returncode == 2
+    assert "names tone@v2, which does not show the steps" in refused.stderr
 
 
 PLAIN_CHAIN = """steps:

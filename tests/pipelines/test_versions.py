@@ -1,5 +1,6 @@
 """`evalh prompt` and `evalh check` on pipelines, as a person types them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def evalh(folder: Path, *arguments: str) -> Done:
-    return command_line()(folder, *arguments)
+    return command_line()(folder, *arguments, env={**os.environ, "COLUMNS": "100"})
 
 
 def edit(folder: Path, path: str, old: str, new: str) -> None:

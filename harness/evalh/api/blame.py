@@ -28,7 +28,7 @@ from evalh.stats.blame import LARGEST_GAME
 _CONFIRM = 5  # reruns on both sides of the step that halving found
 
 
-class _Question(Value, kw_only=True):
+class _BlameQuestion(Value, kw_only=True):
     run: RunRow
     plan: Plan
     stronger: Plan | None
@@ -79,7 +79,7 @@ def blame_cost(parts: Parts, options: BlameOptions) -> BlameCost:
     return BlameCost(cases=len(cases), steps=design.steps, samples=samples, worst_case_usd=most)
 
 
-def _question(parts: Parts, options: BlameOptions) -> _Question:
+def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     run = parts.log.run(options.run or "last")
     record = run.record
     if not record.steps:
@@ -106,7 +106,7 @@ def _question(parts: Parts, options: BlameOptions) -> _Question:
             raise UsageError("no bad case says what its steps should have given", hint=hint)
     if options.cases is not None:
         cases = cases[: options.cases]
-    return _Question(
+    return _BlameQuestion(
         run=run, plan=plan, stronger=stronger, cases=cases, bad=len(ran), design=_design(options, steps, len(cases))
     )
 

@@ -85,6 +85,11 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
     graders: dict[str, tuple[Grader, ...]] = {}
     counts: Counter[str] = Counter()
     for answer in answers:
+        if (
+            answer.key.step is not None
+        ):  # a pipeline's graders judge the whole, and what would have followed is not known
+            counts["unknown"] += 1
+            continue
         if answer.suite not in graders:
             graders[answer.suite] = ()
             with suppress(EvalhError):  # the suite is gone, or another one now: nothing can be said

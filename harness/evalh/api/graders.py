@@ -13,7 +13,7 @@ from evalh.core.attempt import Completion
 from evalh.core.errors import EvalhError, NotFound, UsageError
 from evalh.core.log import GraderTrial, SampleStory, TriedOutput
 from evalh.core.suite import GraderSpec
-from evalh.core.verdict import GradeContext, Verdict
+from evalh.core.verdict import GradeContext, StepOutput, Verdict
 from evalh.graders.kinds import Grader, GraderEnvironment
 from evalh.graders.registry import build
 from evalh.plugins import load_plugins
@@ -84,8 +84,18 @@ async def _all(grader: Grader, stories: Sequence[SampleStory]) -> list[Verdict]:
 
 
 def _context(story: SampleStory) -> GradeContext:
-    completion = Completion(text=story.output or "", tool_calls=story.tool_calls)
-    return GradeContext(case=story.case, completion=completion, trial=story.sample.trial, latency=story.sample.latency)
+    sample = story.sample
+    return GradeContext(
+        case=story.case,
+        completion=Completion(text=story.output or "", tool_calls=story.tool_calls),
+        trial=sample.trial,
+        latency=sample.latency,
+        steps={
+            one.step: StepOutput(one.output, one.inputs if isinstance(one.inputs, dict) else {})
+            for one in sample.steps
+            if one.gave
+        },
+    )
 
 
 def _examples(stories: Sequence[SampleStory], verdicts: Sequence[Verdict]) -> Iterator[TriedOutput]:

@@ -15,7 +15,6 @@ from evalh.core.ports import Progress
 from evalh.core.run import Forecast, RunKind, RunResult, RunStatus
 from evalh.core.sample import Sample
 from evalh.engine.forecast import forecast
-from evalh.engine.pipeline.forecast import forecast_pipeline
 from evalh.engine.plan import AskOptions, Plan
 from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.routing.pace import until_writable
@@ -120,15 +119,21 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
                 plan.suite.name,
                 plan.version.label,
                 plan.target.name,
-                (forecast if plan.pipeline is None else forecast_pipeline)(
-                    plan, store, parts.prices, fresh=options.fresh
-                ),
+                _forecast(plan, store, parts, fresh=options.fresh),
             )
             for plan in plans
         ]
     finally:
         if store is not None:
             store.close()
+
+
+def _forecast(plan: Plan, store: "SqliteStore | None", parts: Parts, *, fresh: bool) -> Forecast:
+    if plan.pipeline is None:
+        return forecast(plan, store, parts.prices, fresh=fresh)
+    from evalh.engine.pipeline.forecast import forecast_pipeline
+
+    return forecast_pipeline(plan, store, parts.prices, fresh=fresh)
 
 
 def collected(parts: Parts, plan: Plan, asking: AskOptions, progress: Progress | None = None) -> list[Sample]:

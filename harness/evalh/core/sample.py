@@ -11,6 +11,7 @@ from msgspec import field
 
 from evalh.core.attempt import NOT_KNOWN, CallError, Completion, Latency
 from evalh.core.case import Case
+from evalh.core.money import plus
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome, Verdict
@@ -127,6 +128,24 @@ class Sample(Value, kw_only=True):
     steps: tuple[StepResult, ...] = ()  # of a pipeline, each after all that it reads
     story: Story | None = None  # of a pipeline
     review: str | None = None  # why a person must look at it before it is used
+
+    def result(self) -> "SampleResult":
+        """Return it as a comparison needs it."""
+        completion = self.completion
+        return SampleResult(
+            case_id=self.case.id,
+            trial=self.trial,
+            standing=self.standing,
+            cost_usd=plus(self.cost_usd, self.cached_cost_usd),
+            latency_ms=None if completion is None else self.latency.total_ms,
+            latency_whole=self.latency.whole,
+            output_digest=None if completion is None else completion.digest(),
+            outcomes={one.grader: one.verdict.outcome for one in self.verdicts},
+            required=frozenset(one.grader for one in self.verdicts if one.required),
+            tags=self.case.tags,
+            cluster=self.case.cluster,
+            inputs_digest=self.case.inputs_digest,
+        )
 
     @property
     def from_log(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from msgspec import field
 from msgspec.structs import replace
@@ -28,13 +28,14 @@ from evalh.core.verdict import Outcome
 from evalh.core.version import __version__
 from evalh.engine.forecast import check_inputs
 from evalh.engine.pipeline.calls import Flights
-from evalh.engine.pipeline.forecast import check_pipeline_inputs
-from evalh.engine.pipeline.runner import PipelineRunner, tools_of
 from evalh.engine.plan import AskOptions, Known, Plan, Routing, budget_for
 from evalh.engine.runner import Runner, Wanted
 from evalh.routing.build import Builder
 from evalh.routing.run_context import Halt
 from evalh.routing.target import Target, reachable
+
+if TYPE_CHECKING:
+    from evalh.engine.pipeline.runner import PipelineRunner
 
 DEFAULT_CONCURRENCY = 32
 _STAMP = 20  # characters of a run's id with its start: r20261124-014246-3f9
@@ -121,7 +122,12 @@ class Ends(Value, kw_only=True):
 def check_plans(plans: Iterable[Plan], prices: Prices, asking: AskOptions) -> None:
     """Raise EvalhError for a plan that would fail later: a missing variable, a budget without a bound."""
     for plan in plans:
-        check_inputs(plan) if plan.pipeline is None else check_pipeline_inputs(plan)
+        if plan.pipeline is None:
+            check_inputs(plan)
+        else:
+            from evalh.engine.pipeline.forecast import check_pipeline_inputs
+
+            check_pipeline_inputs(plan)
         budget_for(plan.routing.target, prices, asking.budget_usd, plan.beside)
 
 
@@ -182,7 +188,7 @@ class Session:
         self._deadline_s = builder.budget.deadline_s
         self._runner = self._new_runner(builder, known, keeps=keeps)
 
-    def _new_runner(self, builder: Builder, known: Known, *, keeps: bool) -> Runner | PipelineRunner:
+    def _new_runner(self, builder: Builder, known: Known, *, keeps: bool) -> "Runner | PipelineRunner":
         ends = self.ends
         store = cast("Store", _KnownFirst(ends.store, known.answers)) if known.answers else ends.store
         shared: dict[str, Any] = {
@@ -198,6 +204,8 @@ class Session:
         if self.plan.pipeline is None:
             provider = builder.build()
             return Runner(provider=provider, inquiry=builder.inquiry, numbers=builder.numbers, **shared)
+        from evalh.engine.pipeline.runner import PipelineRunner, tools_of
+
         tools = tools_of(self.plan, builder, store, self.record.id, ends.flights, ends.env)
         return PipelineRunner(tools=tools, **shared)
 
@@ -299,7 +307,7 @@ class Session:
             for trial in range(trials):
                 sample = self.samples.get((case.id, trial))
                 if sample is not None:
-                    yield replace(result_of(sample), row_digest=row)
+                    yield replace(sample.result(), row_digest=row)
                 elif (case.id, trial) in self._known:
                     yield replace(
                         self._known[case.id, trial],
@@ -379,22 +387,3 @@ async def together(*sessions: Session) -> AsyncIterator[None]:
         if reason := next((one.halt.reason for one in sessions if one.halt.reason), None):
             for session in sessions:
                 session.halt.now(reason)
-
-
-def result_of(sample: Sample) -> SampleResult:
-    """Return a sample as a comparison needs it."""
-    completion = sample.completion
-    return SampleResult(
-        case_id=sample.case.id,
-        trial=sample.trial,
-        standing=sample.standing,
-        cost_usd=plus(sample.cost_usd, sample.cached_cost_usd),
-        latency_ms=None if completion is None else sample.latency.total_ms,
-        latency_whole=sample.latency.whole,
-        output_digest=None if completion is None else completion.digest(),
-        outcomes={one.grader: one.verdict.outcome for one in sample.verdicts},
-        required=frozenset(one.grader for one in sample.verdicts if one.required),
-        tags=sample.case.tags,
-        cluster=sample.case.cluster,
-        inputs_digest=sample.case.inputs_digest,
-    )

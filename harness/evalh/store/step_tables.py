@@ -110,4 +110,15 @@ from (
   group by s.run_id
 )
 order by started_at""",
+    "drop view escalations",
+    """create view escalations as
+select d.run_id, d.call_id, c.case_id, c.trial, c.step, d.kind = 'escalate' as escalated,
+  json_extract(k.value, '$.check') as check_name, json_extract(k.value, '$.outcome') as outcome,
+  json_extract(k.value, '$.score') as score, d.reason, s.standing, s.cost_usd
+from decisions d
+join json_each(d.detail, '$.checks') k
+join calls c on c.id = d.call_id
+left join samples s on s.id = c.run_id || '/' || c.case_id || '/' || c.trial
+  and (s.call_id = c.id or c.step is not null and c.purpose = 'task')
+where d.kind in ('keep', 'escalate')""",
 )

@@ -42,10 +42,12 @@ from (select cache_hit or (answered_by is not null and attempts = 0) as from_log
 where run_id in ({_RUNS}) and purpose = 'task'"""  # noqa: S608
 _STOPPED = f"select count(*) as n from runs where id in ({_RUNS}) and status = 'stopped'"  # noqa: S608
 
-_FIRST = f"""select r.suite, r.settings, s.standing, k.id, k.inputs, k.expected, k.tags, k.cluster, k.given, a.*
+_FIRST = f"""select r.suite, coalesce(n.settings, r.settings) as settings, s.standing,
+  k.id, k.inputs, k.expected, k.tags, k.cluster, k.given, a.*
 from decisions d
 join calls c on c.id = d.call_id
 join runs r on r.id = d.run_id
+left join run_steps n on n.run_id = d.run_id and n.step = c.step
 join samples s on s.call_id = c.id
 join cases k on k.id = s.case_id and k.digest = s.case_digest
 join attempts a on a.id = json_extract(d.detail, '$.answer')

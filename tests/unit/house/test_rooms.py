@@ -28,6 +28,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "graders/quoting.py": "every grader writes its reasons with it, and it imports no grader",
     "graders/spend.py": "judges what an output cost; all other kinds read the output itself",
     "interop/otlp_protobuf.py": "its library is an extra, imported when this encoding is asked for",
+    "engine/pipeline/tools.py": "asking, grading and kept functions share it; inside one of them it would close a circle",
     "interop/recording.py": "writes what providers/recording.py reads; a provider may not import the workspace",
     "pipeline/contracts.py": "it compiles schemas; the walk beside it asks no library",
     "pipeline/step.py": "a word of the glossary, and a layer of its own: pipelines of several steps stand on it",

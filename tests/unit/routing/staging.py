@@ -131,7 +131,7 @@ Line = str | Completion | ErrorKind | Exception
 """What a model does next: a text or completion is answered, a kind or error is raised."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     """A model whose lines are scripted; the last one is repeated. `took_s` passes before each."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalh.core.attempt import CallKey, Completion
+from evalh.core.attempt import CallKey, Completion, Decision
 from evalh.core.case import Case
 from evalh.core.log import SampleDetail
 from evalh.core.request import Message, Role, content_digest
@@ -173,6 +173,19 @@ def test_what_a_step_gave_in_a_run_is_found_by_case_and_trial(
 
     assert reader.step_outputs("r1", "order") == {("t-1", 0): {"state": large}, ("t-2", 0): {"state": "late"}}
     assert reader.step_outputs("r1", "log") == {}, "it was skipped"
+
+
+def test_what_a_steps_cascade_decided_stands_beside_what_became_of_the_sample(
+    pipeline: Pipeline, store: SqliteStore, rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    sample = pipeline.sample()
+    for call_id, kind in ((sample.steps[0].call_id, "escalate"), (sample.call_id, "keep")):
+        detail = {"checks": [{"check": "sure", "outcome": "fail", "score": 0.2}], "answer": f"{call_id}.1"}
+        store.decide(Decision(run_id="r1", kind=kind, reason="in doubt", at=1.0, call_id=call_id, detail=detail))
+
+    told = rows("select step, escalated, check_name, standing from escalations order by step")
+
+    assert told == [("extract", 1, "sure", "bad"), ("reply", 0, "sure", "bad")]
 
 
 def test_a_plain_sample_writes_nothing_about_steps(

@@ -10,7 +10,7 @@ import pytest
 from evalh.core.errors import EvalhError, UsageError, WorkspaceError
 from evalh.core.prompt import Constant, First, OnBad, Pipeline, PromptRef, PromptVersion
 from evalh.workspace.files import WorkTree
-from evalh.workspace.git import open_repository
+from evalh.workspace.git import Repository, probe
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.releases import release
 
@@ -234,7 +234,8 @@ def test_any_revision_is_read_from_its_own_tree(tmp_path: Path, put: Put) -> Non
     before = load(tmp_path)
     put("steps/shop.py", "def lookup(order_id): ...\n")
     put("prompts/extract/draft.prompt", EXTRACT.replace("Read", "Scan"))
-    repository = open_repository(tmp_path)
+    repository = probe(tmp_path)
+    assert isinstance(repository, Repository)
     there = Prompts(repository.tree("HEAD"), "prompts", {}).load("refund", "draft")
 
     assert there.digest == before.digest != load(tmp_path).digest
@@ -616,7 +617,9 @@ def test_a_frozen_pipeline_is_not_edited_but_its_functions_go_on(tmp_path: Path,
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "one"]):
         subprocess.run([*git, *command], check=True)
-    base = Prompts(open_repository(tmp_path).tree("main"), "prompts", {})
+    repository = probe(tmp_path)
+    assert isinstance(repository, Repository)
+    base = Prompts(repository.tree("main"), "prompts", {})
     put("steps/shop.py", "def lookup(order_id): ...\n")
 
     def edits() -> list[str]:

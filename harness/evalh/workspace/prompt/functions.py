@@ -21,7 +21,7 @@ _MOST_BYTES = 4_000_000
 _CONTEXT, _ASK = "ctx", "ask"
 
 
-class Parameters(Value):
+class Signature(Value):
     """What a function takes, as its definition says; `where` is its line."""
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class FunctionFiles(Struct):
 
     digests: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
-    parameters: Parameters | None = None  # None: only calling it tells
+    parameters: Signature | None = None  # None: only calling it tells
 
     @property
     def digest(self) -> str:
@@ -111,7 +111,7 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield from (alias.asname or alias.name for alias in node.names)
 
 
-def _parameters(module: ast.Module, name: str, file: str) -> Parameters | None:
+def _parameters(module: ast.Module, name: str, file: str) -> Signature | None:
     """Return what a function takes; None where it is imported, decorated, or defined in several places."""
     found = [
         node
@@ -128,7 +128,7 @@ def _parameters(module: ast.Module, name: str, file: str) -> Parameters | None:
     }
     names = tuple(one.arg for one in named if one.arg != _CONTEXT)
     required = frozenset(names) - optional
-    return Parameters(names, required, stated.kwarg is not None, f"{file}:{found[0].lineno}")
+    return Signature(names, required, stated.kwarg is not None, f"{file}:{found[0].lineno}")
 
 
 def _asked(module: ast.Module) -> Iterator[tuple[str, int]]:

@@ -33,7 +33,7 @@ from evalh.core.schemas import TEXT
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.entries import StepEntry
 from evalh.workspace.prompt.expressions import WORDS, Compiled, compile_expression
-from evalh.workspace.prompt.functions import Parameters, read_function
+from evalh.workspace.prompt.functions import Signature, read_function
 from evalh.workspace.prompt.references import Scope, Shape
 from evalh.workspace.prompt.step_graph import (
     impossible_arguments,
@@ -187,7 +187,7 @@ class _Reader:
         self._find = find_prompt
         self._errors: list[WorkspaceError] = []
         self._expressions = 0
-        self._parameters: dict[str, Parameters] = {}
+        self._parameters: dict[str, Signature] = {}
         self._needed: dict[str, set[str]] = {}  # the case's inputs that a step cannot do without
 
     def pipeline(self) -> Pipeline:

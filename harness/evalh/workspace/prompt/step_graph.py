@@ -10,7 +10,7 @@ from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.prompt import Constant, First, Source, StepSpec
 from evalh.core.schemas import ANYTHING, TEXT, NoPart, Schema, part_of, refusal
 from evalh.workspace.prompt.expressions import PlainExpression
-from evalh.workspace.prompt.functions import Parameters
+from evalh.workspace.prompt.functions import Signature
 from evalh.workspace.prompt.references import Scope
 from evalh.workspace.prompt.templates import check_inputs
 
@@ -90,7 +90,7 @@ def impossible_handovers(spec: StepSpec, scope: Scope, places: dict[str, str]) -
             yield WorkspaceError(f"{what}: {version.label} refuses it as {name!r}", where=places[name], hint=hint)
 
 
-def impossible_arguments(spec: StepSpec, takes: Parameters, places: dict[str, str]) -> Iterator[WorkspaceError]:
+def impossible_arguments(spec: StepSpec, takes: Signature, places: dict[str, str]) -> Iterator[WorkspaceError]:
     """Yield what a step's function needs and is not handed, or is handed and does not take."""
     assert spec.function is not None
     path = spec.function.path
