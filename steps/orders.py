@@ -42,6 +42,6 @@ def find(number: str | None) -> dict[str, str | bool]:
 
 def ask(number: str | None) -> str:
     """Return the sentence for a customer whose order is not found."""
-    if number is None:
+    if not number:
         return "Which order is it? Please send us its number."
     return f"We have no order {number}. Please check the number."
