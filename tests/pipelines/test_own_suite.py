@@ -91,3 +91,12 @@ def test_the_gate_takes_the_mended_pipeline_and_refuses_the_old_one(
     assert "steps that differ: read (prompt" in done.stdout
     if code:
         assert "shown to be worse" in suite["reasons"][0]
+
+
+def test_a_comparison_shows_the_result_of_a_pipeline_and_not_what_its_last_call_answered(folder: Path) -> None:
+    sides = ("order_status@v2", "order_status@v4", "--model", "recorded", "--case", "o-002", "--case", "o-006")
+
+    shown = evalh(folder, "compare", *sides).stdout
+
+    assert "Which order is it? Please send us" in shown
+    assert '"number"' not in shown.partition("better: 2")[2]
