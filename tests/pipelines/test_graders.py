@@ -192,7 +192,7 @@ def test_a_prompt_that_judges_and_a_panel_are_shown_steps_too(tmp_path: Path) ->
     assert '{"id":1,"state":"late"}' in by_case["r-0001"]
     assert by_case["r-0002"].startswith("On the way to its answer, the step order did not run. and <answer-")
     assert refused.returncode == 2
-    assert "names tone@v2, which does not show the steps" in refused.stderr
+    assert "names tone@v2, which does not show {{steps}}" in refused.stderr
 
 
 PLAIN_CHAIN = """steps:

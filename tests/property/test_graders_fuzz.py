@@ -34,6 +34,7 @@ ENTRIES: tuple[tuple[str, dict[str, object]], ...] = (
     ("json", {"fenced": True}),
     ("schema", {"schema": {"type": "object", "properties": {"a": {"format": "date"}}}, "fenced": True}),
     ("json_subset", {"value": {"a": [1]}, "fenced": True}),
+    ("cites", {"ids": "a[*]", "of": "inputs", "quotes": "a", "in": "inputs", "fenced": True}),
     ("tool_calls", {"value": ["find", {"name": "x", "arguments": {"a": 1}}]}),
 )
 GRADERS = [build(GraderSpec(kind=kind, name=kind, params=params), grading_environment()) for kind, params in ENTRIES]

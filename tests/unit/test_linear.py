@@ -28,7 +28,7 @@ from evalh.graders.judges.fences import plain
 from evalh.graders.judges.prefer import PART as BETTER
 from evalh.graders.judges.replies import LONGEST, Sought, read, read_schema
 from evalh.graders.judges.rubric import Scale
-from evalh.graders.kinds import GraderEnvironment, Scope
+from evalh.graders.kinds import Scope
 from evalh.graders.reading import Unreadable
 from evalh.graders.registry import build
 from evalh.providers.http.errors import describe, shown
@@ -259,7 +259,7 @@ def grader(entry: str | dict[str, Any]) -> Callable[[str], object]:
 def citing(text: str) -> object:
     """Look for a text as a quote in itself, and for a short one."""
     judge = build(
-        GraderSpec(kind="cites", name="cites", params={"quotes": "$", "in": "inputs.ticket"}), GraderEnvironment()
+        GraderSpec(kind="cites", name="cites", params={"quotes": "$", "in": "inputs.ticket"}), grading_environment()
     ).judge
     case = Case("c", {"ticket": text})
     return [judge(GradeContext(case=case, completion=Completion(text=json.dumps(one)))) for one in (text, text[:2])]

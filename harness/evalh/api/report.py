@@ -1,7 +1,10 @@
 """Reports: from a run's rows in the log to a page, a text, a document; and what an id of the log names."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.failures import Failings
@@ -10,7 +13,7 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.core.errors import UsageError
+from evalh.core.errors import NotFound, UsageError
 from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory
 from evalh.core.sample import Standing
 from evalh.core.values import Value
@@ -50,7 +53,9 @@ def kept(parts: Parts, name: str) -> Path:
 
 
 def _reported(parts: Parts, run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> RunReport:
-    return _report(parts, run, _add(parts, run.record.id, rows, number, base))
+    traffic = rows.begin(number, run.record)
+    failings = _add(parts, run.record.id, rows, number, base)
+    return replace(_report(parts, run, failings), traffic=traffic)
 
 
 def _report(parts: Parts, run: RunRow, failings: Failings, missed: Sequence[SampleStory] = ()) -> RunReport:
@@ -107,6 +112,8 @@ def gate_page(parts: Parts, gate: GateDocument) -> str:
         compared = suite.comparison
         run = None if compared is None else compared.sides.head.run
         if compared is not None and run is not None and run not in suites:
+            with suppress(NotFound):
+                rows.begin(len(suites), parts.log.run(run).record)
             _add(parts, run, rows, len(suites), _beside(parts, compared, compared.sides.base.run))
             suites[run] = suite.suite
     return gate_html(gate, rows, suites)

@@ -11,6 +11,7 @@ from typing import Literal
 from evalh.core.case import ABSENT, Absent
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.graders.quoting import shown
 
 _STEP = re.compile(
     r"""\.?(?P<name>[^.\[\]"'\s][^.\[\]"']*)"""  # a bare name; the dot before the first is optional
@@ -90,7 +91,7 @@ class Places(Value):
         return cls(text, tuple(paths))
 
     def find_all(self, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
-        """Yield each place and what stands there; null has no items. Raises NoPlace."""
+        """Yield each place, long keys cut, and what stands there; null has no items. Raises NoPlace."""
         yield from self._find(value, 0, "")
 
     def _find(self, value: JsonValue, number: int, place: str) -> Iterator[tuple[str, JsonValue]]:
@@ -106,7 +107,7 @@ class Places(Value):
             raise NoPlace(f"{place} is neither a list nor an object")
         items = found.items() if isinstance(found, Mapping) else enumerate(found or ())
         for key, inner in items:
-            yield from self._find(inner, number + 1, f"{place}[{key if isinstance(key, int) else json.dumps(key)}]")
+            yield from self._find(inner, number + 1, f"{place}[{shown(key)}]")
 
     def __str__(self) -> str:
         return self.text

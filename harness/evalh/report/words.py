@@ -11,12 +11,13 @@ from msgspec import field
 from evalh.analysis.failures import Failings, Reason
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
+from evalh.analysis.traffic import Traffic
 from evalh.core.calibration import JudgeStanding
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
 from evalh.core.values import Value
 from evalh.report.documents.compare import DownstreamDocument
-from evalh.report.text import cost_per_good, dollars, one_line, percent, rate
+from evalh.report.text import cost_per_good, dollars, one_line, percent, plural, rate
 
 _RARE = 0.02
 
@@ -31,6 +32,7 @@ class RunReport(Value, kw_only=True):
     prices: Mapping[str, str] = field(default_factory=dict)  # where prices come from now
     judges: Sequence[JudgeStanding] = ()  # whether they are calibrated now
     missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
+    traffic: Traffic | None = None  # of a pipeline, for the page
 
 
 class Pointer(Value):
@@ -56,12 +58,12 @@ def verdict(run: RunRow) -> str:
     return f"{sentence} so far: it is {run.status.value} at {summary.samples:,} of {record.planned:,}."
 
 
-def pointers(run: RunRow, failings: Failings) -> list[Pointer]:
+def pointers(run: RunRow, failings: Failings, traffic: Traffic | None = None) -> list[Pointer]:
     """Return what deserves a look, the gravest first."""
     summary = run.summary
     if summary is None or not summary.samples:
         return [Pointer("The same evalh run continues where this one stopped.")]
-    found = [*_trouble(run, summary), *_reasons(failings), *_tag(failings), *_money(summary)]
+    found = [*_trouble(run, summary), *_origin(traffic), *_reasons(failings), *_tag(failings), *_money(summary)]
     if not found and summary.good == summary.samples:
         found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))
     return found[:6]
@@ -82,6 +84,15 @@ def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
             )
         )
     return found
+
+
+def _origin(traffic: Traffic | None) -> list[Pointer]:
+    """Name the step where most samples of a pipeline went wrong first."""
+    found = [] if traffic is None else traffic.first_bad.most_common(1)
+    return [
+        Pointer(f"{step}: {plural(count, 'sample')} went wrong here first", anchor(at=f"{step}.first"))
+        for step, count in found
+    ]
 
 
 def _reasons(failings: Failings) -> list[Pointer]:
@@ -115,7 +126,7 @@ def _money(summary: RunSummary) -> list[Pointer]:
     if summary.cost_per_good_usd.method == "unpriced":
         return [Pointer("The model is not priced, so no cost is known: state `price` in evalh.toml")]
     retried = summary.attempts - (summary.calls - summary.cache_hits)
-    if retried > _RARE * summary.calls:
+    if summary.pipeline is None and retried > _RARE * summary.calls:  # a pipeline's sample makes several calls anyway
         words = f"{retried:,} attempts more than calls: retries, repairs, escalations"
         return [Pointer(words, anchor(sort="attempts"))]
     return []

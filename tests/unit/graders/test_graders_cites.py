@@ -5,10 +5,20 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from evalh.core.attempt import Completion
+from evalh.core.case import Case
 from evalh.core.errors import WorkspaceError
-from evalh.core.verdict import Outcome, StepOutput
+from evalh.core.suite import GraderSpec
+from evalh.core.verdict import GradeContext, Outcome, StepOutput, Verdict
+from evalh.graders.registry import build
+from grading import environment as grading_environment
 
+QUOTING = build(
+    GraderSpec(kind="cites", name="cites", params={"quotes": "$", "in": "inputs.text"}), grading_environment()
+)
 ALL = {
     "ids": "citations[*].id",
     "of": "inputs.docs[*].id",
@@ -162,6 +172,35 @@ def test_parameters_that_say_half_are_refused(build_grader, params: dict[str, An
         build_grader({"cites": params})
 
     assert what in caught.value.what
+
+
+@given(
+    words=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=8), min_size=1, max_size=12),
+    places=st.tuples(st.integers(0, 11), st.integers(1, 12)),
+    blank=st.sampled_from([" ", "\n", "\u00a0", " \t "]),
+)
+def test_any_run_of_words_of_a_text_stands_in_it(words: list[str], places: tuple[int, int], blank: str) -> None:
+    words = " ".join(words).split()
+    quote = blank.join(words[places[0] : places[0] + places[1]])
+    case = Case("c", {"text": " ".join(words)})
+
+    verdict = QUOTING.judge(GradeContext(case=case, completion=Completion(text=json.dumps(quote))))
+
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome is Outcome.PASS or "is an empty quote" in verdict.reason, verdict.reason
+
+
+def test_a_long_key_is_cut_wherever_it_stands(judge) -> None:
+    output = json.dumps({"c": {"k\u202e" * 200_000: {"q": ["word"] * 100_000}}})
+    begun = time.process_time()
+
+    verdict = judge({"cites": {"quotes": "c[*].q[*].x", "in": "inputs.text"}}, output, inputs={"text": "word"})
+    passed = judge({"cites": {"quotes": "c[*].q[*]", "in": "inputs.text"}}, output, inputs={"text": "word"})
+
+    assert time.process_time() - begun < 4.0
+    assert (verdict.outcome, passed.outcome) == (Outcome.FAIL, Outcome.PASS)
+    assert len(verdict.reason) < 420
+    assert verdict.reason.isprintable()
 
 
 def test_hostile_numbers_of_quotes_and_parts_of_words_take_bounded_time(judge) -> None:

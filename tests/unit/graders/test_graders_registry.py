@@ -25,6 +25,7 @@ from grading import environment as grading_environment
 NAMES = [
     "all_of",
     "any_of",
+    "cites",
     "contains",
     "contradiction",
     "cost",
@@ -321,6 +322,7 @@ ENTRIES = [
     {"json_fields": {"fields": {"label": 1}, "fenced": True}},
     {"similarity": {"pass_mark": 0.5, "measure": "token_f1", "value": "1 x a"}},
     {"tool_calls": {"value": ["x"]}},
+    {"cites": {"ids": "a[*]", "of": "inputs", "quotes": "$", "in": "inputs", "fenced": True}},
 ]
 
 

@@ -79,6 +79,12 @@ def prompts(root: Path, **live: str) -> Prompts:
     return Prompts(WorkTree(root), "prompts", live)
 
 
+def repository(root: Path) -> Repository:
+    found = probe(root)
+    assert isinstance(found, Repository)
+    return found
+
+
 def load(root: Path, version: str = "draft") -> PromptVersion:
     return prompts(root).load("refund", version)
 

@@ -1,7 +1,7 @@
 """Asking one sample of a pipeline: each step as it becomes ready, its checks, and what is done about a bad one."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from inspect import isawaitable
@@ -277,9 +277,9 @@ class SampleAsking:
         trace.error = CallError(ErrorKind.STEP_ERROR, f"`{spec.name}` {told}")
         self.walk.fail(spec.name, told)
 
-    async def judged(self, graders: Iterable[Grader], context: GradeContext, trace: Trace) -> list[Graded]:
+    async def judged(self, graders: Sequence[Grader], context: GradeContext, trace: Trace) -> list[Graded]:
         """Ask graders about an output that a step gave. Raises NotSent, EvalhError."""
-        asker = self._inquire(context.step or "", trace)
+        asker = self._inquire(context.step or "", trace) if any(grader.asked for grader in graders) else None
         context = replace(context, asker=asker)
         graded = []
         try:
@@ -288,8 +288,9 @@ class SampleAsking:
                 verdict = await judged if isawaitable(judged) else judged
                 graded.append(Graded(grader.name, grader.required, with_cause(verdict, context.completion)))
         finally:  # what was spent is spent, though the run ends
-            trace.judges_usd = plus(trace.judges_usd, asker.spent_usd)
-            self.judges_usd = plus(self.judges_usd, asker.spent_usd)
+            spent_usd = Decimal(0) if asker is None else asker.spent_usd
+            trace.judges_usd = plus(trace.judges_usd, spent_usd)
+            self.judges_usd = plus(self.judges_usd, spent_usd)
         return graded
 
     def _inquire(self, step: str, trace: Trace) -> Asking:

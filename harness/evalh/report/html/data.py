@@ -5,19 +5,23 @@ Every text is made inert here (`text.safe`) and is shown through `textContent` t
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from msgspec import Struct, field
 
+from evalh.analysis.traffic import Traffic
 from evalh.core.case import ABSENT
 from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
-from evalh.core.sample import Graded, Standing
+from evalh.core.run import RunRecord
+from evalh.core.sample import Graded, SampleWord, Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
+from evalh.report.html.step_rows import RunSteps, kind_of, kinds, states
 from evalh.report.text import inert, usd
 
 GOOD_BYTES = 560
-"""What the texts of one good sample may take together: with its numbers it stays under 1 KB."""
+"""What the texts of one good sample may take together, and those of its steps: with its numbers it stays under 1 KB."""
 BAD_BYTES = 20_000
 """What one text of a sample that is not good may take."""
 ALL_BYTES = 24_000_000
@@ -34,19 +38,31 @@ class Rows(Struct):
 
     rows: list[JsonValue] = field(default_factory=list)
     tags: dict[str, int] = field(default_factory=dict)
-    graders: dict[str, int] = field(default_factory=dict)
+    graders: dict[str, int] = field(default_factory=dict)  # of steps too
+    of_samples: dict[str, None] = field(default_factory=dict)  # the graders of whole samples
+    shapes: dict[int, RunSteps] = field(default_factory=dict)  # of the runs that have a pipeline
     clipped: int = 0  # good samples whose texts are shortened
     dropped: int = 0  # samples whose texts are left out
     _bytes: int = 0
 
+    def begin(self, run: int, record: RunRecord) -> Traffic | None:
+        """Begin with the run at this place in the page; return what counts its samples, where it has steps."""
+        traffic = Traffic.of(record)
+        if traffic is not None:
+            self.shapes[run] = RunSteps(record, traffic)
+        return traffic
+
     def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall]) -> None:
         """Add one sample of the run at this place in the page."""
-        sample, good = story.sample, story.sample.standing is Standing.GOOD
+        sample = story.sample
+        faultless = sample.story is None or sample.story.word is SampleWord.CLEAN
+        good = faultless and sample.standing is Standing.GOOD
         row: dict[str, JsonValue] = {
             "i": inert(sample.case_id),
             "s": _STANDINGS[sample.standing],
             "v": [self._verdict(graded, told=not good) for graded in sample.verdicts],
         }
+        self.of_samples |= dict.fromkeys(inert(graded.grader) for graded in sample.verdicts)
         numbers: dict[str, JsonValue] = {
             "r": run,
             "t": sample.trial,
@@ -63,10 +79,14 @@ class Rows(Struct):
         }
         # A cost or a latency that is left out is not known; nothing and none else go without saying.
         row |= {key: one for key, one in numbers.items() if one not in (None, 0, []) or (one == 0 and key in _TOLD)}
-        row |= self._texts(_texts_of(story), good=good)
+        if run in self.shapes:
+            self.shapes[run].traffic.add(sample)
+            row |= self._with_steps(self.shapes[run], story, good=good)
+        else:
+            row |= self._texts(_texts_of(story), good=good)
         if sample.finish not in (None, "stop"):
             row["f"] = sample.finish
-        if not good or any(call.eventful for call in calls) or len(calls) > 1:
+        if not good or any(call.eventful for call in calls) or len(calls) > max(1, len(sample.steps)):
             row["k"] = [_call(call) for call in calls]
         self.rows.append(row)
 
@@ -90,12 +110,32 @@ class Rows(Struct):
             shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
         return shown
 
-    def _texts(self, texts: Mapping[str, Mapping[str, str]], *, good: bool) -> dict[str, JsonValue]:
-        many = sum(map(len, texts.values())) or 1
-        share = GOOD_BYTES // many if good else BAD_BYTES
-        shown: dict[str, JsonValue] = {
-            key: {inert(name)[:80]: _clip(text, share) for name, text in group.items()} for key, group in texts.items()
-        }
+    def _with_steps(self, shape: RunSteps, story: SampleStory, *, good: bool) -> dict[str, JsonValue]:
+        """Return the texts of a pipeline's sample, and its steps with theirs."""
+        results = {one.step: one for one in story.sample.steps}
+        of_steps, elsewhere = shape.texts(story.sample, story.case)
+        texts = self._texts(_texts_of(story), of_steps, good=good)
+        steps: list[JsonValue] = []
+        for place, (step, row) in enumerate(shape.rows(story.sample).items()):
+            told = row | {key: texts.pop(f"{place}{key}") for key in ("i", "o") if f"{place}{key}" in texts}
+            told |= {"u": dict(elsewhere[step])} if step in elsewhere else {}
+            one = results.get(step)
+            if one is not None and one.verdicts:
+                told["v"] = [self._verdict(graded, told=not good) for graded in one.verdicts]
+            if one is not None and one.reason and not (good and one.gave):
+                told["w"] = _clip(one.reason, _REASON_BYTES)
+            steps.append(told)
+        if story.sample.review is not None:
+            texts["j"] = _clip(story.sample.review, _REASON_BYTES)
+        return texts | {"w": kind_of(story.sample), "q": shape.end(story.sample), "p": steps}
+
+    def _texts(self, *parts: Mapping[str, Mapping[str, str]], good: bool) -> dict[str, JsonValue]:
+        shown: dict[str, JsonValue] = {}
+        for texts in parts:
+            many = sum(map(len, texts.values())) or 1
+            share = GOOD_BYTES // many if good else BAD_BYTES
+            for key, group in texts.items():
+                shown[key] = {inert(name)[:80]: _clip(text, share) for name, text in group.items()}
         size = len(orjson.dumps(shown))
         if self._bytes + size > ALL_BYTES:
             self.dropped += 1
@@ -176,10 +216,14 @@ def _decision(decision: DecisionRow, began: float) -> JsonValue:
 
 def document(rows: Rows, runs: Iterable[str]) -> str:
     """Return the page's data as JSON text."""
-    content = {
+    content: dict[str, Any] = {
         "runs": [inert(run) for run in runs],
         "tags": list(rows.tags),
         "graders": list(rows.graders),
         "rows": rows.rows,
     }
+    if rows.shapes:
+        shapes = (rows.shapes.get(place) for place in range(len(content["runs"])))
+        content["flows"] = [None if shape is None else shape.document() for shape in shapes]
+        content |= {"kinds": kinds(), "states": states()}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

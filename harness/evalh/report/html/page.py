@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+from evalh.report.charts.pipeline import Filters
 from evalh.report.documents.gate import GateDocument
 from evalh.report.html import comparison as comparing
 from evalh.report.html import gate as gates
@@ -16,6 +17,7 @@ from evalh.report.html.history import history
 from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
 from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
+from evalh.report.html.steps import pipeline, where_first
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.terminal.compare import ComparisonView
 from evalh.report.words import RunReport, pointers, verdict
@@ -24,7 +26,7 @@ _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
 _OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
 _PLACES = {name: (_OF_HEAD | _COMPARED)[name] for name in ("tradeoffs", "fails", "samples", "history", "provenance")}
 
-_SCRIPTS = ("sort.js", "page.js")
+_STEPS = {"steps": "Steps"}
 _GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
 
 
@@ -32,9 +34,10 @@ def html(reported: Sequence[RunReport], rows: Rows) -> str:
     """Return the page about these runs; the first gives its title."""
     first = reported[0].run.record
     title = f"{first.prompt} on {first.model} · {first.suite}{' and others' if len(reported) > 1 else ''}"
-    main = join([_verdict(one) for one in reported], _rest(reported, rows))
+    steps = [_steps(one, number, len(reported)) for number, one in enumerate(reported)]
+    main = join([_verdict(one) for one in reported], steps, _rest(reported, rows))
     names = [f"{one.run.record.prompt} on {one.run.record.model}" for one in reported]
-    return _document(title, _PLACES, main, document(rows, names))
+    return _document(title, {**_STEPS, **_PLACES} if reported[0].traffic else _PLACES, main, (rows, names))
 
 
 def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> str:
@@ -46,13 +49,15 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
         look_at(comparing.look_at(view.comparison)),
         class_="verdict",
     )
-    parts: list[Child] = [comparing.sides(view.comparison), samples(rows, several=False, compared=True)]
+    parts: list[Child] = [comparing.sides(view.comparison), None if head is None else _steps(head, 0, 1, "head")]
+    parts.append(samples(rows, several=False, compared=True))
     parts.append(comparing.prompt_diff(view.difference))
     if head is not None:
         parts += [history(head.past), sections.trade_offs(head.chosen), sections.failing(head.failings, "", "head")]
         parts.append(_provenance(head, ""))
     places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
-    return _document(comparing.title(view), places, join(top, parts), document(rows, [view.comparison.head.prompt]))
+    places = places if head is None or head.traffic is None else {**_STEPS, **places}
+    return _document(comparing.title(view), places, join(top, parts), (rows, [view.comparison.head.prompt]))
 
 
 def gate_html(gate: GateDocument, rows: Rows, runs: Mapping[str, str]) -> str:
@@ -62,19 +67,31 @@ def gate_html(gate: GateDocument, rows: Rows, runs: Mapping[str, str]) -> str:
         parts.append(samples(rows, several=len(runs) > 1, compared=True))
     parts.append(gates.provenance(gate, list(runs)))
     places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
-    return _document(f"gate {gates.title(gate)}", places, join(parts), document(rows, runs.values()), live=bool(runs))
+    return _document(f"gate {gates.title(gate)}", places, join(parts), (rows, list(runs.values())), live=bool(runs))
 
 
-def _document(title: str, places: Mapping[str, str], main: Markup, content: str, *, live: bool = True) -> str:
+def _document(
+    title: str, places: Mapping[str, str], main: Markup, shown: tuple[Rows, Sequence[str]], *, live: bool = True
+) -> str:
+    stepped = bool(shown[0].shapes)
+    scripts, styles = _scripts(stepped=stepped), _styles(stepped=stepped)
     links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
     body = join(
         el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
         el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top"),
         el("main", main),
         _help() if live else None,
-        [data("evalh-data", content), [own("script", asset(name)) for name in _SCRIPTS]] if live else None,
+        [data("evalh-data", document(*shown)), [own("script", script) for script in scripts]] if live else None,
     )
-    return whole_page(title, [asset("page.css")], body, _policy())
+    return whole_page(title, styles, body, _policy(scripts, styles))
+
+
+def _steps(one: RunReport, number: int, several: int, of: str = "it") -> Markup | None:
+    if one.traffic is None:
+        return None
+    filters = Filters(str(number) if several > 1 else "")
+    name = f"{one.run.record.prompt} on {one.run.record.model}" if several > 1 else of
+    return where_first(one.run, one.traffic, name, _suffix(number), filters)
 
 
 def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
@@ -85,7 +102,8 @@ def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
         parts.append(sections.failing(one.failings, _suffix(number), of))
     parts += [samples(rows, several=several), history(reported[0].past)]
     for number, one in enumerate(reported):
-        parts += [sections.prompt(one.run, _suffix(number)), _provenance(one, _suffix(number))]
+        prompt = sections.prompt if one.traffic is None else pipeline
+        parts += [prompt(one.run, _suffix(number)), _provenance(one, _suffix(number))]
     return join(parts)
 
 
@@ -103,7 +121,7 @@ def _verdict(one: RunReport) -> Markup:
         "header",
         el("h1", verdict(one.run)),
         sections.numbers(summary) if summary is not None and summary.samples else None,
-        look_at(pointers(one.run, one.failings)),
+        look_at(pointers(one.run, one.failings, one.traffic)),
         class_="verdict",
     )
 
@@ -116,11 +134,23 @@ def _help() -> Markup:
     return el("dialog", el("h2", "Keys"), el("table", el("tbody", rows)), close, id="help", aria_label="Keys")
 
 
-def _policy() -> Markup:
+def _scripts(*, stepped: bool) -> list[str]:
+    """Return the page's scripts. A line of page.js that ends in `// steps` is for pages that show a pipeline's run."""
+    page = asset("page.js").splitlines(keepends=True)
+    if stepped:
+        return [asset("sort.js"), asset("steps.js"), "".join(page)]
+    return [asset("sort.js"), "".join(line for line in page if not line.endswith("// steps\n"))]
+
+
+def _styles(*, stepped: bool) -> list[str]:
+    return [asset("page.css"), *([asset("steps.css")] if stepped else [])]
+
+
+def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
     rules = (
         "default-src 'none'",
-        f"style-src {own_digest(asset('page.css'))}",
-        f"script-src {' '.join(own_digest(asset(name)) for name in _SCRIPTS)}",
+        f"style-src {' '.join(map(own_digest, styles))}",
+        f"script-src {' '.join(map(own_digest, scripts))}",
         "base-uri 'none'",
         "form-action 'none'",
     )

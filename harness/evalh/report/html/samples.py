@@ -1,8 +1,11 @@
 """The frame that the page's script fills with samples: filters, list, detail. Without scripts it says what to type."""
 
+from collections.abc import Mapping
+
 from evalh.report.html.data import BAD_BYTES, GOOD_BYTES, Rows
 from evalh.report.html.markup import Markup, el, join
 from evalh.report.html.parts import section
+from evalh.report.terminal.pipeline import WORDS
 from evalh.report.text import plural
 
 _STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ungraded", "good": "good"}
@@ -19,6 +22,7 @@ def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
         "Samples",
         el("noscript", el("p", "The list of samples needs this page's own script. Without it: evalh show ID.")),
         _filters(rows, several=several, compared=compared),
+        el("p", "", id="chosen", class_="note") if rows.shapes else None,
         el("p", "", id="count", role="status", class_="note"),
         el(
             "div",
@@ -49,11 +53,26 @@ def _filters(rows: Rows, *, several: bool, compared: bool) -> Markup:
         _label("Search", search),
         _label("Change", _select("change", _CHANGES)) if compared else None,
         _label("Tag", _select("tag", tags)) if rows.tags else None,
-        _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in rows.graders}})),
+        _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in rows.of_samples}})),
         _label("Run", _select("run", {"": "every run"})) if several else None,
+        _of_steps(rows) if rows.shapes else None,
         _label("Order", _select("sort", _ORDERS)),
         id="filters",
         role="search",
+    )
+
+
+def _of_steps(rows: Rows) -> Markup:
+    found = [shape.traffic.words for shape in rows.shapes.values()]
+    kinds = {word.value: name for word, name in WORDS.items() if any(words[word] for words in found)}
+    groups: dict[str, dict[str, str]] = {}
+    for shape in rows.shapes.values():
+        for name, tokens in shape.tokens().items():
+            groups[name] = groups.get(name, {}) | tokens
+    steps = [el("optgroup", _options(tokens), label=name) for name, tokens in groups.items()]
+    return join(
+        _label("Kind", _select("kind", {"": "every kind", **kinds})),
+        _label("Step", el("select", el("option", "any step", value=""), steps, id="at")),
     )
 
 
@@ -62,14 +81,19 @@ def _label(name: str, control: Markup) -> Markup:
 
 
 def _select(name: str, options: dict[str, str]) -> Markup:
-    return el("select", join([el("option", words, value=value) for value, words in options.items()]), id=name)
+    return el("select", _options(options), id=name)
+
+
+def _options(options: Mapping[str, str]) -> Markup:
+    return join([el("option", words, value=value) for value, words in options.items()])
 
 
 def _left_out(rows: Rows) -> str:
     parts = []
     if rows.clipped:
         clipped = plural(rows.clipped, "good sample")
-        parts.append(f"Of {clipped} only the beginning of the texts is here ({GOOD_BYTES} bytes each).")
+        steps = ", and as much of their steps" if rows.shapes else ""
+        parts.append(f"Of {clipped} only the beginning of the texts is here ({GOOD_BYTES} bytes each{steps}).")
     if rows.dropped:
         parts.append(f"Of {plural(rows.dropped, 'sample')} the texts are not here: the page would be too large.")
     if parts:

@@ -74,13 +74,8 @@ def _lines(summary: PipelineSummary) -> Table:
     table.add_column(style="dim")
     table.add_column()
     table.add_row("samples", _words(summary))
-    for name, text in _rates(summary):
+    for name, text in told_rates(summary):
         table.add_row(name, text)
-    after = summary.after_bad
-    if after.samples:
-        lost = f", and loses {plural(after.good, 'good one')}" if after.good else ""
-        told = f"{dollars(after.usd)} spent in {plural(after.samples, 'sample')}"
-        table.add_row("after a bad step", f"{told}: stopping there saves at most that{lost}")
     return table
 
 
@@ -95,7 +90,8 @@ def _words(summary: PipelineSummary) -> StyledText:
     return line
 
 
-def _rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
+def told_rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
+    """Yield how faults spread and what was spent after them, each with its name; nothing where there are none."""
     if summary.propagation.of:
         yield "propagation", _rate(summary.propagation, "steps that read something bad were bad too")
         yield "recovery", _rate(summary.recovery, "mended it")
@@ -103,6 +99,11 @@ def _rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
         yield "bad step, good result", _rate(summary.latent, "good samples: no harm done, or a grader is wrong")
     if summary.unexplained.count:
         yield "not explained", _rate(summary.unexplained, "bad samples: no bad step leads to the result")
+    after = summary.after_bad
+    if after.samples:
+        lost = f", and loses {plural(after.good, 'good one')}" if after.good else ""
+        told = f"{dollars(after.usd)} spent in {plural(after.samples, 'sample')}"
+        yield "after a bad step", f"{told}: stopping there saves at most that{lost}"
 
 
 def _rate(one: ConditionalRate, told: str) -> str:

@@ -21,7 +21,7 @@ _VALUE = 400
 _GRADES = {StepGrade.GOOD: "green", StepGrade.BAD: "red", StepGrade.UNKNOWN: "yellow"}
 _OUTCOMES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
 
-_STORIES = {
+STORIES = {
     SampleWord.CLEAN: "no step was bad",
     SampleWord.RECOVERED: "{first} was bad, and a later step made up for it",
     SampleWord.LATENT: "bad step, good result: {first} was bad. It did no harm, or a grader is wrong",
@@ -53,7 +53,7 @@ def show_steps(console: Console, detail: SampleDetail) -> None:
 
 def _sentence(story: Story) -> str:
     first = "a step" if story.first_bad is None else _named(story.first_bad)
-    return _STORIES[story.word].format(first=first, responsible=" and ".join(map(_named, story.responsible)))
+    return STORIES[story.word].format(first=first, responsible=" and ".join(map(_named, story.responsible)))
 
 
 def _named(step: str) -> str:

@@ -11,6 +11,7 @@
   space.setAttribute("role", "presentation");
   list.append(space);
   let shown = [], at = -1, first = 0, last = 0;
+  controls.push("kind", "at"); // steps
 
   // -- building: text goes in as text, never as markup
 
@@ -32,6 +33,7 @@
   const texts = (row) => [...Object.entries(row.x || {}), ...Object.entries(row.e || {}), ...Object.entries(row.o || {}), ...Object.entries(row.y || {})];
   const attempts = (row) => (row.k || []).reduce((sum, call) => sum + call.a.length, 0);
   const idOf = (row) => `${row.r ? `${row.r}:` : ""}${row.i}${row.t ? `/${row.t}` : ""}`;
+  const steps = evalhSteps(page, { el, svg, ms, usd, whole, group, verdicts }); // steps
 
   // -- filtering
 
@@ -48,7 +50,10 @@
     const anyTag = !value("tag"), anyGrader = !value("grader"), change = value("change");
     const tag = page.tags.indexOf(value("tag")), grader = page.graders.indexOf(value("grader"));
     const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), run = value("run");
+    const along = steps.fits(value("kind"), value("at")); // steps
+    if (q) for (const row of rows) { words(row); steps.search(row); } // steps
     const fits = rows.filter((row) =>
+      along(row) && // steps
       (anyTag || (row.g || []).includes(tag)) &&
       (anyGrader || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
       (run === "" || (row.r || 0) === Number(run)) && (!change || row.z === change) && (!q || words(row).includes(q)));
@@ -59,6 +64,7 @@
     shown = fits.filter((row) => kind === "all" || (kind === "missed" ? row.s !== 2 : STANDINGS[row.s] === kind));
     if (orders[value("sort")]) shown = [...shown].sort(orders[value("sort")]);
     $("count").textContent = shown.length === rows.length ? "" : `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} samples`;
+    steps.chosen(value("kind"), value("at"), run); // steps
     space.style.height = `${Math.max(shown.length * ROW, 1)}px`;
     list.scrollTop = 0;
     draw(true);
@@ -80,6 +86,7 @@
     const made = el("div", "row",
       el("div", "", el("b", "", idOf(row)), el("span", `${STANDINGS[row.s]}`, STANDINGS[row.s])),
       el("div", "", el("em", "", gist(row)), el("span", "dim", row.l == null ? "" : ms(row.l))));
+    steps.mark(row, made); // steps
     made.setAttribute("role", "option");
     made.id = `row-${index}`;
     made.setAttribute("aria-setsize", shown.length);
@@ -91,6 +98,7 @@
   }
 
   function gist(row) {
+    if (steps.gist(row)) return steps.gist(row); // steps
     const missed = row.v.find((verdict) => verdict[1] !== 3 && verdict[2]) || row.v.find((verdict) => verdict[1] !== 3);
     if (missed && missed[4]) return `${page.graders[missed[0]]}: ${whole(missed[4]).slice(0, 140)}`;
     const text = (Object.values(row.o || {})[0]) ?? (Object.values(row.x || {})[0]) ?? "";
@@ -113,6 +121,7 @@
     }
     point();
     detail.replaceChildren(...(at < 0 ? [el("p", "note", "No sample fits these filters.")] : tell(shown[at])));
+    if (at >= 0) detail.children[1].after(...steps.tell(shown[at])); // steps
     detail.scrollTop = 0;
     if (asked && at >= 0) history.replaceState(null, "", `#case=${encodeURIComponent(idOf(shown[at]))}`);
   }
