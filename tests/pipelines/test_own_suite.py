@@ -100,3 +100,16 @@ def test_a_comparison_shows_the_result_of_a_pipeline_and_not_what_its_last_call_
 
     assert "Which order is it? Please send us" in shown
     assert '"number"' not in shown.partition("better: 2")[2]
+
+
+def test_a_stop_is_told_with_how_often_it_was_taken(folder: Path) -> None:
+    evalh(folder, "run", "order_status", "--prompt", "v4", "--model", "recorded")
+    suite = folder / "evals/order_status.yaml"
+    suite.write_text(suite.read_text().replace("model: small", "model: recorded"))
+
+    (route,) = document(evalh(folder, "explain", "order_status", "--json"))["routes"]
+
+    told = {one["when"]: one for one in route["decisions"] if one["topic"] == "when a step is bad"}
+    stops = told["a check of `read` fails"]
+    assert (stops["then"], stops["taken"]) == ("nothing behind it is asked, and the sample is bad", 10)
+    assert len(told) == 2

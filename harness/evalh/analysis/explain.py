@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from evalh.core.attempt import ErrorKind
+from evalh.core.prompt import OnBad, Pipeline
 from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
@@ -35,6 +36,7 @@ UNFIT = "when the output fails a check"
 UNSURE = "when the model is unsure"
 MONEY = "when money or time runs out"
 KNOWN = "when the log has the answer"
+BAD_STEP = "when a step is bad"
 
 _ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
 _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPORTED)
@@ -52,6 +54,27 @@ def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None 
         *_aloud(reasoning or {}),
         *(statement for part in after for statement in part(route, tallies)),
     ]
+
+
+_AFTER = {
+    OnBad.CONTINUE: "the steps behind it run all the same",
+    OnBad.STOP: "nothing behind it is asked, and the sample is bad",
+    OnBad.REVIEW: "the output is withheld for a person",
+}
+
+
+def explain_steps(pipeline: Pipeline, tallies: Tallies) -> Iterator[Statement]:
+    """State what a pipeline does about a step whose output is bad."""
+    for policy, then in _AFTER.items():
+        names = [f"`{step.name}`" for step in pipeline.steps if step.checks and step.on_bad is policy]
+        if names:
+            taken = None if policy is OnBad.CONTINUE else tallies.of(policy.value).taken
+            yield Statement(topic=BAD_STEP, when=f"a check of {' or '.join(names)} fails", then=then, taken=taken)
+    yield Statement(
+        topic=BAD_STEP,
+        when="what a step gave does not fit the step that reads it",
+        then="that step is not asked; the one that gave it is bad",
+    )
 
 
 def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:

@@ -7,13 +7,13 @@ from contextlib import closing, suppress
 
 from msgspec.structs import replace
 
-from evalh.analysis.explain import Statement, explain
+from evalh.analysis.explain import Statement, explain, explain_steps
 from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
 from evalh.core.errors import EvalhError, NotFound, did_you_mean
 from evalh.core.log import FirstAnswer
-from evalh.core.prompt import PromptRef
+from evalh.core.prompt import Pipeline, PromptRef
 from evalh.core.route import Route, direct
 from evalh.core.sample import Graded, Standing
 from evalh.core.totals import Escalated, Tallies
@@ -29,7 +29,7 @@ Explained = tuple[str, Tallies | None, list[Statement]]
 
 def explained(parts: Parts, name: str | None, last: int) -> list[Explained]:
     """Explain what a suite, a route or a model does, and every route that it leads to. Raises NotFound."""
-    route, suite = _named(parts, name)
+    route, suite, pipeline = _named(parts, name)
     tallies = _tallies(parts, route.name, suite, last)
     models = parts.config.models
 
@@ -37,26 +37,29 @@ def explained(parts: Parts, name: str | None, last: int) -> list[Explained]:
         return explain(one, counted, {name: models[name].reasoning for name in one.targets if name in models})
 
     inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, parts.config.routes)[1:]]
-    return [(route.name, tallies, told(route, tallies)), *inner]
+    steps = () if pipeline is None else explain_steps(pipeline, tallies)
+    return [(route.name, tallies, [*told(route, tallies), *steps]), *inner]
 
 
-def _named(parts: Parts, name: str | None) -> tuple[Route, str | None]:
+def _named(parts: Parts, name: str | None) -> tuple[Route, str | None, Pipeline | None]:
+    """Return the route, and the suite with its pipeline if the name is a suite's."""
     config = parts.config
     suites = parts.suites()
     name = name or config.default_suite
     if name is None:
         raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
-    suite, where = None, None
+    suite, where, pipeline = None, None, None
     if name in suites:
         suite, loaded = name, parts.suite(name)
         version = parts.version_of(loaded, PromptRef(loaded.prompt, None))
         if loaded.model is None and version.model is None:
             raise NotFound(f"suite {suite!r} names no model", where=loaded.where, hint="add `model: …`")
+        pipeline = version.pipeline
         name, where = parts.targets.default_model(loaded, version)
     if name in config.routes:
-        return config.routes[name], suite
+        return config.routes[name], suite, pipeline
     if name in config.models:
-        return direct(name), suite
+        return direct(name), suite, pipeline
     if suite is not None:
         raise parts.targets.no_model(name, where)
     known = (*suites, *config.routes, *config.models)
