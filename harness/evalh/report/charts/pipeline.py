@@ -12,6 +12,7 @@ from evalh.analysis.traffic import RESULT, Handover, Traffic, Travelled
 from evalh.core.sample import Standing, StepGrade, StepState
 from evalh.core.values import Value
 from evalh.report.charts.layers import Sizes, lay_out
+from evalh.report.charts.scales import short
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.text import plural
 from evalh.report.words import anchor
@@ -21,6 +22,7 @@ _GAP = 24.0  # between the boxes of a layer
 _AHEAD, _BELOW = 104.0, 64.0  # between layers: sideways, downwards
 _THICK, _THIN = 14.0, 1.5  # of a line: every sample went along, hardly one did
 _MARGIN = 10.0
+_NARROW = 460  # a phone shows it whole, a little smaller; what is wider is moved sideways
 _LETTER = 6.1  # of 12 px type, as good as a drawing needs it
 _PORT = 18.0  # between lines at a box
 _SHARES = (0.5, 0.36, 0.64, 0.22, 0.78)  # of a curve, where its words may stand
@@ -58,13 +60,13 @@ def drawn(traffic: Traffic, told: Mapping[str, str], filters: Filters, *, down: 
         height=height,
         role="group",
         aria_label="The steps, and how many samples went where",
-        class_=f"flow {'down' if down else 'ahead'}",
+        class_=f"flow {'down' if down else 'ahead'}{' narrow' if width <= _NARROW else ''}",
     )
 
 
-def size(traffic: Traffic, *, down: bool) -> tuple[int, int]:
-    """Return the width and the height of the picture."""
-    return _Plan(traffic, down=down).size()
+def width_ahead(traffic: Traffic) -> int:
+    """Return how wide the picture is from left to right."""
+    return _Plan(traffic, down=False).size()[0]
 
 
 class _Plan:
@@ -242,8 +244,8 @@ def _step(plan: _Plan, step: str, told: str, filters: Filters) -> Iterator[Marku
         "a",
         el("title", f"{words}{f' ({told})' if told else ''}"),
         el("rect", x=x, y=y, width=_WIDTH, height=_HEIGHT, rx=9, class_="frame"),
-        _fitted([(step, "name")], x, y + 21),
-        _fitted([(told, "what")], x, y + 37),
+        _fitted([(short(step, 28), "name")], x, y + 21),
+        _fitted([(short(told, 34), "what")], x, y + 37),
         _fitted(_as_fits(became), x, y + 55),
         _fitted(graded or [("not graded" if states[StepState.RAN] else "", "what")], x, y + 72),
         _bar([(grades[one], _CLASSES[one]) for one in StepGrade], x + 12, y + _HEIGHT - 7),

@@ -7,7 +7,7 @@ from evalh.core.log import RunRow
 from evalh.core.money import plus
 from evalh.core.run import StepRecord, StepTally
 from evalh.core.sample import SampleWord, StepGrade, StepState
-from evalh.report.charts.pipeline import Filters, drawn, size
+from evalh.report.charts.pipeline import Filters, drawn, width_ahead
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import facts, row, scrollable, section, shown_json, table
 from evalh.report.terminal.pipeline import WORDS, told_rates
@@ -35,7 +35,7 @@ def where_first(run: RunRow, traffic: Traffic, of: str, suffix: str, filters: Fi
     """Build the section of a run's steps; `of` names the run."""
     summary = None if run.summary is None else run.summary.pipeline
     told = {one.step: _told(one) for one in run.record.steps}
-    wide = size(traffic, down=False)[0] <= _WIDEST
+    wide = width_ahead(traffic) <= _WIDEST
     pictures = [drawn(traffic, told, filters, down=down) for down in ((False, True) if wide else (True,))]
     picture = el("div", pictures, class_="flows both" if wide else "flows")
     return section(

@@ -112,15 +112,15 @@ const evalhSteps = (page, { el, svg, ms, usd, whole, group, verdicts }) => {
     return spans;
   }
 
-  function shown(row, one, step, [begin, end], whole_) {
+  function shown(row, one, step, [begin, end], total) {
     const marks = [one.g == null ? null : el("b", COLOURS[one.g], GRADES[one.g]),
       one.f & FIRST ? el("span", "bad", "first bad") : one.f & TAINTED ? el("span", "bad", "tainted") : null];
     const grade = el("span", "grade", ...marks.filter(Boolean).flatMap((made, index) => index ? [" · ", made] : [made]));
     if (!marks.some(Boolean)) grade.append(el("span", "dim", state(one) === "ran" ? "not graded" : ""));
     const ran = GAVE.includes(state(one)) || state(one) === "failed";
     const bar = svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", class: "span", "aria-hidden": "true" });
-    const x = Math.min(99, 100 * begin / whole_);
-    if (state(one) === "ran") bar.append(svg("rect", { x, y: 2, width: Math.max(1, 100 * (end - begin) / whole_), height: 6, class: one.g == null ? "k6" : COLOURS[one.g] }));
+    const x = Math.min(99, 100 * begin / total);
+    if (state(one) === "ran") bar.append(svg("rect", { x, y: 2, width: Math.max(1, 100 * (end - begin) / total), height: 6, class: one.g == null ? "k6" : COLOURS[one.g] }));
     const facts = [one.l == null ? "" : ms(one.l), one.c == null ? "" : usd(one.c), one.h ? "from the log" : ""].filter(Boolean).join(" · ");
     const line = [el("b", "name", step.n), grade, el("span", "dim", ran && state(one) !== "ran" ? state(one) : facts), ran ? bar : el("span", "dim why", `${state(one)}${one.w ? `: ${whole(one.w)}` : ""}`)];
     const tone = `${one.f & TAINTED ? " tainted" : ""}${ran ? "" : " none"}`;
