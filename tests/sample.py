@@ -20,7 +20,7 @@ def make(target: Path) -> None:
     """Run v2 and v3, and write the page about v3."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        for part in ("prompts", "evals", "datasets"):
+        for part in ("prompts", "evals", "datasets", "steps"):
             shutil.copytree(ROOT / part, folder / part)
         shutil.copytree(ROOT / "tests/recorded/triage", folder / "recorded")
         (folder / "evalh.toml").write_text((ROOT / "evalh.toml").read_text() + RECORDED)

@@ -88,7 +88,7 @@ def llmbar(folder: Path, data: Path) -> Path:
 
 def embedded(folder: Path, _: Path) -> Path:
     """This repository's own workspace, and what the embedded model answered."""
-    for part in ("prompts", "evals", "datasets"):
+    for part in ("prompts", "evals", "datasets", "steps"):
         shutil.copytree(ROOT / part, folder / part)
     shutil.copytree(ROOT / "tests/recorded/triage", folder / "recorded")
     (folder / "evalh.toml").write_text((ROOT / "evalh.toml").read_text() + "\n" + RECORDED)

@@ -21,12 +21,12 @@ import pytest
 from command_line import Done, command_line
 
 ROOT = Path(__file__).parents[2]
-LONG = ("README.md", "first-five-minutes.md", "compare.md")  # up to all 168 tickets, on the real model
+LONG = ("README.md", "first-five-minutes.md", "compare.md", "pipelines.md")  # many answers of the real model
 PAGES = [
     pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
     for page in (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
 ]
-WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets")
+WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets", "steps")
 VARY = "<!-- numbers vary -->"
 NUMBER = re.compile(r"(?<![\w-])\d[\d,]*(?:\\\.\d+)?(\\ (?:ms|s|min)\b)?")
 RUN = ("evalh", "git", "sed")

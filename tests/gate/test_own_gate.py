@@ -24,7 +24,7 @@ GATE = ("gate", "triage", "--base", "main", "--head", "HEAD", "--model", "record
 
 def branch(folder: Path, *, before: str, after: str, must_pass: bool = True) -> Path:
     """A copy of this workspace as a repository: `before` is live on main, `after` on the branch."""
-    for part in ("prompts", "evals", "datasets", "tests/recorded"):
+    for part in ("prompts", "evals", "datasets", "steps", "tests/recorded"):
         shutil.copytree(ROOT / part, folder / part)
     (folder / "prompts/triage/draft.prompt").unlink()  # the gate would compare drafts
     (folder / ".gitignore").write_text(".evalh/\n")

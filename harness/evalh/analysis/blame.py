@@ -206,6 +206,7 @@ class BlameCost(Value, kw_only=True):
     steps: tuple[str, ...]
     samples: int  # to run again, at most
     worst_case_usd: Decimal | None
+    why_unknown: str | None = None  # why there is no worst case
 
 
 def blame(plan: BlamePlan, cases: Sequence[CaseReruns], max_ungraded: float) -> Blame:

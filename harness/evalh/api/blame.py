@@ -71,12 +71,14 @@ def blame_cost(parts: Parts, options: BlameOptions) -> BlameCost:
     design, cases = question.design, question.cases
     sources = question.sources()
     samples, most = 0, Decimal(0) if question.stronger is None else None
+    why = None if question.stronger is None else "what a stand-in gives is not known yet"
     for count in range(len(design.steps) + 1):
         through = with_outputs(question.plan, design.through(count), sources, cases, design.reruns)
         found = forecast_pipeline(through, None, parts.prices)
         samples += found.samples
         most = plus(most, found.worst_case_usd)
-    return BlameCost(cases=len(cases), steps=design.steps, samples=samples, worst_case_usd=most)
+        why = why or found.why_unknown
+    return BlameCost(cases=len(cases), steps=design.steps, samples=samples, worst_case_usd=most, why_unknown=why)
 
 
 def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:

@@ -71,6 +71,10 @@ def _example(log: "Reader", case_id: str, runs: tuple[str, str], *, better: bool
 
 
 def _output(detail: SampleDetail) -> str | None:
+    if detail.sample.step_output is not None:
+        return detail.sample.step_output
+    if detail.sample.answered_by is None:  # of a pipeline: its last call gave no result
+        return None
     for call in detail.calls:
         if call.id == detail.sample.call_id and call.answer is not None and call.answer.completion is not None:
             completion = call.answer.completion

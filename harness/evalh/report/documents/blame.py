@@ -48,6 +48,7 @@ class BlameCostDocument(Document, tag="evalh.blame-plan/1", kw_only=True):
     steps: tuple[str, ...]
     samples: int
     worst_case_usd: float | None
+    why_unknown: str | None
 
 
 def blame_document(found: Blamed) -> BlameDocument:
@@ -88,4 +89,6 @@ def blame_document(found: Blamed) -> BlameDocument:
 def blame_cost_document(cost: BlameCost) -> BlameCostDocument:
     """Return the document of `evalh blame --dry-run --json`."""
     most = usd(cost.worst_case_usd)
-    return BlameCostDocument(cases=cost.cases, steps=cost.steps, samples=cost.samples, worst_case_usd=most)
+    return BlameCostDocument(
+        cases=cost.cases, steps=cost.steps, samples=cost.samples, worst_case_usd=most, why_unknown=cost.why_unknown
+    )

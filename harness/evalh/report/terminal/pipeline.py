@@ -52,7 +52,8 @@ def _steps(tallies: tuple[StepTally, ...]) -> Table:
     table = columns("step", *(counts[place] for place in used), ">cost", ">p50")
     for tally, row in zip(tallies, rows, strict=True):
         cells = [_count(row[place], bad=place in _BAD) for place in used]
-        table.add_row(safe(tally.step), *cells, _cost(tally), milliseconds(tally.latency_p50_ms))
+        took = milliseconds(tally.latency_p50_ms) if tally.ran else _count(0, bad=False)
+        table.add_row(safe(tally.step), *cells, _cost(tally), took)
     return table
 
 
