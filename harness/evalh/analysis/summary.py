@@ -57,7 +57,7 @@ class Fold:
         self._spent: Decimal | None = Decimal(0)
         self._cached: Decimal | None = Decimal(0)
         self._judges: Decimal | None = Decimal(0)
-        self._attempts = 0
+        self._attempts = self._calls = 0
         self._hits = 0
         self._errors: Counter[str] = Counter()
         self._tallies = [GraderTally(grader=spec.name, required=spec.required) for spec in graders]
@@ -93,7 +93,13 @@ class Fold:
         if self._pipeline is not None:
             self._pipeline.add(sample)
         self._attempts += sample.attempts
-        self._hits += sample.from_log
+        if sample.steps:  # of a pipeline, whose steps are calls of their own
+            asked = [step for step in sample.steps if step.call_id is not None]
+            self._calls += len(asked)
+            self._hits += sum(step.cache_hit for step in asked)
+        else:
+            self._calls += 1
+            self._hits += sample.from_log
         self._count_answer(sample)
 
     def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
@@ -161,7 +167,7 @@ class Fold:
             latency_parts_ms=self._latency_parts(),
             last_attempts=self._last_attempts,
             by_the_hour=self.by_the_hour,
-            calls=samples,
+            calls=self._calls,
             attempts=self._attempts,
             cache_hits=self._hits,
             graders=tuple(
