@@ -158,11 +158,13 @@ def test_one_steps_version_and_model_can_be_another(tmp_path: Path) -> None:
     assert (server.count("extract"), server.count("reply")) == (2, 4)
 
 
-def test_no_byte_of_what_is_expected_is_in_any_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("policy", ["continue", "stop", "review"])
+def test_no_byte_of_what_is_expected_is_in_any_request(tmp_path: Path, policy: str) -> None:
     bodies: list[list[bytes]] = []
     for secret in ("zebra-quartz", "violet-anvil"):
         with step_server() as (server, port):
-            pipeline = STOPPING.replace("POLICY", "continue")
+            pipeline = STOPPING.replace("POLICY", policy)
+            server.wrong_extracts = frozenset({2})
             folder = write_pipeline(tmp_path / secret, port, cases=1, pipeline=pipeline)
             rows = [row(number) for number in range(1, 4)]
             for one in rows:
