@@ -1,6 +1,7 @@
 """Functions as steps: called by name, seen when they ask, kept where they say so, never twice where they have effects."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,26 @@ def test_a_function_is_tried_again_as_often_as_it_says(tmp_path: Path) -> None:
         (folder / "steps/orders.py").write_text(text)
         assert run(folder)["good"] == 1
     assert calls(log) == [1, 1, 1]
+
+
+BLOCKING = """import time
+
+
+async def find(order_id):
+    if order_id == 2:
+        time.sleep(30)
+    return {"id": order_id, "state": "late"}
+"""
+
+
+def test_an_async_function_that_blocks_stops_its_own_sample_alone(tmp_path: Path) -> None:
+    pipeline = PIPELINE.replace("orders.py:find\n", "orders.py:find\n    timeout_s: 1\n")
+    with step_server() as (_, port):
+        folder = write_pipeline(tmp_path, port, cases=2, pipeline=pipeline)
+        (folder / "steps/orders.py").write_text(BLOCKING)
+        began = time.monotonic()
+        first = document(evalh(folder, "run", "--json", "--concurrency", "1", "--case", "r-0002"))["results"][0]
+        second = run(folder, "--case", "r-0001")
+        took = time.monotonic() - began
+    assert (first["ungraded"], second["good"]) == (1, 1)
+    assert took < 20

@@ -6,7 +6,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from math import isfinite
-from typing import Protocol
+from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from evalh.core.attempt import NotSent
 from evalh.core.digest import canonical
@@ -15,6 +17,7 @@ from evalh.core.prompt import FunctionSpec, StepSpec
 from evalh.core.request import Message, Request, Role, Settings
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.engine.pipeline.own_loop import OwnLoop, from_elsewhere
 from evalh.graders.functions import Deadline, NoAnswerError, line_of, where_defined
 from evalh.graders.quoting import one_line
 
@@ -54,6 +57,7 @@ class FunctionStep:
         self.env = {name: env[name] for name in spec.env if name in env}
         self._function = function
         self._deadline = Deadline(spec.timeout_s)
+        self._own_loop = OwnLoop()
         self._places = None if spec.concurrency is None else asyncio.Semaphore(spec.concurrency)
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self._takes_context = _CONTEXT in inspect.signature(function).parameters
@@ -81,14 +85,16 @@ class FunctionStep:
         raise AssertionError("a function has at least one attempt")
 
     async def _once(self, inputs: Mapping[str, JsonValue], ctx: StepContext) -> JsonValue:
+        if self._is_async:
+            ctx = replace(ctx, ask=from_elsewhere(ctx.ask))
         handed = {**inputs, _CONTEXT: ctx} if self._takes_context else inputs
 
-        def work() -> object:
+        def work() -> Any:
             return self._function(**handed)
 
         try:
             if self._is_async:
-                given = await self._deadline.wait(self._function(**handed))  # type: ignore[arg-type] # a coroutine
+                given = await self._own_loop.run(work, self.spec.timeout_s)
             else:
                 given = await self._deadline.call(work)
         except NotSent:

@@ -76,6 +76,8 @@ def _lines(summary: PipelineSummary) -> Table:
     table.add_row("samples", _words(summary))
     for name, text in told_rates(summary):
         table.add_row(name, text)
+    if idle := [safe(one.step) for one in summary.steps if not one.ran and not one.given]:
+        table.add_row("never ran", f"{', '.join(idle)}: no case led there")
     return table
 
 
