@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stepping import PIPELINE, row, step_server, write_pipeline
+from stepping import PIPELINE, SUITE, row, step_server, write_pipeline
 from workspaces import document, evalh
 
 
@@ -177,6 +177,22 @@ def test_gold_and_another_run_can_be_given(tmp_path: Path) -> None:
     assert [one["good"] for one in (wrong, gold, again)] == [0, 4, 0]
     assert server.count("extract") == 4
     assert gold["fingerprint"] != wrong["fingerprint"]
+
+
+def test_a_step_more_or_a_prompt_that_became_a_pipeline_is_compared(tmp_path: Path) -> None:
+    suite = SUITE.replace("step_graders:\n  extract: [{equals: {path: order_id, expected: order_id}}]\n", "")
+    with step_server() as (_, port):
+        folder = write_pipeline(tmp_path, port, cases=4, suite=suite)
+        prompts = folder / "prompts"
+        (prompts / "refund/v1.prompt").write_text((prompts / "extract/v1.prompt").read_text())
+        pinned = PIPELINE.replace("inputs: {email: inputs", "prompt: extract@v1\n    inputs: {email: inputs", 1)
+        shorter = pinned.partition("  reply:")[0]
+        (prompts / "refund/v2.pipeline.yaml").write_text(shorter)
+        became = evalh(folder, "compare", "--json", "refund@v1", "refund@draft")
+        longer = evalh(folder, "compare", "--json", "refund@v2", "refund@draft")
+    for done in (became, longer):
+        assert "not comparable" not in done.stdout + done.stderr
+        assert document(done)["mismatches"] == []
 
 
 def test_one_steps_version_and_model_can_be_another(tmp_path: Path) -> None:

@@ -265,9 +265,10 @@ class Plan(Routing, kw_only=True, dict=True):
         )
 
     def _graders(self, pipeline: PlannedPipeline) -> str:
-        return digest(
-            [graders_digest(self.graders), {name: graders_digest(one.graders) for name, one in pipeline.steps.items()}]
-        )
+        """Digest what judges. A step that nothing judges adds nothing: with it and without it are compared."""
+        of_steps: JsonValue = {name: graders_digest(one.graders) for name, one in pipeline.steps.items() if one.graders}
+        of_samples = graders_digest(self.graders)
+        return digest([of_samples, of_steps]) if of_steps else of_samples
 
     def _by_step(self, document: Callable[[Target], JsonValue], more: JsonValue = None) -> JsonValue:
         if self.pipeline is None:
