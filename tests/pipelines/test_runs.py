@@ -109,6 +109,9 @@ def test_a_function_that_raises_makes_the_sample_ungraded_at_its_line(tmp_path: 
         ("return 'x' * 30_000", "max_chars"),
         ("import time; time.sleep(20)", "no answer within 0.5 s"),
         ("raise SystemExit(3)", "SystemExit"),
+        ("return 10**5000", "cannot be read as JSON: ValueError"),
+        ("return type('D', (dict,), {'items': lambda self: 1 / 0})(a=1)", "JSON: ZeroDivisionError: division by zero"),
+        ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "orders.py:find: E (orders.py:2)"),
     ],
 )
 def test_what_is_no_json_or_does_not_come_back_is_told(tmp_path: Path, body: str, told: str) -> None:
@@ -119,6 +122,38 @@ def test_what_is_no_json_or_does_not_come_back_is_told(tmp_path: Path, body: str
         done = evalh(folder, "run", "--json")
     assert done.returncode == 4
     assert told in steps_of(folder, "r-0001")["order"]["reason"]
+
+
+def test_a_step_that_failed_is_not_called_one_that_no_case_led_to(tmp_path: Path) -> None:
+    with step_server() as (_, port):
+        folder = write_pipeline(tmp_path, port, cases=1)
+        (folder / "steps/orders.py").write_text("def find(order_id):\n    raise KeyError(order_id)\n")
+        failed = evalh(folder, "run")
+        (folder / "steps/orders.py").write_text("def find(order_id):\n    return {'id': order_id, 'state': ''}\n")
+        edited = PIPELINE.replace("  reply:\n", "  reply:\n    when: order.state == 'late'\n")
+        (folder / "prompts/refund/draft.pipeline.yaml").write_text(edited)
+        skipped = evalh(folder, "run")
+    assert failed.returncode == 4
+    assert "never ran" not in failed.stdout
+    assert "never ran" in skipped.stdout
+    assert "reply: no case led there" in skipped.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--model", "extract="], "--model 'extract=' names no value"),
+        (["--given", "=expected"], "--given '=expected' names no step"),
+        (["--step", "reply=v1", "--step", "reply=draft"], "--step names the step 'reply' twice: v1 and draft"),
+        (["--model", "order=small"], "draft.pipeline.yaml:4: --model: 'order' is a function that asks no model"),
+        (["--given", "order=expected"], "--given order=expected: no case says what 'order' should give"),
+    ],
+)
+def test_what_a_run_cannot_ask_of_a_step_is_told(tmp_path: Path, options: list[str], told: str) -> None:
+    with step_server() as (server, port):
+        done = evalh(write_pipeline(tmp_path, port, cases=1), "run", *options)
+    assert (done.returncode, server.asked) == (2, [])
+    assert told in done.stderr
 
 
 def test_a_double_stands_in_and_what_only_it_would_read_is_not_asked(tmp_path: Path) -> None:

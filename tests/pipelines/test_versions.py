@@ -151,6 +151,7 @@ def test_check_finds_nothing_wrong_with_a_good_workspace(folder: Path) -> None:
             '{"order_id": "1"}',
             "expects text at order_id, where extract@v1",
         ),
+        (STEPS, "steps:\n", "output: []\nsteps:\n", f"{STEPS}:2: the output names no step"),
         (STEPS, "steps/orders.py:find", "steps/orders.py:fnd", f"{STEPS}:6: steps/orders.py has no function 'fnd'"),
     ],
 )

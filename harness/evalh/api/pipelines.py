@@ -1,6 +1,6 @@
 """A pipeline for a run: its steps with their versions, models, functions, checks and graders, all resolved."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, build_checks, refuse_nobody, refuse_readers, require_logprobs
+from evalh.core.case import ABSENT
 from evalh.core.digest import digest
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.log import RunRow
@@ -82,21 +83,30 @@ class Choice(Value):
 
 def choices(options: RunOptions) -> list[Choice]:
     """Return what a run's options ask of a pipeline, one for each model. Raises UsageError."""
-    stated = [_pair(text, "--model") for text in options.models if "=" in text]
     plain = [text for text in options.models if "=" not in text]
     chosen = Choice(
-        models=dict(stated),
-        versions=dict(_pair(text, "--step") for text in options.steps),
-        given=dict(_pair(text, "--given") for text in options.given),
+        models=_by_step([text for text in options.models if "=" in text], "--model"),
+        versions=_by_step(options.steps, "--step"),
+        given=_by_step(options.given, "--given"),
         effects=options.allow_effects,
     )
     return [replace(chosen, model=model) for model in plain] or [chosen]
 
 
+def _by_step(texts: Sequence[str], option: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for step, value in (_pair(text, option) for text in texts):
+        if found.setdefault(step, value) != value:
+            what = f"{option} names the step {step!r} twice: {found[step]} and {value}"
+            raise UsageError(what, hint="once for each step; two runs compare two")
+    return found
+
+
 def _pair(text: str, option: str) -> tuple[str, str]:
     step, equals, value = text.partition("=")
     if not equals or not step.strip() or not value.strip():
-        raise UsageError(f"{option} {text!r} names no step", hint=f"{option} <step>=<value>")
+        lacks = "step" if not equals or not step.strip() else "value"
+        raise UsageError(f"{option} {text!r} names no {lacks}", hint=f"{option} <step>=<value>")
     return step.strip(), value.strip()
 
 
@@ -109,6 +119,9 @@ def chosen_version(parts: Workshop, version: PromptVersion, choice: Choice) -> P
             if name not in [one.name for one in pipeline.steps]:
                 known = [one.name for one in pipeline.steps]
                 raise NotFound(f"{option}: {version.label} has no step {name!r}", hint=did_you_mean(name, known))
+    for spec in pipeline.steps:
+        if spec.name in choice.models and spec.function is not None and not spec.function.asks:
+            raise UsageError(f"--model: {spec.name!r} is a function that asks no model", where=spec.where)
     if not choice.versions:
         return version
     steps = tuple(_other_version(parts, one, choice.versions.get(one.name)) for one in pipeline.steps)
@@ -249,6 +262,9 @@ class Planner:
     def _given(self) -> Iterator[tuple[str, Given]]:
         for step, source in self._choice.given.items():
             if source == GOLD:
+                if all(case.gold_of(step) is ABSENT for case in self._parts.dataset_of(self._suite)):
+                    what = f"--given {step}={GOLD}: no case says what {step!r} should give"
+                    raise UsageError(what, hint=f'"expected": {{"steps": {{"{step}": …}}}} in the rows; or {step}=RUN')
                 yield step, Given(GOLD)
                 continue
             outputs = self._parts.log.step_outputs(self._parts.log.run(source).record.id, step)

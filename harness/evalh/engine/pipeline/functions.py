@@ -102,7 +102,7 @@ class FunctionStep:
         except NoAnswerError as exc:
             raise StepError(f"{self.spec.path}: {exc}") from None
         except Exception as exc:  # noqa: BLE001 (whatever a user's code raises is told at its line)
-            told = one_line(f"{type(exc).__name__}: {exc}{line_of(exc)}")
+            told = one_line(f"{_told(exc)}{line_of(exc)}")
             raise StepError(f"{self.spec.path}: {self._redacted(told)}") from None
         return self._json(given)
 
@@ -117,15 +117,26 @@ class FunctionStep:
         if inspect.iscoroutine(given):
             given.close()
             raise StepError(f"{self.spec.path}: gave a coroutine: declare the function with async def")
-        wrong = not_json(given)
+        try:
+            wrong = not_json(given)
+            text = "" if wrong is not None else json.dumps(given, ensure_ascii=False)
+        except Exception as exc:  # noqa: BLE001 (a mapping of the user's own may raise as it is read; so do huge numbers)
+            wrong = self._redacted(one_line(f"gave what cannot be read as JSON: {_told(exc)}{line_of(exc)}"))
         if wrong is not None:
             raise StepError(f"{self.spec.path}: {wrong}")
-        text = json.dumps(given, ensure_ascii=False)
         if len(text) > self.spec.max_chars:
             raise StepError(
                 f"{self.spec.path}: gave {len(text):,} characters of JSON; max_chars is {self.spec.max_chars:,}"
             )
         return json.loads(self._redacted(text))
+
+
+def _told(exc: Exception) -> str:
+    """Say what was raised, also where its own text cannot be had."""
+    try:
+        return f"{type(exc).__name__}: {exc}"
+    except Exception:  # noqa: BLE001 (a user's exception may raise as it is told)
+        return type(exc).__name__
 
 
 def not_json(value: object, place: str = "", depth: int = 0) -> str | None:

@@ -73,10 +73,11 @@ def _lines(summary: PipelineSummary) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
-    table.add_row("samples", _words(summary))
+    if any(summary.words.values()):
+        table.add_row("samples", _words(summary))
     for name, text in told_rates(summary):
         table.add_row(name, text)
-    if idle := [safe(one.step) for one in summary.steps if not one.ran and not one.given]:
+    if idle := [safe(one.step) for one in summary.steps if one.skipped and not one.ran and not one.given]:
         table.add_row("never ran", f"{', '.join(idle)}: no case led there")
     return table
 

@@ -202,6 +202,9 @@ class _Reader:
         steps = [self._step(name, table, made[name], scope) for name, table in self._file.steps.items()]
         stated = self._file.output
         output = tuple(names[-1:]) if stated is None else (stated,) if isinstance(stated, str) else stated
+        if not output:
+            hint = f"output: {names[-1]}; without the line it is the last step's"
+            self._wrong("the output names no step", self._located.where("output"), hint)
         for number, name in enumerate(output):
             where = self._located.where("output", *([] if isinstance(stated, str) else [number]))
             if name not in made:
