@@ -13,7 +13,7 @@ from evalh.core.request import Request
 from evalh.core.route import CascadePolicy, LimitPolicy, RepairPolicy, RetryPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Verdict
-from evalh.routing.asking import QuestionSpans
+from evalh.routing.asking import Span, checks_latency
 from unit.routing.staging import Model, Stage, builder, call, play, request, target_of
 
 
@@ -164,13 +164,13 @@ SPAN = st.tuples(st.floats(0, 50), st.floats(0, 20), st.floats(0, 20))
 def test_checks_never_take_longer_than_by_the_clock_nor_less_than_their_slowest_question(
     drawn: list[tuple[float, float, float]],
 ) -> None:
-    spans = QuestionSpans()
+    spans: list[Span] = []
     end = 0.0
     for began, held, took in drawn:
-        spans.add(began, began + held + took, Latency(took * 1000.0))
+        spans.append((began * 1000.0, (began + held + took) * 1000.0, Latency(took * 1000.0)))
         end = max(end, began + held + took)
 
-    checks = spans.checks(end * 1000.0).checks_ms
+    checks = checks_latency(spans, end * 1000.0).checks_ms
 
     assert checks is not None
     assert checks <= end * 1000.0 + 1e-6
@@ -178,10 +178,9 @@ def test_checks_never_take_longer_than_by_the_clock_nor_less_than_their_slowest_
 
 
 def test_questions_asked_together_count_as_the_slowest_and_one_after_the_other_as_both() -> None:
-    together, in_turn = QuestionSpans(), QuestionSpans()
-    for spans, second in ((together, 0.0), (in_turn, 3.0)):
-        spans.add(0.0, 3.0, Latency(1000.0))  # two of three seconds it waited for a place
-        spans.add(second, second + 2.0, replace(Latency(), attempts_ms=2000.0))
+    first = (0.0, 3000.0, Latency(1000.0))  # two of three seconds it waited for a place
+    together = (0.0, 2000.0, replace(Latency(), attempts_ms=2000.0))
+    afterwards = (3000.0, 5000.0, replace(Latency(), attempts_ms=2000.0))
 
-    assert together.checks(3000.0).checks_ms == pytest.approx(2000.0)
-    assert in_turn.checks(5000.0).checks_ms == pytest.approx(3000.0)
+    assert checks_latency([first, together], 3000.0).checks_ms == pytest.approx(2000.0)
+    assert checks_latency([first, afterwards], 5000.0).checks_ms == pytest.approx(3000.0)

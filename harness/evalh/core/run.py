@@ -292,3 +292,4 @@ class Forecast(Value, kw_only=True):
     worst_case_usd: Decimal | None  # if all attempts that the route allows are made and billed
     judges_usd: Decimal | None = Decimal(0)  # the graders' part of that
     why_unknown: str | None = None
+    not_called: tuple[str, ...] = ()  # functions of a pipeline: what reads them counts as asked

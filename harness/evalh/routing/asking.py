@@ -3,9 +3,10 @@
 If a grader's model is down, its verdicts are `error`, and the run continues.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -21,6 +22,9 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form, Question
 from evalh.routing.target import Leaf, Target
 from evalh.routing.wrapper import Find
+
+Span: TypeAlias = tuple[float, float, Latency]
+"""When a question began and ended, in milliseconds by the clock, and its latency."""
 
 _APART = 1000  # more than the samples that anyone takes of one answer
 
@@ -137,7 +141,7 @@ class Asking:
         self._part = part
         self.spent_usd: Decimal | None = Decimal(0)
         self.cached_usd: Decimal | None = Decimal(0)
-        self._spans: list[tuple[float, float, Latency]] = []  # when each question began and ended, in ms; its latency
+        self._spans: list[Span] = []
 
     async def ask(self, question: Question) -> Answer:
         """Return the reply, from the log or new, with its price. Raises CallError; NotSent if the run is ending."""
@@ -196,19 +200,24 @@ class Asking:
             self._call.cached_cost_usd = plus(self._call.cached_cost_usd, call.cached_cost_usd)
 
     def checks(self, by_clock_ms: float) -> Latency:
-        """Return the checks' part of a latency, at most `by_clock_ms`, without waits for our own limit on calls.
+        """Return the checks' part of a latency; by the clock they took `by_clock_ms`."""
+        return checks_latency(self._spans, by_clock_ms)
 
-        Questions that overlap form a group, which takes as long as its slowest question would alone.
-        """
-        if any(took.total_ms is None for _, _, took in self._spans):
-            return Latency(None)
-        if not all(took.whole for _, _, took in self._spans):
-            return Latency(0.0, None, None)
-        groups: list[tuple[float, float]] = []  # (when it ended, when it would have ended alone)
-        for began, ended, took in sorted(self._spans, key=lambda one: one[:2]):
-            alone = began + (took.total_ms or 0.0)
-            if groups and began < groups[-1][0]:
-                groups[-1] = (max(groups[-1][0], ended), max(groups[-1][1], alone))
-            else:
-                groups.append((ended, alone))
-        return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))
+
+def checks_latency(spans: Sequence[Span], by_clock_ms: float) -> Latency:
+    """Return what checks took, at most `by_clock_ms`, without waits for our own limit on calls.
+
+    Questions that overlap form a group, which takes as long as its slowest question would alone.
+    """
+    if any(took.total_ms is None for _, _, took in spans):
+        return Latency(None)
+    if not all(took.whole for _, _, took in spans):
+        return Latency(0.0, None, None)
+    groups: list[tuple[float, float]] = []  # (when it ended, when it would have ended alone)
+    for began, ended, took in sorted(spans, key=lambda one: one[:2]):
+        alone = began + (took.total_ms or 0.0)
+        if groups and began < groups[-1][0]:
+            groups[-1] = (max(groups[-1][0], ended), max(groups[-1][1], alone))
+        else:
+            groups.append((ended, alone))
+    return Latency(checks_ms=by_clock_ms + sum(alone - ended for ended, alone in groups))

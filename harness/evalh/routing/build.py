@@ -64,7 +64,7 @@ class Builder:
     _refusals: dict[str, CallError] = field(default_factory=dict, init=False)  # of models that refused their key
     _treasury: Treasury | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
-    _doors: dict[Provider, Provider] = field(default_factory=dict, init=False)
+    _doors: dict[int, Provider] = field(default_factory=dict, init=False)
     _paces: dict[str, Pace] = field(default_factory=dict, init=False)  # one for each model and key at its provider
 
     def __post_init__(self) -> None:
@@ -148,7 +148,7 @@ class Builder:
     def _door(self, target: Target, name: str) -> Provider:
         """Return the one way to a model: its window, rates and purse are the same for all that ask it."""
         model = target.leaves[name].provider
-        door = self._doors.get(model)
+        door = self._doors.get(id(model))
         if door is None:
             pricer = self.prices.find(model)
             door = Logged(model, self.log, pricer, self._shared)
@@ -157,7 +157,7 @@ class Builder:
             key = list(getattr(model, "key_variables", ()))
             pace = self._paces.setdefault(digest([model.model, dict(model.identity), key]), Pace())
             door = Limited(door, self._limit(name), self.concurrency, self._shared, pace)
-            self._doors[model] = door
+            self._doors[id(model)] = door
         return door
 
     def _limit(self, name: str) -> LimitPolicy:

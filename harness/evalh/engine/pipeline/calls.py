@@ -22,11 +22,11 @@ class Flights:
 
     async def join(self, asked: tuple[str, CallKey]) -> Answer | None:
         """Return the answer of a call that another began; None: there is none, or it gave no answer."""
-        landed = self._landed.get(asked)
-        if landed is not None:
-            return landed
-        flying = self._flying.get(asked)
-        return None if flying is None else await asyncio.shield(flying)
+        while (flying := self._flying.get(asked)) is not None:
+            answer = await asyncio.shield(flying)
+            if answer is not None:
+                return answer
+        return self._landed.get(asked)
 
     def begin(self, asked: tuple[str, CallKey]) -> None:
         """Say that a call leaves."""

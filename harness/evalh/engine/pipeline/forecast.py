@@ -71,6 +71,7 @@ class PipelineForecast(Struct):
     ceiling: Decimal | None = Decimal(0)
     judges: Decimal | None = Decimal(0)
     why: str | None = None
+    functions: set[str] = field(default_factory=set)  # that would be called
     _bounds: dict[str, QuestionBounds] = field(default_factory=dict)
 
     def add(self, case: Case, trial: int) -> None:
@@ -97,6 +98,7 @@ class PipelineForecast(Struct):
         spec = handed.spec
         asked, ctx = self.pipeline.steps[spec.name].prompt, one.context(spec, handed.inputs)
         if asked is None:  # a function: what it gives is known when it has run
+            self.functions.add(spec.name)
             self._grade_step(ctx, Unknowns(answer=self._longest_output(spec.name)))
             return True
         request = asked.step.request(ctx.case)
@@ -244,6 +246,7 @@ def forecast_pipeline(plan: Plan, store: Store | None, prices: Prices, *, fresh:
         worst_case_usd=sums.ceiling,
         judges_usd=sums.judges,
         why_unknown=sums.why,
+        not_called=tuple(sorted(sums.functions)),
     )
 
 

@@ -128,6 +128,7 @@ class PlanRow(Value, kw_only=True):
     worst_case_usd: float | None
     judges_usd: float | None
     why_unknown: str | None
+    not_called: tuple[str, ...]
 
 
 class PlanDocument(Document, tag="evalh.plan/1", kw_only=True):

@@ -167,3 +167,6 @@ def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]
     console.print(table)
     for reason in sorted({forecast.why_unknown for *_, forecast in plans if forecast.why_unknown}):
         console.print(StyledText(f"the worst case is unknown: {reason}", "yellow"))
+    if names := sorted({name for *_, forecast in plans for name in forecast.not_called}):
+        told = f"not called here: {', '.join(map(safe, names))}; the steps that read them count as asked"
+        console.print(StyledText(told, "dim"))
