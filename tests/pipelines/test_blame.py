@@ -94,3 +94,13 @@ def test_the_price_is_told_before(tmp_path: Path) -> None:
     assert (cost["cases"], cost["samples"]) == (2, 12)
     assert cost["worst_case_usd"] > 0
     assert budget.returncode == 4
+
+
+def test_a_run_that_was_handed_outputs_is_not_blamed_and_it_says_what_to_run(tmp_path: Path) -> None:
+    with step_server() as (server, port):
+        server.wrong_replies = frozenset({1})
+        folder = write_pipeline(tmp_path, port, cases=2)
+        evalh(folder, "run", "--given", "extract=expected")
+        done = evalh(folder, "blame")
+    assert done.returncode == 3
+    assert "evalh run refund, without --given or --model <step>=…; then blame that run" in done.stderr

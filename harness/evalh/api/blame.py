@@ -91,7 +91,8 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     now, then = plan.fingerprint().document(), record.fingerprint.document()
     if changed := [part for part in ("prompt", "model", "route") if now[part] != then[part]]:
         what = f"{record.prompt} is no longer what run {record.id} ran: {', '.join(changed)} changed"
-        raise NotComparable(what, hint=f"evalh run {record.suite}; then blame that run")
+        hint = f"evalh run {record.suite}, without --given or --model <step>=…; then blame that run"
+        raise NotComparable(what, hint=hint)
     ran = {row.case_id: row for row in parts.log.samples(record.id, Standing.BAD)}
     if not ran:
         raise NotFound(f"no sample of run {record.id} ended bad: there is nothing to blame", hint="evalh show last")
