@@ -132,7 +132,8 @@ def _plan(parts: Parts, run: RunRow, model: str | None) -> Plan:
     record = run.record
     label, _, variant = record.prompt.partition("[")
     steps = tuple(one.replace("@", "=", 1) for one in variant.rstrip("]").split("][") if one)
-    models = (model,) if model else (record.model,)
+    of_steps = (f"{one.step}={one.model}" for one in record.steps if one.model is not None and one.prompt is not None)
+    models = (model,) if model else (record.model, *(one for one in of_steps if "/" not in one.partition("=")[0]))
     options = RunOptions(target=record.suite, prompts=(label,), models=models, steps=steps)
     (plan,) = parts.plans(options)
     return plan

@@ -1,6 +1,7 @@
 """A pipeline for a run: its steps with their versions, models, functions, checks and graders, all resolved."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from evalh.api.options import RunOptions
 from evalh.api.targets import Targets, build_checks, refuse_nobody, refuse_readers, require_logprobs
 from evalh.core.case import ABSENT
 from evalh.core.digest import digest
-from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.log import RunRow
 from evalh.core.ports import Cases, Tree
 from evalh.core.prompt import Pipeline, PromptRef, PromptVersion, StepSpec
@@ -27,6 +28,7 @@ from evalh.pipeline.step import Step
 from evalh.pipeline.walk import Flow
 from evalh.routing.target import Target
 from evalh.workspace.prompt.media import media_from
+from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import compile_version
 
 GOLD = "expected"
@@ -52,6 +54,10 @@ class Workshop(Protocol):
     @property
     def grader_environment(self) -> GraderEnvironment:
         """What graders are compiled with."""
+
+    @property
+    def under_test(self) -> Prompts:
+        """The prompts that suites are about."""
 
     @property
     def judged(self) -> Tree:
@@ -194,12 +200,22 @@ class Planner:
         )
 
     def _refuse_strangers(self) -> None:
+        """Raise WorkspaceError for graders of a step that no version has; those of another version's wait for it."""
         known = [spec.name for spec in self._pipeline.steps]
         for name in self._suite.step_graders:
-            if name not in known:
+            if name not in known and name not in self._elsewhere():
                 what = f"{self._version.label} has no step {name!r}"
                 where = self._suite.where_of("step_graders")
                 raise WorkspaceError(what, where=where, hint=did_you_mean(name, known))
+
+    def _elsewhere(self) -> set[str]:
+        """Return the steps of the other versions of the prompt, as far as they can be read."""
+        prompts, found = self._parts.under_test, set[str]()
+        for version in prompts.versions(self._version.name):
+            with suppress(EvalhError):
+                pipeline = prompts.load(self._version.name, version).pipeline
+                found |= {spec.name for spec in pipeline.steps} if pipeline is not None else set()
+        return found
 
     def _step(self, spec: StepSpec) -> PlannedStep:
         parts, environment = self._parts, self._parts.grader_environment

@@ -259,16 +259,18 @@ class Plan(Routing, kw_only=True, dict=True):
         return Fingerprint(
             prompt=self.version.digest,
             dataset=self.cases.digest,
-            graders=graders_digest(self.graders) if self.pipeline is None else self._graders(self.pipeline),
+            graders=self._graders(),
             model=digest(self._by_step(Target.models_document)),
             route=digest(self._by_step(Target.route_document, self._given())),
         )
 
-    def _graders(self, pipeline: PlannedPipeline) -> str:
-        """Digest what judges. A step that nothing judges adds nothing: with it and without it are compared."""
-        of_steps: JsonValue = {name: graders_digest(one.graders) for name, one in pipeline.steps.items() if one.graders}
+    def _graders(self) -> str:
+        """Digest what judges: the same for all versions of a prompt, whichever steps they have."""
+        steps: JsonValue = {
+            name: [spec.document() for spec in specs] for name, specs in sorted(self.suite.step_graders.items())
+        }
         of_samples = graders_digest(self.graders)
-        return digest([of_samples, of_steps]) if of_steps else of_samples
+        return digest([of_samples, steps]) if steps else of_samples
 
     def _by_step(self, document: Callable[[Target], JsonValue], more: JsonValue = None) -> JsonValue:
         if self.pipeline is None:

@@ -64,6 +64,7 @@ class SampleAsking:
         self.trial = trial
         self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=tools.pipeline.doubles(case, trial))
         self.traces: dict[str, Trace] = {name: Trace() for name in tools.pipeline.steps}
+        self._live = False
         self.judges_usd: Decimal | None = Decimal(0)
 
     @property
@@ -182,6 +183,7 @@ class SampleAsking:
         if not tools.fresh:
             answer = await tools.lookups.find(asked, routed=door.asked.target.chooses)
         if answer is None:
+            await self._go_live()
             answer = await tools.flights.join(asked)
         if answer is None:
             trace.completion = await self._send(door, request, call, asked)
@@ -193,6 +195,22 @@ class SampleAsking:
             call.answered_model, call.latency = answer.model, answer.latency
         tools.store.conclude(call, cache_hit=answer is not None)
         return call
+
+    async def _go_live(self) -> None:
+        """Wait for a place among the samples that ask: one that has begun is finished before others begin."""
+        if not self._live:
+            self._live = True
+            try:
+                await self.tools.places.acquire()
+            except BaseException:
+                self._live = False
+                raise
+
+    def leave(self) -> None:
+        """Give the place to the next."""
+        if self._live:
+            self._live = False
+            self.tools.places.release()
 
     async def _send(self, door: StepDoor, request: Request, call: Call, asked: tuple[str, CallKey]) -> Completion:
         flights = self.tools.flights

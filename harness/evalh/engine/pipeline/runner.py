@@ -56,6 +56,8 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
             for number, call in enumerate(one.calls):
                 self.fold.cut_off(unit.case_index, call, one.judges_usd if number == 0 else None)
             raise
+        finally:
+            one.leave()
         self._keep(sample, None)
 
 
@@ -84,6 +86,7 @@ def tools_of(
         flights=flights,
         inquiry=builder.inquiry_for(plan.target),
         fresh=builder.find is None,
+        places=asyncio.Semaphore(builder.concurrency),
     )
 
 

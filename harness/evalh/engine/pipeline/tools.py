@@ -1,5 +1,6 @@
 """What all samples of a pipeline's run share."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 from evalh.core.ports import Clock, Provider, Store
@@ -39,3 +40,4 @@ class Tools(Value, kw_only=True):
     flights: Flights
     inquiry: Inquiry  # about what no model gave
     fresh: bool
+    places: asyncio.Semaphore  # for samples that ask models; those that the log answers need none
