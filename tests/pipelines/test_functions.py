@@ -135,6 +135,34 @@ def test_a_secret_that_a_function_is_handed_is_not_stored(tmp_path: Path) -> Non
     assert all(b"s3cret" not in file.read_bytes() for file in (folder / ".evalh").glob("evalh.db*"))
 
 
+SECRET = 's3cret-s3cret"with a quote\nand a line'
+HANDED_ON = {
+    "text": "return {'id': order_id, 'state': KEY}",
+    "part of a text": "return {'id': order_id, 'state': 'a' + KEY + 'b'}",
+    "key": "return {'id': order_id, 'state': 'late', KEY: 1}",
+    "deep": "return {'id': order_id, 'state': [[{'a': {KEY: [KEY]}}]]}",
+    "raised": "raise ValueError(KEY)",
+    "not JSON": "return {'id': order_id, KEY: object()}",
+    "a long one within a longer": "return {'id': order_id, 'state': KEY + ctx.env['LONGER_KEY']}",
+    "asked": "return {'id': order_id, 'state': await ctx.ask('extract', {'email': 'order 1 ' + KEY})}",
+}
+
+
+@pytest.mark.parametrize("body", HANDED_ON.values(), ids=HANDED_ON)
+def test_a_secret_of_any_characters_is_hidden_wherever_a_function_puts_it(tmp_path: Path, body: str) -> None:
+    pipeline = PIPELINE.replace("orders.py:find\n", "orders.py:find\n    env: [ORDER_KEY, LONGER_KEY]\n")
+    env = {**os.environ, "ORDER_KEY": SECRET, "LONGER_KEY": f"{SECRET} and s3cret"}
+    with step_server() as (server, port):
+        folder = write_pipeline(tmp_path, port, cases=1, pipeline=pipeline)
+        function = f"async def find(order_id, ctx):\n    KEY = ctx.env['ORDER_KEY']\n    {body}\n"
+        (folder / "steps/orders.py").write_text(function)
+        done = evalh(folder, "run", "--json", env=env)
+    seen = [done.stdout.encode(), done.stderr.encode(), *server.bodies]
+    seen += [file.read_bytes() for file in (folder / ".evalh").glob("evalh.db*")]
+    assert not any(b"s3cret" in one for one in seen)
+    assert any(b"ORDER_KEY]" in one for one in seen)
+
+
 def test_a_function_is_tried_again_as_often_as_it_says(tmp_path: Path) -> None:
     log = tmp_path / "calls"
     pipeline = PIPELINE.replace("orders.py:find\n", "orders.py:find\n    retry: {attempts: 3}\n")

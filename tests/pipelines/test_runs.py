@@ -105,7 +105,7 @@ def test_a_function_that_raises_makes_the_sample_ungraded_at_its_line(tmp_path: 
         ("return {1, 2}", "gave set"),
         ("return float('nan')", "gave nan"),
         ("return {'a': [object()]}", "gave object at a[0]"),
-        ("return {1: 2}", "a key that is no text"),
+        ("return {1: 2}", "a key that is not text"),
         ("return 'x' * 30_000", "max_chars"),
         ("import time; time.sleep(20)", "no answer within 0.5 s"),
         ("raise SystemExit(3)", "SystemExit"),
@@ -114,7 +114,7 @@ def test_a_function_that_raises_makes_the_sample_ungraded_at_its_line(tmp_path: 
         ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "orders.py:find: E (orders.py:2)"),
     ],
 )
-def test_what_is_no_json_or_does_not_come_back_is_told(tmp_path: Path, body: str, told: str) -> None:
+def test_what_is_not_json_or_does_not_come_back_is_told(tmp_path: Path, body: str, told: str) -> None:
     pipeline = PIPELINE.replace("orders.py:find\n", "orders.py:find\n    timeout_s: 0.5\n")
     with step_server() as (_, port):
         folder = write_pipeline(tmp_path, port, cases=1, pipeline=pipeline)
@@ -232,6 +232,15 @@ def test_samples_that_began_are_finished_before_others_begin(tmp_path: Path) -> 
         run(write_pipeline(tmp_path, port, cases=20), "--concurrency", "2")
     steps = [step for step, _ in server.asked]
     assert steps.index("reply") < 6  # not all of `extract` first
+
+
+def test_a_run_that_ends_within_a_sample_knows_that_its_graders_cost_nothing(tmp_path: Path) -> None:
+    with step_server() as (server, port):
+        folder = write_pipeline(tmp_path, port, cases=3)
+        result = run(folder, "--budget", "0.0003")
+        assert len(server.asked) == 1
+    assert result["cost_usd"] > 0
+    assert result["judge_cost_usd"] == 0
 
 
 def test_versions_with_other_steps_share_a_suite(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> I
             )
     yield Statement(
         topic=BAD_STEP,
-        when="the next step cannot take an output: it is no JSON, a field is missing, or its type is another",
+        when="the next step cannot take an output: it is not JSON, a field is missing, or its type is another",
         then="the step that gave it is bad, nothing is sent, and that path ends",
     )
     for spec in pipeline.steps:
@@ -86,7 +86,7 @@ def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> I
         again = f"it is called again, {attempts} times in all; then " if attempts > 1 else ""
         yield Statement(
             topic=FUNCTIONS,
-            when=f"{spec.name} raises, takes over {function.timeout_s:g} s, or gives what is no JSON (step_error)",
+            when=f"{spec.name} raises, takes over {function.timeout_s:g} s, or gives what is not JSON (step_error)",
             then=f"{again}the sample is ungraded, never bad",
         )
         if function.effects:

@@ -96,7 +96,7 @@ class ErrorKind(StrEnum):
     NOT_RECORDED = "not_recorded"  # a recording has no row for this call
     BUDGET = "budget"  # another attempt would exceed what one case may cost; nothing was sent
     BREAKER_OPEN = "breaker_open"  # the provider is being left alone; nothing was sent
-    STEP_ERROR = "step_error"  # a pipeline's function raised, or what it gave is no JSON
+    STEP_ERROR = "step_error"  # a pipeline's function raised, or what it gave is not JSON
     INTERRUPTED = "interrupted"  # we stopped waiting: Ctrl-C, kill, a run that ended early
 
 

@@ -100,7 +100,7 @@ def _tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
     try:
         value = json.loads(arguments)
     except ValueError:
-        value = arguments  # what the model wrote, though it is no JSON
+        value = arguments  # what the model wrote, though it is not JSON
     return {"type": "tool_call", "id": call_id, "name": name, "arguments": value}
 
 

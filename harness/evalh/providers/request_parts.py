@@ -158,5 +158,5 @@ def arguments_object(call: ToolCall, kind: str) -> AsWritten:
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        raise unsupported(kind, f"the call of tool {call.name!r} in the history: its arguments are no JSON object")
+        raise unsupported(kind, f"the call of tool {call.name!r} in the history: its arguments are not a JSON object")
     return AsWritten(call.arguments or "{}")

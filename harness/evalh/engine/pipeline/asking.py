@@ -272,7 +272,9 @@ class SampleAsking:
                 known = ", ".join(sorted(doors)) or "none"
                 raise StepError(f"ctx.ask knows no prompt {prompt!r}: write its name as text (known: {known})")
             door, own = doors[prompt], Trace()
-            case = replace(self.case, inputs=dict(inputs), expected=ABSENT)
+            sent = self.tools.functions[step].json_of(inputs)
+            assert isinstance(sent, dict)
+            case = replace(self.case, inputs=sent, expected=ABSENT)
             key = self._key(f"{step}/{prompt}", draw)
             try:
                 await self._answer(door, door.asked.step.request(case), key, case, own)

@@ -24,11 +24,11 @@ from evalh.graders.quoting import one_line
 _DEEPEST = 200
 _PAUSE_S = 0.2  # before the second attempt; doubled before each further one
 _CONTEXT = "ctx"
-_SHORTEST_SECRET = 6  # characters: `1` or `true` is no secret
+_SHORTEST_SECRET = 6  # characters: `1` or `true` is not a secret
 
 
 class StepError(Exception):
-    """A function raised, did not come back, or gave what is no JSON: the sample is ungraded, not bad."""
+    """A function raised, did not come back, or gave what is not JSON: the sample is ungraded, not bad."""
 
 
 class Ask(Protocol):
@@ -55,6 +55,8 @@ class FunctionStep:
     def __init__(self, spec: FunctionSpec, function: Callable[..., object], env: Mapping[str, str]) -> None:
         self.spec = spec
         self.env = {name: env[name] for name in spec.env if name in env}
+        long = [(name, value) for name, value in self.env.items() if len(value) >= _SHORTEST_SECRET]
+        self._secrets = sorted(long, key=lambda one: -len(one[1]))  # one may be part of another
         self._function = function
         self._deadline = Deadline(spec.timeout_s)
         self._own_loop = OwnLoop()
@@ -102,33 +104,51 @@ class FunctionStep:
         except NoAnswerError as exc:
             raise StepError(f"{self.spec.path}: {exc}") from None
         except Exception as exc:  # noqa: BLE001 (whatever a user's code raises is told at its line)
-            told = one_line(f"{_told(exc)}{line_of(exc)}")
-            raise StepError(f"{self.spec.path}: {self._redacted(told)}") from None
+            raise StepError(f"{self.spec.path}: {self._raised(exc)}") from None
         return self._json(given)
 
+    def hidden(self, value: JsonValue) -> JsonValue:
+        """Return a value with the name of a variable in place of its content, in every text and key."""
+        match value:
+            case str():
+                return self._redacted(value)
+            case list():
+                return [self.hidden(part) for part in value]
+            case dict():
+                return {self._redacted(key): self.hidden(part) for key, part in value.items()}
+        return value
+
+    def json_of(self, given: object) -> JsonValue:
+        """Return a copy as JSON that holds no variable's content. Raises StepError."""
+        try:
+            wrong = not_json(given)
+            value = None if wrong is not None else self.hidden(json.loads(json.dumps(given, ensure_ascii=False)))
+        except Exception as exc:  # noqa: BLE001 (a mapping of the user's own may raise as it is read; so do huge numbers)
+            value, wrong = None, f"gave what cannot be read as JSON: {self._raised(exc)}"
+        if wrong is not None:
+            raise StepError(f"{self.spec.path}: {self._redacted(wrong)}")
+        return value
+
     def _redacted(self, text: str) -> str:
-        for name, value in self.env.items():
-            if len(value) >= _SHORTEST_SECRET:
-                text = text.replace(value, f"[{name}]")
+        for name, value in self._secrets:
+            text = text.replace(value, f"[{name}]")
         return text
+
+    def _raised(self, exc: Exception) -> str:
+        return one_line(self._redacted(_told(exc)) + line_of(exc))
 
     def _json(self, given: object) -> JsonValue:
         """Return a copy as JSON. Raises StepError."""
         if inspect.iscoroutine(given):
             given.close()
             raise StepError(f"{self.spec.path}: gave a coroutine: declare the function with async def")
-        try:
-            wrong = not_json(given)
-            text = "" if wrong is not None else json.dumps(given, ensure_ascii=False)
-        except Exception as exc:  # noqa: BLE001 (a mapping of the user's own may raise as it is read; so do huge numbers)
-            wrong = self._redacted(one_line(f"gave what cannot be read as JSON: {_told(exc)}{line_of(exc)}"))
-        if wrong is not None:
-            raise StepError(f"{self.spec.path}: {wrong}")
-        if len(text) > self.spec.max_chars:
+        value = self.json_of(given)
+        length = len(json.dumps(value, ensure_ascii=False))
+        if length > self.spec.max_chars:
             raise StepError(
-                f"{self.spec.path}: gave {len(text):,} characters of JSON; max_chars is {self.spec.max_chars:,}"
+                f"{self.spec.path}: gave {length:,} characters of JSON; max_chars is {self.spec.max_chars:,}"
             )
-        return json.loads(self._redacted(text))
+        return value
 
 
 def _told(exc: Exception) -> str:
@@ -140,7 +160,7 @@ def _told(exc: Exception) -> str:
 
 
 def not_json(value: object, place: str = "", depth: int = 0) -> str | None:
-    """Say what of a value is no JSON, and where; None: all of it is."""
+    """Say which part of a value is not JSON, and where; None: all of it is."""
     at = f" at {place}" if place else ""
     if depth > _DEEPEST:
         return f"gave more than {_DEEPEST} levels of nesting"
@@ -148,16 +168,16 @@ def not_json(value: object, place: str = "", depth: int = 0) -> str | None:
         case None | bool() | int() | str():
             return None
         case float():
-            return None if isfinite(value) else f"gave {value}{at}, which is no JSON"
+            return None if isfinite(value) else f"gave {value}{at}, which is not JSON"
         case list() | tuple():
             parts = ((f"{place}[{number}]", part) for number, part in enumerate(value))
         case dict():
             strange = next((key for key in value if not isinstance(key, str)), None)
             if strange is not None:
-                return f"gave a key that is no text{at}: {one_line(repr(strange))}"
+                return f"gave a key that is not text{at}: {one_line(repr(strange))}"
             parts = ((f"{place}.{key}" if place else key, part) for key, part in value.items())
         case _:
-            return f"gave {one_line(type(value).__name__)}{at}, which is no JSON"
+            return f"gave {one_line(type(value).__name__)}{at}, which is not JSON"
     return next((wrong for name, part in parts if (wrong := not_json(part, name, depth + 1)) is not None), None)
 
 

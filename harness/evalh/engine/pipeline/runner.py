@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
 from evalh.core.attempt import NotSent
 from evalh.core.case import Case
@@ -54,7 +55,7 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
         except (NotSent, asyncio.CancelledError):
             # The sample is left to the next run; what its attempts have cost was spent by this one.
             for number, call in enumerate(one.calls):
-                self.fold.cut_off(unit.case_index, call, one.judges_usd if number == 0 else None)
+                self.fold.cut_off(unit.case_index, call, one.judges_usd if number == 0 else Decimal(0))
             raise
         finally:
             one.leave()

@@ -185,7 +185,7 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
 
 
 def _refused(constant: str) -> JsonValue:
-    raise ValueError(constant)  # NaN and its like are no JSON
+    raise ValueError(constant)  # NaN and its like are not JSON
 
 
 def _outputs(tree: Tree, path: str, name: str) -> list[JsonValue]:
