@@ -137,7 +137,8 @@ def _notices(base: Plan, head: Plan, parts: tuple[str, ...]) -> Iterator[str]:
         yield "the graders changed: both sides are scored with head's"
     if "model" in parts or "route" in parts:
         names = dict.fromkeys((base.target.name, head.target.name))
-        yield f"another {'model' if head.pipeline is not None else 'model or route'} answers{' as' if len(names) == 1 else ':'} {' → '.join(names)}"
+        what = "model" if head.pipeline is not None else "model or route"
+        yield f"another {what} answers{' as' if len(names) == 1 else ':'} {' → '.join(names)}"
     if differing := list(_other_steps(base, head)):
         yield f"steps that differ: {', '.join(differing)}"
     if head.suite.trials < base.suite.trials:
