@@ -1,0 +1,1 @@
+"""Record what a program's model calls did: workflows, steps, calls, attempts. `evalh.trace` is this package."""
