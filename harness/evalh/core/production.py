@@ -22,7 +22,7 @@ class TracedItem(Value):
     item: Step | Call
 
 
-class TracedCall(Value, kw_only=True):
+class ProductionCall(Value, kw_only=True):
     """A call in a list: with its workflow's name and its attempts."""
 
     call: Call

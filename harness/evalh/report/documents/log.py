@@ -10,7 +10,7 @@ from msgspec import Struct, defstruct
 from evalh.core.attempt import Latency
 from evalh.core.case import ABSENT
 from evalh.core.log import CallRow
-from evalh.core.production import Spent, TracedCall
+from evalh.core.production import ProductionCall, Spent
 from evalh.core.run import RunResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Spend, SpendBy
@@ -41,7 +41,7 @@ class CallsDocument(Document, tag="evalh.calls/1", kw_only=True):
     calls: tuple[Mapping[str, JsonValue], ...]
 
 
-class TracedCallsDocument(Document, tag="evalh.traced_calls/1", kw_only=True):
+class TracedCallsDocument(Document, tag="evalh.traced-calls/1", kw_only=True):
     """`evalh calls --production --json`."""
 
     calls: tuple[Mapping[str, JsonValue], ...]
@@ -121,7 +121,7 @@ def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
     return CallsDocument(calls=tuple(map(_plain, calls)))
 
 
-def traced_calls_document(calls: Sequence[TracedCall]) -> TracedCallsDocument:
+def traced_calls_document(calls: Sequence[ProductionCall]) -> TracedCallsDocument:
     return TracedCallsDocument(calls=tuple(map(_plain, calls)))
 
 

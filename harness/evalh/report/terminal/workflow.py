@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.rule import Rule
 
 from evalh.analysis.outline import OutlineLine, outline
-from evalh.core.production import Spent, TracedCall, TracedItem, WorkflowDetail
+from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step, Workflow
@@ -193,7 +193,7 @@ def _vote(vote: Feedback) -> StyledText:
     return StyledText.assemble("a user: ", said, f"  {one_line(vote.note or '', 200)}")
 
 
-def show_traced_calls(console: Console, calls: Sequence[TracedCall]) -> None:
+def show_traced_calls(console: Console, calls: Sequence[ProductionCall]) -> None:
     """Print production's calls, a line each."""
     if not calls:
         console.print("no such calls")

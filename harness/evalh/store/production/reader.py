@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalh.core.errors import NotFound
-from evalh.core.production import Spent, TracedCall, TracedItem, WorkflowDetail
+from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
 from evalh.store.columns import restored, stored
 from evalh.store.database import connect_reading
 from evalh.store.log_reader import LogReader
@@ -83,7 +83,7 @@ class ProductionReader(LogReader):
         for row in self._stream(sql, asked):
             yield record_of(Workflow, row)
 
-    def calls(self, which: str, *, since: str = "", limit: int = -1) -> list[TracedCall]:
+    def calls(self, which: str, *, since: str = "", limit: int = -1) -> list[ProductionCall]:
         """Return calls, the newest first: all, errors, slow (the slowest first) or retried."""
         where, order = _WHICH[which]
         rows = self._rows(
@@ -93,7 +93,7 @@ class ProductionReader(LogReader):
             limit,
         )
         return [
-            TracedCall(
+            ProductionCall(
                 call=record_of(Call, row),
                 workflow=restored(row["workflow"]),
                 attempts=tuple(
