@@ -4,7 +4,7 @@ The result is a proposal, never assumed: a person names the clusters in the data
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from evalh.core.case import Case
@@ -63,6 +63,25 @@ def propose(dataset: str, cases: Cases, *, fast: bool = False) -> Proposals:
     return Proposals(dataset, len(known), number_of_clusters(len(known), cases.clusters), tuple(proposed))
 
 
+def near(inputs: JsonValue, cases: Iterable[Case]) -> Iterator[Case]:
+    """Yield the cases whose texts are nearly those of these inputs."""
+    words = masked(text_of(inputs))
+    own = _shingles(words)
+    for case in cases:
+        others = masked(text_of(case.inputs))
+        if len(words) < _FEWEST_WORDS or len(others) < _FEWEST_WORDS:
+            alike = words == others
+        else:
+            shingles = _shingles(others)
+            alike = len(own & shingles) >= SIMILAR * len(own | shingles)
+        if alike:
+            yield case
+
+
+def _shingles(words: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    return frozenset(zip(*(words[at:] for at in range(_SHINGLE)), strict=False))
+
+
 def _new_name(case_id: str, names: set[str | None]) -> str:
     """Name a cluster after its first case, as no other is called."""
     name = first = f"like-{case_id.strip()}"
@@ -113,7 +132,7 @@ def _similar(texts: Sequence[tuple[str, ...]]) -> Iterator[list[object]]:
         if words in first:
             yield [first[words]]
             continue
-        shingles = frozenset(zip(*(words[at:] for at in range(_SHINGLE)), strict=False))
+        shingles = _shingles(words)
         hashed = MinHash(num_perm=_PERMUTATIONS)
         hashed.update_batch([" ".join(one).encode() for one in shingles])
         looked_at = index.query(hashed)

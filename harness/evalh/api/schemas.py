@@ -38,6 +38,7 @@ class DatasetRow(FileModel):
     tags: tuple[str, ...] = Field((), description="Words that select cases.")
     cluster: Text | None = Field(None, description="Cases of one cluster are not independent of each other.")
     given: dict[str, JsonValue] | None = Field(None, description="By step of a pipeline: what it is said to return.")
+    source: dict[str, JsonValue] | None = Field(None, description="Where it was found; `evalh dataset add` writes it.")
 
 
 class _Generator(GenerateJsonSchema):

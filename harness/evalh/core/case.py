@@ -37,6 +37,7 @@ class Case(Value):
     where: str = ""
     cluster: str | None = None  # of cases that are alike, as the row names it
     given: Mapping[str, JsonValue] = NO_DOUBLES  # by step: what it is said to return
+    source: Mapping[str, JsonValue] | None = None  # where it was found: no digest covers it, for it asks nothing
 
     @property
     def inputs_digest(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 from evalh.core.case import ABSENT, Case
 from evalh.core.digest import RowsDigest
 from evalh.core.errors import ExitCode, NotFound, WorkspaceError
+from evalh.store.rows import case_row
 from evalh.workspace.config import Config
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.files import WorkTree
@@ -344,3 +345,20 @@ def test_a_key_in_other_letters_is_refused_with_the_one_that_is_meant(tmp_path: 
     with pytest.raises(WorkspaceError) as caught:
         dataset(tmp_path, json.dumps(row) + "\n")
     assert (caught.value.what, caught.value.hint) == (f"unknown key {key!r}", f"did you mean {meant!r}?")
+
+
+def test_where_a_case_was_found_is_read_and_changes_no_digest(tmp_path: Path) -> None:
+    found = '{"workflow": "w-1", "at": "2026-07-28T10:15:00Z", "version": "triage@v3"}'
+    plain = dataset(tmp_path, ROW + "\n").digest
+
+    read = dataset(tmp_path, ROW.replace("}}", '}, "source": ' + found + "}\n"))
+
+    assert next(iter(read)).source == json.loads(found)
+    assert read.digest == plain
+    assert case_row(next(iter(read)))[1] == case_row(Case("a", {"x": 1}))[1]
+
+
+def test_a_source_that_is_not_an_object_is_refused(tmp_path: Path) -> None:
+    error = refused(tmp_path, ROW.replace("}}", '}, "source": "w-1"}\n'))
+
+    assert str(error).startswith("datasets/d.jsonl:1: 'source' must be an object, not text")

@@ -13,7 +13,7 @@ from evalh.core.located import kind_of
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.workspace.files import ByteRange, decode, read_lines, refuse_conflict
 
-_KEYS = ("id", "inputs", "expected", "tags", "cluster", "given")
+_KEYS = ("id", "inputs", "expected", "tags", "cluster", "given", "source")
 _FOREIGN = {
     **dict.fromkeys(("input", "vars", "variables"), 'inputs, an object: "inputs": {"<name>": …}'),
     **dict.fromkeys(("expected_output", "ideal", "target", "reference", "reference_outputs", "answer"), "expected"),
@@ -30,6 +30,7 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True):
     tags: list[str] | msgspec.UnsetType = msgspec.UNSET
     cluster: str | msgspec.UnsetType = msgspec.UNSET
     given: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    source: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class JsonLines:
@@ -76,7 +77,8 @@ class JsonLines:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected
         tags = frozenset(row.tags) if row.tags else _NO_TAGS
         cluster = None if row.cluster is msgspec.UNSET else row.cluster
-        return Case(row.id, row.inputs, expected, tags, f"{self._name}:{span.line}", cluster, row.given or NO_DOUBLES)
+        where, source = f"{self._name}:{span.line}", None if row.source is msgspec.UNSET else row.source
+        return Case(row.id, row.inputs, expected, tags, where, cluster, row.given or NO_DOUBLES, source)
 
     def _fast(self, raw: bytes) -> _Row | None:
         r"""Read a row with msgspec; None if that may lose something or the row is wrong.
@@ -129,7 +131,12 @@ def strict_case(span: ByteRange, name: str) -> Case:
     if not isinstance(given, dict) or not all(given):
         hint = '"given": {"<step>": what it returns}'
         raise WorkspaceError("'given' must be an object of outputs by step", where=where, hint=hint)
-    return Case(case_id, inputs, row.get("expected", ABSENT), frozenset(tags), where, cluster, given or NO_DOUBLES)
+    source = row.get("source")
+    if "source" in row and not isinstance(source, dict):
+        hint = "`evalh dataset add` writes it; leave it out of other rows"
+        raise WorkspaceError(f"'source' must be an object, not {kind_of(source)}", where=where, hint=hint)
+    expected = row.get("expected", ABSENT)
+    return Case(case_id, inputs, expected, frozenset(tags), where, cluster, given or NO_DOUBLES, source)
 
 
 def _object(text: str, where: str) -> Mapping[str, JsonValue]:
