@@ -23,6 +23,16 @@ class RunOptions(AskOptions, kw_only=True):
     allow_effects: bool = False  # call functions that have effects
 
 
+class GradeOptions(AskOptions, kw_only=True):
+    """What a user asks of `evalh grade --production`."""
+
+    suite: str | None = None  # None: the default suite
+    since: str | None = None  # an instant of the log's form; None: everything
+    against: str | None = None  # an earlier instant: what lies between the two is compared with what came after
+    sample: int | None = None  # workflows, drawn by `seed`; None: all
+    seed: int = 1
+
+
 class CompareOptions(AskOptions, kw_only=True):
     """What a user asks of `evalh compare`."""
 

@@ -44,6 +44,7 @@ VERBS = (
     "calls",
     "label",
     "calibrate",
+    "grade",
     "blame",
     "explain",
     "cost",

@@ -27,6 +27,7 @@ class RunKind(StrEnum):
     GATE = "gate"
     BASELINE = "baseline"
     DRIFT = "drift"
+    PRODUCTION = "production"  # answers that production gave, graded: nobody was asked
     BLAME = "blame"  # with outputs of steps replaced: it does not say how good a version is
 
 

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import erfc, fsum, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from evalh.core.values import Value
 from evalh.stats.intervals import wilson
@@ -23,6 +23,16 @@ class ClusterSum(NamedTuple):
     cases: int
 
 
+class WeightSum(NamedTuple):
+    """One cluster of cases that stand for others: the weighted sum of their rates, and the sum of their weights."""
+
+    total: float
+    cases: float
+
+
+Sums: TypeAlias = Mapping[ClusterSum, int] | Mapping[WeightSum, int]
+
+
 class ClusteredRate(Value):
     """A rate over cases, its interval, and the correlation of the samples of a cluster."""
 
@@ -34,15 +44,18 @@ class ClusteredRate(Value):
     n_star: float  # the same, reduced because the standard error is estimated: Wilson's n
 
 
-def clustered_rate(clusters: Mapping[ClusterSum, int], trials: int, confidence: float = 0.95) -> ClusteredRate:
+def clustered_rate(
+    clusters: Sums, trials: int, confidence: float = 0.95, *, most: float | None = None
+) -> ClusteredRate:
     """Bound the mean rate of cases (`trials` samples each) by Wilson's interval at n*, whole clusters varying together.
 
     `clusters` are counted: a million alike cost as much as one. SE^2 = G / (G - 1) n^-2 sum over clusters of (sum of
     its (rate - mean))^2 (Miller 2024; the usual standard error if each case is a cluster). Rates near 0 and 1 show
     too little spread to estimate it from, so n_eff = p (1 - p) / SE^2 is computed with one cluster of rate 0 and one
     of rate 1 more, of mean size, times G / (G + 2), and clipped to [1, n trials]; n* = n_eff (z / t_{G-1})^2. One
-    cluster says nothing about another: (0, 1). Raises ValueError for no cases, for rates outside [0, 1] and for
-    trials < 1.
+    cluster says nothing about another: (0, 1). With weights, the rate is Hájek's ratio of sums, SE^2 its linearised
+    variance, and `most`, the number of samples, the largest n_eff (Korn and Graubard 1998). Raises ValueError for no
+    cases, for rates outside [0, 1] and for trials < 1.
     """
     cases = sum(one.cases * times for one, times in clusters.items())
     if not cases or trials < 1 or not all(0.0 <= one.total <= one.cases * (1 + _ROUNDING) for one in clusters):
@@ -55,14 +68,15 @@ def clustered_rate(clusters: Mapping[ClusterSum, int], trials: int, confidence: 
     mean = (rate * cases + size) / (cases + 2 * size)
     squares = _squares(clusters, mean) + size**2 * (mean**2 + (1 - mean) ** 2)
     variance = (groups + 2) / (groups + 1) * squares / (cases + 2 * size) ** 2
-    n_eff = min(max(mean * (1 - mean) / variance * groups / (groups + 2), 1.0), float(cases * trials))
+    largest = float(cases * trials) if most is None else most
+    n_eff = min(max(mean * (1 - mean) / variance * groups / (groups + 2), 1.0), largest)
     n_star = n_eff * (z_critical(confidence) / t_critical(confidence, groups - 1)) ** 2
     low, high = wilson(rate * n_star, n_star, confidence)
     se = sqrt(groups / (groups - 1) * _squares(clusters, rate)) / cases
     return ClusteredRate(rate, min(low, rate), max(high, rate), se, n_eff, n_star)
 
 
-def _squares(clusters: Mapping[ClusterSum, int], mean: float) -> float:
+def _squares(clusters: Sums, mean: float) -> float:
     return fsum(times * (one.total - one.cases * mean) ** 2 for one, times in clusters.items())
 
 

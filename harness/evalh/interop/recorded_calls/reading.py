@@ -108,6 +108,4 @@ def _no_form(name: str, lines: Sequence[tuple[int, Any]], forms: Sequence[Form])
         return WorkspaceError(mistake.what, where=mistake.where, hint=hint)
     number, row = next((number, row) for number, row in lines if not isinstance(row, Mistake))
     keys = ", ".join(sorted(row)[:8]) or "none"
-    return WorkspaceError(
-        f"is none of these: its keys are {keys[:200]}", where=f"{name}:{number}", hint=hint
-    )
+    return WorkspaceError(f"is none of these: its keys are {keys[:200]}", where=f"{name}:{number}", hint=hint)

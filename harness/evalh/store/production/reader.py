@@ -73,13 +73,25 @@ class ProductionReader(LogReader):
         )
 
     def workflows(
-        self, *, since: str = "", name: str | None = None, failed: bool = False, limit: int = -1
+        self,
+        *,
+        since: str = "",
+        until: str = "~",
+        name: str | None = None,
+        failed: bool = False,
+        limit: int = -1,
     ) -> Iterator[Workflow]:
-        """Yield workflows, the newest first; stubs are left out. `since` is an instant of the log's form."""
-        sql = """select * from workflows where kept is not 'stub' and started_at >= :since
+        """Yield workflows, the newest first; stubs are left out. `since` and `until` are instants of the log's form."""
+        sql = """select * from workflows where kept is not 'stub' and started_at >= :since and started_at < :until
         and (:name is null or name = :name) and (not :failed or id in (select id from failed_workflows))
         order by started_at desc, rowid desc limit :limit"""
-        asked = {"since": since, "name": None if name is None else stored(name), "failed": failed, "limit": limit}
+        asked = {
+            "since": since,
+            "until": until,
+            "name": None if name is None else stored(name),
+            "failed": failed,
+            "limit": limit,
+        }
         for row in self._stream(sql, asked):
             yield record_of(Workflow, row)
 

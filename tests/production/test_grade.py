@@ -1,0 +1,225 @@
+"""What production answered is judged by a suite; nobody is asked for the task."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalh.analysis.production import Weighed, change_of, rate_of
+from evalh.api.workspace import Workspace
+from evalh.core.case import Case
+from evalh.core.run import RunKind
+from evalh.core.sample import Sample, Standing
+from evalh_trace.records import AnyRecord, Attempt, Call, Workflow
+from workspaces import evalh
+
+NOW = 1_800_000_000.0
+PROMPT = """---
+output:
+  format: json
+  schema: {label(enum): [billing, bug]}
+---
+{{role "system"}}
+Sort the ticket, VERSION.
+{{role "user"}}
+{{ticket}}
+"""
+SUITE = """prompt: triage
+dataset: triage
+model: small
+graders:
+  - schema
+  - equals: {path: label, expected: label}
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    texts = {
+        "evalh.toml": '[models.small]\nprovider = "openai"\nmodel = "test-1"\nbase_url = "http://127.0.0.1:1/v1"\n',
+        "prompts/triage/v1.prompt": PROMPT.replace("VERSION", "please"),
+        "prompts/triage/v2.prompt": PROMPT.replace("VERSION", "at once"),
+        "evals/triage.yaml": SUITE,
+        "datasets/triage.jsonl": '{"id": "t-1", "inputs": {"ticket": "x"}, "expected": {"label": "bug"}}\n',
+    }
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return Workspace.open(tmp_path)
+
+
+def asked(number: int, answer: str, version: str = "at once", **fields: Any) -> list[AnyRecord]:
+    """Return a workflow with a call that somebody rendered, and its answer."""
+    name, cost = f"w-{number}", fields.pop("cost_usd", 0.001)
+    messages = [
+        {"role": "system", "parts": [f"Sort the ticket, {version}."]},
+        {"role": "user", "parts": [f"ticket {number}"]},
+    ]
+    return [
+        Workflow(**{"id": name, "name": "app", "door": "trace", "started_at": NOW + number, "status": "ok", **fields}),
+        Call(id=f"{name}.c", workflow_id=name, messages=messages, settings={"model": "m"}, attempts=1),
+        Attempt(id=f"{name}.a", workflow_id=name, call_id=f"{name}.c", status="ok", text=answer, cost_usd=cost),
+    ]
+
+
+def write(workspace: Workspace, *groups: list[AnyRecord]) -> None:
+    with workspace.production_writer() as production:
+        production.write(record for group in groups for record in group)
+
+
+def grade(workspace: Workspace, *options: str, code: int = 0) -> dict[str, Any]:
+    done = evalh(workspace.root, "grade", "triage", "--production", "--json", *options)
+    assert done.returncode == code, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+GOOD, BAD = '{"label": "bug"}', "I think it is a bug"
+
+
+def test_calls_count_for_the_version_whose_template_their_messages_fit(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, GOOD if number % 4 else BAD) for number in range(8)))
+    write(workspace, *(asked(100 + number, GOOD, version="please") for number in range(3)))
+    write(workspace, asked(200, GOOD, version="as a favour"))
+    found = grade(workspace)
+    versions = {one["version"]: one for one in found["versions"]}
+    assert (versions["triage@v2"]["good"], versions["triage@v2"]["bad"]) == (6, 2)
+    assert (versions["triage@v1"]["good"], versions["triage@v1"]["bad"]) == (3, 0)
+    assert found["left_out"] == {"have calls that fit no version of triage": 1}
+    assert found["without_gold"] == ["equals"]
+    assert found["whole"]["cost_usd"] == pytest.approx(0.011)
+
+
+def test_answers_and_verdicts_are_in_the_log_and_cost_it_nothing(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, GOOD if number else BAD) for number in range(3)))
+    (version,) = grade(workspace)["versions"]
+    log = Workspace.open(workspace.root).log
+    assert log.run(version["run"]).record.kind is RunKind.PRODUCTION
+    _, rows = log.query("select case_id, output, reasons from failures")
+    ((case, output, reasons),) = rows
+    assert (case, output) == ("w-0.c", BAD)
+    assert "schema" in reasons
+    assert list(log.query("select sum(cost_usd) from attempts")[1]) == [(0.0,)]
+    assert list(log.query("select count(*) from runs where kind = 'run'")[1]) == [(0,)]
+
+
+def test_a_second_look_asks_and_stores_no_answer_again(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, GOOD) for number in range(3)))
+    first, second = grade(workspace), grade(workspace)
+    assert first["whole"]["good"] == second["whole"]["good"] == 3
+    assert list(Workspace.open(workspace.root).log.query("select count(*) from attempts")[1]) == [(3,)]
+
+
+def test_a_workflow_called_like_the_prompt_is_judged_by_its_inputs_and_output(workspace: Workspace) -> None:
+    own = Workflow(id="w", name="triage", door="trace", started_at=NOW, inputs={"ticket": "x"}, output={"label": "bug"})
+    write(workspace, [own])
+    assert grade(workspace)["whole"]["good"] == 1
+
+
+def test_a_rate_below_the_bar_is_exit_1_and_says_so(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, BAD) for number in range(4)), asked(9, GOOD))
+    done = evalh(workspace.root, "grade", "triage", "--production", "--at-least", "0.9")
+    assert done.returncode == 1
+    assert "no: 20.0 % of production's answers are good, at least 90 % required" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ([], "nothing was traced here yet"),
+        ([Workflow(id="w", name="other", door="trace", started_at=NOW)], "1 are about something else"),
+        ([Workflow(id="w", name="triage", door="trace", started_at=NOW)], "1 have no content"),
+        (asked(1, GOOD, version="no"), "1 have calls that fit no version of triage"),
+    ],
+)
+def test_where_nothing_can_be_judged_it_is_said_why(workspace: Workspace, records: list[AnyRecord], told: str) -> None:
+    if records:
+        write(workspace, records)
+    done = evalh(workspace.root, "grade", "triage", "--production")
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_a_suite_whose_graders_all_need_gold_is_refused_at_its_line(workspace: Workspace) -> None:
+    path = workspace.root / "evals/triage.yaml"
+    path.write_text(SUITE.replace("  - schema\n", ""))
+    write(workspace, asked(1, GOOD))
+    done = evalh(workspace.root, "grade", "triage", "--production")
+    assert done.returncode == 2
+    assert "evals/triage.yaml" in done.stderr
+    assert "can judge without gold" in done.stderr
+
+
+def test_a_window_before_is_compared_unpaired(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, GOOD) for number in range(60)))
+    write(workspace, *(asked(10_000 + number, BAD if number % 2 else GOOD) for number in range(60)))
+    found = grade(workspace, "--since", "2027-01-15T10:00:00Z", "--against", "2027-01-01")
+    change = found["change"]
+    assert (change["base"]["good"], change["head"]["good"]) == (60, 30)
+    assert change["difference"]["value"] == pytest.approx(-0.5)
+    assert change["difference"]["high"] < -0.3
+    assert change["cost_p_value"] < 0.01
+
+
+def test_messages_that_lie_are_left_out_and_nothing_breaks(workspace: Workspace) -> None:
+    write(workspace, asked(1, GOOD))
+    for number, messages in enumerate([7, "x", [7], [{}], [{"role": "user"}], [{"role": 1, "parts": 7}], [[[]]]]):
+        _, call, attempt = asked(10 + number, GOOD)
+        write(workspace, [asked(10 + number, GOOD)[0], Call(**{**_fields(call), "messages": messages}), attempt])
+    assert grade(workspace)["whole"]["answers"] == 1
+
+
+def _fields(record: AnyRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def weighed(good: bool, weight: float, session: str) -> Weighed:
+    standing = Standing.GOOD if good else Standing.BAD
+    sample = Sample(case=Case(session, {}), case_index=0, trial=0, standing=standing, verdicts=(), call_id="")
+    return Weighed(sample, weight, session, 0.001)
+
+
+def _covers(rng: random.Random, error_rate: float, share: float, workflows: int) -> bool:
+    """Keep all failures and a share of the rest, as sampling does; whether the interval covers the true rate."""
+    kept = []
+    for number in range(workflows):
+        good = rng.random() >= error_rate
+        if not good or rng.random() < share:
+            kept.append(weighed(good, 1 / share if good else 1.0, str(number)))
+    estimate = rate_of("v", None, kept).good_rate
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.low <= 1 - error_rate <= estimate.high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("error_rate", "share"), [(0.05, 0.01), (0.2, 0.05), (0.01, 0.02), (0.5, 0.1)])
+def test_a_sample_of_all_failures_and_some_of_the_rest_gives_the_true_rate_within_its_interval(
+    error_rate: float, share: float
+) -> None:
+    rng = random.Random(7)
+    covered = sum(_covers(rng, error_rate, share, 10_000) for _ in range(300))
+    assert covered >= 300 * 0.93
+
+
+@pytest.mark.slow
+def test_equal_windows_differ_in_one_of_twenty() -> None:
+    rng = random.Random(11)
+
+    def window() -> list[Weighed]:
+        sessions = [(str(number), rng.betavariate(6, 2)) for number in range(60)]
+        return [weighed(rng.random() < rate, 1.0, name) for name, rate in sessions for _ in range(rng.randint(1, 4))]
+
+    shown = costly = 0
+    for _ in range(300):
+        base, head = window(), window()
+        change = change_of((rate_of("b", None, base), base), (rate_of("h", None, head), head))
+        assert change.difference.low is not None
+        assert change.difference.high is not None
+        assert change.cost_p_value is not None
+        shown += change.difference.low > 0 or change.difference.high < 0
+        costly += change.cost_p_value <= 0.05
+    assert shown <= 300 * 0.08
+    assert costly <= 300 * 0.08
