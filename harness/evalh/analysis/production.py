@@ -6,7 +6,7 @@ What was kept is no sample of what ran: failures are kept more often. So each wo
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from evalh.core.run import Estimate
+from evalh.core.run import Estimate, PipelineSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.values import Value
 from evalh.stats.clusters import WeightSum, clustered_rate
@@ -37,6 +37,7 @@ class ProductionRate(Value, kw_only=True):
     good_rate: Estimate
     cost_usd: float | None  # of all that they stand for; None: one of them has no price
     cost_per_good_usd: float | None  # None: unknown, or nothing was good
+    pipeline: PipelineSummary | None = None  # its steps, each workflow counted once
 
 
 class ProductionChange(Value, kw_only=True):
@@ -96,7 +97,9 @@ def _cost_p(base: Sequence[Weighed], head: Sequence[Weighed]) -> float | None:
     return cost_per_good_p(sides[0], sides[1])
 
 
-def rate_of(version: str, run: str | None, weighed: Sequence[Weighed]) -> ProductionRate:
+def rate_of(
+    version: str, run: str | None, weighed: Sequence[Weighed], pipeline: PipelineSummary | None = None
+) -> ProductionRate:
     """Add up graded answers. An ungraded one is in the denominator, as everywhere."""
     standings = Counter(one.sample.standing for one in weighed)
     sums: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -117,6 +120,7 @@ def rate_of(version: str, run: str | None, weighed: Sequence[Weighed]) -> Produc
         good_rate=_estimate(sums.values(), len(weighed), graded=len(weighed) - standings[Standing.UNGRADED]),
         cost_usd=cost,
         cost_per_good_usd=None if cost is None or not good else cost / good,
+        pipeline=pipeline,
     )
 
 

@@ -89,6 +89,14 @@ class PlannedStep(Value, kw_only=True):
         return (*([] if self.prompt is None else [self.prompt]), *self.asks.values())
 
 
+class RecordedStep(Value):
+    """What a step of a program gave, what it cost and how long it took; None: unknown."""
+
+    output: JsonValue
+    cost_usd: Decimal | None
+    latency_ms: float | None
+
+
 class PlannedPipeline(Value, kw_only=True, dict=True):
     """The steps of a pipeline, in its order; `given` says where doubles come from, by step."""
 
@@ -96,6 +104,7 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
     steps: Mapping[str, PlannedStep]
     given: Mapping[str, Given] = field(default_factory=dict)
     effects: bool = False  # whether functions with effects may be called
+    recorded: Mapping[str, Mapping[str, RecordedStep]] | None = None  # by case and step: nobody is asked
 
     def doubles(self, case: Case, trial: int) -> dict[str, JsonValue]:
         """Return what stands in for steps of a sample: what its row gives, before what the run does."""

@@ -50,6 +50,7 @@ class Trace(Struct):
     verdicts: list[Graded] = field(default_factory=list)
     took: Latency = NOT_KNOWN
     judges_usd: Decimal | None = Decimal(0)
+    paid_usd: Decimal | None = Decimal(0)  # by a program that ran it; None: unknown
     door: StepDoor | None = None
     about: Call | None = None  # stands for a call where none gave the output; it is not in the log
 

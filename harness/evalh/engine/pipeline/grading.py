@@ -72,7 +72,9 @@ class SampleGrading:
             error=error,
             cache_hit=bool(calls) and sum(trace.hits for trace in self._traces.values()) == len(calls),
             cost_usd=_sum(call.cost_usd for call in calls),
-            cached_cost_usd=_sum(call.cached_cost_usd for call in calls),
+            cached_cost_usd=_sum(
+                [*(call.cached_cost_usd for call in calls), *(trace.paid_usd for trace in self._traces.values())]
+            ),
             judge_cost_usd=self._asked.judges_usd,
             attempts=sum(call.attempts for call in calls),
             latency=NOT_KNOWN if name is None else self._path(name),
@@ -150,7 +152,7 @@ class SampleGrading:
                 attempt_id=calls[-1].answered_by if calls else None,
                 cache_hit=bool(calls) and trace.hits == len(calls),
                 cost_usd=_sum(call.cost_usd for call in calls),
-                cached_cost_usd=_sum(call.cached_cost_usd for call in calls),
+                cached_cost_usd=_sum([*(call.cached_cost_usd for call in calls), trace.paid_usd]),
                 judge_cost_usd=trace.judges_usd,
                 attempts=sum(call.attempts for call in calls),
                 latency=trace.took,

@@ -12,6 +12,7 @@ from evalh.engine.pipeline.asking import SampleAsking
 from evalh.engine.pipeline.calls import Flights, Lookups
 from evalh.engine.pipeline.functions import FunctionStep
 from evalh.engine.pipeline.grading import SampleGrading
+from evalh.engine.pipeline.replaying import SampleReplay
 from evalh.engine.pipeline.tools import OWN, StepDoor, Tools
 from evalh.engine.plan import Plan, PlannedStep, in_log
 from evalh.engine.runner import SampleRunner, Wanted
@@ -48,7 +49,8 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
         return (Place(case, index, trial) for index, case, trials in wanted_samples for trial in trials)
 
     async def _evaluate(self, unit: Place) -> None:
-        one = SampleAsking(self.tools, unit.case, unit.case_index, unit.trial)
+        evaluated = SampleAsking if self.tools.pipeline.recorded is None else SampleReplay
+        one = evaluated(self.tools, unit.case, unit.case_index, unit.trial)
         try:
             await one.ask()
             sample = await SampleGrading(one).grade()

@@ -4,6 +4,7 @@ from rich.console import Console
 
 from evalh.analysis.production import GradedProduction, ProductionChange, ProductionRate
 from evalh.report.terminal.console import StyledText, columns
+from evalh.report.terminal.pipeline import show_pipeline
 from evalh.report.text import dollars, limits, one_line, p_text, percent, plural
 
 
@@ -16,6 +17,10 @@ def show_graded(console: Console, graded: GradedProduction) -> None:
     for one in (*graded.versions, *([graded.whole] if several else [])):
         table.add_row(*_cells(one))
     console.print(table)
+    for one in graded.versions:
+        if one.pipeline is not None:
+            console.print()
+            show_pipeline(console, one.pipeline)
     if graded.change is not None:
         console.print()
         _show_change(console, graded.change)
