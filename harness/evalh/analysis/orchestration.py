@@ -20,7 +20,7 @@ _MOST_TEXTS = 200  # in the JSON of one answer
 _WAITS = frozenset({"rate_limit", "overload", "timeout", "network"})
 
 
-class Seen(StrEnum):
+class Sighting(StrEnum):
     """What may be seen of a program."""
 
     NOT_VISIBLE = "not visible"
@@ -34,7 +34,7 @@ class Seen(StrEnum):
 class Observation(Value, kw_only=True):
     """One thing that was seen, over all workflows that were looked at."""
 
-    seen: Seen
+    seen: Sighting
     what: str  # a sentence
     times: int | None  # None: it cannot be counted
     workflows: int
@@ -56,9 +56,9 @@ class _Found:
     """Gathers sightings of the same kind."""
 
     def __init__(self) -> None:
-        self._calls: defaultdict[tuple[Seen, str], list[tuple[str, Call, float | None]]] = defaultdict(list)
+        self._calls: defaultdict[tuple[Sighting, str], list[tuple[str, Call, float | None]]] = defaultdict(list)
 
-    def add(self, seen: Seen, what: str, workflow: str, call: Call, cost_usd: float | None) -> None:
+    def add(self, seen: Sighting, what: str, workflow: str, call: Call, cost_usd: float | None) -> None:
         """Take one sighting."""
         self._calls[seen, what].append((workflow, call, cost_usd))
 
@@ -77,13 +77,13 @@ class _Found:
             )
 
 
-_INSTEAD: Mapping[Seen, str | None] = {
-    Seen.NOT_VISIBLE: None,
-    Seen.RETRY: 'retry = {attempts = 4, on = ["rate_limit", "overload"]} in a route waits as long as the server asks',
-    Seen.FALLBACK: 'fallback = ["strong"] in a route is logged with its reason; a breaker leaves alone what is down',
-    Seen.ASKED_AGAIN: 'repair = {checks = ["schema"]} says to the model what was wrong, and counts what that saves',
-    Seen.NOT_CHECKED: "`output.schema` in the prompt's front matter is checked at every answer, and sent to the model",
-    Seen.PASSED_ON: "a pipeline's contract stops at the step that gave it: `input.schema` of the step that takes it",
+_INSTEAD: Mapping[Sighting, str | None] = {
+    Sighting.NOT_VISIBLE: None,
+    Sighting.RETRY: 'retry = {attempts = 4, on = ["rate_limit", "overload"]} in a route waits as long as the server asks',
+    Sighting.FALLBACK: 'fallback = ["strong"] in a route is logged with its reason; a breaker leaves alone what is down',
+    Sighting.ASKED_AGAIN: 'repair = {checks = ["schema"]} says to the model what was wrong, and counts what that saves',
+    Sighting.NOT_CHECKED: "`output.schema` in the prompt's front matter is checked at every answer, and sent to the model",
+    Sighting.PASSED_ON: "a pipeline's contract stops at the step that gave it: `input.schema` of the step that takes it",
 }
 
 
@@ -108,7 +108,7 @@ def _hidden(details: Sequence[WorkflowDetail]) -> Iterator[Observation]:
 
 def _not_visible(what: str, workflows: set[str]) -> Observation:
     return Observation(
-        seen=Seen.NOT_VISIBLE,
+        seen=Sighting.NOT_VISIBLE,
         what=what,
         times=None,
         workflows=len(workflows),
@@ -145,7 +145,7 @@ def _look_for_repeats(
         if (call.attempts or 0) > 1:
             failed = next((one.error_kind for one in attempts[call.id] if one.status == "error"), None)
             what = f"the client library sent the request again by itself, after {_named(failed)}"
-            found.add(Seen.RETRY, what, detail.workflow.id, call, costs[call.id])
+            found.add(Sighting.RETRY, what, detail.workflow.id, call, costs[call.id])
         asked = _asked(call)
         if asked is None:
             continue
@@ -160,22 +160,22 @@ def _asked(call: Call) -> str | None:
     return call.request_digest if call.messages is None else digest(call.messages)
 
 
-def _repeated(earlier: Call, call: Call, attempts: Mapping[str, Sequence[Attempt]]) -> tuple[Seen, str]:
+def _repeated(earlier: Call, call: Call, attempts: Mapping[str, Sequence[Attempt]]) -> tuple[Sighting, str]:
     last = next(reversed(attempts.get(earlier.id, ())), None)
     failed = last is not None and last.status == "error"
     kind = (last.error_kind or "an error") if last is not None and failed else None
     if _model(earlier) != _model(call):
         after = f"after {_named(kind)}" if failed else "though the first one had answered"
-        return Seen.FALLBACK, f"the same messages went to another model {after}"
+        return Sighting.FALLBACK, f"the same messages went to another model {after}"
     if not failed:
         return (
-            Seen.ASKED_AGAIN,
+            Sighting.ASKED_AGAIN,
             "the same request was sent again after an answer, with nothing said about what was wrong",
         )
     waited = _waited_s(earlier, call)
     at_once = waited is not None and waited < _AT_ONCE_S and kind in _WAITS
     how = "at once" if at_once else "without a word of what was wrong" if kind not in _WAITS else "after a wait"
-    return Seen.RETRY, f"the same request was sent again {how}, after {_named(kind)}"
+    return Sighting.RETRY, f"the same request was sent again {how}, after {_named(kind)}"
 
 
 def _named(kind: str | None) -> str:
@@ -208,7 +208,7 @@ def _look_for_hand_overs(
         goes_on = _is_read(answer.text, calls[place + 1 :])
         if goes_on and (broken := _broken(answer)) is not None:
             found.add(
-                Seen.PASSED_ON,
+                Sighting.PASSED_ON,
                 f"an answer {broken}, and the next call read it",
                 detail.workflow.id,
                 call,
@@ -216,10 +216,10 @@ def _look_for_hand_overs(
             )
         elif goes_on and not held:
             what = "an answer went into the next call, and no schema had held it"
-            found.add(Seen.PASSED_ON, what, detail.workflow.id, call, costs[call.id])
+            found.add(Sighting.PASSED_ON, what, detail.workflow.id, call, costs[call.id])
         elif not held and answer.text.lstrip().startswith(("{", "[", "```")):
             what = "an answer in JSON was used, and no schema had held it"
-            found.add(Seen.NOT_CHECKED, what, detail.workflow.id, call, costs[call.id])
+            found.add(Sighting.NOT_CHECKED, what, detail.workflow.id, call, costs[call.id])
 
 
 def _broken(answer: Attempt) -> str | None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
-from evalh.analysis.orchestration import Observation, Seen
+from evalh.analysis.orchestration import Observation, Sighting
 from evalh.core.production import WorkflowDetail
 from evalh.core.totals import Tallies
 from evalh.report.terminal.console import BREAK, StyledText
@@ -60,14 +60,14 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
     calls = sum(len(detail.calls) for detail in details)
     about = f"  {plural(len(details), 'workflow')}, {plural(calls, 'call')}; evalh did not run it"
     console.print(StyledText.assemble((names, "bold"), (about, "dim")))
-    for seen, group in groupby(observations, key=lambda one: one.seen is Seen.NOT_VISIBLE):
+    for seen, group in groupby(observations, key=lambda one: one.seen is Sighting.NOT_VISIBLE):
         console.print()
         console.print(StyledText("not visible" if seen else "seen", "bold"))
         for one in group:
             console.print(Padding(StyledText(one.what, "dim" if seen else ""), (0, 0, 0, 2), expand=False))
             if not seen:
                 _show_observation(console, one)
-    if all(one.seen is Seen.NOT_VISIBLE for one in observations):
+    if all(one.seen is Sighting.NOT_VISIBLE for one in observations):
         console.print()
         console.print(StyledText("nothing else: no request was sent again, and every answer that was used was held"))
 
