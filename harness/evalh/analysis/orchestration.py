@@ -79,11 +79,11 @@ class _Found:
 
 _INSTEAD: Mapping[Sighting, str | None] = {
     Sighting.NOT_VISIBLE: None,
-    Sighting.RETRY: 'retry = {attempts = 4, on = ["rate_limit", "overload"]} in a route waits as long as the server asks',
-    Sighting.FALLBACK: 'fallback = ["strong"] in a route is logged with its reason; a breaker leaves alone what is down',
+    Sighting.RETRY: 'retry = {attempts = 4, on = ["rate_limit", "overload"]} waits as long as the server asks',
+    Sighting.FALLBACK: 'fallback = ["strong"] in a route is logged with its reason; a breaker spares what is down',
     Sighting.ASKED_AGAIN: 'repair = {checks = ["schema"]} says to the model what was wrong, and counts what that saves',
-    Sighting.NOT_CHECKED: "`output.schema` in the prompt's front matter is checked at every answer, and sent to the model",
-    Sighting.PASSED_ON: "a pipeline's contract stops at the step that gave it: `input.schema` of the step that takes it",
+    Sighting.NOT_CHECKED: "`output.schema` in a prompt's front matter is sent to the model and checked at every answer",
+    Sighting.PASSED_ON: "`input.schema` of the next step of a pipeline stops what does not fit, and names who gave it",
 }
 
 
